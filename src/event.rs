@@ -1,0 +1,111 @@
+//! What a run tells the world while it goes on. Events own their data, so that they can be kept and sent as they are.
+//!
+//! Plain data: the dispatcher is the only one that makes them; the ledger and the report only read them.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::fault::Fault;
+use crate::outcome::{NotStarted, TenantRecord};
+use crate::schema::Direction;
+use crate::stats::RunStats;
+use crate::tenant::{Engine, TenantId};
+
+/// A moment of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run begins. It is in the ledger before any tenant is touched.
+    RunStarted(RunHeader),
+    /// A wave begins.
+    WaveStarted {
+        /// Its name.
+        wave: String,
+        /// How many tenants it has.
+        tenants: usize,
+    },
+    /// An attempt on a tenant begins.
+    AttemptStarted {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// 1 for the first.
+        attempt: u32,
+    },
+    /// An attempt failed, left nothing behind, and will be made again.
+    AttemptFailed {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// Which attempt.
+        attempt: u32,
+        /// What went wrong.
+        error: Fault,
+        /// After how many milliseconds it is tried again.
+        retry_in_ms: u64,
+    },
+    /// A tenant has its outcome. What it says was committed before this was said.
+    TenantFinished(TenantRecord),
+    /// A wave is over.
+    WaveFinished {
+        /// Its name.
+        wave: String,
+        /// The counts of the whole run so far.
+        stats: RunStats,
+    },
+    /// Nothing new is started from here on.
+    Draining {
+        /// Why.
+        reason: NotStarted,
+        /// Tenants still in flight.
+        in_flight: usize,
+    },
+    /// What is in flight is being cancelled on the servers.
+    Cancelling {
+        /// Tenants in flight.
+        in_flight: usize,
+    },
+    /// The run is over; every selected tenant had its outcome before this.
+    RunFinished {
+        /// The final counts.
+        stats: RunStats,
+    },
+}
+
+/// What is known of a run when it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunHeader {
+    /// A UUIDv7: ids sort by time.
+    pub run: Uuid,
+    /// Up or down.
+    pub direction: Direction,
+    /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`.
+    pub goal: String,
+    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to.
+    pub goal_data: serde_json::Value,
+    /// The run that this one resumes.
+    pub resumes: Option<Uuid>,
+    /// The catalog's migrations, in order.
+    pub catalog: Vec<String>,
+    /// Every selected tenant in plan order.
+    pub tenants: Vec<PlannedTenant>,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: i64,
+    /// The version of the program.
+    pub program: String,
+}
+
+/// A tenant in the plan, as events and the ledger keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTenant {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its engine.
+    pub engine: Engine,
+    /// Its server key.
+    pub server: String,
+    /// The wave it belongs to.
+    pub wave: String,
+}

@@ -1,0 +1,205 @@
+//! What went wrong on a tenant: a class, the engine's own code, a text without secrets.
+//!
+//! Plain data. Classes are decided from SQLSTATEs and error numbers at the database door, never from text.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The class of a fault. Retrying and reporting go by this, never by the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FaultClass {
+    /// Nothing listens at the address.
+    ConnectionRefused,
+    /// The host name does not resolve.
+    Dns,
+    /// The server did not answer within the connect timeout.
+    ConnectTimeout,
+    /// The server refused the user or the password.
+    Authentication,
+    /// The database, schema or file does not exist.
+    UnknownDatabase,
+    /// The server has no connection to spare.
+    TooManyConnections,
+    /// TLS was required and failed, or is not offered.
+    Tls,
+    /// The address itself is unusable: a credential could not be read, or the URL is malformed.
+    BadAddress,
+    /// The connection was lost after it had been made.
+    ConnectionLost,
+    /// A lock was not granted within the lock timeout.
+    LockTimeout,
+    /// The engine broke a deadlock by failing us.
+    Deadlock,
+    /// A serialization failure.
+    Serialization,
+    /// An SQLite database is busy.
+    Busy,
+    /// A statement ran into its time limit.
+    StatementTimeout,
+    /// We cancelled it.
+    Cancelled,
+    /// Another run holds this tenant.
+    HeldByAnotherRun,
+    /// The history changed between reading and applying.
+    HistoryMoved,
+    /// The session is not in the tenant's schema.
+    WrongSchema,
+    /// The database is read-only.
+    ReadOnly,
+    /// The user lacks a right.
+    PermissionDenied,
+    /// An object that a migration creates is there already.
+    AlreadyExists,
+    /// An object that a migration needs is missing.
+    Missing,
+    /// A constraint was violated by data.
+    ConstraintViolation,
+    /// The SQL is not valid on this engine.
+    Syntax,
+    /// No disk space, or another resource of the server is used up.
+    Resources,
+    /// The file is not a database, or it is damaged.
+    NotADatabase,
+    /// The migration's own Rust code returned an error that no database caused.
+    Migration,
+    /// The migration's own Rust code panicked.
+    Panic,
+    /// The history has a hole that the run was not told to fill.
+    HistoryGap,
+    /// Anything else.
+    Other,
+}
+
+impl FaultClass {
+    /// Whether trying again can help, provided the failed attempt left nothing behind.
+    pub fn is_transient(self) -> bool {
+        use FaultClass::*;
+        matches!(
+            self,
+            ConnectionRefused
+                | ConnectTimeout
+                | TooManyConnections
+                | ConnectionLost
+                | LockTimeout
+                | Deadlock
+                | Serialization
+                | Busy
+                | HeldByAnotherRun
+                | HistoryMoved
+        )
+    }
+
+    /// Whether the tenant could not be reached at all (its database was not touched).
+    pub fn is_unreachable(self) -> bool {
+        use FaultClass::*;
+        matches!(
+            self,
+            ConnectionRefused
+                | Dns
+                | ConnectTimeout
+                | Authentication
+                | UnknownDatabase
+                | TooManyConnections
+                | Tls
+                | BadAddress
+                | NotADatabase
+        )
+    }
+
+    /// The snake_case name, as in JSON.
+    pub fn name(self) -> &'static str {
+        use FaultClass::*;
+        match self {
+            ConnectionRefused => "connection_refused",
+            Dns => "dns",
+            ConnectTimeout => "connect_timeout",
+            Authentication => "authentication",
+            UnknownDatabase => "unknown_database",
+            TooManyConnections => "too_many_connections",
+            Tls => "tls",
+            BadAddress => "bad_address",
+            ConnectionLost => "connection_lost",
+            LockTimeout => "lock_timeout",
+            Deadlock => "deadlock",
+            Serialization => "serialization",
+            Busy => "busy",
+            StatementTimeout => "statement_timeout",
+            Cancelled => "cancelled",
+            HeldByAnotherRun => "held_by_another_run",
+            HistoryMoved => "history_moved",
+            WrongSchema => "wrong_schema",
+            ReadOnly => "read_only",
+            PermissionDenied => "permission_denied",
+            AlreadyExists => "already_exists",
+            Missing => "missing",
+            ConstraintViolation => "constraint_violation",
+            Syntax => "syntax",
+            Resources => "resources",
+            NotADatabase => "not_a_database",
+            Migration => "migration",
+            Panic => "panic",
+            HistoryGap => "history_gap",
+            Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One thing that went wrong on one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}{message}", code.as_ref().map(|c| format!("[{c}] ")).unwrap_or_default())]
+pub struct Fault {
+    /// What kind of thing.
+    pub class: FaultClass,
+    /// The engine's own code: a PostgreSQL SQLSTATE (`42P07`), a MySQL error number (`1050`), an SQLite result code (`1`).
+    pub code: Option<String>,
+    /// The engine's text, or ours. No secret, at most [`Fault::MAX_MESSAGE`] characters.
+    pub message: String,
+}
+
+impl Fault {
+    /// The longest message that is kept, in characters; what is cut is marked with `…`.
+    pub const MAX_MESSAGE: usize = 2_000;
+
+    /// A fault without an engine code.
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Fault { class, code: None, message: shorten(message.into()) }
+    }
+
+    /// A fault with the engine's code.
+    pub fn with_code(class: FaultClass, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Fault { class, code: Some(code.into()), message: shorten(message.into()) }
+    }
+}
+
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(Fault::MAX_MESSAGE) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_huge_message_is_cut() {
+        let fault = Fault::new(FaultClass::Other, "é".repeat(10_000_000));
+        assert_eq!(fault.message.chars().count(), Fault::MAX_MESSAGE + 1);
+    }
+
+    #[test]
+    fn the_code_is_shown_before_the_text() {
+        let fault = Fault::with_code(FaultClass::AlreadyExists, "42P07", "relation \"users\" already exists");
+        assert_eq!(fault.to_string(), "[42P07] relation \"users\" already exists");
+    }
+}

@@ -1,0 +1,239 @@
+//! How a run ended for one tenant. Exactly one outcome for each selected tenant, always.
+//!
+//! Plain data: nothing here decides anything but what an outcome counts as.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, FaultClass};
+use crate::schema::Unfinished;
+use crate::tenant::{Engine, TenantId};
+
+/// How a run ended for one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was at its target already.
+    UpToDate,
+    /// Migrations were applied, and all of them were committed.
+    Migrated(Moved),
+    /// Migrations were taken back, and all of that was committed.
+    RolledBack(Moved),
+    /// Something went wrong that trying again would not help, or that outlasted the attempts.
+    Failed {
+        /// What kind of thing.
+        class: FaultClass,
+    },
+    /// A lock was not granted in any attempt.
+    LockTimeout {
+        /// Who held it, where that could be known.
+        blocker: Option<Blocker>,
+    },
+    /// A migration was begun and not finished, and the engine could not roll it back. Nothing was touched by this run,
+    /// or the connection was lost at the worst moment.
+    InDoubt(InDoubt),
+    /// Its history has migrations that this binary does not know. Nothing was touched.
+    Ahead {
+        /// The unknown versions.
+        unknown: Vec<String>,
+    },
+    /// It could not be reached. Nothing was touched.
+    Unreachable {
+        /// Why.
+        class: FaultClass,
+    },
+    /// The run was cancelled while it was in flight.
+    Interrupted,
+    /// It was selected, but the run had a reason to leave it alone.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// The run ended before its turn came.
+    NotStarted {
+        /// Why.
+        reason: NotStarted,
+    },
+}
+
+/// From which version to which, and over how many migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The version before; `None`: nothing had been applied.
+    pub from: Option<String>,
+    /// The version now; `None`: nothing is applied any more.
+    pub to: Option<String>,
+    /// How many migrations were applied or taken back.
+    pub n: usize,
+}
+
+/// What is known of a tenant that is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all = "snake_case")]
+pub enum InDoubt {
+    /// The journal shows a migration that was begun and not finished.
+    Journal(Unfinished),
+    /// The connection was lost while a commit or a non-transactional statement was under way, and the tenant could not
+    /// be read again to find out.
+    Unanswered,
+}
+
+/// Why a tenant's turn did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotStarted {
+    /// The operator interrupted the run.
+    Interrupted,
+    /// The failure budget of a wave was used up.
+    FailureBudget,
+    /// The ledger could no longer be written.
+    Ledger,
+}
+
+/// Who holds the lock we waited for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// The server's process or connection id.
+    pub id: i64,
+    /// The database user.
+    pub user: Option<String>,
+    /// The application name it gave.
+    pub application: Option<String>,
+    /// How long its transaction has been open, in seconds.
+    pub transaction_seconds: Option<u64>,
+    /// What it runs, or ran last; at most 200 characters.
+    pub query: Option<String>,
+}
+
+/// Where a tenant's script stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedAt {
+    /// The migration.
+    pub migration: String,
+    /// The statement in it, counted from 1, where it is known.
+    pub statement: Option<usize>,
+    /// That statement's SQL, where it is known; at most 500 characters.
+    pub sql: Option<String>,
+}
+
+/// Everything that is kept of one tenant's part in a run: the row of the report and of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// Its place in the plan, from 0. The plan order is the report order.
+    pub index: usize,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its engine.
+    pub engine: Engine,
+    /// Its server key.
+    pub server: String,
+    /// The wave it belonged to.
+    pub wave: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Where the tenant is now, as last read or committed; `None` when nothing is applied or when it is not known.
+    pub version: Option<String>,
+    /// Migrations that this run committed on the tenant, in order, also when a later one failed.
+    pub committed: Vec<String>,
+    /// How many times it was tried; 0 when its turn did not come.
+    pub attempts: u32,
+    /// From the first attempt's start to the end of the last, rests included, in milliseconds.
+    #[serde(rename = "duration_ms", with = "millis")]
+    pub duration: Duration,
+    /// Where it stopped, when it did not end well.
+    pub stopped_at: Option<StoppedAt>,
+    /// What went wrong, when something did.
+    pub error: Option<Fault>,
+}
+
+impl Outcome {
+    /// The snake_case name, as in JSON and in the ledger.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::UpToDate => "up_to_date",
+            Outcome::Migrated(_) => "migrated",
+            Outcome::RolledBack(_) => "rolled_back",
+            Outcome::Failed { .. } => "failed",
+            Outcome::LockTimeout { .. } => "lock_timeout",
+            Outcome::InDoubt(_) => "in_doubt",
+            Outcome::Ahead { .. } => "ahead",
+            Outcome::Unreachable { .. } => "unreachable",
+            Outcome::Interrupted => "interrupted",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::NotStarted { .. } => "not_started",
+        }
+    }
+
+    /// What the outcome counts as.
+    pub fn standing(&self) -> Standing {
+        match self {
+            Outcome::UpToDate | Outcome::Migrated(_) | Outcome::RolledBack(_) => Standing::AtTarget,
+            Outcome::Failed { .. }
+            | Outcome::LockTimeout { .. }
+            | Outcome::InDoubt(_)
+            | Outcome::Ahead { .. }
+            | Outcome::Unreachable { .. } => Standing::Failed,
+            Outcome::Interrupted | Outcome::Skipped { .. } | Outcome::NotStarted { .. } => Standing::Outstanding,
+        }
+    }
+}
+
+/// What an outcome counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// The tenant is where the run was to bring it.
+    AtTarget,
+    /// It is not, and someone must look.
+    Failed,
+    /// It is not, because the run did not get that far.
+    Outstanding,
+}
+
+/// Durations as whole milliseconds in JSON.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_json() {
+        let record = TenantRecord {
+            index: 3,
+            tenant: TenantId::from("acme"),
+            engine: Engine::Mysql,
+            server: "db7".into(),
+            wave: "canary".into(),
+            outcome: Outcome::InDoubt(InDoubt::Journal(Unfinished {
+                migration: "m1".into(),
+                direction: crate::schema::Direction::Up,
+                statement: Some(4),
+                run: "r".into(),
+            })),
+            version: None,
+            committed: vec![],
+            attempts: 1,
+            duration: Duration::from_millis(1234),
+            stopped_at: None,
+            error: Some(Fault::with_code(FaultClass::ConnectionLost, "2013", "lost connection")),
+        };
+        let json = serde_json::to_string(&record).unwrap();
+        assert!(json.contains(r#""outcome":"in_doubt""#) && json.contains(r#""duration_ms":1234"#), "{json}");
+        assert_eq!(serde_json::from_str::<TenantRecord>(&json).unwrap(), record);
+    }
+}

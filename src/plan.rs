@@ -1,0 +1,173 @@
+//! What a run is to reach, and what that means for one tenant.
+//!
+//! Pure functions: the same decision serves `plan`, which only prints it, and the run, which acts on it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{Catalog, Direction, State};
+
+/// What a run is to reach on each tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goal {
+    /// Up or down.
+    pub direction: Direction,
+    /// How far.
+    pub target: Target,
+    /// Whether a missing migration may be applied although a later one has been.
+    pub out_of_order: bool,
+}
+
+/// How far a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Up: the end of the catalog. Down: nothing applied.
+    End,
+    /// Up: this migration and all before it applied. Down: all after it taken back; it stays.
+    Migration(usize),
+    /// This many migrations from where each tenant is.
+    Steps(usize),
+}
+
+/// What is to be done on one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It is at its target.
+    Nothing,
+    /// These migrations, in this order (places in the catalog).
+    Apply(Vec<usize>),
+    /// It must not be touched.
+    Refuse(Refusal),
+}
+
+/// Why a tenant must not be touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its history has versions the catalog does not know.
+    Ahead(Vec<String>),
+    /// Its history has a hole.
+    Gap(Vec<String>),
+}
+
+/// Decides what `goal` means for a tenant with this history.
+pub fn decide(catalog: &Catalog, history: &[String], goal: &Goal) -> Decision {
+    match catalog.state(history) {
+        State::Ahead { unknown } => return Decision::Refuse(Refusal::Ahead(unknown)),
+        State::Gap { missing } if goal.direction == Direction::Up && !goal.out_of_order => {
+            // A hole beyond the target does not concern this run.
+            let concerned = match goal.target {
+                Target::Migration(to) => {
+                    missing.into_iter().filter(|m| catalog.position(m).is_some_and(|i| i <= to)).collect()
+                }
+                Target::End | Target::Steps(_) => missing,
+            };
+            if !concerned.is_empty() {
+                return Decision::Refuse(Refusal::Gap(concerned));
+            }
+        }
+        _ => {}
+    }
+    let missing = catalog.missing(history);
+    let steps: Vec<usize> = match goal.direction {
+        Direction::Up => match goal.target {
+            Target::End => missing,
+            Target::Migration(to) => missing.into_iter().filter(|&i| i <= to).collect(),
+            Target::Steps(n) => missing.into_iter().take(n).collect(),
+        },
+        Direction::Down => {
+            let applied = (0..catalog.migrations.len()).rev().filter(|i| !missing.contains(i));
+            match goal.target {
+                Target::End => applied.collect(),
+                Target::Migration(to) => applied.filter(|&i| i > to).collect(),
+                Target::Steps(n) => applied.take(n).collect(),
+            }
+        }
+    };
+    if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
+}
+
+impl Goal {
+    /// The goal in words, as the report prints it.
+    pub fn describe(&self, catalog: &Catalog) -> String {
+        let name = |i: usize| catalog.migrations.get(i).map_or("?", |m| &**m).to_owned();
+        match (self.direction, self.target) {
+            (Direction::Up, Target::End) => "head".to_owned(),
+            (Direction::Down, Target::End) => "empty".to_owned(),
+            (_, Target::Migration(i)) => name(i),
+            (_, Target::Steps(1)) => "1 step".to_owned(),
+            (_, Target::Steps(n)) => format!("{n} steps"),
+        }
+    }
+
+    /// The migrations that any tenant could need for this goal, in catalog order.
+    pub fn could_touch(&self, catalog: &Catalog) -> std::ops::Range<usize> {
+        let all = catalog.migrations.len();
+        match (self.direction, self.target) {
+            (Direction::Up, Target::Migration(to)) => 0..(to + 1).min(all),
+            (Direction::Down, Target::Migration(to)) => (to + 1).min(all)..all,
+            _ => 0..all,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn catalog() -> Catalog {
+        Catalog { migrations: ["m1", "m2", "m3"].map(Arc::from).to_vec(), history_table: "h".into() }
+    }
+
+    fn goal(direction: Direction, target: Target) -> Goal {
+        Goal { direction, target, out_of_order: false }
+    }
+
+    fn history(versions: &[&str]) -> Vec<String> {
+        versions.iter().map(|v| v.to_string()).collect()
+    }
+
+    #[test]
+    fn up() {
+        let c = catalog();
+        let up = |t| goal(Direction::Up, t);
+        assert_eq!(decide(&c, &[], &up(Target::End)), Decision::Apply(vec![0, 1, 2]));
+        assert_eq!(decide(&c, &history(&["m1"]), &up(Target::Steps(1))), Decision::Apply(vec![1]));
+        assert_eq!(decide(&c, &history(&["m1", "m2"]), &up(Target::Migration(0))), Decision::Nothing);
+        assert_eq!(decide(&c, &history(&["m1", "m2", "m3"]), &up(Target::End)), Decision::Nothing);
+    }
+
+    #[test]
+    fn down_takes_the_newest_first() {
+        let c = catalog();
+        let down = |t| goal(Direction::Down, t);
+        let all = history(&["m1", "m2", "m3"]);
+        assert_eq!(decide(&c, &all, &down(Target::End)), Decision::Apply(vec![2, 1, 0]));
+        assert_eq!(decide(&c, &all, &down(Target::Migration(0))), Decision::Apply(vec![2, 1]));
+        assert_eq!(decide(&c, &history(&["m1"]), &down(Target::Steps(2))), Decision::Apply(vec![0]));
+        assert_eq!(decide(&c, &[], &down(Target::Steps(2))), Decision::Nothing);
+    }
+
+    #[test]
+    fn a_gap_is_refused_unless_asked_for_or_beyond_the_target() {
+        let c = catalog();
+        let h = history(&["m1", "m3"]);
+        let mut g = goal(Direction::Up, Target::End);
+        assert_eq!(decide(&c, &h, &g), Decision::Refuse(Refusal::Gap(vec!["m2".into()])));
+        g.out_of_order = true;
+        assert_eq!(decide(&c, &h, &g), Decision::Apply(vec![1]));
+        assert_eq!(decide(&c, &h, &goal(Direction::Up, Target::Migration(0))), Decision::Nothing);
+    }
+
+    #[test]
+    fn an_unknown_row_is_never_touched() {
+        let c = catalog();
+        for direction in [Direction::Up, Direction::Down] {
+            assert_eq!(
+                decide(&c, &history(&["m1", "zz"]), &goal(direction, Target::End)),
+                Decision::Refuse(Refusal::Ahead(vec!["zz".into()]))
+            );
+        }
+    }
+}

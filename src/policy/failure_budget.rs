@@ -1,0 +1,114 @@
+//! How many tenants may fail before nothing new is started.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The failures that a wave may have. One more stops the rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum FailureBudget {
+    /// Never stop for failures.
+    Unlimited,
+    /// At most this many tenants.
+    Count(usize),
+    /// At most this share of the finished tenants, in whole percent (0 to 100), counted from ten finished tenants on.
+    Percent(u8),
+}
+
+impl FailureBudget {
+    /// Below this many finished tenants a percentage says nothing.
+    pub const MINIMUM_SAMPLE: usize = 10;
+
+    /// Whether `failed` of `finished` tenants is more than the budget allows.
+    ///
+    /// `total` is the size of the wave: a wave that is over, or smaller than the sample, is judged as it is.
+    pub fn is_exceeded(self, failed: usize, finished: usize, total: usize) -> bool {
+        match self {
+            FailureBudget::Unlimited => false,
+            FailureBudget::Count(most) => failed > most,
+            FailureBudget::Percent(most) => {
+                finished >= Self::MINIMUM_SAMPLE.min(total) && failed * 100 > finished * usize::from(most)
+            }
+        }
+    }
+}
+
+/// A text that is not a failure budget.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a failure budget; write a count (3), a percentage (5%) or unlimited")]
+pub struct BadFailureBudget(pub String);
+
+impl FromStr for FailureBudget {
+    type Err = BadFailureBudget;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || BadFailureBudget(text.to_owned());
+        let trimmed = text.trim();
+        if trimmed == "unlimited" {
+            return Ok(FailureBudget::Unlimited);
+        }
+        match trimmed.strip_suffix('%') {
+            Some(share) => match share.trim().parse::<u8>() {
+                Ok(p) if p <= 100 => Ok(FailureBudget::Percent(p)),
+                _ => Err(bad()),
+            },
+            None => trimmed.parse().map(FailureBudget::Count).map_err(|_| bad()),
+        }
+    }
+}
+
+impl fmt::Display for FailureBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FailureBudget::Unlimited => f.write_str("unlimited"),
+            FailureBudget::Count(n) => write!(f, "{n}"),
+            FailureBudget::Percent(p) => write!(f, "{p}%"),
+        }
+    }
+}
+
+impl TryFrom<String> for FailureBudget {
+    type Error = BadFailureBudget;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<FailureBudget> for String {
+    fn from(budget: FailureBudget) -> String {
+        budget.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for text in ["unlimited", "0", "3", "5%"] {
+            assert_eq!(text.parse::<FailureBudget>().unwrap().to_string(), text);
+        }
+        for bad in ["-1", "101%", "few", ""] {
+            assert!(bad.parse::<FailureBudget>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_percentage_waits_for_its_sample_but_not_in_a_small_wave() {
+        let budget = FailureBudget::Percent(10);
+        assert!(!budget.is_exceeded(1, 1, 100), "one of one is no sample");
+        assert!(budget.is_exceeded(2, 10, 100));
+        assert!(!budget.is_exceeded(1, 10, 100));
+        assert!(budget.is_exceeded(1, 3, 3), "the wave is smaller than the sample");
+    }
+
+    #[test]
+    fn a_count_of_zero_allows_no_failure() {
+        assert!(!FailureBudget::Count(0).is_exceeded(0, 5, 5));
+        assert!(FailureBudget::Count(0).is_exceeded(1, 1, 5));
+    }
+}

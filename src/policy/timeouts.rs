@@ -1,0 +1,31 @@
+//! How long anything may take on a tenant.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The time limits of one tenant. The runner sets them on every engine; none is ever left at "forever" but by choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// To reach a server and log in.
+    pub connect: Duration,
+    /// To be granted a lock: PostgreSQL `lock_timeout`, MySQL `lock_wait_timeout` (whole seconds, rounded up), SQLite
+    /// `busy_timeout`.
+    pub lock: Duration,
+    /// For one statement: PostgreSQL `statement_timeout`, MariaDB `max_statement_time`. Zero means no limit.
+    pub statement: Duration,
+    /// For a cancelled statement to end before the connection is given up.
+    pub cancel: Duration,
+}
+
+impl Default for Timeouts {
+    /// Connect 10 s, lock 3 s, statement without limit, cancel 10 s.
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            lock: Duration::from_secs(3),
+            statement: Duration::ZERO,
+            cancel: Duration::from_secs(10),
+        }
+    }
+}

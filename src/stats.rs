@@ -1,0 +1,176 @@
+//! Counts of a run, and the verdict they lead to.
+//!
+//! Pure: the exit code that belongs to a verdict is the command line's business.
+
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::{NotStarted, Outcome, Standing};
+
+/// Counts of a run. Only the dispatcher adds to them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStats {
+    /// Tenants in the plan.
+    pub selected: usize,
+    /// Tenants that matched the selection but were held back by `--limit`.
+    pub held_back: usize,
+    /// Outcomes by kind.
+    pub up_to_date: usize,
+    /// See [`Outcome::Migrated`].
+    pub migrated: usize,
+    /// See [`Outcome::RolledBack`].
+    pub rolled_back: usize,
+    /// See [`Outcome::Failed`].
+    pub failed: usize,
+    /// See [`Outcome::LockTimeout`].
+    pub lock_timeout: usize,
+    /// See [`Outcome::InDoubt`].
+    pub in_doubt: usize,
+    /// See [`Outcome::Ahead`].
+    pub ahead: usize,
+    /// See [`Outcome::Unreachable`].
+    pub unreachable: usize,
+    /// See [`Outcome::Interrupted`].
+    pub interrupted: usize,
+    /// See [`Outcome::Skipped`].
+    pub skipped: usize,
+    /// See [`Outcome::NotStarted`].
+    pub not_started: usize,
+    /// Attempts over all tenants.
+    pub attempts: u64,
+    /// Why the run stopped starting tenants, when it did.
+    pub stopped: Option<NotStarted>,
+}
+
+impl RunStats {
+    /// Counts one outcome.
+    pub fn add(&mut self, outcome: &Outcome, attempts: u32) {
+        self.attempts += u64::from(attempts);
+        *match outcome {
+            Outcome::UpToDate => &mut self.up_to_date,
+            Outcome::Migrated(_) => &mut self.migrated,
+            Outcome::RolledBack(_) => &mut self.rolled_back,
+            Outcome::Failed { .. } => &mut self.failed,
+            Outcome::LockTimeout { .. } => &mut self.lock_timeout,
+            Outcome::InDoubt(_) => &mut self.in_doubt,
+            Outcome::Ahead { .. } => &mut self.ahead,
+            Outcome::Unreachable { .. } => &mut self.unreachable,
+            Outcome::Interrupted => &mut self.interrupted,
+            Outcome::Skipped { .. } => &mut self.skipped,
+            Outcome::NotStarted { .. } => &mut self.not_started,
+        } += 1;
+    }
+
+    /// Tenants with an outcome.
+    pub fn finished(&self) -> usize {
+        self.at_target() + self.failures() + self.outstanding()
+    }
+
+    /// Tenants that are where the run was to bring them.
+    pub fn at_target(&self) -> usize {
+        self.up_to_date + self.migrated + self.rolled_back
+    }
+
+    /// Tenants that someone must look at.
+    pub fn failures(&self) -> usize {
+        self.failed + self.lock_timeout + self.in_doubt + self.ahead + self.unreachable
+    }
+
+    /// Tenants that the run did not get to.
+    pub fn outstanding(&self) -> usize {
+        self.interrupted + self.skipped + self.not_started
+    }
+
+    /// The counts by outcome name, in the order of the contract, zeros included.
+    pub fn by_name(&self) -> [(&'static str, usize); 11] {
+        [
+            ("migrated", self.migrated),
+            ("rolled_back", self.rolled_back),
+            ("up_to_date", self.up_to_date),
+            ("failed", self.failed),
+            ("lock_timeout", self.lock_timeout),
+            ("in_doubt", self.in_doubt),
+            ("ahead", self.ahead),
+            ("unreachable", self.unreachable),
+            ("interrupted", self.interrupted),
+            ("skipped", self.skipped),
+            ("not_started", self.not_started),
+        ]
+    }
+
+    /// What the run comes to.
+    ///
+    /// Being interrupted outweighs failures, because the operator did it and knows; a lost ledger outweighs all.
+    pub fn verdict(&self) -> Verdict {
+        match self.stopped {
+            Some(NotStarted::Ledger) => return Verdict::LedgerLost,
+            Some(NotStarted::Interrupted) => return Verdict::Interrupted,
+            Some(NotStarted::FailureBudget) => return Verdict::BudgetExhausted,
+            None => {}
+        }
+        if self.selected == 0 {
+            Verdict::NothingSelected
+        } else if self.failures() > 0 {
+            Verdict::Failures
+        } else if self.outstanding() > 0 || self.held_back > 0 || self.finished() < self.selected {
+            Verdict::Outstanding
+        } else {
+            Verdict::AllAtTarget
+        }
+    }
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every selected tenant is at its target.
+    AllAtTarget,
+    /// No tenant matched.
+    NothingSelected,
+    /// What ran passed, work is outstanding.
+    Outstanding,
+    /// At least one tenant failed.
+    Failures,
+    /// A failure budget stopped the rollout.
+    BudgetExhausted,
+    /// The operator interrupted it.
+    Interrupted,
+    /// The ledger could not be written any more.
+    LedgerLost,
+}
+
+/// Whether a standing makes a failure budget smaller.
+pub fn uses_failure_budget(outcome: &Outcome) -> bool {
+    outcome.standing() == Standing::Failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultClass;
+
+    #[test]
+    fn verdicts() {
+        assert_eq!(RunStats::default().verdict(), Verdict::NothingSelected);
+        let mut stats = RunStats { selected: 2, ..RunStats::default() };
+        stats.add(&Outcome::UpToDate, 1);
+        assert_eq!(stats.verdict(), Verdict::Outstanding, "one tenant has no outcome yet");
+        stats.add(&Outcome::UpToDate, 1);
+        assert_eq!(stats.verdict(), Verdict::AllAtTarget);
+        stats.held_back = 1;
+        assert_eq!(stats.verdict(), Verdict::Outstanding);
+        stats.add(&Outcome::Failed { class: FaultClass::Other }, 3);
+        assert_eq!(stats.verdict(), Verdict::Failures);
+        assert_eq!(stats.attempts, 5);
+        stats.stopped = Some(NotStarted::FailureBudget);
+        assert_eq!(stats.verdict(), Verdict::BudgetExhausted);
+    }
+
+    #[test]
+    fn names_add_up_to_the_finished() {
+        let mut stats = RunStats { selected: 3, ..RunStats::default() };
+        stats.add(&Outcome::Interrupted, 1);
+        stats.add(&Outcome::Ahead { unknown: vec![] }, 1);
+        assert_eq!(stats.by_name().iter().map(|(_, n)| n).sum::<usize>(), stats.finished());
+    }
+}
