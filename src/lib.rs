@@ -3,6 +3,7 @@
 //!
 //! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
 
+pub mod compile;
 pub mod event;
 pub mod fault;
 pub mod observation;

@@ -1,0 +1,216 @@
+//! Migrations become scripts: each is run against a recorder, and the SQL that it sends is kept.
+//!
+//! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
+//! reason.
+
+mod purity;
+mod recorder;
+mod scan;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::DbBackend;
+use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
+use sha2::{Digest, Sha256};
+
+use crate::schema::{Catalog, Direction, Execution, NativeReason, Script};
+use crate::tenant::Engine;
+
+pub use scan::{is_multiple, split};
+pub use sea_orm_migration::MigratorTraitSelf as Migrator;
+
+/// The migrations of one program, with the catalog they make up.
+pub struct MigrationSet {
+    catalog: Arc<Catalog>,
+    migrations: Vec<Arc<dyn MigrationTrait>>,
+    /// The recorded statement that creates the history table, by engine.
+    install: [(Engine, String); 3],
+}
+
+/// Why a migrator can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Two migrations share a name, so one history row would stand for both.
+    #[error("two migrations are named '{0}'; give one of them another name (the history could not tell them apart)")]
+    DuplicateName(String),
+    /// A name that the history table can't hold.
+    #[error("a migration has an unusable name ({0:?}); a name has 1 to 255 characters and no control characters")]
+    UnusableName(String),
+    /// The migrator's own `install` does more than create the history table.
+    #[error("the statement that creates the history table could not be recorded for {engine}: {reason}")]
+    Install {
+        /// The engine.
+        engine: Engine,
+        /// What the recorder saw.
+        reason: String,
+    },
+}
+
+impl MigrationSet {
+    /// Reads a migrator: its migrations in order, its history table, and the statement that creates that table.
+    ///
+    /// # Errors
+    /// [`CompileError`] for duplicate or unusable names, or an `install` that can't be recorded.
+    pub async fn new<M: MigratorTraitSelf>(migrator: &M) -> Result<Self, CompileError> {
+        let migrations: Vec<Arc<dyn MigrationTrait>> = migrator.migrations().into_iter().map(Arc::from).collect();
+        let mut seen = HashSet::new();
+        for migration in &migrations {
+            let name = migration.name();
+            if name.is_empty() || name.chars().count() > 255 || name.chars().any(char::is_control) {
+                return Err(CompileError::UnusableName(name.to_owned()));
+            }
+            if !seen.insert(name.to_owned()) {
+                return Err(CompileError::DuplicateName(name.to_owned()));
+            }
+        }
+        let mut install = Vec::with_capacity(3);
+        for engine in Engine::ALL {
+            let recorder = recorder::Recorder::new(backend(engine), 0);
+            let failed = migrator.install(&recorder.connection()).await.err().map(|e| e.to_string());
+            match (failed, recorder.take().as_slice()) {
+                (None, [recorder::Op::Execute(sql)]) => install.push((engine, sql.clone())),
+                (failed, ops) => {
+                    let reason = failed.unwrap_or_else(|| format!("{} calls instead of one", ops.len()));
+                    return Err(CompileError::Install { engine, reason });
+                }
+            }
+        }
+        let catalog = Catalog {
+            migrations: migrations.iter().map(|m| m.name().into()).collect(),
+            history_table: migrator.migration_table_name().to_string(),
+        };
+        Ok(MigrationSet {
+            catalog: Arc::new(catalog),
+            migrations,
+            install: install.try_into().expect("one for each of the three engines"),
+        })
+    }
+
+    /// The catalog of these migrations.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The migration at a place in the catalog.
+    pub(crate) fn migration(&self, index: usize) -> &Arc<dyn MigrationTrait> {
+        &self.migrations[index]
+    }
+
+    /// The statement that creates the history table where it is missing.
+    pub(crate) fn install(&self, engine: Engine) -> &str {
+        let found = self.install.iter().find(|(e, _)| *e == engine);
+        &found.expect("recorded for every engine").1
+    }
+
+    /// Compiles every migration in `wanted`, in one direction, for one engine.
+    ///
+    /// Each is recorded twice. A value that depends on the clock shows as a difference only when the clock has moved on,
+    /// so where a recording holds anything that could be a time, the second one is made at least 1.1 s after the first.
+    pub async fn compile(
+        &self,
+        engine: Engine,
+        direction: Direction,
+        wanted: std::ops::Range<usize>,
+        force_native: bool,
+    ) -> Scripts {
+        let begun = Instant::now();
+        let mut first = Vec::new();
+        for index in wanted.clone() {
+            first.push(recorder::record(&self.migrations[index], direction, backend(engine), 0).await);
+        }
+        if first.iter().any(purity::may_hold_a_time) {
+            tokio::time::sleep(Duration::from_millis(1_100).saturating_sub(begun.elapsed())).await;
+        }
+        let mut scripts: Vec<Option<Arc<Script>>> = vec![None; self.migrations.len()];
+        for (index, first) in wanted.zip(first) {
+            let second = recorder::record(&self.migrations[index], direction, backend(engine), 1).await;
+            scripts[index] = Some(Arc::new(self.script(index, engine, direction, &first, &second, force_native)));
+        }
+        Scripts { engine, direction, scripts }
+    }
+
+    fn script(
+        &self,
+        index: usize,
+        engine: Engine,
+        direction: Direction,
+        first: &recorder::Recording,
+        second: &recorder::Recording,
+        force_native: bool,
+    ) -> Script {
+        let transaction = self.runs_in_transaction(index, engine);
+        let statements = first.statements();
+        let execution = match purity::judge(direction, first, second) {
+            purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
+            purity::Judgement::Pure => Execution::Compiled { transaction },
+            purity::Judgement::Irreversible(reason) => Execution::Irreversible { reason },
+            // SQL that commits by itself would end our transaction unseen, so it gets none.
+            purity::Judgement::Impure { reason, raw_transaction_control } => {
+                Execution::Native { transaction: transaction && !raw_transaction_control, reason }
+            }
+        };
+        let migration = self.catalog.migrations[index].clone();
+        let sha256 = digest(engine, direction, &execution, &statements);
+        Script { migration, direction, engine, execution, statements, sha256 }
+    }
+
+    /// Whether a migration and its history row share one transaction of ours.
+    ///
+    /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a failed
+    /// migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
+    fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
+        engine.has_transactional_ddl() && self.migrations[index].use_transaction() != Some(false)
+    }
+}
+
+/// The scripts of one direction for one engine.
+#[derive(Debug, Clone)]
+pub struct Scripts {
+    /// The engine.
+    pub engine: Engine,
+    /// Up or down.
+    pub direction: Direction,
+    /// By place in the catalog; `None` where the migration was not asked for.
+    scripts: Vec<Option<Arc<Script>>>,
+}
+
+impl Scripts {
+    /// The script of a migration that was compiled.
+    pub fn get(&self, index: usize) -> Option<&Arc<Script>> {
+        self.scripts.get(index).and_then(Option::as_ref)
+    }
+
+    /// The scripts that were compiled, in catalog order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Script>> {
+        self.scripts.iter().flatten()
+    }
+}
+
+/// SeaORM's word for an engine.
+pub(crate) fn backend(engine: Engine) -> DbBackend {
+    match engine {
+        Engine::Sqlite => DbBackend::Sqlite,
+        Engine::Postgres => DbBackend::Postgres,
+        Engine::Mysql => DbBackend::MySql,
+    }
+}
+
+fn digest(engine: Engine, direction: Direction, execution: &Execution, statements: &[String]) -> String {
+    let mut hash = Sha256::new();
+    let how = match execution {
+        Execution::Compiled { transaction } => format!("compiled {transaction}"),
+        Execution::Native { transaction, .. } => format!("native {transaction}"),
+        Execution::Irreversible { .. } => "irreversible".to_owned(),
+    };
+    hash.update(format!("{engine}\n{direction}\n{how}\n{}\n", statements.len()));
+    for statement in statements {
+        hash.update(format!("{}\n", statement.len()));
+        hash.update(statement);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

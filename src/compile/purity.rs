@@ -1,0 +1,76 @@
+//! Whether a recording says all that the migration would ever do.
+//!
+//! When in doubt the answer is no: running natively is slower, never wrong.
+
+use super::recorder::{Ending, Op, Recording};
+use super::scan;
+use crate::schema::{Direction, NativeReason};
+
+/// What the recordings of one migration show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Pure,
+    Impure {
+        reason: NativeReason,
+        /// The SQL itself begins or commits transactions.
+        raw_transaction_control: bool,
+    },
+    Irreversible(String),
+}
+
+/// Judges two recordings of one migration.
+pub(super) fn judge(direction: Direction, first: &Recording, second: &Recording) -> Judgement {
+    let raw_transaction_control = first.statements().iter().any(|sql| scan::controls_transactions(sql));
+    let impure = |reason| Judgement::Impure { reason, raw_transaction_control };
+    if direction == Direction::Down && first.ops.is_empty() {
+        // It gave up before it asked anything, so it would do so on every tenant.
+        match &first.ending {
+            Ending::Failed(why) => return Judgement::Irreversible(why.clone()),
+            Ending::Panicked(why) if why.starts_with("not implemented") || why.starts_with("not yet implemented") => {
+                return Judgement::Irreversible(why.clone());
+            }
+            _ => {}
+        }
+    }
+    // A query counts even when its error was swallowed (`has_table(..).unwrap_or(false)`).
+    let query = first.ops.iter().find_map(|op| if let Op::Query(sql) = op { Some(sql) } else { None });
+    if let Some(sql) = query {
+        return impure(NativeReason::Queries(excerpt(sql)));
+    }
+    if raw_transaction_control || first.ops.contains(&Op::Transaction) {
+        return impure(NativeReason::OwnTransaction);
+    }
+    match &first.ending {
+        Ending::Done => {}
+        Ending::Failed(why) => return impure(NativeReason::Failed(excerpt(why))),
+        Ending::Panicked(why) => return impure(NativeReason::Panicked(excerpt(why))),
+    }
+    if first != second {
+        let differing = first.ops.iter().zip(&second.ops).find(|(a, b)| a != b).map(|(a, _)| a);
+        let what = match differing {
+            Some(Op::Execute(sql) | Op::Query(sql)) => excerpt(sql),
+            _ => "one of them is longer".to_owned(),
+        };
+        return impure(NativeReason::Differs(what));
+    }
+    Judgement::Pure
+}
+
+/// Whether a recording holds anything that could be a time to the second: a year or an epoch (four digits in a row), or
+/// `12:30`. Only then is there a reason to let the clock move on before the second recording.
+pub(super) fn may_hold_a_time(recording: &Recording) -> bool {
+    recording.statements().iter().any(|sql| {
+        let bytes = sql.as_bytes();
+        let digits =
+            |from: usize, n: usize| bytes.get(from..from + n).is_some_and(|run| run.iter().all(u8::is_ascii_digit));
+        (0..bytes.len()).any(|i| digits(i, 4) || (digits(i, 2) && bytes.get(i + 2) == Some(&b':') && digits(i + 3, 2)))
+    })
+}
+
+fn excerpt(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(120) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    }
+}

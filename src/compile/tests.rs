@@ -1,0 +1,186 @@
+//! Every purity rule by a migration that breaks it.
+
+use sea_orm_migration::prelude::*;
+
+use super::*;
+
+/// What a test migration does.
+#[derive(Clone, Copy)]
+enum Does {
+    CreateTable,
+    AsksForTable,
+    Begins,
+    RawCommit,
+    Uuid,
+    Clock,
+    Panics,
+    Fails,
+    GoesByRows,
+    NoTransaction,
+    Inserts,
+}
+
+struct M(&'static str, Does);
+
+impl MigrationName for M {
+    fn name(&self) -> &str {
+        self.0
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for M {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        let stamp = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        match self.1 {
+            Does::CreateTable | Does::NoTransaction => {
+                let table = Table::create().table("t").col(ColumnDef::new("id").integer().primary_key()).to_owned();
+                manager.create_table(table).await
+            }
+            Does::AsksForTable => {
+                // The error is swallowed, as migrations do.
+                if !manager.has_table("t").await.unwrap_or(false) {
+                    db.execute_unprepared("create table t (id int)").await?;
+                }
+                Ok(())
+            }
+            Does::Begins => {
+                let inner = manager.begin().await?;
+                inner.commit().await
+            }
+            Does::RawCommit => db.execute_unprepared("create table t (id int); commit").await.map(drop),
+            Does::Uuid => db.execute_unprepared(&format!("insert into t values ('{:?}')", stamp())).await.map(drop),
+            Does::Clock => {
+                db.execute_unprepared(&format!("insert into t values ({})", stamp().as_secs())).await.map(drop)
+            }
+            Does::Panics => panic!("no database"),
+            Does::Fails => Err(DbErr::Custom("never".into())),
+            Does::GoesByRows => {
+                if db.execute_unprepared("update t set a = 1").await?.rows_affected() == 0 {
+                    db.execute_unprepared("insert into t values (1)").await?;
+                }
+                Ok(())
+            }
+            Does::Inserts => {
+                let insert =
+                    Query::insert().into_table("t").columns(["a"]).values_panic(["O'Brien\\ ; --".into()]).to_owned();
+                manager.execute(insert).await.map(drop)
+            }
+        }
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        match self.1 {
+            Does::Panics => unimplemented!(),
+            Does::Fails => Err(DbErr::Migration("We Don't Do That Here".into())),
+            _ => manager.drop_table(Table::drop().table("t").to_owned()).await,
+        }
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        matches!(self.1, Does::NoTransaction).then_some(false)
+    }
+}
+
+struct All(Vec<(&'static str, Does)>);
+
+impl MigratorTraitSelf for All {
+    fn migrations(&self) -> Vec<Box<dyn MigrationTrait>> {
+        self.0.iter().map(|(name, does)| Box::new(M(name, *does)) as Box<dyn MigrationTrait>).collect()
+    }
+}
+
+async fn one(does: Does, direction: Direction, engine: Engine) -> Script {
+    let set = MigrationSet::new(&All(vec![("m", does)])).await.unwrap();
+    let scripts = set.compile(engine, direction, 0..1, false).await;
+    Script::clone(scripts.get(0).unwrap())
+}
+
+fn reason(script: &Script) -> &NativeReason {
+    match &script.execution {
+        Execution::Native { reason, .. } => reason,
+        other => panic!("not native: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_pure_migration_is_compiled_for_each_engine() {
+    for engine in Engine::ALL {
+        let script = one(Does::CreateTable, Direction::Up, engine).await;
+        assert_eq!(script.execution, Execution::Compiled { transaction: engine != Engine::Mysql });
+        assert_eq!(script.statements.len(), 1);
+        assert!(script.statements[0].starts_with("CREATE TABLE"), "{script:?}");
+        assert_eq!(script.is_atomic(), engine != Engine::Mysql);
+    }
+}
+
+#[tokio::test]
+async fn use_transaction_false_is_honoured() {
+    let script = one(Does::NoTransaction, Direction::Up, Engine::Postgres).await;
+    assert_eq!(script.execution, Execution::Compiled { transaction: false });
+    assert!(!script.is_atomic());
+}
+
+#[tokio::test]
+async fn each_impurity_is_named() {
+    let pg = |does| one(does, Direction::Up, Engine::Postgres);
+    assert!(matches!(reason(&pg(Does::AsksForTable).await), NativeReason::Queries(_)));
+    assert!(matches!(reason(&pg(Does::Begins).await), NativeReason::OwnTransaction));
+    assert!(matches!(reason(&pg(Does::Uuid).await), NativeReason::Differs(_)));
+    assert!(matches!(reason(&pg(Does::Panics).await), NativeReason::Panicked(_)));
+    assert!(matches!(reason(&pg(Does::Fails).await), NativeReason::Failed(_)));
+    assert!(matches!(reason(&pg(Does::GoesByRows).await), NativeReason::Differs(_)));
+}
+
+#[tokio::test]
+async fn a_clock_read_to_the_second_is_noticed() {
+    assert!(matches!(reason(&one(Does::Clock, Direction::Up, Engine::Sqlite).await), NativeReason::Differs(_)));
+}
+
+#[tokio::test]
+async fn sql_that_commits_by_itself_gets_no_transaction_of_ours() {
+    let script = one(Does::RawCommit, Direction::Up, Engine::Postgres).await;
+    assert_eq!(script.execution, Execution::Native { transaction: false, reason: NativeReason::OwnTransaction });
+}
+
+#[tokio::test]
+async fn a_down_that_is_not_written_is_irreversible() {
+    for does in [Does::Fails, Does::Panics] {
+        let script = one(does, Direction::Down, Engine::Mysql).await;
+        assert!(matches!(script.execution, Execution::Irreversible { .. }), "{script:?}");
+    }
+    let script = one(Does::CreateTable, Direction::Down, Engine::Mysql).await;
+    assert!(matches!(script.execution, Execution::Compiled { .. }));
+}
+
+#[tokio::test]
+async fn binds_are_written_into_the_sql() {
+    let script = one(Does::Inserts, Direction::Up, Engine::Postgres).await;
+    assert_eq!(script.statements, [r#"INSERT INTO "t" ("a") VALUES (E'O\'Brien\\ ; --')"#]);
+}
+
+#[tokio::test]
+async fn native_can_be_forced_and_the_hash_tells_scripts_apart() {
+    let set = MigrationSet::new(&All(vec![("a", Does::CreateTable)])).await.unwrap();
+    let compiled = set.compile(Engine::Postgres, Direction::Up, 0..1, false).await;
+    let forced = set.compile(Engine::Postgres, Direction::Up, 0..1, true).await;
+    assert_eq!(reason(forced.get(0).unwrap()), &NativeReason::Forced);
+    assert_ne!(compiled.get(0).unwrap().sha256, forced.get(0).unwrap().sha256);
+    let again = set.compile(Engine::Postgres, Direction::Up, 0..1, false).await;
+    assert_eq!(compiled.get(0).unwrap().sha256, again.get(0).unwrap().sha256);
+}
+
+#[tokio::test]
+async fn names_that_the_history_could_not_tell_apart_are_refused() {
+    let twice = MigrationSet::new(&All(vec![("a", Does::CreateTable), ("a", Does::Fails)])).await;
+    assert_eq!(twice.err(), Some(CompileError::DuplicateName("a".into())));
+    assert!(MigrationSet::new(&All(vec![("", Does::Fails)])).await.is_err());
+}
+
+#[tokio::test]
+async fn the_history_table_is_the_migrators_own() {
+    let set = MigrationSet::new(&All(vec![])).await.unwrap();
+    assert_eq!(set.catalog().history_table, "seaql_migrations");
+    assert!(set.install(Engine::Mysql).contains("IF NOT EXISTS `seaql_migrations`"), "{}", set.install(Engine::Mysql));
+}
