@@ -4,12 +4,14 @@
 //! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
 
 pub mod compile;
+pub mod database;
 pub mod event;
 pub mod fault;
 pub mod observation;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod run;
 pub mod schema;
 pub mod stats;
 pub mod tenant;

@@ -18,7 +18,8 @@ use sha2::{Digest, Sha256};
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Script};
 use crate::tenant::Engine;
 
-pub use scan::{is_multiple, split};
+pub(crate) use recorder::panic_text;
+pub(crate) use scan::{first_words, is_multiple, split};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 
 /// The migrations of one program, with the catalog they make up.
@@ -185,6 +186,36 @@ impl Scripts {
     /// The scripts that were compiled, in catalog order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Script>> {
         self.scripts.iter().flatten()
+    }
+}
+
+/// The scripts of one run, compiled when they are first asked for: a run that has nothing to apply compiles nothing.
+pub struct LazyScripts {
+    migrations: Arc<MigrationSet>,
+    direction: Direction,
+    wanted: std::ops::Range<usize>,
+    force_native: bool,
+    compiled: [tokio::sync::OnceCell<Arc<Scripts>>; 3],
+}
+
+impl LazyScripts {
+    /// Nothing is compiled yet. `wanted` are places in the catalog.
+    pub fn new(
+        migrations: Arc<MigrationSet>,
+        direction: Direction,
+        wanted: std::ops::Range<usize>,
+        force_native: bool,
+    ) -> Self {
+        LazyScripts { migrations, direction, wanted, force_native, compiled: Default::default() }
+    }
+
+    /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.
+    pub async fn get(&self, engine: Engine) -> Arc<Scripts> {
+        let cell = &self.compiled[engine as usize];
+        let compile = || async {
+            Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), self.force_native).await)
+        };
+        cell.get_or_init(compile).await.clone()
     }
 }
 

@@ -7,7 +7,7 @@
 /// Quotes (`'`, `"`, `` ` ``), PostgreSQL dollar quotes and comments are passed over. The bodies of SQLite and MySQL
 /// triggers are *not* understood: their semicolons split too. PostgreSQL keeps bodies in quotes, but for
 /// `BEGIN ATOMIC`, which is left whole.
-pub fn split(sql: &str) -> Vec<&str> {
+pub(crate) fn split(sql: &str) -> Vec<&str> {
     if sql.to_ascii_lowercase().contains("begin atomic") {
         return vec![sql];
     }
@@ -40,7 +40,7 @@ pub fn split(sql: &str) -> Vec<&str> {
 }
 
 /// Whether a text may hold more than one statement, or none.
-pub fn is_multiple(sql: &str) -> bool {
+pub(crate) fn is_multiple(sql: &str) -> bool {
     split(sql).len() != 1
 }
 

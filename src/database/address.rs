@@ -1,0 +1,99 @@
+//! A tenant's address as the drivers take it, and as people may see it.
+//!
+//! Nothing is opened here, and what is shown never holds a password.
+
+use std::str::FromStr;
+
+use secrecy::ExposeSecret;
+use sqlx::ConnectOptions as _;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::fault::{Fault, FaultClass};
+use crate::tenant::{Address, Tenant};
+
+/// Where a tenant is, for people: scheme, host, port, database and schema, or the file. Never the user or the password.
+pub fn location(tenant: &Tenant) -> String {
+    match &tenant.address {
+        Address::File(path) => path.display().to_string(),
+        Address::Unusable(_) => "unusable address".to_owned(),
+        Address::Url(url) => match Url::parse(url.expose_secret()) {
+            Ok(url) => {
+                let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+                let schema = tenant.schema.as_ref().map(|s| format!(" schema {s}")).unwrap_or_default();
+                format!("{}://{}{port}{}{schema}", url.scheme(), url.host_str().unwrap_or(""), url.path())
+            }
+            Err(_) => format!("{}://***", tenant.engine),
+        },
+    }
+}
+
+fn url(tenant: &Tenant) -> Result<&str, Fault> {
+    match tenant.address_for_migrations() {
+        Address::Url(url) => Ok(url.expose_secret()),
+        Address::Unusable(reason) => Err(Fault::new(FaultClass::BadAddress, reason.clone())),
+        Address::File(_) => Err(Fault::new(FaultClass::BadAddress, "a file is no server address")),
+    }
+}
+
+fn unusable(_: sqlx::Error) -> Fault {
+    Fault::new(FaultClass::BadAddress, "the URL can't be used by the driver; check its host, port and options")
+}
+
+/// Options for a PostgreSQL connection that names us and logs nothing.
+pub(super) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
+    let name: String = format!("fleet:{}", tenant.id).chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
+    let options = PgConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
+    // A pooler refuses startup parameters that it does not know; this one is not needed.
+    Ok(options
+        .application_name(&name)
+        .extra_float_digits(None)
+        .statement_cache_capacity(1_000)
+        .disable_statement_logging())
+}
+
+/// Options for a MySQL or MariaDB connection that logs nothing.
+pub(super) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
+    let options = MySqlConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
+    Ok(options.statement_cache_capacity(1_000).disable_statement_logging())
+}
+
+/// Whether a connection failed because its host name does not resolve: the driver's error does not say so.
+pub(super) async fn resolves(tenant: &Tenant) -> bool {
+    let Ok(Ok(url)) = url(tenant).map(Url::parse) else { return true };
+    let Some(host) = url.host_str() else { return true };
+    if host.starts_with('%') || host.starts_with('[') {
+        return true;
+    }
+    tokio::net::lookup_host((host, url.port().unwrap_or(1))).await.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::tenant::{Engine, TenantId};
+
+    #[test]
+    fn a_location_shows_neither_user_nor_password() {
+        let mut tenant = Tenant {
+            id: TenantId::from("a"),
+            engine: Engine::Postgres,
+            server: "db7".into(),
+            tags: BTreeMap::new(),
+            schema: Some("acme".into()),
+            address: Address::Url(SecretString::from(
+                "postgres://app:s3cret@db7:5433/main?sslpassword=s3cret".to_owned(),
+            )),
+            migration_address: None,
+            create_missing: false,
+        };
+        assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");
+        tenant.address = Address::Url(SecretString::from("postgres://app:s3cret@@[bad/".to_owned()));
+        assert!(!location(&tenant).contains("s3cret"));
+    }
+}

@@ -1,0 +1,166 @@
+//! The journal: where a step without a transaction of its own is, kept in the tenant's own database.
+//!
+//! It holds at most one row. No row: nothing was begun, or everything that was begun is finished. A row `running` means
+//! that the process or the connection died; statement k may or may not have happened, all before it have. A row `stopped`
+//! means that the engine refused statement k: all before it have happened, it and those behind it have not.
+
+use super::{Step, literal, unix_now};
+use crate::schema::{Direction, Unfinished};
+use crate::tenant::Engine;
+
+/// The journal's table; it stays in the tenant's database once it was needed.
+pub(super) const TABLE: &str = "fleet_journal";
+
+/// What a journal row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) unfinished: Unfinished,
+    /// The engine refused that statement, so that it is certain how far the step got.
+    pub(super) stopped: bool,
+    /// The script that was being applied.
+    pub(super) sha256: String,
+}
+
+impl Entry {
+    /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain.
+    pub(super) fn resumes(&self, step: &Step) -> Option<usize> {
+        let same = self.stopped
+            && self.sha256 == step.script.sha256
+            && *self.unfinished.migration == *step.script.migration
+            && self.unfinished.direction == step.script.direction;
+        self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))
+    }
+}
+
+/// The SQL of a journal in one tenant.
+#[derive(Debug, Clone)]
+pub(super) struct Journal {
+    engine: Engine,
+    table: String,
+}
+
+impl Journal {
+    pub(super) fn new(engine: Engine, schema: Option<&str>) -> Self {
+        let table = engine.quote(TABLE);
+        let table = schema.map(|s| format!("{}.{table}", engine.quote(s))).unwrap_or(table);
+        Journal { engine, table }
+    }
+
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(super) fn create(&self) -> String {
+        let integer = if self.engine == Engine::Mysql { "int" } else { "integer" };
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (id {integer} NOT NULL PRIMARY KEY, migration varchar(255) NOT NULL, \
+             direction varchar(4) NOT NULL, statement {integer} NULL, state varchar(8) NOT NULL, sha256 varchar(64) NOT NULL, \
+             run varchar(36) NOT NULL, begun_at bigint NOT NULL)",
+            self.table
+        )
+    }
+
+    /// Every column as text, in the order that [`entry`] takes.
+    pub(super) fn read(&self) -> String {
+        let text = |column: &str| match self.engine {
+            Engine::Mysql => format!("CAST({column} AS char)"),
+            Engine::Sqlite | Engine::Postgres => format!("CAST({column} AS text)"),
+        };
+        let columns = ["migration", "direction", "statement", "state", "sha256", "run"].map(text).join(", ");
+        format!("SELECT {columns} FROM {} WHERE id = 1", self.table)
+    }
+
+    /// Says that a step begins. `statement` is the first that is sent, from 0; `None` for native code.
+    ///
+    /// A second row has the same key: where a journal is open already, this fails and nothing behind it is sent.
+    pub(super) fn begin(&self, step: &Step, statement: Option<usize>, run: &str) -> String {
+        format!(
+            "INSERT INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, '{}', {}, \
+             'running', '{}', {}, {})",
+            self.table,
+            literal(self.engine, &step.script.migration),
+            step.script.direction,
+            number(statement),
+            step.script.sha256,
+            literal(self.engine, run),
+            unix_now()
+        )
+    }
+
+    /// Says that a stopped step goes on.
+    pub(super) fn resume(&self, statement: usize, run: &str) -> String {
+        format!(
+            "UPDATE {} SET state = 'running', statement = {}, run = {} WHERE id = 1",
+            self.table,
+            statement + 1,
+            literal(self.engine, run)
+        )
+    }
+
+    /// Says that a statement (from 0) is about to be sent.
+    pub(super) fn advance(&self, statement: usize) -> String {
+        format!("UPDATE {} SET statement = {} WHERE id = 1", self.table, statement + 1)
+    }
+
+    /// Says that the engine refused a statement (from 0).
+    pub(super) fn stop(&self, statement: Option<usize>) -> String {
+        format!("UPDATE {} SET state = 'stopped', statement = {} WHERE id = 1", self.table, number(statement))
+    }
+
+    /// Closes the journal.
+    pub(super) fn close(&self) -> String {
+        format!("DELETE FROM {} WHERE id = 1", self.table)
+    }
+}
+
+fn number(statement: Option<usize>) -> String {
+    statement.map_or("NULL".to_owned(), |s| (s + 1).to_string())
+}
+
+/// The row of [`Journal::read`].
+pub(super) fn entry(columns: [Option<String>; 6]) -> Entry {
+    let [migration, direction, statement, state, sha256, run] = columns;
+    Entry {
+        unfinished: Unfinished {
+            migration: migration.unwrap_or_default(),
+            direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
+            statement: statement.and_then(|s| s.parse().ok()),
+            run: run.unwrap_or_default(),
+        },
+        stopped: state.as_deref() == Some("stopped"),
+        sha256: sha256.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::schema::{Execution, Script};
+
+    fn step(sha: &str) -> Step {
+        let script = Script {
+            migration: "m1".into(),
+            direction: Direction::Up,
+            engine: Engine::Mysql,
+            execution: Execution::Compiled { transaction: false },
+            statements: vec!["a".into(), "b".into()],
+            sha256: sha.into(),
+        };
+        Step { index: 0, script: Arc::new(script) }
+    }
+
+    fn row(state: &str, statement: Option<&str>) -> Entry {
+        let some = |s: &str| Some(s.to_owned());
+        entry([some("m1"), some("up"), statement.map(str::to_owned), some(state), some("x"), some("r")])
+    }
+
+    #[test]
+    fn only_a_certain_stop_of_the_same_script_can_be_resumed() {
+        assert_eq!(row("stopped", Some("2")).resumes(&step("x")), Some(1));
+        assert_eq!(row("stopped", Some("2")).resumes(&step("edited")), None);
+        assert_eq!(row("running", Some("2")).resumes(&step("x")), None);
+        assert_eq!(row("stopped", None).resumes(&step("x")), None, "native code can't be resumed");
+    }
+}

@@ -1,0 +1,188 @@
+//! One message of several statements, and which of them failed.
+//!
+//! It only builds text and finds places; it does not know what a statement means.
+
+use std::fmt::Write as _;
+
+use futures_util::StreamExt;
+use sqlx::{AssertSqlSafe, Either, Executor};
+
+use super::{Step, Work};
+use crate::compile::is_multiple;
+use crate::outcome::StoppedAt;
+
+/// What a part of a message is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Settings, locks, the history table: before the step's own SQL.
+    Prepare { step: usize },
+    /// The check that the history is what was planned.
+    HistoryGuard { step: usize },
+    /// The check for rows that a rebuilt table left without their parents.
+    ForeignKeyGuard { step: usize },
+    /// A statement of the script, from 0.
+    Statement { step: usize, statement: usize },
+    /// The journal or the history row.
+    Record { step: usize },
+    /// The end of the step; once it has completed, the step is committed.
+    Commit { step: usize },
+    /// Behind the last step.
+    Tidy,
+}
+
+impl Place {
+    pub(super) fn step(self) -> Option<usize> {
+        match self {
+            Place::Prepare { step }
+            | Place::HistoryGuard { step }
+            | Place::ForeignKeyGuard { step }
+            | Place::Statement { step, .. }
+            | Place::Record { step }
+            | Place::Commit { step } => Some(step),
+            Place::Tidy => None,
+        }
+    }
+}
+
+/// Statements that go in one message.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    parts: Vec<(Place, String)>,
+    /// Some part may be several statements, so that counting results would miscount.
+    marked: bool,
+}
+
+/// How far a message got.
+#[derive(Debug)]
+pub(super) struct Sent<E> {
+    /// Parts that completed.
+    pub(super) completed: usize,
+    /// Statements that completed inside the part that did not, where a part is several statements.
+    pub(super) within: usize,
+    /// The error that stopped it.
+    pub(super) error: Option<E>,
+}
+
+impl Message {
+    pub(super) fn push(&mut self, place: Place, sql: impl Into<String>) {
+        let sql = sql.into();
+        // A recorded statement goes as it is, but for a closing semicolon: an empty statement is an error on MySQL.
+        let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
+        if let Place::Statement { .. } = place {
+            self.marked |= is_multiple(&sql);
+        }
+        self.parts.push((place, sql));
+    }
+
+    /// The text that is sent. Where a part may be several statements, each part is announced by a row with its number.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::with_capacity(self.parts.iter().map(|(_, sql)| sql.len() + 40).sum());
+        for (i, (_, sql)) in self.parts.iter().enumerate() {
+            if self.marked {
+                let _ = write!(text, "SELECT {i} AS fleet_part;\n");
+            }
+            if crate::compile::split(sql).is_empty() {
+                continue;
+            }
+            text.push_str(sql);
+            text.push_str("\n;\n");
+        }
+        text
+    }
+
+    /// The place of the part that did not complete; `None` when all did.
+    pub(super) fn place(&self, completed: usize) -> Option<Place> {
+        self.parts.get(completed).map(|(place, _)| *place)
+    }
+
+    /// How many steps were committed by the first `completed` parts.
+    pub(super) fn committed(&self, completed: usize) -> usize {
+        self.parts[..completed.min(self.parts.len())].iter().filter(|(p, _)| matches!(p, Place::Commit { .. })).count()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.parts.len()
+    }
+}
+
+/// Where in the migration a place is, for the report.
+pub(super) fn stopped_at(work: &Work, place: Option<Place>) -> Option<StoppedAt> {
+    let place = place?;
+    let Step { script, .. } = work.steps.get(place.step()?)?;
+    let statement = match place {
+        Place::Statement { statement, .. } => Some(statement),
+        _ => None,
+    };
+    Some(StoppedAt {
+        migration: script.migration.to_string(),
+        statement: statement.map(|s| s + 1),
+        sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql)),
+    })
+}
+
+/// At most 500 characters.
+fn excerpt(sql: &str) -> String {
+    match sql.char_indices().nth(500) {
+        Some((cut, _)) => format!("{}…", &sql[..cut]),
+        None => sql.to_owned(),
+    }
+}
+
+/// Sends a message and counts what completed.
+pub(super) async fn send<'c, DB, C>(connection: &'c mut C, message: &Message) -> Sent<sqlx::Error>
+where
+    DB: sqlx::Database,
+    &'c mut C: Executor<'c, Database = DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+{
+    use sqlx::{Column as _, Row as _};
+    // In a marked message, results are counted from the marker on: its own result, then those of the part.
+    let (mut results, mut part) = (0_usize, 0_usize);
+    {
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(message.text())).fetch_many(connection);
+        while let Some(item) = stream.next().await {
+            match item {
+                Ok(Either::Left(_)) => results += 1,
+                Ok(Either::Right(row)) => {
+                    if message.marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
+                        let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
+                        part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
+                        results = 0;
+                    }
+                }
+                Err(error) => {
+                    let (completed, within) =
+                        if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
+                    return Sent { completed, within, error: Some(error) };
+                }
+            }
+        }
+    }
+    Sent { completed: message.len(), within: 0, error: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closing_semicolon_or_comment_does_not_swallow_the_next_statement() {
+        let mut message = Message::default();
+        message.push(Place::Statement { step: 0, statement: 0 }, "create table t (i int); ");
+        message.push(Place::Statement { step: 0, statement: 1 }, "drop table u -- gone");
+        message.push(Place::Commit { step: 0 }, "COMMIT");
+        assert_eq!(message.text(), "create table t (i int)\n;\ndrop table u -- gone\n;\nCOMMIT\n;\n");
+        assert_eq!(message.committed(2), 0);
+        assert_eq!(message.committed(3), 1);
+    }
+
+    #[test]
+    fn several_statements_in_one_part_are_counted_by_markers() {
+        let mut message = Message::default();
+        message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
+        message.push(Place::Statement { step: 0, statement: 1 }, "c");
+        assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b\n;\nSELECT 1 AS fleet_part;\nc\n;\n");
+    }
+}

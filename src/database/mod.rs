@@ -1,0 +1,232 @@
+//! The only door to a tenant's database: read a history, apply steps, close.
+//!
+//! It decides nothing: what is to be applied, whether to try again and what an outcome is are for those who call it.
+//! What happens to a tenant when the process dies is written at each step of the engines' files.
+
+mod address;
+mod bulk;
+mod errors;
+mod journal;
+mod message;
+mod mysql;
+mod native;
+mod postgres;
+#[cfg(test)]
+pub(crate) mod scripted;
+mod sqlite;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::compile::MigrationSet;
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::StoppedAt;
+use crate::policy::Timeouts;
+use crate::schema::{Direction, Script, Unfinished};
+use crate::tenant::{Engine, Tenant, TenantId};
+
+pub use address::location;
+
+/// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
+#[async_trait]
+pub trait Database: Send + Sync + 'static {
+    /// Opens one connection to a tenant. Nothing is created.
+    ///
+    /// # Errors
+    /// A [`Fault`] of a class that says why the tenant can't be reached; the tenant was not touched.
+    async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault>;
+
+    /// Reads the histories of tenants that one connection can see together, in one query for many.
+    ///
+    /// A tenant that is missing from the answer has to be read by itself. Never fails: what can't be read is left out.
+    async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>>;
+}
+
+/// One connection to one tenant.
+#[async_trait]
+pub trait Session: Send {
+    /// The applied versions, sorted. One read query.
+    ///
+    /// # Errors
+    /// A [`Fault`]; a missing history table is no fault but an empty history.
+    async fn history(&mut self) -> Result<Vec<String>, Fault>;
+
+    /// What a journal says of a migration that was begun and not finished.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the journal can't be read.
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault>;
+
+    /// Applies steps in order. When it returns `Ok`, all of them were committed.
+    ///
+    /// # Errors
+    /// [`Stop`]: how far it came, and what the failed step left behind.
+    async fn apply(&mut self, work: &Work) -> Result<(), Stop>;
+
+    /// A way to cancel what this session is doing, on the server.
+    fn canceller(&self) -> Canceller;
+
+    /// Closes the connection; errors while closing change nothing for anyone.
+    async fn close(self: Box<Self>);
+}
+
+/// Cancels a session's work on its server, from outside the session.
+pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// What is to be applied to one tenant.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The run's id, for the journal.
+    pub run: String,
+    /// What the tenant's history was when this was decided, sorted. A tenant whose history has moved on is left alone.
+    pub history: Vec<String>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// One migration in one direction.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its place in the catalog.
+    pub index: usize,
+    /// Its script.
+    pub script: Arc<Script>,
+}
+
+/// Why and where [`Session::apply`] stopped.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// How many steps were committed before.
+    pub committed: usize,
+    /// The step and statement that failed, where one was under way.
+    pub at: Option<StoppedAt>,
+    /// What went wrong.
+    pub fault: Fault,
+    /// What the failed step left behind.
+    pub residue: Residue,
+}
+
+/// What a failed step left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Residue {
+    /// Nothing: it was rolled back, or had not begun.
+    Nothing,
+    /// Its first statements, by the journal; another attempt goes on behind them.
+    Resumable {
+        /// How many statements are in place.
+        statements: usize,
+    },
+    /// A journal that only a person can settle.
+    InDoubt(Unfinished),
+    /// The connection was lost; the tenant has to be read again to know.
+    Unknown,
+}
+
+impl Work {
+    /// The history as it will be before step number `step`, sorted.
+    pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
+        let mut versions = self.history.clone();
+        for done in &self.steps[..step] {
+            match done.script.direction {
+                Direction::Up => versions.push(done.script.migration.to_string()),
+                Direction::Down => versions.retain(|v| **v != *done.script.migration),
+            }
+        }
+        versions.sort_unstable();
+        versions
+    }
+}
+
+impl Stop {
+    /// A stop before anything was sent.
+    pub(crate) fn before(committed: usize, fault: Fault) -> Self {
+        Stop { committed, at: None, fault, residue: Residue::Nothing }
+    }
+}
+
+/// The real databases.
+pub struct Servers {
+    migrations: Arc<MigrationSet>,
+    timeouts: Timeouts,
+}
+
+impl Servers {
+    /// A door to real databases, for the migrations of one program.
+    pub fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
+        Servers { migrations, timeouts }
+    }
+}
+
+#[async_trait]
+impl Database for Servers {
+    async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
+        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts: self.timeouts };
+        match tenant.engine {
+            Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
+            Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
+            Engine::Mysql => Ok(Box::new(mysql::MysqlSession::open(door).await?)),
+        }
+    }
+
+    async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
+        bulk::read(tenants, &self.migrations.catalog().history_table, self.timeouts.connect).await
+    }
+}
+
+/// What every engine's session is made from.
+struct Door {
+    tenant: Arc<Tenant>,
+    migrations: Arc<MigrationSet>,
+    timeouts: Timeouts,
+}
+
+impl Door {
+    /// The history table, quoted, and qualified where the tenant is a schema: an unqualified read could see the history of
+    /// `public`.
+    fn history_table(&self) -> String {
+        let engine = self.tenant.engine;
+        let table = engine.quote(&self.migrations.catalog().history_table);
+        match &self.tenant.schema {
+            Some(schema) => format!("{}.{table}", engine.quote(schema)),
+            None => table,
+        }
+    }
+
+    /// The history row of a step, added or taken away.
+    fn record(&self, step: &Step) -> String {
+        let (table, engine) = (self.history_table(), self.tenant.engine);
+        let (version, version_column) = (literal(engine, &step.script.migration), engine.quote("version"));
+        match step.script.direction {
+            Direction::Up => format!(
+                "INSERT INTO {table} ({version_column}, {}) VALUES ({version}, {})",
+                engine.quote("applied_at"),
+                unix_now()
+            ),
+            Direction::Down => format!("DELETE FROM {table} WHERE {version_column} = {version}"),
+        }
+    }
+
+    /// The fault of a step that never came to an end within the connect timeout.
+    fn connect_timeout(&self) -> Fault {
+        let limit = crate::policy::format_duration(self.timeouts.connect);
+        Fault::new(FaultClass::ConnectTimeout, format!("the server did not answer within {limit}"))
+    }
+}
+
+/// A text as an SQL literal.
+fn literal(engine: Engine, text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    match engine {
+        Engine::Mysql => format!("'{}'", doubled.replace('\\', "\\\\")),
+        Engine::Sqlite | Engine::Postgres => format!("'{doubled}'"),
+    }
+}
+
+/// Seconds since 1970, as SeaORM writes them into `applied_at`.
+fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

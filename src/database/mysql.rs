@@ -1,0 +1,349 @@
+//! MySQL and MariaDB: a whole script in one message, with the journal between its statements.
+//!
+//! Each DDL statement commits by itself, so nothing here is ever wrapped in a transaction but the history row with the end
+//! of the journal. When the process or the connection dies, the journal names the migration and the statement; all before
+//! it happened, that one may have, none behind it has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Row as _};
+
+use super::journal::{self, Journal};
+use super::message::{Message, Place, send, stopped_at};
+use super::{Canceller, Door, Residue, Session, Stop, Work, address, errors, native};
+use crate::fault::{Fault, FaultClass};
+use crate::policy::Timeouts;
+use crate::schema::{Direction, Execution, Unfinished};
+use crate::tenant::Engine;
+
+pub(super) struct MysqlSession {
+    door: Door,
+    options: MySqlConnectOptions,
+    connection: MySqlConnection,
+    /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
+    id: Arc<AtomicU64>,
+}
+
+/// What a tenant says once its lock is held.
+#[derive(Debug, Default)]
+struct Held {
+    history: Option<Vec<String>>,
+    has_journal: bool,
+    entry: Option<journal::Entry>,
+}
+
+impl MysqlSession {
+    pub(super) async fn open(door: Door) -> Result<Self, Fault> {
+        let options = address::mysql(&door.tenant)?;
+        let connection = match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                let fault = errors::fault(&error);
+                if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant).await {
+                    return Err(Fault { class: FaultClass::Dns, ..fault });
+                }
+                return Err(fault);
+            }
+            Err(_) => return Err(door.connect_timeout()),
+        };
+        Ok(MysqlSession { door, options, connection, id: Arc::default() })
+    }
+
+    async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await.map_err(|e| errors::fault(&e))
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    fn journal(&self) -> Journal {
+        Journal::new(Engine::Mysql, None)
+    }
+
+    fn history_query(&self) -> String {
+        format!("SELECT version FROM {} ORDER BY version", self.door.history_table())
+    }
+
+    /// Takes the tenant's lock and reads history and journal under it, in one message.
+    ///
+    /// The lock belongs to the session: dying releases it, and DDL does not.
+    async fn hold(&mut self) -> Result<Held, Fault> {
+        let mut held = Held::default();
+        let sql = format!(
+            "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK(CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56)), 0), \
+             0);\n{};\n{}",
+            session_settings(&self.door.timeouts),
+            self.history_query(),
+            self.journal().read()
+        );
+        // Results of the message: the settings, the lock, the history, the journal.
+        let mut results = 0;
+        let mut locked = false;
+        let mut versions = Vec::new();
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
+        while let Some(item) = stream.next().await {
+            match item {
+                Ok(Either::Left(_)) => results += 1,
+                Ok(Either::Right(row)) => match results {
+                    1 => {
+                        let id = row.try_get::<u64, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(i64::unsigned_abs));
+                        self.id.store(id.unwrap_or(0), Ordering::Relaxed);
+                        locked =
+                            row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
+                                == 1;
+                    }
+                    2 => versions.push(text(&row, 0).unwrap_or_default()),
+                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| text(&row, i)))),
+                },
+                Err(error) => {
+                    let fault = errors::fault(&error);
+                    // 1146: the table that is read now is not there; what follows was not sent.
+                    if fault.code.as_deref() != Some("1146") || results < 2 {
+                        return Err(fault);
+                    }
+                    break;
+                }
+            }
+        }
+        drop(stream);
+        if !locked {
+            return Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"));
+        }
+        versions.sort_unstable();
+        held.history = (results >= 3).then_some(versions);
+        held.has_journal = results >= 4;
+        Ok(held)
+    }
+
+    fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
+        let script = &work.steps[step].script;
+        let first = resumed.unwrap_or(0);
+        let open = match resumed {
+            Some(statement) => self.journal().resume(statement, &work.run),
+            None => self.journal().begin(&work.steps[step], Some(0), &work.run),
+        };
+        message.push(Place::Prepare { step }, open);
+        if script.direction == Direction::Down && resumed.is_none() {
+            // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
+            message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        }
+        for (statement, sql) in script.statements.iter().enumerate().skip(first) {
+            if statement > first {
+                message.push(Place::Record { step }, self.journal().advance(statement));
+            }
+            message.push(Place::Statement { step, statement }, sql);
+        }
+        for sql in self.finish(work, step) {
+            message.push(Place::Record { step }, sql);
+        }
+        message.push(Place::Commit { step }, "COMMIT");
+    }
+
+    /// The history row and the end of the journal: one transaction, without its commit.
+    fn finish(&self, work: &Work, step: usize) -> Vec<String> {
+        let mut sql = vec!["START TRANSACTION".to_owned()];
+        if work.steps[step].script.direction == Direction::Up {
+            sql.push(self.door.record(&work.steps[step]));
+        }
+        sql.push(self.journal().close());
+        sql
+    }
+
+    async fn apply_steps(&mut self, work: &Work, steps: std::ops::Range<usize>, held: &Held) -> Result<(), Stop> {
+        let first = steps.start;
+        let mut message = Message::default();
+        let prepare = Place::Prepare { step: first };
+        if held.history.is_none() {
+            message.push(prepare, self.door.migrations.install(Engine::Mysql));
+        }
+        if !held.has_journal {
+            message.push(prepare, self.journal().create());
+        }
+        for step in steps {
+            let resumed = if step == first { resumption(work, step, held)? } else { None };
+            self.push_step(&mut message, work, step, resumed);
+        }
+        let sent = send(&mut self.connection, &message).await;
+        let Some(error) = sent.error else { return Ok(()) };
+        let fault = errors::fault(&error);
+        let place = message.place(sent.completed);
+        let committed = first + message.committed(sent.completed);
+        let residue = self.left_behind(work, place, sent.within, &fault).await;
+        Err(Stop { committed, at: stopped_at(work, place), fault, residue })
+    }
+
+    /// What a refused statement left behind, noted in the journal while the connection still answers.
+    async fn left_behind(&mut self, work: &Work, place: Option<Place>, within: usize, fault: &Fault) -> Residue {
+        if fault.class == FaultClass::ConnectionLost {
+            return Residue::Unknown;
+        }
+        match place {
+            Some(Place::Prepare { .. }) => Residue::Nothing,
+            // The engine refused this statement as a whole.
+            Some(Place::Statement { statement, step }) if within == 0 => {
+                let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
+                let note = if untouched { self.journal().close() } else { self.journal().stop(Some(statement)) };
+                match self.run(note).await {
+                    Ok(()) if untouched => Residue::Nothing,
+                    Ok(()) => Residue::Resumable { statements: statement },
+                    Err(_) => Residue::Unknown,
+                }
+            }
+            _ => {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                match self.unfinished().await {
+                    Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
+                    Ok(None) => Residue::Nothing,
+                    Err(_) => Residue::Unknown,
+                }
+            }
+        }
+    }
+
+    async fn apply_native(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
+        let stop = |fault| Stop::before(step, fault);
+        if resumption(work, step, held)?.is_some() {
+            let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
+            return Err(stop(fault));
+        }
+        let mut prepare = Vec::new();
+        if held.history.is_none() && step == 0 {
+            prepare.push(self.door.migrations.install(Engine::Mysql).to_owned());
+        }
+        if !held.has_journal {
+            prepare.push(self.journal().create());
+        }
+        prepare.push(self.journal().begin(&work.steps[step], None, &work.run));
+        if work.steps[step].script.direction == Direction::Down {
+            prepare.push(self.door.record(&work.steps[step]));
+        }
+        self.run(prepare.join(";\n")).await.map_err(stop)?;
+        let settings = session_settings(&self.door.timeouts);
+        let native = native::Native { door: &self.door, work, step };
+        if let Err(stop) = native.mysql(self.options.clone(), &settings).await {
+            // Nobody can tell how far native code came; the open journal says so to whoever comes next.
+            let _ = self.run(self.journal().stop(None)).await;
+            let residue = match self.unfinished().await {
+                Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
+                _ => Residue::Unknown,
+            };
+            return Err(Stop { residue, ..stop });
+        }
+        let mut end = self.finish(work, step);
+        end.push("COMMIT".to_owned());
+        self.run(end.join(";\n")).await.map_err(|fault| Stop { residue: Residue::Unknown, ..stop(fault) })
+    }
+}
+
+/// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
+fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
+    let stop = |fault| Stop::before(step, fault);
+    if let Some(entry) = &held.entry {
+        return match entry.resumes(&work.steps[step]) {
+            Some(statement) => Ok(Some(statement)),
+            None => {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                Err(Stop { residue: Residue::InDoubt(entry.unfinished.clone()), ..stop(fault) })
+            }
+        };
+    }
+    if held.history.as_deref().unwrap_or_default() != work.history_before(step) {
+        return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
+    }
+    Ok(None)
+}
+
+/// Text of a column, whatever character set the server labels it with.
+fn text(row: &MySqlRow, column: usize) -> Option<String> {
+    row.try_get::<Option<String>, _>(column).ok().flatten().or_else(|| {
+        row.try_get::<Option<Vec<u8>>, _>(column).ok().flatten().map(|b| String::from_utf8_lossy(&b).into_owned())
+    })
+}
+
+/// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
+///
+/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is written
+/// with backslash escapes, so they have to mean something here.
+fn session_settings(timeouts: &Timeouts) -> String {
+    let lock = timeouts.lock.as_millis().div_ceil(1000).max(1);
+    let statement = timeouts.statement.as_secs_f64();
+    format!(
+        "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, sql_mode = REPLACE(@@sql_mode, \
+         'NO_BACKSLASH_ESCAPES', '') /*M!, max_statement_time = {statement} */"
+    )
+}
+
+#[async_trait]
+impl Session for MysqlSession {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        match self.rows(self.history_query()).await {
+            Ok(rows) => {
+                let mut versions: Vec<String> = rows.iter().filter_map(|row| text(row, 0)).collect();
+                versions.sort_unstable();
+                Ok(versions)
+            }
+            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(Vec::new()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        match self.rows(self.journal().read()).await {
+            Ok(rows) => {
+                let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| text(row, i))));
+                Ok(entry.map(|entry| entry.unfinished))
+            }
+            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+        let mut held = self.hold().await.map_err(|fault| Stop::before(0, fault))?;
+        let mut step = 0;
+        while step < work.steps.len() {
+            match &work.steps[step].script.execution {
+                Execution::Compiled { .. } => {
+                    let compiled = |s: &&super::Step| matches!(s.script.execution, Execution::Compiled { .. });
+                    let end = step + work.steps[step..].iter().take_while(compiled).count();
+                    self.apply_steps(work, step..end, &held).await?;
+                    step = end;
+                }
+                Execution::Native { .. } => {
+                    self.apply_native(work, step, &held).await?;
+                    step += 1;
+                }
+                Execution::Irreversible { reason } => {
+                    return Err(Stop::before(step, Fault::new(FaultClass::Migration, reason.clone())));
+                }
+            }
+            held = Held { history: Some(work.history_before(step)), has_journal: true, entry: None };
+        }
+        Ok(())
+    }
+
+    fn canceller(&self) -> Canceller {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Box::new(move || {
+            Box::pin(async move {
+                let id = id.load(Ordering::Relaxed);
+                if id == 0 {
+                    return;
+                }
+                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await {
+                    let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {id}"))).execute(&mut connection).await;
+                    let _ = connection.close().await;
+                }
+            })
+        })
+    }
+
+    async fn close(self: Box<Self>) {
+        let _ = self.connection.close().await;
+    }
+}

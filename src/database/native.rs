@@ -1,0 +1,190 @@
+//! Native execution: the migration's own Rust code against the tenant, through SeaORM.
+//!
+//! SeaORM works on pools only, so it gets a pool of exactly one connection, which is closed when the step ends. Connecting
+//! raw comes first everywhere: a pool would turn a refused connection into a timeout.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, SqlxMySqlConnector,
+    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::SchemaManager;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::{Door, Residue, Stop, Work, errors};
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::StoppedAt;
+use crate::schema::Direction;
+
+/// One native step on one tenant.
+pub(super) struct Native<'a> {
+    pub(super) door: &'a Door,
+    pub(super) work: &'a Work,
+    pub(super) step: usize,
+}
+
+/// The end of a native step that did not succeed.
+enum Ended {
+    /// The preamble, the history row or the transaction itself failed.
+    Ours(Fault),
+    /// The migration's own code failed.
+    Migration(Fault),
+}
+
+impl Native<'_> {
+    /// In a transaction on PostgreSQL, behind the same guards as a compiled script.
+    pub(super) async fn postgres(&self, options: PgConnectOptions, preamble: &[String]) -> Result<(), Stop> {
+        let pool =
+            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        let result = self.in_transaction(&db, TransactionOptions::default(), preamble, None).await;
+        let _ = db.close().await;
+        result.map_err(|ended| self.stop(ended))
+    }
+
+    /// Without a transaction on PostgreSQL; the caller keeps lock and journal on a connection of its own.
+    pub(super) async fn postgres_without_transaction(
+        &self,
+        options: PgConnectOptions,
+        settings: &[String],
+    ) -> Result<(), Stop> {
+        let pool =
+            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        let result = async {
+            for sql in settings {
+                db.execute_unprepared(sql).await.map_err(|e| Ended::Ours(errors::sea_orm_fault(&e)))?;
+            }
+            self.migrate(&SchemaManager::new(&db)).await
+        };
+        let result = result.await;
+        let _ = db.close().await;
+        result.map_err(|ended| self.stop(ended))
+    }
+
+    /// In an immediate transaction on SQLite.
+    pub(super) async fn sqlite(
+        &self,
+        options: SqliteConnectOptions,
+        preamble: &[String],
+        before_commit: Option<&str>,
+    ) -> Result<(), Stop> {
+        let pool =
+            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let result = self.in_transaction(&db, immediate, preamble, before_commit).await;
+        let _ = db.close().await;
+        result.map_err(|ended| self.stop(ended))
+    }
+
+    /// Without a transaction of ours on SQLite; the caller keeps the journal.
+    pub(super) async fn sqlite_without_transaction(&self, options: SqliteConnectOptions) -> Result<(), Stop> {
+        let pool =
+            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        let result = self.migrate(&SchemaManager::new(&db)).await;
+        let _ = db.close().await;
+        result.map_err(|ended| self.stop(ended))
+    }
+
+    /// Without a transaction on MySQL, where DDL commits by itself; the caller keeps lock and journal.
+    pub(super) async fn mysql(&self, options: MySqlConnectOptions, settings: &str) -> Result<(), Stop> {
+        let pool =
+            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let db = SqlxMySqlConnector::from_sqlx_mysql_pool(pool);
+        let result = match db.execute_unprepared(settings).await {
+            Ok(_) => self.migrate(&SchemaManager::new(&db)).await,
+            Err(error) => Err(Ended::Ours(errors::sea_orm_fault(&error))),
+        };
+        let _ = db.close().await;
+        result.map_err(|ended| self.stop(ended))
+    }
+
+    /// The migration and its history row in one transaction. Dying before the commit leaves nothing.
+    async fn in_transaction(
+        &self,
+        db: &DatabaseConnection,
+        options: TransactionOptions,
+        preamble: &[String],
+        before_commit: Option<&str>,
+    ) -> Result<(), Ended> {
+        let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
+        let transaction = db.begin_with_options(options).await.map_err(ours)?;
+        let result = self.inside(&transaction, preamble, before_commit).await;
+        match result {
+            // The history row was inserted after the migration: had an error been swallowed, that would have failed.
+            Ok(()) => transaction.commit().await.map_err(ours),
+            Err(ended) => {
+                let _ = transaction.rollback().await;
+                Err(ended)
+            }
+        }
+    }
+
+    async fn inside(
+        &self,
+        transaction: &DatabaseTransaction,
+        preamble: &[String],
+        before_commit: Option<&str>,
+    ) -> Result<(), Ended> {
+        let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
+        transaction.execute_unprepared(&preamble.join(";\n")).await.map_err(ours)?;
+        self.migrate(&SchemaManager::new(transaction)).await?;
+        let record = self.door.record(&self.work.steps[self.step]);
+        transaction.execute_unprepared(&record).await.map_err(ours)?;
+        if let Some(check) = before_commit {
+            transaction.execute_unprepared(check).await.map_err(ours)?;
+        }
+        Ok(())
+    }
+
+    async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), Ended> {
+        let step = &self.work.steps[self.step];
+        let migration = self.door.migrations.migration(step.index);
+        let run = async {
+            match step.script.direction {
+                Direction::Up => migration.up(manager).await,
+                Direction::Down => migration.down(manager).await,
+            }
+        };
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Ended::Migration(errors::sea_orm_fault(&error))),
+            Err(panic) => {
+                let text = crate::compile::panic_text(panic.as_ref());
+                Err(Ended::Migration(Fault::new(FaultClass::Panic, format!("the migration panicked: {text}"))))
+            }
+        }
+    }
+
+    fn stop(&self, ended: Ended) -> Stop {
+        let migration = self.work.steps[self.step].script.migration.to_string();
+        let (fault, at) = match ended {
+            Ended::Ours(fault) => (fault, None),
+            Ended::Migration(fault) => (fault, Some(StoppedAt { migration, statement: None, sql: None })),
+        };
+        let residue = if fault.class == FaultClass::ConnectionLost { Residue::Unknown } else { Residue::Nothing };
+        Stop { committed: self.step, at, fault, residue }
+    }
+}
+
+/// A pool that is a single connection: never replaced, never pinged, never kept.
+fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(1)
+        .min_connections(0)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .acquire_timeout(door.timeouts.connect.max(Duration::from_secs(1)))
+}

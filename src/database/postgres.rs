@@ -1,0 +1,453 @@
+//! PostgreSQL: a whole script in one message, each migration in a transaction with its history row.
+//!
+//! When the process or the connection dies in a transaction, the server rolls it back: the tenant is at a whole version,
+//! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
+//! their journal says where.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use super::journal::{self, Journal};
+use super::message::{Message, Place, send, stopped_at};
+use super::{Canceller, Door, Residue, Session, Step, Stop, Work, address, errors, literal, native};
+use crate::fault::{Fault, FaultClass};
+use crate::policy::Timeouts;
+use crate::schema::{Execution, Unfinished};
+use crate::tenant::Engine;
+
+pub(super) struct PostgresSession {
+    door: Door,
+    options: PgConnectOptions,
+    /// `None` while native code has the only connection.
+    connection: Option<PgConnection>,
+    /// Whether the history table is there, once it is known.
+    has_history: bool,
+    /// How this session is called in `pg_stat_activity`; no other has that name.
+    name: String,
+}
+
+impl PostgresSession {
+    pub(super) async fn open(door: Door) -> Result<Self, Fault> {
+        let id: String = door.tenant.id.as_str().chars().filter(|c| c.is_ascii_graphic()).take(44).collect();
+        let name = format!("fleet:{id}:{:08x}", fastrand::u32(..));
+        let options = address::postgres(&door.tenant)?.application_name(&name);
+        let connection = connect(&options, &door).await?;
+        Ok(PostgresSession { door, options, connection: Some(connection), has_history: true, name })
+    }
+
+    async fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
+        if self.connection.is_none() {
+            self.connection = Some(connect(&self.options, &self.door).await?);
+        }
+        Ok(self.connection.as_mut().expect("set just above"))
+    }
+
+    async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
+        let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
+    }
+
+    fn journal(&self) -> Journal {
+        Journal::new(Engine::Postgres, self.door.tenant.schema.as_deref())
+    }
+
+    /// Steps that each have a transaction, in one message.
+    async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
+        let mut message = Message::default();
+        for step in steps.clone() {
+            self.push_transaction(&mut message, work, step);
+        }
+        let first = steps.start;
+        let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
+        // Dying here: the server ends the open transaction with a rollback; those before it are committed.
+        let sent = send(connection, &message).await;
+        let Some(error) = sent.error else {
+            self.has_history = true;
+            return Ok(());
+        };
+        let fault = errors::fault(&error);
+        let committed = first + message.committed(sent.completed);
+        let place = message.place(sent.completed);
+        let at = stopped_at(work, place);
+        let residue = match (fault.class, &fault.code) {
+            (FaultClass::ConnectionLost, _) => Residue::Unknown,
+            (_, Some(code)) if code == "FL004" => self.in_doubt().await,
+            _ => match sqlx::raw_sql("ROLLBACK").execute(self.connection.as_mut().expect("it answered just now")).await
+            {
+                Ok(_) => Residue::Nothing,
+                Err(_) => Residue::Unknown,
+            },
+        };
+        // A history table that is gone or there too early means that someone else was here after our read.
+        let guard = matches!(place, Some(Place::HistoryGuard { .. }));
+        let fault = if guard && fault.class == FaultClass::Missing {
+            Fault { class: FaultClass::HistoryMoved, ..fault }
+        } else {
+            fault
+        };
+        Err(Stop { committed, at, fault, residue })
+    }
+
+    async fn in_doubt(&mut self) -> Residue {
+        let _ = self.rows("ROLLBACK".to_owned()).await;
+        match self.unfinished().await {
+            Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
+            _ => Residue::Unknown,
+        }
+    }
+
+    fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
+        let script = &work.steps[step].script;
+        let prepare = Place::Prepare { step };
+        message.push(prepare, "BEGIN");
+        for setting in local_settings(&self.door.timeouts) {
+            message.push(prepare, setting);
+        }
+        for sql in self.lock_and_schema() {
+            message.push(prepare, sql);
+        }
+        if !self.has_history && step == 0 {
+            message.push(prepare, self.door.migrations.install(Engine::Postgres));
+        }
+        message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
+        for (statement, sql) in script.statements.iter().enumerate() {
+            message.push(Place::Statement { step, statement }, sql);
+        }
+        message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        message.push(Place::Commit { step }, "COMMIT");
+    }
+
+    /// Takes the tenant's lock for the transaction, and makes sure that unqualified names mean the tenant's schema.
+    fn lock_and_schema(&self) -> Vec<String> {
+        let mut sql = vec![guard(&format!(
+            "IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = \
+             'FL001'; END IF;",
+            self.lock_key()
+        ))];
+        if let Some(schema) = &self.door.tenant.schema {
+            if self.door.tenant.create_missing {
+                sql.push(format!("CREATE SCHEMA IF NOT EXISTS {}", Engine::Postgres.quote(schema)));
+            }
+            sql.push(format!("SET LOCAL search_path = {}", Engine::Postgres.quote(schema)));
+            sql.push(guard(&format!(
+                "IF current_schema() IS DISTINCT FROM {} THEN RAISE EXCEPTION 'the tenant''s schema does not exist or may \
+                 not be used' USING ERRCODE = 'FL003'; END IF;",
+                literal(Engine::Postgres, schema)
+            )));
+        }
+        sql
+    }
+
+    /// Fails unless the history is what was planned and no journal is open.
+    fn history_guard(&self, expected: &[String]) -> String {
+        let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
+        let journal = self.journal().table().to_owned();
+        guard(&format!(
+            "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
+             'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
+             IF (SELECT coalesce(array_agg(version::text ORDER BY version::text COLLATE \"C\"), '{{}}') FROM {}) IS DISTINCT \
+             FROM ARRAY[{versions}]::text[] THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = \
+             'FL002'; END IF;",
+            literal(Engine::Postgres, &journal),
+            literal(Engine::Postgres, &format!("SELECT count(*) FROM {journal}")),
+            self.door.history_table(),
+        ))
+    }
+
+    /// Advisory locks are a database's own, so the key carries the schema only.
+    fn lock_key(&self) -> i64 {
+        let schema = self.door.tenant.schema.as_deref().unwrap_or("");
+        let hash = Sha256::digest(format!("fleet tenant lock\n{schema}"));
+        i64::from_be_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
+    }
+
+    /// A step that can't run in a transaction: each statement alone, with the journal between them.
+    async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+        let begun = self.begin_journalled(work, step, true).await?;
+        let script = work.steps[step].script.clone();
+        for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
+            // Dying before this: the journal names the statement before. Dying after: it names this one.
+            self.run(self.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
+            for (number, piece) in crate::compile::split(sql).into_iter().enumerate() {
+                if let Err(fault) = self.run_outside(piece).await {
+                    let place = Place::Statement { step, statement };
+                    let residue =
+                        if number == 0 { self.stopped(statement, &fault).await } else { self.in_doubt().await };
+                    return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
+                }
+            }
+        }
+        self.finish_journalled(work, step).await
+    }
+
+    /// Takes the session lock, checks history and journal, and opens the journal. Returns the statement to begin with.
+    async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
+        let stop = |fault| Stop::before(step, fault);
+        for setting in session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref()) {
+            self.run(setting).await.map_err(stop)?;
+        }
+        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", self.lock_key())).await;
+        let locked = locked.map_err(|e| stop(errors::fault(&e)))?;
+        if !locked.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
+            return Err(stop(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant")));
+        }
+        let mut prepare = self.lock_and_schema().split_off(1);
+        prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
+        prepare.push(self.door.migrations.install(Engine::Postgres).to_owned());
+        prepare.push(self.journal().create());
+        for sql in prepare {
+            self.run(sql).await.map_err(stop)?;
+        }
+        self.has_history = true;
+        if let Some(entry) = self.entry().await.map_err(stop)? {
+            let Some(statement) = entry.resumes(&work.steps[step]) else {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
+            };
+            self.run(self.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            return Ok(statement);
+        }
+        if self.history().await.map_err(stop)? != work.history_before(step) {
+            return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
+        }
+        let first = compiled.then_some(0);
+        self.run(self.journal().begin(&work.steps[step], first, &work.run)).await.map_err(stop)?;
+        Ok(0)
+    }
+
+    async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+        // One transaction: the journal is closed exactly when the history says so.
+        let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.journal().close());
+        self.run(end).await.map_err(|fault| lost(step, fault))?;
+        let _ = self.rows(format!("SELECT pg_advisory_unlock({})", self.lock_key())).await;
+        Ok(())
+    }
+
+    /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
+    async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
+        let words: Vec<String> = crate::compile::first_words(sql).take(4).collect();
+        let concurrently = words.iter().any(|w| w == "concurrently");
+        if !concurrently {
+            return self.run(sql.to_owned()).await;
+        }
+        if words[0] == "create" {
+            self.drop_invalid_indexes(sql).await?;
+        }
+        // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
+        self.run("SET lock_timeout = 0".to_owned()).await?;
+        let result = self.run(sql.to_owned()).await;
+        let back = format!("SET lock_timeout = {}", self.door.timeouts.lock.as_millis());
+        result.and(self.run(back).await)
+    }
+
+    async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
+        let invalid = "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT \
+                       i.indisvalid AND c.relnamespace = to_regnamespace(quote_ident(current_schema()))";
+        let rows = self.rows(invalid.to_owned()).await.map_err(|e| errors::fault(&e))?;
+        let words: HashSet<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+        for name in rows.iter().filter_map(|r| r.try_get::<String, _>(0).ok()) {
+            if words.contains(name.as_str()) {
+                self.run(format!("DROP INDEX CONCURRENTLY {}", Engine::Postgres.quote(&name))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        let connection = self.connection().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    /// Notes in the journal that the engine refused a statement; what is left behind if it did.
+    async fn stopped(&mut self, statement: usize, fault: &Fault) -> Residue {
+        if fault.class == FaultClass::ConnectionLost {
+            return Residue::Unknown;
+        }
+        let note = if statement == 0 { self.journal().close() } else { self.journal().stop(Some(statement)) };
+        match self.run(note).await {
+            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) => Residue::Resumable { statements: statement },
+            Err(_) => Residue::Unknown,
+        }
+    }
+
+    async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
+        let rows = match self.rows(self.journal().read()).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                let fault = errors::fault(&error);
+                return if fault.class == FaultClass::Missing { Ok(None) } else { Err(fault) };
+            }
+        };
+        Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.try_get(i).ok().flatten()))))
+    }
+
+    async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
+        if transaction {
+            let mut preamble = local_settings(&self.door.timeouts);
+            preamble.extend(self.lock_and_schema());
+            if !self.has_history && step == 0 {
+                preamble.push(self.door.migrations.install(Engine::Postgres).to_owned());
+            }
+            preamble.push(self.history_guard(&work.history_before(step)));
+            self.release().await;
+            let options = self.options.clone();
+            let native = native::Native { door: &self.door, work, step };
+            let result = native.postgres(options, &preamble).await;
+            if let Err(stop) = &result
+                && stop.fault.code.as_deref() == Some("FL004")
+            {
+                let residue = self.in_doubt().await;
+                return Err(Stop { residue, ..stop.clone() });
+            }
+            self.has_history |= result.is_ok();
+            return result;
+        }
+        self.begin_journalled(work, step, false).await?;
+        // The raw session keeps the lock; the migration gets the one connection that native code needs beside it.
+        let settings = session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref());
+        let native = native::Native { door: &self.door, work, step };
+        if let Err(stop) = native.postgres_without_transaction(self.options.clone(), &settings).await {
+            // Nobody can tell how far native code came; the open journal says so to whoever comes next.
+            let _ = self.run(self.journal().stop(None)).await;
+            let residue = self.in_doubt().await;
+            return Err(Stop { residue, ..stop });
+        }
+        self.finish_journalled(work, step).await
+    }
+
+    /// Gives the connection back, because native code opens its own.
+    async fn release(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+fn lost(step: usize, fault: Fault) -> Stop {
+    Stop { committed: step, at: None, fault, residue: Residue::Unknown }
+}
+
+fn guard(body: &str) -> String {
+    format!("DO $fleet_guard$ DECLARE open_journals bigint; BEGIN {body} END $fleet_guard$")
+}
+
+async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection, Fault> {
+    match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
+            let fault = errors::fault(&error);
+            if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant).await {
+                return Err(Fault { class: FaultClass::Dns, ..fault });
+            }
+            Err(fault)
+        }
+        Err(_) => Err(door.connect_timeout()),
+    }
+}
+
+/// The limits of one transaction; `SET LOCAL` also holds behind a transaction pooler.
+fn local_settings(timeouts: &Timeouts) -> Vec<String> {
+    settings(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).collect()
+}
+
+fn session_settings(timeouts: &Timeouts, schema: Option<&str>) -> Vec<String> {
+    let mut all: Vec<String> = settings(timeouts).map(|(name, ms)| format!("SET {name} = {ms}")).collect();
+    all.extend(schema.map(|s| format!("SET search_path = {}", Engine::Postgres.quote(s))));
+    all
+}
+
+/// Milliseconds; zero means no limit. A transaction of ours that sits idle has lost its runner: 60 s are plenty.
+fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
+    let lock = timeouts.lock.as_millis();
+    let statement = timeouts.statement.as_millis();
+    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
+        .into_iter()
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        let query = format!("SELECT version::text FROM {} ORDER BY 1", self.door.history_table());
+        match self.rows(query).await {
+            Ok(rows) => {
+                self.has_history = true;
+                let mut versions: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+                versions.sort_unstable();
+                return Ok(versions);
+            }
+            Err(error) => {
+                let fault = errors::fault(&error);
+                if fault.code.as_deref() != Some("42P01") {
+                    return Err(fault);
+                }
+            }
+        }
+        self.has_history = false;
+        if let Some(schema) = &self.door.tenant.schema
+            && !self.door.tenant.create_missing
+        {
+            let name = literal(Engine::Postgres, &Engine::Postgres.quote(schema));
+            let rows = self.rows(format!("SELECT to_regnamespace({name}) IS NOT NULL")).await;
+            let rows = rows.map_err(|e| errors::fault(&e))?;
+            if !rows.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
+                let text =
+                    "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
+                return Err(Fault::with_code(FaultClass::UnknownDatabase, "3F000", text));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+        let mut step = 0;
+        while step < work.steps.len() {
+            match &work.steps[step].script.execution {
+                Execution::Compiled { transaction: true } => {
+                    let is_same = |s: &&Step| s.script.execution == Execution::Compiled { transaction: true };
+                    let end = step + work.steps[step..].iter().take_while(is_same).count();
+                    self.apply_together(work, step..end).await?;
+                    step = end;
+                    continue;
+                }
+                Execution::Compiled { transaction: false } => self.apply_alone(work, step).await?,
+                Execution::Native { transaction, .. } => self.apply_native(work, step, *transaction).await?,
+                Execution::Irreversible { reason } => {
+                    return Err(Stop::before(step, Fault::new(FaultClass::Migration, reason.clone())));
+                }
+            }
+            step += 1;
+        }
+        Ok(())
+    }
+
+    fn canceller(&self) -> Canceller {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Box::new(move || {
+            Box::pin(async move {
+                let cancel = format!(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = {} AND pid <> \
+                     pg_backend_pid()",
+                    literal(Engine::Postgres, &name)
+                );
+                let control = options.application_name("fleet:cancel");
+                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, control.connect()).await {
+                    let _ = sqlx::raw_sql(AssertSqlSafe(cancel)).execute(&mut connection).await;
+                    let _ = connection.close().await;
+                }
+            })
+        })
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.release().await;
+    }
+}

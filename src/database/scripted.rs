@@ -1,0 +1,155 @@
+//! A database that plays a script, for tests of scheduling only: what a user has a database for is tested on real ones.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{Canceller, Database, Residue, Session, Stop, Work};
+use crate::fault::{Fault, FaultClass};
+use crate::schema::{Direction, Unfinished};
+use crate::tenant::{Tenant, TenantId};
+
+/// What one attempt meets.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Everything works.
+    Succeeds,
+    /// Connecting fails.
+    Refuses(FaultClass),
+    /// The first step fails with this.
+    Stops(FaultClass, Residue),
+    /// Everything is committed, and the connection is lost before the answer arrives.
+    CommitsUnseen,
+    /// The code panics.
+    Panics,
+    /// Nothing happens until it is cancelled.
+    Hangs,
+}
+
+/// The scripted database.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    pub(crate) acts: Mutex<HashMap<TenantId, VecDeque<Act>>>,
+    pub(crate) histories: Arc<Mutex<HashMap<TenantId, Vec<String>>>>,
+    pub(crate) takes: Duration,
+    pub(crate) now: Arc<AtomicUsize>,
+    pub(crate) most: Arc<AtomicUsize>,
+    pub(crate) connects: AtomicUsize,
+    pub(crate) read_together: bool,
+}
+
+impl Scripted {
+    pub(crate) fn act(&self, tenant: &str, acts: impl IntoIterator<Item = Act>) {
+        self.acts.lock().unwrap().insert(TenantId::from(tenant), acts.into_iter().collect());
+    }
+
+    pub(crate) fn set_history(&self, tenant: &str, versions: &[&str]) {
+        let versions = versions.iter().map(|v| v.to_string()).collect();
+        self.histories.lock().unwrap().insert(TenantId::from(tenant), versions);
+    }
+
+    pub(crate) fn history(&self, tenant: &str) -> Vec<String> {
+        self.histories.lock().unwrap().get(&TenantId::from(tenant)).cloned().unwrap_or_default()
+    }
+}
+
+struct ScriptedSession {
+    tenant: TenantId,
+    act: Act,
+    takes: Duration,
+    pub(crate) histories: Arc<Mutex<HashMap<TenantId, Vec<String>>>>,
+    pub(crate) now: Arc<AtomicUsize>,
+    cancelled: CancellationToken,
+}
+
+impl Drop for ScriptedSession {
+    fn drop(&mut self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Database for Scripted {
+    async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
+        self.connects.fetch_add(1, Ordering::SeqCst);
+        let act = self.acts.lock().unwrap().get_mut(&tenant.id).and_then(VecDeque::pop_front).unwrap_or(Act::Succeeds);
+        if let Act::Refuses(class) = act {
+            return Err(Fault::new(class, "scripted"));
+        }
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Ok(Box::new(ScriptedSession {
+            tenant: tenant.id.clone(),
+            act,
+            takes: self.takes,
+            histories: self.histories.clone(),
+            now: self.now.clone(),
+            cancelled: CancellationToken::new(),
+        }))
+    }
+
+    async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
+        if !self.read_together {
+            return HashMap::new();
+        }
+        tenants.iter().map(|t| (t.id.clone(), self.history(t.id.as_str()))).collect()
+    }
+}
+
+#[async_trait]
+impl Session for ScriptedSession {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        Ok(self.histories.lock().unwrap().get(&self.tenant).cloned().unwrap_or_default())
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        Ok(None)
+    }
+
+    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+        tokio::time::sleep(self.takes).await;
+        let commit = |histories: &Mutex<HashMap<TenantId, Vec<String>>>| {
+            let mut histories = histories.lock().unwrap();
+            let history = histories.entry(self.tenant.clone()).or_default();
+            for step in &work.steps {
+                match step.script.direction {
+                    Direction::Up => {
+                        assert!(!history.contains(&step.script.migration.to_string()), "applied twice");
+                        history.push(step.script.migration.to_string());
+                    }
+                    Direction::Down => history.retain(|v| **v != *step.script.migration),
+                }
+            }
+        };
+        match self.act.clone() {
+            Act::Succeeds => commit(&self.histories),
+            Act::Panics => panic!("scripted panic"),
+            Act::Stops(class, residue) => {
+                return Err(Stop { committed: 0, at: None, fault: Fault::new(class, "scripted"), residue });
+            }
+            Act::CommitsUnseen => {
+                commit(&self.histories);
+                let fault = Fault::new(FaultClass::ConnectionLost, "scripted");
+                return Err(Stop { committed: 0, at: None, fault, residue: Residue::Unknown });
+            }
+            Act::Hangs => {
+                self.cancelled.cancelled().await;
+                let fault = Fault::new(FaultClass::Cancelled, "scripted");
+                return Err(Stop { committed: 0, at: None, fault, residue: Residue::Nothing });
+            }
+            Act::Refuses(_) => unreachable!("it was refused when it connected"),
+        }
+        Ok(())
+    }
+
+    fn canceller(&self) -> Canceller {
+        let cancelled = self.cancelled.clone();
+        Box::new(move || Box::pin(async move { cancelled.cancel() }))
+    }
+
+    async fn close(self: Box<Self>) {}
+}

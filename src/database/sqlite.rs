@@ -1,0 +1,381 @@
+//! SQLite: a whole script in one call, each migration in an immediate transaction with its history row.
+//!
+//! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
+//! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use super::journal::{self, Journal};
+use super::message::{Message, Place, send, stopped_at};
+use super::{Canceller, Door, Residue, Session, Stop, Work, errors, literal, native};
+use crate::fault::{Fault, FaultClass};
+use crate::schema::{Execution, Unfinished};
+use crate::tenant::{Address, Engine};
+
+pub(super) struct SqliteSession {
+    door: Door,
+    path: PathBuf,
+    /// `None` for a file that is not there yet, and while native code has the file.
+    connection: Option<SqliteConnection>,
+    has_history: bool,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
+fn require(condition: &str) -> String {
+    format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
+}
+
+const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
+
+impl SqliteSession {
+    pub(super) async fn open(door: Door) -> Result<Self, Fault> {
+        let path = match door.tenant.address_for_migrations() {
+            Address::File(path) => path.clone(),
+            Address::Unusable(reason) => return Err(Fault::new(FaultClass::BadAddress, reason.clone())),
+            Address::Url(_) => return Err(Fault::new(FaultClass::BadAddress, "an SQLite tenant needs a file")),
+        };
+        let mut session = SqliteSession { door, path, connection: None, has_history: true, cancelled: Arc::default() };
+        if session.path.exists() {
+            session.connect(false).await?;
+        } else if session.door.tenant.create_missing {
+            session.has_history = false;
+        } else {
+            let text = format!(
+                "the file {} does not exist; correct the path, or set create_missing = true for this tenant",
+                session.path.display()
+            );
+            return Err(Fault::with_code(FaultClass::UnknownDatabase, "14", text));
+        }
+        Ok(session)
+    }
+
+    fn options(&self, create: bool) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(create)
+            .busy_timeout(self.door.timeouts.lock)
+            .disable_statement_logging()
+    }
+
+    async fn connect(&mut self, create: bool) -> Result<(), Fault> {
+        if create && let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| {
+                Fault::new(FaultClass::UnknownDatabase, format!("the folder {} can't be made: {e}", folder.display()))
+            })?;
+        }
+        let mut connection = self.options(create).connect().await.map_err(|e| errors::fault(&e))?;
+        let cancelled = self.cancelled.clone();
+        let mut handle = connection.lock_handle().await.map_err(|e| errors::fault(&e))?;
+        // Called every 10,000 steps of SQLite's machine: often enough to stop within milliseconds, too rarely to cost.
+        handle.set_progress_handler(10_000, move || !cancelled.load(Ordering::Relaxed));
+        drop(handle);
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    async fn connection(&mut self) -> Result<&mut SqliteConnection, Fault> {
+        if self.connection.is_none() {
+            let create = self.door.tenant.create_missing;
+            self.connect(create).await?;
+        }
+        Ok(self.connection.as_mut().expect("set just above"))
+    }
+
+    async fn rows(&mut self, sql: String) -> Result<Vec<SqliteRow>, Fault> {
+        let connection = self.connection().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|e| errors::fault(&e))
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        let connection = self.connection().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    /// Whether a table is there; asked only after a read failed, because SQLite has one code for all mistakes.
+    async fn has_table(&mut self, table: &str) -> Result<bool, Fault> {
+        let name = literal(Engine::Sqlite, table);
+        let rows = self.rows(format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = {name}")).await?;
+        Ok(!rows.is_empty())
+    }
+
+    fn journal(&self) -> Journal {
+        Journal::new(Engine::Sqlite, None)
+    }
+
+    /// The check that the history is what was planned; it runs inside the transaction.
+    fn history_guard(&self, expected: &[String]) -> String {
+        let table = self.door.history_table();
+        require(&format!(
+            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM {table} ORDER BY version)) IS {}",
+            if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
+        ))
+    }
+
+    /// Compiled steps in a row, in one call.
+    async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
+        let mut message = Message::default();
+        for step in steps.clone() {
+            self.push_transaction(&mut message, work, step);
+        }
+        self.deliver(work, steps.start, message).await
+    }
+
+    fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
+        let script = &work.steps[step].script;
+        let rebuilds = switches_foreign_keys(&script.statements);
+        if rebuilds {
+            // Inside a transaction the pragma is ignored, and dropping the old table would delete its children's rows.
+            message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
+        }
+        message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
+        if !self.has_history && step == 0 {
+            message.push(Place::Prepare { step }, self.door.migrations.install(Engine::Sqlite));
+        }
+        message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
+        for (statement, sql) in script.statements.iter().enumerate() {
+            message.push(Place::Statement { step, statement }, sql);
+        }
+        message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        if rebuilds {
+            message.push(Place::ForeignKeyGuard { step }, require(NO_ORPHANS));
+        }
+        message.push(Place::Commit { step }, "COMMIT");
+        if rebuilds {
+            message.push(Place::Tidy, "PRAGMA foreign_keys = ON");
+        }
+    }
+
+    /// Sends a message. Dying in it: the open transaction is rolled back by whoever opens the file next.
+    async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), Stop> {
+        let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
+        let sent = send(connection, &message).await;
+        let Some(error) = sent.error else {
+            self.has_history = true;
+            return Ok(());
+        };
+        let place = message.place(sent.completed);
+        let fault = match place {
+            // The guards raise an arithmetic error on purpose; any other error there is what it says.
+            Some(Place::HistoryGuard { .. }) if is_raised(&error) => {
+                Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")
+            }
+            Some(Place::ForeignKeyGuard { .. }) if is_raised(&error) => orphans(),
+            _ => errors::fault(&error),
+        };
+        let committed = first + message.committed(sent.completed);
+        // Closing rolls back, and waits for the worker to have done so.
+        self.release().await;
+        Err(Stop { committed, at: stopped_at(work, place), fault, residue: Residue::Nothing })
+    }
+
+    /// A compiled step that must not run in a transaction: the journal goes with each statement.
+    async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+        let begun = self.begin_journalled(work, step, true).await?;
+        let script = work.steps[step].script.clone();
+        for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
+            // Dying before this: the journal names the statement before. Dying after: it names this one.
+            self.run(self.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
+            if let Err(fault) = self.run(sql.clone()).await {
+                let place = Place::Statement { step, statement };
+                // Of several statements in one piece the first ones may have happened.
+                let certain = !crate::compile::is_multiple(sql);
+                let residue = self.stopped(statement, certain).await;
+                return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
+            }
+        }
+        self.finish_journalled(work, step).await
+    }
+
+    /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
+    async fn stopped(&mut self, statement: usize, certain: bool) -> Residue {
+        if !certain {
+            return match self.unfinished().await {
+                Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
+                _ => Residue::Unknown,
+            };
+        }
+        let note = if statement == 0 { self.journal().close() } else { self.journal().stop(Some(statement)) };
+        match self.run(note).await {
+            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) => Residue::Resumable { statements: statement },
+            Err(_) => Residue::Unknown,
+        }
+    }
+
+    async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
+        let stop = |fault| Stop::before(step, fault);
+        let prepare = format!("{};\n{}", self.door.migrations.install(Engine::Sqlite), self.journal().create());
+        self.run(prepare).await.map_err(stop)?;
+        self.has_history = true;
+        if let Some(entry) = self.entry().await.map_err(stop)? {
+            let Some(statement) = entry.resumes(&work.steps[step]) else {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
+            };
+            self.run(self.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            return Ok(statement);
+        }
+        // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
+        let guard = self.history_guard(&work.history_before(step));
+        let begin = self.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
+        let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
+        if let Err(fault) = opened {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            let class = match fault.class {
+                FaultClass::Other | FaultClass::ConstraintViolation => FaultClass::HistoryMoved,
+                class => class,
+            };
+            return Err(stop(Fault { class, ..fault }));
+        }
+        Ok(0)
+    }
+
+    async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+        let (record, close) = (self.door.record(&work.steps[step]), self.journal().close());
+        let end = format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT");
+        self.run(end).await.map_err(|fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) })
+    }
+
+    async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
+        let options = self.options(self.door.tenant.create_missing);
+        if !transaction {
+            self.begin_journalled(work, step, false).await?;
+            let native = native::Native { door: &self.door, work, step };
+            if let Err(stop) = native.sqlite_without_transaction(options).await {
+                // Nobody can tell how far native code came; the open journal says so to whoever comes next.
+                let _ = self.run(self.journal().stop(None)).await;
+                let residue = match self.unfinished().await {
+                    Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
+                    _ => Residue::Unknown,
+                };
+                return Err(Stop { residue, ..stop });
+            }
+            return self.finish_journalled(work, step).await;
+        }
+        let mut preamble = Vec::new();
+        if !self.has_history && step == 0 {
+            self.connection().await.map_err(|fault| Stop::before(step, fault))?;
+            preamble.push(self.door.migrations.install(Engine::Sqlite).to_owned());
+        }
+        preamble.push(self.history_guard(&work.history_before(step)));
+        self.release().await;
+        let rebuilds = switches_foreign_keys(&work.steps[step].script.statements);
+        let options = if rebuilds { options.foreign_keys(false) } else { options };
+        let no_orphans = require(NO_ORPHANS);
+        let native = native::Native { door: &self.door, work, step };
+        let result = native.sqlite(options, &preamble, rebuilds.then_some(no_orphans.as_str())).await;
+        if let Err(stop) = &result
+            && stop.at.is_none()
+            && stop.fault.message == "integer overflow"
+        {
+            let fault = Fault::new(FaultClass::HistoryMoved, "the history is not what was planned");
+            return Err(Stop { fault, ..stop.clone() });
+        }
+        self.has_history |= result.is_ok();
+        result
+    }
+
+    async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
+        match self.rows(self.journal().read()).await {
+            Ok(rows) => {
+                Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.try_get(i).ok().flatten()))))
+            }
+            Err(fault) if self.has_table(journal::TABLE).await? => Err(fault),
+            Err(_) => Ok(None),
+        }
+    }
+
+    async fn release(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).
+fn switches_foreign_keys(statements: &[String]) -> bool {
+    statements.iter().flat_map(|sql| crate::compile::split(sql)).any(|piece| {
+        let mut words = crate::compile::first_words(piece);
+        words.next().as_deref() == Some("pragma") && words.next().as_deref() == Some("foreign_keys")
+    })
+}
+
+/// Whether an error is the arithmetic one that [`require`] raises.
+fn is_raised(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if e.message() == "integer overflow")
+}
+
+fn orphans() -> Fault {
+    let text = "rows would be left that refer to rows that are gone; PRAGMA foreign_key_check names them";
+    Fault::new(FaultClass::ConstraintViolation, text)
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        if self.connection.is_none() {
+            return Ok(Vec::new());
+        }
+        let query = format!("SELECT version FROM {} ORDER BY version", self.door.history_table());
+        match self.rows(query).await {
+            Ok(rows) => {
+                self.has_history = true;
+                Ok(rows.iter().filter_map(|r| r.try_get(0).ok()).collect())
+            }
+            Err(fault) if fault.code.as_deref() != Some("1") => Err(fault),
+            Err(fault) => {
+                let table = self.door.migrations.catalog().history_table.clone();
+                if self.has_table(&table).await? {
+                    return Err(fault);
+                }
+                self.has_history = false;
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(None);
+        }
+        Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+        let mut step = 0;
+        while step < work.steps.len() {
+            match &work.steps[step].script.execution {
+                Execution::Compiled { transaction: true } => {
+                    let same = |s: &&super::Step| s.script.execution == Execution::Compiled { transaction: true };
+                    let end = step + work.steps[step..].iter().take_while(same).count();
+                    self.apply_together(work, step..end).await?;
+                    step = end;
+                    continue;
+                }
+                Execution::Compiled { transaction: false } => self.apply_alone(work, step).await?,
+                Execution::Native { transaction, .. } => self.apply_native(work, step, *transaction).await?,
+                Execution::Irreversible { reason } => {
+                    return Err(Stop::before(step, Fault::new(FaultClass::Migration, reason.clone())));
+                }
+            }
+            step += 1;
+        }
+        Ok(())
+    }
+
+    fn canceller(&self) -> Canceller {
+        let cancelled = self.cancelled.clone();
+        Box::new(move || Box::pin(async move { cancelled.store(true, Ordering::Relaxed) }))
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.release().await;
+    }
+}

@@ -1,0 +1,202 @@
+//! From what attempts came to, to an outcome or another attempt. Pure.
+//!
+//! An outcome says no more than is known: success only after a commit, "nothing changed" only after a rollback.
+
+use std::time::Duration;
+
+use super::unit::{Attempt, End};
+use crate::database::Residue;
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::{InDoubt, Moved, Outcome, StoppedAt};
+use crate::plan::{Goal, Refusal};
+use crate::policy::RetryPolicy;
+use crate::schema::{Catalog, Direction};
+
+/// What is known of one tenant over all its attempts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress {
+    /// Attempts made.
+    pub(super) attempts: u32,
+    /// Attempts that ended because another run was at work on the tenant, and since when.
+    pub(super) held: Option<Held>,
+    /// The history when it was first read.
+    first: Option<Vec<String>>,
+    /// The history as it is now, as far as is known.
+    now: Option<Vec<String>>,
+    /// What this run committed, in order.
+    pub(super) committed: Vec<String>,
+    /// An attempt was lost, and the tenant has not been read since.
+    unanswered: bool,
+    /// The last fault, for a tenant whose next try is not made any more.
+    pub(super) last: Option<(Fault, Option<StoppedAt>, Residue)>,
+}
+
+/// Waiting for another run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Held {
+    pub(super) times: u32,
+    pub(super) waited: Duration,
+}
+
+/// What is to be done with a tenant after an attempt.
+#[derive(Debug, Clone)]
+pub(super) enum Next {
+    /// It has its outcome.
+    Conclude(Outcome, Option<StoppedAt>, Option<Fault>),
+    /// It is tried again after a pause.
+    Again(Duration, Fault),
+}
+
+/// The pause while another run is at work on the tenant.
+const HELD_PAUSE: Duration = Duration::from_millis(250);
+
+/// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
+const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
+
+impl Progress {
+    /// Takes in what an attempt came to.
+    pub(super) fn absorb(&mut self, attempt: &Attempt, direction: Direction) {
+        self.attempts += 1;
+        if let Some(history) = &attempt.history {
+            if self.first.is_none() {
+                self.first = Some(history.clone());
+            }
+            if self.unanswered
+                && let Some(before) = &self.now
+            {
+                // The lost attempt is answered: what it committed is in the history now (or gone from it).
+                let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
+                let mut found: Vec<String> = new.iter().filter(|v| !old.contains(v)).cloned().collect();
+                if direction == Direction::Down {
+                    found.reverse();
+                }
+                self.committed.extend(found);
+            }
+            self.unanswered = false;
+            self.now = Some(history.clone());
+        }
+        if let Some(now) = &mut self.now {
+            for migration in &attempt.committed {
+                match direction {
+                    Direction::Up => now.push(migration.clone()),
+                    Direction::Down => now.retain(|v| v != migration),
+                }
+            }
+        }
+        self.committed.extend(attempt.committed.iter().cloned());
+        let lost = match &attempt.end {
+            End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == Residue::Unknown,
+            _ => false,
+        };
+        self.unanswered |= lost;
+    }
+
+    /// The newest applied migration, as far as is known.
+    pub(super) fn version(&self, catalog: &Catalog) -> Option<String> {
+        self.now.as_ref().filter(|_| !self.unanswered).and_then(|now| catalog.version_of(now))
+    }
+
+    fn moved(&self, catalog: &Catalog) -> Moved {
+        Moved {
+            from: self.first.as_ref().and_then(|first| catalog.version_of(first)),
+            to: self.now.as_ref().and_then(|now| catalog.version_of(now)),
+            n: self.committed.len(),
+        }
+    }
+
+    /// Decides what follows an attempt. `jitter` is in 0.0..1.0; `final_try`: no further attempt will be made.
+    pub(super) fn next(
+        &mut self,
+        end: End,
+        goal: &Goal,
+        catalog: &Catalog,
+        retry: &RetryPolicy,
+        jitter: f64,
+        final_try: bool,
+    ) -> Next {
+        let conclude = |outcome, at, fault| Next::Conclude(outcome, at, fault);
+        match end {
+            End::Nothing | End::Done if self.committed.is_empty() => conclude(Outcome::UpToDate, None, None),
+            End::Nothing | End::Done => {
+                let moved = self.moved(catalog);
+                let outcome = match goal.direction {
+                    Direction::Up => Outcome::Migrated(moved),
+                    Direction::Down => Outcome::RolledBack(moved),
+                };
+                conclude(outcome, None, None)
+            }
+            End::Refused(Refusal::Ahead(unknown)) => conclude(Outcome::Ahead { unknown }, None, None),
+            End::Refused(Refusal::Gap(missing)) => {
+                let text = format!(
+                    "{} was never applied although later migrations were; --out-of-order applies it now",
+                    missing.join(", ")
+                );
+                let fault = Fault::new(FaultClass::HistoryGap, text);
+                conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
+            }
+            End::Unreachable(fault) => self.again_or(fault, None, Residue::Nothing, retry, jitter, final_try, true),
+            End::Stopped { fault, at, residue } => self.again_or(fault, at, residue, retry, jitter, final_try, false),
+            End::Cancelled { at, residue } => match residue {
+                Residue::InDoubt(unfinished) => conclude(Outcome::InDoubt(InDoubt::Journal(unfinished)), at, None),
+                Residue::Unknown => conclude(Outcome::InDoubt(InDoubt::Unanswered), at, None),
+                Residue::Nothing | Residue::Resumable { .. } => conclude(Outcome::Interrupted, at, None),
+            },
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one private step of a pure decision")]
+    fn again_or(
+        &mut self,
+        fault: Fault,
+        at: Option<StoppedAt>,
+        residue: Residue,
+        retry: &RetryPolicy,
+        jitter: f64,
+        final_try: bool,
+        unreachable: bool,
+    ) -> Next {
+        let may_repeat = fault.class.is_transient() && !matches!(residue, Residue::InDoubt(_)) && !final_try;
+        if may_repeat && matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved) {
+            let held = self.held.get_or_insert_default();
+            if held.waited < retry.hold_wait {
+                let pause = HELD_PAUSE.mul_f64(1.0 + jitter);
+                held.times += 1;
+                held.waited += pause;
+                self.last = Some((fault.clone(), at, residue));
+                return Next::Again(pause, fault);
+            }
+        } else if may_repeat {
+            // Waiting for another run is no attempt on the tenant.
+            let tries = self.attempts - self.held.map_or(0, |held| held.times);
+            let most = match fault.class {
+                FaultClass::ConnectTimeout => retry.attempts.min(CONNECT_TIMEOUT_ATTEMPTS),
+                _ => retry.attempts,
+            };
+            if tries < most {
+                self.last = Some((fault.clone(), at, residue));
+                return Next::Again(retry.pause_after(tries, jitter), fault);
+            }
+        }
+        // A tenant that was lost in an earlier attempt stays in doubt when it can't be read again.
+        if unreachable && !self.unanswered {
+            return Next::Conclude(Outcome::Unreachable { class: fault.class }, at, Some(fault));
+        }
+        Next::Conclude(self.failure(&fault, &residue), at, Some(fault))
+    }
+
+    /// The outcome of a tenant whose attempts are over.
+    pub(super) fn failure(&self, fault: &Fault, residue: &Residue) -> Outcome {
+        match residue {
+            Residue::InDoubt(unfinished) => return Outcome::InDoubt(InDoubt::Journal(unfinished.clone())),
+            Residue::Unknown => return Outcome::InDoubt(InDoubt::Unanswered),
+            _ if self.unanswered => return Outcome::InDoubt(InDoubt::Unanswered),
+            _ => {}
+        }
+        match fault.class {
+            FaultClass::LockTimeout | FaultClass::Busy | FaultClass::HeldByAnotherRun => {
+                Outcome::LockTimeout { blocker: None }
+            }
+            class => Outcome::Failed { class },
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The run: tenants wave by wave, each to exactly one outcome.
+//!
+//! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. There is one loop that
+//! applies anything, and this is it.
+
+mod cancel;
+mod conclude;
+mod dispatcher;
+mod observe;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::compile::LazyScripts;
+use crate::event::RunHeader;
+use crate::plan::Goal;
+use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
+use crate::schema::Catalog;
+use crate::tenant::Tenant;
+
+pub use cancel::{Cancel, Level};
+pub use dispatcher::execute;
+pub use observe::observe;
+
+/// Everything that a run needs to know; nothing in it changes while it goes on.
+pub struct RunPlan {
+    /// The header, as the ledger and the report get it.
+    pub header: RunHeader,
+    /// What each tenant is to reach.
+    pub goal: Goal,
+    /// The catalog.
+    pub catalog: Arc<Catalog>,
+    /// The tenants in plan order, each in exactly one wave.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// The waves in order; together they hold every place in `tenants` once.
+    pub waves: Vec<PlannedWave>,
+    /// The scripts.
+    pub scripts: LazyScripts,
+    /// Tenants that matched and were held back (`--limit`, `--canary`): work that stays outstanding.
+    pub held_back: usize,
+    /// The caps.
+    pub concurrency: Concurrency,
+    /// How transient faults are tried again.
+    pub retry: RetryPolicy,
+    /// The time limits.
+    pub timeouts: Timeouts,
+}
+
+/// A wave of a run.
+#[derive(Debug, Clone)]
+pub struct PlannedWave {
+    /// Its name.
+    pub name: String,
+    /// Places in [`RunPlan::tenants`], in order.
+    pub tenants: Vec<usize>,
+    /// Its own global cap, where it has one.
+    pub concurrency: Option<NonZeroUsize>,
+    /// How many of its tenants may fail.
+    pub max_failures: FailureBudget,
+}

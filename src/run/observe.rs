@@ -1,0 +1,96 @@
+//! Reads many tenants at once, for those who only look.
+//!
+//! It creates nothing and changes nothing; a tenant that can't be read is one observation like the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::queue::Queue;
+use crate::database::Database;
+use crate::fault::{Fault, FaultClass};
+use crate::observation::Observation;
+use crate::policy::{Concurrency, Timeouts};
+use crate::schema::{Catalog, State};
+use crate::tenant::Tenant;
+
+/// Reads every tenant once and returns what they said, in the order given.
+pub async fn observe(
+    tenants: &[Arc<Tenant>],
+    catalog: &Arc<Catalog>,
+    database: &Arc<dyn Database>,
+    concurrency: Concurrency,
+    timeouts: Timeouts,
+) -> Vec<Observation> {
+    let mut found: Vec<Option<Observation>> = vec![None; tenants.len()];
+    let together = database.read_together(tenants).await;
+    let mut alone = Vec::new();
+    for (i, tenant) in tenants.iter().enumerate() {
+        // Only a tenant with something pending can be in doubt, and only it is asked for its journal.
+        match together.get(&tenant.id).map(|history| (history, catalog.state(history))) {
+            Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
+                found[i] = Some(observation(tenant, catalog, history.clone(), state));
+            }
+            _ => alone.push((i, tenant.server.clone())),
+        }
+    }
+    let mut queue = Queue::new(alone, concurrency.global.get(), concurrency.per_server.get());
+    let mut running = JoinSet::new();
+    let mut tasks = HashMap::new();
+    loop {
+        while let Some(i) = queue.pop(Instant::now()) {
+            let (tenant, catalog, database) = (tenants[i].clone(), catalog.clone(), database.clone());
+            let task = running.spawn(async move { one(&tenant, &catalog, database.as_ref(), timeouts).await });
+            tasks.insert(task.id(), i);
+        }
+        let Some(joined) = running.join_next_with_id().await else { break };
+        let (task, observation) = match joined {
+            Ok((task, observation)) => (task, Some(observation)),
+            Err(error) => (error.id(), None),
+        };
+        let i = tasks.remove(&task).expect("every task was entered when it was spawned");
+        queue.release(i);
+        found[i] = observation;
+    }
+    let lost = || Fault::new(FaultClass::Panic, "fleet itself panicked while it read this tenant");
+    found.into_iter().zip(tenants).map(|(o, t)| o.unwrap_or_else(|| Observation::unreachable(t, lost()))).collect()
+}
+
+async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, timeouts: Timeouts) -> Observation {
+    let read = async {
+        let mut session = database.connect(tenant).await?;
+        let read = async {
+            let history = session.history().await?;
+            let state = match catalog.state(&history) {
+                state @ (State::AtTarget | State::Ahead { .. }) => state,
+                state => session.unfinished().await?.map_or(state, State::InDoubt),
+            };
+            Ok((history, state))
+        }
+        .await;
+        session.close().await;
+        read
+    };
+    match tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await {
+        Ok(Ok((history, state))) => observation(tenant, catalog, history, state),
+        Ok(Err(fault)) => Observation::unreachable(tenant, fault),
+        Err(_) => {
+            let text = "the server accepted the connection and did not answer";
+            Observation::unreachable(tenant, Fault::new(FaultClass::ConnectTimeout, text))
+        }
+    }
+}
+
+fn observation(tenant: &Arc<Tenant>, catalog: &Catalog, history: Vec<String>, state: State) -> Observation {
+    Observation {
+        tenant: tenant.id.clone(),
+        engine: tenant.engine,
+        server: tenant.server.to_string(),
+        version: catalog.version_of(&history),
+        state,
+        history,
+        error: None,
+    }
+}

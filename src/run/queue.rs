@@ -1,0 +1,201 @@
+//! Who is next: plan order, under a cap for each server and a cap for all.
+//!
+//! A pure data structure: it does not wait, it says until when.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+/// Tenants that wait for their turn, by their places in the plan.
+#[derive(Debug)]
+pub(super) struct Queue {
+    servers: Vec<Server>,
+    /// (first waiting tenant, server) of each server that has one waiting and room for it.
+    eligible: BTreeSet<(usize, usize)>,
+    server_of: HashMap<usize, usize>,
+    /// Tenants that are tried again later, by time.
+    delayed: BTreeMap<(Instant, usize), usize>,
+    in_flight: usize,
+    cap: usize,
+}
+
+#[derive(Debug)]
+struct Server {
+    waiting: VecDeque<usize>,
+    in_flight: usize,
+    cap: usize,
+}
+
+impl Queue {
+    /// A queue of tenants (place in the plan, server key), in plan order.
+    pub(super) fn new(tenants: impl IntoIterator<Item = (usize, Arc<str>)>, cap: usize, per_server: usize) -> Self {
+        let mut names: HashMap<Arc<str>, usize> = HashMap::new();
+        let mut queue = Queue {
+            servers: Vec::new(),
+            eligible: BTreeSet::new(),
+            server_of: HashMap::new(),
+            delayed: BTreeMap::new(),
+            in_flight: 0,
+            cap,
+        };
+        for (index, name) in tenants {
+            let server = *names.entry(name).or_insert_with(|| {
+                queue.servers.push(Server { waiting: VecDeque::new(), in_flight: 0, cap: per_server });
+                queue.servers.len() - 1
+            });
+            queue.server_of.insert(index, server);
+            queue.servers[server].waiting.push_back(index);
+        }
+        for server in 0..queue.servers.len() {
+            queue.refresh(server);
+        }
+        queue
+    }
+
+    /// Takes the next tenant that may start now; it counts as in flight until [`Queue::release`].
+    pub(super) fn pop(&mut self, now: Instant) -> Option<usize> {
+        self.wake(now);
+        if self.in_flight >= self.cap {
+            return None;
+        }
+        let (_, server) = *self.eligible.first()?;
+        self.forget(server);
+        let index = self.servers[server].waiting.pop_front()?;
+        self.servers[server].in_flight += 1;
+        self.in_flight += 1;
+        self.refresh(server);
+        Some(index)
+    }
+
+    /// A tenant in flight is done, or waits for another try.
+    pub(super) fn release(&mut self, index: usize) {
+        let server = self.server_of[&index];
+        self.forget(server);
+        self.servers[server].in_flight -= 1;
+        self.in_flight -= 1;
+        self.refresh(server);
+    }
+
+    /// A released tenant is tried again, not before `at`. It holds no place while it waits.
+    pub(super) fn delay(&mut self, index: usize, at: Instant) {
+        self.delayed.insert((at, index), index);
+    }
+
+    /// When the next delayed tenant may be tried.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.delayed.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Takes everything that waits, delayed ones too, in plan order.
+    pub(super) fn drain(&mut self) -> Vec<usize> {
+        let mut all: Vec<usize> = self.servers.iter_mut().flat_map(|s| s.waiting.drain(..)).collect();
+        all.extend(std::mem::take(&mut self.delayed).into_values());
+        self.eligible.clear();
+        all.sort_unstable();
+        all
+    }
+
+    fn wake(&mut self, now: Instant) {
+        while let Some((&(at, index), _)) = self.delayed.first_key_value() {
+            if at > now {
+                break;
+            }
+            self.delayed.remove(&(at, index));
+            let server = self.server_of[&index];
+            self.forget(server);
+            self.servers[server].waiting.push_front(index);
+            self.refresh(server);
+        }
+    }
+
+    fn forget(&mut self, server: usize) {
+        if let Some(&first) = self.servers[server].waiting.front() {
+            self.eligible.remove(&(first, server));
+        }
+    }
+
+    fn refresh(&mut self, server: usize) {
+        let Server { waiting, in_flight, cap } = &self.servers[server];
+        if let Some(&first) = waiting.front()
+            && in_flight < cap
+        {
+            self.eligible.insert((first, server));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn queue(servers: &[&str], cap: usize, per_server: usize) -> Queue {
+        Queue::new(servers.iter().enumerate().map(|(i, s)| (i, Arc::from(*s))), cap, per_server)
+    }
+
+    #[tokio::test]
+    async fn a_full_server_does_not_hold_up_another() {
+        let now = Instant::now();
+        let mut queue = queue(&["a", "a", "a", "b"], 10, 1);
+        assert_eq!(queue.pop(now), Some(0));
+        assert_eq!(queue.pop(now), Some(3), "b has room");
+        assert_eq!(queue.pop(now), None);
+        queue.release(0);
+        assert_eq!(queue.pop(now), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_delayed_tenant_holds_no_place_and_comes_back_in_time() {
+        let now = Instant::now();
+        let mut queue = queue(&["a", "a"], 1, 1);
+        assert_eq!(queue.pop(now), Some(0));
+        queue.release(0);
+        queue.delay(0, now + Duration::from_secs(1));
+        assert_eq!(queue.pop(now), Some(1));
+        queue.release(1);
+        assert_eq!(queue.pop(now), None);
+        assert_eq!(queue.next_wake(), Some(now + Duration::from_secs(1)));
+        assert_eq!(queue.pop(now + Duration::from_secs(1)), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn every_tenant_comes_exactly_once_and_no_cap_is_ever_exceeded(
+            servers in prop::collection::vec(0_u8..5, 0..60), cap in 1_usize..6, per_server in 1_usize..4, seed in any::<u64>()
+        ) {
+            let names: Vec<String> = servers.iter().map(|s| format!("s{s}")).collect();
+            let mut queue = queue(&names.iter().map(String::as_str).collect::<Vec<_>>(), cap, per_server);
+            let now = Instant::from_std(std::time::Instant::now());
+            let mut random = fastrand::Rng::with_seed(seed);
+            let (mut running, mut seen): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+            loop {
+                match queue.pop(now) {
+                    Some(index) => {
+                        running.push(index);
+                        prop_assert!(running.len() <= cap);
+                        let same = running.iter().filter(|&&r| servers[r] == servers[index]).count();
+                        prop_assert!(same <= per_server);
+                    }
+                    None if running.is_empty() => break,
+                    None => {
+                        let done = running.swap_remove(random.usize(..running.len()));
+                        queue.release(done);
+                        if random.u8(..4) == 0 && !seen.contains(&done) {
+                            queue.delay(done, now);
+                            continue;
+                        }
+                        seen.push(done);
+                    }
+                }
+                prop_assert!(seen.len() <= servers.len() * 2);
+            }
+            seen.sort_unstable();
+            seen.dedup();
+            prop_assert_eq!(seen, (0..servers.len()).collect::<Vec<_>>());
+        }
+    }
+}

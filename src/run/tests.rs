@@ -1,0 +1,347 @@
+//! Scheduling on a scripted database with paused time: one outcome for each tenant, whatever happens.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sea_orm_migration::prelude::*;
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::*;
+use crate::compile::MigrationSet;
+use crate::database::scripted::{Act, Scripted};
+use crate::database::{Database, Residue};
+use crate::event::Event;
+use crate::fault::FaultClass;
+use crate::outcome::{NotStarted, Outcome, TenantRecord};
+use crate::plan::Target;
+use crate::schema::Direction;
+use crate::stats::{RunStats, Verdict};
+use crate::tenant::{Address, Engine, TenantId};
+
+struct M(&'static str);
+
+impl MigrationName for M {
+    fn name(&self) -> &str {
+        self.0
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for M {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared("create table t (i int)").await.map(drop)
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.get_connection().execute_unprepared("drop table t").await.map(drop)
+    }
+}
+
+struct Two;
+
+impl MigratorTrait for Two {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(M("m1")), Box::new(M("m2"))]
+    }
+}
+
+fn tenant(id: &str, server: &str) -> Arc<Tenant> {
+    Arc::new(Tenant {
+        id: TenantId::from(id),
+        engine: Engine::Postgres,
+        server: server.into(),
+        tags: BTreeMap::new(),
+        schema: None,
+        address: Address::Url(SecretString::from("postgres://h/d".to_owned())),
+        migration_address: None,
+        create_missing: false,
+    })
+}
+
+/// A plan over waves of (tenant, server).
+async fn plan_of(
+    direction: Direction,
+    waves: &[(&[(&str, &str)], FailureBudget)],
+    cap: usize,
+    per_server: usize,
+) -> RunPlan {
+    let set = Arc::new(MigrationSet::new(&Two).await.unwrap());
+    let mut tenants = Vec::new();
+    let mut planned = Vec::new();
+    for (i, (members, max_failures)) in waves.iter().enumerate() {
+        let first = tenants.len();
+        tenants.extend(members.iter().map(|(id, server)| tenant(id, server)));
+        let places = (first..tenants.len()).collect();
+        planned.push(PlannedWave {
+            name: format!("w{i}"),
+            tenants: places,
+            concurrency: None,
+            max_failures: *max_failures,
+        });
+    }
+    let header = RunHeader {
+        run: Uuid::now_v7(),
+        direction,
+        goal: "head".into(),
+        goal_data: serde_json::Value::Null,
+        resumes: None,
+        catalog: vec!["m1".into(), "m2".into()],
+        tenants: Vec::new(),
+        started_at_ms: 0,
+        program: "test".into(),
+    };
+    RunPlan {
+        header,
+        goal: Goal { direction, target: Target::End, out_of_order: false },
+        catalog: set.catalog().clone(),
+        tenants,
+        waves: planned,
+        scripts: LazyScripts::new(set, direction, 0..2, false),
+        held_back: 0,
+        concurrency: Concurrency {
+            global: NonZeroUsize::new(cap).unwrap(),
+            per_server: NonZeroUsize::new(per_server).unwrap(),
+        },
+        retry: RetryPolicy::default(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+async fn run(plan: RunPlan, database: &Arc<Scripted>, cancel: Cancel) -> (RunStats, Vec<TenantRecord>, Vec<Event>) {
+    let (sender, mut receiver) = mpsc::channel(16);
+    let database: Arc<dyn Database> = database.clone();
+    let running = tokio::spawn(execute(Arc::new(plan), database, cancel, sender));
+    let (mut records, mut events) = (Vec::new(), Vec::new());
+    while let Some(event) = receiver.recv().await {
+        if let Event::TenantFinished(record) = &event {
+            records.push(record.clone());
+        }
+        events.push(event);
+    }
+    records.sort_by_key(|r| r.index);
+    (running.await.unwrap(), records, events)
+}
+
+const FREE: FailureBudget = FailureBudget::Unlimited;
+
+fn names(records: &[TenantRecord]) -> Vec<&'static str> {
+    records.iter().map(|r| r.outcome.name()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_kind_of_end_is_its_tenants_own() {
+    let db = Arc::new(Scripted::default());
+    db.act("refused", vec![Act::Refuses(FaultClass::ConnectionRefused); 9]);
+    db.act("password", [Act::Refuses(FaultClass::Authentication)]);
+    db.act("panics", [Act::Panics]);
+    db.act("exists", [Act::Stops(FaultClass::AlreadyExists, Residue::Nothing)]);
+    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 9]);
+    db.set_history("done", &["m1", "m2"]);
+    db.set_history("ahead", &["m1", "m9"]);
+    db.set_history("gap", &["m2"]);
+    let members =
+        ["ok", "refused", "password", "panics", "exists", "locked", "done", "ahead", "gap"].map(|id| (id, "s"));
+    let plan = plan_of(Direction::Up, &[(&members, FREE)], 4, 4).await;
+    let (stats, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(
+        names(&records),
+        [
+            "migrated",
+            "unreachable",
+            "unreachable",
+            "in_doubt",
+            "failed",
+            "lock_timeout",
+            "up_to_date",
+            "ahead",
+            "failed"
+        ]
+    );
+    let attempts: Vec<u32> = records.iter().map(|r| r.attempts).collect();
+    assert_eq!(attempts, [1, 5, 1, 1, 1, 5, 1, 1, 1]);
+    assert_eq!(stats.verdict(), Verdict::Failures);
+    assert_eq!(records[0].version.as_deref(), Some("m2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_whose_answer_was_lost_is_found_again_and_counted_once() {
+    let db = Arc::new(Scripted::default());
+    db.act("a", [Act::CommitsUnseen]);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let (stats, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(stats.verdict(), Verdict::AllAtTarget);
+    assert!(
+        matches!(&records[0].outcome, Outcome::Migrated(moved) if moved.n == 2 && moved.from.is_none()),
+        "{records:?}"
+    );
+    assert_eq!(records[0].committed, ["m1", "m2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_tenant_that_stays_silent_is_in_doubt_not_unreachable() {
+    let db = Arc::new(Scripted::default());
+    let mut acts = vec![Act::CommitsUnseen];
+    acts.extend(vec![Act::Refuses(FaultClass::ConnectionRefused); 9]);
+    db.act("a", acts);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["in_doubt"]);
+    assert_eq!(records[0].version, None, "nobody knows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_run_is_waited_for_and_what_it_did_is_not_claimed() {
+    let db = Arc::new(Scripted::default());
+    db.act("a", vec![Act::Stops(FaultClass::HeldByAnotherRun, Residue::Nothing); 20]);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let other = db.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        other.set_history("a", &["m1", "m2"]);
+    });
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["up_to_date"]);
+    assert!(records[0].committed.is_empty());
+    assert!(records[0].attempts > 5, "waiting is no attempt: {}", records[0].attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_fails_stops_the_later_waves() {
+    let db = Arc::new(Scripted::default());
+    db.act("c", [Act::Stops(FaultClass::Syntax, Residue::Nothing)]);
+    let waves: &[(&[(&str, &str)], FailureBudget)] =
+        &[(&[("c", "s")], FailureBudget::Count(0)), (&[("a", "s"), ("b", "s")], FREE)];
+    let (stats, records, _) = run(plan_of(Direction::Up, waves, 4, 4).await, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["failed", "not_started", "not_started"]);
+    assert_eq!(stats.verdict(), Verdict::BudgetExhausted);
+    assert_eq!(db.connects.load(Ordering::SeqCst), 1, "nobody else was touched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_finishes_what_is_in_flight_and_starts_nothing() {
+    let db = Arc::new(Scripted { takes: Duration::from_secs(10), ..Scripted::default() });
+    let members: Vec<(String, &str)> = (0..6).map(|i| (format!("t{i}"), "s")).collect();
+    let members: Vec<(&str, &str)> = members.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+    let cancel = Cancel::default();
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop.drain(NotStarted::Interrupted);
+    });
+    let plan = plan_of(Direction::Up, &[(&members, FREE)], 2, 2).await;
+    let (stats, records, _) = run(plan, &db, cancel).await;
+    assert_eq!(names(&records), ["migrated", "migrated", "not_started", "not_started", "not_started", "not_started"]);
+    assert_eq!(stats.verdict(), Verdict::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_what_hangs() {
+    let db = Arc::new(Scripted::default());
+    db.act("a", [Act::Hangs]);
+    let cancel = Cancel::default();
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        stop.cancel(NotStarted::Interrupted);
+    });
+    let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 1, 1).await;
+    let (stats, records, _) = run(plan, &db, cancel).await;
+    assert_eq!(names(&records), ["interrupted", "not_started"]);
+    assert_eq!(stats.verdict(), Verdict::Interrupted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_holds_no_place_while_it_waits() {
+    let db = Arc::new(Scripted { takes: Duration::from_millis(10), ..Scripted::default() });
+    db.act("slow", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 4]);
+    let plan = plan_of(Direction::Up, &[(&[("slow", "s"), ("b", "s"), ("c", "s")], FREE)], 1, 1).await;
+    let (_, _, events) = run(plan, &db, Cancel::default()).await;
+    let finished: Vec<&str> = events
+        .iter()
+        .filter_map(|e| if let Event::TenantFinished(r) = e { Some(r.tenant.as_str()) } else { None })
+        .collect();
+    assert_eq!(finished, ["b", "c", "slow"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_read_together_and_at_target_cost_no_connection() {
+    let db = Arc::new(Scripted { read_together: true, ..Scripted::default() });
+    db.set_history("a", &["m1", "m2"]);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["up_to_date", "migrated"]);
+    assert_eq!(db.connects.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rolling_back_takes_the_newest_first() {
+    let db = Arc::new(Scripted::default());
+    db.set_history("a", &["m1", "m2"]);
+    let plan = plan_of(Direction::Down, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(records[0].committed, ["m2", "m1"]);
+    assert!(matches!(&records[0].outcome, Outcome::RolledBack(m) if m.from.as_deref() == Some("m2") && m.to.is_none()));
+    assert!(db.history("a").is_empty());
+}
+
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        4 => Just(Act::Succeeds),
+        1 => Just(Act::Refuses(FaultClass::ConnectionRefused)),
+        1 => Just(Act::Refuses(FaultClass::Authentication)),
+        1 => Just(Act::Stops(FaultClass::LockTimeout, Residue::Nothing)),
+        1 => Just(Act::Stops(FaultClass::Syntax, Residue::Nothing)),
+        1 => Just(Act::Panics),
+        1 => Just(Act::CommitsUnseen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #[test]
+    fn every_tenant_has_exactly_one_outcome_and_caps_hold(
+        acts in prop::collection::vec((any_act(), 0_u8..3, 0_u8..3), 1..40), cap in 1_usize..6, stop_at in 0_u64..40, budget in 0_usize..6
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let db = Arc::new(Scripted { takes: Duration::from_millis(5), ..Scripted::default() });
+            let ids: Vec<(String, String)> = (0..acts.len()).map(|i| (format!("t{i}"), format!("s{}", acts[i].1))).collect();
+            for (i, (act, ..)) in acts.iter().enumerate() {
+                db.act(&ids[i].0, [act.clone()]);
+            }
+            let mut waves: Vec<Vec<(&str, &str)>> = vec![Vec::new(); 3];
+            for (i, (_, _, wave)) in acts.iter().enumerate() {
+                waves[*wave as usize].push((&ids[i].0, &ids[i].1));
+            }
+            let waves: Vec<(&[(&str, &str)], FailureBudget)> =
+                waves.iter().map(|w| (w.as_slice(), FailureBudget::Count(budget))).collect();
+            let plan = plan_of(Direction::Up, &waves, cap, 2).await;
+            let total = plan.tenants.len();
+            let cancel = Cancel::default();
+            let stop = cancel.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(stop_at * 3)).await;
+                if stop_at % 2 == 0 { stop.drain(NotStarted::Interrupted) } else { stop.cancel(NotStarted::Interrupted) }
+            });
+            let (stats, records, _) = run(plan, &db, cancel).await;
+            let indexes: Vec<usize> = records.iter().map(|r| r.index).collect();
+            assert_eq!(indexes, (0..total).collect::<Vec<_>>());
+            assert_eq!(stats.finished(), total);
+            assert!(db.most.load(Ordering::SeqCst) <= cap);
+            for record in &records {
+                let history = db.history(record.tenant.as_str());
+                match record.outcome {
+                    Outcome::Migrated(_) => assert_eq!(history, ["m1", "m2"]),
+                    Outcome::NotStarted { .. } => assert!(history.is_empty()),
+                    Outcome::Failed { .. } | Outcome::LockTimeout { .. } => assert!(history.is_empty()),
+                    _ => {}
+                }
+            }
+        });
+    }
+}

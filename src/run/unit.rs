@@ -1,0 +1,168 @@
+//! One attempt on one tenant: connect, read, decide, apply, close.
+//!
+//! It knows nothing of other tenants, of retries or of outcomes: it says what happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::RunPlan;
+use crate::database::{Database, Residue, Session, Step, Stop, Work};
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::StoppedAt;
+use crate::plan::{self, Decision, Refusal};
+use crate::schema::Execution;
+use crate::tenant::Tenant;
+
+/// What an attempt came to.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    /// The history as it was read, before anything was applied.
+    pub(super) history: Option<Vec<String>>,
+    /// Migrations committed by this attempt, in order.
+    pub(super) committed: Vec<String>,
+    pub(super) end: End,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub(super) enum End {
+    /// There was nothing to do.
+    Nothing,
+    /// Everything that was to be done is committed.
+    Done,
+    /// The tenant must not be touched.
+    Refused(Refusal),
+    /// It could not be reached or read.
+    Unreachable(Fault),
+    /// Applying stopped.
+    Stopped { fault: Fault, at: Option<StoppedAt>, residue: Residue },
+    /// It was cancelled by us.
+    Cancelled { at: Option<StoppedAt>, residue: Residue },
+}
+
+/// What the unit is given.
+pub(super) struct Assignment {
+    pub(super) plan: Arc<RunPlan>,
+    pub(super) database: Arc<dyn Database>,
+    pub(super) tenant: Arc<Tenant>,
+    /// The history, where it was read together with others just now.
+    pub(super) known: Option<Vec<String>>,
+    pub(super) cancel: CancellationToken,
+}
+
+/// How long closing a connection may take before it is left to itself.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+impl Assignment {
+    /// Makes one attempt.
+    pub(super) async fn attempt(self) -> Attempt {
+        let nothing = |end| Attempt { history: None, committed: Vec::new(), end };
+        // Nothing is touched before the script is sent; dying until then leaves the tenant as it was.
+        let connected = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return nothing(untouched()),
+            connected = self.database.connect(&self.tenant) => connected,
+        };
+        let mut session = match connected {
+            Ok(session) => session,
+            Err(fault) => return nothing(End::Unreachable(fault)),
+        };
+        let attempt = self.with(session.as_mut()).await;
+        // The outcome is known; a connection that does not close is the server's to clean up.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, session.close()).await;
+        attempt
+    }
+
+    async fn with(&self, session: &mut dyn Session) -> Attempt {
+        let history = match &self.known {
+            Some(history) => history.clone(),
+            None => match self.read(session).await {
+                Ok(history) => history,
+                Err(end) => return Attempt { history: None, committed: Vec::new(), end },
+            },
+        };
+        let steps = match plan::decide(&self.plan.catalog, &history, &self.plan.goal) {
+            Decision::Nothing => return Attempt { history: Some(history), committed: Vec::new(), end: End::Nothing },
+            Decision::Refuse(refusal) => {
+                return Attempt { history: Some(history), committed: Vec::new(), end: End::Refused(refusal) };
+            }
+            Decision::Apply(steps) => steps,
+        };
+        let work = match self.work(&history, &steps).await {
+            Ok(work) => work,
+            Err(fault) => {
+                let end = End::Stopped { fault, at: None, residue: Residue::Nothing };
+                return Attempt { history: Some(history), committed: Vec::new(), end };
+            }
+        };
+        let (committed, end) = self.apply(session, &work).await;
+        let committed = work.steps[..committed].iter().map(|s| s.script.migration.to_string()).collect();
+        Attempt { history: Some(history), committed, end }
+    }
+
+    /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.
+    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, End> {
+        let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
+        let read = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(untouched()),
+            read = tokio::time::timeout(limit, session.history()) => read,
+        };
+        match read {
+            Ok(Ok(history)) => Ok(history),
+            Ok(Err(fault)) if fault.class.is_unreachable() => Err(End::Unreachable(fault)),
+            Ok(Err(fault)) => Err(End::Stopped { fault, at: None, residue: Residue::Nothing }),
+            Err(_) => {
+                let text = "the server accepted the connection and did not answer the first query";
+                Err(End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
+            }
+        }
+    }
+
+    async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
+        let scripts = self.plan.scripts.get(self.tenant.engine).await;
+        let mut work = Work { run: self.plan.header.run.to_string(), history: history.to_vec(), steps: Vec::new() };
+        for &index in steps {
+            let script = scripts.get(index).ok_or_else(|| {
+                Fault::new(FaultClass::Migration, format!("migration {index} of the catalog was not compiled"))
+            })?;
+            if let Execution::Irreversible { reason } = &script.execution {
+                let text = format!("{} has no way down ({reason}); nothing was touched", script.migration);
+                return Err(Fault::new(FaultClass::Migration, text));
+            }
+            work.steps.push(Step { index, script: script.clone() });
+        }
+        work.history.sort_unstable();
+        Ok(work)
+    }
+
+    /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.
+    async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, End) {
+        let canceller = session.canceller();
+        let mut applying = std::pin::pin!(session.apply(work));
+        let result = tokio::select! {
+            result = &mut applying => result,
+            () = self.cancel.cancelled() => {
+                let grace = self.plan.timeouts.cancel;
+                let _ = tokio::time::timeout(grace, canceller()).await;
+                match tokio::time::timeout(grace, applying).await {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(stop)) => {
+                        return (stop.committed, End::Cancelled { at: stop.at, residue: stop.residue });
+                    }
+                    Err(_) => return (0, End::Cancelled { at: None, residue: Residue::Unknown }),
+                }
+            }
+        };
+        match result {
+            Ok(()) => (work.steps.len(), End::Done),
+            Err(Stop { committed, at, fault, residue }) => (committed, End::Stopped { fault, at, residue }),
+        }
+    }
+}
+
+fn untouched() -> End {
+    End::Cancelled { at: None, residue: Residue::Nothing }
+}
