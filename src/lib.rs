@@ -3,12 +3,15 @@
 //!
 //! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
 
+pub mod config;
 pub mod event;
 pub mod fault;
 pub mod observation;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod registry;
 pub mod schema;
+pub mod select;
 pub mod stats;
 pub mod tenant;
