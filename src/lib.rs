@@ -5,6 +5,7 @@
 
 pub mod compile;
 pub mod database;
+pub mod config;
 pub mod event;
 pub mod fault;
 pub mod observation;
@@ -12,6 +13,8 @@ pub mod outcome;
 pub mod plan;
 pub mod policy;
 pub mod run;
+pub mod registry;
 pub mod schema;
+pub mod select;
 pub mod stats;
 pub mod tenant;

@@ -1,0 +1,267 @@
+//! The TOML text with the place of every value, and readers that note a mistake instead of giving up.
+//!
+//! It knows TOML and types, not what the keys of a tenant file mean.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Drafts;
+use super::keys::Form;
+use crate::policy::FailureBudget;
+
+/// A value and where it is.
+pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
+
+/// A parsed text.
+pub(crate) struct Document<'d> {
+    /// The text itself.
+    pub(crate) text: &'d str,
+    /// What could be parsed of it.
+    pub(crate) root: DeTable<'d>,
+}
+
+impl<'d> Document<'d> {
+    /// Parses all that can be parsed; each syntax mistake becomes a draft.
+    pub(crate) fn parse(text: &'d str, drafts: &mut Drafts) -> Self {
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            let message = error.message();
+            let draft = drafts.syntax(span, message);
+            if message.contains("quoted") {
+                draft.help("put the value in quotes: key = \"value\"");
+            } else if message.contains("duplicate key") {
+                draft.help("keep one of the two");
+            }
+        }
+        Document { text, root: root.into_inner() }
+    }
+
+    /// The place of `part` inside the text of a string value; the whole value where its spelling hides that place.
+    pub(crate) fn within(&self, item: &Item<'_>, part: Range<usize>) -> Range<usize> {
+        let span = item.span();
+        let spelled = self.text.get(span.start + 1..span.end.saturating_sub(1));
+        match item.get_ref().as_str() {
+            Some(value) if spelled == Some(value) => span.start + 1 + part.start..span.start + 1 + part.end,
+            _ => span,
+        }
+    }
+}
+
+/// Reads one table. Every getter notes its mistakes and returns `None` for them.
+pub(crate) struct Reader<'a, 'd> {
+    table: &'a DeTable<'d>,
+    /// The header or inline table, for what is missing in it.
+    pub(crate) span: Range<usize>,
+    /// Values must never be shown.
+    secret: bool,
+}
+
+impl<'a, 'd> Reader<'a, 'd> {
+    /// Reads `item` as a table and notes its unknown keys. `what` names it in texts: `[fleet]`.
+    pub(crate) fn of(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Drafts) -> Option<Self> {
+        let Some(table) = item.get_ref().as_table() else {
+            drafts.at(item.span(), format!("{what} must be a table, not {}", article(item)));
+            return None;
+        };
+        let reader = Reader { table, span: item.span(), secret: false };
+        reader.refuse_unknown(what, known, drafts);
+        Some(reader)
+    }
+
+    /// As [`Reader::of`], for a table whose values must never be shown.
+    pub(crate) fn of_secret(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Drafts) -> Option<Self> {
+        Self::of(item, what, known, drafts).map(|reader| Reader { secret: true, ..reader })
+    }
+
+    fn refuse_unknown(&self, what: &str, known: &[&str], drafts: &mut Drafts) {
+        for key in self.table.keys().filter(|key| !known.contains(&&**key.get_ref())) {
+            unknown_key(key, what, known, drafts);
+        }
+    }
+
+    /// Whether the table has this key, right or wrong.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// How many keys it has.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The value of a key, whatever its type.
+    pub(crate) fn item(&self, key: &str) -> Option<&'a Item<'d>> {
+        self.table.get(key)
+    }
+
+    /// A text without control characters.
+    pub(crate) fn text(&self, key: &str, drafts: &mut Drafts) -> Option<&'a str> {
+        let item = self.item(key)?;
+        let Some(text) = item.get_ref().as_str() else {
+            self.wrong_type(item, key, "a text in quotes", drafts);
+            return None;
+        };
+        match unprintable(text) {
+            None => Some(text),
+            Some(found) => {
+                let draft = drafts.at(item.span(), format!("`{key}` holds the unprintable character {found}"));
+                draft.help("remove it");
+                if self.secret {
+                    draft.hide();
+                }
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self, key: &str, drafts: &mut Drafts) -> Option<bool> {
+        let item = self.item(key)?;
+        let value = item.get_ref().as_bool();
+        if value.is_none() {
+            self.wrong_type(item, key, "true or false, without quotes", drafts);
+        }
+        value
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(crate) fn number(&self, key: &str, least: u64, most: u64, drafts: &mut Drafts) -> Option<u64> {
+        let item = self.item(key)?;
+        let value = integer(item).and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
+        if value.is_none() {
+            let wanted =
+                if most > u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
+            self.wrong_type(item, key, &format!("a whole number, {wanted}, without quotes"), drafts);
+        }
+        value
+    }
+
+    /// A failure budget: a number or a text.
+    pub(crate) fn budget(&self, key: &str, drafts: &mut Drafts) -> Option<FailureBudget> {
+        let item = self.item(key)?;
+        match Form::Budget.read(item) {
+            Ok(text) => text.parse().ok(),
+            Err(wanted) => {
+                drafts.at(item.span(), format!("`{key}` {wanted}"));
+                None
+            }
+        }
+    }
+
+    /// A list of texts, each with its place.
+    pub(crate) fn texts(&self, key: &str, drafts: &mut Drafts) -> Option<Vec<(&'a str, Range<usize>)>> {
+        let item = self.item(key)?;
+        let Some(array) = item.get_ref().as_array() else {
+            self.wrong_type(item, key, "a list of texts: [\"a\", \"b\"]", drafts);
+            return None;
+        };
+        let mut texts = Vec::with_capacity(array.len());
+        for entry in array.iter() {
+            match entry.get_ref().as_str() {
+                Some(text) => texts.push((text, entry.span())),
+                None => self.wrong_type(entry, key, "a list of texts: [\"a\", \"b\"]", drafts),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A table of texts: `{ plan = "pro" }`.
+    pub(crate) fn labels(&self, key: &str, drafts: &mut Drafts) -> Option<Vec<(String, String)>> {
+        let item = self.item(key)?;
+        let Some(table) = item.get_ref().as_table() else {
+            self.wrong_type(item, key, "a table of texts: { plan = \"pro\" }", drafts);
+            return None;
+        };
+        let inner = Reader { table, span: item.span(), secret: self.secret };
+        let mut labels = Vec::with_capacity(table.len());
+        for label in table.keys() {
+            if let Some(found) = unprintable(label.get_ref()) {
+                drafts.at(label.span(), format!("a key in `{key}` holds the unprintable character {found}"));
+            } else if let Some(text) = inner.text(label.get_ref(), drafts) {
+                labels.push((label.get_ref().to_string(), text.to_owned()));
+            }
+        }
+        Some(labels)
+    }
+
+    fn wrong_type(&self, item: &Item<'_>, key: &str, wanted: &str, drafts: &mut Drafts) {
+        let draft = drafts.at(item.span(), format!("`{key}` must be {wanted}, not {}", article(item)));
+        if self.secret {
+            draft.hide();
+        }
+    }
+}
+
+/// Notes a key that nothing reads. Its value may be a misspelt password, so it is not shown.
+pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, known: &[&str], drafts: &mut Drafts) {
+    let draft = drafts.at(key.span(), format!("unknown key `{}` in {what}", key.get_ref().escape_debug()));
+    draft.hide_behind();
+    match suggestion(key.get_ref(), known.iter().copied()) {
+        Some(near) => draft.help(format!("did you mean `{near}`?")),
+        None => draft.help(format!("{what} has: {}", known.join(", "))),
+    };
+}
+
+/// An integer that fits.
+pub(crate) fn integer(item: &Item<'_>) -> Option<i64> {
+    let digits = item.get_ref().as_integer()?;
+    i64::from_str_radix(&digits.as_str().replace('_', ""), digits.radix()).ok()
+}
+
+/// The type of a value for a text: `a number`.
+pub(crate) fn article(item: &Item<'_>) -> &'static str {
+    match item.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "this number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// The first character that can't be printed or can't be seen, as text: `U+0007`.
+pub(crate) fn unprintable(text: &str) -> Option<String> {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+            || matches!(c, '\u{E000}'..='\u{F8FF}')
+    };
+    text.chars().find(|&c| unseen(c)).map(|c| format!("U+{:04X}", u32::from(c)))
+}
+
+/// The known word that a wrong one was probably meant to be.
+pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let wrong = wrong.to_lowercase();
+    let most = wrong.chars().count().div_ceil(3).clamp(1, 3);
+    known
+        .filter(|k| k.len().abs_diff(wrong.len()) <= 4 * most)
+        .map(|k| (strsim::damerau_levenshtein(&wrong, &k.to_lowercase()), k))
+        .filter(|&(distance, _)| distance <= most)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_near_and_nothing_else() {
+        let known = ["concurrency", "per_server", "name"];
+        assert_eq!(suggestion("conncurrency", known.into_iter()), Some("concurrency"));
+        assert_eq!(suggestion("Name", known.into_iter()), Some("name"));
+        assert_eq!(suggestion("zebra", known.into_iter()), None);
+    }
+
+    #[test]
+    fn invisible_characters_are_named() {
+        assert_eq!(unprintable("acmé ✓"), None);
+        assert_eq!(unprintable("a\0"), Some("U+0000".to_owned()));
+        assert_eq!(unprintable("a\u{202E}b"), Some("U+202E".to_owned()));
+    }
+}

@@ -1,0 +1,247 @@
+//! Lines of a tenant file as they may be shown: without the secrets in them.
+//!
+//! It errs on the side of hiding. Nothing here decides what is wrong with a line.
+
+use std::ops::Range;
+
+/// What stands in for a secret.
+pub(crate) const MASK: &str = "***";
+
+/// Keys whose values are never secret, so that a line with a syntax mistake can be shown with its value.
+const HARMLESS: [&str; 22] = [
+    "id",
+    "schema",
+    "server",
+    "tags",
+    "create_missing",
+    "name",
+    "concurrency",
+    "per_server",
+    "connect_timeout",
+    "lock_timeout",
+    "statement_timeout",
+    "cancel_timeout",
+    "attempts",
+    "retry_pause",
+    "longest_pause",
+    "hold_wait",
+    "max_failures",
+    "percent",
+    "count",
+    "tenants",
+    "env",
+    "file",
+];
+
+/// How much of a line has to be hidden besides what looks like a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hide {
+    /// Nothing more.
+    Secrets,
+    /// All behind the marked place: the value of a key that is not known may be a misspelt `password`.
+    Behind,
+    /// The marked place and all behind it.
+    From,
+    /// The value, unless its key is known to be harmless: the line is not TOML, so that quotes say nothing.
+    Value,
+}
+
+/// A line with its secrets replaced, and where the marked place is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Masked {
+    pub(crate) text: String,
+    pub(crate) span: Range<usize>,
+}
+
+/// Masks the secrets of `line`. `span` marks a place in it (bytes); it grows where it touches something hidden.
+pub(crate) fn mask(line: &str, span: Range<usize>, hide: Hide) -> Masked {
+    let mut hidden = secrets(line);
+    match hide {
+        Hide::Secrets => {}
+        Hide::Behind => {
+            let from = line[span.end..].find('=').map_or(span.end, |i| span.end + i + 1);
+            hidden.push(from..line.len());
+        }
+        Hide::From => hidden.push(span.start..line.len()),
+        Hide::Value => hidden.extend(doubtful_value(line)),
+    }
+    hidden.retain(|r| !line[r.clone()].trim().is_empty());
+    hidden.sort_by_key(|r| r.start);
+    replace(line, span, &hidden)
+}
+
+fn replace(line: &str, span: Range<usize>, hidden: &[Range<usize>]) -> Masked {
+    let mut text = String::with_capacity(line.len());
+    let (mut start, mut end) = (None, None);
+    let mut at = 0;
+    for range in hidden.iter().filter(|r| !r.is_empty()) {
+        if range.end <= at {
+            continue;
+        }
+        let from = range.start.max(at);
+        place(&mut start, &mut end, &span, at..from, text.len());
+        text.push_str(&line[at..from]);
+        if range.start >= at {
+            let leading = line[from..range.end].len() - line[from..range.end].trim_start().len();
+            text.push_str(&line[from..from + leading]);
+            let shown = text.len();
+            text.push_str(MASK);
+            if span.start < range.end && span.start >= from && start.is_none() {
+                start = Some(shown);
+            }
+            if span.end <= range.end && span.end > from && end.is_none() {
+                end = Some(text.len());
+            }
+        }
+        at = range.end;
+    }
+    place(&mut start, &mut end, &span, at..line.len(), text.len());
+    text.push_str(&line[at..]);
+    let start = start.unwrap_or(text.len());
+    Masked { span: start..end.unwrap_or(text.len()).max(start), text }
+}
+
+/// Finds the ends of `span` where they lie in the shown piece `from`, which starts at `shown` in the masked text.
+fn place(start: &mut Option<usize>, end: &mut Option<usize>, span: &Range<usize>, from: Range<usize>, shown: usize) {
+    if start.is_none() && from.contains(&span.start) {
+        *start = Some(shown + span.start - from.start);
+    }
+    if end.is_none() && span.end >= from.start && span.end <= from.end && span.start <= span.end {
+        *end = Some(shown + span.end - from.start);
+    }
+}
+
+/// What looks like a secret: the password of a URL, its query, and the value of a key such as `password`.
+fn secrets(line: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for (i, _) in line.match_indices("://") {
+        let scheme = line[..i].trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "+.-".contains(c));
+        let end = match scheme.chars().last() {
+            Some(quote @ ('"' | '\'')) => closing(&line[i..], quote).map_or(line.len(), |at| i + at),
+            _ => line.len(),
+        };
+        found.extend(in_url(&line[i + 3..end]).map(|r| i + 3 + r.start..i + 3 + r.end));
+    }
+    let lower = line.to_ascii_lowercase();
+    for word in ["password", "passwd", "pwd", "secret", "token"] {
+        for (i, _) in lower.match_indices(word) {
+            found.extend(in_value(line, i + word.len()));
+        }
+    }
+    found
+}
+
+/// The first `quote` that is not escaped.
+fn closing(text: &str, quote: char) -> Option<usize> {
+    text.char_indices().find(|&(i, c)| c == quote && (quote == '\'' || !text[..i].ends_with('\\'))).map(|(i, _)| i)
+}
+
+/// The secret in what follows `://`. Where the password can't be told apart for sure, it is all of it.
+fn in_url(rest: &str) -> Option<Range<usize>> {
+    let Some(at) = rest.rfind('@') else {
+        // Without an `@` a password can still be there: `u:s3cret#`.
+        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        let plain = host.starts_with('[') || port.chars().all(|c| c.is_ascii_digit()) || is_placeholder(port);
+        let doubt = (!plain || rest.contains('#')).then_some(0..rest.len());
+        return doubt.or_else(|| rest.find('?').map(|q| q + 1..rest.len()));
+    };
+    let user = &rest[..at];
+    if user.contains(['/', '?', '#', '@']) || rest.contains(['?', '#']) {
+        return Some(0..rest.len());
+    }
+    let colon = user.find(':')?;
+    let password = &user[colon + 1..];
+    (!is_placeholder(password)).then_some(colon + 1..at)
+}
+
+fn is_placeholder(text: &str) -> bool {
+    text.strip_prefix("${")
+        .and_then(|t| t.strip_suffix('}'))
+        .is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// The secrets in the value of a key that ends near `key_end`: strings that do not name a variable or a file.
+fn in_value(line: &str, key_end: usize) -> Vec<Range<usize>> {
+    let rest = line[key_end..].trim_start_matches(|c: char| c.is_alphanumeric() || "_-.\"' \t".contains(c));
+    let Some(value) = rest.strip_prefix('=') else { return Vec::new() };
+    let from = line.len() - value.len();
+    if !value.trim_start().starts_with('{') {
+        return vec![from..line.len()];
+    }
+    let mut found = Vec::new();
+    let mut at = from;
+    while let Some(open) = line[at..].find(['"', '\'']).map(|i| at + i) {
+        let quote = if line[open..].starts_with('"') { '"' } else { '\'' };
+        let end = closing(&line[open + 1..], quote).map_or(line.len(), |i| open + 1 + i);
+        let before = line[from..open].trim_end().trim_end_matches('=').trim_end();
+        if !(before.ends_with("env") || before.ends_with("file")) {
+            found.push(open + 1..end);
+        }
+        at = (end + 1).min(line.len());
+    }
+    found
+}
+
+fn doubtful_value(line: &str) -> Option<Range<usize>> {
+    match line.split_once('=') {
+        Some((key, _)) if HARMLESS.contains(&key.trim()) => None,
+        Some((key, _)) => Some(key.len() + 1..line.len()),
+        None if line.trim_start().starts_with(['[', '#']) => None,
+        None => Some(0..line.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str) -> String {
+        mask(line, 0..1, Hide::Secrets).text
+    }
+
+    #[test]
+    fn passwords_are_hidden_and_the_rest_is_shown() {
+        for (line, expected) in [
+            (r#"url = "postgres://app:s3cret@db7:5432/acme""#, r#"url = "postgres://app:***@db7:5432/acme""#),
+            (r#"url = "postgres://app:${PGPASS}@db7/acme""#, r#"url = "postgres://app:${PGPASS}@db7/acme""#),
+            (r#"url = "postgres://app:${P:s3cret}@db7/acme""#, r#"url = "postgres://app:***@db7/acme""#),
+            (r#"url = "postgres://u:p@ss/w#rd@h/db" # x"#, r#"url = "postgres://***" # x"#),
+            (r#"url = "postgres://h/db?x=s3cret""#, r#"url = "postgres://h/db?***""#),
+            (r#"url = "postgres://db7:5432/acme""#, r#"url = "postgres://db7:5432/acme""#),
+            (r#"url = "postgres://u:s3cret/acme""#, r#"url = "postgres://***""#),
+            (r#"password = "s3cret""#, "password = ***"),
+            (r#"password = { env = "PGPASS" }"#, r#"password = { env = "PGPASS" }"#),
+            (r#"password = { value = "s3cret" }"#, r#"password = { value = "***" }"#),
+            (r#"password = { command = ["pass", "s3cret"] }"#, r#"password = { command = ["***", "***"] }"#),
+            (r#"tags = { plan = "pro" }"#, r#"tags = { plan = "pro" }"#),
+        ] {
+            assert_eq!(shown(line), expected);
+        }
+    }
+
+    #[test]
+    fn the_marked_place_follows_the_text() {
+        let line = r#"x = "a://u:secret@h" , typo = "s3cret""#;
+        let at = line.find("typo").unwrap();
+        let masked = mask(line, at..at + 4, Hide::Behind);
+        assert_eq!(&masked.text[masked.span.clone()], "typo");
+        assert_eq!(masked.text, r#"x = "a://u:***@h" , typo = ***"#);
+        let at = line.find("secret").unwrap();
+        let masked = mask(line, at..at + 3, Hide::Secrets);
+        assert_eq!(&masked.text[masked.span.clone()], "***");
+    }
+
+    #[test]
+    fn a_line_that_is_not_toml_hides_its_value_unless_the_key_is_harmless() {
+        for (line, expected) in [
+            (r#"passwort = "s3cret"#, "passwort = ***"),
+            (r#"url = "postgres://u:s3"cret@h/db""#, "url = ***"),
+            ("concurrency = many", "concurrency = many"),
+            ("[tenant", "[tenant"),
+            ("s3cret", "***"),
+        ] {
+            assert_eq!(mask(line, 0..1, Hide::Value).text, expected);
+        }
+    }
+}

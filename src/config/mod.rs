@@ -1,0 +1,21 @@
+//! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
+//!
+//! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET__FLEET__KEY` of the environment, then flags.
+//! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
+
+mod database_url;
+mod document;
+mod keys;
+mod mask;
+mod mistakes;
+mod settings;
+mod variables;
+
+pub use mistakes::{Mistake, Mistakes, Place};
+pub use settings::{LedgerLocation, Origin, Overrides, Settings, settings};
+pub use variables::Variables;
+
+pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
+pub(crate) use document::{Document, Item, Reader, suggestion, unknown_key};
+pub(crate) use mistakes::Drafts;
+pub(crate) use settings::{Sources, folder_of, read_settings};

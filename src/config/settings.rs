@@ -1,0 +1,531 @@
+//! The settings of a fleet from their four layers.
+//!
+//! Tenants and waves are not settings: the environment never changes which databases are touched.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, Map, Source, Value};
+use secrecy::SecretString;
+
+use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_path};
+use super::document::{Document, Item, Reader, suggestion};
+use super::keys::{Form, KEYS, form};
+use super::{Drafts, Mistakes, Variables};
+use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts, parse_duration};
+
+/// What the environment calls the keys of `[fleet]`: `FLEET__FLEET__LOCK_TIMEOUT`.
+const PREFIX: &str = "fleet__";
+
+/// The settings of one fleet, complete and checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What people call this fleet.
+    pub name: Option<String>,
+    /// How many tenants are in flight at once.
+    pub concurrency: Concurrency,
+    /// How long anything may take on a tenant.
+    pub timeouts: Timeouts,
+    /// How often a transient fault is tried again.
+    pub retry: RetryPolicy,
+    /// How many tenants of the last wave may fail.
+    pub max_failures: FailureBudget,
+    /// Where runs are recorded.
+    pub ledger: LedgerLocation,
+    /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
+    pub origins: Vec<(String, String, Origin)>,
+}
+
+/// Where the ledger is.
+#[derive(Debug, Clone)]
+pub enum LedgerLocation {
+    /// An SQLite file, as an absolute path.
+    File(PathBuf),
+    /// A PostgreSQL or MySQL database: `postgres://` or `mysql://`, with its password.
+    Url(SecretString),
+}
+
+/// Which layer a setting comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// `[fleet]` of the tenant file.
+    File,
+    /// The environment variable of this name.
+    Environment(String),
+    /// A flag of this command.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.pad("default"),
+            Origin::File => f.pad("file"),
+            Origin::Environment(name) => f.pad(name),
+            Origin::Flag => f.pad("flag"),
+        }
+    }
+}
+
+/// What flags say; each wins over all other layers.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Tenants in flight over the whole fleet.
+    pub concurrency: Option<usize>,
+    /// Tenants in flight on one server.
+    pub per_server: Option<usize>,
+    /// To reach a server and log in.
+    pub connect_timeout: Option<Duration>,
+    /// To be granted a lock.
+    pub lock_timeout: Option<Duration>,
+    /// For one statement; zero means no limit.
+    pub statement_timeout: Option<Duration>,
+    /// For a cancelled statement to end.
+    pub cancel_timeout: Option<Duration>,
+    /// Attempts for each tenant, the first included.
+    pub attempts: Option<u32>,
+    /// The pause after the first failed attempt.
+    pub retry_pause: Option<Duration>,
+    /// No pause is longer than this.
+    pub longest_pause: Option<Duration>,
+    /// For how long another run's hold on a tenant is waited out.
+    pub hold_wait: Option<Duration>,
+    /// How many tenants may fail.
+    pub max_failures: Option<FailureBudget>,
+    /// A path (relative to the current folder) or a URL.
+    pub ledger: Option<String>,
+}
+
+impl Overrides {
+    fn texts(&self) -> Vec<(&'static str, String)> {
+        let duration = |d: Option<Duration>| d.map(|d| humantime::format_duration(d).to_string());
+        [
+            ("concurrency", self.concurrency.map(|n| n.to_string())),
+            ("per_server", self.per_server.map(|n| n.to_string())),
+            ("connect_timeout", duration(self.connect_timeout)),
+            ("lock_timeout", duration(self.lock_timeout)),
+            ("statement_timeout", duration(self.statement_timeout)),
+            ("cancel_timeout", duration(self.cancel_timeout)),
+            ("attempts", self.attempts.map(|n| n.to_string())),
+            ("retry_pause", duration(self.retry_pause)),
+            ("longest_pause", duration(self.longest_pause)),
+            ("hold_wait", duration(self.hold_wait)),
+            ("max_failures", self.max_failures.map(|b| b.to_string())),
+            ("ledger", self.ledger.clone()),
+        ]
+        .into_iter()
+        .filter_map(|(key, text)| Some((key, text?)))
+        .collect()
+    }
+}
+
+/// What surrounds the text of a tenant file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    /// The folder of the file, absolute: relative paths in it start there.
+    pub(crate) folder: &'a Path,
+    /// What flags say.
+    pub(crate) overrides: &'a Overrides,
+    /// The environment.
+    pub(crate) variables: &'a Variables,
+}
+
+/// The settings that a tenant file, this process's environment and flags give, whatever the file says of tenants.
+/// `text` is the content of the file at `path`.
+///
+/// # Errors
+/// All mistakes of `[fleet]`, the `FLEET__...` environment and the flags, at once.
+pub fn settings(text: &str, path: &Path, overrides: &Overrides) -> Result<Settings, Mistakes> {
+    let (folder, variables) = (folder_of(path), Variables::of_process());
+    let mut drafts = Drafts::default();
+    let document = Document::parse(text, &mut drafts);
+    let sources = Sources { folder: &folder, overrides, variables: &variables };
+    let settings = read_settings(&document, sources, &mut drafts);
+    drafts.finish(path, text)?;
+    Ok(settings)
+}
+
+/// As [`settings`], for a file that is being read; mistakes go to `drafts`, and what is wrong keeps its default.
+pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Drafts) -> Settings {
+    let folder = sources.folder;
+    let fleet = document.root.get("fleet");
+    let file = fleet.map(|item| Layer::file(item, drafts)).unwrap_or_default();
+    let (environment, names) = Layer::environment(sources.variables, drafts);
+    let flags = Layer::flags(sources.overrides, drafts);
+
+    let mut ledger = LedgerLocation::File(folder.join("fleet-ledger.db"));
+    if let (Some(item), Some(text)) = (fleet.and_then(|fleet| fleet.get_ref().get("ledger")), file.values.get("ledger"))
+    {
+        ledger = file_ledger((document, item), text, sources, drafts).unwrap_or(ledger);
+    }
+    let current = std::env::current_dir().unwrap_or_default();
+    for (layer, base, name) in [(&environment, folder, "FLEET__FLEET__LEDGER"), (&flags, &*current, "--ledger")] {
+        match layer.values.get("ledger").map(|text| locate_ledger(text, base)) {
+            Some(Ok(found)) => ledger = found,
+            Some(Err(problem)) => {
+                drafts.elsewhere(format!("{name} {}", problem.message)).help(problem.help);
+            }
+            None => {}
+        }
+    }
+    Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger)
+}
+
+fn file_ledger(
+    (document, item): (&Document<'_>, &Item<'_>),
+    text: &str,
+    sources: Sources<'_>,
+    drafts: &mut Drafts,
+) -> Option<LedgerLocation> {
+    let expanded = match expand(text, sources.variables) {
+        Ok(expanded) => expanded,
+        Err(problems) => {
+            for (problem, part) in problems {
+                drafts.at(document.within(item, part), problem.message).help(problem.help);
+            }
+            return None;
+        }
+    };
+    match locate_ledger(&expanded.text, sources.folder) {
+        Ok(found) => Some(found),
+        Err(problem) => {
+            drafts.at(item.span(), format!("`ledger` {}", problem.message)).help(problem.help).hide();
+            None
+        }
+    }
+}
+
+fn locate_ledger(text: &str, folder: &Path) -> Result<LedgerLocation, UrlProblem> {
+    match scheme(text) {
+        None | Some("sqlite") => sqlite_path(text, folder).map(LedgerLocation::File),
+        Some(_) => ServerUrl::parse(text).map(|url| LedgerLocation::Url(url.secret())),
+    }
+}
+
+/// The absolute folder of a file.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// One layer of checked texts by key.
+#[derive(Debug, Clone, Default)]
+struct Layer {
+    origin: &'static str,
+    values: BTreeMap<String, String>,
+}
+
+impl Layer {
+    fn defaults() -> Self {
+        let set = KEYS.iter().filter(|(.., default)| !default.is_empty());
+        Layer {
+            origin: "default",
+            values: set.map(|(key, _, default)| (key.to_string(), default.to_string())).collect(),
+        }
+    }
+
+    fn file(item: &Item<'_>, drafts: &mut Drafts) -> Self {
+        let mut layer = Layer { origin: "file", ..Layer::default() };
+        let known: Vec<&str> = KEYS.iter().map(|(key, ..)| *key).collect();
+        let Some(fleet) = Reader::of(item, "[fleet]", &known, drafts) else { return layer };
+        for (key, form, _) in KEYS {
+            let Some(item) = fleet.item(key) else { continue };
+            match form.read(item) {
+                Ok(text) => {
+                    layer.values.insert(key.to_owned(), text);
+                }
+                Err(wanted) => {
+                    let draft = drafts.at(item.span(), format!("`{key}` {wanted}"));
+                    if form == Form::Ledger {
+                        draft.hide();
+                    }
+                }
+            }
+        }
+        layer
+    }
+
+    /// The `FLEET__FLEET__...` variables, and which variable set which key.
+    fn environment(variables: &Variables, drafts: &mut Drafts) -> (Self, BTreeMap<String, String>) {
+        let mut names = BTreeMap::new();
+        let mut wanted = Map::new();
+        for (name, value) in variables.sorted() {
+            let lower = name.to_ascii_lowercase();
+            let Some(rest) = lower.strip_prefix(PREFIX) else { continue };
+            match environment_key(rest) {
+                Err((problem, help)) => {
+                    drafts.elsewhere(format!("the environment variable {name} {problem}")).help(help);
+                }
+                Ok((key, form)) => match form.check(value) {
+                    Ok(()) => {
+                        names.insert(key.to_owned(), name.to_owned());
+                        wanted.insert(name.to_owned(), value.to_owned());
+                    }
+                    Err(form) => {
+                        let message = format!("the environment variable {name} must be {form}");
+                        drafts.elsewhere(message).help(format!("correct it, or remove it with: unset {name}"));
+                    }
+                },
+            }
+        }
+        // No `try_parsing`: it turns a text such as "0123" into a number.
+        let source = config::Environment::with_prefix("FLEET").separator("__").source(Some(wanted));
+        let collected = source.collect().unwrap_or_default();
+        let values = collected
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix("fleet.")?.to_owned(), value.into_string().ok()?)));
+        (Layer { origin: "environment", values: values.collect() }, names)
+    }
+
+    fn flags(overrides: &Overrides, drafts: &mut Drafts) -> Self {
+        let mut layer = Layer { origin: "flag", ..Layer::default() };
+        for (key, text) in overrides.texts() {
+            match form(key).map_or(Ok(()), |form| form.check(&text)) {
+                Ok(()) => {
+                    layer.values.insert(key.to_owned(), text);
+                }
+                Err(wanted) => {
+                    drafts.elsewhere(format!("--{} must be {wanted}", key.replace('_', "-")));
+                }
+            }
+        }
+        layer
+    }
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let origin = self.origin.to_owned();
+        let value = |text: &String| Value::new(Some(&origin), text.as_str());
+        Ok(self.values.iter().map(|(key, text)| (format!("fleet.{key}"), value(text))).collect())
+    }
+}
+
+/// Which key the rest of a variable's name means, or why it means none, with advice.
+fn environment_key(rest: &str) -> Result<(&str, Form), (String, String)> {
+    let (section, key) = rest.split_once("__").unwrap_or((rest, ""));
+    match section {
+        "tenant" | "tenants" | "wave" | "waves" | "defaults" => Err((
+            "would change tenants or waves, which the environment never does".to_owned(),
+            "write it in the tenant file; only [fleet] can be set by environment: FLEET__FLEET__LOCK_TIMEOUT=5s"
+                .to_owned(),
+        )),
+        "fleet" => form(key).map(|form| (key, form)).ok_or_else(|| {
+            let help = match suggestion(key, KEYS.iter().map(|(key, ..)| *key)) {
+                Some(near) => format!("did you mean FLEET__FLEET__{}?", near.to_ascii_uppercase()),
+                None => format!("[fleet] has: {}", KEYS.map(|(key, ..)| key).join(", ")),
+            };
+            ("names no key of [fleet]".to_owned(), help)
+        }),
+        _ => {
+            let near = suggestion(section, KEYS.iter().map(|(key, ..)| *key)).unwrap_or("lock_timeout");
+            let help = format!("the form is FLEET__FLEET__<KEY>, such as FLEET__FLEET__{}", near.to_ascii_uppercase());
+            Err(("names no section that the environment can set".to_owned(), help))
+        }
+    }
+}
+
+/// Lays the layers over each other, the last on top.
+fn merge(layers: [Layer; 4]) -> Map<String, Value> {
+    let builder = layers.into_iter().fold(Config::builder(), |builder, layer| builder.add_source(layer));
+    let merged = builder.build().and_then(|config| config.get_table("fleet"));
+    merged.expect("every layer holds checked texts under `fleet`, and the first has all defaults")
+}
+
+impl Settings {
+    fn from_table(table: &Map<String, Value>, names: &BTreeMap<String, String>, ledger: LedgerLocation) -> Self {
+        let checked = "it was checked before it became a layer";
+        let text = |key: &str| table.get(key).and_then(|value| value.clone().into_string().ok()).expect(checked);
+        let duration = |key: &str| parse_duration(&text(key)).expect(checked);
+        let count = |key: &str| text(key).parse::<NonZeroUsize>().expect(checked);
+        let name = table.get("name").map(|_| text("name"));
+        Settings {
+            concurrency: Concurrency { global: count("concurrency"), per_server: count("per_server") },
+            timeouts: Timeouts {
+                connect: duration("connect_timeout"),
+                lock: duration("lock_timeout"),
+                statement: duration("statement_timeout"),
+                cancel: duration("cancel_timeout"),
+            },
+            retry: RetryPolicy {
+                attempts: text("attempts").parse().expect(checked),
+                first_pause: duration("retry_pause"),
+                longest_pause: duration("longest_pause"),
+                hold_wait: duration("hold_wait"),
+            },
+            max_failures: text("max_failures").parse().expect(checked),
+            origins: origins(table, names, &ledger),
+            name,
+            ledger,
+        }
+    }
+}
+
+fn origins(
+    table: &Map<String, Value>,
+    names: &BTreeMap<String, String>,
+    ledger: &LedgerLocation,
+) -> Vec<(String, String, Origin)> {
+    let row = |key: &str| {
+        let value = table.get(key)?;
+        let origin = match value.origin() {
+            Some("file") => Origin::File,
+            Some("environment") => Origin::Environment(names.get(key).cloned().unwrap_or_default()),
+            Some("flag") => Origin::Flag,
+            _ => Origin::Default,
+        };
+        let shown = match (key, ledger) {
+            ("ledger", LedgerLocation::File(path)) => path.display().to_string(),
+            ("ledger", LedgerLocation::Url(url)) => shown(url),
+            _ => value.clone().into_string().unwrap_or_default(),
+        };
+        Some((key.to_owned(), shown, origin))
+    };
+    KEYS.iter().filter_map(|(key, ..)| row(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn read<const N: usize>(text: &str, pairs: [(&str, &str); N], overrides: &Overrides) -> Result<Settings, Mistakes> {
+        let mut drafts = Drafts::default();
+        let document = Document::parse(text, &mut drafts);
+        let variables = Variables::from(pairs);
+        let sources = Sources { folder: Path::new("/fleet"), overrides, variables: &variables };
+        let settings = read_settings(&document, sources, &mut drafts);
+        drafts.finish(Path::new("tenants.toml"), text).map(|()| settings)
+    }
+
+    fn messages<const N: usize>(text: &str, pairs: [(&str, &str); N]) -> String {
+        read(text, pairs, &Overrides::default()).unwrap_err().render(false)
+    }
+
+    #[test]
+    fn without_anything_the_policies_defaults_hold() {
+        let s = read("", [], &Overrides::default()).unwrap();
+        assert_eq!(s.concurrency, Concurrency::default());
+        assert_eq!(s.timeouts, Timeouts::default());
+        assert_eq!(s.retry, RetryPolicy::default());
+        assert_eq!(s.max_failures, FailureBudget::Unlimited);
+        assert!(matches!(&s.ledger, LedgerLocation::File(p) if p == Path::new("/fleet/fleet-ledger.db")));
+        assert!(s.origins.iter().all(|(_, _, origin)| *origin == Origin::Default));
+    }
+
+    #[test]
+    fn flags_beat_environment_beats_file_beats_defaults() {
+        let text = "[fleet]\nlock_timeout = \"1s\"\nconcurrency = 4\nper_server = 2\nmax_failures = 3";
+        let env = [("FLEET__FLEET__LOCK_TIMEOUT", "2s"), ("FLEET__FLEET__CONCURRENCY", "5"), ("FLEET_CONFIG", "x")];
+        let flags = Overrides { lock_timeout: Some(Duration::from_millis(2500)), ..Overrides::default() };
+        let s = read(text, env, &flags).unwrap();
+        assert_eq!(s.timeouts.lock, Duration::from_millis(2500));
+        assert_eq!((s.concurrency.global.get(), s.concurrency.per_server.get()), (5, 2));
+        assert_eq!(s.max_failures, FailureBudget::Count(3));
+        let origin = |key: &str| s.origins.iter().find(|(k, ..)| k == key).map(|(_, v, o)| (v.as_str(), o.clone()));
+        assert_eq!(origin("lock_timeout"), Some(("2s 500ms", Origin::Flag)));
+        assert_eq!(origin("concurrency"), Some(("5", Origin::Environment("FLEET__FLEET__CONCURRENCY".into()))));
+        assert_eq!(origin("per_server"), Some(("2", Origin::File)));
+        assert_eq!(origin("attempts"), Some(("5", Origin::Default)));
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_number_stays_a_text() {
+        let s = read("", [("FLEET__FLEET__NAME", "0123")], &Overrides::default()).unwrap();
+        assert_eq!(s.name.as_deref(), Some("0123"));
+    }
+
+    #[test]
+    fn the_ledger_is_a_file_beside_the_tenants_or_a_url_that_is_never_shown() {
+        let text = "[fleet]\nledger = \"postgres://u:${PW}@h/fleet\"";
+        let s = read(text, [("PW", "s3c/ret")], &Overrides::default()).unwrap();
+        assert!(matches!(&s.ledger, LedgerLocation::Url(u) if u.expose_secret() == "postgres://u:s3c%2Fret@h/fleet"));
+        assert!(!format!("{s:?}").contains("s3c"), "{s:?}");
+        let s = read("[fleet]\nledger = \"../l.db\"", [], &Overrides::default()).unwrap();
+        assert!(matches!(&s.ledger, LedgerLocation::File(p) if p == Path::new("/l.db")));
+        let bad = messages(
+            "[fleet]\nledger = \"postgres://u:s3c/ret@h/fleet\"",
+            [("FLEET__FLEET__LEDGER", "mysql://u:s3c#r@h/f")],
+        );
+        assert!(!bad.contains("s3c") && bad.contains("FLEET__FLEET__LEDGER"), "{bad}");
+    }
+
+    #[test]
+    fn tenants_and_waves_are_never_set_by_environment() {
+        for name in
+            ["FLEET__TENANTS__ACME__URL", "FLEET__WAVE__CANARY", "FLEET__DEFAULTS__SERVER", "FLEET__LOCK_TIMEOUT"]
+        {
+            let text = messages("", [(name, "s3cret")]);
+            assert!(
+                text.contains(name) && text.contains("FLEET__FLEET__LOCK_TIMEOUT") && !text.contains("s3cret"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_mistakes_of_all_layers_come_at_once() {
+        let text = "[fleet]\nconcurrency = 0\nlock_timeout = 3\nlock_timout = \"3s\"\nmax_failures = \"half\"\n";
+        insta::assert_snapshot!(messages(text, [("FLEET__FLEET__LOCK_TIMEOUT", "3"), ("FLEET__FLEET__ATEMPTS", "3")]), @r#"
+        error: `concurrency` must be a whole number, 1 to 1000000
+         --> tenants.toml:2:15
+          |
+        2 | concurrency = 0
+          |               ^
+
+        error: `lock_timeout` must be a duration in quotes with its unit, such as "5s", not this number
+         --> tenants.toml:3:16
+          |
+        3 | lock_timeout = 3
+          |                ^
+
+        error: unknown key `lock_timout` in [fleet]
+         --> tenants.toml:4:1
+          |
+        4 | lock_timout = ***
+          | ^^^^^^^^^^^
+          |
+          = help: did you mean `lock_timeout`?
+
+        error: `max_failures` must be a count (3), a share ("5%") or "unlimited"
+         --> tenants.toml:5:16
+          |
+        5 | max_failures = "half"
+          |                ^^^^^^
+
+        error: the environment variable FLEET__FLEET__ATEMPTS names no key of [fleet]
+         |
+         = help: did you mean FLEET__FLEET__ATTEMPTS?
+
+        error: the environment variable FLEET__FLEET__LOCK_TIMEOUT must be a duration of at most a day with its unit, such as "500ms", "5s" or "2m"
+         |
+         = help: correct it, or remove it with: unset FLEET__FLEET__LOCK_TIMEOUT
+
+        tenants.toml: 6 mistakes; nothing was started
+        "#);
+    }
+
+    #[test]
+    fn a_wrong_flag_is_told_by_its_name() {
+        let overrides = Overrides { concurrency: Some(0), lock_timeout: Some(Duration::ZERO), ..Overrides::default() };
+        let mistakes = read("", [], &overrides).unwrap_err();
+        let messages: Vec<_> = mistakes.list().iter().map(|m| m.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "--concurrency must be a whole number, 1 to 1000000",
+                "--lock-timeout must be a duration of more than 0s, such as \"3s\"",
+            ]
+        );
+    }
+}

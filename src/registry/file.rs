@@ -1,0 +1,138 @@
+//! Finds and reads `tenants.toml`.
+//!
+//! It reads this one file and the environment; passwords in other files are fetched later, for selected tenants only.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::credentials::{Fetched, Pending};
+use super::{WaveRule, tenants, waves};
+use crate::config::{
+    Document, Drafts, Mistakes, Overrides, Settings, Sources, Variables, folder_of, read_settings, suggestion,
+    unknown_key,
+};
+use crate::tenant::{Tenant, TenantId};
+
+/// The name of the tenant file.
+pub const FILE_NAME: &str = "tenants.toml";
+
+const SECTIONS: [&str; 4] = ["fleet", "defaults", "wave", "tenant"];
+
+/// The tenant file in `start` or in the nearest folder above it.
+pub fn find(start: &Path) -> Option<PathBuf> {
+    let start = std::path::absolute(start).ok()?;
+    start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+/// A whole fleet as its file describes it.
+pub struct Registry {
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// The settings, with environment and flags laid over those of the file.
+    pub settings: Settings,
+    /// All tenants, in file order.
+    pub tenants: Vec<Arc<Tenant>>,
+    /// The waves, in file order; tenants that none matches are the last wave.
+    pub waves: Vec<WaveRule>,
+    /// What is allowed but should be changed, as sentences for people.
+    pub warnings: Vec<String>,
+    /// The absolute folder of the file.
+    pub(super) folder: PathBuf,
+    pub(super) pending: HashMap<TenantId, Pending>,
+    pub(super) fetched: Fetched,
+    /// The first tenant whose password stands in the file, and how many there are.
+    literal_passwords: Option<(TenantId, usize)>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Registry");
+        shown.field("path", &self.path).field("tenants", &self.tenants.len()).field("waves", &self.waves.len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// Reads the tenant file at `path`, with the environment of this process and `overrides` laid over its settings.
+///
+/// # Errors
+/// All mistakes of the file at once, or that it can't be read.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Registry, Mistakes> {
+    let unreadable = |why: String, help: &str| Mistakes::unreadable(path, why, help);
+    let bytes = std::fs::read(path).map_err(|e| {
+        unreadable(format!("can't read {}: {e}", path.display()), "name the file with --config FILE or FLEET_CONFIG")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        unreadable(format!("line {line} of {} is not UTF-8 text", path.display()), "save the file as UTF-8")
+    })?;
+    let mut registry = Registry::parse(&text, path, overrides, &Variables::of_process())?;
+    registry.warn_of_readers();
+    Ok(registry)
+}
+
+impl Registry {
+    /// Reads the text of a tenant file. Relative paths in it start at the folder of `path`, which need not exist.
+    ///
+    /// # Errors
+    /// All mistakes of the text at once.
+    pub fn parse(text: &str, path: &Path, overrides: &Overrides, variables: &Variables) -> Result<Self, Mistakes> {
+        let folder = folder_of(path);
+        let sources = Sources { folder: &folder, overrides, variables };
+        let mut drafts = Drafts::default();
+        let document = Document::parse(text, &mut drafts);
+        for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
+            unknown_key(key, "the file", &SECTIONS, &mut drafts);
+        }
+        let settings = read_settings(&document, sources, &mut drafts);
+        let waves = waves::read(&document, &mut drafts);
+        let read = tenants::read(&document, sources, &mut drafts);
+        drafts.finish(path, text)?;
+
+        let warnings = strangers(&waves, &read.tenants);
+        Ok(Registry {
+            path: path.to_owned(),
+            settings,
+            tenants: read.tenants,
+            waves: waves.into_iter().map(|wave| wave.rule).collect(),
+            warnings,
+            pending: read.pending,
+            fetched: Fetched::default(),
+            literal_passwords: read.literal_passwords,
+            folder,
+        })
+    }
+
+    #[cfg(unix)]
+    fn warn_of_readers(&mut self) {
+        use std::os::unix::fs::PermissionsExt;
+
+        let Ok(found) = std::fs::metadata(&self.path) else { return };
+        let mode = found.permissions().mode() & 0o777;
+        if let (Some((first, count)), true) = (&self.literal_passwords, mode & 0o077 != 0) {
+            let path = self.path.display();
+            self.warnings.push(format!(
+                "{path} holds passwords ({count}, the first at tenant {first}) and can be read by others (mode {mode:03o}); \
+                 run: chmod 600 {path}, or write password = {{ env = \"VAR\" }}"
+            ));
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn warn_of_readers(&mut self) {}
+}
+
+/// Ids in waves that no tenant has: a misspelt one would quietly leave the canary.
+fn strangers(waves: &[waves::Read], tenants: &[Arc<Tenant>]) -> Vec<String> {
+    let known: std::collections::HashSet<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
+    let mut found = Vec::new();
+    for wave in waves {
+        for (id, _) in wave.plain.iter().filter(|(id, _)| !known.contains(id.as_str())).take(10) {
+            let near = suggestion(id, known.iter().copied()).map(|near| format!("; did you mean {near}?"));
+            let near = near.unwrap_or_default();
+            found.push(format!("wave {} names the tenant {id}, which is not in the file{near}", wave.rule.name));
+        }
+    }
+    found
+}

@@ -1,0 +1,148 @@
+//! `[[wave]]`: ordered rules that divide the fleet; a tenant belongs to the first that matches, else to the rest.
+//!
+//! Rules only: which tenants a run takes is decided by the selection.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use super::patterns::{Patterns, is_glob};
+use super::share::{smallest_count, smallest_percent};
+use crate::config::{Document, Drafts, Item, Reader};
+use crate::policy::FailureBudget;
+use crate::tenant::Tenant;
+
+/// The name of the last wave: all tenants that no rule matched.
+pub const REST: &str = "rest";
+
+const KEYS: [&str; 7] = ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures"];
+
+/// One wave of the file.
+#[derive(Debug, Clone)]
+pub struct WaveRule {
+    /// Unique in its fleet, never [`REST`].
+    pub name: String,
+    /// Which tenants it takes.
+    pub members: Members,
+    /// Tenants in flight in this wave.
+    pub concurrency: Option<NonZeroUsize>,
+    /// How many of them may fail.
+    pub max_failures: Option<FailureBudget>,
+}
+
+/// Which tenants belong to a wave: those that any of the parts picks.
+#[derive(Debug, Clone, Default)]
+pub struct Members {
+    /// Tenants that carry all of these tags. Empty: this part picks none.
+    pub tags: Vec<(String, String)>,
+    /// Tenants with these ids.
+    pub tenants: Patterns,
+    /// This share of all tenants of the file, 0 to 100, by a stable number of their ids; at least one above 0.
+    pub percent: Option<u8>,
+    /// This many of all tenants of the file, by the same number.
+    pub count: Option<usize>,
+}
+
+impl Members {
+    /// Which of all tenants of the file belong to it, in the same order.
+    pub fn pick(&self, tenants: &[std::sync::Arc<Tenant>]) -> Vec<bool> {
+        let carries = |t: &Tenant| {
+            !self.tags.is_empty() && self.tags.iter().all(|(key, value)| t.tags.get(key).is_some_and(|v| v == value))
+        };
+        let mut picked: Vec<bool> = tenants.iter().map(|t| carries(t) || self.tenants.matches(t.id.as_str())).collect();
+        if self.percent.is_some() || self.count.is_some() {
+            let ids: Vec<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
+            let percent = self.percent.map(|percent| smallest_percent(&ids, percent));
+            let count = self.count.map(|count| smallest_count(&ids, count));
+            for more in [percent, count].into_iter().flatten() {
+                picked.iter_mut().zip(more).for_each(|(picked, more)| *picked |= more);
+            }
+        }
+        picked
+    }
+}
+
+/// A rule and the plain ids in it, with their places, to be compared with the tenants.
+pub(crate) struct Read {
+    pub(crate) rule: WaveRule,
+    pub(crate) plain: Vec<(String, Range<usize>)>,
+}
+
+/// Reads all `[[wave]]` tables.
+pub(crate) fn read(document: &Document<'_>, drafts: &mut Drafts) -> Vec<Read> {
+    let Some(item) = document.root.get("wave") else { return Vec::new() };
+    let Some(list) = item.get_ref().as_array() else {
+        drafts.at(item.span(), "`wave` must be a list of tables").help("write [[wave]], with two brackets");
+        return Vec::new();
+    };
+    let mut waves = Vec::new();
+    let mut names = std::collections::HashMap::new();
+    for item in list.iter() {
+        let Some(reader) = Reader::of(item, "[[wave]]", &KEYS, drafts) else { continue };
+        let name = name(&reader, drafts);
+        if let (Some(name), Some(at)) = (&name, reader.item("name").map(Item::span)) {
+            if let Some(first) = names.insert(name.clone(), at.clone()) {
+                drafts.at(at, format!("a second wave has the name `{name}`")).related(first, "the first is here");
+            }
+        }
+        waves.push(rule(&reader, name.unwrap_or_default(), drafts));
+    }
+    waves
+}
+
+fn name(reader: &Reader<'_, '_>, drafts: &mut Drafts) -> Option<String> {
+    if !reader.has("name") {
+        drafts.at(reader.span.clone(), "this wave has no name").help("add: name = \"canary\"").absence();
+    }
+    let name = reader.text("name", drafts)?;
+    let at = reader.item("name").map_or(reader.span.clone(), Item::span);
+    if name.trim().is_empty() {
+        drafts.at(at, "the name of this wave is empty").help("write: name = \"canary\"");
+        return None;
+    }
+    if name == REST {
+        let help = "choose another name; all tenants that no wave matches are the wave \"rest\"";
+        drafts.at(at, "the name `rest` is taken by the last wave").help(help);
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Drafts) -> Read {
+    let mut members = Members::default();
+    if !["tags", "tenants", "percent", "count"].iter().any(|key| reader.has(key)) {
+        let help =
+            "say which tenants it takes: tags = { ring = \"canary\" }, tenants = [\"acme\"], percent = 5 or count = 2";
+        drafts.at(reader.span.clone(), "this wave has no members").help(help).absence();
+    }
+    members.tags = reader.labels("tags", drafts).unwrap_or_default();
+    for key in ["tags", "tenants"] {
+        if let Some(item) = reader.item(key).filter(|item| is_empty(item)) {
+            drafts
+                .at(item.span(), format!("`{key}` is empty, so that it picks no tenant"))
+                .help("fill it or remove it");
+        }
+    }
+    let mut plain = Vec::new();
+    for (text, at) in reader.texts("tenants", drafts).unwrap_or_default() {
+        match Patterns::new([text]) {
+            Err(bad) => {
+                drafts.at(at, bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");
+            }
+            Ok(_) if !is_glob(text) => plain.push((text.to_owned(), at)),
+            Ok(_) => {}
+        }
+    }
+    let texts = reader.texts("tenants", &mut Drafts::default()).unwrap_or_default();
+    members.tenants = Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default();
+    members.percent = reader.number("percent", 0, 100, drafts).and_then(|n| u8::try_from(n).ok());
+    members.count = reader.number("count", 1, u64::from(u32::MAX), drafts).and_then(|n| usize::try_from(n).ok());
+    let concurrency = reader.number("concurrency", 1, 1_000_000, drafts).and_then(|n| usize::try_from(n).ok());
+    let max_failures = reader.budget("max_failures", drafts);
+    let concurrency = concurrency.and_then(NonZeroUsize::new);
+    Read { rule: WaveRule { name, members, concurrency, max_failures }, plain }
+}
+
+fn is_empty(item: &Item<'_>) -> bool {
+    let value = item.get_ref();
+    value.as_array().is_some_and(|list| list.is_empty()) || value.as_table().is_some_and(|table| table.is_empty())
+}
