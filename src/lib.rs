@@ -9,6 +9,7 @@ pub mod observation;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod schema;
 pub mod stats;
 pub mod tenant;
