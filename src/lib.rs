@@ -14,6 +14,7 @@ pub mod plan;
 pub mod policy;
 pub mod run;
 pub mod registry;
+pub mod report;
 pub mod schema;
 pub mod select;
 pub mod stats;

@@ -1,0 +1,121 @@
+//! Which tenants have the same trouble, so that it is told once.
+//!
+//! Two messages are the same when only the tenant's own name or its database differs. Numbers and addresses are not
+//! ignored: two ports are two causes.
+
+use crate::fault::{Fault, FaultClass};
+use crate::tenant::TenantId;
+
+/// A fault without what is particular to its tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Cause {
+    /// The class.
+    pub class: FaultClass,
+    /// The engine's code.
+    pub code: Option<String>,
+    /// The message with `<tenant>` and `<database>` in the place of those names.
+    pub message: String,
+}
+
+impl Cause {
+    /// What `fault` of `tenant` comes to.
+    pub(super) fn of(fault: &Fault, tenant: &TenantId) -> Self {
+        Cause { class: fault.class, code: fault.code.clone(), message: anonymous(&fault.message, tenant) }
+    }
+
+    /// `[42P07] relation "users" already exists`, and the class where no code tells it.
+    pub(super) fn text(&self, message: &str) -> String {
+        match &self.code {
+            Some(code) => format!("[{code}] {message}"),
+            None => format!("[{}] {message}", self.class),
+        }
+    }
+}
+
+/// `message` with the tenant's id and the name of its database replaced.
+pub(super) fn anonymous(message: &str, tenant: &TenantId) -> String {
+    without_database(&without_word(message, tenant.as_str(), "<tenant>"))
+}
+
+/// Replaces `word` where it stands alone; an underscore counts as an end, because names like `app_acme` are made so.
+fn without_word(text: &str, word: &str, by: &str) -> String {
+    if word.is_empty() {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, from) = rest.split_at(at);
+        let after = &from[word.len()..];
+        let inside_left = before.chars().next_back().or(out.chars().next_back()).is_some_and(char::is_alphanumeric);
+        let inside_right = after.chars().next().is_some_and(char::is_alphanumeric);
+        out.push_str(before);
+        out.push_str(if inside_left || inside_right { word } else { by });
+        rest = after;
+    }
+    out + rest
+}
+
+/// Replaces the quoted name that follows the word `database` or `schema`.
+fn without_database(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let lower = |c: char| c.to_ascii_lowercase();
+    while let Some(open) = rest.find(['"', '\'', '`']) {
+        let quote = rest[open..].chars().next().unwrap_or('"');
+        let inside = &rest[open + 1..];
+        let Some(close) = inside.find(quote) else { break };
+        let before: String = rest[..open].trim_end().chars().map(lower).collect();
+        let named = ["database", "schema"].into_iter().find(|w| before.ends_with(w));
+        out.push_str(&rest[..=open]);
+        match named {
+            Some(_) => out.push_str("<database>"),
+            None => out.push_str(&inside[..close]),
+        }
+        out.push(quote);
+        rest = &inside[close + 1..];
+    }
+    out + rest
+}
+
+/// Groups `items` by a key, in the order in which each key came first.
+pub(super) fn group_by<T, K: Eq + std::hash::Hash + Clone>(
+    items: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> K,
+) -> Vec<(K, Vec<T>)> {
+    let mut places = std::collections::HashMap::new();
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for item in items {
+        let key = key(&item);
+        let at = *places.entry(key.clone()).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some((_, members)) => members.push(item),
+            None => groups.push((key, vec![item])),
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_own_names_are_ignored() {
+        let anonymous = |m: &str, t: &str| super::anonymous(m, &TenantId::from(t));
+        assert_eq!(anonymous("file /data/acme.db is gone", "acme"), "file /data/<tenant>.db is gone");
+        assert_eq!(anonymous("role app_acme", "acme"), "role app_<tenant>");
+        assert_eq!(anonymous("relation orders, a", "a"), "relation orders, <tenant>");
+        assert_eq!(anonymous("database \"db_7\" does not exist", "x"), "database \"<database>\" does not exist");
+        assert_eq!(anonymous("Unknown database 't7'", "x"), "Unknown database '<database>'");
+        assert_eq!(anonymous("it's port 5432", "x"), "it's port 5432");
+        assert_eq!(anonymous("aa a", ""), "aa a");
+        assert_eq!(anonymous("aaa aa", "aa"), "aaa <tenant>");
+        assert_eq!(anonymous("Zürich: é'", "é"), "Zürich: <tenant>'");
+    }
+
+    #[test]
+    fn groups_keep_the_order() {
+        assert_eq!(group_by([3, 1, 4, 5], |n| n % 2), vec![(1, vec![3, 1, 5]), (0, vec![4])]);
+    }
+}

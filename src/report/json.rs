@@ -1,0 +1,71 @@
+//! JSON documents.
+//!
+//! Text from elsewhere is kept exactly; it is only written so that printing the document can't steer a terminal.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::style::is_harmless;
+
+/// The version of the shape of every document and line. It changes when a field goes or changes its meaning, not when
+/// one is added.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// Any plain data as a value.
+pub(super) fn value(data: impl Serialize) -> Value {
+    serde_json::to_value(data).expect("plain data with text keys always serialises")
+}
+
+/// A document for people and programs: indented, `schema_version` first.
+pub(super) fn document(fields: Value) -> String {
+    let text = serde_json::to_string_pretty(&versioned(fields)).expect("a value always serialises");
+    escape(&text) + "\n"
+}
+
+/// The same on one line, without a line break at its end.
+pub(super) fn line(fields: Value) -> String {
+    escape(&versioned(fields).to_string())
+}
+
+fn versioned(fields: Value) -> Value {
+    let mut all = Map::new();
+    all.insert("schema_version".to_owned(), SCHEMA_VERSION.into());
+    if let Value::Object(fields) = fields {
+        all.extend(fields);
+    }
+    Value::Object(all)
+}
+
+/// Writes as `\uXXXX` what JSON allows as it is and a terminal does not: such characters only stand inside strings.
+fn escape(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_harmless(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_kept_exactly_and_can_be_printed() {
+        let hostile = "\x1b[2J\u{9b}1m\u{202e}\n\u{e0041}\u{7f}東京";
+        let text = line(serde_json::json!({ "id": hostile }));
+        assert!(text.chars().all(is_harmless), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["id"], hostile);
+    }
+
+    #[test]
+    fn the_version_comes_first() {
+        assert_eq!(line(serde_json::json!({ "a": 1 })), r#"{"schema_version":1,"a":1}"#);
+        assert_eq!(document(serde_json::json!({})), "{\n  \"schema_version\": 1\n}\n");
+    }
+}

@@ -1,0 +1,158 @@
+//! Short names for migrations, lists of tenant names that fit, shares and times.
+//!
+//! Text only. A short name is never the only place where a migration is named.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::style::{Style, clean, shorten, width};
+
+/// The place of a migration as people say it: `m1` is the first.
+pub(super) fn number(position: usize) -> String {
+    format!("m{}", position + 1)
+}
+
+/// The name without the date that SeaORM's generator puts in front: `m20220101_000001_users` is `users`.
+pub(super) fn tail(name: &str) -> &str {
+    let digits = |text: &str, n: usize| text.len() >= n && text.bytes().take(n).all(|b| b.is_ascii_digit());
+    name.strip_prefix('m')
+        .filter(|rest| digits(rest, 8))
+        .and_then(|rest| rest[8..].strip_prefix('_'))
+        .filter(|rest| digits(rest, 6))
+        .and_then(|rest| rest[6..].strip_prefix('_'))
+        .filter(|rest| !rest.is_empty())
+        .unwrap_or(name)
+}
+
+/// A version in a sentence; without one, nothing has been applied.
+pub(super) fn version(version: Option<&str>) -> String {
+    version.map_or_else(|| "empty".to_owned(), |v| clean(tail(v)))
+}
+
+/// Places in a row as ranges, in the order given: `m1-m3, m5`.
+pub(super) fn ranges(positions: &[usize]) -> String {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for &at in positions {
+        match runs.as_slice() {
+            [.., (first, last)] if goes_on(*first, *last, at) => {
+                let end = runs.len() - 1;
+                runs[end].1 = at;
+            }
+            _ => runs.push((at, at)),
+        }
+    }
+    let texts: Vec<String> = runs
+        .into_iter()
+        .map(|(first, last)| if first == last { number(first) } else { format!("{}-{}", number(first), number(last)) })
+        .collect();
+    texts.join(", ")
+}
+
+fn goes_on(first: usize, last: usize, next: usize) -> bool {
+    (first <= last && next == last + 1) || (first >= last && next + 1 == last)
+}
+
+/// As many names as fit into `room` columns, and how many more there are: `acme, beta, … (+417)`.
+pub(super) fn names<S: AsRef<str>>(all: &[S], room: usize, style: &Style) -> String {
+    let mut out = String::new();
+    for (i, name) in all.iter().enumerate() {
+        let left = all.len() - i;
+        let more = |n: usize| if n == 0 { String::new() } else { format!("{} (+{n})", style.ellipsis()) };
+        let comma = if i == 0 { "" } else { ", " };
+        // The name must leave room for the rest to be counted, unless it is the last one.
+        let rest = if left == 1 { 0 } else { 2 + width(&more(left - 1)) };
+        let name = clean(name.as_ref());
+        if width(&out) + comma.len() + width(&name) + rest <= room {
+            out.push_str(comma);
+            out.push_str(&name);
+        } else if i == 0 {
+            let name = shorten(&name, room.saturating_sub(rest).max(4), style.ellipsis());
+            return if left == 1 { name } else { format!("{name}, {}", more(left - 1)) };
+        } else {
+            return format!("{out}, {}", more(left));
+        }
+    }
+    out
+}
+
+/// A share in percent. It is `100 %` and `0 %` only when it is exactly that.
+pub(super) fn share(part: usize, whole: usize) -> String {
+    match (part, whole) {
+        (0, _) | (_, 0) => "0 %".to_owned(),
+        _ if part == whole => "100 %".to_owned(),
+        _ => format!("{:.1} %", (fraction(part, whole) * 100.0).clamp(0.1, 99.9)),
+    }
+}
+
+/// `part` of `whole` between 0 and 1.
+#[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
+pub(super) fn fraction(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// `1 tenant`, `2 tenants`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A moment as RFC 3339 in UTC, to the second; `?` for one that no calendar of four-digit years since 1970 has.
+pub(super) fn moment(ms: i64) -> String {
+    const END_OF_9999_MS: u64 = 253_402_300_799_999;
+    match u64::try_from(ms) {
+        Ok(ms) if ms <= END_OF_9999_MS => {
+            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
+        }
+        _ => "?".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails() {
+        assert_eq!(tail("m20220101_000001_users"), "users");
+        for whole in ["m1_users", "m20220101_000001_", "m2022é101_000001_x", "20220101_000001_x", ""] {
+            assert_eq!(tail(whole), whole);
+        }
+    }
+
+    #[test]
+    fn places_as_ranges() {
+        assert_eq!(ranges(&[0, 1, 2, 4]), "m1-m3, m5");
+        assert_eq!(ranges(&[4, 3, 1]), "m5-m4, m2");
+        assert_eq!(ranges(&[1, 2, 1]), "m2-m3, m2");
+        assert_eq!(ranges(&[]), "");
+    }
+
+    #[test]
+    fn names_fit_and_the_rest_is_counted() {
+        let style = Style { colour: false, unicode: true, width: 80 };
+        let all = ["acme", "beta", "gamma", "delta"];
+        assert_eq!(names(&all, 40, &style), "acme, beta, gamma, delta");
+        assert_eq!(names(&all, 20, &style), "acme, beta, … (+2)");
+        assert_eq!(names(&all, 6, &style), "acme, … (+3)", "one name and the count are always said");
+        assert_eq!(names(&["a-very-long-name"], 8, &style), "a-very-…");
+        assert_eq!(names(&["a\nb"], 8, &style), "a\\nb");
+        assert_eq!(names::<&str>(&[], 8, &style), "");
+        for room in 12..40 {
+            assert!(width(&names(&all, room, &style)) <= room);
+        }
+    }
+
+    #[test]
+    fn a_share_never_hides_one_tenant() {
+        assert_eq!(share(4999, 5000), "99.9 %");
+        assert_eq!(share(1, 5000), "0.1 %");
+        assert_eq!(share(0, 0), "0 %");
+        assert_eq!(share(3, 3), "100 %");
+    }
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment(1_795_169_702_999), "2026-11-20T10:15:02Z");
+        assert_eq!(moment(0), "1970-01-01T00:00:00Z");
+        assert_eq!(moment(951_782_400_000), "2000-02-29T00:00:00Z");
+        assert_eq!([moment(-1), moment(i64::MAX)], ["?", "?"]);
+    }
+}

@@ -1,0 +1,26 @@
+//! What people and machines read: tables, JSON, CSV, Markdown, JUnit and the lines of a run while it goes on.
+//!
+//! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Whatever came
+//! from a tenant file or a database is made harmless before it stands in a text. JSON keeps it as it is, escaped.
+
+pub mod live;
+pub mod matrix;
+pub mod outcome;
+pub mod plan;
+pub mod runs;
+pub mod status;
+pub mod style;
+pub mod tenants;
+
+mod causes;
+mod csv_text;
+mod json;
+mod label;
+mod markdown;
+mod survey;
+mod table;
+
+pub use style::{Format, Style, clean, shorten};
+
+#[cfg(test)]
+mod tests;

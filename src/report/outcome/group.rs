@@ -1,0 +1,107 @@
+//! Tenants of a run that came to the same end for the same reason.
+//!
+//! Grouping never hides a difference: what is not the same for all is tallied.
+
+use crate::outcome::{Outcome, Standing, TenantRecord};
+use crate::report::causes::{Cause, anonymous, group_by};
+use crate::report::style::Style;
+
+use super::now;
+use super::view::took;
+
+/// One or more records with one cause.
+pub(super) struct Group<'a> {
+    /// Never empty, in plan order.
+    pub members: Vec<&'a TenantRecord>,
+}
+
+/// What makes two records the same trouble.
+#[derive(PartialEq, Eq, Hash, Clone)]
+struct Key {
+    outcome: String,
+    cause: Option<Cause>,
+    stopped: Option<(String, Option<usize>, Option<String>)>,
+}
+
+/// Groups the records that someone must look at: failures, and what was cancelled in flight.
+pub(super) fn needing_attention(records: &[TenantRecord]) -> Vec<Group<'_>> {
+    let wanted =
+        records.iter().filter(|r| r.outcome.standing() == Standing::Failed || r.outcome == Outcome::Interrupted);
+    group_by(wanted, |r| key(r)).into_iter().map(|(_, members)| Group { members }).collect()
+}
+
+fn key(r: &TenantRecord) -> Key {
+    let outcome = match &r.outcome {
+        Outcome::Ahead { unknown } => format!("ahead of {}", unknown.join("\n")),
+        Outcome::InDoubt(doubt) => now::doubt_text(doubt),
+        Outcome::Failed { class } | Outcome::Unreachable { class } => format!("{} {class}", r.outcome.name()),
+        other => other.name().to_owned(),
+    };
+    let sql = |sql: &String| anonymous(sql, &r.tenant);
+    Key {
+        outcome,
+        cause: r.error.as_ref().map(|f| Cause::of(f, &r.tenant)),
+        stopped: r.stopped_at.as_ref().map(|s| (s.migration.clone(), s.statement, s.sql.as_ref().map(sql))),
+    }
+}
+
+impl<'a> Group<'a> {
+    /// The first record, whose outcome, place and SQL stand for all.
+    pub(super) fn first(&self) -> &'a TenantRecord {
+        self.members[0]
+    }
+
+    /// The names.
+    pub(super) fn tenants(&self) -> Vec<&'a str> {
+        self.members.iter().map(|r| r.tenant.as_str()).collect()
+    }
+
+    /// `m2_features, statement 4`.
+    pub(super) fn stopped(&self) -> Option<String> {
+        let at = self.first().stopped_at.as_ref()?;
+        let statement = at.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
+        Some(format!("{}{statement}", at.migration))
+    }
+
+    /// The failing statement.
+    pub(super) fn sql(&self) -> Option<&'a str> {
+        self.first().stopped_at.as_ref()?.sql.as_deref().filter(|sql| !sql.trim().is_empty())
+    }
+
+    /// The error in the words of the engine; without the names of one tenant when it stands for several.
+    pub(super) fn error_text(&self) -> String {
+        let Some(fault) = &self.first().error else { return String::new() };
+        let cause = Cause::of(fault, &self.first().tenant);
+        cause.text(if self.members.len() > 1 { &cause.message } else { &fault.message })
+    }
+
+    /// The values of one thing over the members; how many have each when they are not all the same.
+    pub(super) fn tally(&self, of: impl Fn(&TenantRecord) -> String) -> String {
+        let values = group_by(self.members.iter(), |r| of(r));
+        match values.as_slice() {
+            [(one, _)] => one.clone(),
+            many => {
+                let some: Vec<String> = many.iter().take(4).map(|(v, who)| format!("{v} ({})", who.len())).collect();
+                let more = many.len() - some.len();
+                format!("{}{}", some.join(", "), if more > 0 { format!(", {more} others") } else { String::new() })
+            }
+        }
+    }
+
+    /// `1`, or `1 to 4`.
+    pub(super) fn attempts(&self) -> String {
+        let (least, most) = bounds(self.members.iter().map(|r| r.attempts));
+        if least == most { least.to_string() } else { format!("{least} to {most}") }
+    }
+
+    /// `41ms`, or `41ms to 1.2s`.
+    pub(super) fn durations(&self, style: &Style) -> String {
+        let (least, most) = bounds(self.members.iter().map(|r| r.duration));
+        let dash = if style.unicode { "–" } else { " to " };
+        if took(least) == took(most) { took(least) } else { format!("{}{dash}{}", took(least), took(most)) }
+    }
+}
+
+fn bounds<T: Ord + Copy + Default>(values: impl Iterator<Item = T> + Clone) -> (T, T) {
+    (values.clone().min().unwrap_or_default(), values.max().unwrap_or_default())
+}

@@ -1,0 +1,77 @@
+//! JUnit XML, as CI systems read it: a suite a wave, a case a tenant.
+//!
+//! A tenant that the run did not get to is skipped there, not passed.
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::outcome::{Outcome, Standing, TenantRecord};
+use crate::report::causes::group_by;
+use crate::report::style::clean;
+use crate::report::survey;
+
+use super::now;
+use super::text::why_not_started;
+use super::view::OutcomeView;
+
+pub(super) fn render(view: &OutcomeView<'_>) -> String {
+    let mut report = Report::new(format!("fleet {} to {}", view.header.direction, clean(&view.header.goal)));
+    if let Some(elapsed) = view.elapsed {
+        report.set_time(elapsed);
+    }
+    for (wave, records) in group_by(view.records, |r| r.wave.clone()) {
+        let mut suite = TestSuite::new(clean(&wave));
+        suite.add_property(Property::new("run", view.header.run.to_string()));
+        suite.add_test_cases(records.into_iter().map(|r| case(r, view)));
+        report.add_test_suite(suite);
+    }
+    report.to_string().expect("a report of plain text always serialises")
+}
+
+fn case(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCase {
+    let mut case = TestCase::new(clean(r.tenant.as_str()), status(r, view));
+    case.set_classname(clean(&format!("{}.{}", r.engine, r.server)));
+    case.set_time(r.duration);
+    if r.attempts > 1 {
+        case.add_property(Property::new("attempts", r.attempts.to_string()));
+    }
+    case
+}
+
+fn status(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCaseStatus {
+    let word = survey::words(r.outcome.name());
+    match r.outcome.standing() {
+        Standing::AtTarget => TestCaseStatus::success(),
+        Standing::Outstanding => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_type(r.outcome.name());
+            status.set_message(match &r.outcome {
+                Outcome::Skipped { reason } => clean(reason),
+                Outcome::NotStarted { reason } => why_not_started(*reason).to_owned(),
+                _ => word,
+            });
+            status
+        }
+        Standing::Failed => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_type(r.error.as_ref().map_or(r.outcome.name(), |f| f.class.name()));
+            status.set_message(r.error.as_ref().map_or(word, |f| clean(&f.to_string())));
+            status.set_description(description(r, view));
+            status
+        }
+    }
+}
+
+fn description(r: &TenantRecord, view: &OutcomeView<'_>) -> String {
+    let mut lines = vec![format!("outcome: {}", survey::words(r.outcome.name()))];
+    if let Some(at) = &r.stopped_at {
+        let statement = at.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
+        lines.push(clean(&format!("stopped at: {}{statement}", at.migration)));
+        lines.extend(at.sql.iter().flat_map(|sql| sql.lines()).map(|l| format!("  {}", clean(l))));
+    }
+    lines.push(clean(&format!("now at: {}", now::version_text(r))));
+    let left = now::left_behind(r, view.header.direction, view.scripts);
+    if !left.is_empty() {
+        lines.push(clean(&left));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,74 @@
+//! Where a tenant is after a run, in words that its record supports.
+//!
+//! A record has no field that says "rolled back whole": that is said only with the script of the failed migration at
+//! hand, and only when that script is atomic.
+
+use crate::outcome::{InDoubt, Moved, Outcome, TenantRecord};
+use crate::report::style::Style;
+use crate::report::{label, survey};
+use crate::schema::{Direction, Execution, Script};
+
+/// The version in a cell. `version` is absent both when nothing is applied and when it is not known.
+pub(super) fn version_text(r: &TenantRecord) -> String {
+    match (&r.version, &r.outcome) {
+        (Some(v), _) => v.clone(),
+        (None, Outcome::Unreachable { .. }) => "not known".to_owned(),
+        (None, _) => "nothing applied, or not known".to_owned(),
+    }
+}
+
+/// `empty -> inventory (3)`.
+pub(in crate::report) fn moved_text(moved: &Moved, style: &Style) -> String {
+    format!(
+        "{} {} {} ({})",
+        label::version(moved.from.as_deref()),
+        style.arrow(),
+        label::version(moved.to.as_deref()),
+        moved.n
+    )
+}
+
+/// What is known of a doubt.
+pub(super) fn doubt_text(doubt: &InDoubt) -> String {
+    match doubt {
+        InDoubt::Journal(unfinished) => survey::unfinished_text(unfinished),
+        InDoubt::Unanswered => "the connection was lost during a commit or a statement that can't be rolled back, and \
+            the tenant could not be read again: whether it happened is not known"
+            .to_owned(),
+    }
+}
+
+/// What the run left on the tenant, after its version.
+pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Script]) -> String {
+    let mut parts = Vec::new();
+    if !r.committed.is_empty() {
+        let done = if direction == Direction::Up { "applied" } else { "took back" };
+        parts.push(format!("this run {done} {}", r.committed.join(", ")));
+    }
+    match &r.outcome {
+        Outcome::Ahead { .. } | Outcome::Unreachable { .. } => parts.push("nothing was touched".to_owned()),
+        Outcome::InDoubt(doubt) => parts.push(doubt_text(doubt)),
+        Outcome::Interrupted => parts.push("cancelled while it was in flight".to_owned()),
+        Outcome::Failed { .. } | Outcome::LockTimeout { .. } => parts.extend(failed_migration(r, direction, scripts)),
+        _ => {}
+    }
+    parts.join("; ")
+}
+
+fn failed_migration(r: &TenantRecord, direction: Direction, scripts: &[Script]) -> Option<String> {
+    let at = r.stopped_at.as_ref()?;
+    let name = &at.migration;
+    let script = scripts.iter().find(|s| *s.migration == **name && s.direction == direction && s.engine == r.engine);
+    let Some(script) = script.filter(|s| !matches!(s.execution, Execution::Irreversible { .. })) else {
+        return Some(format!("{name} was not completed"));
+    };
+    if script.is_atomic() {
+        return Some(format!("{name} was rolled back whole"));
+    }
+    Some(match at.statement {
+        Some(1) => format!("{name} is not atomic; it stopped at its first statement"),
+        Some(2) => format!("{name} is not atomic: its first statement may have stayed"),
+        Some(n) if n > 2 => format!("{name} is not atomic: its statements 1 to {} may have stayed", n - 1),
+        _ => format!("{name} is not atomic: a part of it may have stayed"),
+    })
+}

@@ -1,0 +1,360 @@
+//! What a run would do: which tenants in which order, which migrations, and the SQL that would be sent.
+//!
+//! It shows a plan that was made elsewhere and decides nothing.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::fault::Fault;
+use crate::schema::{Catalog, Direction, Execution, Script};
+use crate::tenant::{Engine, TenantId};
+
+use super::causes::{Cause, group_by};
+use super::style::{Format, Style, Tone, clean, is_harmless, paragraph};
+use super::table::{Cell, Column, Table};
+use super::{csv_text, json, label, markdown};
+
+/// What the plan shows.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanView<'a> {
+    /// The migrations.
+    pub catalog: &'a Catalog,
+    /// Up or down.
+    pub direction: Direction,
+    /// The goal in words.
+    pub goal: &'a str,
+    /// The waves in order, by name.
+    pub waves: &'a [(String, Vec<PlanRow>)],
+    /// The scripts that any tenant of the plan needs.
+    pub scripts: &'a [Script],
+    /// Whether the text has the SQL in full. The JSON document always has it.
+    pub show_sql: bool,
+}
+
+/// One tenant in the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlanRow {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Its engine.
+    pub engine: Engine,
+    /// Its server key.
+    pub server: String,
+    /// Its state in words.
+    pub state: String,
+    /// The migrations that would be run on it, in order.
+    pub steps: Vec<String>,
+    /// Why it would not be touched.
+    pub refusal: Option<String>,
+    /// Why it could not be read.
+    pub error: Option<Fault>,
+}
+
+impl PlanRow {
+    /// Why nothing would be done although it may be needed.
+    fn trouble(&self) -> Option<String> {
+        match (&self.error, &self.refusal) {
+            (Some(fault), _) => {
+                let cause = Cause::of(fault, &self.tenant);
+                Some(cause.text(&cause.message))
+            }
+            (None, Some(refusal)) => Some(format!("refused: {refusal}")),
+            (None, None) => None,
+        }
+    }
+}
+
+impl PlanView<'_> {
+    /// The plan in the form asked for.
+    pub fn render(&self, format: Format, style: &Style) -> String {
+        match format {
+            Format::Table => self.text(style),
+            Format::Json => self.json(),
+            Format::Csv => self.csv(),
+            Format::Md => self.markdown(),
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &PlanRow> + Clone {
+        self.waves.iter().flat_map(|(_, rows)| rows)
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for row in self.rows() {
+            match row {
+                PlanRow { error: Some(_), .. } => counts.unreadable += 1,
+                PlanRow { refusal: Some(_), .. } => counts.refused += 1,
+                PlanRow { steps, .. } if steps.is_empty() => counts.at_target += 1,
+                PlanRow { steps, .. } => {
+                    counts.to_run += 1;
+                    counts.steps += steps.len();
+                }
+            }
+        }
+        counts
+    }
+
+    fn total_line(&self) -> String {
+        let c = self.counts();
+        let verb = if self.direction == Direction::Up { "to migrate" } else { "to roll back" };
+        let mut parts = vec![format!("{} {verb} ({})", c.to_run, label::count(c.steps, "step"))];
+        let mut add = |n: usize, what: &str| {
+            if n > 0 {
+                parts.push(format!("{n} {what}"));
+            }
+        };
+        add(c.at_target, "with nothing to do");
+        add(c.refused, "refused");
+        add(c.unreadable, "could not be read");
+        format!("{}: {}", label::count(self.rows().count(), "tenant"), parts.join(", "))
+    }
+
+    /// The steps as `m1-m3`, by the numbers of the catalog.
+    fn steps_text(&self, steps: &[String]) -> String {
+        let places: Option<Vec<usize>> = steps.iter().map(|s| self.catalog.position(s)).collect();
+        let steps_text = places.map_or_else(|| steps.join(", "), |places| label::ranges(&places));
+        if steps.is_empty() { "-".to_owned() } else { format!("{}: {steps_text}", steps.len()) }
+    }
+
+    fn text(&self, style: &Style) -> String {
+        let (tenants, waves) = (label::count(self.rows().count(), "tenant"), label::count(self.waves.len(), "wave"));
+        let title = format!("Plan: {} to {}, {tenants} in {waves}", self.direction, clean(self.goal));
+        let mut out = format!("{}\n", style.paint(Tone::Bold, &title));
+        for (name, rows) in self.waves {
+            let head = format!("Wave {} ({})", clean(name), label::count(rows.len(), "tenant"));
+            out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, &head), self.wave(rows, style)));
+        }
+        if !self.scripts.is_empty() {
+            out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, "Scripts"), self.scripts_text(style)));
+        }
+        if self.show_sql {
+            for script in self.scripts {
+                out.push_str(&format!("\n{}", sql(script)));
+            }
+        }
+        out.push_str(&format!("\n{}\n", self.total_line()));
+        out
+    }
+
+    fn grouped<'r>(&self, rows: &'r [PlanRow]) -> Vec<Vec<&'r PlanRow>> {
+        let key = |r: &&PlanRow| (r.engine, r.server.clone(), r.state.clone(), r.steps.clone(), r.trouble());
+        group_by(rows, key).into_iter().map(|(_, same)| same).collect()
+    }
+
+    fn wave(&self, rows: &[PlanRow], style: &Style) -> String {
+        let groups = self.grouped(rows);
+        let mut table = Table::new([
+            Column::new("TENANTS").at_least(16),
+            Column::new("N").right(),
+            Column::new("ENGINE"),
+            Column::new("SERVER").at_least(10).expendable(1),
+            Column::new("STATE").at_least(10),
+            Column::new("STEPS").at_least(10),
+        ])
+        .indent(2);
+        let room = if style.columns() < 100 { 24 } else { 48 };
+        let mut notes = String::new();
+        for same in &groups {
+            let first = same[0];
+            let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
+            let names = label::names(&names, room, style);
+            let trouble = first.trouble();
+            let steps = match (&first.error, &first.refusal) {
+                (Some(_), _) => Cell::new("not known").tone(Tone::Bad),
+                (None, Some(_)) => Cell::new("refused").tone(Tone::Bad),
+                (None, None) => Cell::new(self.steps_text(&first.steps)),
+            };
+            table.row([
+                Cell::new(&names),
+                same.len().to_string().into(),
+                first.engine.name().into(),
+                Cell::new(&first.server),
+                Cell::new(&first.state),
+                steps,
+            ]);
+            if let Some(why) = trouble {
+                let indent = "    ";
+                notes.push_str(&paragraph(&format!("{names}: {why}"), indent, 3, style));
+            }
+        }
+        table.render(style) + &notes
+    }
+
+    fn scripts_text(&self, style: &Style) -> String {
+        let mut table = Table::new([
+            Column::new(""),
+            Column::new("MIGRATION").at_least(16),
+            Column::new("ENGINE"),
+            Column::new("RUNS"),
+            Column::new("ATOMIC"),
+            Column::new("STMTS").right(),
+            Column::new("SHA256"),
+        ])
+        .indent(2);
+        for s in self.scripts {
+            let atomic = if s.is_atomic() { Cell::new("yes") } else { Cell::new("NOT ATOMIC").tone(Tone::Warning) };
+            table.row([
+                self.catalog.position(&s.migration).map(label::number).unwrap_or_default().into(),
+                Cell::new(if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration }),
+                s.engine.name().into(),
+                Cell::new(runs(&s.execution)),
+                if runs(&s.execution) == "irreversible" { "".into() } else { atomic },
+                s.statements.len().to_string().into(),
+                s.sha256.chars().take(12).collect::<String>().into(),
+            ]);
+        }
+        let mut out = table.render(style);
+        for note in self.notes() {
+            out.push_str(&paragraph(&note, "    ", 4, style));
+        }
+        out
+    }
+
+    /// What the table has no room for: why a script runs natively, and what "not atomic" means here.
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.scripts.iter().filter_map(remark).collect();
+        if self.scripts.iter().any(|s| !s.is_atomic() && !s.engine.has_transactional_ddl()) {
+            notes.push(
+                "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it did \
+                 before stays"
+                    .to_owned(),
+            );
+        }
+        if self.scripts.iter().any(|s| !s.is_atomic() && s.engine.has_transactional_ddl()) {
+            notes.push("a script that runs outside a transaction is not atomic: when it fails midway, what it did before stays".to_owned());
+        }
+        notes
+    }
+
+    fn json(&self) -> String {
+        let c = self.counts();
+        let waves: Vec<Value> =
+            self.waves.iter().map(|(name, rows)| json!({ "wave": name, "tenants": rows })).collect();
+        let scripts: Vec<Value> = self
+            .scripts
+            .iter()
+            .map(|s| {
+                let mut script = json::value(s);
+                script["atomic"] = s.is_atomic().into();
+                script
+            })
+            .collect();
+        json::document(json!({
+            "direction": self.direction, "goal": self.goal,
+            "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
+            "waves": waves, "scripts": scripts,
+            "summary": { "tenants": self.rows().count(), "to_run": c.to_run, "steps": c.steps,
+                "nothing_to_do": c.at_target, "refused": c.refused, "unreadable": c.unreadable },
+        }))
+    }
+
+    fn csv(&self) -> String {
+        let row = |wave: &str, r: &PlanRow| {
+            [
+                wave.to_owned(),
+                r.tenant.to_string(),
+                r.engine.to_string(),
+                r.server.clone(),
+                r.state.clone(),
+                r.steps.join(" "),
+                r.refusal.clone().unwrap_or_default(),
+                r.error.as_ref().map(ToString::to_string).unwrap_or_default(),
+            ]
+        };
+        let rows: Vec<[String; 8]> =
+            self.waves.iter().flat_map(|(wave, rows)| rows.iter().map(move |r| row(wave, r))).collect();
+        csv_text::write(
+            &["wave", "tenant", "engine", "server", "state", "steps", "refusal", "error"],
+            rows.iter().map(|r| r.iter().map(String::as_str)),
+        )
+    }
+
+    fn markdown(&self) -> String {
+        let style = Style { colour: false, unicode: true, width: 160 };
+        let mut out = format!("**{}**\n\n", markdown::text(&self.total_line()));
+        let body = self.waves.iter().flat_map(|(wave, rows)| {
+            self.grouped(rows).into_iter().map(move |same| {
+                let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
+                let first = same[0];
+                let steps = first.trouble().unwrap_or_else(|| self.steps_text(&first.steps));
+                let names = label::names(&names, 60, &style);
+                [wave.clone(), names, same.len().to_string(), first.engine.to_string(), first.state.clone(), steps]
+            })
+        });
+        out.push_str(&markdown::table(&["Wave", "Tenants", "N", "Engine", "State", "Steps"], body));
+        let body = self.scripts.iter().map(|s| {
+            let number = self.catalog.position(&s.migration).map(label::number).unwrap_or_default();
+            let atomic = if s.is_atomic() { "yes" } else { "NOT ATOMIC" }.to_owned();
+            let sha = s.sha256.chars().take(12).collect();
+            let runs = runs(&s.execution).to_owned();
+            [number, s.migration.to_string(), s.engine.to_string(), runs, atomic, s.statements.len().to_string(), sha]
+        });
+        out.push('\n');
+        out.push_str(&markdown::table(&["", "Migration", "Engine", "Runs", "Atomic", "Statements", "SHA-256"], body));
+        for note in self.notes() {
+            out.push_str(&format!("\n- {}", markdown::text(&note)));
+        }
+        if self.show_sql {
+            for script in self.scripts {
+                out.push('\n');
+                out.push_str(&markdown::code("sql", &sql(script)));
+            }
+        }
+        out
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    to_run: usize,
+    steps: usize,
+    at_target: usize,
+    refused: usize,
+    unreadable: usize,
+}
+
+fn runs(execution: &Execution) -> &'static str {
+    match execution {
+        Execution::Compiled { .. } => "compiled",
+        Execution::Native { .. } => "native",
+        Execution::Irreversible { .. } => "irreversible",
+    }
+}
+
+fn remark(s: &Script) -> Option<String> {
+    match &s.execution {
+        Execution::Compiled { .. } => None,
+        Execution::Native { reason, .. } => Some(format!("{} on {} is native: {reason}", s.migration, s.engine)),
+        Execution::Irreversible { reason } => {
+            Some(format!("{} on {} can't be taken back: {reason}", s.migration, s.engine))
+        }
+    }
+}
+
+/// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
+/// deceive a reader is shown escaped, and a comment says so.
+fn sql(s: &Script) -> String {
+    let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.engine, s.direction, s.sha256);
+    if let Some(remark) = remark(s) {
+        out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
+    }
+    for statement in &s.statements {
+        if statement.chars().all(|c| matches!(c, '\n' | '\t') || is_harmless(c)) {
+            out.push_str(statement);
+        } else {
+            out.push_str("-- the next statement holds control or hidden characters; they are shown escaped here\n");
+            let lines: Vec<String> = statement.split('\n').map(clean).collect();
+            out.push_str(&lines.join("\n"));
+        }
+        let last = statement.trim_end().lines().last().unwrap_or_default();
+        match last {
+            _ if last.ends_with(';') => {}
+            // A semicolon behind a comment would belong to it.
+            _ if last.contains("--") || last.contains('#') => out.push_str("\n;"),
+            _ => out.push(';'),
+        }
+        out.push('\n');
+    }
+    out
+}

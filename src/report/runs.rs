@@ -1,0 +1,245 @@
+//! The runs of a fleet: a list of them, and one in full.
+//!
+//! Its rows are plain data of its own: it does not know where they were kept.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::event::RunHeader;
+use crate::fault::Fault;
+use crate::outcome::TenantRecord;
+use crate::schema::Direction;
+use crate::stats::RunStats;
+
+use super::outcome::{OutcomeView, took};
+use super::style::{Format, Style, Tone, clean};
+use super::table::{Cell, Column, Table};
+use super::{csv_text, json, label, markdown, survey};
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its id.
+    pub run: Uuid,
+    /// Up or down.
+    pub direction: Direction,
+    /// The goal in words.
+    pub goal: String,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: i64,
+    /// When it ended; `None` when that is not recorded.
+    pub finished_at_ms: Option<i64>,
+    /// What the ledger says of it: `running`, `finished`.
+    pub status: String,
+    /// The verdict, once there is one.
+    pub verdict: Option<String>,
+    /// Tenants in its plan.
+    pub selected: u64,
+    /// Tenants that it brought, or found, where they were to be.
+    pub at_target: u64,
+    /// Tenants that someone must look at.
+    pub failures: u64,
+    /// Tenants that it did not get to.
+    pub outstanding: u64,
+    /// The run that it resumed.
+    pub resumes: Option<Uuid>,
+}
+
+impl RunRow {
+    /// From start to end; `None` when the end is not recorded, or the clock went back.
+    pub fn elapsed(&self) -> Option<Duration> {
+        let ms = self.finished_at_ms?.checked_sub(self.started_at_ms)?;
+        u64::try_from(ms).ok().map(Duration::from_millis)
+    }
+
+    fn goal_text(&self) -> String {
+        format!("{} to {}", self.direction, self.goal)
+    }
+
+    fn result(&self) -> String {
+        survey::words(self.verdict.as_deref().unwrap_or(&self.status))
+    }
+
+    fn tone(&self) -> Tone {
+        match self.verdict.as_deref() {
+            Some("all_at_target") => Tone::Good,
+            _ if self.failures > 0 => Tone::Bad,
+            _ => Tone::Warning,
+        }
+    }
+
+    fn fields(&self) -> Value {
+        json!({
+            "run": self.run, "direction": self.direction, "goal": self.goal,
+            "started_at": label::moment(self.started_at_ms), "started_at_ms": self.started_at_ms,
+            "finished_at": self.finished_at_ms.map(label::moment), "finished_at_ms": self.finished_at_ms,
+            "status": self.status, "verdict": self.verdict,
+            "selected": self.selected, "at_target": self.at_target, "failures": self.failures,
+            "outstanding": self.outstanding, "resumes": self.resumes,
+        })
+    }
+}
+
+/// The list of runs, in the order given.
+pub fn list(runs: &[RunRow], format: Format, style: &Style) -> String {
+    const HEADER: [&str; 8] = ["run", "started", "goal", "result", "selected", "at_target", "failures", "outstanding"];
+    let flat = || -> Vec<[String; 8]> {
+        let counts = |r: &RunRow| [r.selected, r.at_target, r.failures, r.outstanding].map(|n| n.to_string());
+        runs.iter()
+            .map(|r| {
+                let [selected, at_target, failures, outstanding] = counts(r);
+                let started = label::moment(r.started_at_ms);
+                [r.run.to_string(), started, r.goal_text(), r.result(), selected, at_target, failures, outstanding]
+            })
+            .collect()
+    };
+    match format {
+        Format::Table => list_text(runs, style),
+        Format::Json => json::document(json!({ "runs": runs.iter().map(RunRow::fields).collect::<Vec<_>>() })),
+        Format::Csv => csv_text::write(&HEADER, flat().iter().map(|r| r.iter().map(String::as_str))),
+        Format::Md => markdown::table(&HEADER, flat()),
+    }
+}
+
+fn list_text(runs: &[RunRow], style: &Style) -> String {
+    if runs.is_empty() {
+        return "no runs yet\n".to_owned();
+    }
+    let mut table = Table::new([
+        Column::new("RUN"),
+        Column::new("STARTED").expendable(1),
+        Column::new("TOOK").right().expendable(4),
+        Column::new("GOAL").at_least(12).expendable(5),
+        Column::new("RESULT").at_least(11),
+        Column::new("AT TARGET").right().expendable(2),
+        Column::new("FAILED").right().expendable(3),
+    ]);
+    for r in runs {
+        let failures = Cell::new(r.failures.to_string()).tone(if r.failures > 0 { Tone::Bad } else { Tone::Plain });
+        table.row([
+            r.run.to_string().into(),
+            label::moment(r.started_at_ms).into(),
+            r.elapsed().map(took).unwrap_or_default().into(),
+            r.goal_text().into(),
+            Cell::new(r.result()).tone(r.tone()),
+            format!("{}/{}", r.at_target, r.selected).into(),
+            failures,
+        ]);
+    }
+    table.render(style)
+}
+
+/// One try of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptRow {
+    /// The tenant.
+    pub tenant: String,
+    /// 1 for the first.
+    pub attempt: u32,
+    /// When it began, in milliseconds since 1970-01-01 UTC, where that is recorded.
+    pub started_at_ms: Option<i64>,
+    /// What went wrong; `None` for one that ended well or whose end is not recorded.
+    pub error: Option<Fault>,
+}
+
+/// One run in full.
+#[derive(Debug, Clone, Copy)]
+pub struct RunView<'a> {
+    /// Its row in the list.
+    pub row: &'a RunRow,
+    /// What was known when it began.
+    pub header: &'a RunHeader,
+    /// The outcomes that are recorded, in plan order.
+    pub records: &'a [TenantRecord],
+    /// Their counts.
+    pub stats: &'a RunStats,
+    /// The attempts that are recorded.
+    pub attempts: &'a [AttemptRow],
+    /// The command line that goes on with it, or runs its failures again.
+    pub rerun: Option<&'a str>,
+}
+
+impl RunView<'_> {
+    /// The run in the form asked for. CSV and Markdown are those of its outcomes.
+    pub fn render(&self, format: Format, style: &Style) -> String {
+        match format {
+            Format::Table => self.text(style),
+            Format::Json => self.json(),
+            Format::Csv | Format::Md => self.outcome().render(format, style),
+        }
+    }
+
+    /// The run as the report of its end shows it.
+    pub fn outcome(&self) -> OutcomeView<'_> {
+        OutcomeView {
+            header: self.header,
+            records: self.records,
+            stats: self.stats,
+            elapsed: self.row.elapsed(),
+            scripts: &[],
+            rerun: self.rerun,
+        }
+    }
+
+    fn text(&self, style: &Style) -> String {
+        let r = self.row;
+        let finished = match r.finished_at_ms {
+            Some(ms) => label::moment(ms),
+            None => "its end is not recorded".to_owned(),
+        };
+        let mut table = Table::new([Column::new(""), Column::new("").at_least(20)]);
+        let mut line = |name: &str, value: String| table.row([Cell::new(name).tone(Tone::Dim), Cell::new(value)]);
+        line("run", r.run.to_string());
+        line("goal", r.goal_text());
+        line("started", label::moment(r.started_at_ms));
+        line("finished", finished);
+        line("status", survey::words(&r.status));
+        line("verdict", r.verdict.as_deref().map(survey::words).unwrap_or_default());
+        line("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default());
+        line("program", self.header.program.clone());
+        let mut out = table.render(style) + "\n";
+        let failed: Vec<&AttemptRow> = self.attempts.iter().filter(|a| a.error.is_some()).collect();
+        if !failed.is_empty() {
+            out.push_str(&attempts_text(&failed, style));
+            out.push('\n');
+        }
+        out + &self.outcome().render(Format::Table, style)
+    }
+
+    fn json(&self) -> String {
+        let mut fields = self.outcome().fields();
+        for (key, value) in self.row.fields().as_object().into_iter().flatten() {
+            fields[key.as_str()] = value.clone();
+        }
+        fields["attempts"] = json::value(self.attempts);
+        json::document(fields)
+    }
+}
+
+/// Attempts that failed; one that ended well is told by the tenant's outcome.
+fn attempts_text(failed: &[&AttemptRow], style: &Style) -> String {
+    const LINES: usize = 50;
+    let mut table = Table::new([
+        Column::new("FAILED ATTEMPTS").at_least(16),
+        Column::new("NO").right(),
+        Column::new("STARTED").expendable(1),
+        Column::new("ERROR").at_least(24),
+    ]);
+    for a in failed.iter().take(LINES) {
+        table.row([
+            Cell::new(&a.tenant),
+            a.attempt.to_string().into(),
+            a.started_at_ms.map(label::moment).unwrap_or_default().into(),
+            a.error.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+        ]);
+    }
+    let mut out = table.render(style);
+    if failed.len() > LINES {
+        let more = clean(&format!("{} more failed attempts; --format json has all", failed.len() - LINES));
+        out.push_str(&format!("{} {more}\n", style.ellipsis()));
+    }
+    out
+}

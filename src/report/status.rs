@@ -1,0 +1,137 @@
+//! The counts of a fleet, and the few tenants that need attention.
+//!
+//! No row a tenant: that is the matrix.
+
+use serde_json::{Value, json};
+
+use crate::observation::Observation;
+use crate::schema::Catalog;
+
+use super::causes::group_by;
+use super::style::{Format, Style};
+use super::table::{Cell, Column, Table};
+use super::{csv_text, json, label, markdown, matrix, survey};
+
+/// What the status shows.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusView<'a> {
+    /// The migrations.
+    pub catalog: &'a Catalog,
+    /// The tenants, in plan order.
+    pub observations: &'a [Observation],
+}
+
+impl StatusView<'_> {
+    /// The status in the form asked for.
+    pub fn render(&self, format: Format, style: &Style) -> String {
+        match format {
+            Format::Table => self.text(style),
+            Format::Json => self.json(),
+            Format::Csv => self.csv(),
+            Format::Md => self.markdown(),
+        }
+    }
+
+    fn servers(&self) -> Vec<(String, Vec<&Observation>)> {
+        group_by(self.observations, |o| o.server.clone())
+    }
+
+    fn text(&self, style: &Style) -> String {
+        if self.observations.is_empty() {
+            return "0 tenants\n".to_owned();
+        }
+        let mut out = String::new();
+        let mut states =
+            Table::new([Column::new("STATE"), Column::new("TENANTS").right(), Column::new("SHARE").right()]);
+        for (name, n) in survey::by_state(self.observations) {
+            let tone = self.observations.iter().find(|o| o.state.name() == name).map(|o| survey::tone(&o.state));
+            let share = label::share(n, self.observations.len());
+            let name = Cell::new(survey::words(name)).tone(tone.unwrap_or_default());
+            states.row([name, n.to_string().into(), share.into()]);
+        }
+        out.push_str(&states.render(style));
+        out.push('\n');
+        out.push_str(&survey::version_table(&survey::by_version(self.catalog, self.observations), style));
+        let servers = self.servers();
+        if servers.len() > 1 {
+            out.push('\n');
+            out.push_str(&servers_text(&servers, style));
+        }
+        let concerns = survey::concerns(self.observations);
+        if !concerns.is_empty() {
+            out.push('\n');
+            out.push_str(&survey::concerns_text(&concerns, 10, style));
+        }
+        out.push_str(&format!("\n{}\n", survey::total_line(self.observations)));
+        out
+    }
+
+    fn json(&self) -> String {
+        let servers: Vec<Value> =
+            self.servers().into_iter().map(|(server, tenants)| server_json(&server, &tenants)).collect();
+        let mut summary = survey::summary_json(self.catalog, self.observations);
+        summary["by_server"] = servers.into();
+        let attention: Vec<Value> = self
+            .observations
+            .iter()
+            .filter(|o| survey::tone(&o.state) == super::style::Tone::Bad || o.error.is_some())
+            .map(|o| json!({ "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error }))
+            .collect();
+        json::document(json!({ "head": self.catalog.migrations.last().map(|m| &**m),
+            "summary": summary, "attention": attention }))
+    }
+
+    fn csv(&self) -> String {
+        let row = |by: &str, value: String, n: usize| [by.to_owned(), value, n.to_string()];
+        let states = survey::by_state(self.observations).into_iter().map(|(s, n)| row("state", s.to_owned(), n));
+        let versions = survey::by_version(self.catalog, self.observations);
+        let versions = versions.iter().map(|v| row("version", v.text(), v.tenants));
+        let servers = self.servers().into_iter().map(|(s, o)| row("server", s, o.len()));
+        let rows: Vec<[String; 3]> = states.chain(versions).chain(servers).collect();
+        csv_text::write(&["by", "value", "tenants"], rows.iter().map(|r| r.iter().map(String::as_str)))
+    }
+
+    fn markdown(&self) -> String {
+        let mut out = format!("**{}**\n\n", markdown::text(&survey::total_line(self.observations)));
+        let states = survey::by_state(self.observations);
+        let body =
+            states.iter().map(|(s, n)| [survey::words(s), n.to_string(), label::share(*n, self.observations.len())]);
+        out.push_str(&markdown::table(&["State", "Tenants", "Share"], body));
+        out.push('\n');
+        let servers = self.servers();
+        if servers.len() > 1 {
+            let body = servers.iter().map(|(s, o)| [s.clone(), o.len().to_string(), states_of(o)]);
+            out.push_str(&markdown::table(&["Server", "Tenants", "States"], body));
+            out.push('\n');
+        }
+        out.push_str(&matrix::survey_markdown(self.catalog, self.observations));
+        out
+    }
+}
+
+fn states_of(observations: &[&Observation]) -> String {
+    let states: Vec<String> = survey::by_state(observations.iter().copied())
+        .into_iter()
+        .map(|(s, n)| format!("{n} {}", survey::words(s)))
+        .collect();
+    states.join(", ")
+}
+
+fn servers_text(servers: &[(String, Vec<&Observation>)], style: &Style) -> String {
+    let mut table = Table::new([
+        Column::new("SERVER").at_least(12),
+        Column::new("TENANTS").right(),
+        Column::new("STATES").at_least(20),
+    ]);
+    for (server, observations) in servers {
+        table.row([Cell::new(server), observations.len().to_string().into(), states_of(observations).into()]);
+    }
+    table.render(style)
+}
+
+fn server_json(server: &str, observations: &[&Observation]) -> Value {
+    let states = group_by(observations, |o| o.state.name());
+    let states: serde_json::Map<String, Value> =
+        states.into_iter().map(|(name, o)| (name.to_owned(), o.len().into())).collect();
+    json!({ "server": server, "tenants": observations.len(), "by_state": states })
+}

@@ -1,0 +1,265 @@
+//! How a text may look, and how text from elsewhere is made harmless before anyone reads it.
+//!
+//! The command line decides a [`Style`] once. Nothing here asks the terminal or the environment.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// What the place where a text will be read can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Whether colours may be used.
+    pub colour: bool,
+    /// Whether characters beyond ASCII may be used for the drawing. Names keep their own characters either way.
+    pub unicode: bool,
+    /// How many columns there are. Less than [`Style::NARROWEST`] is not believed.
+    pub width: usize,
+}
+
+impl Style {
+    /// No text is laid out for fewer columns than this: some terminals say 0.
+    pub const NARROWEST: usize = 60;
+
+    /// Without colours and drawing characters.
+    pub fn plain(width: usize) -> Self {
+        Style { colour: false, unicode: false, width }
+    }
+
+    /// The columns to lay out for.
+    pub(super) fn columns(&self) -> usize {
+        self.width.max(Self::NARROWEST)
+    }
+
+    /// What stands where text was left out.
+    pub(super) fn ellipsis(&self) -> &'static str {
+        if self.unicode { "…" } else { "..." }
+    }
+
+    /// The arrow between two versions.
+    pub(super) fn arrow(&self) -> &'static str {
+        if self.unicode { "→" } else { "->" }
+    }
+
+    /// Gives `text` a colour, where colours may be used.
+    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
+        use anstyle::{AnsiColor, Style as Ansi};
+        let ansi = match tone {
+            _ if !self.colour || text.is_empty() => return text.to_owned(),
+            Tone::Plain => return text.to_owned(),
+            Tone::Good => Ansi::new().fg_color(Some(AnsiColor::Green.into())),
+            Tone::Warning => Ansi::new().fg_color(Some(AnsiColor::Yellow.into())),
+            Tone::Bad => Ansi::new().fg_color(Some(AnsiColor::Red.into())),
+            Tone::Dim => Ansi::new().dimmed(),
+            Tone::Bold => Ansi::new().bold(),
+        };
+        format!("{ansi}{text}{ansi:#}")
+    }
+}
+
+/// What a colour is to say. No meaning is told by colour alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// No colour.
+    #[default]
+    Plain,
+    /// As it should be.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Someone must look.
+    Bad,
+    /// Of little weight.
+    Dim,
+    /// A heading.
+    Bold,
+}
+
+/// The form of a finished text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For a person at a terminal.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// GitHub-flavoured Markdown.
+    Md,
+}
+
+impl Format {
+    /// All formats, in the order in which they are shown.
+    pub const ALL: [Format; 4] = [Format::Table, Format::Json, Format::Csv, Format::Md];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Table => "table",
+            Format::Json => "json",
+            Format::Csv => "csv",
+            Format::Md => "md",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        Format::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| UnknownFormat(text.to_owned()))
+    }
+}
+
+/// A text that names no format.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{}' is not a format; write table, json, csv or md", clean(_0))]
+pub struct UnknownFormat(pub String);
+
+/// Shows what a terminal or a reader could be fooled by: control characters, line breaks, escape sequences, characters
+/// that turn the writing direction or that nobody sees. `\n` stands for a line break, `\x1b` for ESC.
+///
+/// The hidden characters are those of Unicode's security report (<https://www.unicode.org/reports/tr36/>) that change
+/// how the text around them reads.
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if is_harmless(c) => out.push(c),
+            _ if c.is_ascii() => push(&mut out, format_args!("\\x{:02x}", u32::from(c))),
+            _ => push(&mut out, format_args!("\\u{{{:x}}}", u32::from(c))),
+        }
+    }
+    out
+}
+
+fn push(out: &mut String, text: fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("writing to a String does not fail");
+}
+
+/// Whether a character may stand in a text as it is. Line breaks may not.
+pub(super) fn is_harmless(c: char) -> bool {
+    let deceives = matches!(u32::from(c),
+        0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
+        | 0xE0000..=0xE007F);
+    !c.is_control() && !deceives
+}
+
+/// The columns that a text takes on a terminal.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Cuts `text` to at most `columns` columns and ends what was cut with `mark`. Never cuts inside a character.
+pub fn shorten(text: &str, columns: usize, mark: &str) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let Some(room) = columns.checked_sub(mark.width()) else {
+        return mark.chars().take(columns).collect();
+    };
+    let mut used = 0;
+    let kept: String = text
+        .chars()
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= room
+        })
+        .collect();
+    format!("{}{mark}", kept.trim_end())
+}
+
+/// Sets one paragraph: lines of at most the style's width, each after `indent`, the last one marked when more than
+/// `most` lines would be needed. The text is cleaned.
+pub(super) fn paragraph(text: &str, indent: &str, most: usize, style: &Style) -> String {
+    let room = style.columns().saturating_sub(width(indent)).max(20);
+    let cleaned = clean(text);
+    let mut rest = cleaned.trim_end();
+    let mut out = String::new();
+    for n in 1..=most {
+        if n == most || width(rest) <= room {
+            out.push_str(&format!("{indent}{}\n", shorten(rest, room, style.ellipsis())));
+            return out;
+        }
+        let mut columns = 0;
+        let hard = rest.char_indices().find(|(_, c)| {
+            columns += c.width().unwrap_or(0);
+            columns > room
+        });
+        let hard = hard.map_or(rest.len(), |(at, _)| at);
+        // A word that fills most of a line is cut; any other moves to the next line.
+        let soft = rest[..hard].rfind(' ').filter(|&at| at * 2 > hard).unwrap_or(hard);
+        out.push_str(&format!("{indent}{}\n", rest[..soft].trim_end()));
+        rest = rest[soft..].trim_start();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paragraph_breaks_between_words_and_ends() {
+        let style = Style { colour: false, unicode: true, width: 60 };
+        let text = "relation \"orders\" already exists ".repeat(9);
+        let set = paragraph(&text, "    ", 3, &style);
+        assert_eq!(set.lines().count(), 3);
+        assert!(set.lines().all(|l| width(l) <= 60 && l.starts_with("    ")), "{set}");
+        assert!(set.ends_with("…\n"), "{set}");
+        assert_eq!(paragraph("a\nb", "  ", 3, &style), "  a\\nb\n");
+        assert_eq!(paragraph(&"x".repeat(61), "", 3, &style), format!("{}\nx\n", "x".repeat(60)));
+        assert_eq!(paragraph("", "  ", 3, &style), "  \n");
+    }
+
+    #[test]
+    fn nothing_that_steers_a_terminal_survives() {
+        assert_eq!(clean("a\nb\r\tc"), "a\\nb\\r\\tc");
+        assert_eq!(clean("\x1b[2J\x07\x7f\u{9b}31m"), "\\x1b[2J\\x07\\x7f\\u{9b}31m");
+        assert_eq!(clean("acme\u{202e}gpj.exe\u{200b}"), "acme\\u{202e}gpj.exe\\u{200b}");
+        assert_eq!(clean("Zürich 東京 C:\\x"), "Zürich 東京 C:\\x");
+    }
+
+    #[test]
+    fn cuts_by_columns_and_between_characters() {
+        assert_eq!(shorten("acme", 4, "…"), "acme");
+        assert_eq!(shorten("acme-eu", 4, "…"), "acm…");
+        assert_eq!(shorten("acme-eu", 6, "..."), "acm...");
+        assert_eq!(shorten("東京都", 5, "…"), "東京…", "two columns each");
+        assert_eq!(shorten("東京都", 4, "…"), "東…");
+        assert_eq!(shorten("acme", 2, "..."), "..");
+        assert_eq!(shorten("acme", 0, "…"), "");
+    }
+
+    #[test]
+    fn formats_by_name() {
+        for format in Format::ALL {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!(
+            "xml\x1b".parse::<Format>().unwrap_err().to_string(),
+            "'xml\\x1b' is not a format; write table, json, csv or md"
+        );
+    }
+
+    #[test]
+    fn colour_only_where_it_may_be() {
+        let mut style = Style::plain(80);
+        assert_eq!(style.paint(Tone::Bad, "x"), "x");
+        style.colour = true;
+        assert_eq!(style.paint(Tone::Bad, "x"), "\u{1b}[31mx\u{1b}[0m");
+        assert_eq!(style.paint(Tone::Plain, "x"), "x");
+    }
+}

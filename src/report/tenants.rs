@@ -1,0 +1,76 @@
+//! The list of tenants, as the tenant file resolves to it.
+//!
+//! It is given where a database is as plain text without secrets; it never sees an address.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::tenant::{Engine, TenantId};
+
+use super::style::{Format, Style};
+use super::table::{Cell, Column, Table};
+use super::{csv_text, json, label, markdown};
+
+/// One tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TenantRow {
+    /// Its id.
+    pub id: TenantId,
+    /// Its engine.
+    pub engine: Engine,
+    /// Its server key.
+    pub server: String,
+    /// The wave it falls into.
+    pub wave: String,
+    /// Its labels.
+    pub tags: BTreeMap<String, String>,
+    /// Where its database is, without a secret: the caller has removed it.
+    pub location: String,
+}
+
+impl TenantRow {
+    fn tags_text(&self) -> String {
+        let tags: Vec<String> = self.tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        tags.join(" ")
+    }
+
+    fn flat(&self) -> [String; 6] {
+        let id = self.id.to_string();
+        [id, self.engine.to_string(), self.server.clone(), self.wave.clone(), self.tags_text(), self.location.clone()]
+    }
+}
+
+/// The tenants in the order given, in the form asked for.
+pub fn list(tenants: &[TenantRow], format: Format, style: &Style) -> String {
+    let flat = || tenants.iter().map(TenantRow::flat).collect::<Vec<_>>();
+    match format {
+        Format::Table => text(tenants, style),
+        Format::Json => json::document(json!({ "tenants": tenants })),
+        Format::Csv => csv_text::write(
+            &["tenant", "engine", "server", "wave", "tags", "location"],
+            flat().iter().map(|r| r.iter().map(String::as_str)),
+        ),
+        Format::Md => markdown::table(&["Tenant", "Engine", "Server", "Wave", "Tags", "Location"], flat()),
+    }
+}
+
+fn text(tenants: &[TenantRow], style: &Style) -> String {
+    let total = label::count(tenants.len(), "tenant");
+    if tenants.is_empty() {
+        return format!("{total}\n");
+    }
+    let mut table = Table::new([
+        Column::new("TENANT").at_least(16),
+        Column::new("ENGINE"),
+        Column::new("SERVER").at_least(10),
+        Column::new("WAVE").at_least(8),
+        Column::new("TAGS").at_least(10).expendable(2),
+        Column::new("LOCATION").at_least(16).expendable(1),
+    ]);
+    for tenant in tenants {
+        table.row(tenant.flat().map(Cell::from));
+    }
+    format!("{}\n{total}\n", table.render(style))
+}

@@ -1,0 +1,79 @@
+//! A run while it goes on.
+
+use std::time::Duration;
+
+use super::outcome::{failed, header, migrated, mixed, record, stats};
+use super::*;
+use crate::event::Event;
+use crate::outcome::{NotStarted, Outcome};
+use crate::report::live::{Live, jsonl};
+
+fn events() -> Vec<Event> {
+    let mut retried = migrated(1, "beta", None, 3);
+    retried.attempts = 2;
+    let records =
+        [migrated(0, "acme", None, 3), retried, failed(2, "a\x1b[2Jb\n", FaultClass::Syntax, "42601", "bad\nsql")];
+    let busy = Fault::with_code(FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
+    vec![
+        Event::RunStarted(header(&mixed()[..12])),
+        Event::WaveStarted { wave: "canary".to_owned(), tenants: 3 },
+        Event::AttemptStarted { index: 0, tenant: "acme".into(), attempt: 1 },
+        Event::AttemptStarted { index: 1, tenant: "beta".into(), attempt: 1 },
+        Event::AttemptFailed { index: 1, tenant: "beta".into(), attempt: 1, error: busy, retry_in_ms: 1_200 },
+        Event::TenantFinished(records[0].clone()),
+        Event::AttemptStarted { index: 1, tenant: "beta".into(), attempt: 2 },
+        Event::TenantFinished(records[1].clone()),
+        Event::TenantFinished(records[2].clone()),
+        Event::WaveFinished { wave: "canary".to_owned(), stats: stats(&records) },
+        Event::Draining { reason: NotStarted::FailureBudget, in_flight: 4 },
+        Event::Cancelling { in_flight: 4 },
+        Event::TenantFinished(record(3, "gamma", Outcome::UpToDate)),
+        Event::TenantFinished(record(4, "delta", Outcome::Interrupted)),
+        Event::TenantFinished(record(5, "late", Outcome::NotStarted { reason: NotStarted::FailureBudget })),
+        Event::TenantFinished(record(6, "left", Outcome::Skipped { reason: "quarantined".to_owned() })),
+        Event::TenantFinished(record(7, "next", Outcome::Ahead { unknown: vec!["m9_x".to_owned()] })),
+        Event::RunFinished { stats: stats(&records) },
+    ]
+}
+
+#[test]
+fn one_line_an_event() {
+    let mut live = Live::new(ASCII);
+    let lines: Vec<String> = events().iter().filter_map(|e| live.line(e)).collect();
+    assert!(lines.iter().all(|l| l.chars().all(is_harmless)));
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn one_object_a_line() {
+    let lines: Vec<String> = events().iter().map(jsonl).collect();
+    assert!(lines.iter().all(|l| l.chars().all(is_harmless)));
+    for (line, event) in lines.iter().zip(events()).skip(1) {
+        assert_eq!(serde_json::from_str::<Event>(line).unwrap(), event, "an event comes back as it was");
+    }
+    insta::assert_snapshot!(lines[..6].join("\n"));
+}
+
+#[test]
+fn a_huge_message_is_one_short_line() {
+    let huge = failed(0, "acme", FaultClass::Other, "X", &"no\n".repeat(4_000));
+    let line = Live::new(NARROW).line(&Event::TenantFinished(huge)).unwrap();
+    assert!(width(&line) < 400, "{line}");
+    assert!(line.contains('…'));
+}
+
+#[test]
+fn progress_counts_what_is_in_flight() {
+    let mut live = Live::new(NARROW);
+    let mut said = Vec::new();
+    for event in events() {
+        live.note(&event);
+        said.push(live.progress(Duration::from_secs(2)).message());
+    }
+    assert_eq!(said[0], "0/12  2.0s");
+    assert_eq!(said[3], "canary  0/12  2 in flight  2.0s");
+    assert_eq!(said[5], "canary  1/12  1 in flight  0.5/s  2.0s");
+    assert_eq!(said[6], said[5], "a second attempt is the same tenant in flight");
+    assert_eq!(said[8], "canary  3/12  1 failed  1.5/s  2.0s");
+    assert_eq!(live.progress(Duration::ZERO).rate(), None);
+}

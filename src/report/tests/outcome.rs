@@ -1,0 +1,276 @@
+//! The end of a run.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::event::{PlannedTenant, RunHeader};
+use crate::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::report::Format;
+use crate::report::outcome::OutcomeView;
+use crate::schema::{Direction, Execution, Script, Unfinished};
+use crate::stats::RunStats;
+
+pub(super) const RERUN: &str =
+    "fleet migrate --failed-of 0198c0de-0000-7000-8000-000000000001 --to m20240330_000001_inventory_tracking";
+
+pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
+    RunHeader {
+        run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001),
+        direction: Direction::Up,
+        goal: "head".to_owned(),
+        goal_data: serde_json::json!({ "direction": "up" }),
+        resumes: None,
+        catalog: catalog().migrations.iter().map(|m| m.to_string()).collect(),
+        tenants: records
+            .iter()
+            .map(|r| PlannedTenant {
+                tenant: r.tenant.clone(),
+                engine: r.engine,
+                server: r.server.clone(),
+                wave: r.wave.clone(),
+            })
+            .collect(),
+        started_at_ms: 1_795_169_702_000,
+        program: "0.1.0".to_owned(),
+    }
+}
+
+pub(super) fn record(index: usize, tenant: &str, outcome: Outcome) -> TenantRecord {
+    let tried = !matches!(outcome, Outcome::NotStarted { .. } | Outcome::Skipped { .. });
+    TenantRecord {
+        index,
+        tenant: TenantId::from(tenant),
+        engine: Engine::Postgres,
+        server: "db7:5432".to_owned(),
+        wave: if index < 3 { "canary" } else { "rest" }.to_owned(),
+        version: match &outcome {
+            Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.to.clone(),
+            Outcome::Unreachable { .. } | Outcome::NotStarted { .. } => None,
+            _ => Some("m20240101_000001_initial_schema".to_owned()),
+        },
+        outcome,
+        committed: Vec::new(),
+        attempts: u32::from(tried),
+        duration: Duration::from_millis(if tried { 40 + index as u64 } else { 0 }),
+        stopped_at: None,
+        error: None,
+    }
+}
+
+pub(super) fn migrated(index: usize, tenant: &str, from: Option<&str>, n: usize) -> TenantRecord {
+    let to = Some("m20240330_000001_inventory_tracking".to_owned());
+    record(index, tenant, Outcome::Migrated(Moved { from: from.map(str::to_owned), to, n }))
+}
+
+pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, message: &str) -> TenantRecord {
+    let mut r = record(index, tenant, Outcome::Failed { class });
+    r.error = Some(Fault::with_code(class, code, message));
+    r.stopped_at = Some(StoppedAt {
+        migration: "m20240215_000001_tenant_features".to_owned(),
+        statement: Some(3),
+        sql: Some(
+            "CREATE TABLE \"features\" (\n  \"id\" uuid NOT NULL PRIMARY KEY,\n  \"name\" text NOT NULL\n)".to_owned(),
+        ),
+    });
+    r
+}
+
+pub(super) fn stats(records: &[TenantRecord]) -> RunStats {
+    let mut stats = RunStats { selected: records.len(), ..RunStats::default() };
+    for r in records {
+        stats.add(&r.outcome, r.attempts);
+    }
+    stats
+}
+
+pub(super) fn script(migration: usize, engine: Engine) -> Script {
+    Script {
+        migration: catalog().migrations[migration].clone(),
+        direction: Direction::Up,
+        engine,
+        execution: Execution::Compiled { transaction: true },
+        statements: vec!["CREATE TABLE \"features\" (\"id\" uuid)".to_owned(), "SELECT 1;".to_owned()],
+        sha256: "3f2a9c".repeat(10) + "beef",
+    }
+}
+
+/// One of each outcome, and 63 tenants with the same error.
+pub(super) fn mixed() -> Vec<TenantRecord> {
+    let exists = "relation \"features\" already exists";
+    let mut all = vec![
+        migrated(0, "acme", None, 3),
+        migrated(1, "beta", Some("m20240101_000001_initial_schema"), 2),
+        record(2, "gamma", Outcome::UpToDate),
+    ];
+    for i in 3..66 {
+        all.push(failed(i, &format!("tenant-{i}"), FaultClass::AlreadyExists, "42P07", exists));
+    }
+    let mut partly = failed(66, "shop-mysql", FaultClass::AlreadyExists, "1050", "Table 'features' already exists");
+    partly.engine = Engine::Mysql;
+    partly.committed = vec!["m20240101_000001_initial_schema".to_owned()];
+    all.push(partly);
+    let blocker = Blocker {
+        id: 4242,
+        user: Some("reporting".to_owned()),
+        application: Some("psql".to_owned()),
+        transaction_seconds: Some(725),
+        query: Some("SELECT * FROM orders FOR UPDATE".to_owned()),
+    };
+    let mut locked = failed(67, "delta", FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
+    locked.outcome = Outcome::LockTimeout { blocker: Some(blocker) };
+    locked.attempts = 5;
+    locked.duration = Duration::from_millis(26_300);
+    all.push(locked);
+    let mut doubt = record(
+        68,
+        "epsilon",
+        Outcome::InDoubt(InDoubt::Journal(Unfinished {
+            migration: "m20240215_000001_tenant_features".to_owned(),
+            direction: Direction::Up,
+            statement: Some(4),
+            run: "0198b000-0000-7000-8000-000000000000".to_owned(),
+        })),
+    );
+    doubt.engine = Engine::Mysql;
+    all.push(doubt);
+    all.push(record(69, "zeta", Outcome::InDoubt(InDoubt::Unanswered)));
+    all.push(record(70, "eta", Outcome::Ahead { unknown: vec!["m20991231_000001_from_the_future".to_owned()] }));
+    for (i, t) in [(71, "theta"), (72, "iota")] {
+        let mut r = record(i, t, Outcome::Unreachable { class: FaultClass::UnknownDatabase });
+        let text = format!("database \"db_{i}\" does not exist");
+        r.error = Some(Fault::with_code(FaultClass::UnknownDatabase, "3D000", text));
+        all.push(r);
+    }
+    all.push(record(73, "kappa", Outcome::Interrupted));
+    all.push(record(74, "lambda", Outcome::Skipped { reason: "quarantined".to_owned() }));
+    for i in 75..80 {
+        all.push(record(i, &format!("late-{i}"), Outcome::NotStarted { reason: NotStarted::FailureBudget }));
+    }
+    all
+}
+
+pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) -> String {
+    let mut stats = stats(records);
+    stats.stopped =
+        records.iter().find_map(|r| if let Outcome::NotStarted { reason } = &r.outcome { Some(*reason) } else { None });
+    let scripts = [script(1, Engine::Postgres), script(1, Engine::Mysql)];
+    let view = OutcomeView {
+        header: &header(records),
+        records,
+        stats: &stats,
+        elapsed: Some(Duration::from_millis(1_234)),
+        scripts: &scripts,
+        rerun: Some(RERUN),
+    };
+    view.render(format, style)
+}
+
+#[test]
+fn every_outcome_for_a_person() {
+    let records = mixed();
+    for (name, style) in [("wide", WIDE), ("narrow", NARROW), ("ascii", ASCII)] {
+        let text = render(&records, Format::Table, &style);
+        // The command line is to be copied: it is never cut.
+        assert!(text.contains(&format!("\n  {RERUN}\n")));
+        assert_readable(&text.replace(RERUN, "x"), &style);
+        assert_eq!(text.matches("CREATE TABLE").count(), 3, "once for each cause");
+        insta::assert_snapshot!(format!("outcome_{name}"), text);
+    }
+}
+
+#[test]
+fn every_outcome_for_machines() {
+    let mut records = mixed();
+    records.drain(5..66);
+    insta::assert_snapshot!("outcome_csv", render(&records, Format::Csv, &NARROW));
+    insta::assert_snapshot!("outcome_md", render(&records, Format::Md, &NARROW));
+    let json: serde_json::Value = serde_json::from_str(&render(&records, Format::Json, &NARROW)).unwrap();
+    assert_eq!(json["schema_version"], 1);
+    assert_eq!(json["verdict"], "budget_exhausted");
+    assert_eq!(json["started_at"], "2026-11-20T10:15:02Z");
+    assert_eq!(json["elapsed_ms"], 1_234);
+    assert_eq!(json["tenants"].as_array().unwrap().len(), records.len());
+    assert_eq!(serde_json::from_value::<TenantRecord>(json["tenants"][3].clone()).unwrap(), records[3]);
+    insta::assert_snapshot!("outcome_json", render(&records[2..4], Format::Json, &NARROW));
+}
+
+#[test]
+fn junit_has_a_suite_a_wave_and_a_case_a_tenant() {
+    let mut records = mixed();
+    records.drain(4..66);
+    records.push(failed(90, HOSTILE[0], FaultClass::Other, HOSTILE[3], HOSTILE[1]));
+    let (stats, header) = (stats(&records), header(&records));
+    let view =
+        OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+    insta::assert_snapshot!("outcome_junit", view.junit());
+}
+
+#[test]
+fn a_good_run_is_short() {
+    let records = [migrated(0, "acme", None, 3), record(1, "beta", Outcome::UpToDate)];
+    let (mut stats, header) = (stats(&records), header(&records));
+    stats.held_back = 2;
+    let elapsed = Some(Duration::from_millis(1_234));
+    let view = OutcomeView { header: &header, records: &records, stats: &stats, elapsed, scripts: &[], rerun: None };
+    insta::assert_snapshot!(view.render(Format::Table, &NARROW), @r"
+    migrated    1  empty → inventory_tracking (3)
+    up to date  1
+
+    2 tenants more matched and were held back by --limit.
+    2 tenants: 1 migrated, 1 up to date in 1.2s
+    ");
+}
+
+#[test]
+fn what_is_not_known_is_not_claimed() {
+    let mut r = failed(0, "acme", FaultClass::Other, "XX000", "oops");
+    r.version = None;
+    let records = [r];
+    let (stats, header) = (RunStats { selected: 2, ..stats(&records) }, header(&records));
+    let view =
+        OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+    let text = view.render(Format::Table, &WIDE);
+    assert!(
+        text.contains("nothing applied, or not known; m20240215_000001_tenant_features was not completed"),
+        "{text}"
+    );
+    assert!(!text.contains("rolled back"), "no script, no claim: {text}");
+    assert!(text.ends_with("2 tenants: 1 failed, 1 without an outcome\n"), "{text}");
+    // The script of another engine says nothing about this one.
+    let scripts = [script(1, Engine::Sqlite)];
+    assert!(!OutcomeView { scripts: &scripts, ..view }.render(Format::Table, &WIDE).contains("rolled back"));
+    let scripts = [script(1, Engine::Postgres)];
+    assert!(OutcomeView { scripts: &scripts, ..view }.render(Format::Table, &WIDE).contains("was rolled back whole"));
+}
+
+#[test]
+fn hostile_text_steers_nothing() {
+    let mut records: Vec<TenantRecord> = HOSTILE
+        .iter()
+        .enumerate()
+        .map(|(i, bad)| {
+            let mut r = failed(i, bad, FaultClass::Other, bad, &bad.repeat(10_000 / bad.len()));
+            r.stopped_at =
+                Some(StoppedAt { migration: (*bad).to_owned(), statement: None, sql: Some((*bad).to_owned()) });
+            r.committed = vec![(*bad).to_owned()];
+            r
+        })
+        .collect();
+    let text = render(&records, Format::Table, &NARROW);
+    assert!(text.lines().all(|l| l.chars().all(is_harmless) && (l.contains(RERUN) || width(l) <= 80)), "{text}");
+    insta::assert_snapshot!("outcome_hostile", text);
+    for format in [Format::Md, Format::Csv, Format::Json] {
+        let text = render(&records, format, &NARROW);
+        assert!(text.lines().all(|l| l.chars().all(is_harmless)));
+    }
+    let md = render(&records, Format::Md, &NARROW);
+    assert!(md.lines().filter(|l| l.starts_with('|')).all(|l| !l.contains("<script>") && !l.contains("@everyone")));
+    // More causes than are told in full have one line each.
+    for i in 0..40 {
+        records.push(failed(10 + i, &format!("t{i}"), FaultClass::Other, "X", &format!("cause {i}")));
+    }
+    let text = render(&records, Format::Table, &NARROW);
+    assert!((10..40).all(|i| text.contains(&format!("cause {i}"))), "{text}");
+}
