@@ -5,6 +5,7 @@
 
 pub mod event;
 pub mod fault;
+pub mod ledger;
 pub mod observation;
 pub mod outcome;
 pub mod plan;
