@@ -8,6 +8,7 @@ pub mod database;
 pub mod config;
 pub mod event;
 pub mod fault;
+pub mod ledger;
 pub mod observation;
 pub mod outcome;
 pub mod plan;

@@ -1,0 +1,45 @@
+//! `fleet_run`: one row a run.
+
+use sea_orm::entity::prelude::*;
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "fleet_run")]
+pub(crate) struct Model {
+    /// Its UUIDv7, lower-case with hyphens.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(36))")]
+    pub(crate) run: String,
+    /// `up` or `down`.
+    #[sea_orm(column_type = "String(StringLen::N(16))")]
+    pub(crate) direction: String,
+    /// The goal in words.
+    #[sea_orm(column_type = "Text")]
+    pub(crate) goal: String,
+    /// The goal as JSON.
+    #[sea_orm(column_type = "Text")]
+    pub(crate) goal_data: String,
+    /// The run that this one resumes.
+    #[sea_orm(column_type = "String(StringLen::N(36))", nullable)]
+    pub(crate) resumes: Option<String>,
+    /// The catalog's migrations, a JSON list.
+    #[sea_orm(column_type = "Text")]
+    pub(crate) catalog: String,
+    /// The version of the program.
+    #[sea_orm(column_type = "Text")]
+    pub(crate) program: String,
+    /// How many tenants were selected.
+    pub(crate) selected: i64,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(crate) started_at_ms: i64,
+    /// Milliseconds since 1970-01-01 UTC; NULL while it goes on, and for ever when the process died.
+    pub(crate) finished_at_ms: Option<i64>,
+    /// The final counts as JSON.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) stats: Option<String>,
+}
+
+/// None are declared: rows are joined by the reader.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

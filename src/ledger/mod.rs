@@ -1,0 +1,46 @@
+//! The ledger: the durable record of runs, outcomes and attempts, kept in an SQLite file or on a shared server.
+//!
+//! It is fed by events and never decides anything: it must not know the run that makes them or the report that shows
+//! them. The tenants' own history tables are the truth about schemas; the ledger only says what was done and why.
+//!
+//! A process may be killed at any line. What is committed is the truth, and a reader then finds:
+//!
+//! | killed | what is found |
+//! |---|---|
+//! | before [`Recorder::begin`] returned | nothing of the run, or all that `begin` writes: it is one transaction |
+//! | after `begin` returned | the run and every selected tenant, also after a power cut; no outcome yet |
+//! | while tenants are worked on | the outcomes up to about 50 ms before the end; a later one reads as no outcome |
+//! | after the last outcome, before [`Recorder::finish`] returned | all that was written, and the run reads as unfinished |
+//! | after `finish` returned | everything |
+//!
+//! A tenant without an outcome may have been finished all the same, because success is recorded after the tenant's own
+//! commit. Whoever resumes a run asks the tenant again, so a lost outcome costs one read and repeats nothing. After a
+//! power cut an SQLite ledger may also lack the outcomes since its last checkpoint, in the same way and as harmlessly.
+//! A lost ledger file means that no run is known, and nothing else.
+//!
+//! | table | a row for each |
+//! |---|---|
+//! | `fleet_ledger` | version that the tables went through; the highest is what they are now |
+//! | `fleet_run` | run |
+//! | `fleet_tenant` | selected tenant of a run, written before any tenant is touched |
+//! | `fleet_outcome` | tenant of a run that has its outcome; a table of its own, so that a batch is one insert |
+//! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
+
+mod entity;
+mod error;
+mod location;
+mod open;
+mod reader;
+mod recorder;
+mod site;
+mod wanted;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{LedgerError, LedgerLost};
+pub use location::Location;
+pub use open::Ledger;
+pub use reader::{AttemptRow, RunStatus, RunSummary};
+pub use recorder::Recorder;

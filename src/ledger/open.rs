@@ -1,0 +1,329 @@
+//! Opening a ledger: connect, make the tables where they are missing, refuse a newer one.
+//!
+//! It must not create anything for a reader: `runs list` in the wrong folder leaves no file behind.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    QueryOrder, Schema, SqliteTransactionMode, SqlxMySqlConnector, SqlxPostgresConnector, SqlxSqliteConnector,
+    Statement, TransactionOptions, TransactionTrait,
+};
+use secrecy::ExposeSecret;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use super::entity::{attempt, outcome, run, tenant, version};
+use super::error::LedgerError;
+use super::location::Location;
+use super::recorder::Recorder;
+use super::site::Site;
+
+/// The version of the tables that this program makes and knows.
+pub(super) const VERSION: i32 = 1;
+
+/// For how long a lock or a server is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Statements differ with the number of their rows; keeping many of them prepared would only cost memory.
+const PREPARED: usize = 4;
+
+const OPEN: &str = "open";
+
+/// An open ledger. Cheap to clone; all clones share one connection.
+#[derive(Clone)]
+pub struct Ledger {
+    pub(super) store: Arc<Store>,
+}
+
+/// The connection of a ledger and the words for it.
+pub(super) struct Store {
+    pub(super) db: DatabaseConnection,
+    pub(super) site: Site,
+}
+
+/// What opening an SQLite file may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Create the file; write.
+    Create,
+    /// Read an existing file; the engine's own `-wal` and `-shm` files may come and go.
+    Read,
+    /// Read a file that nobody writes, in a folder that can't be written.
+    Immutable,
+}
+
+impl std::fmt::Debug for Ledger {
+    /// Names the ledger; a connection's own `Debug` is not trusted with its URL.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ledger").field(&self.store.site.name()).finish()
+    }
+}
+
+impl Ledger {
+    /// Opens a ledger for writing. A missing file is created (its folder is not), and so are missing tables.
+    ///
+    /// # Errors
+    /// One variant of [`LedgerError`] for each thing that an operator would mend differently. A lock is waited for
+    /// during 10 s.
+    pub async fn open(location: &Location) -> Result<Ledger, LedgerError> {
+        Ledger::open_patiently(location, PATIENCE).await
+    }
+
+    pub(super) async fn open_patiently(location: &Location, patience: Duration) -> Result<Ledger, LedgerError> {
+        let site = Site::of(location)?;
+        let until = Instant::now() + patience;
+        let db = match location {
+            Location::File(file) => {
+                Site::check_path(file)?;
+                connect_file(file, Access::Create, patience, until, &site).await?
+            }
+            Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
+        };
+        let store = Store { db, site };
+        match store.version().await? {
+            Some(found) => store.check_version(found)?,
+            None => store.create_tables().await?,
+        }
+        Ok(Ledger { store: Arc::new(store) })
+    }
+
+    /// Opens a ledger for reading. `None` when there is no ledger yet; nothing is created.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub async fn open_existing(location: &Location) -> Result<Option<Ledger>, LedgerError> {
+        let site = Site::of(location)?;
+        let db = match location {
+            Location::File(file) => {
+                Site::check_path(file)?;
+                if !file.exists() {
+                    return Ok(None);
+                }
+                read_file(file, &site).await?
+            }
+            Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
+        };
+        let store = Store { db, site };
+        let Some(found) = store.version().await? else { return Ok(None) };
+        store.check_version(found)?;
+        Ok(Some(Ledger { store: Arc::new(store) }))
+    }
+
+    /// The way of reading that is left in a folder without rights, for tests: they may run as root, who has all rights.
+    #[cfg(test)]
+    pub(super) async fn open_frozen(file: &Path) -> Result<Ledger, LedgerError> {
+        let site = Site::of(&Location::File(file.to_owned()))?;
+        let db = connect_frozen(file, &site).await?;
+        Ok(Ledger { store: Arc::new(Store { db, site }) })
+    }
+
+    /// A recorder for one run.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.store))
+    }
+
+    /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving it to the end of the process loses
+    /// nothing, but leaves the log beside the file.
+    pub async fn close(self) {
+        // A pool can only fail to close when it is closed already.
+        let _ = self.store.db.close_by_ref().await;
+    }
+}
+
+impl Store {
+    /// What an error of SeaORM means for this ledger.
+    pub(super) fn explain(&self, action: &'static str) -> impl Fn(DbErr) -> LedgerError {
+        move |error| self.site.explain(action, &error)
+    }
+
+    /// A transaction that writes. On SQLite it takes the write lock at once: a transaction that reads first and writes
+    /// later fails immediately when another process wrote in between, whatever the busy timeout says.
+    pub(super) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.db.begin_with_options(immediate).await
+    }
+
+    /// The version of the tables; `None` when they were never completed.
+    async fn version(&self) -> Result<Option<i32>, LedgerError> {
+        let backend = self.db.get_database_backend();
+        let sql = match backend {
+            DbBackend::Postgres => "SELECT count(*) AS n FROM pg_class WHERE oid = to_regclass('fleet_ledger')",
+            DbBackend::MySql => {
+                "SELECT count(*) AS n FROM information_schema.tables \
+                 WHERE table_schema = database() AND table_name = 'fleet_ledger'"
+            }
+            _ => "SELECT count(*) AS n FROM sqlite_master WHERE type = 'table' AND name = 'fleet_ledger'",
+        };
+        let read = async {
+            let row = self.db.query_one_raw(Statement::from_string(backend, sql)).await?;
+            let tables: i64 = row.map_or(Ok(0), |r| r.try_get("", "n"))?;
+            if tables == 0 {
+                return Ok(None);
+            }
+            version::Entity::find().order_by_desc(version::Column::Version).one(&self.db).await
+        };
+        let newest = read.await.map_err(self.explain(OPEN))?;
+        Ok(newest.map(|row| row.version))
+    }
+
+    fn check_version(&self, found: i32) -> Result<(), LedgerError> {
+        if found > VERSION {
+            return Err(LedgerError::Newer { site: self.site.name(), found, known: VERSION });
+        }
+        Ok(())
+    }
+
+    /// Makes the tables. The version row comes last: MySQL commits each table by itself, so whoever finds the row knows
+    /// that all tables are there, and whoever does not makes those that are missing.
+    async fn create_tables(&self) -> Result<(), LedgerError> {
+        let create = async {
+            let tx = self.begin().await?;
+            if tx.get_database_backend() == DbBackend::Postgres {
+                // Two sessions that create one table at once fail even with IF NOT EXISTS.
+                tx.execute_unprepared(
+                    "SET LOCAL lock_timeout = '10s'; SELECT pg_advisory_xact_lock(7380386120393126247)",
+                )
+                .await?;
+            }
+            for sql in table_statements(tx.get_database_backend()) {
+                tx.execute_unprepared(&sql).await?;
+            }
+            version::Entity::insert(version::ActiveModel { version: Set(VERSION) })
+                .on_conflict(
+                    OnConflict::column(version::Column::Version).update_column(version::Column::Version).to_owned(),
+                )
+                .exec_without_returning(&tx)
+                .await?;
+            tx.commit().await
+        };
+        create.await.map_err(self.explain("create the tables of"))
+    }
+}
+
+/// The statements that make the tables, in order.
+fn table_statements(backend: DbBackend) -> Vec<String> {
+    let schema = Schema::new(backend);
+    let tables = [
+        schema.create_table_from_entity(version::Entity),
+        schema.create_table_from_entity(run::Entity),
+        schema.create_table_from_entity(tenant::Entity),
+        schema.create_table_from_entity(outcome::Entity),
+        schema.create_table_from_entity(attempt::Entity),
+    ];
+    let build = |mut table: sea_orm::sea_query::TableCreateStatement| {
+        table.if_not_exists();
+        if backend != DbBackend::MySql {
+            return backend.build(&table).sql;
+        }
+        // MySQL's TEXT ends at 64 KB, which a long catalog or a record with many migrations exceeds. A column type can't
+        // be LONGTEXT there and TEXT elsewhere in one entity, so it is put into the statement.
+        table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
+        backend.build(&table).sql.replace("` text", "` longtext")
+    };
+    tables.into_iter().map(build).collect()
+}
+
+/// Connects to an SQLite file, again and again until `until` while another process holds it: switching to the
+/// write-ahead log needs the file alone, and does not wait for it by itself.
+async fn connect_file(
+    file: &Path,
+    access: Access,
+    patience: Duration,
+    until: Instant,
+    site: &Site,
+) -> Result<DatabaseConnection, LedgerError> {
+    loop {
+        let error = match try_connect_file(file, access, patience).await {
+            Ok(db) => return Ok(db),
+            Err(error) => site.explain_sqlx(OPEN, &error),
+        };
+        if !matches!(error, LedgerError::Locked { .. }) || Instant::now() >= until {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Result<DatabaseConnection, sqlx::Error> {
+    // NORMAL never damages the file, and a killed process loses nothing with it; `Recorder::begin` asks for more.
+    let mut options = SqliteConnectOptions::new()
+        .filename(file)
+        .busy_timeout(patience)
+        .synchronous(SqliteSynchronous::Normal)
+        .statement_cache_capacity(PREPARED)
+        .disable_statement_logging();
+    match access {
+        Access::Create => options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+        Access::Read => {}
+        Access::Immutable => options = options.read_only(true).immutable(true),
+    }
+    // One connection, kept for good: settings made on it stay.
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let pool = pool.test_before_acquire(false).connect_with(options).await?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// Opens an existing file for reading. SQLite writes a `-shm` file even for that; where the folder forbids it, a ledger
+/// without a write-ahead log is complete in its one file and can be read as it is.
+async fn read_file(file: &Path, site: &Site) -> Result<DatabaseConnection, LedgerError> {
+    let db = connect_file(file, Access::Read, PATIENCE, Instant::now() + PATIENCE, site).await?;
+    let Err(error) = db.execute_unprepared("SELECT count(*) FROM sqlite_master").await else { return Ok(db) };
+    let error = site.explain(OPEN, &error);
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    if !matches!(error, LedgerError::NotWritable { .. }) || Path::new(&log).exists() {
+        return Err(error);
+    }
+    connect_frozen(file, site).await
+}
+
+async fn connect_frozen(file: &Path, site: &Site) -> Result<DatabaseConnection, LedgerError> {
+    connect_file(file, Access::Immutable, PATIENCE, Instant::now() + PATIENCE, site).await
+}
+
+/// Connects to a server. Raw first: a pool would turn a refused connection or a wrong password into a timeout.
+async fn connect_server(url: &str, site: &Site) -> Result<DatabaseConnection, LedgerError> {
+    let connect = async {
+        if url.starts_with("postgres") {
+            let options: PgConnectOptions = url.parse()?;
+            let options = options.statement_cache_capacity(PREPARED).disable_statement_logging();
+            options.connect().await?.close().await?;
+            let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
+            Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy_with(options)))
+        } else {
+            let options: MySqlConnectOptions = url.parse()?;
+            let options = options.statement_cache_capacity(PREPARED).disable_statement_logging();
+            options.connect().await?.close().await?;
+            let pool = MySqlPoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
+            Ok(SqlxMySqlConnector::from_sqlx_mysql_pool(pool.connect_lazy_with(options)))
+        }
+    };
+    match tokio::time::timeout(PATIENCE, connect).await {
+        Ok(done) => done.map_err(|e| site.explain_sqlx(OPEN, &e)),
+        Err(_) => Err(site.unreachable(OPEN, &"no answer within 10 s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_room_on_mysql() {
+        for sql in table_statements(DbBackend::MySql) {
+            assert!(!sql.contains("` text"), "{sql}");
+            assert!(sql.ends_with("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"), "{sql}");
+        }
+        let runs = &table_statements(DbBackend::MySql)[1];
+        assert!(runs.contains("`catalog` longtext NOT NULL"), "{runs}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Reading runs back: lists, one run, its tenants and attempts.
+//!
+//! It only reads.
+
+use std::collections::HashMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::entity::{attempt, outcome, run, tenant};
+use super::error::LedgerError;
+use super::open::{Ledger, Store};
+use super::wanted::Wanted;
+use crate::event::{PlannedTenant, RunHeader};
+use crate::fault::Fault;
+use crate::outcome::TenantRecord;
+use crate::schema::Direction;
+use crate::stats::RunStats;
+use crate::tenant::TenantId;
+
+/// How many runs an error lists.
+const CANDIDATES: u64 = 10;
+
+const READ: &str = "read";
+
+/// A run as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RunSummary {
+    /// Its id.
+    pub run: Uuid,
+    /// Up or down.
+    pub direction: Direction,
+    /// The goal in words.
+    pub goal: String,
+    /// The goal as data: what `plan::Goal` serialises to.
+    pub goal_data: Value,
+    /// The run that this one resumes.
+    pub resumes: Option<Uuid>,
+    /// The version of the program.
+    pub program: String,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: i64,
+    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    pub finished_at_ms: Option<i64>,
+    /// The final counts; `None` while it goes on, or when its process died.
+    pub stats: Option<RunStats>,
+    /// Selected tenants.
+    pub selected: usize,
+    /// Selected tenants whose outcome is recorded.
+    pub with_outcome: usize,
+}
+
+/// Whether a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Its end is recorded.
+    Finished,
+    /// It goes on, or its process died, or its ledger was lost before the end.
+    Unfinished,
+}
+
+/// One recorded attempt. An only attempt that went well has no row.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AttemptRow {
+    /// The tenant's place in the plan.
+    pub index: usize,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub started_at_ms: i64,
+    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    pub ended_at_ms: i64,
+    /// What went wrong; `None` when this attempt went well.
+    pub error: Option<Fault>,
+    /// After how many milliseconds it was tried again; `None` for the last.
+    pub retry_in_ms: Option<u64>,
+}
+
+impl RunSummary {
+    /// Whether it came to its end.
+    pub fn status(&self) -> RunStatus {
+        if self.finished_at_ms.is_some() { RunStatus::Finished } else { RunStatus::Unfinished }
+    }
+}
+
+impl Ledger {
+    /// The newest runs, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read.
+    pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, LedgerError> {
+        self.store.summaries(newest_first().limit(u64::try_from(limit).unwrap_or(u64::MAX))).await
+    }
+
+    /// The one run that `wanted` names: `last`, a whole id, or at least 4 characters with which only one id begins or
+    /// ends.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchRun`] and [`LedgerError::Ambiguous`] list candidates; [`LedgerError::NotAnId`].
+    pub async fn run(&self, wanted: &str) -> Result<RunSummary, LedgerError> {
+        let query = match Wanted::read(wanted) {
+            None => return Err(LedgerError::NotAnId { wanted: wanted.to_owned() }),
+            Some(Wanted::Last) => newest_first().limit(1),
+            Some(Wanted::Exactly(run)) => newest_first().filter(run::Column::Run.eq(run.to_string())),
+            Some(Wanted::Part(part)) => {
+                let either = Condition::any()
+                    .add(run::Column::Run.starts_with(part.clone()))
+                    .add(run::Column::Run.ends_with(part));
+                newest_first().filter(either).limit(CANDIDATES)
+            }
+        };
+        let mut found = self.store.summaries(query).await?;
+        match (found.len(), found.pop()) {
+            (1, Some(one)) => Ok(one),
+            (_, Some(oldest)) => {
+                found.push(oldest);
+                let candidates = found.iter().map(describe).collect();
+                Err(LedgerError::Ambiguous { wanted: wanted.to_owned(), candidates })
+            }
+            (_, None) => {
+                let newest = self.store.summaries(newest_first().limit(5)).await?.iter().map(describe).collect();
+                Err(LedgerError::NoSuchRun { wanted: wanted.to_owned(), site: self.store.site.name(), newest })
+            }
+        }
+    }
+
+    /// What was known of a run when it began, its tenants in plan order.
+    ///
+    /// # Errors
+    /// [`LedgerError::NoSuchRun`], or that the ledger can't be read.
+    pub async fn header(&self, run: Uuid) -> Result<RunHeader, LedgerError> {
+        let store = &self.store;
+        let summary = self.run(&run.to_string()).await?;
+        let row = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::Catalog);
+        let catalog: Option<String> = row.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
+        let catalog = store.parse(&catalog.unwrap_or_default(), || format!("the catalog of run {run}"))?;
+        let tenants = store.tenants(run).await?.into_iter().map(|(_, planned)| planned).collect();
+        Ok(RunHeader {
+            run,
+            direction: summary.direction,
+            goal: summary.goal,
+            goal_data: summary.goal_data,
+            resumes: summary.resumes,
+            catalog,
+            tenants,
+            started_at_ms: summary.started_at_ms,
+            program: summary.program,
+        })
+    }
+
+    /// Every selected tenant of a run in plan order, with its record. `None`: no outcome was recorded, because the run
+    /// goes on, its process died or its ledger was lost; the tenant itself knows whether it was migrated.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. An unknown run has no tenants.
+    pub async fn records(&self, run: Uuid) -> Result<Vec<(PlannedTenant, Option<TenantRecord>)>, LedgerError> {
+        let store = &self.store;
+        let tenants = store.tenants(run).await?;
+        let rows = outcome::Entity::find().filter(outcome::Column::Run.eq(run.to_string()));
+        let rows = rows.all(&store.db).await.map_err(store.explain(READ))?;
+        let mut records: HashMap<i64, String> = rows.into_iter().map(|row| (row.place, row.record)).collect();
+        let with_record = |(place, planned): (i64, PlannedTenant)| {
+            let what = || format!("the outcome of tenant '{}' in run {run}", planned.tenant);
+            let record = records.remove(&place).map(|text| store.parse(&text, what)).transpose()?;
+            Ok((planned, record))
+        };
+        tenants.into_iter().map(with_record).collect()
+    }
+
+    /// The recorded attempts of a run, by tenant in plan order, then in the order in which they were made.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. An unknown run has no attempts.
+    pub async fn attempts(&self, run: Uuid) -> Result<Vec<AttemptRow>, LedgerError> {
+        let store = &self.store;
+        let rows = attempt::Entity::find()
+            .filter(attempt::Column::Run.eq(run.to_string()))
+            .order_by_asc(attempt::Column::Place)
+            .order_by_asc(attempt::Column::Seq);
+        let rows = rows.all(&store.db).await.map_err(store.explain(READ))?;
+        let read = |row: attempt::Model| {
+            let what = || format!("attempt {} at place {} of run {run}", row.attempt, row.place);
+            Ok(AttemptRow {
+                index: store.number(row.place, what)?,
+                attempt: store.number(row.attempt, what)?,
+                started_at_ms: row.started_at_ms,
+                ended_at_ms: row.ended_at_ms,
+                error: row.fault.as_deref().map(|text| store.parse(text, what)).transpose()?,
+                retry_in_ms: row.retry_in_ms.map(|ms| store.number(ms, what)).transpose()?,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
+impl Store {
+    async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
+        let rows: Vec<run::Model> = query.all(&self.db).await.map_err(self.explain(READ))?;
+        let ids = rows.iter().map(|row| row.run.clone());
+        let counts = outcome::Entity::find()
+            .select_only()
+            .column(outcome::Column::Run)
+            .column_as(outcome::Column::Place.count(), "n")
+            .filter(outcome::Column::Run.is_in(ids))
+            .group_by(outcome::Column::Run);
+        let counts: Vec<(String, i64)> = counts.into_tuple().all(&self.db).await.map_err(self.explain(READ))?;
+        let counts: HashMap<String, i64> = counts.into_iter().collect();
+        rows.into_iter().map(|row| self.summary(&counts, row)).collect()
+    }
+
+    fn summary(&self, counts: &HashMap<String, i64>, row: run::Model) -> Result<RunSummary, LedgerError> {
+        let what = || format!("run {}", row.run);
+        Ok(RunSummary {
+            run: self.id(&row.run, what)?,
+            direction: self.word(&row.direction, what)?,
+            goal_data: self.parse(&row.goal_data, what)?,
+            resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
+            stats: row.stats.as_deref().map(|text| self.parse(text, what)).transpose()?,
+            selected: self.number(row.selected, what)?,
+            with_outcome: self.number(counts.get(&row.run).copied().unwrap_or(0), what)?,
+            started_at_ms: row.started_at_ms,
+            finished_at_ms: row.finished_at_ms,
+            goal: row.goal,
+            program: row.program,
+        })
+    }
+
+    /// The selected tenants with their places, in plan order.
+    async fn tenants(&self, run: Uuid) -> Result<Vec<(i64, PlannedTenant)>, LedgerError> {
+        let rows =
+            tenant::Entity::find().filter(tenant::Column::Run.eq(run.to_string())).order_by_asc(tenant::Column::Place);
+        let rows = rows.all(&self.db).await.map_err(self.explain(READ))?;
+        let read = |row: tenant::Model| {
+            let engine = self.word(&row.engine, || format!("tenant '{}' of run {run}", row.tenant))?;
+            let tenant = TenantId::from(row.tenant.as_str());
+            Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave }))
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
+        serde_json::from_str(text).map_err(|e| self.unreadable(what(), &e))
+    }
+
+    fn word<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
+        serde_json::from_value(Value::from(text)).map_err(|e| self.unreadable(what(), &e))
+    }
+
+    fn id(&self, text: &str, what: impl Fn() -> String) -> Result<Uuid, LedgerError> {
+        Uuid::parse_str(text).map_err(|e| self.unreadable(what(), &e))
+    }
+
+    fn number<T>(&self, number: i64, what: impl Fn() -> String) -> Result<T, LedgerError>
+    where
+        T: TryFrom<i64>,
+        T::Error: std::fmt::Display,
+    {
+        T::try_from(number).map_err(|e| self.unreadable(what(), &e))
+    }
+
+    fn unreadable(&self, what: String, reason: &dyn std::fmt::Display) -> LedgerError {
+        LedgerError::Unreadable { site: self.site.name(), what, reason: reason.to_string() }
+    }
+}
+
+/// By the time of their start; ids decide between runs of one millisecond.
+fn newest_first() -> Select<run::Entity> {
+    run::Entity::find().order_by_desc(run::Column::StartedAtMs).order_by_desc(run::Column::Run)
+}
+
+/// A run in an error's list.
+fn describe(run: &RunSummary) -> String {
+    let since = Duration::from_millis(u64::try_from(run.started_at_ms).unwrap_or(0));
+    format!("{} ({} {}, {})", run.run, run.direction, run.goal, humantime::format_rfc3339_seconds(UNIX_EPOCH + since))
+}

@@ -1,0 +1,149 @@
+//! Records one run: the plan before anything is touched, then events as they come.
+//!
+//! It must never let the run go on as if it were recorded: after the first failed write it says so at once.
+
+use std::sync::{Arc, OnceLock};
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::entity::{run, tenant};
+use super::error::{LedgerError, LedgerLost};
+use super::open::Store;
+use super::writer::{Timed, Writer, insert_all, json, place};
+use crate::event::{Event, RunHeader};
+
+/// Events that may wait for the disk. More than a run makes in the time that a healthy disk needs for one batch.
+const QUEUE: usize = 4_096;
+
+/// Records one run. Dropped without [`Recorder::finish`], it still writes what was recorded as long as the runtime lives.
+pub struct Recorder {
+    store: Arc<Store>,
+    writing: Option<Writing>,
+    lost: CancellationToken,
+    failure: Arc<OnceLock<Arc<LedgerError>>>,
+}
+
+/// The task that writes, and the way to it.
+struct Writing {
+    inbox: mpsc::Sender<Timed>,
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    pub(super) fn new(store: Arc<Store>) -> Recorder {
+        Recorder { store, writing: None, lost: CancellationToken::new(), failure: Arc::default() }
+    }
+
+    /// Writes the run and every selected tenant. When it returns they are on the disk, also after a power cut: nothing
+    /// may be touched before.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nothing was recorded, or the answer was lost; do not start the run.
+    pub async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
+        self.durably(true).await?;
+        let written = self.write_plan(header).await.map_err(self.store.explain("begin a run in"));
+        let restored = self.durably(false).await;
+        written.and(restored)?;
+
+        let (inbox, outbox) = mpsc::channel(QUEUE);
+        let writer = Writer::new(Arc::clone(&self.store), header.run.to_string(), outbox);
+        let (lost, failure) = (self.lost.clone(), Arc::clone(&self.failure));
+        let task = tokio::spawn(async move {
+            // The guard tells of a panic, too.
+            let tell = lost.drop_guard();
+            match writer.run().await {
+                Ok(()) => drop(tell.disarm()),
+                Err(error) => drop(failure.set(Arc::new(error))),
+            }
+        });
+        self.writing = Some(Writing { inbox, task });
+        Ok(())
+    }
+
+    /// Hands an event to the task that writes; it is on its way to the disk within about 50 ms. It waits only when the
+    /// disk is thousands of events behind, so that memory stays bounded.
+    ///
+    /// # Errors
+    /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
+    pub async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
+        let Some(writing) = &self.writing else { return Err(LedgerLost(Arc::new(LedgerError::NotBegun))) };
+        writing.inbox.send((event, now_ms)).await.map_err(|_| LedgerLost(self.why_lost()))
+    }
+
+    /// Is cancelled at once when a write has failed: nothing new may be started then. [`Recorder::failure`] says why.
+    pub fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+
+    /// Why the ledger was lost, once it was.
+    pub fn failure(&self) -> Option<Arc<LedgerError>> {
+        self.lost.is_cancelled().then(|| self.why_lost())
+    }
+
+    /// Writes what is left and waits for it.
+    ///
+    /// # Errors
+    /// The first write that failed, in all of the run.
+    pub async fn finish(self) -> Result<(), LedgerError> {
+        let Some(Writing { inbox, task }) = self.writing else { return Ok(()) };
+        drop(inbox);
+        let died = || Arc::new(LedgerError::WriterDied { site: self.store.site.name() });
+        let failure = match task.await {
+            Ok(()) => self.failure.get().cloned(),
+            Err(_) => Some(self.failure.get().cloned().unwrap_or_else(died)),
+        };
+        failure.map_or(Ok(()), |error| Err(Arc::unwrap_or_clone(error)))
+    }
+
+    fn why_lost(&self) -> Arc<LedgerError> {
+        let died = || Arc::new(LedgerError::WriterDied { site: self.store.site.name() });
+        self.failure.get().cloned().unwrap_or_else(died)
+    }
+
+    /// On SQLite: whether commits wait for the disk. With a write-ahead log NORMAL does not sync at a commit, and a power
+    /// cut could take the whole run away; FULL syncs the log, and with it everything before
+    /// (<https://www.sqlite.org/pragma.html#pragma_synchronous>). Servers sync every commit. It is set around the
+    /// transaction, because inside one it is not allowed, on the one connection that the pool has.
+    async fn durably(&self, on: bool) -> Result<(), LedgerError> {
+        if self.store.db.get_database_backend() != DbBackend::Sqlite {
+            return Ok(());
+        }
+        let sql = if on { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+        self.store.db.execute_unprepared(sql).await.map_err(self.store.explain("begin a run in"))?;
+        Ok(())
+    }
+
+    async fn write_plan(&self, header: &RunHeader) -> Result<(), DbErr> {
+        let run = header.run.to_string();
+        let row = run::Model {
+            run: run.clone(),
+            direction: header.direction.to_string(),
+            goal: header.goal.clone(),
+            goal_data: header.goal_data.to_string(),
+            resumes: header.resumes.as_ref().map(Uuid::to_string),
+            catalog: json(&header.catalog),
+            program: header.program.clone(),
+            selected: place(header.tenants.len()),
+            started_at_ms: header.started_at_ms,
+            finished_at_ms: None,
+            stats: None,
+        };
+        let tenant = |(index, planned): (usize, &crate::event::PlannedTenant)| tenant::Model {
+            run: run.clone(),
+            place: place(index),
+            tenant: planned.tenant.to_string(),
+            engine: planned.engine.name().to_owned(),
+            server: planned.server.clone(),
+            wave: planned.wave.clone(),
+        };
+        let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
+        let tx = self.store.begin().await?;
+        insert_all(&tx, &[&row], |_| 0).await?;
+        insert_all(&tx, &tenants.iter().collect::<Vec<_>>(), |row| row.tenant.len() + row.server.len() + 64).await?;
+        tx.commit().await
+    }
+}

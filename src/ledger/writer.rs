@@ -1,0 +1,250 @@
+//! The task that writes a run's events: it gathers what has queued and writes it in one transaction.
+//!
+//! It must not be waited for by the run, and it never gives up silently: its first failure ends it, and all are told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, PrimaryKeyToColumn,
+    QueryFilter,
+};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::entity::{attempt, outcome, run};
+use super::error::LedgerError;
+use super::open::Store;
+use crate::event::Event;
+use crate::fault::Fault;
+use crate::outcome::TenantRecord;
+
+/// The most events that one transaction takes.
+const BATCH: usize = 512;
+
+/// For how long the first event of a batch waits for others.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// The most rows of one statement. With at most 8 columns it stays far below the fewest parameters that an engine takes
+/// (SQLite 32,766, PostgreSQL and MySQL 65,535).
+const ROWS: usize = 1_000;
+
+/// About the most bytes of one statement: MySQL's `max_allowed_packet` was 4 MB for long.
+const BYTES: usize = 1_000_000;
+
+/// Pauses before a batch is written again, for a server that restarts. Files are not tried again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)];
+
+/// A server that does not answer a batch for so long is lost.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
+
+const WRITE: &str = "write";
+
+/// An event and when it happened, in milliseconds since 1970-01-01 UTC.
+pub(super) type Timed = (Event, i64);
+
+/// Writes the events of one run.
+pub(super) struct Writer {
+    store: Arc<Store>,
+    run: String,
+    inbox: mpsc::Receiver<Timed>,
+    /// When the current attempt of each tenant in flight began.
+    started: HashMap<usize, i64>,
+    next_seq: i64,
+}
+
+/// The rows of one transaction.
+#[derive(Default)]
+struct Batch {
+    /// By place: a tenant that is told twice in one batch is one row, as several engines demand.
+    outcomes: BTreeMap<i64, outcome::Model>,
+    attempts: Vec<attempt::Model>,
+    finished: Option<(i64, String)>,
+}
+
+impl Writer {
+    pub(super) fn new(store: Arc<Store>, run: String, inbox: mpsc::Receiver<Timed>) -> Writer {
+        Writer { store, run, inbox, started: HashMap::new(), next_seq: 0 }
+    }
+
+    /// Writes until the inbox is closed and empty.
+    pub(super) async fn run(mut self) -> Result<(), LedgerError> {
+        let mut events = Vec::with_capacity(BATCH);
+        while self.gather(&mut events).await {
+            let mut batch = Batch::default();
+            for (event, now_ms) in events.drain(..) {
+                self.add(&mut batch, event, now_ms);
+            }
+            self.write(&batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has queued; false when there is nothing and never will be.
+    async fn gather(&mut self, events: &mut Vec<Timed>) -> bool {
+        if self.inbox.recv_many(events, BATCH).await == 0 {
+            return false;
+        }
+        let until = Instant::now() + GATHER;
+        while events.len() < BATCH {
+            let room = BATCH - events.len();
+            match tokio::time::timeout_at(until, self.inbox.recv_many(events, room)).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        true
+    }
+
+    fn add(&mut self, batch: &mut Batch, event: Event, now_ms: i64) {
+        match event {
+            Event::AttemptStarted { index, .. } => {
+                self.started.insert(index, now_ms);
+            }
+            Event::AttemptFailed { index, attempt, error, retry_in_ms, .. } => {
+                let retry = Some(i64::try_from(retry_in_ms).unwrap_or(i64::MAX));
+                let row = self.attempt(index, attempt, now_ms, Some(&error), retry);
+                batch.attempts.push(row);
+            }
+            Event::TenantFinished(record) => {
+                if record.attempts > 1 || (record.attempts == 1 && record.error.is_some()) {
+                    let row = self.attempt(record.index, record.attempts, now_ms, record.error.as_ref(), None);
+                    batch.attempts.push(row);
+                }
+                self.started.remove(&record.index);
+                let row = self.outcome(&record, now_ms);
+                batch.outcomes.insert(row.place, row);
+            }
+            Event::RunFinished { stats } => batch.finished = Some((now_ms, json(&stats))),
+            Event::RunStarted(_)
+            | Event::WaveStarted { .. }
+            | Event::WaveFinished { .. }
+            | Event::Draining { .. }
+            | Event::Cancelling { .. } => {}
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        index: usize,
+        attempt: u32,
+        now_ms: i64,
+        fault: Option<&Fault>,
+        retry_in_ms: Option<i64>,
+    ) -> attempt::Model {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        attempt::Model {
+            run: self.run.clone(),
+            seq,
+            place: place(index),
+            attempt: i64::from(attempt),
+            started_at_ms: self.started.get(&index).copied().unwrap_or(now_ms),
+            ended_at_ms: now_ms,
+            fault: fault.map(json),
+            retry_in_ms,
+        }
+    }
+
+    fn outcome(&self, record: &TenantRecord, now_ms: i64) -> outcome::Model {
+        outcome::Model {
+            run: self.run.clone(),
+            place: place(record.index),
+            outcome: record.outcome.name().to_owned(),
+            at_ms: now_ms,
+            record: json(record),
+        }
+    }
+
+    /// Writes a batch, and again where that can help: all its statements may be repeated, also after a commit whose
+    /// answer was lost.
+    async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let done = match tokio::time::timeout(LONGEST_WRITE, self.try_write(batch)).await {
+                Ok(done) => done.map_err(self.store.explain(WRITE)),
+                Err(_) => return Err(self.store.site.unreachable(WRITE, &"no answer within 30 s")),
+            };
+            let Err(error) = done else { return Ok(()) };
+            match pauses.next() {
+                Some(&pause) if self.store.site.is_worth_another_try(&error) => tokio::time::sleep(pause).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn try_write(&self, batch: &Batch) -> Result<(), DbErr> {
+        if batch.outcomes.is_empty() && batch.attempts.is_empty() && batch.finished.is_none() {
+            return Ok(());
+        }
+        let tx = self.store.begin().await?;
+        let outcomes: Vec<&outcome::Model> = batch.outcomes.values().collect();
+        insert_all(&tx, &outcomes, |row| row.record.len()).await?;
+        let attempts: Vec<&attempt::Model> = batch.attempts.iter().collect();
+        insert_all(&tx, &attempts, |row| row.fault.as_ref().map_or(0, String::len)).await?;
+        if let Some((at_ms, stats)) = &batch.finished {
+            run::Entity::update_many()
+                .col_expr(run::Column::FinishedAtMs, Expr::value(*at_ms))
+                .col_expr(run::Column::Stats, Expr::value(stats.clone()))
+                .filter(run::Column::Run.eq(&self.run))
+                .exec(&tx)
+                .await?;
+        }
+        tx.commit().await
+    }
+}
+
+/// Inserts rows, many in a statement; a row that is there already is replaced.
+pub(super) async fn insert_all<M, A, C>(db: &C, rows: &[&M], bytes: impl Fn(&M) -> usize) -> Result<(), DbErr>
+where
+    M: Clone + IntoActiveModel<A> + sea_orm::ModelTrait<Entity = A::Entity>,
+    A: ActiveModelTrait + Send,
+    C: ConnectionTrait,
+{
+    let columns = || <A::Entity as EntityTrait>::Column::iter();
+    let key = <A::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
+    let replace = OnConflict::columns(key).update_columns(columns()).to_owned();
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(fitting(rest, &bytes));
+        let models = now.iter().map(|&row| row.clone().into_active_model());
+        A::Entity::insert_many(models).on_conflict(replace.clone()).exec_without_returning(db).await?;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// How many of the first rows one statement takes; at least one.
+fn fitting<M>(rows: &[&M], bytes: impl Fn(&M) -> usize) -> usize {
+    let mut sum = 0;
+    let fit = rows.iter().take(ROWS).take_while(|row| {
+        sum += bytes(row);
+        sum <= BYTES
+    });
+    fit.count().max(1)
+}
+
+/// A place in the plan as the ledger stores it.
+pub(super) fn place(index: usize) -> i64 {
+    i64::try_from(index).expect("a plan holds fewer than 2^63 tenants")
+}
+
+/// Vocabulary as JSON.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("the vocabulary has string keys only and serialises without I/O")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_bounded_in_rows_and_bytes() {
+        let rows: Vec<&usize> = vec![&400_000; 5];
+        assert_eq!(fitting(&rows, |&size| size), 2);
+        assert_eq!(fitting(&vec![&5_000_000_usize; 2], |&size| size), 1, "a giant goes alone");
+        assert_eq!(fitting(&vec![&1_usize; 5_000], |&size| size), ROWS);
+    }
+}
