@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::fault::Fault;
 use crate::outcome::{NotStarted, TenantRecord};
+use crate::plan::Target;
 use crate::schema::Direction;
 use crate::stats::RunStats;
 use crate::tenant::{Engine, TenantId};
@@ -108,4 +109,8 @@ pub struct PlannedTenant {
     pub server: String,
     /// The wave it belongs to.
     pub wave: String,
+    /// Where the goal is a number of steps: what that means for this tenant, from where it was when the run was planned.
+    /// It keeps a resumed run from taking the steps twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
 }

@@ -3,20 +3,45 @@
 //!
 //! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
 
-pub mod compile;
-pub mod database;
-pub mod config;
-pub mod event;
-pub mod fault;
-pub mod ledger;
-pub mod observation;
-pub mod outcome;
-pub mod plan;
-pub mod policy;
-pub mod run;
-pub mod registry;
-pub mod report;
-pub mod schema;
-pub mod select;
-pub mod stats;
+// Vocabulary: plain data and pure functions.
 pub mod tenant;
+
+pub mod fault;
+
+pub mod schema;
+
+pub mod outcome;
+
+pub mod observation;
+
+pub mod stats;
+
+pub mod plan;
+
+pub mod event;
+
+pub mod policy;
+
+// Inputs: settings, tenants, selection.
+pub mod config;
+
+pub mod registry;
+
+pub mod select;
+
+// Migrations become scripts; no database.
+pub mod compile;
+
+// The only door to a tenant's database.
+pub mod database;
+
+// The one loop that applies anything.
+pub mod run;
+
+// Two siblings fed by the same events.
+pub mod ledger;
+
+pub mod report;
+
+// The only place that prints.
+pub mod cli;

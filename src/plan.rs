@@ -86,6 +86,30 @@ pub fn decide(catalog: &Catalog, history: &[String], goal: &Goal) -> Decision {
     if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
 }
 
+/// What a number of steps means for a tenant with this history, as a target that stays the same however often it is
+/// acted on. `None` when the goal is no number of steps, or the tenant must not be touched.
+pub fn settle_steps(catalog: &Catalog, history: &[String], goal: &Goal) -> Option<Target> {
+    let Target::Steps(_) = goal.target else { return None };
+    let steps = match decide(catalog, history, goal) {
+        Decision::Apply(steps) => steps,
+        Decision::Nothing => Vec::new(),
+        Decision::Refuse(_) => return None,
+    };
+    let missing = catalog.missing(history);
+    let applied = |i: &usize| !missing.contains(i);
+    let all = 0..catalog.migrations.len();
+    Some(match goal.direction {
+        Direction::Up => match steps.last().copied().or_else(|| all.rev().find(applied)) {
+            Some(last) => Target::Migration(last),
+            None => Target::End,
+        },
+        Direction::Down => match all.rev().filter(applied).find(|i| !steps.contains(i)) {
+            Some(stays) => Target::Migration(stays),
+            None => Target::End,
+        },
+    })
+}
+
 impl Goal {
     /// The goal in words, as the report prints it.
     pub fn describe(&self, catalog: &Catalog) -> String {
@@ -158,6 +182,19 @@ mod tests {
         g.out_of_order = true;
         assert_eq!(decide(&c, &h, &g), Decision::Apply(vec![1]));
         assert_eq!(decide(&c, &h, &goal(Direction::Up, Target::Migration(0))), Decision::Nothing);
+    }
+
+    #[test]
+    fn steps_settle_to_a_target_that_is_the_same_when_taken_again() {
+        let c = catalog();
+        let up = goal(Direction::Up, Target::Steps(1));
+        assert_eq!(settle_steps(&c, &history(&["m1"]), &up), Some(Target::Migration(1)));
+        let again = goal(Direction::Up, Target::Migration(1));
+        assert_eq!(decide(&c, &history(&["m1", "m2"]), &again), Decision::Nothing);
+        let down = goal(Direction::Down, Target::Steps(2));
+        assert_eq!(settle_steps(&c, &history(&["m1", "m2", "m3"]), &down), Some(Target::Migration(0)));
+        assert_eq!(settle_steps(&c, &history(&["m1"]), &down), Some(Target::End));
+        assert_eq!(settle_steps(&c, &[], &goal(Direction::Up, Target::End)), None);
     }
 
     #[test]

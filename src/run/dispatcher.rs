@@ -151,7 +151,7 @@ impl Dispatcher {
         let mut waiting = Vec::new();
         for &index in &wave.tenants {
             let tenant = self.plan.tenants[index].clone();
-            let decision = known.get(&tenant.id).map(|h| plan::decide(&self.plan.catalog, h, &self.plan.goal));
+            let decision = known.get(&tenant.id).map(|h| plan::decide(&self.plan.catalog, h, &self.plan.goal_of(index)));
             if decision == Some(Decision::Nothing) && self.cancel.reason().is_none() {
                 let history = known.remove(&tenant.id);
                 let mut progress = Progress::default();
@@ -178,6 +178,7 @@ impl Dispatcher {
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
         let assignment = Assignment {
             plan: self.plan.clone(),
+            goal: self.plan.goal_of(index),
             database: self.database.clone(),
             tenant,
             known: known.filter(|_| attempt == 1),

@@ -30,7 +30,7 @@ pub use observe::observe;
 pub struct RunPlan {
     /// The header, as the ledger and the report get it.
     pub header: RunHeader,
-    /// What each tenant is to reach.
+    /// What the run is to reach; `header.tenants[i].target`, where there is one, says what that is for tenant i.
     pub goal: Goal,
     /// The catalog.
     pub catalog: Arc<Catalog>,
@@ -48,6 +48,14 @@ pub struct RunPlan {
     pub retry: RetryPolicy,
     /// The time limits.
     pub timeouts: Timeouts,
+}
+
+impl RunPlan {
+    /// What the tenant at this place is to reach.
+    pub fn goal_of(&self, index: usize) -> Goal {
+        let target = self.header.tenants.get(index).and_then(|planned| planned.target);
+        Goal { target: target.unwrap_or(self.goal.target), ..self.goal }
+    }
 }
 
 /// A wave of a run.

@@ -11,7 +11,7 @@ use super::RunPlan;
 use crate::database::{Database, Residue, Session, Step, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
-use crate::plan::{self, Decision, Refusal};
+use crate::plan::{self, Decision, Goal, Refusal};
 use crate::schema::Execution;
 use crate::tenant::Tenant;
 
@@ -45,6 +45,7 @@ pub(super) enum End {
 /// What the unit is given.
 pub(super) struct Assignment {
     pub(super) plan: Arc<RunPlan>,
+    pub(super) goal: Goal,
     pub(super) database: Arc<dyn Database>,
     pub(super) tenant: Arc<Tenant>,
     /// The history, where it was read together with others just now.
@@ -83,7 +84,7 @@ impl Assignment {
                 Err(end) => return Attempt { history: None, committed: Vec::new(), end },
             },
         };
-        let steps = match plan::decide(&self.plan.catalog, &history, &self.plan.goal) {
+        let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
             Decision::Nothing => return Attempt { history: Some(history), committed: Vec::new(), end: End::Nothing },
             Decision::Refuse(refusal) => {
                 return Attempt { history: Some(history), committed: Vec::new(), end: End::Refused(refusal) };

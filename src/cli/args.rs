@@ -1,0 +1,416 @@
+//! The command line as it is typed. Nothing is resolved here: that needs the tenant file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Overrides;
+use crate::policy::{FailureBudget, parse_duration};
+use crate::select::{Filter, Partition};
+
+/// Migrates the databases of a multi-tenant SaaS as one fleet.
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version, max_term_width = 110, after_help = "Exit codes: fleet help-exit-codes")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Global {
+    /// The tenant file [default: tenants.toml in this folder or above]
+    #[arg(long, global = true, env = "FLEET_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Colours: auto asks the terminal and NO_COLOR
+    #[arg(long, global = true, env = "FLEET_COLOR", value_enum, default_value_t = When::Auto)]
+    pub(super) color: When,
+    /// Columns to lay tables out for [default: the terminal's, else 120]
+    #[arg(long, global = true, value_name = "COLUMNS")]
+    pub(super) width: Option<usize>,
+    /// More about what is going on, on stderr (-vv: still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// No progress on stderr
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Brings the selected tenants to the newest migration, or to --to
+    #[command(visible_alias = "up")]
+    Migrate(Migrate),
+    /// Takes migrations back on the selected tenants
+    #[command(visible_alias = "down")]
+    Rollback(Rollback),
+    /// Shows what migrate would do, and the SQL it would send; touches nothing
+    Plan(Plan),
+    /// Counts tenants by state and version
+    Status(Look),
+    /// Shows who is at which migration
+    Matrix(Matrix),
+    /// What was run, and how it ended
+    #[command(subcommand)]
+    Runs(Runs),
+    /// The tenants of the fleet
+    #[command(subcommand)]
+    Tenants(Tenants),
+    /// The settings in force and where each comes from
+    #[command(name = "config")]
+    Config {
+        #[command(flatten)]
+        overrides: RunFlags,
+    },
+    /// Writes a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// What each exit code means
+    HelpExitCodes,
+}
+
+/// Which tenants.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct Selection {
+    /// Tenants by id or glob (repeatable)
+    #[arg(short, long, value_name = "GLOB")]
+    tenant: Vec<String>,
+    /// Tenants by tag (repeatable: one key several times means any of the values, several keys mean all of them)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
+    tag: Vec<(String, String)>,
+    /// Tenants on a server (repeatable)
+    #[arg(long, value_name = "SERVER")]
+    server: Vec<String>,
+    /// Not these tenants (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Tenants of a wave (repeatable)
+    #[arg(long, value_name = "WAVE")]
+    wave: Vec<String>,
+    /// Only the wave named "canary"
+    #[arg(long)]
+    canary: bool,
+    /// Only this share of the selected tenants, picked by a hash of their ids: the same ones each time
+    #[arg(long, value_name = "PERCENT", conflicts_with = "canary")]
+    canary_percent: Option<u8>,
+    /// At most this many tenants, in plan order
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// One part of a fleet that several machines divide: hash:1/4
+    #[arg(long, value_name = "hash:I/N")]
+    partition: Option<Partition>,
+    /// Exactly the tenants that failed in a run (an id, its beginning or end, or "last"), to the same goal
+    #[arg(long, value_name = "RUN")]
+    pub(super) failed_of: Option<String>,
+}
+
+impl Selection {
+    /// The filter without what a former run says.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            tenants: self.tenant.clone(),
+            tags: self.tag.clone(),
+            servers: self.server.clone(),
+            exclude: self.exclude.clone(),
+            wave: self.wave.clone(),
+            only: None,
+            canary: self.canary,
+            canary_percent: self.canary_percent,
+            limit: self.limit,
+            partition: self.partition,
+        }
+    }
+}
+
+fn parse_tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as plan=pro".to_owned()),
+    }
+}
+
+/// How a run goes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Run")]
+pub(super) struct RunFlags {
+    /// Tenants in flight at once, over the whole fleet
+    #[arg(long, value_name = "N")]
+    concurrency: Option<usize>,
+    /// Tenants in flight at once on one server
+    #[arg(long, value_name = "N")]
+    per_server: Option<usize>,
+    /// To reach a server and log in: 500ms, 10s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    connect_timeout: Option<Duration>,
+    /// To be granted a lock: 500ms, 3s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lock_timeout: Option<Duration>,
+    /// For one statement; 0s means no limit
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    statement_timeout: Option<Duration>,
+    /// Attempts for each tenant, the first included
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// For how long another run's hold on a tenant is waited out
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    hold_wait: Option<Duration>,
+    /// How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited
+    #[arg(long, value_name = "BUDGET")]
+    max_failures: Option<FailureBudget>,
+    /// Where runs are recorded: a file, or a postgres:// or mysql:// URL
+    #[arg(long, value_name = "FILE|URL", hide_env_values = true)]
+    ledger: Option<String>,
+}
+
+impl RunFlags {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides {
+            concurrency: self.concurrency,
+            per_server: self.per_server,
+            connect_timeout: self.connect_timeout,
+            lock_timeout: self.lock_timeout,
+            statement_timeout: self.statement_timeout,
+            attempts: self.attempts,
+            hold_wait: self.hold_wait,
+            max_failures: self.max_failures,
+            ledger: self.ledger.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+/// What a run writes, and whether it asks.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct RunOutput {
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    /// The form of the outcome on stdout: table, json, jsonl (one event a line while it runs), csv, md
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: RunFormat,
+    /// Writes stdout's part to a file instead
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Also writes a report: junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
+    #[arg(long, value_name = "KIND=FILE", value_parser = parse_report)]
+    pub(super) report: Vec<(ReportKind, PathBuf)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum RunFormat {
+    #[default]
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+    Md,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReportKind {
+    Junit,
+    Json,
+    Csv,
+    Md,
+}
+
+fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
+    let wrong = || "write junit=FILE, json=FILE, csv=FILE or md=FILE".to_owned();
+    let (kind, file) = text.split_once('=').ok_or_else(wrong)?;
+    let kind = match kind {
+        "junit" => ReportKind::Junit,
+        "json" => ReportKind::Json,
+        "csv" => ReportKind::Csv,
+        "md" => ReportKind::Md,
+        _ => return Err(wrong()),
+    };
+    if file.is_empty() { Err(wrong()) } else { Ok((kind, PathBuf::from(file))) }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// Up to and with this migration: its name, or a part that only one has
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
+    pub(super) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) steps: Option<u32>,
+    /// Also applies a migration that is missing although a later one was applied
+    #[arg(long)]
+    pub(super) out_of_order: bool,
+    /// Runs every migration as Rust code through SeaORM, none as a compiled script
+    #[arg(long)]
+    pub(super) native: bool,
+    /// Shows the plan and touches nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all"]).required(true)))]
+pub(super) struct Rollback {
+    /// Back to this migration, which stays applied: its name, or a part that only one has
+    #[arg(long, value_name = "MIGRATION")]
+    pub(super) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) steps: Option<u32>,
+    /// Back to nothing applied
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Runs every migration as Rust code through SeaORM, none as a compiled script
+    #[arg(long)]
+    pub(super) native: bool,
+    /// Shows the plan and touches nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// Up to and with this migration
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
+    pub(super) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) steps: Option<u32>,
+    /// The plan of a rollback: with --to or --steps, else back to nothing applied
+    #[arg(long)]
+    pub(super) down: bool,
+    /// Also plans a migration that is missing although a later one was applied
+    #[arg(long)]
+    pub(super) out_of_order: bool,
+    /// As if every migration ran natively
+    #[arg(long)]
+    pub(super) native: bool,
+    /// Shows the SQL of each script, byte for byte as it is sent
+    #[arg(long)]
+    pub(super) sql: bool,
+    /// Exits with 2 when something is pending
+    #[arg(long)]
+    pub(super) exit_code: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Look {
+    /// Exits with 2 when something is pending
+    #[arg(long)]
+    pub(super) exit_code: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Matrix {
+    /// Every tenant in a row of its own
+    #[arg(long)]
+    pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) look: Look,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct Output {
+    /// table, json, csv or md
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(super) format: Shape,
+    /// Writes to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shape {
+    #[default]
+    Table,
+    Json,
+    Csv,
+    Md,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Runs {
+    /// The last runs, newest first
+    List {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// One run: its outcomes and failed attempts
+    Show {
+        /// The run: its id, its beginning or end, or "last"
+        run: String,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Finishes what an interrupted or killed run left; touches nothing twice
+    Resume {
+        /// The run: its id, its beginning or end, or "last"
+        run: String,
+        /// Runs every migration as Rust code through SeaORM, none as a compiled script
+        #[arg(long)]
+        native: bool,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: RunOutput,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Tenants {
+    /// All selected tenants, where they are and which wave they belong to
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Checks the tenant file, and that each selected tenant can be reached and read
+    Check {
+        #[command(flatten)]
+        look: Look,
+    },
+}

@@ -1,0 +1,96 @@
+//! Exit codes, and the errors that end a command before or instead of a run.
+
+use crate::compile::CompileError;
+use crate::config::Mistakes;
+use crate::ledger::LedgerError;
+use crate::schema::UnknownMigration;
+use crate::select::SelectError;
+use crate::stats::Verdict;
+
+/// The exit codes, with what `fleet help-exit-codes` says of them.
+pub(super) const MEANINGS: [(u8, &str); 12] = [
+    (0, "every selected tenant is at its target"),
+    (1, "could not start, or an internal error"),
+    (2, "something is pending (with --exit-code)"),
+    (4, "no tenant matched"),
+    (5, "what ran passed, work is outstanding (--limit, --canary, --partition)"),
+    (64, "usage: the command line can't be understood"),
+    (75, "the ledger can't be reached or written: try again"),
+    (78, "the tenant file or a setting is wrong"),
+    (100, "at least one tenant failed"),
+    (101, "a failure budget stopped the rollout; later tenants were not started"),
+    (130, "interrupted (Ctrl-C), after what was in flight had ended"),
+    (143, "terminated (SIGTERM, SIGHUP), after what was in flight had ended"),
+];
+
+/// How a run's verdict is told to the shell. `terminated`: it was not Ctrl-C that interrupted it.
+pub(super) fn code(verdict: Verdict, terminated: bool) -> u8 {
+    match verdict {
+        Verdict::AllAtTarget => 0,
+        Verdict::NothingSelected => 4,
+        Verdict::Outstanding => 5,
+        Verdict::LedgerLost => 75,
+        Verdict::Failures => 100,
+        Verdict::BudgetExhausted => 101,
+        Verdict::Interrupted if terminated => 143,
+        Verdict::Interrupted => 130,
+    }
+}
+
+/// Why a command did not do what it was to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Migration(#[from] UnknownMigration),
+    #[error("{0}")]
+    Select(#[from] SelectError),
+    #[error("{rendered}")]
+    Mistakes { rendered: String },
+    #[error("no tenants.toml in this folder or any above it; name the file with --config FILE or FLEET_CONFIG")]
+    NoFile,
+    #[error("no tenant matched: {0}")]
+    NothingMatched(String),
+    #[error("the migrations can't be used: {0}")]
+    Compile(#[from] CompileError),
+    #[error("{0}; nothing was started")]
+    Ledger(LedgerError),
+    #[error("{0}")]
+    NoSuchRun(LedgerError),
+    #[error("{0}")]
+    CanNotStart(String),
+    #[error("can't write {what}: {error}")]
+    Write { what: String, error: std::io::Error },
+}
+
+impl CliError {
+    pub(super) fn mistakes(mistakes: &Mistakes, styled: bool) -> Self {
+        CliError::Mistakes { rendered: mistakes.render(styled) }
+    }
+
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
+            CliError::Mistakes { .. } | CliError::NoFile => 78,
+            CliError::NothingMatched(_) => 4,
+            CliError::Ledger(_) => 75,
+            CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_has_a_code_that_is_explained() {
+        use Verdict::*;
+        for verdict in [AllAtTarget, NothingSelected, Outstanding, LedgerLost, Failures, BudgetExhausted, Interrupted] {
+            for terminated in [false, true] {
+                assert!(MEANINGS.iter().any(|(c, _)| *c == code(verdict, terminated)), "{verdict:?}");
+            }
+        }
+    }
+}

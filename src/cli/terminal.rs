@@ -1,0 +1,107 @@
+//! The terminal: what it can show, and every byte that goes to it. Decided once, used by all commands.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use super::args::{Global, When};
+use super::exit::CliError;
+use crate::report::Style;
+
+/// What stdout and stderr can show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terminal {
+    pub(super) out: Style,
+    pub(super) err: Style,
+    /// A person sees stderr: a bar can be drawn.
+    pub(super) live: bool,
+    /// A person can be asked.
+    pub(super) interactive: bool,
+    pub(super) quiet: bool,
+}
+
+impl Terminal {
+    pub(super) fn new(global: &Global) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        let (out_tty, err_tty) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let colour = |tty: bool| match global.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto if set("NO_COLOR") => false,
+            When::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| v != "0") => true,
+            When::Auto => tty && !dumb && std::env::var_os("CLICOLOR").is_none_or(|v| v != "0"),
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
+        let utf8 = locale.is_some_and(|l| l.to_ascii_lowercase().replace('-', "").contains("utf8"));
+        let wide = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|w| *w >= 40);
+        let width = global.width.or_else(wide).unwrap_or(120);
+        let style = |tty: bool| Style { colour: colour(tty), unicode: tty && utf8 && !dumb, width };
+        Terminal {
+            out: style(out_tty),
+            err: style(err_tty),
+            live: err_tty && !dumb && !global.quiet,
+            interactive: std::io::stdin().is_terminal() && err_tty,
+            quiet: global.quiet,
+        }
+    }
+
+    /// Tells a person something; a closed stderr changes nothing about what is done.
+    pub(super) fn tell(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// Warns: always shown, also with --quiet.
+    pub(super) fn warn(&self, text: &str) {
+        self.tell(&format!("warning: {text}"));
+    }
+
+    /// Asks for a yes. Anything else is a no.
+    pub(super) fn confirm(&self, question: &str) -> bool {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "{question} [y/N] ");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+    }
+}
+
+/// Where a command's data goes: stdout, or a file that appears only when it is complete.
+pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
+    match file {
+        Some(path) => write_file(path, text),
+        None => print(text),
+    }
+}
+
+/// Writes to stdout. A reader that has gone away (`| head`) is no error.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::Write { what: "to stdout".to_owned(), error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file whole or not at all: beside its place first, then under its name.
+pub(super) fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let newline = if text.ends_with('\n') { "" } else { "\n" };
+    std::fs::write(&partial, format!("{text}{newline}"))
+        .and_then(|()| std::fs::rename(&partial, path))
+        .map_err(|error| CliError::Write { what: path.display().to_string(), error })
+}
+
+/// Refuses early when a file could not be written at the end.
+pub(super) fn check_writable(path: &Path) -> Result<(), CliError> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || !folder.is_dir() {
+        let why = if path.is_dir() { "it is a folder" } else { "its folder does not exist" };
+        let error = std::io::Error::other(why);
+        return Err(CliError::Write { what: path.display().to_string(), error });
+    }
+    Ok(())
+}
