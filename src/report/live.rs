@@ -136,10 +136,10 @@ impl Live {
             text.push_str(&format!(": {}", self.error(error)));
         }
         if r.attempts > 1 {
-            text.push_str(&format!(" after {} attempts", r.attempts));
+            text.push_str(&format!("  {} attempts", r.attempts));
         }
         if r.attempts > 0 {
-            text.push_str(&format!(" {}", took(r.duration)));
+            text.push_str(&format!("  {}", took(r.duration)));
         }
         let tone = match r.outcome.standing() {
             Standing::Failed => Tone::Bad,

@@ -153,7 +153,7 @@ impl PlanView<'_> {
             Column::new("STEPS").at_least(10),
         ])
         .indent(2);
-        let room = if style.columns() < 100 { 24 } else { 48 };
+        let room = if style.columns() < 100 { 28 } else { 48 };
         let mut notes = String::new();
         for same in &groups {
             let first = same[0];
@@ -188,18 +188,18 @@ impl PlanView<'_> {
             Column::new("ENGINE"),
             Column::new("RUNS"),
             Column::new("ATOMIC"),
-            Column::new("STMTS").right(),
+            Column::new("SQL").right(),
             Column::new("SHA256"),
         ])
         .indent(2);
         for s in self.scripts {
-            let atomic = if s.is_atomic() { Cell::new("yes") } else { Cell::new("NOT ATOMIC").tone(Tone::Warning) };
+            let atomic = Cell::new(atomic(s)).tone(if s.is_atomic() { Tone::Plain } else { Tone::Warning });
             table.row([
                 self.catalog.position(&s.migration).map(label::number).unwrap_or_default().into(),
                 Cell::new(if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration }),
                 s.engine.name().into(),
                 Cell::new(runs(&s.execution)),
-                if runs(&s.execution) == "irreversible" { "".into() } else { atomic },
+                atomic,
                 s.statements.len().to_string().into(),
                 s.sha256.chars().take(12).collect::<String>().into(),
             ]);
@@ -285,9 +285,8 @@ impl PlanView<'_> {
         out.push_str(&markdown::table(&["Wave", "Tenants", "N", "Engine", "State", "Steps"], body));
         let body = self.scripts.iter().map(|s| {
             let number = self.catalog.position(&s.migration).map(label::number).unwrap_or_default();
-            let atomic = if s.is_atomic() { "yes" } else { "NOT ATOMIC" }.to_owned();
             let sha = s.sha256.chars().take(12).collect();
-            let runs = runs(&s.execution).to_owned();
+            let (runs, atomic) = (runs(&s.execution).to_owned(), atomic(s).to_owned());
             [number, s.migration.to_string(), s.engine.to_string(), runs, atomic, s.statements.len().to_string(), sha]
         });
         out.push('\n');
@@ -319,6 +318,15 @@ fn runs(execution: &Execution) -> &'static str {
         Execution::Compiled { .. } => "compiled",
         Execution::Native { .. } => "native",
         Execution::Irreversible { .. } => "irreversible",
+    }
+}
+
+/// Nothing is said of what can't run.
+fn atomic(s: &Script) -> &'static str {
+    match &s.execution {
+        Execution::Irreversible { .. } => "",
+        _ if s.is_atomic() => "yes",
+        _ => "NOT ATOMIC",
     }
 }
 

@@ -114,7 +114,7 @@ fn list_text(runs: &[RunRow], style: &Style) -> String {
         Column::new("TOOK").right().expendable(4),
         Column::new("GOAL").at_least(12).expendable(5),
         Column::new("RESULT").at_least(11),
-        Column::new("AT TARGET").right().expendable(2),
+        Column::new("OK").right().expendable(2),
         Column::new("FAILED").right().expendable(3),
     ]);
     for r in runs {
@@ -191,7 +191,11 @@ impl RunView<'_> {
             None => "its end is not recorded".to_owned(),
         };
         let mut table = Table::new([Column::new(""), Column::new("").at_least(20)]);
-        let mut line = |name: &str, value: String| table.row([Cell::new(name).tone(Tone::Dim), Cell::new(value)]);
+        let mut line = |name: &str, value: String| {
+            if !value.is_empty() {
+                table.row([Cell::new(name).tone(Tone::Dim), Cell::new(value)]);
+            }
+        };
         line("run", r.run.to_string());
         line("goal", r.goal_text());
         line("started", label::moment(r.started_at_ms));

@@ -130,8 +130,7 @@ fn servers_text(servers: &[(String, Vec<&Observation>)], style: &Style) -> Strin
 }
 
 fn server_json(server: &str, observations: &[&Observation]) -> Value {
-    let states = group_by(observations, |o| o.state.name());
-    let states: serde_json::Map<String, Value> =
-        states.into_iter().map(|(name, o)| (name.to_owned(), o.len().into())).collect();
+    let states = survey::by_state(observations.iter().copied());
+    let states: serde_json::Map<String, Value> = states.into_iter().map(|(s, n)| (s.to_owned(), n.into())).collect();
     json!({ "server": server, "tenants": observations.len(), "by_state": states })
 }

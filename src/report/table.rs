@@ -216,10 +216,10 @@ mod tests {
         table.row(["a tenant with a very long name indeed".into(), "1".into()]);
         let text = table.render(&Style { colour: false, unicode: true, width: 0 });
         insta::assert_snapshot!(text, @r"
-        TENANT                      N  NOTE
-        acme                        7  fine
-        東京                       12  a note that goes on and on a…
-        a tenant with a very long…  1
+        TENANT                        N  NOTE
+        acme                          7  fine
+        東京                         12  a note that goes on and on…
+        a tenant with a very long…    1
         ");
         assert!(text.lines().all(|l| width(l) <= Style::NARROWEST));
     }

@@ -4,13 +4,12 @@
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::outcome::{Outcome, Standing, TenantRecord};
+use crate::outcome::{Standing, TenantRecord};
 use crate::report::causes::group_by;
 use crate::report::style::clean;
 use crate::report::survey;
 
 use super::now;
-use super::text::why_not_started;
 use super::view::OutcomeView;
 
 pub(super) fn render(view: &OutcomeView<'_>) -> String {
@@ -44,17 +43,15 @@ fn status(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCaseStatus {
         Standing::Outstanding => {
             let mut status = TestCaseStatus::skipped();
             status.set_type(r.outcome.name());
-            status.set_message(match &r.outcome {
-                Outcome::Skipped { reason } => clean(reason),
-                Outcome::NotStarted { reason } => why_not_started(*reason).to_owned(),
-                _ => word,
-            });
+            status.set_message(now::reason(&r.outcome).map_or(word, |reason| clean(&reason)));
             status
         }
         Standing::Failed => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_type(r.error.as_ref().map_or(r.outcome.name(), |f| f.class.name()));
-            status.set_message(r.error.as_ref().map_or(word, |f| clean(&f.to_string())));
+            let reason = now::reason(&r.outcome).map(|reason| format!("{word}: {}", clean(&reason)));
+            let message = r.error.as_ref().map(|f| clean(&f.to_string())).or(reason);
+            status.set_message(message.unwrap_or(word));
             status.set_description(description(r, view));
             status
         }
@@ -69,6 +66,7 @@ fn description(r: &TenantRecord, view: &OutcomeView<'_>) -> String {
         lines.extend(at.sql.iter().flat_map(|sql| sql.lines()).map(|l| format!("  {}", clean(l))));
     }
     lines.push(clean(&format!("now at: {}", now::version_text(r))));
+    lines.extend(now::reason(&r.outcome).map(|reason| clean(&reason)));
     let left = now::left_behind(r, view.header.direction, view.scripts);
     if !left.is_empty() {
         lines.push(clean(&left));

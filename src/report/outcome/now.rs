@@ -3,10 +3,14 @@
 //! A record has no field that says "rolled back whole": that is said only with the script of the failed migration at
 //! hand, and only when that script is atomic.
 
-use crate::outcome::{InDoubt, Moved, Outcome, TenantRecord};
+use std::time::Duration;
+
+use crate::outcome::{Blocker, InDoubt, Moved, Outcome, TenantRecord};
 use crate::report::style::Style;
 use crate::report::{label, survey};
 use crate::schema::{Direction, Execution, Script};
+
+use super::view::took;
 
 /// The version in a cell. `version` is absent both when nothing is applied and when it is not known.
 pub(super) fn version_text(r: &TenantRecord) -> String {
@@ -38,6 +42,38 @@ pub(super) fn doubt_text(doubt: &InDoubt) -> String {
     }
 }
 
+/// What the outcome itself gives as its reason, apart from an error.
+pub(super) fn reason(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Ahead { unknown } => {
+            Some(format!("its history has what this program does not know: {}", unknown.join(", ")))
+        }
+        Outcome::InDoubt(doubt) => Some(doubt_text(doubt)),
+        Outcome::LockTimeout { blocker: Some(blocker) } => Some(format!("blocked by {}", blocker_text(blocker))),
+        Outcome::Skipped { reason } => Some(reason.clone()),
+        Outcome::NotStarted { reason } => Some(super::text::why_not_started(*reason).to_owned()),
+        _ => None,
+    }
+}
+
+/// Who held the lock, as far as it is known.
+pub(super) fn blocker_text(b: &Blocker) -> String {
+    let mut out = format!("connection {}", b.id);
+    if let Some(user) = &b.user {
+        out.push_str(&format!(", user {user}"));
+    }
+    if let Some(application) = &b.application {
+        out.push_str(&format!(", application {application}"));
+    }
+    if let Some(seconds) = b.transaction_seconds {
+        out.push_str(&format!(", transaction open for {}", took(Duration::from_secs(seconds))));
+    }
+    if let Some(query) = &b.query {
+        out.push_str(&format!(": {query}"));
+    }
+    out
+}
+
 /// What the run left on the tenant, after its version.
 pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Script]) -> String {
     let mut parts = Vec::new();
@@ -46,7 +82,9 @@ pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Scr
         parts.push(format!("this run {done} {}", r.committed.join(", ")));
     }
     match &r.outcome {
-        Outcome::Ahead { .. } | Outcome::Unreachable { .. } => parts.push("nothing was touched".to_owned()),
+        Outcome::Ahead { .. } | Outcome::Unreachable { .. } if r.committed.is_empty() => {
+            parts.push("nothing was touched".to_owned())
+        }
         Outcome::InDoubt(doubt) => parts.push(doubt_text(doubt)),
         Outcome::Interrupted => parts.push("cancelled while it was in flight".to_owned()),
         Outcome::Failed { .. } | Outcome::LockTimeout { .. } => parts.extend(failed_migration(r, direction, scripts)),

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use crate::outcome::{Blocker, NotStarted, Outcome};
+use crate::outcome::{NotStarted, Outcome};
 use crate::policy::format_duration;
 use crate::stats::RunStats;
 
 use super::group::{self, Group};
 use super::now::{self, moved_text};
-use super::view::{OutcomeView, took};
+use super::view::OutcomeView;
 use crate::report::causes::group_by;
 use crate::report::style::{Style, Tone, clean, paragraph};
 use crate::report::table::{Cell, Column, Table};
@@ -122,29 +122,12 @@ fn blockers(group: &Group<'_>, style: &Style) -> String {
     let mut out = String::new();
     for (r, blocker) in known.clone().take(SHOWN) {
         let whose = if group.members.len() > 1 { format!("{}: ", r.tenant) } else { String::new() };
-        out.push_str(&field("blocker", &format!("{whose}{}", blocker_text(blocker)), style));
+        out.push_str(&field("blocker", &format!("{whose}{}", now::blocker_text(blocker)), style));
     }
     if known.clone().count() > SHOWN {
         out.push_str(&field("", &format!("{} {} more", style.ellipsis(), known.count() - SHOWN), style));
     } else if known.count() == 0 && matches!(group.first().outcome, Outcome::LockTimeout { .. }) {
         out.push_str(&field("blocker", "not known", style));
-    }
-    out
-}
-
-fn blocker_text(b: &Blocker) -> String {
-    let mut out = format!("connection {}", b.id);
-    if let Some(user) = &b.user {
-        out.push_str(&format!(", user {user}"));
-    }
-    if let Some(application) = &b.application {
-        out.push_str(&format!(", application {application}"));
-    }
-    if let Some(seconds) = b.transaction_seconds {
-        out.push_str(&format!(", transaction open for {}", took(Duration::from_secs(seconds))));
-    }
-    if let Some(query) = &b.query {
-        out.push_str(&format!(": {query}"));
     }
     out
 }

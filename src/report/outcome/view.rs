@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::event::RunHeader;
-use crate::outcome::{NotStarted, Outcome, TenantRecord};
+use crate::outcome::{Outcome, TenantRecord};
 use crate::policy::format_duration;
 use crate::schema::Script;
 use crate::stats::RunStats;
@@ -102,9 +102,10 @@ impl OutcomeView<'_> {
             out.push('\n');
             out.push_str(&markdown::table(&header, groups.iter().map(|g| markdown_row(g, &style))));
         }
-        for sql in groups.iter().filter_map(|g| g.sql()) {
-            out.push('\n');
-            out.push_str(&markdown::code("sql", sql));
+        for (group, sql) in groups.iter().filter_map(|g| Some((g, g.sql()?))) {
+            let whose =
+                format!("{} ({}):", group.stopped().unwrap_or_default(), label::names(&group.tenants(), 60, &style));
+            out.push_str(&format!("\n{}\n\n{}", markdown::text(&whose), markdown::code("sql", sql)));
         }
         let rest = text::rest(self, &style);
         if !rest.is_empty() {
@@ -126,7 +127,7 @@ fn markdown_row(g: &group::Group<'_>, style: &Style) -> [String; 9] {
         g.tally(|r| r.wave.clone()),
         survey::words(g.first().outcome.name()),
         g.stopped().unwrap_or_default(),
-        g.error_text(),
+        Some(g.error_text()).filter(|e| !e.is_empty()).or_else(|| now::reason(&g.first().outcome)).unwrap_or_default(),
         g.tally(now::version_text),
         g.attempts(),
         g.durations(style),
@@ -138,13 +139,7 @@ fn csv_row(r: &TenantRecord) -> Vec<String> {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.clone().unwrap_or_default(),
         _ => String::new(),
     };
-    let reason = match &r.outcome {
-        Outcome::Skipped { reason } => reason.clone(),
-        Outcome::NotStarted { reason } => not_started_name(*reason).to_owned(),
-        Outcome::Ahead { unknown } => unknown.join(" "),
-        Outcome::InDoubt(doubt) => now::doubt_text(doubt),
-        _ => String::new(),
-    };
+    let reason = now::reason(&r.outcome).unwrap_or_default();
     let (class, code, message) = match &r.error {
         Some(f) => (f.class.name().to_owned(), f.code.clone().unwrap_or_default(), f.message.clone()),
         None => Default::default(),
@@ -169,14 +164,6 @@ fn csv_row(r: &TenantRecord) -> Vec<String> {
         message,
         reason,
     ]
-}
-
-fn not_started_name(reason: NotStarted) -> &'static str {
-    match reason {
-        NotStarted::Interrupted => "interrupted",
-        NotStarted::FailureBudget => "failure_budget",
-        NotStarted::Ledger => "ledger",
-    }
 }
 
 pub(super) fn millis(d: Duration) -> u64 {

@@ -246,6 +246,27 @@ fn what_is_not_known_is_not_claimed() {
 }
 
 #[test]
+fn a_tenant_that_was_lost_midway_was_touched() {
+    let mut r = record(0, "acme", Outcome::Unreachable { class: FaultClass::ConnectionRefused });
+    let text = |r: &TenantRecord| render(std::slice::from_ref(r), Format::Table, &WIDE);
+    assert!(text(&r).contains("nothing was touched"));
+    r.committed = vec!["m20240101_000001_initial_schema".to_owned()];
+    assert!(text(&r).contains("this run applied m20240101_000001_initial_schema\n"), "{}", text(&r));
+    assert!(!text(&r).contains("nothing was touched"));
+}
+
+#[test]
+fn colour_changes_nothing_but_the_colour() {
+    let coloured = render(&mixed(), Format::Table, &Style { colour: true, ..NARROW });
+    let mut plain = String::new();
+    for (n, part) in coloured.split("\x1b[").enumerate() {
+        plain.push_str(if n == 0 { part } else { part.split_once('m').map_or("", |(_, rest)| rest) });
+    }
+    assert!(coloured.contains("\x1b[31mFAILED\x1b[0m"));
+    assert_eq!(plain, render(&mixed(), Format::Table, &NARROW));
+}
+
+#[test]
 fn hostile_text_steers_nothing() {
     let mut records: Vec<TenantRecord> = HOSTILE
         .iter()
