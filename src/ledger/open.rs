@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
-    QueryOrder, Schema, SqliteTransactionMode, SqlxMySqlConnector, SqlxPostgresConnector, SqlxSqliteConnector,
-    Statement, TransactionOptions, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    EntityTrait, QueryFilter, QueryOrder, Schema, SqliteTransactionMode, SqlxMySqlConnector, SqlxPostgresConnector,
+    SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
@@ -87,7 +87,10 @@ impl Ledger {
         };
         let store = Store { db, site };
         match store.version().await? {
-            Some(found) => store.check_version(found)?,
+            Some(found) => {
+                store.check_version(found)?;
+                store.check_writable().await?;
+            }
             None => store.create_tables().await?,
         }
         Ok(Ledger { store: Arc::new(store) })
@@ -180,6 +183,22 @@ impl Store {
             return Err(LedgerError::Newer { site: self.site.name(), found, known: VERSION });
         }
         Ok(())
+    }
+
+    /// Finds a ledger that can only be read before anything is touched. SQLite opens a file without the right to write
+    /// as if nothing were wrong and even grants BEGIN IMMEDIATE; a server may be a read-only replica. Only a statement
+    /// that writes tells, and this one changes no row.
+    async fn check_writable(&self) -> Result<(), LedgerError> {
+        let write_nothing = async {
+            let tx = self.begin().await?;
+            version::Entity::update_many()
+                .col_expr(version::Column::Version, Expr::col(version::Column::Version))
+                .filter(version::Column::Version.lt(0))
+                .exec(&tx)
+                .await?;
+            tx.rollback().await
+        };
+        write_nothing.await.map_err(self.explain(OPEN))
     }
 
     /// Makes the tables. The version row comes last: MySQL commits each table by itself, so whoever finds the row knows
@@ -275,12 +294,14 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
 /// Opens an existing file for reading. SQLite writes a `-shm` file even for that; where the folder forbids it, a ledger
 /// without a write-ahead log is complete in its one file and can be read as it is.
 async fn read_file(file: &Path, site: &Site) -> Result<DatabaseConnection, LedgerError> {
-    let db = connect_file(file, Access::Read, PATIENCE, Instant::now() + PATIENCE, site).await?;
-    let Err(error) = db.execute_unprepared("SELECT count(*) FROM sqlite_master").await else { return Ok(db) };
-    let error = site.explain(OPEN, &error);
+    // Connecting reads the file, so this fails where nothing can be read.
+    let error = match connect_file(file, Access::Read, PATIENCE, Instant::now() + PATIENCE, site).await {
+        Err(error @ LedgerError::NotWritable { .. }) => error,
+        done => return done,
+    };
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");
-    if !matches!(error, LedgerError::NotWritable { .. }) || Path::new(&log).exists() {
+    if Path::new(&log).exists() {
         return Err(error);
     }
     connect_frozen(file, site).await

@@ -7,17 +7,14 @@ use std::sync::{Arc, OnceLock};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use super::entity::{run, tenant};
 use super::error::{LedgerError, LedgerLost};
 use super::open::Store;
-use super::writer::{Timed, Writer, insert_all, json, place};
+use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
 use crate::event::{Event, RunHeader};
-
-/// Events that may wait for the disk. More than a run makes in the time that a healthy disk needs for one batch.
-const QUEUE: usize = 4_096;
 
 /// Records one run. Dropped without [`Recorder::finish`], it still writes what was recorded as long as the runtime lives.
 pub struct Recorder {
@@ -31,6 +28,8 @@ pub struct Recorder {
 struct Writing {
     inbox: mpsc::Sender<Timed>,
     task: JoinHandle<()>,
+    /// Tells the task to hurry; dropping it tells it, too.
+    ending: DropGuard,
 }
 
 impl Recorder {
@@ -50,7 +49,8 @@ impl Recorder {
         written.and(restored)?;
 
         let (inbox, outbox) = mpsc::channel(QUEUE);
-        let writer = Writer::new(Arc::clone(&self.store), header.run.to_string(), outbox);
+        let ending = CancellationToken::new();
+        let writer = Writer::new(Arc::clone(&self.store), header.run.to_string(), outbox, ending.clone());
         let (lost, failure) = (self.lost.clone(), Arc::clone(&self.failure));
         let task = tokio::spawn(async move {
             // The guard tells of a panic, too.
@@ -60,7 +60,7 @@ impl Recorder {
                 Err(error) => drop(failure.set(Arc::new(error))),
             }
         });
-        self.writing = Some(Writing { inbox, task });
+        self.writing = Some(Writing { inbox, task, ending: ending.drop_guard() });
         Ok(())
     }
 
@@ -89,8 +89,8 @@ impl Recorder {
     /// # Errors
     /// The first write that failed, in all of the run.
     pub async fn finish(self) -> Result<(), LedgerError> {
-        let Some(Writing { inbox, task }) = self.writing else { return Ok(()) };
-        drop(inbox);
+        let Some(Writing { inbox, task, ending }) = self.writing else { return Ok(()) };
+        drop((inbox, ending));
         let died = || Arc::new(LedgerError::WriterDied { site: self.store.site.name() });
         let failure = match task.await {
             Ok(()) => self.failure.get().cloned(),
@@ -108,7 +108,7 @@ impl Recorder {
     /// cut could take the whole run away; FULL syncs the log, and with it everything before
     /// (<https://www.sqlite.org/pragma.html#pragma_synchronous>). Servers sync every commit. It is set around the
     /// transaction, because inside one it is not allowed, on the one connection that the pool has.
-    async fn durably(&self, on: bool) -> Result<(), LedgerError> {
+    pub(super) async fn durably(&self, on: bool) -> Result<(), LedgerError> {
         if self.store.db.get_database_backend() != DbBackend::Sqlite {
             return Ok(());
         }

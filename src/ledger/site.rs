@@ -87,7 +87,7 @@ impl Site {
                     self.explain_server(action, &code, number, reason)
                 }
             }
-            sqlx::Error::Configuration(e) => LedgerError::BadUrl { reason: self.scrub(e) },
+            sqlx::Error::Configuration(e) if !self.is_file => LedgerError::BadUrl { reason: self.scrub(e) },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)

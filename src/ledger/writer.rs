@@ -12,7 +12,7 @@ use sea_orm::{
     QueryFilter,
 };
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::entity::{attempt, outcome, run};
 use super::error::LedgerError;
@@ -21,8 +21,14 @@ use crate::event::Event;
 use crate::fault::Fault;
 use crate::outcome::TenantRecord;
 
-/// The most events that one transaction takes.
+/// Events that may wait for the disk. A run makes fewer in the time that a healthy disk needs for one batch.
+pub(super) const QUEUE: usize = 4_096;
+
+/// So many events are a batch at once; fewer wait for others.
 const BATCH: usize = 512;
+
+/// The most events that one transaction takes: its rows are in memory once more while they are written.
+const LARGEST_BATCH: usize = 1_024;
 
 /// For how long the first event of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(50);
@@ -50,6 +56,8 @@ pub(super) struct Writer {
     store: Arc<Store>,
     run: String,
     inbox: mpsc::Receiver<Timed>,
+    /// Cancelled when the run ends: from then on nothing waits for others.
+    ending: CancellationToken,
     /// When the current attempt of each tenant in flight began.
     started: HashMap<usize, i64>,
     next_seq: i64,
@@ -65,8 +73,13 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) fn new(store: Arc<Store>, run: String, inbox: mpsc::Receiver<Timed>) -> Writer {
-        Writer { store, run, inbox, started: HashMap::new(), next_seq: 0 }
+    pub(super) fn new(
+        store: Arc<Store>,
+        run: String,
+        inbox: mpsc::Receiver<Timed>,
+        ending: CancellationToken,
+    ) -> Writer {
+        Writer { store, run, inbox, ending, started: HashMap::new(), next_seq: 0 }
     }
 
     /// Writes until the inbox is closed and empty.
@@ -82,17 +95,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what has queued; false when there is nothing and never will be.
+    /// Takes what has queued; false when there is nothing and never will be. It sleeps instead of waking for each event:
+    /// a run makes a thousand a second, and every wake would cost the run's own threads.
     async fn gather(&mut self, events: &mut Vec<Timed>) -> bool {
-        if self.inbox.recv_many(events, BATCH).await == 0 {
+        let taken = self.inbox.recv_many(events, BATCH).await;
+        if taken == 0 {
             return false;
         }
-        let until = Instant::now() + GATHER;
-        while events.len() < BATCH {
-            let room = BATCH - events.len();
-            match tokio::time::timeout_at(until, self.inbox.recv_many(events, room)).await {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
+        if taken < BATCH {
+            tokio::select! {
+                () = tokio::time::sleep(GATHER) => {}
+                () = self.ending.cancelled() => {}
+            }
+            while events.len() < LARGEST_BATCH {
+                let Ok(event) = self.inbox.try_recv() else { break };
+                events.push(event);
             }
         }
         true
@@ -161,17 +178,13 @@ impl Writer {
     /// Writes a batch, and again where that can help: all its statements may be repeated, also after a commit whose
     /// answer was lost.
     async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
-        let mut pauses = PAUSES.iter();
-        loop {
-            let done = match tokio::time::timeout(LONGEST_WRITE, self.try_write(batch)).await {
-                Ok(done) => done.map_err(self.store.explain(WRITE)),
-                Err(_) => return Err(self.store.site.unreachable(WRITE, &"no answer within 30 s")),
-            };
-            let Err(error) = done else { return Ok(()) };
-            match pauses.next() {
-                Some(&pause) if self.store.site.is_worth_another_try(&error) => tokio::time::sleep(pause).await,
-                _ => return Err(error),
-            }
+        persist(|| self.write_once(batch), |error| self.store.site.is_worth_another_try(error)).await
+    }
+
+    async fn write_once(&self, batch: &Batch) -> Result<(), LedgerError> {
+        match tokio::time::timeout(LONGEST_WRITE, self.try_write(batch)).await {
+            Ok(done) => done.map_err(self.store.explain(WRITE)),
+            Err(_) => Err(self.store.site.unreachable(WRITE, &"no answer within 30 s")),
         }
     }
 
@@ -194,6 +207,20 @@ impl Writer {
         }
         tx.commit().await
     }
+}
+
+/// Does `once`, and again after each of [`PAUSES`] while its error is worth it.
+async fn persist<F: Future<Output = Result<(), LedgerError>>>(
+    once: impl Fn() -> F,
+    is_worth_it: impl Fn(&LedgerError) -> bool,
+) -> Result<(), LedgerError> {
+    for pause in PAUSES {
+        match once().await {
+            Err(error) if is_worth_it(&error) => tokio::time::sleep(pause).await,
+            done => return done,
+        }
+    }
+    once().await
 }
 
 /// Inserts rows, many in a statement; a row that is there already is replaced.
@@ -238,13 +265,34 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    /// How often a write is made that fails so many times, and how it ends.
+    async fn tries(failures: usize, is_worth_it: bool) -> (usize, Result<(), LedgerError>) {
+        let made = Cell::new(0);
+        let once = || {
+            made.set(made.get() + 1);
+            std::future::ready(if made.get() <= failures { Err(LedgerError::NotBegun) } else { Ok(()) })
+        };
+        let done = persist(once, |_| is_worth_it).await;
+        (made.get(), done)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_made_again_a_few_times_and_only_where_it_helps() {
+        assert_eq!(tries(0, true).await, (1, Ok(())));
+        assert_eq!(tries(3, true).await, (4, Ok(())));
+        assert_eq!(tries(9, true).await, (4, Err(LedgerError::NotBegun)));
+        assert_eq!(tries(9, false).await, (1, Err(LedgerError::NotBegun)));
+    }
 
     #[test]
     fn a_statement_is_bounded_in_rows_and_bytes() {
         let rows: Vec<&usize> = vec![&400_000; 5];
         assert_eq!(fitting(&rows, |&size| size), 2);
-        assert_eq!(fitting(&vec![&5_000_000_usize; 2], |&size| size), 1, "a giant goes alone");
-        assert_eq!(fitting(&vec![&1_usize; 5_000], |&size| size), ROWS);
+        assert_eq!(fitting(&[&5_000_000_usize; 2], |&size| size), 1, "a giant goes alone");
+        assert_eq!(fitting(&[&1_usize; 5_000], |&size| size), ROWS);
     }
 }

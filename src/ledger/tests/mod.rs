@@ -1,0 +1,118 @@
+//! The ledger on real SQLite files: what the tests share.
+
+mod faults;
+mod finding;
+mod processes;
+mod recording;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::event::{Event, PlannedTenant, RunHeader};
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::schema::{Direction, Unfinished};
+use crate::stats::RunStats;
+use crate::tenant::{Engine, TenantId};
+
+/// A folder with a place for a ledger.
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fleet.db");
+    (folder, file)
+}
+
+fn at(file: &Path) -> Location {
+    Location::File(file.to_owned())
+}
+
+fn header(tenants: usize) -> RunHeader {
+    RunHeader {
+        run: Uuid::now_v7(),
+        direction: Direction::Up,
+        goal: "head".into(),
+        goal_data: serde_json::json!({"direction": "up", "target": "end", "out_of_order": false}),
+        resumes: None,
+        catalog: vec!["m1_a".into(), "m2_b".into()],
+        tenants: (0..tenants)
+            .map(|i| PlannedTenant {
+                tenant: TenantId::from(format!("tenant-{i}").as_str()),
+                engine: Engine::ALL[i % 3],
+                server: "db1:5432".into(),
+                wave: if i == 0 { "canary".into() } else { "rest".into() },
+            })
+            .collect(),
+        started_at_ms: 1_700_000_000_000,
+        program: "0.1.0".into(),
+    }
+}
+
+fn record(header: &RunHeader, index: usize, outcome: Outcome) -> TenantRecord {
+    let planned = header.tenants[index].clone();
+    TenantRecord {
+        index,
+        tenant: planned.tenant,
+        engine: planned.engine,
+        server: planned.server,
+        wave: planned.wave,
+        outcome,
+        version: Some("m2_b".into()),
+        committed: vec!["m2_b".into()],
+        attempts: 1,
+        duration: Duration::from_millis(12),
+        stopped_at: None,
+        error: None,
+    }
+}
+
+fn every_outcome() -> Vec<Outcome> {
+    let moved = || Moved { from: Some("m1_a".into()), to: Some("m2_b".into()), n: 1 };
+    vec![
+        Outcome::UpToDate,
+        Outcome::Migrated(moved()),
+        Outcome::RolledBack(Moved { from: None, to: None, n: 2 }),
+        Outcome::Failed { class: FaultClass::AlreadyExists },
+        Outcome::LockTimeout { blocker: None },
+        Outcome::LockTimeout {
+            blocker: Some(Blocker {
+                id: 4711,
+                user: Some("o'neill".into()),
+                application: None,
+                transaction_seconds: Some(9),
+                query: Some("SELECT '🦀\u{0}'".into()),
+            }),
+        },
+        Outcome::InDoubt(InDoubt::Unanswered),
+        Outcome::InDoubt(InDoubt::Journal(Unfinished {
+            migration: "m2_b".into(),
+            direction: Direction::Down,
+            statement: Some(3),
+            run: "other".into(),
+        })),
+        Outcome::Ahead { unknown: vec!["m9_z".into()] },
+        Outcome::Unreachable { class: FaultClass::Dns },
+        Outcome::Interrupted,
+        Outcome::Skipped { reason: "quarantined".into() },
+        Outcome::NotStarted { reason: NotStarted::FailureBudget },
+    ]
+}
+
+/// Records a whole run in which every tenant was up to date.
+async fn recorded(ledger: &Ledger, tenants: usize) -> RunHeader {
+    let header = header(tenants);
+    let mut recorder = ledger.recorder();
+    recorder.begin(&header).await.unwrap();
+    let mut stats = RunStats { selected: tenants, ..RunStats::default() };
+    for index in 0..tenants {
+        stats.add(&Outcome::UpToDate, 1);
+        let record = record(&header, index, Outcome::UpToDate);
+        recorder.record(Event::TenantFinished(record), 1).await.unwrap();
+    }
+    recorder.record(Event::RunFinished { stats }, 2).await.unwrap();
+    recorder.finish().await.unwrap();
+    header
+}
