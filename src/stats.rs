@@ -8,6 +8,7 @@ use crate::outcome::{NotStarted, Outcome, Standing};
 
 /// Counts of a run. Only the dispatcher adds to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunStats {
     /// Tenants in the plan.
     pub selected: usize,

@@ -28,7 +28,6 @@
 
 mod entity;
 mod error;
-mod location;
 mod open;
 mod reader;
 mod recorder;
@@ -40,7 +39,7 @@ mod writer;
 mod tests;
 
 pub use error::{LedgerError, LedgerLost};
-pub use location::Location;
+pub use crate::config::LedgerLocation as Location;
 pub use open::Ledger;
 pub use reader::{AttemptRow, RunStatus, RunSummary};
 pub use recorder::Recorder;

@@ -20,7 +20,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::entity::{attempt, outcome, run, tenant, version};
 use super::error::LedgerError;
-use super::location::Location;
+use super::Location;
 use super::recorder::Recorder;
 use super::site::Site;
 

@@ -237,7 +237,11 @@ impl Store {
         let read = |row: tenant::Model| {
             let engine = self.word(&row.engine, || format!("tenant '{}' of run {run}", row.tenant))?;
             let tenant = TenantId::from(row.tenant.as_str());
-            Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave }))
+            let target = match &row.target {
+                Some(text) => Some(self.parse(text, || format!("tenant '{tenant}' of run {run}"))?),
+                None => None,
+            };
+            Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave, target }))
         };
         rows.into_iter().map(read).collect()
     }

@@ -139,6 +139,7 @@ impl Recorder {
             engine: planned.engine.name().to_owned(),
             server: planned.server.clone(),
             wave: planned.wave.clone(),
+            target: planned.target.map(|t| serde_json::to_string(&t).expect("a target is plain data")),
         };
         let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
         let tx = self.store.begin().await?;

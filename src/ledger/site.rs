@@ -10,7 +10,7 @@ use sqlx::mysql::MySqlDatabaseError;
 use url::Url;
 
 use super::error::LedgerError;
-use super::location::Location;
+use super::Location;
 
 /// One ledger's place.
 pub(super) struct Site {

@@ -24,6 +24,9 @@ pub(crate) struct Model {
     /// Its wave.
     #[sea_orm(column_type = "Text")]
     pub(crate) wave: String,
+    /// What a number of steps means for it, as JSON.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) target: Option<String>,
 }
 
 /// None are declared: rows are joined by the reader.

@@ -44,6 +44,7 @@ fn header(tenants: usize) -> RunHeader {
                 engine: Engine::ALL[i % 3],
                 server: "db1:5432".into(),
                 wave: if i == 0 { "canary".into() } else { "rest".into() },
+                target: (i % 2 == 1).then_some(crate::plan::Target::Migration(i)),
             })
             .collect(),
         started_at_ms: 1_700_000_000_000,

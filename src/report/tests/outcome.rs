@@ -30,6 +30,7 @@ pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
                 engine: r.engine,
                 server: r.server.clone(),
                 wave: r.wave.clone(),
+                target: None,
             })
             .collect(),
         started_at_ms: 1_795_169_702_000,
