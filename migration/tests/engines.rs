@@ -1,6 +1,7 @@
 //! The migrations on the three real engines with SeaORM's own runner: up, down, up, and what they leave behind.
 //!
 //! The servers come from `scripts/servers`; without them the test fails, it is never skipped.
+#![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
