@@ -1,0 +1,154 @@
+//! Commands that only look: plan, status, matrix, tenants check. They read once and create nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::args::{Look, Matrix, Output, Plan, Shape};
+use super::exit::CliError;
+use super::setup::Program;
+use super::{steps, terminal};
+use crate::compile::{LazyScripts, MigrationSet};
+use crate::observation::Observation;
+use crate::plan::Goal;
+use crate::report::matrix::MatrixView;
+use crate::report::plan::{PlanRow, PlanView};
+use crate::report::status::StatusView;
+use crate::report::{Format, Style};
+use crate::schema::{Direction, Script, State};
+use crate::select::Selection;
+use crate::tenant::Tenant;
+
+impl Output {
+    pub(super) fn shape(&self) -> Format {
+        match self.format {
+            Shape::Table => Format::Table,
+            Shape::Json => Format::Json,
+            Shape::Csv => Format::Csv,
+            Shape::Md => Format::Md,
+        }
+    }
+
+    /// How stdout may look; a file gets no colours.
+    pub(super) fn style(&self, program: &Program) -> Style {
+        match self.output {
+            Some(_) => Style { colour: false, ..program.terminal.out },
+            None => program.terminal.out,
+        }
+    }
+
+    pub(super) fn deliver(&self, text: &str) -> Result<(), CliError> {
+        terminal::deliver(text, self.output.as_deref())
+    }
+}
+
+async fn read(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    look: &Look,
+) -> Result<(Vec<Arc<Tenant>>, Vec<Observation>), CliError> {
+    let selection = program.select(&look.selection).await?;
+    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+    let observations = program.observe(set, &tenants).await;
+    Ok((tenants, observations))
+}
+
+fn code(look: &Look, observations: &[Observation]) -> u8 {
+    let pending = observations.iter().any(|o| o.state != State::AtTarget);
+    if look.exit_code && pending { 2 } else { 0 }
+}
+
+pub(super) async fn status(program: &Program, set: &Arc<MigrationSet>, look: &Look) -> Result<u8, CliError> {
+    let (_, observations) = read(program, set, look).await?;
+    let view = StatusView { catalog: set.catalog(), observations: &observations };
+    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
+    Ok(code(look, &observations))
+}
+
+pub(super) async fn matrix(program: &Program, set: &Arc<MigrationSet>, matrix: &Matrix) -> Result<u8, CliError> {
+    let look = &matrix.look;
+    let (_, observations) = read(program, set, look).await?;
+    let view = MatrixView { catalog: set.catalog(), observations: &observations, all: matrix.all };
+    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
+    Ok(code(look, &observations))
+}
+
+/// Reaches every tenant; fails when one can't be read.
+pub(super) async fn check(program: &Program, set: &Arc<MigrationSet>, look: &Look) -> Result<u8, CliError> {
+    let (_, observations) = read(program, set, look).await?;
+    let view = StatusView { catalog: set.catalog(), observations: &observations };
+    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
+    let unreachable = observations.iter().any(|o| o.state == State::Unreachable);
+    Ok(if unreachable { 100 } else { code(look, &observations) })
+}
+
+pub(super) async fn plan(program: &Program, set: &Arc<MigrationSet>, args: &Plan) -> Result<u8, CliError> {
+    let direction = if args.down { Direction::Down } else { Direction::Up };
+    let goal = steps::goal(set.catalog(), direction, args.to.as_deref(), args.steps, args.out_of_order)?;
+    let selection = program.select(&args.selection).await?;
+    let planned = planned(program, set, &selection, &goal, args.native).await;
+    let view = planned.view(set, &goal, args.sql);
+    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
+    Ok(if args.exit_code && planned.is_pending() { 2 } else { 0 })
+}
+
+/// What a run would do, from reading every tenant.
+pub(super) struct Planned {
+    pub(super) waves: Vec<(String, Vec<PlanRow>)>,
+    pub(super) observations: Vec<Observation>,
+    scripts: Vec<Script>,
+    goal_text: String,
+}
+
+impl Planned {
+    pub(super) fn rows(&self) -> Vec<&PlanRow> {
+        self.waves.iter().flat_map(|(_, rows)| rows).collect()
+    }
+
+    pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, show_sql: bool) -> PlanView<'a> {
+        PlanView {
+            catalog: set.catalog(),
+            direction: goal.direction,
+            goal: &self.goal_text,
+            waves: &self.waves,
+            scripts: &self.scripts,
+            show_sql,
+        }
+    }
+
+    pub(super) fn is_pending(&self) -> bool {
+        self.rows().iter().any(|row| !row.steps.is_empty() || row.refusal.is_some() || row.error.is_some())
+    }
+}
+
+/// Reads the selected tenants and decides for each what the goal means.
+pub(super) async fn planned(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    selection: &Selection,
+    goal: &Goal,
+    native: bool,
+) -> Planned {
+    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+    let observations = program.observe(set, &tenants).await;
+    let mut left = observations.iter();
+    let catalog = set.catalog();
+    let waves: Vec<(String, Vec<PlanRow>)> = selection
+        .waves
+        .iter()
+        .map(|wave| {
+            let rows = left.by_ref().take(wave.tenants.len()).map(|o| steps::row(catalog, o, goal)).collect();
+            (wave.name.clone(), rows)
+        })
+        .collect();
+    let rows: Vec<&PlanRow> = waves.iter().flat_map(|(_, rows)| rows).collect();
+    let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
+    let lazy = LazyScripts::new(set.clone(), goal.direction, steps::range(catalog, &rows), native);
+    let mut scripts = Vec::new();
+    for engine in crate::tenant::Engine::ALL {
+        if rows.iter().any(|row| row.engine == engine && !row.steps.is_empty()) {
+            let compiled = lazy.get(engine).await;
+            scripts.extend(compiled.iter().filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)));
+        }
+    }
+    Planned { goal_text: goal.describe(catalog), waves, observations, scripts }
+}

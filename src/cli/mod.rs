@@ -1,0 +1,144 @@
+//! The command line: arguments in, text and an exit code out. The only place that prints.
+//!
+//! It decides nothing about tenants: it resolves what was asked for, hands it on, and shows what came back.
+
+mod args;
+mod exit;
+mod look;
+mod migrate;
+mod pump;
+mod runs;
+mod setup;
+mod signals;
+mod steps;
+mod tenants;
+mod terminal;
+
+use std::io::IsTerminal;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+use futures_util::FutureExt;
+
+use self::args::{Cli, Command, Global, Runs, Tenants};
+use self::exit::CliError;
+use self::setup::Program;
+use self::terminal::Terminal;
+use crate::compile::{MigrationSet, Migrator};
+
+/// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
+///
+/// Takes a [`sea_orm_migration::MigratorTrait`] as well as a [`sea_orm_migration::MigratorTraitSelf`]. It reads the
+/// process's arguments and returns its exit code; see `fleet help-exit-codes`.
+pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 64 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let terminal = Terminal::new(&cli.global);
+    log_to_stderr(&cli.global);
+    // Panics are caught where they belong to a tenant, and told there; a backtrace of them on stderr helps nobody.
+    std::panic::set_hook(Box::new(|info| tracing::debug!("panic: {info}")));
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal.tell(&format!("error: can't start the runtime: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    let command = AssertUnwindSafe(run(cli, &migrator, terminal)).catch_unwind();
+    let result = runtime.block_on(command);
+    // Blocking work that hangs (a name look-up) must not keep the program from ending.
+    runtime.shutdown_background();
+    match result {
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(error)) => {
+            terminal.tell(&format!("error: {error}"));
+            ExitCode::from(error.code())
+        }
+        Err(panic) => {
+            let text = crate::compile::panic_text(panic.as_ref());
+            terminal.tell(&format!("error: fleet itself failed: {text}; run `fleet runs list` for what was recorded"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<u8, CliError> {
+    let global = cli.global;
+    let program = |overrides| Program::load(&global, overrides, terminal);
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "fleet", &mut script);
+            terminal::print(&String::from_utf8_lossy(&script))?;
+            Ok(0)
+        }
+        Command::HelpExitCodes => {
+            let lines: Vec<String> = exit::MEANINGS.iter().map(|(code, what)| format!("{code:>4}  {what}")).collect();
+            terminal::print(&lines.join("\n"))?;
+            Ok(0)
+        }
+        Command::Config { overrides } => tenants::config(&program(overrides.overrides())?),
+        Command::Tenants(Tenants::List { selection, output }) => {
+            tenants::list(&program(Default::default())?, &selection, &output).await
+        }
+        Command::Tenants(Tenants::Check { look }) => {
+            look::check(&program(look.flags.overrides())?, &set(migrator).await?, &look).await
+        }
+        Command::Status(look) => look::status(&program(look.flags.overrides())?, &set(migrator).await?, &look).await,
+        Command::Matrix(matrix) => {
+            look::matrix(&program(matrix.look.flags.overrides())?, &set(migrator).await?, &matrix).await
+        }
+        Command::Plan(plan) => look::plan(&program(plan.flags.overrides())?, &set(migrator).await?, &plan).await,
+        Command::Migrate(migrate) => {
+            migrate::migrate(&program(migrate.flags.overrides())?, &set(migrator).await?, migrate).await
+        }
+        Command::Rollback(rollback) => {
+            migrate::rollback(&program(rollback.flags.overrides())?, &set(migrator).await?, rollback).await
+        }
+        Command::Runs(Runs::List { limit, flags, output }) => {
+            runs::list(&program(flags.overrides())?, limit, &output).await
+        }
+        Command::Runs(Runs::Show { run, flags, output }) => {
+            runs::show(&program(flags.overrides())?, &run, &output).await
+        }
+        Command::Runs(Runs::Resume { run, native, flags, output }) => {
+            runs::resume(&program(flags.overrides())?, &set(migrator).await?, &run, native, output).await
+        }
+    }
+}
+
+async fn set<M: Migrator>(migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
+    Ok(Arc::new(MigrationSet::new(migrator).await?))
+}
+
+/// Logs go to stderr, by `-v` or `FLEET_LOG`; the drivers' own logs could hold SQL and are left out below `-vv`.
+fn log_to_stderr(global: &Global) {
+    let default = match global.verbose {
+        0 => "off",
+        1 => "fleet=info",
+        2 => "fleet=debug,sqlx=info",
+        _ => "fleet=trace,sqlx=debug",
+    };
+    let filter = std::env::var("FLEET_LOG").unwrap_or_else(|_| default.to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| default.into());
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,138 @@
+//! What every command starts from: the tenant file, its settings, a selection, a door to the databases.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::args::{Global, Selection as SelectionArgs};
+use super::exit::CliError;
+use super::terminal::Terminal;
+use crate::compile::MigrationSet;
+use crate::config::{Overrides, Settings};
+use crate::database::{Database, Servers};
+use crate::ledger::{Ledger, LedgerError};
+use crate::observation::Observation;
+use crate::registry::{self, Registry};
+use crate::run;
+use crate::select::{self, Filter, Selection};
+use crate::tenant::Tenant;
+
+/// The fleet as this command sees it.
+pub(super) struct Program {
+    pub(super) registry: Registry,
+    pub(super) terminal: Terminal,
+    /// Whether the file was named, so that a command to type next names it too.
+    pub(super) named: bool,
+}
+
+impl Program {
+    pub(super) fn load(global: &Global, overrides: Overrides, terminal: Terminal) -> Result<Self, CliError> {
+        let path = match &global.config {
+            Some(path) => path.clone(),
+            None => {
+                let here = std::env::current_dir().map_err(|_| CliError::NoFile)?;
+                registry::find(&here).ok_or(CliError::NoFile)?
+            }
+        };
+        let registry =
+            registry::load(&path, &overrides).map_err(|mistakes| CliError::mistakes(&mistakes, terminal.err.colour))?;
+        for warning in &registry.warnings {
+            terminal.warn(warning);
+        }
+        Ok(Program { registry, terminal, named: global.config.is_some() })
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.registry.settings
+    }
+
+    pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
+        Arc::new(Servers::new(set.clone(), self.settings().timeouts))
+    }
+
+    /// The selected tenants with their passwords; tells of words that fit none.
+    pub(super) async fn select(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
+        if args.failed_of.is_none() {
+            return self.filter(args.filter()).await;
+        }
+        let ledger = self.existing_ledger().await?;
+        let former = super::runs::Former::read(&ledger, args.failed_of.as_deref().unwrap_or("last")).await;
+        ledger.close().await;
+        let mut filter = args.filter();
+        filter.only = Some(former?.failed());
+        self.filter(filter).await
+    }
+
+    pub(super) async fn filter(&self, filter: Filter) -> Result<Selection, CliError> {
+        let mut selection = select::select(&self.registry, &filter)?;
+        for unmatched in &selection.unmatched_patterns {
+            self.terminal.warn(&format!("{unmatched} fits no tenant"));
+        }
+        if selection.is_empty() {
+            return Err(CliError::NothingMatched(why_nothing(&selection)));
+        }
+        selection.resolve_credentials(&self.registry).await;
+        Ok(selection)
+    }
+
+    pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
+        let (settings, door) = (self.settings(), self.door(set));
+        run::observe(tenants, set.catalog(), &door, settings.concurrency, settings.timeouts).await
+    }
+
+    /// The ledger, for reading: it is not created.
+    pub(super) async fn existing_ledger(&self) -> Result<Ledger, CliError> {
+        match Ledger::open_existing(&self.settings().ledger).await {
+            Ok(Some(ledger)) => Ok(ledger),
+            Ok(None) => Err(CliError::Usage("no run has been recorded yet: there is no ledger".to_owned())),
+            Err(error) => Err(CliError::Ledger(error)),
+        }
+    }
+
+    /// `fleet …` with the tenant file, as a command to type next.
+    pub(super) fn command(&self, rest: &str) -> String {
+        let program = std::env::args_os().next().map(std::path::PathBuf::from);
+        let name = program.as_ref().and_then(|p| p.file_name()).map_or("fleet".into(), |n| n.to_string_lossy());
+        let file = if self.named { format!("--config {} ", quoted(&self.registry.path.to_string_lossy())) } else { String::new() };
+        format!("{name} {file}{rest}")
+    }
+}
+
+/// A ledger error where the run was named wrongly is the operator's typing, not the ledger's state.
+pub(super) fn run_error(error: LedgerError) -> CliError {
+    match error {
+        LedgerError::NoSuchRun { .. } | LedgerError::AmbiguousRun { .. } | LedgerError::NoRuns { .. } => {
+            CliError::NoSuchRun(error)
+        }
+        other => CliError::Ledger(other),
+    }
+}
+
+/// A word as a shell reads it back.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// Why nobody is left, most frequent reason first.
+fn why_nothing(selection: &Selection) -> String {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for (_, mismatch) in &selection.mismatches {
+        *reasons.entry(mismatch.to_string()).or_default() += 1;
+    }
+    let mut reasons: Vec<(String, usize)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    let words: Vec<String> = reasons.iter().take(3).map(|(why, n)| format!("{n} because {why}")).collect();
+    format!("{} in the file, {}", selection.mismatches.len(), words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn odd_words_are_quoted_for_the_shell() {
+        assert_eq!(quoted("tenants.toml"), "tenants.toml");
+        assert_eq!(quoted("it's; rm -rf"), r"'it'\''s; rm -rf'");
+        assert_eq!(quoted(""), "''");
+    }
+}
