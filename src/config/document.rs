@@ -16,29 +16,75 @@ pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
 
 /// A parsed text.
 pub(crate) struct Document<'d> {
-    /// The text itself.
+    /// The text itself, its mistakes included.
     pub(crate) text: &'d str,
     /// What could be parsed of it.
     pub(crate) root: DeTable<'d>,
 }
 
-impl<'d> Document<'d> {
-    /// Parses all that can be parsed; each syntax mistake becomes a draft.
-    pub(crate) fn parse(text: &'d str, drafts: &mut Drafts) -> Self {
-        let (root, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let span = error.span().unwrap_or(0..0);
-            let message = error.message();
-            let draft = drafts.syntax(span, message);
-            if message.contains("quoted") {
-                draft.help("put the value in quotes: key = \"value\"");
-            } else if message.contains("duplicate key") {
-                draft.help("keep one of the two");
-            }
-        }
-        Document { text, root: root.into_inner() }
-    }
+/// How often a text is mended and parsed again, to find what the parser does not reach behind a mistake.
+const ROUNDS: usize = 20;
 
+/// Parses `text` and hands on all that could be parsed. Each syntax mistake becomes a draft; lines with one are left out.
+pub(crate) fn with_document<T>(
+    text: &str,
+    drafts: &mut Drafts,
+    then: impl FnOnce(&Document<'_>, &mut Drafts) -> T,
+) -> T {
+    let (root, mut errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return then(&Document { text, root: root.into_inner() }, drafts);
+    }
+    let mut mended = text.to_owned();
+    let mut round = 0;
+    loop {
+        round += 1;
+        let mut progress = false;
+        for error in &errors {
+            let at = error.span().map_or(0, |span| span.start);
+            note_syntax(error, drafts);
+            progress |= mend(&mut mended, at);
+        }
+        let (root, more) = DeTable::parse_recoverable(&mended);
+        if more.is_empty() || !progress || round == ROUNDS {
+            return then(&Document { text, root: root.into_inner() }, drafts);
+        }
+        errors = more;
+    }
+}
+
+fn note_syntax(error: &toml::de::Error, drafts: &mut Drafts) {
+    let message = error.message();
+    let help = match message {
+        m if m.contains("quoted") => Some("put the value in quotes: key = \"value\""),
+        m if m.contains("duplicate key") => Some("keep one of the two"),
+        m if m.contains("no value") => Some("write: key = value"),
+        m if m.contains("invalid basic string") => Some("a text ends with the quote it began with"),
+        _ => None,
+    };
+    let draft = drafts.syntax(error.span().unwrap_or(0..0), message);
+    if let Some(help) = help {
+        draft.help(help);
+    }
+}
+
+/// Takes the line at `at` out without moving any other; a table header becomes one of a table that nothing reads, so
+/// that the keys below it do not fall to the table above. Says whether there was anything to take out.
+fn mend(text: &mut String, at: usize) -> bool {
+    const NOBODY: &str = "[[_]]";
+    let at = at.min(text.len().saturating_sub(1));
+    let start = text.as_bytes()[..at].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let end = text.as_bytes()[start..].iter().position(|b| *b == b'\n').map_or(text.len(), |i| start + i);
+    let line = text[start..end].trim();
+    if line.is_empty() || line == NOBODY {
+        return false;
+    }
+    let keep = if line.starts_with('[') && end - start >= NOBODY.len() { NOBODY } else { "" };
+    text.replace_range(start..end, &format!("{keep:<width$}", width = end - start));
+    true
+}
+
+impl Document<'_> {
     /// The place of `part` inside the text of a string value; the whole value where its spelling hides that place.
     pub(crate) fn within(&self, item: &Item<'_>, part: Range<usize>) -> Range<usize> {
         let span = item.span();
@@ -133,7 +179,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         let value = integer(item).and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
         if value.is_none() {
             let wanted =
-                if most > u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
+                if most >= u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
             self.wrong_type(item, key, &format!("a whole number, {wanted}, without quotes"), drafts);
         }
         value

@@ -128,6 +128,11 @@ fn secrets(line: &str) -> Vec<Range<usize>> {
             found.extend(in_value(line, i + word.len()));
         }
     }
+    // A URL that is escaped, or has no `://`, can't be told apart by looking at it.
+    let doubtful = line.contains('\\') || (line.contains('@') && !line.contains("://"));
+    for word in ["url", "ledger"].iter().filter(|_| doubtful) {
+        found.extend(lower.match_indices(word).flat_map(|(i, _)| in_value(line, i + word.len())));
+    }
     found
 }
 
@@ -167,7 +172,7 @@ fn in_value(line: &str, key_end: usize) -> Vec<Range<usize>> {
     let Some(value) = rest.strip_prefix('=') else { return Vec::new() };
     let from = line.len() - value.len();
     if !value.trim_start().starts_with('{') {
-        return vec![from..line.len()];
+        return std::iter::once(from..line.len()).collect();
     }
     let mut found = Vec::new();
     let mut at = from;
@@ -188,7 +193,12 @@ fn doubtful_value(line: &str) -> Option<Range<usize>> {
         Some((key, _)) if HARMLESS.contains(&key.trim()) => None,
         Some((key, _)) => Some(key.len() + 1..line.len()),
         None if line.trim_start().starts_with(['[', '#']) => None,
-        None => Some(0..line.len()),
+        None => {
+            let word = line.trim_start().split(char::is_whitespace).next().unwrap_or_default();
+            let known = HARMLESS.contains(&word) || ["url", "migration_url", "password", "ledger"].contains(&word);
+            let from = if known { line.len() - line.trim_start().len() + word.len() } else { 0 };
+            Some(from..line.len())
+        }
     }
 }
 
@@ -210,6 +220,7 @@ mod tests {
             (r#"url = "postgres://h/db?x=s3cret""#, r#"url = "postgres://h/db?***""#),
             (r#"url = "postgres://db7:5432/acme""#, r#"url = "postgres://db7:5432/acme""#),
             (r#"url = "postgres://u:s3cret/acme""#, r#"url = "postgres://***""#),
+            (r#"url = "postgres:\u002F/u:s3cret@h/acme""#, "url = ***"),
             (r#"password = "s3cret""#, "password = ***"),
             (r#"password = { env = "PGPASS" }"#, r#"password = { env = "PGPASS" }"#),
             (r#"password = { value = "s3cret" }"#, r#"password = { value = "***" }"#),
@@ -240,6 +251,7 @@ mod tests {
             ("concurrency = many", "concurrency = many"),
             ("[tenant", "[tenant"),
             ("s3cret", "***"),
+            ("password s3cret", "password ***"),
         ] {
             assert_eq!(mask(line, 0..1, Hide::Value).text, expected);
         }

@@ -6,6 +6,7 @@
 mod database_url;
 mod document;
 mod keys;
+mod layer;
 mod mask;
 mod mistakes;
 mod settings;
@@ -16,6 +17,6 @@ pub use settings::{LedgerLocation, Origin, Overrides, Settings, settings};
 pub use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
-pub(crate) use document::{Document, Item, Reader, suggestion, unknown_key};
+pub(crate) use document::{Document, Item, Reader, suggestion, unknown_key, with_document};
 pub(crate) use mistakes::Drafts;
 pub(crate) use settings::{Sources, folder_of, read_settings};

@@ -136,10 +136,11 @@ impl Registry {
         let mut wanted: Vec<&PasswordSource> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for tenant in tenants.iter() {
-            if let Some(pending) = self.pending.get(&tenant.id) {
-                if !fetched.contains_key(&pending.source) && seen.insert(&pending.source) {
-                    wanted.push(&pending.source);
-                }
+            if let Some(pending) = self.pending.get(&tenant.id)
+                && !fetched.contains_key(&pending.source)
+                && seen.insert(&pending.source)
+            {
+                wanted.push(&pending.source);
             }
         }
         let fetch = |source: PasswordSource| async move { (source.clone(), source.fetch(&self.folder).await) };

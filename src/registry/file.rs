@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::credentials::{Fetched, Pending};
 use super::{WaveRule, tenants, waves};
 use crate::config::{
-    Document, Drafts, Mistakes, Overrides, Settings, Sources, Variables, folder_of, read_settings, suggestion,
-    unknown_key,
+    Drafts, Mistakes, Overrides, Settings, Sources, Variables, folder_of, read_settings, suggestion, unknown_key,
+    with_document,
 };
 use crate::tenant::{Tenant, TenantId};
 
@@ -81,13 +81,13 @@ impl Registry {
         let folder = folder_of(path);
         let sources = Sources { folder: &folder, overrides, variables };
         let mut drafts = Drafts::default();
-        let document = Document::parse(text, &mut drafts);
-        for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
-            unknown_key(key, "the file", &SECTIONS, &mut drafts);
-        }
-        let settings = read_settings(&document, sources, &mut drafts);
-        let waves = waves::read(&document, &mut drafts);
-        let read = tenants::read(&document, sources, &mut drafts);
+        let (settings, waves, read) = with_document(text, &mut drafts, |document, drafts| {
+            for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
+                unknown_key(key, "the file", &SECTIONS, drafts);
+            }
+            let settings = read_settings(document, sources, drafts);
+            (settings, waves::read(document, drafts), tenants::read(document, sources, drafts))
+        });
         drafts.finish(path, text)?;
 
         let warnings = strangers(&waves, &read.tenants);

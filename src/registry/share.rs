@@ -18,10 +18,11 @@ pub(crate) fn smallest_percent(ids: &[&str], percent: u8) -> Vec<bool> {
     let shares: Vec<u64> = ids.iter().map(|id| share(id)).collect();
     let limit = u128::from(percent) << 64;
     let mut picked: Vec<bool> = shares.iter().map(|&s| u128::from(s) * 100 < limit).collect();
-    if percent > 0 && !picked.contains(&true) {
-        if let Some(i) = (0..ids.len()).min_by_key(|&i| (shares[i], ids[i])) {
-            picked[i] = true;
-        }
+    if percent > 0
+        && !picked.contains(&true)
+        && let Some(i) = (0..ids.len()).min_by_key(|&i| (shares[i], ids[i]))
+    {
+        picked[i] = true;
     }
     picked
 }

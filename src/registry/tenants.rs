@@ -296,11 +296,11 @@ impl Reading<'_, '_> {
             return;
         }
         if let PasswordSource::Env(name) = &pending.source {
-            match self.sources.variables.get(name) {
+            match self.sources.variables.get(name).filter(|value| !value.is_empty()) {
                 Some(password) => pending.fill(tenant, &Ok(SecretString::from(password.to_owned()))),
                 None if !is_own && std::mem::replace(&mut self.defaults.told, true) => {}
                 None => {
-                    let draft = self.drafts.at(at, format!("the environment variable {name} is not set"));
+                    let draft = self.drafts.at(at, format!("the environment variable {name} is not set, or is empty"));
                     draft.help(format!("set it before the command: export {name}=..."));
                 }
             }

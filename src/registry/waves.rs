@@ -79,10 +79,10 @@ pub(crate) fn read(document: &Document<'_>, drafts: &mut Drafts) -> Vec<Read> {
     for item in list.iter() {
         let Some(reader) = Reader::of(item, "[[wave]]", &KEYS, drafts) else { continue };
         let name = name(&reader, drafts);
-        if let (Some(name), Some(at)) = (&name, reader.item("name").map(Item::span)) {
-            if let Some(first) = names.insert(name.clone(), at.clone()) {
-                drafts.at(at, format!("a second wave has the name `{name}`")).related(first, "the first is here");
-            }
+        if let (Some(name), Some(at)) = (&name, reader.item("name").map(Item::span))
+            && let Some(first) = names.insert(name.clone(), at.clone())
+        {
+            drafts.at(at, format!("a second wave has the name `{name}`")).related(first, "the first is here");
         }
         waves.push(rule(&reader, name.unwrap_or_default(), drafts));
     }

@@ -16,7 +16,7 @@ fn registry(text: &str) -> Registry {
 /// Ten tenants `t0` to `t9`; even ones are `pro`, the first two are in the ring `canary`, the last three on `db2`.
 fn ten() -> String {
     let tenant = |i: usize| {
-        let plan = if i % 2 == 0 { "pro" } else { "free" };
+        let plan = if i.is_multiple_of(2) { "pro" } else { "free" };
         let ring = if i < 2 { "canary" } else { "main" };
         let server = if i < 7 { "db1" } else { "db2" };
         format!(
