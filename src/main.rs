@@ -1,1 +1,5 @@
-fn main() {}
+//! The `fleet` binary, wired to this repository's own migrations.
+
+fn main() -> std::process::ExitCode {
+    fleet::cli::main(migration::Migrator)
+}

@@ -54,9 +54,9 @@ pub(super) enum CliError {
     NothingMatched(String),
     #[error("the migrations can't be used: {0}")]
     Compile(#[from] CompileError),
-    #[error("{0}; nothing was started")]
+    #[error("failed to {0}; nothing was started")]
     Ledger(LedgerError),
-    #[error("{0}")]
+    #[error("failed to {0}")]
     NoSuchRun(LedgerError),
     #[error("{0}")]
     CanNotStart(String),

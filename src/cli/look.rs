@@ -147,7 +147,9 @@ pub(super) async fn planned(
     for engine in crate::tenant::Engine::ALL {
         if rows.iter().any(|row| row.engine == engine && !row.steps.is_empty()) {
             let compiled = lazy.get(engine).await;
-            scripts.extend(compiled.iter().filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)));
+            scripts.extend(
+                compiled.iter().filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)),
+            );
         }
     }
     Planned { goal_text: goal.describe(catalog), waves, observations, scripts }

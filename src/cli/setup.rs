@@ -92,7 +92,11 @@ impl Program {
     pub(super) fn command(&self, rest: &str) -> String {
         let program = std::env::args_os().next().map(std::path::PathBuf::from);
         let name = program.as_ref().and_then(|p| p.file_name()).map_or("fleet".into(), |n| n.to_string_lossy());
-        let file = if self.named { format!("--config {} ", quoted(&self.registry.path.to_string_lossy())) } else { String::new() };
+        let file = if self.named {
+            format!("--config {} ", quoted(&self.registry.path.to_string_lossy()))
+        } else {
+            String::new()
+        };
         format!("{name} {file}{rest}")
     }
 }
@@ -100,7 +104,7 @@ impl Program {
 /// A ledger error where the run was named wrongly is the operator's typing, not the ledger's state.
 pub(super) fn run_error(error: LedgerError) -> CliError {
     match error {
-        LedgerError::NoSuchRun { .. } | LedgerError::AmbiguousRun { .. } | LedgerError::NoRuns { .. } => {
+        LedgerError::NoSuchRun { .. } | LedgerError::Ambiguous { .. } | LedgerError::NotAnId { .. } => {
             CliError::NoSuchRun(error)
         }
         other => CliError::Ledger(other),
@@ -110,7 +114,11 @@ pub(super) fn run_error(error: LedgerError) -> CliError {
 /// A word as a shell reads it back.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Why nobody is left, most frequent reason first.

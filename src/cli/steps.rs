@@ -57,8 +57,10 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                 row.refusal = Some(format!("it has {}, which this program does not know", unknown.join(", ")));
             }
             Decision::Refuse(Refusal::Gap(missing)) => {
-                row.refusal =
-                    Some(format!("it lacks {} although later ones are applied; see --out-of-order", missing.join(", ")));
+                row.refusal = Some(format!(
+                    "it lacks {} although later ones are applied; see --out-of-order",
+                    missing.join(", ")
+                ));
             }
         },
     }

@@ -31,7 +31,8 @@ impl Terminal {
             When::Auto if std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| v != "0") => true,
             When::Auto => tty && !dumb && std::env::var_os("CLICOLOR").is_none_or(|v| v != "0"),
         };
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
+        let locale =
+            ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
         let utf8 = locale.is_some_and(|l| l.to_ascii_lowercase().replace('-', "").contains("utf8"));
         let wide = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|w| *w >= 40);
         let width = global.width.or_else(wide).unwrap_or(120);

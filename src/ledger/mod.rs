@@ -38,8 +38,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use error::{LedgerError, LedgerLost};
 pub use crate::config::LedgerLocation as Location;
+pub use error::{LedgerError, LedgerLost};
 pub use open::Ledger;
 pub use reader::{AttemptRow, RunStatus, RunSummary};
 pub use recorder::Recorder;

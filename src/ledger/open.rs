@@ -18,9 +18,9 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
 
+use super::Location;
 use super::entity::{attempt, outcome, run, tenant, version};
 use super::error::LedgerError;
-use super::Location;
 use super::recorder::Recorder;
 use super::site::Site;
 

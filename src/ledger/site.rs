@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::mysql::MySqlDatabaseError;
 use url::Url;
 
-use super::error::LedgerError;
 use super::Location;
+use super::error::LedgerError;
 
 /// One ledger's place.
 pub(super) struct Site {

@@ -151,7 +151,8 @@ impl Dispatcher {
         let mut waiting = Vec::new();
         for &index in &wave.tenants {
             let tenant = self.plan.tenants[index].clone();
-            let decision = known.get(&tenant.id).map(|h| plan::decide(&self.plan.catalog, h, &self.plan.goal_of(index)));
+            let decision =
+                known.get(&tenant.id).map(|h| plan::decide(&self.plan.catalog, h, &self.plan.goal_of(index)));
             if decision == Some(Decision::Nothing) && self.cancel.reason().is_none() {
                 let history = known.remove(&tenant.id);
                 let mut progress = Progress::default();

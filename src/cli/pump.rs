@@ -1,0 +1,257 @@
+//! Events of a run to the ledger and to the person, and the report at its end.
+//!
+//! The ledger comes first: what is shown has been handed to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc;
+
+use super::args::{ReportKind, RunFormat, RunOutput};
+use super::exit::{self, CliError};
+use super::setup::Program;
+use super::signals::Signals;
+use super::terminal::{self, Terminal};
+use crate::compile::MigrationSet;
+use crate::event::Event;
+use crate::ledger::{Ledger, Recorder};
+use crate::outcome::{NotStarted, Standing, TenantRecord};
+use crate::report::live::{self, Live};
+use crate::report::outcome::OutcomeView;
+use crate::report::{Format, Style};
+use crate::run::{self, Cancel, RunPlan};
+use crate::schema::{Direction, Script};
+use crate::stats::RunStats;
+use crate::tenant::Engine;
+
+/// How often a run that nobody watches says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// How often the bar is redrawn.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
+pub(super) async fn drive(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    plan: RunPlan,
+    output: &RunOutput,
+) -> Result<u8, CliError> {
+    for (_, file) in &output.report {
+        terminal::check_writable(file)?;
+    }
+    if let Some(file) = &output.output {
+        terminal::check_writable(file)?;
+    }
+    let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
+    let mut recorder = ledger.recorder();
+    // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
+    recorder.begin(&plan.header).await.map_err(CliError::Ledger)?;
+    let cancel = Cancel::default();
+    let signals = Signals::listen(cancel.clone());
+    let begun = Instant::now();
+    let plan = Arc::new(plan);
+    let (sender, receiver) = mpsc::channel(1_024);
+    let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
+    let mut pump = Pump::new(program.terminal, output, cancel, begun);
+    let records = pump.run(receiver, &recorder).await;
+    let elapsed = begun.elapsed();
+    let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
+    let failure = recorder.finish().await.err();
+    ledger.close().await;
+    if let Some(error) = failure {
+        program.terminal.tell(&format!(
+            "error: failed to {error}\nwhat was done is in the tenants' own histories; the ledger lacks some of it"
+        ));
+        stats.stopped = Some(NotStarted::Ledger);
+    }
+    let scripts = needed_scripts(&plan, &records).await;
+    let rerun = next_command(program, &plan, &stats);
+    let view = OutcomeView {
+        header: &plan.header,
+        records: &records,
+        stats: &stats,
+        elapsed: Some(elapsed),
+        scripts: &scripts,
+        rerun: rerun.as_deref(),
+    };
+    show(program, output, &view)?;
+    Ok(exit::code(stats.verdict(), signals.terminated()))
+}
+
+fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result<(), CliError> {
+    for (kind, file) in &output.report {
+        let text = match kind {
+            ReportKind::Junit => view.junit(),
+            ReportKind::Json => view.render(Format::Json, &Style::plain(120)),
+            ReportKind::Csv => view.render(Format::Csv, &Style::plain(120)),
+            ReportKind::Md => view.render(Format::Md, &Style::plain(120)),
+        };
+        terminal::write_file(file, &text)?;
+    }
+    let format = match output.format {
+        RunFormat::Table => Format::Table,
+        RunFormat::Json => Format::Json,
+        RunFormat::Csv => Format::Csv,
+        RunFormat::Md => Format::Md,
+        RunFormat::Jsonl => return Ok(()),
+    };
+    let style = match output.output {
+        Some(_) => Style { colour: false, ..program.terminal.out },
+        None => program.terminal.out,
+    };
+    terminal::deliver(&view.render(format, &style), output.output.as_deref())
+}
+
+/// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.
+async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script> {
+    let mut scripts = Vec::new();
+    for engine in Engine::ALL {
+        let stopped = |r: &&TenantRecord| r.engine == engine && r.stopped_at.is_some();
+        if records.iter().any(|r| stopped(&r)) {
+            scripts.extend(plan.scripts.get(engine).await.iter().map(|s| Script::clone(s)));
+        }
+    }
+    scripts
+}
+
+/// What to type next, when something is left.
+fn next_command(program: &Program, plan: &RunPlan, stats: &RunStats) -> Option<String> {
+    let run = plan.header.run;
+    if stats.failures() > 0 {
+        let verb = if plan.goal.direction == Direction::Up { "migrate" } else { "rollback" };
+        let order = if plan.goal.out_of_order { " --out-of-order" } else { "" };
+        return Some(program.command(&format!("{verb} --failed-of {run}{order}")));
+    }
+    (stats.interrupted + stats.not_started > 0).then(|| program.command(&format!("runs resume {run}")))
+}
+
+/// Takes events to the ledger and to the person.
+struct Pump {
+    terminal: Terminal,
+    live: Live,
+    bar: Option<ProgressBar>,
+    jsonl: Option<Box<dyn std::io::Write + Send>>,
+    cancel: Cancel,
+    begun: Instant,
+}
+
+impl Pump {
+    fn new(terminal: Terminal, output: &RunOutput, cancel: Cancel, begun: Instant) -> Self {
+        let bar = terminal.live.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let template = "{bar:24} {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(if terminal.err.unicode {
+                    style.progress_chars("━╸ ")
+                } else {
+                    style.progress_chars("#- ")
+                });
+            }
+            bar
+        });
+        let jsonl: Option<Box<dyn std::io::Write + Send>> = match (output.format, &output.output) {
+            (RunFormat::Jsonl, None) => Some(Box::new(std::io::stdout())),
+            (RunFormat::Jsonl, Some(path)) => match std::fs::File::create(path) {
+                Ok(file) => Some(Box::new(file)),
+                Err(error) => {
+                    terminal.warn(&format!("can't write {}: {error}", path.display()));
+                    None
+                }
+            },
+            _ => None,
+        };
+        Pump { terminal, live: Live::new(terminal.err), bar, jsonl, cancel, begun }
+    }
+
+    /// Runs until the dispatcher is done. Returns the records in plan order.
+    async fn run(&mut self, mut events: mpsc::Receiver<Event>, recorder: &Recorder) -> Vec<TenantRecord> {
+        let mut records = Vec::new();
+        let lost = recorder.lost();
+        let mut tick = tokio::time::interval(if self.bar.is_some() { REDRAW } else { HEARTBEAT });
+        tick.tick().await;
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = lost.cancelled(), if self.cancel.level() == run::Level::Running => {
+                    // Nothing new starts; what is in flight ends, and is told on stderr and in the exit code.
+                    self.cancel.drain(NotStarted::Ledger);
+                    continue;
+                }
+                _ = tick.tick() => {
+                    self.beat();
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
+            if let Event::TenantFinished(record) = &event {
+                records.push(record.clone());
+            }
+            self.show(&event);
+            if !matches!(event, Event::RunStarted(_)) && recorder.record(event, now_ms()).await.is_err() {
+                self.cancel.drain(NotStarted::Ledger);
+            }
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        records.sort_by_key(|record| record.index);
+        records
+    }
+
+    fn show(&mut self, event: &Event) {
+        if let Some(out) = &mut self.jsonl
+            && let Err(error) = writeln!(out, "{}", live::jsonl(event))
+        {
+            self.jsonl = None;
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                self.terminal.warn(&format!("the event stream ends here: {error}"));
+            }
+        }
+        if self.terminal.quiet {
+            return self.live.note(event);
+        }
+        let line = self.live.line(event);
+        match (&self.bar, line) {
+            (Some(bar), line) => {
+                if let Event::RunStarted(header) = event {
+                    bar.set_length(header.tenants.len() as u64);
+                }
+                // A person sees the bar move; only what they may have to act on gets a line.
+                if let Some(line) = line.filter(|_| is_notable(event)) {
+                    bar.println(line);
+                }
+                if matches!(event, Event::TenantFinished(_)) {
+                    bar.inc(1);
+                }
+            }
+            (None, Some(line)) => self.terminal.tell(&line),
+            (None, None) => {}
+        }
+    }
+
+    fn beat(&mut self) {
+        let message = self.live.progress(self.begun.elapsed()).message();
+        match &self.bar {
+            Some(bar) => bar.set_message(message),
+            None if !self.terminal.quiet => self.terminal.tell(&format!("… {message}")),
+            None => {}
+        }
+    }
+}
+
+fn is_notable(event: &Event) -> bool {
+    match event {
+        Event::TenantFinished(record) => record.outcome.standing() == Standing::Failed,
+        Event::AttemptFailed { .. } | Event::Draining { .. } | Event::Cancelling { .. } => true,
+        Event::WaveFinished { .. } => true,
+        _ => false,
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,40 @@
+//! `tenants list` and `config`: what the tenant file says. No database is asked.
+
+use super::args::{Output, Selection};
+use super::exit::CliError;
+use super::setup::Program;
+use super::terminal;
+use crate::database;
+use crate::report::clean;
+use crate::report::tenants::{self, TenantRow};
+
+pub(super) async fn list(program: &Program, selection: &Selection, output: &Output) -> Result<u8, CliError> {
+    let selection = program.select(selection).await?;
+    let rows: Vec<TenantRow> = selection
+        .waves
+        .iter()
+        .flat_map(|wave| {
+            wave.tenants.iter().map(|tenant| TenantRow {
+                id: tenant.id.clone(),
+                engine: tenant.engine,
+                server: tenant.server.to_string(),
+                wave: wave.name.clone(),
+                tags: tenant.tags.clone(),
+                location: database::location(tenant),
+            })
+        })
+        .collect();
+    output.deliver(&tenants::list(&rows, output.shape(), &output.style(program)))?;
+    Ok(0)
+}
+
+/// One line a setting: name, value, where it comes from.
+pub(super) fn config(program: &Program) -> Result<u8, CliError> {
+    let origins = &program.settings().origins;
+    let widest = |of: fn(&(String, String, crate::config::Origin)) -> usize| origins.iter().map(of).max().unwrap_or(0);
+    let (keys, values) = (widest(|o| o.0.len()), widest(|o| o.1.chars().count()));
+    let lines: Vec<String> =
+        origins.iter().map(|(key, value, origin)| format!("{key:keys$}  {:values$}  {origin}", clean(value))).collect();
+    terminal::print(&format!("{}\n{}", program.registry.path.display(), lines.join("\n")))?;
+    Ok(0)
+}
