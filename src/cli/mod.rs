@@ -59,7 +59,9 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
     match result {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
-            terminal.tell(&format!("error: {error}"));
+            // The mistakes of a file each say "error" with their own place.
+            let word = if matches!(error, CliError::Mistakes { .. }) { "" } else { "error: " };
+            terminal.tell(&format!("{word}{error}"));
             ExitCode::from(error.code())
         }
         Err(panic) => {
