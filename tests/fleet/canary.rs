@@ -2,8 +2,8 @@
 
 use crate::support::{ALL, Fleet, json_file, record, with};
 
-const WAVES: &str = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\nids = [\"lite-003\"]\nmax_failures = 0\n\
-                     [[wave]]\nname = \"early\"\nids = [\"pg-000\", \"my-000\"]\n";
+const WAVES: &str = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-003\"]\nmax_failures = 0\n\
+                     [[wave]]\nname = \"early\"\ntenants = [\"pg-000\", \"my-000\"]\n";
 
 fn fleet() -> Fleet {
     Fleet::new().head(WAVES).sqlite(6).postgres(1).mariadb(1)

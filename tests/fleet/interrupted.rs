@@ -133,7 +133,9 @@ fn ctrl_c_twice_cancels_on_the_servers() {
     assert_eq!(record(&report, "pg-000")["outcome"], "interrupted", "{report:#}");
     let outcome = record(&report, "my-000")["outcome"].as_str().unwrap();
     assert!(["interrupted", "in_doubt"].contains(&outcome), "{report:#}");
-    held.map(Held::release);
+    for held in held {
+        held.release();
+    }
     let name = |id: &str| fleet.tenant(id).url.rsplit('/').next().unwrap().to_owned();
     let left = sql(
         &crate::support::postgres_url(),

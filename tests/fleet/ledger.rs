@@ -1,8 +1,8 @@
 //! The ledger: no run without one, and one that several machines share.
 
-use std::os::unix::fs::PermissionsExt;
+use sqlx::{Connection, Executor};
 
-use crate::support::{ALL, Fleet, finish, program};
+use crate::support::{ALL, Fleet, block_on, finish, program};
 
 #[test]
 fn without_a_ledger_nothing_starts() {
@@ -20,21 +20,21 @@ fn without_a_ledger_nothing_starts() {
 }
 
 #[test]
-fn a_ledger_that_can_not_be_written_is_found_before_a_tenant_is_touched() {
+fn a_ledger_that_another_program_holds_is_found_before_a_tenant_is_touched() {
     let fleet = Fleet::new().sqlite(2);
     fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
-    // Root writes where it has no right to: what stops it too is a database that other programs hold.
-    let file = fleet.path("fleet-ledger.db");
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o444)).unwrap();
-    let is_root = std::fs::OpenOptions::new().append(true).open(&file).is_ok();
-    if is_root {
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
-        fleet.ledger("DROP TABLE fleet_outcomes; SELECT 1");
-    }
-    fleet.run(&["migrate", "--yes"]).exits(75).tells(&["ledger"]);
+    let url = format!("sqlite:{}", fleet.path("fleet-ledger.db").display());
+    let holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+        holder
+    });
+    fleet.run(&["migrate", "--yes"]).exits(75).tells(&["ledger", "nothing was started"]);
     for tenant in &fleet.tenants {
         assert_eq!(fleet.history(&tenant.id).unwrap(), ALL[..1], "{}", tenant.id);
     }
+    block_on(holder.close()).unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(0);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! stdout is data and nothing else; everything that a machine reads can be read.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 
 use crate::support::{Fleet, finish, json_file, wait};
 
@@ -143,5 +142,4 @@ fn five_hundred_tenants_fit_on_a_screen() {
     }
     let status = fleet.run(&["status", "--width", "80"]).exits(0);
     assert!(status.out.lines().all(|l| l.chars().count() <= 80), "{}", status.out);
-    let _ = Stdio::null();
 }

@@ -13,7 +13,7 @@ fn are_at(fleet: &Fleet, applied: usize) {
         assert_eq!(fleet.history(id).unwrap_or_default(), ALL[..applied], "{id}");
         assert_eq!(fleet.has_table(id, "users"), applied >= 1, "{id}");
         assert_eq!(fleet.has_table(id, "tenant_features"), applied >= 2, "{id}");
-        assert_eq!(fleet.has_table(id, "inventory_items"), applied >= 3, "{id}");
+        assert_eq!(fleet.has_table(id, "locations"), applied >= 3, "{id}");
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) const THIRD: &str = "m20250110_000003_add_inventory_tracking";
 pub(crate) const ALL: [&str; 3] = [FIRST, SECOND, THIRD];
 
 /// A table of the first migration, and one of the last.
-pub(crate) const TABLES: [&str; 2] = ["users", "inventory_items"];
+pub(crate) const TABLES: [&str; 2] = ["users", "locations"];
 
 /// Longer than any run of these tests takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
