@@ -4,6 +4,7 @@
 //! What happens to a tenant when the process dies is written at each step of the engines' files.
 
 mod address;
+mod blocker;
 mod bulk;
 mod errors;
 mod journal;
@@ -24,7 +25,7 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::StoppedAt;
+use crate::outcome::{Blocker, StoppedAt};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Script, Unfinished};
 use crate::tenant::{Engine, Tenant, TenantId};
@@ -70,12 +71,21 @@ pub trait Session: Send {
     /// A way to cancel what this session is doing, on the server.
     fn canceller(&self) -> Canceller;
 
+    /// A way to learn who holds the lock that this session waits for, from outside the session; `None` where the engine
+    /// can't tell.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
+
     /// Closes the connection; errors while closing change nothing for anyone.
     async fn close(self: Box<Self>);
 }
 
 /// Cancels a session's work on its server, from outside the session.
 pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// Asks who blocks a session now; `None`: nobody, or it is not known.
+pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Blocker>> + Send>> + Send + Sync>;
 
 /// What is to be applied to one tenant.
 #[derive(Debug, Clone)]

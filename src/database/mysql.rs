@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Row as _
 
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Stop, Work, address, errors, native};
+use super::{Canceller, Door, Residue, Session, Stop, Watch, Work, address, blocker, errors, native};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Execution, Unfinished};
@@ -259,7 +259,7 @@ fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, St
 }
 
 /// Text of a column, whatever character set the server labels it with.
-fn text(row: &MySqlRow, column: usize) -> Option<String> {
+pub(super) fn text(row: &MySqlRow, column: usize) -> Option<String> {
     row.try_get::<Option<String>, _>(column).ok().flatten().or_else(|| {
         row.try_get::<Option<Vec<u8>>, _>(column).ok().flatten().map(|b| String::from_utf8_lossy(&b).into_owned())
     })
@@ -341,6 +341,14 @@ impl Session for MysqlSession {
                 }
             })
         })
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Some(Box::new(move || {
+            let id = id.load(Ordering::Relaxed);
+            Box::pin(blocker::mysql(options.clone(), id, limit))
+        }))
     }
 
     async fn close(self: Box<Self>) {

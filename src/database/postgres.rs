@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Step, Stop, Work, address, errors, literal, native};
+use super::{Canceller, Door, Residue, Session, Step, Stop, Watch, Work, address, blocker, errors, literal, native};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Execution, Unfinished};
@@ -445,6 +445,11 @@ impl Session for PostgresSession {
                 }
             })
         })
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
     }
 
     async fn close(mut self: Box<Self>) {
