@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
 
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
+use super::native::Link;
 use super::{Canceller, Door, Residue, Session, Stop, Watch, Work, address, blocker, errors, native};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
@@ -23,7 +24,10 @@ use crate::tenant::Engine;
 pub(super) struct MysqlSession {
     door: Door,
     options: MySqlConnectOptions,
-    connection: MySqlConnection,
+    /// `None` only while native code has it.
+    connection: Option<Link<MySql>>,
+    /// Where the connection came from, in a session that runs native code.
+    pool: Option<Pool<MySql>>,
     /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
     id: Arc<AtomicU64>,
 }
@@ -50,15 +54,42 @@ impl MysqlSession {
             }
             Err(_) => return Err(door.connect_timeout()),
         };
-        Ok(MysqlSession { door, options, connection, id: Arc::default() })
+        Ok(MysqlSession { door, options, connection: Some(Link::Alone(connection)), pool: None, id: Arc::default() })
+    }
+
+    fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
+        let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
+        self.connection.as_deref_mut().ok_or_else(lost)
     }
 
     async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await.map_err(|e| errors::fault(&e))
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.connection()?).await.map_err(|e| errors::fault(&e))
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await.map(drop).map_err(|e| errors::fault(&e))
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
+    async fn become_pooled(&mut self) -> Result<(), Fault> {
+        if let Some(link) = self.connection.take() {
+            link.close().await;
+        }
+        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
+        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
+        self.pool = Some(pool);
+        Ok(())
+    }
+
+    /// Takes the connection back from native code. One that was replaced has lost the tenant's lock.
+    async fn take_back(&mut self, pool: &Pool<MySql>) -> Result<(), Fault> {
+        let before = self.id.load(Ordering::Relaxed);
+        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
+        let rows = self.rows("SELECT CONNECTION_ID()".to_owned()).await?;
+        if rows.first().and_then(connection_id) == Some(before) {
+            return Ok(());
+        }
+        Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
     }
 
     fn journal(&self) -> Journal {
@@ -81,18 +112,19 @@ impl MysqlSession {
             self.history_query(),
             self.journal().read()
         );
+        let id = self.id.clone();
+        let connection = self.connection()?;
         // Results of the message: the settings, the lock, the history, the journal.
         let mut results = 0;
         let mut locked = false;
         let mut versions = Vec::new();
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
                 Ok(Either::Left(_)) => results += 1,
                 Ok(Either::Right(row)) => match results {
                     1 => {
-                        let id = row.try_get::<u64, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(i64::unsigned_abs));
-                        self.id.store(id.unwrap_or(0), Ordering::Relaxed);
+                        id.store(connection_id(&row).unwrap_or(0), Ordering::Relaxed);
                         locked =
                             row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
                                 == 1;
@@ -168,7 +200,8 @@ impl MysqlSession {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
             self.push_step(&mut message, work, step, resumed);
         }
-        let sent = send(&mut self.connection, &message).await;
+        let connection = self.connection().map_err(|fault| Stop::before(first, fault))?;
+        let sent = send(connection, &message).await;
         let Some(error) = sent.error else { return Ok(()) };
         let fault = errors::fault(&error);
         let place = message.place(sent.completed);
@@ -223,9 +256,15 @@ impl MysqlSession {
             prepare.push(self.door.record(&work.steps[step]));
         }
         self.run(prepare.join(";\n")).await.map_err(stop)?;
-        let settings = session_settings(&self.door.timeouts);
+        let Some(pool) = self.pool.clone() else {
+            return Err(stop(Fault::new(FaultClass::Other, "native code was not prepared for; this is a defect")));
+        };
+        drop(self.connection.take());
         let native = native::Native { door: &self.door, work, step };
-        if let Err(stop) = native.mysql(self.options.clone(), &settings).await {
+        let result = native.mysql_alone(pool.clone()).await;
+        let unknown = |fault| Stop { residue: Residue::Unknown, ..stop(fault) };
+        let taken_back = self.take_back(&pool).await;
+        if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
             let _ = self.run(self.journal().stop(None)).await;
             let residue = match self.unfinished().await {
@@ -234,6 +273,7 @@ impl MysqlSession {
             };
             return Err(Stop { residue, ..stop });
         }
+        taken_back.map_err(unknown)?;
         let mut end = self.finish(work, step);
         end.push("COMMIT".to_owned());
         self.run(end.join(";\n")).await.map_err(|fault| Stop { residue: Residue::Unknown, ..stop(fault) })
@@ -256,6 +296,10 @@ fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, St
         return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
     }
     Ok(None)
+}
+
+fn connection_id(row: &MySqlRow) -> Option<u64> {
+    row.try_get::<u64, _>(0).ok().or_else(|| row.try_get::<i64, _>(0).ok().map(i64::unsigned_abs))
 }
 
 /// Text of a column, whatever character set the server labels it with.
@@ -304,6 +348,9 @@ impl Session for MysqlSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+        if work.steps.iter().any(|s| matches!(s.script.execution, Execution::Native { .. })) {
+            self.become_pooled().await.map_err(|fault| Stop::before(0, fault))?;
+        }
         let mut held = self.hold().await.map_err(|fault| Stop::before(0, fault))?;
         let mut step = 0;
         while step < work.steps.len() {
@@ -351,7 +398,12 @@ impl Session for MysqlSession {
         }))
     }
 
-    async fn close(self: Box<Self>) {
-        let _ = self.connection.close().await;
+    async fn close(mut self: Box<Self>) {
+        if let Some(link) = self.connection.take() {
+            link.close().await;
+        }
+        if let Some(pool) = &self.pool {
+            pool.close().await;
+        }
     }
 }

@@ -9,10 +9,11 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
+use super::native::Link;
 use super::{Canceller, Door, Residue, Session, Step, Stop, Watch, Work, address, blocker, errors, literal, native};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
@@ -23,7 +24,9 @@ pub(super) struct PostgresSession {
     door: Door,
     options: PgConnectOptions,
     /// `None` while native code has the only connection.
-    connection: Option<PgConnection>,
+    connection: Option<Link<Postgres>>,
+    /// Where the connection came from, while native code without a transaction shares it.
+    pool: Option<Pool<Postgres>>,
     /// Whether the history table is there, once it is known.
     has_history: bool,
     /// How this session is called in `pg_stat_activity`; no other has that name.
@@ -36,12 +39,19 @@ impl PostgresSession {
         let name = format!("fleet:{id}:{:08x}", fastrand::u32(..));
         let options = address::postgres(&door.tenant)?.application_name(&name);
         let connection = connect(&options, &door).await?;
-        Ok(PostgresSession { door, options, connection: Some(connection), has_history: true, name })
+        Ok(PostgresSession {
+            door,
+            options,
+            connection: Some(Link::Alone(connection)),
+            pool: None,
+            has_history: true,
+            name,
+        })
     }
 
     async fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
         if self.connection.is_none() {
-            self.connection = Some(connect(&self.options, &self.door).await?);
+            self.connection = Some(Link::Alone(connect(&self.options, &self.door).await?));
         }
         Ok(self.connection.as_mut().expect("set just above"))
     }
@@ -76,9 +86,8 @@ impl PostgresSession {
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => Residue::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
-            _ => match sqlx::raw_sql("ROLLBACK").execute(self.connection.as_mut().expect("it answered just now")).await
-            {
-                Ok(_) => Residue::Nothing,
+            _ => match self.run("ROLLBACK".to_owned()).await {
+                Ok(()) => Residue::Nothing,
                 Err(_) => Residue::Unknown,
             },
         };
@@ -307,23 +316,52 @@ impl PostgresSession {
             self.has_history |= result.is_ok();
             return result;
         }
+        self.become_pooled().await.map_err(|fault| Stop::before(step, fault))?;
         self.begin_journalled(work, step, false).await?;
-        // The raw session keeps the lock; the migration gets the one connection that native code needs beside it.
-        let settings = session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref());
+        let pool = self.pool.clone().expect("it has just become pooled");
+        let before = self.backend().await;
+        drop(self.connection.take());
         let native = native::Native { door: &self.door, work, step };
-        if let Err(stop) = native.postgres_without_transaction(self.options.clone(), &settings).await {
+        let result = native.postgres_alone(pool.clone()).await;
+        self.connection = pool.acquire().await.ok().map(Link::Pooled);
+        if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
             let _ = self.run(self.journal().stop(None)).await;
             let residue = self.in_doubt().await;
             return Err(Stop { residue, ..stop });
         }
+        if before.is_none() || self.backend().await != before {
+            let fault = Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran");
+            return Err(lost(step, fault));
+        }
         self.finish_journalled(work, step).await
+    }
+
+    /// Changes to a connection out of a pool of one, for a step that runs native code without a transaction.
+    async fn become_pooled(&mut self) -> Result<(), Fault> {
+        if self.pool.is_some() {
+            return Ok(());
+        }
+        self.release().await;
+        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
+        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
+        self.pool = Some(pool);
+        Ok(())
+    }
+
+    /// The server process behind this session: another one would have lost the session's lock.
+    async fn backend(&mut self) -> Option<i32> {
+        let rows = self.rows("SELECT pg_backend_pid()".to_owned()).await.ok()?;
+        rows.first()?.try_get(0).ok()
     }
 
     /// Gives the connection back, because native code opens its own.
     async fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            let _ = connection.close().await;
+        if let Some(link) = self.connection.take() {
+            link.close().await;
+        }
+        if let Some(pool) = self.pool.take() {
+            pool.close().await;
         }
     }
 }
