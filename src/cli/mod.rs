@@ -8,6 +8,7 @@ mod look;
 mod migrate;
 mod pump;
 mod runs;
+mod settle;
 mod setup;
 mod signals;
 mod steps;
@@ -108,6 +109,9 @@ async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<
         }
         Command::Runs(Runs::Show { run, flags, output }) => {
             runs::show(&program(flags.overrides())?, &run, &output).await
+        }
+        Command::Runs(Runs::Settle(args)) => {
+            settle::settle(&program(args.flags.overrides())?, &set(migrator).await?, &args).await
         }
         Command::Runs(Runs::Resume { run, native, flags, output }) => {
             runs::resume(&program(flags.overrides())?, &set(migrator).await?, &run, native, output).await

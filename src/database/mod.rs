@@ -14,6 +14,7 @@ mod native;
 mod postgres;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod settle;
 mod sqlite;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::schema::{Direction, Script, Unfinished};
 use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
+pub use settle::Settlement;
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]
@@ -67,6 +69,12 @@ pub trait Session: Send {
     /// # Errors
     /// [`Stop`]: how far it came, and what the failed step left behind.
     async fn apply(&mut self, work: &Work) -> Result<(), Stop>;
+
+    /// Settles a migration that was begun and not finished, as a person says. Returns what it was.
+    ///
+    /// # Errors
+    /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed: nothing changed.
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault>;
 
     /// A way to cancel what this session is doing, on the server.
     fn canceller(&self) -> Canceller;
@@ -195,6 +203,10 @@ struct Door {
 }
 
 impl Door {
+    fn nothing_to_settle(&self) -> Fault {
+        Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
+    }
+
     /// The history table, quoted, and qualified where the tenant is a schema: an unqualified read could see the history of
     /// `public`.
     fn history_table(&self) -> String {

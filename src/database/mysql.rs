@@ -15,7 +15,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, P
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
-use super::{Canceller, Door, Residue, Session, Stop, Watch, Work, address, blocker, errors, native};
+use super::{
+    Canceller, Door, Residue, Session, Settlement, Stop, Watch, Work, address, blocker, errors, native, settle,
+};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Execution, Unfinished};
@@ -345,6 +347,18 @@ impl Session for MysqlSession {
             Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
             Err(fault) => Err(fault),
         }
+    }
+
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let mut all = vec!["START TRANSACTION".to_owned()];
+        all.extend(settle::statements(&self.door, &self.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

@@ -14,7 +14,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, 
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
-use super::{Canceller, Door, Residue, Session, Step, Stop, Watch, Work, address, blocker, errors, literal, native};
+use super::{
+    Canceller, Door, Residue, Session, Settlement, Step, Stop, Watch, Work, address, blocker, errors, literal, native,
+    settle,
+};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Execution, Unfinished};
@@ -443,6 +446,20 @@ impl Session for PostgresSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = self.entry().await?.ok_or_else(|| self.door.nothing_to_settle())?;
+        let mut all = vec!["BEGIN".to_owned()];
+        all.extend(local_settings(&self.door.timeouts));
+        all.extend(self.lock_and_schema());
+        all.extend(settle::statements(&self.door, &self.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

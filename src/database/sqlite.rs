@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::journal::{self, Journal};
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Stop, Work, errors, literal, native};
+use super::{Canceller, Door, Residue, Session, Settlement, Stop, Work, errors, literal, native, settle};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Execution, Unfinished};
 use crate::tenant::{Address, Engine};
@@ -346,6 +346,22 @@ impl Session for SqliteSession {
             return Ok(None);
         }
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = match self.connection.is_some() {
+            true => self.entry().await?,
+            false => None,
+        };
+        let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let mut all = vec!["BEGIN IMMEDIATE".to_owned()];
+        all.extend(settle::statements(&self.door, &self.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
