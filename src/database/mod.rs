@@ -32,6 +32,7 @@ use crate::schema::{Direction, Script, Unfinished};
 use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
+use journal::Journal;
 pub use settle::Settlement;
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
@@ -207,15 +208,29 @@ impl Door {
         Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
     }
 
-    /// The history table, quoted, and qualified where the tenant is a schema: an unqualified read could see the history of
-    /// `public`.
+    /// What the tenant's tables are qualified with: its schema, or its MySQL database. An unqualified name could mean
+    /// another's: the history of `public`, or that of a database which a migration's `USE` switched to.
+    fn namespace(&self) -> Option<String> {
+        match self.tenant.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => self.tenant.schema.clone(),
+            Engine::Mysql => address::database(&self.tenant),
+        }
+    }
+
+    /// The history table, quoted and qualified.
     fn history_table(&self) -> String {
         let engine = self.tenant.engine;
         let table = engine.quote(&self.migrations.catalog().history_table);
-        match &self.tenant.schema {
-            Some(schema) => format!("{}.{table}", engine.quote(schema)),
+        match self.namespace() {
+            Some(name) => format!("{}.{table}", engine.quote(&name)),
             None => table,
         }
+    }
+
+    /// The tenant's journal.
+    fn journal(&self) -> Journal {
+        Journal::new(self.tenant.engine, self.namespace().as_deref())
     }
 
     /// The history row of a step, added or taken away.

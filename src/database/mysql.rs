@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
 
-use super::journal::{self, Journal};
+use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::{
@@ -94,10 +94,6 @@ impl MysqlSession {
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
     }
 
-    fn journal(&self) -> Journal {
-        Journal::new(Engine::Mysql, None)
-    }
-
     fn history_query(&self) -> String {
         format!("SELECT version FROM {} ORDER BY version", self.door.history_table())
     }
@@ -112,7 +108,7 @@ impl MysqlSession {
              0);\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.history_query(),
-            self.journal().read()
+            self.door.journal().read()
         );
         let id = self.id.clone();
         let connection = self.connection()?;
@@ -158,8 +154,8 @@ impl MysqlSession {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
         let open = match resumed {
-            Some(statement) => self.journal().resume(statement, &work.run),
-            None => self.journal().begin(&work.steps[step], Some(0), &work.run),
+            Some(statement) => self.door.journal().resume(statement, &work.run),
+            None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
         };
         message.push(Place::Prepare { step }, open);
         if script.direction == Direction::Down && resumed.is_none() {
@@ -168,7 +164,7 @@ impl MysqlSession {
         }
         for (statement, sql) in script.statements.iter().enumerate().skip(first) {
             if statement > first {
-                message.push(Place::Record { step }, self.journal().advance(statement));
+                message.push(Place::Record { step }, self.door.journal().advance(statement));
             }
             message.push(Place::Statement { step, statement }, sql);
         }
@@ -184,7 +180,7 @@ impl MysqlSession {
         if work.steps[step].script.direction == Direction::Up {
             sql.push(self.door.record(&work.steps[step]));
         }
-        sql.push(self.journal().close());
+        sql.push(self.door.journal().close());
         sql
     }
 
@@ -196,7 +192,7 @@ impl MysqlSession {
             message.push(prepare, self.door.migrations.install(Engine::Mysql));
         }
         if !held.has_journal {
-            message.push(prepare, self.journal().create());
+            message.push(prepare, self.door.journal().create());
         }
         for step in steps {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
@@ -222,7 +218,8 @@ impl MysqlSession {
             // The engine refused this statement as a whole.
             Some(Place::Statement { statement, step }) if within == 0 => {
                 let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
-                let note = if untouched { self.journal().close() } else { self.journal().stop(Some(statement)) };
+                let note =
+                    if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
                     Ok(()) if untouched => Residue::Nothing,
                     Ok(()) => Residue::Resumable { statements: statement },
@@ -251,9 +248,9 @@ impl MysqlSession {
             prepare.push(self.door.migrations.install(Engine::Mysql).to_owned());
         }
         if !held.has_journal {
-            prepare.push(self.journal().create());
+            prepare.push(self.door.journal().create());
         }
-        prepare.push(self.journal().begin(&work.steps[step], None, &work.run));
+        prepare.push(self.door.journal().begin(&work.steps[step], None, &work.run));
         if work.steps[step].script.direction == Direction::Down {
             prepare.push(self.door.record(&work.steps[step]));
         }
@@ -268,7 +265,7 @@ impl MysqlSession {
         let taken_back = self.take_back(&pool).await;
         if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.run(self.journal().stop(None)).await;
+            let _ = self.run(self.door.journal().stop(None)).await;
             let residue = match self.unfinished().await {
                 Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                 _ => Residue::Unknown,
@@ -339,7 +336,7 @@ impl Session for MysqlSession {
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        match self.rows(self.journal().read()).await {
+        match self.rows(self.door.journal().read()).await {
             Ok(rows) => {
                 let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| text(row, i))));
                 Ok(entry.map(|entry| entry.unfinished))
@@ -352,7 +349,7 @@ impl Session for MysqlSession {
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let mut all = vec!["START TRANSACTION".to_owned()];
-        all.extend(settle::statements(&self.door, &self.journal(), &entry.unfinished, settlement));
+        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
         all.push("COMMIT".to_owned());
         if let Err(fault) = self.run(all.join(";\n")).await {
             let _ = self.run("ROLLBACK".to_owned()).await;

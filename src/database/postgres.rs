@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
-use super::journal::{self, Journal};
+use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::{
@@ -62,10 +62,6 @@ impl PostgresSession {
     async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
-    }
-
-    fn journal(&self) -> Journal {
-        Journal::new(Engine::Postgres, self.door.tenant.schema.as_deref())
     }
 
     /// Steps that each have a transaction, in one message.
@@ -157,7 +153,7 @@ impl PostgresSession {
     /// Fails unless the history is what was planned and no journal is open.
     fn history_guard(&self, expected: &[String]) -> String {
         let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
-        let journal = self.journal().table().to_owned();
+        let journal = self.door.journal().table().to_owned();
         guard(&format!(
             "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
              'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
@@ -183,7 +179,7 @@ impl PostgresSession {
         let script = work.steps[step].script.clone();
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
-            self.run(self.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
+            self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
             for (number, piece) in crate::compile::split(sql).into_iter().enumerate() {
                 if let Err(fault) = self.run_outside(piece).await {
                     let place = Place::Statement { step, statement };
@@ -210,7 +206,7 @@ impl PostgresSession {
         let mut prepare = self.lock_and_schema().split_off(1);
         prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
         prepare.push(self.door.migrations.install(Engine::Postgres).to_owned());
-        prepare.push(self.journal().create());
+        prepare.push(self.door.journal().create());
         for sql in prepare {
             self.run(sql).await.map_err(stop)?;
         }
@@ -220,20 +216,20 @@ impl PostgresSession {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
             };
-            self.run(self.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            self.run(self.door.journal().resume(statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
         }
         if self.history().await.map_err(stop)? != work.history_before(step) {
             return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
         }
         let first = compiled.then_some(0);
-        self.run(self.journal().begin(&work.steps[step], first, &work.run)).await.map_err(stop)?;
+        self.run(self.door.journal().begin(&work.steps[step], first, &work.run)).await.map_err(stop)?;
         Ok(0)
     }
 
     async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
         // One transaction: the journal is closed exactly when the history says so.
-        let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.journal().close());
+        let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.door.journal().close());
         self.run(end).await.map_err(|fault| lost(step, fault))?;
         let _ = self.rows(format!("SELECT pg_advisory_unlock({})", self.lock_key())).await;
         Ok(())
@@ -279,7 +275,7 @@ impl PostgresSession {
         if fault.class == FaultClass::ConnectionLost {
             return Residue::Unknown;
         }
-        let note = if statement == 0 { self.journal().close() } else { self.journal().stop(Some(statement)) };
+        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
             Ok(()) if statement == 0 => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
@@ -288,7 +284,7 @@ impl PostgresSession {
     }
 
     async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
-        let rows = match self.rows(self.journal().read()).await {
+        let rows = match self.rows(self.door.journal().read()).await {
             Ok(rows) => rows,
             Err(error) => {
                 let fault = errors::fault(&error);
@@ -329,7 +325,7 @@ impl PostgresSession {
         self.connection = pool.acquire().await.ok().map(Link::Pooled);
         if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.run(self.journal().stop(None)).await;
+            let _ = self.run(self.door.journal().stop(None)).await;
             let residue = self.in_doubt().await;
             return Err(Stop { residue, ..stop });
         }
@@ -413,7 +409,7 @@ fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
 #[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        let query = format!("SELECT version::text FROM {} ORDER BY 1", self.door.history_table());
+        let query = format!("SELECT version FROM {}", self.door.history_table());
         match self.rows(query).await {
             Ok(rows) => {
                 self.has_history = true;
@@ -453,7 +449,7 @@ impl Session for PostgresSession {
         let mut all = vec!["BEGIN".to_owned()];
         all.extend(local_settings(&self.door.timeouts));
         all.extend(self.lock_and_schema());
-        all.extend(settle::statements(&self.door, &self.journal(), &entry.unfinished, settlement));
+        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
         all.push("COMMIT".to_owned());
         if let Err(fault) = self.run(all.join(";\n")).await {
             let _ = self.run("ROLLBACK".to_owned()).await;
