@@ -112,8 +112,8 @@ fn list_text(runs: &[RunRow], style: &Style) -> String {
         Column::new("RUN"),
         Column::new("STARTED").expendable(1),
         Column::new("TOOK").right().expendable(5),
-        Column::new("GOAL").at_least(12).expendable(3),
-        Column::new("RESULT").at_least(11),
+        Column::new("GOAL").at_least(14).expendable(3),
+        Column::new("RESULT"),
         Column::new("OK").right().expendable(2),
         Column::new("FAILED").right().expendable(4),
     ]);
