@@ -60,7 +60,9 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
     match result {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
-            terminal.tell(&format!("error: {error}"));
+            // Mistakes of the tenant file each say that they are errors.
+            let is_said = matches!(error, CliError::Mistakes { .. });
+            terminal.tell(&format!("{}{error}", if is_said { "" } else { "error: " }));
             ExitCode::from(error.code())
         }
         Err(panic) => {

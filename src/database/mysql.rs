@@ -280,6 +280,7 @@ impl MysqlSession {
 }
 
 /// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
+#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
 fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
     let stop = |fault| Stop::before(step, fault);
     if let Some(entry) = &held.entry {
