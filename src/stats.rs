@@ -12,7 +12,7 @@ use crate::outcome::{NotStarted, Outcome, Standing};
 pub struct RunStats {
     /// Tenants in the plan.
     pub selected: usize,
-    /// Tenants that matched the selection but were held back by `--limit`.
+    /// Tenants that matched the selection but were held back by `--canary`, `--canary-percent`, `--partition` or `--limit`.
     pub held_back: usize,
     /// Outcomes by kind.
     pub up_to_date: usize,

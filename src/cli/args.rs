@@ -397,6 +397,29 @@ pub(super) enum Runs {
         #[command(flatten)]
         output: RunOutput,
     },
+    /// Settles a tenant that is in doubt, after you have looked at its database
+    Settle(Settle),
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("how").args(["applied", "not_applied", "resume_at"])))]
+pub(super) struct Settle {
+    /// The tenant's id; without one of the three flags, what is known of it is shown and nothing changes
+    pub(super) tenant: String,
+    /// All of the migration is in place: it counts as done
+    #[arg(long)]
+    pub(super) applied: bool,
+    /// Nothing of the migration is in place (any more): it counts as not begun
+    #[arg(long)]
+    pub(super) not_applied: bool,
+    /// Everything before statement K (from 1) is in place: the next run goes on at K
+    #[arg(long, value_name = "K")]
+    pub(super) resume_at: Option<usize>,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
 }
 
 #[derive(Debug, Subcommand)]

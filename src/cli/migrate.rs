@@ -15,8 +15,8 @@ use super::{steps, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
-use crate::report::Format;
 use crate::report::plan::PlanRow;
+use crate::report::{Format, towards};
 use crate::run::{PlannedWave, RunPlan};
 use crate::schema::{Direction, Execution};
 use crate::select::Selection;
@@ -174,9 +174,9 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
     let waves: Vec<String> = intent.selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
     let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
     format!(
-        "{verb} {pending} of {} tenants ({done} are there already{held}), to {}; waves: {}.\nGo ahead?",
+        "{verb} {pending} of {} tenants {} ({done} are there already{held}).\nWaves: {}. Go ahead?",
         rows.len(),
-        intent.goal.describe(set.catalog()),
+        towards(&intent.goal.describe(set.catalog())),
         waves.join(", ")
     )
 }

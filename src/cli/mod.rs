@@ -8,6 +8,7 @@ mod look;
 mod migrate;
 mod pump;
 mod runs;
+mod settle;
 mod setup;
 mod signals;
 mod steps;
@@ -59,9 +60,9 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
     match result {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
-            // The mistakes of a file each say "error" with their own place.
-            let word = if matches!(error, CliError::Mistakes { .. }) { "" } else { "error: " };
-            terminal.tell(&format!("{word}{error}"));
+            // Mistakes of the tenant file each say that they are errors.
+            let is_said = matches!(error, CliError::Mistakes { .. });
+            terminal.tell(&format!("{}{error}", if is_said { "" } else { "error: " }));
             ExitCode::from(error.code())
         }
         Err(panic) => {
@@ -110,6 +111,9 @@ async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<
         }
         Command::Runs(Runs::Show { run, flags, output }) => {
             runs::show(&program(flags.overrides())?, &run, &output).await
+        }
+        Command::Runs(Runs::Settle(args)) => {
+            settle::settle(&program(args.flags.overrides())?, &set(migrator).await?, &args).await
         }
         Command::Runs(Runs::Resume { run, native, flags, output }) => {
             runs::resume(&program(flags.overrides())?, &set(migrator).await?, &run, native, output).await

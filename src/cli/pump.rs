@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 
 use super::args::{ReportKind, RunFormat, RunOutput};
 use super::exit::{self, CliError};
-use super::setup::Program;
+use super::setup::{Program, quoted};
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
 use crate::event::Event;
 use crate::ledger::{Ledger, Recorder};
-use crate::outcome::{NotStarted, Standing, TenantRecord};
+use crate::outcome::{InDoubt, NotStarted, Outcome, Standing, TenantRecord};
 use crate::report::live::{self, Live};
 use crate::report::outcome::OutcomeView;
 use crate::report::{Format, Style};
@@ -101,7 +101,24 @@ fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result
         Some(_) => Style { colour: false, ..program.terminal.out },
         None => program.terminal.out,
     };
-    terminal::deliver(&view.render(format, &style), output.output.as_deref())
+    let mut text = view.render(format, &style);
+    if format == Format::Table {
+        text = format!("{}\n{}", text.trim_end(), how_to_settle(program, view.records));
+    }
+    terminal::deliver(&text, output.output.as_deref())
+}
+
+/// The commands for tenants in doubt: running the migration again would be refused.
+fn how_to_settle(program: &Program, records: &[TenantRecord]) -> String {
+    let in_doubt: Vec<&TenantRecord> =
+        records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
+    let Some(first) = in_doubt.first() else { return String::new() };
+    let command = program.command(&format!("runs settle {}", quoted(first.tenant.as_str())));
+    let others = match in_doubt.len() {
+        1 => String::new(),
+        n => format!(" (and likewise for the other {})", n - 1),
+    };
+    format!("in doubt: look at it with {command}{others}\n")
 }
 
 /// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.

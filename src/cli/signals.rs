@@ -20,16 +20,18 @@ impl Signals {
         let told = terminated.clone();
         let task = tokio::spawn(async move {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
             else {
                 return;
             };
+            // Who starts us with nohup wants us to go on when the terminal closes.
+            let mut hangup = if is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
             loop {
                 let is_interrupt = tokio::select! {
                     _ = interrupt.recv() => true,
                     _ = terminate.recv() => false,
-                    _ = hangup.recv() => false,
+                    Some(_) = next(&mut hangup) => false,
                 };
                 match cancel.level() {
                     Level::Running => {
@@ -47,6 +49,20 @@ impl Signals {
     pub(super) fn terminated(&self) -> bool {
         self.terminated.load(Ordering::Relaxed)
     }
+}
+
+async fn next(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP is ignored, from the mask that Linux shows (`man 5 proc`, SigIgn: bit 0 is signal 1). Elsewhere: no.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 impl Drop for Signals {

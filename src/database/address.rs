@@ -37,6 +37,13 @@ fn url(tenant: &Tenant) -> Result<&str, Fault> {
     }
 }
 
+/// The database that a MySQL tenant's URL names.
+pub(super) fn database(tenant: &Tenant) -> Option<String> {
+    let url = Url::parse(url(tenant).ok()?).ok()?;
+    let name = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().ok()?;
+    (!name.is_empty()).then(|| name.into_owned())
+}
+
 fn unusable(_: sqlx::Error) -> Fault {
     Fault::new(FaultClass::BadAddress, "the URL can't be used by the driver; check its host, port and options")
 }

@@ -51,19 +51,11 @@ fn shared_connection(tenant: &Tenant) -> Option<String> {
         Engine::Postgres => tenant.schema.as_ref().map(|_| url.expose_secret().to_owned()),
         Engine::Mysql => {
             let mut url = Url::parse(url.expose_secret()).ok()?;
-            database(tenant)?;
+            address::database(tenant)?;
             url.set_path("");
             Some(url.to_string())
         }
     }
-}
-
-/// The database that a MySQL tenant's URL names.
-fn database(tenant: &Tenant) -> Option<String> {
-    let Address::Url(url) = tenant.address_for_migrations() else { return None };
-    let url = Url::parse(url.expose_secret()).ok()?;
-    let name = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().ok()?;
-    (!name.is_empty()).then(|| name.into_owned())
 }
 
 /// Puts rows of (place in `group`, version) together; a place without rows is a tenant with an empty history table.
@@ -89,7 +81,7 @@ async fn mysql(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -> H
     let mut all = HashMap::new();
     let Ok(options) = address::mysql(&group[0]) else { return all };
     let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await else { return all };
-    let databases: Vec<String> = group.iter().filter_map(|t| database(t)).collect();
+    let databases: Vec<String> = group.iter().filter_map(|t| address::database(t)).collect();
     let table = |i: usize| format!("{}.{}", Engine::Mysql.quote(&databases[i]), Engine::Mysql.quote(history_table));
     let places: Vec<usize> = (0..databases.len()).collect();
     for chunk in places.chunks(AT_ONCE) {

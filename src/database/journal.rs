@@ -107,6 +107,15 @@ impl Journal {
         format!("UPDATE {} SET state = 'stopped', statement = {} WHERE id = 1", self.table, number(statement))
     }
 
+    /// Says, on a person's word, that everything before a statement (from 1) is in place.
+    pub(super) fn vouch(&self, statement: usize, sha256: &str) -> String {
+        format!(
+            "UPDATE {} SET state = 'stopped', statement = {statement}, sha256 = {} WHERE id = 1",
+            self.table,
+            literal(self.engine, sha256)
+        )
+    }
+
     /// Closes the journal.
     pub(super) fn close(&self) -> String {
         format!("DELETE FROM {} WHERE id = 1", self.table)

@@ -4,6 +4,7 @@
 //! What happens to a tenant when the process dies is written at each step of the engines' files.
 
 mod address;
+mod blocker;
 mod bulk;
 mod errors;
 mod journal;
@@ -13,6 +14,7 @@ mod native;
 mod postgres;
 #[cfg(test)]
 pub(crate) mod scripted;
+mod settle;
 mod sqlite;
 
 use std::collections::HashMap;
@@ -24,12 +26,14 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::StoppedAt;
+use crate::outcome::{Blocker, StoppedAt};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Script, Unfinished};
 use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
+use journal::Journal;
+pub use settle::Settlement;
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]
@@ -67,8 +71,20 @@ pub trait Session: Send {
     /// [`Stop`]: how far it came, and what the failed step left behind.
     async fn apply(&mut self, work: &Work) -> Result<(), Stop>;
 
+    /// Settles a migration that was begun and not finished, as a person says. Returns what it was.
+    ///
+    /// # Errors
+    /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed: nothing changed.
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault>;
+
     /// A way to cancel what this session is doing, on the server.
     fn canceller(&self) -> Canceller;
+
+    /// A way to learn who holds the lock that this session waits for, from outside the session; `None` where the engine
+    /// can't tell.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
 
     /// Closes the connection; errors while closing change nothing for anyone.
     async fn close(self: Box<Self>);
@@ -76,6 +92,9 @@ pub trait Session: Send {
 
 /// Cancels a session's work on its server, from outside the session.
 pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// Asks who blocks a session now; `None`: nobody, or it is not known.
+pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Blocker>> + Send>> + Send + Sync>;
 
 /// What is to be applied to one tenant.
 #[derive(Debug, Clone)]
@@ -185,15 +204,33 @@ struct Door {
 }
 
 impl Door {
-    /// The history table, quoted, and qualified where the tenant is a schema: an unqualified read could see the history of
-    /// `public`.
+    fn nothing_to_settle(&self) -> Fault {
+        Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
+    }
+
+    /// What the tenant's tables are qualified with: its schema, or its MySQL database. An unqualified name could mean
+    /// another's: the history of `public`, or that of a database which a migration's `USE` switched to.
+    fn namespace(&self) -> Option<String> {
+        match self.tenant.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => self.tenant.schema.clone(),
+            Engine::Mysql => address::database(&self.tenant),
+        }
+    }
+
+    /// The history table, quoted and qualified.
     fn history_table(&self) -> String {
         let engine = self.tenant.engine;
         let table = engine.quote(&self.migrations.catalog().history_table);
-        match &self.tenant.schema {
-            Some(schema) => format!("{}.{table}", engine.quote(schema)),
+        match self.namespace() {
+            Some(name) => format!("{}.{table}", engine.quote(&name)),
             None => table,
         }
+    }
+
+    /// The tenant's journal.
+    fn journal(&self) -> Journal {
+        Journal::new(self.tenant.engine, self.namespace().as_deref())
     }
 
     /// The history row of a step, added or taken away.

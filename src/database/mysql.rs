@@ -10,11 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
 
-use super::journal::{self, Journal};
+use super::journal;
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Stop, Work, address, errors, native};
+use super::native::Link;
+use super::{
+    Canceller, Door, Residue, Session, Settlement, Stop, Watch, Work, address, blocker, errors, native, settle,
+};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Execution, Unfinished};
@@ -23,7 +26,10 @@ use crate::tenant::Engine;
 pub(super) struct MysqlSession {
     door: Door,
     options: MySqlConnectOptions,
-    connection: MySqlConnection,
+    /// `None` only while native code has it.
+    connection: Option<Link<MySql>>,
+    /// Where the connection came from, in a session that runs native code.
+    pool: Option<Pool<MySql>>,
     /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
     id: Arc<AtomicU64>,
 }
@@ -50,19 +56,42 @@ impl MysqlSession {
             }
             Err(_) => return Err(door.connect_timeout()),
         };
-        Ok(MysqlSession { door, options, connection, id: Arc::default() })
+        Ok(MysqlSession { door, options, connection: Some(Link::Alone(connection)), pool: None, id: Arc::default() })
+    }
+
+    fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
+        let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
+        self.connection.as_deref_mut().ok_or_else(lost)
     }
 
     async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await.map_err(|e| errors::fault(&e))
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.connection()?).await.map_err(|e| errors::fault(&e))
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection).await.map(drop).map_err(|e| errors::fault(&e))
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await.map(drop).map_err(|e| errors::fault(&e))
     }
 
-    fn journal(&self) -> Journal {
-        Journal::new(Engine::Mysql, None)
+    /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
+    async fn become_pooled(&mut self) -> Result<(), Fault> {
+        if let Some(link) = self.connection.take() {
+            link.close().await;
+        }
+        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
+        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
+        self.pool = Some(pool);
+        Ok(())
+    }
+
+    /// Takes the connection back from native code. One that was replaced has lost the tenant's lock.
+    async fn take_back(&mut self, pool: &Pool<MySql>) -> Result<(), Fault> {
+        let before = self.id.load(Ordering::Relaxed);
+        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
+        let rows = self.rows("SELECT CONNECTION_ID()".to_owned()).await?;
+        if rows.first().and_then(connection_id) == Some(before) {
+            return Ok(());
+        }
+        Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
     }
 
     fn history_query(&self) -> String {
@@ -79,20 +108,21 @@ impl MysqlSession {
              0);\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.history_query(),
-            self.journal().read()
+            self.door.journal().read()
         );
+        let id = self.id.clone();
+        let connection = self.connection()?;
         // Results of the message: the settings, the lock, the history, the journal.
         let mut results = 0;
         let mut locked = false;
         let mut versions = Vec::new();
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(&mut self.connection);
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
                 Ok(Either::Left(_)) => results += 1,
                 Ok(Either::Right(row)) => match results {
                     1 => {
-                        let id = row.try_get::<u64, _>(0).or_else(|_| row.try_get::<i64, _>(0).map(i64::unsigned_abs));
-                        self.id.store(id.unwrap_or(0), Ordering::Relaxed);
+                        id.store(connection_id(&row).unwrap_or(0), Ordering::Relaxed);
                         locked =
                             row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
                                 == 1;
@@ -124,8 +154,8 @@ impl MysqlSession {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
         let open = match resumed {
-            Some(statement) => self.journal().resume(statement, &work.run),
-            None => self.journal().begin(&work.steps[step], Some(0), &work.run),
+            Some(statement) => self.door.journal().resume(statement, &work.run),
+            None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
         };
         message.push(Place::Prepare { step }, open);
         if script.direction == Direction::Down && resumed.is_none() {
@@ -134,7 +164,7 @@ impl MysqlSession {
         }
         for (statement, sql) in script.statements.iter().enumerate().skip(first) {
             if statement > first {
-                message.push(Place::Record { step }, self.journal().advance(statement));
+                message.push(Place::Record { step }, self.door.journal().advance(statement));
             }
             message.push(Place::Statement { step, statement }, sql);
         }
@@ -150,7 +180,7 @@ impl MysqlSession {
         if work.steps[step].script.direction == Direction::Up {
             sql.push(self.door.record(&work.steps[step]));
         }
-        sql.push(self.journal().close());
+        sql.push(self.door.journal().close());
         sql
     }
 
@@ -162,13 +192,14 @@ impl MysqlSession {
             message.push(prepare, self.door.migrations.install(Engine::Mysql));
         }
         if !held.has_journal {
-            message.push(prepare, self.journal().create());
+            message.push(prepare, self.door.journal().create());
         }
         for step in steps {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
             self.push_step(&mut message, work, step, resumed);
         }
-        let sent = send(&mut self.connection, &message).await;
+        let connection = self.connection().map_err(|fault| Stop::before(first, fault))?;
+        let sent = send(connection, &message).await;
         let Some(error) = sent.error else { return Ok(()) };
         let fault = errors::fault(&error);
         let place = message.place(sent.completed);
@@ -187,7 +218,8 @@ impl MysqlSession {
             // The engine refused this statement as a whole.
             Some(Place::Statement { statement, step }) if within == 0 => {
                 let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
-                let note = if untouched { self.journal().close() } else { self.journal().stop(Some(statement)) };
+                let note =
+                    if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
                     Ok(()) if untouched => Residue::Nothing,
                     Ok(()) => Residue::Resumable { statements: statement },
@@ -216,24 +248,31 @@ impl MysqlSession {
             prepare.push(self.door.migrations.install(Engine::Mysql).to_owned());
         }
         if !held.has_journal {
-            prepare.push(self.journal().create());
+            prepare.push(self.door.journal().create());
         }
-        prepare.push(self.journal().begin(&work.steps[step], None, &work.run));
+        prepare.push(self.door.journal().begin(&work.steps[step], None, &work.run));
         if work.steps[step].script.direction == Direction::Down {
             prepare.push(self.door.record(&work.steps[step]));
         }
         self.run(prepare.join(";\n")).await.map_err(stop)?;
-        let settings = session_settings(&self.door.timeouts);
+        let Some(pool) = self.pool.clone() else {
+            return Err(stop(Fault::new(FaultClass::Other, "native code was not prepared for; this is a defect")));
+        };
+        drop(self.connection.take());
         let native = native::Native { door: &self.door, work, step };
-        if let Err(stop) = native.mysql(self.options.clone(), &settings).await {
+        let result = native.mysql_alone(pool.clone()).await;
+        let unknown = |fault| Stop { residue: Residue::Unknown, ..stop(fault) };
+        let taken_back = self.take_back(&pool).await;
+        if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.run(self.journal().stop(None)).await;
+            let _ = self.run(self.door.journal().stop(None)).await;
             let residue = match self.unfinished().await {
                 Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                 _ => Residue::Unknown,
             };
             return Err(Stop { residue, ..stop });
         }
+        taken_back.map_err(unknown)?;
         let mut end = self.finish(work, step);
         end.push("COMMIT".to_owned());
         self.run(end.join(";\n")).await.map_err(|fault| Stop { residue: Residue::Unknown, ..stop(fault) })
@@ -241,6 +280,7 @@ impl MysqlSession {
 }
 
 /// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
+#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
 fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
     let stop = |fault| Stop::before(step, fault);
     if let Some(entry) = &held.entry {
@@ -258,8 +298,12 @@ fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, St
     Ok(None)
 }
 
+fn connection_id(row: &MySqlRow) -> Option<u64> {
+    row.try_get::<u64, _>(0).ok().or_else(|| row.try_get::<i64, _>(0).ok().map(i64::unsigned_abs))
+}
+
 /// Text of a column, whatever character set the server labels it with.
-fn text(row: &MySqlRow, column: usize) -> Option<String> {
+pub(super) fn text(row: &MySqlRow, column: usize) -> Option<String> {
     row.try_get::<Option<String>, _>(column).ok().flatten().or_else(|| {
         row.try_get::<Option<Vec<u8>>, _>(column).ok().flatten().map(|b| String::from_utf8_lossy(&b).into_owned())
     })
@@ -293,7 +337,7 @@ impl Session for MysqlSession {
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        match self.rows(self.journal().read()).await {
+        match self.rows(self.door.journal().read()).await {
             Ok(rows) => {
                 let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| text(row, i))));
                 Ok(entry.map(|entry| entry.unfinished))
@@ -303,7 +347,22 @@ impl Session for MysqlSession {
         }
     }
 
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let mut all = vec!["START TRANSACTION".to_owned()];
+        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
+    }
+
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+        if work.steps.iter().any(|s| matches!(s.script.execution, Execution::Native { .. })) {
+            self.become_pooled().await.map_err(|fault| Stop::before(0, fault))?;
+        }
         let mut held = self.hold().await.map_err(|fault| Stop::before(0, fault))?;
         let mut step = 0;
         while step < work.steps.len() {
@@ -343,7 +402,20 @@ impl Session for MysqlSession {
         })
     }
 
-    async fn close(self: Box<Self>) {
-        let _ = self.connection.close().await;
+    fn watch(&self) -> Option<Watch> {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Some(Box::new(move || {
+            let id = id.load(Ordering::Relaxed);
+            Box::pin(blocker::mysql(options.clone(), id, limit))
+        }))
+    }
+
+    async fn close(mut self: Box<Self>) {
+        if let Some(link) = self.connection.take() {
+            link.close().await;
+        }
+        if let Some(pool) = &self.pool {
+            pool.close().await;
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! SeaORM works on pools only, so it gets a pool of exactly one connection, which is closed when the step ends. Connecting
 //! raw comes first everywhere: a pool would turn a refused connection into a timeout.
 
+use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -12,15 +13,50 @@ use sea_orm::{
     SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::SchemaManager;
-use sqlx::mysql::MySqlConnectOptions;
-use sqlx::pool::PoolOptions;
+use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, MySql, Pool, Postgres};
 
 use super::{Door, Residue, Stop, Work, errors};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
 use crate::schema::Direction;
+
+/// A session's connection: by itself, or out of a pool of one, because SeaORM takes pools only.
+pub(super) enum Link<DB: sqlx::Database> {
+    Alone(DB::Connection),
+    Pooled(PoolConnection<DB>),
+}
+
+impl<DB: sqlx::Database> Deref for Link<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        match self {
+            Link::Alone(connection) => connection,
+            Link::Pooled(connection) => connection,
+        }
+    }
+}
+
+impl<DB: sqlx::Database> DerefMut for Link<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        match self {
+            Link::Alone(connection) => connection,
+            Link::Pooled(connection) => connection,
+        }
+    }
+}
+
+impl<DB: sqlx::Database> Link<DB> {
+    /// Ends it; a pooled connection goes back to its pool, which is closed by whoever has it.
+    pub(super) async fn close(self) {
+        if let Link::Alone(connection) = self {
+            let _ = connection.close().await;
+        }
+    }
+}
 
 /// One native step on one tenant.
 pub(super) struct Native<'a> {
@@ -48,24 +84,19 @@ impl Native<'_> {
         result.map_err(|ended| self.stop(ended))
     }
 
-    /// Without a transaction on PostgreSQL; the caller keeps lock and journal on a connection of its own.
-    pub(super) async fn postgres_without_transaction(
-        &self,
-        options: PgConnectOptions,
-        settings: &[String],
-    ) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
-        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        let result = async {
-            for sql in settings {
-                db.execute_unprepared(sql).await.map_err(|e| Ended::Ours(errors::sea_orm_fault(&e)))?;
-            }
-            self.migrate(&SchemaManager::new(&db)).await
-        };
-        let result = result.await;
-        let _ = db.close().await;
-        result.map_err(|ended| self.stop(ended))
+    /// Without a transaction on PostgreSQL, over the session's own connection; the caller keeps lock and journal on it.
+    pub(super) async fn postgres_alone(&self, pool: Pool<Postgres>) -> Result<(), Stop> {
+        self.alone(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await
+    }
+
+    /// Without a transaction on MySQL, where DDL commits by itself, over the session's own connection; the caller keeps
+    /// lock and journal on it.
+    pub(super) async fn mysql_alone(&self, pool: Pool<MySql>) -> Result<(), Stop> {
+        self.alone(&SqlxMySqlConnector::from_sqlx_mysql_pool(pool)).await
+    }
+
+    async fn alone(&self, db: &DatabaseConnection) -> Result<(), Stop> {
+        self.migrate(&SchemaManager::new(db)).await.map_err(|ended| self.stop(ended))
     }
 
     /// In an immediate transaction on SQLite.
@@ -93,19 +124,6 @@ impl Native<'_> {
             pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let result = self.migrate(&SchemaManager::new(&db)).await;
-        let _ = db.close().await;
-        result.map_err(|ended| self.stop(ended))
-    }
-
-    /// Without a transaction on MySQL, where DDL commits by itself; the caller keeps lock and journal.
-    pub(super) async fn mysql(&self, options: MySqlConnectOptions, settings: &str) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
-        let db = SqlxMySqlConnector::from_sqlx_mysql_pool(pool);
-        let result = match db.execute_unprepared(settings).await {
-            Ok(_) => self.migrate(&SchemaManager::new(&db)).await,
-            Err(error) => Err(Ended::Ours(errors::sea_orm_fault(&error))),
-        };
         let _ = db.close().await;
         result.map_err(|ended| self.stop(ended))
     }
@@ -178,8 +196,8 @@ impl Native<'_> {
     }
 }
 
-/// A pool that is a single connection: never replaced, never pinged, never kept.
-fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
+/// A pool that is a single connection: never pinged, never kept.
+pub(super) fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
     PoolOptions::new()
         .max_connections(1)
         .min_connections(0)

@@ -9,11 +9,15 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
-use super::journal::{self, Journal};
+use super::journal;
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Step, Stop, Work, address, errors, literal, native};
+use super::native::Link;
+use super::{
+    Canceller, Door, Residue, Session, Settlement, Step, Stop, Watch, Work, address, blocker, errors, literal, native,
+    settle,
+};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Execution, Unfinished};
@@ -23,7 +27,9 @@ pub(super) struct PostgresSession {
     door: Door,
     options: PgConnectOptions,
     /// `None` while native code has the only connection.
-    connection: Option<PgConnection>,
+    connection: Option<Link<Postgres>>,
+    /// Where the connection came from, while native code without a transaction shares it.
+    pool: Option<Pool<Postgres>>,
     /// Whether the history table is there, once it is known.
     has_history: bool,
     /// How this session is called in `pg_stat_activity`; no other has that name.
@@ -36,12 +42,19 @@ impl PostgresSession {
         let name = format!("fleet:{id}:{:08x}", fastrand::u32(..));
         let options = address::postgres(&door.tenant)?.application_name(&name);
         let connection = connect(&options, &door).await?;
-        Ok(PostgresSession { door, options, connection: Some(connection), has_history: true, name })
+        Ok(PostgresSession {
+            door,
+            options,
+            connection: Some(Link::Alone(connection)),
+            pool: None,
+            has_history: true,
+            name,
+        })
     }
 
     async fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
         if self.connection.is_none() {
-            self.connection = Some(connect(&self.options, &self.door).await?);
+            self.connection = Some(Link::Alone(connect(&self.options, &self.door).await?));
         }
         Ok(self.connection.as_mut().expect("set just above"))
     }
@@ -49,10 +62,6 @@ impl PostgresSession {
     async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
-    }
-
-    fn journal(&self) -> Journal {
-        Journal::new(Engine::Postgres, self.door.tenant.schema.as_deref())
     }
 
     /// Steps that each have a transaction, in one message.
@@ -76,9 +85,8 @@ impl PostgresSession {
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => Residue::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
-            _ => match sqlx::raw_sql("ROLLBACK").execute(self.connection.as_mut().expect("it answered just now")).await
-            {
-                Ok(_) => Residue::Nothing,
+            _ => match self.run("ROLLBACK".to_owned()).await {
+                Ok(()) => Residue::Nothing,
                 Err(_) => Residue::Unknown,
             },
         };
@@ -145,7 +153,7 @@ impl PostgresSession {
     /// Fails unless the history is what was planned and no journal is open.
     fn history_guard(&self, expected: &[String]) -> String {
         let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
-        let journal = self.journal().table().to_owned();
+        let journal = self.door.journal().table().to_owned();
         guard(&format!(
             "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
              'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
@@ -171,7 +179,7 @@ impl PostgresSession {
         let script = work.steps[step].script.clone();
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
-            self.run(self.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
+            self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
             for (number, piece) in crate::compile::split(sql).into_iter().enumerate() {
                 if let Err(fault) = self.run_outside(piece).await {
                     let place = Place::Statement { step, statement };
@@ -198,7 +206,7 @@ impl PostgresSession {
         let mut prepare = self.lock_and_schema().split_off(1);
         prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
         prepare.push(self.door.migrations.install(Engine::Postgres).to_owned());
-        prepare.push(self.journal().create());
+        prepare.push(self.door.journal().create());
         for sql in prepare {
             self.run(sql).await.map_err(stop)?;
         }
@@ -208,20 +216,20 @@ impl PostgresSession {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
             };
-            self.run(self.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            self.run(self.door.journal().resume(statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
         }
         if self.history().await.map_err(stop)? != work.history_before(step) {
             return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
         }
         let first = compiled.then_some(0);
-        self.run(self.journal().begin(&work.steps[step], first, &work.run)).await.map_err(stop)?;
+        self.run(self.door.journal().begin(&work.steps[step], first, &work.run)).await.map_err(stop)?;
         Ok(0)
     }
 
     async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
         // One transaction: the journal is closed exactly when the history says so.
-        let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.journal().close());
+        let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.door.journal().close());
         self.run(end).await.map_err(|fault| lost(step, fault))?;
         let _ = self.rows(format!("SELECT pg_advisory_unlock({})", self.lock_key())).await;
         Ok(())
@@ -267,7 +275,7 @@ impl PostgresSession {
         if fault.class == FaultClass::ConnectionLost {
             return Residue::Unknown;
         }
-        let note = if statement == 0 { self.journal().close() } else { self.journal().stop(Some(statement)) };
+        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
             Ok(()) if statement == 0 => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
@@ -276,7 +284,7 @@ impl PostgresSession {
     }
 
     async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
-        let rows = match self.rows(self.journal().read()).await {
+        let rows = match self.rows(self.door.journal().read()).await {
             Ok(rows) => rows,
             Err(error) => {
                 let fault = errors::fault(&error);
@@ -307,23 +315,52 @@ impl PostgresSession {
             self.has_history |= result.is_ok();
             return result;
         }
+        self.become_pooled().await.map_err(|fault| Stop::before(step, fault))?;
         self.begin_journalled(work, step, false).await?;
-        // The raw session keeps the lock; the migration gets the one connection that native code needs beside it.
-        let settings = session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref());
+        let pool = self.pool.clone().expect("it has just become pooled");
+        let before = self.backend().await;
+        drop(self.connection.take());
         let native = native::Native { door: &self.door, work, step };
-        if let Err(stop) = native.postgres_without_transaction(self.options.clone(), &settings).await {
+        let result = native.postgres_alone(pool.clone()).await;
+        self.connection = pool.acquire().await.ok().map(Link::Pooled);
+        if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.run(self.journal().stop(None)).await;
+            let _ = self.run(self.door.journal().stop(None)).await;
             let residue = self.in_doubt().await;
             return Err(Stop { residue, ..stop });
+        }
+        if before.is_none() || self.backend().await != before {
+            let fault = Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran");
+            return Err(lost(step, fault));
         }
         self.finish_journalled(work, step).await
     }
 
+    /// Changes to a connection out of a pool of one, for a step that runs native code without a transaction.
+    async fn become_pooled(&mut self) -> Result<(), Fault> {
+        if self.pool.is_some() {
+            return Ok(());
+        }
+        self.release().await;
+        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
+        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
+        self.pool = Some(pool);
+        Ok(())
+    }
+
+    /// The server process behind this session: another one would have lost the session's lock.
+    async fn backend(&mut self) -> Option<i32> {
+        let rows = self.rows("SELECT pg_backend_pid()".to_owned()).await.ok()?;
+        rows.first()?.try_get(0).ok()
+    }
+
     /// Gives the connection back, because native code opens its own.
     async fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            let _ = connection.close().await;
+        if let Some(link) = self.connection.take() {
+            link.close().await;
+        }
+        if let Some(pool) = self.pool.take() {
+            pool.close().await;
         }
     }
 }
@@ -372,7 +409,7 @@ fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
 #[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        let query = format!("SELECT version::text FROM {} ORDER BY 1", self.door.history_table());
+        let query = format!("SELECT version FROM {}", self.door.history_table());
         match self.rows(query).await {
             Ok(rows) => {
                 self.has_history = true;
@@ -405,6 +442,20 @@ impl Session for PostgresSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = self.entry().await?.ok_or_else(|| self.door.nothing_to_settle())?;
+        let mut all = vec!["BEGIN".to_owned()];
+        all.extend(local_settings(&self.door.timeouts));
+        all.extend(self.lock_and_schema());
+        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
@@ -445,6 +496,11 @@ impl Session for PostgresSession {
                 }
             })
         })
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
     }
 
     async fn close(mut self: Box<Self>) {

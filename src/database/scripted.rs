@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Canceller, Database, Residue, Session, Stop, Work};
+use super::{Canceller, Database, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Direction, Unfinished};
 use crate::tenant::{Tenant, TenantId};
@@ -108,6 +108,10 @@ impl Session for ScriptedSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(None)
+    }
+
+    async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
+        Err(Fault::new(FaultClass::Other, "scripted"))
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

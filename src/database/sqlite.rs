@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::journal::{self, Journal};
+use super::journal;
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Stop, Work, errors, literal, native};
+use super::{Canceller, Door, Residue, Session, Settlement, Stop, Work, errors, literal, native, settle};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Execution, Unfinished};
 use crate::tenant::{Address, Engine};
@@ -104,10 +104,6 @@ impl SqliteSession {
         let name = literal(Engine::Sqlite, table);
         let rows = self.rows(format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = {name}")).await?;
         Ok(!rows.is_empty())
-    }
-
-    fn journal(&self) -> Journal {
-        Journal::new(Engine::Sqlite, None)
     }
 
     /// The check that the history is what was planned; it runs inside the transaction.
@@ -213,7 +209,7 @@ impl SqliteSession {
         let script = work.steps[step].script.clone();
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
-            self.run(self.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
+            self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
             if let Err(fault) = self.run(sql.clone()).await {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
@@ -233,7 +229,7 @@ impl SqliteSession {
                 _ => Residue::Unknown,
             };
         }
-        let note = if statement == 0 { self.journal().close() } else { self.journal().stop(Some(statement)) };
+        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
             Ok(()) if statement == 0 => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
@@ -243,7 +239,7 @@ impl SqliteSession {
 
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        let prepare = format!("{};\n{}", self.door.migrations.install(Engine::Sqlite), self.journal().create());
+        let prepare = format!("{};\n{}", self.door.migrations.install(Engine::Sqlite), self.door.journal().create());
         self.run(prepare).await.map_err(stop)?;
         self.has_history = true;
         if let Some(entry) = self.entry().await.map_err(stop)? {
@@ -251,12 +247,12 @@ impl SqliteSession {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
             };
-            self.run(self.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            self.run(self.door.journal().resume(statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
         }
         // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
         let guard = self.history_guard(&work.history_before(step));
-        let begin = self.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
+        let begin = self.door.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
         let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
         if let Err(fault) = opened {
             let _ = self.run("ROLLBACK".to_owned()).await;
@@ -270,7 +266,7 @@ impl SqliteSession {
     }
 
     async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
-        let (record, close) = (self.door.record(&work.steps[step]), self.journal().close());
+        let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
         let end = format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT");
         self.run(end).await.map_err(|fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) })
     }
@@ -282,7 +278,7 @@ impl SqliteSession {
             let native = native::Native { door: &self.door, work, step };
             if let Err(stop) = native.sqlite_without_transaction(options).await {
                 // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-                let _ = self.run(self.journal().stop(None)).await;
+                let _ = self.run(self.door.journal().stop(None)).await;
                 let residue = match self.unfinished().await {
                     Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                     _ => Residue::Unknown,
@@ -315,7 +311,7 @@ impl SqliteSession {
     }
 
     async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
-        match self.rows(self.journal().read()).await {
+        match self.rows(self.door.journal().read()).await {
             Ok(rows) => {
                 Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.try_get(i).ok().flatten()))))
             }
@@ -377,6 +373,22 @@ impl Session for SqliteSession {
             return Ok(None);
         }
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = match self.connection.is_some() {
+            true => self.entry().await?,
+            false => None,
+        };
+        let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let mut all = vec!["BEGIN IMMEDIATE".to_owned()];
+        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

@@ -23,6 +23,15 @@ pub(super) fn tail(name: &str) -> &str {
         .unwrap_or(name)
 }
 
+/// Where a run goes, after its direction: `to head`, `by 2 steps`.
+pub fn towards(goal: &str) -> String {
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    match goal.split_once(' ') {
+        Some((n, "step" | "steps")) if is_number(n) => format!("by {goal}"),
+        _ => format!("to {goal}"),
+    }
+}
+
 /// A version in a sentence; without one, nothing has been applied.
 pub(super) fn version(version: Option<&str>) -> String {
     version.map_or_else(|| "empty".to_owned(), |v| clean(tail(v)))
@@ -138,6 +147,13 @@ mod tests {
         for room in 12..40 {
             assert!(width(&names(&all, room, &style)) <= room);
         }
+    }
+
+    #[test]
+    fn a_number_of_steps_is_no_place() {
+        assert_eq!(towards("head"), "to head");
+        assert_eq!(towards("1 step"), "by 1 step");
+        assert_eq!(towards("m20250110_000001_initial_schema"), "to m20250110_000001_initial_schema");
     }
 
     #[test]

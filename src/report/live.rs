@@ -156,7 +156,7 @@ fn started(h: &RunHeader) -> String {
     waves.dedup();
     let resumes = h.resumes.map(|run| format!(", resumes {run}")).unwrap_or_default();
     let (tenants, waves) = (label::count(h.tenants.len(), "tenant"), label::count(waves.len(), "wave"));
-    format!("run {}: {} to {}, {tenants} in {waves}{resumes}", h.run, h.direction, clean(&h.goal))
+    format!("run {}: {} {}, {tenants} in {waves}{resumes}", h.run, h.direction, clean(&label::towards(&h.goal)))
 }
 
 fn so_far(stats: &RunStats) -> String {

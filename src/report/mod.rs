@@ -20,6 +20,7 @@ mod markdown;
 mod survey;
 mod table;
 
+pub use label::towards;
 pub use style::{Format, Style, clean, shorten};
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::tenant::{Engine, TenantId};
 use super::causes::{Cause, group_by};
 use super::style::{Format, Style, Tone, clean, is_harmless, paragraph};
 use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown};
+use super::{csv_text, json, label, markdown, survey};
 
 /// What the plan shows.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +119,7 @@ impl PlanView<'_> {
 
     fn text(&self, style: &Style) -> String {
         let (tenants, waves) = (label::count(self.rows().count(), "tenant"), label::count(self.waves.len(), "wave"));
-        let title = format!("Plan: {} to {}, {tenants} in {waves}", self.direction, clean(self.goal));
+        let title = format!("Plan: {} {}, {tenants} in {waves}", self.direction, clean(&label::towards(self.goal)));
         let mut out = format!("{}\n", style.paint(Tone::Bold, &title));
         for (name, rows) in self.waves {
             let head = format!("Wave {} ({})", clean(name), label::count(rows.len(), "tenant"));
@@ -170,7 +170,7 @@ impl PlanView<'_> {
                 same.len().to_string().into(),
                 first.engine.name().into(),
                 Cell::new(&first.server),
-                Cell::new(&first.state),
+                Cell::new(survey::words(&first.state)),
                 steps,
             ]);
             if let Some(why) = trouble {

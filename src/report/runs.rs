@@ -56,7 +56,7 @@ impl RunRow {
     }
 
     fn goal_text(&self) -> String {
-        format!("{} to {}", self.direction, self.goal)
+        format!("{} {}", self.direction, label::towards(&self.goal))
     }
 
     fn result(&self) -> String {
@@ -111,11 +111,11 @@ fn list_text(runs: &[RunRow], style: &Style) -> String {
     let mut table = Table::new([
         Column::new("RUN"),
         Column::new("STARTED").expendable(1),
-        Column::new("TOOK").right().expendable(4),
-        Column::new("GOAL").at_least(12).expendable(5),
-        Column::new("RESULT").at_least(11),
+        Column::new("TOOK").right().expendable(5),
+        Column::new("GOAL").at_least(14).expendable(3),
+        Column::new("RESULT"),
         Column::new("OK").right().expendable(2),
-        Column::new("FAILED").right().expendable(3),
+        Column::new("FAILED").right().expendable(4),
     ]);
     for r in runs {
         let failures = Cell::new(r.failures.to_string()).tone(if r.failures > 0 { Tone::Bad } else { Tone::Plain });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::unit::{Attempt, End};
 use crate::database::Residue;
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{InDoubt, Moved, Outcome, StoppedAt};
+use crate::outcome::{Blocker, InDoubt, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
 use crate::schema::{Catalog, Direction};
@@ -27,6 +27,8 @@ pub(super) struct Progress {
     pub(super) committed: Vec<String>,
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
+    /// Who held the lock that the last attempt ran into.
+    blocker: Option<Blocker>,
     /// The last fault, for a tenant whose next try is not made any more.
     pub(super) last: Option<(Fault, Option<StoppedAt>, Residue)>,
 }
@@ -57,6 +59,7 @@ impl Progress {
     /// Takes in what an attempt came to.
     pub(super) fn absorb(&mut self, attempt: &Attempt, direction: Direction) {
         self.attempts += 1;
+        self.blocker = attempt.blocker.clone();
         if let Some(history) = &attempt.history {
             if self.first.is_none() {
                 self.first = Some(history.clone());
@@ -194,7 +197,7 @@ impl Progress {
         }
         match fault.class {
             FaultClass::LockTimeout | FaultClass::Busy | FaultClass::HeldByAnotherRun => {
-                Outcome::LockTimeout { blocker: None }
+                Outcome::LockTimeout { blocker: self.blocker.clone() }
             }
             class => Outcome::Failed { class },
         }

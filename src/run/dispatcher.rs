@@ -156,7 +156,7 @@ impl Dispatcher {
             if decision == Some(Decision::Nothing) && self.cancel.reason().is_none() {
                 let history = known.remove(&tenant.id);
                 let mut progress = Progress::default();
-                let attempt = Attempt { history, committed: Vec::new(), end: End::Nothing };
+                let attempt = Attempt::without_work(history, End::Nothing);
                 progress.absorb(&attempt, self.plan.goal.direction);
                 let in_flight = InFlight { progress, since: Instant::now() };
                 self.conclude(index, in_flight, (Outcome::UpToDate, None, None), wave, tally).await;
@@ -201,7 +201,7 @@ impl Dispatcher {
                 };
                 let fault = Fault::new(FaultClass::Panic, format!("fleet itself panicked on this tenant: {text}"));
                 let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
-                (task, Attempt { history: None, committed: Vec::new(), end })
+                (task, Attempt::without_work(None, end))
             }
         };
         (self.tasks.remove(&task).expect("every task was entered when it was spawned"), attempt)

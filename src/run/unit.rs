@@ -2,15 +2,15 @@
 //!
 //! It knows nothing of other tenants, of retries or of outcomes: it says what happened.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::RunPlan;
-use crate::database::{Database, Residue, Session, Step, Stop, Work};
+use crate::database::{Database, Residue, Session, Step, Stop, Watch, Work};
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::StoppedAt;
+use crate::outcome::{Blocker, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
 use crate::schema::Execution;
 use crate::tenant::Tenant;
@@ -22,7 +22,16 @@ pub(super) struct Attempt {
     pub(super) history: Option<Vec<String>>,
     /// Migrations committed by this attempt, in order.
     pub(super) committed: Vec<String>,
+    /// Who held the lock that the attempt ran into, as far as could be learnt.
+    pub(super) blocker: Option<Blocker>,
     pub(super) end: End,
+}
+
+impl Attempt {
+    /// An attempt that committed nothing.
+    pub(super) fn without_work(history: Option<Vec<String>>, end: End) -> Self {
+        Attempt { history, committed: Vec::new(), blocker: None, end }
+    }
 }
 
 /// How an attempt ended.
@@ -59,7 +68,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 impl Assignment {
     /// Makes one attempt.
     pub(super) async fn attempt(self) -> Attempt {
-        let nothing = |end| Attempt { history: None, committed: Vec::new(), end };
+        let nothing = |end| Attempt::without_work(None, end);
         // Nothing is touched before the script is sent; dying until then leaves the tenant as it was.
         let connected = tokio::select! {
             biased;
@@ -81,13 +90,13 @@ impl Assignment {
             Some(history) => history.clone(),
             None => match self.read(session).await {
                 Ok(history) => history,
-                Err(end) => return Attempt { history: None, committed: Vec::new(), end },
+                Err(end) => return Attempt::without_work(None, end),
             },
         };
         let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
-            Decision::Nothing => return Attempt { history: Some(history), committed: Vec::new(), end: End::Nothing },
+            Decision::Nothing => return Attempt::without_work(Some(history), End::Nothing),
             Decision::Refuse(refusal) => {
-                return Attempt { history: Some(history), committed: Vec::new(), end: End::Refused(refusal) };
+                return Attempt::without_work(Some(history), End::Refused(refusal));
             }
             Decision::Apply(steps) => steps,
         };
@@ -95,12 +104,29 @@ impl Assignment {
             Ok(work) => work,
             Err(fault) => {
                 let end = End::Stopped { fault, at: None, residue: Residue::Nothing };
-                return Attempt { history: Some(history), committed: Vec::new(), end };
+                return Attempt::without_work(Some(history), end);
             }
         };
-        let (committed, end) = self.apply(session, &work).await;
+        let watch = session.watch();
+        let blocker = Mutex::new(None);
+        // The watch ends with the work: it never holds a tenant up.
+        let (committed, end) = tokio::select! {
+            applied = self.apply(session, &work) => applied,
+            () = self.keep_watch(watch, &blocker) => unreachable!("a watch never ends by itself"),
+        };
+        let blocker = blocker.into_inner().expect("nobody panics while holding it");
         let committed = work.steps[..committed].iter().map(|s| s.script.migration.to_string()).collect();
-        Attempt { history: Some(history), committed, end }
+        Attempt { history: Some(history), committed, blocker, end }
+    }
+
+    /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen.
+    async fn keep_watch(&self, watch: Option<Watch>, blocker: &Mutex<Option<Blocker>>) {
+        let Some(watch) = watch else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(self.plan.timeouts.lock.mul_f64(0.6)).await;
+            let found = watch().await;
+            *blocker.lock().expect("nobody panics while holding it") = found;
+        }
     }
 
     /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.

@@ -5,7 +5,7 @@ use std::process::Child;
 
 use serde_json::Value;
 
-use crate::support::{ALL, Fleet, count, json_file, wait_for_end, with};
+use crate::support::{ALL, Fleet, count, json_file, mysql_url, sql, wait_for_end, with};
 
 /// Waits for a line on stderr that fits; goes on reading in the background, so that the program never waits for us.
 pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) {
@@ -114,4 +114,56 @@ fn failed_of_takes_exactly_the_failures_to_the_same_goal() {
     fleet.run(&["migrate", "--failed-of", run, "--yes"]).exits(0);
     assert_eq!(fleet.history("lite-002").unwrap(), ALL[..1], "asked again, the step is not taken twice");
     fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(4);
+}
+
+/// MariaDB finishes what it has been sent, unless it goes down too: then only a person can say how far it came.
+#[test]
+fn tenants_whose_server_forgot_them_too_are_in_doubt_until_they_are_settled() {
+    let fleet = Fleet::new().head("[fleet]\nretry_pause = \"20ms\"\nconcurrency = 2").mariadb(6);
+    let names: Vec<String> = fleet.tenants.iter().map(|t| t.url.rsplit('/').next().unwrap().to_owned()).collect();
+    let connections =
+        format!("SELECT CAST(id AS char) FROM information_schema.processlist WHERE db IN ('{}')", names.join("', '"));
+    fleet.write();
+    let mut child = fleet.program(&["migrate", "--yes"]).spawn().unwrap();
+    let mut in_doubt = Vec::new();
+    // Killed while a statement of the first migration is under way on some tenant, wherever that is.
+    for _ in 0..10_000 {
+        in_doubt = sql(&mysql_url(), &connections);
+        if !in_doubt.is_empty() && fleet.tenants.iter().any(|t| fleet.has_table(&t.id, "users")) {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    wait_for_end(&mut child);
+    for connection in in_doubt {
+        // It may be gone already.
+        drop(std::panic::catch_unwind(|| sql(&mysql_url(), &format!("KILL {connection}"))));
+    }
+
+    let resumed = fleet.run(&["runs", "resume", "last", "--yes", "--report", "json=resumed.json"]);
+    let report = json_file(&fleet.path("resumed.json"));
+    let in_doubt = with(&report, "in_doubt");
+    if in_doubt.is_empty() {
+        // All statements were done before the server was told.
+        resumed.exits(0);
+        return;
+    }
+    let resumed = resumed.exits(100);
+    assert!(resumed.out.contains(&format!("runs settle {}", in_doubt[0])), "{}", resumed.out);
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    for tenant in &in_doubt {
+        let looked =
+            fleet.run(&["runs", "settle", tenant]).exits(2).shows(&["--applied", "--not-applied", "--resume-at"]);
+        let at = looked.err.split("statement ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+        fleet.run(&["runs", "settle", tenant, "--not-applied"]).exits(64).tells(&["--yes"]);
+        // What is known of the statement: whether its table or index is there. Trying is the answer to that here.
+        for place in [at.parse::<usize>().unwrap(), at.parse::<usize>().unwrap() + 1] {
+            fleet.run(&["runs", "settle", tenant, "--resume-at", &place.to_string(), "--yes"]).exits(0);
+            if fleet.run(&["migrate", "--yes", "--tenant", tenant]).code == Some(0) {
+                break;
+            }
+        }
+        assert_eq!(fleet.history(tenant).unwrap(), ALL, "{tenant}");
+    }
+    fleet.run(&["migrate", "--yes"]).exits(0);
 }

@@ -6,6 +6,7 @@ use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, Te
 
 use crate::outcome::{Standing, TenantRecord};
 use crate::report::causes::group_by;
+use crate::report::label;
 use crate::report::style::clean;
 use crate::report::survey;
 
@@ -13,7 +14,8 @@ use super::now;
 use super::view::OutcomeView;
 
 pub(super) fn render(view: &OutcomeView<'_>) -> String {
-    let mut report = Report::new(format!("fleet {} to {}", view.header.direction, clean(&view.header.goal)));
+    let mut report =
+        Report::new(format!("fleet {} {}", view.header.direction, clean(&label::towards(&view.header.goal))));
     if let Some(elapsed) = view.elapsed {
         report.set_time(elapsed);
     }

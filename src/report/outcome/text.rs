@@ -222,7 +222,7 @@ pub(super) fn stopped_and_held_back(stats: &RunStats) -> String {
     }
     if stats.held_back > 0 {
         out.push_str(&format!(
-            "{} more matched and were held back by --limit.\n",
+            "{} more matched and were held back (--canary, --partition or --limit).\n",
             label::count(stats.held_back, "tenant")
         ));
     }

@@ -1,0 +1,125 @@
+//! `runs settle`: a tenant in doubt, what is known of it, and a person's word on how it stands.
+
+use std::sync::Arc;
+
+use super::args::Settle;
+use super::exit::CliError;
+use super::setup::{Program, quoted};
+use super::terminal;
+use crate::compile::MigrationSet;
+use crate::database::Settlement;
+use crate::fault::Fault;
+use crate::report::clean;
+use crate::schema::{Execution, Script, Unfinished};
+use crate::select::Filter;
+use crate::tenant::Tenant;
+
+pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Settle) -> Result<u8, CliError> {
+    let tenant = one(program, &args.tenant).await?;
+    let failed = |fault: Fault| CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", tenant.id));
+    let mut session = program.door(set).connect(&tenant).await.map_err(failed)?;
+    let result = async {
+        let Some(unfinished) = session.unfinished().await.map_err(failed)? else {
+            program
+                .terminal
+                .tell(&format!("tenant {} is not in doubt: no migration was begun and left unfinished", tenant.id));
+            return Ok(0);
+        };
+        let script = script(set, &tenant, &unfinished).await;
+        program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
+        let Some(settlement) = settlement(args, script.as_deref())? else {
+            let id = quoted(tenant.id.as_str());
+            let next = ["--applied", "--not-applied", "--resume-at K"]
+                .map(|f| program.command(&format!("runs settle {id} {f}")));
+            terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
+            return Ok(2);
+        };
+        if !args.yes && !program.terminal.interactive {
+            return Err(CliError::Usage(
+                "this changes the tenant's history and nobody can be asked: add --yes".to_owned(),
+            ));
+        }
+        if !args.yes && !program.terminal.confirm(&format!("Settle it as: {}?", words(&settlement))) {
+            program.terminal.tell("nothing was done");
+            return Ok(1);
+        }
+        session.settle(&settlement).await.map_err(failed)?;
+        let next = program.command(&format!("migrate --tenant {}", quoted(tenant.id.as_str())));
+        terminal::print(&format!("tenant {} is settled as: {}; next: {next}", tenant.id, words(&settlement)))?;
+        Ok(0)
+    }
+    .await;
+    session.close().await;
+    result
+}
+
+async fn one(program: &Program, id: &str) -> Result<Arc<Tenant>, CliError> {
+    let only = program.registry.tenants.iter().filter(|t| t.id.as_str() == id).map(|t| t.id.clone()).collect();
+    let selection =
+        program.filter(Filter { only: Some(only), ..Filter::default() }).await.map_err(|error| match error {
+            CliError::NothingMatched(_) => CliError::NothingMatched(format!("the file has no tenant {}", clean(id))),
+            other => other,
+        })?;
+    Ok(selection.tenants().next().expect("a selection that is not empty has a tenant").clone())
+}
+
+async fn script(set: &Arc<MigrationSet>, tenant: &Tenant, unfinished: &Unfinished) -> Option<Arc<Script>> {
+    let place = set.catalog().position(&unfinished.migration)?;
+    let scripts = set.compile(tenant.engine, unfinished.direction, place..place + 1, false).await;
+    scripts.get(place).cloned()
+}
+
+fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
+    let Unfinished { migration, direction, statement, run } = unfinished;
+    let mut text = format!(
+        "tenant {} is in doubt: {} ({direction}) was begun by run {} and not finished",
+        clean(tenant.id.as_str()),
+        clean(migration),
+        clean(run)
+    );
+    let count = script.map(|s| s.statements.len());
+    match (statement, count) {
+        (Some(k), Some(n)) => text.push_str(&format!(
+            "\nstatements 1 to {} of {n} happened; statement {k} may have, or in part; none behind it",
+            k.saturating_sub(1)
+        )),
+        (Some(k), None) => {
+            text.push_str(&format!("\nstatement {k} may have happened; all before it did, none behind it"))
+        }
+        (None, _) => text.push_str("\nit ran as Rust code: how far it came is not known"),
+    }
+    if let (Some(k), Some(script)) = (statement, script)
+        && let Some(sql) = script.statements.get(k.saturating_sub(1))
+    {
+        text.push_str(&format!("\nstatement {k}: {}", clean(sql)));
+    }
+    text
+}
+
+fn settlement(args: &Settle, script: Option<&Script>) -> Result<Option<Settlement>, CliError> {
+    if args.applied {
+        return Ok(Some(Settlement::Applied));
+    }
+    if args.not_applied {
+        return Ok(Some(Settlement::NotApplied));
+    }
+    let Some(statement) = args.resume_at else { return Ok(None) };
+    match script {
+        Some(script) if matches!(script.execution, Execution::Compiled { .. }) => {
+            let last = script.statements.len();
+            if (1..=last).contains(&statement) {
+                return Ok(Some(Settlement::ResumeAt { statement, sha256: script.sha256.clone() }));
+            }
+            Err(CliError::Usage(format!("--resume-at takes 1 to {last} for this migration")))
+        }
+        _ => Err(CliError::Usage("--resume-at needs a migration that is sent as a script; this one is not".to_owned())),
+    }
+}
+
+fn words(settlement: &Settlement) -> String {
+    match settlement {
+        Settlement::Applied => "applied".to_owned(),
+        Settlement::NotApplied => "not applied".to_owned(),
+        Settlement::ResumeAt { statement, .. } => format!("to be resumed at statement {statement}"),
+    }
+}

@@ -1,0 +1,53 @@
+//! Settling a tenant that is in doubt: a person has looked, and says how it stands.
+//!
+//! Only the journal and the history row change here, in one transaction: dying before its commit leaves the tenant in
+//! doubt as it was. Nothing of the migration itself is run.
+
+use super::{Door, literal, unix_now};
+use crate::database::journal::Journal;
+use crate::schema::{Direction, Unfinished};
+
+/// What a person found out about the migration that was begun and not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// All of it is in place (up), or gone (down): it counts as done.
+    Applied,
+    /// Nothing of it is in place (any more): it counts as not begun.
+    NotApplied,
+    /// Everything before this statement, counted from 1, is in place: the next run goes on there.
+    ResumeAt {
+        /// The statement.
+        statement: usize,
+        /// The SHA-256 of the script that is meant.
+        sha256: String,
+    },
+}
+
+/// The statements that settle it, without the transaction around them.
+pub(super) fn statements(
+    door: &Door,
+    journal: &Journal,
+    unfinished: &Unfinished,
+    settlement: &Settlement,
+) -> Vec<String> {
+    let engine = door.tenant.engine;
+    let (table, column) = (door.history_table(), engine.quote("version"));
+    let version = literal(engine, &unfinished.migration);
+    let dual = if engine == crate::tenant::Engine::Mysql { " FROM DUAL" } else { "" };
+    let present = format!(
+        "INSERT INTO {table} ({column}, {}) SELECT {version}, {}{dual} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE \
+         {column} = {version})",
+        engine.quote("applied_at"),
+        unix_now()
+    );
+    let absent = format!("DELETE FROM {table} WHERE {column} = {version}");
+    match (settlement, unfinished.direction) {
+        (Settlement::Applied, Direction::Up) | (Settlement::NotApplied, Direction::Down) => {
+            vec![present, journal.close()]
+        }
+        (Settlement::Applied, Direction::Down) | (Settlement::NotApplied, Direction::Up) => {
+            vec![absent, journal.close()]
+        }
+        (Settlement::ResumeAt { statement, sha256 }, _) => vec![journal.vouch(*statement, sha256)],
+    }
+}
