@@ -226,11 +226,6 @@ impl Fleet {
         };
         !self.ask(id, &query).is_empty()
     }
-
-    /// What the ledger beside the tenant file answers.
-    pub(crate) fn ledger(&self, query: &str) -> Vec<String> {
-        sql(&format!("sqlite:{}", self.path("fleet-ledger.db").display()), query)
-    }
 }
 
 impl Drop for Fleet {
@@ -248,7 +243,7 @@ impl Drop for Fleet {
 }
 
 pub(crate) fn program<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleet"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars() {
         if name.starts_with("FLEET_") || name == "NO_COLOR" || name.starts_with("CLICOLOR") {
