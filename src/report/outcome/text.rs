@@ -107,7 +107,9 @@ fn sql_lines(sql: &str, style: &Style) -> String {
 fn ahead(outcome: &Outcome, style: &Style) -> String {
     match outcome {
         Outcome::Ahead { unknown } => {
-            field("history", &format!("has what this program does not know: {}", unknown.join(", ")), style)
+            let names = unknown.join(", ");
+            let text = format!("has what this program does not know: {names}; migrate it with the program that has it");
+            field("history", &text, style)
         }
         _ => String::new(),
     }
@@ -222,8 +224,8 @@ pub(super) fn stopped_and_held_back(stats: &RunStats) -> String {
     }
     if stats.held_back > 0 {
         out.push_str(&format!(
-            "{} more matched and were held back (--canary, --partition or --limit).\n",
-            label::count(stats.held_back, "tenant")
+            "{} matched; held back by --canary, --partition or --limit.\n",
+            label::count(stats.held_back, "more tenant")
         ));
     }
     out
