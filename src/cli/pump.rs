@@ -76,20 +76,33 @@ pub(super) async fn drive(
         scripts: &scripts,
         rerun: rerun.as_deref(),
     };
-    show(program, output, &view)?;
-    Ok(exit::code(stats.verdict(), signals.terminated()))
+    let code = exit::code(stats.verdict(), signals.terminated());
+    // The run is over whatever becomes of its reports: a failure of theirs is told and hides no failure of the run.
+    let mut is_told = true;
+    for result in write_reports(output, &view).into_iter().chain([show(program, output, &view)]) {
+        if let Err(error) = result {
+            let command = program.command(&format!("runs show {}", plan.header.run));
+            program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
+            is_told = false;
+        }
+    }
+    Ok(if is_told || code != 0 { code } else { 1 })
 }
 
-fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result<(), CliError> {
-    for (kind, file) in &output.report {
+fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), CliError>> {
+    let write = |(kind, file): &(ReportKind, std::path::PathBuf)| {
         let text = match kind {
             ReportKind::Junit => view.junit(),
             ReportKind::Json => view.render(Format::Json, &Style::plain(120)),
             ReportKind::Csv => view.render(Format::Csv, &Style::plain(120)),
             ReportKind::Md => view.render(Format::Md, &Style::plain(120)),
         };
-        terminal::write_file(file, &text)?;
-    }
+        terminal::write_file(file, &text)
+    };
+    output.report.iter().map(write).collect()
+}
+
+fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result<(), CliError> {
     let format = match output.format {
         RunFormat::Table => Format::Table,
         RunFormat::Json => Format::Json,

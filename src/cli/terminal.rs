@@ -104,14 +104,16 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
 pub(super) fn check_writable(path: &Path) -> Result<(), CliError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let tried = if path.is_dir() {
-        Err(std::io::Error::other("it is a folder"))
+        Err(std::io::Error::other("it is a folder; nothing was started"))
     } else if !folder.is_dir() {
-        Err(std::io::Error::other("its folder does not exist"))
+        Err(std::io::Error::other("its folder does not exist; nothing was started"))
     } else if is_special(path) {
         Ok(())
     } else {
         let partial = partial(path);
-        std::fs::File::create(&partial).and_then(|_| std::fs::remove_file(&partial))
+        std::fs::File::create(&partial)
+            .and_then(|_| std::fs::remove_file(&partial))
+            .map_err(|error| std::io::Error::other(format!("{error}; nothing was started")))
     };
     tried.map_err(|error| CliError::Write { what: path.display().to_string(), error })
 }

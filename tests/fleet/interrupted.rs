@@ -49,12 +49,12 @@ impl Held {
 }
 
 /// Five tenants one after another; the second one's database is locked, and the run waits there.
-fn waiting(fleet: &Fleet, report: &str) -> (Child, Held) {
+fn waiting(fleet: &Fleet, report: &str, more: &[&str]) -> (Child, Held) {
     let held = Held::on(fleet, "lite-001");
     fleet.write();
     let report = format!("json={report}");
     let arguments = ["migrate", "--yes", "--concurrency", "1", "--lock-timeout", "100s", "--report", &report];
-    let mut child = fleet.program(&arguments).spawn().unwrap();
+    let mut child = fleet.program(&[&arguments, more].concat()).spawn().unwrap();
     read_until(&mut child, |line| line.contains("lite-000  migrated"));
     // The next tenant is taken at once; nothing tells when it has come to the lock.
     std::thread::sleep(Duration::from_millis(700));
@@ -63,7 +63,7 @@ fn waiting(fleet: &Fleet, report: &str) -> (Child, Held) {
 
 fn drains(name: &str, code: i32) {
     let fleet = Fleet::new().sqlite(5);
-    let (mut child, held) = waiting(&fleet, "first.json");
+    let (mut child, held) = waiting(&fleet, "first.json", &[]);
     signal(&child, name);
     std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "it does not leave a tenant that is in flight");
@@ -98,7 +98,7 @@ fn a_termination_does_the_same_with_its_own_code() {
 #[test]
 fn ctrl_c_twice_cancels_what_waits_for_a_lock() {
     let fleet = Fleet::new().sqlite(5);
-    let (mut child, held) = waiting(&fleet, "first.json");
+    let (mut child, held) = waiting(&fleet, "first.json", &[]);
     signal(&child, "INT");
     std::thread::sleep(Duration::from_millis(300));
     let begun = Instant::now();
@@ -150,4 +150,23 @@ fn ctrl_c_twice_cancels_on_the_servers() {
     assert_eq!(sql(&crate::support::mysql_url(), &query), [""; 0], "a statement is left on MariaDB");
     assert_eq!(fleet.history("pg-000").unwrap(), ALL[..1]);
     fleet.run(&["runs", "resume", "last", "--yes", "--tenant", "pg-000"]);
+}
+
+/// The ledger's server goes away in the middle of a run: what is in flight ends, nobody else is begun, and it is told.
+#[test]
+fn a_ledger_that_is_lost_stops_the_run() {
+    let mut fleet = Fleet::new().sqlite(5);
+    let ledger = fleet.database("postgres", "ledger");
+    let (mut child, held) = waiting(&fleet, "first.json", &["--ledger", &ledger]);
+    let name = ledger.rsplit('/').next().unwrap();
+    sql(&crate::support::postgres_url(), &format!("DROP DATABASE {name} WITH (FORCE)"));
+    held.release();
+    assert_eq!(wait_for_end(&mut child), Some(75));
+    let report = json_file(&fleet.path("first.json"));
+    assert_eq!(with(&report, "migrated")[..2], ["lite-000", "lite-001"], "what was in flight has ended");
+    assert!(!with(&report, "not_started").is_empty(), "{report:#}");
+    for tenant in with(&report, "not_started") {
+        assert!(fleet.history(&tenant).is_none(), "{tenant} was touched");
+        assert_eq!(record(&report, &tenant)["reason"], "ledger");
+    }
 }

@@ -100,6 +100,22 @@ fn reports_are_written_and_a_place_that_can_not_be_written_is_refused_first() {
     assert!(text("r.md").contains("lite-001"));
 }
 
+/// A disk that is full at the end of a run takes away a report, and neither the others nor the exit code.
+#[test]
+fn a_report_that_fails_at_the_end_hides_nothing() {
+    let fleet = fleet();
+    let arguments = ["migrate", "--yes", "--report", "csv=/dev/full", "--report", "json=r.json"];
+    let ran = fleet.run(&arguments).exits(100).shows(&["lite-001", "4 migrated"]);
+    ran.tells(&["/dev/full", "the run itself is over and recorded", "fleet runs show "]);
+    assert_eq!(json_file(&fleet.path("r.json"))["tenants"].as_array().unwrap().len(), 5);
+
+    fleet.ask("lite-001", "DROP TABLE users");
+    fleet.run(&arguments).exits(1).shows(&["1 migrated"]).tells(&["/dev/full"]);
+    assert!(std::fs::metadata("/dev/full").is_ok_and(|found| !found.is_file()), "a device was replaced");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    finish(fleet.program(&["matrix"]).stdout(full)).exits(1).tells(&["stdout"]);
+}
+
 #[test]
 fn quiet_and_colours() {
     let fleet = fleet();
