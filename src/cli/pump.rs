@@ -62,7 +62,8 @@ pub(super) async fn drive(
     ledger.close().await;
     if let Some(error) = failure {
         program.terminal.tell(&format!(
-            "error: failed to {error}\nwhat was done is in the tenants' own histories; the ledger lacks some of it"
+            "error: failed to {error}\nwhat was done is in the tenants' own histories; the ledger lacks some of it\n\
+             when it is back, run the same command again: tenants that are there already are left alone"
         ));
         stats.stopped = Some(NotStarted::Ledger);
     }

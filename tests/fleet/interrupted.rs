@@ -155,7 +155,8 @@ fn ctrl_c_twice_cancels_on_the_servers() {
 /// The ledger's server goes away in the middle of a run: what is in flight ends, nobody else is begun, and it is told.
 #[test]
 fn a_ledger_that_is_lost_stops_the_run() {
-    let mut fleet = Fleet::new().sqlite(5);
+    // Many, because each takes milliseconds and the ledger is written in batches.
+    let mut fleet = Fleet::new().sqlite(300);
     let ledger = fleet.database("postgres", "ledger");
     let (mut child, held) = waiting(&fleet, "first.json", &["--ledger", &ledger]);
     let name = ledger.rsplit('/').next().unwrap();

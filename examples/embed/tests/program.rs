@@ -34,14 +34,24 @@ async fn migrates_its_three_tenants() {
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 }
 
-#[test]
-fn rollback_past_the_migration_without_down_is_refused() {
+#[tokio::test]
+async fn rollback_past_the_migration_without_down_is_refused_before_anything_is_touched() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tenants.toml"), folder.path().join("tenants.toml"))
         .unwrap();
     assert!(embed(folder.path(), &["migrate", "--yes"]).status.success());
     let refused = embed(folder.path(), &["rollback", "--steps", "2", "--yes"]);
     let told = String::from_utf8_lossy(&refused.stdout) + String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success(), "{told}");
+    assert_eq!(refused.status.code(), Some(1), "{told}");
     assert!(told.contains("m20250215_000003_lower_case_emails"), "{told}");
+    // The step before it has a way down, and is not taken either.
+    for tenant in TENANTS {
+        let path = folder.path().join("data").join(format!("{tenant}.db"));
+        let db = Database::connect(format!("sqlite:{}", path.display())).await.unwrap();
+        let count = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM service_migrations");
+        let row = db.query_one_raw(count).await.unwrap().expect("one row");
+        assert_eq!(row.try_get_by_index::<i64>(0).unwrap(), 4, "{tenant} was touched");
+        db.close().await.unwrap();
+    }
+    assert!(embed(folder.path(), &["rollback", "--steps", "1", "--yes"]).status.success());
 }
