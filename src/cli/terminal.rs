@@ -1,7 +1,7 @@
 //! The terminal: what it can show, and every byte that goes to it. Decided once, used by all commands.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{Global, When};
 use super::exit::CliError;
@@ -86,23 +86,58 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Writes a file whole or not at all: beside its place first, then under its name.
+/// Writes a file whole or not at all: beside its place first, then under its name. What is there and is no plain file,
+/// such as /dev/null or a pipe, is written to and never replaced.
 pub(super) fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
     let newline = if text.ends_with('\n') { "" } else { "\n" };
-    std::fs::write(&partial, format!("{text}{newline}"))
-        .and_then(|()| std::fs::rename(&partial, path))
-        .map_err(|error| CliError::Write { what: path.display().to_string(), error })
+    let text = format!("{text}{newline}");
+    let written = if is_special(path) {
+        std::fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()))
+    } else {
+        let partial = partial(path);
+        std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path))
+    };
+    written.map_err(|error| CliError::Write { what: path.display().to_string(), error })
 }
 
 /// Refuses early when a file could not be written at the end.
 pub(super) fn check_writable(path: &Path) -> Result<(), CliError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if path.is_dir() || !folder.is_dir() {
-        let why = if path.is_dir() { "it is a folder" } else { "its folder does not exist" };
-        let error = std::io::Error::other(why);
-        return Err(CliError::Write { what: path.display().to_string(), error });
+    let tried = if path.is_dir() {
+        Err(std::io::Error::other("it is a folder"))
+    } else if !folder.is_dir() {
+        Err(std::io::Error::other("its folder does not exist"))
+    } else if is_special(path) {
+        Ok(())
+    } else {
+        let partial = partial(path);
+        std::fs::File::create(&partial).and_then(|_| std::fs::remove_file(&partial))
+    };
+    tried.map_err(|error| CliError::Write { what: path.display().to_string(), error })
+}
+
+fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn partial(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        check_writable(&link).unwrap();
+        write_file(&link, "text").unwrap();
+        assert!(is_special(&link));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -114,23 +115,54 @@ impl SqliteSession {
         ))
     }
 
-    /// Compiled steps in a row, in one call.
-    async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
-        let mut message = Message::default();
-        for step in steps.clone() {
-            self.push_transaction(&mut message, work, step);
+    /// Begins a transaction. While SQLite itself waits for a lock nothing can stop it, so it waits in short turns.
+    async fn begin(&mut self, foreign_keys: bool) -> Result<(), Fault> {
+        const TURN_MS: u32 = 50;
+        let (limit, begun) = (self.door.timeouts.lock, Instant::now());
+        let before = if foreign_keys { "" } else { "PRAGMA foreign_keys = OFF;\n" };
+        let begin = format!(
+            "{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\nPRAGMA busy_timeout = {}",
+            limit.as_millis().min(i32::MAX as u128)
+        );
+        loop {
+            match self.run(begin.clone()).await {
+                Err(fault)
+                    if fault.class == FaultClass::Busy
+                        && begun.elapsed() < limit
+                        && !self.cancelled.load(Ordering::Relaxed) => {}
+                result => return result,
+            }
         }
-        self.deliver(work, steps.start, message).await
     }
 
-    fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
+    /// Compiled steps in a row, in one call.
+    async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
+        let first = steps.start;
+        let rebuilds = switches_foreign_keys(&work.steps[first].script.statements);
+        if let Err(fault) = self.begin(!rebuilds).await {
+            self.release().await;
+            return Err(Stop {
+                at: stopped_at(work, Some(Place::Prepare { step: first })),
+                ..Stop::before(first, fault)
+            });
+        }
+        let mut message = Message::default();
+        for step in steps {
+            self.push_transaction(&mut message, work, step, step == first);
+        }
+        self.deliver(work, first, message).await
+    }
+
+    fn push_transaction(&self, message: &mut Message, work: &Work, step: usize, is_begun: bool) {
         let script = &work.steps[step].script;
         let rebuilds = switches_foreign_keys(&script.statements);
-        if rebuilds {
+        if rebuilds && !is_begun {
             // Inside a transaction the pragma is ignored, and dropping the old table would delete its children's rows.
             message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
         }
-        message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
+        if !is_begun {
+            message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
+        }
         if !self.has_history && step == 0 {
             message.push(Place::Prepare { step }, self.door.migrations.install(Engine::Sqlite));
         }
@@ -320,21 +352,20 @@ impl Session for SqliteSession {
             return Ok(Vec::new());
         }
         let query = format!("SELECT version FROM {} ORDER BY version", self.door.history_table());
-        match self.rows(query).await {
-            Ok(rows) => {
-                self.has_history = true;
-                Ok(rows.iter().filter_map(|r| r.try_get(0).ok()).collect())
-            }
-            Err(fault) if fault.code.as_deref() != Some("1") => Err(fault),
-            Err(fault) => {
+        let rows = match self.rows(query.clone()).await {
+            Err(fault) if fault.code.as_deref() == Some("1") => {
                 let table = self.door.migrations.catalog().history_table.clone();
-                if self.has_table(&table).await? {
-                    return Err(fault);
+                if !self.has_table(&table).await? {
+                    self.has_history = false;
+                    return Ok(Vec::new());
                 }
-                self.has_history = false;
-                Ok(Vec::new())
+                // Another run may have made the table after it was missed; any other mistake is made again.
+                self.rows(query).await?
             }
-        }
+            rows => rows?,
+        };
+        self.has_history = true;
+        Ok(rows.iter().filter_map(|r| r.try_get(0).ok()).collect())
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {

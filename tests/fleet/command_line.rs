@@ -1,0 +1,77 @@
+//! What is typed wrongly, and where settings come from.
+
+use crate::support::{Fleet, finish};
+
+#[test]
+fn nothing_is_changed_without_a_yes() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate"]).exits(64).tells(&["--yes", "--dry-run"]);
+    fleet.run(&["rollback", "--all"]).exits(64).tells(&["--yes"]);
+    assert!(fleet.history("lite-000").is_none() && !fleet.path("fleet-ledger.db").exists());
+}
+
+#[test]
+fn nobody_matched() {
+    let fleet = Fleet::new().sqlite(2);
+    for command in [vec!["migrate", "--yes"], vec!["plan"], vec!["matrix"], vec!["tenants", "list"]] {
+        let arguments = [command, vec!["--tenant", "acme"]].concat();
+        fleet.run(&arguments).exits(4).tells(&["no tenant matched", "acme"]);
+    }
+    assert!(!fleet.path("fleet-ledger.db").exists());
+}
+
+#[test]
+fn all_mistakes_of_the_tenant_file_are_told_at_once_with_their_places() {
+    let mut fleet = Fleet::new().head("[fleet]\nconcurency = 4\nlock_timeout = \"soon\"").sqlite(1);
+    fleet.add("lite-000", "sqlite:other.db");
+    fleet.add("paper", "oracle://somewhere/x");
+    let ran = fleet.run(&["migrate", "--yes"]).exits(78);
+    let ran = ran.tells(&["concurency", "did you mean", "concurrency", "lock_timeout", "lite-000", "oracle"]);
+    assert!(ran.err.starts_with("error: unknown key"), "{}", ran.err);
+    for place in ["tenants.toml:2:1", "tenants.toml:3:"] {
+        assert!(ran.err.contains(place), "no {place} in:\n{}", ran.err);
+    }
+    assert!(ran.out.is_empty());
+    fleet.run(&["plan"]).exits(78);
+    finish(fleet.program(&["plan", "--config", "elsewhere.toml"]).current_dir("/"))
+        .exits(78)
+        .tells(&["elsewhere.toml"]);
+    finish(fleet.program(&["plan"]).current_dir("/")).exits(78).tells(&["tenants.toml", "--config"]);
+}
+
+#[test]
+fn an_unknown_argument_is_a_usage_error() {
+    let fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrat"]).exits(64).tells(&["migrate"]);
+    fleet.run(&["migrate", "--yess"]).exits(64).tells(&["--yes"]);
+    fleet.run(&["migrate", "--yes", "--max-failures", "many"]).exits(64).tells(&["many"]);
+    fleet.run(&["help-exit-codes"]).exits(0).shows(&["130", "101"]);
+    fleet.run(&["runs", "list"]).exits(64).tells(&["no run has been recorded"]);
+}
+
+#[test]
+fn settings_come_in_layers_and_config_tells_which() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"4s\"\nattempts = 3").sqlite(1);
+    let line = |out: &str, key: &str| {
+        let found = out.lines().find(|l| l.split_whitespace().next() == Some(key));
+        found.unwrap_or_else(|| panic!("no {key} in:\n{out}")).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ran = fleet.run(&["config"]).exits(0);
+    assert_eq!(line(&ran.out, "lock_timeout"), ["lock_timeout", "4s", "file"]);
+    assert_eq!(line(&ran.out, "per_server").last().unwrap(), "default");
+
+    let ran = finish(fleet.program(&["config"]).env("FLEET__FLEET__LOCK_TIMEOUT", "5s")).exits(0);
+    let found = line(&ran.out, "lock_timeout").join(" ");
+    assert!(found.starts_with("lock_timeout 5s") && found.contains("FLEET__FLEET__LOCK_TIMEOUT"), "{found}");
+
+    let ran =
+        finish(fleet.program(&["config", "--lock-timeout", "6s"]).env("FLEET__FLEET__LOCK_TIMEOUT", "5s")).exits(0);
+    let found = line(&ran.out, "lock_timeout").join(" ");
+    assert!(found.starts_with("lock_timeout 6s") && found.contains("flag"), "{found}");
+
+    finish(fleet.program(&["config"]).env("FLEET__FLEET__LOCK_TIMEOUT", "soon")).exits(78).tells(&[
+        "FLEET__FLEET__LOCK_TIMEOUT",
+        "duration",
+        "unset",
+    ]);
+}

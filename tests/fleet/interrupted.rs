@@ -1,0 +1,153 @@
+//! Ctrl-C and SIGTERM: once drains, twice cancels, on the servers too.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Executor};
+
+use crate::killed::read_until;
+use crate::support::{ALL, Fleet, block_on, json_file, record, signal, sql, wait_for_end, with};
+
+/// A lock in a tenant's database that lets its history be read and lets nothing be added to it.
+enum Held {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+    Mysql(sqlx::MySqlConnection),
+}
+
+impl Held {
+    fn on(fleet: &Fleet, id: &str) -> Self {
+        let url = fleet.tenant(id).url.clone();
+        block_on(async {
+            if let Some(file) = url.strip_prefix("sqlite:") {
+                let url = format!("sqlite:{}", fleet.path(file).display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                connection.execute("BEGIN IMMEDIATE").await.unwrap();
+                Held::Sqlite(connection)
+            } else if url.starts_with("postgres") {
+                let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+                connection.execute("BEGIN").await.unwrap();
+                connection.execute("LOCK TABLE seaql_migrations IN EXCLUSIVE MODE").await.unwrap();
+                Held::Postgres(connection)
+            } else {
+                let mut connection = sqlx::MySqlConnection::connect(&url).await.unwrap();
+                connection.execute("LOCK TABLES seaql_migrations READ").await.unwrap();
+                Held::Mysql(connection)
+            }
+        })
+    }
+
+    fn release(self) {
+        block_on(async {
+            match self {
+                Held::Sqlite(connection) => connection.close().await.unwrap(),
+                Held::Postgres(connection) => connection.close().await.unwrap(),
+                Held::Mysql(connection) => connection.close().await.unwrap(),
+            }
+        });
+    }
+}
+
+/// Five tenants one after another; the second one's database is locked, and the run waits there.
+fn waiting(fleet: &Fleet, report: &str) -> (Child, Held) {
+    let held = Held::on(fleet, "lite-001");
+    fleet.write();
+    let report = format!("json={report}");
+    let arguments = ["migrate", "--yes", "--concurrency", "1", "--lock-timeout", "100s", "--report", &report];
+    let mut child = fleet.program(&arguments).spawn().unwrap();
+    read_until(&mut child, |line| line.contains("lite-000  migrated"));
+    // The next tenant is taken at once; nothing tells when it has come to the lock.
+    std::thread::sleep(Duration::from_millis(700));
+    (child, held)
+}
+
+fn drains(name: &str, code: i32) {
+    let fleet = Fleet::new().sqlite(5);
+    let (mut child, held) = waiting(&fleet, "first.json");
+    signal(&child, name);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "it does not leave a tenant that is in flight");
+    held.release();
+    assert_eq!(wait_for_end(&mut child), Some(code));
+
+    let report = json_file(&fleet.path("first.json"));
+    assert_eq!(with(&report, "migrated"), ["lite-000", "lite-001"]);
+    assert_eq!(with(&report, "not_started"), ["lite-002", "lite-003", "lite-004"]);
+    assert_eq!(record(&report, "lite-002")["reason"], "interrupted");
+    assert!(fleet.history("lite-002").is_none());
+    let resume = report["rerun"].as_str().unwrap();
+    assert!(resume.starts_with("fleet runs resume "), "{resume}");
+
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.history(&tenant.id).unwrap(), ALL, "{}", tenant.id);
+    }
+    fleet.run(&["runs", "resume", report["run"].as_str().unwrap(), "--yes"]).exits(0);
+}
+
+#[test]
+fn ctrl_c_finishes_what_is_in_flight_and_resume_does_the_rest() {
+    drains("INT", 130);
+}
+
+#[test]
+fn a_termination_does_the_same_with_its_own_code() {
+    drains("TERM", 143);
+}
+
+#[test]
+fn ctrl_c_twice_cancels_what_waits_for_a_lock() {
+    let fleet = Fleet::new().sqlite(5);
+    let (mut child, held) = waiting(&fleet, "first.json");
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    signal(&child, "INT");
+    assert_eq!(wait_for_end(&mut child), Some(130));
+    assert!(begun.elapsed() < Duration::from_secs(30), "it did not wait for the lock's 100 s");
+    let report = json_file(&fleet.path("first.json"));
+    assert_eq!(with(&report, "interrupted"), ["lite-001"]);
+    assert_eq!(with(&report, "not_started"), ["lite-002", "lite-003", "lite-004"]);
+    held.release();
+    assert!(fleet.history("lite-001").is_none());
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
+    assert_eq!(fleet.history("lite-001").unwrap(), ALL);
+}
+
+#[test]
+fn ctrl_c_twice_cancels_on_the_servers() {
+    let fleet = Fleet::new().postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--steps", "1", "--yes"]).exits(0);
+    let held = ["pg-000", "my-000"].map(|id| Held::on(&fleet, id));
+    let arguments = ["migrate", "--yes", "--lock-timeout", "100s", "--report", "json=second.json"];
+    let mut child = fleet.program(&arguments).spawn().unwrap();
+    read_until(&mut child, |line| line.contains("wave rest"));
+    std::thread::sleep(Duration::from_millis(2_000));
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none());
+    signal(&child, "INT");
+    assert_eq!(wait_for_end(&mut child), Some(130));
+
+    let report = json_file(&fleet.path("second.json"));
+    assert_eq!(record(&report, "pg-000")["outcome"], "interrupted", "{report:#}");
+    let outcome = record(&report, "my-000")["outcome"].as_str().unwrap();
+    assert!(["interrupted", "in_doubt"].contains(&outcome), "{report:#}");
+    for held in held {
+        held.release();
+    }
+    let name = |id: &str| fleet.tenant(id).url.rsplit('/').next().unwrap().to_owned();
+    let left = sql(
+        &crate::support::postgres_url(),
+        &format!(
+            "SELECT pid FROM pg_stat_activity WHERE datname = '{}' AND application_name LIKE 'fleet%'",
+            name("pg-000")
+        ),
+    );
+    assert_eq!(left, [""; 0], "a session is left on PostgreSQL");
+    let query =
+        format!("SELECT info FROM information_schema.processlist WHERE db = '{}' AND info IS NOT NULL", name("my-000"));
+    assert_eq!(sql(&crate::support::mysql_url(), &query), [""; 0], "a statement is left on MariaDB");
+    assert_eq!(fleet.history("pg-000").unwrap(), ALL[..1]);
+    fleet.run(&["runs", "resume", "last", "--yes", "--tenant", "pg-000"]);
+}

@@ -1,0 +1,117 @@
+//! `kill -9` in the middle of a run: nothing is done twice, nothing is forgotten, nothing is claimed.
+
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+
+use serde_json::Value;
+
+use crate::support::{ALL, Fleet, count, json_file, wait_for_end, with};
+
+/// Waits for a line on stderr that fits; goes on reading in the background, so that the program never waits for us.
+pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) {
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut read = Vec::new();
+    loop {
+        let line = lines.next().unwrap_or_else(|| panic!("the program ended too early:\n{}", read.join("\n"))).unwrap();
+        let found = fits(&line);
+        read.push(line);
+        if found {
+            break;
+        }
+    }
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+fn kill_after(fleet: &Fleet, arguments: &[&str], finished: usize) {
+    fleet.write();
+    let mut child = fleet.program(arguments).spawn().unwrap();
+    let mut seen = 0;
+    read_until(&mut child, |line| {
+        seen += usize::from(line.starts_with('['));
+        seen == finished
+    });
+    child.kill().unwrap();
+    assert_eq!(wait_for_end(&mut child), None, "it was killed");
+}
+
+fn runs(fleet: &Fleet) -> Vec<Value> {
+    fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_killed_run_is_finished_by_resume() {
+    let fleet = Fleet::new()
+        .head("[fleet]\nconcurrency = 8\nper_server = 4\nretry_pause = \"20ms\"\nhold_wait = \"30s\"")
+        .sqlite(60)
+        .postgres(20)
+        .mariadb(20);
+    kill_after(&fleet, &["migrate", "--yes"], 33);
+
+    let killed = &runs(&fleet)[0];
+    assert_eq!(killed["status"], "unfinished", "{killed:#}");
+    let id = killed["run"].as_str().unwrap();
+    fleet.run(&["runs", "list"]).exits(0).shows(&[id, "unfinished"]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["unfinished", &format!("runs resume {id}")]);
+    let done = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some_and(|h| h == ALL)).count();
+    assert!((33..100).contains(&done), "{done} tenants were at head when the run was killed");
+
+    let resumed = fleet.run(&["runs", "resume", "last", "--yes", "--report", "json=resumed.json"]);
+    let report = json_file(&fleet.path("resumed.json"));
+    let in_doubt = with(&report, "in_doubt");
+    assert!(in_doubt.iter().all(|t| t.starts_with("my-")), "only MariaDB can be left in doubt: {in_doubt:?}");
+    let resumed = resumed.exits(if in_doubt.is_empty() { 0 } else { 100 });
+    for tenant in &in_doubt {
+        resumed.out.contains(tenant);
+    }
+    assert!(count(&report, "migrated") <= 100 - done, "more were migrated than were left: {report:#}");
+    for tenant in &fleet.tenants {
+        if !in_doubt.contains(&tenant.id) {
+            assert_eq!(fleet.history(&tenant.id).unwrap(), ALL, "{}", tenant.id);
+        }
+    }
+
+    let before: Vec<_> = fleet.tenants.iter().map(|t| fleet.history(&t.id)).collect();
+    let again = fleet.run(&["runs", "resume", id, "--yes", "--report", "json=again.json"]);
+    assert!(again.code == Some(0) || !in_doubt.is_empty(), "{}\n{}", again.out, again.err);
+    if fleet.path("again.json").exists() {
+        assert_eq!(count(&json_file(&fleet.path("again.json")), "migrated"), 0, "there was nothing left to do");
+    }
+    let after: Vec<_> = fleet.tenants.iter().map(|t| fleet.history(&t.id)).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn steps_of_a_killed_run_are_not_taken_twice() {
+    let fleet = Fleet::new().head("[fleet]\nconcurrency = 2").sqlite(60).postgres(5);
+    kill_after(&fleet, &["migrate", "--steps", "1", "--yes"], 12);
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.history(&tenant.id).unwrap(), ALL[..1], "{}: one step was asked for", tenant.id);
+    }
+}
+
+#[test]
+fn failed_of_takes_exactly_the_failures_to_the_same_goal() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1").sqlite(4).postgres(1).mariadb(2);
+    fleet.ask("lite-002", "CREATE TABLE users (id int)");
+    fleet.ask("my-001", "CREATE TABLE users (id int)");
+    let first = fleet.run(&["migrate", "--steps", "1", "--yes", "--format", "json"]).exits(100).json();
+    assert_eq!(with(&first, "failed"), ["lite-002", "my-001"]);
+    let run = first["run"].as_str().unwrap();
+    assert!(first["rerun"].as_str().unwrap().ends_with(&format!("migrate --failed-of {run}")));
+
+    for tenant in ["lite-002", "my-001"] {
+        fleet.ask(tenant, "DROP TABLE users");
+    }
+    let second = fleet.run(&["migrate", "--failed-of", run, "--yes", "--format", "json"]).exits(0).json();
+    let tenants: Vec<&str> =
+        second["tenants"].as_array().unwrap().iter().map(|r| r["tenant"].as_str().unwrap()).collect();
+    assert_eq!(tenants, ["lite-002", "my-001"]);
+    assert_eq!(count(&second, "migrated"), 2, "{second:#}");
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.history(&tenant.id).unwrap(), ALL[..1], "{}: one step was asked for", tenant.id);
+    }
+    fleet.run(&["migrate", "--failed-of", run, "--yes"]).exits(0);
+    assert_eq!(fleet.history("lite-002").unwrap(), ALL[..1], "asked again, the step is not taken twice");
+    fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(4);
+}

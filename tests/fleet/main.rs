@@ -1,0 +1,19 @@
+//! The real `fleet` program on real SQLite files, PostgreSQL and MariaDB: what a person types, what is told, and what is
+//! in the databases afterwards.
+//!
+//! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. Without them the tests fail; none is
+//! skipped.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod canary;
+mod command_line;
+mod interrupted;
+mod killed;
+mod ledger;
+mod output;
+mod reading;
+mod rolling_back;
+mod secrets;
+mod support;
+mod three_hundred;
+mod two_at_once;

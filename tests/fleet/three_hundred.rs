@@ -1,0 +1,116 @@
+//! A fleet of 300 tenants on three engines, five of them in trouble of different kinds.
+
+use serde_json::Value;
+
+use crate::support::{ALL, Fleet, Ran, TABLES, count, json_file, record, sql, with};
+
+/// Tenant, outcome, class, code.
+const TROUBLES: [(&str, &str, &str, Value); 5] = [
+    ("pg-007", "unreachable", "authentication", Value::Null),
+    ("my-013", "unreachable", "connection_refused", Value::Null),
+    ("pg-021", "failed", "read_only", Value::Null),
+    ("my-042", "failed", "already_exists", Value::Null),
+    ("lite-099", "ahead", "", Value::Null),
+];
+
+fn code(tenant: &str) -> Value {
+    match tenant {
+        "pg-007" => "28P01".into(),
+        "pg-021" => "25006".into(),
+        "my-042" => "1050".into(),
+        _ => Value::Null,
+    }
+}
+
+fn fleet() -> Fleet {
+    let mut fleet = Fleet::new()
+        .head("[fleet]\nconcurrency = 24\nper_server = 12\nattempts = 2\nretry_pause = \"20ms\"")
+        .sqlite(100)
+        .postgres(50)
+        .schemas(50)
+        .mariadb(100);
+    let before = fleet.tenant("pg-007").url.clone();
+    let (scheme, rest) = before.split_once("://postgres:").unwrap();
+    fleet.tenant_mut("pg-007").url = format!("{scheme}://postgres:wrong@{}", rest.split_once('@').unwrap().1);
+    fleet.tenant_mut("my-013").url = "mysql://root:x@127.0.0.1:1/nowhere".to_owned();
+    let read_only = fleet.tenant("pg-021").url.clone();
+    let name = read_only.rsplit('/').next().unwrap();
+    sql(&read_only, &format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    fleet.ask("my-042", "CREATE TABLE users (id int)");
+    let ahead = "CREATE TABLE seaql_migrations (version varchar PRIMARY KEY, applied_at bigint NOT NULL); \
+                 INSERT INTO seaql_migrations VALUES ('m20990101_000001_from_the_future', 1)";
+    fleet.ask("lite-099", ahead);
+    fleet
+}
+
+#[test]
+fn every_tenant_has_its_own_outcome_and_a_second_run_says_the_same_of_the_troubled_ones() {
+    let fleet = fleet();
+    let first = run(&fleet, "first.json");
+    assert_eq!(count(&first, "migrated"), 295);
+    assert_troubles(&first);
+    assert_databases(&fleet);
+
+    let second = run(&fleet, "second.json");
+    assert_eq!(count(&second, "up_to_date"), 295);
+    assert_troubles(&second);
+    for (tenant, ..) in &TROUBLES {
+        for field in ["outcome", "class", "error", "stopped_at", "unknown"] {
+            let (one, two) = (&record(&first, tenant)[field], &record(&second, tenant)[field]);
+            assert_eq!(one, two, "{tenant}: another {field} the second time");
+        }
+    }
+    assert_databases(&fleet);
+}
+
+fn run(fleet: &Fleet, report: &str) -> Value {
+    let Ran { out, .. } = fleet.run(&["migrate", "--yes", "--report", &format!("json={report}")]).exits(100);
+    if std::env::var_os("SHOW").is_some() {
+        eprintln!("{out}");
+    }
+    for (tenant, ..) in &TROUBLES {
+        assert!(out.contains(tenant), "{tenant} is not named in:\n{out}");
+    }
+    let report = json_file(&fleet.path(report));
+    let records = report["tenants"].as_array().unwrap();
+    assert_eq!(records.len(), 300);
+    let mut ids: Vec<&str> = records.iter().map(|r| r["tenant"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 300, "a tenant has two records");
+    report
+}
+
+fn assert_troubles(report: &Value) {
+    assert_eq!(count(report, "migrated") + count(report, "up_to_date"), 295);
+    for (tenant, outcome, class, _) in &TROUBLES {
+        let found = record(report, tenant);
+        assert_eq!(found["outcome"], *outcome, "{found:#}");
+        assert_eq!(found["class"].as_str().unwrap_or_default(), *class, "{found:#}");
+        assert_eq!(found["error"]["code"], code(tenant), "{found:#}");
+        assert_eq!(found["committed"], Value::Array(vec![]), "{found:#}");
+    }
+    let unknown = &record(report, "lite-099")["unknown"];
+    assert_eq!(*unknown, serde_json::json!(["m20990101_000001_from_the_future"]));
+    assert_eq!(with(report, "ahead"), ["lite-099"]);
+}
+
+fn assert_databases(fleet: &Fleet) {
+    for tenant in &fleet.tenants {
+        match &*tenant.id {
+            "pg-007" | "my-013" => {}
+            "lite-099" => {
+                assert_eq!(fleet.history("lite-099").unwrap(), ["m20990101_000001_from_the_future"]);
+                assert!(!fleet.has_table("lite-099", "users"));
+            }
+            "pg-021" => assert!(!fleet.has_table("pg-021", "users") && fleet.history("pg-021").is_none()),
+            "my-042" => assert_eq!(fleet.history("my-042").unwrap_or_default(), [""; 0]),
+            id => {
+                // One query a tenant, which fails when a table is missing; the tables are empty.
+                let tables = TABLES.map(|table| format!("UNION ALL SELECT 'a row' FROM {table}")).join(" ");
+                let query = format!("SELECT version FROM seaql_migrations {tables} ORDER BY 1");
+                assert_eq!(fleet.ask(id, &query), ALL, "{id}");
+            }
+        }
+    }
+}
