@@ -248,7 +248,7 @@ impl Drop for Fleet {
 }
 
 pub(crate) fn program<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fleet"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars() {
         if name.starts_with("FLEET_") || name == "NO_COLOR" || name.starts_with("CLICOLOR") {
