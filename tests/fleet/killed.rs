@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sqlx::{Connection, Executor};
 
-use crate::support::{ALL, Fleet, count, json_file, wait_for_end, with};
+use crate::support::{ALL, Fleet, block_on, count, json_file, mysql_url, sql, wait_for_end, with};
 
 /// Waits for a line on stderr that fits; goes on reading in the background, so that the program never waits for us.
 pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) {
@@ -61,7 +63,7 @@ fn a_killed_run_is_finished_by_resume() {
     assert!(in_doubt.iter().all(|t| t.starts_with("my-")), "only MariaDB can be left in doubt: {in_doubt:?}");
     let resumed = resumed.exits(if in_doubt.is_empty() { 0 } else { 100 });
     for tenant in &in_doubt {
-        resumed.out.contains(tenant);
+        assert!(resumed.out.contains(tenant), "{tenant} is not named in:\n{}", resumed.out);
     }
     assert!(count(&report, "migrated") <= 100 - done, "more were migrated than were left: {report:#}");
     for tenant in &fleet.tenants {
@@ -114,4 +116,46 @@ fn failed_of_takes_exactly_the_failures_to_the_same_goal() {
     fleet.run(&["migrate", "--failed-of", run, "--yes"]).exits(0);
     assert_eq!(fleet.history("lite-002").unwrap(), ALL[..1], "asked again, the step is not taken twice");
     fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(4);
+}
+
+/// MariaDB finishes what it has been sent, unless it goes down too: then only a person can say how far it came.
+#[test]
+fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
+    let fleet = Fleet::new().mariadb(2);
+    fleet.run(&["migrate", "--steps", "2", "--yes"]).exits(0);
+    let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
+    block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
+    let mut child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s"]).spawn().unwrap();
+    let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
+    let waiting = format!(
+        "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
+    );
+    let begun = Instant::now();
+    let waiting = loop {
+        match sql(&mysql_url(), &waiting).pop() {
+            Some(connection) => break connection,
+            None => assert!(begun.elapsed() < Duration::from_secs(60), "the migration never came to the lock"),
+        }
+    };
+    child.kill().unwrap();
+    wait_for_end(&mut child);
+    sql(&mysql_url(), &format!("KILL {waiting}"));
+    block_on(holder.close()).unwrap();
+
+    let resumed = fleet.run(&["runs", "resume", "last", "--yes", "--report", "json=resumed.json"]).exits(100);
+    assert_eq!(with(&json_file(&fleet.path("resumed.json")), "in_doubt"), ["my-000"]);
+    resumed.shows(&["IN DOUBT", "my-000", "statement 1", "runs settle my-000"]);
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    assert_eq!(fleet.history("my-000").unwrap(), ALL[..2], "it is left alone");
+    assert_eq!(fleet.history("my-001").unwrap(), ALL, "its neighbour is not");
+    fleet.run(&["tenants", "check"]).shows(&["in doubt", "my-000"]);
+
+    let looked = fleet.run(&["runs", "settle", "my-000"]).exits(2);
+    looked.shows(&["--applied", "--not-applied", "--resume-at"]).tells(&["my-000", "ALTER TABLE"]);
+    fleet.run(&["runs", "settle", "my-000", "--not-applied"]).exits(64).tells(&["--yes"]);
+    fleet.run(&["runs", "settle", "my-000", "--resume-at", "1", "--yes"]).exits(0).shows(&["migrate --tenant my-000"]);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    assert_eq!(fleet.history("my-000").unwrap(), ALL);
+    assert!(fleet.has_table("my-000", "locations"));
+    fleet.run(&["runs", "settle", "my-000"]).exits(0).tells(&["not in doubt"]);
 }

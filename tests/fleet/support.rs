@@ -226,11 +226,6 @@ impl Fleet {
         };
         !self.ask(id, &query).is_empty()
     }
-
-    /// What the ledger beside the tenant file answers.
-    pub(crate) fn ledger(&self, query: &str) -> Vec<String> {
-        sql(&format!("sqlite:{}", self.path("fleet-ledger.db").display()), query)
-    }
 }
 
 impl Drop for Fleet {
