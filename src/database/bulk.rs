@@ -145,9 +145,12 @@ async fn postgres(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -
         let mut read = chunk.to_vec();
         let mut rows = rows_postgres(&mut connection, union(read.iter().map(|&i| (i, table(i)))), limit).await;
         if rows.is_none() {
+            // One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
             let names = chunk.iter().map(|&i| literal(Engine::Postgres, schema(i))).collect::<Vec<_>>().join(", ");
             let there = format!(
-                "SELECT 0, schemaname::text FROM pg_tables WHERE tablename = {} AND schemaname IN ({names})",
+                "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = {} \
+                 AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, \
+                 'SELECT')",
                 literal(Engine::Postgres, history_table)
             );
             let there = rows_postgres(&mut connection, there, limit).await.unwrap_or_default();
