@@ -225,7 +225,11 @@ impl MysqlSession {
         self.run(prepare.join(";\n")).await.map_err(stop)?;
         let settings = session_settings(&self.door.timeouts);
         let native = native::Native { door: &self.door, work, step };
-        if let Err(stop) = native.mysql(self.options.clone(), &settings).await {
+        // While native code runs, it is its connection that has to be cancelled.
+        let own = self.id.load(Ordering::Relaxed);
+        let result = native.mysql(self.options.clone(), &self.id, &settings).await;
+        self.id.store(own, Ordering::Relaxed);
+        if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
             let _ = self.run(self.journal().stop(None)).await;
             let residue = match self.unfinished().await {

@@ -4,6 +4,8 @@
 //! raw comes first everywhere: a pool would turn a refused connection into a timeout.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,7 +19,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 
-use super::{Door, Residue, Stop, Work, errors};
+use super::{Door, Residue, Stop, Work, errors, sqlite};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
 use crate::schema::Direction;
@@ -27,6 +29,13 @@ pub(super) struct Native<'a> {
     pub(super) door: &'a Door,
     pub(super) work: &'a Work,
     pub(super) step: usize,
+}
+
+/// A statement before the commit that raises an error where there must be no commit.
+pub(super) struct Check {
+    pub(super) sql: String,
+    /// What that error means.
+    pub(super) fault: Fault,
 }
 
 /// The end of a native step that did not succeed.
@@ -72,11 +81,12 @@ impl Native<'_> {
     pub(super) async fn sqlite(
         &self,
         options: SqliteConnectOptions,
+        cancelled: &Arc<AtomicBool>,
         preamble: &[String],
-        before_commit: Option<&str>,
+        before_commit: Option<&Check>,
     ) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
+        let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -88,19 +98,37 @@ impl Native<'_> {
     }
 
     /// Without a transaction of ours on SQLite; the caller keeps the journal.
-    pub(super) async fn sqlite_without_transaction(&self, options: SqliteConnectOptions) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+    pub(super) async fn sqlite_without_transaction(
+        &self,
+        options: SqliteConnectOptions,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Result<(), Stop> {
+        let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
+        let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let result = self.migrate(&SchemaManager::new(&db)).await;
         let _ = db.close().await;
         result.map_err(|ended| self.stop(ended))
     }
 
-    /// Without a transaction on MySQL, where DDL commits by itself; the caller keeps lock and journal.
-    pub(super) async fn mysql(&self, options: MySqlConnectOptions, settings: &str) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+    /// Without a transaction on MySQL, where DDL commits by itself; the caller keeps lock and journal. `id` is where the
+    /// connection's id goes, for whoever has to cancel it.
+    pub(super) async fn mysql(
+        &self,
+        options: MySqlConnectOptions,
+        id: &Arc<AtomicU64>,
+        settings: &str,
+    ) -> Result<(), Stop> {
+        let id = id.clone();
+        let pool = pool::<sqlx::MySql>(self.door).after_connect(move |connection, _| {
+            let id = id.clone();
+            Box::pin(async move {
+                let own: u64 = sqlx::query_scalar("SELECT CONNECTION_ID()").fetch_one(connection).await?;
+                id.store(own, Ordering::Relaxed);
+                Ok(())
+            })
+        });
+        let pool = pool.connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxMySqlConnector::from_sqlx_mysql_pool(pool);
         let result = match db.execute_unprepared(settings).await {
             Ok(_) => self.migrate(&SchemaManager::new(&db)).await,
@@ -116,7 +144,7 @@ impl Native<'_> {
         db: &DatabaseConnection,
         options: TransactionOptions,
         preamble: &[String],
-        before_commit: Option<&str>,
+        before_commit: Option<&Check>,
     ) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         let transaction = db.begin_with_options(options).await.map_err(ours)?;
@@ -135,7 +163,7 @@ impl Native<'_> {
         &self,
         transaction: &DatabaseTransaction,
         preamble: &[String],
-        before_commit: Option<&str>,
+        before_commit: Option<&Check>,
     ) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&preamble.join(";\n")).await.map_err(ours)?;
@@ -143,7 +171,10 @@ impl Native<'_> {
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;
         if let Some(check) = before_commit {
-            transaction.execute_unprepared(check).await.map_err(ours)?;
+            transaction.execute_unprepared(&check.sql).await.map_err(|e| {
+                let fault = errors::sea_orm_fault(&e);
+                Ended::Ours(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
+            })?;
         }
         Ok(())
     }
@@ -187,4 +218,13 @@ fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(door.timeouts.connect.max(Duration::from_secs(1)))
+}
+
+/// A pool whose connection stops as soon as it is cancelled.
+fn sqlite_pool(door: &Door, cancelled: &Arc<AtomicBool>) -> PoolOptions<sqlx::Sqlite> {
+    let cancelled = cancelled.clone();
+    pool::<sqlx::Sqlite>(door).after_connect(move |connection, _| {
+        let cancelled = cancelled.clone();
+        Box::pin(async move { sqlite::stop_when(connection, cancelled).await })
+    })
 }
