@@ -133,8 +133,10 @@ impl Reader for PostgresReader {
     }
 
     fn exist(&self, history_table: &str, names: &str) -> String {
+        // One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
         format!(
-            "SELECT 0, schemaname::text FROM pg_tables WHERE tablename = {} AND schemaname IN ({names})",
+            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = {} \
+             AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')",
             literal(Engine::Postgres, history_table)
         )
     }

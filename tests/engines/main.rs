@@ -36,7 +36,10 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod guards;
+mod losses;
 mod postgres;
+mod reading;
 mod schemas;
 mod sqlite;
 mod statements;
