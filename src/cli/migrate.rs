@@ -174,7 +174,7 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
     let waves: Vec<String> = intent.selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
     let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
     format!(
-        "{verb} {pending} of {} tenants {} ({done} are there already{held}).\nWaves: {}. Go ahead?",
+        "{verb} {pending} of {} tenants {} ({done} there already{held}).\nWaves: {}. Go ahead?",
         rows.len(),
         towards(&intent.goal.describe(set.catalog())),
         waves.join(", ")
