@@ -240,17 +240,9 @@ fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
     if file.is_empty() { Err(wrong()) } else { Ok((kind, PathBuf::from(file))) }
 }
 
+/// What every command that changes tenants takes.
 #[derive(Debug, Args)]
-pub(super) struct Migrate {
-    /// Up to and with this migration: its name, or a part that only one has
-    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
-    pub(super) to: Option<String>,
-    /// This many migrations from where each tenant is
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) steps: Option<u32>,
-    /// Also applies a migration that is missing although a later one was applied
-    #[arg(long)]
-    pub(super) out_of_order: bool,
+pub(super) struct Change {
     /// Runs every migration as Rust code through SeaORM, none as a compiled script
     #[arg(long)]
     pub(super) native: bool,
@@ -266,6 +258,21 @@ pub(super) struct Migrate {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// Up to and with this migration: its name, or a part that only one has
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
+    pub(super) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) steps: Option<u32>,
+    /// Also applies a migration that is missing although a later one was applied
+    #[arg(long)]
+    pub(super) out_of_order: bool,
+    #[command(flatten)]
+    pub(super) change: Change,
+}
+
+#[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all"]).required(true)))]
 pub(super) struct Rollback {
     /// Back to this migration, which stays applied: its name, or a part that only one has
@@ -277,18 +284,8 @@ pub(super) struct Rollback {
     /// Back to nothing applied
     #[arg(long)]
     pub(super) all: bool,
-    /// Runs every migration as Rust code through SeaORM, none as a compiled script
-    #[arg(long)]
-    pub(super) native: bool,
-    /// Shows the plan and touches nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
     #[command(flatten)]
-    pub(super) selection: Selection,
-    #[command(flatten)]
-    pub(super) flags: RunFlags,
-    #[command(flatten)]
-    pub(super) output: RunOutput,
+    pub(super) change: Change,
 }
 
 #[derive(Debug, Args)]

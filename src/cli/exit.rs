@@ -80,6 +80,16 @@ impl CliError {
     }
 }
 
+/// A ledger error where the run was named wrongly is the operator's typing, not the ledger's state.
+pub(super) fn run_error(error: LedgerError) -> CliError {
+    match error {
+        LedgerError::NoSuchRun { .. } | LedgerError::Ambiguous { .. } | LedgerError::NotAnId { .. } => {
+            CliError::NoSuchRun(error)
+        }
+        other => CliError::Ledger(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::args::{Migrate, Rollback, RunOutput, Selection as SelectionArgs};
 use super::exit::CliError;
+use super::former::Former;
 use super::look::{self, Planned};
 use super::pump;
-use super::runs::Former;
 use super::setup::Program;
 use super::{steps, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
@@ -38,10 +38,10 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
         .then(|| steps::goal(set.catalog(), Direction::Up, args.to.as_deref(), args.steps, args.out_of_order))
         .transpose()?;
     let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: args.out_of_order };
-    let mut intent = intent(program, set, &args.selection, goal, named).await?;
-    intent.native = args.native;
-    intent.dry_run = args.dry_run;
-    start(program, set, intent, &args.output).await
+    let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
+    intent.native = args.change.native;
+    intent.dry_run = args.change.dry_run;
+    start(program, set, intent, &args.change.output).await
 }
 
 pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: Rollback) -> Result<u8, CliError> {
@@ -49,10 +49,10 @@ pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: R
         .then(|| steps::goal(set.catalog(), Direction::Down, args.to.as_deref(), args.steps, false))
         .transpose()?;
     let goal = Goal { direction: Direction::Down, target: Target::End, out_of_order: false };
-    let mut intent = intent(program, set, &args.selection, goal, named).await?;
-    intent.native = args.native;
-    intent.dry_run = args.dry_run;
-    start(program, set, intent, &args.output).await
+    let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
+    intent.native = args.change.native;
+    intent.dry_run = args.change.dry_run;
+    start(program, set, intent, &args.change.output).await
 }
 
 /// Selects, and takes over the goal of the run that `--failed-of` names unless flags name another.
@@ -174,7 +174,7 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
     let waves: Vec<String> = intent.selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
     let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
     format!(
-        "{verb} {pending} of {} tenants {} ({done} are there already{held}).\nWaves: {}. Go ahead?",
+        "{verb} {pending} of {} tenants {} ({done} there already{held}).\nWaves: {}. Go ahead?",
         rows.len(),
         towards(&intent.goal.describe(set.catalog())),
         waves.join(", ")

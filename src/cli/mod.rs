@@ -4,6 +4,7 @@
 
 mod args;
 mod exit;
+mod former;
 mod look;
 mod migrate;
 mod pump;
@@ -101,10 +102,10 @@ async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<
         }
         Command::Plan(plan) => look::plan(&program(plan.flags.overrides())?, &set(migrator).await?, &plan).await,
         Command::Migrate(migrate) => {
-            migrate::migrate(&program(migrate.flags.overrides())?, &set(migrator).await?, migrate).await
+            migrate::migrate(&program(migrate.change.flags.overrides())?, &set(migrator).await?, migrate).await
         }
         Command::Rollback(rollback) => {
-            migrate::rollback(&program(rollback.flags.overrides())?, &set(migrator).await?, rollback).await
+            migrate::rollback(&program(rollback.change.flags.overrides())?, &set(migrator).await?, rollback).await
         }
         Command::Runs(Runs::List { limit, flags, output }) => {
             runs::list(&program(flags.overrides())?, limit, &output).await

@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use crate::compile::MigrationSet;
 use crate::config::{Overrides, Settings};
 use crate::database::{Database, Servers};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::observation::Observation;
 use crate::registry::{self, Registry};
 use crate::run;
@@ -55,7 +55,7 @@ impl Program {
             return self.filter(args.filter()).await;
         }
         let ledger = self.existing_ledger().await?;
-        let former = super::runs::Former::read(&ledger, args.failed_of.as_deref().unwrap_or("last")).await;
+        let former = super::former::Former::read(&ledger, args.failed_of.as_deref().unwrap_or("last")).await;
         ledger.close().await;
         let mut filter = args.filter();
         filter.only = Some(former?.failed());
@@ -98,16 +98,6 @@ impl Program {
             String::new()
         };
         format!("{name} {file}{rest}")
-    }
-}
-
-/// A ledger error where the run was named wrongly is the operator's typing, not the ledger's state.
-pub(super) fn run_error(error: LedgerError) -> CliError {
-    match error {
-        LedgerError::NoSuchRun { .. } | LedgerError::Ambiguous { .. } | LedgerError::NotAnId { .. } => {
-            CliError::NoSuchRun(error)
-        }
-        other => CliError::Ledger(other),
     }
 }
 

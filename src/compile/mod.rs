@@ -6,6 +6,7 @@
 mod purity;
 mod recorder;
 mod scan;
+mod values;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -45,6 +45,9 @@ pub(super) fn judge(direction: Direction, first: &Recording, second: &Recording)
         Ending::Failed(why) => return impure(NativeReason::Failed(excerpt(why))),
         Ending::Panicked(why) => return impure(NativeReason::Panicked(excerpt(why))),
     }
+    if let Some(kind) = first.ops.iter().find_map(|op| if let Op::Inexact(kind) = op { Some(*kind) } else { None }) {
+        return impure(NativeReason::Values(kind.to_owned()));
+    }
     if first != second {
         let differing = first.ops.iter().zip(&second.ops).find(|(a, b)| a != b).map(|(a, _)| a);
         let what = match differing {

@@ -12,6 +12,7 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
+use super::values;
 use crate::schema::Direction;
 
 /// One call that a migration made.
@@ -23,6 +24,8 @@ pub(super) enum Op {
     Query(String),
     /// `begin`, `commit` or `rollback`.
     Transaction,
+    /// The statement before binds a value of this kind, which its text does not carry.
+    Inexact(&'static str),
 }
 
 /// How a recorded migration ended.
@@ -45,7 +48,7 @@ impl Recording {
     pub(super) fn statements(&self) -> Vec<String> {
         let sql = |op: &Op| match op {
             Op::Execute(sql) | Op::Query(sql) => Some(sql.clone()),
-            Op::Transaction => None,
+            Op::Transaction | Op::Inexact(_) => None,
         };
         self.ops.iter().filter_map(sql).collect()
     }
@@ -82,7 +85,13 @@ impl Recorder {
 
 impl MockDatabaseTrait for Recorder {
     fn execute(&mut self, _counter: usize, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.keep(Op::Execute(statement.to_string()));
+        match values::literal(statement.clone()) {
+            Ok(literal) => self.keep(Op::Execute(literal.to_string())),
+            Err(kind) => {
+                self.keep(Op::Execute(statement.to_string()));
+                self.keep(Op::Inexact(kind));
+            }
+        }
         let result = MockExecResult { last_insert_id: self.answer, rows_affected: self.answer };
         let mut mock = MockDatabase::new(self.backend).append_exec_results([result]);
         MockDatabaseTrait::execute(&mut mock, 0, statement)

@@ -18,6 +18,7 @@ enum Does {
     GoesByRows,
     NoTransaction,
     Inserts,
+    Binds(fn() -> SimpleExpr),
 }
 
 struct M(&'static str, Does);
@@ -65,6 +66,10 @@ impl MigrationTrait for M {
             Does::Inserts => {
                 let insert =
                     Query::insert().into_table("t").columns(["a"]).values_panic(["O'Brien\\ ; --".into()]).to_owned();
+                manager.execute(insert).await.map(drop)
+            }
+            Does::Binds(value) => {
+                let insert = Query::insert().into_table("t").columns(["a"]).values_panic([value()]).to_owned();
                 manager.execute(insert).await.map(drop)
             }
         }
@@ -158,6 +163,35 @@ async fn a_down_that_is_not_written_is_irreversible() {
 async fn binds_are_written_into_the_sql() {
     let script = one(Does::Inserts, Direction::Up, Engine::Postgres).await;
     assert_eq!(script.statements, [r#"INSERT INTO "t" ("a") VALUES (E'O\'Brien\\ ; --')"#]);
+}
+
+#[tokio::test]
+async fn a_value_that_text_does_not_carry_makes_a_migration_native() {
+    let day = || Expr::val(sea_orm::prelude::Date::default());
+    let kinds: [(fn() -> SimpleExpr, &str); 5] = [
+        (|| Expr::val(2.0_f64), "a floating-point number"),
+        (|| Expr::val("a\0b"), "a text with NUL or U+001A"),
+        (|| Expr::val("\u{1a}"), "a text with NUL or U+001A"),
+        (|| Expr::val(u64::MAX), "an integer beyond 64 bits with sign"),
+        (day, "a date or time"),
+    ];
+    for (value, kind) in kinds {
+        let script = one(Does::Binds(value), Direction::Up, Engine::Mysql).await;
+        assert_eq!(reason(&script), &NativeReason::Values(kind.to_owned()));
+    }
+    let null = one(Does::Binds(|| Expr::val(None::<f64>)), Direction::Up, Engine::Sqlite).await;
+    assert_eq!(null.statements, [r#"INSERT INTO "t" ("a") VALUES (NULL)"#]);
+    assert!(matches!(null.execution, Execution::Compiled { .. }));
+}
+
+#[tokio::test]
+async fn a_uuid_is_bytes_where_the_engine_keeps_bytes() {
+    let id: fn() -> SimpleExpr = || Expr::val(sea_orm::prelude::Uuid::from_u128(0xff));
+    let sql = async |engine| one(Does::Binds(id), Direction::Up, engine).await.statements.remove(0);
+    assert!(sql(Engine::Postgres).await.ends_with("('00000000-0000-0000-0000-0000000000ff')"));
+    for engine in [Engine::Sqlite, Engine::Mysql] {
+        assert!(sql(engine).await.ends_with("(x'000000000000000000000000000000FF')"));
+    }
 }
 
 #[tokio::test]

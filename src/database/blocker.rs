@@ -9,7 +9,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::literal;
+use super::{literal, mysql_row};
 use crate::outcome::Blocker;
 use crate::tenant::Engine;
 
@@ -77,13 +77,12 @@ pub(super) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration
 }
 
 fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
-    let text = |i: usize| super::mysql::text(row, i).filter(|t| !t.is_empty());
-    let number = |i: usize| row.try_get::<i64, _>(i).ok().or_else(|| row.try_get::<u64, _>(i).ok()?.try_into().ok());
+    let text = |i: usize| mysql_row::text(row, i).filter(|t| !t.is_empty());
     Some(Blocker {
-        id: number(0)?,
+        id: mysql_row::number(row, 0)?,
         user: text(1),
         application: application.map(str::to_owned),
-        transaction_seconds: number(2).map(i64::unsigned_abs),
+        transaction_seconds: mysql_row::number(row, 2).map(i64::unsigned_abs),
         query: text(3),
     })
 }

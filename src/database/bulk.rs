@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use secrecy::ExposeSecret;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection, Row as _};
 use url::Url;
 
-use super::{address, literal};
+use super::{address, literal, mysql_row};
 use crate::tenant::{Address, Engine, Tenant, TenantId};
 
 /// Tenants in one query: a server's parser is slower than linear in the length of a union.
@@ -77,94 +78,116 @@ fn union(parts: impl Iterator<Item = (usize, String)>) -> String {
     parts.map(|(i, table)| format!("SELECT {i}, version FROM {table}")).collect::<Vec<_>>().join(" UNION ALL ")
 }
 
-async fn mysql(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -> HashMap<TenantId, Vec<String>> {
-    let mut all = HashMap::new();
-    let Ok(options) = address::mysql(&group[0]) else { return all };
-    let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await else { return all };
-    let databases: Vec<String> = group.iter().filter_map(|t| address::database(t)).collect();
-    let table = |i: usize| format!("{}.{}", Engine::Mysql.quote(&databases[i]), Engine::Mysql.quote(history_table));
-    let places: Vec<usize> = (0..databases.len()).collect();
-    for chunk in places.chunks(AT_ONCE) {
-        let mut read = chunk.to_vec();
-        let mut rows = rows_mysql(&mut connection, union(read.iter().map(|&i| (i, table(i)))), limit).await;
-        if rows.is_none() {
-            // Some table is missing, or may not be read: those that are there, and only those.
-            let names = chunk.iter().map(|&i| literal(Engine::Mysql, &databases[i])).collect::<Vec<_>>().join(", ");
-            let there = format!(
-                "SELECT 0, table_schema FROM information_schema.tables WHERE table_name = {} AND table_schema IN ({names})",
-                literal(Engine::Mysql, history_table)
-            );
-            let there = rows_mysql(&mut connection, there, limit).await.unwrap_or_default();
-            read.retain(|&i| there.iter().any(|(_, name)| *name == databases[i]));
-            if !read.is_empty() {
-                rows = rows_mysql(&mut connection, union(read.iter().map(|&i| (i, table(i)))), limit).await;
-            }
-        }
-        if let Some(rows) = rows {
-            all.extend(collect(group, &read, rows));
-        }
-    }
-    let _ = connection.close().await;
-    all
+/// A connection that sees a whole group.
+#[async_trait]
+trait Reader: Send {
+    /// The (number, text) rows of a query; `None` when it failed or took too long.
+    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>>;
+
+    /// Asks which of some quoted names have the history table: (0, name) rows.
+    fn exist(&self, history_table: &str, names: &str) -> String;
+
+    async fn close(self);
 }
 
-async fn rows_mysql(
-    connection: &mut sqlx::MySqlConnection,
-    sql: String,
+struct MysqlReader {
+    connection: MySqlConnection,
     limit: Duration,
-) -> Option<Vec<(usize, String)>> {
-    let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection);
-    let rows = tokio::time::timeout(limit, query).await.ok()?.ok()?;
-    let pair = |row: &sqlx::mysql::MySqlRow| {
-        let i = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from)).ok()?;
-        let version = row
-            .try_get::<String, _>(1)
-            .or_else(|_| row.try_get::<Vec<u8>, _>(1).map(|b| String::from_utf8_lossy(&b).into_owned()));
-        Some((usize::try_from(i).ok()?, version.ok()?))
-    };
-    rows.iter().map(pair).collect()
+}
+
+struct PostgresReader {
+    connection: PgConnection,
+    limit: Duration,
+}
+
+#[async_trait]
+impl Reader for MysqlReader {
+    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
+        let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
+        let rows = tokio::time::timeout(self.limit, query).await.ok()?.ok()?;
+        let pair = |row| Some((usize::try_from(mysql_row::number(row, 0)?).ok()?, mysql_row::text(row, 1)?));
+        rows.iter().map(pair).collect()
+    }
+
+    fn exist(&self, history_table: &str, names: &str) -> String {
+        format!(
+            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name = {} AND table_schema IN ({names})",
+            literal(Engine::Mysql, history_table)
+        )
+    }
+
+    async fn close(self) {
+        let _ = self.connection.close().await;
+    }
+}
+
+#[async_trait]
+impl Reader for PostgresReader {
+    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
+        let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
+        let rows = tokio::time::timeout(self.limit, query).await.ok()?.ok()?;
+        let pair = |row: &sqlx::postgres::PgRow| {
+            Some((usize::try_from(row.try_get::<i32, _>(0).ok()?).ok()?, row.try_get::<String, _>(1).ok()?))
+        };
+        rows.iter().map(pair).collect()
+    }
+
+    fn exist(&self, history_table: &str, names: &str) -> String {
+        // One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
+        format!(
+            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = {} \
+             AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')",
+            literal(Engine::Postgres, history_table)
+        )
+    }
+
+    async fn close(self) {
+        let _ = self.connection.close().await;
+    }
+}
+
+async fn mysql(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -> HashMap<TenantId, Vec<String>> {
+    let Ok(options) = address::mysql(&group[0]) else { return HashMap::new() };
+    let Ok(Ok(connection)) = tokio::time::timeout(limit, options.connect()).await else { return HashMap::new() };
+    let databases: Vec<String> = group.iter().filter_map(|t| address::database(t)).collect();
+    read_chunks(group, &databases, history_table, MysqlReader { connection, limit }).await
 }
 
 async fn postgres(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -> HashMap<TenantId, Vec<String>> {
-    let mut all = HashMap::new();
-    let Ok(options) = address::postgres(&group[0]) else { return all };
+    let Ok(options) = address::postgres(&group[0]) else { return HashMap::new() };
     let options = options.application_name("fleet:read");
-    let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await else { return all };
-    let schema = |i: usize| group[i].schema.as_deref().unwrap_or_default();
-    let table = |i: usize| format!("{}.{}", Engine::Postgres.quote(schema(i)), Engine::Postgres.quote(history_table));
-    let places: Vec<usize> = (0..group.len()).collect();
-    for chunk in places.chunks(AT_ONCE) {
-        let mut read = chunk.to_vec();
-        let mut rows = rows_postgres(&mut connection, union(read.iter().map(|&i| (i, table(i)))), limit).await;
-        if rows.is_none() {
-            let names = chunk.iter().map(|&i| literal(Engine::Postgres, schema(i))).collect::<Vec<_>>().join(", ");
-            let there = format!(
-                "SELECT 0, schemaname::text FROM pg_tables WHERE tablename = {} AND schemaname IN ({names})",
-                literal(Engine::Postgres, history_table)
-            );
-            let there = rows_postgres(&mut connection, there, limit).await.unwrap_or_default();
-            read.retain(|&i| there.iter().any(|(_, name)| name == schema(i)));
-            if !read.is_empty() {
-                rows = rows_postgres(&mut connection, union(read.iter().map(|&i| (i, table(i)))), limit).await;
-            }
-        }
-        if let Some(rows) = rows {
-            all.extend(collect(group, &read, rows));
-        }
-    }
-    let _ = connection.close().await;
-    all
+    let Ok(Ok(connection)) = tokio::time::timeout(limit, options.connect()).await else { return HashMap::new() };
+    let schemas: Vec<String> = group.iter().filter_map(|t| t.schema.clone()).collect();
+    read_chunks(group, &schemas, history_table, PostgresReader { connection, limit }).await
 }
 
-async fn rows_postgres(
-    connection: &mut sqlx::PgConnection,
-    sql: String,
-    limit: Duration,
-) -> Option<Vec<(usize, String)>> {
-    let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection);
-    let rows = tokio::time::timeout(limit, query).await.ok()?.ok()?;
-    let pair = |row: &sqlx::postgres::PgRow| {
-        Some((usize::try_from(row.try_get::<i32, _>(0).ok()?).ok()?, row.try_get::<String, _>(1).ok()?))
-    };
-    rows.iter().map(pair).collect()
+/// Reads one group over one connection; `names` are its databases or schemas.
+async fn read_chunks(
+    group: &[Arc<Tenant>],
+    names: &[String],
+    history_table: &str,
+    mut reader: impl Reader,
+) -> HashMap<TenantId, Vec<String>> {
+    let engine = group[0].engine;
+    let table = |i: usize| format!("{}.{}", engine.quote(&names[i]), engine.quote(history_table));
+    let places: Vec<usize> = (0..names.len()).collect();
+    let mut all = HashMap::new();
+    for chunk in places.chunks(AT_ONCE) {
+        let mut read = chunk.to_vec();
+        let mut found = reader.rows(union(read.iter().map(|&i| (i, table(i))))).await;
+        if found.is_none() {
+            // Some table is missing, or may not be read: those that are there, and only those.
+            let list = chunk.iter().map(|&i| literal(engine, &names[i])).collect::<Vec<_>>().join(", ");
+            let there = reader.rows(reader.exist(history_table, &list)).await.unwrap_or_default();
+            read.retain(|&i| there.iter().any(|(_, name)| *name == names[i]));
+            if !read.is_empty() {
+                found = reader.rows(union(read.iter().map(|&i| (i, table(i))))).await;
+            }
+        }
+        if let Some(found) = found {
+            all.extend(collect(group, &read, found));
+        }
+    }
+    reader.close().await;
+    all
 }

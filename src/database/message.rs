@@ -85,7 +85,9 @@ impl Message {
                 continue;
             }
             text.push_str(sql);
-            text.push_str("\n;\n");
+            // SQLite keeps a statement's text up to its semicolon, so a line break goes in only where a comment needs one.
+            let last_line = sql.rsplit('\n').next().unwrap_or_default();
+            text.push_str(if last_line.contains("--") || last_line.contains('#') { "\n;\n" } else { ";\n" });
         }
         text
     }
@@ -173,7 +175,7 @@ mod tests {
         message.push(Place::Statement { step: 0, statement: 0 }, "create table t (i int); ");
         message.push(Place::Statement { step: 0, statement: 1 }, "drop table u -- gone");
         message.push(Place::Commit { step: 0 }, "COMMIT");
-        assert_eq!(message.text(), "create table t (i int)\n;\ndrop table u -- gone\n;\nCOMMIT\n;\n");
+        assert_eq!(message.text(), "create table t (i int);\ndrop table u -- gone\n;\nCOMMIT;\n");
         assert_eq!(message.committed(2), 0);
         assert_eq!(message.committed(3), 1);
     }
@@ -183,6 +185,6 @@ mod tests {
         let mut message = Message::default();
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
-        assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b\n;\nSELECT 1 AS fleet_part;\nc\n;\n");
+        assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
     }
 }

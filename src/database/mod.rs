@@ -10,6 +10,7 @@ mod errors;
 mod journal;
 mod message;
 mod mysql;
+mod mysql_row;
 mod native;
 mod postgres;
 #[cfg(test)]

@@ -16,7 +16,8 @@ use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::{
-    Canceller, Door, Residue, Session, Settlement, Stop, Watch, Work, address, blocker, errors, native, settle,
+    Canceller, Door, Residue, Session, Settlement, Stop, Watch, Work, address, blocker, errors, mysql_row, native,
+    settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
@@ -88,7 +89,7 @@ impl MysqlSession {
         let before = self.id.load(Ordering::Relaxed);
         self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
         let rows = self.rows("SELECT CONNECTION_ID()".to_owned()).await?;
-        if rows.first().and_then(connection_id) == Some(before) {
+        if rows.first().and_then(|row| mysql_row::number(row, 0)).map(i64::unsigned_abs) == Some(before) {
             return Ok(());
         }
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
@@ -122,13 +123,13 @@ impl MysqlSession {
                 Ok(Either::Left(_)) => results += 1,
                 Ok(Either::Right(row)) => match results {
                     1 => {
-                        id.store(connection_id(&row).unwrap_or(0), Ordering::Relaxed);
+                        id.store(mysql_row::number(&row, 0).unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
                         locked =
                             row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
                                 == 1;
                     }
-                    2 => versions.push(text(&row, 0).unwrap_or_default()),
-                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| text(&row, i)))),
+                    2 => versions.push(mysql_row::text(&row, 0).unwrap_or_default()),
+                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| mysql_row::text(&row, i)))),
                 },
                 Err(error) => {
                     let fault = errors::fault(&error);
@@ -298,17 +299,6 @@ fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, St
     Ok(None)
 }
 
-fn connection_id(row: &MySqlRow) -> Option<u64> {
-    row.try_get::<u64, _>(0).ok().or_else(|| row.try_get::<i64, _>(0).ok().map(i64::unsigned_abs))
-}
-
-/// Text of a column, whatever character set the server labels it with.
-pub(super) fn text(row: &MySqlRow, column: usize) -> Option<String> {
-    row.try_get::<Option<String>, _>(column).ok().flatten().or_else(|| {
-        row.try_get::<Option<Vec<u8>>, _>(column).ok().flatten().map(|b| String::from_utf8_lossy(&b).into_owned())
-    })
-}
-
 /// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
 ///
 /// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is written
@@ -327,7 +317,7 @@ impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
         match self.rows(self.history_query()).await {
             Ok(rows) => {
-                let mut versions: Vec<String> = rows.iter().filter_map(|row| text(row, 0)).collect();
+                let mut versions: Vec<String> = rows.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
                 versions.sort_unstable();
                 Ok(versions)
             }
@@ -339,7 +329,7 @@ impl Session for MysqlSession {
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         match self.rows(self.door.journal().read()).await {
             Ok(rows) => {
-                let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| text(row, i))));
+                let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))));
                 Ok(entry.map(|entry| entry.unfinished))
             }
             Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),

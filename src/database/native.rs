@@ -5,6 +5,8 @@
 
 use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -18,7 +20,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, MySql, Pool, Postgres};
 
-use super::{Door, Residue, Stop, Work, errors};
+use super::{Door, Residue, Stop, Work, errors, sqlite};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
 use crate::schema::Direction;
@@ -65,6 +67,13 @@ pub(super) struct Native<'a> {
     pub(super) step: usize,
 }
 
+/// A statement before the commit that raises an error where there must be no commit.
+pub(super) struct Check {
+    pub(super) sql: String,
+    /// What that error means.
+    pub(super) fault: Fault,
+}
+
 /// The end of a native step that did not succeed.
 enum Ended {
     /// The preamble, the history row or the transaction itself failed.
@@ -103,11 +112,12 @@ impl Native<'_> {
     pub(super) async fn sqlite(
         &self,
         options: SqliteConnectOptions,
+        cancelled: &Arc<AtomicBool>,
         preamble: &[String],
-        before_commit: Option<&str>,
+        before_commit: Option<&Check>,
     ) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
+        let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -119,9 +129,13 @@ impl Native<'_> {
     }
 
     /// Without a transaction of ours on SQLite; the caller keeps the journal.
-    pub(super) async fn sqlite_without_transaction(&self, options: SqliteConnectOptions) -> Result<(), Stop> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+    pub(super) async fn sqlite_without_transaction(
+        &self,
+        options: SqliteConnectOptions,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Result<(), Stop> {
+        let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
+        let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let result = self.migrate(&SchemaManager::new(&db)).await;
         let _ = db.close().await;
@@ -134,7 +148,7 @@ impl Native<'_> {
         db: &DatabaseConnection,
         options: TransactionOptions,
         preamble: &[String],
-        before_commit: Option<&str>,
+        before_commit: Option<&Check>,
     ) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         let transaction = db.begin_with_options(options).await.map_err(ours)?;
@@ -153,7 +167,7 @@ impl Native<'_> {
         &self,
         transaction: &DatabaseTransaction,
         preamble: &[String],
-        before_commit: Option<&str>,
+        before_commit: Option<&Check>,
     ) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&preamble.join(";\n")).await.map_err(ours)?;
@@ -161,7 +175,10 @@ impl Native<'_> {
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;
         if let Some(check) = before_commit {
-            transaction.execute_unprepared(check).await.map_err(ours)?;
+            transaction.execute_unprepared(&check.sql).await.map_err(|e| {
+                let fault = errors::sea_orm_fault(&e);
+                Ended::Ours(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
+            })?;
         }
         Ok(())
     }
@@ -205,4 +222,13 @@ pub(super) fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(door.timeouts.connect.max(Duration::from_secs(1)))
+}
+
+/// A pool whose connection stops as soon as it is cancelled.
+fn sqlite_pool(door: &Door, cancelled: &Arc<AtomicBool>) -> PoolOptions<sqlx::Sqlite> {
+    let cancelled = cancelled.clone();
+    pool::<sqlx::Sqlite>(door).after_connect(move |connection, _| {
+        let cancelled = cancelled.clone();
+        Box::pin(async move { sqlite::stop_when(connection, cancelled).await })
+    })
 }

@@ -72,11 +72,7 @@ impl SqliteSession {
             })?;
         }
         let mut connection = self.options(create).connect().await.map_err(|e| errors::fault(&e))?;
-        let cancelled = self.cancelled.clone();
-        let mut handle = connection.lock_handle().await.map_err(|e| errors::fault(&e))?;
-        // Called every 10,000 steps of SQLite's machine: often enough to stop within milliseconds, too rarely to cost.
-        handle.set_progress_handler(10_000, move || !cancelled.load(Ordering::Relaxed));
-        drop(handle);
+        stop_when(&mut connection, self.cancelled.clone()).await.map_err(|e| errors::fault(&e))?;
         self.connection = Some(connection);
         Ok(())
     }
@@ -276,7 +272,7 @@ impl SqliteSession {
         if !transaction {
             self.begin_journalled(work, step, false).await?;
             let native = native::Native { door: &self.door, work, step };
-            if let Err(stop) = native.sqlite_without_transaction(options).await {
+            if let Err(stop) = native.sqlite_without_transaction(options, &self.cancelled).await {
                 // Nobody can tell how far native code came; the open journal says so to whoever comes next.
                 let _ = self.run(self.door.journal().stop(None)).await;
                 let residue = match self.unfinished().await {
@@ -296,9 +292,9 @@ impl SqliteSession {
         self.release().await;
         let rebuilds = switches_foreign_keys(&work.steps[step].script.statements);
         let options = if rebuilds { options.foreign_keys(false) } else { options };
-        let no_orphans = require(NO_ORPHANS);
+        let no_orphans = native::Check { sql: require(NO_ORPHANS), fault: orphans() };
         let native = native::Native { door: &self.door, work, step };
-        let result = native.sqlite(options, &preamble, rebuilds.then_some(no_orphans.as_str())).await;
+        let result = native.sqlite(options, &self.cancelled, &preamble, rebuilds.then_some(&no_orphans)).await;
         if let Err(stop) = &result
             && stop.at.is_none()
             && stop.fault.message == "integer overflow"
@@ -325,6 +321,14 @@ impl SqliteSession {
             let _ = connection.close().await;
         }
     }
+}
+
+/// Makes a connection fail whatever it is doing once it is cancelled.
+pub(super) async fn stop_when(connection: &mut SqliteConnection, cancelled: Arc<AtomicBool>) -> sqlx::Result<()> {
+    let mut handle = connection.lock_handle().await?;
+    // Called every 10,000 steps of SQLite's machine: often enough to stop within milliseconds, too rarely to cost.
+    handle.set_progress_handler(10_000, move || !cancelled.load(Ordering::Relaxed));
+    Ok(())
 }
 
 /// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).

@@ -1,0 +1,147 @@
+//! What keeps two from working on one tenant, and a tenant from being worked on as if it were what it no longer is.
+
+use std::time::{Duration, Instant};
+
+use fleet::database::Residue;
+use fleet::fault::FaultClass;
+use fleet::outcome::Outcome;
+use sea_orm::ConnectionTrait;
+
+use crate::support::fleet::Fleet;
+use crate::support::migrations::{Migrations, sql};
+use crate::support::{Home, Site, with};
+
+on_every_site!(
+    a_history_that_moved_is_left_alone,
+    a_tenant_that_somebody_else_holds_is_left_alone,
+    two_runs_at_once_migrate_a_tenant_once,
+);
+
+fn two() -> Migrations {
+    Migrations::of([sql("m1", ["CREATE TABLE one (i int)"]), sql("m2", ["CREATE TABLE two (i int)"])])
+}
+
+async fn a_history_that_moved_is_left_alone(home: &Home) {
+    for native in [false, true] {
+        let first = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await;
+        // On a tenant without a history table somebody else is first; on one at m1 a row comes, then goes.
+        for change in ["", "INSERT INTO seaql_migrations VALUES ('m2', 1)", "DELETE FROM seaql_migrations"] {
+            let fleet = Fleet::of(&two()).await.native(native);
+            let stop = fleet.apply_after(&home.tenant, async || match change {
+                "" => {
+                    assert_eq!(first.up(&home.tenant).await.outcome.name(), "migrated");
+                    until_released(home).await;
+                }
+                change => home.run(change).await,
+            });
+            let stop = stop.await.unwrap_err();
+            assert_eq!((stop.fault.class, stop.committed), (FaultClass::HistoryMoved, 0), "{change}: {stop:?}");
+            assert_eq!(stop.residue, Residue::Nothing);
+            assert_eq!(home.tables().await, ["one"], "{change}");
+            home.run("DELETE FROM seaql_migrations WHERE version = 'm2'").await;
+        }
+        home.run("DROP TABLE one").await;
+        home.run("DROP TABLE seaql_migrations").await;
+    }
+}
+
+/// MariaDB frees a closed connection's lock in its own time.
+async fn until_released(home: &Home) {
+    let free = "SELECT CAST(IS_FREE_LOCK(CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))) AS CHAR)";
+    while home.site == Site::Mariadb && home.texts(free).await != ["1"] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Takes what a run takes while it works on a tenant.
+fn hold(home: &Home) -> String {
+    let key = |schema: &str| {
+        let text = format!("convert_to(E'fleet tenant lock\\n' || '{schema}', 'UTF8')");
+        format!("('x' || left(encode(sha256({text}), 'hex'), 16))::bit(64)::bigint")
+    };
+    let schema = home.tenant.schema.as_deref().unwrap_or_default();
+    home.site.pick(
+        "BEGIN IMMEDIATE".to_owned(),
+        format!("BEGIN; SELECT pg_advisory_xact_lock({})", key(schema)),
+        "SELECT GET_LOCK(CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56)), 0)".to_owned(),
+    )
+}
+
+async fn a_tenant_that_somebody_else_holds_is_left_alone(home: &Home) {
+    for native in [false, true] {
+        let fleet = Fleet::of(&two()).await.native(native);
+        let before = home.dump().await;
+        let other = home.connect().await;
+        other.execute_unprepared(&hold(home)).await.unwrap();
+        let begun = Instant::now();
+        let record = fleet.up(&home.tenant).await;
+        let class = home.site.pick(FaultClass::Busy, FaultClass::HeldByAnotherRun, FaultClass::HeldByAnotherRun);
+        assert_eq!(record.outcome, Outcome::LockTimeout { blocker: None }, "{record:?}");
+        assert_eq!(record.error.unwrap().class, class);
+        assert!(begun.elapsed() < fleet.timeouts.lock * 3, "{:?}", begun.elapsed());
+        other.close().await.unwrap();
+        until_released(home).await;
+        assert_eq!(home.dump().await, before);
+    }
+    assert_eq!(Fleet::of(&two()).await.up(&home.tenant).await.outcome.name(), "migrated");
+}
+
+async fn two_runs_at_once_migrate_a_tenant_once(home: &Home) {
+    let slow = home.site.pick("SELECT 1", "SELECT pg_sleep(0.3)", "DO SLEEP(0.3)");
+    let migrations = Migrations::of([sql("m1", [slow, "CREATE TABLE one (i int)"]), sql("m2", ["SELECT 1"])]);
+    let mut fleet = Fleet::of(&migrations).await;
+    fleet.retry.hold_wait = Duration::from_secs(20);
+    fleet.timeouts.lock = Duration::from_secs(5);
+    let (a, b) = tokio::join!(fleet.up(&home.tenant), fleet.up(&home.tenant));
+    let mut names = [a.outcome.name(), b.outcome.name()];
+    names.sort_unstable();
+    assert_eq!(names, ["migrated", "up_to_date"], "{a:?} {b:?}");
+}
+
+/// Somebody's open transaction has read a table that a migration wants to alter.
+async fn a_table_that_is_in_use(home: &Home, native: bool) {
+    let alter = sql("m2", ["CREATE TABLE two (i int)", "ALTER TABLE one ADD COLUMN j int"]);
+    let fleet = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"]), alter])).await.native(native);
+    let one = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await;
+    one.up(&home.tenant).await;
+    let before = home.dump().await;
+    let reader = home.connect().await;
+    reader.execute_unprepared("BEGIN; SELECT count(*) FROM one").await.unwrap();
+    let begun = Instant::now();
+    let record = fleet.up(&home.tenant).await;
+    let took = begun.elapsed();
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(record.error.as_ref().unwrap().class, FaultClass::LockTimeout, "{record:?}");
+    match home.site {
+        Site::Mariadb if native => assert_eq!(record.outcome.name(), "in_doubt"),
+        Site::Mariadb => {
+            assert_eq!(record.outcome.name(), "lock_timeout");
+            assert_eq!(record.stopped_at.unwrap().statement, Some(2));
+            assert_eq!(home.tables().await, ["one", "two"]);
+        }
+        _ => {
+            assert_eq!(record.outcome.name(), "lock_timeout");
+            assert_eq!(home.dump().await, before);
+        }
+    }
+    reader.close().await.unwrap();
+    if !(home.site == Site::Mariadb && native) {
+        let record = fleet.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        assert_eq!(home.tables().await, ["one", "two"]);
+    }
+}
+
+#[tokio::test]
+async fn a_table_in_use_ends_in_a_lock_timeout_on_postgres() {
+    for (site, native) in [(Site::Postgres, false), (Site::Postgres, true), (Site::PostgresSchema, false)] {
+        with(site, async |home| a_table_that_is_in_use(home, native).await).await;
+    }
+}
+
+#[tokio::test]
+async fn a_table_in_use_ends_in_a_lock_timeout_on_mariadb() {
+    for native in [false, true] {
+        with(Site::Mariadb, async |home| a_table_that_is_in_use(home, native).await).await;
+    }
+}

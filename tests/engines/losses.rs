@@ -1,0 +1,175 @@
+//! Runs that are cancelled or cut off while a statement is under way.
+
+use std::time::{Duration, Instant};
+
+use fleet::database::{Residue, Stop};
+use fleet::fault::FaultClass;
+use fleet::outcome::{InDoubt, Outcome, TenantRecord};
+use fleet::schema::{Direction, Unfinished};
+use sea_orm::ConnectionTrait;
+
+use crate::support::fleet::Fleet;
+use crate::support::migrations::{Migrations, sql};
+use crate::support::{Home, Site, with};
+
+on_every_site!(a_long_statement_is_cancelled_on_the_server, a_long_native_statement_is_cancelled_on_the_server,);
+
+const LONG: Duration = Duration::from_secs(25);
+
+/// The second statement of the second migration takes far longer than any test waits.
+fn slow(home: &Home) -> Migrations {
+    let slow = home.site.pick(
+        "INSERT INTO two WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT \
+         max(i) FROM n",
+        "SELECT pg_sleep(60)",
+        "INSERT INTO two SELECT SLEEP(60)",
+    );
+    Migrations::of([
+        sql("m1", ["CREATE TABLE one (i int)"]),
+        sql("m2", ["CREATE TABLE two (i bigint)", slow, "CREATE TABLE two_b (i int)"]),
+        sql("m3", ["CREATE TABLE three (i int)"]),
+    ])
+}
+
+async fn cancel(home: &Home, native: bool) -> Stop {
+    let fleet = Fleet::of(&slow(home)).await.native(native);
+    let mut session = fleet.database().connect(&home.tenant).await.unwrap();
+    let history = session.history().await.unwrap();
+    let work = fleet.work(&home.tenant, &history.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let canceller = session.canceller();
+    let applying = async {
+        let stop = session.apply(&work).await.unwrap_err();
+        (stop, Instant::now())
+    };
+    let cancelling = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        canceller().await;
+        Instant::now()
+    };
+    let both = async { tokio::join!(applying, cancelling) };
+    let ((stop, ended), cancelled) = tokio::time::timeout(LONG, both).await.expect("it was not cancelled at all");
+    assert!(ended.saturating_duration_since(cancelled) < Duration::from_secs(1), "it went on after it was cancelled");
+    session.close().await;
+    assert_eq!(stop.committed, 1, "{stop:?}");
+    nothing_runs(home).await;
+    stop
+}
+
+/// Nothing is left at work on the server.
+async fn nothing_runs(home: &Home) {
+    let running = home.site.pick(
+        "SELECT 0 WHERE false",
+        "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'",
+        "SELECT CAST(info AS CHAR) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT%SLEEP%'",
+    );
+    assert_eq!(home.texts(running).await, [""; 0]);
+}
+
+async fn a_long_statement_is_cancelled_on_the_server(home: &Home) {
+    let stop = cancel(home, false).await;
+    let at = stop.at.unwrap();
+    assert_eq!((at.migration.as_str(), at.statement), ("m2", Some(2)));
+    let class = home.site.pick(FaultClass::Cancelled, FaultClass::StatementTimeout, FaultClass::Cancelled);
+    assert_eq!(stop.fault.class, class, "57014 does not say whose wish it was");
+    if home.site == Site::Mariadb {
+        assert_eq!(stop.residue, Residue::Resumable { statements: 1 });
+        assert_eq!(home.tables().await, ["one", "two"]);
+    } else {
+        assert_eq!(stop.residue, Residue::Nothing);
+        assert_eq!(home.tables().await, ["one"]);
+    }
+    assert_eq!(home.versions().await, ["m1"]);
+}
+
+async fn a_long_native_statement_is_cancelled_on_the_server(home: &Home) {
+    let stop = cancel(home, true).await;
+    assert_eq!(home.versions().await, ["m1"]);
+    if home.site == Site::Mariadb {
+        assert!(matches!(stop.residue, Residue::InDoubt(_)), "{stop:?}");
+    } else {
+        assert_eq!((stop.residue, home.tables().await), (Residue::Nothing, vec!["one".to_owned()]));
+    }
+}
+
+/// Runs until the slow statement is under way, ends its connection on the server, and waits for what the run says.
+async fn cut_off(home: &Home, fleet: &Fleet) -> TenantRecord {
+    let kill = async {
+        let server = home.connect().await;
+        let find = home.site.pick(
+            "",
+            "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event \
+             = 'PgSleep'",
+            "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT%SLEEP%'",
+        );
+        let found = loop {
+            let found = crate::support::texts(&server, find).await;
+            if !found.is_empty() {
+                break found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        if home.site == Site::Mariadb {
+            server.execute_unprepared(&format!("KILL {}", found[0])).await.unwrap();
+        }
+        server.close().await.unwrap();
+    };
+    let both = async { tokio::join!(fleet.up(&home.tenant), kill) };
+    tokio::time::timeout(LONG, both).await.expect("the run did not notice").0
+}
+
+#[tokio::test]
+async fn a_script_cut_off_on_mariadb_is_in_doubt_until_somebody_settles_it() {
+    with(Site::Mariadb, async |home| {
+        let fleet = Fleet::of(&slow(home)).await;
+        let record = cut_off(home, &fleet).await;
+        assert_eq!(record.outcome, Outcome::InDoubt(InDoubt::Unanswered), "one attempt can't say more");
+        let before = (home.dump().await, home.texts("SELECT state FROM fleet_journal").await);
+        for native in [false, true] {
+            let record = fleet.clone().native(native).up(&home.tenant).await;
+            let Outcome::InDoubt(InDoubt::Journal(Unfinished { migration, direction, statement, run })) =
+                record.outcome
+            else {
+                panic!("{record:?}");
+            };
+            assert_eq!((migration.as_str(), direction, statement), ("m2", Direction::Up, Some(2)));
+            assert!(!run.is_empty() && record.committed.is_empty());
+            assert_eq!((home.dump().await, home.texts("SELECT state FROM fleet_journal").await), before);
+        }
+        assert_eq!(fleet.observe(&home.tenant).await.state.name(), "in_doubt");
+        assert_eq!(home.versions().await, ["m1"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn native_code_that_fails_on_mariadb_is_in_doubt() {
+    with(Site::Mariadb, async |home| {
+        let fails = sql("m1", ["CREATE TABLE one (i int)", "INSERT INTO gone VALUES (1)"]);
+        let fleet = Fleet::of(&Migrations::of([fails])).await.native(true);
+        for _ in 0..2 {
+            let record = fleet.up(&home.tenant).await;
+            let Outcome::InDoubt(InDoubt::Journal(unfinished)) = record.outcome else { panic!("{record:?}") };
+            assert_eq!((unfinished.migration.as_str(), unfinished.statement), ("m1", None));
+            assert_eq!(home.tables().await, ["one"]);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_cut_off_on_postgres_leaves_a_whole_version_and_the_next_one_goes_on() {
+    for native in [false, true] {
+        with(Site::Postgres, async |home| {
+            let fleet = Fleet::of(&slow(home)).await.native(native);
+            let record = cut_off(home, &fleet).await;
+            assert_eq!(record.outcome, Outcome::InDoubt(InDoubt::Unanswered), "{record:?}");
+            assert_eq!((home.tables().await, home.versions().await), (vec!["one".to_owned()], vec!["m1".to_owned()]));
+            let quick = sql("m2", ["CREATE TABLE two (i int)"]);
+            let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"]), quick])).await;
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!((record.outcome.name(), record.committed), ("migrated", vec!["m2".to_owned()]));
+        })
+        .await;
+    }
+}

@@ -1,0 +1,46 @@
+//! One suite for all engines: what happens to a tenant's database, seen from outside.
+//!
+//! Each behaviour is written once and runs wherever a tenant can live. The servers come from `scripts/servers`; without
+//! them a test fails, it is never skipped.
+#![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Runs behaviours on every site, each in a database of its own.
+macro_rules! on_every_site {
+    ($($behaviour:ident),+ $(,)?) => {$(
+        mod $behaviour {
+            use crate::support::{Site, with};
+
+            #[tokio::test]
+            async fn sqlite() {
+                with(Site::Sqlite, super::$behaviour).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                with(Site::Postgres, super::$behaviour).await;
+            }
+
+            #[tokio::test]
+            async fn postgres_schema() {
+                with(Site::PostgresSchema, super::$behaviour).await;
+            }
+
+            #[tokio::test]
+            async fn mariadb() {
+                with(Site::Mariadb, super::$behaviour).await;
+            }
+        }
+    )+};
+}
+
+mod guards;
+mod losses;
+mod postgres;
+mod reading;
+mod schemas;
+mod sqlite;
+mod statements;
+mod values;

@@ -1,0 +1,139 @@
+//! Runs of the program under test on tenants of a test, through its public library.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet::compile::{LazyScripts, MigrationSet, Migrator};
+use fleet::database::{Database, Servers, Session, Step, Stop, Work};
+use fleet::event::{Event, RunHeader};
+use fleet::observation::Observation;
+use fleet::outcome::TenantRecord;
+use fleet::plan::{Goal, Target};
+use fleet::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
+use fleet::run::{Cancel, PlannedWave, RunPlan, execute, observe};
+use fleet::schema::Direction;
+use fleet::tenant::Tenant;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// The migrations of one program, and how it runs them.
+#[derive(Clone)]
+pub(crate) struct Fleet {
+    pub(crate) set: Arc<MigrationSet>,
+    /// Everything through SeaORM, nothing compiled.
+    pub(crate) native: bool,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retry: RetryPolicy,
+}
+
+impl Fleet {
+    /// One attempt, and a second for any lock.
+    pub(crate) async fn of(migrator: &impl Migrator) -> Self {
+        Fleet {
+            set: Arc::new(MigrationSet::new(migrator).await.unwrap()),
+            native: false,
+            timeouts: Timeouts { lock: Duration::from_secs(1), ..Timeouts::default() },
+            retry: RetryPolicy { attempts: 1, hold_wait: Duration::ZERO, ..RetryPolicy::default() },
+        }
+    }
+
+    pub(crate) fn native(mut self, native: bool) -> Self {
+        self.native = native;
+        self
+    }
+
+    pub(crate) fn database(&self) -> Arc<dyn Database> {
+        Arc::new(Servers::new(self.set.clone(), self.timeouts))
+    }
+
+    /// Applies everything on one tenant.
+    pub(crate) async fn up(&self, tenant: &Arc<Tenant>) -> TenantRecord {
+        self.run(Direction::Up, std::slice::from_ref(tenant), Cancel::default()).await.remove(0)
+    }
+
+    /// Takes everything back on one tenant.
+    pub(crate) async fn down(&self, tenant: &Arc<Tenant>) -> TenantRecord {
+        self.run(Direction::Down, std::slice::from_ref(tenant), Cancel::default()).await.remove(0)
+    }
+
+    /// One run to its end; the records are in the order of the tenants.
+    pub(crate) async fn run(&self, direction: Direction, tenants: &[Arc<Tenant>], cancel: Cancel) -> Vec<TenantRecord> {
+        let plan = Arc::new(self.plan(direction, tenants));
+        let (sender, mut receiver) = mpsc::channel(16);
+        let running = tokio::spawn(execute(plan, self.database(), cancel, sender));
+        let mut records = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            if let Event::TenantFinished(record) = event {
+                records.push(record);
+            }
+        }
+        running.await.unwrap();
+        records.sort_by_key(|r| r.index);
+        assert_eq!(records.len(), tenants.len(), "each tenant has one outcome");
+        records
+    }
+
+    fn plan(&self, direction: Direction, tenants: &[Arc<Tenant>]) -> RunPlan {
+        let catalog = self.set.catalog().clone();
+        let header = RunHeader {
+            run: Uuid::now_v7(),
+            direction,
+            goal: "head".into(),
+            goal_data: serde_json::Value::Null,
+            resumes: None,
+            catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
+            tenants: Vec::new(),
+            started_at_ms: 0,
+            program: "test".into(),
+        };
+        let wave = PlannedWave {
+            name: "all".into(),
+            tenants: (0..tenants.len()).collect(),
+            concurrency: None,
+            max_failures: FailureBudget::Unlimited,
+        };
+        let all = 0..catalog.migrations.len();
+        RunPlan {
+            header,
+            goal: Goal { direction, target: Target::End, out_of_order: false },
+            catalog,
+            tenants: tenants.to_vec(),
+            waves: vec![wave],
+            scripts: LazyScripts::new(self.set.clone(), direction, all, self.native),
+            held_back: 0,
+            concurrency: Concurrency { global: NonZeroUsize::MIN.saturating_add(7), ..Concurrency::default() },
+            retry: self.retry,
+            timeouts: self.timeouts,
+        }
+    }
+
+    /// What one tenant says when it is only looked at.
+    pub(crate) async fn observe(&self, tenant: &Arc<Tenant>) -> Observation {
+        let tenants = std::slice::from_ref(tenant);
+        let found = observe(tenants, self.set.catalog(), &self.database(), Concurrency::default(), self.timeouts).await;
+        found.into_iter().next().unwrap()
+    }
+
+    /// The whole catalog as work for a tenant whose history is said to be this.
+    pub(crate) async fn work(&self, tenant: &Tenant, history: &[&str]) -> Work {
+        let catalog = self.set.catalog();
+        let history: Vec<String> = history.iter().map(|v| v.to_string()).collect();
+        let missing = catalog.missing(&history);
+        let all = 0..catalog.migrations.len();
+        let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
+        let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };
+        Work { run: Uuid::now_v7().to_string(), history, steps: missing.into_iter().map(step).collect() }
+    }
+
+    /// Reads the tenant, lets something happen, and then applies what was decided before that.
+    pub(crate) async fn apply_after(&self, tenant: &Arc<Tenant>, meanwhile: impl AsyncFnOnce()) -> Result<(), Stop> {
+        let mut session: Box<dyn Session> = self.database().connect(tenant).await.unwrap();
+        let history = session.history().await.unwrap();
+        let work = self.work(tenant, &history.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        meanwhile().await;
+        let result = session.apply(&work).await;
+        session.close().await;
+        result
+    }
+}
