@@ -168,7 +168,8 @@ async fn binds_are_written_into_the_sql() {
 #[tokio::test]
 async fn a_value_that_text_does_not_carry_makes_a_migration_native() {
     let day = || Expr::val(sea_orm::prelude::Date::default());
-    let kinds: [(fn() -> SimpleExpr, &str); 5] = [
+    type Kind = (fn() -> SimpleExpr, &'static str);
+    let kinds: [Kind; 5] = [
         (|| Expr::val(2.0_f64), "a floating-point number"),
         (|| Expr::val("a\0b"), "a text with NUL or U+001A"),
         (|| Expr::val("\u{1a}"), "a text with NUL or U+001A"),

@@ -189,10 +189,7 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
         Some(0) => "none of its statements had been begun".to_owned(),
         Some(n) => format!("statement {n} was begun last and may or may not have happened"),
     };
-    format!(
-        "{} ({}) was begun by run {} and not finished; {point}; see fleet_journal there, and the README",
-        u.migration, u.direction, u.run
-    )
+    format!("{} ({}) was begun by run {} and not finished; {point}; see runs settle", u.migration, u.direction, u.run)
 }
 
 /// The concerns as text: a heading, then two lines or more for each; at most `most` of them.
