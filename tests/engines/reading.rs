@@ -53,14 +53,22 @@ async fn looking_makes_no_sqlite_file_even_where_a_run_may() {
     assert_eq!(fleet.observe(&missing).await.state.name(), "at_target");
 }
 
-/// Transactions that the server has counted for this database, once it has counted those of closed connections.
+/// Transactions that the server has counted for this database, once two looks in a row say the same: those of a connection
+/// are counted when it has closed.
 async fn transactions(home: &Home) -> i64 {
-    tokio::time::sleep(Duration::from_millis(300)).await;
     let count = format!("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{}'", home.name);
     let server = connect(&server_url(Engine::Postgres)).await;
-    let found = texts(&server, &count).await;
+    let mut last = None;
+    let settled = loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let found: i64 = texts(&server, &count).await[0].parse().unwrap();
+        if last == Some(found) {
+            break found;
+        }
+        last = Some(found);
+    };
     server.close().await.unwrap();
-    found[0].parse().unwrap()
+    settled
 }
 
 /// How many transactions something costs on this database; outside of one, each query is a transaction.
