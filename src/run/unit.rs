@@ -85,7 +85,10 @@ impl Assignment {
             },
         };
         let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
-            Decision::Nothing => return Attempt { history: Some(history), committed: Vec::new(), end: End::Nothing },
+            Decision::Nothing => {
+                let end = self.nothing_to_do(session, &history).await;
+                return Attempt { history: Some(history), committed: Vec::new(), end };
+            }
             Decision::Refuse(refusal) => {
                 return Attempt { history: Some(history), committed: Vec::new(), end: End::Refused(refusal) };
             }
@@ -101,6 +104,27 @@ impl Assignment {
         let (committed, end) = self.apply(session, &work).await;
         let committed = work.steps[..committed].iter().map(|s| s.script.migration.to_string()).collect();
         Attempt { history: Some(history), committed, end }
+    }
+
+    /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
+    /// transactional DDL takes the history row away first.
+    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> End {
+        if self.plan.catalog.missing(history).is_empty() {
+            return End::Nothing;
+        }
+        let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
+        match tokio::time::timeout(limit, session.unfinished()).await {
+            Ok(Ok(None)) => End::Nothing,
+            Ok(Ok(Some(unfinished))) => {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                End::Stopped { fault, at: None, residue: Residue::InDoubt(unfinished) }
+            }
+            Ok(Err(fault)) => End::Stopped { fault, at: None, residue: Residue::Nothing },
+            Err(_) => {
+                let text = "the server did not answer when it was asked for an unfinished migration";
+                End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text))
+            }
+        }
     }
 
     /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.

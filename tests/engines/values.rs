@@ -79,7 +79,7 @@ fn value(column: &str, row: usize) -> SimpleExpr {
         "id" => Expr::val(i32::try_from(row).unwrap()),
         "t" => Expr::val(text.map(str::to_owned)),
         "b" => Expr::val(text.map(|text| text.bytes().chain([0, 0xff, b'\'', b'\\']).collect::<Vec<u8>>())),
-        "flag" => Expr::val(text.map(|_| row % 2 == 0)),
+        "flag" => Expr::val(text.map(|_| row.is_multiple_of(2))),
         "f" => Expr::val(text.map(|_| [0.1_f32, -2.5, 3.402e38][row % 3])),
         "d" => Expr::val(text.map(|_| doubles[row % doubles.len()])),
         "i" => Expr::val(text.map(|_| [i64::MIN, i64::MAX, 0, -1][row % 4])),
