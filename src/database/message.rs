@@ -79,7 +79,7 @@ impl Message {
         let mut text = String::with_capacity(self.parts.iter().map(|(_, sql)| sql.len() + 40).sum());
         for (i, (_, sql)) in self.parts.iter().enumerate() {
             if self.marked {
-                let _ = write!(text, "SELECT {i} AS fleet_part;\n");
+                let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
             if crate::compile::split(sql).is_empty() {
                 continue;
