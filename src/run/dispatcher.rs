@@ -151,9 +151,13 @@ impl Dispatcher {
         let mut waiting = Vec::new();
         for &index in &wave.tenants {
             let tenant = self.plan.tenants[index].clone();
-            let decision =
-                known.get(&tenant.id).map(|h| plan::decide(&self.plan.catalog, h, &self.plan.goal_of(index)));
-            if decision == Some(Decision::Nothing) && self.cancel.reason().is_none() {
+            // A tenant that lacks a migration may be in the middle of it, which only its journal says.
+            let done = known.get(&tenant.id).is_some_and(|history| {
+                let goal = self.plan.goal_of(index);
+                self.plan.catalog.missing(history).is_empty()
+                    && plan::decide(&self.plan.catalog, history, &goal) == Decision::Nothing
+            });
+            if done && self.cancel.reason().is_none() {
                 let history = known.remove(&tenant.id);
                 let mut progress = Progress::default();
                 let attempt = Attempt::without_work(history, End::Nothing);

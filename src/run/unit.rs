@@ -94,7 +94,10 @@ impl Assignment {
             },
         };
         let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
-            Decision::Nothing => return Attempt::without_work(Some(history), End::Nothing),
+            Decision::Nothing => {
+                let end = self.nothing_to_do(session, &history).await;
+                return Attempt::without_work(Some(history), end);
+            }
             Decision::Refuse(refusal) => {
                 return Attempt::without_work(Some(history), End::Refused(refusal));
             }
@@ -126,6 +129,27 @@ impl Assignment {
             tokio::time::sleep(self.plan.timeouts.lock.mul_f64(0.6)).await;
             let found = watch().await;
             *blocker.lock().expect("nobody panics while holding it") = found;
+        }
+    }
+
+    /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
+    /// transactional DDL takes the history row away first.
+    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> End {
+        if self.plan.catalog.missing(history).is_empty() {
+            return End::Nothing;
+        }
+        let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
+        match tokio::time::timeout(limit, session.unfinished()).await {
+            Ok(Ok(None)) => End::Nothing,
+            Ok(Ok(Some(unfinished))) => {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                End::Stopped { fault, at: None, residue: Residue::InDoubt(unfinished) }
+            }
+            Ok(Err(fault)) => End::Stopped { fault, at: None, residue: Residue::Nothing },
+            Err(_) => {
+                let text = "the server did not answer when it was asked for an unfinished migration";
+                End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text))
+            }
         }
     }
 
