@@ -135,6 +135,9 @@ pub struct TenantRecord {
     pub outcome: Outcome,
     /// Where the tenant is now, as last read or committed; `None` when nothing is applied or when it is not known.
     pub version: Option<String>,
+    /// Whether `version` was read or committed. A tenant that could not be read, or was lost, is anywhere.
+    #[serde(default)]
+    pub version_known: bool,
     /// Migrations that this run committed on the tenant, in order, also when a later one failed.
     pub committed: Vec<String>,
     /// How many times it was tried; 0 when its turn did not come.
@@ -226,6 +229,7 @@ mod tests {
                 run: "r".into(),
             })),
             version: None,
+            version_known: false,
             committed: vec![],
             attempts: 1,
             duration: Duration::from_millis(1234),

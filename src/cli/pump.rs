@@ -150,7 +150,8 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
 /// What to type next, when something is left.
 fn next_command(program: &Program, plan: &RunPlan, stats: &RunStats) -> Option<String> {
     let run = plan.header.run;
-    if stats.failures() > 0 {
+    // A tenant in doubt is refused until it is settled: the command for that stands by itself.
+    if stats.failures() > stats.in_doubt {
         let verb = if plan.goal.direction == Direction::Up { "migrate" } else { "rollback" };
         let order = if plan.goal.out_of_order { " --out-of-order" } else { "" };
         return Some(program.command(&format!("{verb} --failed-of {run}{order}")));

@@ -21,7 +21,13 @@ pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Re
     let ledger = program.existing_ledger().await?;
     let runs = ledger.runs(limit).await.map_err(CliError::Ledger);
     ledger.close().await;
-    let rows: Vec<RunRow> = runs?.iter().map(row).collect();
+    let runs = runs?;
+    let mut rows: Vec<RunRow> = runs.iter().map(row).collect();
+    for row in &mut rows {
+        if row.finished_at_ms.is_none() && runs.iter().any(|other| other.resumes == Some(row.run)) {
+            row.status = "resumed later".to_owned();
+        }
+    }
     output.deliver(&crate::report::runs::list(&rows, output.shape(), &output.style(program)))?;
     Ok(0)
 }

@@ -35,6 +35,9 @@ pub(super) struct MysqlSession {
     id: Arc<AtomicU64>,
 }
 
+/// The name of a tenant's lock, as an expression: names are the server's, so it carries the database; at most 64 characters.
+const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))";
+
 /// What a tenant says once its lock is held.
 #[derive(Debug, Default)]
 struct Held {
@@ -105,8 +108,7 @@ impl MysqlSession {
     async fn hold(&mut self) -> Result<Held, Fault> {
         let mut held = Held::default();
         let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK(CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56)), 0), \
-             0);\n{};\n{}",
+            "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK({LOCK_NAME}, 0), 0);\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.history_query(),
             self.door.journal().read()
@@ -186,7 +188,7 @@ impl MysqlSession {
     }
 
     async fn apply_steps(&mut self, work: &Work, steps: std::ops::Range<usize>, held: &Held) -> Result<(), Stop> {
-        let first = steps.start;
+        let (first, last) = (steps.start, steps.end);
         let mut message = Message::default();
         let prepare = Place::Prepare { step: first };
         if held.history.is_none() {
@@ -198,6 +200,10 @@ impl MysqlSession {
         for step in steps {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
             self.push_step(&mut message, work, step, resumed);
+        }
+        if last == work.steps.len() {
+            // Closing the connection releases it too, but only when the server gets to it.
+            message.push(Place::Tidy, format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
         let connection = self.connection().map_err(|fault| Stop::before(first, fault))?;
         let sent = send(connection, &message).await;

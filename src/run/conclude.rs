@@ -94,9 +94,14 @@ impl Progress {
         self.unanswered |= lost;
     }
 
+    /// Whether the tenant was read, and not lost since.
+    pub(super) fn is_known(&self) -> bool {
+        self.now.is_some() && !self.unanswered
+    }
+
     /// The newest applied migration, as far as is known.
     pub(super) fn version(&self, catalog: &Catalog) -> Option<String> {
-        self.now.as_ref().filter(|_| !self.unanswered).and_then(|now| catalog.version_of(now))
+        self.now.as_ref().filter(|_| self.is_known()).and_then(|now| catalog.version_of(now))
     }
 
     fn moved(&self, catalog: &Catalog) -> Moved {

@@ -255,6 +255,7 @@ impl Dispatcher {
             server: tenant.server.to_string(),
             wave: wave.name.clone(),
             version: in_flight.progress.version(&self.plan.catalog),
+            version_known: in_flight.progress.is_known(),
             committed: in_flight.progress.committed,
             attempts: in_flight.progress.attempts,
             duration: in_flight.since.elapsed(),

@@ -55,6 +55,7 @@ fn header(tenants: usize) -> RunHeader {
 fn record(header: &RunHeader, index: usize, outcome: Outcome) -> TenantRecord {
     let planned = header.tenants[index].clone();
     TenantRecord {
+        version_known: true,
         index,
         tenant: planned.tenant,
         engine: planned.engine,

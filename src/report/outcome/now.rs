@@ -12,12 +12,12 @@ use crate::schema::{Direction, Execution, Script};
 
 use super::view::took;
 
-/// The version in a cell. `version` is absent both when nothing is applied and when it is not known.
+/// The version in a cell.
 pub(super) fn version_text(r: &TenantRecord) -> String {
-    match (&r.version, &r.outcome) {
-        (Some(v), _) => v.clone(),
-        (None, Outcome::Unreachable { .. }) => "not known".to_owned(),
-        (None, _) => "nothing applied, or not known".to_owned(),
+    match &r.version {
+        Some(version) => version.clone(),
+        None if r.version_known => "nothing applied".to_owned(),
+        None => "not known".to_owned(),
     }
 }
 
