@@ -17,6 +17,7 @@ mod postgres;
 pub(crate) mod scripted;
 mod settle;
 mod sqlite;
+mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,14 +28,16 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, StoppedAt};
+use crate::outcome::Blocker;
 use crate::policy::Timeouts;
-use crate::schema::{Direction, Script, Unfinished};
+use crate::schema::{Direction, Unfinished};
 use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
 use journal::Journal;
 pub use settle::Settlement;
+pub(crate) use work::Segment;
+pub use work::{Residue, Step, Stop, Work};
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]
@@ -96,77 +99,6 @@ pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>
 
 /// Asks who blocks a session now; `None`: nobody, or it is not known.
 pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Blocker>> + Send>> + Send + Sync>;
-
-/// What is to be applied to one tenant.
-#[derive(Debug, Clone)]
-pub struct Work {
-    /// The run's id, for the journal.
-    pub run: String,
-    /// What the tenant's history was when this was decided, sorted. A tenant whose history has moved on is left alone.
-    pub history: Vec<String>,
-    /// The steps in order.
-    pub steps: Vec<Step>,
-}
-
-/// One migration in one direction.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Its place in the catalog.
-    pub index: usize,
-    /// Its script.
-    pub script: Arc<Script>,
-}
-
-/// Why and where [`Session::apply`] stopped.
-#[derive(Debug, Clone)]
-pub struct Stop {
-    /// How many steps were committed before.
-    pub committed: usize,
-    /// The step and statement that failed, where one was under way.
-    pub at: Option<StoppedAt>,
-    /// What went wrong.
-    pub fault: Fault,
-    /// What the failed step left behind.
-    pub residue: Residue,
-}
-
-/// What a failed step left behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Residue {
-    /// Nothing: it was rolled back, or had not begun.
-    Nothing,
-    /// Its first statements, by the journal; another attempt goes on behind them.
-    Resumable {
-        /// How many statements are in place.
-        statements: usize,
-    },
-    /// A journal that only a person can settle.
-    InDoubt(Unfinished),
-    /// The connection was lost; the tenant has to be read again to know.
-    Unknown,
-}
-
-impl Work {
-    /// The history as it will be before step number `step`, sorted.
-    pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
-        let mut versions = self.history.clone();
-        for done in &self.steps[..step] {
-            match done.script.direction {
-                Direction::Up => versions.push(done.script.migration.to_string()),
-                Direction::Down => versions.retain(|v| **v != *done.script.migration),
-            }
-        }
-        versions.sort_unstable();
-        versions
-    }
-}
-
-impl Stop {
-    /// A stop before anything was sent.
-    pub(crate) fn before(committed: usize, fault: Fault) -> Self {
-        Stop { committed, at: None, fault, residue: Residue::Nothing }
-    }
-}
 
 /// The real databases.
 pub struct Servers {

@@ -16,12 +16,12 @@ use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::{
-    Canceller, Door, Residue, Session, Settlement, Stop, Watch, Work, address, blocker, errors, mysql_row, native,
-    settle,
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, mysql_row,
+    native, settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
-use crate::schema::{Direction, Execution, Unfinished};
+use crate::schema::{Direction, Unfinished};
 use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
@@ -356,28 +356,24 @@ impl Session for MysqlSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        if work.steps.iter().any(|s| matches!(s.script.execution, Execution::Native { .. })) {
+        let segments = work.segments()?;
+        if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
             self.become_pooled().await.map_err(|fault| Stop::before(0, fault))?;
         }
         let mut held = self.hold().await.map_err(|fault| Stop::before(0, fault))?;
-        let mut step = 0;
-        while step < work.steps.len() {
-            match &work.steps[step].script.execution {
-                Execution::Compiled { .. } => {
-                    let compiled = |s: &&super::Step| matches!(s.script.execution, Execution::Compiled { .. });
-                    let end = step + work.steps[step..].iter().take_while(compiled).count();
-                    self.apply_steps(work, step..end, &held).await?;
-                    step = end;
+        for segment in segments {
+            let next = match segment {
+                Segment::Together(steps) => {
+                    let next = steps.end;
+                    self.apply_steps(work, steps, &held).await?;
+                    next
                 }
-                Execution::Native { .. } => {
+                Segment::Alone(step) | Segment::Native { step, .. } => {
                     self.apply_native(work, step, &held).await?;
-                    step += 1;
+                    step + 1
                 }
-                Execution::Irreversible { reason } => {
-                    return Err(Stop::before(step, Fault::new(FaultClass::Migration, reason.clone())));
-                }
-            }
-            held = Held { history: Some(work.history_before(step)), has_journal: true, entry: None };
+            };
+            held = Held { history: Some(work.history_before(next)), has_journal: true, entry: None };
         }
         Ok(())
     }

@@ -15,12 +15,12 @@ use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::{
-    Canceller, Door, Residue, Session, Settlement, Step, Stop, Watch, Work, address, blocker, errors, literal, native,
-    settle,
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, literal,
+    native, settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
-use crate::schema::{Execution, Unfinished};
+use crate::schema::Unfinished;
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
@@ -459,23 +459,12 @@ impl Session for PostgresSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        let mut step = 0;
-        while step < work.steps.len() {
-            match &work.steps[step].script.execution {
-                Execution::Compiled { transaction: true } => {
-                    let is_same = |s: &&Step| s.script.execution == Execution::Compiled { transaction: true };
-                    let end = step + work.steps[step..].iter().take_while(is_same).count();
-                    self.apply_together(work, step..end).await?;
-                    step = end;
-                    continue;
-                }
-                Execution::Compiled { transaction: false } => self.apply_alone(work, step).await?,
-                Execution::Native { transaction, .. } => self.apply_native(work, step, *transaction).await?,
-                Execution::Irreversible { reason } => {
-                    return Err(Stop::before(step, Fault::new(FaultClass::Migration, reason.clone())));
-                }
+        for segment in work.segments()? {
+            match segment {
+                Segment::Together(steps) => self.apply_together(work, steps).await?,
+                Segment::Alone(step) => self.apply_alone(work, step).await?,
+                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
             }
-            step += 1;
         }
         Ok(())
     }

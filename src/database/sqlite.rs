@@ -14,9 +14,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Session, Settlement, Stop, Work, errors, literal, native, settle};
+use super::{Canceller, Door, Residue, Segment, Session, Settlement, Stop, Work, errors, literal, native, settle};
 use crate::fault::{Fault, FaultClass};
-use crate::schema::{Execution, Unfinished};
+use crate::schema::Unfinished;
 use crate::tenant::{Address, Engine};
 
 pub(super) struct SqliteSession {
@@ -396,23 +396,12 @@ impl Session for SqliteSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        let mut step = 0;
-        while step < work.steps.len() {
-            match &work.steps[step].script.execution {
-                Execution::Compiled { transaction: true } => {
-                    let same = |s: &&super::Step| s.script.execution == Execution::Compiled { transaction: true };
-                    let end = step + work.steps[step..].iter().take_while(same).count();
-                    self.apply_together(work, step..end).await?;
-                    step = end;
-                    continue;
-                }
-                Execution::Compiled { transaction: false } => self.apply_alone(work, step).await?,
-                Execution::Native { transaction, .. } => self.apply_native(work, step, *transaction).await?,
-                Execution::Irreversible { reason } => {
-                    return Err(Stop::before(step, Fault::new(FaultClass::Migration, reason.clone())));
-                }
+        for segment in work.segments()? {
+            match segment {
+                Segment::Together(steps) => self.apply_together(work, steps).await?,
+                Segment::Alone(step) => self.apply_alone(work, step).await?,
+                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
             }
-            step += 1;
         }
         Ok(())
     }

@@ -1,0 +1,184 @@
+//! What is to be applied to one tenant, and how far it came.
+//!
+//! Plain data for the engines and for the run; nothing here is sent anywhere.
+
+use std::sync::Arc;
+
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::StoppedAt;
+use crate::schema::{Direction, Execution, Script, Unfinished};
+
+/// What is to be applied to one tenant.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The run's id, for the journal.
+    pub run: String,
+    /// What the tenant's history was when this was decided, sorted. A tenant whose history has moved on is left alone.
+    pub history: Vec<String>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+}
+
+/// One migration in one direction.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its place in the catalog.
+    pub index: usize,
+    /// Its script.
+    pub script: Arc<Script>,
+}
+
+/// Why and where [`Session::apply`] stopped.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// How many steps were committed before.
+    pub committed: usize,
+    /// The step and statement that failed, where one was under way.
+    pub at: Option<StoppedAt>,
+    /// What went wrong.
+    pub fault: Fault,
+    /// What the failed step left behind.
+    pub residue: Residue,
+}
+
+/// What a failed step left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Residue {
+    /// Nothing: it was rolled back, or had not begun.
+    Nothing,
+    /// Its first statements, by the journal; another attempt goes on behind them.
+    Resumable {
+        /// How many statements are in place.
+        statements: usize,
+    },
+    /// A journal that only a person can settle.
+    InDoubt(Unfinished),
+    /// The connection was lost; the tenant has to be read again to know.
+    Unknown,
+}
+
+impl Work {
+    /// The history as it will be before step number `step`, sorted.
+    pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
+        let mut versions = self.history.clone();
+        for done in &self.steps[..step] {
+            match done.script.direction {
+                Direction::Up => versions.push(done.script.migration.to_string()),
+                Direction::Down => versions.retain(|v| **v != *done.script.migration),
+            }
+        }
+        versions.sort_unstable();
+        versions
+    }
+}
+
+/// Steps that are sent in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// Scripts in a row, in one message.
+    Together(std::ops::Range<usize>),
+    /// A script that must not run in a transaction, on an engine that has them.
+    Alone(usize),
+    /// Rust code.
+    Native {
+        /// Which step.
+        step: usize,
+        /// In a transaction of ours.
+        transaction: bool,
+    },
+}
+
+impl Work {
+    /// The steps in order, those that can go in one message together.
+    ///
+    /// # Errors
+    /// [`Stop`] before anything was sent, when a step has no way down.
+    pub(crate) fn segments(&self) -> Result<Vec<Segment>, Stop> {
+        let mut segments: Vec<Segment> = Vec::new();
+        for (step, Step { script, .. }) in self.steps.iter().enumerate() {
+            let next = match &script.execution {
+                Execution::Compiled { transaction } if *transaction || !script.engine.has_transactional_ddl() => {
+                    Segment::Together(step..step + 1)
+                }
+                Execution::Compiled { .. } => Segment::Alone(step),
+                Execution::Native { transaction, .. } => Segment::Native { step, transaction: *transaction },
+                Execution::Irreversible { reason } => {
+                    return Err(Stop::before(0, Fault::new(FaultClass::Migration, reason.clone())));
+                }
+            };
+            match (segments.last_mut(), next) {
+                (Some(Segment::Together(steps)), Segment::Together(more)) => steps.end = more.end,
+                (_, next) => segments.push(next),
+            }
+        }
+        Ok(segments)
+    }
+}
+
+impl Stop {
+    /// A stop before anything was sent.
+    pub(crate) fn before(committed: usize, fault: Fault) -> Self {
+        Stop { committed, at: None, fault, residue: Residue::Nothing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::NativeReason;
+    use crate::tenant::Engine;
+
+    fn work(engine: Engine, executions: impl IntoIterator<Item = Execution>) -> Work {
+        let step = |(index, execution)| {
+            let script = Script {
+                migration: format!("m{index}").into(),
+                direction: Direction::Up,
+                engine,
+                execution,
+                statements: Vec::new(),
+                sha256: String::new(),
+            };
+            Step { index, script: Arc::new(script) }
+        };
+        let steps = executions.into_iter().enumerate().map(step).collect();
+        Work { run: "r".into(), history: vec!["a".into()], steps }
+    }
+
+    fn compiled(transaction: bool) -> Execution {
+        Execution::Compiled { transaction }
+    }
+
+    #[test]
+    fn scripts_in_a_row_go_together_and_others_part_them() {
+        let native = Execution::Native { transaction: true, reason: NativeReason::Forced };
+        let steps = [compiled(true), compiled(true), compiled(false), native, compiled(true)];
+        assert_eq!(
+            work(Engine::Postgres, steps).segments().unwrap(),
+            [
+                Segment::Together(0..2),
+                Segment::Alone(2),
+                Segment::Native { step: 3, transaction: true },
+                Segment::Together(4..5),
+            ]
+        );
+        let steps = [compiled(false), compiled(false)];
+        assert_eq!(
+            work(Engine::Mysql, steps).segments().unwrap(),
+            [Segment::Together(0..2)],
+            "nothing is wrapped there"
+        );
+    }
+
+    #[test]
+    fn a_step_without_a_way_down_stops_all_of_them_before_the_first() {
+        let steps = [compiled(true), Execution::Irreversible { reason: "never".into() }];
+        assert_eq!(work(Engine::Postgres, steps).segments().unwrap_err().committed, 0);
+    }
+
+    #[test]
+    fn the_history_grows_with_the_steps() {
+        let work = work(Engine::Sqlite, [compiled(true), compiled(true)]);
+        assert_eq!(work.history_before(0), ["a"]);
+        assert_eq!(work.history_before(2), ["a", "m0", "m1"]);
+    }
+}
