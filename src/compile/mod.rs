@@ -20,7 +20,7 @@ use crate::schema::{Catalog, Direction, Execution, NativeReason, Script};
 use crate::tenant::Engine;
 
 pub(crate) use recorder::panic_text;
-pub(crate) use scan::{first_words, is_multiple, split};
+pub(crate) use scan::{changes_session, first_words, is_multiple, split};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 
 /// The migrations of one program, with the catalog they make up.

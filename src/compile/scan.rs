@@ -44,20 +44,45 @@ pub(crate) fn is_multiple(sql: &str) -> bool {
     split(sql).len() != 1
 }
 
-/// Whether a statement in the text begins, commits or rolls back a transaction.
+/// Whether a statement in the text begins, commits or rolls back a transaction, or makes that the session's own business.
 pub(super) fn controls_transactions(sql: &str) -> bool {
-    split(sql).iter().any(|piece| {
-        let mut words = first_words(piece);
-        match words.next().as_deref() {
-            Some("commit" | "rollback" | "savepoint" | "release") => true,
-            Some("start") => words.next().as_deref() == Some("transaction"),
+    let pieces = split(sql);
+    // The end of a trigger's body is a piece too, but not one that ends a transaction.
+    let has_body = pieces.iter().any(|piece| first_words(piece).next().as_deref() == Some("create"));
+    // What a backslash or a # means depends on the engine: either reading counts.
+    let is_unclear = sql.contains("\\'") || sql.contains('#');
+    let other_pieces = sql.split([';', '\n']).filter(|_| is_unclear);
+    pieces.iter().copied().chain(other_pieces).any(|piece| {
+        let words: Vec<String> = first_words(piece).take(3).collect();
+        let word = |i: usize| words.get(i).map(String::as_str);
+        match word(0) {
+            Some("commit" | "rollback" | "savepoint" | "release" | "abort" | "xa") => true,
+            Some("end") => !has_body && matches!(word(1), None | Some("transaction" | "work" | "and")),
+            Some("start" | "prepare") => word(1) == Some("transaction"),
+            // MySQL's locks let nobody write the journal; PostgreSQL's LOCK TABLE belongs into a transaction.
+            Some("lock") => word(1) == Some("tables"),
+            Some("set") => {
+                let names_it = |w: Option<&str>| matches!(w, Some("autocommit"));
+                names_it(word(1)) || names_it(word(2)) || piece.to_ascii_lowercase().contains("@@autocommit")
+            }
             Some("begin") => matches!(
-                words.next().as_deref(),
+                word(1),
                 None | Some("transaction" | "work" | "immediate" | "exclusive" | "deferred" | "isolation" | "read")
             ),
             _ => false,
         }
     })
+}
+
+/// Whether a text changes something that lives as long as the connection: going on without it on another one would be
+/// going on with something else (a user variable would be NULL, a name would mean another database's table).
+pub(crate) fn changes_session(sql: &str) -> bool {
+    sql.contains('@')
+        || split(sql).into_iter().any(|piece| {
+            let words: Vec<String> = first_words(piece).take(2).collect();
+            matches!(words.first().map(String::as_str), Some("set" | "use" | "prepare"))
+                || words.get(1).is_some_and(|w| w == "temporary" || w == "temp")
+        })
 }
 
 /// The words of a piece in lower case, comments passed over.
@@ -136,8 +161,19 @@ mod tests {
 
     #[test]
     fn transaction_control_is_seen_and_bodies_are_not_mistaken_for_it() {
-        for sql in ["BEGIN; create table t(i int); COMMIT", "/* x */ start transaction", "begin immediate", "rollback"]
-        {
+        for sql in [
+            "BEGIN; create table t(i int); COMMIT",
+            "/* x */ start transaction",
+            "begin immediate",
+            "rollback",
+            "select 1; END",
+            "end transaction",
+            "abort",
+            "lock tables t write",
+            "set session autocommit = 0",
+            "insert into t values ('C:\\'); commit; select 'b'",
+            "x; # don't\ncommit",
+        ] {
             assert!(controls_transactions(sql), "{sql}");
         }
         for sql in [
@@ -145,6 +181,7 @@ mod tests {
             "do $$ begin commit; end $$",
             "insert into t values ('; commit;')",
             "create table begin_again (i int)",
+            "lock table t in exclusive mode",
         ] {
             assert!(!controls_transactions(sql), "{sql}");
         }

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
 use super::{Step, Work};
-use crate::compile::is_multiple;
+use crate::compile::{first_words, is_multiple};
 use crate::outcome::StoppedAt;
 
 /// What a part of a message is there for.
@@ -69,7 +69,8 @@ impl Message {
         // A recorded statement goes as it is, but for a closing semicolon: an empty statement is an error on MySQL.
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
         if let Place::Statement { .. } = place {
-            self.marked |= is_multiple(&sql);
+            // Counting wrong would tell a wrong place: any doubt about the number of results means markers.
+            self.marked |= is_multiple(&sql) || sql.contains(';') || !has_one_result(&sql);
         }
         self.parts.push((place, sql));
     }
@@ -105,6 +106,20 @@ impl Message {
     pub(super) fn len(&self) -> usize {
         self.parts.len()
     }
+
+    /// Whether the results that came (in a marked message: since the marker of `part`) are those of the whole message.
+    fn is_whole(&self, part: usize, results: usize) -> bool {
+        if self.marked { part + 1 == self.parts.len() && results >= 2 } else { results >= self.parts.len() }
+    }
+}
+
+/// Whether a statement surely has exactly one result. `CALL` and `EXECUTE` have as many as the procedure likes.
+fn has_one_result(sql: &str) -> bool {
+    const ONE: [&str; 15] = [
+        "create", "alter", "drop", "insert", "update", "delete", "replace", "truncate", "rename", "set", "select",
+        "with", "grant", "comment", "pragma",
+    ];
+    first_words(sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
 }
 
 /// Where in the migration a place is, for the report.
@@ -140,6 +155,10 @@ where
     for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
+    if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
+        let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
+        return Sent { completed: 0, within: 0, error: Some(sqlx::Error::InvalidArgument(text.to_owned())) };
+    }
     // In a marked message, results are counted from the marker on: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, 0_usize);
     {
@@ -161,6 +180,12 @@ where
                 }
             }
         }
+    }
+    if !message.is_whole(part, results) {
+        // To SQLite a comment that is never closed is one up to the end: it would hide the history row and the commit.
+        let text = "the engine did not see the end of what was sent; close the comments in this migration";
+        let completed = if message.marked { part } else { results };
+        return Sent { completed, within: 0, error: Some(sqlx::Error::InvalidArgument(text.to_owned())) };
     }
     Sent { completed: message.len(), within: 0, error: None }
 }

@@ -19,6 +19,7 @@ use super::{
     Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, mysql_row,
     native, settle,
 };
+use crate::compile::changes_session;
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Unfinished};
@@ -161,6 +162,10 @@ impl MysqlSession {
             None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
         };
         message.push(Place::Prepare { step }, open);
+        if let Some(database) = self.door.namespace() {
+            // The migration before may have switched to another one.
+            message.push(Place::Prepare { step }, format!("USE {}", Engine::Mysql.quote(&database)));
+        }
         if script.direction == Direction::Down && resumed.is_none() {
             // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
             message.push(Place::Record { step }, self.door.record(&work.steps[step]));
@@ -222,8 +227,11 @@ impl MysqlSession {
         }
         match place {
             Some(Place::Prepare { .. }) => Residue::Nothing,
-            // The engine refused this statement as a whole.
-            Some(Place::Statement { statement, step }) if within == 0 => {
+            // The engine refused this statement as a whole, and those behind it can do without this connection.
+            Some(Place::Statement { statement, step })
+                if within == 0
+                    && !work.steps[step].script.statements[..statement].iter().any(|s| changes_session(s)) =>
+            {
                 let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
                 let note =
                     if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };

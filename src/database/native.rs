@@ -20,10 +20,11 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, MySql, Pool, Postgres};
 
-use super::{Door, Residue, Stop, Work, errors, sqlite};
+use super::{Door, Residue, Stop, Work, errors, postgres, sqlite};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
 use crate::schema::Direction;
+use crate::tenant::Engine;
 
 /// A session's connection: by itself, or out of a pool of one, because SeaORM takes pools only.
 pub(super) enum Link<DB: sqlx::Database> {
@@ -172,6 +173,9 @@ impl Native<'_> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&preamble.join(";\n")).await.map_err(ours)?;
         self.migrate(&SchemaManager::new(transaction)).await?;
+        if self.door.tenant.engine == Engine::Postgres && self.door.tenant.schema.is_none() {
+            transaction.execute_unprepared(postgres::OWN_SEARCH_PATH).await.map_err(ours)?;
+        }
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;
         if let Some(check) = before_commit {

@@ -125,6 +125,9 @@ impl PostgresSession {
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
         }
+        if self.door.tenant.schema.is_none() {
+            message.push(Place::Record { step }, OWN_SEARCH_PATH);
+        }
         message.push(Place::Record { step }, self.door.record(&work.steps[step]));
         message.push(Place::Commit { step }, "COMMIT");
     }
@@ -146,6 +149,8 @@ impl PostgresSession {
                  not be used' USING ERRCODE = 'FL003'; END IF;",
                 literal(Engine::Postgres, schema)
             )));
+        } else {
+            sql.push(OWN_SEARCH_PATH.to_owned());
         }
         sql
     }
@@ -364,6 +369,9 @@ impl PostgresSession {
         }
     }
 }
+
+/// A migration may change the search path, as dumps do: the history would be another schema's, or nowhere.
+pub(super) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 
 fn lost(step: usize, fault: Fault) -> Stop {
     Stop { committed: step, at: None, fault, residue: Residue::Unknown }

@@ -107,6 +107,13 @@ impl Progress {
         self.now.as_ref().filter(|_| self.is_known()).and_then(|now| catalog.version_of(now))
     }
 
+    /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
+    /// attempt left it.
+    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog) -> Goal {
+        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, first, &goal));
+        Goal { target: settled.unwrap_or(goal.target), ..goal }
+    }
+
     fn moved(&self, catalog: &Catalog) -> Moved {
         Moved {
             from: self.first.as_ref().and_then(|first| catalog.version_of(first)),
@@ -214,5 +221,29 @@ impl Progress {
             }
             class => Outcome::Failed { class },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::Target;
+
+    #[test]
+    fn a_number_of_steps_counts_from_where_the_tenant_was_first() {
+        let catalog = Catalog { migrations: ["m1", "m2", "m3"].map(Arc::from).to_vec(), history_table: "h".into() };
+        let goal = Goal { direction: Direction::Down, target: Target::Steps(1), out_of_order: false };
+        let lost = |history: &[&str]| {
+            let fault = Fault::new(FaultClass::ConnectionLost, "lost");
+            let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
+            Attempt::without_work(Some(history.iter().map(|v| (*v).to_owned()).collect()), end)
+        };
+        let mut progress = Progress::default();
+        progress.absorb(&lost(&["m1", "m2", "m3"]), Direction::Down);
+        // The lost attempt did commit: another step from here would take m2 back too.
+        progress.absorb(&lost(&["m1", "m2"]), Direction::Down);
+        assert_eq!(progress.goal(goal, &catalog).target, Target::Migration(1));
     }
 }

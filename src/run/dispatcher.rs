@@ -179,11 +179,12 @@ impl Dispatcher {
             .entry(index)
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
+        let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog);
         let tenant = self.plan.tenants[index].clone();
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
         let assignment = Assignment {
             plan: self.plan.clone(),
-            goal: self.plan.goal_of(index),
+            goal,
             database: self.database.clone(),
             tenant,
             known: known.filter(|_| attempt == 1),

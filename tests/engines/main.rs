@@ -37,6 +37,7 @@ macro_rules! on_every_site {
 }
 
 mod guards;
+mod hidden;
 mod losses;
 mod postgres;
 mod reading;

@@ -1,0 +1,118 @@
+//! SQL that hides something: the end of the message, a commit, more results than statements, another database.
+
+use fleet::outcome::Outcome;
+
+use crate::support::fleet::Fleet;
+use crate::support::migrations::{Migrations, sql};
+use crate::support::{Site, with};
+
+#[tokio::test]
+async fn a_comment_that_is_never_closed_is_no_success() {
+    for statement in ["CREATE TABLE t (i int) /* oops", "CREATE TABLE t (i int); SELECT 1 /* oops"] {
+        with(Site::Sqlite, async |home| {
+            let fleet = Fleet::of(&Migrations::of([sql("m1", [statement])])).await;
+            let record = fleet.up(&home.tenant).await;
+            assert!(matches!(record.outcome, Outcome::Failed { .. }), "{record:?}");
+            assert!(record.committed.is_empty(), "{record:?}");
+            assert_eq!(fleet.observe(&home.tenant).await.state.name(), "empty");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_nul_character_is_refused_and_does_not_hang() {
+    for site in [Site::Sqlite, Site::Postgres, Site::Mariadb] {
+        with(site, async |home| {
+            let fleet = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE t (i int)\0 x"])])).await;
+            let run = fleet.up(&home.tenant);
+            let record = tokio::time::timeout(std::time::Duration::from_secs(20), run).await.unwrap();
+            assert!(matches!(record.outcome, Outcome::Failed { .. }), "{record:?}");
+            assert_eq!(fleet.observe(&home.tenant).await.state.name(), "empty");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn results_of_a_procedure_do_not_count_as_statements() {
+    with(Site::Mariadb, async |home| {
+        home.run(
+            "CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; SELECT 3; SELECT 4; SELECT 5; SELECT 6; SELECT 7; END",
+        )
+        .await;
+        let first = sql("m1", ["CREATE TABLE t (i int)", "CALL p()", "CREATE TABLE t (i int)"]);
+        let list = [first, sql("m2", ["CREATE TABLE u (i int)", "CREATE TABLE v (i int)"])];
+        let record = Fleet::of(&Migrations::of(list)).await.up(&home.tenant).await;
+        assert!(record.committed.is_empty(), "{record:?}");
+        let stopped = record.stopped_at.unwrap();
+        assert_eq!((stopped.migration.as_str(), stopped.statement), ("m1", Some(3)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hash_comment_with_a_quote_hides_no_statement() {
+    with(Site::Mariadb, async |home| {
+        let call = "CREATE TABLE a (i int); # don't\nCREATE TABLE b (i int); CREATE TABLE c (i int); CREATE TABLE d (i int); \
+                    CREATE TABLE e (i int); CREATE TABLE f (i int)";
+        let list = [sql("m1", [call, "CREATE TABLE b (i int)"]), sql("m2", ["CREATE TABLE g (i int)"])];
+        let record = Fleet::of(&Migrations::of(list)).await.up(&home.tenant).await;
+        assert!(record.committed.is_empty(), "{record:?}");
+        assert_eq!(record.stopped_at.unwrap().statement, Some(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_or_abort_of_the_transaction_is_seen() {
+    for (site, word) in [(Site::Sqlite, "END"), (Site::Postgres, "END"), (Site::Postgres, "ABORT")] {
+        with(site, async |home| {
+            let calls = ["CREATE TABLE t (i int)", word, "CREATE TABLE u (i int)", "CREATE TABLE u (i int)"];
+            let record = Fleet::of(&Migrations::of([sql("m1", calls)])).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "in_doubt", "half of it stayed: {record:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_switches_the_database_or_schema_does_not_take_the_next_one_along() {
+    with(Site::Mariadb, async |home| {
+        let list = [sql("m1", ["USE mysql"]), sql("m2", ["CREATE TABLE second (i int)"])];
+        let record = Fleet::of(&Migrations::of(list)).await.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        assert!(home.tables().await.contains(&"second".to_owned()));
+    })
+    .await;
+    for native in [false, true] {
+        with(Site::Postgres, async |home| {
+            home.run(
+                "CREATE SCHEMA o; CREATE TABLE o.seaql_migrations (version varchar PRIMARY KEY, applied_at bigint)",
+            )
+            .await;
+            let list = [sql("m1", ["SET search_path = o"]), sql("m2", ["CREATE TABLE second (i int)"])];
+            let fleet = Fleet::of(&Migrations::of(list)).await.native(native);
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+            assert_eq!(fleet.observe(&home.tenant).await.state.name(), "at_target");
+            assert_eq!(home.texts("SELECT count(*) FROM o.seaql_migrations").await, ["0"]);
+            assert_eq!(home.texts("SELECT to_regclass('public.second')::text").await, ["second"]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_lived_in_a_lost_session_is_not_gone_on_without() {
+    with(Site::Mariadb, async |home| {
+        home.run("CREATE TABLE u (k int)").await;
+        let calls = ["CREATE TABLE t (i int)", "SET @x = 42", "CREATE TABLE u (i int)", "INSERT INTO t VALUES (@x)"];
+        let fleet = Fleet::of(&Migrations::of([sql("m1", calls)])).await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "in_doubt");
+        home.run("DROP TABLE u").await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "in_doubt");
+        assert_eq!(home.texts("SELECT count(*) FROM t").await, ["0"], "@x would have been NULL");
+    })
+    .await;
+}
