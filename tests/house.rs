@@ -351,3 +351,17 @@ fn the_settings_of_the_readme_are_those_of_the_program() {
         table(&read("README.md"), "| `[fleet]` key |").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(written, told, "the table in README.md (left) and `fleet config` (right)");
 }
+
+#[test]
+fn global_options_come_last_in_every_help_page() {
+    for page in [&["migrate"][..], &["status"], &["runs", "settle"], &["tenants", "list"], &["completions"]] {
+        let mut arguments = page.to_vec();
+        arguments.push("--help");
+        let help = fleet(&arguments);
+        let (own, global) = help.split_once("\nGlobal:\n").unwrap_or_else(|| panic!("{page:?}: {help}"));
+        for option in ["--config", "--color", "--width", "--verbose", "--quiet"] {
+            assert!(global.contains(option) && !own.contains(&format!("  {option} ")), "{page:?} {option}: {help}");
+        }
+        assert!(!global.contains("\n\n"), "{page:?} has a heading behind the global options: {help}");
+    }
+}
