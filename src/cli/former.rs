@@ -7,6 +7,7 @@ use crate::event::{PlannedTenant, RunHeader};
 use crate::ledger::Ledger;
 use crate::outcome::{InDoubt, Outcome, Standing, TenantRecord};
 use crate::plan::{Goal, Target};
+use crate::registry::Registry;
 use crate::schema::{Catalog, Direction};
 use crate::tenant::TenantId;
 
@@ -16,7 +17,36 @@ pub(super) struct Former {
     pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
 }
 
+/// Tenants of a former run that can be taken again, and those that the tenant file does not have any more.
+pub(super) struct Taken {
+    pub(super) present: BTreeSet<TenantId>,
+    pub(super) gone: Vec<TenantId>,
+}
+
+impl Taken {
+    /// Says who is gone, when someone is.
+    pub(super) fn warning(&self, run: uuid::Uuid) -> Option<String> {
+        if self.gone.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = self.gone.iter().take(10).map(|id| crate::report::clean(id.as_str())).collect();
+        let more = if self.gone.len() > 10 { ", ..." } else { "" };
+        let count = self.gone.len();
+        Some(format!(
+            "{count} of the tenants wanted from run {run} are not in the tenant file any more: {}{more}",
+            names.join(", ")
+        ))
+    }
+}
+
 impl Former {
+    /// Parts the wanted tenants of this run by whether the file still has them.
+    pub(super) fn taken(wanted: BTreeSet<TenantId>, registry: &Registry) -> Taken {
+        let known: BTreeSet<&TenantId> = registry.tenants.iter().map(|t| &t.id).collect();
+        let (present, gone) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
+        Taken { present, gone: gone.into_iter().collect() }
+    }
+
     pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
         let summary = ledger.run(wanted).await.map_err(run_error)?;
         let header = ledger.header(summary.run).await.map_err(run_error)?;

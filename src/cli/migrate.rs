@@ -66,6 +66,7 @@ async fn intent(
     let mut filter = args.filter();
     let mut intent_goal = named.unwrap_or(default);
     let mut targets = HashMap::new();
+    let mut gone = 0;
     if let Some(run) = &args.failed_of {
         let ledger = program.existing_ledger().await?;
         let former = Former::read(&ledger, run).await;
@@ -80,14 +81,25 @@ async fn intent(
             );
             return Err(CliError::Usage(text));
         }
-        filter.only = Some(former.failed());
+        let failed = former.failed();
+        if failed.is_empty() {
+            return Err(CliError::NothingMatched(format!("run {} has no failures", former.header.run)));
+        }
+        let taken = Former::taken(failed, &program.registry);
+        if let Some(warning) = taken.warning(former.header.run) {
+            program.terminal.warn(&warning);
+        }
+        gone = taken.gone.len();
+        filter.only = Some(taken.present);
         if named.is_none() {
             let goal = former.goal(set.catalog())?;
             intent_goal = Goal { out_of_order: default.out_of_order || goal.out_of_order, ..goal };
             targets = former.targets(set.catalog())?;
         }
     }
-    let selection = program.filter(filter).await?;
+    let mut selection = program.filter(filter).await?;
+    // Work that stays undone must not end as if all was well.
+    selection.held_back += gone;
     Ok(Intent { goal: intent_goal, selection, targets, resumes: None, native: false, dry_run: false })
 }
 

@@ -117,9 +117,20 @@ fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result
     };
     let mut text = view.render(format, &style);
     if format == Format::Table {
-        text = format!("{}\n{}", text.trim_end(), how_to_settle(program, view.records));
+        let run = view.header.run;
+        let rest = how_to_go_on(program, run, view.stats) + &how_to_settle(program, view.records);
+        text = format!("{}\n{rest}", text.trim_end());
     }
     terminal::deliver(&text, output.output.as_deref())
+}
+
+/// The command for tenants that the run did not get to, where the one for its failures comes first.
+fn how_to_go_on(program: &Program, run: uuid::Uuid, stats: &RunStats) -> String {
+    let left = stats.interrupted + stats.not_started;
+    if left == 0 || stats.failures() == 0 {
+        return String::new();
+    }
+    format!("the {left} that the run did not get to: {}\n", program.command(&format!("runs resume {run}")))
 }
 
 /// The commands for tenants in doubt: running the migration again would be refused.
@@ -165,6 +176,8 @@ struct Pump {
     live: Live,
     bar: Option<ProgressBar>,
     jsonl: Option<Box<dyn std::io::Write + Send>>,
+    /// Keeps `^C` out of the bar while it is drawn.
+    _silent: Option<terminal::SilentInterrupt>,
     cancel: Cancel,
     begun: Instant,
 }
@@ -194,7 +207,8 @@ impl Pump {
             },
             _ => None,
         };
-        Pump { terminal, live: Live::new(terminal.err), bar, jsonl, cancel, begun }
+        let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
+        Pump { terminal, live: Live::new(terminal.err), bar, jsonl, _silent: silent, cancel, begun }
     }
 
     /// Runs until the dispatcher is done. Returns the records in plan order.
@@ -252,7 +266,8 @@ impl Pump {
                 }
                 // A person sees the bar move; only what they may have to act on gets a line.
                 if let Some(line) = line.filter(|_| is_notable(event)) {
-                    bar.println(line);
+                    let columns = self.terminal.err.width.saturating_sub(1);
+                    bar.println(console::truncate_str(&line, columns, "…"));
                 }
                 if matches!(event, Event::TenantFinished(_)) {
                     bar.inc(1);
@@ -277,7 +292,7 @@ fn is_notable(event: &Event) -> bool {
     match event {
         Event::TenantFinished(record) => record.outcome.standing() == Standing::Failed,
         Event::AttemptFailed { .. } | Event::Draining { .. } | Event::Cancelling { .. } => true,
-        Event::WaveFinished { .. } => true,
+        Event::RunStarted(_) | Event::WaveFinished { .. } => true,
         _ => false,
     }
 }

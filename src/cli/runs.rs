@@ -15,7 +15,6 @@ use crate::report::runs::{AttemptRow, RunRow, RunView};
 use crate::schema::Direction;
 use crate::select::Filter;
 use crate::stats::RunStats;
-use crate::tenant::TenantId;
 
 pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
@@ -119,12 +118,13 @@ pub(super) async fn resume(
         program.terminal.tell(&text);
         return Ok(0);
     }
-    let gone: Vec<&TenantId> =
-        left.iter().filter(|id| !program.registry.tenants.iter().any(|t| t.id == **id)).collect();
-    for id in &gone {
-        program.terminal.warn(&format!("tenant {id} of that run is not in the tenant file any more; it is left out"));
+    let taken = Former::taken(left, &program.registry);
+    if let Some(warning) = taken.warning(former.header.run) {
+        program.terminal.warn(&warning);
     }
-    let selection = program.filter(Filter { only: Some(left), ..Filter::default() }).await?;
+    let only = Some(taken.present);
+    let mut selection = program.filter(Filter { only, ..Filter::default() }).await?;
+    selection.held_back += taken.gone.len();
     let intent = Intent {
         goal: former.goal(set.catalog())?,
         selection,

@@ -66,6 +66,30 @@ impl Terminal {
     }
 }
 
+/// While it lives, Ctrl-C is not echoed: `^C` behind a bar would push the bar's last picture up to stay.
+pub(super) struct SilentInterrupt {
+    before: rustix::termios::Termios,
+}
+
+impl SilentInterrupt {
+    /// `None` where stdin is no terminal.
+    pub(super) fn new() -> Option<Self> {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(std::io::stdin()).ok()?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHOCTL);
+        tcsetattr(std::io::stdin(), OptionalActions::Now, &silent).ok()?;
+        Some(SilentInterrupt { before })
+    }
+}
+
+impl Drop for SilentInterrupt {
+    fn drop(&mut self) {
+        let now = rustix::termios::OptionalActions::Now;
+        let _ = rustix::termios::tcsetattr(std::io::stdin(), now, &self.before);
+    }
+}
+
 /// Where a command's data goes: stdout, or a file that appears only when it is complete.
 pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     match file {

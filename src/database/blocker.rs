@@ -20,7 +20,9 @@ use crate::tenant::Engine;
 pub(super) async fn postgres(options: PgConnectOptions, name: String, limit: Duration) -> Option<Blocker> {
     let sql = format!(
         "SELECT b.pid, b.usename::text, b.application_name, \
-         greatest(0, extract(epoch from clock_timestamp() - b.xact_start))::bigint, left(b.query, 200) \
+         CASE WHEN b.xact_start IS NULL THEN NULL ELSE greatest(0, extract(epoch from clock_timestamp() - b.xact_start)) \
+         END::bigint, CASE b.query WHEN '<insufficient privilege>' THEN 'hidden from this user, who lacks \
+         pg_read_all_stats' ELSE left(b.query, 200) END \
          FROM pg_stat_activity me CROSS JOIN LATERAL unnest(pg_blocking_pids(me.pid)) AS blocking(pid) \
          JOIN pg_stat_activity b ON b.pid = blocking.pid WHERE me.application_name = {} ORDER BY b.xact_start LIMIT 1",
         literal(Engine::Postgres, &name)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::event::{Event, RunHeader};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Outcome, Standing, TenantRecord};
 use crate::policy::format_duration;
 use crate::stats::RunStats;
@@ -26,6 +26,8 @@ pub struct Live {
     done: usize,
     failed: usize,
     in_flight: HashSet<usize>,
+    /// Tenants that were said to wait for another run.
+    waiting: HashSet<usize>,
     wave: Option<String>,
 }
 
@@ -35,7 +37,7 @@ impl Live {
 
     /// Before the first event.
     pub fn new(style: Style) -> Self {
-        Live { style, total: 0, done: 0, failed: 0, in_flight: HashSet::new(), wave: None }
+        Live { style, total: 0, done: 0, failed: 0, in_flight: HashSet::new(), waiting: HashSet::new(), wave: None }
     }
 
     /// Takes note of an event and says it in one line without a line break; `None` for what is not worth a line.
@@ -47,6 +49,11 @@ impl Live {
                 Some(self.heading(&format!("wave {}: {}", clean(wave), label::count(*tenants, "tenant"))))
             }
             Event::AttemptStarted { .. } => None,
+            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::HeldByAnotherRun => {
+                // Said once: how often it is asked for is of no use to anyone.
+                let what = self.style.paint(Tone::Dim, "another run is at work on it; waiting");
+                self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))
+            }
             Event::AttemptFailed { tenant, attempt, error, retry_in_ms, .. } => {
                 let rest = format_duration(Duration::from_millis(*retry_in_ms));
                 let what = format!("attempt {attempt} failed, again in {rest}: {}", self.error(error));
@@ -80,6 +87,7 @@ impl Live {
             }
             Event::TenantFinished(record) => {
                 self.in_flight.remove(&record.index);
+                self.waiting.remove(&record.index);
                 self.done += 1;
                 self.failed += usize::from(record.outcome.standing() == Standing::Failed);
             }

@@ -49,8 +49,11 @@ pub(super) enum Next {
     Again(Duration, Fault),
 }
 
-/// The pause while another run is at work on the tenant.
+/// The first pause while another run is at work on the tenant; each further one is half as long again.
 const HELD_PAUSE: Duration = Duration::from_millis(250);
+
+/// No pause for another run is longer.
+const HELD_PAUSE_AT_MOST: Duration = Duration::from_secs(2);
 
 /// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
 const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
@@ -163,11 +166,16 @@ impl Progress {
         final_try: bool,
         unreachable: bool,
     ) -> Next {
+        // Nothing of the migration was begun: the place of a guard says nothing about it.
+        let guarded =
+            matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved | FaultClass::WrongSchema);
+        let at = at.filter(|_| !guarded);
         let may_repeat = fault.class.is_transient() && !matches!(residue, Residue::InDoubt(_)) && !final_try;
         if may_repeat && matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved) {
             let held = self.held.get_or_insert_default();
             if held.waited < retry.hold_wait {
-                let pause = HELD_PAUSE.mul_f64(1.0 + jitter);
+                let longer = 1.5_f64.powi(i32::try_from(held.times.min(20)).unwrap_or(20));
+                let pause = HELD_PAUSE.mul_f64(longer).min(HELD_PAUSE_AT_MOST).mul_f64(1.0 + jitter / 2.0);
                 held.times += 1;
                 held.waited += pause;
                 self.last = Some((fault.clone(), at, residue));

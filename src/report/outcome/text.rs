@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::fault::FaultClass;
 use crate::outcome::{NotStarted, Outcome};
 use crate::policy::format_duration;
 use crate::stats::RunStats;
@@ -128,10 +129,17 @@ fn blockers(group: &Group<'_>, style: &Style) -> String {
     }
     if known.clone().count() > SHOWN {
         out.push_str(&field("", &format!("{} {} more", style.ellipsis(), known.count() - SHOWN), style));
-    } else if known.count() == 0 && matches!(group.first().outcome, Outcome::LockTimeout { .. }) {
+    } else if known.count() == 0
+        && matches!(group.first().outcome, Outcome::LockTimeout { .. })
+        && !held_by_another_run(group)
+    {
         out.push_str(&field("blocker", "not known", style));
     }
     out
+}
+
+fn held_by_another_run(group: &Group<'_>) -> bool {
+    group.first().error.as_ref().is_some_and(|error| error.class == FaultClass::HeldByAnotherRun)
 }
 
 fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
@@ -224,7 +232,7 @@ pub(super) fn stopped_and_held_back(stats: &RunStats) -> String {
     }
     if stats.held_back > 0 {
         out.push_str(&format!(
-            "{} matched; held back by --canary, --partition or --limit.\n",
+            "{} matched; held back by --canary, --partition or --limit, or gone from the tenant file.\n",
             label::count(stats.held_back, "more tenant")
         ));
     }
