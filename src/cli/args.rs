@@ -323,7 +323,7 @@ pub(super) struct Plan {
 
 #[derive(Debug, Args)]
 pub(super) struct Look {
-    /// Exits with 2 when something is pending
+    /// Exits with 2 when a tenant is not at the newest migration, or can't be read
     #[arg(long)]
     pub(super) exit_code: bool,
     #[command(flatten)]
@@ -430,7 +430,7 @@ pub(super) enum Tenants {
         #[command(flatten)]
         output: Output,
     },
-    /// Checks the tenant file, and that each selected tenant can be reached and read
+    /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
     Check {
         #[command(flatten)]
         look: Look,
