@@ -351,3 +351,38 @@ fn the_settings_of_the_readme_are_those_of_the_program() {
         table(&read("README.md"), "| `[fleet]` key |").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(written, told, "the table in README.md (left) and `fleet config` (right)");
 }
+
+#[test]
+fn global_options_come_last_in_every_help_page() {
+    for page in [&["migrate"][..], &["status"], &["runs", "settle"], &["tenants", "list"], &["completions"]] {
+        let mut arguments = page.to_vec();
+        arguments.push("--help");
+        let help = fleet(&arguments);
+        let (own, global) = help.split_once("\nGlobal:\n").unwrap_or_else(|| panic!("{page:?}: {help}"));
+        for option in ["--config", "--color", "--width", "--verbose", "--quiet"] {
+            assert!(global.contains(option) && !own.contains(&format!("  {option} ")), "{page:?} {option}: {help}");
+        }
+        assert!(!global.contains("\n\n"), "{page:?} has a heading behind the global options: {help}");
+    }
+}
+
+#[test]
+fn every_command_of_the_program_is_in_the_readme() {
+    let readme = read("README.md");
+    let commands = |arguments: &[&str]| -> Vec<String> {
+        let help = fleet(arguments);
+        let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        lines.filter_map(|line| Some(line.strip_prefix("  ")?.split(' ').next()?.to_owned())).collect()
+    };
+    let mut all = commands(&["--help"]);
+    assert!(all.len() > 8, "{all:?}");
+    for nested in ["runs", "tenants"] {
+        all.retain(|name| name != nested);
+        all.extend(commands(&[nested, "--help"]).into_iter().map(|name| format!("{nested} {name}")));
+    }
+    let missing = |name: &String| {
+        let name = name.as_str();
+        !["", "help", "runs help", "tenants help"].contains(&name) && !readme.contains(&format!("fleet {name}"))
+    };
+    none("not in README.md", &all.iter().filter(|name| missing(name)).collect::<Vec<_>>());
+}

@@ -19,22 +19,24 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
+/// What every command takes. Help pages show it last.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global")]
 pub(super) struct Global {
     /// The tenant file [default: tenants.toml in this folder or above]
-    #[arg(long, global = true, env = "FLEET_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, display_order = 1000, env = "FLEET_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Colours: auto asks the terminal and NO_COLOR
-    #[arg(long, global = true, env = "FLEET_COLOR", value_enum, default_value_t = When::Auto)]
+    #[arg(long, global = true, display_order = 1001, env = "FLEET_COLOR", value_enum, default_value_t = When::Auto)]
     pub(super) color: When,
     /// Columns to lay tables out for [default: the terminal's, else 120]
-    #[arg(long, global = true, value_name = "COLUMNS")]
+    #[arg(long, global = true, display_order = 1002, value_name = "COLUMNS")]
     pub(super) width: Option<usize>,
     /// More about what is going on, on stderr (-vv: still more)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 1003, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
     /// No progress on stderr
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 1004)]
     pub(super) quiet: bool,
 }
 
@@ -246,7 +248,7 @@ pub(super) struct Change {
     /// Runs every migration as Rust code through SeaORM, none as a compiled script
     #[arg(long)]
     pub(super) native: bool,
-    /// Shows the plan and touches nothing
+    /// Shows the plan and touches nothing; `fleet plan --sql` shows the SQL too
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
@@ -321,7 +323,7 @@ pub(super) struct Plan {
 
 #[derive(Debug, Args)]
 pub(super) struct Look {
-    /// Exits with 2 when something is pending
+    /// Exits with 2 when a tenant is not at the newest migration, or can't be read
     #[arg(long)]
     pub(super) exit_code: bool,
     #[command(flatten)]
@@ -428,7 +430,7 @@ pub(super) enum Tenants {
         #[command(flatten)]
         output: Output,
     },
-    /// Checks the tenant file, and that each selected tenant can be reached and read
+    /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
     Check {
         #[command(flatten)]
         look: Look,

@@ -11,7 +11,7 @@ use crate::stats::Verdict;
 pub(super) const MEANINGS: [(u8, &str); 12] = [
     (0, "every selected tenant is at its target"),
     (1, "could not start, or an internal error"),
-    (2, "something is pending (with --exit-code)"),
+    (2, "something is pending (with --exit-code), or a tenant in doubt waits for an answer (runs settle)"),
     (4, "no tenant matched"),
     (5, "what ran passed, work is outstanding (--limit, --canary, --partition)"),
     (64, "usage: the command line can't be understood"),

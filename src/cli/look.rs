@@ -152,5 +152,10 @@ pub(super) async fn planned(
             );
         }
     }
+    if goal.direction == Direction::Down {
+        // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
+        scripts.reverse();
+        scripts.sort_by_key(|script| crate::tenant::Engine::ALL.iter().position(|engine| *engine == script.engine));
+    }
     Planned { goal_text: goal.describe(catalog), waves, observations, scripts }
 }

@@ -122,7 +122,7 @@ pub(super) async fn start(
     if may_ask || intent.dry_run || counts_steps || intent.goal.direction == Direction::Down {
         let planned = look::planned(program, set, &intent.selection, &intent.goal, intent.native).await;
         if intent.dry_run {
-            let text = planned.view(set, &intent.goal, true).render(Format::Table, &program.terminal.out);
+            let text = planned.view(set, &intent.goal, false).render(Format::Table, &program.terminal.out);
             terminal::deliver(&text, output.output.as_deref())?;
             return Ok(0);
         }

@@ -23,6 +23,12 @@ impl Cause {
         Cause { class: fault.class, code: fault.code.clone(), message: anonymous(&fault.message, tenant) }
     }
 
+    /// The fault of one tenant, or of several when it stands for them: only then without the names of the one.
+    pub(super) fn told(fault: &Fault, tenant: &TenantId, is_shared: bool) -> String {
+        let cause = Cause::of(fault, tenant);
+        cause.text(if is_shared { &cause.message } else { &fault.message })
+    }
+
     /// `[42P07] relation "users" already exists`, and the class where no code tells it.
     pub(super) fn text(&self, message: &str) -> String {
         match &self.code {
@@ -112,6 +118,14 @@ mod tests {
         assert_eq!(anonymous("aa a", ""), "aa a");
         assert_eq!(anonymous("aaa aa", "aa"), "aaa <tenant>");
         assert_eq!(anonymous("Zürich: é'", "é"), "Zürich: <tenant>'");
+    }
+
+    #[test]
+    fn a_single_tenant_keeps_its_names() {
+        let fault = Fault::with_code(FaultClass::UnknownDatabase, "1049", "Unknown database 'acme_prod'");
+        let told = |is_shared| Cause::told(&fault, &TenantId::from("acme"), is_shared);
+        assert_eq!(told(false), "[1049] Unknown database 'acme_prod'");
+        assert_eq!(told(true), "[1049] Unknown database '<database>'");
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl MatrixView<'_> {
         let layout = Layout::new(self, &rows, &style);
         let titles: Vec<String> =
             layout.shown.iter().map(|r| markdown::text(&title(self.catalog, r, layout.numbered))).collect();
-        let mut header = vec!["Tenants", "N", "State"];
+        let mut header = vec!["Tenants", "Count", "State"];
         header.extend(titles.iter().map(String::as_str));
         let ahead = rows.iter().any(|r| r.unknown > 0);
         if ahead {
@@ -166,7 +166,10 @@ impl MatrixView<'_> {
         });
         let mut out = format!("**{}**\n\n", markdown::text(&survey::total_line(self.observations)));
         out.push_str(&markdown::table(&header, body));
-        let notes = legend(&rows, &style) + &layout.left_out();
+        let mut notes = legend(&rows, &style) + &layout.left_out();
+        if rows.iter().any(|row| row.tenants.len() > 1) {
+            notes.push_str("tenants with equal rows share one; csv and json have every tenant\n");
+        }
         out.push_str(&format!("\n{}\n\n", markdown::text(notes.trim().replace('\n', "; ").as_str())));
         out.push_str(&survey_markdown(self.catalog, self.observations));
         out

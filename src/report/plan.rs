@@ -51,13 +51,10 @@ pub struct PlanRow {
 }
 
 impl PlanRow {
-    /// Why nothing would be done although it may be needed.
-    fn trouble(&self) -> Option<String> {
+    /// Why nothing would be done although it may be needed; for several tenants at once when it is shared.
+    fn trouble(&self, is_shared: bool) -> Option<String> {
         match (&self.error, &self.refusal) {
-            (Some(fault), _) => {
-                let cause = Cause::of(fault, &self.tenant);
-                Some(cause.text(&cause.message))
-            }
+            (Some(fault), _) => Some(Cause::told(fault, &self.tenant, is_shared)),
             (None, Some(refusal)) => Some(format!("refused: {refusal}")),
             (None, None) => None,
         }
@@ -138,7 +135,7 @@ impl PlanView<'_> {
     }
 
     fn grouped<'r>(&self, rows: &'r [PlanRow]) -> Vec<Vec<&'r PlanRow>> {
-        let key = |r: &&PlanRow| (r.engine, r.server.clone(), r.state.clone(), r.steps.clone(), r.trouble());
+        let key = |r: &&PlanRow| (r.engine, r.server.clone(), r.state.clone(), r.steps.clone(), r.trouble(true));
         group_by(rows, key).into_iter().map(|(_, same)| same).collect()
     }
 
@@ -159,7 +156,7 @@ impl PlanView<'_> {
             let first = same[0];
             let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
             let names = label::names(&names, room, style);
-            let trouble = first.trouble();
+            let trouble = first.trouble(same.len() > 1);
             let steps = match (&first.error, &first.refusal) {
                 (Some(_), _) => Cell::new("not known").tone(Tone::Bad),
                 (None, Some(_)) => Cell::new("refused").tone(Tone::Bad),
@@ -277,7 +274,7 @@ impl PlanView<'_> {
             self.grouped(rows).into_iter().map(move |same| {
                 let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
                 let first = same[0];
-                let steps = first.trouble().unwrap_or_else(|| self.steps_text(&first.steps));
+                let steps = first.trouble(same.len() > 1).unwrap_or_else(|| self.steps_text(&first.steps));
                 let names = label::names(&names, 60, &style);
                 [wave.clone(), names, same.len().to_string(), first.engine.to_string(), first.state.clone(), steps]
             })

@@ -150,22 +150,21 @@ pub(super) struct Concern<'a> {
 /// Everyone who is not simply at target, behind or empty, grouped by the reason.
 pub(super) fn concerns(observations: &[Observation]) -> Vec<Concern<'_>> {
     let wanted = observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some());
-    let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o)));
+    let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
     groups.sort_by_key(|((rank, ..), _)| *rank);
     groups
         .into_iter()
         .map(|((_, state, why), members)| {
             let tenants = members.iter().map(|o| o.tenant.as_str()).collect();
+            let why = if let [alone] = members.as_slice() { self::why(alone, false) } else { why };
             Concern { state, why, tenants }
         })
         .collect()
 }
 
-fn why(o: &Observation) -> String {
-    let fault = |f: &Fault| {
-        let cause = Cause::of(f, &o.tenant);
-        cause.text(&cause.message)
-    };
+/// Why a tenant needs attention; for several at once when it is shared.
+fn why(o: &Observation, is_shared: bool) -> String {
+    let fault = |f: &Fault| Cause::told(f, &o.tenant, is_shared);
     let state = match &o.state {
         State::Gap { missing } => {
             format!("missing although a later migration has been applied: {}", missing.join(", "))

@@ -37,12 +37,13 @@ pub(super) struct Column {
     right: bool,
     least: Option<usize>,
     rank: u8,
+    keeps_end: bool,
 }
 
 impl Column {
     /// A column that is always shown, as wide as its widest cell.
     pub(super) fn new(title: impl AsRef<str>) -> Self {
-        Column { title: clean(title.as_ref()), right: false, least: None, rank: 0 }
+        Column { title: clean(title.as_ref()), right: false, least: None, rank: 0, keeps_end: false }
     }
 
     /// Numbers stand to the right.
@@ -54,6 +55,12 @@ impl Column {
     /// May be made as narrow as `least` columns; cells are cut then.
     pub(super) fn at_least(mut self, least: usize) -> Self {
         self.least = Some(least);
+        self
+    }
+
+    /// A cell that is too wide loses its beginning: what tells it from the others stands at the end, as in paths.
+    pub(super) fn keep_end(mut self) -> Self {
+        self.keeps_end = true;
         self
     }
 
@@ -154,7 +161,8 @@ impl Table {
             let Some(columns) = widths[i] else { continue };
             let empty = Cell::default();
             let cell = cells.get(i).unwrap_or(&empty);
-            let text = shorten(&cell.text, columns, style.ellipsis());
+            let cut = if column.keeps_end { end } else { shorten };
+            let text = cut(&cell.text, columns, style.ellipsis());
             let pad = columns - width(&text);
             if column.right {
                 blanks += pad;
@@ -182,6 +190,12 @@ fn narrowest(natural: usize, column: &Column) -> usize {
 fn total(widths: &[Option<usize>]) -> usize {
     let shown = widths.iter().flatten().count();
     widths.iter().flatten().sum::<usize>() + BETWEEN * shown.saturating_sub(1)
+}
+
+/// The end of `text` that fits into `columns`, with `mark` in front where something was cut.
+fn end(text: &str, columns: usize, mark: &str) -> String {
+    let backwards = |text: &str| text.chars().rev().collect::<String>();
+    backwards(&shorten(&backwards(text), columns, &backwards(mark)))
 }
 
 #[cfg(test)]
@@ -237,5 +251,15 @@ mod tests {
         let mut table = Table::new([Column::new("A"), Column::new("B"), Column::new("C")]);
         table.row(["1".into(), "".into(), "3".into()]);
         assert_eq!(table.render(&Style::plain(80)), "A  C\n1  3\n");
+    }
+
+    #[test]
+    fn paths_keep_their_end() {
+        assert_eq!(end("/srv/data/acme.db", 12, "..."), "...a/acme.db");
+        assert_eq!(end("/srv/data/acme.db", 17, "..."), "/srv/data/acme.db");
+        let mut table = Table::new([Column::new("AT").at_least(8).keep_end()]);
+        table.row(["/srv/tenants/".repeat(12) + "acme.db"].map(Cell::from));
+        let text = table.render(&Style { colour: false, unicode: true, width: 40 });
+        assert!(text.ends_with("/acme.db\n"), "{text}");
     }
 }

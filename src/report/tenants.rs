@@ -36,6 +36,18 @@ impl TenantRow {
         tags.join(" ")
     }
 
+    /// Where the database is, without the server where SERVER says it; the engine's column says the scheme.
+    fn place(&self) -> &str {
+        let Some((host, rest)) = self.location.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
+            return &self.location;
+        };
+        let port = self
+            .server
+            .strip_prefix(host)
+            .and_then(|rest| if rest.is_empty() { Some("") } else { rest.strip_prefix(':') });
+        if port.is_some() && !rest.is_empty() { rest } else { &self.location }
+    }
+
     fn flat(&self) -> [String; 6] {
         let id = self.id.to_string();
         [id, self.engine.to_string(), self.server.clone(), self.wave.clone(), self.tags_text(), self.location.clone()]
@@ -67,10 +79,37 @@ fn text(tenants: &[TenantRow], style: &Style) -> String {
         Column::new("SERVER").at_least(10),
         Column::new("WAVE").at_least(8),
         Column::new("TAGS").at_least(10).expendable(2),
-        Column::new("LOCATION").at_least(16).expendable(1),
+        Column::new("LOCATION").at_least(16).expendable(1).keep_end(),
     ]);
     for tenant in tenants {
-        table.row(tenant.flat().map(Cell::from));
+        let [id, engine, server, wave, tags, _] = tenant.flat();
+        table.row([id, engine, server, wave, tags, tenant.place().to_owned()].map(Cell::from));
     }
     format!("{}\n{total}\n", table.render(style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_does_not_repeat_the_server() {
+        let place = |server: &str, location: &str| {
+            let row = TenantRow {
+                id: TenantId::from("acme"),
+                engine: Engine::Postgres,
+                server: server.to_owned(),
+                wave: "rest".to_owned(),
+                tags: BTreeMap::new(),
+                location: location.to_owned(),
+            };
+            row.place().to_owned()
+        };
+        assert_eq!(place("db7:5432", "postgres://db7:5432/app schema acme"), "app schema acme");
+        assert_eq!(place("db7:5432", "postgres://db7/app"), "app");
+        assert_eq!(place("main", "postgres://db7:5432/app"), "postgres://db7:5432/app");
+        assert_eq!(place("db77:5432", "postgres://db7/app"), "postgres://db7/app");
+        assert_eq!(place("db7:5432", "postgres://db7:5432/"), "postgres://db7:5432/");
+        assert_eq!(place("local", "/srv/data/acme.db"), "/srv/data/acme.db");
+    }
 }

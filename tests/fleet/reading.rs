@@ -1,6 +1,6 @@
 //! Commands that only look create nothing: no table, no schema, no file, no ledger.
 
-use crate::support::{Fleet, sql};
+use crate::support::{ALL, Fleet, sql};
 
 const READING: [&[&str]; 8] = [
     &["plan"],
@@ -73,4 +73,28 @@ fn a_missing_file_or_schema_is_not_made_unless_asked_for() {
     }
     assert!(!fleet.path("missing.db").exists());
     assert_eq!(sql(&shared, "SELECT nspname FROM pg_namespace WHERE nspname = 'not_there'"), [""; 0]);
+}
+
+#[test]
+fn the_scripts_of_a_rollback_stand_in_the_order_of_running() {
+    let fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let order = |arguments: &[&str], mark: &str| {
+        let ran = fleet.run(arguments).exits(0);
+        let lines = ran.out.lines().filter(|line| line.contains(mark));
+        lines.filter_map(|line| ALL.iter().position(|name| line.contains(name))).collect::<Vec<usize>>()
+    };
+    assert_eq!(order(&["plan", "--down", "--sql"], "-- m"), [2, 1, 0]);
+    assert_eq!(order(&["rollback", "--all", "--dry-run"], " sqlite "), [2, 1, 0]);
+    let json: serde_json::Value =
+        serde_json::from_str(&fleet.run(&["plan", "--down", "--format", "json"]).exits(0).out).unwrap();
+    assert_eq!(json["scripts"][0]["migration"], ALL[2]);
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_without_the_sql() {
+    let fleet = Fleet::new().sqlite(1);
+    let ran = fleet.run(&["migrate", "--dry-run"]).exits(0).shows(&["1 to migrate (3 steps)"]);
+    assert!(!ran.out.contains("CREATE TABLE"), "{}", ran.out);
+    fleet.run(&["plan", "--sql"]).exits(0).shows(&["CREATE TABLE"]);
 }

@@ -71,8 +71,7 @@ impl<'a> Group<'a> {
     /// The error in the words of the engine; without the names of one tenant when it stands for several.
     pub(super) fn error_text(&self) -> String {
         let Some(fault) = &self.first().error else { return String::new() };
-        let cause = Cause::of(fault, &self.first().tenant);
-        cause.text(if self.members.len() > 1 { &cause.message } else { &fault.message })
+        Cause::told(fault, &self.first().tenant, self.members.len() > 1)
     }
 
     /// The values of one thing over the members; how many have each when they are not all the same.
