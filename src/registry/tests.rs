@@ -390,7 +390,34 @@ fn passwords_that_others_can_read_are_warned_of() {
 fn a_wave_that_names_a_stranger_is_warned_of() {
     let text = "[[wave]]\nname = \"w\"\ntenants = [\"acmee\"]\n".to_owned() + &tenant("acme", "url = \"a.db\"");
     let warnings = good(&text, []).warnings;
-    assert_eq!(warnings, ["wave w names the tenant acmee, which is not in the file; did you mean acme?"]);
+    let expected = [
+        "wave w names the tenant acmee, which is not in the file; did you mean acme?",
+        "wave w takes no tenant: the tenants it names are not in the file",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+/// A misspelt tag let the canary disappear without a word.
+#[test]
+fn a_wave_that_takes_no_tenant_is_warned_of_with_the_reason() {
+    for (members, expected) in [
+        ("tags = { ring = \"canray\" }", "no tenant has the tag ring=canray (did you mean ring=canary?)"),
+        ("tags = { ring = \"canary\", plan = \"zz-top\" }", "no tenant has the tag plan=zz-top"),
+        ("tags = { ring = \"canary\", plan = \"pro\" }", "no tenant has all of the tags ring=canary, plan=pro"),
+        ("tenants = [\"a*\"]", "no tenant matches a*"),
+        (
+            "tags = { x = \"yy\" }\ntenants = [\"a*\", \"?\"]",
+            "no tenant has the tag x=yy, and no tenant matches a* or ?",
+        ),
+        ("percent = 0", "its percent is 0"),
+    ] {
+        let text = format!("[[wave]]\nname = \"canary\"\n{members}\n")
+            + &tenant("b-1", "url = \"b1.db\"\ntags = { ring = \"canary\" }")
+            + &tenant("b-2", "url = \"b2.db\"\ntags = { plan = \"pro\" }");
+        assert_eq!(good(&text, []).warnings, [format!("wave canary takes no tenant: {expected}")], "{members}");
+    }
+    let text = "[[wave]]\nname = \"canary\"\ntags = { x = \"y\" }\ntenants = [\"b*\"]\n".to_owned();
+    assert!(good(&(text + &tenant("b", "url = \"b.db\"")), []).warnings.is_empty(), "one part that fits is enough");
 }
 
 /// Each check is one look into a hash map: a comparison of all with all would not end here.
