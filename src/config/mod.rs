@@ -10,6 +10,7 @@ mod layer;
 mod mask;
 mod mistakes;
 mod settings;
+mod url_parameters;
 mod variables;
 
 pub use mistakes::{Mistake, Mistakes, Place};

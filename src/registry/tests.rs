@@ -245,6 +245,18 @@ fn a_missing_variable_is_shown_where_it_stands() {
     "#);
 }
 
+/// Two of these ended as "unreachable", tenant by tenant.
+#[test]
+fn a_url_parameter_with_a_wrong_value_is_a_mistake_of_the_file() {
+    let text = tenant("a", "url = \"postgres://app@db7/acme?sslmode=verfy-full\"")
+        + &tenant("b", "url = \"mysql://app@db7/acme?sslmode=require\"");
+    let expected = [
+        (3, 7, "`url` has the unknown value `verfy-full` for `sslmode`".to_owned()),
+        (6, 7, "`url` has the unknown value `require` for `sslmode`".to_owned()),
+    ];
+    assert_eq!(mistakes(&text, []), expected);
+}
+
 #[test]
 fn a_missing_default_password_is_one_mistake_for_all_who_need_it() {
     let text = "[defaults]\npassword = { env = \"P\" }\n".to_owned()
