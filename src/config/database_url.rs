@@ -28,10 +28,12 @@ pub(super) const FORM: &str =
 pub(crate) struct UrlProblem {
     pub(crate) message: String,
     pub(crate) help: String,
+    /// The variable that is missing, if that is what is wrong.
+    pub(crate) variable: Option<String>,
 }
 
 pub(super) fn problem(message: impl Into<String>, help: impl Into<String>) -> UrlProblem {
-    UrlProblem { message: message.into(), help: help.into() }
+    UrlProblem { message: message.into(), help: help.into(), variable: None }
 }
 
 /// A URL with its variables filled in. It may hold a password.
@@ -64,7 +66,8 @@ pub(crate) fn expand(template: &str, variables: &Variables) -> Result<Expanded, 
     if !seen.missing.is_empty() {
         let report = |name: &String| {
             let help = format!("set it before the command: export {name}=...");
-            (problem(format!("the environment variable {name} is not set"), help), place_of(template, name))
+            let unset = problem(format!("the environment variable {name} is not set"), help);
+            (UrlProblem { variable: Some(name.clone()), ..unset }, place_of(template, name))
         };
         return Err(seen.missing.iter().map(report).collect());
     }

@@ -262,10 +262,27 @@ fn a_missing_default_password_is_one_mistake_for_all_who_need_it() {
     let text = "[defaults]\npassword = { env = \"P\" }\n".to_owned()
         + &tenant("a", "url = \"mysql://u@h/a\"")
         + &tenant("b", "url = \"mysql://u@h/b\"");
-    assert_eq!(mistakes(&text, []), [(2, 12, "the environment variable P is not set, or is empty".to_owned())]);
-    assert_eq!(mistakes(&text, [("P", "")]).len(), 1, "an empty password is one that somebody forgot");
+    assert_eq!(mistakes(&text, []), [(2, 12, "the environment variable P is not set (used by 2 tenants)".to_owned())]);
+    let empty = mistakes(&text, [("P", "")]);
+    assert_eq!(empty[0].2, "the environment variable P is empty (used by 2 tenants)", "somebody forgot it");
     let files = "[defaults]\npassword = { env = \"P\" }\n".to_owned() + &tenant("a", "url = \"a.db\"");
     assert_eq!(good(&files, []).tenants.len(), 1, "nobody needs it");
+}
+
+/// It was one block a tenant, so that the other mistakes were lost among them.
+#[test]
+fn a_missing_variable_is_one_mistake_for_all_tenants_that_name_it() {
+    let own = |id: &str| tenant(id, &format!("url = \"mysql://u@h/{id}\"\npassword = {{ env = \"P\" }}"));
+    let in_url = |id: &str| {
+        let url = format!("url = \"postgres://u:${{P}}@h/{id}\"\nmigration_url = \"postgres://u:${{P}}@d/{id}\"");
+        tenant(id, &url)
+    };
+    let text = own("a") + &in_url("b") + &own("c") + &tenant("d", "url = \"postgres://u:${Q}@h/d\"");
+    let expected = [
+        (4, 12, "the environment variable P is not set (used by 3 tenants, the first here)".to_owned()),
+        (15, 21, "the environment variable Q is not set".to_owned()),
+    ];
+    assert_eq!(mistakes(&text, []), expected);
 }
 
 #[test]
