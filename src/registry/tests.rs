@@ -363,22 +363,57 @@ async fn passwords_are_fetched_for_whom_they_are_asked_and_once() {
     assert_eq!(shown[1], "mysql://u:a%20b%40c@h/b");
     assert_eq!(shown[2], "mysql://u:p%2541%2Fss@h/c");
     assert!(shown[3].contains("nosuch can't be read"), "{}", shown[3]);
-    assert!(shown[4].contains("the password command sh failed (exit status: 3)"), "{}", shown[4]);
+    assert!(shown[4].contains("the password command sh … failed (exit status: 3); run it"), "{}", shown[4]);
     assert!(!shown[4].contains("s3cret"), "{}", shown[4]);
     assert_eq!(shown[5], "mysql://u:own@h/f");
     assert!(shown[6].contains("no-such-program can't be started"), "{}", shown[6]);
     assert_eq!(std::fs::read_to_string(dir.path().join("log")).unwrap(), "ran\n", "one command runs once");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_command_that_hangs_is_given_up() {
-    let text = tenant("a", "url = \"mysql://u@h/a\"\npassword = { command = [\"sleep\", \"600\"] }");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("tenants.toml");
+/// The address of a tenant whose password comes from this command.
+async fn fetched(command: &str) -> String {
+    let text = tenant("a", &format!("url = \"mysql://u@h/a\"\npassword = {{ command = {command} }}"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenants.toml");
     let fleet = Registry::parse(&text, &path, &Overrides::default(), &Variables::default()).unwrap();
     let mut all = fleet.tenants.clone();
     fleet.resolve_credentials(&mut all).await;
-    assert!(address(&all[0].address).contains("no answer within 10 s"), "{}", address(&all[0].address));
+    address(&all[0].address)
+}
+
+/// What was said of them was "exit status: 1", which helps nobody.
+#[tokio::test]
+async fn a_failing_command_is_told_with_the_last_line_of_its_stderr_and_nothing_of_its_stdout() {
+    let long = "printf '%0300d' 1 >&2; exit 1".to_owned();
+    for (script, expected) in [
+        (
+            "echo first >&2; printf '\\\\033[31mpermission\\\\007 denied\\\\033[0m\\\\n\\\\n' >&2; exit 2",
+            "the password command sh … failed (exit status: 2): permission denied; run it by hand to see why"
+                .to_owned(),
+        ),
+        ("echo hunter; echo no hunter today >&2; exit 1", "failed (exit status: 1): no *** today; run".to_owned()),
+        (&long, format!("failed (exit status: 1): {}…; run", "0".repeat(200))),
+        ("yes warning | head -c 300000 >&2; echo over >&2; exit 1", "failed (exit status: 1): over; run".to_owned()),
+        // What the command leaves behind holds its stderr open and is not waited for.
+        ("sleep 5 > /dev/null & echo gone >&2; exit 1", "failed (exit status: 1); run it".to_owned()),
+    ] {
+        let told = fetched(&format!("[\"sh\", \"-c\", \"{script}\"]")).await;
+        assert!(told.contains(&expected), "{script}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn warnings_of_a_command_that_works_are_not_waited_for() {
+    let begun = std::time::Instant::now();
+    let told = fetched("[\"sh\", \"-c\", \"sleep 8 > /dev/null & echo careful >&2; echo pw\"]").await;
+    assert_eq!(told, "mysql://u:pw@h/a");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_hangs_is_given_up() {
+    let told = fetched("[\"sleep\", \"600\"]").await;
+    assert!(told.contains("no answer within 10 s"), "{told}");
 }
 
 #[test]
