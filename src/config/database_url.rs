@@ -11,49 +11,16 @@ use secrecy::{ExposeSecret, SecretString};
 use subst::VariableMap;
 use url::Url;
 
-use super::Variables;
 use super::document::{suggestion, unprintable};
+use super::{Variables, url_parameters};
 use crate::tenant::Engine;
 
 /// What to do about a password that a URL can't hold as it is.
 const ENCODE: &str = "a password with / ? # @ : or % must be percent-encoded (p@ss/w becomes p%40ss%2Fw), or be kept out of the URL: password = { env = \"VAR\" }";
 
 /// The form that a URL must have.
-const FORM: &str = "write scheme://user@host:port/database, with scheme postgres or mysql, or sqlite:path/to/file.db";
-
-/// Query parameters that the drivers know. Others are refused: the PostgreSQL driver logs an unknown one with its value.
-const POSTGRES_PARAMETERS: [&str; 12] = [
-    "sslmode",
-    "ssl-mode",
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "application_name",
-    "options",
-];
-const MYSQL_PARAMETERS: [&str; 14] = [
-    "sslmode",
-    "ssl-mode",
-    "sslca",
-    "ssl-ca",
-    "charset",
-    "collation",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-    "statement-cache-capacity",
-    "socket",
-    "timezone",
-    "time-zone",
-];
-/// Parameters that would say again, and differently, what the URL itself says.
-const MISPLACED: [&str; 6] = ["host", "hostaddr", "port", "dbname", "user", "password"];
+pub(super) const FORM: &str =
+    "write scheme://user@host:port/database, with scheme postgres or mysql, or sqlite:path/to/file.db";
 
 /// What is wrong with a URL, without any part of it. The message continues "`url` ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,10 +28,12 @@ const MISPLACED: [&str; 6] = ["host", "hostaddr", "port", "dbname", "user", "pas
 pub(crate) struct UrlProblem {
     pub(crate) message: String,
     pub(crate) help: String,
+    /// The variable that is missing, if that is what is wrong.
+    pub(crate) variable: Option<String>,
 }
 
-fn problem(message: impl Into<String>, help: impl Into<String>) -> UrlProblem {
-    UrlProblem { message: message.into(), help: help.into() }
+pub(super) fn problem(message: impl Into<String>, help: impl Into<String>) -> UrlProblem {
+    UrlProblem { message: message.into(), help: help.into(), variable: None }
 }
 
 /// A URL with its variables filled in. It may hold a password.
@@ -97,7 +66,8 @@ pub(crate) fn expand(template: &str, variables: &Variables) -> Result<Expanded, 
     if !seen.missing.is_empty() {
         let report = |name: &String| {
             let help = format!("set it before the command: export {name}=...");
-            (problem(format!("the environment variable {name} is not set"), help), place_of(template, name))
+            let unset = problem(format!("the environment variable {name} is not set"), help);
+            (UrlProblem { variable: Some(name.clone()), ..unset }, place_of(template, name))
         };
         return Err(seen.missing.iter().map(report).collect());
     }
@@ -290,7 +260,7 @@ impl ServerUrl {
         if url.path().trim_start_matches('/').contains('/') || unprintable(&database).is_some() {
             return Err(problem("names no single database behind the host", FORM));
         }
-        check_parameters(engine, &url)?;
+        url_parameters::check(engine, &url)?;
         let (name, port) = match engine {
             Engine::Mysql => ("mysql", 3306),
             Engine::Postgres | Engine::Sqlite => ("postgres", 5432),
@@ -333,26 +303,6 @@ fn engine_of(text: &str) -> Result<Engine, UrlProblem> {
         }
         None => Err(problem("is not a database URL", FORM)),
     }
-}
-
-fn check_parameters(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
-    let known: &[&str] = if engine == Engine::Mysql { &MYSQL_PARAMETERS } else { &POSTGRES_PARAMETERS };
-    for (key, _) in url.query_pairs() {
-        let key = &*key;
-        if MISPLACED.contains(&key) {
-            let message = format!("has the parameter `{key}`, which would replace a part of the URL itself");
-            return Err(problem(message, FORM));
-        }
-        let known_option = engine == Engine::Postgres && key.starts_with("options[");
-        if !known.contains(&key) && !known_option {
-            let help = match suggestion(key, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the parameters are: {}", known.join(", ")),
-            };
-            return Err(problem(format!("has the unknown parameter `{}`", key.escape_debug()), help));
-        }
-    }
-    Ok(())
 }
 
 fn decoded(text: &str) -> String {

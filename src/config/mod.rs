@@ -10,6 +10,7 @@ mod layer;
 mod mask;
 mod mistakes;
 mod settings;
+mod url_parameters;
 mod variables;
 
 pub use mistakes::{Mistake, Mistakes, Place};
@@ -17,6 +18,6 @@ pub use settings::{LedgerLocation, Origin, Overrides, Settings, settings};
 pub use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
-pub(crate) use document::{Document, Item, Reader, suggestion, unknown_key, with_document};
+pub(crate) use document::{Document, Item, Reader, suggestion, unknown_key, unprintable, with_document};
 pub(crate) use mistakes::Drafts;
 pub(crate) use settings::{Sources, folder_of, read_settings};

@@ -1,7 +1,7 @@
 //! Passwords that are kept outside the tenant file: in a variable, a file, or the output of a command.
 //!
 //! They are fetched for the selected tenants only. A failure is that tenant's own, and no text from here holds a secret:
-//! of a command only the program is named, and what it printed is not repeated.
+//! of a command only the program is named, and of what it printed only the last line of its stderr, when it failed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,17 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncReadExt;
 
 use super::file::Registry;
-use crate::config::{Drafts, Item, Reader, ServerUrl};
+use crate::config::{Drafts, Item, Reader, ServerUrl, unprintable};
 use crate::tenant::{Address, Tenant};
 
 /// A command that has not answered by then is given up.
 const LIMIT: Duration = Duration::from_secs(10);
 /// So many files and commands are read at once.
 const AT_ONCE: usize = 8;
+/// How long after its end a failed command's stderr is waited for: a process that it left behind may hold it open.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The longest line of stderr that is shown, in characters.
+const LONGEST_LINE: usize = 200;
 /// No password is longer than this many bytes.
 const LONGEST: u64 = 65_536;
 
@@ -85,7 +89,9 @@ impl PasswordSource {
                 password(bytes.map_err(|e| format!("{named} can't be read: {e}"))?, &named)
             }
             PasswordSource::Command(words) => {
-                let named = format!("the password command {}", words[0].escape_debug());
+                // The arguments may hold a token.
+                let rest = if words.len() > 1 { " …" } else { "" };
+                let named = format!("the password command {}{rest}", words[0].escape_debug());
                 let output = tokio::time::timeout(LIMIT, run(words, folder)).await;
                 let bytes = output.map_err(|_| format!("{named} gave no answer within {} s", LIMIT.as_secs()))?;
                 password(bytes.map_err(|e| format!("{named} {e}; run it by hand to see why"))?, &named)
@@ -103,14 +109,63 @@ async fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
 async fn run(words: &[String], folder: &Path) -> Result<Vec<u8>, String> {
     let mut command = tokio::process::Command::new(&words[0]);
     command.args(&words[1..]).current_dir(folder).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("can't be started: {e}"))?;
+    // Read beside it, so that a talkative command does not block, and to the end, which may be long after the command's.
+    let stderr = child.stderr.take().map(|stderr| tokio::spawn(tail(stderr)));
     let mut bytes = Vec::new();
     if let Some(stdout) = child.stdout.take() {
         stdout.take(LONGEST + 1).read_to_end(&mut bytes).await.map_err(|e| format!("can't be read: {e}"))?;
     }
     let status = child.wait().await.map_err(|e| format!("was lost: {e}"))?;
-    if status.success() { Ok(bytes) } else { Err(format!("failed ({status})")) }
+    if status.success() {
+        return Ok(bytes);
+    }
+    let said = match stderr {
+        Some(stderr) => tokio::time::timeout(LAST_WORDS, stderr).await,
+        None => return Err(format!("failed ({status})")),
+    };
+    let said = said.ok().and_then(Result::ok).unwrap_or_default();
+    let line = last_line(&String::from_utf8_lossy(&said), &String::from_utf8_lossy(&bytes));
+    Err(line.map_or_else(|| format!("failed ({status})"), |line| format!("failed ({status}): {line}")))
+}
+
+/// The last bytes of a stream.
+async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
+    const KEPT: usize = 4_096;
+    let (mut kept, mut piece) = (Vec::new(), [0; KEPT]);
+    while let Ok(n @ 1..) = stream.read(&mut piece).await {
+        kept.extend_from_slice(&piece[..n]);
+        kept.drain(..kept.len().saturating_sub(KEPT));
+    }
+    kept
+}
+
+/// The last line of a failed command's stderr as it may be shown: short, printable, without what is on its stdout.
+fn last_line(stderr: &str, stdout: &str) -> Option<String> {
+    let mut line = stderr.lines().map(printable).rfind(|line| !line.is_empty())?;
+    for secret in stdout.lines().map(str::trim).filter(|secret| !secret.is_empty()) {
+        line = line.replace(secret, "***");
+    }
+    Some(match line.char_indices().nth(LONGEST_LINE) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    })
+}
+
+/// A line without terminal sequences and unprintable characters.
+fn printable(line: &str) -> String {
+    let mut out = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1B}' {
+            // A colour is ESC [ numbers letter.
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else if unprintable(c.encode_utf8(&mut [0; 4])).is_none() {
+            out.push(c);
+        }
+    }
+    out.trim().to_owned()
 }
 
 /// The password in what a file or command gave: the text without one newline at its end.

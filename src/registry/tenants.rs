@@ -56,10 +56,14 @@ pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
         databases: HashMap::new(),
         folders: Folders::default(),
         servers: HashMap::new(),
+        unset: HashMap::new(),
         out: Read { tenants: Vec::with_capacity(list.len()), ..Read::default() },
     };
     for item in list.iter() {
         reading.tenant(item);
+    }
+    for (name, unset) in reading.unset {
+        unset.note(&name, reading.drafts);
     }
     reading.out
 }
@@ -71,8 +75,6 @@ struct Defaults {
     password: Option<(PasswordSource, Range<usize>)>,
     server: Option<String>,
     tags: BTreeMap<String, String>,
-    /// The missing variable of `password` has been told; it is one mistake, not one a tenant.
-    told: bool,
 }
 
 impl Defaults {
@@ -85,7 +87,6 @@ impl Defaults {
             password: password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span()))),
             server: label(&reader, "server", drafts).map(str::to_owned),
             tags: reader.labels("tags", drafts).unwrap_or_default().into_iter().collect(),
-            told: false,
         }
     }
 }
@@ -117,7 +118,34 @@ struct Reading<'a, 'd> {
     databases: HashMap<Identity, (TenantId, Range<usize>)>,
     folders: Folders,
     servers: HashMap<String, Arc<str>>,
+    unset: HashMap<String, Unset>,
     out: Read,
+}
+
+/// A variable that tenants need and that is not set: one mistake of the environment, not one of each tenant.
+struct Unset {
+    /// Where the first of them needs it, or where the defaults do.
+    at: Range<usize>,
+    /// It is set, to nothing.
+    is_empty: bool,
+    in_defaults: bool,
+    /// How many tenants need it.
+    tenants: usize,
+    /// Where the last of them is, so that one who needs it twice is counted once.
+    last: Range<usize>,
+}
+
+impl Unset {
+    fn note(self, name: &str, drafts: &mut Drafts) {
+        let state = if self.is_empty { "empty" } else { "not set" };
+        let users = match (self.tenants, self.in_defaults) {
+            (1, _) => String::new(),
+            (n, true) => format!(" (used by {n} tenants)"),
+            (n, false) => format!(" (used by {n} tenants, the first here)"),
+        };
+        let draft = drafts.at(self.at, format!("the environment variable {name} is {state}{users}"));
+        draft.help(format!("set it before the command: export {name}=..."));
+    }
 }
 
 impl Reading<'_, '_> {
@@ -155,7 +183,7 @@ impl Reading<'_, '_> {
             schema,
             create_missing,
         };
-        self.password(&mut tenant, source.zip(password.map(Item::span)), (target, migration));
+        self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));
         self.out.tenants.push(Arc::new(tenant));
     }
 
@@ -190,8 +218,11 @@ impl Reading<'_, '_> {
             Ok(expanded) => expanded,
             Err(problems) => {
                 for (problem, part) in problems {
-                    let draft = self.drafts.at(self.document.within(item, part), problem.message);
-                    draft.help(problem.help);
+                    let at = self.document.within(item, part);
+                    match &problem.variable {
+                        Some(name) => self.unset(name, at, reader.span.clone(), false),
+                        None => _ = self.drafts.at(at, problem.message).help(problem.help),
+                    }
                 }
                 return None;
             }
@@ -208,6 +239,17 @@ impl Reading<'_, '_> {
                 self.drafts.at(item.span(), format!("`{key}` {}", problem.message)).help(problem.help);
                 None
             }
+        }
+    }
+
+    /// Counts a tenant (by its place) that needs a variable which is not set.
+    fn unset(&mut self, name: &str, at: Range<usize>, tenant: Range<usize>, in_defaults: bool) {
+        let is_empty = self.sources.variables.get(name).is_some();
+        let first = Unset { at, is_empty, in_defaults, tenants: 0, last: 0..0 };
+        let unset = self.unset.entry(name.to_owned()).or_insert(first);
+        if unset.last != tenant {
+            unset.tenants += 1;
+            unset.last = tenant;
         }
     }
 
@@ -270,6 +312,7 @@ impl Reading<'_, '_> {
     /// Puts the password in where the URL has none, or notes that it has to be fetched.
     fn password(
         &mut self,
+        reader: &Reader<'_, '_>,
         tenant: &mut Tenant,
         own: Option<(PasswordSource, Range<usize>)>,
         (target, migration): (Target, Option<Target>),
@@ -298,11 +341,7 @@ impl Reading<'_, '_> {
         if let PasswordSource::Env(name) = &pending.source {
             match self.sources.variables.get(name).filter(|value| !value.is_empty()) {
                 Some(password) => pending.fill(tenant, &Ok(SecretString::from(password.to_owned()))),
-                None if !is_own && std::mem::replace(&mut self.defaults.told, true) => {}
-                None => {
-                    let draft = self.drafts.at(at, format!("the environment variable {name} is not set, or is empty"));
-                    draft.help(format!("set it before the command: export {name}=..."));
-                }
+                None => self.unset(name, at, reader.span.clone(), !is_own),
             }
             return;
         }

@@ -245,15 +245,44 @@ fn a_missing_variable_is_shown_where_it_stands() {
     "#);
 }
 
+/// Two of these ended as "unreachable", tenant by tenant.
+#[test]
+fn a_url_parameter_with_a_wrong_value_is_a_mistake_of_the_file() {
+    let text = tenant("a", "url = \"postgres://app@db7/acme?sslmode=verfy-full\"")
+        + &tenant("b", "url = \"mysql://app@db7/acme?sslmode=require\"");
+    let expected = [
+        (3, 7, "`url` has the unknown value `verfy-full` for `sslmode`".to_owned()),
+        (6, 7, "`url` has the unknown value `require` for `sslmode`".to_owned()),
+    ];
+    assert_eq!(mistakes(&text, []), expected);
+}
+
 #[test]
 fn a_missing_default_password_is_one_mistake_for_all_who_need_it() {
     let text = "[defaults]\npassword = { env = \"P\" }\n".to_owned()
         + &tenant("a", "url = \"mysql://u@h/a\"")
         + &tenant("b", "url = \"mysql://u@h/b\"");
-    assert_eq!(mistakes(&text, []), [(2, 12, "the environment variable P is not set, or is empty".to_owned())]);
-    assert_eq!(mistakes(&text, [("P", "")]).len(), 1, "an empty password is one that somebody forgot");
+    assert_eq!(mistakes(&text, []), [(2, 12, "the environment variable P is not set (used by 2 tenants)".to_owned())]);
+    let empty = mistakes(&text, [("P", "")]);
+    assert_eq!(empty[0].2, "the environment variable P is empty (used by 2 tenants)", "somebody forgot it");
     let files = "[defaults]\npassword = { env = \"P\" }\n".to_owned() + &tenant("a", "url = \"a.db\"");
     assert_eq!(good(&files, []).tenants.len(), 1, "nobody needs it");
+}
+
+/// It was one block a tenant, so that the other mistakes were lost among them.
+#[test]
+fn a_missing_variable_is_one_mistake_for_all_tenants_that_name_it() {
+    let own = |id: &str| tenant(id, &format!("url = \"mysql://u@h/{id}\"\npassword = {{ env = \"P\" }}"));
+    let in_url = |id: &str| {
+        let url = format!("url = \"postgres://u:${{P}}@h/{id}\"\nmigration_url = \"postgres://u:${{P}}@d/{id}\"");
+        tenant(id, &url)
+    };
+    let text = own("a") + &in_url("b") + &own("c") + &tenant("d", "url = \"postgres://u:${Q}@h/d\"");
+    let expected = [
+        (4, 12, "the environment variable P is not set (used by 3 tenants, the first here)".to_owned()),
+        (15, 21, "the environment variable Q is not set".to_owned()),
+    ];
+    assert_eq!(mistakes(&text, []), expected);
 }
 
 #[test]
@@ -334,22 +363,57 @@ async fn passwords_are_fetched_for_whom_they_are_asked_and_once() {
     assert_eq!(shown[1], "mysql://u:a%20b%40c@h/b");
     assert_eq!(shown[2], "mysql://u:p%2541%2Fss@h/c");
     assert!(shown[3].contains("nosuch can't be read"), "{}", shown[3]);
-    assert!(shown[4].contains("the password command sh failed (exit status: 3)"), "{}", shown[4]);
+    assert!(shown[4].contains("the password command sh … failed (exit status: 3); run it"), "{}", shown[4]);
     assert!(!shown[4].contains("s3cret"), "{}", shown[4]);
     assert_eq!(shown[5], "mysql://u:own@h/f");
     assert!(shown[6].contains("no-such-program can't be started"), "{}", shown[6]);
     assert_eq!(std::fs::read_to_string(dir.path().join("log")).unwrap(), "ran\n", "one command runs once");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_command_that_hangs_is_given_up() {
-    let text = tenant("a", "url = \"mysql://u@h/a\"\npassword = { command = [\"sleep\", \"600\"] }");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("tenants.toml");
+/// The address of a tenant whose password comes from this command.
+async fn fetched(command: &str) -> String {
+    let text = tenant("a", &format!("url = \"mysql://u@h/a\"\npassword = {{ command = {command} }}"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tenants.toml");
     let fleet = Registry::parse(&text, &path, &Overrides::default(), &Variables::default()).unwrap();
     let mut all = fleet.tenants.clone();
     fleet.resolve_credentials(&mut all).await;
-    assert!(address(&all[0].address).contains("no answer within 10 s"), "{}", address(&all[0].address));
+    address(&all[0].address)
+}
+
+/// What was said of them was "exit status: 1", which helps nobody.
+#[tokio::test]
+async fn a_failing_command_is_told_with_the_last_line_of_its_stderr_and_nothing_of_its_stdout() {
+    let long = "printf '%0300d' 1 >&2; exit 1".to_owned();
+    for (script, expected) in [
+        (
+            "echo first >&2; printf '\\\\033[31mpermission\\\\007 denied\\\\033[0m\\\\n\\\\n' >&2; exit 2",
+            "the password command sh … failed (exit status: 2): permission denied; run it by hand to see why"
+                .to_owned(),
+        ),
+        ("echo hunter; echo no hunter today >&2; exit 1", "failed (exit status: 1): no *** today; run".to_owned()),
+        (&long, format!("failed (exit status: 1): {}…; run", "0".repeat(200))),
+        ("yes warning | head -c 300000 >&2; echo over >&2; exit 1", "failed (exit status: 1): over; run".to_owned()),
+        // What the command leaves behind holds its stderr open and is not waited for.
+        ("sleep 5 > /dev/null & echo gone >&2; exit 1", "failed (exit status: 1); run it".to_owned()),
+    ] {
+        let told = fetched(&format!("[\"sh\", \"-c\", \"{script}\"]")).await;
+        assert!(told.contains(&expected), "{script}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn warnings_of_a_command_that_works_are_not_waited_for() {
+    let begun = std::time::Instant::now();
+    let told = fetched("[\"sh\", \"-c\", \"sleep 8 > /dev/null & echo careful >&2; echo pw\"]").await;
+    assert_eq!(told, "mysql://u:pw@h/a");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_hangs_is_given_up() {
+    let told = fetched("[\"sleep\", \"600\"]").await;
+    assert!(told.contains("no answer within 10 s"), "{told}");
 }
 
 #[test]
@@ -390,7 +454,34 @@ fn passwords_that_others_can_read_are_warned_of() {
 fn a_wave_that_names_a_stranger_is_warned_of() {
     let text = "[[wave]]\nname = \"w\"\ntenants = [\"acmee\"]\n".to_owned() + &tenant("acme", "url = \"a.db\"");
     let warnings = good(&text, []).warnings;
-    assert_eq!(warnings, ["wave w names the tenant acmee, which is not in the file; did you mean acme?"]);
+    let expected = [
+        "wave w names the tenant acmee, which is not in the file; did you mean acme?",
+        "wave w takes no tenant: the tenants it names are not in the file",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+/// A misspelt tag let the canary disappear without a word.
+#[test]
+fn a_wave_that_takes_no_tenant_is_warned_of_with_the_reason() {
+    for (members, expected) in [
+        ("tags = { ring = \"canray\" }", "no tenant has the tag ring=canray (did you mean ring=canary?)"),
+        ("tags = { ring = \"canary\", plan = \"zz-top\" }", "no tenant has the tag plan=zz-top"),
+        ("tags = { ring = \"canary\", plan = \"pro\" }", "no tenant has all of the tags ring=canary, plan=pro"),
+        ("tenants = [\"a*\"]", "no tenant matches a*"),
+        (
+            "tags = { x = \"yy\" }\ntenants = [\"a*\", \"?\"]",
+            "no tenant has the tag x=yy, and no tenant matches a* or ?",
+        ),
+        ("percent = 0", "its percent is 0"),
+    ] {
+        let text = format!("[[wave]]\nname = \"canary\"\n{members}\n")
+            + &tenant("b-1", "url = \"b1.db\"\ntags = { ring = \"canary\" }")
+            + &tenant("b-2", "url = \"b2.db\"\ntags = { plan = \"pro\" }");
+        assert_eq!(good(&text, []).warnings, [format!("wave canary takes no tenant: {expected}")], "{members}");
+    }
+    let text = "[[wave]]\nname = \"canary\"\ntags = { x = \"y\" }\ntenants = [\"b*\"]\n".to_owned();
+    assert!(good(&(text + &tenant("b", "url = \"b.db\"")), []).warnings.is_empty(), "one part that fits is enough");
 }
 
 /// Each check is one look into a hash map: a comparison of all with all would not end here.

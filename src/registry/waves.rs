@@ -2,12 +2,14 @@
 //!
 //! Rules only: which tenants a run takes is decided by the selection.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::patterns::{Patterns, is_glob};
 use super::share::{smallest_count, smallest_percent};
-use crate::config::{Document, Drafts, Item, Reader};
+use crate::config::{Document, Drafts, Item, Reader, suggestion};
 use crate::policy::FailureBudget;
 use crate::tenant::Tenant;
 
@@ -44,7 +46,7 @@ pub struct Members {
 
 impl Members {
     /// Which of all tenants of the file belong to it, in the same order.
-    pub fn pick(&self, tenants: &[std::sync::Arc<Tenant>]) -> Vec<bool> {
+    pub fn pick(&self, tenants: &[Arc<Tenant>]) -> Vec<bool> {
         let carries = |t: &Tenant| {
             !self.tags.is_empty() && self.tags.iter().all(|(key, value)| t.tags.get(key).is_some_and(|v| v == value))
         };
@@ -59,6 +61,45 @@ impl Members {
         }
         picked
     }
+}
+
+impl WaveRule {
+    /// A sentence for a wave that no tenant can ever be in, which a spelling mistake makes of a canary without a word.
+    pub(crate) fn why_empty(&self, tenants: &[Arc<Tenant>]) -> Option<String> {
+        let members = &self.members;
+        if members.pick(tenants).contains(&true) {
+            return None;
+        }
+        let mut reasons: Vec<String> = lacking(&members.tags, tenants).into_iter().collect();
+        let (globs, ids): (Vec<&str>, Vec<&str>) =
+            members.tenants.texts().iter().map(|t| &**t).partition(|t| is_glob(t));
+        if !globs.is_empty() {
+            reasons.push(format!("no tenant matches {}", globs.join(" or ")));
+        }
+        if !ids.is_empty() {
+            reasons.push("the tenants it names are not in the file".to_owned());
+        }
+        if reasons.is_empty() && members.percent == Some(0) {
+            reasons.push("its percent is 0".to_owned());
+        }
+        Some(format!("wave {} takes no tenant: {}", self.name, reasons.join(", and ")))
+    }
+}
+
+/// Why nobody carries all of these tags.
+fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String> {
+    let known: HashSet<(&String, &String)> = tenants.iter().flat_map(|t| &t.tags).collect();
+    let texts = |tags: &[(String, String)]| tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
+    let Some((key, value)) = tags.iter().find(|(key, value)| !known.contains(&(key, value))) else {
+        return (!tags.is_empty()).then(|| format!("no tenant has all of the tags {}", texts(tags).join(", ")));
+    };
+    let (wrong, mut known) = (format!("{key}={value}"), known.into_iter().collect::<Vec<_>>());
+    // Sorted, so that of equally near tags the same one is always named.
+    known.sort_unstable();
+    let known: Vec<String> = known.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let near = suggestion(&wrong, known.iter().map(String::as_str));
+    let near = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+    Some(format!("no tenant has the tag {wrong}{near}"))
 }
 
 /// A rule and the plain ids in it, with their places, to be compared with the tenants.

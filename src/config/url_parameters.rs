@@ -1,0 +1,163 @@
+//! The query parameters of database URLs: which ones the drivers know, and which values.
+//!
+//! It mirrors what sqlx reads (`options/parse.rs` of sqlx-postgres and sqlx-mysql 0.9); it sets nothing.
+
+use url::Url;
+
+use super::database_url::{FORM, UrlProblem, problem};
+use super::document::suggestion;
+use crate::tenant::Engine;
+
+/// Query parameters that the drivers know. Others are refused: the PostgreSQL driver logs an unknown one with its value.
+const POSTGRES_PARAMETERS: [&str; 12] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "application_name",
+    "options",
+];
+const MYSQL_PARAMETERS: [&str; 14] = [
+    "sslmode",
+    "ssl-mode",
+    "sslca",
+    "ssl-ca",
+    "charset",
+    "collation",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "socket",
+    "timezone",
+    "time-zone",
+];
+/// The parameters with few values, which both drivers read in any case of letters.
+const TLS_MODE: [&str; 2] = ["sslmode", "ssl-mode"];
+const POSTGRES_TLS_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+const MYSQL_TLS_MODES: [&str; 5] = ["disabled", "preferred", "required", "verify_ca", "verify_identity"];
+/// Parameters that would say again, and differently, what the URL itself says.
+const MISPLACED: [&str; 6] = ["host", "hostaddr", "port", "dbname", "user", "password"];
+
+/// Refuses parameters and values that the driver of this engine does not take.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn check(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
+    let known: &[&str] = if engine == Engine::Mysql { &MYSQL_PARAMETERS } else { &POSTGRES_PARAMETERS };
+    for (key, value) in url.query_pairs() {
+        let key = &*key;
+        if MISPLACED.contains(&key) {
+            let message = format!("has the parameter `{key}`, which would replace a part of the URL itself");
+            return Err(problem(message, FORM));
+        }
+        // The driver leaves an option without its bracket out, without a word.
+        let known_option = engine == Engine::Postgres && key.starts_with("options[") && key.ends_with(']');
+        if !known.contains(&key) && !known_option {
+            let help = match suggestion(key, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the parameters are: {}", known.join(", ")),
+            };
+            return Err(problem(format!("has the unknown parameter `{}`", key.escape_debug()), help));
+        }
+        check_value(engine, key, &value)?;
+    }
+    Ok(())
+}
+
+/// Refuses what the driver would refuse, once a tenant is connected to. A value that is not nearly a known one may be
+/// anything, a secret too, and is not repeated.
+fn check_value(engine: Engine, key: &str, value: &str) -> Result<(), UrlProblem> {
+    if TLS_MODE.contains(&key) {
+        let modes: &[&str] = if engine == Engine::Mysql { &MYSQL_TLS_MODES } else { &POSTGRES_TLS_MODES };
+        if !modes.contains(&&*value.to_ascii_lowercase()) {
+            let all = format!("the values for {engine} are: {}", modes.join(", "));
+            return Err(match suggestion(value, modes.iter().copied()) {
+                Some(near) => {
+                    let message = format!("has the unknown value `{}` for `{key}`", value.escape_debug());
+                    problem(message, format!("did you mean `{near}`? {all}"))
+                }
+                None => problem(format!("has an unknown value for `{key}`"), all),
+            });
+        }
+    }
+    if key == "statement-cache-capacity" && value.parse::<usize>().is_err() {
+        let help = format!("write {key}=100");
+        return Err(problem(format!("has a value for `{key}` that is not a whole number"), help));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ServerUrl;
+    use super::*;
+
+    fn refused(text: &str) -> UrlProblem {
+        ServerUrl::parse(text).err().unwrap_or_else(|| panic!("{text} was accepted"))
+    }
+
+    /// They ended as "unreachable", once for each tenant and only when it was connected to.
+    #[test]
+    fn values_that_a_driver_refuses_are_refused_with_what_was_meant() {
+        for (text, message, help) in [
+            (
+                "postgres://h/a?sslmode=verfy-full",
+                "has the unknown value `verfy-full` for `sslmode`",
+                "did you mean `verify-full`? the values for postgres are: disable, ",
+            ),
+            (
+                "postgres://h/a?sslmode=s3cret-word",
+                "has an unknown value for `sslmode`",
+                "the values for postgres are: disable, allow, prefer, require, verify-ca, verify-full",
+            ),
+            (
+                "mysql://h/a?ssl-mode=on",
+                "has an unknown value for `ssl-mode`",
+                "the values for mysql are: disabled, preferred, required, verify_ca, verify_identity",
+            ),
+            (
+                "mysql://h/a?charset=utf8mb4&sslmode=require",
+                "has the unknown value `require` for `sslmode`",
+                "did you mean `required`? ",
+            ),
+            (
+                "mysql://h/a?sslmode=verify-ca",
+                "has the unknown value `verify-ca` for `sslmode`",
+                "did you mean `verify_ca`? ",
+            ),
+            (
+                "mysql://h/a?statement-cache-capacity=-1",
+                "has a value for `statement-cache-capacity` that is not a whole number",
+                "write statement-cache-capacity=100",
+            ),
+        ] {
+            let found = refused(text);
+            assert_eq!(found.message, message, "{text}");
+            assert!(found.help.starts_with(help), "{text}: {found:?}");
+        }
+        assert_eq!(refused("postgres://h/a?options[x=1").message, "has the unknown parameter `options[x`");
+    }
+
+    /// The lists above are what the drivers accept: each value goes through the driver itself.
+    #[test]
+    fn every_value_that_is_accepted_here_is_one_that_the_driver_accepts() {
+        use sqlx::{mysql::MySqlConnectOptions, postgres::PgConnectOptions};
+
+        for mode in POSTGRES_TLS_MODES.into_iter().chain(["VERIFY-FULL"]) {
+            let text = format!("postgres://h/a?sslmode={mode}&options[x]=1&statement-cache-capacity=0");
+            assert!(ServerUrl::parse(&text).is_ok() && text.parse::<PgConnectOptions>().is_ok(), "{mode}");
+        }
+        for mode in MYSQL_TLS_MODES.into_iter().chain(["Required"]) {
+            let text = format!("mysql://h/a?ssl-mode={mode}&timezone=%2B00:00");
+            assert!(ServerUrl::parse(&text).is_ok() && text.parse::<MySqlConnectOptions>().is_ok(), "{mode}");
+        }
+    }
+}
