@@ -35,9 +35,8 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
             FaultClass::ConnectionLost,
             "the migration asked for a second connection while it held the only one, or the connection was lost",
         ),
-        E::Protocol(text) => {
-            Fault::new(FaultClass::ConnectionLost, format!("the server said something unexpected: {text}"))
-        }
+        // `COPY … FROM STDIN` ends here too, and would again: nothing that a further try could help.
+        E::Protocol(text) => Fault::new(FaultClass::Other, format!("the server said something unexpected: {text}")),
         other => Fault::new(FaultClass::Other, chain(other)),
     }
 }

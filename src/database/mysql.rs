@@ -364,7 +364,7 @@ impl Session for MysqlSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        let segments = work.segments()?;
+        let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
             self.become_pooled().await.map_err(|fault| Stop::before(0, fault))?;
         }

@@ -81,6 +81,8 @@ enum Ended {
     Ours(Fault),
     /// The migration's own code failed.
     Migration(Fault),
+    /// The migration ended our transaction, so that nobody can take back what it did.
+    Escaped(Fault),
 }
 
 impl Native<'_> {
@@ -172,7 +174,17 @@ impl Native<'_> {
     ) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&preamble.join(";\n")).await.map_err(ours)?;
-        self.migrate(&SchemaManager::new(transaction)).await?;
+        let is_postgres = self.door.tenant.engine == Engine::Postgres;
+        if is_postgres {
+            transaction.execute_unprepared("SELECT set_config('fleet.step', 'open', true)").await.map_err(ours)?;
+        }
+        let migrated = self.migrate(&SchemaManager::new(transaction)).await;
+        if has_escaped(transaction, is_postgres).await {
+            let text = "the migration ended the transaction around it by itself: what it did before that stays, whatever \
+                        came after; look at the tenant, and let such a migration say use_transaction() == Some(false)";
+            return Err(Ended::Escaped(Fault::new(FaultClass::Migration, text)));
+        }
+        migrated?;
         if self.door.tenant.engine == Engine::Postgres && self.door.tenant.schema.is_none() {
             transaction.execute_unprepared(postgres::OWN_SEARCH_PATH).await.map_err(ours)?;
         }
@@ -210,11 +222,32 @@ impl Native<'_> {
         let migration = self.work.steps[self.step].script.migration.to_string();
         let (fault, at) = match ended {
             Ended::Ours(fault) => (fault, None),
+            Ended::Escaped(fault) => {
+                let at = Some(StoppedAt { migration, statement: None, sql: None });
+                return Stop { committed: self.step, at, fault, residue: Residue::Unknown };
+            }
             Ended::Migration(fault) => (fault, Some(StoppedAt { migration, statement: None, sql: None })),
         };
         let residue = if fault.class == FaultClass::ConnectionLost { Residue::Unknown } else { Residue::Nothing };
         Stop { committed: self.step, at, fault, residue }
     }
+}
+
+/// Whether the transaction that was begun around a migration is gone: its own SQL committed or rolled it back.
+async fn has_escaped(transaction: &DatabaseTransaction, is_postgres: bool) -> bool {
+    if is_postgres {
+        // The mark is the transaction's own; an aborted one answers with 25P02, and is still ours.
+        let check = "DO $fleet_guard$ BEGIN IF current_setting('fleet.step', true) IS DISTINCT FROM 'open' THEN RAISE \
+                     EXCEPTION 'gone' USING ERRCODE = 'FL005'; END IF; END $fleet_guard$";
+        let result = transaction.execute_unprepared(check).await;
+        return result.is_err_and(|e| errors::sea_orm_fault(&e).code.as_deref() == Some("FL005"));
+    }
+    // SQLite begins no transaction inside another.
+    let escaped = transaction.execute_unprepared("BEGIN").await.is_ok();
+    if escaped {
+        let _ = transaction.execute_unprepared("ROLLBACK").await;
+    }
+    escaped
 }
 
 /// A pool that is a single connection: never pinged, never kept.

@@ -467,7 +467,7 @@ impl Session for PostgresSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        for segment in work.segments()? {
+        for segment in work.segments().map_err(|fault| Stop::before(0, fault))? {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
                 Segment::Alone(step) => self.apply_alone(work, step).await?,

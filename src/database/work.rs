@@ -92,8 +92,8 @@ impl Work {
     /// The steps in order, those that can go in one message together.
     ///
     /// # Errors
-    /// [`Stop`] before anything was sent, when a step has no way down.
-    pub(crate) fn segments(&self) -> Result<Vec<Segment>, Stop> {
+    /// A [`Fault`] when a step has no way down; nothing has been sent then.
+    pub(crate) fn segments(&self) -> Result<Vec<Segment>, Fault> {
         let mut segments: Vec<Segment> = Vec::new();
         for (step, Step { script, .. }) in self.steps.iter().enumerate() {
             let next = match &script.execution {
@@ -103,7 +103,7 @@ impl Work {
                 Execution::Compiled { .. } => Segment::Alone(step),
                 Execution::Native { transaction, .. } => Segment::Native { step, transaction: *transaction },
                 Execution::Irreversible { reason } => {
-                    return Err(Stop::before(0, Fault::new(FaultClass::Migration, reason.clone())));
+                    return Err(Fault::new(FaultClass::Migration, reason.clone()));
                 }
             };
             match (segments.last_mut(), next) {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_step_without_a_way_down_stops_all_of_them_before_the_first() {
         let steps = [compiled(true), Execution::Irreversible { reason: "never".into() }];
-        assert_eq!(work(Engine::Postgres, steps).segments().unwrap_err().committed, 0);
+        assert_eq!(work(Engine::Postgres, steps).segments().unwrap_err().class, FaultClass::Migration);
     }
 
     #[test]

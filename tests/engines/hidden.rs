@@ -1,6 +1,7 @@
 //! SQL that hides something: the end of the message, a commit, more results than statements, another database.
 
 use fleet::outcome::Outcome;
+use sea_orm_migration::prelude::*;
 
 use crate::support::fleet::Fleet;
 use crate::support::migrations::{Migrations, sql};
@@ -115,4 +116,42 @@ async fn what_lived_in_a_lost_session_is_not_gone_on_without() {
         assert_eq!(home.texts("SELECT count(*) FROM t").await, ["0"], "@x would have been NULL");
     })
     .await;
+}
+
+/// Asks for a table, so that it can't be compiled, and then commits by itself; `fails` says whether it fails in the end.
+struct CommitsLater {
+    fails: bool,
+}
+
+impl MigrationName for CommitsLater {
+    fn name(&self) -> &str {
+        "m1"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for CommitsLater {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        assert!(!manager.has_table("t").await?);
+        let db = manager.get_connection();
+        for statement in ["CREATE TABLE t (i int)", "COMMIT", "CREATE TABLE u (i int)"] {
+            db.execute_unprepared(statement).await?;
+        }
+        if self.fails { Err(DbErr::Custom("no".to_owned())) } else { Ok(()) }
+    }
+}
+
+#[tokio::test]
+async fn native_code_that_commits_our_transaction_leaves_the_tenant_in_doubt() {
+    for site in [Site::Sqlite, Site::Postgres] {
+        for fails in [true, false] {
+            with(site, async |home| {
+                let list = Migrations::new(move || vec![Box::new(CommitsLater { fails })]);
+                let record = Fleet::of(&list).await.up(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "in_doubt", "half of it stayed: {record:?}");
+                assert!(record.error.unwrap().message.contains("ended the transaction"));
+            })
+            .await;
+        }
+    }
 }
