@@ -173,6 +173,13 @@ impl Selection {
             registry.resolve_credentials(&mut wave.tenants).await;
         }
     }
+
+    /// For showing the tenants that are taken; see [`Registry::leave_out_credentials`].
+    pub fn leave_out_credentials(&mut self, registry: &Registry) {
+        for wave in &mut self.waves {
+            registry.leave_out_credentials(&mut wave.tenants);
+        }
+    }
 }
 
 /// One wave of a selection.

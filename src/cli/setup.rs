@@ -51,26 +51,41 @@ impl Program {
 
     /// The selected tenants with their passwords; tells of words that fit none.
     pub(super) async fn select(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
-        if args.failed_of.is_none() {
-            return self.filter(args.filter()).await;
-        }
-        let ledger = self.existing_ledger().await?;
-        let former = super::former::Former::read(&ledger, args.failed_of.as_deref().unwrap_or("last")).await;
-        ledger.close().await;
-        let mut filter = args.filter();
-        filter.only = Some(former?.failed());
-        self.filter(filter).await
+        self.filter(self.wanted(args).await?).await
+    }
+
+    /// The selected tenants for a command that only shows them: no password is fetched, so that no command is run.
+    pub(super) async fn select_to_show(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
+        let mut selection = self.matching(&self.wanted(args).await?)?;
+        selection.leave_out_credentials(&self.registry);
+        Ok(selection)
     }
 
     pub(super) async fn filter(&self, filter: Filter) -> Result<Selection, CliError> {
-        let mut selection = select::select(&self.registry, &filter)?;
+        let mut selection = self.matching(&filter)?;
+        selection.resolve_credentials(&self.registry).await;
+        Ok(selection)
+    }
+
+    async fn wanted(&self, args: &SelectionArgs) -> Result<Filter, CliError> {
+        let mut filter = args.filter();
+        if let Some(run) = args.failed_of.as_deref() {
+            let ledger = self.existing_ledger().await?;
+            let former = super::former::Former::read(&ledger, run).await;
+            ledger.close().await;
+            filter.only = Some(former?.failed());
+        }
+        Ok(filter)
+    }
+
+    fn matching(&self, filter: &Filter) -> Result<Selection, CliError> {
+        let selection = select::select(&self.registry, filter)?;
         for unmatched in &selection.unmatched_patterns {
             self.terminal.warn(&format!("{unmatched} fits no tenant"));
         }
         if selection.is_empty() {
             return Err(CliError::NothingMatched(why_nothing(&selection)));
         }
-        selection.resolve_credentials(&self.registry).await;
         Ok(selection)
     }
 

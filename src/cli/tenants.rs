@@ -9,7 +9,7 @@ use crate::report::clean;
 use crate::report::tenants::{self, TenantRow};
 
 pub(super) async fn list(program: &Program, selection: &Selection, output: &Output) -> Result<u8, CliError> {
-    let selection = program.select(selection).await?;
+    let selection = program.select_to_show(selection).await?;
     let rows: Vec<TenantRow> = selection
         .waves
         .iter()

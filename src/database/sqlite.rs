@@ -3,7 +3,7 @@
 //! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
 //! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -33,6 +33,32 @@ fn require(condition: &str) -> String {
     format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
 }
 
+/// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
+fn check_folder(file: &Path) -> Result<(), Fault> {
+    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
+    let Some(above) = folder.parent().filter(|above| !above.is_dir()) else { return Ok(()) };
+    let text = format!(
+        "the file {} can't be made: there is no folder {}; correct the path, or make it with: mkdir -p {}",
+        file.display(),
+        above.display(),
+        folder.display()
+    );
+    Err(Fault::with_code(FaultClass::UnknownDatabase, "14", text))
+}
+
+fn make_folder(file: &Path) -> Result<(), Fault> {
+    check_folder(file)?;
+    let Some(folder) = file.parent() else { return Ok(()) };
+    match std::fs::create_dir(folder) {
+        // Another tenant's work may have made it just now.
+        Err(error) if !folder.is_dir() => {
+            let text = format!("the folder {} can't be made: {error}", folder.display());
+            Err(Fault::new(FaultClass::UnknownDatabase, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
 
 impl SqliteSession {
@@ -46,6 +72,7 @@ impl SqliteSession {
         if session.path.exists() {
             session.connect(false).await?;
         } else if session.door.tenant.create_missing {
+            check_folder(&session.path)?;
             session.has_history = false;
         } else {
             let text = format!(
@@ -66,10 +93,8 @@ impl SqliteSession {
     }
 
     async fn connect(&mut self, create: bool) -> Result<(), Fault> {
-        if create && let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| {
-                Fault::new(FaultClass::UnknownDatabase, format!("the folder {} can't be made: {e}", folder.display()))
-            })?;
+        if create {
+            make_folder(&self.path)?;
         }
         let mut connection = self.options(create).connect().await.map_err(|e| errors::fault(&e))?;
         stop_when(&mut connection, self.cancelled.clone()).await.map_err(|e| errors::fault(&e))?;

@@ -208,6 +208,21 @@ impl Registry {
             }
         }
     }
+
+    /// Fills in the addresses of these tenants without the passwords that would have to be fetched: for showing where
+    /// they are, never for connecting.
+    pub fn leave_out_credentials(&self, tenants: &mut [Arc<Tenant>]) {
+        for tenant in tenants {
+            let Some(pending) = self.pending.get(&tenant.id) else { continue };
+            let tenant = Arc::make_mut(tenant);
+            if let Some(url) = &pending.url {
+                tenant.address = Address::Url(url.secret());
+            }
+            if let Some(url) = &pending.migration_url {
+                tenant.migration_address = Some(Address::Url(url.secret()));
+            }
+        }
+    }
 }
 
 impl Pending {

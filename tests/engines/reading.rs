@@ -214,3 +214,23 @@ async fn many_postgres_schemas_are_read_together() {
     })
     .await;
 }
+
+/// A mistake in a path made a tree of folders, and an empty database at its end.
+#[tokio::test]
+async fn with_a_missing_file_its_own_folder_is_made_and_none_above_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let fleet = one().await;
+    let of = |path: &str| {
+        let tenant = tenant("t", Engine::Sqlite, Address::File(folder.path().join(path)), None);
+        Arc::new(Tenant { create_missing: true, ..tenant })
+    };
+    let error = fleet.observe(&of("no/such/t.db")).await.error.unwrap();
+    assert_eq!(error.class, FaultClass::UnknownDatabase);
+    assert!(error.message.contains("there is no folder") && error.message.contains("mkdir -p"), "{error:?}");
+    assert_eq!(fleet.up(&of("no/such/t.db")).await.outcome.name(), "unreachable");
+    assert!(!folder.path().join("no").exists());
+    let near = of("data/t.db");
+    assert_eq!(fleet.observe(&near).await.state.name(), "empty");
+    assert!(!folder.path().join("data").exists(), "reading makes nothing");
+    assert_eq!(fleet.up(&near).await.outcome.name(), "migrated");
+}

@@ -211,3 +211,14 @@ fn a_mistake_in_a_url_does_not_quote_its_password() {
     let ran = run(&fleet, &["plan", "-vvv"]).exits(78);
     assert!(ran.err.matches("tenants.toml:").count() >= 5, "{}", ran.err);
 }
+
+/// It ran every password command of the fleet only to print where the tenants are.
+#[test]
+fn the_list_of_tenants_runs_no_password_command() {
+    let mut fleet = Fleet::new();
+    fleet.add("a", "mysql://app@db7:3307/acme");
+    fleet.tenant_mut("a").more = "password = { command = [\"sh\", \"-c\", \"echo ran > ran; exit 1\"] }".to_owned();
+    let listed = fleet.run(&["tenants", "list", "--format", "csv"]).exits(0);
+    assert!(listed.out.contains("mysql://db7:3307/acme"), "{}", listed.out);
+    assert!(!fleet.folder.path().join("ran").exists());
+}
