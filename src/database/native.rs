@@ -179,7 +179,13 @@ impl Native<'_> {
             transaction.execute_unprepared("SELECT set_config('fleet.step', 'open', true)").await.map_err(ours)?;
         }
         let migrated = self.migrate(&SchemaManager::new(transaction)).await;
-        if has_escaped(transaction, is_postgres).await {
+        // After these SQLite has rolled back by itself (https://www.sqlite.org/lang_transaction.html).
+        let rolled_back = matches!(
+            &migrated,
+            Err(Ended::Migration(fault))
+                if matches!(fault.class, FaultClass::Cancelled | FaultClass::Resources | FaultClass::Busy)
+        );
+        if !rolled_back && has_escaped(transaction, is_postgres).await {
             let text = "the migration ended the transaction around it by itself: what it did before that stays, whatever \
                         came after; look at the tenant, and let such a migration say use_transaction() == Some(false)";
             return Err(Ended::Escaped(Fault::new(FaultClass::Migration, text)));
