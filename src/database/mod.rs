@@ -13,6 +13,7 @@ mod mysql;
 mod mysql_row;
 mod native;
 mod postgres;
+mod postgres_guards;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settle;

@@ -20,7 +20,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, MySql, Pool, Postgres};
 
-use super::{Door, Residue, Stop, Work, errors, postgres, sqlite};
+use super::{Door, Residue, Stop, Work, errors, postgres_guards, sqlite};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
 use crate::schema::Direction;
@@ -192,7 +192,7 @@ impl Native<'_> {
         }
         migrated?;
         if self.door.tenant.engine == Engine::Postgres && self.door.tenant.schema.is_none() {
-            transaction.execute_unprepared(postgres::OWN_SEARCH_PATH).await.map_err(ours)?;
+            transaction.execute_unprepared(postgres_guards::OWN_SEARCH_PATH).await.map_err(ours)?;
         }
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;

@@ -7,19 +7,18 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
+use super::postgres_guards as guards;
 use super::{
     Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, literal,
     native, settle,
 };
 use crate::fault::{Fault, FaultClass};
-use crate::policy::Timeouts;
 use crate::schema::Unfinished;
 use crate::tenant::Engine;
 
@@ -112,70 +111,24 @@ impl PostgresSession {
         let script = &work.steps[step].script;
         let prepare = Place::Prepare { step };
         message.push(prepare, "BEGIN");
-        for setting in local_settings(&self.door.timeouts) {
+        for setting in guards::local_settings(&self.door.timeouts) {
             message.push(prepare, setting);
         }
-        for sql in self.lock_and_schema() {
+        for sql in guards::lock_and_schema(&self.door) {
             message.push(prepare, sql);
         }
         if !self.has_history && step == 0 {
             message.push(prepare, self.door.migrations.install(Engine::Postgres));
         }
-        message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
+        message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
         }
         if self.door.tenant.schema.is_none() {
-            message.push(Place::Record { step }, OWN_SEARCH_PATH);
+            message.push(Place::Record { step }, guards::OWN_SEARCH_PATH);
         }
         message.push(Place::Record { step }, self.door.record(&work.steps[step]));
         message.push(Place::Commit { step }, "COMMIT");
-    }
-
-    /// Takes the tenant's lock for the transaction, and makes sure that unqualified names mean the tenant's schema.
-    fn lock_and_schema(&self) -> Vec<String> {
-        let mut sql = vec![guard(&format!(
-            "IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = \
-             'FL001'; END IF;",
-            self.lock_key()
-        ))];
-        if let Some(schema) = &self.door.tenant.schema {
-            if self.door.tenant.create_missing {
-                sql.push(format!("CREATE SCHEMA IF NOT EXISTS {}", Engine::Postgres.quote(schema)));
-            }
-            sql.push(format!("SET LOCAL search_path = {}", Engine::Postgres.quote(schema)));
-            sql.push(guard(&format!(
-                "IF current_schema() IS DISTINCT FROM {} THEN RAISE EXCEPTION 'the tenant''s schema does not exist or may \
-                 not be used' USING ERRCODE = 'FL003'; END IF;",
-                literal(Engine::Postgres, schema)
-            )));
-        } else {
-            sql.push(OWN_SEARCH_PATH.to_owned());
-        }
-        sql
-    }
-
-    /// Fails unless the history is what was planned and no journal is open.
-    fn history_guard(&self, expected: &[String]) -> String {
-        let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
-        let journal = self.door.journal().table().to_owned();
-        guard(&format!(
-            "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
-             'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
-             IF (SELECT coalesce(array_agg(version::text ORDER BY version::text COLLATE \"C\"), '{{}}') FROM {}) IS DISTINCT \
-             FROM ARRAY[{versions}]::text[] THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = \
-             'FL002'; END IF;",
-            literal(Engine::Postgres, &journal),
-            literal(Engine::Postgres, &format!("SELECT count(*) FROM {journal}")),
-            self.door.history_table(),
-        ))
-    }
-
-    /// Advisory locks are a database's own, so the key carries the schema only.
-    fn lock_key(&self) -> i64 {
-        let schema = self.door.tenant.schema.as_deref().unwrap_or("");
-        let hash = Sha256::digest(format!("fleet tenant lock\n{schema}"));
-        i64::from_be_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
     }
 
     /// A step that can't run in a transaction: each statement alone, with the journal between them.
@@ -200,15 +153,15 @@ impl PostgresSession {
     /// Takes the session lock, checks history and journal, and opens the journal. Returns the statement to begin with.
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        for setting in session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref()) {
+        for setting in guards::session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref()) {
             self.run(setting).await.map_err(stop)?;
         }
-        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", self.lock_key())).await;
+        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
         let locked = locked.map_err(|e| stop(errors::fault(&e)))?;
         if !locked.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
             return Err(stop(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant")));
         }
-        let mut prepare = self.lock_and_schema().split_off(1);
+        let mut prepare = guards::lock_and_schema(&self.door).split_off(1);
         prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
         prepare.push(self.door.migrations.install(Engine::Postgres).to_owned());
         prepare.push(self.door.journal().create());
@@ -236,7 +189,7 @@ impl PostgresSession {
         // One transaction: the journal is closed exactly when the history says so.
         let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.door.journal().close());
         self.run(end).await.map_err(|fault| lost(step, fault))?;
-        let _ = self.rows(format!("SELECT pg_advisory_unlock({})", self.lock_key())).await;
+        let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
         Ok(())
     }
 
@@ -301,12 +254,12 @@ impl PostgresSession {
 
     async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
         if transaction {
-            let mut preamble = local_settings(&self.door.timeouts);
-            preamble.extend(self.lock_and_schema());
+            let mut preamble = guards::local_settings(&self.door.timeouts);
+            preamble.extend(guards::lock_and_schema(&self.door));
             if !self.has_history && step == 0 {
                 preamble.push(self.door.migrations.install(Engine::Postgres).to_owned());
             }
-            preamble.push(self.history_guard(&work.history_before(step)));
+            preamble.push(guards::history(&self.door, &work.history_before(step)));
             self.release().await;
             let options = self.options.clone();
             let native = native::Native { door: &self.door, work, step };
@@ -370,15 +323,8 @@ impl PostgresSession {
     }
 }
 
-/// A migration may change the search path, as dumps do: the history would be another schema's, or nowhere.
-pub(super) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
-
 fn lost(step: usize, fault: Fault) -> Stop {
     Stop { committed: step, at: None, fault, residue: Residue::Unknown }
-}
-
-fn guard(body: &str) -> String {
-    format!("DO $fleet_guard$ DECLARE open_journals bigint; BEGIN {body} END $fleet_guard$")
 }
 
 async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection, Fault> {
@@ -393,25 +339,6 @@ async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection
         }
         Err(_) => Err(door.connect_timeout()),
     }
-}
-
-/// The limits of one transaction; `SET LOCAL` also holds behind a transaction pooler.
-fn local_settings(timeouts: &Timeouts) -> Vec<String> {
-    settings(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).collect()
-}
-
-fn session_settings(timeouts: &Timeouts, schema: Option<&str>) -> Vec<String> {
-    let mut all: Vec<String> = settings(timeouts).map(|(name, ms)| format!("SET {name} = {ms}")).collect();
-    all.extend(schema.map(|s| format!("SET search_path = {}", Engine::Postgres.quote(s))));
-    all
-}
-
-/// Milliseconds; zero means no limit. A transaction of ours that sits idle has lost its runner: 60 s are plenty.
-fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
-    let lock = timeouts.lock.as_millis();
-    let statement = timeouts.statement.as_millis();
-    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
-        .into_iter()
 }
 
 #[async_trait]
@@ -455,8 +382,8 @@ impl Session for PostgresSession {
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.entry().await?.ok_or_else(|| self.door.nothing_to_settle())?;
         let mut all = vec!["BEGIN".to_owned()];
-        all.extend(local_settings(&self.door.timeouts));
-        all.extend(self.lock_and_schema());
+        all.extend(guards::local_settings(&self.door.timeouts));
+        all.extend(guards::lock_and_schema(&self.door));
         all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
         all.push("COMMIT".to_owned());
         if let Err(fault) = self.run(all.join(";\n")).await {
