@@ -69,6 +69,19 @@ impl Former {
         self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect()
     }
 
+    /// Of the tenants it left, those that it may have brought some steps forward without anyone knowing: its goal was a
+    /// number of steps, what that means for them was never settled, and no outcome says that their turn did not come.
+    pub(super) fn uncertain(&self) -> BTreeSet<TenantId> {
+        let goal: Option<Goal> = serde_json::from_value(self.header.goal_data.clone()).ok();
+        if !goal.is_some_and(|goal| matches!(goal.target, Target::Steps(_))) {
+            return BTreeSet::new();
+        }
+        let left = self.left();
+        let began = |r: &Option<TenantRecord>| !matches!(r, Some(r) if matches!(r.outcome, Outcome::NotStarted { .. }));
+        let unsettled = self.records.iter().filter(|(planned, record)| planned.target.is_none() && began(record));
+        unsettled.map(|(planned, _)| planned.tenant.clone()).filter(|id| left.contains(id)).collect()
+    }
+
     /// Its goal, in the places of today's catalog.
     pub(super) fn goal(&self, catalog: &Catalog) -> Result<Goal, CliError> {
         let goal: Goal = serde_json::from_value(self.header.goal_data.clone()).map_err(|_| {
@@ -115,4 +128,66 @@ impl Former {
 /// Whether a tenant has to be asked again: the run did not learn how it ended.
 fn is_lost(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::InDoubt(InDoubt::Unanswered))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::outcome::NotStarted;
+    use crate::tenant::Engine;
+
+    fn planned(tenant: &str, target: Option<Target>) -> PlannedTenant {
+        let (server, wave) = ("local".to_owned(), "rest".to_owned());
+        PlannedTenant { tenant: TenantId::from(tenant), engine: Engine::Sqlite, server, wave, target }
+    }
+
+    fn former(target: Target, records: Vec<(PlannedTenant, Option<TenantRecord>)>) -> Former {
+        let goal = Goal { direction: Direction::Down, target, out_of_order: false };
+        let header = RunHeader {
+            run: Uuid::now_v7(),
+            direction: Direction::Down,
+            goal: String::new(),
+            goal_data: serde_json::to_value(goal).unwrap(),
+            resumes: None,
+            catalog: Vec::new(),
+            tenants: Vec::new(),
+            started_at_ms: 0,
+            program: String::new(),
+        };
+        Former { header, records }
+    }
+
+    fn not_started(tenant: &str) -> TenantRecord {
+        TenantRecord {
+            index: 0,
+            tenant: TenantId::from(tenant),
+            engine: Engine::Sqlite,
+            server: String::new(),
+            wave: String::new(),
+            outcome: Outcome::NotStarted { reason: NotStarted::Interrupted },
+            version: None,
+            version_known: false,
+            committed: Vec::new(),
+            attempts: 0,
+            duration: std::time::Duration::ZERO,
+            stopped_at: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn steps_that_nobody_settled_are_uncertain_unless_the_turn_never_came() {
+        let records = || {
+            vec![
+                (planned("settled", Some(Target::Migration(0))), None),
+                (planned("unsettled", None), None),
+                (planned("waiting", None), Some(not_started("waiting"))),
+            ]
+        };
+        let uncertain = former(Target::Steps(1), records()).uncertain();
+        assert_eq!(uncertain, BTreeSet::from([TenantId::from("unsettled")]));
+        assert!(former(Target::Migration(0), records()).uncertain().is_empty(), "a named goal is the same each time");
+    }
 }

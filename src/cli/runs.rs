@@ -118,13 +118,22 @@ pub(super) async fn resume(
         program.terminal.tell(&text);
         return Ok(0);
     }
-    let taken = Former::taken(left, &program.registry);
+    let uncertain = former.uncertain();
+    for id in &uncertain {
+        program.terminal.warn(&format!(
+            "tenant {} could not be read when run {} was planned, so nobody knows whether it took its steps; it is left \
+             out: look at it with `status`, then name its goal with --to",
+            crate::report::clean(id.as_str()),
+            former.header.run
+        ));
+    }
+    let taken = Former::taken(left.difference(&uncertain).cloned().collect(), &program.registry);
     if let Some(warning) = taken.warning(former.header.run) {
         program.terminal.warn(&warning);
     }
     let only = Some(taken.present);
     let mut selection = program.filter(Filter { only, ..Filter::default() }).await?;
-    selection.held_back += taken.gone.len();
+    selection.held_back += taken.gone.len() + uncertain.len();
     let intent = Intent {
         goal: former.goal(set.catalog())?,
         selection,
