@@ -32,7 +32,7 @@ fn a_failing_canary_stops_the_rest() {
     let fleet = fleet();
     fleet.ask("lite-003", "CREATE TABLE users (id int)");
     let ran = fleet.run(&["migrate", "--yes", "--report", "json=report.json"]).exits(101);
-    let ran = ran.shows(&["lite-003", "users", "not started", "7", "failure budget", "--failed-of"]);
+    let ran = ran.shows(&["lite-003", "users", "not started", "7", "failure budget", "--failed-of", "runs resume"]);
     assert!(ran.err.contains("draining"), "{}", ran.err);
     let report = json_file(&fleet.path("report.json"));
     assert_eq!(with(&report, "failed"), ["lite-003"]);

@@ -118,6 +118,20 @@ fn failed_of_takes_exactly_the_failures_to_the_same_goal() {
     fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(4);
 }
 
+#[test]
+fn failures_that_left_the_file_are_named_and_do_not_end_as_if_all_was_well() {
+    let mut fleet = Fleet::new().head("[fleet]\nattempts = 1").sqlite(4);
+    for tenant in ["lite-001", "lite-002"] {
+        fleet.ask(tenant, "CREATE TABLE users (id int)");
+    }
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    fleet.ask("lite-001", "DROP TABLE users");
+    fleet.tenants.retain(|tenant| tenant.id != "lite-002");
+    let rest = fleet.run(&["migrate", "--failed-of", "last", "--yes"]).exits(5);
+    rest.tells(&["not in the tenant file any more", "lite-002"]);
+    assert_eq!(fleet.history("lite-001").unwrap(), ALL);
+}
+
 /// MariaDB finishes what it has been sent, unless it goes down too: then only a person can say how far it came.
 #[test]
 fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
