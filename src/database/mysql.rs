@@ -225,7 +225,8 @@ impl MysqlSession {
         if fault.class == FaultClass::ConnectionLost {
             return Residue::Unknown;
         }
-        match place {
+        // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
+        match place.filter(|_| fault.code.is_some()) {
             Some(Place::Prepare { .. }) => Residue::Nothing,
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })

@@ -230,7 +230,8 @@ impl PostgresSession {
 
     /// Notes in the journal that the engine refused a statement; what is left behind if it did.
     async fn stopped(&mut self, statement: usize, fault: &Fault) -> Residue {
-        if fault.class == FaultClass::ConnectionLost {
+        // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
+        if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
             return Residue::Unknown;
         }
         let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
