@@ -47,12 +47,15 @@ pub enum Refusal {
     Ahead(Vec<String>),
     /// Its history has a hole.
     Gap(Vec<String>),
+    /// SQL scripts were edited after they had been applied to it.
+    Edited(Vec<String>),
 }
 
 /// Decides what `goal` means for a tenant with this history.
 pub fn decide(catalog: &Catalog, history: &[String], goal: &Goal) -> Decision {
     match catalog.state(history) {
         State::Ahead { unknown } => return Decision::Refuse(Refusal::Ahead(unknown)),
+        State::Edited { scripts } => return Decision::Refuse(Refusal::Edited(scripts)),
         State::Gap { missing } if goal.direction == Direction::Up && !goal.out_of_order => {
             // A hole beyond the target does not concern this run.
             let concerned = match goal.target {
@@ -74,16 +77,25 @@ pub fn decide(catalog: &Catalog, history: &[String], goal: &Goal) -> Decision {
             Target::Migration(to) => missing.into_iter().filter(|&i| i <= to).collect(),
             Target::Steps(n) => missing.into_iter().take(n).collect(),
         },
-        Direction::Down => {
-            let applied = (0..catalog.migrations.len()).rev().filter(|i| !missing.contains(i));
-            match goal.target {
-                Target::End => applied.collect(),
-                Target::Migration(to) => applied.filter(|&i| i > to).collect(),
-                Target::Steps(n) => applied.take(n).collect(),
-            }
-        }
+        Direction::Down => back(catalog, history, goal.target),
     };
     if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
+}
+
+/// What is taken back, newest first. Repeatable scripts lie behind all versions, so they go first and are no step of
+/// their own; one without a down part stays as it is.
+fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
+    let applied = (0..catalog.migrations.len()).rev().filter(|&i| catalog.is_applied(i, history));
+    let (repeatable, versions): (Vec<usize>, Vec<usize>) = applied.partition(|&i| catalog.is_repeatable(i));
+    let behind = |i: &usize| !matches!(target, Target::Migration(to) if *i <= to);
+    let mut steps: Vec<usize> =
+        repeatable.into_iter().filter(|i| catalog.script(*i).is_some_and(|s| s.reversible)).filter(behind).collect();
+    match target {
+        Target::Steps(0) => return Vec::new(),
+        Target::Steps(n) => steps.extend(versions.into_iter().take(n)),
+        Target::End | Target::Migration(_) => steps.extend(versions.into_iter().filter(behind)),
+    }
+    steps
 }
 
 /// What a number of steps means for a tenant with this history, as a target that stays the same however often it is
@@ -95,9 +107,8 @@ pub fn settle_steps(catalog: &Catalog, history: &[String], goal: &Goal) -> Optio
         Decision::Nothing => Vec::new(),
         Decision::Refuse(_) => return None,
     };
-    let missing = catalog.missing(history);
-    let applied = |i: &usize| !missing.contains(i);
-    let all = 0..catalog.migrations.len();
+    let applied = |i: &usize| catalog.is_applied(*i, history);
+    let all = (0..catalog.migrations.len()).filter(|&i| goal.direction == Direction::Up || !catalog.is_repeatable(i));
     Some(match goal.direction {
         Direction::Up => match steps.last().copied().or_else(|| all.rev().find(applied)) {
             Some(last) => Target::Migration(last),
@@ -136,12 +147,35 @@ impl Goal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::schema::{ScriptEntry, ScriptKind};
+
+    #[test]
+    fn the_way_back_takes_repeatable_scripts_first_and_does_not_count_them() {
+        let script = |kind, reversible| ScriptEntry { kind, checksums: vec!["c".into()], reversible };
+        let scripts = vec![
+            script(ScriptKind::Versioned, true),
+            script(ScriptKind::Repeatable, true),
+            script(ScriptKind::Repeatable, false),
+        ];
+        let c = Catalog { scripts, ..Catalog::new(["m1", "1_a", "R__b", "R__c"], "h") };
+        let all = history(&["m1", "1_a\tc", "R__b\told", "R__c\tc"]);
+        let down = |t| decide(&c, &all, &goal(Direction::Down, t));
+        assert_eq!(down(Target::Steps(1)), Decision::Apply(vec![2, 1]));
+        assert_eq!(down(Target::Migration(0)), Decision::Apply(vec![2, 1]));
+        assert_eq!(down(Target::End), Decision::Apply(vec![2, 1, 0]));
+        assert_eq!(settle_steps(&c, &all, &goal(Direction::Down, Target::Steps(1))), Some(Target::Migration(0)));
+        let up = decide(&c, &all, &goal(Direction::Up, Target::End));
+        assert_eq!(up, Decision::Apply(vec![2]), "it changed");
+        let edited = history(&["m1", "1_a\tother"]);
+        assert_eq!(
+            decide(&c, &edited, &goal(Direction::Up, Target::End)),
+            Decision::Refuse(Refusal::Edited(vec!["1_a".into()]))
+        );
+    }
 
     fn catalog() -> Catalog {
-        Catalog { migrations: ["m1", "m2", "m3"].map(Arc::from).to_vec(), history_table: "h".into() }
+        Catalog::new(["m1", "m2", "m3"], "h")
     }
 
     fn goal(direction: Direction, target: Target) -> Goal {

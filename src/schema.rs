@@ -9,19 +9,83 @@ use serde::{Deserialize, Serialize};
 
 use crate::tenant::Engine;
 
-/// The ordered migrations that the binary knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Catalog {
     /// Names in the order in which they are applied.
     pub migrations: Vec<Arc<str>>,
     /// The table in each tenant that records applied migrations, `seaql_migrations` unless the migrator says otherwise.
     pub history_table: String,
+    /// What is known of the SQL scripts: the last so many of `migrations`, in the same order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<ScriptEntry>,
+}
+
+/// An SQL script in the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ScriptEntry {
+    /// Once, or whenever it changes.
+    pub kind: ScriptKind,
+    /// The checksums that it may have been applied with: one for each engine that has a file of its own.
+    pub checksums: Vec<Arc<str>>,
+    /// Whether it has a down part on some engine.
+    pub reversible: bool,
+}
+
+/// How often an SQL script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScriptKind {
+    /// Once on each tenant, in the order of versions.
+    Versioned,
+    /// Behind all versioned ones, again whenever its text has changed.
+    Repeatable,
+}
+
+/// The text that a history has for something that was applied: its name, and for an SQL script, behind a tab, the
+/// checksum it was applied with. Names hold no control characters, so the tab is unmistakable.
+pub fn history_entry(name: &str, checksum: Option<&str>) -> String {
+    match checksum {
+        Some(checksum) => format!("{name}\t{checksum}"),
+        None => name.to_owned(),
+    }
+}
+
+/// The name in a [`history_entry`].
+pub fn name_of(entry: &str) -> &str {
+    entry.split_once('\t').map_or(entry, |(name, _)| name)
 }
 
 impl Catalog {
-    /// The place of a migration in the order, from its exact name.
-    pub fn position(&self, name: &str) -> Option<usize> {
+    /// A catalog of Rust migrations only.
+    pub fn new<N: Into<Arc<str>>>(migrations: impl IntoIterator<Item = N>, history_table: &str) -> Self {
+        let migrations = migrations.into_iter().map(Into::into).collect();
+        Catalog { migrations, history_table: history_table.to_owned(), scripts: Vec::new() }
+    }
+
+    /// The place of a migration in the order, from its exact name or its entry in a history.
+    pub fn position(&self, entry: &str) -> Option<usize> {
+        let name = name_of(entry);
         self.migrations.iter().position(|m| &**m == name)
+    }
+
+    /// What is known of the SQL script at a place; `None` for a Rust migration.
+    pub fn script(&self, index: usize) -> Option<&ScriptEntry> {
+        self.scripts.get(index.checked_sub(self.migrations.len() - self.scripts.len())?)
+    }
+
+    fn kind(&self, index: usize) -> Option<ScriptKind> {
+        self.script(index).map(|script| script.kind)
+    }
+
+    /// Whether a script runs whenever it changes. It never is a tenant's version.
+    pub fn is_repeatable(&self, index: usize) -> bool {
+        self.kind(index) == Some(ScriptKind::Repeatable)
+    }
+
+    /// The version of a tenant that has everything: the last migration that is not repeatable.
+    pub fn head(&self) -> Option<&Arc<str>> {
+        (0..self.migrations.len()).rev().find(|&i| !self.is_repeatable(i)).map(|i| &self.migrations[i])
     }
 
     /// Finds the one migration that `wanted` names: its exact name, or a part that only one name contains.
@@ -49,9 +113,14 @@ impl Catalog {
 
     /// Compares a tenant's history with this catalog.
     pub fn state(&self, history: &[String]) -> State {
-        let unknown: Vec<String> = history.iter().filter(|v| self.position(v).is_none()).cloned().collect();
+        let unknown: Vec<String> =
+            history.iter().filter(|v| self.position(v).is_none()).map(|v| name_of(v).to_owned()).collect();
         if !unknown.is_empty() {
             return State::Ahead { unknown };
+        }
+        let edited = self.edited(history);
+        if !edited.is_empty() {
+            return State::Edited { scripts: edited };
         }
         let missing = self.missing(history);
         if missing.is_empty() {
@@ -60,26 +129,68 @@ impl Catalog {
         if history.is_empty() {
             return State::Empty;
         }
-        let last_applied = (0..self.migrations.len()).rev().find(|i| !missing.contains(i));
-        let gaps: Vec<String> = missing
-            .iter()
-            .filter(|&&i| last_applied.is_some_and(|last| i < last))
-            .map(|&i| self.migrations[i].to_string())
-            .collect();
-        if gaps.is_empty() { State::Behind { pending: missing.len() } } else { State::Gap { missing: gaps } }
+        let gaps = self.gaps(&missing);
+        if gaps.is_empty() {
+            return State::Behind { pending: missing.len() };
+        }
+        State::Gap { missing: gaps.into_iter().map(|i| self.migrations[i].to_string()).collect() }
     }
 
-    /// The places of the migrations that `history` lacks, in catalog order.
+    /// The missing ones that have an applied one of the same kind behind them: Rust migrations and SQL scripts each go
+    /// on by themselves, so a new migration before applied scripts is no hole.
+    pub fn gaps(&self, missing: &[usize]) -> Vec<usize> {
+        let last_applied = |kind| {
+            (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i))
+        };
+        let last = [None, Some(ScriptKind::Versioned)].map(|kind| (kind, last_applied(kind)));
+        let is_gap = |i: usize| last.iter().any(|(kind, last)| self.kind(i) == *kind && last.is_some_and(|l| i < l));
+        missing.iter().copied().filter(|&i| is_gap(i)).collect()
+    }
+
+    /// The places of the migrations that are to be applied where the history is this one, in catalog order: what it
+    /// lacks, and repeatable scripts that have changed since.
     pub fn missing(&self, history: &[String]) -> Vec<usize> {
-        (0..self.migrations.len()).filter(|&i| !history.iter().any(|v| **v == *self.migrations[i])).collect()
+        let is_missing = |i: &usize| match self.applied_as(*i, history) {
+            None => true,
+            Some(applied) => self.is_repeatable(*i) && !self.is_current(*i, applied),
+        };
+        (0..self.migrations.len()).filter(is_missing).collect()
+    }
+
+    /// Whether anything of this name is in the history, however it was applied.
+    pub fn is_applied(&self, index: usize, history: &[String]) -> bool {
+        self.applied_as(index, history).is_some()
+    }
+
+    fn applied_as<'h>(&self, index: usize, history: &'h [String]) -> Option<&'h String> {
+        history.iter().find(|entry| *name_of(entry) == *self.migrations[index])
+    }
+
+    fn is_current(&self, index: usize, entry: &str) -> bool {
+        let checksum = entry.split_once('\t').map(|(_, checksum)| checksum);
+        match (self.script(index), checksum) {
+            (Some(script), Some(applied)) => script.checksums.iter().any(|c| **c == *applied),
+            (None, None) => true,
+            // A Rust migration became a script of the same name, or the other way round.
+            _ => false,
+        }
+    }
+
+    /// The versioned scripts whose text is not what was applied, in catalog order.
+    pub fn edited(&self, history: &[String]) -> Vec<String> {
+        let is_edited = |i: &usize| {
+            !self.is_repeatable(*i) && self.applied_as(*i, history).is_some_and(|entry| !self.is_current(*i, entry))
+        };
+        (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
     }
 
     /// The newest applied migration that this catalog knows, or the newest unknown one, or `None` for an empty history.
+    /// Repeatable scripts are no version.
     pub fn version_of(&self, history: &[String]) -> Option<String> {
         if let Some(unknown) = history.iter().filter(|v| self.position(v).is_none()).max() {
-            return Some(unknown.clone());
+            return Some(name_of(unknown).to_owned());
         }
-        let newest = history.iter().filter_map(|v| self.position(v)).max()?;
+        let newest = history.iter().filter_map(|v| self.position(v)).filter(|i| !self.is_repeatable(*i)).max()?;
         Some(self.migrations[newest].to_string())
     }
 }
@@ -122,6 +233,11 @@ pub enum State {
         /// The missing ones that lie before an applied one.
         missing: Vec<String>,
     },
+    /// SQL scripts were edited after they had been applied.
+    Edited {
+        /// Which.
+        scripts: Vec<String>,
+    },
     /// A journal shows a migration that was begun and not finished.
     InDoubt(Unfinished),
     /// The tenant could not be asked.
@@ -137,6 +253,7 @@ impl State {
             State::AtTarget => "at_target",
             State::Ahead { .. } => "ahead",
             State::Gap { .. } => "gap",
+            State::Edited { .. } => "edited",
             State::InDoubt(_) => "in_doubt",
             State::Unreachable => "unreachable",
         }
@@ -191,9 +308,59 @@ pub struct Script {
     pub statements: Vec<String>,
     /// SHA-256 over the engine, the direction, the execution and the statements, in lower-case hex.
     pub sha256: String,
+    /// What is written down in the tenant's database when it has been applied.
+    pub record: Record,
+    /// Where it was read from, for an SQL script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// What is written down in the tenant's database when a script has been applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// A row of SeaORM's history.
+    Migration,
+    /// A row in the table of SQL scripts.
+    Script {
+        /// The checksum that it is applied with.
+        checksum: Arc<str>,
+    },
+    /// When a view was refreshed.
+    Refresh {
+        /// The view.
+        view: String,
+    },
+}
+
+/// The file of an SQL script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Its path.
+    pub file: String,
+    /// The line, from 1, on which each statement begins.
+    pub lines: Vec<usize>,
 }
 
 impl Script {
+    /// The entry that it leaves in the history when it is applied; `None` where it leaves none.
+    pub fn history_entry(&self) -> Option<String> {
+        match &self.record {
+            Record::Migration => Some(history_entry(&self.migration, None)),
+            Record::Script { checksum } => Some(history_entry(&self.migration, Some(checksum))),
+            Record::Refresh { .. } => None,
+        }
+    }
+
+    /// Brings a history to what it is once this script has been applied.
+    pub fn enter_into(&self, history: &mut Vec<String>) {
+        let Some(entry) = self.history_entry() else { return };
+        history.retain(|e| *name_of(e) != *self.migration);
+        if self.direction == Direction::Up {
+            history.push(entry);
+        }
+    }
+
     /// Whether a failure leaves nothing behind: the engine rolls DDL back and the script runs in a transaction.
     pub fn is_atomic(&self) -> bool {
         let transaction = match &self.execution {
@@ -267,10 +434,41 @@ mod tests {
     use super::*;
 
     fn catalog() -> Catalog {
-        Catalog {
-            migrations: ["m1_a", "m2_b", "m3_c"].map(Arc::from).to_vec(),
-            history_table: "seaql_migrations".into(),
-        }
+        Catalog::new(["m1_a", "m2_b", "m3_c"], "seaql_migrations")
+    }
+
+    fn with_scripts() -> Catalog {
+        let script = |kind, checksum: &str| ScriptEntry { kind, checksums: vec![checksum.into()], reversible: true };
+        let names = ["m1", "m2", "1_index", "2_part", "R__view"];
+        let scripts = vec![
+            script(ScriptKind::Versioned, "c1"),
+            script(ScriptKind::Versioned, "c2"),
+            script(ScriptKind::Repeatable, "r2"),
+        ];
+        Catalog { scripts, ..Catalog::new(names, "h") }
+    }
+
+    #[test]
+    fn a_new_migration_before_applied_scripts_is_pending_and_no_hole() {
+        let c = with_scripts();
+        assert_eq!(c.state(&history(&["m1", "1_index\tc1", "2_part\tc2", "R__view\tr2"])), State::Behind { pending: 1 });
+        assert_eq!(c.state(&history(&["m1", "m2", "2_part\tc2"])), State::Gap { missing: vec!["1_index".into()] });
+        assert_eq!(c.state(&history(&["m2", "1_index\tc1"])), State::Gap { missing: vec!["m1".into()] });
+    }
+
+    #[test]
+    fn a_changed_script_is_run_again_or_refused_by_its_kind() {
+        let c = with_scripts();
+        let all = history(&["m1", "m2", "1_index\tc1", "2_part\tc2", "R__view\tr1"]);
+        assert_eq!((c.state(&all), c.missing(&all)), (State::Behind { pending: 1 }, vec![4]));
+        assert_eq!(c.version_of(&all), Some("2_part".into()), "a repeatable script is no version");
+        assert_eq!(c.head().map(|h| &**h), Some("2_part"));
+        let edited = history(&["m1", "m2", "1_index\tother", "2_part\tc2"]);
+        assert_eq!(c.state(&edited), State::Edited { scripts: vec!["1_index".into()] });
+        let unknown = history(&["m1", "9_gone\tx"]);
+        assert_eq!(c.state(&unknown), State::Ahead { unknown: vec!["9_gone".into()] });
+        let became_a_script = history(&["m1", "m2", "1_index"]);
+        assert_eq!(c.state(&became_a_script), State::Edited { scripts: vec!["1_index".into()] });
     }
 
     fn history(versions: &[&str]) -> Vec<String> {

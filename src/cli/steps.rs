@@ -62,6 +62,10 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                     missing.join(", ")
                 ));
             }
+            Decision::Refuse(Refusal::Edited(scripts)) => {
+                row.refusal =
+                    Some(format!("{} was edited after it had been applied; see `scripts accept`", scripts.join(", ")));
+            }
         },
     }
     row

@@ -16,7 +16,7 @@ use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
 
-use crate::schema::{Catalog, Direction, Execution, NativeReason, Script};
+use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
 
 pub(crate) use recorder::panic_text;
@@ -79,10 +79,8 @@ impl MigrationSet {
                 }
             }
         }
-        let catalog = Catalog {
-            migrations: migrations.iter().map(|m| m.name().into()).collect(),
-            history_table: migrator.migration_table_name().to_string(),
-        };
+        let catalog =
+            Catalog::new(migrations.iter().map(|m| m.name()), &migrator.migration_table_name().to_string());
         Ok(MigrationSet {
             catalog: Arc::new(catalog),
             migrations,
@@ -104,6 +102,11 @@ impl MigrationSet {
     pub(crate) fn install(&self, engine: Engine) -> &str {
         let found = self.install.iter().find(|(e, _)| *e == engine);
         &found.expect("recorded for every engine").1
+    }
+
+    /// What is written down in a tenant's database for a migration of this name.
+    pub(crate) fn record(&self, _name: &str, _engine: Engine) -> Record {
+        Record::Migration
     }
 
     /// Compiles every migration in `wanted`, in one direction, for one engine.
@@ -155,7 +158,7 @@ impl MigrationSet {
         };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
-        Script { migration, direction, engine, execution, statements, sha256 }
+        Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
     }
 
     /// Whether a migration and its history row share one transaction of ours.

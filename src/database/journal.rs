@@ -146,7 +146,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::schema::{Execution, Script};
+    use crate::schema::{Execution, Record, Script};
 
     fn step(sha: &str) -> Step {
         let script = Script {
@@ -156,6 +156,8 @@ mod tests {
             execution: Execution::Compiled { transaction: false },
             statements: vec!["a".into(), "b".into()],
             sha256: sha.into(),
+            record: Record::Migration,
+            source: None,
         };
         Step { index: 0, script: Arc::new(script) }
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod blocker;
+mod books;
 mod bulk;
 mod errors;
 mod journal;
@@ -31,10 +32,11 @@ use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
-use crate::schema::{Direction, Unfinished};
+use crate::schema::Unfinished;
 use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
+use books::Books;
 use journal::Journal;
 pub use settle::Settlement;
 pub(crate) use work::Segment;
@@ -126,7 +128,8 @@ impl Database for Servers {
     }
 
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
-        bulk::read(tenants, &self.migrations.catalog().history_table, self.timeouts.connect).await
+        let catalog = self.migrations.catalog();
+        bulk::read(tenants, &catalog.history_table, !catalog.scripts.is_empty(), self.timeouts.connect).await
     }
 }
 
@@ -167,18 +170,22 @@ impl Door {
         Journal::new(self.tenant.engine, self.namespace().as_deref())
     }
 
-    /// The history row of a step, added or taken away.
+    /// What the tenant's database keeps of what was applied.
+    fn books(&self) -> Books {
+        let has_scripts = !self.migrations.catalog().scripts.is_empty();
+        Books::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
+    }
+
+    /// The statements that create the tables of the history where they are missing.
+    fn install(&self) -> Vec<String> {
+        let mut sql = vec![self.migrations.install(self.tenant.engine).to_owned()];
+        sql.extend(self.books().create_scripts());
+        sql
+    }
+
+    /// The row of a step, added or taken away.
     fn record(&self, step: &Step) -> String {
-        let (table, engine) = (self.history_table(), self.tenant.engine);
-        let (version, version_column) = (literal(engine, &step.script.migration), engine.quote("version"));
-        match step.script.direction {
-            Direction::Up => format!(
-                "INSERT INTO {table} ({version_column}, {}) VALUES ({version}, {})",
-                engine.quote("applied_at"),
-                unix_now()
-            ),
-            Direction::Down => format!("DELETE FROM {table} WHERE {version_column} = {version}"),
-        }
+        self.books().record(&step.script)
     }
 
     /// The fault of a step that never came to an end within the connect timeout.

@@ -42,7 +42,10 @@ const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56
 /// What a tenant says once its lock is held.
 #[derive(Debug, Default)]
 struct Held {
-    history: Option<Vec<String>>,
+    /// Sorted.
+    history: Vec<String>,
+    /// Whether all tables of the history are there.
+    has_history: bool,
     has_journal: bool,
     entry: Option<journal::Entry>,
 }
@@ -77,6 +80,23 @@ impl MysqlSession {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await.map(drop).map_err(|e| errors::fault(&e))
     }
 
+    /// The rows of a query; `None` when its table is missing.
+    async fn table_rows(&mut self, sql: String) -> Result<Option<Vec<MySqlRow>>, Fault> {
+        match self.rows(sql).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The journal's row, where there is one; `None` when there is no journal.
+    async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
+        let rows = self.table_rows(self.door.journal().read()).await?;
+        Ok(rows.map(|rows| {
+            rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))))
+        }))
+    }
+
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
     async fn become_pooled(&mut self) -> Result<(), Fault> {
         if let Some(link) = self.connection.take() {
@@ -99,10 +119,6 @@ impl MysqlSession {
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
     }
 
-    fn history_query(&self) -> String {
-        format!("SELECT version FROM {} ORDER BY version", self.door.history_table())
-    }
-
     /// Takes the tenant's lock and reads history and journal under it, in one message.
     ///
     /// The lock belongs to the session: dying releases it, and DDL does not.
@@ -111,7 +127,7 @@ impl MysqlSession {
         let sql = format!(
             "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK({LOCK_NAME}, 0), 0);\n{};\n{}",
             session_settings(&self.door.timeouts),
-            self.history_query(),
+            self.door.books().read(),
             self.door.journal().read()
         );
         let id = self.id.clone();
@@ -119,7 +135,6 @@ impl MysqlSession {
         // Results of the message: the settings, the lock, the history, the journal.
         let mut results = 0;
         let mut locked = false;
-        let mut versions = Vec::new();
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
@@ -131,7 +146,7 @@ impl MysqlSession {
                             row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
                                 == 1;
                     }
-                    2 => versions.push(mysql_row::text(&row, 0).unwrap_or_default()),
+                    2 => held.history.push(mysql_row::text(&row, 0).unwrap_or_default()),
                     _ => held.entry = Some(journal::entry(std::array::from_fn(|i| mysql_row::text(&row, i)))),
                 },
                 Err(error) => {
@@ -148,9 +163,14 @@ impl MysqlSession {
         if !locked {
             return Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"));
         }
-        versions.sort_unstable();
-        held.history = (results >= 3).then_some(versions);
+        held.has_history = results >= 3;
         held.has_journal = results >= 4;
+        if !held.has_history {
+            // What was not read in the message is read under the same lock.
+            held.history = self.history().await?;
+            (held.entry, held.has_journal) = self.entry().await?.map_or((None, false), |entry| (entry, true));
+        }
+        held.history.sort_unstable();
         Ok(held)
     }
 
@@ -196,8 +216,10 @@ impl MysqlSession {
         let (first, last) = (steps.start, steps.end);
         let mut message = Message::default();
         let prepare = Place::Prepare { step: first };
-        if held.history.is_none() {
-            message.push(prepare, self.door.migrations.install(Engine::Mysql));
+        if !held.has_history {
+            for sql in self.door.install() {
+                message.push(prepare, sql);
+            }
         }
         if !held.has_journal {
             message.push(prepare, self.door.journal().create());
@@ -260,8 +282,8 @@ impl MysqlSession {
             return Err(stop(fault));
         }
         let mut prepare = Vec::new();
-        if held.history.is_none() && step == 0 {
-            prepare.push(self.door.migrations.install(Engine::Mysql).to_owned());
+        if !held.has_history {
+            prepare.extend(self.door.install());
         }
         if !held.has_journal {
             prepare.push(self.door.journal().create());
@@ -308,7 +330,7 @@ fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, St
             }
         };
     }
-    if held.history.as_deref().unwrap_or_default() != work.history_before(step) {
+    if held.history != work.history_before(step) {
         return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
     }
     Ok(None)
@@ -330,26 +352,24 @@ fn session_settings(timeouts: &Timeouts) -> String {
 #[async_trait]
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        match self.rows(self.history_query()).await {
-            Ok(rows) => {
-                let mut versions: Vec<String> = rows.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
-                versions.sort_unstable();
-                Ok(versions)
+        let books = self.door.books();
+        let rows = match self.table_rows(books.read()).await? {
+            Some(rows) => rows,
+            None => {
+                let mut rows = Vec::new();
+                for query in books.read_apart() {
+                    rows.extend(self.table_rows(query).await?.unwrap_or_default());
+                }
+                rows
             }
-            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(Vec::new()),
-            Err(fault) => Err(fault),
-        }
+        };
+        let mut entries: Vec<String> = rows.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        match self.rows(self.door.journal().read()).await {
-            Ok(rows) => {
-                let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))));
-                Ok(entry.map(|entry| entry.unfinished))
-            }
-            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
-            Err(fault) => Err(fault),
-        }
+        Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -382,7 +402,8 @@ impl Session for MysqlSession {
                     step + 1
                 }
             };
-            held = Held { history: Some(work.history_before(next)), has_journal: true, entry: None };
+            held =
+                Held { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
         }
         Ok(())
     }

@@ -118,7 +118,9 @@ impl PostgresSession {
             message.push(prepare, sql);
         }
         if !self.has_history && step == 0 {
-            message.push(prepare, self.door.migrations.install(Engine::Postgres));
+            for sql in self.door.install() {
+                message.push(prepare, sql);
+            }
         }
         message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
@@ -163,7 +165,7 @@ impl PostgresSession {
         }
         let mut prepare = guards::lock_and_schema(&self.door).split_off(1);
         prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
-        prepare.push(self.door.migrations.install(Engine::Postgres).to_owned());
+        prepare.extend(self.door.install());
         prepare.push(self.door.journal().create());
         for sql in prepare {
             self.run(sql).await.map_err(stop)?;
@@ -258,7 +260,7 @@ impl PostgresSession {
             let mut preamble = guards::local_settings(&self.door.timeouts);
             preamble.extend(guards::lock_and_schema(&self.door));
             if !self.has_history && step == 0 {
-                preamble.push(self.door.migrations.install(Engine::Postgres).to_owned());
+                preamble.extend(self.door.install());
             }
             preamble.push(guards::history(&self.door, &work.history_before(step)));
             self.release().await;
@@ -313,6 +315,21 @@ impl PostgresSession {
         rows.first()?.try_get(0).ok()
     }
 
+    /// The sorted texts of a query's first column; `None` when a table is missing.
+    async fn entries(&mut self, query: String) -> Result<Option<Vec<String>>, Fault> {
+        match self.rows(query).await {
+            Ok(rows) => {
+                let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+                entries.sort_unstable();
+                Ok(Some(entries))
+            }
+            Err(error) => match errors::fault(&error) {
+                fault if fault.code.as_deref() == Some("42P01") => Ok(None),
+                fault => Err(fault),
+            },
+        }
+    }
+
     /// Gives the connection back, because native code opens its own.
     async fn release(&mut self) {
         if let Some(link) = self.connection.take() {
@@ -345,20 +362,10 @@ async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection
 #[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        let query = format!("SELECT version FROM {}", self.door.history_table());
-        match self.rows(query).await {
-            Ok(rows) => {
-                self.has_history = true;
-                let mut versions: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
-                versions.sort_unstable();
-                return Ok(versions);
-            }
-            Err(error) => {
-                let fault = errors::fault(&error);
-                if fault.code.as_deref() != Some("42P01") {
-                    return Err(fault);
-                }
-            }
+        let books = self.door.books();
+        if let Some(entries) = self.entries(books.read()).await? {
+            self.has_history = true;
+            return Ok(entries);
         }
         self.has_history = false;
         if let Some(schema) = &self.door.tenant.schema
@@ -373,7 +380,12 @@ impl Session for PostgresSession {
                 return Err(Fault::with_code(FaultClass::UnknownDatabase, "3F000", text));
             }
         }
-        Ok(Vec::new())
+        let mut all = Vec::new();
+        for query in books.read_apart() {
+            all.extend(self.entries(query).await?.unwrap_or_default());
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {

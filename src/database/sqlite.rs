@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::journal;
+use super::{books, journal};
 use super::message::{Message, Place, send, stopped_at};
 use super::{Canceller, Door, Residue, Segment, Session, Settlement, Stop, Work, errors, literal, native, settle};
 use crate::fault::{Fault, FaultClass};
@@ -129,9 +129,9 @@ impl SqliteSession {
 
     /// The check that the history is what was planned; it runs inside the transaction.
     fn history_guard(&self, expected: &[String]) -> String {
-        let table = self.door.history_table();
+        let entries = self.door.books().read();
         require(&format!(
-            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM {table} ORDER BY version)) IS {}",
+            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({entries}) ORDER BY version)) IS {}",
             if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
         ))
     }
@@ -185,7 +185,9 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
         }
         if !self.has_history && step == 0 {
-            message.push(Place::Prepare { step }, self.door.migrations.install(Engine::Sqlite));
+            for sql in self.door.install() {
+                message.push(Place::Prepare { step }, sql);
+            }
         }
         message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
@@ -260,8 +262,9 @@ impl SqliteSession {
 
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        let prepare = format!("{};\n{}", self.door.migrations.install(Engine::Sqlite), self.door.journal().create());
-        self.run(prepare).await.map_err(stop)?;
+        let mut prepare = self.door.install();
+        prepare.push(self.door.journal().create());
+        self.run(prepare.join(";\n")).await.map_err(stop)?;
         self.has_history = true;
         if let Some(entry) = self.entry().await.map_err(stop)? {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
@@ -311,7 +314,7 @@ impl SqliteSession {
         let mut preamble = Vec::new();
         if !self.has_history && step == 0 {
             self.connection().await.map_err(|fault| Stop::before(step, fault))?;
-            preamble.push(self.door.migrations.install(Engine::Sqlite).to_owned());
+            preamble.extend(self.door.install());
         }
         preamble.push(self.history_guard(&work.history_before(step)));
         self.release().await;
@@ -380,21 +383,27 @@ impl Session for SqliteSession {
         if self.connection.is_none() {
             return Ok(Vec::new());
         }
-        let query = format!("SELECT version FROM {} ORDER BY version", self.door.history_table());
-        let rows = match self.rows(query.clone()).await {
+        let books = self.door.books();
+        self.has_history = true;
+        let rows = match self.rows(books.read()).await {
             Err(fault) if fault.code.as_deref() == Some("1") => {
-                let table = self.door.migrations.catalog().history_table.clone();
-                if !self.has_table(&table).await? {
-                    self.has_history = false;
-                    return Ok(Vec::new());
+                let mut rows = Vec::new();
+                let tables = [&self.door.migrations.catalog().history_table.clone(), books::SCRIPTS];
+                for (query, table) in books.read_apart().into_iter().zip(tables) {
+                    if self.has_table(table).await? {
+                        // Another run may have made the table after it was missed; any other mistake is made again.
+                        rows.extend(self.rows(query).await?);
+                    } else {
+                        self.has_history = false;
+                    }
                 }
-                // Another run may have made the table after it was missed; any other mistake is made again.
-                self.rows(query).await?
+                rows
             }
             rows => rows?,
         };
-        self.has_history = true;
-        Ok(rows.iter().filter_map(|r| r.try_get(0).ok()).collect())
+        let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {

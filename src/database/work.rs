@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
-use crate::schema::{Direction, Execution, Script, Unfinished};
+use crate::schema::{Execution, Script, Unfinished};
 
 /// What is to be applied to one tenant.
 #[derive(Debug, Clone)]
@@ -62,10 +62,7 @@ impl Work {
     pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
         let mut versions = self.history.clone();
         for done in &self.steps[..step] {
-            match done.script.direction {
-                Direction::Up => versions.push(done.script.migration.to_string()),
-                Direction::Down => versions.retain(|v| **v != *done.script.migration),
-            }
+            done.script.enter_into(&mut versions);
         }
         versions.sort_unstable();
         versions
@@ -125,7 +122,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::NativeReason;
+    use crate::schema::{Direction, NativeReason, Record};
     use crate::tenant::Engine;
 
     fn work(engine: Engine, executions: impl IntoIterator<Item = Execution>) -> Work {
@@ -137,6 +134,8 @@ mod tests {
                 execution,
                 statements: Vec::new(),
                 sha256: String::new(),
+                record: Record::Migration,
+                source: None,
             };
             Step { index, script: Arc::new(script) }
         };

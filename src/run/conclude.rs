@@ -10,7 +10,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, InDoubt, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
-use crate::schema::{Catalog, Direction};
+use crate::schema::{Catalog, Direction, name_of};
 
 /// What is known of one tenant over all its attempts.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +72,7 @@ impl Progress {
             {
                 // The lost attempt is answered: what it committed is in the history now (or gone from it).
                 let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
-                let mut found: Vec<String> = new.iter().filter(|v| !old.contains(v)).cloned().collect();
+                let mut found: Vec<String> = new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
                 if direction == Direction::Down {
                     found.reverse();
                 }
@@ -82,14 +82,11 @@ impl Progress {
             self.now = Some(history.clone());
         }
         if let Some(now) = &mut self.now {
-            for migration in &attempt.committed {
-                match direction {
-                    Direction::Up => now.push(migration.clone()),
-                    Direction::Down => now.retain(|v| v != migration),
-                }
+            for script in &attempt.committed {
+                script.enter_into(now);
             }
         }
-        self.committed.extend(attempt.committed.iter().cloned());
+        self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
         let lost = match &attempt.end {
             End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == Residue::Unknown,
             _ => false,
@@ -150,6 +147,15 @@ impl Progress {
                     missing.join(", ")
                 );
                 let fault = Fault::new(FaultClass::HistoryGap, text);
+                conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
+            }
+            End::Refused(Refusal::Edited(scripts)) => {
+                let text = format!(
+                    "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
+                     was applied: `scripts accept`",
+                    scripts.join(", ")
+                );
+                let fault = Fault::new(FaultClass::Edited, text);
                 conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
             }
             End::Unreachable(fault) => self.again_or(fault, None, Residue::Nothing, retry, jitter, final_try, true),
@@ -226,14 +232,12 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::plan::Target;
 
     #[test]
     fn a_number_of_steps_counts_from_where_the_tenant_was_first() {
-        let catalog = Catalog { migrations: ["m1", "m2", "m3"].map(Arc::from).to_vec(), history_table: "h".into() };
+        let catalog = Catalog::new(["m1", "m2", "m3"], "h");
         let goal = Goal { direction: Direction::Down, target: Target::Steps(1), out_of_order: false };
         let lost = |history: &[&str]| {
             let fault = Fault::new(FaultClass::ConnectionLost, "lost");

@@ -12,7 +12,7 @@ use crate::database::{Database, Residue, Session, Step, Stop, Watch, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
-use crate::schema::Execution;
+use crate::schema::{Execution, Script};
 use crate::tenant::Tenant;
 
 /// What an attempt came to.
@@ -20,8 +20,8 @@ use crate::tenant::Tenant;
 pub(super) struct Attempt {
     /// The history as it was read, before anything was applied.
     pub(super) history: Option<Vec<String>>,
-    /// Migrations committed by this attempt, in order.
-    pub(super) committed: Vec<String>,
+    /// Scripts committed by this attempt, in order.
+    pub(super) committed: Vec<Arc<Script>>,
     /// Who held the lock that the attempt ran into, as far as could be learnt.
     pub(super) blocker: Option<Blocker>,
     pub(super) end: End,
@@ -118,7 +118,7 @@ impl Assignment {
             () = self.keep_watch(watch, &blocker) => unreachable!("a watch never ends by itself"),
         };
         let blocker = blocker.into_inner().expect("nobody panics while holding it");
-        let committed = work.steps[..committed].iter().map(|s| s.script.migration.to_string()).collect();
+        let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
         Attempt { history: Some(history), committed, blocker, end }
     }
 

@@ -50,10 +50,7 @@ pub(super) fn catalog() -> Catalog {
 }
 
 pub(super) fn names(migrations: &[&str]) -> Catalog {
-    Catalog {
-        migrations: migrations.iter().map(|m| Arc::from(*m)).collect(),
-        history_table: "seaql_migrations".to_owned(),
-    }
+    Catalog::new(migrations.iter().copied(), "seaql_migrations")
 }
 
 pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Observation {
