@@ -3,6 +3,7 @@
 //! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
 //! reason.
 
+pub mod folder;
 mod purity;
 mod recorder;
 mod scan;
