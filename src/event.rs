@@ -47,6 +47,19 @@ pub enum Event {
         /// After how many milliseconds it is tried again.
         retry_in_ms: u64,
     },
+    /// A statement that is repeated in batches goes on; told now and then, not for every batch.
+    Progress {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// The migration.
+        migration: String,
+        /// The statement in it, counted from 1.
+        statement: usize,
+        /// Rows so far, in this attempt.
+        rows: u64,
+    },
     /// A tenant has its outcome. What it says was committed before this was said.
     TenantFinished(TenantRecord),
     /// A wave is over.

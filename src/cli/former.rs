@@ -172,6 +172,7 @@ mod tests {
             committed: Vec::new(),
             attempts: 0,
             duration: std::time::Duration::ZERO,
+            notes: Vec::new(),
             stopped_at: None,
             error: None,
         }

@@ -17,7 +17,7 @@ use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
 use crate::report::plan::PlanRow;
 use crate::report::{Format, towards};
-use crate::run::{PlannedWave, RunPlan};
+use crate::run::{PlannedWave, RunPlan, Task};
 use crate::schema::{Direction, Execution};
 use crate::select::Selection;
 use crate::tenant::TenantId;
@@ -241,5 +241,6 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         concurrency: settings.concurrency,
         retry: settings.retry,
         timeouts: settings.timeouts,
+        task: Task::Migrate,
     }
 }

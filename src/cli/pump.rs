@@ -291,7 +291,7 @@ impl Pump {
 fn is_notable(event: &Event) -> bool {
     match event {
         Event::TenantFinished(record) => record.outcome.standing() == Standing::Failed,
-        Event::AttemptFailed { .. } | Event::Draining { .. } | Event::Cancelling { .. } => true,
+        Event::AttemptFailed { .. } | Event::Progress { .. } | Event::Draining { .. } | Event::Cancelling { .. } => true,
         Event::RunStarted(_) | Event::WaveFinished { .. } => true,
         _ => false,
     }

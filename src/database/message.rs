@@ -134,6 +134,10 @@ pub(super) fn stopped_at(work: &Work, place: Option<Place>) -> Option<StoppedAt>
         migration: script.migration.to_string(),
         statement: statement.map(|s| s + 1),
         sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql)),
+        file: script.source.as_ref().map(|source| match statement.and_then(|s| source.lines.get(s)) {
+            Some(line) => format!("{}:{line}", source.file),
+            None => source.file.clone(),
+        }),
     })
 }
 

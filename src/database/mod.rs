@@ -40,7 +40,7 @@ use books::Books;
 use journal::Journal;
 pub use settle::Settlement;
 pub(crate) use work::Segment;
-pub use work::{Residue, Step, Stop, Work};
+pub use work::{Residue, Step, Stop, Teller, Telling, Work};
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]

@@ -17,6 +17,48 @@ pub struct Work {
     pub history: Vec<String>,
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// Where to tell what happens on the way.
+    pub teller: Teller,
+}
+
+/// Something to be told of a step while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// A statement that is repeated in batches has changed so many rows in this attempt.
+    Rows {
+        /// The migration.
+        migration: Arc<str>,
+        /// The statement, from 1.
+        statement: usize,
+        /// Rows so far.
+        rows: u64,
+    },
+    /// A line that the migration has to say of this tenant's data.
+    Note(String),
+}
+
+/// Where tellings go; by default nowhere.
+#[derive(Clone, Default)]
+pub struct Teller(Option<Arc<dyn Fn(Telling) + Send + Sync>>);
+
+impl Teller {
+    /// Tells it to `hear`, which must not block.
+    pub fn new(hear: impl Fn(Telling) + Send + Sync + 'static) -> Self {
+        Teller(Some(Arc::new(hear)))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, telling: Telling) {
+        if let Some(hear) = &self.0 {
+            hear(telling);
+        }
+    }
+}
+
+impl std::fmt::Debug for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Teller")
+    }
 }
 
 /// One migration in one direction.
@@ -74,7 +116,7 @@ impl Work {
 pub(crate) enum Segment {
     /// Scripts in a row, in one message.
     Together(std::ops::Range<usize>),
-    /// A script that must not run in a transaction, on an engine that has them.
+    /// A script that must not run in a transaction, on an engine that has them, or one with statements in batches.
     Alone(usize),
     /// Rust code.
     Native {
@@ -94,6 +136,7 @@ impl Work {
         let mut segments: Vec<Segment> = Vec::new();
         for (step, Step { script, .. }) in self.steps.iter().enumerate() {
             let next = match &script.execution {
+                Execution::Compiled { .. } if script.has_batches() => Segment::Alone(step),
                 Execution::Compiled { transaction } if *transaction || !script.engine.has_transactional_ddl() => {
                     Segment::Together(step..step + 1)
                 }
@@ -140,7 +183,7 @@ mod tests {
             Step { index, script: Arc::new(script) }
         };
         let steps = executions.into_iter().enumerate().map(step).collect();
-        Work { run: "r".into(), history: vec!["a".into()], steps }
+        Work { run: "r".into(), history: vec!["a".into()], steps, teller: Teller::default() }
     }
 
     fn compiled(transaction: bool) -> Execution {

@@ -25,6 +25,10 @@ pub(super) struct Progress {
     now: Option<Vec<String>>,
     /// What this run committed, in order.
     pub(super) committed: Vec<String>,
+    /// What the migrations had to say, in order.
+    pub(super) notes: Vec<String>,
+    /// How many lines were not kept.
+    unsaid: usize,
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
     /// Who held the lock that the last attempt ran into.
@@ -54,6 +58,9 @@ const HELD_PAUSE: Duration = Duration::from_millis(250);
 
 /// No pause for another run is longer.
 const HELD_PAUSE_AT_MOST: Duration = Duration::from_secs(2);
+
+/// Lines that are kept of one tenant: what goes beyond is to be looked up in its database.
+const MOST_NOTES: usize = 200;
 
 /// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
 const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
@@ -94,6 +101,17 @@ impl Progress {
         self.unanswered |= lost;
     }
 
+    /// Keeps what a migration had to say; beyond [`MOST_NOTES`] lines it is only counted.
+    pub(super) fn note(&mut self, text: String) {
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(text);
+            return;
+        }
+        self.unsaid += 1;
+        let more = format!("and {} more", self.unsaid + 1);
+        self.notes[MOST_NOTES - 1] = more;
+    }
+
     /// Whether the tenant was read, and not lost since.
     pub(super) fn is_known(&self) -> bool {
         self.now.is_some() && !self.unanswered
@@ -131,6 +149,7 @@ impl Progress {
     ) -> Next {
         let conclude = |outcome, at, fault| Next::Conclude(outcome, at, fault);
         match end {
+            End::Chore(outcome) => conclude(outcome, None, None),
             End::Nothing | End::Done if self.committed.is_empty() => conclude(Outcome::UpToDate, None, None),
             End::Nothing | End::Done => {
                 let moved = self.moved(catalog);

@@ -7,6 +7,7 @@ mod cancel;
 mod conclude;
 mod dispatcher;
 mod observe;
+mod chores;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ mod unit;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::compile::LazyScripts;
+use crate::compile::{LazyScripts, View};
 use crate::event::RunHeader;
 use crate::plan::Goal;
 use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
@@ -48,6 +49,19 @@ pub struct RunPlan {
     pub retry: RetryPolicy,
     /// The time limits.
     pub timeouts: Timeouts,
+    /// What is done on each tenant.
+    pub task: Task,
+}
+
+/// What a run does on each tenant.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Brings its schema to the goal.
+    Migrate,
+    /// Writes down the present checksums of SQL scripts that were edited after they had been applied: those named here.
+    Accept(Vec<String>),
+    /// Brings these views up to date.
+    Refresh(Vec<View>),
 }
 
 impl RunPlan {

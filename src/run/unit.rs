@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::RunPlan;
-use crate::database::{Database, Residue, Session, Step, Stop, Watch, Work};
+use super::{RunPlan, Task};
+use crate::database::{Database, Residue, Session, Step, Stop, Teller, Watch, Work};
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, StoppedAt};
+use crate::outcome::{Blocker, Outcome, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
-use crate::schema::{Execution, Script};
+use crate::schema::{Direction, Execution, Script};
 use crate::tenant::Tenant;
 
 /// What an attempt came to.
@@ -39,6 +39,8 @@ impl Attempt {
 pub(super) enum End {
     /// There was nothing to do.
     Nothing,
+    /// Something other than migrating is done, and this came of it.
+    Chore(Outcome),
     /// Everything that was to be done is committed.
     Done,
     /// The tenant must not be touched.
@@ -60,6 +62,7 @@ pub(super) struct Assignment {
     /// The history, where it was read together with others just now.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
+    pub(super) teller: Teller,
 }
 
 /// How long closing a connection may take before it is left to itself.
@@ -93,6 +96,9 @@ impl Assignment {
                 Err(end) => return Attempt::without_work(None, end),
             },
         };
+        if !matches!(self.plan.task, Task::Migrate) {
+            return self.chore(session, history).await;
+        }
         let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
@@ -110,6 +116,11 @@ impl Assignment {
                 return Attempt::without_work(Some(history), end);
             }
         };
+        self.carry_out(session, history, work).await
+    }
+
+    /// Applies what was decided, and watches who holds it up.
+    pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let watch = session.watch();
         let blocker = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
@@ -174,19 +185,28 @@ impl Assignment {
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
         let scripts = self.plan.scripts.get(self.tenant.engine).await;
-        let mut work = Work { run: self.plan.header.run.to_string(), history: history.to_vec(), steps: Vec::new() };
+        let mut work = self.empty_work(history);
         for &index in steps {
             let script = scripts.get(index).ok_or_else(|| {
                 Fault::new(FaultClass::Migration, format!("migration {index} of the catalog was not compiled"))
             })?;
             if let Execution::Irreversible { reason } = &script.execution {
-                let text = format!("{} has no way down ({reason}); nothing was touched", script.migration);
+                let text = match script.direction {
+                    Direction::Up => format!("{} can't run here ({reason}); nothing was touched", script.migration),
+                    Direction::Down => format!("{} has no way down ({reason}); nothing was touched", script.migration),
+                };
                 return Err(Fault::new(FaultClass::Migration, text));
             }
             work.steps.push(Step { index, script: script.clone() });
         }
-        work.history.sort_unstable();
         Ok(work)
+    }
+
+    pub(super) fn empty_work(&self, history: &[String]) -> Work {
+        let mut history = history.to_vec();
+        history.sort_unstable();
+        let run = self.plan.header.run.to_string();
+        Work { run, history, steps: Vec::new(), teller: self.teller.clone() }
     }
 
     /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.

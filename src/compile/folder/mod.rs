@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::ScriptKind;
 use crate::tenant::Engine;
 
 /// The scripts of a folder: versioned ones in the order of their versions, then repeatable ones in the order of their
 /// names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SqlFolder {
     /// In the order in which they are applied.
     pub scripts: Vec<SqlScript>,
@@ -30,16 +31,6 @@ pub struct SqlScript {
     pub up: Variants,
     /// What takes it back. It may be empty: then the script can't be rolled back.
     pub down: Variants,
-}
-
-/// How often a script is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScriptKind {
-    /// Once, in the order of the versions.
-    Versioned,
-    /// Behind the versioned ones, whenever its checksum is another than the one that was applied.
-    Repeatable,
 }
 
 /// One direction of a script: for each engine its own file, else the general one.

@@ -63,8 +63,7 @@ fn status(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCaseStatus {
 fn description(r: &TenantRecord, view: &OutcomeView<'_>) -> String {
     let mut lines = vec![format!("outcome: {}", survey::words(r.outcome.name()))];
     if let Some(at) = &r.stopped_at {
-        let statement = at.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
-        lines.push(clean(&format!("stopped at: {}{statement}", at.migration)));
+        lines.push(clean(&format!("stopped at: {}", at.place())));
         lines.extend(at.sql.iter().flat_map(|sql| sql.lines()).map(|l| format!("  {}", clean(l))));
     }
     lines.push(clean(&format!("now at: {}", now::version_text(r))));

@@ -6,7 +6,6 @@ mod outcome;
 mod plan;
 mod tables;
 
-use std::sync::Arc;
 
 use crate::fault::{Fault, FaultClass};
 use crate::observation::Observation;

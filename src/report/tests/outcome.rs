@@ -9,7 +9,7 @@ use crate::event::{PlannedTenant, RunHeader};
 use crate::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
 use crate::report::Format;
 use crate::report::outcome::OutcomeView;
-use crate::schema::{Direction, Execution, Script, Unfinished};
+use crate::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::stats::RunStats;
 
 pub(super) const RERUN: &str =
@@ -56,6 +56,7 @@ pub(super) fn record(index: usize, tenant: &str, outcome: Outcome) -> TenantReco
         committed: Vec::new(),
         attempts: u32::from(tried),
         duration: Duration::from_millis(if tried { 40 + index as u64 } else { 0 }),
+        notes: vec![],
         stopped_at: None,
         error: None,
     }
@@ -75,6 +76,7 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
         sql: Some(
             "CREATE TABLE \"features\" (\n  \"id\" uuid NOT NULL PRIMARY KEY,\n  \"name\" text NOT NULL\n)".to_owned(),
         ),
+        file: None,
     });
     r
 }
@@ -275,7 +277,7 @@ fn hostile_text_steers_nothing() {
         .map(|(i, bad)| {
             let mut r = failed(i, bad, FaultClass::Other, bad, &bad.repeat(10_000 / bad.len()));
             r.stopped_at =
-                Some(StoppedAt { migration: (*bad).to_owned(), statement: None, sql: Some((*bad).to_owned()) });
+                Some(StoppedAt { migration: (*bad).to_owned(), statement: None, sql: Some((*bad).to_owned()), file: Some((*bad).to_owned()) });
             r.committed = vec![(*bad).to_owned()];
             r
         })
