@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
-use super::{Step, Work};
+use super::{Step, Telling, Work};
 use crate::compile::{first_words, is_multiple};
 use crate::outcome::StoppedAt;
+use crate::schema::{Directive, directive};
 
 /// What a part of a message is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,14 @@ pub(super) struct Sent<E> {
     pub(super) within: usize,
     /// The error that stopped it.
     pub(super) error: Option<E>,
+    /// The rows of statements that report: the part, and the row's text.
+    reports: Vec<(usize, String)>,
+}
+
+impl<E> Sent<E> {
+    fn stopped(completed: usize, within: usize, error: E, reports: Vec<(usize, String)>) -> Self {
+        Sent { completed, within, error: Some(error), reports }
+    }
 }
 
 impl Message {
@@ -101,6 +110,23 @@ impl Message {
     /// How many steps were committed by the first `completed` parts.
     pub(super) fn committed(&self, completed: usize) -> usize {
         self.parts[..completed.min(self.parts.len())].iter().filter(|(p, _)| matches!(p, Place::Commit { .. })).count()
+    }
+
+    /// Tells what the statements of committed steps reported.
+    pub(super) fn tell_reports<E>(&self, work: &Work, sent: &Sent<E>) {
+        let committed = self.committed(sent.completed);
+        for (part, text) in &sent.reports {
+            if self.committed(*part) < committed {
+                work.teller.tell(Telling::Note(text.clone()));
+            }
+        }
+    }
+
+    /// Whether the rows of a part are to be told.
+    fn reports(&self, part: usize) -> bool {
+        self.parts.get(part).is_some_and(|(place, sql)| {
+            matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -157,14 +183,17 @@ where
     usize: sqlx::ColumnIndex<DB::Row>,
     for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
     if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
         let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
-        return Sent { completed: 0, within: 0, error: Some(sqlx::Error::InvalidArgument(text.to_owned())) };
+        return Sent::stopped(0, 0, sqlx::Error::InvalidArgument(text.to_owned()), Vec::new());
     }
     // In a marked message, results are counted from the marker on: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, 0_usize);
+    let mut reports = Vec::new();
     {
         let mut stream = sqlx::raw_sql(AssertSqlSafe(message.text())).fetch_many(connection);
         while let Some(item) = stream.next().await {
@@ -175,12 +204,17 @@ where
                         let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
                         part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
                         results = 0;
+                    } else {
+                        let current = if message.marked { part } else { results };
+                        if message.reports(current) {
+                            reports.extend(text_of(&row).map(|text| (current, text)));
+                        }
                     }
                 }
                 Err(error) => {
                     let (completed, within) =
                         if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
-                    return Sent { completed, within, error: Some(error) };
+                    return Sent::stopped(completed, within, error, reports);
                 }
             }
         }
@@ -189,9 +223,20 @@ where
         // To SQLite a comment that is never closed is one up to the end: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
         let completed = if message.marked { part } else { results };
-        return Sent { completed, within: 0, error: Some(sqlx::Error::InvalidArgument(text.to_owned())) };
+        return Sent::stopped(completed, 0, sqlx::Error::InvalidArgument(text.to_owned()), reports);
     }
-    Sent { completed: message.len(), within: 0, error: None }
+    Sent { completed: message.len(), within: 0, error: None, reports }
+}
+
+/// The first column of a row as text; some engines call a text bytes.
+pub(super) fn text_of<R>(row: &R) -> Option<String>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    row.try_get::<String, _>(0).ok().or_else(|| String::from_utf8(row.try_get::<Vec<u8>, _>(0).ok()?).ok())
 }
 
 #[cfg(test)]

@@ -13,16 +13,17 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
 
 use super::journal;
-use super::message::{Message, Place, send, stopped_at};
+use super::message::{Message, Place, send, stopped_at, text_of};
 use super::native::Link;
+use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, mysql_row,
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors, mysql_row,
     native, settle,
 };
 use crate::compile::changes_session;
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
-use crate::schema::{Direction, Unfinished};
+use crate::schema::{Direction, Directive, Record, Unfinished, directive};
 use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
@@ -202,6 +203,16 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
+    /// A refresh changes rows only, so that it has a transaction, and no journal. Dying in it: the server rolls it back.
+    fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
+        message.push(Place::Prepare { step }, "START TRANSACTION");
+        for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
+            message.push(Place::Statement { step, statement }, sql);
+        }
+        message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        message.push(Place::Commit { step }, "COMMIT");
+    }
+
     /// The history row and the end of the journal: one transaction, without its commit.
     fn finish(&self, work: &Work, step: usize) -> Vec<String> {
         let mut sql = vec!["START TRANSACTION".to_owned()];
@@ -224,9 +235,16 @@ impl MysqlSession {
         if !held.has_journal {
             message.push(prepare, self.door.journal().create());
         }
+        if first == 0 && work.refreshes() {
+            message.push(prepare, self.door.books().create_refreshes());
+        }
         for step in steps {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
-            self.push_step(&mut message, work, step, resumed);
+            if matches!(work.steps[step].script.record, Record::Refresh { .. }) {
+                self.push_refresh(&mut message, work, step);
+            } else {
+                self.push_step(&mut message, work, step, resumed);
+            }
         }
         if last == work.steps.len() {
             // Closing the connection releases it too, but only when the server gets to it.
@@ -234,18 +252,33 @@ impl MysqlSession {
         }
         let connection = self.connection().map_err(|fault| Stop::before(first, fault))?;
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else { return Ok(()) };
         let fault = errors::fault(&error);
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
-        let residue = self.left_behind(work, place, sent.within, &fault).await;
+        let residue = self.left_behind(work, place, sent.within, false, &fault).await;
         Err(Stop { committed, at: stopped_at(work, place), fault, residue })
     }
 
     /// What a refused statement left behind, noted in the journal while the connection still answers.
-    async fn left_behind(&mut self, work: &Work, place: Option<Place>, within: usize, fault: &Fault) -> Residue {
+    async fn left_behind(
+        &mut self,
+        work: &Work,
+        place: Option<Place>,
+        within: usize,
+        in_batches: bool,
+        fault: &Fault,
+    ) -> Residue {
         if fault.class == FaultClass::ConnectionLost {
             return Residue::Unknown;
+        }
+        let is_refresh = |step: usize| matches!(work.steps[step].script.record, Record::Refresh { .. });
+        if place.and_then(Place::step).is_some_and(is_refresh) {
+            return match self.run("ROLLBACK".to_owned()).await {
+                Ok(()) => Residue::Nothing,
+                Err(_) => Residue::Unknown,
+            };
         }
         // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
@@ -255,7 +288,8 @@ impl MysqlSession {
                 if within == 0
                     && !work.steps[step].script.statements[..statement].iter().any(|s| changes_session(s)) =>
             {
-                let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
+                let untouched =
+                    statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
                 let note =
                     if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
@@ -270,6 +304,72 @@ impl MysqlSession {
                     Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                     Ok(None) => Residue::Nothing,
                     Err(_) => Residue::Unknown,
+                }
+            }
+        }
+    }
+
+    /// A step with statements in batches: each statement by itself, with the journal before it. Dying between two
+    /// batches: the journal names this statement, and the next run repeats it.
+    async fn apply_alone(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
+        let stop = |fault| Stop::before(step, fault);
+        let lost = |fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) };
+        let resumed = resumption(work, step, held)?;
+        let first = resumed.unwrap_or(0);
+        let script = work.steps[step].script.clone();
+        let mut prepare = if held.has_history { Vec::new() } else { self.door.install() };
+        if !held.has_journal {
+            prepare.push(self.door.journal().create());
+        }
+        prepare.push(match resumed {
+            Some(statement) => self.door.journal().resume(statement, &work.run),
+            None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
+        });
+        if script.direction == Direction::Down && resumed.is_none() {
+            prepare.push(self.door.record(&work.steps[step]));
+        }
+        self.run(prepare.join(";\n")).await.map_err(stop)?;
+        for (statement, sql) in script.statements.iter().enumerate().skip(first) {
+            self.run(self.door.journal().advance(statement)).await.map_err(lost)?;
+            let asked = directive(sql);
+            if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+                let place = Some(Place::Statement { step, statement });
+                let batches = asked == Some(Directive::Batch);
+                let within = usize::from(crate::compile::is_multiple(sql));
+                let residue = self.left_behind(work, place, within, batches, &fault).await;
+                return Err(Stop { committed: step, at: stopped_at(work, place), fault, residue });
+            }
+        }
+        let mut end = self.finish(work, step);
+        end.push("COMMIT".to_owned());
+        if step + 1 == work.steps.len() {
+            end.push(format!("DO RELEASE_LOCK({LOCK_NAME})"));
+        }
+        self.run(end.join(";\n")).await.map_err(lost)
+    }
+
+    async fn run_asked(
+        &mut self,
+        work: &Work,
+        step: usize,
+        statement: usize,
+        asked: Option<Directive>,
+    ) -> Result<(), Fault> {
+        let sql = work.steps[step].script.statements[statement].clone();
+        match asked {
+            None => self.run(sql).await,
+            Some(Directive::Report) => {
+                let rows = self.rows(sql).await?;
+                rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
+                Ok(())
+            }
+            Some(Directive::Batch) => {
+                let mut batches = Batches::new(work, step, statement);
+                loop {
+                    let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection()?).await;
+                    if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -397,7 +497,11 @@ impl Session for MysqlSession {
                     self.apply_steps(work, steps, &held).await?;
                     next
                 }
-                Segment::Alone(step) | Segment::Native { step, .. } => {
+                Segment::Alone(step) => {
+                    self.apply_alone(work, step, &held).await?;
+                    step + 1
+                }
+                Segment::Native { step, .. } => {
                     self.apply_native(work, step, &held).await?;
                     step + 1
                 }

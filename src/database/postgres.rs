@@ -11,15 +11,16 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
 use super::journal;
-use super::message::{Message, Place, send, stopped_at};
+use super::message::{Message, Place, send, stopped_at, text_of};
 use super::native::Link;
 use super::postgres_guards as guards;
+use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, literal,
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors, literal,
     native, settle,
 };
 use crate::fault::{Fault, FaultClass};
-use crate::schema::Unfinished;
+use crate::schema::{Directive, Unfinished, directive};
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
@@ -73,6 +74,7 @@ impl PostgresSession {
         let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
         // Dying here: the server ends the open transaction with a rollback; those before it are committed.
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
             self.has_history = true;
             return Ok(());
@@ -122,6 +124,9 @@ impl PostgresSession {
                 message.push(prepare, sql);
             }
         }
+        if step == 0 && work.refreshes() {
+            message.push(prepare, self.door.books().create_refreshes());
+        }
         message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
@@ -140,11 +145,19 @@ impl PostgresSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
+            if let Some(asked) = directive(sql) {
+                if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+                    let at = stopped_at(work, Some(Place::Statement { step, statement }));
+                    let residue = self.stopped(statement, &fault, asked == Directive::Batch).await;
+                    return Err(Stop { committed: step, at, fault, residue });
+                }
+                continue;
+            }
             for (number, piece) in crate::compile::split(sql).into_iter().enumerate() {
                 if let Err(fault) = self.run_outside(piece).await {
                     let place = Place::Statement { step, statement };
                     let residue =
-                        if number == 0 { self.stopped(statement, &fault).await } else { self.in_doubt().await };
+                        if number == 0 { self.stopped(statement, &fault, false).await } else { self.in_doubt().await };
                     return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
                 }
             }
@@ -195,6 +208,24 @@ impl PostgresSession {
         Ok(())
     }
 
+    /// A statement that is repeated in batches, or whose rows are told. Dying between two batches: the journal names this
+    /// statement, and the next run repeats it.
+    async fn run_asked(&mut self, work: &Work, step: usize, statement: usize, asked: Directive) -> Result<(), Fault> {
+        let sql = &work.steps[step].script.statements[statement];
+        if asked == Directive::Report {
+            let rows = self.rows(sql.clone()).await.map_err(|e| errors::fault(&e))?;
+            rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
+            return Ok(());
+        }
+        let mut batches = Batches::new(work, step, statement);
+        loop {
+            let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection().await?).await;
+            if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
+                return Ok(());
+            }
+        }
+    }
+
     /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
     async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
         let words: Vec<String> = crate::compile::first_words(sql).take(4).collect();
@@ -231,14 +262,16 @@ impl PostgresSession {
     }
 
     /// Notes in the journal that the engine refused a statement; what is left behind if it did.
-    async fn stopped(&mut self, statement: usize, fault: &Fault) -> Residue {
+    /// Batches that were committed before it stay, also where it is the first.
+    async fn stopped(&mut self, statement: usize, fault: &Fault, in_batches: bool) -> Residue {
         // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
         if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
             return Residue::Unknown;
         }
-        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+        let untouched = statement == 0 && !in_batches;
+        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
-            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
         }

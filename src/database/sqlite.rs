@@ -13,10 +13,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::{books, journal};
-use super::message::{Message, Place, send, stopped_at};
-use super::{Canceller, Door, Residue, Segment, Session, Settlement, Stop, Work, errors, literal, native, settle};
+use super::message::{Message, Place, send, stopped_at, text_of};
+use super::work::Batches;
+use super::{Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, literal, native, settle};
 use crate::fault::{Fault, FaultClass};
-use crate::schema::Unfinished;
+use crate::schema::{Directive, Unfinished, directive};
 use crate::tenant::{Address, Engine};
 
 pub(super) struct SqliteSession {
@@ -189,6 +190,9 @@ impl SqliteSession {
                 message.push(Place::Prepare { step }, sql);
             }
         }
+        if step == 0 && work.refreshes() {
+            message.push(Place::Prepare { step }, self.door.books().create_refreshes());
+        }
         message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
@@ -207,6 +211,7 @@ impl SqliteSession {
     async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), Stop> {
         let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
             self.has_history = true;
             return Ok(());
@@ -233,28 +238,60 @@ impl SqliteSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
-            if let Err(fault) = self.run(sql.clone()).await {
+            let asked = directive(sql);
+            if let Err(fault) = self.run_asked(work, step, statement, asked).await {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
                 let certain = !crate::compile::is_multiple(sql);
-                let residue = self.stopped(statement, certain).await;
+                let residue = self.stopped(statement, certain, asked == Some(Directive::Batch)).await;
                 return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
         }
         self.finish_journalled(work, step).await
     }
 
+    /// A statement outside a transaction: once, or repeated in batches, or with its rows told. Dying between two batches:
+    /// the journal names this statement, and the next run repeats it.
+    async fn run_asked(
+        &mut self,
+        work: &Work,
+        step: usize,
+        statement: usize,
+        asked: Option<Directive>,
+    ) -> Result<(), Fault> {
+        let sql = work.steps[step].script.statements[statement].clone();
+        match asked {
+            None => self.run(sql).await,
+            Some(Directive::Report) => {
+                let rows = self.rows(sql).await?;
+                rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
+                Ok(())
+            }
+            Some(Directive::Batch) => {
+                let mut batches = Batches::new(work, step, statement);
+                loop {
+                    let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection().await?).await;
+                    if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
-    async fn stopped(&mut self, statement: usize, certain: bool) -> Residue {
+    /// Batches that were committed before it stay, also where it is the first.
+    async fn stopped(&mut self, statement: usize, certain: bool, in_batches: bool) -> Residue {
         if !certain {
             return match self.unfinished().await {
                 Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                 _ => Residue::Unknown,
             };
         }
-        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+        let untouched = statement == 0 && !in_batches;
+        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
-            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
         }

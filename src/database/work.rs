@@ -3,10 +3,11 @@
 //! Plain data for the engines and for the run; nothing here is sent anywhere.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
-use crate::schema::{Execution, Script, Unfinished};
+use crate::schema::{Execution, Record, Script, Unfinished};
 
 /// What is to be applied to one tenant.
 #[derive(Debug, Clone)]
@@ -52,6 +53,37 @@ impl Teller {
         if let Some(hear) = &self.0 {
             hear(telling);
         }
+    }
+}
+
+/// Counts the rows of a statement that is repeated in batches, and tells now and then how many there are.
+pub(super) struct Batches<'a> {
+    work: &'a Work,
+    migration: &'a Arc<str>,
+    statement: usize,
+    rows: u64,
+    told: Instant,
+}
+
+/// How often the rows of a statement in batches are told.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+impl<'a> Batches<'a> {
+    /// `statement` is counted from 0.
+    pub(super) fn new(work: &'a Work, step: usize, statement: usize) -> Self {
+        let migration = &work.steps[step].script.migration;
+        Batches { work, migration, statement: statement + 1, rows: 0, told: Instant::now() }
+    }
+
+    /// Takes in one batch. Whether another one is to follow.
+    pub(super) fn goes_on(&mut self, rows: u64) -> bool {
+        self.rows += rows;
+        if rows > 0 && self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let telling = Telling::Rows { migration: self.migration.clone(), statement: self.statement, rows: self.rows };
+            self.work.teller.tell(telling);
+        }
+        rows > 0
     }
 }
 
@@ -128,6 +160,11 @@ pub(crate) enum Segment {
 }
 
 impl Work {
+    /// Whether views are refreshed, which is written down in a table of its own.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))
+    }
+
     /// The steps in order, those that can go in one message together.
     ///
     /// # Errors
@@ -165,7 +202,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Direction, NativeReason, Record};
+    use crate::schema::{Direction, NativeReason};
     use crate::tenant::Engine;
 
     fn work(engine: Engine, executions: impl IntoIterator<Item = Execution>) -> Work {
