@@ -194,7 +194,7 @@ impl MysqlSession {
 
     async fn apply_steps(&mut self, work: &Work, steps: std::ops::Range<usize>, held: &Held) -> Result<(), Stop> {
         let (first, last) = (steps.start, steps.end);
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Mysql);
         let prepare = Place::Prepare { step: first };
         if held.history.is_none() {
             message.push(prepare, self.door.migrations.install(Engine::Mysql));
@@ -231,7 +231,9 @@ impl MysqlSession {
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })
                 if within == 0
-                    && !work.steps[step].script.statements[..statement].iter().any(|s| changes_session(s)) =>
+                    && !work.steps[step].script.statements[..statement]
+                        .iter()
+                        .any(|s| changes_session(Engine::Mysql, s)) =>
             {
                 let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
                 let note =
