@@ -3,11 +3,14 @@
 //! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
 //! reason.
 
+mod body;
 pub mod folder;
+mod lex;
 mod purity;
 mod recorder;
 mod scan;
 mod sql;
+mod statement;
 mod values;
 
 use std::collections::HashSet;
@@ -23,9 +26,11 @@ use crate::tenant::Engine;
 
 use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
-pub(crate) use scan::{changes_session, first_words, is_multiple, split};
+pub(crate) use scan::split;
 pub use sql::View;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
+pub use statement::{StatementDirective, directive};
+pub(crate) use statement::{changes_session, first_words, is_multiple};
 
 /// The migrations of one program, with the catalog they make up.
 pub struct MigrationSet {
@@ -198,7 +203,7 @@ impl MigrationSet {
     ) -> Script {
         let transaction = self.runs_in_transaction(index, engine);
         let statements = first.statements();
-        let execution = match purity::judge(direction, first, second) {
+        let execution = match purity::judge(engine, direction, first, second) {
             purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
             purity::Judgement::Pure => Execution::Compiled { transaction },
             purity::Judgement::Irreversible(reason) => Execution::Irreversible { reason },

@@ -112,7 +112,7 @@ fn from_part(
 
 /// Whether the engine itself keeps the view's rows.
 fn is_materialized(part: &SqlPart) -> bool {
-    part.refresh.first().is_some_and(|s| super::first_words(&s.sql).next().as_deref() == Some("refresh"))
+    part.refresh.first().is_some_and(|s| super::first_words(Engine::Postgres, &s.sql).next().as_deref() == Some("refresh"))
 }
 
 fn sealed(

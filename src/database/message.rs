@@ -11,6 +11,7 @@ use super::{Step, Telling, Work};
 use crate::compile::{first_words, is_multiple};
 use crate::outcome::StoppedAt;
 use crate::schema::{Directive, directive};
+use crate::tenant::Engine;
 
 /// What a part of a message is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,9 @@ impl Place {
 }
 
 /// Statements that go in one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Message {
+    engine: Engine,
     parts: Vec<(Place, String)>,
     /// Some part may be several statements, so that counting results would miscount.
     marked: bool,
@@ -73,13 +75,18 @@ impl<E> Sent<E> {
 }
 
 impl Message {
+    /// A message without any statement yet.
+    pub(super) fn new(engine: Engine) -> Self {
+        Message { engine, parts: Vec::new(), marked: false }
+    }
+
     pub(super) fn push(&mut self, place: Place, sql: impl Into<String>) {
         let sql = sql.into();
         // A recorded statement goes as it is, but for a closing semicolon: an empty statement is an error on MySQL.
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
         if let Place::Statement { .. } = place {
             // Counting wrong would tell a wrong place: any doubt about the number of results means markers.
-            self.marked |= is_multiple(&sql) || sql.contains(';') || !has_one_result(&sql);
+            self.marked |= is_multiple(self.engine, &sql) || sql.contains(';') || !has_one_result(self.engine, &sql);
         }
         self.parts.push((place, sql));
     }
@@ -91,7 +98,7 @@ impl Message {
             if self.marked {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
-            if crate::compile::split(sql).is_empty() {
+            if crate::compile::split(self.engine, sql).is_empty() {
                 continue;
             }
             text.push_str(sql);
@@ -140,12 +147,12 @@ impl Message {
 }
 
 /// Whether a statement surely has exactly one result. `CALL` and `EXECUTE` have as many as the procedure likes.
-fn has_one_result(sql: &str) -> bool {
+fn has_one_result(engine: Engine, sql: &str) -> bool {
     const ONE: [&str; 15] = [
         "create", "alter", "drop", "insert", "update", "delete", "replace", "truncate", "rename", "set", "select",
         "with", "grant", "comment", "pragma",
     ];
-    first_words(sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
+    first_words(engine, sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
 }
 
 /// Where in the migration a place is, for the report.
@@ -245,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_closing_semicolon_or_comment_does_not_swallow_the_next_statement() {
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "create table t (i int); ");
         message.push(Place::Statement { step: 0, statement: 1 }, "drop table u -- gone");
         message.push(Place::Commit { step: 0 }, "COMMIT");
@@ -256,7 +263,7 @@ mod tests {
 
     #[test]
     fn several_statements_in_one_part_are_counted_by_markers() {
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
         assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");

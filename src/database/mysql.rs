@@ -225,7 +225,7 @@ impl MysqlSession {
 
     async fn apply_steps(&mut self, work: &Work, steps: std::ops::Range<usize>, held: &Held) -> Result<(), Stop> {
         let (first, last) = (steps.start, steps.end);
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Mysql);
         let prepare = Place::Prepare { step: first };
         if !held.has_history {
             for sql in self.door.install() {
@@ -286,7 +286,9 @@ impl MysqlSession {
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })
                 if within == 0
-                    && !work.steps[step].script.statements[..statement].iter().any(|s| changes_session(s)) =>
+                    && !work.steps[step].script.statements[..statement]
+                        .iter()
+                        .any(|s| changes_session(Engine::Mysql, s)) =>
             {
                 let untouched =
                     statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
@@ -335,7 +337,7 @@ impl MysqlSession {
             if let Err(fault) = self.run_asked(work, step, statement, asked).await {
                 let place = Some(Place::Statement { step, statement });
                 let batches = asked == Some(Directive::Batch);
-                let within = usize::from(crate::compile::is_multiple(sql));
+                let within = usize::from(crate::compile::is_multiple(Engine::Mysql, sql));
                 let residue = self.left_behind(work, place, within, batches, &fault).await;
                 return Err(Stop { committed: step, at: stopped_at(work, place), fault, residue });
             }

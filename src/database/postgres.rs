@@ -66,7 +66,7 @@ impl PostgresSession {
 
     /// Steps that each have a transaction, in one message.
     async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Postgres);
         for step in steps.clone() {
             self.push_transaction(&mut message, work, step);
         }
@@ -153,8 +153,8 @@ impl PostgresSession {
                 }
                 continue;
             }
-            for (number, piece) in crate::compile::split(sql).into_iter().enumerate() {
-                if let Err(fault) = self.run_outside(piece).await {
+            for (number, piece) in crate::compile::split(Engine::Postgres, sql).into_iter().enumerate() {
+                if let Err(fault) = self.run_outside(piece.text).await {
                     let place = Place::Statement { step, statement };
                     let residue =
                         if number == 0 { self.stopped(statement, &fault, false).await } else { self.in_doubt().await };
@@ -228,7 +228,7 @@ impl PostgresSession {
 
     /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
     async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
-        let words: Vec<String> = crate::compile::first_words(sql).take(4).collect();
+        let words: Vec<String> = crate::compile::first_words(Engine::Postgres, sql).take(4).collect();
         let concurrently = words.iter().any(|w| w == "concurrently");
         if !concurrently {
             return self.run(sql.to_owned()).await;

@@ -168,7 +168,7 @@ impl SqliteSession {
                 ..Stop::before(first, fault)
             });
         }
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         for step in steps {
             self.push_transaction(&mut message, work, step, step == first);
         }
@@ -242,7 +242,7 @@ impl SqliteSession {
             if let Err(fault) = self.run_asked(work, step, statement, asked).await {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
-                let certain = !crate::compile::is_multiple(sql);
+                let certain = !crate::compile::is_multiple(Engine::Sqlite, sql);
                 let residue = self.stopped(statement, certain, asked == Some(Directive::Batch)).await;
                 return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
@@ -398,8 +398,8 @@ pub(super) async fn stop_when(connection: &mut SqliteConnection, cancelled: Arc<
 
 /// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).
 fn switches_foreign_keys(statements: &[String]) -> bool {
-    statements.iter().flat_map(|sql| crate::compile::split(sql)).any(|piece| {
-        let mut words = crate::compile::first_words(piece);
+    statements.iter().flat_map(|sql| crate::compile::split(Engine::Sqlite, sql)).any(|piece| {
+        let mut words = crate::compile::first_words(Engine::Sqlite, piece.text);
         words.next().as_deref() == Some("pragma") && words.next().as_deref() == Some("foreign_keys")
     })
 }
