@@ -139,9 +139,8 @@ impl Catalog {
     /// The missing ones that have an applied one of the same kind behind them: Rust migrations and SQL scripts each go
     /// on by themselves, so a new migration before applied scripts is no hole.
     pub fn gaps(&self, missing: &[usize]) -> Vec<usize> {
-        let last_applied = |kind| {
-            (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i))
-        };
+        let last_applied =
+            |kind| (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i));
         let last = [None, Some(ScriptKind::Versioned)].map(|kind| (kind, last_applied(kind)));
         let is_gap = |i: usize| last.iter().any(|(kind, last)| self.kind(i) == *kind && last.is_some_and(|l| i < l));
         missing.iter().copied().filter(|&i| is_gap(i)).collect()
@@ -485,7 +484,10 @@ mod tests {
     #[test]
     fn a_new_migration_before_applied_scripts_is_pending_and_no_hole() {
         let c = with_scripts();
-        assert_eq!(c.state(&history(&["m1", "1_index\tc1", "2_part\tc2", "R__view\tr2"])), State::Behind { pending: 1 });
+        assert_eq!(
+            c.state(&history(&["m1", "1_index\tc1", "2_part\tc2", "R__view\tr2"])),
+            State::Behind { pending: 1 }
+        );
         assert_eq!(c.state(&history(&["m1", "m2", "2_part\tc2"])), State::Gap { missing: vec!["1_index".into()] });
         assert_eq!(c.state(&history(&["m2", "1_index\tc1"])), State::Gap { missing: vec!["m1".into()] });
     }

@@ -27,8 +27,8 @@ use crate::tenant::Engine;
 use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
 pub(crate) use scan::split;
-pub use sql::View;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
+pub use sql::View;
 pub use statement::{StatementDirective, directive};
 pub(crate) use statement::{changes_session, first_words, is_multiple};
 
@@ -91,8 +91,7 @@ impl MigrationSet {
                 }
             }
         }
-        let catalog =
-            Catalog::new(migrations.iter().map(|m| m.name()), &migrator.migration_table_name().to_string());
+        let catalog = Catalog::new(migrations.iter().map(|m| m.name()), &migrator.migration_table_name().to_string());
         Ok(MigrationSet {
             catalog: Arc::new(catalog),
             migrations,
@@ -123,6 +122,11 @@ impl MigrationSet {
     /// The views that the SQL scripts make and that can be refreshed, in catalog order.
     pub fn views(&self) -> &[View] {
         &self.views
+    }
+
+    /// The SQL scripts, in catalog order.
+    pub fn scripts(&self) -> &[SqlScript] {
+        &self.folder.scripts
     }
 
     /// The SQL script at a place in the catalog; `None` for a Rust migration.

@@ -93,13 +93,7 @@ fn unusable(script: &SqlScript, engine: Engine, direction: Direction, record: Re
     sealed(script, engine, direction, record, Execution::Irreversible { reason }, Vec::new(), None)
 }
 
-fn from_part(
-    script: &SqlScript,
-    engine: Engine,
-    direction: Direction,
-    record: Record,
-    part: &Arc<SqlPart>,
-) -> Script {
+fn from_part(script: &SqlScript, engine: Engine, direction: Direction, record: Record, part: &Arc<SqlPart>) -> Script {
     let execution = Execution::Compiled { transaction: part.transaction && engine.has_transactional_ddl() };
     // A table that the fleet refreshes is filled when it is made; a view of the engine's own fills itself.
     let fills = direction == Direction::Up && !is_materialized(part);
@@ -112,7 +106,9 @@ fn from_part(
 
 /// Whether the engine itself keeps the view's rows.
 fn is_materialized(part: &SqlPart) -> bool {
-    part.refresh.first().is_some_and(|s| super::first_words(Engine::Postgres, &s.sql).next().as_deref() == Some("refresh"))
+    part.refresh
+        .first()
+        .is_some_and(|s| super::first_words(Engine::Postgres, &s.sql).next().as_deref() == Some("refresh"))
 }
 
 fn sealed(
@@ -136,7 +132,12 @@ pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
             let Some(note) = &part.view else { continue };
             let refresh = Arc::new(refresh(script, engine, part, &note.name));
             let at = views.iter().position(|v| v.name == note.name).unwrap_or_else(|| {
-                let view = View { name: note.name.clone(), group: note.group, index: first + number, scripts: [const { None }; 3] };
+                let view = View {
+                    name: note.name.clone(),
+                    group: note.group,
+                    index: first + number,
+                    scripts: [const { None }; 3],
+                };
                 views.push(view);
                 views.len() - 1
             });
@@ -148,10 +149,7 @@ pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
 
 /// What brings a view up to date: in one transaction on every engine, since it changes rows only.
 fn refresh(script: &SqlScript, engine: Engine, part: &SqlPart, view: &str) -> Script {
-    let source = Source {
-        file: part.file.display().to_string(),
-        lines: part.refresh.iter().map(|s| s.line).collect(),
-    };
+    let source = Source { file: part.file.display().to_string(), lines: part.refresh.iter().map(|s| s.line).collect() };
     let record = Record::Refresh { view: view.to_owned() };
     let statements = part.refresh.iter().map(|s| s.sql.clone()).collect();
     let execution = Execution::Compiled { transaction: true };

@@ -12,7 +12,7 @@ use crate::tenant::Engine;
 pub(super) const SCRIPTS: &str = "fleet_scripts";
 
 /// The table of refreshed views.
-const REFRESHES: &str = "fleet_refreshes";
+pub(super) const REFRESHES: &str = "fleet_refreshes";
 
 /// The tables of one tenant.
 #[derive(Debug, Clone)]
@@ -99,6 +99,12 @@ impl Books {
             Engine::Sqlite | Engine::Postgres => format!("CAST({column} AS text)"),
         };
         format!("SELECT {}, {} FROM {}", text("view_name"), text("refreshed_at"), self.refreshes)
+    }
+
+    /// A row of [`Books::read_refreshes`].
+    pub(super) fn refresh(row: [Option<String>; 2]) -> Option<(String, i64)> {
+        let [view, at] = row;
+        Some((view?, at?.parse().ok()?))
     }
 
     /// Writes down that a script was applied or taken back.

@@ -72,6 +72,12 @@ pub trait Session: Send {
     /// A [`Fault`] when the journal can't be read.
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault>;
 
+    /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault>;
+
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
     /// # Errors

@@ -12,13 +12,14 @@ use futures_util::StreamExt;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
 
+use super::books::Books;
 use super::journal;
 use super::message::{Message, Place, send, stopped_at, text_of};
 use super::native::Link;
 use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors, mysql_row,
-    native, settle,
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors,
+    mysql_row, native, settle,
 };
 use crate::compile::changes_session;
 use crate::fault::{Fault, FaultClass};
@@ -93,9 +94,7 @@ impl MysqlSession {
     /// The journal's row, where there is one; `None` when there is no journal.
     async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
-        Ok(rows.map(|rows| {
-            rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))))
-        }))
+        Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))))))
     }
 
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
@@ -290,8 +289,7 @@ impl MysqlSession {
                         .iter()
                         .any(|s| changes_session(Engine::Mysql, s)) =>
             {
-                let untouched =
-                    statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
+                let untouched = statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
                 let note =
                     if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
@@ -474,6 +472,11 @@ impl Session for MysqlSession {
         Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
     }
 
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
+        Ok(rows.iter().filter_map(|row| Books::refresh([0, 1].map(|i| mysql_row::text(row, i)))).collect())
+    }
+
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let mut all = vec!["START TRANSACTION".to_owned()];
@@ -508,8 +511,7 @@ impl Session for MysqlSession {
                     step + 1
                 }
             };
-            held =
-                Held { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
+            held = Held { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
         }
         Ok(())
     }

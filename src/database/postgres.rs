@@ -10,14 +10,15 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
+use super::books::Books;
 use super::journal;
 use super::message::{Message, Place, send, stopped_at, text_of};
 use super::native::Link;
 use super::postgres_guards as guards;
 use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors, literal,
-    native, settle,
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors,
+    literal, native, settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Directive, Unfinished, directive};
@@ -423,6 +424,16 @@ impl Session for PostgresSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        match self.rows(self.door.books().read_refreshes()).await {
+            Ok(rows) => Ok(rows.iter().filter_map(|r| Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect()),
+            Err(error) => match errors::fault(&error) {
+                fault if fault.code.as_deref() == Some("42P01") => Ok(Vec::new()),
+                fault => Err(fault),
+            },
+        }
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {

@@ -110,6 +110,10 @@ impl Session for ScriptedSession {
         Ok(None)
     }
 
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Fault::new(FaultClass::Other, "scripted"))
     }

@@ -12,10 +12,12 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::{books, journal};
 use super::message::{Message, Place, send, stopped_at, text_of};
 use super::work::Batches;
-use super::{Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, literal, native, settle};
+use super::{
+    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, literal, native, settle,
+};
+use super::{books, journal};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Directive, Unfinished, directive};
 use crate::tenant::{Address, Engine};
@@ -448,6 +450,14 @@ impl Session for SqliteSession {
             return Ok(None);
         }
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        if self.connection.is_none() || !self.has_table(books::REFRESHES).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows(self.door.books().read_refreshes()).await?;
+        Ok(rows.iter().filter_map(|r| books::Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {

@@ -80,7 +80,8 @@ impl<'a> Batches<'a> {
         self.rows += rows;
         if rows > 0 && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
-            let telling = Telling::Rows { migration: self.migration.clone(), statement: self.statement, rows: self.rows };
+            let telling =
+                Telling::Rows { migration: self.migration.clone(), statement: self.statement, rows: self.rows };
             self.work.teller.tell(telling);
         }
         rows > 0

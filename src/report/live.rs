@@ -174,7 +174,8 @@ fn started(h: &RunHeader) -> String {
     waves.dedup();
     let resumes = h.resumes.map(|run| format!(", resumes {run}")).unwrap_or_default();
     let (tenants, waves) = (label::count(h.tenants.len(), "tenant"), label::count(waves.len(), "wave"));
-    format!("run {}: {} {}, {tenants} in {waves}{resumes}", h.run, h.direction, clean(&label::towards(&h.goal)))
+    let aim = label::aim(h.direction, &h.goal, h.chore().is_some());
+    format!("run {}: {aim}, {tenants} in {waves}{resumes}", h.run)
 }
 
 fn so_far(stats: &RunStats) -> String {

@@ -219,8 +219,7 @@ enum Mark {
 }
 
 impl Mark {
-    const ALL: [Mark; 6] =
-        [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::InDoubt, Mark::Unread];
+    const ALL: [Mark; 6] = [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::InDoubt, Mark::Unread];
 
     fn word(self) -> &'static str {
         match self {

@@ -14,8 +14,7 @@ use super::style::{Style, Tone, clean, paragraph};
 use super::table::{Cell, Column, Table};
 
 /// The names of all states in the order in which they are counted.
-const STATES: [&str; 8] =
-    ["at_target", "behind", "empty", "gap", "edited", "ahead", "in_doubt", "unreachable"];
+const STATES: [&str; 8] = ["at_target", "behind", "empty", "gap", "edited", "ahead", "in_doubt", "unreachable"];
 
 /// Where a state stands in the order of rows: what is well first, what needs attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
@@ -44,11 +43,9 @@ pub(super) fn tone(state: &State) -> Tone {
     match state {
         State::AtTarget => Tone::Good,
         State::Empty | State::Behind { .. } => Tone::Warning,
-        State::Ahead { .. }
-        | State::Gap { .. }
-        | State::Edited { .. }
-        | State::InDoubt(_)
-        | State::Unreachable => Tone::Bad,
+        State::Ahead { .. } | State::Gap { .. } | State::Edited { .. } | State::InDoubt(_) | State::Unreachable => {
+            Tone::Bad
+        }
     }
 }
 

@@ -79,7 +79,8 @@ impl Progress {
             {
                 // The lost attempt is answered: what it committed is in the history now (or gone from it).
                 let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
-                let mut found: Vec<String> = new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
+                let mut found: Vec<String> =
+                    new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
                 if direction == Direction::Down {
                     found.reverse();
                 }

@@ -4,10 +4,10 @@
 //! applies anything, and this is it.
 
 mod cancel;
+mod chores;
 mod conclude;
 mod dispatcher;
 mod observe;
-mod chores;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,7 @@ use crate::tenant::Tenant;
 
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
-pub use observe::observe;
+pub use observe::{observe, observe_refreshes};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
 pub struct RunPlan {

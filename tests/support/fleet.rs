@@ -124,7 +124,12 @@ impl Fleet {
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
         let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };
-        Work { run: Uuid::now_v7().to_string(), history, steps: missing.into_iter().map(step).collect(), teller: Default::default() }
+        Work {
+            run: Uuid::now_v7().to_string(),
+            history,
+            steps: missing.into_iter().map(step).collect(),
+            teller: Default::default(),
+        }
     }
 
     /// Reads the tenant, lets something happen, and then applies what was decided before that.

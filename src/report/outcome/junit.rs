@@ -14,8 +14,10 @@ use super::now;
 use super::view::OutcomeView;
 
 pub(super) fn render(view: &OutcomeView<'_>) -> String {
-    let mut report =
-        Report::new(format!("fleet {} {}", view.header.direction, clean(&label::towards(&view.header.goal))));
+    let mut report = Report::new(format!(
+        "fleet {}",
+        label::aim(view.header.direction, &view.header.goal, view.header.chore().is_some())
+    ));
     if let Some(elapsed) = view.elapsed {
         report.set_time(elapsed);
     }

@@ -6,7 +6,6 @@ mod outcome;
 mod plan;
 mod tables;
 
-
 use crate::fault::{Fault, FaultClass};
 use crate::observation::Observation;
 use crate::schema::{Catalog, State};

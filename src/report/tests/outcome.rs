@@ -276,8 +276,12 @@ fn hostile_text_steers_nothing() {
         .enumerate()
         .map(|(i, bad)| {
             let mut r = failed(i, bad, FaultClass::Other, bad, &bad.repeat(10_000 / bad.len()));
-            r.stopped_at =
-                Some(StoppedAt { migration: (*bad).to_owned(), statement: None, sql: Some((*bad).to_owned()), file: Some((*bad).to_owned()) });
+            r.stopped_at = Some(StoppedAt {
+                migration: (*bad).to_owned(),
+                statement: None,
+                sql: Some((*bad).to_owned()),
+                file: Some((*bad).to_owned()),
+            });
             r.committed = vec![(*bad).to_owned()];
             r
         })
