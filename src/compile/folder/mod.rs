@@ -2,6 +2,12 @@
 //!
 //! It reads files and judges texts; it touches no database and never changes what a file says.
 
+mod comments;
+mod names;
+mod part;
+mod read;
+mod rules;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,6 +16,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::tenant::Engine;
+
+pub use read::read;
 
 /// The scripts of a folder: versioned ones in the order of their versions, then repeatable ones in the order of their
 /// names.
@@ -82,7 +90,7 @@ pub struct SqlPart {
     /// What brings that view up to date; empty exactly where there is no view.
     pub refresh: Vec<SqlStatement>,
     /// What is wrong with a general file for this engine alone. It must be told, and nothing sent, when a tenant of this
-    /// engine comes to it. Other mistakes keep the folder from being read.
+    /// engine comes to it. Other mistakes are told by [`read`] at once.
     pub mistakes: Vec<ScriptMistake>,
 }
 
@@ -177,3 +185,6 @@ impl fmt::Display for ScriptMistake {
 }
 
 impl std::error::Error for ScriptMistake {}
+
+#[cfg(test)]
+mod tests;
