@@ -2,6 +2,12 @@
 //!
 //! It reads files and judges texts; it touches no database and never changes what a file says.
 
+mod comments;
+mod names;
+mod part;
+mod read;
+mod rules;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::ScriptKind;
 use crate::tenant::Engine;
+
+pub use read::read;
 
 /// The scripts of a folder: versioned ones in the order of their versions, then repeatable ones in the order of their
 /// names.
@@ -73,7 +81,7 @@ pub struct SqlPart {
     /// What brings that view up to date; empty exactly where there is no view.
     pub refresh: Vec<SqlStatement>,
     /// What is wrong with a general file for this engine alone. It must be told, and nothing sent, when a tenant of this
-    /// engine comes to it. Other mistakes keep the folder from being read.
+    /// engine comes to it. Other mistakes are told by [`read`] at once.
     pub mistakes: Vec<ScriptMistake>,
 }
 
@@ -168,3 +176,6 @@ impl fmt::Display for ScriptMistake {
 }
 
 impl std::error::Error for ScriptMistake {}
+
+#[cfg(test)]
+mod tests;
