@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Canceller, Database, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Direction, Unfinished};
+use crate::shape::Shape;
 use crate::tenant::{Tenant, TenantId};
 
 /// What one attempt meets.
@@ -116,6 +117,14 @@ impl Session for ScriptedSession {
 
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Fault::new(FaultClass::Other, "scripted"))
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        Ok(Shape::default())
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        Ok(vec![0; tables.len()])
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
