@@ -463,7 +463,7 @@ pub(super) enum Scripts {
     Accept {
         /// The scripts: their names, or parts that only one has
         #[arg(required = true, value_name = "SCRIPT")]
-        scripts: Vec<String>,
+        names: Vec<String>,
         #[command(flatten)]
         selection: Selection,
         #[command(flatten)]

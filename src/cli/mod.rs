@@ -132,9 +132,9 @@ async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<
             let (program, set) = both(flags.overrides()).await?;
             scripts::list(&program, &set, &output)
         }
-        Command::Scripts(Scripts::Accept { scripts, selection, flags, output }) => {
+        Command::Scripts(Scripts::Accept { names, selection, flags, output }) => {
             let (program, set) = both(flags.overrides()).await?;
-            scripts::accept(&program, &set, &scripts, &selection, &output).await
+            scripts::accept(&program, &set, &names, &selection, &output).await
         }
         Command::Runs(Runs::List { limit, flags, output }) => {
             runs::list(&program(flags.overrides())?, limit, &output).await
