@@ -26,8 +26,8 @@ pub struct Catalog {
 pub struct ScriptEntry {
     /// Once, or whenever it changes.
     pub kind: ScriptKind,
-    /// The checksums that it may have been applied with: one for each engine that has a file of its own.
-    pub checksums: Vec<Arc<str>>,
+    /// What it is applied with, by engine in the order of [`Engine::ALL`]: each may have a file of its own.
+    pub checksums: [Arc<str>; 3],
     /// Whether it has a down part on some engine.
     pub reversible: bool,
 }
@@ -88,7 +88,7 @@ impl Catalog {
         (0..self.migrations.len()).rev().find(|&i| !self.is_repeatable(i)).map(|i| &self.migrations[i])
     }
 
-    /// Finds the one migration that `wanted` names: its exact name, or a part that only one name contains.
+    /// Finds the one migration that `wanted` names: its exact name, or what only one name begins with, or else contains.
     ///
     /// # Errors
     /// [`UnknownMigration`] when none or several match; it lists the candidates.
@@ -96,7 +96,11 @@ impl Catalog {
         if let Some(at) = self.position(wanted) {
             return Ok(at);
         }
-        let matches: Vec<usize> = (0..self.migrations.len()).filter(|&i| self.migrations[i].contains(wanted)).collect();
+        let all = 0..self.migrations.len();
+        let mut matches: Vec<usize> = all.clone().filter(|&i| self.migrations[i].starts_with(wanted)).collect();
+        if matches.len() != 1 {
+            matches = all.filter(|&i| self.migrations[i].contains(wanted)).collect();
+        }
         match matches.as_slice() {
             [one] => Ok(*one),
             many => Err(UnknownMigration {
@@ -112,17 +116,17 @@ impl Catalog {
     }
 
     /// Compares a tenant's history with this catalog.
-    pub fn state(&self, history: &[String]) -> State {
+    pub fn state(&self, history: &[String], engine: Engine) -> State {
         let unknown: Vec<String> =
             history.iter().filter(|v| self.position(v).is_none()).map(|v| name_of(v).to_owned()).collect();
         if !unknown.is_empty() {
             return State::Ahead { unknown };
         }
-        let edited = self.edited(history);
+        let edited = self.edited(history, engine);
         if !edited.is_empty() {
             return State::Edited { scripts: edited };
         }
-        let missing = self.missing(history);
+        let missing = self.missing(history, engine);
         if missing.is_empty() {
             return State::AtTarget;
         }
@@ -148,10 +152,10 @@ impl Catalog {
 
     /// The places of the migrations that are to be applied where the history is this one, in catalog order: what it
     /// lacks, and repeatable scripts that have changed since.
-    pub fn missing(&self, history: &[String]) -> Vec<usize> {
+    pub fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
         let is_missing = |i: &usize| match self.applied_as(*i, history) {
             None => true,
-            Some(applied) => self.is_repeatable(*i) && !self.is_current(*i, applied),
+            Some(applied) => self.is_repeatable(*i) && !self.is_current(*i, applied, engine),
         };
         (0..self.migrations.len()).filter(is_missing).collect()
     }
@@ -165,10 +169,10 @@ impl Catalog {
         history.iter().find(|entry| *name_of(entry) == *self.migrations[index])
     }
 
-    fn is_current(&self, index: usize, entry: &str) -> bool {
+    fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
         let checksum = entry.split_once('\t').map(|(_, checksum)| checksum);
         match (self.script(index), checksum) {
-            (Some(script), Some(applied)) => script.checksums.iter().any(|c| **c == *applied),
+            (Some(script), Some(applied)) => *script.checksums[engine as usize] == *applied,
             (None, None) => true,
             // A Rust migration became a script of the same name, or the other way round.
             _ => false,
@@ -176,9 +180,10 @@ impl Catalog {
     }
 
     /// The versioned scripts whose text is not what was applied, in catalog order.
-    pub fn edited(&self, history: &[String]) -> Vec<String> {
+    pub fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
         let is_edited = |i: &usize| {
-            !self.is_repeatable(*i) && self.applied_as(*i, history).is_some_and(|entry| !self.is_current(*i, entry))
+            !self.is_repeatable(*i)
+                && self.applied_as(*i, history).is_some_and(|entry| !self.is_current(*i, entry, engine))
         };
         (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
     }
@@ -471,7 +476,11 @@ mod tests {
     }
 
     fn with_scripts() -> Catalog {
-        let script = |kind, checksum: &str| ScriptEntry { kind, checksums: vec![checksum.into()], reversible: true };
+        let script = |kind, checksum: &str| ScriptEntry {
+            kind,
+            checksums: [checksum.into(), checksum.into(), checksum.into()],
+            reversible: true,
+        };
         let names = ["m1", "m2", "1_index", "2_part", "R__view"];
         let scripts = vec![
             script(ScriptKind::Versioned, "c1"),
@@ -485,26 +494,35 @@ mod tests {
     fn a_new_migration_before_applied_scripts_is_pending_and_no_hole() {
         let c = with_scripts();
         assert_eq!(
-            c.state(&history(&["m1", "1_index\tc1", "2_part\tc2", "R__view\tr2"])),
+            c.state(&history(&["m1", "1_index\tc1", "2_part\tc2", "R__view\tr2"]), Engine::Postgres),
             State::Behind { pending: 1 }
         );
-        assert_eq!(c.state(&history(&["m1", "m2", "2_part\tc2"])), State::Gap { missing: vec!["1_index".into()] });
-        assert_eq!(c.state(&history(&["m2", "1_index\tc1"])), State::Gap { missing: vec!["m1".into()] });
+        assert_eq!(
+            c.state(&history(&["m1", "m2", "2_part\tc2"]), Engine::Postgres),
+            State::Gap { missing: vec!["1_index".into()] }
+        );
+        assert_eq!(
+            c.state(&history(&["m2", "1_index\tc1"]), Engine::Postgres),
+            State::Gap { missing: vec!["m1".into()] }
+        );
     }
 
     #[test]
     fn a_changed_script_is_run_again_or_refused_by_its_kind() {
         let c = with_scripts();
         let all = history(&["m1", "m2", "1_index\tc1", "2_part\tc2", "R__view\tr1"]);
-        assert_eq!((c.state(&all), c.missing(&all)), (State::Behind { pending: 1 }, vec![4]));
+        assert_eq!(
+            (c.state(&all, Engine::Postgres), c.missing(&all, Engine::Postgres)),
+            (State::Behind { pending: 1 }, vec![4])
+        );
         assert_eq!(c.version_of(&all), Some("2_part".into()), "a repeatable script is no version");
         assert_eq!(c.head().map(|h| &**h), Some("2_part"));
         let edited = history(&["m1", "m2", "1_index\tother", "2_part\tc2"]);
-        assert_eq!(c.state(&edited), State::Edited { scripts: vec!["1_index".into()] });
+        assert_eq!(c.state(&edited, Engine::Postgres), State::Edited { scripts: vec!["1_index".into()] });
         let unknown = history(&["m1", "9_gone\tx"]);
-        assert_eq!(c.state(&unknown), State::Ahead { unknown: vec!["9_gone".into()] });
+        assert_eq!(c.state(&unknown, Engine::Postgres), State::Ahead { unknown: vec!["9_gone".into()] });
         let became_a_script = history(&["m1", "m2", "1_index"]);
-        assert_eq!(c.state(&became_a_script), State::Edited { scripts: vec!["1_index".into()] });
+        assert_eq!(c.state(&became_a_script, Engine::Postgres), State::Edited { scripts: vec!["1_index".into()] });
     }
 
     fn history(versions: &[&str]) -> Vec<String> {
@@ -523,11 +541,14 @@ mod tests {
     #[test]
     fn state_covers_every_shape_of_history() {
         let c = catalog();
-        assert_eq!(c.state(&[]), State::Empty);
-        assert_eq!(c.state(&history(&["m1_a"])), State::Behind { pending: 2 });
-        assert_eq!(c.state(&history(&["m1_a", "m2_b", "m3_c"])), State::AtTarget);
-        assert_eq!(c.state(&history(&["m1_a", "m3_c"])), State::Gap { missing: vec!["m2_b".into()] });
-        assert_eq!(c.state(&history(&["m1_a", "m9_z"])), State::Ahead { unknown: vec!["m9_z".into()] });
+        assert_eq!(c.state(&[], Engine::Postgres), State::Empty);
+        assert_eq!(c.state(&history(&["m1_a"]), Engine::Postgres), State::Behind { pending: 2 });
+        assert_eq!(c.state(&history(&["m1_a", "m2_b", "m3_c"]), Engine::Postgres), State::AtTarget);
+        assert_eq!(c.state(&history(&["m1_a", "m3_c"]), Engine::Postgres), State::Gap { missing: vec!["m2_b".into()] });
+        assert_eq!(
+            c.state(&history(&["m1_a", "m9_z"]), Engine::Postgres),
+            State::Ahead { unknown: vec!["m9_z".into()] }
+        );
     }
 
     #[test]

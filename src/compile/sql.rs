@@ -34,13 +34,7 @@ impl View {
 
 /// What the catalog knows of a script.
 pub(super) fn entry(script: &SqlScript) -> ScriptEntry {
-    let mut checksums: Vec<Arc<str>> = Vec::new();
-    for engine in Engine::ALL {
-        let checksum = checksum(script, engine);
-        if !checksums.contains(&checksum) {
-            checksums.push(checksum);
-        }
-    }
+    let checksums = Engine::ALL.map(|engine| checksum(script, engine));
     ScriptEntry { kind: script.kind, checksums, reversible: !script.down.is_empty() }
 }
 

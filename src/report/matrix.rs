@@ -268,10 +268,10 @@ fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     if o.state == State::Unreachable {
         return vec![Mark::Unread; catalog.migrations.len()];
     }
-    let missing = catalog.missing(&o.history);
+    let missing = catalog.missing(&o.history, o.engine);
     let gaps: HashSet<usize> = catalog.gaps(&missing).into_iter().collect();
     let missing: HashSet<usize> = missing.into_iter().collect();
-    let edited = catalog.edited(&o.history);
+    let edited = catalog.edited(&o.history, o.engine);
     let in_doubt = |name: &str| matches!(&o.state, State::InDoubt(u) if u.migration == name);
     catalog
         .migrations

@@ -173,7 +173,11 @@ fn why(o: &Observation, is_shared: bool) -> String {
             format!("missing although a later migration has been applied: {}", missing.join(", "))
         }
         State::Edited { scripts } => {
-            format!("edited after having been applied: {}; see `scripts accept`", scripts.join(", "))
+            format!(
+                "edited after having been applied: {}; if that was meant: fleet scripts accept {}",
+                scripts.join(", "),
+                scripts.join(" ")
+            )
         }
         State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
         State::InDoubt(unfinished) => unfinished_text(unfinished),

@@ -38,7 +38,7 @@ impl Assignment {
     }
 
     fn acceptances(&self, wanted: &[String], history: &[String]) -> Vec<Step> {
-        let edited = self.plan.catalog.edited(history);
+        let edited = self.plan.catalog.edited(history, self.tenant.engine);
         let step = |name: &String| {
             let index = self.plan.catalog.position(name)?;
             let script = self.plan.scripts.acceptance(index, self.tenant.engine)?;

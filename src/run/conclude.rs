@@ -11,6 +11,7 @@ use crate::outcome::{Blocker, InDoubt, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
 use crate::schema::{Catalog, Direction, name_of};
+use crate::tenant::Engine;
 
 /// What is known of one tenant over all its attempts.
 #[derive(Debug, Clone, Default)]
@@ -125,8 +126,8 @@ impl Progress {
 
     /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
     /// attempt left it.
-    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog) -> Goal {
-        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, first, &goal));
+    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
+        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, engine, first, &goal));
         Goal { target: settled.unwrap_or(goal.target), ..goal }
     }
 
@@ -172,8 +173,9 @@ impl Progress {
             End::Refused(Refusal::Edited(scripts)) => {
                 let text = format!(
                     "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
-                     was applied: `scripts accept`",
-                    scripts.join(", ")
+                     was applied: fleet scripts accept {}",
+                    scripts.join(", "),
+                    scripts.join(" ")
                 );
                 let fault = Fault::new(FaultClass::Edited, text);
                 conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
@@ -268,6 +270,6 @@ mod tests {
         progress.absorb(&lost(&["m1", "m2", "m3"]), Direction::Down);
         // The lost attempt did commit: another step from here would take m2 back too.
         progress.absorb(&lost(&["m1", "m2"]), Direction::Down);
-        assert_eq!(progress.goal(goal, &catalog).target, Target::Migration(1));
+        assert_eq!(progress.goal(goal, &catalog, Engine::Sqlite).target, Target::Migration(1));
     }
 }

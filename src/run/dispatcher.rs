@@ -163,9 +163,9 @@ impl Dispatcher {
             // A tenant that lacks a migration may be in the middle of it, which only its journal says.
             let done = known.get(&tenant.id).is_some_and(|history| {
                 let goal = self.plan.goal_of(index);
-                self.plan.catalog.missing(history).is_empty()
+                self.plan.catalog.missing(history, tenant.engine).is_empty()
                     && matches!(self.plan.task, Task::Migrate)
-                    && plan::decide(&self.plan.catalog, history, &goal) == Decision::Nothing
+                    && plan::decide(&self.plan.catalog, tenant.engine, history, &goal) == Decision::Nothing
             });
             if done && self.cancel.reason().is_none() {
                 let history = known.remove(&tenant.id);
@@ -189,8 +189,8 @@ impl Dispatcher {
             .entry(index)
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
-        let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog);
         let tenant = self.plan.tenants[index].clone();
+        let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine);
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
         let assignment = Assignment {
             plan: self.plan.clone(),

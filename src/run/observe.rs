@@ -29,7 +29,7 @@ pub async fn observe(
     let mut alone = Vec::new();
     for (i, tenant) in tenants.iter().enumerate() {
         // Only a tenant with something pending can be in doubt, and only it is asked for its journal.
-        match together.get(&tenant.id).map(|history| (history, catalog.state(history))) {
+        match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
                 found[i] = Some(observation(tenant, catalog, history.clone(), state));
             }
@@ -118,7 +118,7 @@ async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, t
         let mut session = database.connect(tenant).await?;
         let read = async {
             let history = session.history().await?;
-            let state = match catalog.state(&history) {
+            let state = match catalog.state(&history, tenant.engine) {
                 state @ (State::AtTarget | State::Ahead { .. }) => state,
                 state => session.unfinished().await?.map_or(state, State::InDoubt),
             };

@@ -99,7 +99,7 @@ impl Assignment {
         if !matches!(self.plan.task, Task::Migrate) {
             return self.chore(session, history).await;
         }
-        let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, &self.goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
                 return Attempt::without_work(Some(history), end);
@@ -146,7 +146,7 @@ impl Assignment {
     /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
     /// transactional DDL takes the history row away first.
     async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> End {
-        if self.plan.catalog.missing(history).is_empty() {
+        if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
             return End::Nothing;
         }
         let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;

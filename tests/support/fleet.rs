@@ -120,7 +120,7 @@ impl Fleet {
     pub(crate) async fn work(&self, tenant: &Tenant, history: &[&str]) -> Work {
         let catalog = self.set.catalog();
         let history: Vec<String> = history.iter().map(|v| v.to_string()).collect();
-        let missing = catalog.missing(&history);
+        let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
         let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };

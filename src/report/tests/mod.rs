@@ -57,7 +57,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
         tenant: TenantId::from(tenant),
         engine: Engine::Postgres,
         server: "db7:5432".to_owned(),
-        state: catalog.state(&history),
+        state: catalog.state(&history, Engine::Postgres),
         version: catalog.version_of(&history),
         history,
         error: None,
