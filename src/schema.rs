@@ -447,6 +447,8 @@ pub enum NativeReason {
     Panicked(String),
     /// Two recordings differ: it depends on a clock, a random number or a result.
     Differs(String),
+    /// It was stopped on the recorder after more calls than a migration that ends would make.
+    Endless,
     /// It binds a value that SQL text does not carry exactly.
     Values(String),
     /// The operator asked for it (`--native`).
@@ -461,6 +463,9 @@ impl fmt::Display for NativeReason {
             NativeReason::Failed(why) => write!(f, "it fails without a database ({why})"),
             NativeReason::Panicked(why) => write!(f, "it panics without a database ({why})"),
             NativeReason::Differs(what) => write!(f, "two recordings differ ({what})"),
+            NativeReason::Endless => {
+                f.write_str("it makes more than 100,000 calls without a database, as if it never ended")
+            }
             NativeReason::Values(kind) => write!(f, "it binds {kind}, which SQL text does not carry exactly"),
             NativeReason::Forced => f.write_str("native execution was asked for"),
         }

@@ -33,6 +33,9 @@ pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, sec
             _ => {}
         }
     }
+    if first.is_endless || second.is_endless {
+        return impure(NativeReason::Endless);
+    }
     // A query counts even when its error was swallowed (`has_table(..).unwrap_or(false)`).
     let query = first.ops.iter().find_map(|op| if let Op::Query(sql) = op { Some(sql) } else { None });
     if let Some(sql) = query {
