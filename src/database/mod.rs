@@ -8,6 +8,7 @@ mod blocker;
 mod bulk;
 mod errors;
 mod fill;
+mod inspect;
 mod journal;
 mod message;
 mod mysql;
@@ -33,7 +34,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Unfinished};
-use crate::shape::{Column, Table};
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
@@ -73,6 +74,19 @@ pub trait Session: Send {
     /// # Errors
     /// A [`Fault`] when the journal can't be read.
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault>;
+
+    /// What the schema in the tenant's own namespace looks like, without the history and fleet's own tables. Read-only: one
+    /// round trip, two on a server with sequences of MariaDB.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it can't be read.
+    async fn shape(&mut self) -> Result<Shape, Fault>;
+
+    /// The number of rows of each of these tables of the tenant's own namespace. Read-only: one round trip.
+    ///
+    /// # Errors
+    /// A [`Fault`] when one of them can't be read, or is not there.
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
 
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
@@ -156,6 +170,12 @@ struct Door {
 }
 
 impl Door {
+    /// The fault of a tenant whose schema is not there and is not to be made.
+    fn no_schema(&self) -> Fault {
+        let text = "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
+        Fault::with_code(FaultClass::UnknownDatabase, "3F000", text)
+    }
+
     fn nothing_to_settle(&self) -> Fault {
         Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
     }

@@ -17,13 +17,13 @@ use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, mysql_row, native, settle,
+    fill, inspect, mysql_row, native, settle,
 };
 use crate::compile::changes_session;
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Unfinished};
-use crate::shape::{Column, Table};
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
@@ -363,6 +363,17 @@ impl Session for MysqlSession {
             return Err(fault);
         }
         Ok(entry.unfinished)
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        let history_table = self.door.migrations.catalog().history_table.clone();
+        let use_own = self.door.namespace().map(|name| format!("USE {};\n", Engine::Mysql.quote(&name)));
+        inspect::mysql::shape(self.connection()?, &use_own.unwrap_or_default(), &history_table).await
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        let database = self.door.namespace();
+        inspect::mysql::row_counts(self.connection()?, database.as_deref(), tables).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

@@ -16,11 +16,11 @@ use super::native::Link;
 use super::postgres_guards as guards;
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, literal, native, settle,
+    fill, inspect, literal, native, settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::schema::Unfinished;
-use crate::shape::{Column, Table};
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
@@ -369,9 +369,7 @@ impl Session for PostgresSession {
             let rows = self.rows(format!("SELECT to_regnamespace({name}) IS NOT NULL")).await;
             let rows = rows.map_err(|e| errors::fault(&e))?;
             if !rows.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
-                let text =
-                    "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
-                return Err(Fault::with_code(FaultClass::UnknownDatabase, "3F000", text));
+                return Err(self.door.no_schema());
             }
         }
         Ok(Vec::new())
@@ -393,6 +391,24 @@ impl Session for PostgresSession {
             return Err(fault);
         }
         Ok(entry.unfinished)
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        self.connection().await?;
+        let place = inspect::postgres::Place::of(&self.door);
+        let connection = self.connection.as_mut().expect("made just above");
+        match inspect::postgres::shape(connection, &place, &self.door.migrations.catalog().history_table).await? {
+            Some(shape) => Ok(shape),
+            None if self.door.tenant.create_missing => Ok(Shape::default()),
+            None => Err(self.door.no_schema()),
+        }
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        self.connection().await?;
+        let place = inspect::postgres::Place::of(&self.door);
+        let connection = self.connection.as_mut().expect("made just above");
+        inspect::postgres::row_counts(connection, &place, tables).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

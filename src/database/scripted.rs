@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Direction, Unfinished};
-use crate::shape::{Column, Table};
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Tenant, TenantId};
 
 /// What one attempt meets.
@@ -113,6 +113,14 @@ impl Session for ScriptedSession {
 
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Fault::new(FaultClass::Other, "scripted"))
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        Ok(Shape::default())
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        Ok(vec![0; tables.len()])
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

@@ -15,12 +15,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, literal, native,
-    settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
+    native, settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::schema::Unfinished;
-use crate::shape::{Column, Table};
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
 
 pub(super) struct SqliteSession {
@@ -422,6 +422,24 @@ impl Session for SqliteSession {
             return Err(fault);
         }
         Ok(entry.unfinished)
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(Shape::default());
+        }
+        let history_table = self.door.migrations.catalog().history_table.clone();
+        inspect::sqlite::shape(self.connection().await?, &history_table).await
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.connection.is_none() && !self.path.exists() {
+            return Err(Fault::new(FaultClass::Missing, "the file does not exist, so no table does"));
+        }
+        inspect::sqlite::row_counts(self.connection().await?, tables).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
