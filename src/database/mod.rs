@@ -8,6 +8,7 @@ mod blocker;
 mod books;
 mod bulk;
 mod errors;
+mod fill;
 mod inspect;
 mod journal;
 mod message;
@@ -34,11 +35,12 @@ use crate::fault::{Fault, FaultClass};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
 use crate::schema::Unfinished;
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
-
 pub use address::location;
 use books::Books;
+pub use fill::{Cell, Key, ROWS_AT_ONCE};
+pub(crate) use fill::{day, decimal};
 use journal::Journal;
 pub use settle::Settlement;
 pub(crate) use work::Segment;
@@ -104,6 +106,20 @@ pub trait Session: Send {
     /// # Errors
     /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed: nothing changed.
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault>;
+
+    /// Adds rows to a table, in batches of a bounded size, each in a transaction. A row has a cell for each of the columns.
+    ///
+    /// Returns how many rows were added. Dying in it: whole batches are there, in order, and no part of one.
+    ///
+    /// # Errors
+    /// How many rows were committed before, and the [`Fault`] of the batch that was not.
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)>;
+
+    /// Some columns of all rows of a table, in no order; `None` is NULL. One read query.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the table can't be read.
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
 
     /// A way to cancel what this session is doing, on the server.
     fn canceller(&self) -> Canceller;

@@ -18,14 +18,14 @@ use super::message::{Message, Place, send, stopped_at, text_of};
 use super::native::Link;
 use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors,
-    inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker,
+    errors, fill, inspect, mysql_row, native, settle,
 };
 use crate::compile::changes_session;
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Directive, Record, Unfinished, directive};
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
@@ -526,6 +526,25 @@ impl Session for MysqlSession {
             held = Held { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
+            let settings = session_settings(&self.door.timeouts);
+            let sent = self.run(format!("{settings};\nSTART TRANSACTION;\n{insert};\nCOMMIT")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
+        Ok(fill::keys(&rows, columns.len(), |row, i| mysql_row::text(row, i)))
     }
 
     fn canceller(&self) -> Canceller {

@@ -17,12 +17,12 @@ use super::native::Link;
 use super::postgres_guards as guards;
 use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker, errors,
-    inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker,
+    errors, fill, inspect, literal, native, settle,
 };
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Directive, Unfinished, directive};
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
@@ -476,6 +476,28 @@ impl Session for PostgresSession {
             }
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
+            let mut all = vec!["BEGIN".to_owned()];
+            all.extend(guards::local_settings(&self.door.timeouts));
+            all.extend(guards::lock_and_schema(&self.door));
+            all.extend([insert, "COMMIT".to_owned()]);
+            let sent = self.run(all.join(";\n")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(fill::literals(&self.door, table, columns)).await.map_err(|e| errors::fault(&e))?;
+        Ok(fill::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
     }
 
     fn canceller(&self) -> Canceller {

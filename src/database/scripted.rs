@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Canceller, Database, Residue, Session, Settlement, Stop, Work};
+use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Direction, Unfinished};
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Tenant, TenantId};
 
 /// What one attempt meets.
@@ -157,6 +157,14 @@ impl Session for ScriptedSession {
             Act::Refuses(_) => unreachable!("it was refused when it connected"),
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, _: &Table, _: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        Ok(rows.len() as u64)
+    }
+
+    async fn keys(&mut self, _: &Table, _: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        Ok(Vec::new())
     }
 
     fn canceller(&self) -> Canceller {

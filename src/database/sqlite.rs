@@ -15,13 +15,13 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use super::message::{Message, Place, send, stopped_at, text_of};
 use super::work::Batches;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, inspect, literal, native,
-    settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, fill, inspect,
+    literal, native, settle,
 };
 use super::{books, journal};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Directive, Unfinished, directive};
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
 
 pub(super) struct SqliteSession {
@@ -505,6 +505,25 @@ impl Session for SqliteSession {
             }
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
+            self.begin(true).await.map_err(|fault| (filled, fault))?;
+            let sent = self.run(format!("{insert};\nCOMMIT")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
+        Ok(fill::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
     }
 
     fn canceller(&self) -> Canceller {
