@@ -337,35 +337,6 @@ pub enum Record {
     },
 }
 
-/// What a comment before a statement asks of the runner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Directive {
-    /// `/* fleet: batch */`: repeat it until it changes no row, each time in a transaction of its own. It must be such
-    /// that repeating it goes on where it stopped.
-    Batch,
-    /// `/* fleet: report */`: its rows, one text column each, are told to the operator.
-    Report,
-}
-
-/// The directive in the comments before a statement's first word.
-pub fn directive(sql: &str) -> Option<Directive> {
-    let mut rest = sql.trim_start();
-    loop {
-        let (comment, after) = if let Some(text) = rest.strip_prefix("--") {
-            text.split_once('\n').unwrap_or((text, ""))
-        } else if let Some(text) = rest.strip_prefix("/*") {
-            text.split_once("*/")?
-        } else {
-            return None;
-        };
-        match comment.trim().strip_prefix("fleet:").map(str::trim) {
-            Some("batch") => return Some(Directive::Batch),
-            Some("report") => return Some(Directive::Report),
-            _ => rest = after.trim_start(),
-        }
-    }
-}
-
 /// The file of an SQL script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Source {
@@ -383,11 +354,6 @@ impl Script {
             Record::Script { checksum } => Some(history_entry(&self.migration, Some(checksum))),
             Record::Refresh { .. } => None,
         }
-    }
-
-    /// Whether a statement of it is repeated until it changes no row, each time in a transaction of its own.
-    pub fn has_batches(&self) -> bool {
-        self.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
     }
 
     /// Brings a history to what it is once this script has been applied.
@@ -532,15 +498,6 @@ mod tests {
 
     fn history(versions: &[&str]) -> Vec<String> {
         versions.iter().map(|v| v.to_string()).collect()
-    }
-
-    #[test]
-    fn a_directive_is_in_the_comments_before_the_statement_only() {
-        assert_eq!(directive("/* fleet: batch */ UPDATE t SET a = 1"), Some(Directive::Batch));
-        assert_eq!(directive("-- why\n  -- fleet: report\nSELECT 1"), Some(Directive::Report));
-        assert_eq!(directive("/* x */ UPDATE t SET a = '/* fleet: batch */'"), None);
-        assert_eq!(directive("UPDATE t /* fleet: batch */ SET a = 1"), None);
-        assert_eq!(directive("-- fleet: batches"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! What happens to a tenant when the process dies is written at each step of the engines' files.
 
 mod address;
+mod asked;
 mod blocker;
 mod books;
 mod bulk;

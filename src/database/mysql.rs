@@ -9,22 +9,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
 
+use super::asked::{self, Asked};
 use super::books::Books;
 use super::journal;
-use super::message::{Message, Place, send, stopped_at, text_of};
+use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
-use super::work::Batches;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker,
-    errors, fill, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    fill, inspect, mysql_row, native, settle,
 };
-use crate::compile::changes_session;
+use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
-use crate::schema::{Direction, Directive, Record, Unfinished, directive};
+use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
@@ -333,7 +333,16 @@ impl MysqlSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(first) {
             self.run(self.door.journal().advance(statement)).await.map_err(lost)?;
             let asked = directive(sql);
-            if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().map_err(lost)?;
+                    let result = asked::run(connection, this, asked, MySqlQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
                 let place = Some(Place::Statement { step, statement });
                 let batches = asked == Some(Directive::Batch);
                 let within = usize::from(crate::compile::is_multiple(Engine::Mysql, sql));
@@ -347,33 +356,6 @@ impl MysqlSession {
             end.push(format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
         self.run(end.join(";\n")).await.map_err(lost)
-    }
-
-    async fn run_asked(
-        &mut self,
-        work: &Work,
-        step: usize,
-        statement: usize,
-        asked: Option<Directive>,
-    ) -> Result<(), Fault> {
-        let sql = work.steps[step].script.statements[statement].clone();
-        match asked {
-            None => self.run(sql).await,
-            Some(Directive::Report) => {
-                let rows = self.rows(sql).await?;
-                rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
-                Ok(())
-            }
-            Some(Directive::Batch) => {
-                let mut batches = Batches::new(work, step, statement);
-                loop {
-                    let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection()?).await;
-                    if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
     }
 
     async fn apply_native(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {

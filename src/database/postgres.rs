@@ -7,21 +7,22 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
+use super::asked::{self, Asked};
 use super::books::Books;
 use super::journal;
-use super::message::{Message, Place, send, stopped_at, text_of};
+use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::postgres_guards as guards;
-use super::work::Batches;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker,
-    errors, fill, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    fill, inspect, literal, native, settle,
 };
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::schema::{Directive, Unfinished, directive};
+use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
@@ -148,7 +149,10 @@ impl PostgresSession {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
             if let Some(asked) = directive(sql) {
-                if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+                let this = Asked { work, step, statement };
+                let connection = self.connection().await.map_err(|fault| lost(step, fault))?;
+                if let Err(error) = asked::run(connection, this, asked, PgQueryResult::rows_affected).await {
+                    let fault = errors::fault(&error);
                     let at = stopped_at(work, Some(Place::Statement { step, statement }));
                     let residue = self.stopped(statement, &fault, asked == Directive::Batch).await;
                     return Err(Stop { committed: step, at, fault, residue });
@@ -208,24 +212,6 @@ impl PostgresSession {
         self.run(end).await.map_err(|fault| lost(step, fault))?;
         let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
         Ok(())
-    }
-
-    /// A statement that is repeated in batches, or whose rows are told. Dying between two batches: the journal names this
-    /// statement, and the next run repeats it.
-    async fn run_asked(&mut self, work: &Work, step: usize, statement: usize, asked: Directive) -> Result<(), Fault> {
-        let sql = &work.steps[step].script.statements[statement];
-        if asked == Directive::Report {
-            let rows = self.rows(sql.clone()).await.map_err(|e| errors::fault(&e))?;
-            rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
-            return Ok(());
-        }
-        let mut batches = Batches::new(work, step, statement);
-        loop {
-            let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection().await?).await;
-            if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
-                return Ok(());
-            }
-        }
     }
 
     /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.

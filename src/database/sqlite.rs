@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::message::{Message, Place, send, stopped_at, text_of};
-use super::work::Batches;
+use super::asked::{self, Asked};
+use super::message::{Message, Place, send, stopped_at};
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, fill, inspect,
-    literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
+    native, settle,
 };
 use super::{books, journal};
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::schema::{Directive, Unfinished, directive};
+use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
 
@@ -243,7 +244,16 @@ impl SqliteSession {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
             let asked = directive(sql);
-            if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().await.map_err(|f| Stop::before(step, f))?;
+                    let result = asked::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
                 let certain = !crate::compile::is_multiple(Engine::Sqlite, sql);
@@ -252,35 +262,6 @@ impl SqliteSession {
             }
         }
         self.finish_journalled(work, step).await
-    }
-
-    /// A statement outside a transaction: once, or repeated in batches, or with its rows told. Dying between two batches:
-    /// the journal names this statement, and the next run repeats it.
-    async fn run_asked(
-        &mut self,
-        work: &Work,
-        step: usize,
-        statement: usize,
-        asked: Option<Directive>,
-    ) -> Result<(), Fault> {
-        let sql = work.steps[step].script.statements[statement].clone();
-        match asked {
-            None => self.run(sql).await,
-            Some(Directive::Report) => {
-                let rows = self.rows(sql).await?;
-                rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
-                Ok(())
-            }
-            Some(Directive::Batch) => {
-                let mut batches = Batches::new(work, step, statement);
-                loop {
-                    let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection().await?).await;
-                    if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
     }
 
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
