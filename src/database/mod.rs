@@ -14,6 +14,7 @@ mod inspect;
 mod journal;
 mod message;
 mod mysql;
+mod mysql_hold;
 mod mysql_row;
 mod native;
 mod postgres;
