@@ -19,10 +19,12 @@ mod mysql_row;
 mod native;
 mod postgres;
 mod postgres_guards;
+mod postgres_outside;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settle;
 mod sqlite;
+mod sqlite_file;
 mod work;
 
 use std::collections::HashMap;
