@@ -10,6 +10,8 @@ pub mod fault;
 
 pub mod schema;
 
+pub mod shape;
+
 pub mod outcome;
 
 pub mod observation;
