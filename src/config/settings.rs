@@ -15,7 +15,7 @@ use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_p
 use super::document::{Document, Item, with_document};
 use super::keys::KEYS;
 use super::layer::{Layer, merge};
-use super::{Drafts, Mistakes, Variables};
+use super::{Drafts, Mistakes, ScratchServers, Variables, scratch};
 use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts, parse_duration};
 
 /// The settings of one fleet, complete and checked.
@@ -33,6 +33,8 @@ pub struct Settings {
     pub max_failures: FailureBudget,
     /// Where runs are recorded.
     pub ledger: LedgerLocation,
+    /// Where scratch databases are made.
+    pub scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
     pub origins: Vec<(String, String, Origin)>,
 }
@@ -171,7 +173,10 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
             None => {}
         }
     }
-    Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger)
+    let scratch = scratch::read(document, sources, drafts);
+    let mut settings = Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger);
+    settings.origins.extend(scratch.origins());
+    Settings { scratch, ..settings }
 }
 
 fn file_ledger(
@@ -236,6 +241,7 @@ impl Settings {
             origins: origins(table, names, &ledger),
             name,
             ledger,
+            scratch: ScratchServers::default(),
         }
     }
 }

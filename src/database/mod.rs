@@ -15,6 +15,7 @@ mod mysql_row;
 mod native;
 mod postgres;
 mod postgres_guards;
+mod scratch;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settle;
@@ -38,6 +39,7 @@ use crate::tenant::{Engine, Tenant, TenantId};
 
 pub use address::location;
 use journal::Journal;
+pub use scratch::ScratchPlace;
 pub use settle::Settlement;
 pub(crate) use work::Segment;
 pub use work::{Residue, Step, Stop, Work};
