@@ -3,6 +3,7 @@
 //! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
 //! reason.
 
+mod entities;
 mod purity;
 mod recorder;
 mod scan;
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Script};
 use crate::tenant::Engine;
 
+pub use entities::Entities;
 pub(crate) use recorder::panic_text;
 pub(crate) use scan::{changes_session, first_words, is_multiple, split};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;

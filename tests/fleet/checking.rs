@@ -1,0 +1,42 @@
+//! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes, and
+//! no engine left out in silence.
+
+use crate::support::{Fleet, finish, mysql_url, postgres_url};
+
+fn with_servers() -> Fleet {
+    let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mysql_url());
+    Fleet::new().head(&servers).sqlite(1).postgres(1).mariadb(1)
+}
+
+#[test]
+fn the_entities_of_this_repository_fit_its_migrations_on_all_engines() {
+    let fleet = with_servers();
+    let json = fleet.run(&["check", "--entities", "--format", "json"]).exits(0).json();
+    let engines = json["engines"].as_array().unwrap();
+    assert_eq!(engines.len(), 3, "{json}");
+    for engine in engines {
+        assert_eq!((&engine["could_not"], engine["findings"].as_array().unwrap().len()), (&().into(), 0), "{engine}");
+    }
+    for id in ["lite-000", "pg-000", "my-000"] {
+        assert!(!fleet.has_table(id, "users"), "{id}: no tenant is touched");
+    }
+}
+
+#[test]
+fn an_engine_without_a_scratch_server_is_told_and_not_green() {
+    let fleet = Fleet::new().sqlite(1).postgres(1);
+    fleet.write();
+    for command in [&["check", "--entities"][..], &["prove"]] {
+        let ran = fleet.run(command).exits(1);
+        assert!(ran.err.contains("postgres") && ran.err.contains("postgres_url"), "{ran:?}");
+        assert!(ran.out.contains("postgres"), "{ran:?}");
+        let mut only = command.to_vec();
+        only.extend(["--engine", "sqlite"]);
+        fleet.run(&only).exits(0);
+    }
+    // A variable of the environment is as good as the file.
+    let url = postgres_url();
+    let mut program = fleet.program(&["check", "--entities"]);
+    let ran = finish(program.env("FLEET__SCRATCH__POSTGRES_URL", &url)).exits(0);
+    assert!(ran.out.contains("postgres: entities and migrations agree"), "{ran:?}");
+}
