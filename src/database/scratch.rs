@@ -65,7 +65,13 @@ impl ScratchPlace {
         tell: &(dyn Fn(String) + Sync),
         work: impl AsyncFnOnce(Arc<Tenant>) -> T,
     ) -> Result<Option<T>, Fault> {
-        for name in self.sweep().await? {
+        let mut stop = std::pin::pin!(stop);
+        let swept = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(None),
+            swept = self.sweep() => swept?,
+        };
+        for name in swept {
             tell(format!("removed {name}, a scratch database of {} that was left behind", self.engine()));
         }
         let name = format!("{PREFIX}{:x}_{:08x}", unix_now(), fastrand::u32(..));
@@ -73,7 +79,7 @@ impl ScratchPlace {
         self.change(&name, true).await?;
         let result = tokio::select! {
             biased;
-            () = stop => Ok(None),
+            () = &mut stop => Ok(None),
             result = AssertUnwindSafe(work(tenant)).catch_unwind() => result.map(Some),
         };
         if let Err(fault) = self.change(&name, false).await {

@@ -40,6 +40,7 @@ mod guards;
 mod hidden;
 mod losses;
 mod postgres;
+mod proofs;
 mod reading;
 mod schemas;
 mod scratch;

@@ -1,7 +1,7 @@
 //! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes, and
 //! no engine left out in silence.
 
-use crate::support::{Fleet, finish, mysql_url, postgres_url};
+use crate::support::{ALL, Fleet, finish, mysql_url, postgres_url, signal, wait};
 
 fn with_servers() -> Fleet {
     let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mysql_url());
@@ -39,4 +39,42 @@ fn an_engine_without_a_scratch_server_is_told_and_not_green() {
     let mut program = fleet.program(&["check", "--entities"]);
     let ran = finish(program.env("FLEET__SCRATCH__POSTGRES_URL", &url)).exits(0);
     assert!(ran.out.contains("postgres: entities and migrations agree"), "{ran:?}");
+}
+
+#[test]
+fn the_migrations_of_this_repository_are_proven_on_all_engines() {
+    let fleet = with_servers();
+    let json = fleet.run(&["prove", "--strict", "--format", "json"]).exits(0).json();
+    let engines = json["engines"].as_array().unwrap();
+    assert_eq!(engines.len(), 3, "{json}");
+    for engine in engines {
+        assert_eq!(engine["could_not"], serde_json::Value::Null, "{engine}");
+        let proofs = engine["proofs"].as_array().unwrap();
+        assert_eq!(proofs.iter().map(|p| p["migration"].as_str().unwrap()).collect::<Vec<_>>(), ALL, "{engine}");
+        assert!(proofs.iter().all(|p| p["verdict"] == "proven"), "{engine}");
+    }
+    for id in ["lite-000", "pg-000", "my-000"] {
+        assert!(!fleet.has_table(id, "users"), "{id}: no tenant is touched");
+    }
+    let markdown = fleet.run(&["prove", "--engine", "sqlite", "--format", "md"]).exits(0);
+    assert!(markdown.out.starts_with("| Migration | Engine | Result |"), "{markdown:?}");
+    assert_eq!(markdown.out.lines().count(), 2 + ALL.len(), "{markdown:?}");
+}
+
+#[test]
+fn a_signal_ends_a_proof_at_once() {
+    // A server that takes the connection and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://nobody@{}/nothing", silent.local_addr().unwrap());
+    let fleet = Fleet::new().head(&format!("[scratch]\npostgres_url = \"{url}\"\n")).sqlite(1);
+    fleet.write();
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let begun = std::time::Instant::now();
+        let child = fleet.program(&["prove", "--engine", "postgres"]).spawn().unwrap();
+        let _connection = silent.accept().unwrap();
+        signal(&child, name);
+        let ran = wait(child).exits(code);
+        assert!(ran.err.contains("interrupted"), "{ran:?}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(8), "it did not wait for the server");
+    }
 }
