@@ -91,3 +91,58 @@ impl EntitiesView<'_> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_forms_tell_every_engine() {
+        let finding = |table: &str, column: Option<&str>, migrations: &str, entities: &str| Finding {
+            engine: Engine::Postgres,
+            table: table.to_owned(),
+            column: column.map(str::to_owned),
+            migrations: migrations.to_owned(),
+            entities: entities.to_owned(),
+        };
+        let findings = vec![
+            finding("orders", Some("total"), "numeric(12,2)", "bigint"),
+            finding("users", None, "a table", "no entity"),
+        ];
+        let engines = [
+            EngineFindings { engine: Engine::Sqlite, could_not: None, findings: Vec::new() },
+            EngineFindings { engine: Engine::Postgres, could_not: None, findings },
+            EngineFindings {
+                engine: Engine::Mysql,
+                could_not: Some("no scratch server".to_owned()),
+                findings: Vec::new(),
+            },
+        ];
+        let view = EntitiesView { engines: &engines };
+        insta::assert_snapshot!(view.render(Format::Table, &Style::plain(100)), @r#"
+        ENGINE    TABLE   COLUMN  MIGRATIONS                      ENTITIES
+        postgres  orders  total   numeric(12,2)                   bigint
+        postgres  users           a table                         no entity
+        mysql                     not checked: no scratch server
+
+        sqlite: entities and migrations agree
+        postgres: 2 findings
+        mysql: not checked
+        "#);
+        insta::assert_snapshot!(view.render(Format::Csv, &Style::plain(100)), @r#"
+        engine,table,column,migrations,entities
+        postgres,orders,total,"numeric(12,2)",bigint
+        postgres,users,,a table,no entity
+        mysql,,,not checked: no scratch server,
+        "#);
+        insta::assert_snapshot!(view.render(Format::Md, &Style::plain(100)), @r#"
+        | Engine | Table | Column | Migrations | Entities |
+        | --- | --- | --- | --- | --- |
+        | postgres | orders | total | numeric(12,2) | bigint |
+        | postgres | users |  | a table | no entity |
+        | mysql |  |  | not checked: no scratch server |  |
+        "#);
+        let json: serde_json::Value = serde_json::from_str(&view.render(Format::Json, &Style::plain(100))).unwrap();
+        assert_eq!(json["engines"][1]["findings"][0]["column"], "total");
+    }
+}

@@ -123,3 +123,88 @@ impl ProofView<'_> {
         parts.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::Engine;
+
+    fn engines() -> Vec<EngineProof> {
+        let proof = |engine, migration: &str, verdict| Proof {
+            migration: migration.to_owned(),
+            engine,
+            verdict,
+            rows: 12,
+            took_ms: 34,
+        };
+        let why =
+            vec!["down does not restore the schema: table t: index ix is only after".to_owned(), "\x1b[2J".into()];
+        let sqlite = vec![
+            proof(Engine::Sqlite, "m1_first", Verdict::Proven),
+            proof(Engine::Sqlite, "m2_second", Verdict::Failed { why }),
+            proof(Engine::Sqlite, "m3_third", Verdict::NotReached),
+        ];
+        let postgres = vec![
+            proof(Engine::Postgres, "m1_first", Verdict::Proven),
+            proof(Engine::Postgres, "m2_second", Verdict::Irreversible { reason: "not written".to_owned() }),
+        ];
+        vec![
+            EngineProof { engine: Engine::Sqlite, could_not: None, proofs: sqlite },
+            EngineProof { engine: Engine::Postgres, could_not: Some("interrupted".to_owned()), proofs: postgres },
+            EngineProof::none(Engine::Mysql, "no scratch server".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn all_forms_tell_every_engine() {
+        let engines = engines();
+        let view = ProofView { engines: &engines, strict: false };
+        insta::assert_snapshot!(view.render(Format::Table, &Style::plain(100)), @r#"
+        MIGRATION  ENGINE    RESULT        ROWS  MS
+        m1_first   sqlite    proven          12  34
+        m1_first   postgres  proven          12  34
+        m2_second  sqlite    failed          12  34
+        m2_second  postgres  irreversible    12  34
+        m3_third   sqlite    not reached     12  34
+                   postgres  not proven
+                   mysql     not proven
+
+        m2_second on sqlite
+          down does not restore the schema: table t: index ix is only after
+          \x1b[2J
+        m2_second on postgres
+          no way down: not written
+        postgres is not proven
+          interrupted
+        mysql is not proven
+          no scratch server
+
+        5 proofs on 3 engines, 2 proven, 1 irreversible, 1 failed, 1 not reached
+        "#);
+        insta::assert_snapshot!(view.render(Format::Csv, &Style::plain(100)), @r#"
+        migration,engine,result,rows,took_ms,why
+        m1_first,sqlite,proven,12,34,
+        m1_first,postgres,proven,12,34,
+        m2_second,sqlite,failed,12,34,down does not restore the schema: table t: index ix is only after; \x1b[2J
+        m2_second,postgres,irreversible,12,34,not written
+        m3_third,sqlite,not reached,12,34,
+        ,postgres,not proven,,,interrupted
+        ,mysql,not proven,,,no scratch server
+        "#);
+        insta::assert_snapshot!(view.render(Format::Md, &Style::plain(100)), @r#"
+        | Migration | Engine | Result | Rows | ms | Why |
+        | --- | --- | --- | --- | --- | --- |
+        | m1_first | sqlite | proven | 12 | 34 |  |
+        | m1_first | postgres | proven | 12 | 34 |  |
+        | m2_second | sqlite | failed | 12 | 34 | down does not restore the schema: table t: index ix is only after; \\x1b\[2J |
+        | m2_second | postgres | irreversible | 12 | 34 | not written |
+        | m3_third | sqlite | not reached | 12 | 34 |  |
+        |  | postgres | not proven |  |  | interrupted |
+        |  | mysql | not proven |  |  | no scratch server |
+        "#);
+        let json: serde_json::Value = serde_json::from_str(&view.render(Format::Json, &Style::plain(100))).unwrap();
+        assert_eq!(json["engines"][0]["proofs"][1]["verdict"], "failed");
+        assert_eq!(json["engines"][1]["proofs"][1]["reason"], "not written");
+        assert_eq!(json["engines"][2]["could_not"], "no scratch server");
+    }
+}

@@ -78,3 +78,20 @@ fn a_signal_ends_a_proof_at_once() {
         assert!(begun.elapsed() < std::time::Duration::from_secs(8), "it did not wait for the server");
     }
 }
+
+#[test]
+fn the_password_of_a_scratch_server_is_told_nowhere() {
+    const SECRET: &str = "s3cr3t-scratch";
+    let wrong = postgres_url().replacen("://", "://nobody_here:s3cr3t-scratch@", 1);
+    let (front, back) = wrong.split_once('@').unwrap();
+    let url = format!("{front}@{}", back.rsplit_once('@').map_or(back, |(_, host)| host));
+    let fleet = Fleet::new().head(&format!("[scratch]\npostgres_url = \"{url}\"\n")).sqlite(1);
+    for command in
+        [&["prove", "--engine", "postgres", "-vv"][..], &["check", "--entities", "--engine", "postgres"], &["config"]]
+    {
+        let ran = fleet.run(command);
+        assert_eq!(ran.code, Some(i32::from(command[0] != "config")), "{ran:?}");
+        assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "{ran:?}");
+    }
+    assert!(fleet.run(&["config"]).out.contains("scratch.postgres_url"));
+}

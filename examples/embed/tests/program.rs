@@ -80,3 +80,14 @@ fn its_migrations_are_proven_on_every_engine() {
     let (code, told) = prove(&["--strict"]);
     assert_eq!(code, Some(2), "{told}");
 }
+
+#[test]
+fn a_program_without_entities_says_how_to_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tenants.toml"), folder.path().join("tenants.toml"))
+        .unwrap();
+    let refused = embed(folder.path(), &["check", "--entities"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(64), "{told}");
+    assert!(told.contains("main_with"), "{told}");
+}
