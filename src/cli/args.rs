@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compile::folder::RefreshGroup;
+use super::scratch::Engines;
 use crate::config::Overrides;
 use crate::policy::{FailureBudget, parse_duration};
 use crate::select::{Filter, Partition};
@@ -67,6 +68,10 @@ pub(super) enum Command {
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),
+    /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
+    Check(Check),
+    /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
+    Prove(Prove),
     /// What was run, and how it ended
     #[command(subcommand)]
     Runs(Runs),
@@ -338,6 +343,32 @@ pub(super) struct Look {
     pub(super) exit_code: bool,
     #[command(flatten)]
     pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The tables, columns, types, NULL and primary keys of the entities
+    #[arg(long, required = true)]
+    entities: bool,
+    #[command(flatten)]
+    pub(super) engines: Engines,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prove {
+    /// A migration without a way down is a failure, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) engines: Engines,
     #[command(flatten)]
     pub(super) flags: RunFlags,
     #[command(flatten)]

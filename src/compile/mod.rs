@@ -6,6 +6,7 @@
 mod body;
 pub mod folder;
 mod lex;
+mod entities;
 mod purity;
 mod recorder;
 mod scan;
@@ -25,6 +26,7 @@ use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script}
 use crate::tenant::Engine;
 
 use folder::{SqlFolder, SqlScript};
+pub use entities::Entities;
 pub(crate) use recorder::panic_text;
 pub(crate) use scan::split;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
