@@ -237,7 +237,7 @@ fn integer(low: i64, high: i64, limits: &Limits, has: &dyn Fn(&[&str]) -> bool) 
     };
     let least = limits.low.map_or(low, |n| (n as i64).saturating_add(i64::from(limits.above)).max(low));
     let most = limits.high.map_or(high, |n| (n as i64).saturating_sub(i64::from(limits.below)).min(high));
-    let from = if from > most { least.max(most.saturating_sub(50)) } else { from.max(least) };
+    let from = if from > most { least.max(below(most, 50)) } else { from.max(least) };
     let to = if to < from { from.saturating_add(50) } else { to };
     What::Int(from, to.min(most))
 }
@@ -261,9 +261,14 @@ fn decimal(precision: u32, scale: u32, limits: &Limits, has: &dyn Fn(&[&str]) ->
     };
     let least = limits.low.map_or(-top, |n| ((n * one as f64).ceil() as i64 + i64::from(limits.above)).max(-top));
     let most = limits.high.map_or(top, |n| ((n * one as f64).floor() as i64 - i64::from(limits.below)).min(top));
-    let from = if from > most { least.max(most.saturating_sub(50 * one)) } else { from.max(least) };
+    let from = if from > most { least.max(below(most, 50 * one)) } else { from.max(least) };
     let to = if to < from { from.saturating_add(50 * one) } else { to };
     What::Decimal(from, to.min(most), scale)
+}
+
+/// Where a range begins whose end lies before what is usual: at 0, unless that is behind the end.
+fn below(most: i64, span: i64) -> i64 {
+    if most > 0 { 0 } else { most.saturating_sub(span) }
 }
 
 /// A default of a text: `'active'::character varying`, `'active'`.
