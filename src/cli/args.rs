@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::compile::folder::RefreshGroup;
 use crate::config::Overrides;
 use crate::policy::{FailureBudget, parse_duration};
 use crate::select::{Filter, Partition};
@@ -61,6 +62,11 @@ pub(super) enum Command {
     Status(Look),
     /// Shows who is at which migration
     Matrix(Matrix),
+    /// Brings the views that SQL scripts make up to date
+    Refresh(Refresh),
+    /// The SQL scripts behind the migrations
+    #[command(subcommand)]
+    Scripts(Scripts),
     /// What was run, and how it ended
     #[command(subcommand)]
     Runs(Runs),
@@ -174,6 +180,9 @@ pub(super) struct RunFlags {
     /// Where runs are recorded: a file, or a postgres:// or mysql:// URL
     #[arg(long, value_name = "FILE|URL", hide_env_values = true)]
     ledger: Option<String>,
+    /// The folder of SQL scripts that come after the migrations
+    #[arg(long, value_name = "FOLDER")]
+    scripts: Option<String>,
 }
 
 impl RunFlags {
@@ -188,6 +197,7 @@ impl RunFlags {
             hold_wait: self.hold_wait,
             max_failures: self.max_failures,
             ledger: self.ledger.clone(),
+            scripts: self.scripts.clone(),
             ..Overrides::default()
         }
     }
@@ -419,6 +429,48 @@ pub(super) struct Settle {
     pub(super) yes: bool,
     #[command(flatten)]
     pub(super) flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Refresh {
+    /// Views of this group: hourly, daily, weekly or monthly (repeatable) [default: all views]
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Vec<RefreshGroup>,
+    /// This view (repeatable)
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub(super) view: Vec<String>,
+    /// Shows when each view was refreshed last, and changes nothing; --format json has every tenant
+    #[arg(long)]
+    pub(super) status: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Scripts {
+    /// The scripts in the order in which they are applied, and what each is on each engine
+    List {
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Takes the present text of edited scripts for what was applied: only their checksums change
+    Accept {
+        /// The scripts: their names, or parts that only one has
+        #[arg(required = true, value_name = "SCRIPT")]
+        names: Vec<String>,
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: RunOutput,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -111,6 +111,10 @@ impl Session for ScriptedSession {
         Ok(None)
     }
 
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Fault::new(FaultClass::Other, "scripted"))
     }
@@ -129,13 +133,9 @@ impl Session for ScriptedSession {
             let mut histories = histories.lock().unwrap();
             let history = histories.entry(self.tenant.clone()).or_default();
             for step in &work.steps {
-                match step.script.direction {
-                    Direction::Up => {
-                        assert!(!history.contains(&step.script.migration.to_string()), "applied twice");
-                        history.push(step.script.migration.to_string());
-                    }
-                    Direction::Down => history.retain(|v| **v != *step.script.migration),
-                }
+                let again = history.contains(&step.script.migration.to_string());
+                assert!(step.script.direction == Direction::Down || !again, "applied twice");
+                step.script.enter_into(history);
             }
         };
         match self.act.clone() {

@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::journal;
+use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
     native, settle,
 };
+use super::{books, journal};
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
@@ -133,9 +135,9 @@ impl SqliteSession {
 
     /// The check that the history is what was planned; it runs inside the transaction.
     fn history_guard(&self, expected: &[String]) -> String {
-        let table = self.door.history_table();
+        let entries = self.door.books().read();
         require(&format!(
-            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM {table} ORDER BY version)) IS {}",
+            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({entries}) ORDER BY version)) IS {}",
             if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
         ))
     }
@@ -171,7 +173,7 @@ impl SqliteSession {
                 ..Stop::before(first, fault)
             });
         }
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         for step in steps {
             self.push_transaction(&mut message, work, step, step == first);
         }
@@ -189,7 +191,12 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
         }
         if !self.has_history && step == 0 {
-            message.push(Place::Prepare { step }, self.door.migrations.install(Engine::Sqlite));
+            for sql in self.door.install() {
+                message.push(Place::Prepare { step }, sql);
+            }
+        }
+        if step == 0 && work.refreshes() {
+            message.push(Place::Prepare { step }, self.door.books().create_refreshes());
         }
         message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
@@ -209,6 +216,7 @@ impl SqliteSession {
     async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), Stop> {
         let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
             self.has_history = true;
             return Ok(());
@@ -235,11 +243,21 @@ impl SqliteSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
-            if let Err(fault) = self.run(sql.clone()).await {
+            let asked = directive(sql);
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().await.map_err(|f| Stop::before(step, f))?;
+                    let result = asked::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
-                let certain = !crate::compile::is_multiple(sql);
-                let residue = self.stopped(statement, certain).await;
+                let certain = !crate::compile::is_multiple(Engine::Sqlite, sql);
+                let residue = self.stopped(statement, certain, asked == Some(Directive::Batch)).await;
                 return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
         }
@@ -247,16 +265,18 @@ impl SqliteSession {
     }
 
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
-    async fn stopped(&mut self, statement: usize, certain: bool) -> Residue {
+    /// Batches that were committed before it stay, also where it is the first.
+    async fn stopped(&mut self, statement: usize, certain: bool, in_batches: bool) -> Residue {
         if !certain {
             return match self.unfinished().await {
                 Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                 _ => Residue::Unknown,
             };
         }
-        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+        let untouched = statement == 0 && !in_batches;
+        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
-            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
         }
@@ -264,8 +284,9 @@ impl SqliteSession {
 
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        let prepare = format!("{};\n{}", self.door.migrations.install(Engine::Sqlite), self.door.journal().create());
-        self.run(prepare).await.map_err(stop)?;
+        let mut prepare = self.door.install();
+        prepare.push(self.door.journal().create());
+        self.run(prepare.join(";\n")).await.map_err(stop)?;
         self.has_history = true;
         if let Some(entry) = self.entry().await.map_err(stop)? {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
@@ -315,7 +336,7 @@ impl SqliteSession {
         let mut preamble = Vec::new();
         if !self.has_history && step == 0 {
             self.connection().await.map_err(|fault| Stop::before(step, fault))?;
-            preamble.push(self.door.migrations.install(Engine::Sqlite).to_owned());
+            preamble.extend(self.door.install());
         }
         preamble.push(self.history_guard(&work.history_before(step)));
         self.release().await;
@@ -362,8 +383,8 @@ pub(super) async fn stop_when(connection: &mut SqliteConnection, cancelled: Arc<
 
 /// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).
 fn switches_foreign_keys(statements: &[String]) -> bool {
-    statements.iter().flat_map(|sql| crate::compile::split(sql)).any(|piece| {
-        let mut words = crate::compile::first_words(piece);
+    statements.iter().flat_map(|sql| crate::compile::split(Engine::Sqlite, sql)).any(|piece| {
+        let mut words = crate::compile::first_words(Engine::Sqlite, piece.text);
         words.next().as_deref() == Some("pragma") && words.next().as_deref() == Some("foreign_keys")
     })
 }
@@ -384,21 +405,27 @@ impl Session for SqliteSession {
         if self.connection.is_none() {
             return Ok(Vec::new());
         }
-        let query = format!("SELECT version FROM {} ORDER BY version", self.door.history_table());
-        let rows = match self.rows(query.clone()).await {
+        let books = self.door.books();
+        self.has_history = true;
+        let rows = match self.rows(books.read()).await {
             Err(fault) if fault.code.as_deref() == Some("1") => {
-                let table = self.door.migrations.catalog().history_table.clone();
-                if !self.has_table(&table).await? {
-                    self.has_history = false;
-                    return Ok(Vec::new());
+                let mut rows = Vec::new();
+                let tables = [&self.door.migrations.catalog().history_table.clone(), books::SCRIPTS];
+                for (query, table) in books.read_apart().into_iter().zip(tables) {
+                    if self.has_table(table).await? {
+                        // Another run may have made the table after it was missed; any other mistake is made again.
+                        rows.extend(self.rows(query).await?);
+                    } else {
+                        self.has_history = false;
+                    }
                 }
-                // Another run may have made the table after it was missed; any other mistake is made again.
-                self.rows(query).await?
+                rows
             }
             rows => rows?,
         };
-        self.has_history = true;
-        Ok(rows.iter().filter_map(|r| r.try_get(0).ok()).collect())
+        let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
@@ -406,6 +433,14 @@ impl Session for SqliteSession {
             return Ok(None);
         }
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        if self.connection.is_none() || !self.has_table(books::REFRESHES).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows(self.door.books().read_refreshes()).await?;
+        Ok(rows.iter().filter_map(|r| books::Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {

@@ -4,6 +4,7 @@
 //! applies anything, and this is it.
 
 mod cancel;
+mod chores;
 mod conclude;
 mod dispatcher;
 mod observe;
@@ -15,7 +16,7 @@ mod unit;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::compile::LazyScripts;
+use crate::compile::{LazyScripts, View};
 use crate::event::RunHeader;
 use crate::plan::Goal;
 use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
@@ -24,7 +25,7 @@ use crate::tenant::Tenant;
 
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
-pub use observe::observe;
+pub use observe::{observe, observe_refreshes};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
 pub struct RunPlan {
@@ -48,6 +49,19 @@ pub struct RunPlan {
     pub retry: RetryPolicy,
     /// The time limits.
     pub timeouts: Timeouts,
+    /// What is done on each tenant.
+    pub task: Task,
+}
+
+/// What a run does on each tenant.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Brings its schema to the goal.
+    Migrate,
+    /// Writes down the present checksums of SQL scripts that were edited after they had been applied: those named here.
+    Accept(Vec<String>),
+    /// Brings these views up to date.
+    Refresh(Vec<View>),
 }
 
 impl RunPlan {

@@ -95,6 +95,7 @@ impl Fleet {
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
+            task: fleet::run::Task::Migrate,
             header,
             goal: Goal { direction, target: Target::End, out_of_order: false },
             catalog,
@@ -119,11 +120,16 @@ impl Fleet {
     pub(crate) async fn work(&self, tenant: &Tenant, history: &[&str]) -> Work {
         let catalog = self.set.catalog();
         let history: Vec<String> = history.iter().map(|v| v.to_string()).collect();
-        let missing = catalog.missing(&history);
+        let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
         let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };
-        Work { run: Uuid::now_v7().to_string(), history, steps: missing.into_iter().map(step).collect() }
+        Work {
+            run: Uuid::now_v7().to_string(),
+            history,
+            steps: missing.into_iter().map(step).collect(),
+            teller: Default::default(),
+        }
     }
 
     /// Reads the tenant, lets something happen, and then applies what was decided before that.
