@@ -63,7 +63,10 @@ fn tokens(text: &str) -> Vec<String> {
         // MariaDB writes a character set before a text: _utf8mb4'a'.
         if c == '\'' || c == '"' || c == '`' {
             while at < chars.len() {
-                if chars[at] == c {
+                if chars[at] == '\\' && chars.get(at + 1) == Some(&c) {
+                    // MariaDB prints a quote in a text so.
+                    at += 1;
+                } else if chars[at] == c {
                     if chars.get(at + 1) == Some(&c) {
                         at += 1;
                     } else {
@@ -260,7 +263,7 @@ impl Parser {
 fn unquoted(token: &str) -> String {
     let Some(quote) = token.chars().next().filter(|c| ['\'', '"', '`'].contains(c)) else { return token.to_owned() };
     let inner = token.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)).unwrap_or(token);
-    inner.replace(&format!("{quote}{quote}"), &quote.to_string())
+    inner.replace(&format!("\\{quote}"), &quote.to_string()).replace(&format!("{quote}{quote}"), &quote.to_string())
 }
 
 impl Expression {
@@ -493,6 +496,7 @@ mod tests {
             "((word)::text = ANY ((ARRAY['abc'::character varying, 'b'::character varying])::text[]))",
             "`word` in (_utf8mb4'abc','b')",
             "word IN ( 'abc' , 'it''s' )",
+            r"`word` in ('it\'s','abc')",
             "(nothing IS NULL) OR (nothing > 3)",
             "char_length((word)::text) = 3",
             "NOT five = 4",
