@@ -51,7 +51,8 @@ pub struct Key {
 }
 
 impl Key {
-    fn new(literal: String) -> Self {
+    /// From a literal of the engine.
+    pub(crate) fn new(literal: String) -> Self {
         let lower = literal.to_lowercase();
         let bare = lower.strip_prefix('x').filter(|rest| rest.starts_with('\'')).unwrap_or(&lower);
         let inner = bare.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(bare);

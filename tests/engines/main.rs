@@ -45,6 +45,7 @@ mod reading;
 mod schemas;
 mod scripts;
 mod scratch;
+mod seeding;
 mod shapes;
 mod sqlite;
 mod statements;
