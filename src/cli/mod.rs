@@ -12,8 +12,9 @@ mod prove;
 mod pump;
 mod refresh;
 mod runs;
-mod scripts;
 mod scratch;
+mod scripts;
+mod seed;
 mod settle;
 mod setup;
 mod signals;
@@ -153,6 +154,10 @@ async fn run<M: Migrator>(
         Command::Refresh(args) => {
             let (program, set) = both(args.flags.overrides()).await?;
             refresh::refresh(&program, &set, args).await
+        }
+        Command::Seed(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            seed::seed(&program, &set, args).await
         }
         Command::Scripts(Scripts::List { flags, output }) => {
             let (program, set) = both(flags.overrides()).await?;

@@ -4,9 +4,9 @@
 //! reason.
 
 mod body;
+mod entities;
 pub mod folder;
 mod lex;
-mod entities;
 mod purity;
 mod recorder;
 mod scan;
@@ -25,8 +25,8 @@ use sha2::{Digest, Sha256};
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
 
-use folder::{SqlFolder, SqlScript};
 pub use entities::Entities;
+use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
 pub(crate) use scan::split;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;

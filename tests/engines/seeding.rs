@@ -75,7 +75,9 @@ async fn the_sample_schema_is_filled_whole(home: &Home) {
         assert!(!rows.is_empty(), "{table} is empty: {summary:?}");
     }
     no_orphans(home).await;
-    if home.site == Site::Sqlite { std::fs::copy(home.file(), "/tmp/seed_look.db").unwrap(); }
+    if home.site == Site::Sqlite {
+        std::fs::copy(home.file(), "/tmp/seed_look.db").unwrap();
+    }
     entities_read_them(home).await;
 
     let mut others = Vec::new();
