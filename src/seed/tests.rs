@@ -78,6 +78,10 @@ impl Session for Memory {
         Err(Memory::refuse("not here".into()))
     }
 
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
     async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
         let before = self.rows.get(&table.name).cloned().unwrap_or_default();
         let all = self.rows.entry(table.name.clone()).or_default();
