@@ -69,7 +69,10 @@ pub(super) fn inserts(door: &Door, table: &Table, columns: &[&Column], rows: &[V
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
     if columns.is_empty() && engine != Engine::Mysql {
-        return rows.iter().map(|_| (format!("{into} DEFAULT VALUES"), 1)).collect();
+        // They have no way to say it for many rows at once.
+        let batch =
+            |rows: &[Vec<Cell>]| (vec![format!("{into} DEFAULT VALUES"); rows.len()].join(";\n"), rows.len() as u64);
+        return rows.chunks(ROWS_AT_ONCE).map(batch).collect();
     }
     let mut all: Vec<(String, u64)> = Vec::new();
     for row in rows {

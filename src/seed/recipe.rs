@@ -232,6 +232,7 @@ fn integer(low: i64, high: i64, limits: &Limits, has: &dyn Fn(&[&str]) -> bool) 
         () if has(&["position", "sort", "rank", "sequence", "line"]) => (1, 50),
         () if has(&["age"]) => (18, 80),
         () if has(&["cents", "bytes", "size", "amount", "price", "total"]) => (100, 100_000),
+        () if has(&["change", "delta", "difference"]) => (-60, 60),
         () if has(&["quantity", "qty", "count", "stock", "units"]) => (1, 120),
         () => (1, 1_000),
     };
@@ -252,7 +253,9 @@ fn decimal(precision: u32, scale: u32, limits: &Limits, has: &dyn Fn(&[&str]) ->
     let top = 10_i64.pow(precision) - 1;
     let (from, to) = match () {
         () if has(&["percent", "percentage", "pct"]) => (0, 100 * one),
-        () if has(&["rate", "ratio", "share", "probability", "confidence", "factor"]) => (0, one),
+        () if has(&["rate"]) && has(&["fee", "fees", "tax", "vat", "interest", "discount"]) => (0, one / 4),
+        () if has(&["rate", "ratio", "share", "probability", "confidence", "factor", "accuracy"]) => (0, one),
+        () if has(&["rating", "stars"]) => (one, 5 * one),
         () if has(&["lat", "latitude"]) => (-90 * one, 90 * one),
         () if has(&["lng", "lon", "longitude"]) => (-180 * one, 180 * one),
         () if has(&["fee", "fees", "tax", "shipping", "discount"]) => (one / 2, 40 * one),
@@ -293,7 +296,11 @@ fn text(table: &Table, column: &Column, length: usize, parts: &[String], has: &d
     if has(&amounts) {
         return What::AmountText;
     }
-    What::Text(theme(table, length, parts, has))
+    match (theme(table, length, has), default_text(column)) {
+        // `color_scheme`, `default_view`: a word of the program, of which only the default is known.
+        (Theme::Title | Theme::Key, Some(default)) if !has(&["name", "title", "label"]) => texts(&[default]),
+        (theme, _) => What::Text(theme),
+    }
 }
 
 /// Texts of which there are few.
@@ -332,7 +339,7 @@ fn listed(column: &Column, length: usize, parts: &[String], has: &dyn Fn(&[&str]
     Some(found)
 }
 
-fn theme(table: &Table, length: usize, parts: &[String], has: &dyn Fn(&[&str]) -> bool) -> Theme {
+fn theme(table: &Table, length: usize, has: &dyn Fn(&[&str]) -> bool) -> Theme {
     let table = table.name.to_lowercase();
     let is_of = |list: &[&str]| list.iter().any(|word| table.contains(word));
     match () {
@@ -347,10 +354,10 @@ fn theme(table: &Table, length: usize, parts: &[String], has: &dyn Fn(&[&str]) -
         () if has(&["agent"]) => Theme::UserAgent,
         () if has(&["barcode", "ean", "gtin", "upc"]) => Theme::Barcode,
         () if has(&["sku"]) => Theme::Sku,
-        () if has(&["tracking"]) => Theme::Tracking,
         () if has(&["ip"]) => Theme::Ip,
         () if has(&["phone", "mobile", "fax", "tel"]) => Theme::Phone,
         () if has(&["url", "website", "link", "uri", "href", "domain", "host"]) => Theme::Url,
+        () if has(&["tracking"]) => Theme::Tracking,
         () if has(&["slug", "handle", "username", "login"]) => Theme::Slug,
         () if has(&["feature", "flag", "setting", "key"]) => Theme::Key,
         () if has(&["city", "town"]) => Theme::City,
@@ -361,13 +368,29 @@ fn theme(table: &Table, length: usize, parts: &[String], has: &dyn Fn(&[&str]) -
         () if has(&["company", "firm", "supplier", "vendor", "brand", "merchant"]) => Theme::Firm,
         () if has(&["full", "contact", "person", "author", "buyer", "recipient"]) => Theme::Person,
         () if has(&["name", "title", "label"]) => match () {
+            () if is_of(&["setting", "preference", "option", "config", "feature"]) => Theme::Key,
             () if is_of(&["user", "customer", "contact", "person", "people", "employee", "member"]) => Theme::Person,
             () if is_of(&["tenant", "compan", "supplier", "brand", "vendor", "account", "organi"]) => Theme::Firm,
             () if is_of(&["product", "item", "article", "stock"]) => Theme::Product,
             () => Theme::Title,
         },
-        () if length < 40 && !parts.is_empty() => Theme::Title,
-        () => Theme::Sentence,
+        () if length < 40 => Theme::Title,
+        () if has(&[
+            "note",
+            "notes",
+            "description",
+            "comment",
+            "comments",
+            "reason",
+            "text",
+            "body",
+            "message",
+            "remarks",
+        ]) =>
+        {
+            Theme::Sentence
+        }
+        () => Theme::Title,
     }
 }
 
@@ -391,7 +414,7 @@ mod tests {
         assert_eq!(what("products", "name", "varchar(254)"), What::Text(Theme::Product));
         assert_eq!(what("customers", "country", "char(2)"), texts(&words::COUNTRY));
         assert_eq!(what("orders", "version", "integer"), What::Int(1, 1));
-        assert_eq!(what("orders", "fee_rate", "numeric(6,4)"), What::Decimal(0, 10_000, 4));
+        assert_eq!(what("orders", "fee_rate", "numeric(6,4)"), What::Decimal(0, 2_500, 4));
         assert_eq!(what("orders", "updated_at", "timestamp with time zone"), What::Moment(When::Updated));
         assert_eq!(what("transactions", "sold_on", "varchar(64)"), What::DayText);
         assert_eq!(what("orders", "weird", "geometry"), What::Nothing);

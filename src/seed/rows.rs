@@ -149,7 +149,7 @@ impl<'a> Maker<'a> {
                 |place: &usize| self.refs.iter().any(|r| !r.is_guessed && !r.is_cut && r.columns.contains(place));
             let free = places.iter().copied().filter(|place| !in_ref(place));
             let best = free.max_by_key(|place| (self.carriers[*place], carries(&self.recipes[*place])));
-            let set = Set::new(self, &places);
+            let set = Set::new(self, &places, rows);
             let strength = best.map_or(0, |place| carries(&self.recipes[place]));
             let has_room = best.is_some_and(|place| room(&self.recipes[place]) >= rows);
             let is_carried = strength >= 3 || (strength >= 1 && set.size < rows && has_room);
@@ -224,6 +224,11 @@ impl<'a> Maker<'a> {
         for set in self.sets.iter().filter(|set| !set.wheels.is_empty()) {
             self.turn_wheels(set, number, life, &mut cells);
         }
+        let born = |(recipe, cell): (&Recipe, &Option<Cell>)| match (&recipe.what, cell) {
+            (What::Day(When::Born), Some(Cell::Day(day))) => Some(day * 86_400),
+            _ => None,
+        };
+        life.born = self.recipes.iter().zip(&cells).find_map(born).unwrap_or(life.born);
         let mut to_itself = Vec::new();
         for reference in &self.refs {
             if reference.is_guessed && attempt >= GUESSES {
@@ -359,7 +364,9 @@ impl<'a> Maker<'a> {
         {
             row[total] = Cell::Decimal(n.saturating_mul(*one).min(self.recipes[total].most), *scale);
         }
-        for (low, high) in self.ordered.iter().filter(|(a, b)| is_free(*a) && is_free(*b)) {
+        // Chains like p25, p50, p75, p90 come in order within as many rounds as they are long.
+        let pairs = self.ordered.iter().filter(|(a, b)| is_free(*a) && is_free(*b));
+        for (low, high) in (0..3).flat_map(|_| pairs.clone()) {
             let is_wrong = match (number_of(&row[*low]), number_of(&row[*high])) {
                 (Value::Number(a), Value::Number(b)) => a > b,
                 _ => false,
@@ -424,7 +431,15 @@ fn refs(planned: &Planned<'_>, columns: &[&Column], keys: &[Arc<Keys>]) -> Resul
 
 /// Pairs of columns whose first is not more than the second: by CHECKs, and by their names.
 fn ordered(columns: &[&Column], rules: &[Expression]) -> Vec<(usize, usize)> {
-    const PAIRS: [(&str, &str); 6] = [
+    const PAIRS: [(&str, &str); 14] = [
+        ("shipped", "delivered"),
+        ("placed", "shipped"),
+        ("placed", "sold"),
+        ("sent", "received"),
+        ("opened", "closed"),
+        ("p25", "p50"),
+        ("p50", "p75"),
+        ("p75", "p90"),
         ("starts", "ends"),
         ("start", "end"),
         ("from", "to"),

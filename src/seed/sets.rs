@@ -2,6 +2,7 @@
 //!
 //! It only counts; which values the places of a wheel stand for is not known here.
 
+use super::recipe::{DAYS, What};
 use super::rows::Maker;
 
 /// A unique set.
@@ -26,6 +27,10 @@ pub(super) enum Wheel {
 }
 
 impl Wheel {
+    fn is_days(&self, maker: &Maker<'_>) -> bool {
+        matches!(self, Wheel::Column(place, _) if matches!(maker.recipes[*place].what, What::Day(_)))
+    }
+
     pub(super) fn size(&self) -> u64 {
         match self {
             Wheel::Ref(_, size) | Wheel::Column(_, size) => (*size).max(1),
@@ -34,7 +39,8 @@ impl Wheel {
 }
 
 impl Set {
-    pub(super) fn new(maker: &Maker<'_>, columns: &[usize]) -> Self {
+    /// `rows` are wanted in all: days go back no further than these need.
+    pub(super) fn new(maker: &Maker<'_>, columns: &[usize], rows: u64) -> Self {
         let mut open: Vec<usize> = columns.to_vec();
         let mut wheels = Vec::new();
         for (which, reference) in maker.refs.iter().enumerate() {
@@ -51,6 +57,15 @@ impl Set {
             match maker.recipes[place].domain().filter(|_| !is_own(&place)) {
                 Some(size) => wheels.push(Wheel::Column(place, size)),
                 None => is_loose = true,
+            }
+        }
+        let others = wheels.iter().filter(|w| !w.is_days(maker)).fold(1_u64, |size, w| size.saturating_mul(w.size()));
+        let days = rows.saturating_mul(2).div_ceil(others).clamp(540, DAYS);
+        for wheel in &mut wheels {
+            if wheel.is_days(maker)
+                && let Wheel::Column(_, size) = wheel
+            {
+                *size = days;
             }
         }
         let size = wheels.iter().fold(1_u64, |size, wheel| size.saturating_mul(wheel.size()));

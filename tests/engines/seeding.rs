@@ -20,7 +20,12 @@ on_every_site!(
     odd_schemas_are_filled,
     a_refused_row_names_its_constraint,
     many_rows_take_seconds,
+    the_embedded_schema_is_filled,
 );
+
+/// The migrations of a program of its own.
+#[path = "../../examples/embed/src/migrations/mod.rs"]
+mod embedded;
 
 async fn run(fleet: &Fleet, home: &Home, request: SeedRequest) -> Result<SeedSummary, Box<SeedStop>> {
     let mut session = fleet.database().connect(&home.tenant).await.unwrap();
@@ -69,19 +74,16 @@ async fn migrated(home: &Home) -> Fleet {
 async fn the_sample_schema_is_filled_whole(home: &Home) {
     let fleet = migrated(home).await;
     let request = SeedRequest::default();
-    let summary = filled(&fleet, home, request).await;
+    let summary = filled(&fleet, home, request.clone()).await;
     let first = contents(&fleet, home).await;
     for (table, rows) in &first {
         assert!(!rows.is_empty(), "{table} is empty: {summary:?}");
     }
     no_orphans(home).await;
-    if home.site == Site::Sqlite {
-        std::fs::copy(home.file(), "/tmp/seed_look.db").unwrap();
-    }
     entities_read_them(home).await;
 
     let mut others = Vec::new();
-    for other in [request, SeedRequest { seed: 2, scale: 5, ..request }] {
+    for other in [request.clone(), SeedRequest { seed: 2, scale: 5, ..request.clone() }] {
         with(home.site, async |second| {
             let fleet = migrated(second).await;
             let summary = filled(&fleet, second, other).await;
@@ -215,6 +217,26 @@ async fn a_refused_row_names_its_constraint(home: &Home) {
     assert_eq!(stop.done.added(), 100, "the table before it stays");
 }
 
+async fn the_embedded_schema_is_filled(home: &Home) {
+    let migrations = Migrations::new(|| {
+        vec![
+            Box::new(embedded::m20250201_000001_plans_and_subscriptions::Migration),
+            Box::new(embedded::m20250208_000002_seed_plans::Migration),
+            Box::new(embedded::m20250215_000003_lower_case_emails::Migration),
+            Box::new(embedded::m20250222_000004_index_renewals::Migration),
+        ]
+    });
+    let fleet = Fleet::of(&migrations.in_table("service_migrations")).await;
+    let record = fleet.up(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "migrated", "{:?}", record.error);
+    let summary = filled(&fleet, home, SeedRequest::default()).await;
+    let told: Vec<(&str, u64, u64)> = summary.tables.iter().map(|t| (t.table.as_str(), t.before, t.added)).collect();
+    assert_eq!(told, [("plans", 3, 0), ("subscriptions", 0, 100)]);
+    no_orphans(home).await;
+    let lost = "SELECT plan_code FROM subscriptions WHERE plan_code NOT IN ('starter', 'team', 'enterprise')";
+    assert_eq!(home.texts(lost).await, [""; 0]);
+}
+
 async fn many_rows_take_seconds(home: &Home) {
     let text = |name: &str| format!("{name} varchar(64)");
     let columns =
@@ -238,4 +260,31 @@ async fn many_rows_take_seconds(home: &Home) {
     db.close().await.unwrap();
     let n = count.unwrap().unwrap().n;
     assert!((100..400).contains(&n), "about one in a hundred: {n}");
+}
+
+#[tokio::test]
+async fn every_engine_gets_the_same_rows() {
+    let mut seen = Vec::new();
+    for site in [Site::Sqlite, Site::Postgres, Site::Mariadb] {
+        with(site, async |home| {
+            let fleet = migrated(home).await;
+            filled(&fleet, home, SeedRequest::default()).await;
+            let mut session = fleet.database().connect(&home.tenant).await.unwrap();
+            let shape = session.shape().await.unwrap();
+            let table = shape.tables.iter().find(|t| t.name == "users").unwrap();
+            let wanted = ["id", "tenant_id", "email", "full_name", "role", "is_active"];
+            let columns = wanted.map(|name| table.columns.iter().find(|c| c.name == name).unwrap());
+            let rows = session.keys(table, &columns).await.unwrap();
+            let plain = |text: String| text.replace("\\'", "'").replace("true", "1").replace("false", "0");
+            let text = |key: Option<Key>| plain(key.map_or("NULL".to_owned(), |key| key.text));
+            let mut rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(text).collect()).collect();
+            rows.sort();
+            session.close().await;
+            seen.push(rows);
+        })
+        .await;
+    }
+    assert_eq!(seen[0].len(), 100);
+    assert_eq!(seen[0], seen[1], "SQLite and PostgreSQL");
+    assert_eq!(seen[0], seen[2], "SQLite and MariaDB");
 }
