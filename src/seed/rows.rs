@@ -239,9 +239,9 @@ impl<'a> Maker<'a> {
                 to_itself.push(reference);
             }
         }
-        for place in 0..cells.len() {
-            if cells[place].is_none() && !to_itself.iter().any(|r| r.columns.contains(&place)) {
-                cells[place] = Some(self.plain_value(place, number, attempt, life));
+        for (place, cell) in cells.iter_mut().enumerate() {
+            if cell.is_none() && !to_itself.iter().any(|r| r.columns.contains(&place)) {
+                *cell = Some(self.plain_value(place, number, attempt, life));
             }
         }
         for reference in to_itself {
