@@ -43,6 +43,9 @@ pub mod seed;
 // The one loop that applies anything.
 pub mod run;
 
+// Proofs on databases that are made for them.
+pub mod prove;
+
 // Two siblings fed by the same events.
 pub mod ledger;
 

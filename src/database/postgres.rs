@@ -4,8 +4,6 @@
 //! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal says where.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
@@ -27,7 +25,7 @@ use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
-    door: Door,
+    pub(super) door: Door,
     options: PgConnectOptions,
     /// `None` while native code has the only connection.
     connection: Option<Link<Postgres>>,
@@ -62,7 +60,7 @@ impl PostgresSession {
         Ok(self.connection.as_mut().expect("set just above"))
     }
 
-    async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
+    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
     }
@@ -214,37 +212,7 @@ impl PostgresSession {
         Ok(())
     }
 
-    /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
-    async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
-        let words: Vec<String> = crate::compile::first_words(Engine::Postgres, sql).take(4).collect();
-        let concurrently = words.iter().any(|w| w == "concurrently");
-        if !concurrently {
-            return self.run(sql.to_owned()).await;
-        }
-        if words[0] == "create" {
-            self.drop_invalid_indexes(sql).await?;
-        }
-        // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
-        self.run("SET lock_timeout = 0".to_owned()).await?;
-        let result = self.run(sql.to_owned()).await;
-        let back = format!("SET lock_timeout = {}", self.door.timeouts.lock.as_millis());
-        result.and(self.run(back).await)
-    }
-
-    async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
-        let invalid = "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT \
-                       i.indisvalid AND c.relnamespace = to_regnamespace(quote_ident(current_schema()))";
-        let rows = self.rows(invalid.to_owned()).await.map_err(|e| errors::fault(&e))?;
-        let words: HashSet<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-        for name in rows.iter().filter_map(|r| r.try_get::<String, _>(0).ok()) {
-            if words.contains(name.as_str()) {
-                self.run(format!("DROP INDEX CONCURRENTLY {}", Engine::Postgres.quote(&name))).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+    pub(super) async fn run(&mut self, sql: String) -> Result<(), Fault> {
         let connection = self.connection().await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
     }

@@ -3,7 +3,7 @@
 //! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
 //! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
+use super::sqlite_file::{check_folder, make_folder};
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
     native, settle,
@@ -37,32 +38,6 @@ pub(super) struct SqliteSession {
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
     format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
-}
-
-/// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
-fn check_folder(file: &Path) -> Result<(), Fault> {
-    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
-    let Some(above) = folder.parent().filter(|above| !above.is_dir()) else { return Ok(()) };
-    let text = format!(
-        "the file {} can't be made: there is no folder {}; correct the path, or make it with: mkdir -p {}",
-        file.display(),
-        above.display(),
-        folder.display()
-    );
-    Err(Fault::with_code(FaultClass::UnknownDatabase, "14", text))
-}
-
-fn make_folder(file: &Path) -> Result<(), Fault> {
-    check_folder(file)?;
-    let Some(folder) = file.parent() else { return Ok(()) };
-    match std::fs::create_dir(folder) {
-        // Another tenant's work may have made it just now.
-        Err(error) if !folder.is_dir() => {
-            let text = format!("the folder {} can't be made: {error}", folder.display());
-            Err(Fault::new(FaultClass::UnknownDatabase, text))
-        }
-        _ => Ok(()),
-    }
 }
 
 const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";

@@ -32,10 +32,12 @@ use order::{Planned, Reference};
 use rows::{Common, Maker, Trouble};
 
 /// What is to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeedRequest {
     /// 1 is about a hundred rows in a middling table; ten times as much is ten times as many.
     pub scale: u32,
+    /// Tables that are to have so many rows, whatever the scale says.
+    pub rows: Vec<(String, u64)>,
     /// Another seed gives other values.
     pub seed: u64,
     /// Fills tables up that have some rows, behind these; else only empty tables are filled.
@@ -50,7 +52,7 @@ pub struct SeedRequest {
 impl Default for SeedRequest {
     fn default() -> Self {
         // 2026-01-01T00:00:00Z
-        SeedRequest { scale: 1, seed: 1, append: false, malformed_percent: 1, now: 1_767_225_600 }
+        SeedRequest { scale: 1, rows: Vec::new(), seed: 1, append: false, malformed_percent: 1, now: 1_767_225_600 }
     }
 }
 
@@ -162,10 +164,16 @@ pub async fn seed(
     let mut done = SeedSummary::default();
     let stop = |fault| Box::new(SeedStop { done: SeedSummary::default(), table: None, constraint: None, fault });
     let shape = session.shape().await.map_err(stop)?;
-    let planned = order::plan(&shape, request.scale).map_err(|circle| {
+    let mut planned = order::plan(&shape, request.scale).map_err(|circle| {
         let text = format!("these tables refer to each other in a circle without a NULL: {}", circle.0.join(", "));
         stop(Fault::new(FaultClass::Other, text))
     })?;
+    for (table, rows) in &request.rows {
+        let Some(wanted) = planned.iter_mut().find(|p| p.table.name == *table) else {
+            return Err(stop(Fault::new(FaultClass::Missing, format!("there is no table {table} to fill"))));
+        };
+        wanted.rows = *rows;
+    }
     let names: Vec<String> = planned.iter().map(|p| p.table.name.clone()).collect();
     let counts = session.row_counts(&names).await.map_err(stop)?;
     let mut seeder = Seeder { session, request, progress, own: OwnTypes::of(&shape), keys: HashMap::new() };

@@ -62,6 +62,10 @@ impl Session for Memory {
         Ok(None)
     }
 
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
     async fn shape(&mut self) -> Result<Shape, Fault> {
         Ok(self.shape.clone())
     }
@@ -76,10 +80,6 @@ impl Session for Memory {
 
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Memory::refuse("not here".into()))
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        Ok(Vec::new())
     }
 
     async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
@@ -292,7 +292,7 @@ fn a_table_with_rows_is_left_alone_unless_it_is_to_be_filled_up() {
     let customers = summary.tables.iter().find(|t| t.table == "customers").unwrap();
     assert_eq!(customers.note().unwrap(), "customers has 500 of 1,000 rows; `--append` goes on from there");
     assert_eq!(memory.rows["orders"].len(), 1_000);
-    let appended = run(&mut memory, &SeedRequest { append: true, ..request }).unwrap();
+    let appended = run(&mut memory, &SeedRequest { append: true, ..request.clone() }).unwrap();
     assert_eq!((appended.added(), memory.rows["customers"].len()), (500 + 500, 1_000), "cards, too");
     let mut whole = Memory { shape: orders(), ..Memory::default() };
     run(&mut whole, &request).unwrap();

@@ -74,7 +74,7 @@ async fn migrated(home: &Home) -> Fleet {
 async fn the_sample_schema_is_filled_whole(home: &Home) {
     let fleet = migrated(home).await;
     let request = SeedRequest::default();
-    let summary = filled(&fleet, home, request).await;
+    let summary = filled(&fleet, home, request.clone()).await;
     let first = contents(&fleet, home).await;
     for (table, rows) in &first {
         assert!(!rows.is_empty(), "{table} is empty: {summary:?}");
@@ -83,7 +83,7 @@ async fn the_sample_schema_is_filled_whole(home: &Home) {
     entities_read_them(home).await;
 
     let mut others = Vec::new();
-    for other in [request, SeedRequest { seed: 2, scale: 5, ..request }] {
+    for other in [request.clone(), SeedRequest { seed: 2, scale: 5, ..request.clone() }] {
         with(home.site, async |second| {
             let fleet = migrated(second).await;
             let summary = filled(&fleet, second, other).await;
