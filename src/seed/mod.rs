@@ -9,6 +9,7 @@ mod dice;
 mod keys;
 mod kind;
 mod order;
+mod partition;
 mod recipe;
 mod rows;
 mod rule;
