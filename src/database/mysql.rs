@@ -428,7 +428,7 @@ impl Session for MysqlSession {
 
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
-        Ok(fill::keys(&rows, columns.len(), |row, i| mysql_row::text(row, i)))
+        Ok(fill::keys(&rows, columns.len(), mysql_row::text))
     }
 
     fn canceller(&self) -> Canceller {
