@@ -29,7 +29,7 @@ pub(crate) use recorder::panic_text;
 pub(crate) use scan::split;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 pub use sql::View;
-pub use statement::{StatementDirective, directive};
+pub use statement::{Directive, directive};
 pub(crate) use statement::{changes_session, first_words, is_multiple};
 
 /// The migrations of one program, with the catalog they make up.

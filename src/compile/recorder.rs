@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
-use super::statement::{StatementDirective, directive};
+use super::statement::{Directive, directive};
 use super::values;
 use crate::schema::Direction;
 
@@ -152,7 +152,7 @@ impl MockDatabaseTrait for Recorder {
             }
         }
         // Such a statement is repeated until it affects no row.
-        let is_batch = directive(&statement.sql) == Some(StatementDirective::Batch);
+        let is_batch = directive(&statement.sql) == Some(Directive::Batch);
         let rows_affected = if is_batch { 0 } else { self.answer };
         let result = MockExecResult { last_insert_id: self.answer, rows_affected };
         let mut mock = MockDatabase::new(self.backend).append_exec_results([result]);

@@ -12,7 +12,7 @@ use crate::tenant::Engine;
 /// What the comment before a statement asks of whoever runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum StatementDirective {
+pub enum Directive {
     /// `/* fleet: batch */`: it is repeated until it affects no row.
     Batch,
     /// `/* fleet: report */`: its rows are shown.
@@ -20,21 +20,21 @@ pub enum StatementDirective {
 }
 
 /// The directive in the comments before a statement's first word; the first one, where there are several.
-pub fn directive(sql: &str) -> Option<StatementDirective> {
+pub fn directive(sql: &str) -> Option<Directive> {
     // Whose statement it is makes no difference: only MySQL has `#`, and all others have `--` without a space behind it.
     [Engine::Mysql, Engine::Postgres].into_iter().find_map(|engine| {
         let head = lex::tokens(engine, sql).take_while(|t| matches!(t.kind, Kind::Space | Kind::Comment));
         let mut comments = head.filter(|token| token.kind == Kind::Comment);
-        comments.find_map(|token| StatementDirective::named(fleet_comment(&sql[token.start..token.end])?))
+        comments.find_map(|token| Directive::named(fleet_comment(&sql[token.start..token.end])?))
     })
 }
 
-impl StatementDirective {
+impl Directive {
     /// The directive that goes by this word.
     pub(super) fn named(word: &str) -> Option<Self> {
         match word {
-            "batch" => Some(StatementDirective::Batch),
-            "report" => Some(StatementDirective::Report),
+            "batch" => Some(Directive::Batch),
+            "report" => Some(Directive::Report),
             _ => None,
         }
     }
@@ -154,9 +154,9 @@ mod tests {
             "# fleet: batch\r\nupdate t",
             "/* fleet: batch */ -- fleet: report\nupdate t",
         ] {
-            assert_eq!(directive(sql), Some(StatementDirective::Batch), "{sql}");
+            assert_eq!(directive(sql), Some(Directive::Batch), "{sql}");
         }
-        assert_eq!(directive("-- fleet: report\nselect 1"), Some(StatementDirective::Report));
+        assert_eq!(directive("-- fleet: report\nselect 1"), Some(Directive::Report));
         for sql in ["update t /* fleet: batch */ set a = 1", "-- fleet: batches\nx", "'-- fleet: batch'", ""] {
             assert_eq!(directive(sql), None, "{sql}");
         }

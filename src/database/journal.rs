@@ -5,7 +5,8 @@
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
 use super::{Step, literal, unix_now};
-use crate::schema::{Direction, Directive, Unfinished, directive};
+use crate::compile::{Directive, directive};
+use crate::schema::{Direction, Unfinished};
 use crate::tenant::Engine;
 
 /// The journal's table; it stays in the tenant's database once it was needed.

@@ -8,9 +8,8 @@ use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
 use super::{Step, Telling, Work};
-use crate::compile::{first_words, is_multiple};
+use crate::compile::{Directive, directive, first_words, is_multiple};
 use crate::outcome::StoppedAt;
-use crate::schema::{Directive, directive};
 use crate::tenant::Engine;
 
 /// What a part of a message is there for.

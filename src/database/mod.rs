@@ -4,6 +4,7 @@
 //! What happens to a tenant when the process dies is written at each step of the engines' files.
 
 mod address;
+mod asked;
 mod blocker;
 mod books;
 mod bulk;
@@ -13,14 +14,17 @@ mod inspect;
 mod journal;
 mod message;
 mod mysql;
+mod mysql_hold;
 mod mysql_row;
 mod native;
 mod postgres;
 mod postgres_guards;
+mod postgres_outside;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settle;
 mod sqlite;
+mod sqlite_file;
 mod work;
 
 use std::collections::HashMap;

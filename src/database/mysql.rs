@@ -8,49 +8,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySql, Pool};
 
+use super::asked::{self, Asked};
 use super::books::Books;
 use super::journal;
-use super::message::{Message, Place, send, stopped_at, text_of};
+use super::message::{Message, Place, send, stopped_at};
+use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
-use super::work::Batches;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker,
-    errors, fill, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    fill, inspect, mysql_row, native, settle,
 };
-use crate::compile::changes_session;
+use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::policy::Timeouts;
-use crate::schema::{Direction, Directive, Record, Unfinished, directive};
+use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
-    door: Door,
+    pub(super) door: Door,
     options: MySqlConnectOptions,
     /// `None` only while native code has it.
     connection: Option<Link<MySql>>,
     /// Where the connection came from, in a session that runs native code.
     pool: Option<Pool<MySql>>,
     /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
-    id: Arc<AtomicU64>,
-}
-
-/// The name of a tenant's lock, as an expression: names are the server's, so it carries the database; at most 64 characters.
-const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))";
-
-/// What a tenant says once its lock is held.
-#[derive(Debug, Default)]
-struct Held {
-    /// Sorted.
-    history: Vec<String>,
-    /// Whether all tables of the history are there.
-    has_history: bool,
-    has_journal: bool,
-    entry: Option<journal::Entry>,
+    pub(super) id: Arc<AtomicU64>,
 }
 
 impl MysqlSession {
@@ -70,7 +55,7 @@ impl MysqlSession {
         Ok(MysqlSession { door, options, connection: Some(Link::Alone(connection)), pool: None, id: Arc::default() })
     }
 
-    fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
+    pub(super) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
         let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
         self.connection.as_deref_mut().ok_or_else(lost)
     }
@@ -93,7 +78,7 @@ impl MysqlSession {
     }
 
     /// The journal's row, where there is one; `None` when there is no journal.
-    async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
+    pub(super) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
         Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))))))
     }
@@ -118,61 +103,6 @@ impl MysqlSession {
             return Ok(());
         }
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
-    }
-
-    /// Takes the tenant's lock and reads history and journal under it, in one message.
-    ///
-    /// The lock belongs to the session: dying releases it, and DDL does not.
-    async fn hold(&mut self) -> Result<Held, Fault> {
-        let mut held = Held::default();
-        let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK({LOCK_NAME}, 0), 0);\n{};\n{}",
-            session_settings(&self.door.timeouts),
-            self.door.books().read(),
-            self.door.journal().read()
-        );
-        let id = self.id.clone();
-        let connection = self.connection()?;
-        // Results of the message: the settings, the lock, the history, the journal.
-        let mut results = 0;
-        let mut locked = false;
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
-        while let Some(item) = stream.next().await {
-            match item {
-                Ok(Either::Left(_)) => results += 1,
-                Ok(Either::Right(row)) => match results {
-                    1 => {
-                        id.store(mysql_row::number(&row, 0).unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
-                        locked =
-                            row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
-                                == 1;
-                    }
-                    2 => held.history.push(mysql_row::text(&row, 0).unwrap_or_default()),
-                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| mysql_row::text(&row, i)))),
-                },
-                Err(error) => {
-                    let fault = errors::fault(&error);
-                    // 1146: the table that is read now is not there; what follows was not sent.
-                    if fault.code.as_deref() != Some("1146") || results < 2 {
-                        return Err(fault);
-                    }
-                    break;
-                }
-            }
-        }
-        drop(stream);
-        if !locked {
-            return Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"));
-        }
-        held.has_history = results >= 3;
-        held.has_journal = results >= 4;
-        if !held.has_history {
-            // What was not read in the message is read under the same lock.
-            held.history = self.history().await?;
-            (held.entry, held.has_journal) = self.entry().await?.map_or((None, false), |entry| (entry, true));
-        }
-        held.history.sort_unstable();
-        Ok(held)
     }
 
     fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
@@ -333,7 +263,16 @@ impl MysqlSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(first) {
             self.run(self.door.journal().advance(statement)).await.map_err(lost)?;
             let asked = directive(sql);
-            if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().map_err(lost)?;
+                    let result = asked::run(connection, this, asked, MySqlQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
                 let place = Some(Place::Statement { step, statement });
                 let batches = asked == Some(Directive::Batch);
                 let within = usize::from(crate::compile::is_multiple(Engine::Mysql, sql));
@@ -347,33 +286,6 @@ impl MysqlSession {
             end.push(format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
         self.run(end.join(";\n")).await.map_err(lost)
-    }
-
-    async fn run_asked(
-        &mut self,
-        work: &Work,
-        step: usize,
-        statement: usize,
-        asked: Option<Directive>,
-    ) -> Result<(), Fault> {
-        let sql = work.steps[step].script.statements[statement].clone();
-        match asked {
-            None => self.run(sql).await,
-            Some(Directive::Report) => {
-                let rows = self.rows(sql).await?;
-                rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
-                Ok(())
-            }
-            Some(Directive::Batch) => {
-                let mut batches = Batches::new(work, step, statement);
-                loop {
-                    let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection()?).await;
-                    if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
     }
 
     async fn apply_native(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
@@ -416,38 +328,6 @@ impl MysqlSession {
         end.push("COMMIT".to_owned());
         self.run(end.join(";\n")).await.map_err(|fault| Stop { residue: Residue::Unknown, ..stop(fault) })
     }
-}
-
-/// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
-#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
-    let stop = |fault| Stop::before(step, fault);
-    if let Some(entry) = &held.entry {
-        return match entry.resumes(&work.steps[step]) {
-            Some(statement) => Ok(Some(statement)),
-            None => {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                Err(Stop { residue: Residue::InDoubt(entry.unfinished.clone()), ..stop(fault) })
-            }
-        };
-    }
-    if held.history != work.history_before(step) {
-        return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
-    }
-    Ok(None)
-}
-
-/// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
-///
-/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is written
-/// with backslash escapes, so they have to mean something here.
-fn session_settings(timeouts: &Timeouts) -> String {
-    let lock = timeouts.lock.as_millis().div_ceil(1000).max(1);
-    let statement = timeouts.statement.as_secs_f64();
-    format!(
-        "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, sql_mode = REPLACE(@@sql_mode, \
-         'NO_BACKSLASH_ESCAPES', '') /*M!, max_statement_time = {statement} */"
-    )
 }
 
 #[async_trait]

@@ -4,29 +4,28 @@
 //! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal says where.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
+use super::asked::{self, Asked};
 use super::books::Books;
 use super::journal;
-use super::message::{Message, Place, send, stopped_at, text_of};
+use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::postgres_guards as guards;
-use super::work::Batches;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Watch, Work, address, blocker,
-    errors, fill, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    fill, inspect, literal, native, settle,
 };
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::schema::{Directive, Unfinished, directive};
+use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
-    door: Door,
+    pub(super) door: Door,
     options: PgConnectOptions,
     /// `None` while native code has the only connection.
     connection: Option<Link<Postgres>>,
@@ -61,7 +60,7 @@ impl PostgresSession {
         Ok(self.connection.as_mut().expect("set just above"))
     }
 
-    async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
+    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
     }
@@ -148,7 +147,10 @@ impl PostgresSession {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
             if let Some(asked) = directive(sql) {
-                if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+                let this = Asked { work, step, statement };
+                let connection = self.connection().await.map_err(|fault| lost(step, fault))?;
+                if let Err(error) = asked::run(connection, this, asked, PgQueryResult::rows_affected).await {
+                    let fault = errors::fault(&error);
                     let at = stopped_at(work, Some(Place::Statement { step, statement }));
                     let residue = self.stopped(statement, &fault, asked == Directive::Batch).await;
                     return Err(Stop { committed: step, at, fault, residue });
@@ -210,55 +212,7 @@ impl PostgresSession {
         Ok(())
     }
 
-    /// A statement that is repeated in batches, or whose rows are told. Dying between two batches: the journal names this
-    /// statement, and the next run repeats it.
-    async fn run_asked(&mut self, work: &Work, step: usize, statement: usize, asked: Directive) -> Result<(), Fault> {
-        let sql = &work.steps[step].script.statements[statement];
-        if asked == Directive::Report {
-            let rows = self.rows(sql.clone()).await.map_err(|e| errors::fault(&e))?;
-            rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
-            return Ok(());
-        }
-        let mut batches = Batches::new(work, step, statement);
-        loop {
-            let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection().await?).await;
-            if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
-    async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
-        let words: Vec<String> = crate::compile::first_words(Engine::Postgres, sql).take(4).collect();
-        let concurrently = words.iter().any(|w| w == "concurrently");
-        if !concurrently {
-            return self.run(sql.to_owned()).await;
-        }
-        if words[0] == "create" {
-            self.drop_invalid_indexes(sql).await?;
-        }
-        // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
-        self.run("SET lock_timeout = 0".to_owned()).await?;
-        let result = self.run(sql.to_owned()).await;
-        let back = format!("SET lock_timeout = {}", self.door.timeouts.lock.as_millis());
-        result.and(self.run(back).await)
-    }
-
-    async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
-        let invalid = "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT \
-                       i.indisvalid AND c.relnamespace = to_regnamespace(quote_ident(current_schema()))";
-        let rows = self.rows(invalid.to_owned()).await.map_err(|e| errors::fault(&e))?;
-        let words: HashSet<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-        for name in rows.iter().filter_map(|r| r.try_get::<String, _>(0).ok()) {
-            if words.contains(name.as_str()) {
-                self.run(format!("DROP INDEX CONCURRENTLY {}", Engine::Postgres.quote(&name))).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+    pub(super) async fn run(&mut self, sql: String) -> Result<(), Fault> {
         let connection = self.connection().await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
     }

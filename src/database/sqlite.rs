@@ -3,24 +3,26 @@
 //! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
 //! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::message::{Message, Place, send, stopped_at, text_of};
-use super::work::Batches;
+use super::asked::{self, Asked};
+use super::message::{Message, Place, send, stopped_at};
+use super::sqlite_file::{check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Telling, Work, errors, fill, inspect,
-    literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
+    native, settle,
 };
 use super::{books, journal};
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::schema::{Directive, Unfinished, directive};
+use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
 
@@ -36,32 +38,6 @@ pub(super) struct SqliteSession {
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
     format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
-}
-
-/// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
-fn check_folder(file: &Path) -> Result<(), Fault> {
-    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
-    let Some(above) = folder.parent().filter(|above| !above.is_dir()) else { return Ok(()) };
-    let text = format!(
-        "the file {} can't be made: there is no folder {}; correct the path, or make it with: mkdir -p {}",
-        file.display(),
-        above.display(),
-        folder.display()
-    );
-    Err(Fault::with_code(FaultClass::UnknownDatabase, "14", text))
-}
-
-fn make_folder(file: &Path) -> Result<(), Fault> {
-    check_folder(file)?;
-    let Some(folder) = file.parent() else { return Ok(()) };
-    match std::fs::create_dir(folder) {
-        // Another tenant's work may have made it just now.
-        Err(error) if !folder.is_dir() => {
-            let text = format!("the folder {} can't be made: {error}", folder.display());
-            Err(Fault::new(FaultClass::UnknownDatabase, text))
-        }
-        _ => Ok(()),
-    }
 }
 
 const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
@@ -243,7 +219,16 @@ impl SqliteSession {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
             let asked = directive(sql);
-            if let Err(fault) = self.run_asked(work, step, statement, asked).await {
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().await.map_err(|f| Stop::before(step, f))?;
+                    let result = asked::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
                 let certain = !crate::compile::is_multiple(Engine::Sqlite, sql);
@@ -252,35 +237,6 @@ impl SqliteSession {
             }
         }
         self.finish_journalled(work, step).await
-    }
-
-    /// A statement outside a transaction: once, or repeated in batches, or with its rows told. Dying between two batches:
-    /// the journal names this statement, and the next run repeats it.
-    async fn run_asked(
-        &mut self,
-        work: &Work,
-        step: usize,
-        statement: usize,
-        asked: Option<Directive>,
-    ) -> Result<(), Fault> {
-        let sql = work.steps[step].script.statements[statement].clone();
-        match asked {
-            None => self.run(sql).await,
-            Some(Directive::Report) => {
-                let rows = self.rows(sql).await?;
-                rows.iter().filter_map(text_of).for_each(|text| work.teller.tell(Telling::Note(text)));
-                Ok(())
-            }
-            Some(Directive::Batch) => {
-                let mut batches = Batches::new(work, step, statement);
-                loop {
-                    let done = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(self.connection().await?).await;
-                    if !batches.goes_on(done.map_err(|e| errors::fault(&e))?.rows_affected()) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
     }
 
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
 use crate::schema::{Execution, Record, Script, Unfinished};
@@ -174,7 +175,7 @@ impl Work {
         let mut segments: Vec<Segment> = Vec::new();
         for (step, Step { script, .. }) in self.steps.iter().enumerate() {
             let next = match &script.execution {
-                Execution::Compiled { .. } if script.has_batches() => Segment::Alone(step),
+                Execution::Compiled { .. } if has_batches(script) => Segment::Alone(step),
                 Execution::Compiled { transaction } if *transaction || !script.engine.has_transactional_ddl() => {
                     Segment::Together(step..step + 1)
                 }
@@ -191,6 +192,11 @@ impl Work {
         }
         Ok(segments)
     }
+}
+
+/// Whether a statement is repeated until it changes no row, each time in a transaction of its own.
+fn has_batches(script: &Script) -> bool {
+    script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
 }
 
 impl Stop {

@@ -42,6 +42,7 @@ mod losses;
 mod postgres;
 mod reading;
 mod schemas;
+mod scripts;
 mod shapes;
 mod sqlite;
 mod statements;

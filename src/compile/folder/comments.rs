@@ -6,7 +6,7 @@ use super::part::Found;
 use super::{RefreshGroup, ViewNote};
 use crate::compile::lex::{self, Kind};
 use crate::compile::scan::Piece;
-use crate::compile::statement::{StatementDirective, comment_text, fleet_comment};
+use crate::compile::statement::{Directive, comment_text, fleet_comment};
 use crate::config::suggestion;
 use crate::schema::Direction;
 use crate::tenant::Engine;
@@ -23,7 +23,7 @@ pub(super) struct Notes {
     /// The first statement that belongs to the refresh, and the line that says so.
     pub(super) refresh: Option<(usize, usize)>,
     /// Statements with a directive, and the line of it.
-    pub(super) statements: Vec<(usize, StatementDirective, usize)>,
+    pub(super) statements: Vec<(usize, Directive, usize)>,
 }
 
 /// Where a comment stands.
@@ -142,7 +142,7 @@ impl Reader<'_> {
                 Some(("transaction", _)) => self.wrong(line, format!("unknown value in `{word}`"), "use true or false"),
                 Some(("view", name)) => view = Some(name),
                 Some(("group", name)) => group = Some(name),
-                None if StatementDirective::named(word).is_some() => self.statement(word, place, line),
+                None if Directive::named(word).is_some() => self.statement(word, place, line),
                 None if word == "refresh" => self.refresh(place, line),
                 None if word == "nothing" => self.notes.nothing = Some(line),
                 _ => {
@@ -183,7 +183,7 @@ impl Reader<'_> {
         if self.notes.statements.iter().any(|(other, ..)| *other == statement) {
             return self.wrong(line, "this statement has a directive already", "leave one of them");
         }
-        self.notes.statements.extend(StatementDirective::named(word).map(|directive| (statement, directive, line)));
+        self.notes.statements.extend(Directive::named(word).map(|directive| (statement, directive, line)));
     }
 
     fn refresh(&mut self, place: Place, line: usize) {

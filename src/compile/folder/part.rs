@@ -11,7 +11,7 @@ use super::comments::{self, Notes};
 use super::rules::{self, Statement};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
 use crate::compile::scan::{split, unclosed};
-use crate::compile::statement::StatementDirective;
+use crate::compile::statement::Directive;
 use crate::schema::Direction;
 use crate::tenant::Engine;
 
@@ -143,7 +143,7 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     if transaction {
         found.extend(code.iter().filter_map(Statement::transaction_needed_mistake));
         for (_, directive, line) in &notes.statements {
-            if *directive == StatementDirective::Batch {
+            if *directive == Directive::Batch {
                 let what = "a batch is repeated, and each time is to be committed, but this script has a transaction";
                 let instead = "write `-- fleet: transaction=false` at the head of the file";
                 found.push(Found::new(Some(*line), what, instead));

@@ -191,7 +191,7 @@ fn statements_may_be_batches_and_reports_and_a_file_empty_on_purpose() {
     for engine in Engine::ALL {
         let part = part("1_x.sql", text, engine);
         let told: Vec<_> = part.statements.iter().map(|s| crate::compile::directive(&s.sql)).collect();
-        use crate::compile::StatementDirective::{Batch, Report};
+        use crate::compile::Directive::{Batch, Report};
         assert_eq!(told, [Some(Batch), Some(Report)]);
     }
     assert_eq!(sql(&part("1_x.sqlite.sql", "-- fleet: nothing\n", Sqlite)), [""; 0]);

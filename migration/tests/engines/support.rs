@@ -150,6 +150,7 @@ impl Scratch {
         for list in lists {
             shape.extend(texts(&self.db, list).await);
         }
+        shape.retain(|line| !line.contains("seaql_migrations"));
         shape.sort();
         shape
     }

@@ -3,6 +3,7 @@
 //! The servers come from `scripts/servers`; without them the test fails, it is never skipped.
 #![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
 
+mod legacy;
 mod support;
 
 use migration::Migrator;
