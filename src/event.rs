@@ -53,10 +53,10 @@ pub enum Event {
         index: usize,
         /// The tenant.
         tenant: TenantId,
-        /// The migration.
+        /// The migration, or the table that is filled.
         migration: String,
-        /// The statement in it, counted from 1.
-        statement: usize,
+        /// The statement in it, counted from 1; `None` where a table is filled.
+        statement: Option<usize>,
         /// Rows so far, in this attempt.
         rows: u64,
     },

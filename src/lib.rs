@@ -37,8 +37,14 @@ pub mod compile;
 // The only door to a tenant's database.
 pub mod database;
 
+// Made-up rows for any schema.
+pub mod seed;
+
 // The one loop that applies anything.
 pub mod run;
+
+// Proofs on databases that are made for them.
+pub mod prove;
 
 // Two siblings fed by the same events.
 pub mod ledger;

@@ -1,5 +1,5 @@
-//! The `fleet` binary, wired to this repository's own migrations.
+//! The `fleet` binary, wired to this repository's own migrations and entities.
 
 fn main() -> std::process::ExitCode {
-    fleet::cli::main(migration::Migrator)
+    fleet::cli::main_with(migration::Migrator, entity::register)
 }

@@ -104,19 +104,26 @@ impl Shape {
     }
 
     /// What is not the same in `other`, in plain words, one line each; empty exactly when the fingerprints are equal.
+    /// This one is called "here", the other one "there".
     pub fn differences(&self, other: &Shape) -> Vec<String> {
+        self.differences_between(other, "here", "there")
+    }
+
+    /// As [`Shape::differences`], with names for the two sides that fit behind "is bigint ...": `before`, `after`.
+    pub fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
+        let sides = (one_side, other_side);
         let (here, there) = (self.canonical(), other.canonical());
         let mut found = Vec::new();
         for (name, pair) in paired(&here.tables, &there.tables, |t| t.name.clone()) {
             match pair {
-                (Some(a), Some(b)) => found.extend(a.differences(b)),
-                (Some(_), None) => found.push(format!("table {name} is here only")),
-                (None, _) => found.push(format!("table {name} is there only")),
+                (Some(a), Some(b)) => found.extend(a.differences(b, sides)),
+                (Some(_), None) => found.push(only(&format!("table {name}"), sides.0)),
+                (None, _) => found.push(only(&format!("table {name}"), sides.1)),
             }
         }
         let title = |o: &Other| format!("{} {}", o.kind, o.name);
         let text = |o: &Other| o.definition.clone();
-        found.extend(told("", &here.others, &there.others, title, text));
+        found.extend(told("", sides, &here.others, &there.others, title, text));
         if found.is_empty() && here != there {
             found.push("they differ in something that has the same words for both".to_owned());
         }
@@ -158,30 +165,32 @@ impl Shape {
 
 impl Table {
     /// Both are canonical.
-    fn differences(&self, other: &Table) -> Vec<String> {
+    fn differences(&self, other: &Table, sides: Sides<'_>) -> Vec<String> {
         let table = format!("table {}: ", self.name);
         let mut found = Vec::new();
         let column = |c: &Column| format!("column {}", c.name);
-        found.extend(told(&table, &self.columns, &other.columns, column, Column::in_words));
+        found.extend(told(&table, sides, &self.columns, &other.columns, column, Column::in_words));
         if self.primary_key != other.primary_key {
             let key = |key: &[String]| if key.is_empty() { "nothing".to_owned() } else { key.join(", ") };
             found.push(format!(
-                "{table}primary key is {} here, {} there",
+                "{table}primary key is {} {}, {} {}",
                 key(&self.primary_key),
-                key(&other.primary_key)
+                sides.0,
+                key(&other.primary_key),
+                sides.1
             ));
         }
         // What has no name is known by its columns.
         let unique = |u: &Unique| format!("unique {}", or(&u.name, || u.columns.join(", ")));
-        found.extend(told(&table, &self.uniques, &other.uniques, unique, |u| u.columns.join(", ")));
+        found.extend(told(&table, sides, &self.uniques, &other.uniques, unique, |u| u.columns.join(", ")));
         let named = |text: &String| format!("index {}", text.split_once(": ").map_or(text.as_str(), |(name, _)| name));
         let rest = |text: &String| text.split_once(": ").map_or(String::new(), |(_, rest)| rest.to_owned());
-        found.extend(told(&table, &self.indexes, &other.indexes, named, rest));
+        found.extend(told(&table, sides, &self.indexes, &other.indexes, named, rest));
         let key = |k: &ForeignKey| format!("foreign key {}", or(&k.name, || k.columns.join(", ")));
-        found.extend(told(&table, &self.foreign_keys, &other.foreign_keys, key, ForeignKey::in_words));
+        found.extend(told(&table, sides, &self.foreign_keys, &other.foreign_keys, key, ForeignKey::in_words));
         let check = |(name, text): &(String, String)| format!("check {}", or(name, || text.clone()));
-        found.extend(told(&table, &self.checks, &other.checks, check, |(_, text)| text.clone()));
-        found.extend(told(&table, &self.options, &other.options, Clone::clone, |_| String::new()));
+        found.extend(told(&table, sides, &self.checks, &other.checks, check, |(_, text)| text.clone()));
+        found.extend(told(&table, sides, &self.options, &other.options, Clone::clone, |_| String::new()));
         found
     }
 }
@@ -205,6 +214,13 @@ impl ForeignKey {
     }
 }
 
+/// What the two sides are called.
+type Sides<'a> = (&'a str, &'a str);
+
+fn only(what: &str, side: &str) -> String {
+    format!("{what} is only {side}")
+}
+
 fn or(name: &str, other: impl Fn() -> String) -> String {
     if name.is_empty() { other() } else { name.to_owned() }
 }
@@ -226,8 +242,9 @@ fn paired<'a, T>(
 }
 
 /// What is not the same among named things, one line each. Of several with one name all are told when one differs.
-fn told<T: PartialEq>(
+fn told<T>(
     before: &str,
+    sides: Sides<'_>,
     here: &[T],
     there: &[T],
     name: impl Fn(&T) -> String,
@@ -242,14 +259,15 @@ fn told<T: PartialEq>(
     };
     let (ours, theirs) = (gather(here), gather(there));
     let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let (one, other) = sides;
     let line = |name: &String| match (ours.get(name), theirs.get(name)) {
         (Some(a), Some(b)) if a == b => None,
         (Some(a), Some(b)) if a.iter().all(String::is_empty) && b.iter().all(String::is_empty) => {
-            Some(format!("{before}{name} is here {} times, there {}", a.len(), b.len()))
+            Some(format!("{before}{name} is {one} {} times, {other} {}", a.len(), b.len()))
         }
-        (Some(a), Some(b)) => Some(format!("{before}{name} is {} here, {} there", a.join("; "), b.join("; "))),
-        (Some(_), None) => Some(format!("{before}{name} is here only")),
-        _ => Some(format!("{before}{name} is there only")),
+        (Some(a), Some(b)) => Some(format!("{before}{name} is {} {one}, {} {other}", a.join("; "), b.join("; "))),
+        (Some(_), None) => Some(only(&format!("{before}{name}"), one)),
+        _ => Some(only(&format!("{before}{name}"), other)),
     };
     names.into_iter().filter_map(line).collect()
 }
@@ -314,7 +332,7 @@ mod tests {
     fn every_change_changes_the_fingerprint_and_is_told_in_words() {
         type Change = (fn(&mut Shape), &'static str);
         let changes: [Change; 20] = [
-            (|s| s.tables[0].name = "orders2".into(), "table orders is here only"),
+            (|s| s.tables[0].name = "orders2".into(), "table orders is only here"),
             (
                 |s| s.tables[0].columns[1].kind = "decimal(10,2)".into(),
                 "table orders: column total is decimal(12,2) not null here, decimal(10,2) not null there",
@@ -326,35 +344,35 @@ mod tests {
             (|s| s.tables[0].columns[1].default = Some("0".into()), "column total is"),
             (|s| s.tables[0].columns[1].generated = Some("identity".into()), "column total is"),
             (|s| s.tables[0].columns[1].comment = Some("!".into()), "column total is"),
-            (|s| drop(s.tables[0].columns.pop()), "table orders: column total is here only"),
+            (|s| drop(s.tables[0].columns.pop()), "table orders: column total is only here"),
             (|s| s.tables[0].primary_key.clear(), "table orders: primary key is id here, nothing there"),
             (
                 |s| s.tables[0].uniques[0].columns.push("id".into()),
                 "table orders: unique u is total here, total, id there",
             ),
-            (|s| s.tables[0].uniques.clear(), "table orders: unique u is here only"),
+            (|s| s.tables[0].uniques.clear(), "table orders: unique u is only here"),
             (
                 |s| s.tables[0].indexes[0] = "i: on (id)".into(),
                 "table orders: index i is on (total) here, on (id) there",
             ),
-            (|s| s.tables[0].indexes.clear(), "table orders: index i is here only"),
+            (|s| s.tables[0].indexes.clear(), "table orders: index i is only here"),
             (
                 |s| s.tables[0].foreign_keys[0].on_delete = "cascade".into(),
                 "table orders: foreign key id is (id) to x() on delete",
             ),
-            (|s| s.tables[0].foreign_keys.clear(), "table orders: foreign key id is here only"),
+            (|s| s.tables[0].foreign_keys.clear(), "table orders: foreign key id is only here"),
             (
                 |s| s.tables[0].checks[0].1 = "total > 1".into(),
                 "table orders: check c is total > 0 here, total > 1 there",
             ),
-            (|s| s.tables[0].checks[0].0 = "d".into(), "table orders: check c is here only"),
+            (|s| s.tables[0].checks[0].0 = "d".into(), "table orders: check c is only here"),
             (
                 |s| s.tables[0].options.push("engine innodb".into()),
                 "table orders: engine innodb is here 1 times, there 2",
             ),
-            (|s| s.tables[0].options.clear(), "table orders: engine innodb is here only"),
+            (|s| s.tables[0].options.clear(), "table orders: engine innodb is only here"),
             (|s| s.others[0].definition.push('x'), "view v is SELECT 'a  b' here, SELECT 'a  b'x there"),
-            (|s| s.others.clear(), "view v is here only"),
+            (|s| s.others.clear(), "view v is only here"),
         ];
         for (change, words) in changes {
             let mut changed = orders();

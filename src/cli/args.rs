@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::scratch::Engines;
 use crate::compile::folder::RefreshGroup;
 use crate::config::Overrides;
 use crate::policy::{FailureBudget, parse_duration};
@@ -67,6 +68,12 @@ pub(super) enum Command {
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),
+    /// Fills the tenants' tables with made-up rows, the same each time
+    Seed(Seed),
+    /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
+    Check(Check),
+    /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
+    Prove(Prove),
     /// What was run, and how it ended
     #[command(subcommand)]
     Runs(Runs),
@@ -345,6 +352,32 @@ pub(super) struct Look {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The tables, columns, types, NULL and primary keys of the entities
+    #[arg(long, required = true)]
+    entities: bool,
+    #[command(flatten)]
+    pub(super) engines: Engines,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prove {
+    /// A migration without a way down is a failure, too
+    #[arg(long)]
+    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) engines: Engines,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Matrix {
     /// Every tenant in a row of its own
     #[arg(long)]
@@ -448,6 +481,39 @@ pub(super) struct Refresh {
     pub(super) flags: RunFlags,
     #[command(flatten)]
     pub(super) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Seed {
+    /// 1 is about a hundred rows in a middling table
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) scale: u32,
+    /// So many rows in this table, whatever the scale says (repeatable)
+    #[arg(long, value_name = "TABLE=N", value_parser = parse_rows)]
+    pub(super) rows: Vec<(String, u64)>,
+    /// Another number gives other rows
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Also fills up tables that have rows; else only empty ones are filled
+    #[arg(long)]
+    pub(super) append: bool,
+    /// How many of a hundred amounts and days are malformed in legacy tables
+    #[arg(long, value_name = "PERCENT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(super) malformed: u8,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+fn parse_rows(text: &str) -> Result<(String, u64), String> {
+    let parsed = text.split_once('=').and_then(|(table, rows)| Some((table, rows.parse().ok()?)));
+    match parsed {
+        Some((table, rows)) if !table.is_empty() => Ok((table.to_owned(), rows)),
+        _ => Err("write TABLE=N, such as orders=5000".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]

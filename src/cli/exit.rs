@@ -13,7 +13,10 @@ use crate::stats::Verdict;
 pub(super) const MEANINGS: [(u8, &str); 12] = [
     (0, "every selected tenant is at its target"),
     (1, "could not start, or an internal error"),
-    (2, "something is pending (with --exit-code), or a tenant in doubt waits for an answer (runs settle)"),
+    (
+        2,
+        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs settle), or check or prove found something",
+    ),
     (4, "no tenant matched"),
     (5, "what ran passed, work is outstanding (--limit, --canary, --partition)"),
     (64, "usage: the command line can't be understood"),

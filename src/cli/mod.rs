@@ -3,14 +3,18 @@
 //! It decides nothing about tenants: it resolves what was asked for, hands it on, and shows what came back.
 
 mod args;
+mod check;
 mod exit;
 mod former;
 mod look;
 mod migrate;
+mod prove;
 mod pump;
 mod refresh;
 mod runs;
+mod scratch;
 mod scripts;
+mod seed;
 mod settle;
 mod setup;
 mod signals;
@@ -30,13 +34,23 @@ use self::args::{Cli, Command, Global, Runs, Scripts, Tenants};
 use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;
-use crate::compile::{MigrationSet, Migrator, folder};
+use crate::compile::{Entities, MigrationSet, Migrator, folder};
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
 /// Takes a [`sea_orm_migration::MigratorTrait`] as well as a [`sea_orm_migration::MigratorTraitSelf`]. It reads the
 /// process's arguments and returns its exit code; see `fleet help-exit-codes`.
 pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
+    start(migrator, None)
+}
+
+/// As [`main`], with the program's entities, for `fleet check --entities`: any function that registers them with SeaORM's
+/// schema builder; see [`Entities`].
+pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entities>) -> ExitCode {
+    start(migrator, Some(entities.into()))
+}
+
+fn start<M: Migrator>(migrator: M, entities: Option<Entities>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,7 +70,7 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let command = AssertUnwindSafe(run(cli, &migrator, terminal)).catch_unwind();
+    let command = AssertUnwindSafe(run(cli, &migrator, entities.as_ref(), terminal)).catch_unwind();
     let result = runtime.block_on(command);
     // Blocking work that hangs (a name look-up) must not keep the program from ending.
     runtime.shutdown_background();
@@ -76,7 +90,12 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
     }
 }
 
-async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<u8, CliError> {
+async fn run<M: Migrator>(
+    cli: Cli,
+    migrator: &M,
+    entities: Option<&Entities>,
+    terminal: Terminal,
+) -> Result<u8, CliError> {
     let global = cli.global;
     let program = |overrides| Program::load(&global, overrides, terminal);
     let both = async |overrides| -> Result<(Program, Arc<MigrationSet>), CliError> {
@@ -116,6 +135,14 @@ async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<
             let (program, set) = both(plan.flags.overrides()).await?;
             look::plan(&program, &set, &plan).await
         }
+        Command::Check(check) => {
+            let (program, set) = both(check.flags.overrides()).await?;
+            check::entities(&program, &set, entities, &check).await
+        }
+        Command::Prove(prove) => {
+            let (program, set) = both(prove.flags.overrides()).await?;
+            prove::prove(&program, &set, &prove).await
+        }
         Command::Migrate(migrate) => {
             let (program, set) = both(migrate.change.flags.overrides()).await?;
             migrate::migrate(&program, &set, migrate).await
@@ -127,6 +154,10 @@ async fn run<M: Migrator>(cli: Cli, migrator: &M, terminal: Terminal) -> Result<
         Command::Refresh(args) => {
             let (program, set) = both(args.flags.overrides()).await?;
             refresh::refresh(&program, &set, args).await
+        }
+        Command::Seed(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            seed::seed(&program, &set, args).await
         }
         Command::Scripts(Scripts::List { flags, output }) => {
             let (program, set) = both(flags.overrides()).await?;

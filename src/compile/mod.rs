@@ -4,6 +4,7 @@
 //! reason.
 
 mod body;
+mod entities;
 pub mod folder;
 mod lex;
 mod purity;
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
 
+pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
 pub(crate) use scan::split;

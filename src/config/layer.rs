@@ -58,7 +58,10 @@ impl Layer {
         let mut wanted = Map::new();
         for (name, value) in variables.sorted() {
             let lower = name.to_ascii_lowercase();
-            let Some(rest) = lower.strip_prefix(PREFIX) else { continue };
+            // Those hold URLs with passwords, which this layer would keep as plain texts.
+            let Some(rest) = lower.strip_prefix(PREFIX).filter(|_| !lower.starts_with(super::scratch::PREFIX)) else {
+                continue;
+            };
             match environment_key(rest) {
                 Err((problem, help)) => {
                     drafts.elsewhere(format!("the environment variable {name} {problem}")).help(help);
@@ -119,7 +122,7 @@ fn environment_key(rest: &str) -> Result<(&str, Form), (String, String)> {
     match section {
         "tenant" | "tenants" | "wave" | "waves" | "defaults" => Err((
             "would change tenants or waves, which the environment never does".to_owned(),
-            "write it in the tenant file; only [fleet] can be set by environment: FLEET__FLEET__LOCK_TIMEOUT=5s"
+            "write it in the tenant file; only [fleet] and [scratch] can be set by environment: FLEET__FLEET__LOCK_TIMEOUT=5s"
                 .to_owned(),
         )),
         "fleet" => form(key).map(|form| (key, form)).ok_or_else(|| {

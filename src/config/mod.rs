@@ -1,6 +1,7 @@
 //! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
 //!
 //! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET__FLEET__KEY` of the environment, then flags.
+//! `[scratch]` has the file and `FLEET__SCRATCH__KEY` only.
 //! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
 
 mod database_url;
@@ -9,11 +10,13 @@ mod keys;
 mod layer;
 mod mask;
 mod mistakes;
+mod scratch;
 mod settings;
 mod url_parameters;
 mod variables;
 
 pub use mistakes::{Mistake, Mistakes, Place};
+pub use scratch::ScratchServers;
 pub use settings::{LedgerLocation, Origin, Overrides, Settings, settings};
 pub use variables::Variables;
 

@@ -15,7 +15,7 @@ use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_p
 use super::document::{Document, Item, with_document};
 use super::keys::KEYS;
 use super::layer::{Layer, merge};
-use super::{Drafts, Mistakes, Variables};
+use super::{Drafts, Mistakes, ScratchServers, Variables, scratch};
 use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts, parse_duration};
 
 /// The settings of one fleet, complete and checked.
@@ -36,6 +36,8 @@ pub struct Settings {
     /// The folder of SQL scripts behind the migrations, as the file or the flag spells it but absolute; `None`: there
     /// are none.
     pub scripts: Option<PathBuf>,
+    /// Where scratch databases are made.
+    pub scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
     pub origins: Vec<(String, String, Origin)>,
 }
@@ -178,8 +180,10 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         }
     }
     let base = if flags.values.contains_key("scripts") { &*current } else { folder };
-    let settings = Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger);
-    Settings { scripts: settings.scripts.map(|scripts| base.join(scripts)), ..settings }
+    let scratch = scratch::read(document, sources, drafts);
+    let mut settings = Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger);
+    settings.origins.extend(scratch.origins());
+    Settings { scratch, scripts: settings.scripts.map(|scripts| base.join(scripts)), ..settings }
 }
 
 fn file_ledger(
@@ -245,6 +249,7 @@ impl Settings {
             origins: origins(table, names, &ledger),
             name,
             ledger,
+            scratch: ScratchServers::default(),
         }
     }
 }

@@ -51,7 +51,8 @@ pub struct Key {
 }
 
 impl Key {
-    fn new(literal: String) -> Self {
+    /// From a literal of the engine.
+    pub(crate) fn new(literal: String) -> Self {
         let lower = literal.to_lowercase();
         let bare = lower.strip_prefix('x').filter(|rest| rest.starts_with('\'')).unwrap_or(&lower);
         let inner = bare.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or(bare);
@@ -68,7 +69,10 @@ pub(super) fn inserts(door: &Door, table: &Table, columns: &[&Column], rows: &[V
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
     if columns.is_empty() && engine != Engine::Mysql {
-        return rows.iter().map(|_| (format!("{into} DEFAULT VALUES"), 1)).collect();
+        // They have no way to say it for many rows at once.
+        let batch =
+            |rows: &[Vec<Cell>]| (vec![format!("{into} DEFAULT VALUES"); rows.len()].join(";\n"), rows.len() as u64);
+        return rows.chunks(ROWS_AT_ONCE).map(batch).collect();
     }
     let mut all: Vec<(String, u64)> = Vec::new();
     for row in rows {

@@ -20,6 +20,7 @@ mod native;
 mod postgres;
 mod postgres_guards;
 mod postgres_outside;
+mod scratch;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settle;
@@ -46,6 +47,7 @@ use books::Books;
 pub use fill::{Cell, Key, ROWS_AT_ONCE};
 pub(crate) use fill::{day, decimal};
 use journal::Journal;
+pub use scratch::ScratchPlace;
 pub use settle::Settlement;
 pub(crate) use work::Segment;
 pub use work::{Residue, Step, Stop, Teller, Telling, Work};

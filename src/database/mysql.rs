@@ -85,6 +85,10 @@ impl MysqlSession {
 
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
     async fn become_pooled(&mut self) -> Result<(), Fault> {
+        if self.pool.is_some() && self.connection.is_some() {
+            // A second pool would find the tenant held by the connection of the first.
+            return Ok(());
+        }
         if let Some(link) = self.connection.take() {
             link.close().await;
         }

@@ -28,10 +28,10 @@ pub struct Work {
 pub enum Telling {
     /// A statement that is repeated in batches has changed so many rows in this attempt.
     Rows {
-        /// The migration.
+        /// The migration, or the table that is filled.
         migration: Arc<str>,
-        /// The statement, from 1.
-        statement: usize,
+        /// The statement, from 1; `None` where a table is filled.
+        statement: Option<usize>,
         /// Rows so far.
         rows: u64,
     },
@@ -82,7 +82,7 @@ impl<'a> Batches<'a> {
         if rows > 0 && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             let telling =
-                Telling::Rows { migration: self.migration.clone(), statement: self.statement, rows: self.rows };
+                Telling::Rows { migration: self.migration.clone(), statement: Some(self.statement), rows: self.rows };
             self.work.teller.tell(telling);
         }
         rows > 0

@@ -18,7 +18,7 @@ use crate::tenant::{Tenant, TenantId};
 /// The name of the tenant file.
 pub const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 4] = ["fleet", "defaults", "wave", "tenant"];
+const SECTIONS: [&str; 5] = ["fleet", "defaults", "scratch", "wave", "tenant"];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub fn find(start: &Path) -> Option<PathBuf> {
@@ -111,11 +111,20 @@ impl Registry {
 
         let Ok(found) = std::fs::metadata(&self.path) else { return };
         let mode = found.permissions().mode() & 0o777;
-        if let (Some((first, count)), true) = (&self.literal_passwords, mode & 0o077 != 0) {
-            let path = self.path.display();
+        if mode & 0o077 == 0 {
+            return;
+        }
+        let path = self.path.display();
+        if let Some((first, count)) = &self.literal_passwords {
             self.warnings.push(format!(
                 "{path} holds passwords ({count}, the first at tenant {first}) and can be read by others (mode {mode:03o}); \
                  run: chmod 600 {path}, or write password = {{ env = \"VAR\" }}"
+            ));
+        }
+        if self.settings.scratch.literal_password {
+            self.warnings.push(format!(
+                "{path} holds a password in [scratch] and can be read by others (mode {mode:03o}); run: chmod 600 {path}, or \
+                 write ${{VAR}} in its place"
             ));
         }
     }

@@ -60,7 +60,8 @@ impl Live {
                 Some(self.tenant_line(tenant, &self.style.paint(Tone::Warning, &what)))
             }
             Event::Progress { tenant, migration, statement, rows, .. } => {
-                let what = format!("{}, statement {statement}: {rows} rows so far", clean(migration));
+                let place = statement.map(|n| format!(", statement {n}")).unwrap_or_default();
+                let what = format!("{}{place}: {rows} rows so far", clean(migration));
                 Some(self.tenant_line(tenant, &what))
             }
             Event::TenantFinished(record) => Some(self.tenant_line(&record.tenant, &self.finished(record))),

@@ -74,7 +74,7 @@ impl Cancel {
         }
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Level> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Level> {
         self.level.subscribe()
     }
 

@@ -1,18 +1,25 @@
-//! What a run does on a tenant besides migrating it: accepting edited scripts, refreshing views.
+//! What a run does on a tenant besides migrating it: accepting edited scripts, refreshing views, seeding.
 //!
 //! It goes through the same attempt, the same session and the same outcomes as a migration; it never moves a version.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::Task;
 use super::unit::{Assignment, Attempt, End};
-use crate::database::{Session, Step};
+use crate::database::{Residue, Session, Step, Telling};
+use crate::fault::Fault;
 use crate::outcome::Outcome;
+use crate::seed::{self, SeedProgress, SeedRequest};
+
+/// How often the rows of a table that is being filled are told.
+const TELL_EVERY: Duration = Duration::from_secs(2);
 
 impl Assignment {
     /// One attempt at the chore of this run on a tenant with this history.
     pub(super) async fn chore(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
         let steps = match &self.plan.task {
+            Task::Seed(request) => return self.seed(session, history, request).await,
             Task::Migrate => Ok(Vec::new()),
             Task::Accept(scripts) => Ok(self.acceptances(scripts, &history)),
             Task::Refresh(_) => self.refreshes(&history),
@@ -31,10 +38,44 @@ impl Assignment {
         if matches!(attempt.end, End::Done) {
             attempt.end = End::Chore(match self.plan.task {
                 Task::Accept(_) => Outcome::Accepted { n },
-                Task::Refresh(_) | Task::Migrate => Outcome::Refreshed { n },
+                Task::Refresh(_) | Task::Migrate | Task::Seed(_) => Outcome::Refreshed { n },
             });
         }
         attempt
+    }
+
+    /// Fills tables. Dying in it leaves whole batches, which `--append` goes on behind.
+    async fn seed(&self, session: &mut dyn Session, history: Vec<String>, request: &SeedRequest) -> Attempt {
+        let told = Mutex::new(Instant::now());
+        let progress = |made: SeedProgress| {
+            let mut told = told.lock().expect("nobody panics while holding it");
+            if told.elapsed() >= TELL_EVERY {
+                *told = Instant::now();
+                let migration = made.table.as_str().into();
+                self.teller.tell(Telling::Rows { migration, statement: None, rows: made.added });
+            }
+        };
+        let result = tokio::select! {
+            result = seed::seed(session, request, &progress) => result,
+            () = self.cancel.cancelled() => {
+                let end = End::Cancelled { at: None, residue: Residue::Nothing };
+                return Attempt::without_work(Some(history), end);
+            }
+        };
+        let end = match result {
+            Ok(summary) => {
+                summary.tables.iter().filter_map(|table| table.note()).for_each(|note| {
+                    self.teller.tell(Telling::Note(note));
+                });
+                End::Chore(Outcome::Seeded { n: summary.added() })
+            }
+            Err(stop) => {
+                let text = format!("{stop}; {} rows were added before that and stay", stop.done.added());
+                let fault = Fault { message: text, ..stop.fault.clone() };
+                End::Stopped { fault, at: None, residue: Residue::Nothing }
+            }
+        };
+        Attempt::without_work(Some(history), end)
     }
 
     fn acceptances(&self, wanted: &[String], history: &[String]) -> Vec<Step> {

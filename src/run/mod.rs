@@ -21,6 +21,7 @@ use crate::event::RunHeader;
 use crate::plan::Goal;
 use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
 use crate::schema::Catalog;
+use crate::seed::SeedRequest;
 use crate::tenant::Tenant;
 
 pub use cancel::{Cancel, Level};
@@ -62,6 +63,8 @@ pub enum Task {
     Accept(Vec<String>),
     /// Brings these views up to date.
     Refresh(Vec<View>),
+    /// Fills its tables with made-up rows.
+    Seed(SeedRequest),
 }
 
 impl RunPlan {

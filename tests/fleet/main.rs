@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod canary;
+mod checking;
 mod command_line;
 mod interrupted;
 mod killed;

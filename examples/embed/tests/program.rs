@@ -55,3 +55,39 @@ async fn rollback_past_the_migration_without_down_is_refused_before_anything_is_
     }
     assert!(embed(folder.path(), &["rollback", "--steps", "1", "--yes"]).status.success());
 }
+
+#[test]
+fn its_migrations_are_proven_on_every_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tenants.toml"), folder.path().join("tenants.toml"))
+        .unwrap();
+    let server = |variable: &str| {
+        let missing = || format!("{variable} is not set; run `eval \"$(scripts/servers start)\"` first");
+        std::env::var(variable).unwrap_or_else(|_| panic!("{}", missing()))
+    };
+    let prove = |strict: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
+        command.args(["prove", "--engine", "sqlite", "--engine", "postgres", "--engine", "mysql"]).args(strict);
+        command.env("FLEET__SCRATCH__POSTGRES_URL", server("FLEET_TEST_POSTGRES_URL"));
+        command.env("FLEET__SCRATCH__MYSQL_URL", server("FLEET_TEST_MYSQL_URL"));
+        let output = command.current_dir(folder.path()).output().expect("embed starts");
+        let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), told.into_owned())
+    };
+    let (code, told) = prove(&[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("12 proofs on 3 engines, 9 proven, 3 irreversible"), "{told}");
+    let (code, told) = prove(&["--strict"]);
+    assert_eq!(code, Some(2), "{told}");
+}
+
+#[test]
+fn a_program_without_entities_says_how_to_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tenants.toml"), folder.path().join("tenants.toml"))
+        .unwrap();
+    let refused = embed(folder.path(), &["check", "--entities"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(64), "{told}");
+    assert!(told.contains("main_with"), "{told}");
+}

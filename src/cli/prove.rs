@@ -1,0 +1,34 @@
+//! `prove`: every migration up, down and up again, and natively, on scratch databases.
+
+use std::sync::Arc;
+
+use super::args::Prove;
+use super::exit::CliError;
+use super::scratch;
+use super::setup::Program;
+use crate::compile::MigrationSet;
+use crate::prove::{self, EngineProof};
+use crate::report::prove::ProofView;
+
+pub(super) async fn prove(program: &Program, set: &Arc<MigrationSet>, args: &Prove) -> Result<u8, CliError> {
+    let prove = |bench| async move { prove::prove(&bench, &prove::Nothing).await };
+    let tried = scratch::on_each(program, set, &args.engines, prove).await;
+    let proofs: Vec<EngineProof> = tried
+        .results
+        .iter()
+        .map(|(engine, result)| match result {
+            Ok(proof) => proof.clone(),
+            Err(why) => EngineProof::none(*engine, why.clone()),
+        })
+        .collect();
+    for proof in &proofs {
+        if let Some(why) = &proof.could_not {
+            program.terminal.warn(&format!("{} is not proven: {why}", proof.engine));
+        }
+    }
+    let is_wrong = proofs.iter().any(|proof| proof.has_failures(args.strict));
+    let could_not = proofs.iter().any(|proof| proof.could_not.is_some());
+    let view = ProofView { engines: &proofs, strict: args.strict };
+    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
+    Ok(tried.code(is_wrong, could_not))
+}

@@ -1,0 +1,110 @@
+//! What the commands that try migrations out start from: which engines, where their scratch databases are made, how it stops.
+//!
+//! No tenant is selected or reached here: the tenant file only says which engines there are.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::setup::Program;
+use super::signals::Signals;
+use crate::compile::MigrationSet;
+use crate::config::ScratchServers;
+use crate::database::ScratchPlace;
+use crate::prove::{Bench, Stopping};
+use crate::run::{Cancel, Level};
+use crate::tenant::Engine;
+
+/// Which engines.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub(super) struct Engines {
+    /// Only this engine (repeatable) [default: every engine that a tenant of the file has]
+    #[arg(long, value_name = "ENGINE")]
+    engine: Vec<EngineName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum EngineName {
+    Sqlite,
+    #[value(alias = "postgresql")]
+    Postgres,
+    #[value(alias = "mariadb")]
+    Mysql,
+}
+
+impl Engines {
+    /// In a fixed order, each with its place, or with what to do about it.
+    fn places(&self, program: &Program) -> Vec<(Engine, Result<ScratchPlace, String>)> {
+        let wanted: BTreeSet<usize> = self.engine.iter().map(|name| *name as usize).collect();
+        let used: BTreeSet<usize> = program.registry.tenants.iter().map(|tenant| tenant.engine as usize).collect();
+        let wanted = if wanted.is_empty() { used } else { wanted };
+        let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(&(*engine as usize)));
+        engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
+    }
+}
+
+fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, String> {
+    let Some(key) = ScratchServers::key(engine) else { return Ok(ScratchPlace::temporary()) };
+    servers.url(engine).map(|url| ScratchPlace::Server(engine, url.clone())).ok_or_else(|| {
+        format!(
+            "no scratch server: set {key} in [scratch] of the tenant file, or FLEET__SCRATCH__{}, to a server where \
+             databases may be made; --engine leaves {engine} out on purpose",
+            key.to_ascii_uppercase()
+        )
+    })
+}
+
+/// What every engine came to, and what the signals said.
+pub(super) struct Tried<T> {
+    pub(super) results: Vec<(Engine, Result<T, String>)>,
+    interrupted: Option<u8>,
+}
+
+impl<T> Tried<T> {
+    /// 2 where something is wrong; 1 where an engine could not be looked at; a signal goes before both.
+    pub(super) fn code(&self, is_wrong: bool, could_not: bool) -> u8 {
+        match self.interrupted {
+            Some(code) => code,
+            None if is_wrong => 2,
+            None if could_not => 1,
+            None => 0,
+        }
+    }
+}
+
+/// Runs `work` for each engine, all of them at once. The first Ctrl-C ends them; their databases are dropped.
+pub(super) async fn on_each<T, F: Future<Output = T>>(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    engines: &Engines,
+    work: impl Fn(Bench) -> F,
+) -> Tried<T> {
+    let cancel = Cancel::default();
+    let signals = Signals::listen(cancel.clone());
+    let terminal = program.terminal;
+    let listening = cancel.clone();
+    let stop: Arc<dyn Fn() -> Stopping + Send + Sync> = Arc::new(move || {
+        let mut level = listening.subscribe();
+        Box::pin(async move {
+            if level.wait_for(|level| *level != Level::Running).await.is_err() {
+                std::future::pending().await
+            }
+        })
+    });
+    let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |text: String| terminal.warn(&text));
+    let timeouts = program.settings().timeouts;
+    let bench = |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone() };
+    let (work, bench) = (&work, &bench);
+    let tried = engines.places(program).into_iter().map(|(engine, place)| async move {
+        match place {
+            Ok(place) => (engine, Ok(work(bench(place)).await)),
+            Err(why) => (engine, Err(why)),
+        }
+    });
+    let results = futures_util::future::join_all(tried).await;
+    let interrupted = (cancel.level() != Level::Running).then(|| if signals.terminated() { 143 } else { 130 });
+    Tried { results, interrupted }
+}

@@ -1,0 +1,63 @@
+//! Proofs of migrations and entities on scratch databases: what was compiled is right, what goes up comes down.
+//!
+//! It drives sessions one step at a time and compares what it finds. It never touches a tenant: every database here is made
+//! by `ScratchPlace`, used and dropped.
+
+mod drive;
+mod entities;
+mod trial;
+mod verdict;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::compile::MigrationSet;
+use crate::database::{ScratchPlace, Session};
+use crate::fault::Fault;
+use crate::policy::Timeouts;
+
+pub use drive::prove;
+pub use entities::{Finding, compare, entities};
+pub use verdict::{EngineProof, Proof, Verdict};
+
+/// What all proofs on one engine share.
+#[derive(Clone)]
+pub struct Bench {
+    /// Where the scratch databases are made.
+    pub place: ScratchPlace,
+    /// The migrations under proof.
+    pub set: Arc<MigrationSet>,
+    /// How long anything may take.
+    pub timeouts: Timeouts,
+    /// Ends when everything is to stop; asked anew for each database.
+    pub stop: Arc<dyn Fn() -> Stopping + Send + Sync>,
+    /// Is told what a person should know beside the result.
+    pub tell: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// The wish to stop.
+pub type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Puts rows into the tables that are there, so that a migration has something to lose.
+#[async_trait]
+pub trait Fill: Send + Sync {
+    /// Returns how many rows were put in.
+    ///
+    /// # Errors
+    /// A [`Fault`] when a table can't be filled; the proof goes on with the rows that are there.
+    async fn fill(&self, session: &mut dyn Session) -> Result<u64, Fault>;
+}
+
+/// Puts nothing in: only the rows of the migrations themselves are there.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+#[async_trait]
+impl Fill for Nothing {
+    async fn fill(&self, _: &mut dyn Session) -> Result<u64, Fault> {
+        Ok(0)
+    }
+}

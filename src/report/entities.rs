@@ -1,0 +1,148 @@
+//! What entities and migrations do not agree on.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::style::{Format, Style, Tone};
+use super::table::{Cell, Column, Table};
+use super::{csv_text, json, label, markdown};
+use crate::prove::Finding;
+use crate::tenant::Engine;
+
+/// One engine.
+#[derive(Debug, Clone, Serialize)]
+pub struct EngineFindings {
+    /// The engine.
+    pub engine: Engine,
+    /// Why it was not checked.
+    pub could_not: Option<String>,
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+/// All engines.
+#[derive(Debug, Clone, Copy)]
+pub struct EntitiesView<'a> {
+    /// In the order in which they are shown.
+    pub engines: &'a [EngineFindings],
+}
+
+impl EntitiesView<'_> {
+    /// The text in the form asked for.
+    pub fn render(&self, format: Format, style: &Style) -> String {
+        match format {
+            Format::Table => self.text(style),
+            Format::Json => json::document(json!({ "engines": self.engines })),
+            Format::Csv => csv_text::write(
+                &["engine", "table", "column", "migrations", "entities"],
+                self.rows().iter().map(|row| row.iter().map(String::as_str)),
+            ),
+            Format::Md => markdown::table(&["Engine", "Table", "Column", "Migrations", "Entities"], self.rows()),
+        }
+    }
+
+    /// An engine that was not checked is a row, too: a table without it would look green.
+    fn rows(&self) -> Vec<[String; 5]> {
+        let mut rows = Vec::new();
+        for engine in self.engines {
+            let name = engine.engine.to_string();
+            if let Some(why) = &engine.could_not {
+                rows.push([name.clone(), String::new(), String::new(), format!("not checked: {why}"), String::new()]);
+            }
+            for found in &engine.findings {
+                let column = found.column.clone().unwrap_or_default();
+                rows.push([
+                    name.clone(),
+                    found.table.clone(),
+                    column,
+                    found.migrations.clone(),
+                    found.entities.clone(),
+                ]);
+            }
+        }
+        rows
+    }
+
+    fn text(&self, style: &Style) -> String {
+        let mut out = String::new();
+        let rows = self.rows();
+        if !rows.is_empty() {
+            let mut table = Table::new([
+                Column::new("ENGINE"),
+                Column::new("TABLE").at_least(12),
+                Column::new("COLUMN").at_least(10),
+                Column::new("MIGRATIONS").at_least(16),
+                Column::new("ENTITIES").at_least(16),
+            ]);
+            for row in rows {
+                let tone = if row[1].is_empty() { Tone::Bad } else { Tone::Plain };
+                table.row(row.map(|text| Cell::new(text).tone(tone)));
+            }
+            out = format!("{}\n", table.render(style));
+        }
+        for engine in self.engines {
+            let said = match (&engine.could_not, engine.findings.len()) {
+                (Some(_), _) => "not checked".to_owned(),
+                (None, 0) => "entities and migrations agree".to_owned(),
+                (None, found) => label::count(found, "finding"),
+            };
+            out.push_str(&format!("{}: {said}\n", engine.engine));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_forms_tell_every_engine() {
+        let finding = |table: &str, column: Option<&str>, migrations: &str, entities: &str| Finding {
+            engine: Engine::Postgres,
+            table: table.to_owned(),
+            column: column.map(str::to_owned),
+            migrations: migrations.to_owned(),
+            entities: entities.to_owned(),
+        };
+        let findings = vec![
+            finding("orders", Some("total"), "numeric(12,2)", "bigint"),
+            finding("users", None, "a table", "no entity"),
+        ];
+        let engines = [
+            EngineFindings { engine: Engine::Sqlite, could_not: None, findings: Vec::new() },
+            EngineFindings { engine: Engine::Postgres, could_not: None, findings },
+            EngineFindings {
+                engine: Engine::Mysql,
+                could_not: Some("no scratch server".to_owned()),
+                findings: Vec::new(),
+            },
+        ];
+        let view = EntitiesView { engines: &engines };
+        insta::assert_snapshot!(view.render(Format::Table, &Style::plain(100)), @r#"
+        ENGINE    TABLE   COLUMN  MIGRATIONS                      ENTITIES
+        postgres  orders  total   numeric(12,2)                   bigint
+        postgres  users           a table                         no entity
+        mysql                     not checked: no scratch server
+
+        sqlite: entities and migrations agree
+        postgres: 2 findings
+        mysql: not checked
+        "#);
+        insta::assert_snapshot!(view.render(Format::Csv, &Style::plain(100)), @r#"
+        engine,table,column,migrations,entities
+        postgres,orders,total,"numeric(12,2)",bigint
+        postgres,users,,a table,no entity
+        mysql,,,not checked: no scratch server,
+        "#);
+        insta::assert_snapshot!(view.render(Format::Md, &Style::plain(100)), @r#"
+        | Engine | Table | Column | Migrations | Entities |
+        | --- | --- | --- | --- | --- |
+        | postgres | orders | total | numeric(12,2) | bigint |
+        | postgres | users |  | a table | no entity |
+        | mysql |  |  | not checked: no scratch server |  |
+        "#);
+        let json: serde_json::Value = serde_json::from_str(&view.render(Format::Json, &Style::plain(100))).unwrap();
+        assert_eq!(json["engines"][1]["findings"][0]["column"], "total");
+    }
+}

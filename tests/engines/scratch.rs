@@ -1,0 +1,194 @@
+//! Scratch databases are gone whatever happens, and entities that do not fit the migrations are found on each engine.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use fleet::compile::{Entities, MigrationSet};
+use fleet::database::ScratchPlace;
+use fleet::policy::Timeouts;
+use fleet::prove::{Bench, entities};
+use fleet::tenant::{Engine, Tenant};
+use futures_util::FutureExt as _;
+use sea_orm::Schema;
+use secrecy::SecretString;
+
+use crate::support::migrations::{Migrations, sql};
+use crate::support::{on_server, server_url, texts};
+
+pub(crate) fn places() -> [ScratchPlace; 3] {
+    let server = |engine| ScratchPlace::Server(engine, SecretString::from(server_url(engine)));
+    [ScratchPlace::temporary(), server(Engine::Postgres), server(Engine::Mysql)]
+}
+
+pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench {
+    Bench {
+        place,
+        set: Arc::new(MigrationSet::new(migrations).await.unwrap()),
+        timeouts: Timeouts::default(),
+        stop: Arc::new(|| Box::pin(std::future::pending())),
+        tell: Arc::new(|_| {}),
+    }
+}
+
+async fn databases(engine: Engine) -> Vec<String> {
+    let db = crate::support::connect(&server_url(engine)).await;
+    let sql = match engine {
+        Engine::Postgres => "SELECT datname::text FROM pg_database",
+        _ => "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata",
+    };
+    let names = texts(&db, sql).await;
+    db.close().await.unwrap();
+    names
+}
+
+#[tokio::test]
+async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
+    for place in places().into_iter().skip(1) {
+        let engine = place.engine();
+        let name = std::sync::Mutex::new(String::new());
+        let used = async |tenant: Arc<Tenant>| {
+            let made = databases(engine).await;
+            assert!(made.contains(&tenant.id.to_string()), "{engine}: {} in {made:?}", tenant.id);
+            *name.lock().unwrap() = tenant.id.to_string();
+        };
+        let gone = async || !databases(engine).await.contains(&name.lock().unwrap().clone());
+        place.with(std::future::pending(), &|_| {}, used).await.unwrap().unwrap();
+        assert!(gone().await, "{engine}: after success");
+
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let hangs = async |tenant: Arc<Tenant>| {
+            used(tenant.clone()).await;
+            sender.send(()).unwrap();
+            // A session that is still at work when it is stopped must not keep its database.
+            let set = Arc::new(MigrationSet::new(&Migrations::of([])).await.unwrap());
+            let servers = fleet::database::Servers::new(set, Timeouts::default());
+            let _session = fleet::database::Database::connect(&servers, &tenant).await.unwrap();
+            std::future::pending::<()>().await
+        };
+        let stop = async {
+            receiver.await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        };
+        assert_eq!(place.with(stop, &|_| {}, hangs).await.unwrap(), None);
+        assert!(gone().await, "{engine}: after a stop");
+
+        let panics = async |tenant: Arc<Tenant>| {
+            used(tenant).await;
+            panic!("planted")
+        };
+        let never = std::future::pending();
+        let panic = AssertUnwindSafe(place.with::<()>(never, &|_| {}, panics)).catch_unwind().await;
+        assert!(panic.is_err() && gone().await, "{engine}: after a panic");
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_behind_a_day_ago_is_removed_and_nothing_else() {
+    for place in places().into_iter().skip(1) {
+        let engine = place.engine();
+        let number = hex();
+        let old = format!("fleet_scratch_10_{number}");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let new = format!("fleet_scratch_{now:x}_{number}");
+        let other = format!("fleet_scratch_x_{number}");
+        for name in [&old, &new, &other] {
+            on_server(engine, &format!("CREATE DATABASE {name}")).await;
+        }
+        place.with(std::future::pending(), &|_| {}, async |_| ()).await.unwrap();
+        let left = databases(engine).await;
+        assert!(!left.contains(&old) && left.contains(&new) && left.contains(&other), "{engine}: {left:?}");
+        for name in [&new, &other] {
+            on_server(engine, &format!("DROP DATABASE {name}")).await;
+        }
+    }
+}
+
+fn hex() -> String {
+    uuid::Uuid::now_v7().simple().to_string()[24..].to_owned()
+}
+
+/// Entities of a test; a module each, since SeaORM's macros make items of fixed names.
+#[expect(unreachable_pub, reason = "SeaORM's macros want a public model")]
+mod good {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "people")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub name: String,
+        pub age: Option<i32>,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+#[expect(unreachable_pub, reason = "SeaORM's macros want a public model")]
+mod extra {
+    use sea_orm::entity::prelude::*;
+
+    #[sea_orm::model]
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "nowhere")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: i32,
+    }
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A table `people` with these columns behind the key, and more tables.
+fn migrations(place: &ScratchPlace, columns: &str, more: &[&'static str]) -> Migrations {
+    let key = match place.engine() {
+        Engine::Sqlite => "id integer PRIMARY KEY AUTOINCREMENT",
+        Engine::Postgres => "id bigserial PRIMARY KEY",
+        Engine::Mysql => "id bigint AUTO_INCREMENT PRIMARY KEY",
+    };
+    let mut all = vec![format!("CREATE TABLE people ({key}, {columns})")];
+    all.extend(more.iter().map(|sql| sql.to_string()));
+    Migrations::of([sql("m1", all)])
+}
+
+#[tokio::test]
+async fn entities_that_do_not_fit_are_found_on_each_engine() {
+    for place in places() {
+        let engine = place.engine();
+        let found = async |columns: &str, more: &[&'static str], of: &Entities| -> Vec<String> {
+            let bench = bench(place.clone(), &migrations(&place, columns, more)).await;
+            let found = entities(&bench, of).await.unwrap();
+            let column = |c: Option<String>| c.map(|c| format!(".{c}")).unwrap_or_default();
+            let line = |f: fleet::prove::Finding| {
+                assert_eq!(f.engine, engine);
+                format!("{}{}: {} / {}", f.table, column(f.column), f.migrations, f.entities)
+            };
+            found.into_iter().map(line).collect()
+        };
+        let one = Entities::from(|schema: Schema| schema.builder().register(good::Entity));
+        let both = Entities::from(|schema: Schema| schema.builder().register(good::Entity).register(extra::Entity));
+        let fits = "name varchar(64) NOT NULL, age integer";
+        assert_eq!(found(fits, &[], &one).await, [""; 0], "{engine}");
+        assert_eq!(found(fits, &[], &both).await, ["nowhere: no table / an entity"], "{engine}");
+        assert_eq!(
+            found(fits, &["CREATE TABLE lonely (i integer)"], &one).await,
+            ["lonely: a table / no entity"],
+            "{engine}"
+        );
+        assert_eq!(found("name varchar(9), age integer", &[], &one).await, ["people.name: takes NULL / not NULL"]);
+        assert_eq!(found("name varchar(9) NOT NULL, old integer", &[], &one).await.len(), 2, "{engine}");
+        let typed = found("name varchar(9) NOT NULL, age date", &[], &one).await;
+        assert!(typed.len() == 1 && typed[0].starts_with("people.age: date / int"), "{engine}: {typed:?}");
+    }
+}
+
+#[tokio::test]
+async fn migrations_that_fail_are_no_agreement() {
+    for place in places() {
+        let bench = bench(place, &Migrations::of([sql("m1", ["CREATE TABEL x"])])).await;
+        let of = Entities::from(|schema: Schema| schema.builder().register(good::Entity));
+        let told = entities(&bench, &of).await.unwrap_err();
+        assert!(told.contains("the migrations could not be applied"), "{told}");
+    }
+}

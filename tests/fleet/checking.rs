@@ -1,0 +1,97 @@
+//! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes, and
+//! no engine left out in silence.
+
+use crate::support::{ALL, Fleet, finish, mysql_url, postgres_url, signal, wait};
+
+fn with_servers() -> Fleet {
+    let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mysql_url());
+    Fleet::new().head(&servers).sqlite(1).postgres(1).mariadb(1)
+}
+
+#[test]
+fn the_entities_of_this_repository_fit_its_migrations_on_all_engines() {
+    let fleet = with_servers();
+    let json = fleet.run(&["check", "--entities", "--format", "json"]).exits(0).json();
+    let engines = json["engines"].as_array().unwrap();
+    assert_eq!(engines.len(), 3, "{json}");
+    for engine in engines {
+        assert_eq!((&engine["could_not"], engine["findings"].as_array().unwrap().len()), (&().into(), 0), "{engine}");
+    }
+    for id in ["lite-000", "pg-000", "my-000"] {
+        assert!(!fleet.has_table(id, "users"), "{id}: no tenant is touched");
+    }
+}
+
+#[test]
+fn an_engine_without_a_scratch_server_is_told_and_not_green() {
+    let fleet = Fleet::new().sqlite(1).postgres(1);
+    fleet.write();
+    for command in [&["check", "--entities"][..], &["prove"]] {
+        let ran = fleet.run(command).exits(1);
+        assert!(ran.err.contains("postgres") && ran.err.contains("postgres_url"), "{ran:?}");
+        assert!(ran.out.contains("postgres"), "{ran:?}");
+        let mut only = command.to_vec();
+        only.extend(["--engine", "sqlite"]);
+        fleet.run(&only).exits(0);
+    }
+    // A variable of the environment is as good as the file.
+    let url = postgres_url();
+    let mut program = fleet.program(&["check", "--entities"]);
+    let ran = finish(program.env("FLEET__SCRATCH__POSTGRES_URL", &url)).exits(0);
+    assert!(ran.out.contains("postgres: entities and migrations agree"), "{ran:?}");
+}
+
+#[test]
+fn the_migrations_of_this_repository_are_proven_on_all_engines() {
+    let fleet = with_servers();
+    let json = fleet.run(&["prove", "--strict", "--format", "json"]).exits(0).json();
+    let engines = json["engines"].as_array().unwrap();
+    assert_eq!(engines.len(), 3, "{json}");
+    for engine in engines {
+        assert_eq!(engine["could_not"], serde_json::Value::Null, "{engine}");
+        let proofs = engine["proofs"].as_array().unwrap();
+        assert_eq!(proofs.iter().map(|p| p["migration"].as_str().unwrap()).collect::<Vec<_>>(), ALL, "{engine}");
+        assert!(proofs.iter().all(|p| p["verdict"] == "proven"), "{engine}");
+    }
+    for id in ["lite-000", "pg-000", "my-000"] {
+        assert!(!fleet.has_table(id, "users"), "{id}: no tenant is touched");
+    }
+    let markdown = fleet.run(&["prove", "--engine", "sqlite", "--format", "md"]).exits(0);
+    assert!(markdown.out.starts_with("| Migration | Engine | Result |"), "{markdown:?}");
+    assert_eq!(markdown.out.lines().count(), 2 + ALL.len(), "{markdown:?}");
+}
+
+#[test]
+fn a_signal_ends_a_proof_at_once() {
+    // A server that takes the connection and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://nobody@{}/nothing", silent.local_addr().unwrap());
+    let fleet = Fleet::new().head(&format!("[scratch]\npostgres_url = \"{url}\"\n")).sqlite(1);
+    fleet.write();
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let begun = std::time::Instant::now();
+        let child = fleet.program(&["prove", "--engine", "postgres"]).spawn().unwrap();
+        let _connection = silent.accept().unwrap();
+        signal(&child, name);
+        let ran = wait(child).exits(code);
+        assert!(ran.err.contains("interrupted"), "{ran:?}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(8), "it did not wait for the server");
+    }
+}
+
+#[test]
+fn the_password_of_a_scratch_server_is_told_nowhere() {
+    const SECRET: &str = "s3cr3t-scratch";
+    let wrong = postgres_url().replacen("://", "://nobody_here:s3cr3t-scratch@", 1);
+    let (front, back) = wrong.split_once('@').unwrap();
+    let url = format!("{front}@{}", back.rsplit_once('@').map_or(back, |(_, host)| host));
+    let fleet = Fleet::new().head(&format!("[scratch]\npostgres_url = \"{url}\"\n")).sqlite(1);
+    for command in
+        [&["prove", "--engine", "postgres", "-vv"][..], &["check", "--entities", "--engine", "postgres"], &["config"]]
+    {
+        let ran = fleet.run(command);
+        assert_eq!(ran.code, Some(i32::from(command[0] != "config")), "{ran:?}");
+        assert!(!ran.out.contains(SECRET) && !ran.err.contains(SECRET), "{ran:?}");
+    }
+    assert!(fleet.run(&["config"]).out.contains("scratch.postgres_url"));
+}
