@@ -39,6 +39,8 @@ macro_rules! on_every_site {
 mod guards;
 mod hidden;
 mod losses;
+mod many_scripts;
+mod phase_two;
 mod postgres;
 mod proofs;
 mod reading;

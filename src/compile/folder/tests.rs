@@ -70,7 +70,7 @@ fn versions_come_in_their_order_and_repeatable_scripts_behind_them() {
 
 #[tokio::test]
 async fn a_folder_of_sqlx_is_read_as_sqlx_reads_it() {
-    use sqlx_core::migrate::MigrationSource as _;
+    use sqlx::migrate::MigrationSource as _;
     let folder = folder(&[
         ("20260101_users.up.sql", "-- no-transaction\nselect 1"),
         ("20260101_users.down.sql", "select 2"),

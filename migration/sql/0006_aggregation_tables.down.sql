@@ -1,0 +1,3 @@
+DROP TABLE sales_monthly;
+DROP TABLE sales_daily;
+DROP TABLE sales_hourly;

@@ -1,0 +1,1 @@
+DROP VIEW IF EXISTS brand_monthly_performance;

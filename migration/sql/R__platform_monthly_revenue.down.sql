@@ -1,0 +1,1 @@
+DROP VIEW IF EXISTS platform_monthly_revenue;

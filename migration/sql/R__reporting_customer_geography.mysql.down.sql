@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS reporting_customer_geography;

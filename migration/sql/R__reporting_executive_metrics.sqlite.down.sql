@@ -1,0 +1,1 @@
+DROP TABLE IF EXISTS reporting_executive_metrics;
