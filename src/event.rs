@@ -47,6 +47,19 @@ pub enum Event {
         /// After how many milliseconds it is tried again.
         retry_in_ms: u64,
     },
+    /// A statement that is repeated in batches goes on; told now and then, not for every batch.
+    Progress {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// The migration, or the table that is filled.
+        migration: String,
+        /// The statement in it, counted from 1; `None` where a table is filled.
+        statement: Option<usize>,
+        /// Rows so far, in this attempt.
+        rows: u64,
+    },
     /// A tenant has its outcome. What it says was committed before this was said.
     TenantFinished(TenantRecord),
     /// A wave is over.
@@ -84,7 +97,7 @@ pub struct RunHeader {
     pub direction: Direction,
     /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`.
     pub goal: String,
-    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to.
+    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to, or `chore` with a command.
     pub goal_data: serde_json::Value,
     /// The run that this one resumes.
     pub resumes: Option<Uuid>,
@@ -96,6 +109,18 @@ pub struct RunHeader {
     pub started_at_ms: i64,
     /// The version of the program.
     pub program: String,
+}
+
+impl RunHeader {
+    /// The command that a run was which moves no version, such as `refresh --group hourly`; `None` for migrations.
+    pub fn chore(&self) -> Option<&str> {
+        chore(&self.goal_data)
+    }
+}
+
+/// See [`RunHeader::chore`].
+pub fn chore(goal_data: &serde_json::Value) -> Option<&str> {
+    goal_data.get("chore").and_then(serde_json::Value::as_str)
 }
 
 /// A tenant in the plan, as events and the ledger keep it.

@@ -69,6 +69,8 @@ pub enum FaultClass {
     Panic,
     /// The history has a hole that the run was not told to fill.
     HistoryGap,
+    /// An SQL script is not the one that was applied.
+    Edited,
     /// Anything else.
     Other,
 }
@@ -142,6 +144,7 @@ impl FaultClass {
             Migration => "migration",
             Panic => "panic",
             HistoryGap => "history_gap",
+            Edited => "edited",
             Other => "other",
         }
     }

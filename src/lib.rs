@@ -37,6 +37,9 @@ pub mod compile;
 // The only door to a tenant's database.
 pub mod database;
 
+// Made-up rows for any schema.
+pub mod seed;
+
 // The one loop that applies anything.
 pub mod run;
 

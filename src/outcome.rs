@@ -20,6 +20,21 @@ pub enum Outcome {
     Migrated(Moved),
     /// Migrations were taken back, and all of that was committed.
     RolledBack(Moved),
+    /// Views were refreshed, and all of that was committed.
+    Refreshed {
+        /// How many.
+        n: u64,
+    },
+    /// The present text of SQL scripts was written down as what was applied.
+    Accepted {
+        /// How many scripts.
+        n: u64,
+    },
+    /// Rows were made up.
+    Seeded {
+        /// How many.
+        n: u64,
+    },
     /// Something went wrong that trying again would not help, or that outlasted the attempts.
     Failed {
         /// What kind of thing.
@@ -115,6 +130,9 @@ pub struct StoppedAt {
     pub statement: Option<usize>,
     /// That statement's SQL, where it is known; at most 500 characters.
     pub sql: Option<String>,
+    /// Where it stands, for an SQL script: `sql/0003_views.up.sql:12`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// Everything that is kept of one tenant's part in a run: the row of the report and of the ledger.
@@ -145,10 +163,22 @@ pub struct TenantRecord {
     /// From the first attempt's start to the end of the last, rests included, in milliseconds.
     #[serde(rename = "duration_ms", with = "millis")]
     pub duration: Duration,
+    /// What the migrations had to say of this tenant's data, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Where it stopped, when it did not end well.
     pub stopped_at: Option<StoppedAt>,
     /// What went wrong, when something did.
     pub error: Option<Fault>,
+}
+
+impl StoppedAt {
+    /// Migration, statement and, for an SQL script, file and line, as reports print them.
+    pub fn place(&self) -> String {
+        let statement = self.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
+        let file = self.file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
+        format!("{}{statement}{file}", self.migration)
+    }
 }
 
 impl Outcome {
@@ -158,6 +188,9 @@ impl Outcome {
             Outcome::UpToDate => "up_to_date",
             Outcome::Migrated(_) => "migrated",
             Outcome::RolledBack(_) => "rolled_back",
+            Outcome::Refreshed { .. } => "refreshed",
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Seeded { .. } => "seeded",
             Outcome::Failed { .. } => "failed",
             Outcome::LockTimeout { .. } => "lock_timeout",
             Outcome::InDoubt(_) => "in_doubt",
@@ -172,7 +205,12 @@ impl Outcome {
     /// What the outcome counts as.
     pub fn standing(&self) -> Standing {
         match self {
-            Outcome::UpToDate | Outcome::Migrated(_) | Outcome::RolledBack(_) => Standing::AtTarget,
+            Outcome::UpToDate
+            | Outcome::Migrated(_)
+            | Outcome::RolledBack(_)
+            | Outcome::Refreshed { .. }
+            | Outcome::Accepted { .. }
+            | Outcome::Seeded { .. } => Standing::AtTarget,
             Outcome::Failed { .. }
             | Outcome::LockTimeout { .. }
             | Outcome::InDoubt(_)
@@ -233,6 +271,7 @@ mod tests {
             committed: vec![],
             attempts: 1,
             duration: Duration::from_millis(1234),
+            notes: vec![],
             stopped_at: None,
             error: Some(Fault::with_code(FaultClass::ConnectionLost, "2013", "lost connection")),
         };

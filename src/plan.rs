@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{Catalog, Direction, State};
+use crate::tenant::Engine;
 
 /// What a run is to reach on each tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,12 +48,15 @@ pub enum Refusal {
     Ahead(Vec<String>),
     /// Its history has a hole.
     Gap(Vec<String>),
+    /// SQL scripts were edited after they had been applied to it.
+    Edited(Vec<String>),
 }
 
 /// Decides what `goal` means for a tenant with this history.
-pub fn decide(catalog: &Catalog, history: &[String], goal: &Goal) -> Decision {
-    match catalog.state(history) {
+pub fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal) -> Decision {
+    match catalog.state(history, engine) {
         State::Ahead { unknown } => return Decision::Refuse(Refusal::Ahead(unknown)),
+        State::Edited { scripts } => return Decision::Refuse(Refusal::Edited(scripts)),
         State::Gap { missing } if goal.direction == Direction::Up && !goal.out_of_order => {
             // A hole beyond the target does not concern this run.
             let concerned = match goal.target {
@@ -67,37 +71,45 @@ pub fn decide(catalog: &Catalog, history: &[String], goal: &Goal) -> Decision {
         }
         _ => {}
     }
-    let missing = catalog.missing(history);
+    let missing = catalog.missing(history, engine);
     let steps: Vec<usize> = match goal.direction {
         Direction::Up => match goal.target {
             Target::End => missing,
             Target::Migration(to) => missing.into_iter().filter(|&i| i <= to).collect(),
             Target::Steps(n) => missing.into_iter().take(n).collect(),
         },
-        Direction::Down => {
-            let applied = (0..catalog.migrations.len()).rev().filter(|i| !missing.contains(i));
-            match goal.target {
-                Target::End => applied.collect(),
-                Target::Migration(to) => applied.filter(|&i| i > to).collect(),
-                Target::Steps(n) => applied.take(n).collect(),
-            }
-        }
+        Direction::Down => back(catalog, history, goal.target),
     };
     if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
 }
 
+/// What is taken back, newest first. Repeatable scripts lie behind all versions, so they go first and are no step of
+/// their own; one without a down part stays as it is.
+fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
+    let applied = (0..catalog.migrations.len()).rev().filter(|&i| catalog.is_applied(i, history));
+    let (repeatable, versions): (Vec<usize>, Vec<usize>) = applied.partition(|&i| catalog.is_repeatable(i));
+    let behind = |i: &usize| !matches!(target, Target::Migration(to) if *i <= to);
+    let mut steps: Vec<usize> =
+        repeatable.into_iter().filter(|i| catalog.script(*i).is_some_and(|s| s.reversible)).filter(behind).collect();
+    match target {
+        Target::Steps(0) => return Vec::new(),
+        Target::Steps(n) => steps.extend(versions.into_iter().take(n)),
+        Target::End | Target::Migration(_) => steps.extend(versions.into_iter().filter(behind)),
+    }
+    steps
+}
+
 /// What a number of steps means for a tenant with this history, as a target that stays the same however often it is
 /// acted on. `None` when the goal is no number of steps, or the tenant must not be touched.
-pub fn settle_steps(catalog: &Catalog, history: &[String], goal: &Goal) -> Option<Target> {
+pub fn settle_steps(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal) -> Option<Target> {
     let Target::Steps(_) = goal.target else { return None };
-    let steps = match decide(catalog, history, goal) {
+    let steps = match decide(catalog, engine, history, goal) {
         Decision::Apply(steps) => steps,
         Decision::Nothing => Vec::new(),
         Decision::Refuse(_) => return None,
     };
-    let missing = catalog.missing(history);
-    let applied = |i: &usize| !missing.contains(i);
-    let all = 0..catalog.migrations.len();
+    let applied = |i: &usize| catalog.is_applied(*i, history);
+    let all = (0..catalog.migrations.len()).filter(|&i| goal.direction == Direction::Up || !catalog.is_repeatable(i));
     Some(match goal.direction {
         Direction::Up => match steps.last().copied().or_else(|| all.rev().find(applied)) {
             Some(last) => Target::Migration(last),
@@ -136,12 +148,39 @@ impl Goal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::schema::{ScriptEntry, ScriptKind};
+
+    #[test]
+    fn the_way_back_takes_repeatable_scripts_first_and_does_not_count_them() {
+        let script =
+            |kind, reversible| ScriptEntry { kind, checksums: ["c".into(), "c".into(), "c".into()], reversible };
+        let scripts = vec![
+            script(ScriptKind::Versioned, true),
+            script(ScriptKind::Repeatable, true),
+            script(ScriptKind::Repeatable, false),
+        ];
+        let c = Catalog { scripts, ..Catalog::new(["m1", "1_a", "R__b", "R__c"], "h") };
+        let all = history(&["m1", "1_a\tc", "R__b\told", "R__c\tc"]);
+        let down = |t| decide(&c, Engine::Sqlite, &all, &goal(Direction::Down, t));
+        assert_eq!(down(Target::Steps(1)), Decision::Apply(vec![2, 1]));
+        assert_eq!(down(Target::Migration(0)), Decision::Apply(vec![2, 1]));
+        assert_eq!(down(Target::End), Decision::Apply(vec![2, 1, 0]));
+        assert_eq!(
+            settle_steps(&c, Engine::Sqlite, &all, &goal(Direction::Down, Target::Steps(1))),
+            Some(Target::Migration(0))
+        );
+        let up = decide(&c, Engine::Sqlite, &all, &goal(Direction::Up, Target::End));
+        assert_eq!(up, Decision::Apply(vec![2]), "it changed");
+        let edited = history(&["m1", "1_a\tother"]);
+        assert_eq!(
+            decide(&c, Engine::Sqlite, &edited, &goal(Direction::Up, Target::End)),
+            Decision::Refuse(Refusal::Edited(vec!["1_a".into()]))
+        );
+    }
 
     fn catalog() -> Catalog {
-        Catalog { migrations: ["m1", "m2", "m3"].map(Arc::from).to_vec(), history_table: "h".into() }
+        Catalog::new(["m1", "m2", "m3"], "h")
     }
 
     fn goal(direction: Direction, target: Target) -> Goal {
@@ -156,10 +195,10 @@ mod tests {
     fn up() {
         let c = catalog();
         let up = |t| goal(Direction::Up, t);
-        assert_eq!(decide(&c, &[], &up(Target::End)), Decision::Apply(vec![0, 1, 2]));
-        assert_eq!(decide(&c, &history(&["m1"]), &up(Target::Steps(1))), Decision::Apply(vec![1]));
-        assert_eq!(decide(&c, &history(&["m1", "m2"]), &up(Target::Migration(0))), Decision::Nothing);
-        assert_eq!(decide(&c, &history(&["m1", "m2", "m3"]), &up(Target::End)), Decision::Nothing);
+        assert_eq!(decide(&c, Engine::Sqlite, &[], &up(Target::End)), Decision::Apply(vec![0, 1, 2]));
+        assert_eq!(decide(&c, Engine::Sqlite, &history(&["m1"]), &up(Target::Steps(1))), Decision::Apply(vec![1]));
+        assert_eq!(decide(&c, Engine::Sqlite, &history(&["m1", "m2"]), &up(Target::Migration(0))), Decision::Nothing);
+        assert_eq!(decide(&c, Engine::Sqlite, &history(&["m1", "m2", "m3"]), &up(Target::End)), Decision::Nothing);
     }
 
     #[test]
@@ -167,10 +206,10 @@ mod tests {
         let c = catalog();
         let down = |t| goal(Direction::Down, t);
         let all = history(&["m1", "m2", "m3"]);
-        assert_eq!(decide(&c, &all, &down(Target::End)), Decision::Apply(vec![2, 1, 0]));
-        assert_eq!(decide(&c, &all, &down(Target::Migration(0))), Decision::Apply(vec![2, 1]));
-        assert_eq!(decide(&c, &history(&["m1"]), &down(Target::Steps(2))), Decision::Apply(vec![0]));
-        assert_eq!(decide(&c, &[], &down(Target::Steps(2))), Decision::Nothing);
+        assert_eq!(decide(&c, Engine::Sqlite, &all, &down(Target::End)), Decision::Apply(vec![2, 1, 0]));
+        assert_eq!(decide(&c, Engine::Sqlite, &all, &down(Target::Migration(0))), Decision::Apply(vec![2, 1]));
+        assert_eq!(decide(&c, Engine::Sqlite, &history(&["m1"]), &down(Target::Steps(2))), Decision::Apply(vec![0]));
+        assert_eq!(decide(&c, Engine::Sqlite, &[], &down(Target::Steps(2))), Decision::Nothing);
     }
 
     #[test]
@@ -178,23 +217,23 @@ mod tests {
         let c = catalog();
         let h = history(&["m1", "m3"]);
         let mut g = goal(Direction::Up, Target::End);
-        assert_eq!(decide(&c, &h, &g), Decision::Refuse(Refusal::Gap(vec!["m2".into()])));
+        assert_eq!(decide(&c, Engine::Sqlite, &h, &g), Decision::Refuse(Refusal::Gap(vec!["m2".into()])));
         g.out_of_order = true;
-        assert_eq!(decide(&c, &h, &g), Decision::Apply(vec![1]));
-        assert_eq!(decide(&c, &h, &goal(Direction::Up, Target::Migration(0))), Decision::Nothing);
+        assert_eq!(decide(&c, Engine::Sqlite, &h, &g), Decision::Apply(vec![1]));
+        assert_eq!(decide(&c, Engine::Sqlite, &h, &goal(Direction::Up, Target::Migration(0))), Decision::Nothing);
     }
 
     #[test]
     fn steps_settle_to_a_target_that_is_the_same_when_taken_again() {
         let c = catalog();
         let up = goal(Direction::Up, Target::Steps(1));
-        assert_eq!(settle_steps(&c, &history(&["m1"]), &up), Some(Target::Migration(1)));
+        assert_eq!(settle_steps(&c, Engine::Sqlite, &history(&["m1"]), &up), Some(Target::Migration(1)));
         let again = goal(Direction::Up, Target::Migration(1));
-        assert_eq!(decide(&c, &history(&["m1", "m2"]), &again), Decision::Nothing);
+        assert_eq!(decide(&c, Engine::Sqlite, &history(&["m1", "m2"]), &again), Decision::Nothing);
         let down = goal(Direction::Down, Target::Steps(2));
-        assert_eq!(settle_steps(&c, &history(&["m1", "m2", "m3"]), &down), Some(Target::Migration(0)));
-        assert_eq!(settle_steps(&c, &history(&["m1"]), &down), Some(Target::End));
-        assert_eq!(settle_steps(&c, &[], &goal(Direction::Up, Target::End)), None);
+        assert_eq!(settle_steps(&c, Engine::Sqlite, &history(&["m1", "m2", "m3"]), &down), Some(Target::Migration(0)));
+        assert_eq!(settle_steps(&c, Engine::Sqlite, &history(&["m1"]), &down), Some(Target::End));
+        assert_eq!(settle_steps(&c, Engine::Sqlite, &[], &goal(Direction::Up, Target::End)), None);
     }
 
     #[test]
@@ -202,7 +241,7 @@ mod tests {
         let c = catalog();
         for direction in [Direction::Up, Direction::Down] {
             assert_eq!(
-                decide(&c, &history(&["m1", "zz"]), &goal(direction, Target::End)),
+                decide(&c, Engine::Sqlite, &history(&["m1", "zz"]), &goal(direction, Target::End)),
                 Decision::Refuse(Refusal::Ahead(vec!["zz".into()]))
             );
         }

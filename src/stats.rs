@@ -20,6 +20,12 @@ pub struct RunStats {
     pub migrated: usize,
     /// See [`Outcome::RolledBack`].
     pub rolled_back: usize,
+    /// See [`Outcome::Refreshed`].
+    pub refreshed: usize,
+    /// See [`Outcome::Accepted`].
+    pub accepted: usize,
+    /// See [`Outcome::Seeded`].
+    pub seeded: usize,
     /// See [`Outcome::Failed`].
     pub failed: usize,
     /// See [`Outcome::LockTimeout`].
@@ -50,6 +56,9 @@ impl RunStats {
             Outcome::UpToDate => &mut self.up_to_date,
             Outcome::Migrated(_) => &mut self.migrated,
             Outcome::RolledBack(_) => &mut self.rolled_back,
+            Outcome::Refreshed { .. } => &mut self.refreshed,
+            Outcome::Accepted { .. } => &mut self.accepted,
+            Outcome::Seeded { .. } => &mut self.seeded,
             Outcome::Failed { .. } => &mut self.failed,
             Outcome::LockTimeout { .. } => &mut self.lock_timeout,
             Outcome::InDoubt(_) => &mut self.in_doubt,
@@ -68,7 +77,7 @@ impl RunStats {
 
     /// Tenants that are where the run was to bring them.
     pub fn at_target(&self) -> usize {
-        self.up_to_date + self.migrated + self.rolled_back
+        self.up_to_date + self.migrated + self.rolled_back + self.refreshed + self.accepted + self.seeded
     }
 
     /// Tenants that someone must look at.
@@ -82,10 +91,13 @@ impl RunStats {
     }
 
     /// The counts by outcome name, in the order of the contract, zeros included.
-    pub fn by_name(&self) -> [(&'static str, usize); 11] {
+    pub fn by_name(&self) -> [(&'static str, usize); 14] {
         [
             ("migrated", self.migrated),
             ("rolled_back", self.rolled_back),
+            ("refreshed", self.refreshed),
+            ("accepted", self.accepted),
+            ("seeded", self.seeded),
             ("up_to_date", self.up_to_date),
             ("failed", self.failed),
             ("lock_timeout", self.lock_timeout),

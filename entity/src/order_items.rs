@@ -22,6 +22,8 @@ pub struct Model {
     pub order: BelongsTo<super::orders::Entity>,
     #[sea_orm(belongs_to, from = "inventory_item_id", to = "id")]
     pub inventory_item: BelongsTo<super::inventory_items::Entity>,
+    #[sea_orm(has_many)]
+    pub shipment_items: HasMany<super::shipment_items::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

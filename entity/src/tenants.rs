@@ -36,6 +36,30 @@ pub struct Model {
     pub billing_cycles: HasMany<super::billing_cycles::Entity>,
     #[sea_orm(has_many)]
     pub locations: HasMany<super::locations::Entity>,
+    #[sea_orm(has_many)]
+    pub categories: HasMany<super::categories::Entity>,
+    #[sea_orm(has_many)]
+    pub brands: HasMany<super::brands::Entity>,
+    #[sea_orm(has_many)]
+    pub products: HasMany<super::products::Entity>,
+    #[sea_orm(has_many)]
+    pub customers: HasMany<super::customers::Entity>,
+    #[sea_orm(has_many)]
+    pub archive_transactions: HasMany<super::archive_transactions::Entity>,
+    #[sea_orm(has_many)]
+    pub expenses: HasMany<super::expenses::Entity>,
+    #[sea_orm(has_many)]
+    pub suppliers: HasMany<super::suppliers::Entity>,
+    #[sea_orm(has_many)]
+    pub supplier_accounts: HasMany<super::supplier_accounts::Entity>,
+    #[sea_orm(has_many)]
+    pub budgets: HasMany<super::budgets::Entity>,
+    #[sea_orm(has_many)]
+    pub cost_tracking: HasMany<super::cost_tracking::Entity>,
+    #[sea_orm(has_many)]
+    pub shipments: HasMany<super::shipments::Entity>,
+    #[sea_orm(has_one)]
+    pub benchmark_participation: HasOne<super::benchmark_participation::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -32,6 +32,10 @@ pub struct Model {
     pub api_keys: HasMany<super::api_keys::Entity>,
     #[sea_orm(has_many)]
     pub inventory_transactions: HasMany<super::inventory_transactions::Entity>,
+    #[sea_orm(has_many)]
+    pub dashboard_layouts: HasMany<super::dashboard_layouts::Entity>,
+    #[sea_orm(has_one)]
+    pub user_preferences: HasOne<super::user_preferences::Entity>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -9,7 +9,7 @@ async fn up_and_down_only_execute() {
     for backend in [DbBackend::Sqlite, DbBackend::Postgres, DbBackend::MySql] {
         for migration in Migrator::migrations() {
             // The mock answers a statement from this list and a query with an error: it has no rows to give.
-            let accepted = vec![MockExecResult::default(); 100];
+            let accepted = vec![MockExecResult::default(); 200];
             let db = MockDatabase::new(backend).append_exec_results(accepted).into_connection();
             let manager = SchemaManager::new(&db);
             let name = migration.name().to_owned();

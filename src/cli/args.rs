@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::scratch::Engines;
+use crate::compile::folder::RefreshGroup;
 use crate::config::Overrides;
 use crate::policy::{FailureBudget, parse_duration};
 use crate::select::{Filter, Partition};
@@ -62,6 +63,13 @@ pub(super) enum Command {
     Status(Look),
     /// Shows who is at which migration
     Matrix(Matrix),
+    /// Brings the views that SQL scripts make up to date
+    Refresh(Refresh),
+    /// The SQL scripts behind the migrations
+    #[command(subcommand)]
+    Scripts(Scripts),
+    /// Fills the tenants' tables with made-up rows, the same each time
+    Seed(Seed),
     /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
     Check(Check),
     /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
@@ -179,6 +187,9 @@ pub(super) struct RunFlags {
     /// Where runs are recorded: a file, or a postgres:// or mysql:// URL
     #[arg(long, value_name = "FILE|URL", hide_env_values = true)]
     ledger: Option<String>,
+    /// The folder of SQL scripts that come after the migrations
+    #[arg(long, value_name = "FOLDER")]
+    scripts: Option<String>,
 }
 
 impl RunFlags {
@@ -193,6 +204,7 @@ impl RunFlags {
             hold_wait: self.hold_wait,
             max_failures: self.max_failures,
             ledger: self.ledger.clone(),
+            scripts: self.scripts.clone(),
             ..Overrides::default()
         }
     }
@@ -450,6 +462,81 @@ pub(super) struct Settle {
     pub(super) yes: bool,
     #[command(flatten)]
     pub(super) flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Refresh {
+    /// Views of this group: hourly, daily, weekly or monthly (repeatable) [default: all views]
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Vec<RefreshGroup>,
+    /// This view (repeatable)
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub(super) view: Vec<String>,
+    /// Shows when each view was refreshed last, and changes nothing; --format json has every tenant
+    #[arg(long)]
+    pub(super) status: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Seed {
+    /// 1 is about a hundred rows in a middling table
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) scale: u32,
+    /// So many rows in this table, whatever the scale says (repeatable)
+    #[arg(long, value_name = "TABLE=N", value_parser = parse_rows)]
+    pub(super) rows: Vec<(String, u64)>,
+    /// Another number gives other rows
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Also fills up tables that have rows; else only empty ones are filled
+    #[arg(long)]
+    pub(super) append: bool,
+    /// How many of a hundred amounts and days are malformed in legacy tables
+    #[arg(long, value_name = "PERCENT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(super) malformed: u8,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+fn parse_rows(text: &str) -> Result<(String, u64), String> {
+    let parsed = text.split_once('=').and_then(|(table, rows)| Some((table, rows.parse().ok()?)));
+    match parsed {
+        Some((table, rows)) if !table.is_empty() => Ok((table.to_owned(), rows)),
+        _ => Err("write TABLE=N, such as orders=5000".to_owned()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Scripts {
+    /// The scripts in the order in which they are applied, and what each is on each engine
+    List {
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Takes the present text of edited scripts for what was applied: only their checksums change
+    Accept {
+        /// The scripts: their names, or parts that only one has
+        #[arg(required = true, value_name = "SCRIPT")]
+        names: Vec<String>,
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: RunOutput,
+    },
 }
 
 #[derive(Debug, Subcommand)]

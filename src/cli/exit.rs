@@ -1,8 +1,10 @@
 //! Exit codes, and the errors that end a command before or instead of a run.
 
 use crate::compile::CompileError;
+use crate::compile::folder::ScriptMistake;
 use crate::config::Mistakes;
 use crate::ledger::LedgerError;
+use crate::report::clean;
 use crate::schema::UnknownMigration;
 use crate::select::SelectError;
 use crate::stats::Verdict;
@@ -55,6 +57,8 @@ pub(super) enum CliError {
     NoFile,
     #[error("no tenant matched: {0}")]
     NothingMatched(String),
+    #[error("{}", script_mistakes(.0))]
+    Scripts(Vec<ScriptMistake>),
     #[error("the migrations can't be used: {0}")]
     Compile(#[from] CompileError),
     #[error("failed to {0}; nothing was started")]
@@ -75,12 +79,18 @@ impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
-            CliError::Mistakes { .. } | CliError::NoFile => 78,
+            CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) => 78,
             CliError::NothingMatched(_) => 4,
             CliError::Ledger(_) => 75,
             CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,
         }
     }
+}
+
+/// All mistakes of the folder of SQL scripts, one a line.
+fn script_mistakes(mistakes: &[ScriptMistake]) -> String {
+    let lines: Vec<String> = mistakes.iter().map(|m| clean(&m.to_string())).collect();
+    format!("the SQL scripts can't be used, and nothing was started:\n  {}", lines.join("\n  "))
 }
 
 /// A ledger error where the run was named wrongly is the operator's typing, not the ledger's state.

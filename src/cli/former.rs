@@ -84,6 +84,11 @@ impl Former {
 
     /// Its goal, in the places of today's catalog.
     pub(super) fn goal(&self, catalog: &Catalog) -> Result<Goal, CliError> {
+        if let Some(chore) = self.header.chore() {
+            let text =
+                format!("run {} was no migration but `{chore}`, which can simply be given again", self.header.run);
+            return Err(CliError::Usage(text));
+        }
         let goal: Goal = serde_json::from_value(self.header.goal_data.clone()).map_err(|_| {
             CliError::Usage(format!(
                 "the goal of run {} was recorded by another version; name it with --to",
@@ -172,6 +177,7 @@ mod tests {
             committed: Vec::new(),
             attempts: 0,
             duration: std::time::Duration::ZERO,
+            notes: Vec::new(),
             stopped_at: None,
             error: None,
         }

@@ -17,7 +17,7 @@ use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
 use crate::report::plan::PlanRow;
 use crate::report::{Format, towards};
-use crate::run::{PlannedWave, RunPlan};
+use crate::run::{PlannedWave, RunPlan, Task};
 use crate::schema::{Direction, Execution};
 use crate::select::Selection;
 use crate::tenant::TenantId;
@@ -31,6 +31,17 @@ pub(super) struct Intent {
     pub(super) resumes: Option<Uuid>,
     pub(super) native: bool,
     pub(super) dry_run: bool,
+    /// What is done instead of migrating.
+    pub(super) chore: Option<Chore>,
+}
+
+/// Something that a run does instead of migrating.
+pub(super) struct Chore {
+    pub(super) task: Task,
+    /// The command without the selection, to be typed again: `refresh --group hourly`.
+    pub(super) command: String,
+    /// What the person who is asked is asked: `Refresh 3 views on`.
+    pub(super) question: String,
 }
 
 pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Migrate) -> Result<u8, CliError> {
@@ -100,7 +111,7 @@ async fn intent(
     let mut selection = program.filter(filter).await?;
     // Work that stays undone must not end as if all was well.
     selection.held_back += gone;
-    Ok(Intent { goal: intent_goal, selection, targets, resumes: None, native: false, dry_run: false })
+    Ok(Intent { goal: intent_goal, selection, targets, resumes: None, native: false, dry_run: false, chore: None })
 }
 
 /// Plans, asks where someone is to be asked, and runs.
@@ -115,6 +126,15 @@ pub(super) async fn start(
         let text =
             "this changes databases and nobody can be asked: add --yes to go ahead, or --dry-run to see the plan";
         return Err(CliError::Usage(text.to_owned()));
+    }
+    if let Some(chore) = &intent.chore {
+        let tenants = intent.selection.tenants().count();
+        if may_ask && !program.terminal.confirm(&format!("{} {tenants} tenants. Go ahead?", chore.question)) {
+            program.terminal.tell("nothing was done");
+            return Ok(1);
+        }
+        let plan = plan(program, set, intent);
+        return pump::drive(program, set, plan, output).await;
     }
     // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
@@ -194,7 +214,7 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
 }
 
 fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
-    let Intent { goal, selection, targets, resumes, native, .. } = intent;
+    let Intent { goal, selection, targets, resumes, native, chore, .. } = intent;
     let catalog = set.catalog().clone();
     let settings = program.settings();
     let (mut tenants, mut waves, mut planned) = (Vec::new(), Vec::new(), Vec::new());
@@ -222,8 +242,11 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
     let header = RunHeader {
         run: Uuid::now_v7(),
         direction: goal.direction,
-        goal: goal.describe(&catalog),
-        goal_data: serde_json::to_value(goal).expect("a goal is plain data"),
+        goal: chore.as_ref().map_or_else(|| goal.describe(&catalog), |chore| chore.command.clone()),
+        goal_data: match &chore {
+            Some(chore) => serde_json::json!({ "chore": chore.command }),
+            None => serde_json::to_value(goal).expect("a goal is plain data"),
+        },
         resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
         tenants: planned,
@@ -241,5 +264,6 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         concurrency: settings.concurrency,
         retry: settings.retry,
         timeouts: settings.timeouts,
+        task: chore.map_or(Task::Migrate, |chore| chore.task),
     }
 }

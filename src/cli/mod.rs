@@ -10,8 +10,11 @@ mod look;
 mod migrate;
 mod prove;
 mod pump;
+mod refresh;
 mod runs;
 mod scratch;
+mod scripts;
+mod seed;
 mod settle;
 mod setup;
 mod signals;
@@ -27,11 +30,11 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 use futures_util::FutureExt;
 
-use self::args::{Cli, Command, Global, Runs, Tenants};
+use self::args::{Cli, Command, Global, Runs, Scripts, Tenants};
 use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;
-use crate::compile::{Entities, MigrationSet, Migrator};
+use crate::compile::{Entities, MigrationSet, Migrator, folder};
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -95,6 +98,11 @@ async fn run<M: Migrator>(
 ) -> Result<u8, CliError> {
     let global = cli.global;
     let program = |overrides| Program::load(&global, overrides, terminal);
+    let both = async |overrides| -> Result<(Program, Arc<MigrationSet>), CliError> {
+        let program = program(overrides)?;
+        let set = set(&program, migrator).await?;
+        Ok((program, set))
+    };
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -112,22 +120,52 @@ async fn run<M: Migrator>(
             tenants::list(&program(Default::default())?, &selection, &output).await
         }
         Command::Tenants(Tenants::Check { look }) => {
-            look::check(&program(look.flags.overrides())?, &set(migrator).await?, &look).await
+            let (program, set) = both(look.flags.overrides()).await?;
+            look::check(&program, &set, &look).await
         }
-        Command::Status(look) => look::status(&program(look.flags.overrides())?, &set(migrator).await?, &look).await,
+        Command::Status(look) => {
+            let (program, set) = both(look.flags.overrides()).await?;
+            look::status(&program, &set, &look).await
+        }
         Command::Matrix(matrix) => {
-            look::matrix(&program(matrix.look.flags.overrides())?, &set(migrator).await?, &matrix).await
+            let (program, set) = both(matrix.look.flags.overrides()).await?;
+            look::matrix(&program, &set, &matrix).await
         }
-        Command::Plan(plan) => look::plan(&program(plan.flags.overrides())?, &set(migrator).await?, &plan).await,
+        Command::Plan(plan) => {
+            let (program, set) = both(plan.flags.overrides()).await?;
+            look::plan(&program, &set, &plan).await
+        }
         Command::Check(check) => {
-            check::entities(&program(check.flags.overrides())?, &set(migrator).await?, entities, &check).await
+            let (program, set) = both(check.flags.overrides()).await?;
+            check::entities(&program, &set, entities, &check).await
         }
-        Command::Prove(prove) => prove::prove(&program(prove.flags.overrides())?, &set(migrator).await?, &prove).await,
+        Command::Prove(prove) => {
+            let (program, set) = both(prove.flags.overrides()).await?;
+            prove::prove(&program, &set, &prove).await
+        }
         Command::Migrate(migrate) => {
-            migrate::migrate(&program(migrate.change.flags.overrides())?, &set(migrator).await?, migrate).await
+            let (program, set) = both(migrate.change.flags.overrides()).await?;
+            migrate::migrate(&program, &set, migrate).await
         }
         Command::Rollback(rollback) => {
-            migrate::rollback(&program(rollback.change.flags.overrides())?, &set(migrator).await?, rollback).await
+            let (program, set) = both(rollback.change.flags.overrides()).await?;
+            migrate::rollback(&program, &set, rollback).await
+        }
+        Command::Refresh(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            refresh::refresh(&program, &set, args).await
+        }
+        Command::Seed(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            seed::seed(&program, &set, args).await
+        }
+        Command::Scripts(Scripts::List { flags, output }) => {
+            let (program, set) = both(flags.overrides()).await?;
+            scripts::list(&program, &set, &output)
+        }
+        Command::Scripts(Scripts::Accept { names, selection, flags, output }) => {
+            let (program, set) = both(flags.overrides()).await?;
+            scripts::accept(&program, &set, &names, &selection, &output).await
         }
         Command::Runs(Runs::List { limit, flags, output }) => {
             runs::list(&program(flags.overrides())?, limit, &output).await
@@ -136,16 +174,22 @@ async fn run<M: Migrator>(
             runs::show(&program(flags.overrides())?, &run, &output).await
         }
         Command::Runs(Runs::Settle(args)) => {
-            settle::settle(&program(args.flags.overrides())?, &set(migrator).await?, &args).await
+            let (program, set) = both(args.flags.overrides()).await?;
+            settle::settle(&program, &set, &args).await
         }
         Command::Runs(Runs::Resume { run, native, flags, output }) => {
-            runs::resume(&program(flags.overrides())?, &set(migrator).await?, &run, native, output).await
+            let (program, set) = both(flags.overrides()).await?;
+            runs::resume(&program, &set, &run, native, output).await
         }
     }
 }
 
-async fn set<M: Migrator>(migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
-    Ok(Arc::new(MigrationSet::new(migrator).await?))
+/// The migrations of this program, with the SQL scripts that its tenant file names behind them.
+async fn set<M: Migrator>(program: &Program, migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
+    let migrations = MigrationSet::new(migrator).await?;
+    let Some(folder) = &program.settings().scripts else { return Ok(Arc::new(migrations)) };
+    let scripts = folder::read(&program.shown(folder)).map_err(CliError::Scripts)?;
+    Ok(Arc::new(migrations.with_scripts(scripts)?))
 }
 
 /// Logs go to stderr, by `-v` or `FLEET_LOG`; the drivers' own logs could hold SQL and are left out below `-vv`.

@@ -163,11 +163,19 @@ fn next_command(program: &Program, plan: &RunPlan, stats: &RunStats) -> Option<S
     let run = plan.header.run;
     // A tenant in doubt is refused until it is settled: the command for that stands by itself.
     if stats.failures() > stats.in_doubt {
+        if let Some(chore) = plan.header.chore() {
+            return Some(program.command(&format!("{chore} --failed-of {run}")));
+        }
         let verb = if plan.goal.direction == Direction::Up { "migrate" } else { "rollback" };
         let order = if plan.goal.out_of_order { " --out-of-order" } else { "" };
         return Some(program.command(&format!("{verb} --failed-of {run}{order}")));
     }
-    (stats.interrupted + stats.not_started > 0).then(|| program.command(&format!("runs resume {run}")))
+    let next = match plan.header.chore() {
+        // It can be repeated as often as one likes.
+        Some(chore) => chore.to_owned(),
+        None => format!("runs resume {run}"),
+    };
+    (stats.interrupted + stats.not_started > 0).then(|| program.command(&next))
 }
 
 /// Takes events to the ledger and to the person.
@@ -291,7 +299,9 @@ impl Pump {
 fn is_notable(event: &Event) -> bool {
     match event {
         Event::TenantFinished(record) => record.outcome.standing() == Standing::Failed,
-        Event::AttemptFailed { .. } | Event::Draining { .. } | Event::Cancelling { .. } => true,
+        Event::AttemptFailed { .. } | Event::Progress { .. } | Event::Draining { .. } | Event::Cancelling { .. } => {
+            true
+        }
         Event::RunStarted(_) | Event::WaveFinished { .. } => true,
         _ => false,
     }

@@ -40,6 +40,7 @@ fn row(run: &RunSummary) -> RunRow {
         run: run.run,
         direction: run.direction,
         goal: run.goal.clone(),
+        is_chore: crate::event::chore(&run.goal_data).is_some(),
         started_at_ms: run.started_at_ms,
         finished_at_ms: run.finished_at_ms,
         status: if finished { "finished" } else { "unfinished" }.to_owned(),
@@ -141,6 +142,7 @@ pub(super) async fn resume(
         resumes: Some(former.header.run),
         native,
         dry_run: false,
+        chore: None,
     };
     migrate::start(program, set, intent, &output).await
 }

@@ -103,6 +103,12 @@ impl Program {
         }
     }
 
+    /// A path as it is shown: from the current folder where it lies below it.
+    pub(super) fn shown(&self, path: &std::path::Path) -> std::path::PathBuf {
+        let here = std::env::current_dir().unwrap_or_default();
+        path.strip_prefix(&here).map_or_else(|_| path.to_owned(), std::path::Path::to_owned)
+    }
+
     /// `fleet …` with the tenant file, as a command to type next.
     pub(super) fn command(&self, rest: &str) -> String {
         let program = std::env::args_os().next().map(std::path::PathBuf::from);

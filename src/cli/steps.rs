@@ -29,7 +29,7 @@ pub(super) fn goal(
 pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Goal) -> HashMap<TenantId, Target> {
     let settle = |o: &Observation| match o.state {
         State::Unreachable => None,
-        _ => plan::settle_steps(catalog, &o.history, goal).map(|target| (o.tenant.clone(), target)),
+        _ => plan::settle_steps(catalog, o.engine, &o.history, goal).map(|target| (o.tenant.clone(), target)),
     };
     observations.iter().filter_map(settle).collect()
 }
@@ -50,7 +50,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         State::InDoubt(unfinished) => {
             row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
         }
-        _ => match plan::decide(catalog, &observation.history, goal) {
+        _ => match plan::decide(catalog, observation.engine, &observation.history, goal) {
             Decision::Nothing => {}
             Decision::Apply(steps) => row.steps = steps.iter().map(|&i| catalog.migrations[i].to_string()).collect(),
             Decision::Refuse(Refusal::Ahead(unknown)) => {
@@ -61,6 +61,10 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                     "it lacks {} although later ones are applied; see --out-of-order",
                     missing.join(", ")
                 ));
+            }
+            Decision::Refuse(Refusal::Edited(scripts)) => {
+                row.refusal =
+                    Some(format!("{} was edited after it had been applied; see `scripts accept`", scripts.join(", ")));
             }
         },
     }

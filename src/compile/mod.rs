@@ -3,10 +3,15 @@
 //! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
 //! reason.
 
+mod body;
 mod entities;
+pub mod folder;
+mod lex;
 mod purity;
 mod recorder;
 mod scan;
+mod sql;
+mod statement;
 mod values;
 
 use std::collections::HashSet;
@@ -17,13 +22,17 @@ use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
 
-use crate::schema::{Catalog, Direction, Execution, NativeReason, Script};
+use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
 
 pub use entities::Entities;
+use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
-pub(crate) use scan::{changes_session, first_words, is_multiple, split};
+pub(crate) use scan::split;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
+pub use sql::View;
+pub use statement::{Directive, directive};
+pub(crate) use statement::{changes_session, first_words, is_multiple};
 
 /// The migrations of one program, with the catalog they make up.
 pub struct MigrationSet {
@@ -31,6 +40,9 @@ pub struct MigrationSet {
     migrations: Vec<Arc<dyn MigrationTrait>>,
     /// The recorded statement that creates the history table, by engine.
     install: [(Engine, String); 3],
+    /// The SQL scripts behind the migrations.
+    folder: SqlFolder,
+    views: Vec<View>,
 }
 
 /// Why a migrator can't be used.
@@ -81,15 +93,52 @@ impl MigrationSet {
                 }
             }
         }
-        let catalog = Catalog {
-            migrations: migrations.iter().map(|m| m.name().into()).collect(),
-            history_table: migrator.migration_table_name().to_string(),
-        };
+        let catalog = Catalog::new(migrations.iter().map(|m| m.name()), &migrator.migration_table_name().to_string());
         Ok(MigrationSet {
             catalog: Arc::new(catalog),
             migrations,
             install: install.try_into().expect("one for each of the three engines"),
+            folder: SqlFolder::default(),
+            views: Vec::new(),
         })
+    }
+
+    /// The same migrations with SQL scripts behind them.
+    ///
+    /// # Errors
+    /// [`CompileError::DuplicateName`] when a script has the name of a migration.
+    pub fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
+        let mut catalog = Catalog::new(self.migrations.iter().map(|m| m.name()), &self.catalog.history_table);
+        for script in &folder.scripts {
+            if catalog.position(&script.name).is_some() {
+                return Err(CompileError::DuplicateName(script.name.to_string()));
+            }
+            catalog.migrations.push(script.name.clone());
+            catalog.scripts.push(sql::entry(script));
+        }
+        self.views = sql::views(&folder, self.migrations.len());
+        (self.catalog, self.folder) = (Arc::new(catalog), folder);
+        Ok(self)
+    }
+
+    /// The views that the SQL scripts make and that can be refreshed, in catalog order.
+    pub fn views(&self) -> &[View] {
+        &self.views
+    }
+
+    /// The SQL scripts, in catalog order.
+    pub fn scripts(&self) -> &[SqlScript] {
+        &self.folder.scripts
+    }
+
+    /// The SQL script at a place in the catalog; `None` for a Rust migration.
+    fn sql_script(&self, index: usize) -> Option<&SqlScript> {
+        self.folder.scripts.get(index.checked_sub(self.migrations.len())?)
+    }
+
+    /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
+    pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
+        self.sql_script(index).map(|script| sql::acceptance(script, engine))
     }
 
     /// The catalog of these migrations.
@@ -108,6 +157,14 @@ impl MigrationSet {
         &found.expect("recorded for every engine").1
     }
 
+    /// What is written down in a tenant's database for a migration of this name.
+    pub(crate) fn record(&self, name: &str, engine: Engine) -> Record {
+        match self.catalog.position(name).and_then(|index| self.sql_script(index)) {
+            Some(script) => Record::Script { checksum: sql::checksum(script, engine) },
+            None => Record::Migration,
+        }
+    }
+
     /// Compiles every migration in `wanted`, in one direction, for one engine.
     ///
     /// Each is recorded twice. A value that depends on the clock shows as a difference only when the clock has moved on,
@@ -121,13 +178,19 @@ impl MigrationSet {
     ) -> Scripts {
         let begun = Instant::now();
         let mut first = Vec::new();
+        let (rust, all) = (self.migrations.len(), self.catalog.migrations.len());
+        let mut scripts: Vec<Option<Arc<Script>>> = vec![None; all];
+        for index in wanted.start.max(rust)..wanted.end.min(all) {
+            let script = self.sql_script(index).map(|script| sql::compile(script, engine, direction));
+            scripts[index] = script.map(Arc::new);
+        }
+        let wanted = wanted.start.min(rust)..wanted.end.min(rust);
         for index in wanted.clone() {
             first.push(recorder::record(&self.migrations[index], direction, backend(engine), 0).await);
         }
         if first.iter().any(purity::may_hold_a_time) {
             tokio::time::sleep(Duration::from_millis(1_100).saturating_sub(begun.elapsed())).await;
         }
-        let mut scripts: Vec<Option<Arc<Script>>> = vec![None; self.migrations.len()];
         for (index, first) in wanted.zip(first) {
             let second = recorder::record(&self.migrations[index], direction, backend(engine), 1).await;
             scripts[index] = Some(Arc::new(self.script(index, engine, direction, &first, &second, force_native)));
@@ -146,7 +209,7 @@ impl MigrationSet {
     ) -> Script {
         let transaction = self.runs_in_transaction(index, engine);
         let statements = first.statements();
-        let execution = match purity::judge(direction, first, second) {
+        let execution = match purity::judge(engine, direction, first, second) {
             purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
             purity::Judgement::Pure => Execution::Compiled { transaction },
             purity::Judgement::Irreversible(reason) => Execution::Irreversible { reason },
@@ -157,7 +220,7 @@ impl MigrationSet {
         };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
-        Script { migration, direction, engine, execution, statements, sha256 }
+        Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
     }
 
     /// Whether a migration and its history row share one transaction of ours.
@@ -210,6 +273,11 @@ impl LazyScripts {
         force_native: bool,
     ) -> Self {
         LazyScripts { migrations, direction, wanted, force_native, compiled: Default::default() }
+    }
+
+    /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
+    pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
+        self.migrations.acceptance(index, engine)
     }
 
     /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.

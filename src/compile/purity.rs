@@ -3,8 +3,9 @@
 //! When in doubt the answer is no: running natively is slower, never wrong.
 
 use super::recorder::{Ending, Op, Recording};
-use super::scan;
+use super::statement;
 use crate::schema::{Direction, NativeReason};
+use crate::tenant::Engine;
 
 /// What the recordings of one migration show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(super) enum Judgement {
 }
 
 /// Judges two recordings of one migration.
-pub(super) fn judge(direction: Direction, first: &Recording, second: &Recording) -> Judgement {
-    let raw_transaction_control = first.statements().iter().any(|sql| scan::controls_transactions(sql));
+pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, second: &Recording) -> Judgement {
+    let raw_transaction_control = first.statements().iter().any(|sql| statement::controls_transactions(engine, sql));
     let impure = |reason| Judgement::Impure { reason, raw_transaction_control };
     if direction == Direction::Down && first.ops.is_empty() {
         // It gave up before it asked anything, so it would do so on every tenant.
@@ -31,6 +32,9 @@ pub(super) fn judge(direction: Direction, first: &Recording, second: &Recording)
             }
             _ => {}
         }
+    }
+    if first.is_endless || second.is_endless {
+        return impure(NativeReason::Endless);
     }
     // A query counts even when its error was swallowed (`has_table(..).unwrap_or(false)`).
     let query = first.ops.iter().find_map(|op| if let Op::Query(sql) = op { Some(sql) } else { None });

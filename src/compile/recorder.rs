@@ -3,7 +3,9 @@
 //! It never pretends to know data: every query is answered with an error, and the fact that it was asked is what counts.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{
@@ -12,8 +14,15 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
+use super::statement::{Directive, directive};
 use super::values;
 use crate::schema::Direction;
+
+/// More calls than any migration that ends would make.
+pub(super) const MOST_CALLS: usize = 100_000;
+
+/// So many calls more are refused; a migration that goes on all the same is given up.
+const REFUSED_CALLS: usize = 1_000;
 
 /// One call that a migration made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +50,8 @@ pub(super) enum Ending {
 pub(super) struct Recording {
     pub(super) ops: Vec<Op>,
     pub(super) ending: Ending,
+    /// It was stopped after [`MOST_CALLS`] calls.
+    pub(super) is_endless: bool,
 }
 
 impl Recording {
@@ -54,6 +65,12 @@ impl Recording {
     }
 }
 
+/// The longest that a migration may wait for anything, or go without a call. Text and number belong together.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+const OUT_OF_TIME: &str = "it did not end within 10 s";
+
+const ENDLESS: &str = "too many calls while a migration is compiled";
+
 /// The recorder; its clones share what they keep.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
@@ -62,11 +79,14 @@ pub(super) struct Recorder {
     /// goes by it shows itself.
     answer: u64,
     ops: Arc<Mutex<Vec<Op>>>,
+    calls: Arc<AtomicUsize>,
+    /// Where the end of a recording is told that does not end by itself; `None` for what can't be given up.
+    gives_up: Option<mpsc::Sender<Ending>>,
 }
 
 impl Recorder {
     pub(super) fn new(backend: DbBackend, answer: u64) -> Self {
-        Recorder { backend, answer, ops: Arc::default() }
+        Recorder { backend, answer, ops: Arc::default(), calls: Arc::default(), gives_up: None }
     }
 
     pub(super) fn connection(&self) -> DatabaseConnection {
@@ -78,6 +98,44 @@ impl Recorder {
         std::mem::take(&mut *self.ops.lock().expect("no code panics while it holds this lock"))
     }
 
+    /// Counts a call, and refuses it where there have been too many.
+    ///
+    /// The answers of a recorder never change, so a loop that waits for another one would go on for ever. Errors end most
+    /// loops. One that passes over them too never gets an answer again: its thread stays here. (Unwinding it would not do:
+    /// SeaORM's transactions panic once more when they are dropped then, and that ends the whole program.)
+    fn admit(&self) -> Result<(), DbErr> {
+        let before = self.calls.fetch_add(1, Ordering::Relaxed);
+        if let Some(gives_up) = self.gives_up.as_ref().filter(|_| before >= MOST_CALLS + REFUSED_CALLS) {
+            let _ = gives_up.send(Ending::Failed(ENDLESS.to_owned()));
+            loop {
+                std::thread::park();
+            }
+        }
+        if before >= MOST_CALLS { Err(DbErr::Custom(ENDLESS.to_owned())) } else { Ok(()) }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the end of a recording for as long as it makes calls.
+    fn wait(&self, ended: &mpsc::Receiver<Ending>) -> Ending {
+        let mut calls = self.calls();
+        loop {
+            match ended.recv_timeout(TIME_LIMIT + Duration::from_secs(1)) {
+                Ok(ending) => return ending,
+                Err(_) if self.calls() != calls => calls = self.calls(),
+                Err(_) => return Ending::Failed(OUT_OF_TIME.to_owned()),
+            }
+        }
+    }
+
+    fn transaction(&self) {
+        if self.admit().is_ok() {
+            self.keep(Op::Transaction);
+        }
+    }
+
     fn keep(&self, op: Op) {
         self.ops.lock().expect("no code panics while it holds this lock").push(op);
     }
@@ -85,6 +143,7 @@ impl Recorder {
 
 impl MockDatabaseTrait for Recorder {
     fn execute(&mut self, _counter: usize, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.admit()?;
         match values::literal(statement.clone()) {
             Ok(literal) => self.keep(Op::Execute(literal.to_string())),
             Err(kind) => {
@@ -92,26 +151,30 @@ impl MockDatabaseTrait for Recorder {
                 self.keep(Op::Inexact(kind));
             }
         }
-        let result = MockExecResult { last_insert_id: self.answer, rows_affected: self.answer };
+        // Such a statement is repeated until it affects no row.
+        let is_batch = directive(&statement.sql) == Some(Directive::Batch);
+        let rows_affected = if is_batch { 0 } else { self.answer };
+        let result = MockExecResult { last_insert_id: self.answer, rows_affected };
         let mut mock = MockDatabase::new(self.backend).append_exec_results([result]);
         MockDatabaseTrait::execute(&mut mock, 0, statement)
     }
 
     fn query(&mut self, _counter: usize, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.admit()?;
         self.keep(Op::Query(statement.to_string()));
         Err(DbErr::Custom("there is no database to ask while a migration is compiled".to_owned()))
     }
 
     fn begin(&mut self) {
-        self.keep(Op::Transaction);
+        self.transaction();
     }
 
     fn commit(&mut self) {
-        self.keep(Op::Transaction);
+        self.transaction();
     }
 
     fn rollback(&mut self) {
-        self.keep(Op::Transaction);
+        self.transaction();
     }
 
     fn drain_transaction_log(&mut self) -> Vec<Transaction> {
@@ -127,30 +190,48 @@ impl MockDatabaseTrait for Recorder {
     }
 }
 
-/// Runs a migration against a recorder. A migration that hangs without a database is given up after five seconds.
+/// Runs a migration against a recorder.
+///
+/// It gets a thread of its own, because code that never waits could not be given up otherwise. A migration that waits for
+/// something that does not come is given up after ten seconds, and so is one that makes no call for so long. The thread of
+/// one that does not end by itself is left behind: asleep, if it makes calls.
 pub(super) async fn record(
     migration: &Arc<dyn MigrationTrait>,
     direction: Direction,
     backend: DbBackend,
     answer: u64,
 ) -> Recording {
-    let recorder = Recorder::new(backend, answer);
+    let (done, ended) = mpsc::channel();
+    let recorder = Recorder { gives_up: Some(done.clone()), ..Recorder::new(backend, answer) };
     let connection = recorder.connection();
-    let run = async {
-        let manager = SchemaManager::new(&connection);
-        match direction {
-            Direction::Up => migration.up(&manager).await,
-            Direction::Down => migration.down(&manager).await,
+    let (migration, runtime) = (migration.clone(), tokio::runtime::Handle::current());
+    let work = move || {
+        let run = async {
+            let manager = SchemaManager::new(&connection);
+            match direction {
+                Direction::Up => migration.up(&manager).await,
+                Direction::Down => migration.down(&manager).await,
+            }
+        };
+        let guarded = AssertUnwindSafe(run).catch_unwind();
+        let ending = match runtime.block_on(async { tokio::time::timeout(TIME_LIMIT, guarded).await }) {
+            Ok(Ok(Ok(()))) => Ending::Done,
+            Ok(Ok(Err(error))) => Ending::Failed(error.to_string()),
+            Ok(Err(panic)) => Ending::Panicked(panic_text(panic.as_ref())),
+            Err(_) => Ending::Failed(OUT_OF_TIME.to_owned()),
+        };
+        // Nobody listens any more if it was given up.
+        let _ = done.send(ending);
+    };
+    let ending = match std::thread::Builder::new().name("fleet-compile".to_owned()).spawn(work) {
+        Ok(_) => {
+            let watched = recorder.clone();
+            let ending = tokio::task::spawn_blocking(move || watched.wait(&ended)).await;
+            ending.unwrap_or_else(|error| Ending::Failed(error.to_string()))
         }
+        Err(error) => Ending::Failed(format!("no thread could be started: {error}")),
     };
-    let guarded = AssertUnwindSafe(run).catch_unwind();
-    let ending = match tokio::time::timeout(std::time::Duration::from_secs(5), guarded).await {
-        Ok(Ok(Ok(()))) => Ending::Done,
-        Ok(Ok(Err(error))) => Ending::Failed(error.to_string()),
-        Ok(Err(panic)) => Ending::Panicked(panic_text(panic.as_ref())),
-        Err(_) => Ending::Failed("it did not end within 5 s".to_owned()),
-    };
-    Recording { ops: recorder.take(), ending }
+    Recording { ops: recorder.take(), ending, is_endless: recorder.calls() > MOST_CALLS }
 }
 
 /// The text of a panic, where it has one.

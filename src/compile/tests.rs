@@ -2,6 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use sea_orm::TransactionTrait as _;
+
 use super::*;
 
 /// What a test migration does.
@@ -16,6 +18,12 @@ enum Does {
     Panics,
     Fails,
     GoesByRows,
+    Batches,
+    Waits,
+    WaitsAndPassesErrorsOver,
+    BeginsForEver,
+    PassesErrorsOverInItsTransaction,
+    Spins,
     NoTransaction,
     Inserts,
     Binds(fn() -> SimpleExpr),
@@ -63,6 +71,34 @@ impl MigrationTrait for M {
                 }
                 Ok(())
             }
+            Does::Batches => {
+                let sql = "/* fleet: batch */ delete from t where a in (select a from t where old limit 10)";
+                while db.execute_unprepared(sql).await?.rows_affected() > 0 {}
+                Ok(())
+            }
+            Does::Waits => {
+                while db.execute_unprepared("delete from t").await?.rows_affected() > 0 {}
+                Ok(())
+            }
+            Does::WaitsAndPassesErrorsOver => loop {
+                let _ = db.execute_unprepared("delete from t").await;
+            },
+            Does::PassesErrorsOverInItsTransaction => {
+                let inner = db.begin().await?;
+                loop {
+                    let _ = inner.execute_unprepared("delete from t").await;
+                }
+            }
+            Does::Spins => {
+                let begun = std::time::Instant::now();
+                while begun.elapsed().as_secs() < 20 {
+                    std::hint::spin_loop();
+                }
+                Ok(())
+            }
+            Does::BeginsForEver => loop {
+                let _ = manager.begin().await;
+            },
             Does::Inserts => {
                 let insert =
                     Query::insert().into_table("t").columns(["a"]).values_panic(["O'Brien\\ ; --".into()]).to_owned();
@@ -136,6 +172,33 @@ async fn each_impurity_is_named() {
     assert!(matches!(reason(&pg(Does::Panics).await), NativeReason::Panicked(_)));
     assert!(matches!(reason(&pg(Does::Fails).await), NativeReason::Failed(_)));
     assert!(matches!(reason(&pg(Does::GoesByRows).await), NativeReason::Differs(_)));
+}
+
+#[tokio::test]
+async fn a_loop_over_batches_is_one_statement() {
+    for engine in Engine::ALL {
+        let script = one(Does::Batches, Direction::Up, engine).await;
+        assert!(matches!(script.execution, Execution::Compiled { .. }), "{script:?}");
+        assert_eq!(script.statements.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_loop_that_waits_for_another_answer_is_stopped_and_runs_natively() {
+    let endless =
+        [Does::Waits, Does::WaitsAndPassesErrorsOver, Does::BeginsForEver, Does::PassesErrorsOverInItsTransaction];
+    for does in endless {
+        let script = one(does, Direction::Up, Engine::Postgres).await;
+        assert_eq!(reason(&script), &NativeReason::Endless);
+        assert!(script.statements.len() <= recorder::MOST_CALLS);
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_never_waits_and_calls_nothing_is_given_up() {
+    let migration: Arc<dyn MigrationTrait> = Arc::new(M("m", Does::Spins));
+    let recording = recorder::record(&migration, Direction::Up, backend(Engine::Sqlite), 0).await;
+    assert_eq!(recording.ending, recorder::Ending::Failed("it did not end within 10 s".to_owned()));
 }
 
 #[tokio::test]

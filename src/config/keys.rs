@@ -21,7 +21,7 @@ pub(crate) enum Form {
 }
 
 /// All keys of `[fleet]`, in the order in which they are shown, with their defaults (empty: none).
-pub(crate) const KEYS: [(&str, Form, &str); 13] = [
+pub(crate) const KEYS: [(&str, Form, &str); 14] = [
     ("name", Form::Text, ""),
     ("concurrency", Form::Count, "16"),
     ("per_server", Form::Count, "8"),
@@ -35,6 +35,7 @@ pub(crate) const KEYS: [(&str, Form, &str); 13] = [
     ("hold_wait", Form::Duration { zero: true }, "60s"),
     ("max_failures", Form::Budget, "unlimited"),
     ("ledger", Form::Ledger, "fleet-ledger.db"),
+    ("scripts", Form::Text, ""),
 ];
 
 /// The form of a key; `None` for an unknown one.

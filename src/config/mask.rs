@@ -8,7 +8,7 @@ use std::ops::Range;
 pub(crate) const MASK: &str = "***";
 
 /// Keys whose values are never secret, so that a line with a syntax mistake can be shown with its value.
-const HARMLESS: [&str; 22] = [
+const HARMLESS: [&str; 23] = [
     "id",
     "schema",
     "server",
@@ -25,6 +25,7 @@ const HARMLESS: [&str; 22] = [
     "retry_pause",
     "longest_pause",
     "hold_wait",
+    "scripts",
     "max_failures",
     "percent",
     "count",

@@ -33,6 +33,9 @@ pub struct Settings {
     pub max_failures: FailureBudget,
     /// Where runs are recorded.
     pub ledger: LedgerLocation,
+    /// The folder of SQL scripts behind the migrations, as the file or the flag spells it but absolute; `None`: there
+    /// are none.
+    pub scripts: Option<PathBuf>,
     /// Where scratch databases are made.
     pub scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
@@ -99,6 +102,8 @@ pub struct Overrides {
     pub max_failures: Option<FailureBudget>,
     /// A path (relative to the current folder) or a URL.
     pub ledger: Option<String>,
+    /// The folder of SQL scripts, relative to the current folder.
+    pub scripts: Option<String>,
 }
 
 impl Overrides {
@@ -118,6 +123,7 @@ impl Overrides {
             ("hold_wait", duration(self.hold_wait)),
             ("max_failures", self.max_failures.map(|b| b.to_string())),
             ("ledger", self.ledger.clone()),
+            ("scripts", self.scripts.clone()),
         ]
         .into_iter()
         .filter_map(|(key, text)| Some((key, text?)))
@@ -173,10 +179,11 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
             None => {}
         }
     }
+    let base = if flags.values.contains_key("scripts") { &*current } else { folder };
     let scratch = scratch::read(document, sources, drafts);
     let mut settings = Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger);
     settings.origins.extend(scratch.origins());
-    Settings { scratch, ..settings }
+    Settings { scratch, scripts: settings.scripts.map(|scripts| base.join(scripts)), ..settings }
 }
 
 fn file_ledger(
@@ -238,6 +245,7 @@ impl Settings {
                 hold_wait: duration("hold_wait"),
             },
             max_failures: text("max_failures").parse().expect(checked),
+            scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
             origins: origins(table, names, &ledger),
             name,
             ledger,

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection, Row as _};
 use url::Url;
 
+use super::books::Books;
 use super::{address, literal, mysql_row};
 use crate::tenant::{Address, Engine, Tenant, TenantId};
 
@@ -25,8 +26,10 @@ const WORTH_IT: usize = 2;
 pub(super) async fn read(
     tenants: &[Arc<Tenant>],
     history_table: &str,
+    has_scripts: bool,
     limit: Duration,
 ) -> HashMap<TenantId, Vec<String>> {
+    let wanted = Wanted { history_table, has_scripts };
     let mut groups: HashMap<String, Vec<Arc<Tenant>>> = HashMap::new();
     for tenant in tenants {
         if let Some(key) = shared_connection(tenant) {
@@ -36,8 +39,8 @@ pub(super) async fn read(
     let reads = groups.into_values().filter(|group| group.len() >= WORTH_IT).map(|group| async move {
         // The connection, and then every query, has the connect timeout: a hanging server must not hold up the rest.
         match group[0].engine {
-            Engine::Mysql => mysql(&group, history_table, limit).await,
-            Engine::Postgres => postgres(&group, history_table, limit).await,
+            Engine::Mysql => mysql(&group, wanted, limit).await,
+            Engine::Postgres => postgres(&group, wanted, limit).await,
             Engine::Sqlite => HashMap::new(),
         }
     });
@@ -74,8 +77,29 @@ fn collect(group: &[Arc<Tenant>], read: &[usize], rows: Vec<(usize, String)>) ->
     named.collect()
 }
 
-fn union(parts: impl Iterator<Item = (usize, String)>) -> String {
-    parts.map(|(i, table)| format!("SELECT {i}, version FROM {table}")).collect::<Vec<_>>().join(" UNION ALL ")
+/// The tables that are read of each tenant.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    history_table: &'a str,
+    has_scripts: bool,
+}
+
+impl<'a> Wanted<'a> {
+    fn tables(self) -> Vec<&'a str> {
+        let mut tables = vec![self.history_table];
+        tables.extend(self.has_scripts.then_some(super::books::SCRIPTS));
+        tables
+    }
+
+    /// One query for the histories of tenants with these numbers and names.
+    fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str)>) -> String {
+        let one = |(i, name): (usize, &str)| {
+            let history = format!("{}.{}", engine.quote(name), engine.quote(self.history_table));
+            let books = Books::new(engine, Some(name), history, self.has_scripts);
+            format!("SELECT {i}, version FROM ({}) AS t{i}", books.read())
+        };
+        tenants.map(one).collect::<Vec<_>>().join(" UNION ALL ")
+    }
 }
 
 /// A connection that sees a whole group.
@@ -84,8 +108,8 @@ trait Reader: Send {
     /// The (number, text) rows of a query; `None` when it failed or took too long.
     async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>>;
 
-    /// Asks which of some quoted names have the history table: (0, name) rows.
-    fn exist(&self, history_table: &str, names: &str) -> String;
+    /// Asks which of some quoted names have the quoted tables: a (0, name) row for each that there is.
+    fn exist(&self, tables: &str, names: &str) -> String;
 
     async fn close(self);
 }
@@ -109,10 +133,10 @@ impl Reader for MysqlReader {
         rows.iter().map(pair).collect()
     }
 
-    fn exist(&self, history_table: &str, names: &str) -> String {
+    fn exist(&self, tables: &str, names: &str) -> String {
         format!(
-            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name = {} AND table_schema IN ({names})",
-            literal(Engine::Mysql, history_table)
+            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name IN ({tables}) AND table_schema IN \
+             ({names})"
         )
     }
 
@@ -132,12 +156,11 @@ impl Reader for PostgresReader {
         rows.iter().map(pair).collect()
     }
 
-    fn exist(&self, history_table: &str, names: &str) -> String {
+    fn exist(&self, tables: &str, names: &str) -> String {
         // One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
         format!(
-            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = {} \
-             AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')",
-            literal(Engine::Postgres, history_table)
+            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN \
+             ({tables}) AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
         )
     }
 
@@ -146,42 +169,44 @@ impl Reader for PostgresReader {
     }
 }
 
-async fn mysql(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -> HashMap<TenantId, Vec<String>> {
+async fn mysql(group: &[Arc<Tenant>], wanted: Wanted<'_>, limit: Duration) -> HashMap<TenantId, Vec<String>> {
     let Ok(options) = address::mysql(&group[0]) else { return HashMap::new() };
     let Ok(Ok(connection)) = tokio::time::timeout(limit, options.connect()).await else { return HashMap::new() };
     let databases: Vec<String> = group.iter().filter_map(|t| address::database(t)).collect();
-    read_chunks(group, &databases, history_table, MysqlReader { connection, limit }).await
+    read_chunks(group, &databases, wanted, MysqlReader { connection, limit }).await
 }
 
-async fn postgres(group: &[Arc<Tenant>], history_table: &str, limit: Duration) -> HashMap<TenantId, Vec<String>> {
+async fn postgres(group: &[Arc<Tenant>], wanted: Wanted<'_>, limit: Duration) -> HashMap<TenantId, Vec<String>> {
     let Ok(options) = address::postgres(&group[0]) else { return HashMap::new() };
     let options = options.application_name("fleet:read");
     let Ok(Ok(connection)) = tokio::time::timeout(limit, options.connect()).await else { return HashMap::new() };
     let schemas: Vec<String> = group.iter().filter_map(|t| t.schema.clone()).collect();
-    read_chunks(group, &schemas, history_table, PostgresReader { connection, limit }).await
+    read_chunks(group, &schemas, wanted, PostgresReader { connection, limit }).await
 }
 
 /// Reads one group over one connection; `names` are its databases or schemas.
 async fn read_chunks(
     group: &[Arc<Tenant>],
     names: &[String],
-    history_table: &str,
+    wanted: Wanted<'_>,
     mut reader: impl Reader,
 ) -> HashMap<TenantId, Vec<String>> {
     let engine = group[0].engine;
-    let table = |i: usize| format!("{}.{}", engine.quote(&names[i]), engine.quote(history_table));
+    let tables = wanted.tables();
+    let union = |places: &[usize]| wanted.union(engine, places.iter().map(|&i| (i, names[i].as_str())));
+    let list = |names: &mut dyn Iterator<Item = &str>| names.map(|n| literal(engine, n)).collect::<Vec<_>>().join(", ");
     let places: Vec<usize> = (0..names.len()).collect();
     let mut all = HashMap::new();
     for chunk in places.chunks(AT_ONCE) {
         let mut read = chunk.to_vec();
-        let mut found = reader.rows(union(read.iter().map(|&i| (i, table(i))))).await;
+        let mut found = reader.rows(union(&read)).await;
         if found.is_none() {
             // Some table is missing, or may not be read: those that are there, and only those.
-            let list = chunk.iter().map(|&i| literal(engine, &names[i])).collect::<Vec<_>>().join(", ");
-            let there = reader.rows(reader.exist(history_table, &list)).await.unwrap_or_default();
-            read.retain(|&i| there.iter().any(|(_, name)| *name == names[i]));
+            let here = list(&mut chunk.iter().map(|&i| names[i].as_str()));
+            let there = reader.rows(reader.exist(&list(&mut tables.iter().copied()), &here)).await.unwrap_or_default();
+            read.retain(|&i| there.iter().filter(|(_, name)| *name == names[i]).count() == tables.len());
             if !read.is_empty() {
-                found = reader.rows(union(read.iter().map(|&i| (i, table(i))))).await;
+                found = reader.rows(union(&read)).await;
             }
         }
         if let Some(found) = found {

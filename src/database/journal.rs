@@ -5,6 +5,7 @@
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
 use super::{Step, literal, unix_now};
+use crate::compile::{Directive, directive};
 use crate::schema::{Direction, Unfinished};
 use crate::tenant::Engine;
 
@@ -22,9 +23,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain.
+    /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain, or in
+    /// a statement that may be repeated.
     pub(super) fn resumes(&self, step: &Step) -> Option<usize> {
-        let same = self.stopped
+        let repeatable = |k: usize| {
+            let sql = k.checked_sub(1).and_then(|k| step.script.statements.get(k));
+            sql.is_some_and(|sql| directive(sql) == Some(Directive::Batch))
+        };
+        let same = (self.stopped || self.unfinished.statement.is_some_and(repeatable))
             && self.sha256 == step.script.sha256
             && *self.unfinished.migration == *step.script.migration
             && self.unfinished.direction == step.script.direction;
@@ -146,7 +152,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::schema::{Execution, Script};
+    use crate::schema::{Execution, Record, Script};
 
     fn step(sha: &str) -> Step {
         let script = Script {
@@ -156,6 +162,8 @@ mod tests {
             execution: Execution::Compiled { transaction: false },
             statements: vec!["a".into(), "b".into()],
             sha256: sha.into(),
+            record: Record::Migration,
+            source: None,
         };
         Step { index: 0, script: Arc::new(script) }
     }

@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
-use super::{Step, Work};
-use crate::compile::{first_words, is_multiple};
+use super::{Step, Telling, Work};
+use crate::compile::{Directive, directive, first_words, is_multiple};
 use crate::outcome::StoppedAt;
+use crate::tenant::Engine;
 
 /// What a part of a message is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +46,9 @@ impl Place {
 }
 
 /// Statements that go in one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Message {
+    engine: Engine,
     parts: Vec<(Place, String)>,
     /// Some part may be several statements, so that counting results would miscount.
     marked: bool,
@@ -61,16 +63,29 @@ pub(super) struct Sent<E> {
     pub(super) within: usize,
     /// The error that stopped it.
     pub(super) error: Option<E>,
+    /// The rows of statements that report: the part, and the row's text.
+    reports: Vec<(usize, String)>,
+}
+
+impl<E> Sent<E> {
+    fn stopped(completed: usize, within: usize, error: E, reports: Vec<(usize, String)>) -> Self {
+        Sent { completed, within, error: Some(error), reports }
+    }
 }
 
 impl Message {
+    /// A message without any statement yet.
+    pub(super) fn new(engine: Engine) -> Self {
+        Message { engine, parts: Vec::new(), marked: false }
+    }
+
     pub(super) fn push(&mut self, place: Place, sql: impl Into<String>) {
         let sql = sql.into();
         // A recorded statement goes as it is, but for a closing semicolon: an empty statement is an error on MySQL.
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
         if let Place::Statement { .. } = place {
             // Counting wrong would tell a wrong place: any doubt about the number of results means markers.
-            self.marked |= is_multiple(&sql) || sql.contains(';') || !has_one_result(&sql);
+            self.marked |= is_multiple(self.engine, &sql) || sql.contains(';') || !has_one_result(self.engine, &sql);
         }
         self.parts.push((place, sql));
     }
@@ -82,7 +97,7 @@ impl Message {
             if self.marked {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
-            if crate::compile::split(sql).is_empty() {
+            if crate::compile::split(self.engine, sql).is_empty() {
                 continue;
             }
             text.push_str(sql);
@@ -103,6 +118,23 @@ impl Message {
         self.parts[..completed.min(self.parts.len())].iter().filter(|(p, _)| matches!(p, Place::Commit { .. })).count()
     }
 
+    /// Tells what the statements of committed steps reported.
+    pub(super) fn tell_reports<E>(&self, work: &Work, sent: &Sent<E>) {
+        let committed = self.committed(sent.completed);
+        for (part, text) in &sent.reports {
+            if self.committed(*part) < committed {
+                work.teller.tell(Telling::Note(text.clone()));
+            }
+        }
+    }
+
+    /// Whether the rows of a part are to be told.
+    fn reports(&self, part: usize) -> bool {
+        self.parts.get(part).is_some_and(|(place, sql)| {
+            matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.parts.len()
     }
@@ -114,12 +146,12 @@ impl Message {
 }
 
 /// Whether a statement surely has exactly one result. `CALL` and `EXECUTE` have as many as the procedure likes.
-fn has_one_result(sql: &str) -> bool {
+fn has_one_result(engine: Engine, sql: &str) -> bool {
     const ONE: [&str; 15] = [
         "create", "alter", "drop", "insert", "update", "delete", "replace", "truncate", "rename", "set", "select",
         "with", "grant", "comment", "pragma",
     ];
-    first_words(sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
+    first_words(engine, sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
 }
 
 /// Where in the migration a place is, for the report.
@@ -134,6 +166,10 @@ pub(super) fn stopped_at(work: &Work, place: Option<Place>) -> Option<StoppedAt>
         migration: script.migration.to_string(),
         statement: statement.map(|s| s + 1),
         sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql)),
+        file: script.source.as_ref().map(|source| match statement.and_then(|s| source.lines.get(s)) {
+            Some(line) => format!("{}:{line}", source.file),
+            None => source.file.clone(),
+        }),
     })
 }
 
@@ -153,14 +189,17 @@ where
     usize: sqlx::ColumnIndex<DB::Row>,
     for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
     if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
         let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
-        return Sent { completed: 0, within: 0, error: Some(sqlx::Error::InvalidArgument(text.to_owned())) };
+        return Sent::stopped(0, 0, sqlx::Error::InvalidArgument(text.to_owned()), Vec::new());
     }
     // In a marked message, results are counted from the marker on: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, 0_usize);
+    let mut reports = Vec::new();
     {
         let mut stream = sqlx::raw_sql(AssertSqlSafe(message.text())).fetch_many(connection);
         while let Some(item) = stream.next().await {
@@ -171,12 +210,17 @@ where
                         let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
                         part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
                         results = 0;
+                    } else {
+                        let current = if message.marked { part } else { results };
+                        if message.reports(current) {
+                            reports.extend(text_of(&row).map(|text| (current, text)));
+                        }
                     }
                 }
                 Err(error) => {
                     let (completed, within) =
                         if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
-                    return Sent { completed, within, error: Some(error) };
+                    return Sent::stopped(completed, within, error, reports);
                 }
             }
         }
@@ -185,9 +229,20 @@ where
         // To SQLite a comment that is never closed is one up to the end: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
         let completed = if message.marked { part } else { results };
-        return Sent { completed, within: 0, error: Some(sqlx::Error::InvalidArgument(text.to_owned())) };
+        return Sent::stopped(completed, 0, sqlx::Error::InvalidArgument(text.to_owned()), reports);
     }
-    Sent { completed: message.len(), within: 0, error: None }
+    Sent { completed: message.len(), within: 0, error: None, reports }
+}
+
+/// The first column of a row as text; some engines call a text bytes.
+pub(super) fn text_of<R>(row: &R) -> Option<String>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    row.try_get::<String, _>(0).ok().or_else(|| String::from_utf8(row.try_get::<Vec<u8>, _>(0).ok()?).ok())
 }
 
 #[cfg(test)]
@@ -196,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_closing_semicolon_or_comment_does_not_swallow_the_next_statement() {
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "create table t (i int); ");
         message.push(Place::Statement { step: 0, statement: 1 }, "drop table u -- gone");
         message.push(Place::Commit { step: 0 }, "COMMIT");
@@ -207,7 +262,7 @@ mod tests {
 
     #[test]
     fn several_statements_in_one_part_are_counted_by_markers() {
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
         assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");

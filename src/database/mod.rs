@@ -4,22 +4,28 @@
 //! What happens to a tenant when the process dies is written at each step of the engines' files.
 
 mod address;
+mod asked;
 mod blocker;
+mod books;
 mod bulk;
 mod errors;
+mod fill;
 mod inspect;
 mod journal;
 mod message;
 mod mysql;
+mod mysql_hold;
 mod mysql_row;
 mod native;
 mod postgres;
 mod postgres_guards;
+mod postgres_outside;
 mod scratch;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settle;
 mod sqlite;
+mod sqlite_file;
 mod work;
 
 use std::collections::HashMap;
@@ -33,16 +39,18 @@ use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
-use crate::schema::{Direction, Unfinished};
-use crate::shape::Shape;
+use crate::schema::Unfinished;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
-
 pub use address::location;
+use books::Books;
+pub use fill::{Cell, Key, ROWS_AT_ONCE};
+pub(crate) use fill::{day, decimal};
 use journal::Journal;
 pub use scratch::ScratchPlace;
 pub use settle::Settlement;
 pub(crate) use work::Segment;
-pub use work::{Residue, Step, Stop, Work};
+pub use work::{Residue, Step, Stop, Teller, Telling, Work};
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]
@@ -74,6 +82,12 @@ pub trait Session: Send {
     /// A [`Fault`] when the journal can't be read.
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault>;
 
+    /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault>;
+
     /// What the schema in the tenant's own namespace looks like, without the history and fleet's own tables. Read-only: one
     /// round trip, two on a server with sequences of MariaDB.
     ///
@@ -98,6 +112,20 @@ pub trait Session: Send {
     /// # Errors
     /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed: nothing changed.
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault>;
+
+    /// Adds rows to a table, in batches of a bounded size, each in a transaction. A row has a cell for each of the columns.
+    ///
+    /// Returns how many rows were added. Dying in it: whole batches are there, in order, and no part of one.
+    ///
+    /// # Errors
+    /// How many rows were committed before, and the [`Fault`] of the batch that was not.
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)>;
+
+    /// Some columns of all rows of a table, in no order; `None` is NULL. One read query.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the table can't be read.
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
 
     /// A way to cancel what this session is doing, on the server.
     fn canceller(&self) -> Canceller;
@@ -143,7 +171,8 @@ impl Database for Servers {
     }
 
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
-        bulk::read(tenants, &self.migrations.catalog().history_table, self.timeouts.connect).await
+        let catalog = self.migrations.catalog();
+        bulk::read(tenants, &catalog.history_table, !catalog.scripts.is_empty(), self.timeouts.connect).await
     }
 }
 
@@ -190,18 +219,22 @@ impl Door {
         Journal::new(self.tenant.engine, self.namespace().as_deref())
     }
 
-    /// The history row of a step, added or taken away.
+    /// What the tenant's database keeps of what was applied.
+    fn books(&self) -> Books {
+        let has_scripts = !self.migrations.catalog().scripts.is_empty();
+        Books::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
+    }
+
+    /// The statements that create the tables of the history where they are missing.
+    fn install(&self) -> Vec<String> {
+        let mut sql = vec![self.migrations.install(self.tenant.engine).to_owned()];
+        sql.extend(self.books().create_scripts());
+        sql
+    }
+
+    /// The row of a step, added or taken away.
     fn record(&self, step: &Step) -> String {
-        let (table, engine) = (self.history_table(), self.tenant.engine);
-        let (version, version_column) = (literal(engine, &step.script.migration), engine.quote("version"));
-        match step.script.direction {
-            Direction::Up => format!(
-                "INSERT INTO {table} ({version_column}, {}) VALUES ({version}, {})",
-                engine.quote("applied_at"),
-                unix_now()
-            ),
-            Direction::Down => format!("DELETE FROM {table} WHERE {version_column} = {version}"),
-        }
+        self.books().record(&step.script)
     }
 
     /// The fault of a step that never came to an end within the connect timeout.

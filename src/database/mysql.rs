@@ -8,44 +8,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Either, MySql, Pool, Row as _};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySql, Pool};
 
+use super::asked::{self, Asked};
+use super::books::Books;
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
+use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, inspect,
-    mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    fill, inspect, mysql_row, native, settle,
 };
-use crate::compile::changes_session;
+use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::policy::Timeouts;
-use crate::schema::{Direction, Unfinished};
-use crate::shape::Shape;
+use crate::schema::{Direction, Record, Unfinished};
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
-    door: Door,
+    pub(super) door: Door,
     options: MySqlConnectOptions,
     /// `None` only while native code has it.
     connection: Option<Link<MySql>>,
     /// Where the connection came from, in a session that runs native code.
     pool: Option<Pool<MySql>>,
     /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
-    id: Arc<AtomicU64>,
-}
-
-/// The name of a tenant's lock, as an expression: names are the server's, so it carries the database; at most 64 characters.
-const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))";
-
-/// What a tenant says once its lock is held.
-#[derive(Debug, Default)]
-struct Held {
-    history: Option<Vec<String>>,
-    has_journal: bool,
-    entry: Option<journal::Entry>,
+    pub(super) id: Arc<AtomicU64>,
 }
 
 impl MysqlSession {
@@ -65,7 +55,7 @@ impl MysqlSession {
         Ok(MysqlSession { door, options, connection: Some(Link::Alone(connection)), pool: None, id: Arc::default() })
     }
 
-    fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
+    pub(super) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
         let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
         self.connection.as_deref_mut().ok_or_else(lost)
     }
@@ -76,6 +66,21 @@ impl MysqlSession {
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    /// The rows of a query; `None` when its table is missing.
+    async fn table_rows(&mut self, sql: String) -> Result<Option<Vec<MySqlRow>>, Fault> {
+        match self.rows(sql).await {
+            Ok(rows) => Ok(Some(rows)),
+            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The journal's row, where there is one; `None` when there is no journal.
+    pub(super) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
+        let rows = self.table_rows(self.door.journal().read()).await?;
+        Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))))))
     }
 
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
@@ -102,61 +107,6 @@ impl MysqlSession {
             return Ok(());
         }
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
-    }
-
-    fn history_query(&self) -> String {
-        format!("SELECT version FROM {} ORDER BY version", self.door.history_table())
-    }
-
-    /// Takes the tenant's lock and reads history and journal under it, in one message.
-    ///
-    /// The lock belongs to the session: dying releases it, and DDL does not.
-    async fn hold(&mut self) -> Result<Held, Fault> {
-        let mut held = Held::default();
-        let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK({LOCK_NAME}, 0), 0);\n{};\n{}",
-            session_settings(&self.door.timeouts),
-            self.history_query(),
-            self.door.journal().read()
-        );
-        let id = self.id.clone();
-        let connection = self.connection()?;
-        // Results of the message: the settings, the lock, the history, the journal.
-        let mut results = 0;
-        let mut locked = false;
-        let mut versions = Vec::new();
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
-        while let Some(item) = stream.next().await {
-            match item {
-                Ok(Either::Left(_)) => results += 1,
-                Ok(Either::Right(row)) => match results {
-                    1 => {
-                        id.store(mysql_row::number(&row, 0).unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
-                        locked =
-                            row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
-                                == 1;
-                    }
-                    2 => versions.push(mysql_row::text(&row, 0).unwrap_or_default()),
-                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| mysql_row::text(&row, i)))),
-                },
-                Err(error) => {
-                    let fault = errors::fault(&error);
-                    // 1146: the table that is read now is not there; what follows was not sent.
-                    if fault.code.as_deref() != Some("1146") || results < 2 {
-                        return Err(fault);
-                    }
-                    break;
-                }
-            }
-        }
-        drop(stream);
-        if !locked {
-            return Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"));
-        }
-        versions.sort_unstable();
-        held.history = (results >= 3).then_some(versions);
-        held.has_journal = results >= 4;
-        Ok(held)
     }
 
     fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
@@ -187,6 +137,16 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
+    /// A refresh changes rows only, so that it has a transaction, and no journal. Dying in it: the server rolls it back.
+    fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
+        message.push(Place::Prepare { step }, "START TRANSACTION");
+        for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
+            message.push(Place::Statement { step, statement }, sql);
+        }
+        message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        message.push(Place::Commit { step }, "COMMIT");
+    }
+
     /// The history row and the end of the journal: one transaction, without its commit.
     fn finish(&self, work: &Work, step: usize) -> Vec<String> {
         let mut sql = vec!["START TRANSACTION".to_owned()];
@@ -199,17 +159,26 @@ impl MysqlSession {
 
     async fn apply_steps(&mut self, work: &Work, steps: std::ops::Range<usize>, held: &Held) -> Result<(), Stop> {
         let (first, last) = (steps.start, steps.end);
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Mysql);
         let prepare = Place::Prepare { step: first };
-        if held.history.is_none() {
-            message.push(prepare, self.door.migrations.install(Engine::Mysql));
+        if !held.has_history {
+            for sql in self.door.install() {
+                message.push(prepare, sql);
+            }
         }
         if !held.has_journal {
             message.push(prepare, self.door.journal().create());
         }
+        if first == 0 && work.refreshes() {
+            message.push(prepare, self.door.books().create_refreshes());
+        }
         for step in steps {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
-            self.push_step(&mut message, work, step, resumed);
+            if matches!(work.steps[step].script.record, Record::Refresh { .. }) {
+                self.push_refresh(&mut message, work, step);
+            } else {
+                self.push_step(&mut message, work, step, resumed);
+            }
         }
         if last == work.steps.len() {
             // Closing the connection releases it too, but only when the server gets to it.
@@ -217,18 +186,33 @@ impl MysqlSession {
         }
         let connection = self.connection().map_err(|fault| Stop::before(first, fault))?;
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else { return Ok(()) };
         let fault = errors::fault(&error);
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
-        let residue = self.left_behind(work, place, sent.within, &fault).await;
+        let residue = self.left_behind(work, place, sent.within, false, &fault).await;
         Err(Stop { committed, at: stopped_at(work, place), fault, residue })
     }
 
     /// What a refused statement left behind, noted in the journal while the connection still answers.
-    async fn left_behind(&mut self, work: &Work, place: Option<Place>, within: usize, fault: &Fault) -> Residue {
+    async fn left_behind(
+        &mut self,
+        work: &Work,
+        place: Option<Place>,
+        within: usize,
+        in_batches: bool,
+        fault: &Fault,
+    ) -> Residue {
         if fault.class == FaultClass::ConnectionLost {
             return Residue::Unknown;
+        }
+        let is_refresh = |step: usize| matches!(work.steps[step].script.record, Record::Refresh { .. });
+        if place.and_then(Place::step).is_some_and(is_refresh) {
+            return match self.run("ROLLBACK".to_owned()).await {
+                Ok(()) => Residue::Nothing,
+                Err(_) => Residue::Unknown,
+            };
         }
         // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
@@ -236,9 +220,11 @@ impl MysqlSession {
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })
                 if within == 0
-                    && !work.steps[step].script.statements[..statement].iter().any(|s| changes_session(s)) =>
+                    && !work.steps[step].script.statements[..statement]
+                        .iter()
+                        .any(|s| changes_session(Engine::Mysql, s)) =>
             {
-                let untouched = statement == 0 && work.steps[step].script.direction == Direction::Up;
+                let untouched = statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
                 let note =
                     if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
@@ -258,6 +244,54 @@ impl MysqlSession {
         }
     }
 
+    /// A step with statements in batches: each statement by itself, with the journal before it. Dying between two
+    /// batches: the journal names this statement, and the next run repeats it.
+    async fn apply_alone(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
+        let stop = |fault| Stop::before(step, fault);
+        let lost = |fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) };
+        let resumed = resumption(work, step, held)?;
+        let first = resumed.unwrap_or(0);
+        let script = work.steps[step].script.clone();
+        let mut prepare = if held.has_history { Vec::new() } else { self.door.install() };
+        if !held.has_journal {
+            prepare.push(self.door.journal().create());
+        }
+        prepare.push(match resumed {
+            Some(statement) => self.door.journal().resume(statement, &work.run),
+            None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
+        });
+        if script.direction == Direction::Down && resumed.is_none() {
+            prepare.push(self.door.record(&work.steps[step]));
+        }
+        self.run(prepare.join(";\n")).await.map_err(stop)?;
+        for (statement, sql) in script.statements.iter().enumerate().skip(first) {
+            self.run(self.door.journal().advance(statement)).await.map_err(lost)?;
+            let asked = directive(sql);
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().map_err(lost)?;
+                    let result = asked::run(connection, this, asked, MySqlQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
+                let place = Some(Place::Statement { step, statement });
+                let batches = asked == Some(Directive::Batch);
+                let within = usize::from(crate::compile::is_multiple(Engine::Mysql, sql));
+                let residue = self.left_behind(work, place, within, batches, &fault).await;
+                return Err(Stop { committed: step, at: stopped_at(work, place), fault, residue });
+            }
+        }
+        let mut end = self.finish(work, step);
+        end.push("COMMIT".to_owned());
+        if step + 1 == work.steps.len() {
+            end.push(format!("DO RELEASE_LOCK({LOCK_NAME})"));
+        }
+        self.run(end.join(";\n")).await.map_err(lost)
+    }
+
     async fn apply_native(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
         let stop = |fault| Stop::before(step, fault);
         if resumption(work, step, held)?.is_some() {
@@ -265,8 +299,8 @@ impl MysqlSession {
             return Err(stop(fault));
         }
         let mut prepare = Vec::new();
-        if held.history.is_none() && step == 0 {
-            prepare.push(self.door.migrations.install(Engine::Mysql).to_owned());
+        if !held.has_history {
+            prepare.extend(self.door.install());
         }
         if !held.has_journal {
             prepare.push(self.door.journal().create());
@@ -300,61 +334,32 @@ impl MysqlSession {
     }
 }
 
-/// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
-#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
-    let stop = |fault| Stop::before(step, fault);
-    if let Some(entry) = &held.entry {
-        return match entry.resumes(&work.steps[step]) {
-            Some(statement) => Ok(Some(statement)),
-            None => {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                Err(Stop { residue: Residue::InDoubt(entry.unfinished.clone()), ..stop(fault) })
-            }
-        };
-    }
-    if held.history.as_deref().unwrap_or_default() != work.history_before(step) {
-        return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
-    }
-    Ok(None)
-}
-
-/// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
-///
-/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is written
-/// with backslash escapes, so they have to mean something here.
-fn session_settings(timeouts: &Timeouts) -> String {
-    let lock = timeouts.lock.as_millis().div_ceil(1000).max(1);
-    let statement = timeouts.statement.as_secs_f64();
-    format!(
-        "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, sql_mode = REPLACE(@@sql_mode, \
-         'NO_BACKSLASH_ESCAPES', '') /*M!, max_statement_time = {statement} */"
-    )
-}
-
 #[async_trait]
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        match self.rows(self.history_query()).await {
-            Ok(rows) => {
-                let mut versions: Vec<String> = rows.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
-                versions.sort_unstable();
-                Ok(versions)
+        let books = self.door.books();
+        let rows = match self.table_rows(books.read()).await? {
+            Some(rows) => rows,
+            None => {
+                let mut rows = Vec::new();
+                for query in books.read_apart() {
+                    rows.extend(self.table_rows(query).await?.unwrap_or_default());
+                }
+                rows
             }
-            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(Vec::new()),
-            Err(fault) => Err(fault),
-        }
+        };
+        let mut entries: Vec<String> = rows.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        match self.rows(self.door.journal().read()).await {
-            Ok(rows) => {
-                let entry = rows.first().map(|row| journal::entry(std::array::from_fn(|i| mysql_row::text(row, i))));
-                Ok(entry.map(|entry| entry.unfinished))
-            }
-            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
-            Err(fault) => Err(fault),
-        }
+        Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
+        Ok(rows.iter().filter_map(|row| Books::refresh([0, 1].map(|i| mysql_row::text(row, i)))).collect())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -393,14 +398,37 @@ impl Session for MysqlSession {
                     self.apply_steps(work, steps, &held).await?;
                     next
                 }
-                Segment::Alone(step) | Segment::Native { step, .. } => {
+                Segment::Alone(step) => {
+                    self.apply_alone(work, step, &held).await?;
+                    step + 1
+                }
+                Segment::Native { step, .. } => {
                     self.apply_native(work, step, &held).await?;
                     step + 1
                 }
             };
-            held = Held { history: Some(work.history_before(next)), has_journal: true, entry: None };
+            held = Held { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
+            let settings = session_settings(&self.door.timeouts);
+            let sent = self.run(format!("{settings};\nSTART TRANSACTION;\n{insert};\nCOMMIT")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
+        Ok(fill::keys(&rows, columns.len(), |row, i| mysql_row::text(row, i)))
     }
 
     fn canceller(&self) -> Canceller {

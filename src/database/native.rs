@@ -229,10 +229,10 @@ impl Native<'_> {
         let (fault, at) = match ended {
             Ended::Ours(fault) => (fault, None),
             Ended::Escaped(fault) => {
-                let at = Some(StoppedAt { migration, statement: None, sql: None });
+                let at = Some(StoppedAt { migration, statement: None, sql: None, file: None });
                 return Stop { committed: self.step, at, fault, residue: Residue::Unknown };
             }
-            Ended::Migration(fault) => (fault, Some(StoppedAt { migration, statement: None, sql: None })),
+            Ended::Migration(fault) => (fault, Some(StoppedAt { migration, statement: None, sql: None, file: None })),
         };
         let residue = if fault.class == FaultClass::ConnectionLost { Residue::Unknown } else { Residue::Nothing };
         Stop { committed: self.step, at, fault, residue }

@@ -4,27 +4,28 @@
 //! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal says where.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
+use super::asked::{self, Asked};
+use super::books::Books;
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors, inspect,
-    literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    fill, inspect, literal, native, settle,
 };
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::Unfinished;
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
-    door: Door,
+    pub(super) door: Door,
     options: PgConnectOptions,
     /// `None` while native code has the only connection.
     connection: Option<Link<Postgres>>,
@@ -59,14 +60,14 @@ impl PostgresSession {
         Ok(self.connection.as_mut().expect("set just above"))
     }
 
-    async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
+    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
         let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
     }
 
     /// Steps that each have a transaction, in one message.
     async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Postgres);
         for step in steps.clone() {
             self.push_transaction(&mut message, work, step);
         }
@@ -74,6 +75,7 @@ impl PostgresSession {
         let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
         // Dying here: the server ends the open transaction with a rollback; those before it are committed.
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
             self.has_history = true;
             return Ok(());
@@ -119,7 +121,12 @@ impl PostgresSession {
             message.push(prepare, sql);
         }
         if !self.has_history && step == 0 {
-            message.push(prepare, self.door.migrations.install(Engine::Postgres));
+            for sql in self.door.install() {
+                message.push(prepare, sql);
+            }
+        }
+        if step == 0 && work.refreshes() {
+            message.push(prepare, self.door.books().create_refreshes());
         }
         message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
@@ -139,11 +146,22 @@ impl PostgresSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
-            for (number, piece) in crate::compile::split(sql).into_iter().enumerate() {
-                if let Err(fault) = self.run_outside(piece).await {
+            if let Some(asked) = directive(sql) {
+                let this = Asked { work, step, statement };
+                let connection = self.connection().await.map_err(|fault| lost(step, fault))?;
+                if let Err(error) = asked::run(connection, this, asked, PgQueryResult::rows_affected).await {
+                    let fault = errors::fault(&error);
+                    let at = stopped_at(work, Some(Place::Statement { step, statement }));
+                    let residue = self.stopped(statement, &fault, asked == Directive::Batch).await;
+                    return Err(Stop { committed: step, at, fault, residue });
+                }
+                continue;
+            }
+            for (number, piece) in crate::compile::split(Engine::Postgres, sql).into_iter().enumerate() {
+                if let Err(fault) = self.run_outside(piece.text).await {
                     let place = Place::Statement { step, statement };
                     let residue =
-                        if number == 0 { self.stopped(statement, &fault).await } else { self.in_doubt().await };
+                        if number == 0 { self.stopped(statement, &fault, false).await } else { self.in_doubt().await };
                     return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
                 }
             }
@@ -164,7 +182,7 @@ impl PostgresSession {
         }
         let mut prepare = guards::lock_and_schema(&self.door).split_off(1);
         prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
-        prepare.push(self.door.migrations.install(Engine::Postgres).to_owned());
+        prepare.extend(self.door.install());
         prepare.push(self.door.journal().create());
         for sql in prepare {
             self.run(sql).await.map_err(stop)?;
@@ -194,50 +212,22 @@ impl PostgresSession {
         Ok(())
     }
 
-    /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
-    async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
-        let words: Vec<String> = crate::compile::first_words(sql).take(4).collect();
-        let concurrently = words.iter().any(|w| w == "concurrently");
-        if !concurrently {
-            return self.run(sql.to_owned()).await;
-        }
-        if words[0] == "create" {
-            self.drop_invalid_indexes(sql).await?;
-        }
-        // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
-        self.run("SET lock_timeout = 0".to_owned()).await?;
-        let result = self.run(sql.to_owned()).await;
-        let back = format!("SET lock_timeout = {}", self.door.timeouts.lock.as_millis());
-        result.and(self.run(back).await)
-    }
-
-    async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
-        let invalid = "SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT \
-                       i.indisvalid AND c.relnamespace = to_regnamespace(quote_ident(current_schema()))";
-        let rows = self.rows(invalid.to_owned()).await.map_err(|e| errors::fault(&e))?;
-        let words: HashSet<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-        for name in rows.iter().filter_map(|r| r.try_get::<String, _>(0).ok()) {
-            if words.contains(name.as_str()) {
-                self.run(format!("DROP INDEX CONCURRENTLY {}", Engine::Postgres.quote(&name))).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+    pub(super) async fn run(&mut self, sql: String) -> Result<(), Fault> {
         let connection = self.connection().await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
     }
 
     /// Notes in the journal that the engine refused a statement; what is left behind if it did.
-    async fn stopped(&mut self, statement: usize, fault: &Fault) -> Residue {
+    /// Batches that were committed before it stay, also where it is the first.
+    async fn stopped(&mut self, statement: usize, fault: &Fault, in_batches: bool) -> Residue {
         // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
         if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
             return Residue::Unknown;
         }
-        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+        let untouched = statement == 0 && !in_batches;
+        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
-            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
         }
@@ -259,7 +249,7 @@ impl PostgresSession {
             let mut preamble = guards::local_settings(&self.door.timeouts);
             preamble.extend(guards::lock_and_schema(&self.door));
             if !self.has_history && step == 0 {
-                preamble.push(self.door.migrations.install(Engine::Postgres).to_owned());
+                preamble.extend(self.door.install());
             }
             preamble.push(guards::history(&self.door, &work.history_before(step)));
             self.release().await;
@@ -314,6 +304,21 @@ impl PostgresSession {
         rows.first()?.try_get(0).ok()
     }
 
+    /// The sorted texts of a query's first column; `None` when a table is missing.
+    async fn entries(&mut self, query: String) -> Result<Option<Vec<String>>, Fault> {
+        match self.rows(query).await {
+            Ok(rows) => {
+                let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+                entries.sort_unstable();
+                Ok(Some(entries))
+            }
+            Err(error) => match errors::fault(&error) {
+                fault if fault.code.as_deref() == Some("42P01") => Ok(None),
+                fault => Err(fault),
+            },
+        }
+    }
+
     /// Gives the connection back, because native code opens its own.
     async fn release(&mut self) {
         if let Some(link) = self.connection.take() {
@@ -346,20 +351,10 @@ async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection
 #[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        let query = format!("SELECT version FROM {}", self.door.history_table());
-        match self.rows(query).await {
-            Ok(rows) => {
-                self.has_history = true;
-                let mut versions: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
-                versions.sort_unstable();
-                return Ok(versions);
-            }
-            Err(error) => {
-                let fault = errors::fault(&error);
-                if fault.code.as_deref() != Some("42P01") {
-                    return Err(fault);
-                }
-            }
+        let books = self.door.books();
+        if let Some(entries) = self.entries(books.read()).await? {
+            self.has_history = true;
+            return Ok(entries);
         }
         self.has_history = false;
         if let Some(schema) = &self.door.tenant.schema
@@ -372,11 +367,26 @@ impl Session for PostgresSession {
                 return Err(self.door.no_schema());
             }
         }
-        Ok(Vec::new())
+        let mut all = Vec::new();
+        for query in books.read_apart() {
+            all.extend(self.entries(query).await?.unwrap_or_default());
+        }
+        all.sort_unstable();
+        Ok(all)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        match self.rows(self.door.books().read_refreshes()).await {
+            Ok(rows) => Ok(rows.iter().filter_map(|r| Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect()),
+            Err(error) => match errors::fault(&error) {
+                fault if fault.code.as_deref() == Some("42P01") => Ok(Vec::new()),
+                fault => Err(fault),
+            },
+        }
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -420,6 +430,28 @@ impl Session for PostgresSession {
             }
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
+            let mut all = vec!["BEGIN".to_owned()];
+            all.extend(guards::local_settings(&self.door.timeouts));
+            all.extend(guards::lock_and_schema(&self.door));
+            all.extend([insert, "COMMIT".to_owned()]);
+            let sent = self.run(all.join(";\n")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(fill::literals(&self.door, table, columns)).await.map_err(|e| errors::fault(&e))?;
+        Ok(fill::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
     }
 
     fn canceller(&self) -> Canceller {

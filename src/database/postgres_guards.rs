@@ -41,12 +41,12 @@ pub(super) fn history(door: &Door, expected: &[String]) -> String {
     guard(&format!(
         "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
          'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
-         IF (SELECT coalesce(array_agg(version::text ORDER BY version::text COLLATE \"C\"), '{{}}') FROM {}) IS DISTINCT \
+         IF (SELECT coalesce(array_agg(version ORDER BY version COLLATE \"C\"), '{{}}') FROM ({}) AS entries) IS DISTINCT \
          FROM ARRAY[{versions}]::text[] THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = \
          'FL002'; END IF;",
         literal(Engine::Postgres, &journal),
         literal(Engine::Postgres, &format!("SELECT count(*) FROM {journal}")),
-        door.history_table(),
+        door.books().read(),
     ))
 }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Canceller, Database, Residue, Session, Settlement, Stop, Work};
+use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Direction, Unfinished};
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Tenant, TenantId};
 
 /// What one attempt meets.
@@ -111,6 +111,10 @@ impl Session for ScriptedSession {
         Ok(None)
     }
 
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Fault::new(FaultClass::Other, "scripted"))
     }
@@ -129,13 +133,9 @@ impl Session for ScriptedSession {
             let mut histories = histories.lock().unwrap();
             let history = histories.entry(self.tenant.clone()).or_default();
             for step in &work.steps {
-                match step.script.direction {
-                    Direction::Up => {
-                        assert!(!history.contains(&step.script.migration.to_string()), "applied twice");
-                        history.push(step.script.migration.to_string());
-                    }
-                    Direction::Down => history.retain(|v| **v != *step.script.migration),
-                }
+                let again = history.contains(&step.script.migration.to_string());
+                assert!(step.script.direction == Direction::Down || !again, "applied twice");
+                step.script.enter_into(history);
             }
         };
         match self.act.clone() {
@@ -157,6 +157,14 @@ impl Session for ScriptedSession {
             Act::Refuses(_) => unreachable!("it was refused when it connected"),
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, _: &Table, _: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        Ok(rows.len() as u64)
+    }
+
+    async fn keys(&mut self, _: &Table, _: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        Ok(Vec::new())
     }
 
     fn canceller(&self) -> Canceller {

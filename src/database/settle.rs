@@ -3,7 +3,7 @@
 //! Only the journal and the history row change here, in one transaction: dying before its commit leaves the tenant in
 //! doubt as it was. Nothing of the migration itself is run.
 
-use super::{Door, literal, unix_now};
+use super::Door;
 use crate::database::journal::Journal;
 use crate::schema::{Direction, Unfinished};
 
@@ -30,20 +30,14 @@ pub(super) fn statements(
     unfinished: &Unfinished,
     settlement: &Settlement,
 ) -> Vec<String> {
-    let engine = door.tenant.engine;
-    let (table, column) = (door.history_table(), engine.quote("version"));
-    let version = literal(engine, &unfinished.migration);
-    let dual = if engine == crate::tenant::Engine::Mysql { " FROM DUAL" } else { "" };
-    let present = format!(
-        "INSERT INTO {table} ({column}, {}) SELECT {version}, {}{dual} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE \
-         {column} = {version})",
-        engine.quote("applied_at"),
-        unix_now()
-    );
-    let absent = format!("DELETE FROM {table} WHERE {column} = {version}");
+    let record = door.migrations.record(&unfinished.migration, door.tenant.engine);
+    let row = |direction| door.books().record_of(&unfinished.migration, &record, direction);
+    // The way up deletes the row first: it may be there, or not.
+    let absent = row(Direction::Down);
+    let present = row(Direction::Up);
     match (settlement, unfinished.direction) {
         (Settlement::Applied, Direction::Up) | (Settlement::NotApplied, Direction::Down) => {
-            vec![present, journal.close()]
+            vec![absent, present, journal.close()]
         }
         (Settlement::Applied, Direction::Down) | (Settlement::NotApplied, Direction::Up) => {
             vec![absent, journal.close()]

@@ -3,23 +3,27 @@
 //! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
 //! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::journal;
+use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
+use super::sqlite_file::{check_folder, make_folder};
 use super::{
-    Canceller, Door, Residue, Segment, Session, Settlement, Stop, Work, errors, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
+    native, settle,
 };
+use super::{books, journal};
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::Unfinished;
-use crate::shape::Shape;
+use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
 
 pub(super) struct SqliteSession {
@@ -34,32 +38,6 @@ pub(super) struct SqliteSession {
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
     format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
-}
-
-/// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
-fn check_folder(file: &Path) -> Result<(), Fault> {
-    let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
-    let Some(above) = folder.parent().filter(|above| !above.is_dir()) else { return Ok(()) };
-    let text = format!(
-        "the file {} can't be made: there is no folder {}; correct the path, or make it with: mkdir -p {}",
-        file.display(),
-        above.display(),
-        folder.display()
-    );
-    Err(Fault::with_code(FaultClass::UnknownDatabase, "14", text))
-}
-
-fn make_folder(file: &Path) -> Result<(), Fault> {
-    check_folder(file)?;
-    let Some(folder) = file.parent() else { return Ok(()) };
-    match std::fs::create_dir(folder) {
-        // Another tenant's work may have made it just now.
-        Err(error) if !folder.is_dir() => {
-            let text = format!("the folder {} can't be made: {error}", folder.display());
-            Err(Fault::new(FaultClass::UnknownDatabase, text))
-        }
-        _ => Ok(()),
-    }
 }
 
 const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
@@ -132,9 +110,9 @@ impl SqliteSession {
 
     /// The check that the history is what was planned; it runs inside the transaction.
     fn history_guard(&self, expected: &[String]) -> String {
-        let table = self.door.history_table();
+        let entries = self.door.books().read();
         require(&format!(
-            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM {table} ORDER BY version)) IS {}",
+            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({entries}) ORDER BY version)) IS {}",
             if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
         ))
     }
@@ -170,7 +148,7 @@ impl SqliteSession {
                 ..Stop::before(first, fault)
             });
         }
-        let mut message = Message::default();
+        let mut message = Message::new(Engine::Sqlite);
         for step in steps {
             self.push_transaction(&mut message, work, step, step == first);
         }
@@ -188,7 +166,12 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
         }
         if !self.has_history && step == 0 {
-            message.push(Place::Prepare { step }, self.door.migrations.install(Engine::Sqlite));
+            for sql in self.door.install() {
+                message.push(Place::Prepare { step }, sql);
+            }
+        }
+        if step == 0 && work.refreshes() {
+            message.push(Place::Prepare { step }, self.door.books().create_refreshes());
         }
         message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
@@ -208,6 +191,7 @@ impl SqliteSession {
     async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), Stop> {
         let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
         let sent = send(connection, &message).await;
+        message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
             self.has_history = true;
             return Ok(());
@@ -234,11 +218,21 @@ impl SqliteSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
-            if let Err(fault) = self.run(sql.clone()).await {
+            let asked = directive(sql);
+            let this = Asked { work, step, statement };
+            let result = match asked {
+                None => self.run(sql.clone()).await,
+                Some(asked) => {
+                    let connection = self.connection().await.map_err(|f| Stop::before(step, f))?;
+                    let result = asked::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
+                    result.map_err(|error| errors::fault(&error))
+                }
+            };
+            if let Err(fault) = result {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
-                let certain = !crate::compile::is_multiple(sql);
-                let residue = self.stopped(statement, certain).await;
+                let certain = !crate::compile::is_multiple(Engine::Sqlite, sql);
+                let residue = self.stopped(statement, certain, asked == Some(Directive::Batch)).await;
                 return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
         }
@@ -246,16 +240,18 @@ impl SqliteSession {
     }
 
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
-    async fn stopped(&mut self, statement: usize, certain: bool) -> Residue {
+    /// Batches that were committed before it stay, also where it is the first.
+    async fn stopped(&mut self, statement: usize, certain: bool, in_batches: bool) -> Residue {
         if !certain {
             return match self.unfinished().await {
                 Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                 _ => Residue::Unknown,
             };
         }
-        let note = if statement == 0 { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+        let untouched = statement == 0 && !in_batches;
+        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
         match self.run(note).await {
-            Ok(()) if statement == 0 => Residue::Nothing,
+            Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
         }
@@ -263,8 +259,9 @@ impl SqliteSession {
 
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        let prepare = format!("{};\n{}", self.door.migrations.install(Engine::Sqlite), self.door.journal().create());
-        self.run(prepare).await.map_err(stop)?;
+        let mut prepare = self.door.install();
+        prepare.push(self.door.journal().create());
+        self.run(prepare.join(";\n")).await.map_err(stop)?;
         self.has_history = true;
         if let Some(entry) = self.entry().await.map_err(stop)? {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
@@ -314,7 +311,7 @@ impl SqliteSession {
         let mut preamble = Vec::new();
         if !self.has_history && step == 0 {
             self.connection().await.map_err(|fault| Stop::before(step, fault))?;
-            preamble.push(self.door.migrations.install(Engine::Sqlite).to_owned());
+            preamble.extend(self.door.install());
         }
         preamble.push(self.history_guard(&work.history_before(step)));
         self.release().await;
@@ -361,8 +358,8 @@ pub(super) async fn stop_when(connection: &mut SqliteConnection, cancelled: Arc<
 
 /// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).
 fn switches_foreign_keys(statements: &[String]) -> bool {
-    statements.iter().flat_map(|sql| crate::compile::split(sql)).any(|piece| {
-        let mut words = crate::compile::first_words(piece);
+    statements.iter().flat_map(|sql| crate::compile::split(Engine::Sqlite, sql)).any(|piece| {
+        let mut words = crate::compile::first_words(Engine::Sqlite, piece.text);
         words.next().as_deref() == Some("pragma") && words.next().as_deref() == Some("foreign_keys")
     })
 }
@@ -383,21 +380,27 @@ impl Session for SqliteSession {
         if self.connection.is_none() {
             return Ok(Vec::new());
         }
-        let query = format!("SELECT version FROM {} ORDER BY version", self.door.history_table());
-        let rows = match self.rows(query.clone()).await {
+        let books = self.door.books();
+        self.has_history = true;
+        let rows = match self.rows(books.read()).await {
             Err(fault) if fault.code.as_deref() == Some("1") => {
-                let table = self.door.migrations.catalog().history_table.clone();
-                if !self.has_table(&table).await? {
-                    self.has_history = false;
-                    return Ok(Vec::new());
+                let mut rows = Vec::new();
+                let tables = [&self.door.migrations.catalog().history_table.clone(), books::SCRIPTS];
+                for (query, table) in books.read_apart().into_iter().zip(tables) {
+                    if self.has_table(table).await? {
+                        // Another run may have made the table after it was missed; any other mistake is made again.
+                        rows.extend(self.rows(query).await?);
+                    } else {
+                        self.has_history = false;
+                    }
                 }
-                // Another run may have made the table after it was missed; any other mistake is made again.
-                self.rows(query).await?
+                rows
             }
             rows => rows?,
         };
-        self.has_history = true;
-        Ok(rows.iter().filter_map(|r| r.try_get(0).ok()).collect())
+        let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
@@ -405,6 +408,14 @@ impl Session for SqliteSession {
             return Ok(None);
         }
         Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        if self.connection.is_none() || !self.has_table(books::REFRESHES).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows(self.door.books().read_refreshes()).await?;
+        Ok(rows.iter().filter_map(|r| books::Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -450,6 +461,25 @@ impl Session for SqliteSession {
             }
         }
         Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
+            self.begin(true).await.map_err(|fault| (filled, fault))?;
+            let sent = self.run(format!("{insert};\nCOMMIT")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
+        Ok(fill::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
     }
 
     fn canceller(&self) -> Canceller {

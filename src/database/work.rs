@@ -3,10 +3,12 @@
 //! Plain data for the engines and for the run; nothing here is sent anywhere.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
-use crate::schema::{Direction, Execution, Script, Unfinished};
+use crate::schema::{Execution, Record, Script, Unfinished};
 
 /// What is to be applied to one tenant.
 #[derive(Debug, Clone)]
@@ -17,6 +19,80 @@ pub struct Work {
     pub history: Vec<String>,
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// Where to tell what happens on the way.
+    pub teller: Teller,
+}
+
+/// Something to be told of a step while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// A statement that is repeated in batches has changed so many rows in this attempt.
+    Rows {
+        /// The migration, or the table that is filled.
+        migration: Arc<str>,
+        /// The statement, from 1; `None` where a table is filled.
+        statement: Option<usize>,
+        /// Rows so far.
+        rows: u64,
+    },
+    /// A line that the migration has to say of this tenant's data.
+    Note(String),
+}
+
+/// Where tellings go; by default nowhere.
+#[derive(Clone, Default)]
+pub struct Teller(Option<Arc<dyn Fn(Telling) + Send + Sync>>);
+
+impl Teller {
+    /// Tells it to `hear`, which must not block.
+    pub fn new(hear: impl Fn(Telling) + Send + Sync + 'static) -> Self {
+        Teller(Some(Arc::new(hear)))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, telling: Telling) {
+        if let Some(hear) = &self.0 {
+            hear(telling);
+        }
+    }
+}
+
+/// Counts the rows of a statement that is repeated in batches, and tells now and then how many there are.
+pub(super) struct Batches<'a> {
+    work: &'a Work,
+    migration: &'a Arc<str>,
+    statement: usize,
+    rows: u64,
+    told: Instant,
+}
+
+/// How often the rows of a statement in batches are told.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+impl<'a> Batches<'a> {
+    /// `statement` is counted from 0.
+    pub(super) fn new(work: &'a Work, step: usize, statement: usize) -> Self {
+        let migration = &work.steps[step].script.migration;
+        Batches { work, migration, statement: statement + 1, rows: 0, told: Instant::now() }
+    }
+
+    /// Takes in one batch. Whether another one is to follow.
+    pub(super) fn goes_on(&mut self, rows: u64) -> bool {
+        self.rows += rows;
+        if rows > 0 && self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let telling =
+                Telling::Rows { migration: self.migration.clone(), statement: Some(self.statement), rows: self.rows };
+            self.work.teller.tell(telling);
+        }
+        rows > 0
+    }
+}
+
+impl std::fmt::Debug for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Teller")
+    }
 }
 
 /// One migration in one direction.
@@ -62,10 +138,7 @@ impl Work {
     pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
         let mut versions = self.history.clone();
         for done in &self.steps[..step] {
-            match done.script.direction {
-                Direction::Up => versions.push(done.script.migration.to_string()),
-                Direction::Down => versions.retain(|v| **v != *done.script.migration),
-            }
+            done.script.enter_into(&mut versions);
         }
         versions.sort_unstable();
         versions
@@ -77,7 +150,7 @@ impl Work {
 pub(crate) enum Segment {
     /// Scripts in a row, in one message.
     Together(std::ops::Range<usize>),
-    /// A script that must not run in a transaction, on an engine that has them.
+    /// A script that must not run in a transaction, on an engine that has them, or one with statements in batches.
     Alone(usize),
     /// Rust code.
     Native {
@@ -89,6 +162,11 @@ pub(crate) enum Segment {
 }
 
 impl Work {
+    /// Whether views are refreshed, which is written down in a table of its own.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))
+    }
+
     /// The steps in order, those that can go in one message together.
     ///
     /// # Errors
@@ -97,6 +175,7 @@ impl Work {
         let mut segments: Vec<Segment> = Vec::new();
         for (step, Step { script, .. }) in self.steps.iter().enumerate() {
             let next = match &script.execution {
+                Execution::Compiled { .. } if has_batches(script) => Segment::Alone(step),
                 Execution::Compiled { transaction } if *transaction || !script.engine.has_transactional_ddl() => {
                     Segment::Together(step..step + 1)
                 }
@@ -115,6 +194,11 @@ impl Work {
     }
 }
 
+/// Whether a statement is repeated until it changes no row, each time in a transaction of its own.
+fn has_batches(script: &Script) -> bool {
+    script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
+}
+
 impl Stop {
     /// A stop before anything was sent.
     pub(crate) fn before(committed: usize, fault: Fault) -> Self {
@@ -125,7 +209,7 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::NativeReason;
+    use crate::schema::{Direction, NativeReason};
     use crate::tenant::Engine;
 
     fn work(engine: Engine, executions: impl IntoIterator<Item = Execution>) -> Work {
@@ -137,11 +221,13 @@ mod tests {
                 execution,
                 statements: Vec::new(),
                 sha256: String::new(),
+                record: Record::Migration,
+                source: None,
             };
             Step { index, script: Arc::new(script) }
         };
         let steps = executions.into_iter().enumerate().map(step).collect();
-        Work { run: "r".into(), history: vec!["a".into()], steps }
+        Work { run: "r".into(), history: vec!["a".into()], steps, teller: Teller::default() }
     }
 
     fn compiled(transaction: bool) -> Execution {

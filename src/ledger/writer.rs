@@ -137,6 +137,7 @@ impl Writer {
             Event::RunFinished { stats } => batch.finished = Some((now_ms, json(&stats))),
             Event::RunStarted(_)
             | Event::WaveStarted { .. }
+            | Event::Progress { .. }
             | Event::WaveFinished { .. }
             | Event::Draining { .. }
             | Event::Cancelling { .. } => {}

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::verdict::Snapshot;
 use crate::compile::MigrationSet;
-use crate::database::{Database, Servers, Session, Step, Stop, Work};
+use crate::database::{Database, Servers, Session, Step, Stop, Teller, Work};
 use crate::policy::Timeouts;
 use crate::schema::Script;
 use crate::shape::Shape;
@@ -37,7 +37,7 @@ impl Trial {
     ) -> Result<(), String> {
         let history = self.session.history().await.map_err(|fault| fault.to_string())?;
         let steps = scripts.into_iter().map(|(index, script)| Step { index, script }).collect();
-        let work = Work { run: Uuid::now_v7().to_string(), history, steps };
+        let work = Work { run: Uuid::now_v7().to_string(), history, steps, teller: Teller::default() };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
     }
 

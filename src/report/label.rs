@@ -4,6 +4,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::schema::Direction;
+
 use super::style::{Style, clean, shorten, width};
 
 /// The place of a migration as people say it: `m1` is the first.
@@ -21,6 +23,11 @@ pub(super) fn tail(name: &str) -> &str {
         .and_then(|rest| rest[6..].strip_prefix('_'))
         .filter(|rest| !rest.is_empty())
         .unwrap_or(name)
+}
+
+/// What a run is about: `up to head`, `down by 2 steps`, `refresh --group hourly`.
+pub(super) fn aim(direction: Direction, goal: &str, is_chore: bool) -> String {
+    if is_chore { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
 }
 
 /// Where a run goes, after its direction: `to head`, `by 2 steps`.

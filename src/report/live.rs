@@ -59,6 +59,11 @@ impl Live {
                 let what = format!("attempt {attempt} failed, again in {rest}: {}", self.error(error));
                 Some(self.tenant_line(tenant, &self.style.paint(Tone::Warning, &what)))
             }
+            Event::Progress { tenant, migration, statement, rows, .. } => {
+                let place = statement.map(|n| format!(", statement {n}")).unwrap_or_default();
+                let what = format!("{}{place}: {rows} rows so far", clean(migration));
+                Some(self.tenant_line(tenant, &what))
+            }
             Event::TenantFinished(record) => Some(self.tenant_line(&record.tenant, &self.finished(record))),
             Event::WaveFinished { wave, stats } => {
                 Some(self.heading(&format!("wave {} is over; so far {}", clean(wave), so_far(stats))))
@@ -128,14 +133,16 @@ impl Live {
             (Outcome::Migrated(moved) | Outcome::RolledBack(moved), _) => {
                 format!("{} {}", survey::words(r.outcome.name()), moved_text(moved, &self.style))
             }
+            (Outcome::Refreshed { n }, _) => format!("refreshed {}", label::count(as_usize(*n), "view")),
+            (Outcome::Accepted { n }, _) => format!("accepted {}", label::count(as_usize(*n), "script")),
+            (Outcome::Seeded { n }, _) => format!("seeded {}", label::count(as_usize(*n), "row")),
             (Outcome::Skipped { reason }, _) => format!("skipped: {}", clean(reason)),
             (Outcome::NotStarted { reason }, _) => format!("not started: {}", why_not_started(*reason)),
             (other, Standing::Failed) => survey::words(other.name()).to_uppercase(),
             (other, _) => survey::words(other.name()),
         };
         if let Some(at) = &r.stopped_at {
-            let statement = at.statement.map(|n| format!(" statement {n}")).unwrap_or_default();
-            text.push_str(&format!(" at {}{statement}", clean(&at.migration)));
+            text.push_str(&format!(" at {}", clean(&at.place())));
         }
         if let Outcome::Ahead { unknown } = &r.outcome {
             text.push_str(&format!(": {} not known to this program", label::names(unknown, 60, &self.style)));
@@ -159,12 +166,17 @@ impl Live {
     }
 }
 
+fn as_usize(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
 fn started(h: &RunHeader) -> String {
     let mut waves: Vec<&str> = h.tenants.iter().map(|t| t.wave.as_str()).collect();
     waves.dedup();
     let resumes = h.resumes.map(|run| format!(", resumes {run}")).unwrap_or_default();
     let (tenants, waves) = (label::count(h.tenants.len(), "tenant"), label::count(waves.len(), "wave"));
-    format!("run {}: {} {}, {tenants} in {waves}{resumes}", h.run, h.direction, clean(&label::towards(&h.goal)))
+    let aim = label::aim(h.direction, &h.goal, h.chore().is_some());
+    format!("run {}: {aim}, {tenants} in {waves}{resumes}", h.run)
 }
 
 fn so_far(stats: &RunStats) -> String {

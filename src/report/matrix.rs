@@ -213,18 +213,20 @@ enum Mark {
     Applied,
     Pending,
     Gap,
+    Edited,
     InDoubt,
     Unread,
 }
 
 impl Mark {
-    const ALL: [Mark; 5] = [Mark::Applied, Mark::Pending, Mark::Gap, Mark::InDoubt, Mark::Unread];
+    const ALL: [Mark; 6] = [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::InDoubt, Mark::Unread];
 
     fn word(self) -> &'static str {
         match self {
             Mark::Applied => "applied",
             Mark::Pending => "pending",
             Mark::Gap => "gap",
+            Mark::Edited => "edited",
             Mark::InDoubt => "in_doubt",
             Mark::Unread => "unreachable",
         }
@@ -236,10 +238,12 @@ impl Mark {
             (Mark::Applied, true) => "●",
             (Mark::Pending, true) => "○",
             (Mark::Gap, true) => "✗",
+            (Mark::Edited, true) => "≠",
             (Mark::InDoubt, true) => "◐",
             (Mark::Applied, false) => "A",
             (Mark::Pending, false) => ".",
             (Mark::Gap, false) => "G",
+            (Mark::Edited, false) => "E",
             (Mark::InDoubt, false) => "D",
             (Mark::Unread, _) => "?",
         }
@@ -253,7 +257,7 @@ impl Mark {
         let tone = match self {
             Mark::Applied => Tone::Good,
             Mark::Pending => Tone::Warning,
-            Mark::Gap | Mark::InDoubt => Tone::Bad,
+            Mark::Gap | Mark::Edited | Mark::InDoubt => Tone::Bad,
             Mark::Unread => Tone::Dim,
         };
         Cell::new(self.sign(style)).tone(tone)
@@ -264,18 +268,21 @@ fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     if o.state == State::Unreachable {
         return vec![Mark::Unread; catalog.migrations.len()];
     }
-    let history: HashSet<&str> = o.history.iter().map(String::as_str).collect();
-    let last = catalog.migrations.iter().rposition(|m| history.contains(&**m));
+    let missing = catalog.missing(&o.history, o.engine);
+    let gaps: HashSet<usize> = catalog.gaps(&missing).into_iter().collect();
+    let missing: HashSet<usize> = missing.into_iter().collect();
+    let edited = catalog.edited(&o.history, o.engine);
     let in_doubt = |name: &str| matches!(&o.state, State::InDoubt(u) if u.migration == name);
     catalog
         .migrations
         .iter()
         .enumerate()
-        .map(|(i, name)| match history.contains(&**name) {
+        .map(|(i, name)| match missing.contains(&i) {
             _ if in_doubt(name) => Mark::InDoubt,
-            true => Mark::Applied,
-            false if last.is_some_and(|last| i < last) => Mark::Gap,
-            false => Mark::Pending,
+            false if edited.iter().any(|e| **e == **name) => Mark::Edited,
+            false => Mark::Applied,
+            true if gaps.contains(&i) => Mark::Gap,
+            true => Mark::Pending,
         })
         .collect()
 }
@@ -295,7 +302,8 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
     json!({
         "id": o.tenant, "engine": o.engine, "server": o.server,
         "state": o.state.name(), "version": o.version,
-        "applied": named(&[Mark::Applied]), "pending": named(&[Mark::Pending, Mark::Gap]), "gap": named(&[Mark::Gap]),
+        "applied": named(&[Mark::Applied, Mark::Edited]), "pending": named(&[Mark::Pending, Mark::Gap]), "gap": named(&[Mark::Gap]),
+        "edited": named(&[Mark::Edited]),
         "unknown": read.then(|| unknown(o)),
         "in_doubt": if let State::InDoubt(u) = &o.state { json::value(u) } else { Value::Null },
         "error": o.error,

@@ -28,6 +28,8 @@ pub struct RunRow {
     pub direction: Direction,
     /// The goal in words.
     pub goal: String,
+    /// Whether it moved no version, so that the goal says all.
+    pub is_chore: bool,
     /// When it began, in milliseconds since 1970-01-01 UTC.
     pub started_at_ms: i64,
     /// When it ended; `None` when that is not recorded.
@@ -56,7 +58,7 @@ impl RunRow {
     }
 
     fn goal_text(&self) -> String {
-        format!("{} {}", self.direction, label::towards(&self.goal))
+        label::aim(self.direction, &self.goal, self.is_chore)
     }
 
     fn result(&self) -> String {

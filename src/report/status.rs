@@ -77,7 +77,7 @@ impl StatusView<'_> {
             .filter(|o| survey::tone(&o.state) == super::style::Tone::Bad || o.error.is_some())
             .map(|o| json!({ "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error }))
             .collect();
-        json::document(json!({ "head": self.catalog.migrations.last().map(|m| &**m),
+        json::document(json!({ "head": self.catalog.head().map(|m| &**m),
             "summary": summary, "attention": attention }))
     }
 

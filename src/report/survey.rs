@@ -14,7 +14,7 @@ use super::style::{Style, Tone, clean, paragraph};
 use super::table::{Cell, Column, Table};
 
 /// The names of all states in the order in which they are counted.
-const STATES: [&str; 7] = ["at_target", "behind", "empty", "gap", "ahead", "in_doubt", "unreachable"];
+const STATES: [&str; 8] = ["at_target", "behind", "empty", "gap", "edited", "ahead", "in_doubt", "unreachable"];
 
 /// Where a state stands in the order of rows: what is well first, what needs attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
@@ -28,6 +28,7 @@ pub(super) fn state_text(state: &State) -> String {
         State::Behind { pending } => format!("behind {pending}"),
         State::Ahead { unknown } => format!("ahead {}", unknown.len()),
         State::Gap { missing } => format!("gap {}", missing.len()),
+        State::Edited { scripts } => format!("edited {}", scripts.len()),
         other => words(other.name()),
     }
 }
@@ -42,7 +43,9 @@ pub(super) fn tone(state: &State) -> Tone {
     match state {
         State::AtTarget => Tone::Good,
         State::Empty | State::Behind { .. } => Tone::Warning,
-        State::Ahead { .. } | State::Gap { .. } | State::InDoubt(_) | State::Unreachable => Tone::Bad,
+        State::Ahead { .. } | State::Gap { .. } | State::Edited { .. } | State::InDoubt(_) | State::Unreachable => {
+            Tone::Bad
+        }
     }
 }
 
@@ -168,6 +171,13 @@ fn why(o: &Observation, is_shared: bool) -> String {
     let state = match &o.state {
         State::Gap { missing } => {
             format!("missing although a later migration has been applied: {}", missing.join(", "))
+        }
+        State::Edited { scripts } => {
+            format!(
+                "edited after having been applied: {}; if that was meant: fleet scripts accept {}",
+                scripts.join(", "),
+                scripts.join(" ")
+            )
         }
         State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
         State::InDoubt(unfinished) => unfinished_text(unfinished),

@@ -10,7 +10,8 @@ use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, InDoubt, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
-use crate::schema::{Catalog, Direction};
+use crate::schema::{Catalog, Direction, name_of};
+use crate::tenant::Engine;
 
 /// What is known of one tenant over all its attempts.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,10 @@ pub(super) struct Progress {
     now: Option<Vec<String>>,
     /// What this run committed, in order.
     pub(super) committed: Vec<String>,
+    /// What the migrations had to say, in order.
+    pub(super) notes: Vec<String>,
+    /// How many lines were not kept.
+    unsaid: usize,
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
     /// Who held the lock that the last attempt ran into.
@@ -55,6 +60,9 @@ const HELD_PAUSE: Duration = Duration::from_millis(250);
 /// No pause for another run is longer.
 const HELD_PAUSE_AT_MOST: Duration = Duration::from_secs(2);
 
+/// Lines that are kept of one tenant: what goes beyond is to be looked up in its database.
+const MOST_NOTES: usize = 200;
+
 /// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
 const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
 
@@ -72,7 +80,8 @@ impl Progress {
             {
                 // The lost attempt is answered: what it committed is in the history now (or gone from it).
                 let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
-                let mut found: Vec<String> = new.iter().filter(|v| !old.contains(v)).cloned().collect();
+                let mut found: Vec<String> =
+                    new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
                 if direction == Direction::Down {
                     found.reverse();
                 }
@@ -82,19 +91,27 @@ impl Progress {
             self.now = Some(history.clone());
         }
         if let Some(now) = &mut self.now {
-            for migration in &attempt.committed {
-                match direction {
-                    Direction::Up => now.push(migration.clone()),
-                    Direction::Down => now.retain(|v| v != migration),
-                }
+            for script in &attempt.committed {
+                script.enter_into(now);
             }
         }
-        self.committed.extend(attempt.committed.iter().cloned());
+        self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
         let lost = match &attempt.end {
             End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == Residue::Unknown,
             _ => false,
         };
         self.unanswered |= lost;
+    }
+
+    /// Keeps what a migration had to say; beyond [`MOST_NOTES`] lines it is only counted.
+    pub(super) fn note(&mut self, text: String) {
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(text);
+            return;
+        }
+        self.unsaid += 1;
+        let more = format!("and {} more", self.unsaid + 1);
+        self.notes[MOST_NOTES - 1] = more;
     }
 
     /// Whether the tenant was read, and not lost since.
@@ -109,8 +126,8 @@ impl Progress {
 
     /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
     /// attempt left it.
-    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog) -> Goal {
-        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, first, &goal));
+    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
+        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, engine, first, &goal));
         Goal { target: settled.unwrap_or(goal.target), ..goal }
     }
 
@@ -134,6 +151,7 @@ impl Progress {
     ) -> Next {
         let conclude = |outcome, at, fault| Next::Conclude(outcome, at, fault);
         match end {
+            End::Chore(outcome) => conclude(outcome, None, None),
             End::Nothing | End::Done if self.committed.is_empty() => conclude(Outcome::UpToDate, None, None),
             End::Nothing | End::Done => {
                 let moved = self.moved(catalog);
@@ -150,6 +168,16 @@ impl Progress {
                     missing.join(", ")
                 );
                 let fault = Fault::new(FaultClass::HistoryGap, text);
+                conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
+            }
+            End::Refused(Refusal::Edited(scripts)) => {
+                let text = format!(
+                    "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
+                     was applied: fleet scripts accept {}",
+                    scripts.join(", "),
+                    scripts.join(" ")
+                );
+                let fault = Fault::new(FaultClass::Edited, text);
                 conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
             }
             End::Unreachable(fault) => self.again_or(fault, None, Residue::Nothing, retry, jitter, final_try, true),
@@ -226,14 +254,12 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::plan::Target;
 
     #[test]
     fn a_number_of_steps_counts_from_where_the_tenant_was_first() {
-        let catalog = Catalog { migrations: ["m1", "m2", "m3"].map(Arc::from).to_vec(), history_table: "h".into() };
+        let catalog = Catalog::new(["m1", "m2", "m3"], "h");
         let goal = Goal { direction: Direction::Down, target: Target::Steps(1), out_of_order: false };
         let lost = |history: &[&str]| {
             let fault = Fault::new(FaultClass::ConnectionLost, "lost");
@@ -244,6 +270,6 @@ mod tests {
         progress.absorb(&lost(&["m1", "m2", "m3"]), Direction::Down);
         // The lost attempt did commit: another step from here would take m2 back too.
         progress.absorb(&lost(&["m1", "m2"]), Direction::Down);
-        assert_eq!(progress.goal(goal, &catalog).target, Target::Migration(1));
+        assert_eq!(progress.goal(goal, &catalog, Engine::Sqlite).target, Target::Migration(1));
     }
 }

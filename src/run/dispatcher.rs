@@ -14,8 +14,8 @@ use super::cancel::{Cancel, Level};
 use super::conclude::{Next, Progress};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, End};
-use super::{PlannedWave, RunPlan};
-use crate::database::{Database, Residue};
+use super::{PlannedWave, RunPlan, Task};
+use crate::database::{Database, Residue, Teller, Telling};
 use crate::event::Event;
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::{NotStarted, Outcome, StoppedAt, TenantRecord};
@@ -32,6 +32,7 @@ pub async fn execute(
     cancel: Cancel,
     events: mpsc::Sender<Event>,
 ) -> RunStats {
+    let (telling, told) = mpsc::unbounded_channel();
     let stats = RunStats { selected: plan.tenants.len(), held_back: plan.held_back, ..RunStats::default() };
     let mut dispatcher = Dispatcher {
         plan: plan.clone(),
@@ -43,6 +44,8 @@ pub async fn execute(
         tasks: HashMap::new(),
         tenants: HashMap::new(),
         announced: Level::Running,
+        telling,
+        told,
     };
     dispatcher.emit(Event::RunStarted(plan.header.clone())).await;
     for wave in &plan.waves {
@@ -70,6 +73,9 @@ struct Dispatcher {
     /// Tenants that were started and have no outcome yet.
     tenants: HashMap<usize, InFlight>,
     announced: Level,
+    /// What units say on the way, by the tenant's place.
+    telling: mpsc::UnboundedSender<(usize, Telling)>,
+    told: mpsc::UnboundedReceiver<(usize, Telling)>,
 }
 
 struct InFlight {
@@ -114,6 +120,9 @@ impl Dispatcher {
             }
             let wake = queue.next_wake().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
             tokio::select! {
+                // What a unit said is heard before its end.
+                biased;
+                Some((index, telling)) = self.told.recv() => self.hear(index, telling).await,
                 Some(joined) = self.running.join_next_with_id() => {
                     let (index, attempt) = self.joined(joined);
                     queue.release(index);
@@ -154,8 +163,9 @@ impl Dispatcher {
             // A tenant that lacks a migration may be in the middle of it, which only its journal says.
             let done = known.get(&tenant.id).is_some_and(|history| {
                 let goal = self.plan.goal_of(index);
-                self.plan.catalog.missing(history).is_empty()
-                    && plan::decide(&self.plan.catalog, history, &goal) == Decision::Nothing
+                self.plan.catalog.missing(history, tenant.engine).is_empty()
+                    && matches!(self.plan.task, Task::Migrate)
+                    && plan::decide(&self.plan.catalog, tenant.engine, history, &goal) == Decision::Nothing
             });
             if done && self.cancel.reason().is_none() {
                 let history = known.remove(&tenant.id);
@@ -179,8 +189,8 @@ impl Dispatcher {
             .entry(index)
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
-        let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog);
         let tenant = self.plan.tenants[index].clone();
+        let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine);
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
         let assignment = Assignment {
             plan: self.plan.clone(),
@@ -189,10 +199,34 @@ impl Dispatcher {
             tenant,
             known: known.filter(|_| attempt == 1),
             cancel: self.cancel.token(),
+            teller: self.teller(index),
         };
         // A task of its own: a panic in it is this tenant's, and nobody else's.
         let task = self.running.spawn(assignment.attempt());
         self.tasks.insert(task.id(), index);
+    }
+
+    fn teller(&self, index: usize) -> Teller {
+        let telling = self.telling.clone();
+        Teller::new(move |what| {
+            // Nobody listens any more only when the run is over.
+            let _ = telling.send((index, what));
+        })
+    }
+
+    async fn hear(&mut self, index: usize, telling: Telling) {
+        match telling {
+            Telling::Note(text) => {
+                if let Some(in_flight) = self.tenants.get_mut(&index) {
+                    in_flight.progress.note(text);
+                }
+            }
+            Telling::Rows { migration, statement, rows } => {
+                let tenant = self.plan.tenants[index].id.clone();
+                let migration = migration.to_string();
+                self.emit(Event::Progress { index, tenant, migration, statement, rows }).await;
+            }
+        }
     }
 
     fn joined(&mut self, joined: Result<(tokio::task::Id, Attempt), tokio::task::JoinError>) -> (usize, Attempt) {
@@ -258,6 +292,7 @@ impl Dispatcher {
             version: in_flight.progress.version(&self.plan.catalog),
             version_known: in_flight.progress.is_known(),
             committed: in_flight.progress.committed,
+            notes: in_flight.progress.notes,
             attempts: in_flight.progress.attempts,
             duration: in_flight.since.elapsed(),
             stopped_at,

@@ -4,6 +4,7 @@
 //! applies anything, and this is it.
 
 mod cancel;
+mod chores;
 mod conclude;
 mod dispatcher;
 mod observe;
@@ -15,16 +16,17 @@ mod unit;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use crate::compile::LazyScripts;
+use crate::compile::{LazyScripts, View};
 use crate::event::RunHeader;
 use crate::plan::Goal;
 use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
 use crate::schema::Catalog;
+use crate::seed::SeedRequest;
 use crate::tenant::Tenant;
 
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
-pub use observe::observe;
+pub use observe::{observe, observe_refreshes};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
 pub struct RunPlan {
@@ -48,6 +50,21 @@ pub struct RunPlan {
     pub retry: RetryPolicy,
     /// The time limits.
     pub timeouts: Timeouts,
+    /// What is done on each tenant.
+    pub task: Task,
+}
+
+/// What a run does on each tenant.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Brings its schema to the goal.
+    Migrate,
+    /// Writes down the present checksums of SQL scripts that were edited after they had been applied: those named here.
+    Accept(Vec<String>),
+    /// Brings these views up to date.
+    Refresh(Vec<View>),
+    /// Fills its tables with made-up rows.
+    Seed(SeedRequest),
 }
 
 impl RunPlan {

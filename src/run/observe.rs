@@ -29,33 +29,88 @@ pub async fn observe(
     let mut alone = Vec::new();
     for (i, tenant) in tenants.iter().enumerate() {
         // Only a tenant with something pending can be in doubt, and only it is asked for its journal.
-        match together.get(&tenant.id).map(|history| (history, catalog.state(history))) {
+        match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
                 found[i] = Some(observation(tenant, catalog, history.clone(), state));
             }
             _ => alone.push((i, tenant.server.clone())),
         }
     }
-    let mut queue = Queue::new(alone, concurrency.global.get(), concurrency.per_server.get());
+    let ask = |i: usize| {
+        let (tenant, catalog, database) = (tenants[i].clone(), catalog.clone(), database.clone());
+        async move { one(&tenant, &catalog, database.as_ref(), timeouts).await }
+    };
+    for (i, observation) in each(alone, concurrency, ask).await {
+        found[i] = observation;
+    }
+    found.into_iter().zip(tenants).map(|(o, t)| o.unwrap_or_else(|| Observation::unreachable(t, lost()))).collect()
+}
+
+/// When each view of each tenant was refreshed last: a list for each, in the order given.
+pub async fn observe_refreshes(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    concurrency: Concurrency,
+    timeouts: Timeouts,
+) -> Vec<Result<Vec<(String, i64)>, Fault>> {
+    let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
+    let ask = |i: usize| {
+        let (tenant, database) = (tenants[i].clone(), database.clone());
+        async move {
+            let read = async {
+                let mut session = database.connect(&tenant).await?;
+                let refreshes = session.refreshes().await;
+                session.close().await;
+                refreshes
+            };
+            let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
+            answer.unwrap_or_else(|_| Err(silent()))
+        }
+    };
+    let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
+    for (i, answer) in each(all, concurrency, ask).await {
+        found[i] = answer.unwrap_or_else(|| Err(lost()));
+    }
+    found
+}
+
+fn lost() -> Fault {
+    Fault::new(FaultClass::Panic, "fleet itself panicked while it read this tenant")
+}
+
+fn silent() -> Fault {
+    Fault::new(FaultClass::ConnectTimeout, "the server accepted the connection and did not answer")
+}
+
+/// Asks many at once, within the caps; `None` for one whose task panicked.
+async fn each<T, F>(
+    places: Vec<(usize, Arc<str>)>,
+    concurrency: Concurrency,
+    ask: impl Fn(usize) -> F,
+) -> Vec<(usize, Option<T>)>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut answers = Vec::with_capacity(places.len());
+    let mut queue = Queue::new(places, concurrency.global.get(), concurrency.per_server.get());
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
     loop {
         while let Some(i) = queue.pop(Instant::now()) {
-            let (tenant, catalog, database) = (tenants[i].clone(), catalog.clone(), database.clone());
-            let task = running.spawn(async move { one(&tenant, &catalog, database.as_ref(), timeouts).await });
+            let task = running.spawn(ask(i));
             tasks.insert(task.id(), i);
         }
         let Some(joined) = running.join_next_with_id().await else { break };
-        let (task, observation) = match joined {
-            Ok((task, observation)) => (task, Some(observation)),
+        let (task, answer) = match joined {
+            Ok((task, answer)) => (task, Some(answer)),
             Err(error) => (error.id(), None),
         };
         let i = tasks.remove(&task).expect("every task was entered when it was spawned");
         queue.release(i);
-        found[i] = observation;
+        answers.push((i, answer));
     }
-    let lost = || Fault::new(FaultClass::Panic, "fleet itself panicked while it read this tenant");
-    found.into_iter().zip(tenants).map(|(o, t)| o.unwrap_or_else(|| Observation::unreachable(t, lost()))).collect()
+    answers
 }
 
 async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, timeouts: Timeouts) -> Observation {
@@ -63,7 +118,7 @@ async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, t
         let mut session = database.connect(tenant).await?;
         let read = async {
             let history = session.history().await?;
-            let state = match catalog.state(&history) {
+            let state = match catalog.state(&history, tenant.engine) {
                 state @ (State::AtTarget | State::Ahead { .. }) => state,
                 state => session.unfinished().await?.map_or(state, State::InDoubt),
             };
@@ -76,10 +131,7 @@ async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, t
     match tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await {
         Ok(Ok((history, state))) => observation(tenant, catalog, history, state),
         Ok(Err(fault)) => Observation::unreachable(tenant, fault),
-        Err(_) => {
-            let text = "the server accepted the connection and did not answer";
-            Observation::unreachable(tenant, Fault::new(FaultClass::ConnectTimeout, text))
-        }
+        Err(_) => Observation::unreachable(tenant, silent()),
     }
 }
 

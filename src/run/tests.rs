@@ -108,6 +108,7 @@ async fn plan_of(
             per_server: NonZeroUsize::new(per_server).unwrap(),
         },
         retry: RetryPolicy::default(),
+        task: super::Task::Migrate,
         timeouts: Timeouts::default(),
     }
 }

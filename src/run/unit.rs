@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::RunPlan;
-use crate::database::{Database, Residue, Session, Step, Stop, Watch, Work};
+use super::{RunPlan, Task};
+use crate::database::{Database, Residue, Session, Step, Stop, Teller, Watch, Work};
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, StoppedAt};
+use crate::outcome::{Blocker, Outcome, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
-use crate::schema::Execution;
+use crate::schema::{Direction, Execution, Script};
 use crate::tenant::Tenant;
 
 /// What an attempt came to.
@@ -20,8 +20,8 @@ use crate::tenant::Tenant;
 pub(super) struct Attempt {
     /// The history as it was read, before anything was applied.
     pub(super) history: Option<Vec<String>>,
-    /// Migrations committed by this attempt, in order.
-    pub(super) committed: Vec<String>,
+    /// Scripts committed by this attempt, in order.
+    pub(super) committed: Vec<Arc<Script>>,
     /// Who held the lock that the attempt ran into, as far as could be learnt.
     pub(super) blocker: Option<Blocker>,
     pub(super) end: End,
@@ -39,6 +39,8 @@ impl Attempt {
 pub(super) enum End {
     /// There was nothing to do.
     Nothing,
+    /// Something other than migrating is done, and this came of it.
+    Chore(Outcome),
     /// Everything that was to be done is committed.
     Done,
     /// The tenant must not be touched.
@@ -60,6 +62,7 @@ pub(super) struct Assignment {
     /// The history, where it was read together with others just now.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
+    pub(super) teller: Teller,
 }
 
 /// How long closing a connection may take before it is left to itself.
@@ -93,7 +96,10 @@ impl Assignment {
                 Err(end) => return Attempt::without_work(None, end),
             },
         };
-        let steps = match plan::decide(&self.plan.catalog, &history, &self.goal) {
+        if !matches!(self.plan.task, Task::Migrate) {
+            return self.chore(session, history).await;
+        }
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, &self.goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
                 return Attempt::without_work(Some(history), end);
@@ -110,6 +116,11 @@ impl Assignment {
                 return Attempt::without_work(Some(history), end);
             }
         };
+        self.carry_out(session, history, work).await
+    }
+
+    /// Applies what was decided, and watches who holds it up.
+    pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let watch = session.watch();
         let blocker = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
@@ -118,7 +129,7 @@ impl Assignment {
             () = self.keep_watch(watch, &blocker) => unreachable!("a watch never ends by itself"),
         };
         let blocker = blocker.into_inner().expect("nobody panics while holding it");
-        let committed = work.steps[..committed].iter().map(|s| s.script.migration.to_string()).collect();
+        let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
         Attempt { history: Some(history), committed, blocker, end }
     }
 
@@ -135,7 +146,7 @@ impl Assignment {
     /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
     /// transactional DDL takes the history row away first.
     async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> End {
-        if self.plan.catalog.missing(history).is_empty() {
+        if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
             return End::Nothing;
         }
         let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
@@ -174,19 +185,28 @@ impl Assignment {
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
         let scripts = self.plan.scripts.get(self.tenant.engine).await;
-        let mut work = Work { run: self.plan.header.run.to_string(), history: history.to_vec(), steps: Vec::new() };
+        let mut work = self.empty_work(history);
         for &index in steps {
             let script = scripts.get(index).ok_or_else(|| {
                 Fault::new(FaultClass::Migration, format!("migration {index} of the catalog was not compiled"))
             })?;
             if let Execution::Irreversible { reason } = &script.execution {
-                let text = format!("{} has no way down ({reason}); nothing was touched", script.migration);
+                let text = match script.direction {
+                    Direction::Up => format!("{} can't run here ({reason}); nothing was touched", script.migration),
+                    Direction::Down => format!("{} has no way down ({reason}); nothing was touched", script.migration),
+                };
                 return Err(Fault::new(FaultClass::Migration, text));
             }
             work.steps.push(Step { index, script: script.clone() });
         }
-        work.history.sort_unstable();
         Ok(work)
+    }
+
+    pub(super) fn empty_work(&self, history: &[String]) -> Work {
+        let mut history = history.to_vec();
+        history.sort_unstable();
+        let run = self.plan.header.run.to_string();
+        Work { run, history, steps: Vec::new(), teller: self.teller.clone() }
     }
 
     /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.

@@ -44,6 +44,8 @@ mod proofs;
 mod reading;
 mod schemas;
 mod scratch;
+mod scripts;
+mod seeding;
 mod shapes;
 mod sqlite;
 mod statements;

@@ -38,6 +38,24 @@ impl Fleet {
         }
     }
 
+    /// The same with SQL scripts behind the migrations: names of files, and what they hold.
+    pub(crate) async fn with_scripts(migrator: &impl Migrator, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let scripts = fleet::compile::folder::read(folder.path()).unwrap();
+        let set = MigrationSet::new(migrator).await.unwrap().with_scripts(scripts).unwrap();
+        Fleet { set: Arc::new(set), ..Fleet::of(migrator).await }
+    }
+
+    /// Does something other than migrating on one tenant.
+    pub(crate) async fn chore(&self, task: fleet::run::Task, tenant: &Arc<Tenant>) -> TenantRecord {
+        let tenants = std::slice::from_ref(tenant);
+        let plan = RunPlan { task, ..self.plan(Direction::Up, tenants) };
+        self.execute(plan, Cancel::default()).await.remove(0)
+    }
+
     pub(crate) fn native(mut self, native: bool) -> Self {
         self.native = native;
         self
@@ -59,7 +77,12 @@ impl Fleet {
 
     /// One run to its end; the records are in the order of the tenants.
     pub(crate) async fn run(&self, direction: Direction, tenants: &[Arc<Tenant>], cancel: Cancel) -> Vec<TenantRecord> {
-        let plan = Arc::new(self.plan(direction, tenants));
+        self.execute(self.plan(direction, tenants), cancel).await
+    }
+
+    async fn execute(&self, plan: RunPlan, cancel: Cancel) -> Vec<TenantRecord> {
+        let tenants = plan.tenants.len();
+        let plan = Arc::new(plan);
         let (sender, mut receiver) = mpsc::channel(16);
         let running = tokio::spawn(execute(plan, self.database(), cancel, sender));
         let mut records = Vec::new();
@@ -70,7 +93,7 @@ impl Fleet {
         }
         running.await.unwrap();
         records.sort_by_key(|r| r.index);
-        assert_eq!(records.len(), tenants.len(), "each tenant has one outcome");
+        assert_eq!(records.len(), tenants, "each tenant has one outcome");
         records
     }
 
@@ -95,6 +118,7 @@ impl Fleet {
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
+            task: fleet::run::Task::Migrate,
             header,
             goal: Goal { direction, target: Target::End, out_of_order: false },
             catalog,
@@ -119,11 +143,16 @@ impl Fleet {
     pub(crate) async fn work(&self, tenant: &Tenant, history: &[&str]) -> Work {
         let catalog = self.set.catalog();
         let history: Vec<String> = history.iter().map(|v| v.to_string()).collect();
-        let missing = catalog.missing(&history);
+        let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
         let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };
-        Work { run: Uuid::now_v7().to_string(), history, steps: missing.into_iter().map(step).collect() }
+        Work {
+            run: Uuid::now_v7().to_string(),
+            history,
+            steps: missing.into_iter().map(step).collect(),
+            teller: Default::default(),
+        }
     }
 
     /// Reads the tenant, lets something happen, and then applies what was decided before that.

@@ -66,6 +66,7 @@ fn record(header: &RunHeader, index: usize, outcome: Outcome) -> TenantRecord {
         committed: vec!["m2_b".into()],
         attempts: 1,
         duration: Duration::from_millis(12),
+        notes: vec![],
         stopped_at: None,
         error: None,
     }

@@ -59,8 +59,7 @@ impl<'a> Group<'a> {
     /// `m2_features, statement 4`.
     pub(super) fn stopped(&self) -> Option<String> {
         let at = self.first().stopped_at.as_ref()?;
-        let statement = at.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
-        Some(format!("{}{statement}", at.migration))
+        Some(at.place())
     }
 
     /// The failing statement.

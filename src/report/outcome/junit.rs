@@ -14,8 +14,10 @@ use super::now;
 use super::view::OutcomeView;
 
 pub(super) fn render(view: &OutcomeView<'_>) -> String {
-    let mut report =
-        Report::new(format!("fleet {} {}", view.header.direction, clean(&label::towards(&view.header.goal))));
+    let mut report = Report::new(format!(
+        "fleet {}",
+        label::aim(view.header.direction, &view.header.goal, view.header.chore().is_some())
+    ));
     if let Some(elapsed) = view.elapsed {
         report.set_time(elapsed);
     }
@@ -63,8 +65,7 @@ fn status(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCaseStatus {
 fn description(r: &TenantRecord, view: &OutcomeView<'_>) -> String {
     let mut lines = vec![format!("outcome: {}", survey::words(r.outcome.name()))];
     if let Some(at) = &r.stopped_at {
-        let statement = at.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
-        lines.push(clean(&format!("stopped at: {}{statement}", at.migration)));
+        lines.push(clean(&format!("stopped at: {}", at.place())));
         lines.extend(at.sql.iter().flat_map(|sql| sql.lines()).map(|l| format!("  {}", clean(l))));
     }
     lines.push(clean(&format!("now at: {}", now::version_text(r))));

@@ -19,6 +19,8 @@ use crate::report::{label, survey};
 
 /// So many causes are told in full; the rest has one line each.
 const IN_FULL: usize = 20;
+/// So many notes of one tenant are shown.
+const MOST_NOTES: usize = 12;
 /// So many lines of one statement are shown.
 const SQL_LINES: usize = 8;
 
@@ -33,6 +35,7 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
         out.push_str(&in_short(&groups[IN_FULL..], style));
         out.push('\n');
     }
+    out.push_str(&notes(view, style));
     let rest = rest(view, style);
     if !rest.is_empty() {
         let mut table = Table::new([Column::new(""), Column::new("").right(), Column::new("").at_least(20)]);
@@ -49,6 +52,23 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     out.push_str(&stopped_and_held_back(view.stats));
     let tone = if view.stats.failures() > 0 { Tone::Bad } else { Tone::Plain };
     out.push_str(&format!("{}\n", style.paint(tone, &total_line(view.stats, view.elapsed))));
+    out
+}
+
+/// What the migrations had to say of tenants' data.
+fn notes(view: &OutcomeView<'_>, style: &Style) -> String {
+    let mut out = String::new();
+    for record in view.records.iter().filter(|r| !r.notes.is_empty()) {
+        let head = format!("NOTES  {}", clean(record.tenant.as_str()));
+        out.push_str(&format!("{}\n", style.paint(Tone::Warning, &head)));
+        for note in record.notes.iter().take(MOST_NOTES) {
+            out.push_str(&format!("  {}\n", clean(note)));
+        }
+        if record.notes.len() > MOST_NOTES {
+            out.push_str(&format!("  … {} in all; --format json has them\n", record.notes.len()));
+        }
+        out.push('\n');
+    }
     out
 }
 

@@ -6,8 +6,6 @@ mod outcome;
 mod plan;
 mod tables;
 
-use std::sync::Arc;
-
 use crate::fault::{Fault, FaultClass};
 use crate::observation::Observation;
 use crate::schema::{Catalog, State};
@@ -50,10 +48,7 @@ pub(super) fn catalog() -> Catalog {
 }
 
 pub(super) fn names(migrations: &[&str]) -> Catalog {
-    Catalog {
-        migrations: migrations.iter().map(|m| Arc::from(*m)).collect(),
-        history_table: "seaql_migrations".to_owned(),
-    }
+    Catalog::new(migrations.iter().copied(), "seaql_migrations")
 }
 
 pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Observation {
@@ -62,7 +57,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
         tenant: TenantId::from(tenant),
         engine: Engine::Postgres,
         server: "db7:5432".to_owned(),
-        state: catalog.state(&history),
+        state: catalog.state(&history, Engine::Postgres),
         version: catalog.version_of(&history),
         history,
         error: None,

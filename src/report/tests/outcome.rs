@@ -9,7 +9,7 @@ use crate::event::{PlannedTenant, RunHeader};
 use crate::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
 use crate::report::Format;
 use crate::report::outcome::OutcomeView;
-use crate::schema::{Direction, Execution, Script, Unfinished};
+use crate::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::stats::RunStats;
 
 pub(super) const RERUN: &str =
@@ -56,6 +56,7 @@ pub(super) fn record(index: usize, tenant: &str, outcome: Outcome) -> TenantReco
         committed: Vec::new(),
         attempts: u32::from(tried),
         duration: Duration::from_millis(if tried { 40 + index as u64 } else { 0 }),
+        notes: vec![],
         stopped_at: None,
         error: None,
     }
@@ -75,6 +76,7 @@ pub(super) fn failed(index: usize, tenant: &str, class: FaultClass, code: &str, 
         sql: Some(
             "CREATE TABLE \"features\" (\n  \"id\" uuid NOT NULL PRIMARY KEY,\n  \"name\" text NOT NULL\n)".to_owned(),
         ),
+        file: None,
     });
     r
 }
@@ -95,6 +97,8 @@ pub(super) fn script(migration: usize, engine: Engine) -> Script {
         execution: Execution::Compiled { transaction: true },
         statements: vec!["CREATE TABLE \"features\" (\"id\" uuid)".to_owned(), "SELECT 1;".to_owned()],
         sha256: "3f2a9c".repeat(10) + "beef",
+        record: Record::Migration,
+        source: None,
     }
 }
 
@@ -272,8 +276,12 @@ fn hostile_text_steers_nothing() {
         .enumerate()
         .map(|(i, bad)| {
             let mut r = failed(i, bad, FaultClass::Other, bad, &bad.repeat(10_000 / bad.len()));
-            r.stopped_at =
-                Some(StoppedAt { migration: (*bad).to_owned(), statement: None, sql: Some((*bad).to_owned()) });
+            r.stopped_at = Some(StoppedAt {
+                migration: (*bad).to_owned(),
+                statement: None,
+                sql: Some((*bad).to_owned()),
+                file: Some((*bad).to_owned()),
+            });
             r.committed = vec![(*bad).to_owned()];
             r
         })

@@ -1,0 +1,225 @@
+//! What the comments of a script say to fleet, and what those of other tools say that means the same.
+//!
+//! A word that is not known is a mistake: a directive that is passed over in silence would do harm.
+
+use super::part::Found;
+use super::{RefreshGroup, ViewNote};
+use crate::compile::lex::{self, Kind};
+use crate::compile::scan::Piece;
+use crate::compile::statement::{Directive, comment_text, fleet_comment};
+use crate::config::suggestion;
+use crate::schema::Direction;
+use crate::tenant::Engine;
+
+/// What the comments of one file say.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// `Some(false)` once anything says that there must be no transaction.
+    pub(super) transaction: Option<bool>,
+    /// The view that is made, and the line that says so.
+    pub(super) view: Option<(ViewNote, usize)>,
+    /// The line that says that the file is empty on purpose.
+    pub(super) nothing: Option<usize>,
+    /// The first statement that belongs to the refresh, and the line that says so.
+    pub(super) refresh: Option<(usize, usize)>,
+    /// Statements with a directive, and the line of it.
+    pub(super) statements: Vec<(usize, Directive, usize)>,
+}
+
+/// Where a comment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before any code; it may be that of the first statement too.
+    Head {
+        has_statement: bool,
+    },
+    /// Directly before a statement.
+    Before(usize),
+    Inside,
+    /// Behind all statements.
+    Behind,
+}
+
+const WORDS: [&str; 7] = ["transaction=false", "view=", "group=", "nothing", "refresh", "batch", "report"];
+
+/// Reads the comments of a file.
+pub(super) fn read(
+    engine: Engine,
+    direction: Direction,
+    text: &str,
+    pieces: &[Piece<'_>],
+    found: &mut Vec<Found>,
+) -> Notes {
+    let mut reader = Reader { direction, notes: Notes::default(), found };
+    // sqlx goes by the first bytes of the file and nothing else.
+    if text.starts_with("-- no-transaction") {
+        reader.notes.transaction = Some(false);
+    }
+    let codes: Vec<usize> = pieces.iter().map(|piece| code_of(engine, piece)).collect();
+    let (mut next, mut line, mut counted) = (0, 1, 0);
+    for token in lex::tokens(engine, text).filter(|token| token.kind == Kind::Comment) {
+        while next < pieces.len() && token.start >= pieces[next].start + pieces[next].text.len() {
+            next += 1;
+        }
+        let place = match codes.get(next) {
+            _ if codes.first().is_none_or(|&code| token.start < code) => {
+                Place::Head { has_statement: !pieces.is_empty() }
+            }
+            Some(&code) if token.start < code => Place::Before(next),
+            Some(_) => Place::Inside,
+            None => Place::Behind,
+        };
+        line += text.as_bytes()[counted..token.start].iter().filter(|&&b| b == b'\n').count();
+        counted = token.start;
+        reader.comment(&text[token.start..token.end], place, line);
+    }
+    reader.notes
+}
+
+/// Where the first code of a statement is, in bytes of the whole text.
+fn code_of(engine: Engine, piece: &Piece<'_>) -> usize {
+    let mut code = lex::tokens(engine, piece.text).filter(|t| !matches!(t.kind, Kind::Space | Kind::Comment));
+    piece.start + code.next().map_or(0, |token| token.start)
+}
+
+struct Reader<'a> {
+    direction: Direction,
+    notes: Notes,
+    found: &'a mut Vec<Found>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, line: usize, what: impl Into<String>, instead: impl Into<String>) {
+        self.found.push(Found::new(Some(line), what, instead));
+    }
+
+    fn comment(&mut self, comment: &str, place: Place, line: usize) {
+        if let Some(words) = fleet_comment(comment) {
+            return self.directive(words, place, line);
+        }
+        let text = comment_text(comment).to_ascii_lowercase();
+        if text.starts_with("fleet:") || text.starts_with("fleet :") {
+            return self.wrong(
+                line,
+                "a directive begins with `fleet:`",
+                "write it so, in lower case and without a space",
+            );
+        }
+        if comment.starts_with("--") {
+            self.foreign(&text, place, line);
+        }
+    }
+
+    /// Comments of goose, dbmate and sql-migrate.
+    fn foreign(&mut self, text: &str, place: Place, line: usize) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_head = matches!(place, Place::Head { .. });
+        let is_down = matches!(words.as_slice(), ["+goose" | "+migrate", "down", ..] | ["migrate:down", ..]);
+        let has_no_transaction = match words.as_slice() {
+            ["+goose", "no", "transaction"] => true,
+            ["migrate:up" | "migrate:down", options @ ..] => options.contains(&"transaction:false"),
+            _ => false,
+        };
+        // A file that is nothing but the down part may say so at its head.
+        if is_down && !(is_head && self.direction == Direction::Down) {
+            let instead = "split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`";
+            self.wrong(line, "up and down parts in one file are not supported", instead);
+        } else if has_no_transaction && is_head {
+            self.notes.transaction = Some(false);
+        } else if has_no_transaction {
+            self.wrong(line, "this belongs to the head of the file", "move it above the first statement");
+        }
+    }
+
+    fn directive(&mut self, words: &str, place: Place, line: usize) {
+        if words.is_empty() {
+            return self.wrong(line, "a directive without a word", format!("use one of {}", WORDS.join(", ")));
+        }
+        let (mut view, mut group) = (None, None);
+        for word in words.split_whitespace() {
+            match word.split_once('=') {
+                Some(("transaction", value @ ("true" | "false"))) => self.transaction(value == "true", place, line),
+                Some(("transaction", _)) => self.wrong(line, format!("unknown value in `{word}`"), "use true or false"),
+                Some(("view", name)) => view = Some(name),
+                Some(("group", name)) => group = Some(name),
+                None if Directive::named(word).is_some() => self.statement(word, place, line),
+                None if word == "refresh" => self.refresh(place, line),
+                None if word == "nothing" => self.notes.nothing = Some(line),
+                _ => {
+                    let near = suggestion(word, WORDS.into_iter());
+                    let all = || format!("use one of {}", WORDS.join(", "));
+                    let instead = near.map_or_else(all, |near| format!("did you mean `{near}`?"));
+                    self.wrong(line, format!("unknown directive `{word}`"), instead);
+                }
+            }
+        }
+        if view.is_some() || group.is_some() {
+            self.view(view, group, place, line);
+        }
+    }
+
+    fn transaction(&mut self, transaction: bool, place: Place, line: usize) {
+        if !matches!(place, Place::Head { .. }) {
+            return self.wrong(
+                line,
+                "`transaction` belongs to the head of the file",
+                "move it above the first statement",
+            );
+        }
+        if self.notes.transaction.is_some_and(|other| other != transaction) {
+            return self.wrong(line, "the head of this file says both transaction=true and false", "leave one of them");
+        }
+        self.notes.transaction = Some(transaction);
+    }
+
+    fn statement(&mut self, word: &str, place: Place, line: usize) {
+        let statement = match place {
+            Place::Head { has_statement: true } => 0,
+            Place::Before(statement) => statement,
+            Place::Head { .. } | Place::Inside | Place::Behind => {
+                return self.wrong(line, format!("`{word}` stands before no statement"), "put it directly before one");
+            }
+        };
+        if self.notes.statements.iter().any(|(other, ..)| *other == statement) {
+            return self.wrong(line, "this statement has a directive already", "leave one of them");
+        }
+        self.notes.statements.extend(Directive::named(word).map(|directive| (statement, directive, line)));
+    }
+
+    fn refresh(&mut self, place: Place, line: usize) {
+        match place {
+            Place::Before(_) if self.notes.refresh.is_some() => {
+                self.wrong(line, "`refresh` stands here for the second time", "leave the first one");
+            }
+            Place::Before(statement) => self.notes.refresh = Some((statement, line)),
+            Place::Head { .. } | Place::Inside | Place::Behind => {
+                let instead = "put it between the statements that make the view and those that bring it up to date";
+                self.wrong(line, "`refresh` does not stand between two statements", instead);
+            }
+        }
+    }
+
+    fn view(&mut self, view: Option<&str>, group: Option<&str>, place: Place, line: usize) {
+        let form = "write `-- fleet: view=NAME group=hourly|daily|weekly|monthly`";
+        if !matches!(place, Place::Head { .. }) {
+            return self.wrong(line, "`view` belongs to the head of the file", "move it above the first statement");
+        }
+        if self.direction == Direction::Down {
+            return self.wrong(line, "a view is noted where it is made", "move this to the up part");
+        }
+        if self.notes.view.is_some() {
+            return self.wrong(line, "a second view in one script", "give each view a script of its own");
+        }
+        let (Some(name), Some(group)) = (view.filter(|name| !name.is_empty()), group) else {
+            return self.wrong(line, "`view` and `group` go together", form);
+        };
+        match group.parse::<RefreshGroup>() {
+            Ok(group) => self.notes.view = Some((ViewNote { name: name.to_owned(), group }, line)),
+            Err(error) => {
+                let near = suggestion(group, RefreshGroup::ALL.into_iter().map(RefreshGroup::name));
+                let instead = near.map_or_else(|| form.to_owned(), |near| format!("did you mean `group={near}`?"));
+                self.wrong(line, error.to_string(), instead);
+            }
+        }
+    }
+}

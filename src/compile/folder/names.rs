@@ -1,0 +1,243 @@
+//! What a file's name says: the conventions of sqlx and Flyway, with an engine before the ending.
+//!
+//! Names only; no file is opened here.
+
+use crate::schema::Direction;
+use crate::tenant::Engine;
+
+/// The parts of a version, without zeros at its end: `1.0` is `1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(Vec<u128>);
+
+/// What the scripts of a folder are told apart and ordered by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Versioned(Version),
+    Repeatable(String),
+}
+
+/// A file that is a part of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ScriptFile {
+    pub(super) key: Key,
+    /// The script's name; `None` for Flyway's undo file, which belongs to its script by the version alone.
+    pub(super) name: Option<String>,
+    pub(super) direction: Direction,
+    /// `None`: for every engine that has no file of its own.
+    pub(super) engine: Option<Engine>,
+}
+
+/// What is wrong with a name, and what to do instead.
+pub(super) type Wrong = (String, String);
+
+/// The most digits of a version, or of one of its parts.
+const MOST_DIGITS: usize = 20;
+
+/// Reads a name. `None`: no SQL script.
+pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Wrong> {
+    let Some(stem) = file_name.strip_suffix(".sql") else {
+        let is_sql = file_name.to_ascii_lowercase().ends_with(".sql");
+        return if is_sql { Err(wrong("its ending is not in lower case", "let it end with `.sql`")) } else { Ok(None) };
+    };
+    if file_name.chars().any(char::is_control) {
+        return Err(wrong("its name has control characters", "give it a plain name"));
+    }
+    let (base, engine, direction) = suffixes(stem)?;
+    if base.chars().count() > 255 {
+        return Err(wrong("its name is longer than the 255 characters that the history keeps", "shorten it"));
+    }
+    let (key, is_undo) = key(base)?;
+    if is_undo && direction.is_some() {
+        let instead = "leave `.up` and `.down` out: a U file is the down part of its V file".to_owned();
+        return Err((format!("`{base}` is an undo file with a direction"), instead));
+    }
+    Ok(Some(ScriptFile {
+        key,
+        name: (!is_undo).then(|| base.to_owned()),
+        direction: if is_undo { Direction::Down } else { direction.unwrap_or(Direction::Up) },
+        engine,
+    }))
+}
+
+/// Takes the engine and the direction off.
+fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Wrong> {
+    let (rest, direction) = match stem.rsplit_once('.') {
+        Some((rest, "up")) => (rest, Some(Direction::Up)),
+        Some((rest, "down")) => (rest, Some(Direction::Down)),
+        _ => (stem, None),
+    };
+    let Some((base, last)) = rest.rsplit_once('.') else { return Ok((rest, None, direction)) };
+    let lower = last.to_ascii_lowercase();
+    let engine = match lower.as_str() {
+        "postgres" | "postgresql" | "postgre" | "pgsql" | "psql" | "pg" => Engine::Postgres,
+        "mysql" | "mariadb" | "maria" => Engine::Mysql,
+        "sqlite" | "sqlite3" => Engine::Sqlite,
+        "up" | "down" => {
+            let instead = format!("write it in lower case and once, like `{base}.{lower}.sql`");
+            return Err((format!("`.{last}` is no direction here"), instead));
+        }
+        _ => return Ok((rest, None, direction)),
+    };
+    let end = direction.map(|d| format!(".{d}")).unwrap_or_default();
+    if last != engine.name() && last != "mariadb" {
+        let instead = format!("name it `{base}.{engine}{end}.sql`");
+        return Err((format!("`.{last}` is not how an engine is written here"), instead));
+    }
+    if let Some((base, early @ ("up" | "down"))) = base.rsplit_once('.') {
+        let instead = format!("name it `{base}.{engine}.{early}.sql`");
+        return Err(("the direction stands before the engine".to_owned(), instead));
+    }
+    Ok((base, Some(engine), direction))
+}
+
+/// The key of a script, and whether the file is Flyway's undo file.
+fn key(base: &str) -> Result<(Key, bool), Wrong> {
+    let digits = base.chars().take_while(char::is_ascii_digit).count();
+    if digits > 0 && base[digits..].starts_with('_') {
+        return Ok((Key::Versioned(version(&base[..digits])?), false));
+    }
+    if let Some(rest) = base.strip_prefix("R__") {
+        return match rest {
+            "" => Err(wrong("it has no name behind `R__`", "name it like `R__daily_totals.sql`")),
+            _ => Ok((Key::Repeatable(base.to_owned()), false)),
+        };
+    }
+    let numbered = base.strip_prefix('V').map(|rest| (rest, false)).or(base.strip_prefix('U').map(|rest| (rest, true)));
+    if let Some((rest, is_undo)) = numbered
+        && let Some((number, _)) = rest.split_once("__")
+        && number.split(['.', '_']).all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+    {
+        return Ok((Key::Versioned(version(number)?), is_undo));
+    }
+    Err(nearest(base, digits))
+}
+
+/// Reads digits with `.` or `_` between them.
+fn version(text: &str) -> Result<Version, Wrong> {
+    let mut parts = Vec::new();
+    for part in text.split(['.', '_']) {
+        let number = part.parse().ok().filter(|_| part.len() <= MOST_DIGITS);
+        let number = number.ok_or_else(|| {
+            let what = format!("its version has more than {MOST_DIGITS} digits");
+            wrong(&what, "use a counter (0001) or a time (20260131120000)")
+        })?;
+        parts.push(number);
+    }
+    while parts.len() > 1 && parts.last() == Some(&0) {
+        parts.pop();
+    }
+    Ok(Version(parts))
+}
+
+/// The convention that a name comes closest to.
+fn nearest(base: &str, digits: usize) -> Wrong {
+    let what = "its name fits no convention of SQL scripts".to_owned();
+    let words = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+    let mut letters = base.chars();
+    let first = letters.next().unwrap_or_default().to_ascii_uppercase();
+    let rest = letters.as_str();
+    let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | '_')).collect();
+    let has_number = rest.starts_with(|c: char| c.is_ascii_digit());
+    let name = |text: &str| if words(text).is_empty() { "what_it_does".to_owned() } else { words(text) };
+    let wanted = match first {
+        _ if digits > 0 => format!("{}_{}.sql", &base[..digits], name(&base[digits..])),
+        'B' if has_number => {
+            return (what, "Flyway's baselines are not supported: leave the file out of this folder".to_owned());
+        }
+        'V' | 'U' if has_number => format!("{first}{}__{}.sql", words(&number), name(&rest[number.len()..])),
+        'R' if rest.starts_with('_') => format!("R__{}.sql", name(rest)),
+        _ => {
+            let name = name(base);
+            let instead =
+                format!("name it like `0001_{name}.sql` (applied once) or `R__{name}.sql` (whenever it changes)");
+            return (what, instead);
+        }
+    };
+    (what, format!("name it `{wanted}`"))
+}
+
+fn wrong(what: &str, instead: &str) -> Wrong {
+    (what.to_owned(), instead.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(name: &str) -> String {
+        match parse(name) {
+            Ok(None) => "ignored".to_owned(),
+            Ok(Some(file)) => {
+                let key = match &file.key {
+                    Key::Versioned(version) => format!("{:?}", version.0),
+                    Key::Repeatable(name) => name.clone(),
+                };
+                let engine = file.engine.map_or("any", Engine::name);
+                format!("{key} {} {} {engine}", file.name.as_deref().unwrap_or("-"), file.direction)
+            }
+            Err((what, instead)) => format!("{what}; {instead}"),
+        }
+    }
+
+    #[test]
+    fn names_are_read_as_their_tools_read_them() {
+        for (name, wanted) in [
+            ("0001_a_b.sql", "[1] 0001_a_b up any"),
+            ("20260131120000_x.up.sql", "[20260131120000] 20260131120000_x up any"),
+            ("2_x.v2.down.sql", "[2] 2_x.v2 down any"),
+            ("3_.sql", "[3] 3_ up any"),
+            ("1__x.sql", "[1] 1__x up any"),
+            ("0001_x.postgres.up.sql", "[1] 0001_x up postgres"),
+            ("0001_x.mariadb.sql", "[1] 0001_x up mysql"),
+            ("V1__a.sql", "[1] V1__a up any"),
+            ("V1.2__a_b.sql", "[1, 2] V1.2__a_b up any"),
+            ("V01_2_0__a.sqlite.sql", "[1, 2] V01_2_0__a up sqlite"),
+            ("V0__a.sql", "[0] V0__a up any"),
+            ("U1.2__whatever.sql", "[1, 2] - down any"),
+            ("R__x.sql", "R__x R__x up any"),
+            ("R__x.mysql.down.sql", "R__x R__x down mysql"),
+            ("README.md", "ignored"),
+            ("0001_x.sql.conf", "ignored"),
+            ("notes.txt", "ignored"),
+        ] {
+            assert_eq!(told(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_fits_nothing_gets_the_nearest_convention() {
+        for (name, wanted) in [
+            ("add_users.sql", "name it like `0001_add_users.sql` (applied once) or `R__add_users.sql`"),
+            ("0001-add.sql", "name it `0001_add.sql`"),
+            ("0001.sql", "name it `0001_what_it_does.sql`"),
+            ("v1__x.sql", "name it `V1__x.sql`"),
+            ("V1_x.sql", "name it `V1__x.sql`"),
+            ("V1.sql", "name it `V1__what_it_does.sql`"),
+            ("r__x.sql", "name it `R__x.sql`"),
+            ("R_x.sql", "name it `R__x.sql`"),
+            ("R__.sql", "no name behind"),
+            ("B1__x.sql", "baselines are not supported"),
+            ("0001_x.SQL", "lower case"),
+            ("0001_x.pg.sql", "name it `0001_x.postgres.sql`"),
+            ("0001_x.MySQL.down.sql", "name it `0001_x.mysql.down.sql`"),
+            ("0001_x.up.sqlite.sql", "name it `0001_x.sqlite.up.sql`"),
+            ("0001_x.Down.sql", "`0001_x.down.sql`"),
+            ("U1__x.down.sql", "undo file with a direction"),
+            ("123456789012345678901_x.sql", "more than 20 digits"),
+            ("0001_\t.sql", "control characters"),
+            (&format!("1_{}.sql", "x".repeat(254)), "255 characters"),
+            ("V1.__x.sql", "fits no convention"),
+            (".sql", "0001_what_it_does.sql"),
+        ] {
+            assert!(told(name).contains(wanted), "{name}: {}", told(name));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_is_survived(name in "\\PC{0,20}(\\.up|\\.mysql)?(\\.down)?\\.sql", number in "[VUR0-9_.é]{1,8}") {
+            let _ = parse(&name);
+            let _ = parse(&format!("{number}.sql"));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One file as each engine reads it: its statements, what its comments say, and its mistakes.
+//!
+//! Texts only; which files make up a script is not known here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::comments::{self, Notes};
+use super::rules::{self, Statement};
+use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
+use crate::compile::scan::{split, unclosed};
+use crate::compile::statement::Directive;
+use crate::schema::Direction;
+use crate::tenant::Engine;
+
+/// A mistake whose file is clear from where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) line: Option<usize>,
+    pub(super) what: String,
+    pub(super) instead: String,
+    /// It is told at once even where only one engine would stumble over it.
+    pub(super) always: bool,
+}
+
+impl Found {
+    pub(super) fn new(line: Option<usize>, what: impl Into<String>, instead: impl Into<String>) -> Self {
+        Found { line, what: what.into(), instead: instead.into(), always: false }
+    }
+
+    pub(super) fn in_file(self, file: &Path) -> ScriptMistake {
+        ScriptMistake { file: file.to_owned(), line: self.line, what: self.what, instead: self.instead }
+    }
+}
+
+/// A file that was read.
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    pub(super) direction: Direction,
+    /// Without a byte order mark, with LF as line end.
+    pub(super) text: String,
+    /// What Flyway's settings file beside it says.
+    pub(super) transaction: Option<bool>,
+}
+
+impl Source<'_> {
+    /// Reads it for the one engine that its name tells.
+    pub(super) fn own(&self, engine: Engine, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
+        let (part, found) = self.read(engine);
+        mistakes.extend(found.into_iter().map(|found| found.in_file(self.file)));
+        variants.0[engine as usize] = Some(Arc::new(part));
+    }
+
+    /// Reads a general file for the engines that have no file of their own yet.
+    ///
+    /// What is wrong to every engine is told at once. What is wrong to some is kept for when one of them comes to it:
+    /// nobody has to quote for an engine that no tenant has.
+    pub(super) fn general(&self, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
+        let readings = Engine::ALL.map(|engine| self.read(engine));
+        let is_common = |found: &Found| {
+            let is_same = |other: &Found| (other.line, &other.what) == (found.line, &found.what);
+            readings.iter().all(|(_, all)| all.iter().any(is_same))
+        };
+        let mut told: Vec<Found> = readings[0].1.iter().filter(|found| is_common(found)).cloned().collect();
+        for (engine, (part, all)) in Engine::ALL.into_iter().zip(&readings) {
+            if variants.0[engine as usize].is_some() {
+                continue;
+            }
+            let mut part = part.clone();
+            for found in all.iter().filter(|found| !is_common(found)) {
+                match found.always {
+                    true if told.contains(found) => {}
+                    true => told.push(found.clone()),
+                    false => part.mistakes.push(found.clone().in_file(self.file)),
+                }
+            }
+            variants.0[engine as usize] = Some(Arc::new(part));
+        }
+        told.sort_by_key(|found| found.line);
+        mistakes.extend(told.into_iter().map(|found| found.in_file(self.file)));
+    }
+
+    fn read(&self, engine: Engine) -> (SqlPart, Vec<Found>) {
+        let mut found = Vec::new();
+        let pieces = split(engine, &self.text);
+        let notes = comments::read(engine, self.direction, &self.text, &pieces, &mut found);
+        found.extend(rules::psql_commands(engine, &self.text));
+        if let Some(open) = unclosed(engine, &self.text) {
+            let what = format!("{} begins here and never ends", open.what);
+            found.push(Found::new(Some(open.line), what, "close it"));
+        }
+        let code: Vec<Statement<'_>> = pieces.iter().map(|piece| Statement::new(engine, piece)).collect();
+        let transaction = self.transaction.unwrap_or(true) && notes.transaction.unwrap_or(true);
+        if self.transaction.is_some() && notes.transaction.is_some() && self.transaction != notes.transaction {
+            let instead = "let both say the same, or leave one of them out";
+            found.push(Found::new(
+                None,
+                "the file and the settings file beside it disagree about the transaction",
+                instead,
+            ));
+        }
+        let wrapped = judge(&code, &notes, transaction, &mut found);
+        let statement = |at: usize| SqlStatement { sql: pieces[at].text.to_owned(), line: pieces[at].line };
+        let end = notes.refresh.map_or(pieces.len(), |(first, _)| first);
+        let own = if wrapped { 1..end - 1 } else { 0..end };
+        if own.is_empty() != notes.nothing.is_some() {
+            found.push(emptiness(notes.nothing));
+        }
+        let mut refresh: Vec<SqlStatement> = (end..pieces.len()).map(statement).collect();
+        found.extend(fill_refresh(engine, &notes, &mut refresh));
+        let mut part = SqlPart {
+            file: self.file.to_owned(),
+            checksum: checksum(&self.text),
+            transaction,
+            statements: own.map(statement).collect(),
+            view: None,
+            refresh,
+            mistakes: Vec::new(),
+        };
+        part.view = notes.view.map(|(view, _)| view);
+        // Behind a client's command comes what is no SQL: it would only be misunderstood.
+        let client = code.iter().find_map(Statement::client_mistake);
+        if let Some(client) = &client {
+            found.retain(|other| other.line <= client.line);
+        }
+        found.extend(client);
+        found.sort_by_key(|found| found.line);
+        (part, found)
+    }
+}
+
+/// Judges the statements; says whether a BEGIN and a COMMIT around those that are no refresh are to be taken off.
+fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut Vec<Found>) -> bool {
+    let end = notes.refresh.map_or(code.len(), |(first, _)| first);
+    let control: Vec<usize> = (0..code.len()).filter(|&at| code[at].controls_transaction()).collect();
+    let is_pair = |first: usize, last: usize| code[first].is_plain_begin() && code[last].is_plain_commit();
+    let wrapped = transaction && matches!(control.as_slice(), [0, last] if *last + 1 == end && is_pair(0, *last));
+    if !wrapped {
+        found.extend(control.iter().map(|&at| code[at].transaction_mistake(transaction)));
+    }
+    if transaction {
+        found.extend(code.iter().filter_map(Statement::transaction_needed_mistake));
+        for (_, directive, line) in &notes.statements {
+            if *directive == Directive::Batch {
+                let what = "a batch is repeated, and each time is to be committed, but this script has a transaction";
+                let instead = "write `-- fleet: transaction=false` at the head of the file";
+                found.push(Found::new(Some(*line), what, instead));
+            }
+        }
+    }
+    wrapped
+}
+
+/// What is wrong with a file that has no SQL and does not say so, or the other way round.
+fn emptiness(nothing: Option<usize>) -> Found {
+    match nothing {
+        None => {
+            let instead = "write `-- fleet: nothing` into it if that is on purpose";
+            Found::new(None, "it holds no SQL that would be run", instead)
+        }
+        Some(line) => Found::new(Some(line), "`nothing` in a file that holds SQL", "leave one of them out"),
+    }
+}
+
+/// PostgreSQL has a statement that brings a view up to date; elsewhere the script has to say how.
+fn fill_refresh(engine: Engine, notes: &Notes, refresh: &mut Vec<SqlStatement>) -> Option<Found> {
+    match (&notes.view, notes.refresh) {
+        (None, None) | (Some(_), Some(_)) => None,
+        (None, Some((_, line))) => {
+            let instead = "write `-- fleet: view=NAME group=daily` at the head of the file";
+            Some(Found::new(Some(line), "`refresh` in a script that names no view", instead))
+        }
+        (Some((view, line)), None) if engine == Engine::Postgres => {
+            let name: Vec<String> = view.name.split('.').map(|part| engine.quote(part)).collect();
+            let sql = format!("REFRESH MATERIALIZED VIEW CONCURRENTLY {}", name.join("."));
+            refresh.push(SqlStatement { sql, line: *line });
+            None
+        }
+        (Some((_, line)), None) => {
+            let what = format!("on {engine} nothing says how this view is brought up to date");
+            Some(Found::new(Some(*line), what, "write those statements behind a line `-- fleet: refresh`"))
+        }
+    }
+}
+
+/// SHA-256 in lower-case hex.
+fn checksum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

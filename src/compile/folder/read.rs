@@ -1,0 +1,190 @@
+//! The files of a folder, put together to scripts.
+//!
+//! It reads and never writes; a mistake in one file hides none in another.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::names::{self, Key, ScriptFile};
+use super::part::{Found, Source};
+use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
+use crate::schema::Direction;
+use crate::tenant::Engine;
+
+/// A file with what its name says.
+type Named = (PathBuf, ScriptFile);
+
+/// Reads a folder of SQL scripts. Folders inside it, and files that don't end with `.sql`, are left alone.
+///
+/// # Errors
+/// All mistakes at once, in the order of the files. Those that only one engine would make of a general file are not among
+/// them: they are in its [`SqlPart`](super::SqlPart).
+pub fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
+    let mut mistakes = Vec::new();
+    let mut groups: BTreeMap<Key, Vec<Named>> = BTreeMap::new();
+    for (path, name) in files(folder, &mut mistakes) {
+        match names::parse(&name) {
+            Ok(None) => {}
+            Ok(Some(file)) => groups.entry(file.key.clone()).or_default().push((path, file)),
+            Err((what, instead)) => mistakes.push(ScriptMistake { file: path, line: None, what, instead }),
+        }
+    }
+    let scripts = groups.into_iter().filter_map(|(key, files)| script(&key, &files, &mut mistakes)).collect();
+    if mistakes.is_empty() {
+        return Ok(SqlFolder { scripts });
+    }
+    mistakes.sort();
+    Err(mistakes)
+}
+
+/// The files in a folder with their names, in the order of the names.
+fn files(folder: &Path, mistakes: &mut Vec<ScriptMistake>) -> Vec<(PathBuf, String)> {
+    let mut wrong = |file: &Path, error: &std::io::Error| {
+        let instead = "see that it exists and may be read";
+        mistakes.push(Found::new(None, format!("it can't be read ({error})"), instead).in_file(file));
+    };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            wrong(folder, &error);
+            return Vec::new();
+        }
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let name = match entry {
+            Ok(entry) => entry.file_name(),
+            Err(error) => {
+                wrong(folder, &error);
+                continue;
+            }
+        };
+        let path = folder.join(&name);
+        let text = name.to_string_lossy().into_owned();
+        match std::fs::metadata(&path) {
+            Ok(data) if data.is_file() => files.push((path, text)),
+            Ok(_) => {}
+            Err(error) if text.ends_with(".sql") => wrong(&path, &error),
+            Err(_) => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The script that files with one key make up; `None` only with a mistake.
+fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Option<SqlScript> {
+    let (up, down): (Vec<&Named>, Vec<&Named>) = files.iter().partition(|(_, file)| file.direction == Direction::Up);
+    let Some((first, name)) = up.first().and_then(|(path, file)| Some((path, file.name.as_ref()?))) else {
+        for (path, _) in down {
+            let instead = "add the part that is applied, or remove this one";
+            mistakes.push(Found::new(None, "it takes back a script that is not here", instead).in_file(path));
+        }
+        return None;
+    };
+    let mut told = BTreeSet::new();
+    for (path, file) in up.iter().chain(&down) {
+        if let Some(other) = file.name.as_ref().filter(|other| *other != name)
+            && told.insert(other)
+        {
+            let what = format!("it has the same version as {} but another name", first.display());
+            let instead = "give it another version, or the same name if they belong together";
+            mistakes.push(Found::new(None, what, instead).in_file(path));
+        }
+    }
+    let ours = |files: Vec<&Named>| -> Vec<Named> {
+        let is_ours = |(_, file): &&Named| file.name.as_ref().is_none_or(|other| other == name);
+        files.into_iter().filter(is_ours).cloned().collect()
+    };
+    let up = variants(&ours(up), mistakes);
+    let downs = ours(down);
+    for (path, file) in &downs {
+        if let Some(engine) = file.engine.filter(|engine| up.get(*engine).is_none()) {
+            let what = format!("it takes back a script that has no part for {engine}");
+            mistakes.push(Found::new(None, what, "add that part, or remove this one").in_file(path));
+        }
+    }
+    let down = variants(&downs, mistakes);
+    let kind = match key {
+        Key::Versioned(_) => ScriptKind::Versioned,
+        Key::Repeatable(_) => ScriptKind::Repeatable,
+    };
+    Some(SqlScript { name: Arc::from(name.as_str()), kind, up, down })
+}
+
+/// The files of one direction, each for its engine.
+fn variants(files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
+    let mut variants = Variants::default();
+    let mut seen: Vec<(Option<Engine>, &Path)> = Vec::new();
+    // The general file comes last: it is for the engines that are left.
+    let own = files.iter().filter(|(_, file)| file.engine.is_some());
+    for (path, file) in own.chain(files.iter().filter(|(_, file)| file.engine.is_none())) {
+        if let Some((_, other)) = seen.iter().find(|(engine, _)| *engine == file.engine) {
+            let engine = file.engine.map(|engine| format!(" for {engine}")).unwrap_or_default();
+            let what = format!("it is the same part{engine} as {}", other.display());
+            mistakes.push(Found::new(None, what, "remove one of them").in_file(path));
+            continue;
+        }
+        seen.push((file.engine, path));
+        let Some(source) = source(path, file.direction, mistakes) else { continue };
+        match file.engine {
+            Some(engine) => source.own(engine, &mut variants, mistakes),
+            None => source.general(&mut variants, mistakes),
+        }
+    }
+    variants
+}
+
+/// Reads a file and the settings beside it.
+fn source<'a>(path: &'a Path, direction: Direction, mistakes: &mut Vec<ScriptMistake>) -> Option<Source<'a>> {
+    let found = match std::fs::read(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => {
+                let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
+                return Some(Source { file: path, direction, text, transaction: settings(path, mistakes) });
+            }
+            Err(error) => {
+                let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = good.iter().filter(|&&byte| byte == b'\n').count() + 1;
+                Found::new(Some(line), "it is not UTF-8", "save it as UTF-8")
+            }
+        },
+        Err(error) => Found::new(None, format!("it can't be read ({error})"), "see that it exists and may be read"),
+    };
+    mistakes.push(found.in_file(path));
+    None
+}
+
+/// What Flyway's settings file beside a script says of its transaction.
+fn settings(script: &Path, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
+    let mut path = script.as_os_str().to_owned();
+    path.push(".conf");
+    let path = PathBuf::from(path);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            let what = format!("it can't be read ({error})");
+            mistakes.push(Found::new(None, what, "make it a readable text, or remove it").in_file(&path));
+            return None;
+        }
+    };
+    let mut transaction = None;
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let value = line.split_once('=').filter(|(key, _)| key.trim() == "executeInTransaction");
+        match value.map(|(_, value)| value.trim().to_ascii_lowercase().parse()) {
+            Some(Ok(value)) => transaction = Some(value),
+            _ => {
+                let what = format!("`{line}` has no meaning here");
+                let instead = "only `executeInTransaction=true` or `=false` is understood";
+                mistakes.push(Found::new(Some(number + 1), what, instead).in_file(&path));
+            }
+        }
+    }
+    transaction
+}

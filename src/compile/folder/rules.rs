@@ -1,0 +1,135 @@
+//! What a statement of a script must not be, because it is no SQL, or because fleet could not keep its promises.
+//!
+//! It judges statements one by one; it changes none.
+
+use super::part::Found;
+use crate::compile::lex::{self, Kind, Token};
+use crate::compile::scan::Piece;
+use crate::compile::statement::is_transaction_control;
+use crate::tenant::Engine;
+
+/// The code of one statement.
+pub(super) struct Statement<'a> {
+    pub(super) line: usize,
+    text: &'a str,
+    engine: Engine,
+    tokens: Vec<Token>,
+    /// All its words without quotes, in lower case.
+    words: Vec<String>,
+}
+
+impl<'a> Statement<'a> {
+    pub(super) fn new(engine: Engine, piece: &Piece<'a>) -> Self {
+        let text = piece.text;
+        let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable);
+        let tokens: Vec<Token> = lex::tokens(engine, text).filter(is_code).collect();
+        let words = tokens.iter().filter(|token| token.kind == Kind::Word);
+        let words = words.map(|token| text[token.start..token.end].to_ascii_lowercase()).collect();
+        Statement { line: piece.line, text, engine, tokens, words }
+    }
+
+    fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.words.iter().any(|w| w == word)
+    }
+
+    /// What it begins with, for a message.
+    fn name(&self) -> String {
+        self.words.iter().take(2).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether it is nothing but these words.
+    fn is_only(&self, forms: &[&[&str]]) -> bool {
+        self.tokens.len() == self.words.len() && forms.iter().any(|form| self.words == *form)
+    }
+
+    /// Whether it begins a transaction and says nothing else.
+    pub(super) fn is_plain_begin(&self) -> bool {
+        self.is_only(&[&["begin"], &["begin", "transaction"], &["begin", "work"], &["start", "transaction"]])
+    }
+
+    /// Whether it commits and says nothing else.
+    pub(super) fn is_plain_commit(&self) -> bool {
+        self.is_only(&[&["commit"], &["commit", "transaction"], &["commit", "work"]])
+    }
+
+    /// Whether it begins or ends a transaction in any way.
+    pub(super) fn controls_transaction(&self) -> bool {
+        is_transaction_control(self.engine, self.text)
+    }
+
+    /// What is wrong with a statement that ends or begins a transaction.
+    pub(super) fn transaction_mistake(&self, transaction: bool) -> Found {
+        let what = format!("`{}` is in the way of the transaction that fleet itself begins and ends", self.name());
+        let (what, instead) = match transaction {
+            true => (what, "leave it out (only a plain BEGIN at the very beginning and COMMIT at the end may stay)"),
+            false => {
+                let what = format!("`{}` in a script that says it runs without a transaction", self.name());
+                (what, "leave it out; each statement takes effect by itself")
+            }
+        };
+        Found::new(Some(self.line), what, instead)
+    }
+
+    /// A statement that needs what only a client program has; what follows it is not SQL either.
+    pub(super) fn client_mistake(&self) -> Option<Found> {
+        let from_stdin = self.words.windows(2).any(|pair| pair[0] == "from" && pair[1] == "stdin");
+        let (what, instead) = if self.word(0) == "delimiter" {
+            let instead = "leave such lines out and end each body with `;`: bodies are understood without it";
+            ("`DELIMITER` is a command of the mysql client", instead)
+        } else if self.word(0) == "copy" && from_stdin {
+            let instead = "write the rows as INSERT statements";
+            ("`COPY … FROM STDIN` needs data from a client program", instead)
+        } else {
+            return None;
+        };
+        Some(Found::new(Some(self.line), what, instead))
+    }
+
+    /// Whether it can't run in a transaction on its engine.
+    fn needs_no_transaction(&self) -> bool {
+        let is_create_or_drop = matches!(self.word(0), "create" | "drop");
+        match self.engine {
+            Engine::Mysql => false,
+            Engine::Sqlite => self.word(0) == "vacuum",
+            Engine::Postgres if is_create_or_drop => {
+                let kind = if self.word(1) == "unique" { 2 } else { 1 };
+                matches!(self.word(kind), "database" | "tablespace")
+                    || (self.word(kind) == "index" && self.word(kind + 1) == "concurrently")
+            }
+            Engine::Postgres => match self.word(0) {
+                "vacuum" => true,
+                "alter" => {
+                    self.word(1) == "system"
+                        || (self.word(1) == "table" && self.has("detach") && self.has("concurrently"))
+                }
+                "reindex" => self.has("concurrently") || matches!(self.word(1), "database" | "system" | "schema"),
+                _ => false,
+            },
+        }
+    }
+
+    /// What is wrong with a statement that can't run in the transaction of its script.
+    pub(super) fn transaction_needed_mistake(&self) -> Option<Found> {
+        let concurrently = if self.has("concurrently") { " CONCURRENTLY" } else { "" };
+        let what = format!("`{}{concurrently}` can't run in a transaction", self.name());
+        let instead = "write `-- fleet: transaction=false` at the head of the file, best in a script of its own";
+        self.needs_no_transaction().then(|| Found { always: true, ..Found::new(Some(self.line), what, instead) })
+    }
+}
+
+/// Commands of psql: a backslash is never SQL outside quotes, but for MySQL's `\N`.
+pub(super) fn psql_commands(engine: Engine, text: &str) -> Vec<Found> {
+    let is_command = |token: &Token| token.kind == Kind::Symbol(b'\\') && !text[token.end..].starts_with('N');
+    let commands = lex::tokens(engine, text).filter(is_command);
+    let found = commands.map(|token| {
+        let line = text[..token.start].matches('\n').count() + 1;
+        let command: String = text[token.start..].chars().take_while(|c| !c.is_whitespace()).take(40).collect();
+        let instead = "leave it out, and put what it would bring into the file as SQL";
+        Found::new(Some(line), format!("`{command}` is a command of psql"), instead)
+    });
+    found.collect()
+}

@@ -1,0 +1,310 @@
+//! A folder for each case, as a user would leave it.
+
+use std::path::Path;
+
+use super::*;
+use crate::tenant::Engine::{Mysql, Postgres, Sqlite};
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn good(files: &[(&str, &str)]) -> SqlFolder {
+    read(folder(files).path()).unwrap_or_else(|wrong| panic!("{files:?}: {wrong:#?}"))
+}
+
+/// The mistakes as an operator reads them, with the folder's place left out.
+fn wrong(files: &[(&str, &str)]) -> String {
+    let folder = folder(files);
+    match read(folder.path()) {
+        Ok(good) => panic!("{files:?}: {good:#?}"),
+        Err(mistakes) => text(folder.path(), &mistakes),
+    }
+}
+
+fn text(folder: &Path, mistakes: &[ScriptMistake]) -> String {
+    let prefix = format!("{}/", folder.display());
+    mistakes.iter().map(|mistake| mistake.to_string().replace(&prefix, "") + "\n").collect()
+}
+
+fn names(folder: &SqlFolder) -> Vec<&str> {
+    folder.scripts.iter().map(|script| &*script.name).collect()
+}
+
+fn sql(part: &SqlPart) -> Vec<&str> {
+    part.statements.iter().map(|statement| statement.sql.as_str()).collect()
+}
+
+/// The one script of a folder with one file, as an engine gets it.
+fn part(name: &str, text: &str, engine: Engine) -> SqlPart {
+    SqlPart::clone(good(&[(name, text)]).scripts[0].up.get(engine).unwrap())
+}
+
+const S: &str = "select 1;";
+
+#[test]
+fn versions_come_in_their_order_and_repeatable_scripts_behind_them() {
+    let read = good(&[
+        ("R__b.sql", S),
+        ("R__a.sql", S),
+        ("10_ten.sql", S),
+        ("9_nine.sql", S),
+        ("V1.10__later.sql", S),
+        ("V1_9__sooner.sql", S),
+        ("V1__first.sql", S),
+        ("README.md", "no SQL"),
+        ("20260101000000_x.up.sql", S),
+    ]);
+    assert_eq!(
+        names(&read),
+        ["V1__first", "V1_9__sooner", "V1.10__later", "9_nine", "10_ten", "20260101000000_x", "R__a", "R__b"]
+    );
+    assert_eq!(read.scripts[0].kind, ScriptKind::Versioned);
+    assert_eq!(read.scripts[7].kind, ScriptKind::Repeatable);
+}
+
+#[tokio::test]
+async fn a_folder_of_sqlx_is_read_as_sqlx_reads_it() {
+    use sqlx_core::migrate::MigrationSource as _;
+    let folder = folder(&[
+        ("20260101_users.up.sql", "-- no-transaction\nselect 1"),
+        ("20260101_users.down.sql", "select 2"),
+        ("0002_my_orders.sql", "-- first\n-- no-transaction\nselect 1"),
+        ("3_.sql", "select 1"),
+        ("notes.txt", ""),
+        ("seed", ""),
+    ]);
+    std::fs::create_dir(folder.path().join("4_folder.sql")).unwrap();
+    let theirs = folder.path().resolve().await.unwrap();
+    let ours = read(folder.path()).unwrap();
+    assert_eq!(names(&ours), ["0002_my_orders", "3_", "20260101_users"]);
+    let up: Vec<_> = theirs.iter().filter(|migration| migration.migration_type.is_up_migration()).collect();
+    assert_eq!(ours.scripts.len(), up.len());
+    for (ours, theirs) in ours.scripts.iter().zip(up) {
+        let (version, name) = ours.name.split_once('_').unwrap();
+        assert_eq!((version.parse(), name.replace('_', " ")), (Ok(theirs.version), theirs.description.to_string()));
+        assert_eq!(!ours.down.is_empty(), theirs.migration_type.is_reversible());
+        assert_eq!(ours.up.get(Postgres).unwrap().transaction, !theirs.no_tx);
+    }
+}
+
+#[test]
+fn an_engine_gets_its_own_file_or_the_general_one() {
+    let read = good(&[
+        ("1_x.up.sql", "select 'general'"),
+        ("1_x.mariadb.up.sql", "select 'mysql'"),
+        ("1_x.sqlite.down.sql", "select 'down'"),
+        ("V2__y.postgres.sql", "select 'postgres'"),
+        ("U2__z.sql", "select 'undo'"),
+        ("R__r.sql", S),
+        ("R__r.mysql.down.sql", S),
+    ]);
+    let [x, y, r] = read.scripts.as_slice() else { panic!("{read:?}") };
+    let first = |variants: &Variants, engine| variants.get(engine).map(|part| part.statements[0].sql.clone());
+    assert_eq!(first(&x.up, Mysql).as_deref(), Some("select 'mysql'"));
+    assert_eq!(first(&x.up, Sqlite).as_deref(), Some("select 'general'"));
+    assert_eq!(x.up.get(Mysql).unwrap().file.file_name().unwrap(), "1_x.mariadb.up.sql");
+    assert_eq!((first(&x.down, Sqlite).as_deref(), first(&x.down, Mysql)), (Some("select 'down'"), None));
+    assert_eq!((&*y.name, y.up.get(Sqlite), y.up.iter().count()), ("V2__y", None, 1));
+    assert_eq!(first(&y.down, Postgres).as_deref(), Some("select 'undo'"));
+    assert_eq!((&*r.name, r.down.iter().count()), ("R__r", 1));
+}
+
+#[test]
+fn the_checksum_is_that_of_the_file_with_plain_line_ends() {
+    // printf 'select 1;\nselect 2;\n' | sha256sum
+    let wanted = "061e995aebcb765888ac7580f67ee3815a03b9b9c3fd5ff2dbb40db98b53a737";
+    let plain = part("1_x.sql", "select 1;\nselect 2;\n", Sqlite);
+    let windows = part("1_x.sql", "\u{feff}select 1;\r\nselect 2;\r\n", Sqlite);
+    assert_eq!((plain.checksum.as_str(), windows.checksum.as_str()), (wanted, wanted));
+    assert_eq!(plain.statements, windows.statements);
+    assert_eq!(plain.statements[1], SqlStatement { sql: "select 2".into(), line: 2 });
+}
+
+#[test]
+fn any_tool_may_say_that_there_is_no_transaction() {
+    for head in [
+        "-- fleet: transaction=false\n",
+        "-- why\n/* fleet: transaction=false */\n",
+        "-- no-transaction\n",
+        "-- migrate:up transaction:false\n",
+        "-- +goose Up\n-- +goose NO TRANSACTION\n",
+    ] {
+        let text = format!("{head}vacuum;");
+        assert!(!part("1_x.sql", &text, Postgres).transaction, "{head}");
+    }
+    let files = [("V1__x.sql", "vacuum;"), ("V1__x.sql.conf", "# why\nexecuteInTransaction = FALSE\n")];
+    assert!(!good(&files).scripts[0].up.get(Sqlite).unwrap().transaction);
+    assert!(part("1_x.sql", "-- fleet: transaction=true\nselect 1", Mysql).transaction);
+}
+
+#[test]
+fn a_begin_and_commit_around_everything_are_taken_off() {
+    let text = "-- head\nBEGIN;\ncreate table t (i int);\ndrop table t;\nCOMMIT;\n";
+    for engine in Engine::ALL {
+        assert_eq!(sql(&part("1_x.sql", text, engine)), ["create table t (i int)", "drop table t"]);
+    }
+    for (text, line) in [
+        ("begin; select 1; commit; select 2", 1),
+        ("begin isolation level serializable;\nselect 1;\ncommit", 1),
+        ("begin;\nselect 1;\nrollback", 1),
+        ("-- fleet: transaction=false\nbegin; select 1; commit", 2),
+        ("select 1;\nsavepoint a", 2),
+    ] {
+        let told = wrong(&[("1_x.sql", text)]);
+        assert!(told.starts_with(&format!("1_x.sql:{line}: `")) && told.contains("leave it out"), "{text}: {told}");
+    }
+    assert!(wrong(&[("1_x.sql", "begin; commit;")]).contains("no SQL"));
+}
+
+#[test]
+fn a_view_and_its_refresh() {
+    let made = "-- fleet: view=totals group=daily\ncreate materialized view totals as select 1;\n";
+    let folder = good(&[("R__totals.sql", made)]);
+    let of = |engine| folder.scripts[0].up.get(engine).unwrap();
+    let view = ViewNote { name: "totals".into(), group: RefreshGroup::Daily };
+    assert_eq!(of(Postgres).view, Some(view));
+    let default = "REFRESH MATERIALIZED VIEW CONCURRENTLY \"totals\"";
+    assert_eq!(of(Postgres).refresh, [SqlStatement { sql: default.into(), line: 1 }]);
+    assert!(of(Postgres).mistakes.is_empty());
+    assert!(of(Mysql).mistakes[0].what.contains("on mysql nothing says how"), "{:?}", of(Mysql).mistakes);
+    assert!(wrong(&[("R__totals.sqlite.sql", made)]).contains("R__totals.sqlite.sql:1: on sqlite nothing says how"));
+
+    let own = format!(
+        "{made}create index i on totals (a);\n-- fleet: refresh\ndelete from totals;\ninsert into totals select 1;"
+    );
+    let part = part("R__totals.sql", &own, Mysql);
+    assert_eq!((part.statements.len(), part.refresh.len(), part.mistakes.len()), (2, 2, 0));
+    assert_eq!(part.refresh[0], SqlStatement { sql: "-- fleet: refresh\ndelete from totals".into(), line: 5 });
+    assert_eq!("weekly".parse(), Ok(RefreshGroup::Weekly));
+    assert_eq!(serde_json::to_string(&RefreshGroup::Weekly).unwrap(), "\"weekly\"");
+}
+
+#[test]
+fn statements_may_be_batches_and_reports_and_a_file_empty_on_purpose() {
+    let text = "-- fleet: transaction=false\n-- fleet: batch\nupdate t set a = 1;\n/* fleet: report */ select 1";
+    for engine in Engine::ALL {
+        let part = part("1_x.sql", text, engine);
+        let told: Vec<_> = part.statements.iter().map(|s| crate::compile::directive(&s.sql)).collect();
+        use crate::compile::Directive::{Batch, Report};
+        assert_eq!(told, [Some(Batch), Some(Report)]);
+    }
+    assert_eq!(sql(&part("1_x.sqlite.sql", "-- fleet: nothing\n", Sqlite)), [""; 0]);
+}
+
+#[test]
+fn bodies_are_whole_for_their_engine() {
+    let trigger = "create trigger t after insert on a for each row begin delete from b; delete from c; end;\nselect 1;";
+    assert_eq!(part("1_x.mysql.sql", trigger, Mysql).statements.len(), 2);
+    let trigger = "create trigger t after insert on a begin delete from b; delete from c; end;\nselect 1;";
+    assert_eq!(part("1_x.sql", trigger, Sqlite).statements.len(), 2);
+}
+
+#[test]
+fn what_only_one_engine_minds_waits_for_a_tenant_of_that_engine() {
+    let folder = good(&[("1_x.sql", "select 'a\\', 'b';\n"), ("2_y.sql", "select `a;\n"), ("2_y.sqlite.sql", S)]);
+    let mistakes = |script: usize, engine| {
+        let part = folder.scripts[script].up.get(engine).unwrap();
+        part.mistakes.iter().map(|m| (m.line, m.what.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(mistakes(0, Postgres), []);
+    assert_eq!(mistakes(0, Mysql), [(Some(1), "a text in quotes ('…') begins here and never ends")]);
+    assert_eq!(mistakes(1, Mysql), [(Some(1), "a name in quotes (`…`) begins here and never ends")]);
+    assert_eq!(mistakes(1, Sqlite), []);
+    // An engine's own file has no other engine to be read for.
+    assert!(wrong(&[("1_x.mysql.sql", "select 'a\\', 'b';")]).starts_with("1_x.mysql.sql:1: a text in quotes"));
+}
+
+#[test]
+fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
+    let folder = folder(&[
+        ("add_users.sql", S),
+        ("0001_a.sql", "create table a (i int);\ncreate index concurrently i on a (i);"),
+        ("V1.0__b.sql", S),
+        ("2_c.sql", S),
+        ("2_c.up.sql", S),
+        ("2_c.mysql.sql", S),
+        ("2_c.mariadb.sql", S),
+        ("3_d.down.sql", S),
+        ("U4__e.sql", S),
+        ("5_f.sql", "-- nothing here\n"),
+        (
+            "6_g.sql",
+            "-- fleet: transation=false\n-- fleet: view=v\n-- Fleet: batch\n-- fleet: view=v group=dayly\nselect 1;",
+        ),
+        ("7_h.sql", "select 1;\n-- fleet: transaction=false\n-- fleet: batch\nupdate t set a = 1;\n-- fleet: batch\n"),
+        ("8_i.sql", "-- +goose Up\nselect 1;\n-- +goose Down\nselect 2;\n"),
+        ("9_j.sql", "-- migrate:up\nselect 1;\n-- migrate:down\n"),
+        ("10_k.sql", "DELIMITER //\ncreate procedure p() begin select 1; end //\nDELIMITER ;\n"),
+        ("11_l.sql", "\\i other.sql\nselect 1;\nselect 2; \\gexec\n"),
+        ("12_m.sql", "select 1;\nCOPY t (a) FROM STDIN;\n1\tit's\n\\.\n"),
+        ("13_n.sql", "select 1;\n\nselect 'open;\n"),
+        ("14_o.sql", "create table t (i int);\ncommit;\nselect 1"),
+        ("15_p.sql", "vacuum"),
+        ("15_p.sql.conf", "shouldExecute=false\n"),
+        ("16_q.sql", "select 1;\n-- fleet: refresh\nselect 2;\n"),
+        ("17_r.sql", "-- fleet: nothing\nselect 1"),
+        ("18_s.postgres.sql", S),
+        ("18_s.mysql.down.sql", "-- fleet: view=v group=daily\nselect 1"),
+        ("19_t.down.sql", S),
+        ("19_u.sql", S),
+        ("20_v.sqlite3.sql", S),
+    ]);
+    std::fs::write(folder.path().join("21_w.sql"), b"select 1;\nselect '\xe4'").unwrap();
+    let mistakes = read(folder.path()).unwrap_err();
+    insta::assert_snapshot!(text(folder.path(), &mistakes), @r#"
+    0001_a.sql:2: `CREATE INDEX CONCURRENTLY` can't run in a transaction; write `-- fleet: transaction=false` at the head of the file, best in a script of its own
+    10_k.sql:1: `DELIMITER` is a command of the mysql client; leave such lines out and end each body with `;`: bodies are understood without it
+    11_l.sql:1: `\i` is a command of psql; leave it out, and put what it would bring into the file as SQL
+    11_l.sql:3: `\gexec` is a command of psql; leave it out, and put what it would bring into the file as SQL
+    12_m.sql:2: `COPY … FROM STDIN` needs data from a client program; write the rows as INSERT statements
+    13_n.sql:3: a text in quotes ('…') begins here and never ends; close it
+    14_o.sql:2: `COMMIT` is in the way of the transaction that fleet itself begins and ends; leave it out (only a plain BEGIN at the very beginning and COMMIT at the end may stay)
+    15_p.sql:1: `VACUUM` can't run in a transaction; write `-- fleet: transaction=false` at the head of the file, best in a script of its own
+    15_p.sql.conf:1: `shouldExecute=false` has no meaning here; only `executeInTransaction=true` or `=false` is understood
+    16_q.sql:2: `refresh` in a script that names no view; write `-- fleet: view=NAME group=daily` at the head of the file
+    17_r.sql:1: `nothing` in a file that holds SQL; leave one of them out
+    18_s.mysql.down.sql: it takes back a script that has no part for mysql; add that part, or remove this one
+    18_s.mysql.down.sql:1: a view is noted where it is made; move this to the up part
+    19_t.down.sql: it has the same version as 19_u.sql but another name; give it another version, or the same name if they belong together
+    20_v.sqlite3.sql: `.sqlite3` is not how an engine is written here; name it `20_v.sqlite.sql`
+    21_w.sql:2: it is not UTF-8; save it as UTF-8
+    2_c.mysql.sql: it is the same part for mysql as 2_c.mariadb.sql; remove one of them
+    2_c.up.sql: it is the same part as 2_c.sql; remove one of them
+    3_d.down.sql: it takes back a script that is not here; add the part that is applied, or remove this one
+    5_f.sql: it holds no SQL that would be run; write `-- fleet: nothing` into it if that is on purpose
+    6_g.sql:1: unknown directive `transation=false`; did you mean `transaction=false`?
+    6_g.sql:2: `view` and `group` go together; write `-- fleet: view=NAME group=hourly|daily|weekly|monthly`
+    6_g.sql:3: a directive begins with `fleet:`; write it so, in lower case and without a space
+    6_g.sql:4: unknown group 'dayly'; it is one of hourly, daily, weekly, monthly; did you mean `group=daily`?
+    7_h.sql:2: `transaction` belongs to the head of the file; move it above the first statement
+    7_h.sql:3: a batch is repeated, and each time is to be committed, but this script has a transaction; write `-- fleet: transaction=false` at the head of the file
+    7_h.sql:5: `batch` stands before no statement; put it directly before one
+    8_i.sql:3: up and down parts in one file are not supported; split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`
+    9_j.sql:3: up and down parts in one file are not supported; split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`
+    U4__e.sql: it takes back a script that is not here; add the part that is applied, or remove this one
+    V1.0__b.sql: it has the same version as 0001_a.sql but another name; give it another version, or the same name if they belong together
+    add_users.sql: its name fits no convention of SQL scripts; name it like `0001_add_users.sql` (applied once) or `R__add_users.sql` (whenever it changes)
+    "#);
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_a_mistake() {
+    let told = read(Path::new("/nowhere/at all")).unwrap_err();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].to_string().starts_with("/nowhere/at all: it can't be read ("), "{}", told[0]);
+    assert_eq!(good(&[]).scripts, []);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_survived(text in "(-- fleet: |batch|refresh|view=a |group=daily|begin|commit|;|\n|'|/\\*|\\*/|\\$\\$|\\PC){0,30}") {
+        let folder = folder(&[("1_x.sql", &text), ("R__y.mysql.sql", &text), ("R__y.down.sql", &text)]);
+        let _ = read(folder.path());
+    }
+}

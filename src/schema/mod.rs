@@ -1,0 +1,9 @@
+//! The catalog of migrations, what a tenant's history says against it, and compiled scripts.
+//!
+//! Plain data and pure functions: no database, no clock, no SeaORM.
+
+mod catalog;
+mod script;
+
+pub use catalog::{Catalog, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of};
+pub use script::{Direction, Execution, NativeReason, Record, Script, Source};

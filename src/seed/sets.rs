@@ -1,0 +1,90 @@
+//! Unique sets of columns that have few values: each row gets another combination, like the wheels of a counter.
+//!
+//! It only counts; which values the places of a wheel stand for is not known here.
+
+use super::rows::Maker;
+
+/// A unique set.
+#[derive(Debug, Clone)]
+pub(super) struct Set {
+    /// Places among the maker's columns.
+    pub(super) columns: Vec<usize>,
+    /// Empty where a row's number is worked into one of the columns.
+    pub(super) wheels: Vec<Wheel>,
+    /// The number of combinations.
+    pub(super) size: u64,
+    /// Whether some column is on no wheel, so that combinations say nothing.
+    pub(super) is_loose: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wheel {
+    /// The keys of a reference, and how many there are.
+    Ref(usize, u64),
+    /// A column with few values, and how many.
+    Column(usize, u64),
+}
+
+impl Wheel {
+    pub(super) fn size(&self) -> u64 {
+        match self {
+            Wheel::Ref(_, size) | Wheel::Column(_, size) => (*size).max(1),
+        }
+    }
+}
+
+impl Set {
+    pub(super) fn new(maker: &Maker<'_>, columns: &[usize]) -> Self {
+        let mut open: Vec<usize> = columns.to_vec();
+        let mut wheels = Vec::new();
+        for (which, reference) in maker.refs.iter().enumerate() {
+            let touches = reference.columns.iter().any(|place| open.contains(place));
+            // The keys of the table itself are still coming.
+            if touches && !reference.is_guessed && !reference.is_cut && reference.own.is_none() {
+                open.retain(|place| !reference.columns.contains(place));
+                wheels.push(Wheel::Ref(which, reference.keys.len()));
+            }
+        }
+        let is_own = |place: &usize| maker.refs.iter().any(|r| r.own.is_some() && r.columns.contains(place));
+        let mut is_loose = false;
+        for place in open {
+            match maker.recipes[place].domain().filter(|_| !is_own(&place)) {
+                Some(size) => wheels.push(Wheel::Column(place, size)),
+                None => is_loose = true,
+            }
+        }
+        let size = wheels.iter().fold(1_u64, |size, wheel| size.saturating_mul(wheel.size()));
+        let size = if is_loose { u64::MAX } else { size };
+        let wheels = if is_loose { Vec::new() } else { wheels };
+        Set { columns: columns.to_vec(), wheels, size, is_loose }
+    }
+
+    /// The combination of a row: each of them once, and neighbours far apart.
+    pub(super) fn place(&self, row: u64) -> u64 {
+        let size = u128::from(self.size);
+        let mut step = (size * 618 / 1_000) | 1;
+        while gcd(step, size) != 1 {
+            step += 2;
+        }
+        u64::try_from((u128::from(row) * step) % size).expect("less than the size")
+    }
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_combination_comes_once() {
+        for size in [1, 2, 3, 10, 64, 97, 1_000, 3_650] {
+            let set = Set { columns: vec![0], wheels: vec![Wheel::Column(0, size)], size, is_loose: false };
+            let all: HashSet<u64> = (0..size).map(|row| set.place(row)).collect();
+            assert_eq!(all.len() as u64, size);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Whole seeds of a database in memory: random schemas never get a duplicate key or a dangling reference.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_trait::async_trait;
+use proptest::prelude::*;
+
+use super::*;
+use crate::database::{Canceller, Key, Settlement, Stop, Work};
+use crate::schema::Unfinished;
+use crate::seed::rows::text;
+use crate::shape::{ForeignKey, Shape, Unique};
+
+/// A database that refuses what a real one refuses: duplicates, dangling references, NULLs.
+#[derive(Default)]
+struct Memory {
+    shape: Shape,
+    rows: BTreeMap<String, Vec<BTreeMap<String, Cell>>>,
+    /// Refuses a batch that would bring a table to more rows than this.
+    most: Option<usize>,
+}
+
+impl Memory {
+    fn refuse(text: String) -> Fault {
+        Fault::new(FaultClass::ConstraintViolation, text)
+    }
+
+    fn tuples(&self, table: &str, columns: &[String]) -> Vec<Vec<String>> {
+        let rows = self.rows.get(table).map_or(&[][..], Vec::as_slice);
+        rows.iter().filter_map(|row| columns.iter().map(|c| key(&row[c])).collect()).collect()
+    }
+
+    fn check(&self, table: &Table) -> Result<(), Fault> {
+        for set in table.uniques.iter().map(|u| &u.columns).chain([&table.primary_key]) {
+            let all = self.tuples(&table.name, set);
+            let different: HashSet<&Vec<String>> = all.iter().collect();
+            if different.len() != all.len() {
+                return Err(Memory::refuse(format!("duplicate key in {} {set:?}", table.name)));
+            }
+        }
+        for foreign in &table.foreign_keys {
+            let there: HashSet<Vec<String>> = self.tuples(&foreign.to_table, &foreign.to_columns).into_iter().collect();
+            if let Some(lost) = self.tuples(&table.name, &foreign.columns).iter().find(|t| !there.contains(*t)) {
+                return Err(Memory::refuse(format!("{} {foreign:?} dangles: {lost:?}", table.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key(cell: &Cell) -> Option<String> {
+    (*cell != Cell::Null).then(|| text(cell).unwrap_or_else(|| format!("{cell:?}")))
+}
+
+#[async_trait]
+impl Session for Memory {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        Ok(None)
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        Ok(self.shape.clone())
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
+    }
+
+    async fn apply(&mut self, _: &Work) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
+        Err(Memory::refuse("not here".into()))
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let before = self.rows.get(&table.name).cloned().unwrap_or_default();
+        let all = self.rows.entry(table.name.clone()).or_default();
+        for row in rows {
+            let mut new: BTreeMap<String, Cell> =
+                table.columns.iter().map(|c| (c.name.clone(), Cell::Int(all.len() as i64 + 1))).collect();
+            for (column, cell) in columns.iter().zip(row) {
+                if *cell == Cell::Null && !column.nullable {
+                    return Err((0, Memory::refuse(format!("{}.{} is NULL", table.name, column.name))));
+                }
+                new.insert(column.name.clone(), cell.clone());
+            }
+            all.push(new);
+        }
+        let is_full = self.most.is_some_and(|most| all.len() > most);
+        let checked = if is_full { Err(Memory::refuse("full".into())) } else { self.check(table) };
+        if let Err(fault) = checked {
+            self.rows.insert(table.name.clone(), before);
+            return Err((0, fault));
+        }
+        Ok(rows.len() as u64)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let one = |cell: &Cell| key(cell).map(|text| Key::new(format!("'{}'", text.replace('\'', "''"))));
+        let rows = self.rows.get(&table.name).map_or(&[][..], Vec::as_slice);
+        Ok(rows.iter().map(|row| columns.iter().map(|c| one(&row[&c.name])).collect()).collect())
+    }
+
+    fn canceller(&self) -> Canceller {
+        Box::new(|| Box::pin(async {}))
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+fn run(memory: &mut Memory, request: &SeedRequest) -> Result<SeedSummary, Box<SeedStop>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(seed(memory, request, &|_| {}))
+}
+
+fn column(name: &str, kind: &str, nullable: bool) -> Column {
+    Column { name: name.into(), kind: kind.into(), nullable, ..Column::default() }
+}
+
+fn unique(columns: &[&str]) -> Unique {
+    Unique { name: "u".into(), columns: columns.iter().map(|c| (*c).to_owned()).collect() }
+}
+
+fn foreign(column: &str, to: &str) -> ForeignKey {
+    let one = |name: &str| vec![name.to_owned()];
+    ForeignKey { columns: one(column), to_table: to.into(), to_columns: one("id"), ..ForeignKey::default() }
+}
+
+/// A table `t<n>` with references to some tables before it, or to itself, and unique sets of some columns.
+fn table(n: usize, key: u8, links: &[(usize, bool)], itself: Option<bool>, sets: &[Vec<usize>]) -> Table {
+    let name = format!("t{n}");
+    let mut id = column("id", if key == 0 { "uuid" } else { "bigint" }, false);
+    id.generated = (key == 2).then(|| "identity always".to_owned());
+    let mut columns = vec![id];
+    let mut foreign_keys = Vec::new();
+    for (i, (to, nullable)) in links.iter().enumerate().filter(|_| n > 0) {
+        let name = format!("ref{i}_id");
+        foreign_keys.push(foreign(&name, &format!("t{}", to % n)));
+        columns.push(column(&name, "uuid", *nullable));
+    }
+    if let Some(nullable) = itself {
+        foreign_keys.push(foreign("parent_id", &name));
+        columns.push(column("parent_id", "uuid", nullable || key == 2));
+    }
+    for (name, kind) in [
+        ("email", "varchar(60)"),
+        ("code", "varchar(5)"),
+        ("initial", "char(1)"),
+        ("currency", "char(3)"),
+        ("position", "smallint"),
+        ("starts_on", "date"),
+        ("is_active", "boolean"),
+        ("total", "numeric(6,2)"),
+        ("created_at", "timestamp"),
+    ] {
+        columns.push(column(name, kind, name.len() % 2 == 0));
+    }
+    let width = columns.len();
+    let set = |places: &Vec<usize>| {
+        let mut names: Vec<String> = places.iter().map(|p| columns[1 + p % (width - 1)].name.clone()).collect();
+        names.sort();
+        names.dedup();
+        Unique { name: String::new(), columns: names }
+    };
+    let uniques = sets.iter().map(set).collect();
+    Table { name, primary_key: vec!["id".into()], columns, foreign_keys, uniques, ..Table::default() }
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let one = (
+        0_u8..3,
+        prop::collection::vec((0_usize..9, any::<bool>()), 0..3),
+        prop::option::of(any::<bool>()),
+        prop::collection::vec(prop::collection::vec(0_usize..12, 1..4), 0..3),
+    );
+    prop::collection::vec(one, 1..6).prop_map(|tables| {
+        let made = tables.iter().enumerate();
+        let tables = made.map(|(n, (key, links, itself, sets))| table(n, *key, links, *itself, sets)).collect();
+        Shape { tables, others: Vec::new() }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_key_comes_twice_and_no_reference_dangles(shape in shapes(), seed in any::<u64>()) {
+        let mut memory = Memory { shape, ..Memory::default() };
+        let request = SeedRequest { seed, ..SeedRequest::default() };
+        let summary = run(&mut memory, &request).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        for told in &summary.tables {
+            prop_assert!(told.added > 0, "{told:?}");
+            prop_assert_eq!(memory.rows[&told.table].len() as u64, told.added);
+        }
+        let mut again = Memory { shape: memory.shape.clone(), ..Memory::default() };
+        run(&mut again, &request).unwrap();
+        prop_assert_eq!(&memory.rows, &again.rows, "the same seed");
+        let more = SeedRequest { scale: 2, append: true, ..request };
+        let grown = run(&mut memory, &more).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        for (told, before) in grown.tables.iter().zip(&summary.tables) {
+            prop_assert_eq!(told.before, before.added);
+        }
+    }
+}
+
+fn orders() -> Shape {
+    let mut customers = Table {
+        name: "customers".into(),
+        columns: vec![column("id", "uuid", false), column("name", "varchar(80)", false)],
+        primary_key: vec!["id".into()],
+        ..Table::default()
+    };
+    customers.options.push("comment people".into());
+    let orders = Table {
+        name: "orders".into(),
+        columns: vec![
+            column("id", "uuid", false),
+            column("customer_id", "uuid", false),
+            column("is_deleted", "boolean", false),
+            column("deleted_at", "timestamp", true),
+            column("low", "integer", false),
+            column("high", "integer", false),
+            column("quantity", "integer", false),
+            column("unit_price", "numeric(12,2)", false),
+            column("line_total", "numeric(12,2)", false),
+            column("kind", "varchar(9)", false),
+            column("note", "varchar(9)", true),
+        ],
+        primary_key: vec!["id".into()],
+        foreign_keys: vec![foreign("customer_id", "customers")],
+        checks: vec![
+            ("order".into(), "(low < high)".into()),
+            ("few".into(), "quantity >= 5 AND quantity <= 9".into()),
+            ("known".into(), "kind IN ('in', 'out')".into()),
+            ("paired".into(), "(kind = 'in' AND note IS NOT NULL) OR (kind = 'out' AND note IS NULL)".into()),
+        ],
+        ..Table::default()
+    };
+    let card = Table {
+        name: "cards".into(),
+        columns: vec![column("customer_id", "uuid", false), column("number", "varchar(19)", false)],
+        primary_key: vec!["customer_id".into()],
+        foreign_keys: vec![foreign("customer_id", "customers")],
+        ..Table::default()
+    };
+    Shape { tables: vec![card, customers, orders], others: Vec::new() }
+}
+
+#[test]
+fn values_of_a_row_agree() {
+    let mut memory = Memory { shape: orders(), ..Memory::default() };
+    run(&mut memory, &SeedRequest { scale: 5, ..SeedRequest::default() }).unwrap();
+    let rows = &memory.rows["orders"];
+    assert_eq!((rows.len(), memory.rows["cards"].len(), memory.rows["customers"].len()), (500, 500, 500));
+    let mut deleted = 0;
+    for row in rows {
+        let is_deleted = row["is_deleted"] == Cell::Bool(true);
+        deleted += usize::from(is_deleted);
+        assert_eq!(is_deleted, row["deleted_at"] != Cell::Null, "{row:?}");
+        let (Cell::Int(low), Cell::Int(high), Cell::Int(quantity)) = (&row["low"], &row["high"], &row["quantity"])
+        else {
+            panic!("{row:?}")
+        };
+        assert!(low < high && (5..=9).contains(quantity), "{row:?}");
+        let (Cell::Decimal(one, 2), Cell::Decimal(total, 2)) = (&row["unit_price"], &row["line_total"]) else {
+            panic!("{row:?}")
+        };
+        assert_eq!(one * quantity, *total);
+        assert_eq!(row["kind"] == Cell::Text("in".into()), row["note"] != Cell::Null, "{row:?}");
+    }
+    assert!((1..=100).contains(&deleted), "mostly not: {deleted}");
+}
+
+#[test]
+fn a_table_with_rows_is_left_alone_unless_it_is_to_be_filled_up() {
+    let mut memory = Memory { shape: orders(), most: Some(500), ..Memory::default() };
+    let request = SeedRequest { scale: 10, ..SeedRequest::default() };
+    let stop = run(&mut memory, &request).unwrap_err();
+    assert_eq!((stop.table.as_deref(), stop.done.added()), (Some("customers"), 500));
+    memory.most = None;
+    let summary = run(&mut memory, &request).unwrap();
+    let customers = summary.tables.iter().find(|t| t.table == "customers").unwrap();
+    assert_eq!(customers.note().unwrap(), "customers has 500 of 1,000 rows; `--append` goes on from there");
+    assert_eq!(memory.rows["orders"].len(), 1_000);
+    let appended = run(&mut memory, &SeedRequest { append: true, ..request.clone() }).unwrap();
+    assert_eq!((appended.added(), memory.rows["customers"].len()), (500 + 500, 1_000), "cards, too");
+    let mut whole = Memory { shape: orders(), ..Memory::default() };
+    run(&mut whole, &request).unwrap();
+    assert_eq!(memory.rows["customers"], whole.rows["customers"], "as if it had never stopped");
+    let again = run(&mut memory, &request).unwrap();
+    assert_eq!(again.added(), 0);
+    assert_eq!(again.tables[0].note().unwrap(), "customers has 1,000 rows already");
+}
+
+#[test]
+fn a_one_to_one_table_has_no_more_rows_than_its_parent() {
+    let mut memory = Memory { shape: orders(), ..Memory::default() };
+    memory.shape.tables[1].uniques.push(unique(&["name"]));
+    memory.shape.tables[1].columns[1].kind = "char(1)".into();
+    let summary = run(&mut memory, &SeedRequest::default()).unwrap();
+    let told = |name: &str| summary.tables.iter().find(|t| t.table == name).unwrap().clone();
+    assert_eq!((told("customers").added, told("cards").added, told("orders").added), (36, 36, 100));
+    assert_eq!(told("customers").note(), None, "as far as its keys leave room");
+}
+
+#[test]
+fn legacy_amounts_are_malformed_as_often_as_asked() {
+    let texts = ["amount", "sold_on", "status"].map(|name| column(name, "varchar(64)", true));
+    let mut columns = vec![column("id", "bigint", false)];
+    columns.extend(texts);
+    let transactions =
+        Table { name: "transactions".into(), columns, primary_key: vec!["id".into()], ..Table::default() };
+    let count = |percent: u8| {
+        let shape = Shape { tables: vec![transactions.clone()], others: Vec::new() };
+        let mut memory = Memory { shape, ..Memory::default() };
+        run(&mut memory, &SeedRequest { scale: 10, malformed_percent: percent, ..SeedRequest::default() }).unwrap();
+        let is_malformed = |cell: &Cell| matches!(cell, Cell::Text(t) if words::MALFORMED.contains(&t.as_str()));
+        let rows = &memory.rows["transactions"];
+        assert!(rows.iter().all(|row| !is_malformed(&row["status"])));
+        (rows.len(), rows.iter().filter(|row| is_malformed(&row["amount"])).count())
+    };
+    assert_eq!(count(0), (3_000, 0));
+    let (_, few) = count(1);
+    assert!((10..60).contains(&few), "{few}");
+    assert_eq!(count(100), (3_000, 3_000));
+}
