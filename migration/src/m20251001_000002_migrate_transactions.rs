@@ -68,9 +68,8 @@ impl MigrationTrait for Migration {
         .await?;
         // Their lines go with them.
         in_batches(db, &delete_rows(backend, "orders", "id", "legacy_transaction_id IS NOT NULL")).await?;
-        in_batches(db, &change_rows(backend, "orders", "stockx_order_number = ''", "stockx_order_number IS NULL"))
-            .await?;
-        in_batches(db, &delete_rows(backend, "legacy_rejects", "transaction_id", "transaction_id IS NOT NULL")).await
+        // What was rejected stays written down: the way up adds what is missing.
+        in_batches(db, &change_rows(backend, "orders", "stockx_order_number = ''", "stockx_order_number IS NULL")).await
     }
 }
 
