@@ -18,6 +18,7 @@ pub(super) async fn seed(program: &Program, set: &Arc<MigrationSet>, args: Seed)
         scale: args.scale,
         rows: args.rows,
         seed: args.seed,
+        derived: set.derived(),
         append: args.append,
         malformed_percent: args.malformed,
         ..SeedRequest::default()

@@ -126,6 +126,11 @@ impl MigrationSet {
         &self.views
     }
 
+    /// The names of what the SQL scripts derive from other tables, and what a refresh replaces.
+    pub fn derived(&self) -> Vec<String> {
+        self.views.iter().map(|view| view.name.clone()).collect()
+    }
+
     /// The SQL scripts, in catalog order.
     pub fn scripts(&self) -> &[SqlScript] {
         &self.folder.scripts

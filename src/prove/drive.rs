@@ -137,7 +137,7 @@ async fn chain(
     rounds: &mut Vec<Round>,
 ) -> Result<(), String> {
     let mut trial = Trial::open(&bench.set, bench.timeouts, tenant).await?;
-    let first = rounds.len();
+    let (first, derived) = (rounds.len(), bench.set.derived());
     for index in 0..first {
         // The same way as the others came: a migration may be about the rows that were there before it.
         let _ = fill.fill(trial.session.as_mut()).await;
@@ -148,7 +148,7 @@ async fn chain(
         if let Err(fault) = fill.fill(trial.session.as_mut()).await {
             (bench.tell)(format!("{}: no rows could be put in: {fault}", tenant.engine));
         }
-        let mut round = round(&mut trial, scripts, index).await?;
+        let mut round = round(&mut trial, scripts, index, &derived).await?;
         round.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_clean = !matches!(round.verdict, Verdict::Failed { .. });
         rounds.push(round);
@@ -161,7 +161,7 @@ async fn chain(
 }
 
 /// One migration: up, down, up again.
-async fn round(trial: &mut Trial, scripts: &Both, index: usize) -> Result<Round, String> {
+async fn round(trial: &mut Trial, scripts: &Both, index: usize, derived: &[String]) -> Result<Round, String> {
     let before = trial.look().await?;
     let mut round = Round { index, verdict: Verdict::Proven, up: None, rows: before.rows.values().sum(), took_ms: 0 };
     let failed = |why: Vec<String>| Verdict::Failed { why };
@@ -180,7 +180,7 @@ async fn round(trial: &mut Trial, scripts: &Both, index: usize) -> Result<Round,
         round.verdict = failed(vec![format!("down failed: {error}")]);
         return Ok(round);
     }
-    let mut why = not_restored(&before, &trial.look().await?);
+    let mut why = not_restored(&before, &trial.look().await?, derived);
     match trial.apply([script(&scripts.up, index)]).await {
         Ok(()) => why.extend(not_repeated(&first, &trial.look().await?)),
         Err(error) => why.push(format!("the second up failed: {error}")),

@@ -39,6 +39,8 @@ pub struct SeedRequest {
     pub scale: u32,
     /// Tables that are to have so many rows, whatever the scale says.
     pub rows: Vec<(String, u64)>,
+    /// Tables that are left as they are: what is in them is made from others.
+    pub derived: Vec<String>,
     /// Another seed gives other values.
     pub seed: u64,
     /// Fills tables up that have some rows, behind these; else only empty tables are filled.
@@ -53,7 +55,7 @@ pub struct SeedRequest {
 impl Default for SeedRequest {
     fn default() -> Self {
         // 2026-01-01T00:00:00Z
-        SeedRequest { scale: 1, rows: Vec::new(), seed: 1, append: false, malformed_percent: 1, now: 1_767_225_600 }
+        SeedRequest { scale: 1, rows: Vec::new(), derived: Vec::new(), seed: 1, append: false, malformed_percent: 1, now: 1_767_225_600 }
     }
 }
 
@@ -175,6 +177,7 @@ pub async fn seed(
         };
         wanted.rows = *rows;
     }
+    planned.retain(|p| !request.derived.contains(&p.table.name));
     let names: Vec<String> = planned.iter().map(|p| p.table.name.clone()).collect();
     let counts = session.row_counts(&names).await.map_err(stop)?;
     let mut seeder = Seeder { session, request, progress, own: OwnTypes::of(&shape), keys: HashMap::new() };

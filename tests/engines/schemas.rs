@@ -18,7 +18,7 @@ async fn compiled_native_and_seaorm_leave_the_same_schema(compiled: &Home) {
     assert_eq!(fleet.up(&compiled.tenant).await.outcome.name(), "migrated");
     with(compiled.site, async |native| {
         assert_eq!(fleet.clone().native(true).up(&native.tenant).await.outcome.name(), "migrated");
-        assert_eq!(compiled.dump().await, native.dump().await);
+        assert_eq!(compiled.dump_without_journal().await, native.dump_without_journal().await);
         assert_eq!(compiled.versions().await, native.versions().await);
         nothing_is_pending_for_seaorm(native).await;
     })
@@ -27,15 +27,13 @@ async fn compiled_native_and_seaorm_leave_the_same_schema(compiled: &Home) {
         let db = seaorm.connect().await;
         Migrator::up(&db, None).await.unwrap();
         db.close().await.unwrap();
-        assert_eq!(compiled.dump_without_journal().await, seaorm.dump().await);
+        assert_eq!(compiled.dump_without_journal().await, seaorm.dump_without_journal().await);
         assert_eq!(compiled.versions().await, seaorm.versions().await);
     })
     .await;
     nothing_is_pending_for_seaorm(compiled).await;
-    assert!(
-        compiled.tables().await.len() == 12 && compiled.versions().await.len() == 3,
-        "there was something to compare"
-    );
+    assert_eq!(compiled.versions().await.len(), Migrator::migrations().len());
+    assert!(compiled.tables().await.len() > Migrator::migrations().len(), "there was something to compare");
 }
 
 async fn nothing_is_pending_for_seaorm(home: &Home) {

@@ -39,7 +39,9 @@ fn a_failing_canary_stops_the_rest() {
     assert_eq!(with(&report, "not_started").len(), 7);
     assert_eq!(record(&report, "pg-000")["reason"], "failure_budget");
     for tenant in &fleet.tenants {
-        assert!(fleet.history(&tenant.id).unwrap_or_default().is_empty(), "{} was touched", tenant.id);
+        // The table in the way is one of the second migration.
+        let applied = usize::from(tenant.id == "lite-003");
+        assert_eq!(fleet.history(&tenant.id).unwrap_or_default(), all()[..applied], "{}", tenant.id);
     }
 }
 
