@@ -366,6 +366,12 @@ pub(super) struct Check {
 
 #[derive(Debug, Args)]
 pub(super) struct Prove {
+    /// No made-up rows: only those of the migrations themselves
+    #[arg(long)]
+    pub(super) empty: bool,
+    /// So many made-up rows in a table (repeatable): 0 for one that only a migration fills
+    #[arg(long, value_name = "TABLE=N", value_parser = parse_rows, conflicts_with = "empty")]
+    pub(super) rows: Vec<(String, u64)>,
     /// A migration without a way down is a failure, too
     #[arg(long)]
     pub(super) strict: bool,

@@ -7,11 +7,18 @@ use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
 use crate::compile::MigrationSet;
-use crate::prove::{self, EngineProof};
+use crate::prove::{self, EngineProof, Fill, Nothing, Seeds};
 use crate::report::prove::ProofView;
+use crate::seed::SeedRequest;
 
 pub(super) async fn prove(program: &Program, set: &Arc<MigrationSet>, args: &Prove) -> Result<u8, CliError> {
-    let prove = |bench| async move { prove::prove(&bench, &prove::Nothing).await };
+    let fill: Box<dyn Fill> = if args.empty {
+        Box::new(Nothing)
+    } else {
+        Box::new(Seeds(SeedRequest { rows: args.rows.clone(), ..SeedRequest::default() }))
+    };
+    let fill = fill.as_ref();
+    let prove = |bench| async move { prove::prove(&bench, fill).await };
     let tried = scratch::on_each(program, set, &args.engines, prove).await;
     let proofs: Vec<EngineProof> = tried
         .results

@@ -160,7 +160,7 @@ impl MigrationSet {
     /// What is written down in a tenant's database for a migration of this name.
     pub(crate) fn record(&self, name: &str, engine: Engine) -> Record {
         match self.catalog.position(name).and_then(|index| self.sql_script(index)) {
-            Some(script) => Record::Script { checksum: sql::checksum(script, engine) },
+            Some(script) => sql::record(script, engine),
             None => Record::Migration,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::digest;
 use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
-use crate::schema::{Direction, Execution, Record, Script, ScriptEntry, Source};
+use crate::schema::{Direction, Execution, Record, Script, ScriptEntry, ScriptKind, Source};
 use crate::tenant::Engine;
 
 /// The checksum of a script on an engine that it has no file for: SHA-256 of nothing.
@@ -38,8 +38,13 @@ pub(super) fn entry(script: &SqlScript) -> ScriptEntry {
     ScriptEntry { kind: script.kind, checksums, reversible: !script.down.is_empty() }
 }
 
+/// What is written down for a script on an engine.
+pub(super) fn record(script: &SqlScript, engine: Engine) -> Record {
+    Record::Script { checksum: checksum(script, engine), repeatable: script.kind == ScriptKind::Repeatable }
+}
+
 /// What a script is applied with on an engine.
-pub(super) fn checksum(script: &SqlScript, engine: Engine) -> Arc<str> {
+fn checksum(script: &SqlScript, engine: Engine) -> Arc<str> {
     script.up.get(engine).map_or(NOTHING, |part| &part.checksum).into()
 }
 
@@ -49,7 +54,7 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
         Direction::Up => script.up.get(engine),
         Direction::Down => script.down.get(engine),
     };
-    let record = Record::Script { checksum: checksum(script, engine) };
+    let record = record(script, engine);
     let does_something = script.up.get(engine).is_some_and(|up| !up.statements.is_empty());
     match part {
         Some(part) => match part.mistakes.first() {
@@ -67,7 +72,7 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
 
 /// What only writes the present checksum down: a person has said that this text is what was applied.
 pub(super) fn acceptance(script: &SqlScript, engine: Engine) -> Script {
-    let record = Record::Script { checksum: checksum(script, engine) };
+    let record = record(script, engine);
     sealed(script, engine, Direction::Up, record, Execution::Compiled { transaction: true }, Vec::new(), None)
 }
 

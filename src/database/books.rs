@@ -127,7 +127,7 @@ impl Books {
             (Record::Migration, Direction::Down) => {
                 format!("DELETE FROM {} WHERE {} = {name}", self.history, engine.quote("version"))
             }
-            (Record::Script { checksum }, Direction::Up) => self.put(
+            (Record::Script { checksum, .. }, Direction::Up) => self.put(
                 &self.scripts,
                 ["version", "checksum", "applied_at"],
                 &[name, literal(engine, checksum), unix_now().to_string()],

@@ -6,7 +6,7 @@
 
 use super::{Step, literal, unix_now};
 use crate::compile::{Directive, directive};
-use crate::schema::{Direction, Unfinished};
+use crate::schema::{Direction, Record, Unfinished};
 use crate::tenant::Engine;
 
 /// The journal's table; it stays in the tenant's database once it was needed.
@@ -25,15 +25,21 @@ pub(super) struct Entry {
 impl Entry {
     /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain, or in
     /// a statement that may be repeated.
+    ///
+    /// A repeatable script begins again, whatever its text was before.
     pub(super) fn resumes(&self, step: &Step) -> Option<usize> {
+        let is_its_own =
+            *self.unfinished.migration == *step.script.migration && self.unfinished.direction == step.script.direction;
+        if is_its_own && matches!(step.script.record, Record::Script { repeatable: true, .. }) {
+            return Some(0);
+        }
         let repeatable = |k: usize| {
             let sql = k.checked_sub(1).and_then(|k| step.script.statements.get(k));
             sql.is_some_and(|sql| directive(sql) == Some(Directive::Batch))
         };
         let same = (self.stopped || self.unfinished.statement.is_some_and(repeatable))
             && self.sha256 == step.script.sha256
-            && *self.unfinished.migration == *step.script.migration
-            && self.unfinished.direction == step.script.direction;
+            && is_its_own;
         self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))
     }
 }
@@ -94,11 +100,12 @@ impl Journal {
     }
 
     /// Says that a stopped step goes on.
-    pub(super) fn resume(&self, statement: usize, run: &str) -> String {
+    pub(super) fn resume(&self, step: &Step, statement: usize, run: &str) -> String {
         format!(
-            "UPDATE {} SET state = 'running', statement = {}, run = {} WHERE id = 1",
+            "UPDATE {} SET state = 'running', statement = {}, sha256 = {}, run = {} WHERE id = 1",
             self.table,
             statement + 1,
+            literal(self.engine, &step.script.sha256),
             literal(self.engine, run)
         )
     }
@@ -152,7 +159,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::schema::{Execution, Record, Script};
+    use crate::schema::{Execution, Script};
 
     fn step(sha: &str) -> Step {
         let script = Script {
@@ -179,5 +186,9 @@ mod tests {
         assert_eq!(row("stopped", Some("2")).resumes(&step("edited")), None);
         assert_eq!(row("running", Some("2")).resumes(&step("x")), None);
         assert_eq!(row("stopped", None).resumes(&step("x")), None, "native code can't be resumed");
+        let mut again = (*step("edited").script).clone();
+        again.record = Record::Script { checksum: "c".into(), repeatable: true };
+        let again = Step { index: 0, script: Arc::new(again) };
+        assert_eq!(row("running", Some("2")).resumes(&again), Some(0), "it may run again and again");
     }
 }

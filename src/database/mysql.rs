@@ -113,7 +113,7 @@ impl MysqlSession {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
         let open = match resumed {
-            Some(statement) => self.door.journal().resume(statement, &work.run),
+            Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
         };
         message.push(Place::Prepare { step }, open);
@@ -257,7 +257,7 @@ impl MysqlSession {
             prepare.push(self.door.journal().create());
         }
         prepare.push(match resumed {
-            Some(statement) => self.door.journal().resume(statement, &work.run),
+            Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
         });
         if script.direction == Direction::Down && resumed.is_none() {
@@ -428,7 +428,7 @@ impl Session for MysqlSession {
 
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
-        Ok(fill::keys(&rows, columns.len(), |row, i| mysql_row::text(row, i)))
+        Ok(fill::keys(&rows, columns.len(), mysql_row::text))
     }
 
     fn canceller(&self) -> Canceller {

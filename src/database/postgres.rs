@@ -193,7 +193,7 @@ impl PostgresSession {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
             };
-            self.run(self.door.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
         }
         if self.history().await.map_err(stop)? != work.history_before(step) {

@@ -139,7 +139,10 @@ impl ScratchPlace {
             }
             ScratchPlace::Server(Engine::Mysql, url) => {
                 let mut connection = mysql(url).await?;
-                // A query that was given up may still be running there; it ends, and then the lock is free.
+                if !make {
+                    end_sessions(&mut connection, name).await;
+                }
+                // A query that has just been ended may take a moment to let go of its tables.
                 let wait = "SET SESSION lock_wait_timeout = 30";
                 let verb = if make { "CREATE" } else { "DROP" };
                 let sql = format!("{wait}; {verb} DATABASE {}", Engine::Mysql.quote(name));
@@ -217,6 +220,17 @@ const CONNECT: Duration = Duration::from_secs(10);
 async fn within<C>(connect: impl Future<Output = sqlx::Result<C>>) -> Result<C, Fault> {
     let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 10s");
     tokio::time::timeout(CONNECT, connect).await.map_err(late)?.map_err(|e| errors::fault(&e))
+}
+
+/// Ends what is still at work in a scratch database, as PostgreSQL's `FORCE` does: a query that was given up goes on, and
+/// would keep its tables from being dropped.
+async fn end_sessions(connection: &mut MySqlConnection, name: &str) {
+    let list = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+    let Ok(rows) = sqlx::raw_sql(AssertSqlSafe(list)).fetch_all(&mut *connection).await else { return };
+    for id in rows.iter().filter_map(|row| mysql_row::number(row, 0)) {
+        // One that has ended by itself is as good.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut *connection).await;
+    }
 }
 
 async fn postgres(url: &SecretString) -> Result<PgConnection, Fault> {

@@ -268,7 +268,7 @@ impl SqliteSession {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
             };
-            self.run(self.door.journal().resume(statement, &work.run)).await.map_err(stop)?;
+            self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
         }
         // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.

@@ -18,6 +18,7 @@ use crate::compile::MigrationSet;
 use crate::database::{ScratchPlace, Session};
 use crate::fault::Fault;
 use crate::policy::Timeouts;
+use crate::seed::{SeedRequest, seed};
 
 pub use drive::prove;
 pub use entities::{Finding, compare, entities};
@@ -49,6 +50,25 @@ pub trait Fill: Send + Sync {
     /// # Errors
     /// A [`Fault`] when a table can't be filled; the proof goes on with the rows that are there.
     async fn fill(&self, session: &mut dyn Session) -> Result<u64, Fault>;
+}
+
+/// Made-up rows, the same each time, for every table that is still empty.
+#[derive(Debug, Clone, Default)]
+pub struct Seeds(pub SeedRequest);
+
+#[async_trait]
+impl Fill for Seeds {
+    async fn fill(&self, session: &mut dyn Session) -> Result<u64, Fault> {
+        // Tables are named once for all migrations; before its own has run a table is not there.
+        let shape = session.shape().await?;
+        let mut request = self.0.clone();
+        request.rows.retain(|(table, _)| shape.tables.iter().any(|there| there.name == *table));
+        match seed(session, &request, &|_| {}).await {
+            Ok(summary) => Ok(summary.added()),
+            // What was put in before it stopped stays, and is looked at like all other rows.
+            Err(stop) => Err(Fault { message: stop.to_string(), ..stop.fault }),
+        }
+    }
 }
 
 /// Puts nothing in: only the rows of the migrations themselves are there.

@@ -59,6 +59,8 @@ pub enum Record {
     Script {
         /// The checksum that it is applied with.
         checksum: Arc<str>,
+        /// Whether it may run again and again; then it may also begin again after it stopped half way.
+        repeatable: bool,
     },
     /// When a view was refreshed.
     Refresh {
@@ -81,7 +83,7 @@ impl Script {
     pub fn history_entry(&self) -> Option<String> {
         match &self.record {
             Record::Migration => Some(history_entry(&self.migration, None)),
-            Record::Script { checksum } => Some(history_entry(&self.migration, Some(checksum))),
+            Record::Script { checksum, .. } => Some(history_entry(&self.migration, Some(checksum))),
             Record::Refresh { .. } => None,
         }
     }

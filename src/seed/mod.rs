@@ -9,6 +9,7 @@ mod dice;
 mod keys;
 mod kind;
 mod order;
+mod partition;
 mod recipe;
 mod rows;
 mod rule;
@@ -115,7 +116,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::partition::Bounds;
 use crate::shape::{Column, ForeignKey, Shape, Table};
 
 /// A table that is to be filled.
@@ -14,6 +15,8 @@ pub(super) struct Planned<'a> {
     pub(super) rows: u64,
     /// References, those of more columns first.
     pub(super) references: Vec<Reference<'a>>,
+    /// What its partitions take.
+    pub(super) bounds: Option<Bounds>,
 }
 
 /// A foreign key, or columns that look like one.
@@ -78,7 +81,7 @@ pub(super) fn plan(shape: &Shape, scale: u32) -> Result<Vec<Planned<'_>>, Circle
                 table.foreign_keys.iter().map(|key| reference(shape, table, key)).collect();
             references.extend(guesses(&tables, table));
             references.sort_by_key(|r| std::cmp::Reverse(r.columns.len()));
-            Planned { table, rows: rows(&tables, table, scale), references }
+            Planned { table, rows: rows(&tables, table, scale), references, bounds: Bounds::of(shape, table) }
         })
         .collect();
     let mut done: Vec<Planned<'_>> = Vec::new();

@@ -59,6 +59,8 @@ pub(super) struct Maker<'a> {
     rules: Vec<Expression>,
     ordered: Vec<(usize, usize)>,
     common: Common,
+    /// The column whose values need a partition, and what they take.
+    bounds: Option<(usize, Vec<(i64, i64)>)>,
     /// Tuples that are there, for each of the sets.
     taken: Vec<HashSet<Vec<String>>>,
 }
@@ -113,6 +115,10 @@ impl<'a> Maker<'a> {
             columns.push(column);
             recipes.push(recipe);
         }
+        let bounds = planned
+            .bounds
+            .as_ref()
+            .and_then(|bounds| Some((columns.iter().position(|c| c.name == bounds.column)?, bounds.ranges.clone())));
         let hashes = columns.iter().map(|c| hash(common.seed, &[&table.name, &c.name])).collect();
         let mut maker = Maker {
             table,
@@ -126,6 +132,7 @@ impl<'a> Maker<'a> {
             hashes,
             rules,
             common,
+            bounds,
             taken: Vec::new(),
         };
         maker.plan_sets(known + planned.rows);
@@ -147,7 +154,8 @@ impl<'a> Maker<'a> {
             }
             let in_ref =
                 |place: &usize| self.refs.iter().any(|r| !r.is_guessed && !r.is_cut && r.columns.contains(place));
-            let free = places.iter().copied().filter(|place| !in_ref(place));
+            let is_bound = |place: &usize| self.bounds.as_ref().is_some_and(|(key, _)| key == place);
+            let free = places.iter().copied().filter(|place| !in_ref(place) && !is_bound(place));
             let best = free.max_by_key(|place| (self.carriers[*place], carries(&self.recipes[*place])));
             let set = Set::new(self, &places, rows);
             let strength = best.map_or(0, |place| carries(&self.recipes[place]));
@@ -214,6 +222,7 @@ impl<'a> Maker<'a> {
         let mut cells: Vec<Option<Cell>> = vec![None; self.columns.len()];
         let common = self.common;
         let mut life = Life::new(&mut Dice::new(hash(common.seed, &[&self.table.name]), number, attempt), common.now);
+        self.find_partition(number, attempt, &mut life, &mut cells);
         for place in (0..cells.len()).filter(|place| self.carriers[*place]) {
             let cell = value::carrier(&self.recipes[place], &mut self.dice(place, number, 0), number, life);
             if let (What::Moment(When::Born), Cell::Moment(born)) = (&self.recipes[place].what, &cell) {
@@ -239,9 +248,9 @@ impl<'a> Maker<'a> {
                 to_itself.push(reference);
             }
         }
-        for place in 0..cells.len() {
-            if cells[place].is_none() && !to_itself.iter().any(|r| r.columns.contains(&place)) {
-                cells[place] = Some(self.plain_value(place, number, attempt, life));
+        for (place, cell) in cells.iter_mut().enumerate() {
+            if cell.is_none() && !to_itself.iter().any(|r| r.columns.contains(&place)) {
+                *cell = Some(self.plain_value(place, number, attempt, life));
             }
         }
         for reference in to_itself {
@@ -256,6 +265,36 @@ impl<'a> Maker<'a> {
 
     fn dice(&self, place: usize, number: u64, attempt: u64) -> Dice {
         Dice::new(self.hashes[place], number, attempt)
+    }
+
+    /// A value that has a partition, of the last eighteen months where there is one for these.
+    fn find_partition(&self, number: u64, attempt: u64, life: &mut Life, cells: &mut [Option<Cell>]) {
+        const DAY: i64 = 86_400;
+        let Some((place, ranges)) = &self.bounds else { return };
+        let mut dice = self.dice(*place, number, attempt);
+        let now = self.common.now.div_euclid(DAY);
+        let recent = |(from, to): &(i64, i64)| ((*from).max(now - 540), (*to).min(now));
+        let fitting: Vec<(i64, i64)> = ranges.iter().map(recent).filter(|(from, to)| from < to).collect();
+        let (from, to) = *dice.pick(if fitting.is_empty() { ranges } else { &fitting });
+        let from = from.max(to.saturating_sub(540));
+        match &self.recipes[*place].what {
+            What::Moment(_) => {
+                // The server prints bounds in its own time zone.
+                let margin = if to - from > 3 { DAY } else { 0 };
+                life.born = dice.between(from * DAY + margin, to * DAY - 1 - margin);
+                cells[*place] = Some(Cell::Moment(life.born));
+            }
+            What::Day(_) => {
+                life.born = dice.between(from, to - 1) * DAY;
+                cells[*place] = Some(Cell::Day(life.born.div_euclid(DAY)));
+            }
+            What::Int(low, high) => {
+                let (from, to) = *dice.pick(ranges);
+                let wide = dice.between(from.max(*low).min(to - 1), (to - 1).min(*high).max(from));
+                cells[*place] = Some(Cell::Int(wide));
+            }
+            _ => {}
+        }
     }
 
     fn turn_wheels(&self, set: &Set, number: u64, life: Life, cells: &mut [Option<Cell>]) {

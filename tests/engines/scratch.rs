@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use sea_orm::Schema;
 use secrecy::SecretString;
 
+use crate::support::fleet::Fleet;
 use crate::support::migrations::{Migrations, sql};
 use crate::support::{on_server, server_url, texts};
 
@@ -79,6 +80,31 @@ async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
         let never = std::future::pending();
         let panic = AssertUnwindSafe(place.with::<()>(never, &|_| {}, panics)).catch_unwind().await;
         assert!(panic.is_err() && gone().await, "{engine}: after a panic");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_is_still_running_does_not_keep_its_database() {
+    for place in places().into_iter().skip(1) {
+        let engine = place.engine();
+        let sleep = match engine {
+            Engine::Postgres => "INSERT INTO t SELECT 1 FROM pg_sleep(60)",
+            // SLEEP would notice that its client is gone.
+            _ => "INSERT INTO t SELECT BENCHMARK(300000000, SHA2('x', 512))",
+        };
+        let fleet = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE t (i int)", sleep])])).await;
+        let name = std::sync::Mutex::new(String::new());
+        let works = async |tenant: Arc<Tenant>| {
+            *name.lock().unwrap() = tenant.id.to_string();
+            let mut session = fleet.database().connect(&tenant).await.unwrap();
+            assert!(session.history().await.unwrap().is_empty());
+            session.apply(&fleet.work(&tenant, &[]).await).await.unwrap();
+        };
+        let begun = std::time::Instant::now();
+        let stop = tokio::time::sleep(std::time::Duration::from_secs(2));
+        assert_eq!(place.with(stop, &|text| panic!("{text}"), works).await.unwrap(), None);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{engine}: {:?}", begun.elapsed());
+        assert!(!databases(engine).await.contains(&name.lock().unwrap().clone()), "{engine}");
     }
 }
 

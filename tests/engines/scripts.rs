@@ -21,6 +21,7 @@ on_every_site!(
     a_batch_that_was_interrupted_goes_on,
     a_stopped_script_is_settled_in_its_own_table,
     a_refresh_is_dated_and_whole,
+    a_repeatable_script_that_was_mended_begins_again,
 );
 
 /// The class of a missing table: SQLite has one code for all mistakes in SQL.
@@ -241,4 +242,19 @@ async fn a_refresh_is_dated_and_whole(home: &Home) {
         assert_eq!(failed.outcome, Outcome::Failed { class: missing(home) }, "{:?}", failed.error);
         assert_eq!(home.texts("SELECT n FROM totals").await, ["1"]);
     }
+}
+
+async fn a_repeatable_script_that_was_mended_begins_again(home: &Home) {
+    let file = |bad: &str| {
+        format!(
+            "-- fleet: transaction=false\nDROP TABLE IF EXISTS b;\nCREATE TABLE b (i int);\nINSERT INTO {bad} VALUES (1);"
+        )
+    };
+    let broken = Fleet::with_scripts(&base(), &[("R__x.sql", &file("nowhere"))]).await;
+    assert_eq!(broken.up(&home.tenant).await.outcome.name(), "failed");
+    let mended = Fleet::with_scripts(&base(), &[("R__x.sql", &file("b"))]).await;
+    let record = mended.up(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "migrated", "{:?} {:?}", record.error, record.outcome);
+    assert_eq!(home.texts("SELECT i FROM b").await, ["1"]);
+    assert_eq!(mended.observe(&home.tenant).await.state, State::AtTarget);
 }

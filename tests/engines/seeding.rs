@@ -179,6 +179,9 @@ fn odd(site: Site) -> Vec<&'static str> {
         fleet::tenant::Engine::Postgres => vec![
             "CREATE TYPE mood AS ENUM ('sad', 'it''s fine')",
             "CREATE DOMAIN plus AS int CHECK (VALUE > 7)",
+            "CREATE TABLE parted (id uuid NOT NULL, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, PRIMARY KEY (id, created_at), CHECK (created_at <= updated_at)) PARTITION BY RANGE (created_at)",
+            "CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2025-03-01') TO ('2025-04-01')",
+            "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2025-10-01') TO ('2025-11-01')",
             "CREATE TABLE kinds (id uuid PRIMARY KEY, m mood NOT NULL, p plus NOT NULL, tags text[] NOT NULL, body bytea NOT NULL, ip inet NOT NULL, j jsonb NOT NULL, at timestamp NOT NULL, d double precision NOT NULL, i interval NOT NULL)",
         ],
         fleet::tenant::Engine::Mysql => vec![

@@ -1,6 +1,6 @@
 //! Waves: the first ones first, and a failure there stops the rest.
 
-use crate::support::{ALL, Fleet, json_file, record, with};
+use crate::support::{Fleet, all, json_file, record, with};
 
 const WAVES: &str = "[fleet]\nattempts = 1\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-003\"]\nmax_failures = 0\n\
                      [[wave]]\nname = \"early\"\ntenants = [\"pg-000\", \"my-000\"]\n";
@@ -47,7 +47,7 @@ fn a_failing_canary_stops_the_rest() {
 fn a_canary_alone_leaves_work_outstanding() {
     let fleet = fleet();
     fleet.run(&["migrate", "--canary", "--yes"]).exits(5).shows(&["1 migrated"]);
-    assert_eq!(fleet.history("lite-003").unwrap(), ALL);
+    assert_eq!(fleet.history("lite-003").unwrap(), all());
     assert!(fleet.history("pg-000").is_none());
     fleet.run(&["migrate", "--limit", "2", "--yes"]).exits(5).shows(&["--limit"]);
     fleet.run(&["migrate", "--yes"]).exits(0);

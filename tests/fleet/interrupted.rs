@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, Executor};
 
 use crate::killed::read_until;
-use crate::support::{ALL, Fleet, block_on, json_file, record, signal, sql, wait_for_end, with};
+use crate::support::{Fleet, all, block_on, json_file, record, signal, sql, wait_for_end, with};
 
 /// A lock in a tenant's database that lets its history be read and lets nothing be added to it.
 enum Held {
@@ -80,7 +80,7 @@ fn drains(name: &str, code: i32) {
 
     fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
     for tenant in &fleet.tenants {
-        assert_eq!(fleet.history(&tenant.id).unwrap(), ALL, "{}", tenant.id);
+        assert_eq!(fleet.history(&tenant.id).unwrap(), all(), "{}", tenant.id);
     }
     fleet.run(&["runs", "resume", report["run"].as_str().unwrap(), "--yes"]).exits(0);
 }
@@ -111,7 +111,7 @@ fn ctrl_c_twice_cancels_what_waits_for_a_lock() {
     held.release();
     assert!(fleet.history("lite-001").is_none());
     fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
-    assert_eq!(fleet.history("lite-001").unwrap(), ALL);
+    assert_eq!(fleet.history("lite-001").unwrap(), all());
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn ctrl_c_twice_cancels_on_the_servers() {
     let query =
         format!("SELECT info FROM information_schema.processlist WHERE db = '{}' AND info IS NOT NULL", name("my-000"));
     assert_eq!(sql(&crate::support::mysql_url(), &query), [""; 0], "a statement is left on MariaDB");
-    assert_eq!(fleet.history("pg-000").unwrap(), ALL[..1]);
+    assert_eq!(fleet.history("pg-000").unwrap(), all()[..1]);
     fleet.run(&["runs", "resume", "last", "--yes", "--tenant", "pg-000"]);
 }
 

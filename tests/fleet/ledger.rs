@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Executor};
 
-use crate::support::{ALL, Fleet, block_on, finish, program};
+use crate::support::{Fleet, all, block_on, finish, program};
 
 #[test]
 fn without_a_ledger_nothing_starts() {
@@ -31,7 +31,7 @@ fn a_ledger_that_another_program_holds_is_found_before_a_tenant_is_touched() {
     });
     fleet.run(&["migrate", "--yes"]).exits(75).tells(&["ledger", "nothing was started"]);
     for tenant in &fleet.tenants {
-        assert_eq!(fleet.history(&tenant.id).unwrap(), ALL[..1], "{}", tenant.id);
+        assert_eq!(fleet.history(&tenant.id).unwrap(), all()[..1], "{}", tenant.id);
     }
     block_on(holder.close()).unwrap();
     fleet.run(&["migrate", "--yes"]).exits(0);

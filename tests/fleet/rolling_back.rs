@@ -1,19 +1,23 @@
 //! `rollback` and the goals of `migrate`, on the three engines.
 
-use crate::support::{ALL, FIRST, Fleet, SECOND, THIRD};
+use crate::support::{Fleet, all, up_to};
 
 fn fleet() -> Fleet {
     Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1)
 }
 
+const FIRST: &str = "initial_schema";
+const SECOND: &str = "add_tenant_features";
+const THIRD: &str = "add_inventory_tracking";
+
 #[track_caller]
 fn are_at(fleet: &Fleet, applied: usize) {
     for tenant in &fleet.tenants {
         let id = &tenant.id;
-        assert_eq!(fleet.history(id).unwrap_or_default(), ALL[..applied], "{id}");
-        assert_eq!(fleet.has_table(id, "users"), applied >= 1, "{id}");
-        assert_eq!(fleet.has_table(id, "tenant_features"), applied >= 2, "{id}");
-        assert_eq!(fleet.has_table(id, "locations"), applied >= 3, "{id}");
+        assert_eq!(fleet.history(id).unwrap_or_default(), all()[..applied], "{id}");
+        for (table, migration) in [("users", FIRST), ("tenant_features", SECOND), ("locations", THIRD)] {
+            assert_eq!(fleet.has_table(id, table), applied >= up_to(migration), "{id}: {table}");
+        }
     }
 }
 
@@ -21,25 +25,27 @@ fn are_at(fleet: &Fleet, applied: usize) {
 fn goals_up_and_down() {
     let fleet = fleet();
     fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
-    are_at(&fleet, 2);
+    are_at(&fleet, up_to(SECOND));
     fleet.run(&["migrate", "--steps", "1", "--yes"]).exits(0);
-    are_at(&fleet, 3);
+    are_at(&fleet, up_to(THIRD));
     fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0).shows(&["rolled back"]);
-    are_at(&fleet, 2);
-    fleet.run(&["rollback", "--to", FIRST, "--yes"]).exits(0);
-    are_at(&fleet, 1);
+    are_at(&fleet, up_to(SECOND));
+    fleet.run(&["rollback", "--to", &all()[up_to(FIRST) - 1], "--yes"]).exits(0);
+    are_at(&fleet, up_to(FIRST));
     fleet.run(&["migrate", "--yes"]).exits(0);
-    are_at(&fleet, 3);
+    are_at(&fleet, all().len());
     fleet.run(&["rollback", "--all", "--yes"]).exits(0);
     are_at(&fleet, 0);
     fleet.run(&["up", "--to", THIRD, "--yes"]).exits(0);
-    are_at(&fleet, 3);
+    are_at(&fleet, up_to(THIRD));
 }
 
 #[test]
 fn a_goal_that_is_not_one_migration_is_answered_with_those_that_exist() {
     let fleet = fleet();
-    fleet.run(&["migrate", "--to", "billing", "--yes"]).exits(64).tells(&["billing", FIRST, SECOND, THIRD]);
+    let mut words = vec!["payroll"];
+    words.extend(all().iter().map(String::as_str));
+    fleet.run(&["migrate", "--to", "payroll", "--yes"]).exits(64).tells(&words);
     fleet.run(&["migrate", "--to", "add_", "--yes"]).exits(64).tells(&["add_", SECOND, THIRD]);
     fleet.run(&["migrate", "--to", FIRST, "--steps", "1", "--yes"]).exits(64);
     fleet.run(&["migrate", "--steps", "0", "--yes"]).exits(64);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{ALL, Fleet, count, json_file, record, wait};
+use crate::support::{Fleet, all, count, json_file, record, wait};
 
 /// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may find
 /// that another one has gone on behind its first; then both have migrated the tenant, by different migrations.
@@ -19,8 +19,8 @@ fn assert_each_once(fleet: &Fleet, reports: &[Value]) {
             committed.extend(here.iter().map(|m| m.as_str().unwrap()));
         }
         committed.sort_unstable();
-        assert_eq!(committed, ALL, "{}: a migration was not committed exactly once", tenant.id);
-        assert_eq!(fleet.history(&tenant.id).unwrap(), ALL, "{}", tenant.id);
+        assert_eq!(committed, all(), "{}: a migration was not committed exactly once", tenant.id);
+        assert_eq!(fleet.history(&tenant.id).unwrap(), all(), "{}", tenant.id);
     }
 }
 

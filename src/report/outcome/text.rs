@@ -58,14 +58,16 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
 /// What the migrations had to say of tenants' data.
 fn notes(view: &OutcomeView<'_>, style: &Style) -> String {
     let mut out = String::new();
-    for record in view.records.iter().filter(|r| !r.notes.is_empty()) {
-        let head = format!("NOTES  {}", clean(record.tenant.as_str()));
+    let told = view.records.iter().filter(|r| !r.notes.is_empty());
+    for (notes, records) in group_by(told, |r| r.notes.clone()) {
+        let tenants: Vec<&str> = records.iter().map(|r| r.tenant.as_str()).collect();
+        let head = format!("NOTES  {}", label::names(&tenants, style.columns().saturating_sub(8), style));
         out.push_str(&format!("{}\n", style.paint(Tone::Warning, &head)));
-        for note in record.notes.iter().take(MOST_NOTES) {
+        for note in notes.iter().take(MOST_NOTES) {
             out.push_str(&format!("  {}\n", clean(note)));
         }
-        if record.notes.len() > MOST_NOTES {
-            out.push_str(&format!("  … {} in all; --format json has them\n", record.notes.len()));
+        if notes.len() > MOST_NOTES {
+            out.push_str(&format!("  … {} in all; --format json has them\n", notes.len()));
         }
         out.push('\n');
     }

@@ -34,7 +34,10 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.execute(Query::delete().from_table("plans").to_owned()).await
+        // Only its own: the service may have added plans since.
+        let own = PLANS.map(|(code, ..)| code);
+        let delete = Query::delete().from_table("plans").and_where(Expr::col("code").is_in(own)).to_owned();
+        manager.execute(delete).await
     }
 }
 

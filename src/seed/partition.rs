@@ -1,0 +1,79 @@
+//! Which values of a table's partition key have a partition, as PostgreSQL prints its bounds.
+//!
+//! It only reads options of tables. What it does not understand has no bounds: the engine has the last word.
+
+use crate::shape::{Shape, Table};
+
+/// The column that a table is partitioned by, and the values that have a partition: from, and up to but not including.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) column: String,
+    /// Days since 1970, or numbers.
+    pub(super) ranges: Vec<(i64, i64)>,
+}
+
+impl Bounds {
+    /// `None` for a table that has no partitions by ranges of one column, or one for everything else.
+    pub(super) fn of(shape: &Shape, table: &Table) -> Option<Self> {
+        let key = table.options.iter().find_map(|o| o.strip_prefix("partition by RANGE (")?.strip_suffix(')'))?;
+        let column = table.columns.iter().find(|c| c.name == key.trim_matches('"'))?.name.clone();
+        let child = format!("child of {}", table.name);
+        let quoted = format!("child of \"{}\"", table.name);
+        let is_part = |t: &&Table| t.options.iter().any(|o| *o == child || *o == quoted);
+        let mut ranges = Vec::new();
+        for part in shape.tables.iter().filter(is_part) {
+            let bound = part.options.iter().find_map(|o| o.strip_prefix("partition "))?;
+            let (from, to) = bound.strip_prefix("FOR VALUES FROM (")?.strip_suffix(')')?.split_once(") TO (")?;
+            ranges.push((value(from)?, value(to)?));
+        }
+        (!ranges.is_empty()).then_some(Bounds { column, ranges })
+    }
+}
+
+/// A number, or the day of a text that begins with one.
+fn value(text: &str) -> Option<i64> {
+    match text {
+        "MINVALUE" => return Some(i64::MIN / 2),
+        "MAXVALUE" => return Some(i64::MAX / 2),
+        _ => {}
+    }
+    let bare = text.trim_matches('\'');
+    if let Ok(number) = bare.parse() {
+        return Some(number);
+    }
+    let mut parts = bare.get(..10)?.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    // The inverse of `database::day` (<https://howardhinnant.github.io/date_algorithms.html#days_from_civil>).
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Column;
+
+    fn part(name: &str, bound: &str) -> Table {
+        let options = vec!["child of logs".to_owned(), format!("partition {bound}")];
+        Table { name: name.into(), options, ..Table::default() }
+    }
+
+    #[test]
+    fn bounds_are_read() {
+        let column = Column { name: "at".into(), ..Column::default() };
+        let options = vec!["partition by RANGE (at)".to_owned()];
+        let logs = Table { name: "logs".into(), columns: vec![column], options, ..Table::default() };
+        let with = |parts: Vec<Table>| {
+            let tables = [vec![logs.clone()], parts].concat();
+            Bounds::of(&Shape { tables, others: Vec::new() }, &logs).map(|bounds| bounds.ranges)
+        };
+        let year = part("a", "FOR VALUES FROM ('2024-02-29') TO ('2025-01-01 00:00:00+00')");
+        assert_eq!(with(vec![year.clone()]), Some(vec![(19_782, 20_089)]));
+        assert_eq!(with(vec![part("n", "FOR VALUES FROM (MINVALUE) TO (100)")]), Some(vec![(i64::MIN / 2, 100)]));
+        assert_eq!(with(vec![year, part("rest", "DEFAULT")]), None);
+        assert_eq!(with(vec![]), None);
+        assert_eq!(crate::database::day(value("'2026-12-31'").unwrap()), "2026-12-31");
+    }
+}
