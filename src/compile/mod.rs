@@ -185,9 +185,9 @@ impl MigrationSet {
         let mut first = Vec::new();
         let (rust, all) = (self.migrations.len(), self.catalog.migrations.len());
         let mut scripts: Vec<Option<Arc<Script>>> = vec![None; all];
-        for index in wanted.start.max(rust)..wanted.end.min(all) {
-            let script = self.sql_script(index).map(|script| sql::compile(script, engine, direction));
-            scripts[index] = script.map(Arc::new);
+        let of_folder = wanted.start.max(rust)..wanted.end.min(all);
+        for (index, slot) in scripts.iter_mut().enumerate().filter(|(index, _)| of_folder.contains(index)) {
+            *slot = self.sql_script(index).map(|script| Arc::new(sql::compile(script, engine, direction)));
         }
         let wanted = wanted.start.min(rust)..wanted.end.min(rust);
         for index in wanted.clone() {

@@ -1,7 +1,7 @@
 //! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes, and
 //! no engine left out in silence.
 
-use crate::support::{all, Fleet, finish, mysql_url, postgres_url, signal, wait};
+use crate::support::{Fleet, all, finish, mysql_url, postgres_url, signal, wait};
 
 fn with_servers() -> Fleet {
     let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mysql_url());

@@ -47,8 +47,8 @@ pub(super) async fn insert(home: &Home) {
     let site = home.site;
     let t = id(site, TENANT, 1);
     let mut all = vec![format!("INSERT INTO tenants (id, slug, name) VALUES ({t}, 'one', 'One')")];
-    for (n, code) in ["alpha", "beta"].into_iter().enumerate() {
-        let id = id(site, PLATFORM, n as u32);
+    for (n, code) in [(0, "alpha"), (1, "beta")] {
+        let id = id(site, PLATFORM, n);
         all.push(format!("INSERT INTO platforms (id, code, name) VALUES ({id}, '{code}', '{code}')"));
     }
     for n in 0..3 {
@@ -134,13 +134,13 @@ fn order(site: Site, t: &str, n: u32) -> Vec<String> {
         at,
         sold,
         placed,
-        or_null(n % 4 != 0, id(site, CUSTOMER, n % 4)),
+        or_null(!n.is_multiple_of(4), id(site, CUSTOMER, n % 4)),
         or_null(n % 6 != 5, id(site, PLATFORM, n % 2)),
-        or_null(n % 2 == 0, format!("{}.{:02}", 10 + n % 3, (n + 1) % 100)),
-        or_null(n % 3 == 0, format!("1.{:02}", n % 100)),
-        or_null(n % 8 == 0, "3.95".to_owned()),
+        or_null(n.is_multiple_of(2), format!("{}.{:02}", 10 + n % 3, (n + 1) % 100)),
+        or_null(n.is_multiple_of(3), format!("1.{:02}", n % 100)),
+        or_null(n.is_multiple_of(8), "3.95".to_owned()),
         // A loss, too.
-        or_null(n % 10 == 0, format!("{}.{:02}", if n % 20 == 0 { "-4" } else { "6" }, n % 100)),
+        or_null(n.is_multiple_of(10), format!("{}.{:02}", if n.is_multiple_of(20) { "-4" } else { "6" }, n % 100)),
         or_null(n % 3 == 1, "5.55".to_owned()),
         // Byte by byte these are two countries; a blank at the end is none of the name.
         ["'DE'", "'de'", "' DE '", "NULL", "'São Tomé'", "'Sao Tome'", "''"][n as usize % 7].to_owned(),
