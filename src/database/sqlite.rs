@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
-use super::sqlite_file::{check_folder, make_folder};
+use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
     native, settle,
@@ -453,7 +453,15 @@ impl Session for SqliteSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        for segment in work.segments().map_err(|fault| Stop::before(0, fault))? {
+        let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
+        let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
+        let _lock = if segments.iter().any(alone) {
+            self.connection().await.map_err(|fault| Stop::before(0, fault))?;
+            FileLock::take(&self.path).map_err(|fault| Stop::before(0, fault))?
+        } else {
+            None
+        };
+        for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
                 Segment::Alone(step) => self.apply_alone(work, step).await?,

@@ -1,8 +1,58 @@
-//! Where an SQLite tenant's file may be made. No database is opened here.
+//! An SQLite tenant's file: where it may be made, and the lock beside it. No database is opened here.
 
-use std::path::Path;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
 
 use crate::fault::{Fault, FaultClass};
+
+/// The lock of a tenant for work that no transaction protects: a file beside the database, locked by the system. Dying
+/// releases the lock; the file that is left is taken by whoever comes next.
+#[derive(Debug)]
+pub(super) struct FileLock {
+    path: PathBuf,
+    /// Closing it gives the lock up.
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes it without waiting; `None` where the file system knows no locks.
+    pub(super) fn take(database: &Path) -> Result<Option<Self>, Fault> {
+        let mut name = database.as_os_str().to_owned();
+        name.push(".fleet-lock");
+        let path = PathBuf::from(name);
+        let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = made.map_err(|error| {
+            Fault::new(FaultClass::ReadOnly, format!("the lock file {} can't be made: {error}", path.display()))
+        })?;
+        match file.try_lock() {
+            Ok(()) if is_still_there(&file, &path) => Ok(Some(FileLock { path, _file: file })),
+            Ok(()) | Err(TryLockError::WouldBlock) => {
+                Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"))
+            }
+            Err(TryLockError::Error(_)) => Ok(None),
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // While it is still locked: whoever has opened it already sees that it is gone, and tries again.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the file that was locked is the one that others will open.
+#[cfg(unix)]
+fn is_still_there(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let (Ok(ours), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+}
+
+#[cfg(not(unix))]
+fn is_still_there(_: &File, path: &Path) -> bool {
+    path.exists()
+}
 
 /// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
 pub(super) fn check_folder(file: &Path) -> Result<(), Fault> {
@@ -27,5 +77,23 @@ pub(super) fn make_folder(file: &Path) -> Result<(), Fault> {
             Err(Fault::new(FaultClass::UnknownDatabase, text))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_holds_a_tenant_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let held = FileLock::take(&database).unwrap().unwrap();
+        assert_eq!(FileLock::take(&database).unwrap_err().class, FaultClass::HeldByAnotherRun);
+        drop(held);
+        let again = FileLock::take(&database).unwrap();
+        assert!(again.is_some());
+        drop(again);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -55,7 +55,15 @@ pub struct SeedRequest {
 impl Default for SeedRequest {
     fn default() -> Self {
         // 2026-01-01T00:00:00Z
-        SeedRequest { scale: 1, rows: Vec::new(), derived: Vec::new(), seed: 1, append: false, malformed_percent: 1, now: 1_767_225_600 }
+        SeedRequest {
+            scale: 1,
+            rows: Vec::new(),
+            derived: Vec::new(),
+            seed: 1,
+            append: false,
+            malformed_percent: 1,
+            now: 1_767_225_600,
+        }
     }
 }
 
