@@ -27,9 +27,6 @@ pub(crate) fn up_to(name: &str) -> usize {
     all().iter().position(|migration| migration.ends_with(name)).unwrap() + 1
 }
 
-/// A table of the first migration that makes any, and one of the last that does.
-pub(crate) const TABLES: [&str; 2] = ["users", "user_preferences"];
-
 /// Longer than any run of these tests takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Fleet, Ran, TABLES, all, count, json_file, record, sql, with};
+use crate::support::{Fleet, Ran, all, count, json_file, record, sql, with};
 
 /// Tenant, outcome, class, code.
 const TROUBLES: [(&str, &str, Option<&str>, Option<&str>); 5] = [
@@ -12,6 +12,14 @@ const TROUBLES: [(&str, &str, Option<&str>, Option<&str>); 5] = [
     ("my-042", "failed", Some("already_exists"), Some("1050")),
     ("lite-099", "ahead", None, None),
 ];
+
+/// How far the fleet goes: the schema's first tables are enough to tell outcomes by.
+const GOAL: &str = "m20250110_000003_add_inventory_tracking";
+
+fn expected() -> &'static [String] {
+    let last = all().iter().position(|name| name == GOAL).unwrap();
+    &all()[..=last]
+}
 
 fn fleet() -> Fleet {
     let mut fleet = Fleet::new()
@@ -55,7 +63,7 @@ fn every_tenant_has_its_own_outcome_and_a_second_run_says_the_same_of_the_troubl
 }
 
 fn run(fleet: &Fleet, report: &str) -> Value {
-    let Ran { out, .. } = fleet.run(&["migrate", "--yes", "--report", &format!("json={report}")]).exits(100);
+    let Ran { out, .. } = fleet.run(&["migrate", "--to", GOAL, "--yes", "--report", &format!("json={report}")]).exits(100);
     for (tenant, ..) in &TROUBLES {
         assert!(out.contains(tenant), "{tenant} is not named in:\n{out}");
     }
@@ -76,7 +84,10 @@ fn assert_troubles(report: &Value) {
         assert_eq!(found["outcome"], *outcome, "{found:#}");
         assert_eq!(found["class"].as_str(), *class, "{found:#}");
         assert_eq!(found["error"]["code"].as_str(), *code, "{found:#}");
-        assert_eq!(found["committed"], Value::Array(vec![]), "{found:#}");
+        // Before the table that is in its way, MariaDB commits what comes first.
+        let is_first = *tenant == "my-042" && count(report, "migrated") > 0;
+        let committed = if is_first { &all()[..1] } else { &[] };
+        assert_eq!(found["committed"], serde_json::json!(committed), "{found:#}");
     }
     let unknown = &record(report, "lite-099")["unknown"];
     assert_eq!(*unknown, serde_json::json!(["m20990101_000001_from_the_future"]));
@@ -96,9 +107,10 @@ fn assert_databases(fleet: &Fleet) {
             "my-042" => assert_eq!(fleet.history("my-042").unwrap(), all()[..1]),
             id => {
                 // One query a tenant, which fails when a table is missing; the tables are empty.
-                let tables = TABLES.map(|table| format!("UNION ALL SELECT 'a row' FROM {table}")).join(" ");
+                let tables = ["users", "order_items", "api_keys", "inventory_transactions"];
+                let tables = tables.map(|table| format!("UNION ALL SELECT 'a row' FROM {table}")).join(" ");
                 let query = format!("SELECT version FROM seaql_migrations {tables} ORDER BY 1");
-                assert_eq!(fleet.ask(id, &query), all(), "{id}");
+                assert_eq!(fleet.ask(id, &query), expected(), "{id}");
             }
         }
     }
