@@ -98,8 +98,11 @@ fn parts(name: &str) -> Vec<String> {
 
 /// Texts of these tables and columns came from somewhere else, and look it.
 fn is_legacy(table: &Table, column: &Column) -> bool {
-    let begins = |name: &str| name.to_lowercase().starts_with("legacy");
-    begins(&table.name) || begins(&column.name) || table.name.eq_ignore_ascii_case("transactions")
+    is_legacy_table(table) || column.name.to_lowercase().starts_with("legacy")
+}
+
+fn is_legacy_table(table: &Table) -> bool {
+    table.name.to_lowercase().starts_with("legacy") || table.name.eq_ignore_ascii_case("transactions")
 }
 
 impl Recipe {
@@ -114,7 +117,9 @@ impl Recipe {
             _ => 2_000,
         };
         let is_rare = ["deleted", "revoked", "cancelled", "canceled", "archived", "closed", "malformed"];
-        let nulls = match (column.nullable, parts.iter().any(|p| is_rare.contains(&p.as_str()))) {
+        // A sound row of a legacy table is whole: what is wrong with the others is asked for as malformed.
+        let is_whole = is_legacy_table(table) && !column.name.eq_ignore_ascii_case("notes");
+        let nulls = match (column.nullable && !is_whole, parts.iter().any(|p| is_rare.contains(&p.as_str()))) {
             (false, _) => 0,
             (true, true) => 90,
             (true, false) => 12,
@@ -281,6 +286,9 @@ fn default_text(column: &Column) -> Option<&str> {
 }
 
 fn text(table: &Table, column: &Column, length: usize, parts: &[String], has: &dyn Fn(&[&str]) -> bool) -> What {
+    if is_legacy_table(table) && parts.last().is_some_and(|last| last == "status") {
+        return texts(&words::SALE_STATUS);
+    }
     if let Some(list) = listed(column, length, parts, has) {
         return list;
     }

@@ -23,6 +23,9 @@ const TRIES: u64 = 60;
 /// After so many tries what only names say is given up.
 const GUESSES: u64 = 20;
 
+/// Sets the dice of whole rows apart from those of their columns.
+const OF_A_ROW: u64 = 0x5eed_0f00_0000_a201;
+
 /// What all tables of one seed have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common {
@@ -218,6 +221,14 @@ impl<'a> Maker<'a> {
         Some(row)
     }
 
+    /// Whether values of a unique set are of a kind that is not compared with what was read.
+    pub(super) fn carries_unread(&self) -> bool {
+        let unread = |place: &usize| {
+            matches!(self.recipes[*place].what, What::Moment(_) | What::Bytes(_) | What::Time | What::Json)
+        };
+        self.sets.iter().any(|set| set.columns.iter().any(unread))
+    }
+
     fn attempt(&self, number: u64, attempt: u64, own_keys: &Keys) -> Option<Vec<Cell>> {
         let mut cells: Vec<Option<Cell>> = vec![None; self.columns.len()];
         let common = self.common;
@@ -341,7 +352,10 @@ impl<'a> Maker<'a> {
             Some(place) => self.dice(*place, number, attempt),
             None => Dice::new(0, number, attempt),
         };
-        if !may_be_null.is_empty() && dice.percent(12) {
+        // A guessed reference is a text like others, and as often left out as they.
+        let nulls =
+            may_be_null.first().map_or(0, |place| if reference.is_guessed { self.recipes[*place].nulls } else { 12 });
+        if nulls > 0 && dice.percent(nulls) {
             return to_null(cells);
         }
         if keys.len() == 0 {
@@ -374,8 +388,10 @@ impl<'a> Maker<'a> {
         let recipe = &self.recipes[place];
         let mut dice = self.dice(place, number, attempt);
         if recipe.may_be_malformed {
-            let mut dice = Dice::new(!self.hashes[place], number, 0);
-            if dice.percent(self.common.malformed_percent) {
+            // One text of a malformed row: so many rows of a hundred, and not so many of each column.
+            let mut dice = Dice::new(OF_A_ROW ^ self.common.seed, number, 0);
+            let may: Vec<usize> = (0..self.recipes.len()).filter(|i| self.recipes[*i].may_be_malformed).collect();
+            if dice.percent(self.common.malformed_percent) && *dice.pick(&may) == place {
                 return Cell::Text(dice.pick(&words::MALFORMED).chars().take(recipe.longest).collect());
             }
         }

@@ -327,7 +327,12 @@ fn legacy_amounts_are_malformed_as_often_as_asked() {
         let is_malformed = |cell: &Cell| matches!(cell, Cell::Text(t) if words::MALFORMED.contains(&t.as_str()));
         let rows = &memory.rows["transactions"];
         assert!(rows.iter().all(|row| !is_malformed(&row["status"])));
-        (rows.len(), rows.iter().filter(|row| is_malformed(&row["amount"])).count())
+        let is_whole = |row: &BTreeMap<String, Cell>| row.values().all(|cell| *cell != Cell::Null);
+        assert!(rows.iter().all(is_whole), "what is not malformed is sound");
+        let wrong =
+            |row: &BTreeMap<String, Cell>| ["amount", "sold_on"].iter().filter(|c| is_malformed(&row[**c])).count();
+        assert!(rows.iter().all(|row| wrong(row) <= 1), "one text of a row");
+        (rows.len(), rows.iter().filter(|row| wrong(row) == 1).count())
     };
     assert_eq!(count(0), (3_000, 0));
     let (_, few) = count(1);

@@ -104,6 +104,7 @@ pub(super) const COLOUR: [&str; 8] = ["black", "white", "red", "blue", "green", 
 pub(super) const SIZE: [&str; 6] = ["XS", "S", "M", "L", "XL", "42"];
 pub(super) const UNIT: [&str; 5] = ["piece", "box", "pair", "kg", "hour"];
 pub(super) const ROLE: [&str; 4] = ["owner", "admin", "member", "viewer"];
+pub(super) const SALE_STATUS: [&str; 5] = ["completed", "sold", "shipped", "refunded", "cancelled"];
 pub(super) const STATUS: [&str; 4] = ["active", "pending", "completed", "cancelled"];
 pub(super) const PLAN: [&str; 3] = ["starter", "team", "enterprise"];
 pub(super) const ACTION: [&str; 5] = ["created", "updated", "deleted", "exported", "signed_in"];
