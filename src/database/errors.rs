@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use sea_orm::{DbErr, RuntimeErr};
 use sqlx::mysql::MySqlDatabaseError;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 use sqlx::sqlite::SqliteError;
 
 use crate::fault::{Fault, FaultClass};
@@ -153,6 +153,15 @@ fn sqlite(error: &SqliteError) -> Fault {
         _ => FaultClass::Other,
     };
     Fault::with_code(class, code.to_string(), error.message())
+}
+
+/// The character of the message, from 1, that PostgreSQL points at.
+pub(super) fn character(error: &sqlx::Error) -> Option<usize> {
+    let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    match error.position()? {
+        PgErrorPosition::Original(character) => Some(character),
+        PgErrorPosition::Internal { .. } => None,
+    }
 }
 
 #[cfg(test)]

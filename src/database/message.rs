@@ -92,11 +92,18 @@ impl Message {
 
     /// The text that is sent. Where a part may be several statements, each part is announced by a row with its number.
     pub(super) fn text(&self) -> String {
+        self.text_with_starts().0
+    }
+
+    /// The text, and at which byte of it each part begins.
+    fn text_with_starts(&self) -> (String, Vec<usize>) {
+        let mut starts = Vec::with_capacity(self.parts.len());
         let mut text = String::with_capacity(self.parts.iter().map(|(_, sql)| sql.len() + 40).sum());
         for (i, (_, sql)) in self.parts.iter().enumerate() {
             if self.marked {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
+            starts.push(text.len());
             if crate::compile::split(self.engine, sql).is_empty() {
                 continue;
             }
@@ -105,7 +112,19 @@ impl Message {
             let last_line = sql.rsplit('\n').next().unwrap_or_default();
             text.push_str(if last_line.contains("--") || last_line.contains('#') { "\n;\n" } else { ";\n" });
         }
-        text
+        (text, starts)
+    }
+
+    /// The part at a character of the text, counted from 1, and how many lines behind its first word that is. An engine
+    /// that reads the whole message before it does anything tells the place of a mistake only so.
+    pub(super) fn part_at(&self, character: usize) -> Option<(Place, usize)> {
+        let (text, starts) = self.text_with_starts();
+        let (at, _) = text.char_indices().nth(character.checked_sub(1)?)?;
+        let part = starts.partition_point(|start| *start <= at).checked_sub(1)?;
+        let (place, sql) = &self.parts[part];
+        let first_line = crate::compile::split(self.engine, sql).first().map_or(1, |piece| piece.line);
+        let line = 1 + text[starts[part]..at].matches('\n').count();
+        Some((*place, line.saturating_sub(first_line)))
     }
 
     /// The place of the part that did not complete; `None` when all did.
@@ -171,6 +190,15 @@ pub(super) fn stopped_at(work: &Work, place: Option<Place>) -> Option<StoppedAt>
             None => source.file.clone(),
         }),
     })
+}
+
+/// [`stopped_at`] with a mistake so many lines behind the statement's first word.
+pub(super) fn stopped_behind(work: &Work, place: Place, lines: usize) -> Option<StoppedAt> {
+    let at = stopped_at(work, Some(place))?;
+    let Place::Statement { step, statement } = place else { return Some(at) };
+    let source = work.steps.get(step)?.script.source.as_ref();
+    let file = source.and_then(|s| Some(format!("{}:{}", s.file, s.lines.get(statement)? + lines)));
+    Some(StoppedAt { file: file.or(at.file.clone()), ..at })
 }
 
 /// At most 500 characters.
@@ -258,6 +286,20 @@ mod tests {
         assert_eq!(message.text(), "create table t (i int);\ndrop table u -- gone\n;\nCOMMIT;\n");
         assert_eq!(message.committed(2), 0);
         assert_eq!(message.committed(3), 1);
+    }
+
+    #[test]
+    fn a_character_of_the_message_is_in_a_part_and_on_a_line_of_it() {
+        let mut message = Message::new(Engine::Postgres);
+        message.push(Place::Prepare { step: 0 }, "BEGIN");
+        message.push(Place::Statement { step: 0, statement: 0 }, "-- é\n\nCREATE\n  TABEL x");
+        let text = message.text();
+        let at = text.chars().position(|c| c == 'B').unwrap() + 1;
+        assert_eq!(message.part_at(at), Some((Place::Prepare { step: 0 }, 0)));
+        let tabel = text[..text.find("TABEL").unwrap()].chars().count() + 1;
+        assert_eq!(message.part_at(tabel), Some((Place::Statement { step: 0, statement: 0 }, 1)));
+        assert_eq!(message.part_at(9_999), None);
+        assert_eq!(message.part_at(0), None);
     }
 
     #[test]

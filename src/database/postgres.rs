@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, 
 use super::asked::{self, Asked};
 use super::books::Books;
 use super::journal;
-use super::message::{Message, Place, send, stopped_at};
+use super::message::{Message, Place, send, stopped_at, stopped_behind};
 use super::native::Link;
 use super::postgres_guards as guards;
 use super::{
@@ -83,7 +83,12 @@ impl PostgresSession {
         let fault = errors::fault(&error);
         let committed = first + message.committed(sent.completed);
         let place = message.place(sent.completed);
-        let at = stopped_at(work, place);
+        // What does not parse is refused as a whole, before the first part: only the character tells whose mistake it is.
+        let parsed = errors::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
+        let at = match parsed.and_then(|character| message.part_at(character)) {
+            Some((place, lines)) => stopped_behind(work, place, lines),
+            None => stopped_at(work, place),
+        };
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => Residue::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,

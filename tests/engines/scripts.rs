@@ -21,6 +21,7 @@ on_every_site!(
     a_batch_that_was_interrupted_goes_on,
     a_stopped_script_is_settled_in_its_own_table,
     a_refresh_is_dated_and_whole,
+    a_script_that_does_not_parse_is_named_with_its_line,
     a_repeatable_script_that_was_mended_begins_again,
 );
 
@@ -257,4 +258,17 @@ async fn a_repeatable_script_that_was_mended_begins_again(home: &Home) {
     assert_eq!(record.outcome.name(), "migrated", "{:?} {:?}", record.error, record.outcome);
     assert_eq!(home.texts("SELECT i FROM b").await, ["1"]);
     assert_eq!(mended.observe(&home.tenant).await.state, State::AtTarget);
+}
+
+async fn a_script_that_does_not_parse_is_named_with_its_line(home: &Home) {
+    // PostgreSQL reads a whole message before it does anything: the mistake must not be laid at the first script's door.
+    let files = [
+        ("0001_ok.sql", "CREATE TABLE b (i int);"),
+        ("0002_bad.sql", "-- one\nCREATE TABLE c (i int);\n\nCREATE\n  TABEL d (i int);\nSELECT 1;"),
+    ];
+    let record = Fleet::with_scripts(&base(), &files).await.up(&home.tenant).await;
+    let at = record.stopped_at.unwrap();
+    assert_eq!((at.migration.as_str(), at.statement), ("0002_bad", Some(2)), "{:?}", record.error);
+    let line = if matches!(home.site, Site::Postgres | Site::PostgresSchema) { 5 } else { 4 };
+    assert!(at.file.as_deref().unwrap().ends_with(&format!("0002_bad.sql:{line}")), "{:?}", at.file);
 }
