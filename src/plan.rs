@@ -84,13 +84,12 @@ pub fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal
 }
 
 /// What is taken back, newest first. Repeatable scripts lie behind all versions, so they go first and are no step of
-/// their own; one without a down part stays as it is.
+/// their own. One without a down part is only forgotten, so that it runs again: what it stands on may go.
 fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
     let applied = (0..catalog.migrations.len()).rev().filter(|&i| catalog.is_applied(i, history));
     let (repeatable, versions): (Vec<usize>, Vec<usize>) = applied.partition(|&i| catalog.is_repeatable(i));
     let behind = |i: &usize| !matches!(target, Target::Migration(to) if *i <= to);
-    let mut steps: Vec<usize> =
-        repeatable.into_iter().filter(|i| catalog.script(*i).is_some_and(|s| s.reversible)).filter(behind).collect();
+    let mut steps: Vec<usize> = repeatable.into_iter().filter(behind).collect();
     match target {
         Target::Steps(0) => return Vec::new(),
         Target::Steps(n) => steps.extend(versions.into_iter().take(n)),
@@ -153,19 +152,15 @@ mod tests {
 
     #[test]
     fn the_way_back_takes_repeatable_scripts_first_and_does_not_count_them() {
-        let script =
-            |kind, reversible| ScriptEntry { kind, checksums: ["c".into(), "c".into(), "c".into()], reversible };
-        let scripts = vec![
-            script(ScriptKind::Versioned, true),
-            script(ScriptKind::Repeatable, true),
-            script(ScriptKind::Repeatable, false),
-        ];
+        let script = |kind| ScriptEntry { kind, checksums: ["c".into(), "c".into(), "c".into()] };
+        let scripts =
+            vec![script(ScriptKind::Versioned), script(ScriptKind::Repeatable), script(ScriptKind::Repeatable)];
         let c = Catalog { scripts, ..Catalog::new(["m1", "1_a", "R__b", "R__c"], "h") };
         let all = history(&["m1", "1_a\tc", "R__b\told", "R__c\tc"]);
         let down = |t| decide(&c, Engine::Sqlite, &all, &goal(Direction::Down, t));
-        assert_eq!(down(Target::Steps(1)), Decision::Apply(vec![2, 1]));
-        assert_eq!(down(Target::Migration(0)), Decision::Apply(vec![2, 1]));
-        assert_eq!(down(Target::End), Decision::Apply(vec![2, 1, 0]));
+        assert_eq!(down(Target::Steps(1)), Decision::Apply(vec![3, 2, 1]));
+        assert_eq!(down(Target::Migration(0)), Decision::Apply(vec![3, 2, 1]));
+        assert_eq!(down(Target::End), Decision::Apply(vec![3, 2, 1, 0]));
         assert_eq!(
             settle_steps(&c, Engine::Sqlite, &all, &goal(Direction::Down, Target::Steps(1))),
             Some(Target::Migration(0))

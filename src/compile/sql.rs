@@ -6,11 +6,8 @@ use std::sync::Arc;
 
 use super::digest;
 use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
-use crate::schema::{Direction, Execution, Record, Script, ScriptEntry, ScriptKind, Source};
+use crate::schema::{Direction, Execution, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source};
 use crate::tenant::Engine;
-
-/// The checksum of a script on an engine that it has no file for: SHA-256 of nothing.
-const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A view that is brought up to date on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +32,7 @@ impl View {
 /// What the catalog knows of a script.
 pub(super) fn entry(script: &SqlScript) -> ScriptEntry {
     let checksums = Engine::ALL.map(|engine| checksum(script, engine));
-    ScriptEntry { kind: script.kind, checksums, reversible: !script.down.is_empty() }
+    ScriptEntry { kind: script.kind, checksums }
 }
 
 /// What is written down for a script on an engine.
@@ -61,7 +58,7 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
             Some(mistake) => unusable(script, engine, direction, record, mistake.to_string()),
             None => from_part(script, engine, direction, record, part),
         },
-        None if direction == Direction::Down && does_something => {
+        None if direction == Direction::Down && does_something && script.kind == ScriptKind::Versioned => {
             let up = script.up.get(engine).map(|part| part.file.display().to_string()).unwrap_or_default();
             let reason = format!("{up} has no down part; write {}", down_name(script, &up));
             unusable(script, engine, direction, record, reason)

@@ -77,11 +77,8 @@ pub(super) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
         Some("end") => engine != Engine::Mysql && matches!(word(1), None | Some("transaction" | "work" | "and")),
         Some("start" | "prepare") => word(1) == Some("transaction"),
         // MySQL's locks let nobody write the journal; PostgreSQL's LOCK TABLE belongs into a transaction.
-        Some("lock") => word(1) == Some("tables"),
-        Some("set") => {
-            let names_it = |w: Option<&str>| matches!(w, Some("autocommit"));
-            names_it(word(1)) || names_it(word(2)) || piece.to_ascii_lowercase().contains("@@autocommit")
-        }
+        Some("lock") => word(1) == Some("tables") || (engine == Engine::Mysql && word(1) == Some("table")),
+        Some("set") => piece.to_ascii_lowercase().contains("autocommit"),
         Some("begin") => matches!(
             word(1),
             None | Some("transaction" | "work" | "immediate" | "exclusive" | "deferred" | "isolation" | "read")
@@ -96,7 +93,9 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
     sql.contains('@')
         || split(engine, sql).into_iter().any(|piece| {
             let words: Vec<String> = first_words(engine, piece.text).take(2).collect();
-            matches!(words.first().map(String::as_str), Some("set" | "use" | "prepare"))
+            let first = words.first().map(String::as_str);
+            matches!(first, Some("set" | "reset" | "use" | "prepare" | "pragma" | "attach" | "detach"))
+                || piece.text.to_ascii_lowercase().contains("set_config")
                 || words.get(1).is_some_and(|w| w == "temporary" || w == "temp")
         })
 }
@@ -127,6 +126,8 @@ mod tests {
             (Postgres, "abort"),
             (Mysql, "lock tables t write"),
             (Mysql, "set session autocommit = 0"),
+            (Mysql, "set @x = 1, autocommit = 0"),
+            (Mysql, "lock table t write"),
             (Mysql, "insert into t values ('C:\\'); commit; select 'b'"),
             (Mysql, "x; # don't\ncommit"),
         ] {

@@ -4,9 +4,11 @@
 
 use sqlx::{AssertSqlSafe, Executor};
 
+use super::errors;
 use super::message::text_of;
 use super::work::{Batches, Telling, Work};
 use crate::compile::Directive;
+use crate::fault::{Fault, FaultClass};
 
 /// A statement of a script, by its places from 0.
 #[derive(Debug, Clone, Copy)]
@@ -16,13 +18,21 @@ pub(super) struct Asked<'a> {
     pub(super) statement: usize,
 }
 
+/// How it ended, where it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Done,
+    /// Between two batches; the next run goes on with it.
+    Cancelled,
+}
+
 /// Runs it. Dying between two batches: the journal names this statement, and the next run repeats it.
 pub(super) async fn run<DB, C>(
     connection: &mut C,
     asked: Asked<'_>,
     directive: Directive,
     rows_affected: fn(&DB::QueryResult) -> u64,
-) -> Result<(), sqlx::Error>
+) -> Result<Ended, sqlx::Error>
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
@@ -39,8 +49,23 @@ where
         }
         Directive::Batch => {
             let mut batches = Batches::new(asked.work, asked.step, asked.statement);
-            while batches.goes_on(rows_affected(&query().execute(&mut *connection).await?)) {}
+            while batches.goes_on(rows_affected(&query().execute(&mut *connection).await?)) {
+                if batches.is_cancelled() {
+                    return Ok(Ended::Cancelled);
+                }
+            }
         }
     }
-    Ok(())
+    Ok(Ended::Done)
+}
+
+/// The end as the session's fault. A cancelled batch has a code of its own: it is certain how far it came.
+pub(super) fn verdict(ended: Result<Ended, sqlx::Error>) -> Result<(), Fault> {
+    match ended {
+        Ok(Ended::Done) => Ok(()),
+        Ok(Ended::Cancelled) => {
+            Err(Fault::with_code(FaultClass::Cancelled, "FL006", "cancelled between two batches; the next run goes on"))
+        }
+        Err(error) => Err(errors::fault(&error)),
+    }
 }

@@ -11,6 +11,9 @@ use crate::tenant::Engine;
 /// The table of applied SQL scripts.
 pub(super) const SCRIPTS: &str = "fleet_scripts";
 
+/// An entry that no migration can have: names hold no control characters.
+const SCRIPTS_MARK: &str = "\tscripts";
+
 /// The table of refreshed views.
 pub(super) const REFRESHES: &str = "fleet_refreshes";
 
@@ -64,6 +67,48 @@ impl Books {
         } else {
             self.read_history()
         }
+    }
+
+    /// As [`Books::read`], for those who look and do not guard: a program without SQL scripts is told by an entry that
+    /// is [`SCRIPTS_MARK`] when the tenant has a table of them.
+    pub(super) fn look(&self) -> String {
+        self.look_in("DATABASE()")
+    }
+
+    /// As [`Books::look`], from a connection that is not in this database.
+    pub(super) fn look_at(&self, database: &str) -> String {
+        self.look_in(&literal(self.engine, database))
+    }
+
+    /// Whether an entry says that there are scripts.
+    pub(super) fn is_mark(entry: &str) -> bool {
+        entry == SCRIPTS_MARK
+    }
+
+    fn look_in(&self, database: &str) -> String {
+        if self.has_scripts {
+            return self.read();
+        }
+        let name = literal(self.engine, SCRIPTS);
+        let mark = literal(self.engine, SCRIPTS_MARK);
+        let there = match self.engine {
+            Engine::Sqlite => format!("SELECT {mark} FROM sqlite_master WHERE type = 'table' AND name = {name}"),
+            Engine::Postgres => {
+                format!("SELECT {mark}::text WHERE to_regclass({}) IS NOT NULL", literal(self.engine, &self.scripts))
+            }
+            Engine::Mysql => format!(
+                "SELECT CONVERT({mark} USING utf8mb4) COLLATE utf8mb4_bin FROM information_schema.tables WHERE \
+                 table_schema = {database} AND table_name = {name}"
+            ),
+        };
+        format!("{} UNION ALL {there}", self.read_history())
+    }
+
+    /// Takes the mark out of what [`Books::look`] found: the query for the scripts that this program does not know.
+    pub(super) fn unknown_scripts(&self, entries: &mut Vec<String>) -> Option<String> {
+        let before = entries.len();
+        entries.retain(|entry| entry != SCRIPTS_MARK);
+        (entries.len() < before).then(|| self.read_scripts())
     }
 
     /// The queries of [`Books::read`] one by one, for a tenant that lacks one of the tables.

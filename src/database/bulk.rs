@@ -66,7 +66,10 @@ fn shared_connection(tenant: &Tenant) -> Option<String> {
 fn collect(group: &[Arc<Tenant>], read: &[usize], rows: Vec<(usize, String)>) -> HashMap<TenantId, Vec<String>> {
     let mut found: HashMap<usize, Vec<String>> = read.iter().map(|&i| (i, Vec::new())).collect();
     for (i, version) in rows {
-        if let Some(versions) = found.get_mut(&i) {
+        // A tenant with scripts that this program does not know is read by itself.
+        if Books::is_mark(&version) {
+            found.remove(&i);
+        } else if let Some(versions) = found.get_mut(&i) {
             versions.push(version);
         }
     }
@@ -96,7 +99,7 @@ impl<'a> Wanted<'a> {
         let one = |(i, name): (usize, &str)| {
             let history = format!("{}.{}", engine.quote(name), engine.quote(self.history_table));
             let books = Books::new(engine, Some(name), history, self.has_scripts);
-            format!("SELECT {i}, version FROM ({}) AS t{i}", books.read())
+            format!("SELECT {i}, version FROM ({}) AS t{i}", books.look_at(name))
         };
         tenants.map(one).collect::<Vec<_>>().join(" UNION ALL ")
     }

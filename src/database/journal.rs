@@ -5,7 +5,7 @@
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
 use super::{Step, literal, unix_now};
-use crate::compile::{Directive, directive};
+use crate::compile::{Directive, changes_session, directive};
 use crate::schema::{Direction, Record, Unfinished};
 use crate::tenant::Engine;
 
@@ -23,6 +23,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether it may be closed for another step: a repeatable script that did not come to its end is still pending, and
+    /// begins again when its turn comes, whatever is done before.
+    pub(super) fn is_void(&self, step: &Step) -> bool {
+        self.unfinished.may_begin_again() && *self.unfinished.migration != *step.script.migration
+    }
+
     /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain, or in
     /// a statement that may be repeated.
     ///
@@ -40,8 +46,16 @@ impl Entry {
         let same = (self.stopped || self.unfinished.statement.is_some_and(repeatable))
             && self.sha256 == step.script.sha256
             && is_its_own;
-        self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))
+        let first = self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))?;
+        // Another connection would go on without what the statements before it had set up.
+        keeps_session(step, first).then_some(first)
     }
+}
+
+/// Whether the statements before this one (from 0) leave nothing in the session that those behind it may need.
+pub(super) fn keeps_session(step: &Step, statement: usize) -> bool {
+    let before = &step.script.statements[..statement.min(step.script.statements.len())];
+    !before.iter().any(|sql| changes_session(step.script.engine, sql))
 }
 
 /// The SQL of a journal in one tenant.

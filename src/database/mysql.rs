@@ -21,7 +21,7 @@ use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
     fill, inspect, mysql_row, native, settle,
 };
-use crate::compile::{Directive, changes_session, directive};
+use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
@@ -172,6 +172,9 @@ impl MysqlSession {
         if first == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
         }
+        if held.entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[first])) {
+            message.push(prepare, self.door.journal().close());
+        }
         for step in steps {
             let resumed = if step == first { resumption(work, step, held)? } else { None };
             if matches!(work.steps[step].script.record, Record::Refresh { .. }) {
@@ -219,10 +222,7 @@ impl MysqlSession {
             Some(Place::Prepare { .. }) => Residue::Nothing,
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })
-                if within == 0
-                    && !work.steps[step].script.statements[..statement]
-                        .iter()
-                        .any(|s| changes_session(Engine::Mysql, s)) =>
+                if within == 0 && journal::keeps_session(&work.steps[step], statement) =>
             {
                 let untouched = statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
                 let note =
@@ -256,6 +256,9 @@ impl MysqlSession {
         if !held.has_journal {
             prepare.push(self.door.journal().create());
         }
+        if held.entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
+            prepare.push(self.door.journal().close());
+        }
         prepare.push(match resumed {
             Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
@@ -273,7 +276,7 @@ impl MysqlSession {
                 Some(asked) => {
                     let connection = self.connection().map_err(lost)?;
                     let result = asked::run(connection, this, asked, MySqlQueryResult::rows_affected).await;
-                    result.map_err(|error| errors::fault(&error))
+                    asked::verdict(result)
                 }
             };
             if let Err(fault) = result {
@@ -304,6 +307,9 @@ impl MysqlSession {
         }
         if !held.has_journal {
             prepare.push(self.door.journal().create());
+        }
+        if held.entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
+            prepare.push(self.door.journal().close());
         }
         prepare.push(self.door.journal().begin(&work.steps[step], None, &work.run));
         if work.steps[step].script.direction == Direction::Down {
@@ -338,7 +344,7 @@ impl MysqlSession {
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
         let books = self.door.books();
-        let rows = match self.table_rows(books.read()).await? {
+        let rows = match self.table_rows(books.look()).await? {
             Some(rows) => rows,
             None => {
                 let mut rows = Vec::new();
@@ -349,6 +355,10 @@ impl Session for MysqlSession {
             }
         };
         let mut entries: Vec<String> = rows.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
+        if let Some(query) = books.unknown_scripts(&mut entries) {
+            let rows = self.table_rows(query).await?.unwrap_or_default();
+            entries.extend(rows.iter().filter_map(|row| mysql_row::text(row, 0)));
+        }
         entries.sort_unstable();
         Ok(entries)
     }

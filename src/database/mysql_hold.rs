@@ -87,7 +87,7 @@ impl MysqlSession {
 #[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
 pub(super) fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
     let stop = |fault| Stop::before(step, fault);
-    if let Some(entry) = &held.entry {
+    if let Some(entry) = held.entry.as_ref().filter(|entry| !entry.is_void(&work.steps[step])) {
         return match entry.resumes(&work.steps[step]) {
             Some(statement) => Ok(Some(statement)),
             None => {

@@ -150,14 +150,17 @@ impl PostgresSession {
         let script = work.steps[step].script.clone();
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
-            self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
+            self.keep(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
             if let Some(asked) = directive(sql) {
                 let this = Asked { work, step, statement };
                 let connection = self.connection().await.map_err(|fault| lost(step, fault))?;
-                if let Err(error) = asked::run(connection, this, asked, PgQueryResult::rows_affected).await {
-                    let fault = errors::fault(&error);
+                let ended = asked::run(connection, this, asked, PgQueryResult::rows_affected).await;
+                if let Err(fault) = asked::verdict(ended) {
                     let at = stopped_at(work, Some(Place::Statement { step, statement }));
-                    let residue = self.stopped(statement, &fault, asked == Directive::Batch).await;
+                    let residue = match journal::keeps_session(&work.steps[step], statement) {
+                        true => self.stopped(statement, &fault, asked == Directive::Batch).await,
+                        false => self.in_doubt().await,
+                    };
                     return Err(Stop { committed: step, at, fault, residue });
                 }
                 continue;
@@ -165,8 +168,11 @@ impl PostgresSession {
             for (number, piece) in crate::compile::split(Engine::Postgres, sql).into_iter().enumerate() {
                 if let Err(fault) = self.run_outside(piece.text).await {
                     let place = Place::Statement { step, statement };
-                    let residue =
-                        if number == 0 { self.stopped(statement, &fault, false).await } else { self.in_doubt().await };
+                    let residue = if number == 0 && journal::keeps_session(&work.steps[step], statement) {
+                        self.stopped(statement, &fault, false).await
+                    } else {
+                        self.in_doubt().await
+                    };
                     return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
                 }
             }
@@ -193,7 +199,10 @@ impl PostgresSession {
             self.run(sql).await.map_err(stop)?;
         }
         self.has_history = true;
-        if let Some(entry) = self.entry().await.map_err(stop)? {
+        let entry = self.entry().await.map_err(stop)?;
+        if entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
+            self.keep(self.door.journal().close()).await.map_err(stop)?;
+        } else if let Some(entry) = entry {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
@@ -211,8 +220,8 @@ impl PostgresSession {
 
     async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
         // One transaction: the journal is closed exactly when the history says so.
-        let end = format!("BEGIN; {}; {}; COMMIT", self.door.record(&work.steps[step]), self.door.journal().close());
-        self.run(end).await.map_err(|fault| lost(step, fault))?;
+        let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
+        self.keep(end).await.map_err(|fault| lost(step, fault))?;
         let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
         Ok(())
     }
@@ -220,6 +229,16 @@ impl PostgresSession {
     pub(super) async fn run(&mut self, sql: String) -> Result<(), Fault> {
         let connection = self.connection().await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    /// Runs statements on fleet's own tables in one transaction, whatever a script has done to the search path.
+    async fn keep(&mut self, sql: String) -> Result<(), Fault> {
+        let own = if self.door.tenant.schema.is_none() { guards::OWN_SEARCH_PATH } else { "SELECT 1" };
+        let result = self.run(format!("BEGIN; {own}; {sql}; COMMIT")).await;
+        if result.is_err() {
+            let _ = self.rows("ROLLBACK".to_owned()).await;
+        }
+        result
     }
 
     /// Notes in the journal that the engine refused a statement; what is left behind if it did.
@@ -231,7 +250,7 @@ impl PostgresSession {
         }
         let untouched = statement == 0 && !in_batches;
         let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
-        match self.run(note).await {
+        match self.keep(note).await {
             Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
@@ -239,7 +258,9 @@ impl PostgresSession {
     }
 
     async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
-        let rows = match self.rows(self.door.journal().read()).await {
+        // A script without a transaction may have changed it for the session.
+        let own = if self.door.tenant.schema.is_none() { "SET search_path TO DEFAULT;" } else { "" };
+        let rows = match self.rows(format!("{own} {}", self.door.journal().read())).await {
             Ok(rows) => rows,
             Err(error) => {
                 let fault = errors::fault(&error);
@@ -280,7 +301,7 @@ impl PostgresSession {
         self.connection = pool.acquire().await.ok().map(Link::Pooled);
         if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.run(self.door.journal().stop(None)).await;
+            let _ = self.keep(self.door.journal().stop(None)).await;
             let residue = self.in_doubt().await;
             return Err(Stop { residue, ..stop });
         }
@@ -357,8 +378,12 @@ async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
         let books = self.door.books();
-        if let Some(entries) = self.entries(books.read()).await? {
+        if let Some(mut entries) = self.entries(books.look()).await? {
             self.has_history = true;
+            if let Some(query) = books.unknown_scripts(&mut entries) {
+                entries.extend(self.entries(query).await?.unwrap_or_default());
+                entries.sort_unstable();
+            }
             return Ok(entries);
         }
         self.has_history = false;

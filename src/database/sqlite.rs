@@ -225,13 +225,14 @@ impl SqliteSession {
                 Some(asked) => {
                     let connection = self.connection().await.map_err(|f| Stop::before(step, f))?;
                     let result = asked::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
-                    result.map_err(|error| errors::fault(&error))
+                    asked::verdict(result)
                 }
             };
             if let Err(fault) = result {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
-                let certain = !crate::compile::is_multiple(Engine::Sqlite, sql);
+                let certain = !crate::compile::is_multiple(Engine::Sqlite, sql)
+                    && journal::keeps_session(&work.steps[step], statement);
                 let residue = self.stopped(statement, certain, asked == Some(Directive::Batch)).await;
                 return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
@@ -263,7 +264,10 @@ impl SqliteSession {
         prepare.push(self.door.journal().create());
         self.run(prepare.join(";\n")).await.map_err(stop)?;
         self.has_history = true;
-        if let Some(entry) = self.entry().await.map_err(stop)? {
+        let entry = self.entry().await.map_err(stop)?;
+        if entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
+            self.run(self.door.journal().close()).await.map_err(stop)?;
+        } else if let Some(entry) = entry {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
@@ -382,7 +386,7 @@ impl Session for SqliteSession {
         }
         let books = self.door.books();
         self.has_history = true;
-        let rows = match self.rows(books.read()).await {
+        let rows = match self.rows(books.look()).await {
             Err(fault) if fault.code.as_deref() == Some("1") => {
                 let mut rows = Vec::new();
                 let tables = [&self.door.migrations.catalog().history_table.clone(), books::SCRIPTS];
@@ -399,6 +403,9 @@ impl Session for SqliteSession {
             rows => rows?,
         };
         let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+        if let Some(query) = books.unknown_scripts(&mut entries) {
+            entries.extend(self.rows(query).await?.iter().filter_map(|r| r.try_get::<String, _>(0).ok()));
+        }
         entries.sort_unstable();
         Ok(entries)
     }

@@ -3,6 +3,7 @@
 //! Plain data for the engines and for the run; nothing here is sent anywhere.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::compile::{Directive, directive};
@@ -21,6 +22,8 @@ pub struct Work {
     pub steps: Vec<Step>,
     /// Where to tell what happens on the way.
     pub teller: Teller,
+    /// Set when the work is cancelled: between two batches it can end at once.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 /// Something to be told of a step while it goes on.
@@ -74,6 +77,11 @@ impl<'a> Batches<'a> {
     pub(super) fn new(work: &'a Work, step: usize, statement: usize) -> Self {
         let migration = &work.steps[step].script.migration;
         Batches { work, migration, statement: statement + 1, rows: 0, told: Instant::now() }
+    }
+
+    /// Whether the work was cancelled in between.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.work.cancelled.load(Ordering::Relaxed)
     }
 
     /// Takes in one batch. Whether another one is to follow.
@@ -167,11 +175,30 @@ impl Work {
         self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))
     }
 
+    /// A statement in batches that need not run out of rows to change.
+    fn endless(&self) -> Option<(&str, &str)> {
+        const RUN_OUT: [&str; 5] = ["insert", "update", "delete", "replace", "with"];
+        self.steps.iter().find_map(|Step { script, .. }| {
+            let is_endless = |sql: &&String| {
+                let first = crate::compile::first_words(script.engine, sql).next();
+                directive(sql) == Some(Directive::Batch) && !first.is_some_and(|word| RUN_OUT.contains(&word.as_str()))
+            };
+            script.statements.iter().find(is_endless).map(|sql| (&*script.migration, sql.as_str()))
+        })
+    }
+
     /// The steps in order, those that can go in one message together.
     ///
     /// # Errors
     /// A [`Fault`] when a step has no way down; nothing has been sent then.
     pub(crate) fn segments(&self) -> Result<Vec<Segment>, Fault> {
+        if let Some((migration, sql)) = self.endless() {
+            let text = format!(
+                "{migration} has a batch that is no INSERT, UPDATE, DELETE, REPLACE or WITH, so that it might never end: {}",
+                sql.chars().take(120).collect::<String>()
+            );
+            return Err(Fault::new(FaultClass::Migration, text));
+        }
         let mut segments: Vec<Segment> = Vec::new();
         for (step, Step { script, .. }) in self.steps.iter().enumerate() {
             let next = match &script.execution {
@@ -227,7 +254,7 @@ mod tests {
             Step { index, script: Arc::new(script) }
         };
         let steps = executions.into_iter().enumerate().map(step).collect();
-        Work { run: "r".into(), history: vec!["a".into()], steps, teller: Teller::default() }
+        Work { run: "r".into(), history: vec!["a".into()], steps, teller: Teller::default(), cancelled: Arc::default() }
     }
 
     fn compiled(transaction: bool) -> Execution {

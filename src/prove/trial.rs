@@ -37,7 +37,13 @@ impl Trial {
     ) -> Result<(), String> {
         let history = self.session.history().await.map_err(|fault| fault.to_string())?;
         let steps = scripts.into_iter().map(|(index, script)| Step { index, script }).collect();
-        let work = Work { run: Uuid::now_v7().to_string(), history, steps, teller: Teller::default() };
+        let work = Work {
+            run: Uuid::now_v7().to_string(),
+            history,
+            steps,
+            teller: Teller::default(),
+            cancelled: Arc::default(),
+        };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
     }
 

@@ -120,7 +120,10 @@ async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, t
             let history = session.history().await?;
             let state = match catalog.state(&history, tenant.engine) {
                 state @ (State::AtTarget | State::Ahead { .. }) => state,
-                state => session.unfinished().await?.map_or(state, State::InDoubt),
+                state => {
+                    let unfinished = session.unfinished().await?.filter(|u| !u.may_begin_again());
+                    unfinished.map_or(state, State::InDoubt)
+                }
             };
             Ok((history, state))
         }

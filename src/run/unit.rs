@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of other tenants, of retries or of outcomes: it says what happened.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -152,6 +153,7 @@ impl Assignment {
         let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
         match tokio::time::timeout(limit, session.unfinished()).await {
             Ok(Ok(None)) => End::Nothing,
+            Ok(Ok(Some(unfinished))) if unfinished.may_begin_again() => End::Nothing,
             Ok(Ok(Some(unfinished))) => {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 End::Stopped { fault, at: None, residue: Residue::InDoubt(unfinished) }
@@ -206,7 +208,7 @@ impl Assignment {
         let mut history = history.to_vec();
         history.sort_unstable();
         let run = self.plan.header.run.to_string();
-        Work { run, history, steps: Vec::new(), teller: self.teller.clone() }
+        Work { run, history, steps: Vec::new(), teller: self.teller.clone(), cancelled: Arc::default() }
     }
 
     /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.
@@ -216,6 +218,7 @@ impl Assignment {
         let result = tokio::select! {
             result = &mut applying => result,
             () = self.cancel.cancelled() => {
+                work.cancelled.store(true, Ordering::Relaxed);
                 let grace = self.plan.timeouts.cancel;
                 let _ = tokio::time::timeout(grace, canceller()).await;
                 match tokio::time::timeout(grace, applying).await {

@@ -26,8 +26,6 @@ pub struct ScriptEntry {
     pub kind: ScriptKind,
     /// What it is applied with, by engine in the order of [`Engine::ALL`]: each may have a file of its own.
     pub checksums: [Arc<str>; 3],
-    /// Whether it has a down part on some engine.
-    pub reversible: bool,
 }
 
 /// How often an SQL script runs.
@@ -39,6 +37,9 @@ pub enum ScriptKind {
     /// Behind all versioned ones, again whenever its text has changed.
     Repeatable,
 }
+
+/// The checksum of a script on an engine that it has no file for: SHA-256 of nothing.
+pub const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The text that a history has for something that was applied: its name, and for an SQL script, behind a tab, the
 /// checksum it was applied with. Names hold no control characters, so the tab is unmistakable.
@@ -153,7 +154,8 @@ impl Catalog {
     pub fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
         let is_missing = |i: &usize| match self.applied_as(*i, history) {
             None => true,
-            Some(applied) => self.is_repeatable(*i) && !self.is_current(*i, applied, engine),
+            Some(applied) if self.is_repeatable(*i) => !self.is_current(*i, applied, engine),
+            Some(applied) => self.was_nothing(*i, applied, engine),
         };
         (0..self.migrations.len()).filter(is_missing).collect()
     }
@@ -161,6 +163,12 @@ impl Catalog {
     /// Whether anything of this name is in the history, however it was applied.
     pub fn is_applied(&self, index: usize, history: &[String]) -> bool {
         self.applied_as(index, history).is_some()
+    }
+
+    /// Whether a script did nothing where it was applied, and has a file for that engine now.
+    fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
+        let present = self.script(index).map(|script| &*script.checksums[engine as usize]);
+        entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
     }
 
     fn applied_as<'h>(&self, index: usize, history: &'h [String]) -> Option<&'h String> {
@@ -181,7 +189,9 @@ impl Catalog {
     pub fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
         let is_edited = |i: &usize| {
             !self.is_repeatable(*i)
-                && self.applied_as(*i, history).is_some_and(|entry| !self.is_current(*i, entry, engine))
+                && self
+                    .applied_as(*i, history)
+                    .is_some_and(|entry| !self.is_current(*i, entry, engine) && !self.was_nothing(*i, entry, engine))
         };
         (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
     }
@@ -276,6 +286,13 @@ pub struct Unfinished {
     pub run: String,
 }
 
+impl Unfinished {
+    /// Whether it was the way up of a repeatable script, by its name: that may begin again, so nobody has to look.
+    pub fn may_begin_again(&self) -> bool {
+        self.direction == Direction::Up && self.migration.starts_with("R__")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,11 +302,8 @@ mod tests {
     }
 
     fn with_scripts() -> Catalog {
-        let script = |kind, checksum: &str| ScriptEntry {
-            kind,
-            checksums: [checksum.into(), checksum.into(), checksum.into()],
-            reversible: true,
-        };
+        let script =
+            |kind, checksum: &str| ScriptEntry { kind, checksums: [checksum.into(), checksum.into(), checksum.into()] };
         let names = ["m1", "m2", "1_index", "2_part", "R__view"];
         let scripts = vec![
             script(ScriptKind::Versioned, "c1"),
@@ -328,6 +342,9 @@ mod tests {
         assert_eq!(c.head().map(|h| &**h), Some("2_part"));
         let edited = history(&["m1", "m2", "1_index\tother", "2_part\tc2"]);
         assert_eq!(c.state(&edited, Engine::Postgres), State::Edited { scripts: vec!["1_index".into()] });
+        let nothing = history(&["m1", "m2", &history_entry("1_index", Some(NOTHING))]);
+        assert_eq!(c.edited(&nothing, Engine::Postgres), [""; 0]);
+        assert_eq!(c.missing(&nothing, Engine::Postgres), [2, 3, 4], "a file for this engine came later");
         let unknown = history(&["m1", "9_gone\tx"]);
         assert_eq!(c.state(&unknown, Engine::Postgres), State::Ahead { unknown: vec!["9_gone".into()] });
         let became_a_script = history(&["m1", "m2", "1_index"]);

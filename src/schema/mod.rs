@@ -5,5 +5,7 @@
 mod catalog;
 mod script;
 
-pub use catalog::{Catalog, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of};
+pub use catalog::{
+    Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
+};
 pub use script::{Direction, Execution, NativeReason, Record, Script, Source};

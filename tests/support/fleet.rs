@@ -152,6 +152,7 @@ impl Fleet {
             history,
             steps: missing.into_iter().map(step).collect(),
             teller: Default::default(),
+            cancelled: Default::default(),
         }
     }
 
