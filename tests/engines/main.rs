@@ -46,6 +46,7 @@ mod proofs;
 mod reading;
 mod schemas;
 mod scratch;
+mod script_losses;
 mod scripts;
 mod seeding;
 mod shapes;

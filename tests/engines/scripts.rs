@@ -101,8 +101,8 @@ async fn a_repeatable_script_runs_again_when_its_text_changed(home: &Home) {
     assert_eq!(home.texts("SELECT i FROM a").await, ["2"]);
     assert_eq!(changed.observe(&home.tenant).await.state, State::AtTarget);
     assert_eq!(changed.up(&home.tenant).await.outcome, Outcome::UpToDate);
-    // Without a down part it stays where it is, and what lies before it goes.
-    assert_eq!(changed.down(&home.tenant).await.committed, ["m1"]);
+    // Without a down part it is only forgotten, and what lies before it goes.
+    assert_eq!(changed.down(&home.tenant).await.committed, ["R__x", "m1"]);
 }
 
 async fn a_missing_down_part_is_said_before_anything_is_touched(home: &Home) {
