@@ -123,9 +123,9 @@ pub(super) async fn start(
 ) -> Result<u8, CliError> {
     let may_ask = !output.yes && !intent.dry_run;
     if may_ask && !program.terminal.interactive {
-        let text =
-            "this changes databases and nobody can be asked: add --yes to go ahead, or --dry-run to see the plan";
-        return Err(CliError::Usage(text.to_owned()));
+        let plan = if intent.chore.is_none() { ", or --dry-run to see the plan" } else { "" };
+        let text = format!("this changes databases and nobody can be asked: add --yes to go ahead{plan}");
+        return Err(CliError::Usage(text));
     }
     if let Some(chore) = &intent.chore {
         let tenants = intent.selection.tenants().count();

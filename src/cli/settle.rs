@@ -10,7 +10,7 @@ use crate::compile::MigrationSet;
 use crate::database::Settlement;
 use crate::fault::Fault;
 use crate::report::clean;
-use crate::schema::{Execution, Script, Unfinished};
+use crate::schema::{Direction, Execution, Script, Unfinished};
 use crate::select::Filter;
 use crate::tenant::Tenant;
 
@@ -44,7 +44,12 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             return Ok(1);
         }
         session.settle(&settlement).await.map_err(failed)?;
-        let next = program.command(&format!("migrate --tenant {}", quoted(tenant.id.as_str())));
+        let verb = match (unfinished.direction, &settlement) {
+            // Only the way back goes on behind a statement of the way back.
+            (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1 --tenant",
+            _ => "migrate --tenant",
+        };
+        let next = program.command(&format!("{verb} {}", quoted(tenant.id.as_str())));
         terminal::print(&format!("tenant {} is settled as: {}; next: {next}", tenant.id, words(&settlement)))?;
         Ok(0)
     }

@@ -114,8 +114,10 @@ impl ProofView<'_> {
 
     fn total(&self) -> String {
         let all = || self.engines.iter().flat_map(|engine| &engine.proofs);
-        let mut parts =
-            vec![format!("{} on {}", label::count(all().count(), "proof"), label::count(self.engines.len(), "engine"))];
+        let looked = self.engines.iter().filter(|engine| engine.could_not.is_none()).count();
+        let mut parts = vec![format!("{} on {}", label::count(all().count(), "proof"), label::count(looked, "engine"))];
+        let left = self.engines.len() - looked;
+        parts.extend((left > 0).then(|| format!("{} not proven at all", label::count(left, "engine"))));
         for name in ["proven", "irreversible", "failed", "not reached"] {
             let count = all().filter(|proof| self.result(&proof.verdict).0 == name).count();
             parts.extend((count > 0).then(|| format!("{count} {name}")));

@@ -21,7 +21,17 @@ pub fn list(scripts: &[SqlScript], format: Format, style: &Style) -> String {
             if rows.is_empty() {
                 return "no SQL scripts: the tenant file names no folder (`scripts`)\n".to_owned();
             }
-            let mut table = Table::new(HEADER.map(|h| Column::new(h.to_uppercase())));
+            // What a narrow terminal can do without goes first: the names stay.
+            let expendable = [0, 1, 5, 6, 7, 3, 2];
+            let columns: Vec<Column> = HEADER
+                .iter()
+                .zip(expendable)
+                .map(|(h, rank)| match rank {
+                    0 => Column::new(h.to_uppercase()),
+                    rank => Column::new(h.to_uppercase()).expendable(rank),
+                })
+                .collect();
+            let mut table = Table::new(columns);
             for row in rows {
                 table.row(row.into_iter().map(|text| clean(&text).into()));
             }
