@@ -181,6 +181,9 @@ pub(super) struct RunFlags {
     /// For how long another run's hold on a tenant is waited out
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     hold_wait: Option<Duration>,
+    /// For how long a tenant's locks are tried for again and again, all tries and pauses together
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lock_wait: Option<Duration>,
     /// How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited
     #[arg(long, value_name = "BUDGET")]
     max_failures: Option<FailureBudget>,
@@ -202,6 +205,7 @@ impl RunFlags {
             statement_timeout: self.statement_timeout,
             attempts: self.attempts,
             hold_wait: self.hold_wait,
+            lock_wait: self.lock_wait,
             max_failures: self.max_failures,
             ledger: self.ledger.clone(),
             scripts: self.scripts.clone(),

@@ -236,6 +236,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
             tenants: places,
             concurrency: wave.concurrency,
             max_failures: wave.max_failures,
+            lock_timeout: wave.lock_timeout,
         });
     }
     let wanted = if targets.is_empty() { goal.could_touch(&catalog) } else { 0..catalog.migrations.len() };
@@ -264,6 +265,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         concurrency: settings.concurrency,
         retry: settings.retry,
         timeouts: settings.timeouts,
+        limits: set.limits(goal.direction, &settings.migrations),
         task: chore.map_or(Task::Migrate, |chore| chore.task),
     }
 }

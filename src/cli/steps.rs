@@ -1,12 +1,17 @@
 //! From flags to goals: which migration, how many steps, and what steps mean for each tenant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::exit::CliError;
+use crate::compile::MigrationSet;
+use crate::config::Settings;
 use crate::observation::Observation;
 use crate::plan::{self, Decision, Goal, Refusal, Target};
-use crate::report::plan::PlanRow;
-use crate::schema::{Catalog, Direction, State};
+use crate::policy::{Limits, format_duration};
+use crate::report::plan::{LimitNote, PlanRow};
+use crate::schema::{Catalog, Direction, Script, State};
+use crate::select::Selection;
 use crate::tenant::TenantId;
 
 /// The goal that flags name.
@@ -69,6 +74,47 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         },
     }
     row
+}
+
+/// The time limits that hold somewhere in the plan and are not the fleet's.
+pub(super) fn limits(
+    settings: &Settings,
+    set: &MigrationSet,
+    selection: &Selection,
+    goal: &Goal,
+    scripts: &[Script],
+) -> Vec<LimitNote> {
+    let note = |of: String, limits: Limits| LimitNote {
+        of,
+        lock_timeout: limits.lock.map(format_duration),
+        statement_timeout: limits.statement.map(format_duration),
+    };
+    let mut notes = Vec::new();
+    for wave in selection.waves.iter().filter(|wave| wave.lock_timeout.is_some()) {
+        notes.push(note(format!("wave {}", wave.name), Limits::of_lock(wave.lock_timeout)));
+    }
+    let mut tenants: BTreeMap<Duration, Vec<&str>> = BTreeMap::new();
+    for tenant in selection.tenants() {
+        if let Some(lock) = tenant.lock_timeout {
+            tenants.entry(lock).or_default().push(tenant.id.as_str());
+        }
+    }
+    for (lock, ids) in tenants {
+        let of = match ids.as_slice() {
+            [one] => format!("tenant {one}"),
+            [first, rest @ ..] => format!("tenant {first} and {} more", rest.len()),
+            [] => continue,
+        };
+        notes.push(note(of, Limits::of_lock(Some(lock))));
+    }
+    let own = set.limits(goal.direction, &settings.migrations);
+    for script in scripts {
+        let place = set.catalog().position(&script.migration);
+        if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {
+            notes.push(note(format!("{} on {}", script.migration, script.engine), *limits));
+        }
+    }
+    notes
 }
 
 /// The places of the migrations that these rows name, as a range to compile.

@@ -172,7 +172,7 @@ mod tests {
             record: Record::Migration,
             source: None,
         };
-        Step { index: 0, script: Arc::new(script) }
+        Step { index: 0, script: Arc::new(script), limits: Default::default() }
     }
 
     fn row(state: &str, statement: Option<&str>) -> Entry {
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(row("stopped", None).resumes(&step("x")), None, "native code can't be resumed");
         let mut again = (*step("edited").script).clone();
         again.record = Record::Script { checksum: "c".into(), repeatable: true };
-        let again = Step { index: 0, script: Arc::new(again) };
+        let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
         assert_eq!(row("running", Some("2")).resumes(&again), Some(0), "it may run again and again");
     }
 }

@@ -55,11 +55,17 @@ pub use work::{Residue, Step, Stop, Teller, Telling, Work};
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]
 pub trait Database: Send + Sync + 'static {
-    /// Opens one connection to a tenant. Nothing is created.
+    /// Opens one connection to a tenant, with the fleet's time limits. Nothing is created.
     ///
     /// # Errors
     /// A [`Fault`] of a class that says why the tenant can't be reached; the tenant was not touched.
     async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault>;
+
+    /// As [`Database::connect`], with the time limits of this tenant in this attempt.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    async fn connect_within(&self, tenant: &Arc<Tenant>, limits: Timeouts) -> Result<Box<dyn Session>, Fault>;
 
     /// Reads the histories of tenants that one connection can see together, in one query for many.
     ///
@@ -162,7 +168,11 @@ impl Servers {
 #[async_trait]
 impl Database for Servers {
     async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
-        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts: self.timeouts };
+        self.connect_within(tenant, self.timeouts).await
+    }
+
+    async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
+        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts };
         match tenant.engine {
             Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
             Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
@@ -212,6 +222,11 @@ impl Door {
             Some(name) => format!("{}.{table}", engine.quote(&name)),
             None => table,
         }
+    }
+
+    /// The time limits of a step.
+    fn limits(&self, step: &Step) -> Timeouts {
+        step.limits.over(self.timeouts)
     }
 
     /// The tenant's journal.

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::policy::Limits;
 use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -109,9 +110,18 @@ impl MysqlSession {
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
     }
 
+    /// The time limits of a step, where any step of the work has its own: the session keeps those of the step before.
+    fn own_settings(&self, work: &Work, step: usize) -> Option<String> {
+        let any = work.steps.iter().any(|step| step.limits != Limits::default());
+        any.then(|| session_settings(&self.door.limits(&work.steps[step])))
+    }
+
     fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
+        if let Some(setting) = self.own_settings(work, step) {
+            message.push(Place::Prepare { step }, setting);
+        }
         let open = match resumed {
             Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
@@ -251,6 +261,9 @@ impl MysqlSession {
         let lost = |fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) };
         let resumed = resumption(work, step, held)?;
         let first = resumed.unwrap_or(0);
+        if let Some(setting) = self.own_settings(work, step) {
+            self.run(setting).await.map_err(stop)?;
+        }
         let script = work.steps[step].script.clone();
         let mut prepare = if held.has_history { Vec::new() } else { self.door.install() };
         if !held.has_journal {
@@ -297,6 +310,9 @@ impl MysqlSession {
         if resumption(work, step, held)?.is_some() {
             let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
             return Err(stop(fault));
+        }
+        if let Some(setting) = self.own_settings(work, step) {
+            self.run(setting).await.map_err(stop)?;
         }
         let mut prepare = Vec::new();
         if !held.has_history {

@@ -114,7 +114,7 @@ impl PostgresSession {
         let script = &work.steps[step].script;
         let prepare = Place::Prepare { step };
         message.push(prepare, "BEGIN");
-        for setting in guards::local_settings(&self.door.timeouts) {
+        for setting in guards::local_settings(&self.door.limits(&work.steps[step])) {
             message.push(prepare, setting);
         }
         for sql in guards::lock_and_schema(&self.door) {
@@ -142,7 +142,7 @@ impl PostgresSession {
     /// A step that can't run in a transaction: each statement alone, with the journal between them.
     async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
         let begun = self.begin_journalled(work, step, true).await?;
-        let script = work.steps[step].script.clone();
+        let (script, limits) = (work.steps[step].script.clone(), self.door.limits(&work.steps[step]));
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.run(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
@@ -158,7 +158,7 @@ impl PostgresSession {
                 continue;
             }
             for (number, piece) in crate::compile::split(Engine::Postgres, sql).into_iter().enumerate() {
-                if let Err(fault) = self.run_outside(piece.text).await {
+                if let Err(fault) = self.run_outside(piece.text, limits.lock).await {
                     let place = Place::Statement { step, statement };
                     let residue =
                         if number == 0 { self.stopped(statement, &fault, false).await } else { self.in_doubt().await };
@@ -172,7 +172,8 @@ impl PostgresSession {
     /// Takes the session lock, checks history and journal, and opens the journal. Returns the statement to begin with.
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        for setting in guards::session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref()) {
+        let limits = self.door.limits(&work.steps[step]);
+        for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
             self.run(setting).await.map_err(stop)?;
         }
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
@@ -246,7 +247,7 @@ impl PostgresSession {
 
     async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
         if transaction {
-            let mut preamble = guards::local_settings(&self.door.timeouts);
+            let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
             preamble.extend(guards::lock_and_schema(&self.door));
             if !self.has_history && step == 0 {
                 preamble.extend(self.door.install());

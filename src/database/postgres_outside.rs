@@ -3,6 +3,7 @@
 //! It keeps no journal: the session does, around each of them.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use sqlx::Row as _;
 
@@ -13,7 +14,7 @@ use crate::tenant::Engine;
 
 impl PostgresSession {
     /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
-    pub(super) async fn run_outside(&mut self, sql: &str) -> Result<(), Fault> {
+    pub(super) async fn run_outside(&mut self, sql: &str, lock: Duration) -> Result<(), Fault> {
         let words: Vec<String> = crate::compile::first_words(Engine::Postgres, sql).take(4).collect();
         let concurrently = words.iter().any(|w| w == "concurrently");
         if !concurrently {
@@ -25,7 +26,7 @@ impl PostgresSession {
         // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
         self.run("SET lock_timeout = 0".to_owned()).await?;
         let result = self.run(sql.to_owned()).await;
-        let back = format!("SET lock_timeout = {}", self.door.timeouts.lock.as_millis());
+        let back = format!("SET lock_timeout = {}", lock.as_millis());
         result.and(self.run(back).await)
     }
 

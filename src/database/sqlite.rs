@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
@@ -118,13 +118,13 @@ impl SqliteSession {
     }
 
     /// Begins a transaction. While SQLite itself waits for a lock nothing can stop it, so it waits in short turns.
-    async fn begin(&mut self, foreign_keys: bool) -> Result<(), Fault> {
+    async fn begin(&mut self, foreign_keys: bool, limit: Duration) -> Result<(), Fault> {
         const TURN_MS: u32 = 50;
-        let (limit, begun) = (self.door.timeouts.lock, Instant::now());
+        let begun = Instant::now();
         let before = if foreign_keys { "" } else { "PRAGMA foreign_keys = OFF;\n" };
         let begin = format!(
-            "{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\nPRAGMA busy_timeout = {}",
-            limit.as_millis().min(i32::MAX as u128)
+            "{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\n{}",
+            busy_timeout(limit)
         );
         loop {
             match self.run(begin.clone()).await {
@@ -141,7 +141,7 @@ impl SqliteSession {
     async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
         let first = steps.start;
         let rebuilds = switches_foreign_keys(&work.steps[first].script.statements);
-        if let Err(fault) = self.begin(!rebuilds).await {
+        if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
             self.release().await;
             return Err(Stop {
                 at: stopped_at(work, Some(Place::Prepare { step: first })),
@@ -163,6 +163,7 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
         }
         if !is_begun {
+            message.push(Place::Prepare { step }, busy_timeout(self.door.limits(&work.steps[step]).lock));
             message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
         }
         if !self.has_history && step == 0 {
@@ -259,7 +260,8 @@ impl SqliteSession {
 
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        let mut prepare = self.door.install();
+        let mut prepare = vec![busy_timeout(self.door.limits(&work.steps[step]).lock)];
+        prepare.extend(self.door.install());
         prepare.push(self.door.journal().create());
         self.run(prepare.join(";\n")).await.map_err(stop)?;
         self.has_history = true;
@@ -294,6 +296,7 @@ impl SqliteSession {
 
     async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
         let options = self.options(self.door.tenant.create_missing);
+        let options = options.busy_timeout(self.door.limits(&work.steps[step]).lock);
         if !transaction {
             self.begin_journalled(work, step, false).await?;
             let native = native::Native { door: &self.door, work, step };
@@ -362,6 +365,11 @@ fn switches_foreign_keys(statements: &[String]) -> bool {
         let mut words = crate::compile::first_words(Engine::Sqlite, piece.text);
         words.next().as_deref() == Some("pragma") && words.next().as_deref() == Some("foreign_keys")
     })
+}
+
+/// Rounded up to a millisecond: none at all would mean not to wait.
+fn busy_timeout(limit: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", limit.as_millis().clamp(1, i32::MAX as u128))
 }
 
 /// Whether an error is the arithmetic one that [`require`] raises.
@@ -474,7 +482,7 @@ impl Session for SqliteSession {
     async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
         let mut filled = 0;
         for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
-            self.begin(true).await.map_err(|fault| (filled, fault))?;
+            self.begin(true, self.door.timeouts.lock).await.map_err(|fault| (filled, fault))?;
             let sent = self.run(format!("{insert};\nCOMMIT")).await;
             if let Err(fault) = sent {
                 let _ = self.run("ROLLBACK".to_owned()).await;

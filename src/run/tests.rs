@@ -60,6 +60,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         address: Address::Url(SecretString::from("postgres://h/d".to_owned())),
         migration_address: None,
         create_missing: false,
+        lock_timeout: None,
     })
 }
 
@@ -82,6 +83,7 @@ async fn plan_of(
             tenants: places,
             concurrency: None,
             max_failures: *max_failures,
+            lock_timeout: None,
         });
     }
     let header = RunHeader {
@@ -110,6 +112,7 @@ async fn plan_of(
         retry: RetryPolicy::default(),
         task: super::Task::Migrate,
         timeouts: Timeouts::default(),
+        limits: Default::default(),
     }
 }
 

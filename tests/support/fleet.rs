@@ -115,6 +115,7 @@ impl Fleet {
             tenants: (0..tenants.len()).collect(),
             concurrency: None,
             max_failures: FailureBudget::Unlimited,
+            lock_timeout: None,
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
@@ -129,6 +130,7 @@ impl Fleet {
             concurrency: Concurrency { global: NonZeroUsize::MIN.saturating_add(7), ..Concurrency::default() },
             retry: self.retry,
             timeouts: self.timeouts,
+            limits: Default::default(),
         }
     }
 
@@ -146,7 +148,7 @@ impl Fleet {
         let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
-        let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };
+        let step = |index| Step { index, script: scripts.get(index).unwrap().clone(), limits: Default::default() };
         Work {
             run: Uuid::now_v7().to_string(),
             history,

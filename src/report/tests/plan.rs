@@ -64,7 +64,7 @@ fn scripts() -> Vec<Script> {
 }
 
 fn view<'a>(catalog: &'a Catalog, waves: &'a [(String, Vec<PlanRow>)], scripts: &'a [Script]) -> PlanView<'a> {
-    PlanView { catalog, direction: Direction::Up, goal: "head", waves, scripts, show_sql: false }
+    PlanView { catalog, direction: Direction::Up, goal: "head", waves, scripts, limits: &[], show_sql: false }
 }
 
 #[test]
