@@ -265,6 +265,8 @@ mod tests {
                 direction: crate::schema::Direction::Up,
                 statement: Some(4),
                 run: "r".into(),
+                stopped: false,
+                sha256: String::new(),
             })),
             version: None,
             version_known: false,

@@ -134,7 +134,7 @@ pub(super) async fn planned(
     let observations = program.observe(set, &tenants).await;
     let mut left = observations.iter();
     let catalog = set.catalog();
-    let waves: Vec<(String, Vec<PlanRow>)> = selection
+    let mut waves: Vec<(String, Vec<PlanRow>)> = selection
         .waves
         .iter()
         .map(|wave| {
@@ -154,6 +154,8 @@ pub(super) async fn planned(
             );
         }
     }
+    let all = waves.iter_mut().flat_map(|(_, rows)| rows);
+    all.zip(&observations).for_each(|(row, o)| steps::refuse_changed(row, &o.state, &scripts));
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();

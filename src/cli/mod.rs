@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod evidence;
 mod exit;
 mod former;
 mod look;

@@ -4,6 +4,7 @@
 //! reason.
 
 mod body;
+mod effect;
 mod entities;
 pub mod folder;
 mod lex;
@@ -26,6 +27,7 @@ use crate::policy::Limits;
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
 
+pub(crate) use effect::{Effect, Thing, effect};
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;

@@ -336,6 +336,16 @@ mod tests {
     }
 
     #[test]
+    fn a_migration_may_have_limits_of_its_own() {
+        let text = "[migrations.\"m2 b\"]\nlock_timeout = \"500ms\"\nstatement_timeout = \"0s\"\n[migrations.m3]";
+        let s = read(text, [], &Overrides::default()).unwrap();
+        let limits = Limits { lock: Some(Duration::from_millis(500)), statement: Some(Duration::ZERO) };
+        assert_eq!(s.migrations, [("m2 b".to_owned(), limits), ("m3".to_owned(), Limits::default())].into());
+        let bad = messages("[migrations.m2]\nlock_timeout = \"0s\"\nlock_timout = \"1s\"", []);
+        assert!(bad.contains("more than 0s") && bad.contains("did you mean `lock_timeout`"), "{bad}");
+    }
+
+    #[test]
     fn a_text_that_looks_like_a_number_stays_a_text() {
         let s = read("", [("FLEET__FLEET__NAME", "0123")], &Overrides::default()).unwrap();
         assert_eq!(s.name.as_deref(), Some("0123"));

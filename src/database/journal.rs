@@ -16,10 +16,6 @@ pub(super) const TABLE: &str = "fleet_journal";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) unfinished: Unfinished,
-    /// The engine refused that statement, so that it is certain how far the step got.
-    pub(super) stopped: bool,
-    /// The script that was being applied.
-    pub(super) sha256: String,
 }
 
 impl Entry {
@@ -37,8 +33,8 @@ impl Entry {
             let sql = k.checked_sub(1).and_then(|k| step.script.statements.get(k));
             sql.is_some_and(|sql| directive(sql) == Some(Directive::Batch))
         };
-        let same = (self.stopped || self.unfinished.statement.is_some_and(repeatable))
-            && self.sha256 == step.script.sha256
+        let same = (self.unfinished.stopped || self.unfinished.statement.is_some_and(repeatable))
+            && self.unfinished.sha256 == step.script.sha256
             && is_its_own;
         self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))
     }
@@ -148,9 +144,9 @@ pub(super) fn entry(columns: [Option<String>; 6]) -> Entry {
             direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
             statement: statement.and_then(|s| s.parse().ok()),
             run: run.unwrap_or_default(),
+            stopped: state.as_deref() == Some("stopped"),
+            sha256: sha256.unwrap_or_default(),
         },
-        stopped: state.as_deref() == Some("stopped"),
-        sha256: sha256.unwrap_or_default(),
     }
 }
 

@@ -88,6 +88,12 @@ pub trait Session: Send {
     /// A [`Fault`] when the journal can't be read.
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault>;
 
+    /// Whether another session works on this tenant at this moment, which an open journal alone does not say. Read-only.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be found out.
+    async fn is_held(&mut self) -> Result<bool, Fault>;
+
     /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
     ///
     /// # Errors

@@ -373,6 +373,13 @@ impl Session for MysqlSession {
         Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        let sql = format!("SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), 0) AS signed), CAST(CONNECTION_ID() AS signed)");
+        let rows = self.rows(sql).await?;
+        let number = |i| rows.first().and_then(|row| mysql_row::number(row, i)).unwrap_or(0);
+        Ok(number(0) != 0 && number(0) != number(1))
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
         Ok(rows.iter().filter_map(|row| Books::refresh([0, 1].map(|i| mysql_row::text(row, i)))).collect())

@@ -380,6 +380,11 @@ impl Session for PostgresSession {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        let rows = self.rows(guards::is_locked(&self.door)).await.map_err(|e| errors::fault(&e))?;
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false))
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         match self.rows(self.door.books().read_refreshes()).await {
             Ok(rows) => Ok(rows.iter().filter_map(|r| Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect()),

@@ -119,6 +119,10 @@ impl Session for ScriptedSession {
         Ok(None)
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         Ok(Vec::new())
     }

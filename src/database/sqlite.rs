@@ -418,6 +418,10 @@ impl Session for SqliteSession {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(FileLock::is_taken(&self.path))
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         if self.connection.is_none() || !self.has_table(books::REFRESHES).await? {
             return Ok(Vec::new());
@@ -432,6 +436,7 @@ impl Session for SqliteSession {
             false => None,
         };
         let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let _lock = FileLock::take(&self.path)?;
         let mut all = vec!["BEGIN IMMEDIATE".to_owned()];
         all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
         all.push("COMMIT".to_owned());

@@ -15,11 +15,16 @@ pub(super) struct FileLock {
 }
 
 impl FileLock {
+    /// Whether somebody has it now. Nothing is made; a lock that nobody has is touched for a moment, in a way that lets
+    /// others look too.
+    pub(super) fn is_taken(database: &Path) -> bool {
+        let Ok(file) = File::open(path_of(database)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// Takes it without waiting; `None` where the file system knows no locks.
     pub(super) fn take(database: &Path) -> Result<Option<Self>, Fault> {
-        let mut name = database.as_os_str().to_owned();
-        name.push(".fleet-lock");
-        let path = PathBuf::from(name);
+        let path = path_of(database);
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = made.map_err(|error| {
             Fault::new(FaultClass::ReadOnly, format!("the lock file {} can't be made: {error}", path.display()))
@@ -32,6 +37,12 @@ impl FileLock {
             Err(TryLockError::Error(_)) => Ok(None),
         }
     }
+}
+
+fn path_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".fleet-lock");
+    PathBuf::from(name)
 }
 
 impl Drop for FileLock {
@@ -90,7 +101,9 @@ mod tests {
         let database = folder.path().join("a.db");
         let held = FileLock::take(&database).unwrap().unwrap();
         assert_eq!(FileLock::take(&database).unwrap_err().class, FaultClass::HeldByAnotherRun);
+        assert!(FileLock::is_taken(&database));
         drop(held);
+        assert!(!FileLock::is_taken(&database));
         let again = FileLock::take(&database).unwrap();
         assert!(again.is_some());
         drop(again);

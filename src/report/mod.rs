@@ -25,6 +25,7 @@ mod survey;
 mod table;
 
 pub use label::towards;
+pub(crate) use survey::stopped_text;
 pub use style::{Format, Style, clean, shorten};
 
 #[cfg(test)]

@@ -69,6 +69,9 @@ pub struct PlanRow {
     pub steps: Vec<String>,
     /// Why it would not be touched.
     pub refusal: Option<String>,
+    /// What else is to be known of it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Why it could not be read.
     pub error: Option<Fault>,
 }
@@ -79,7 +82,7 @@ impl PlanRow {
         match (&self.error, &self.refusal) {
             (Some(fault), _) => Some(Cause::told(fault, &self.tenant, is_shared)),
             (None, Some(refusal)) => Some(format!("refused: {refusal}")),
-            (None, None) => None,
+            (None, None) => self.note.clone(),
         }
     }
 }
@@ -303,7 +306,8 @@ impl PlanView<'_> {
             self.grouped(rows).into_iter().map(move |same| {
                 let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
                 let first = same[0];
-                let steps = first.trouble(same.len() > 1).unwrap_or_else(|| self.steps_text(&first.steps));
+                let trouble = first.trouble(same.len() > 1).filter(|_| first.steps.is_empty());
+                let steps = trouble.unwrap_or_else(|| self.steps_text(&first.steps));
                 let names = label::names(&names, 60, &style);
                 [wave.clone(), names, same.len().to_string(), first.engine.to_string(), first.state.clone(), steps]
             })

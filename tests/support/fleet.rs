@@ -1,5 +1,6 @@
 //! Runs of the program under test on tenants of a test, through its public library.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use fleet::event::{Event, RunHeader};
 use fleet::observation::Observation;
 use fleet::outcome::TenantRecord;
 use fleet::plan::{Goal, Target};
-use fleet::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
+use fleet::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
 use fleet::run::{Cancel, PlannedWave, RunPlan, execute, observe};
 use fleet::schema::Direction;
-use fleet::tenant::Tenant;
+use fleet::tenant::{Engine, Tenant};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -25,6 +26,8 @@ pub(crate) struct Fleet {
     pub(crate) native: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: RetryPolicy,
+    /// The time limits of single migrations.
+    pub(crate) limits: HashMap<(usize, Engine), Limits>,
 }
 
 impl Fleet {
@@ -35,6 +38,7 @@ impl Fleet {
             native: false,
             timeouts: Timeouts { lock: Duration::from_secs(1), ..Timeouts::default() },
             retry: RetryPolicy { attempts: 1, hold_wait: Duration::ZERO, ..RetryPolicy::default() },
+            limits: HashMap::new(),
         }
     }
 
@@ -130,7 +134,7 @@ impl Fleet {
             concurrency: Concurrency { global: NonZeroUsize::MIN.saturating_add(7), ..Concurrency::default() },
             retry: self.retry,
             timeouts: self.timeouts,
-            limits: Default::default(),
+            limits: self.limits.clone(),
         }
     }
 

@@ -48,6 +48,20 @@ fn part(name: &str, text: &str, engine: Engine) -> SqlPart {
 const S: &str = "select 1;";
 
 #[test]
+fn the_head_of_a_file_may_have_time_limits() {
+    let text = "-- fleet: lock_timeout=500ms statement_timeout=0s\nselect 1;";
+    let limits = part("1_a.sql", text, Mysql).limits;
+    assert_eq!(limits.lock, Some(std::time::Duration::from_millis(500)));
+    assert_eq!(limits.statement, Some(std::time::Duration::ZERO));
+    insta::assert_snapshot!(wrong(&[
+        ("1_zero.sql", "-- fleet: lock_timeout=0s\nselect 1;"),
+        ("2_bare.sql", "-- fleet: lock_timeout=5\nselect 1;"),
+        ("3_late.sql", "select 1;\n-- fleet: lock_timeout=5s\nselect 2;"),
+        ("4_twice.sql", "-- fleet: lock_timeout=5s\n-- fleet: lock_timeout=6s\nselect 2;"),
+    ]), @"");
+}
+
+#[test]
 fn versions_come_in_their_order_and_repeatable_scripts_behind_them() {
     let read = good(&[
         ("R__b.sql", S),

@@ -95,6 +95,8 @@ fn every_outcome() -> Vec<Outcome> {
             direction: Direction::Down,
             statement: Some(3),
             run: "other".into(),
+            stopped: false,
+            sha256: String::new(),
         })),
         Outcome::Ahead { unknown: vec!["m9_z".into()] },
         Outcome::Unreachable { class: FaultClass::Dns },

@@ -137,6 +137,8 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
             direction: Direction::Up,
             statement: Some(4),
             run: "0198b000-0000-7000-8000-000000000000".to_owned(),
+            stopped: false,
+            sha256: String::new(),
         })),
     );
     doubt.engine = Engine::Mysql;

@@ -14,6 +14,7 @@ fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
         state: state.to_owned(),
         steps: steps.iter().map(|s| (*s).to_owned()).collect(),
         refusal: None,
+        note: None,
         error: None,
     }
 }

@@ -1,0 +1,115 @@
+//! Locks that are not granted, tenants that stopped half way, and what is said of both.
+
+use std::time::{Duration, Instant};
+
+use fleet::fault::FaultClass;
+use fleet::policy::Limits;
+use fleet::schema::State;
+use sea_orm::ConnectionTrait;
+
+use crate::support::fleet::Fleet;
+use crate::support::migrations::{Migrations, sql};
+use crate::support::{Home, Site, with};
+
+on_every_site!(
+    a_migration_has_a_lock_timeout_of_its_own,
+    a_tenant_whose_statement_was_refused_is_not_in_doubt,
+    a_tenant_that_a_run_works_on_is_not_in_doubt,
+);
+
+fn two() -> Migrations {
+    Migrations::of([sql("m1", ["CREATE TABLE one (i int)"]), sql("m2", ["ALTER TABLE one ADD COLUMN j int"])])
+}
+
+/// The fleet would wait for a minute, and the migration before it does.
+async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
+    for native in [false, true] {
+        let mut fleet = Fleet::of(&two()).await.native(native);
+        fleet.timeouts.lock = Duration::from_secs(60);
+        let first = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await;
+        first.up(&home.tenant).await;
+        let other = home.connect().await;
+        let hold = home.site.pick("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM one", "BEGIN; SELECT count(*) FROM one");
+        other.execute_unprepared(hold).await.unwrap();
+        let engine = home.tenant.engine;
+        fleet.limits = [((1, engine), Limits::of_lock(Some(Duration::from_millis(400))))].into();
+        let begun = Instant::now();
+        let record = fleet.up(&home.tenant).await;
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        let class = home.site.pick(FaultClass::Busy, FaultClass::LockTimeout, FaultClass::LockTimeout);
+        assert_eq!(record.error.as_ref().unwrap().class, class, "{record:?}");
+        other.close().await.unwrap();
+        home.run("DROP TABLE one").await;
+        home.run("DROP TABLE seaql_migrations").await;
+        if home.site == Site::Mariadb {
+            home.run("DROP TABLE fleet_journal").await;
+        }
+    }
+}
+
+/// Without a transaction the first statement stays, and the second is refused.
+async fn half_way(home: &Home) -> Fleet {
+    let script = "-- fleet: transaction=false\nCREATE TABLE a (i int);\nCREATE TABLE b (i int);";
+    let fleet = Fleet::with_scripts(&Migrations::of([]), &[("1_two.sql", script)]).await;
+    home.run("CREATE TABLE b (i int)").await;
+    assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "failed");
+    fleet
+}
+
+async fn a_tenant_whose_statement_was_refused_is_not_in_doubt(home: &Home) {
+    let fleet = half_way(home).await;
+    let observation = fleet.observe(&home.tenant).await;
+    let State::Stopped(unfinished) = &observation.state else { panic!("{observation:?}") };
+    assert_eq!((unfinished.migration.as_str(), unfinished.statement), ("1_two", Some(2)));
+    home.run("DROP TABLE b").await;
+    assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated", "it goes on there");
+    assert_eq!(fleet.observe(&home.tenant).await.state, State::AtTarget);
+}
+
+async fn a_tenant_that_a_run_works_on_is_not_in_doubt(home: &Home) {
+    let slow = home.site.pick(
+        "INSERT INTO a WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 4000000) SELECT count(*) \
+         FROM c",
+        "SELECT pg_sleep(3)",
+        "DO SLEEP(3)",
+    );
+    let script = format!("-- fleet: transaction=false\nCREATE TABLE a (i int);\n{slow};\nCREATE TABLE b (i int);");
+    let fleet = Fleet::with_scripts(&Migrations::of([]), &[("1_slow.sql", &script)]).await;
+    let looking = async {
+        let begun = Instant::now();
+        let mut seen = Vec::new();
+        while begun.elapsed() < Duration::from_secs(20) {
+            let state = fleet.observe(&home.tenant).await.state;
+            seen.push(state.name());
+            if state == State::AtTarget {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        seen
+    };
+    let (record, seen) = tokio::join!(fleet.up(&home.tenant), looking);
+    assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    assert!(seen.contains(&"migrating") && !seen.contains(&"in_doubt"), "{seen:?}");
+}
+
+/// Another index, invalid too, has a name that is a word of the statement.
+#[tokio::test]
+async fn exactly_the_invalid_index_of_the_statement_is_dropped_before_it_is_tried_again() {
+    with(Site::Postgres, async |home| {
+        home.run("CREATE SCHEMA \"S s\"; CREATE TABLE \"S s\".t (a int); INSERT INTO \"S s\".t VALUES (1), (1)").await;
+        home.run("CREATE TABLE u (a int); INSERT INTO u VALUES (1), (1)").await;
+        let other = home.connect().await;
+        other.execute_unprepared("CREATE UNIQUE INDEX CONCURRENTLY a ON u (a)").await.unwrap_err();
+        let create = "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS \"Ix a\" ON \"S s\".t (a)";
+        let fleet = Fleet::of(&Migrations::of([sql("m1", [create]).without_transaction()])).await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "failed");
+        home.run("DELETE FROM \"S s\".t").await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+        let valid = "SELECT c.relname || ' ' || i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE \
+                     c.relname IN ('a', 'Ix a') ORDER BY 1";
+        assert_eq!(home.texts(valid).await, ["a false", "Ix a true"]);
+        other.close().await.unwrap();
+    })
+    .await;
+}
