@@ -63,6 +63,8 @@ pub(super) enum Command {
     Status(Look),
     /// Shows who is at which migration
     Matrix(Matrix),
+    /// Shows who holds and who waits for locks on the tenants' databases at this moment; touches nothing
+    Locks(Look),
     /// Brings the views that SQL scripts make up to date
     Refresh(Refresh),
     /// The SQL scripts behind the migrations
@@ -146,6 +148,15 @@ impl Selection {
             limit: self.limit,
             partition: self.partition,
         }
+    }
+}
+
+/// `older-than=30s`.
+fn parse_kill(text: &str) -> Result<Duration, String> {
+    match text.strip_prefix("older-than=").map(parse_duration) {
+        Some(Ok(age)) if age >= Duration::from_secs(1) => Ok(age),
+        Some(Err(error)) => Err(error.to_string()),
+        _ => Err("write older-than=30s; less than a second is not taken".to_owned()),
     }
 }
 
@@ -291,6 +302,9 @@ pub(super) struct Migrate {
     /// Also applies a migration that is missing although a later one was applied
     #[arg(long)]
     pub(super) out_of_order: bool,
+    /// Terminates the sessions that hold a lock in a tenant's own database for longer than this: older-than=30s
+    #[arg(long, value_name = "older-than=DURATION", value_parser = parse_kill)]
+    pub(super) kill_blockers: Option<Duration>,
     #[command(flatten)]
     pub(super) change: Change,
 }

@@ -7,6 +7,7 @@ mod check;
 mod evidence;
 mod exit;
 mod former;
+mod locks;
 mod look;
 mod migrate;
 mod prove;
@@ -129,6 +130,7 @@ async fn run<M: Migrator>(
             let (program, set) = both(look.flags.overrides()).await?;
             look::status(&program, &set, &look).await
         }
+        Command::Locks(look) => locks::locks(&program(look.flags.overrides())?, &look).await,
         Command::Matrix(matrix) => {
             let (program, set) = both(matrix.look.flags.overrides()).await?;
             look::matrix(&program, &set, &matrix).await

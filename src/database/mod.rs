@@ -26,12 +26,14 @@ pub(crate) mod scripted;
 mod settle;
 mod sqlite;
 mod sqlite_file;
+mod waits;
 mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -49,6 +51,7 @@ pub(crate) use fill::{day, decimal};
 use journal::Journal;
 pub use scratch::ScratchPlace;
 pub use settle::Settlement;
+pub use waits::{AtLock, locks};
 pub(crate) use work::Segment;
 pub use work::{Residue, Step, Stop, Teller, Telling, Work};
 
@@ -148,6 +151,13 @@ pub trait Session: Send {
         None
     }
 
+    /// Terminates the sessions of `locked` that still hold on to this tenant's own database with the same transaction, are
+    /// clients, none of fleet's own, and whose transaction is older than `older_than`. Returns those that were.
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+        let _ = (locked, older_than);
+        Vec::new()
+    }
+
     /// Closes the connection; errors while closing change nothing for anyone.
     async fn close(self: Box<Self>);
 }
@@ -155,8 +165,19 @@ pub trait Session: Send {
 /// Cancels a session's work on its server, from outside the session.
 pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Asks who blocks a session now; `None`: nobody, or it is not known.
-pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Blocker>> + Send>> + Send + Sync>;
+/// Asks who is at the lock that a session waits for now; empty: nobody, or it is not known.
+pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Locked> + Send>> + Send + Sync>;
+
+/// Who is at a lock: what a watch saw, and what `fleet locks` shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locked {
+    /// Who holds it, the oldest transaction first.
+    pub holders: Vec<Blocker>,
+    /// Who waits behind us.
+    pub waiting: Vec<Blocker>,
+    /// The holders were told by the server for this lock; otherwise they are only likely to be.
+    pub certain: bool,
+}
 
 /// The real databases.
 pub struct Servers {

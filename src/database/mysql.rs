@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
@@ -18,11 +19,12 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
     fill, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::outcome::Blocker;
 use crate::policy::Limits;
 use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
@@ -476,6 +478,19 @@ impl Session for MysqlSession {
             let id = id.load(Ordering::Relaxed);
             Box::pin(blocker::mysql(options.clone(), id, limit))
         }))
+    }
+
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+        let mut terminated = Vec::new();
+        // Where the holder is only likely to be one, it has to be the only one that it can be.
+        for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
+            let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME);
+            let may = self.rows(sql).await.is_ok_and(|rows| !rows.is_empty());
+            if may && self.run(format!("KILL CONNECTION {}", holder.id)).await.is_ok() {
+                terminated.push(holder.clone());
+            }
+        }
+        terminated
     }
 
     async fn close(mut self: Box<Self>) {

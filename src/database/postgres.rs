@@ -4,6 +4,8 @@
 //! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal says where.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
@@ -15,11 +17,12 @@ use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
     fill, inspect, literal, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::outcome::Blocker;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -481,6 +484,17 @@ impl Session for PostgresSession {
     fn watch(&self) -> Option<Watch> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
         Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
+    }
+
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+        let mut terminated = Vec::new();
+        for holder in &locked.holders {
+            let rows = self.rows(blocker::terminate_postgres(holder, older_than)).await.unwrap_or_default();
+            if rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false) {
+                terminated.push(holder.clone());
+            }
+        }
+        terminated
     }
 
     async fn close(mut self: Box<Self>) {

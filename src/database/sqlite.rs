@@ -16,8 +16,8 @@ use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
-    native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill, inspect, literal,
+    native, settle, sqlite_file,
 };
 use super::{books, journal};
 use crate::compile::{Directive, directive};
@@ -506,6 +506,17 @@ impl Session for SqliteSession {
     fn canceller(&self) -> Canceller {
         let cancelled = self.cancelled.clone();
         Box::new(move || Box::pin(async move { cancelled.store(true, Ordering::Relaxed) }))
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let path = self.path.clone();
+        Some(Box::new(move || {
+            let path = path.clone();
+            Box::pin(async move {
+                let holders = tokio::task::spawn_blocking(move || sqlite_file::holders(&path)).await;
+                Locked { holders: holders.unwrap_or_default(), ..Locked::default() }
+            })
+        }))
     }
 
     async fn close(mut self: Box<Self>) {

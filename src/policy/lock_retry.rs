@@ -102,6 +102,7 @@ mod tests {
             (short, s(12)),
             (short, s(12)),
             (s(10), s(12)),
+            (short, s(12)),
         ];
         assert_eq!(made, expected);
     }

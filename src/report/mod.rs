@@ -5,6 +5,7 @@
 
 pub mod entities;
 pub mod live;
+pub mod locks;
 pub mod matrix;
 pub mod outcome;
 pub mod plan;

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::unit::{Attempt, End};
-use crate::database::Residue;
+use crate::database::{Locked, Residue};
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, InDoubt, Moved, Outcome, StoppedAt};
+use crate::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
 use crate::schema::{Catalog, Direction, name_of};
@@ -33,7 +33,7 @@ pub(super) struct Progress {
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
     /// Who held the lock that the last attempt ran into.
-    blocker: Option<Blocker>,
+    locked: Locked,
     /// Tries that ended because a lock was not granted.
     locks: Locks,
     /// The last fault, for a tenant whose next try is not made any more.
@@ -82,7 +82,10 @@ impl Progress {
     /// Takes in what an attempt came to.
     pub(super) fn absorb(&mut self, attempt: &Attempt, direction: Direction) {
         self.attempts += 1;
-        self.blocker = attempt.blocker.clone();
+        self.locked = attempt.locked.clone();
+        for killed in &attempt.killed {
+            self.note(format!("terminated to get at a lock: {killed}"));
+        }
         self.locks.timeout = attempt.lock;
         if let Some(history) = &attempt.history {
             if self.first.is_none() {
@@ -281,7 +284,10 @@ impl Progress {
         }
         match fault.class {
             FaultClass::LockTimeout | FaultClass::Busy | FaultClass::HeldByAnotherRun => {
-                Outcome::LockTimeout { blocker: self.blocker.clone() }
+                let mut holders = self.locked.holders.iter().cloned();
+                let (blocker, others) = (holders.next(), holders.collect());
+                let queue = LockQueue { others, waiting: self.locked.waiting.clone() };
+                Outcome::LockTimeout { blocker, queue }
             }
             class => Outcome::Failed { class },
         }

@@ -54,6 +54,8 @@ pub struct RunPlan {
     pub timeouts: Timeouts,
     /// Those that single migrations have for themselves, by place in the catalog and engine.
     pub limits: HashMap<(usize, Engine), Limits>,
+    /// Sessions that hold a lock in a tenant's own database are terminated when their transaction is older than this.
+    pub kill_blockers: Option<Duration>,
     /// What is done on each tenant.
     pub task: Task,
 }

@@ -113,6 +113,7 @@ async fn plan_of(
         task: super::Task::Migrate,
         timeouts: Timeouts::default(),
         limits: Default::default(),
+        kill_blockers: None,
     }
 }
 
@@ -144,7 +145,7 @@ async fn each_kind_of_end_is_its_tenants_own() {
     db.act("password", [Act::Refuses(FaultClass::Authentication)]);
     db.act("panics", [Act::Panics]);
     db.act("exists", [Act::Stops(FaultClass::AlreadyExists, Residue::Nothing)]);
-    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 9]);
+    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 99]);
     db.set_history("done", &["m1", "m2"]);
     db.set_history("ahead", &["m1", "m9"]);
     db.set_history("gap", &["m2"]);

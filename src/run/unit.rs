@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
-use crate::database::{Database, Residue, Session, Step, Stop, Teller, Watch, Work};
+use crate::database::{Database, Locked, Residue, Session, Step, Stop, Teller, Watch, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, Outcome, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
@@ -24,7 +24,9 @@ pub(super) struct Attempt {
     /// Scripts committed by this attempt, in order.
     pub(super) committed: Vec<Arc<Script>>,
     /// Who held the lock that the attempt ran into, as far as could be learnt.
-    pub(super) blocker: Option<Blocker>,
+    pub(super) locked: Locked,
+    /// Whose sessions were terminated to get at it.
+    pub(super) killed: Vec<Blocker>,
     /// For how long it could wait for the lock that it ended at.
     pub(super) lock: Duration,
     pub(super) end: End,
@@ -33,7 +35,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// An attempt that committed nothing.
     pub(super) fn without_work(history: Option<Vec<String>>, end: End) -> Self {
-        Attempt { history, committed: Vec::new(), blocker: None, lock: Duration::ZERO, end }
+        Attempt { history, committed: Vec::new(), locked: Locked::default(), killed: Vec::new(), lock: Duration::ZERO, end }
     }
 }
 
@@ -134,25 +136,40 @@ impl Assignment {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
         let watch = session.watch();
-        let blocker = Mutex::new(None);
+        let locked = Mutex::new(Locked::default());
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
-            () = self.keep_watch(watch, shortest, &blocker) => unreachable!("a watch never ends by itself"),
+            () = self.keep_watch(watch, shortest, &locked) => unreachable!("a watch never ends by itself"),
         };
-        let blocker = blocker.into_inner().expect("nobody panics while holding it");
+        let locked = locked.into_inner().expect("nobody panics while holding it");
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
-        Attempt { history: Some(history), committed, blocker, lock, end }
+        let killed = self.kill(session, &locked, &end).await;
+        Attempt { history: Some(history), committed, locked, killed, lock, end }
     }
 
     /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen.
-    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, blocker: &Mutex<Option<Blocker>>) {
+    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, locked: &Mutex<Locked>) {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
             tokio::time::sleep(shortest.mul_f64(0.6)).await;
             let found = watch().await;
-            *blocker.lock().expect("nobody panics while holding it") = found;
+            *locked.lock().expect("nobody panics while holding it") = found;
+        }
+    }
+
+    /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
+    async fn kill(&self, session: &mut dyn Session, locked: &Locked, end: &End) -> Vec<Blocker> {
+        let Some(older_than) = self.plan.kill_blockers else { return Vec::new() };
+        let may_be_repeated = |residue: &Residue| matches!(residue, Residue::Nothing | Residue::Resumable { .. });
+        match end {
+            End::Stopped { fault, residue, .. }
+                if fault.class == FaultClass::LockTimeout && may_be_repeated(residue) && !self.cancel.is_cancelled() =>
+            {
+                session.terminate(locked, older_than).await
+            }
+            _ => Vec::new(),
         }
     }
 

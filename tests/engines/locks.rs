@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use fleet::database::Locked;
 use fleet::fault::FaultClass;
+use fleet::outcome::{Blocker, Outcome};
 use fleet::policy::Limits;
 use fleet::schema::State;
 use sea_orm::ConnectionTrait;
 
 use crate::support::fleet::Fleet;
 use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, with};
+use crate::support::{Home, Site, connect, on_server, texts, unique, url_of, with};
 
 on_every_site!(
     a_migration_has_a_lock_timeout_of_its_own,
@@ -108,8 +110,97 @@ async fn exactly_the_invalid_index_of_the_statement_is_dropped_before_it_is_trie
         assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
         let valid = "SELECT c.relname || ' ' || i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE \
                      c.relname IN ('a', 'Ix a') ORDER BY 1";
-        assert_eq!(home.texts(valid).await, ["a false", "Ix a true"]);
+        assert_eq!(home.texts(valid).await, ["Ix a true", "a false"]);
         other.close().await.unwrap();
     })
     .await;
+}
+
+/// A reader in an open transaction, in the way of `m2` of [`two`]; its connection id.
+async fn reader(home: &Home, database: &str, table: &str) -> (sea_orm::DatabaseConnection, i64) {
+    let other = connect(&url_of(home.tenant.engine, database)).await;
+    other.execute_unprepared(&format!("BEGIN; SELECT count(*) FROM {table}")).await.unwrap();
+    let own = home.site.pick("", "SELECT pg_backend_pid()::text", "SELECT CAST(CONNECTION_ID() AS char)");
+    let id = texts(&other, own).await[0].parse().unwrap();
+    (other, id)
+}
+
+async fn a_blocker_is_terminated_only_when_it_is_old_enough(home: &Home) {
+    Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await.up(&home.tenant).await;
+    let database = home.url().rsplit('/').next().unwrap().to_owned();
+    let (other, id) = reader(home, &database, "one").await;
+    let mut fleet = Fleet::of(&two()).await;
+    fleet.retry.attempts = 5;
+    fleet.retry.locks.wait = Duration::from_secs(8);
+    fleet.kill_blockers = Some(Duration::from_secs(3600));
+    let record = fleet.up(&home.tenant).await;
+    let Outcome::LockTimeout { blocker: Some(blocker), .. } = &record.outcome else { panic!("{record:?}") };
+    assert_eq!((blocker.id, blocker.database.as_deref()), (id, Some(&*database)), "{record:?}");
+    assert!(record.notes.is_empty() && record.attempts > 1, "{record:?}");
+    other.execute_unprepared("SELECT 1").await.unwrap();
+
+    fleet.kill_blockers = Some(Duration::from_secs(1));
+    let record = fleet.up(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    assert!(record.notes[0].contains(&format!("terminated to get at a lock: connection {id}")), "{record:?}");
+    other.execute_unprepared("SELECT 1").await.unwrap_err();
+}
+
+/// Somebody behind us is named too, and who sits in another database is never terminated, whatever a watch has seen.
+async fn a_session_of_another_database_is_left_alone(home: &Home) {
+    let elsewhere = unique("elsewhere");
+    on_server(home.tenant.engine, &format!("CREATE DATABASE {elsewhere}")).await;
+    let make = connect(&url_of(home.tenant.engine, &elsewhere)).await;
+    make.execute_unprepared("CREATE TABLE t (i int)").await.unwrap();
+    make.close().await.unwrap();
+    let (other, id) = reader(home, &elsewhere, "t").await;
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    let fleet = Fleet::of(&two()).await;
+    let mut session = fleet.database().connect(&home.tenant).await.unwrap();
+    let holder = Blocker {
+        id,
+        user: None,
+        application: None,
+        address: None,
+        database: None,
+        transaction_seconds: Some(1),
+        query: None,
+    };
+    let locked = Locked { holders: vec![holder], waiting: Vec::new(), certain: true };
+    assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await, []);
+    session.close().await;
+    other.execute_unprepared("SELECT 1").await.unwrap();
+    other.close().await.unwrap();
+    on_server(home.tenant.engine, &format!("DROP DATABASE {elsewhere}")).await;
+}
+
+async fn who_queued_behind_us_is_named(home: &Home) {
+    Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await.up(&home.tenant).await;
+    let database = home.url().rsplit('/').next().unwrap().to_owned();
+    let (other, _) = reader(home, &database, "one").await;
+    let mut fleet = Fleet::of(&two()).await;
+    fleet.timeouts.lock = Duration::from_secs(3);
+    let victim = home.connect().await;
+    let behind = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        victim.execute_unprepared("SELECT count(*) FROM one").await.unwrap();
+    };
+    let (record, ()) = tokio::join!(fleet.up(&home.tenant), behind);
+    let Outcome::LockTimeout { queue, .. } = &record.outcome else { panic!("{record:?}") };
+    assert!(queue.waiting[0].query.as_ref().unwrap().contains("count(*)"), "{record:?}");
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn blockers_on_postgres() {
+    with(Site::Postgres, a_blocker_is_terminated_only_when_it_is_old_enough).await;
+    with(Site::Postgres, a_session_of_another_database_is_left_alone).await;
+    with(Site::Postgres, who_queued_behind_us_is_named).await;
+}
+
+#[tokio::test]
+async fn blockers_on_mariadb() {
+    with(Site::Mariadb, a_blocker_is_terminated_only_when_it_is_old_enough).await;
+    with(Site::Mariadb, a_session_of_another_database_is_left_alone).await;
+    with(Site::Mariadb, who_queued_behind_us_is_named).await;
 }

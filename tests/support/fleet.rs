@@ -27,6 +27,7 @@ pub(crate) struct Fleet {
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: RetryPolicy,
     /// The time limits of single migrations.
+    pub(crate) kill_blockers: Option<Duration>,
     pub(crate) limits: HashMap<(usize, Engine), Limits>,
 }
 
@@ -39,6 +40,7 @@ impl Fleet {
             timeouts: Timeouts { lock: Duration::from_secs(1), ..Timeouts::default() },
             retry: RetryPolicy { attempts: 1, hold_wait: Duration::ZERO, ..RetryPolicy::default() },
             limits: HashMap::new(),
+            kill_blockers: None,
         }
     }
 
@@ -135,6 +137,7 @@ impl Fleet {
             retry: self.retry,
             timeouts: self.timeouts,
             limits: self.limits.clone(),
+        kill_blockers: self.kill_blockers,
         }
     }
 
