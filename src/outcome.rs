@@ -2,6 +2,7 @@
 //!
 //! Plain data: nothing here decides anything but what an outcome counts as.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,8 +43,11 @@ pub enum Outcome {
     },
     /// A lock was not granted in any attempt.
     LockTimeout {
-        /// Who held it, where that could be known.
+        /// Who held it, where that could be known; of several the one whose transaction is the oldest.
         blocker: Option<Blocker>,
+        /// Who else held it, and who waited behind us for the same thing.
+        #[serde(flatten, default)]
+        queue: LockQueue,
     },
     /// A migration was begun and not finished, and the engine could not roll it back. Nothing was touched by this run,
     /// or the connection was lost at the worst moment.
@@ -106,7 +110,18 @@ pub enum NotStarted {
     Ledger,
 }
 
-/// Who holds the lock we waited for.
+/// Others at a lock that was not granted; at most ten of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockQueue {
+    /// Other holders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Blocker>,
+    /// Who queued behind us.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Blocker>,
+}
+
+/// Who holds the lock we waited for, or waits for it too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocker {
     /// The server's process or connection id.
@@ -115,10 +130,31 @@ pub struct Blocker {
     pub user: Option<String>,
     /// The application name it gave.
     pub application: Option<String>,
+    /// The client's host, as the server sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The database that it is connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// How long its transaction has been open, in seconds.
     pub transaction_seconds: Option<u64>,
     /// What it runs, or ran last; at most 200 characters.
     pub query: Option<String>,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}", self.id)?;
+        for (what, text) in [("user", &self.user), ("application", &self.application), ("from", &self.address)] {
+            if let Some(text) = text {
+                write!(f, ", {what} {text}")?;
+            }
+        }
+        if let Some(seconds) = self.transaction_seconds {
+            write!(f, ", transaction open for {seconds} s")?;
+        }
+        self.query.as_ref().map_or(Ok(()), |query| write!(f, ": {query}"))
+    }
 }
 
 /// Where a tenant's script stopped.
@@ -265,6 +301,8 @@ mod tests {
                 direction: crate::schema::Direction::Up,
                 statement: Some(4),
                 run: "r".into(),
+                stopped: false,
+                sha256: String::new(),
             })),
             version: None,
             version_known: false,

@@ -7,6 +7,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::suggestion;
 use crate::policy::FailureBudget;
@@ -193,6 +194,8 @@ pub struct Wave {
     pub concurrency: Option<NonZeroUsize>,
     /// How many of them may fail.
     pub max_failures: FailureBudget,
+    /// To be granted a lock on its tenants, where that differs from the fleet's.
+    pub lock_timeout: Option<Duration>,
 }
 
 /// A word of the filter that fits no tenant.
@@ -415,7 +418,9 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
     let make = |name: &str, tenants| {
         let rule = registry.waves.iter().find(|rule| rule.name == name);
         let concurrency = rule.and_then(|rule| rule.concurrency);
-        let wave = Wave { name: name.to_owned(), tenants, concurrency, max_failures: registry.settings.max_failures };
+        let max_failures = registry.settings.max_failures;
+        let lock_timeout = rule.and_then(|rule| rule.lock_timeout);
+        let wave = Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout };
         (wave, rule.and_then(|rule| rule.max_failures))
     };
     if filter.canary_percent.is_some() {

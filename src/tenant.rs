@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,8 @@ pub struct Tenant {
     pub migration_address: Option<Address>,
     /// Whether a missing SQLite file or PostgreSQL schema may be created. Never true by default.
     pub create_missing: bool,
+    /// To be granted a lock here, where that differs from the rest of its wave.
+    pub lock_timeout: Option<Duration>,
 }
 
 impl Tenant {

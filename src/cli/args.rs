@@ -63,6 +63,8 @@ pub(super) enum Command {
     Status(Look),
     /// Shows who is at which migration
     Matrix(Matrix),
+    /// Shows who holds and who waits for locks on the tenants' databases at this moment; touches nothing
+    Locks(Look),
     /// Brings the views that SQL scripts make up to date
     Refresh(Refresh),
     /// The SQL scripts behind the migrations
@@ -149,6 +151,15 @@ impl Selection {
     }
 }
 
+/// `older-than=30s`.
+fn parse_kill(text: &str) -> Result<Duration, String> {
+    match text.strip_prefix("older-than=").map(parse_duration) {
+        Some(Ok(age)) if age >= Duration::from_secs(1) => Ok(age),
+        Some(Err(error)) => Err(error.to_string()),
+        _ => Err("write older-than=30s; less than a second is not taken".to_owned()),
+    }
+}
+
 fn parse_tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -181,6 +192,9 @@ pub(super) struct RunFlags {
     /// For how long another run's hold on a tenant is waited out
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     hold_wait: Option<Duration>,
+    /// For how long a tenant's locks are tried for again and again, all tries and pauses together
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lock_wait: Option<Duration>,
     /// How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited
     #[arg(long, value_name = "BUDGET")]
     max_failures: Option<FailureBudget>,
@@ -202,6 +216,7 @@ impl RunFlags {
             statement_timeout: self.statement_timeout,
             attempts: self.attempts,
             hold_wait: self.hold_wait,
+            lock_wait: self.lock_wait,
             max_failures: self.max_failures,
             ledger: self.ledger.clone(),
             scripts: self.scripts.clone(),
@@ -287,6 +302,9 @@ pub(super) struct Migrate {
     /// Also applies a migration that is missing although a later one was applied
     #[arg(long)]
     pub(super) out_of_order: bool,
+    /// Terminates the sessions that hold a lock in a tenant's own database for longer than this: older-than=30s
+    #[arg(long, value_name = "older-than=DURATION", value_parser = parse_kill)]
+    pub(super) kill_blockers: Option<Duration>,
     #[command(flatten)]
     pub(super) change: Change,
 }

@@ -66,6 +66,8 @@ pub(super) enum CliError {
     #[error("failed to {0}")]
     NoSuchRun(LedgerError),
     #[error("{0}")]
+    Settings(String),
+    #[error("{0}")]
     CanNotStart(String),
     #[error("can't write {what}: {error}")]
     Write { what: String, error: std::io::Error },
@@ -79,7 +81,7 @@ impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
-            CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) => 78,
+            CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
             CliError::NothingMatched(_) => 4,
             CliError::Ledger(_) => 75,
             CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,

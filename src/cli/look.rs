@@ -11,7 +11,7 @@ use crate::compile::{LazyScripts, MigrationSet};
 use crate::observation::Observation;
 use crate::plan::Goal;
 use crate::report::matrix::MatrixView;
-use crate::report::plan::{PlanRow, PlanView};
+use crate::report::plan::{LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
 use crate::report::{Format, Style};
 use crate::schema::{Direction, Script, State};
@@ -96,6 +96,7 @@ pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
     scripts: Vec<Script>,
+    limits: Vec<LimitNote>,
     goal_text: String,
 }
 
@@ -111,6 +112,7 @@ impl Planned {
             goal: &self.goal_text,
             waves: &self.waves,
             scripts: &self.scripts,
+            limits: &self.limits,
             show_sql,
         }
     }
@@ -132,7 +134,7 @@ pub(super) async fn planned(
     let observations = program.observe(set, &tenants).await;
     let mut left = observations.iter();
     let catalog = set.catalog();
-    let waves: Vec<(String, Vec<PlanRow>)> = selection
+    let mut waves: Vec<(String, Vec<PlanRow>)> = selection
         .waves
         .iter()
         .map(|wave| {
@@ -152,10 +154,13 @@ pub(super) async fn planned(
             );
         }
     }
+    let all = waves.iter_mut().flat_map(|(_, rows)| rows);
+    all.zip(&observations).for_each(|(row, o)| steps::refuse_changed(row, &o.state, &scripts));
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();
         scripts.sort_by_key(|script| crate::tenant::Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
-    Planned { goal_text: goal.describe(catalog), waves, observations, scripts }
+    let limits = steps::limits(program.settings(), set, selection, goal, &scripts);
+    Planned { goal_text: goal.describe(catalog), waves, observations, scripts, limits }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub(super) struct Intent {
     pub(super) resumes: Option<Uuid>,
     pub(super) native: bool,
     pub(super) dry_run: bool,
+    /// Older holders of locks are terminated.
+    pub(super) kill_blockers: Option<Duration>,
     /// What is done instead of migrating.
     pub(super) chore: Option<Chore>,
 }
@@ -52,6 +55,7 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
     intent.native = args.change.native;
     intent.dry_run = args.change.dry_run;
+    intent.kill_blockers = args.kill_blockers;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -111,7 +115,16 @@ async fn intent(
     let mut selection = program.filter(filter).await?;
     // Work that stays undone must not end as if all was well.
     selection.held_back += gone;
-    Ok(Intent { goal: intent_goal, selection, targets, resumes: None, native: false, dry_run: false, chore: None })
+    Ok(Intent {
+        goal: intent_goal,
+        selection,
+        targets,
+        resumes: None,
+        native: false,
+        dry_run: false,
+        kill_blockers: None,
+        chore: None,
+    })
 }
 
 /// Plans, asks where someone is to be asked, and runs.
@@ -214,7 +227,7 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
 }
 
 fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
-    let Intent { goal, selection, targets, resumes, native, chore, .. } = intent;
+    let Intent { goal, selection, targets, resumes, native, kill_blockers, chore, .. } = intent;
     let catalog = set.catalog().clone();
     let settings = program.settings();
     let (mut tenants, mut waves, mut planned) = (Vec::new(), Vec::new(), Vec::new());
@@ -236,6 +249,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
             tenants: places,
             concurrency: wave.concurrency,
             max_failures: wave.max_failures,
+            lock_timeout: wave.lock_timeout,
         });
     }
     let wanted = if targets.is_empty() { goal.could_touch(&catalog) } else { 0..catalog.migrations.len() };
@@ -264,6 +278,8 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         concurrency: settings.concurrency,
         retry: settings.retry,
         timeouts: settings.timeouts,
+        kill_blockers,
+        limits: set.limits(goal.direction, &settings.migrations),
         task: chore.map_or(Task::Migrate, |chore| chore.task),
     }
 }

@@ -4,8 +4,10 @@
 
 mod args;
 mod check;
+mod evidence;
 mod exit;
 mod former;
+mod locks;
 mod look;
 mod migrate;
 mod prove;
@@ -35,6 +37,7 @@ use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, MigrationSet, Migrator, folder};
+use crate::config::suggestion;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -127,6 +130,7 @@ async fn run<M: Migrator>(
             let (program, set) = both(look.flags.overrides()).await?;
             look::status(&program, &set, &look).await
         }
+        Command::Locks(look) => locks::locks(&program(look.flags.overrides())?, &look).await,
         Command::Matrix(matrix) => {
             let (program, set) = both(matrix.look.flags.overrides()).await?;
             look::matrix(&program, &set, &matrix).await
@@ -187,10 +191,33 @@ async fn run<M: Migrator>(
 
 /// The migrations of this program, with the SQL scripts that its tenant file names behind them.
 async fn set<M: Migrator>(program: &Program, migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
-    let migrations = MigrationSet::new(migrator).await?;
-    let Some(folder) = &program.settings().scripts else { return Ok(Arc::new(migrations)) };
-    let scripts = folder::read(&program.shown(folder)).map_err(CliError::Scripts)?;
-    Ok(Arc::new(migrations.with_scripts(scripts)?))
+    let mut set = MigrationSet::new(migrator).await?;
+    if let Some(folder) = &program.settings().scripts {
+        let scripts = folder::read(&program.shown(folder)).map_err(CliError::Scripts)?;
+        set = set.with_scripts(scripts)?;
+    }
+    check_names(program, &set)?;
+    Ok(Arc::new(set))
+}
+
+/// A limit for a migration that does not exist is a spelling mistake, and the one that was meant would go without.
+fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
+    let catalog = set.catalog();
+    let wrong: Vec<String> = program
+        .settings()
+        .migrations
+        .keys()
+        .filter(|name| !catalog.migrations.iter().any(|m| **m == ***name))
+        .map(|name| {
+            let near = suggestion(name, catalog.migrations.iter().map(|m| &**m));
+            let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+            format!(
+                "{}: [migrations.\"{name}\"] names no migration of this program{near}",
+                program.registry.path.display()
+            )
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(CliError::Settings(wrong.join("\n"))) }
 }
 
 /// Logs go to stderr, by `-v` or `FLEET_LOG`; the drivers' own logs could hold SQL and are left out below `-vv`.

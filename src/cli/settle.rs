@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::args::Settle;
+use super::evidence::{self, Evidence};
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::terminal;
-use crate::compile::MigrationSet;
+use crate::compile::{Effect, MigrationSet, effect};
 use crate::database::Settlement;
 use crate::fault::Fault;
 use crate::report::clean;
@@ -25,8 +26,24 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
                 .tell(&format!("tenant {} is not in doubt: no migration was begun and left unfinished", tenant.id));
             return Ok(0);
         };
+        if session.is_held().await.map_err(failed)? {
+            program.terminal.tell(&format!("tenant {} is being migrated by another run; wait for its end", tenant.id));
+            return Ok(75);
+        }
         let script = script(set, &tenant, &unfinished).await;
         program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
+        let found = match asked_of(&tenant, &unfinished, script.as_deref()) {
+            // Only a hint: a catalog that can't be read says nothing.
+            Some(effect) => session
+                .shape()
+                .await
+                .ok()
+                .and_then(|shape| evidence::evidence(tenant.engine, tenant.schema.as_deref(), &effect, &shape)),
+            None => None,
+        };
+        if let Some(found) = &found {
+            program.terminal.tell(&advice(&unfinished, script.as_deref(), found));
+        }
         let Some(settlement) = settlement(args, script.as_deref())? else {
             let id = quoted(tenant.id.as_str());
             let next = ["--applied", "--not-applied", "--resume-at K"]
@@ -75,7 +92,18 @@ async fn script(set: &Arc<MigrationSet>, tenant: &Tenant, unfinished: &Unfinishe
 }
 
 fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
-    let Unfinished { migration, direction, statement, run } = unfinished;
+    let Unfinished { migration, direction, statement, run, .. } = unfinished;
+    if unfinished.goes_on(tenant.engine) {
+        let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
+        return format!(
+            "tenant {} is not in doubt: the engine refused statement {} of {} ({direction}), begun by run {}; the next \
+             {next} goes on there",
+            clean(tenant.id.as_str()),
+            statement.unwrap_or_default(),
+            clean(migration),
+            clean(run)
+        );
+    }
     let mut text = format!(
         "tenant {} is in doubt: {} ({direction}) was begun by run {} and not finished",
         clean(tenant.id.as_str()),
@@ -99,6 +127,27 @@ fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) ->
         text.push_str(&format!("\nstatement {k}: {}", clean(sql)));
     }
     text
+}
+
+/// What the statement does that may or may not have happened.
+fn asked_of(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<Effect> {
+    let sql = script?.statements.get(unfinished.statement?.checked_sub(1)?)?;
+    if unfinished.stopped { None } else { effect(tenant.engine, sql) }
+}
+
+/// What was found, and the flag that follows from it; it is only said, never done.
+fn advice(unfinished: &Unfinished, script: Option<&Script>, found: &Evidence) -> String {
+    let k = unfinished.statement.unwrap_or_default();
+    let last = script.is_some_and(|script| script.statements.len() == k);
+    let (meaning, flag) = match found.happened {
+        Some(true) if last => ("it happened", Some("--applied".to_owned())),
+        Some(true) => ("it happened", Some(format!("--resume-at {}", k + 1))),
+        Some(false) if k == 1 => ("it did not happen", Some("--not-applied".to_owned())),
+        Some(false) => ("it did not happen", Some(format!("--resume-at {k}"))),
+        None => ("that does not say whether it happened", None),
+    };
+    let flag = flag.map(|flag| format!(": {flag}")).unwrap_or_default();
+    format!("{} -> {meaning}{flag}", clean(&found.text))
 }
 
 fn settlement(args: &Settle, script: Option<&Script>) -> Result<Option<Settlement>, CliError> {

@@ -1,12 +1,18 @@
 //! From flags to goals: which migration, how many steps, and what steps mean for each tenant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::exit::CliError;
+use crate::compile::MigrationSet;
+use crate::config::Settings;
 use crate::observation::Observation;
 use crate::plan::{self, Decision, Goal, Refusal, Target};
-use crate::report::plan::PlanRow;
-use crate::schema::{Catalog, Direction, State};
+use crate::policy::{Limits, format_duration};
+use crate::report::plan::{LimitNote, PlanRow};
+use crate::report::stopped_text;
+use crate::schema::{Catalog, Direction, Script, State};
+use crate::select::Selection;
 use crate::tenant::TenantId;
 
 /// The goal that flags name.
@@ -43,10 +49,12 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         state: observation.state.name().to_owned(),
         steps: Vec::new(),
         refusal: None,
+        note: None,
         error: observation.error.clone(),
     };
     match &observation.state {
         State::Unreachable => {}
+        State::Migrating => row.refusal = Some("it is being migrated by another run".to_owned()),
         State::InDoubt(unfinished) => {
             row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
         }
@@ -68,7 +76,76 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
             }
         },
     }
+    if let State::Stopped(unfinished) = &observation.state
+        && row.refusal.is_none()
+    {
+        // The journal has to be closed before anything else can be done.
+        let is_next = row.steps.first() == Some(&unfinished.migration) && unfinished.direction == goal.direction;
+        if is_next {
+            row.note = Some(stopped_text(unfinished));
+        } else {
+            row.steps.clear();
+            row.refusal = Some(format!("{}; or settle it: `runs settle`", stopped_text(unfinished)));
+        }
+    }
     row
+}
+
+/// Refuses a tenant that stopped in a script which is another one now: nobody knows what its statements mean there.
+pub(super) fn refuse_changed(row: &mut PlanRow, state: &State, scripts: &[Script]) {
+    let State::Stopped(unfinished) = state else { return };
+    let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
+    let repeatable = script.is_some_and(|s| matches!(s.record, crate::schema::Record::Script { repeatable: true, .. }));
+    let is_same = repeatable || script.is_none_or(|s| s.sha256 == unfinished.sha256);
+    if row.refusal.is_none() && !is_same {
+        row.steps.clear();
+        row.note = None;
+        row.refusal = Some(format!(
+            "it stopped in {}, whose script is another one now; put the old one back, or see `runs settle`",
+            unfinished.migration
+        ));
+    }
+}
+
+/// The time limits that hold somewhere in the plan and are not the fleet's.
+pub(super) fn limits(
+    settings: &Settings,
+    set: &MigrationSet,
+    selection: &Selection,
+    goal: &Goal,
+    scripts: &[Script],
+) -> Vec<LimitNote> {
+    let note = |of: String, limits: Limits| LimitNote {
+        of,
+        lock_timeout: limits.lock.map(format_duration),
+        statement_timeout: limits.statement.map(format_duration),
+    };
+    let mut notes = Vec::new();
+    for wave in selection.waves.iter().filter(|wave| wave.lock_timeout.is_some()) {
+        notes.push(note(format!("wave {}", wave.name), Limits::of_lock(wave.lock_timeout)));
+    }
+    let mut tenants: BTreeMap<Duration, Vec<&str>> = BTreeMap::new();
+    for tenant in selection.tenants() {
+        if let Some(lock) = tenant.lock_timeout {
+            tenants.entry(lock).or_default().push(tenant.id.as_str());
+        }
+    }
+    for (lock, ids) in tenants {
+        let of = match ids.as_slice() {
+            [one] => format!("tenant {one}"),
+            [first, rest @ ..] => format!("tenant {first} and {} more", rest.len()),
+            [] => continue,
+        };
+        notes.push(note(of, Limits::of_lock(Some(lock))));
+    }
+    let own = set.limits(goal.direction, &settings.migrations);
+    for script in scripts {
+        let place = set.catalog().position(&script.migration);
+        if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {
+            notes.push(note(format!("{} on {}", script.migration, script.engine), *limits));
+        }
+    }
+    notes
 }
 
 /// The places of the migrations that these rows name, as a range to compile.

@@ -4,6 +4,7 @@
 //! reason.
 
 mod body;
+mod effect;
 mod entities;
 pub mod folder;
 mod lex;
@@ -14,7 +15,7 @@ mod sql;
 mod statement;
 mod values;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,11 @@ use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
 
+use crate::policy::Limits;
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
 
+pub(crate) use effect::{Effect, Thing, effect};
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
@@ -144,6 +147,31 @@ impl MigrationSet {
     /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
     pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
         self.sql_script(index).map(|script| sql::acceptance(script, engine))
+    }
+
+    /// The time limits that migrations have for themselves, by place in the catalog and engine: what the operator
+    /// configured by name, then what an SQL script says of itself. Names that no migration has are passed over.
+    pub fn limits(
+        &self,
+        direction: Direction,
+        configured: &BTreeMap<String, Limits>,
+    ) -> HashMap<(usize, Engine), Limits> {
+        let mut all = HashMap::new();
+        for (index, name) in self.catalog.migrations.iter().enumerate() {
+            let named = configured.get(&**name).copied().unwrap_or_default();
+            for engine in Engine::ALL {
+                let variants = self.sql_script(index).map(|script| match direction {
+                    Direction::Up => &script.up,
+                    Direction::Down => &script.down,
+                });
+                let own = variants.and_then(|v| v.get(engine)).map(|part| part.limits).unwrap_or_default();
+                let limits = named.or(own);
+                if limits != Limits::default() {
+                    all.insert((index, engine), limits);
+                }
+            }
+        }
+        all
     }
 
     /// The catalog of these migrations.

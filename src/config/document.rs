@@ -3,13 +3,14 @@
 //! It knows TOML and types, not what the keys of a tenant file mean.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Drafts;
 use super::keys::Form;
-use crate::policy::FailureBudget;
+use crate::policy::{FailureBudget, parse_duration};
 
 /// A value and where it is.
 pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
@@ -190,6 +191,18 @@ impl<'a, 'd> Reader<'a, 'd> {
         let item = self.item(key)?;
         match Form::Budget.read(item) {
             Ok(text) => text.parse().ok(),
+            Err(wanted) => {
+                drafts.at(item.span(), format!("`{key}` {wanted}"));
+                None
+            }
+        }
+    }
+
+    /// A duration; `zero`: whether none at all has a meaning.
+    pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Drafts) -> Option<Duration> {
+        let item = self.item(key)?;
+        match (Form::Duration { zero }).read(item) {
+            Ok(text) => parse_duration(&text).ok(),
             Err(wanted) => {
                 drafts.at(item.span(), format!("`{key}` {wanted}"));
                 None

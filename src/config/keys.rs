@@ -21,7 +21,7 @@ pub(crate) enum Form {
 }
 
 /// All keys of `[fleet]`, in the order in which they are shown, with their defaults (empty: none).
-pub(crate) const KEYS: [(&str, Form, &str); 14] = [
+pub(crate) const KEYS: [(&str, Form, &str); 15] = [
     ("name", Form::Text, ""),
     ("concurrency", Form::Count, "16"),
     ("per_server", Form::Count, "8"),
@@ -33,6 +33,7 @@ pub(crate) const KEYS: [(&str, Form, &str); 14] = [
     ("retry_pause", Form::Duration { zero: true }, "200ms"),
     ("longest_pause", Form::Duration { zero: true }, "10s"),
     ("hold_wait", Form::Duration { zero: true }, "60s"),
+    ("lock_wait", Form::Duration { zero: true }, "2m"),
     ("max_failures", Form::Budget, "unlimited"),
     ("ledger", Form::Ledger, "fleet-ledger.db"),
     ("scripts", Form::Text, ""),

@@ -8,6 +8,7 @@ mod database_url;
 mod document;
 mod keys;
 mod layer;
+mod limits;
 mod mask;
 mod mistakes;
 mod scratch;

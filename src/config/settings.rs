@@ -15,8 +15,8 @@ use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_p
 use super::document::{Document, Item, with_document};
 use super::keys::KEYS;
 use super::layer::{Layer, merge};
-use super::{Drafts, Mistakes, ScratchServers, Variables, scratch};
-use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts, parse_duration};
+use super::{Drafts, Mistakes, ScratchServers, Variables, limits, scratch};
+use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 
 /// The settings of one fleet, complete and checked.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Settings {
     /// The folder of SQL scripts behind the migrations, as the file or the flag spells it but absolute; `None`: there
     /// are none.
     pub scripts: Option<PathBuf>,
+    /// The time limits that single migrations have, by their names as the file spells them.
+    pub migrations: BTreeMap<String, Limits>,
     /// Where scratch databases are made.
     pub scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
@@ -98,6 +100,8 @@ pub struct Overrides {
     pub longest_pause: Option<Duration>,
     /// For how long another run's hold on a tenant is waited out.
     pub hold_wait: Option<Duration>,
+    /// For how long a tenant's locks are tried for.
+    pub lock_wait: Option<Duration>,
     /// How many tenants may fail.
     pub max_failures: Option<FailureBudget>,
     /// A path (relative to the current folder) or a URL.
@@ -121,6 +125,7 @@ impl Overrides {
             ("retry_pause", duration(self.retry_pause)),
             ("longest_pause", duration(self.longest_pause)),
             ("hold_wait", duration(self.hold_wait)),
+            ("lock_wait", duration(self.lock_wait)),
             ("max_failures", self.max_failures.map(|b| b.to_string())),
             ("ledger", self.ledger.clone()),
             ("scripts", self.scripts.clone()),
@@ -183,7 +188,8 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
     let scratch = scratch::read(document, sources, drafts);
     let mut settings = Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger);
     settings.origins.extend(scratch.origins());
-    Settings { scratch, scripts: settings.scripts.map(|scripts| base.join(scripts)), ..settings }
+    let migrations = limits::read(document, drafts);
+    Settings { scratch, migrations, scripts: settings.scripts.map(|scripts| base.join(scripts)), ..settings }
 }
 
 fn file_ledger(
@@ -243,6 +249,12 @@ impl Settings {
                 first_pause: duration("retry_pause"),
                 longest_pause: duration("longest_pause"),
                 hold_wait: duration("hold_wait"),
+                locks: LockRetry {
+                    pause: duration("retry_pause"),
+                    longest_rest: duration("longest_pause"),
+                    wait: duration("lock_wait"),
+                    ..LockRetry::default()
+                },
             },
             max_failures: text("max_failures").parse().expect(checked),
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
@@ -250,6 +262,7 @@ impl Settings {
             name,
             ledger,
             scratch: ScratchServers::default(),
+            migrations: BTreeMap::new(),
         }
     }
 }
@@ -320,6 +333,16 @@ mod tests {
         assert_eq!(origin("concurrency"), Some(("5", Origin::Environment("FLEET__FLEET__CONCURRENCY".into()))));
         assert_eq!(origin("per_server"), Some(("2", Origin::File)));
         assert_eq!(origin("attempts"), Some(("5", Origin::Default)));
+    }
+
+    #[test]
+    fn a_migration_may_have_limits_of_its_own() {
+        let text = "[migrations.\"m2 b\"]\nlock_timeout = \"500ms\"\nstatement_timeout = \"0s\"\n[migrations.m3]";
+        let s = read(text, [], &Overrides::default()).unwrap();
+        let limits = Limits { lock: Some(Duration::from_millis(500)), statement: Some(Duration::ZERO) };
+        assert_eq!(s.migrations, [("m2 b".to_owned(), limits), ("m3".to_owned(), Limits::default())].into());
+        let bad = messages("[migrations.m2]\nlock_timeout = \"0s\"\nlock_timout = \"1s\"", []);
+        assert!(bad.contains("more than 0s") && bad.contains("did you mean `lock_timeout`"), "{bad}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who holds the lock that a session waits for: asked over a connection of its own while the wait goes on, because
+//! Who is at the lock that a session waits for: asked over a connection of its own while the wait goes on, because
 //! afterwards nobody knows any more.
 //!
 //! It only looks; nothing is cancelled here, and a question that fails is answered with "not known".
@@ -9,73 +9,101 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use super::{literal, mysql_row};
+use super::{Locked, literal, mysql_row};
 use crate::outcome::Blocker;
 use crate::tenant::Engine;
 
-/// Who blocks the PostgreSQL session with this application name.
+/// At most so many holders, and as many who wait.
+const MOST: usize = 10;
+
+/// Who is at the lock that the PostgreSQL session with this application name waits for.
 ///
 /// Other users' queries are shown only to a superuser or a member of `pg_read_all_stats`
 /// (<https://www.postgresql.org/docs/15/monitoring-stats.html>).
-pub(super) async fn postgres(options: PgConnectOptions, name: String, limit: Duration) -> Option<Blocker> {
-    let sql = format!(
-        "SELECT b.pid, b.usename::text, b.application_name, \
+pub(super) async fn postgres(options: PgConnectOptions, name: String, limit: Duration) -> Locked {
+    let columns = "b.pid, b.usename::text, b.application_name, \
          CASE WHEN b.xact_start IS NULL THEN NULL ELSE greatest(0, extract(epoch from clock_timestamp() - b.xact_start)) \
          END::bigint, CASE b.query WHEN '<insufficient privilege>' THEN 'hidden from this user, who lacks \
-         pg_read_all_stats' ELSE left(b.query, 200) END \
-         FROM pg_stat_activity me CROSS JOIN LATERAL unnest(pg_blocking_pids(me.pid)) AS blocking(pid) \
-         JOIN pg_stat_activity b ON b.pid = blocking.pid WHERE me.application_name = {} ORDER BY b.xact_start LIMIT 1",
+         pg_read_all_stats' ELSE left(b.query, 200) END, host(b.client_addr), b.datname::text";
+    let me = format!(
+        "(SELECT pid FROM pg_stat_activity WHERE application_name = {} AND pid <> pg_backend_pid())",
         literal(Engine::Postgres, &name)
+    );
+    let sql = format!(
+        "(SELECT DISTINCT {columns}, 'holds', b.xact_start FROM {me} me CROSS JOIN LATERAL unnest(pg_blocking_pids(me.pid)) \
+         AS blocking(pid) JOIN pg_stat_activity b ON b.pid = blocking.pid ORDER BY b.xact_start LIMIT {MOST}) UNION ALL \
+         (SELECT {columns}, 'waits', b.xact_start FROM {me} me JOIN pg_stat_activity b ON me.pid = ANY (CASE WHEN \
+         b.wait_event_type = 'Lock' THEN pg_blocking_pids(b.pid) END) ORDER BY b.xact_start LIMIT {MOST})"
     );
     let ask = async {
         let mut connection = options.application_name("fleet:watch").connect().await.ok()?;
-        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(&mut connection).await.ok()?;
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.ok()?;
         let _ = connection.close().await;
-        let row = row?;
-        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().filter(|t| !t.is_empty());
-        Some(Blocker {
-            id: row.try_get::<i32, _>(0).ok()?.into(),
-            user: text(1),
-            application: text(2),
-            transaction_seconds: row.try_get::<Option<i64>, _>(3).ok().flatten().map(i64::unsigned_abs),
-            query: text(4),
-        })
+        let mut locked = Locked { certain: true, ..Locked::default() };
+        for row in &rows {
+            let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().filter(|t| !t.is_empty());
+            let blocker = Blocker {
+                id: row.try_get::<i32, _>(0).ok()?.into(),
+                user: text(1),
+                application: text(2),
+                transaction_seconds: row.try_get::<Option<i64>, _>(3).ok().flatten().map(i64::unsigned_abs),
+                query: text(4),
+                address: text(5),
+                database: text(6),
+            };
+            let list = if text(7).as_deref() == Some("holds") { &mut locked.holders } else { &mut locked.waiting };
+            list.push(blocker);
+        }
+        Some(locked)
     };
-    tokio::time::timeout(limit, ask).await.ok().flatten()
+    tokio::time::timeout(limit, ask).await.ok().flatten().unwrap_or_default()
 }
 
-/// Who blocks the MySQL or MariaDB session with this connection id.
+/// Who is at the lock that the MySQL or MariaDB session with this connection id waits for.
 ///
-/// A row lock's holder is known for certain. Holders of metadata locks are listed by a plugin that few servers have: without
-/// it the oldest open transaction in the database is named, and called probable.
-pub(super) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration) -> Option<Blocker> {
+/// A row lock's holder is known for certain. Holders of metadata locks are listed by a plugin that few servers have: the
+/// open transactions in the database are named instead, and called probable.
+pub(super) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration) -> Locked {
     let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
-                   LEFT(COALESCE(p.info, t.trx_query, ''), 200)";
+                   LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
     let from = "information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id";
+    let waits = "information_schema.innodb_lock_waits w JOIN information_schema.innodb_trx me";
     let certain = format!(
-        "SELECT {columns} FROM information_schema.innodb_lock_waits w JOIN information_schema.innodb_trx me \
-         ON me.trx_id = w.requesting_trx_id JOIN {from} ON t.trx_id = w.blocking_trx_id WHERE me.trx_mysql_thread_id = {id} \
-         ORDER BY t.trx_started LIMIT 1"
+        "(SELECT DISTINCT {columns}, 'holds', t.trx_started FROM {waits} ON me.trx_id = w.requesting_trx_id JOIN {from} ON \
+         t.trx_id = w.blocking_trx_id WHERE me.trx_mysql_thread_id = {id} ORDER BY t.trx_started LIMIT {MOST}) UNION ALL \
+         (SELECT DISTINCT {columns}, 'waits', t.trx_started FROM {waits} ON me.trx_id = w.blocking_trx_id JOIN {from} ON \
+         t.trx_id = w.requesting_trx_id WHERE me.trx_mysql_thread_id = {id} ORDER BY t.trx_started LIMIT {MOST})"
     );
+    let i_wait = format!(
+        "EXISTS (SELECT 1 FROM information_schema.processlist me WHERE me.id = {id} AND me.state LIKE 'Waiting for%lock%')"
+    );
+    let queued = "p.state LIKE 'Waiting for table metadata lock%'";
     let probable = format!(
-        "SELECT {columns} FROM {from} WHERE p.id <> {id} AND p.db = DATABASE() AND EXISTS (SELECT 1 FROM \
-         information_schema.processlist me WHERE me.id = {id} AND me.state LIKE 'Waiting for%lock%') \
-         ORDER BY t.trx_started LIMIT 1"
+        "(SELECT {columns}, 'holds', t.trx_started FROM {from} WHERE p.id <> {id} AND p.db = DATABASE() AND {i_wait} AND NOT \
+         (COALESCE({queued}, 0)) ORDER BY t.trx_started LIMIT {MOST}) UNION ALL (SELECT p.id, p.user, NULL, LEFT(p.info, \
+         200), SUBSTRING_INDEX(p.host, ':', 1), p.db, 'waits', NULL FROM information_schema.processlist p WHERE p.id <> \
+         {id} AND p.db = DATABASE() AND {i_wait} AND {queued} LIMIT {MOST})"
     );
     let ask = async {
         let mut connection = options.connect().await.ok()?;
-        let mut found = None;
-        for (sql, application) in [(certain, None), (probable, Some("probably: the oldest open transaction here"))] {
+        let mut locked = Locked::default();
+        for (sql, application) in [(certain, None), (probable, Some("probably: an open transaction here"))] {
             // MySQL 8 has other tables for the first question; not knowing is no reason not to ask the second.
-            if let Ok(Some(row)) = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_optional(&mut connection).await {
-                found = blocker(&row, application);
+            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap_or_default();
+            for row in &rows {
+                let holds = mysql_row::text(row, 6).as_deref() == Some("holds");
+                let list = if holds { &mut locked.holders } else { &mut locked.waiting };
+                list.extend(blocker(row, application.filter(|_| holds)));
+            }
+            if !locked.holders.is_empty() {
+                locked.certain = application.is_none();
                 break;
             }
         }
         let _ = connection.close().await;
-        found
+        Some(locked)
     };
-    tokio::time::timeout(limit, ask).await.ok().flatten()
+    tokio::time::timeout(limit, ask).await.ok().flatten().unwrap_or_default()
 }
 
 fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
@@ -86,5 +114,34 @@ fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
         application: application.map(str::to_owned),
         transaction_seconds: mysql_row::number(row, 2).map(i64::unsigned_abs),
         query: text(3),
+        address: text(4),
+        database: text(5),
     })
+}
+
+/// What terminates a PostgreSQL session, if it still is in the transaction that was seen, in the database that this is
+/// asked in, an application's own, and old enough.
+pub(super) fn terminate_postgres(blocker: &Blocker, older_than: Duration) -> String {
+    let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
+    format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {} AND pid <> pg_backend_pid() AND datname = \
+         current_database() AND backend_type = 'client backend' AND application_name NOT LIKE 'fleet:%' AND xact_start <= \
+         clock_timestamp() - interval '{} milliseconds'",
+        blocker.id,
+        older_than.max(seen).as_millis()
+    )
+}
+
+/// What finds a MySQL session that may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
+pub(super) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock: &str) -> String {
+    let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
+    format!(
+        "SELECT CAST(p.id AS char) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = \
+         t.trx_mysql_thread_id WHERE p.id = {} AND p.id <> CONNECTION_ID() AND p.db = DATABASE() AND p.user <> 'system \
+         user' AND p.command IN ('Sleep', 'Query', 'Execute') AND p.id <> COALESCE(IS_USED_LOCK({lock}), 0) AND \
+         t.trx_started <= NOW() - INTERVAL {} SECOND",
+        blocker.id,
+        // The engine keeps whole seconds of a transaction's begin.
+        older_than.max(seen).as_millis().div_ceil(1000)
+    )
 }

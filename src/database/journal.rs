@@ -16,10 +16,6 @@ pub(super) const TABLE: &str = "fleet_journal";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) unfinished: Unfinished,
-    /// The engine refused that statement, so that it is certain how far the step got.
-    pub(super) stopped: bool,
-    /// The script that was being applied.
-    pub(super) sha256: String,
 }
 
 impl Entry {
@@ -43,8 +39,8 @@ impl Entry {
             let sql = k.checked_sub(1).and_then(|k| step.script.statements.get(k));
             sql.is_some_and(|sql| directive(sql) == Some(Directive::Batch))
         };
-        let same = (self.stopped || self.unfinished.statement.is_some_and(repeatable))
-            && self.sha256 == step.script.sha256
+        let same = (self.unfinished.stopped || self.unfinished.statement.is_some_and(repeatable))
+            && self.unfinished.sha256 == step.script.sha256
             && is_its_own;
         let first = self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))?;
         // Another connection would go on without what the statements before it had set up.
@@ -162,9 +158,9 @@ pub(super) fn entry(columns: [Option<String>; 6]) -> Entry {
             direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
             statement: statement.and_then(|s| s.parse().ok()),
             run: run.unwrap_or_default(),
+            stopped: state.as_deref() == Some("stopped"),
+            sha256: sha256.unwrap_or_default(),
         },
-        stopped: state.as_deref() == Some("stopped"),
-        sha256: sha256.unwrap_or_default(),
     }
 }
 
@@ -186,7 +182,7 @@ mod tests {
             record: Record::Migration,
             source: None,
         };
-        Step { index: 0, script: Arc::new(script) }
+        Step { index: 0, script: Arc::new(script), limits: Default::default() }
     }
 
     fn row(state: &str, statement: Option<&str>) -> Entry {
@@ -202,7 +198,7 @@ mod tests {
         assert_eq!(row("stopped", None).resumes(&step("x")), None, "native code can't be resumed");
         let mut again = (*step("edited").script).clone();
         again.record = Record::Script { checksum: "c".into(), repeatable: true };
-        let again = Step { index: 0, script: Arc::new(again) };
+        let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
         assert_eq!(row("running", Some("2")).resumes(&again), Some(0), "it may run again and again");
     }
 }

@@ -26,12 +26,14 @@ pub(crate) mod scripted;
 mod settle;
 mod sqlite;
 mod sqlite_file;
+mod waits;
 mod work;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -49,17 +51,24 @@ pub(crate) use fill::{day, decimal};
 use journal::Journal;
 pub use scratch::ScratchPlace;
 pub use settle::Settlement;
+pub use waits::{AtLock, locks};
 pub(crate) use work::Segment;
 pub use work::{Residue, Step, Stop, Teller, Telling, Work};
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]
 pub trait Database: Send + Sync + 'static {
-    /// Opens one connection to a tenant. Nothing is created.
+    /// Opens one connection to a tenant, with the fleet's time limits. Nothing is created.
     ///
     /// # Errors
     /// A [`Fault`] of a class that says why the tenant can't be reached; the tenant was not touched.
     async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault>;
+
+    /// As [`Database::connect`], with the time limits of this tenant in this attempt.
+    ///
+    /// # Errors
+    /// As [`Database::connect`].
+    async fn connect_within(&self, tenant: &Arc<Tenant>, limits: Timeouts) -> Result<Box<dyn Session>, Fault>;
 
     /// Reads the histories of tenants that one connection can see together, in one query for many.
     ///
@@ -81,6 +90,12 @@ pub trait Session: Send {
     /// # Errors
     /// A [`Fault`] when the journal can't be read.
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault>;
+
+    /// Whether another session works on this tenant at this moment, which an open journal alone does not say. Read-only.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be found out.
+    async fn is_held(&mut self) -> Result<bool, Fault>;
 
     /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
     ///
@@ -136,6 +151,13 @@ pub trait Session: Send {
         None
     }
 
+    /// Terminates the sessions of `locked` that still hold on to this tenant's own database with the same transaction, are
+    /// clients, none of fleet's own, and whose transaction is older than `older_than`. Returns those that were.
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+        let _ = (locked, older_than);
+        Vec::new()
+    }
+
     /// Closes the connection; errors while closing change nothing for anyone.
     async fn close(self: Box<Self>);
 }
@@ -143,8 +165,19 @@ pub trait Session: Send {
 /// Cancels a session's work on its server, from outside the session.
 pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Asks who blocks a session now; `None`: nobody, or it is not known.
-pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Blocker>> + Send>> + Send + Sync>;
+/// Asks who is at the lock that a session waits for now; empty: nobody, or it is not known.
+pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Locked> + Send>> + Send + Sync>;
+
+/// Who is at a lock: what a watch saw, and what `fleet locks` shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locked {
+    /// Who holds it, the oldest transaction first.
+    pub holders: Vec<Blocker>,
+    /// Who waits behind us.
+    pub waiting: Vec<Blocker>,
+    /// The holders were told by the server for this lock; otherwise they are only likely to be.
+    pub certain: bool,
+}
 
 /// The real databases.
 pub struct Servers {
@@ -162,7 +195,11 @@ impl Servers {
 #[async_trait]
 impl Database for Servers {
     async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
-        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts: self.timeouts };
+        self.connect_within(tenant, self.timeouts).await
+    }
+
+    async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
+        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts };
         match tenant.engine {
             Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
             Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
@@ -212,6 +249,11 @@ impl Door {
             Some(name) => format!("{}.{table}", engine.quote(&name)),
             None => table,
         }
+    }
+
+    /// The time limits of a step.
+    fn limits(&self, step: &Step) -> Timeouts {
+        step.limits.over(self.timeouts)
     }
 
     /// The tenant's journal.

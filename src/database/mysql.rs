@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
@@ -18,11 +19,13 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
+    errors, fill, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::outcome::Blocker;
+use crate::policy::Limits;
 use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -109,9 +112,18 @@ impl MysqlSession {
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
     }
 
+    /// The time limits of a step, where any step of the work has its own: the session keeps those of the step before.
+    fn own_settings(&self, work: &Work, step: usize) -> Option<String> {
+        let any = work.steps.iter().any(|step| step.limits != Limits::default());
+        any.then(|| session_settings(&self.door.limits(&work.steps[step])))
+    }
+
     fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
+        if let Some(setting) = self.own_settings(work, step) {
+            message.push(Place::Prepare { step }, setting);
+        }
         let open = match resumed {
             Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
@@ -251,6 +263,9 @@ impl MysqlSession {
         let lost = |fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) };
         let resumed = resumption(work, step, held)?;
         let first = resumed.unwrap_or(0);
+        if let Some(setting) = self.own_settings(work, step) {
+            self.run(setting).await.map_err(stop)?;
+        }
         let script = work.steps[step].script.clone();
         let mut prepare = if held.has_history { Vec::new() } else { self.door.install() };
         if !held.has_journal {
@@ -300,6 +315,9 @@ impl MysqlSession {
         if resumption(work, step, held)?.is_some() {
             let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
             return Err(stop(fault));
+        }
+        if let Some(setting) = self.own_settings(work, step) {
+            self.run(setting).await.map_err(stop)?;
         }
         let mut prepare = Vec::new();
         if !held.has_history {
@@ -365,6 +383,14 @@ impl Session for MysqlSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
+    }
+
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        let sql =
+            format!("SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), 0) AS signed), CAST(CONNECTION_ID() AS signed)");
+        let rows = self.rows(sql).await?;
+        let number = |i| rows.first().and_then(|row| mysql_row::number(row, i)).unwrap_or(0);
+        Ok(number(0) != 0 && number(0) != number(1))
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
@@ -463,6 +489,19 @@ impl Session for MysqlSession {
             let id = id.load(Ordering::Relaxed);
             Box::pin(blocker::mysql(options.clone(), id, limit))
         }))
+    }
+
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+        let mut terminated = Vec::new();
+        // Where the holder is only likely to be one, it has to be the only one that it can be.
+        for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
+            let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME);
+            let may = self.rows(sql).await.is_ok_and(|rows| !rows.is_empty());
+            if may && self.run(format!("KILL CONNECTION {}", holder.id)).await.is_ok() {
+                terminated.push(holder.clone());
+            }
+        }
+        terminated
     }
 
     async fn close(mut self: Box<Self>) {

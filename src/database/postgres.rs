@@ -4,6 +4,8 @@
 //! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal says where.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
@@ -15,11 +17,12 @@ use super::message::{Message, Place, send, stopped_at, stopped_behind};
 use super::native::Link;
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
+    errors, fill, inspect, literal, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::outcome::Blocker;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -119,7 +122,7 @@ impl PostgresSession {
         let script = &work.steps[step].script;
         let prepare = Place::Prepare { step };
         message.push(prepare, "BEGIN");
-        for setting in guards::local_settings(&self.door.timeouts) {
+        for setting in guards::local_settings(&self.door.limits(&work.steps[step])) {
             message.push(prepare, setting);
         }
         for sql in guards::lock_and_schema(&self.door) {
@@ -147,7 +150,7 @@ impl PostgresSession {
     /// A step that can't run in a transaction: each statement alone, with the journal between them.
     async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
         let begun = self.begin_journalled(work, step, true).await?;
-        let script = work.steps[step].script.clone();
+        let (script, limits) = (work.steps[step].script.clone(), self.door.limits(&work.steps[step]));
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.keep(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
@@ -166,7 +169,7 @@ impl PostgresSession {
                 continue;
             }
             for (number, piece) in crate::compile::split(Engine::Postgres, sql).into_iter().enumerate() {
-                if let Err(fault) = self.run_outside(piece.text).await {
+                if let Err(fault) = self.run_outside(piece.text, limits.lock).await {
                     let place = Place::Statement { step, statement };
                     let residue = if number == 0 && journal::keeps_session(&work.steps[step], statement) {
                         self.stopped(statement, &fault, false).await
@@ -183,7 +186,8 @@ impl PostgresSession {
     /// Takes the session lock, checks history and journal, and opens the journal. Returns the statement to begin with.
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        for setting in guards::session_settings(&self.door.timeouts, self.door.tenant.schema.as_deref()) {
+        let limits = self.door.limits(&work.steps[step]);
+        for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
             self.run(setting).await.map_err(stop)?;
         }
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
@@ -272,7 +276,7 @@ impl PostgresSession {
 
     async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
         if transaction {
-            let mut preamble = guards::local_settings(&self.door.timeouts);
+            let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
             preamble.extend(guards::lock_and_schema(&self.door));
             if !self.has_history && step == 0 {
                 preamble.extend(self.door.install());
@@ -409,6 +413,11 @@ impl Session for PostgresSession {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        let rows = self.rows(guards::is_locked(&self.door)).await.map_err(|e| errors::fault(&e))?;
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false))
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         match self.rows(self.door.books().read_refreshes()).await {
             Ok(rows) => Ok(rows.iter().filter_map(|r| Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect()),
@@ -505,6 +514,17 @@ impl Session for PostgresSession {
     fn watch(&self) -> Option<Watch> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
         Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
+    }
+
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+        let mut terminated = Vec::new();
+        for holder in &locked.holders {
+            let rows = self.rows(blocker::terminate_postgres(holder, older_than)).await.unwrap_or_default();
+            if rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false) {
+                terminated.push(holder.clone());
+            }
+        }
+        terminated
     }
 
     async fn close(mut self: Box<Self>) {

@@ -60,6 +60,18 @@ pub(super) fn lock_key(door: &Door) -> i64 {
     i64::from_be_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
 }
 
+/// Whether another session has the tenant's lock, without touching it
+/// (<https://www.postgresql.org/docs/15/view-pg-locks.html> says where the halves of a key are).
+pub(super) fn is_locked(door: &Door) -> String {
+    let key = lock_key(door).cast_unsigned();
+    let (high, low) = (key >> 32, key & 0xffff_ffff);
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = \
+         {high} AND objid = {low} AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = \
+         current_database()))"
+    )
+}
+
 fn guard(body: &str) -> String {
     format!("DO $fleet_guard$ DECLARE open_journals bigint; BEGIN {body} END $fleet_guard$")
 }

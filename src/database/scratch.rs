@@ -183,6 +183,7 @@ impl ScratchPlace {
             address,
             migration_address: None,
             create_missing: true,
+            lock_timeout: None,
         })
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
+use crate::policy::Timeouts;
 use crate::schema::{Direction, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Tenant, TenantId};
@@ -40,6 +41,8 @@ pub(crate) struct Scripted {
     pub(crate) now: Arc<AtomicUsize>,
     pub(crate) most: Arc<AtomicUsize>,
     pub(crate) connects: AtomicUsize,
+    /// The lock timeouts that each tenant was connected with, in order.
+    pub(crate) locks: Mutex<HashMap<TenantId, Vec<Duration>>>,
     pub(crate) read_together: bool,
 }
 
@@ -76,6 +79,11 @@ impl Drop for ScriptedSession {
 #[async_trait]
 impl Database for Scripted {
     async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
+        self.connect_within(tenant, Timeouts::default()).await
+    }
+
+    async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
+        self.locks.lock().unwrap().entry(tenant.id.clone()).or_default().push(timeouts.lock);
         self.connects.fetch_add(1, Ordering::SeqCst);
         let act = self.acts.lock().unwrap().get_mut(&tenant.id).and_then(VecDeque::pop_front).unwrap_or(Act::Succeeds);
         if let Act::Refuses(class) = act {
@@ -109,6 +117,10 @@ impl Session for ScriptedSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         Ok(None)
+    }
+
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(false)
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {

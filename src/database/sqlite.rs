@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteQueryResult, SqliteRow};
@@ -16,8 +16,8 @@ use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Work, errors, fill, inspect, literal,
-    native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill,
+    inspect, literal, native, settle, sqlite_file,
 };
 use super::{books, journal};
 use crate::compile::{Directive, directive};
@@ -118,14 +118,11 @@ impl SqliteSession {
     }
 
     /// Begins a transaction. While SQLite itself waits for a lock nothing can stop it, so it waits in short turns.
-    async fn begin(&mut self, foreign_keys: bool) -> Result<(), Fault> {
+    async fn begin(&mut self, foreign_keys: bool, limit: Duration) -> Result<(), Fault> {
         const TURN_MS: u32 = 50;
-        let (limit, begun) = (self.door.timeouts.lock, Instant::now());
+        let begun = Instant::now();
         let before = if foreign_keys { "" } else { "PRAGMA foreign_keys = OFF;\n" };
-        let begin = format!(
-            "{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\nPRAGMA busy_timeout = {}",
-            limit.as_millis().min(i32::MAX as u128)
-        );
+        let begin = format!("{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\n{}", busy_timeout(limit));
         loop {
             match self.run(begin.clone()).await {
                 Err(fault)
@@ -141,7 +138,7 @@ impl SqliteSession {
     async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
         let first = steps.start;
         let rebuilds = switches_foreign_keys(&work.steps[first].script.statements);
-        if let Err(fault) = self.begin(!rebuilds).await {
+        if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
             self.release().await;
             return Err(Stop {
                 at: stopped_at(work, Some(Place::Prepare { step: first })),
@@ -163,6 +160,7 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
         }
         if !is_begun {
+            message.push(Place::Prepare { step }, busy_timeout(self.door.limits(&work.steps[step]).lock));
             message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
         }
         if !self.has_history && step == 0 {
@@ -260,7 +258,8 @@ impl SqliteSession {
 
     async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
         let stop = |fault| Stop::before(step, fault);
-        let mut prepare = self.door.install();
+        let mut prepare = vec![busy_timeout(self.door.limits(&work.steps[step]).lock)];
+        prepare.extend(self.door.install());
         prepare.push(self.door.journal().create());
         self.run(prepare.join(";\n")).await.map_err(stop)?;
         self.has_history = true;
@@ -298,6 +297,7 @@ impl SqliteSession {
 
     async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
         let options = self.options(self.door.tenant.create_missing);
+        let options = options.busy_timeout(self.door.limits(&work.steps[step]).lock);
         if !transaction {
             self.begin_journalled(work, step, false).await?;
             let native = native::Native { door: &self.door, work, step };
@@ -368,6 +368,11 @@ fn switches_foreign_keys(statements: &[String]) -> bool {
     })
 }
 
+/// Rounded up to a millisecond: none at all would mean not to wait.
+fn busy_timeout(limit: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", limit.as_millis().clamp(1, i32::MAX as u128))
+}
+
 /// Whether an error is the arithmetic one that [`require`] raises.
 fn is_raised(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.message() == "integer overflow")
@@ -417,6 +422,10 @@ impl Session for SqliteSession {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(FileLock::is_taken(&self.path))
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         if self.connection.is_none() || !self.has_table(books::REFRESHES).await? {
             return Ok(Vec::new());
@@ -431,6 +440,7 @@ impl Session for SqliteSession {
             false => None,
         };
         let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let _lock = FileLock::take(&self.path)?;
         let mut all = vec!["BEGIN IMMEDIATE".to_owned()];
         all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
         all.push("COMMIT".to_owned());
@@ -481,7 +491,7 @@ impl Session for SqliteSession {
     async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
         let mut filled = 0;
         for (insert, count) in fill::inserts(&self.door, table, columns, rows) {
-            self.begin(true).await.map_err(|fault| (filled, fault))?;
+            self.begin(true, self.door.timeouts.lock).await.map_err(|fault| (filled, fault))?;
             let sent = self.run(format!("{insert};\nCOMMIT")).await;
             if let Err(fault) = sent {
                 let _ = self.run("ROLLBACK".to_owned()).await;
@@ -500,6 +510,17 @@ impl Session for SqliteSession {
     fn canceller(&self) -> Canceller {
         let cancelled = self.cancelled.clone();
         Box::new(move || Box::pin(async move { cancelled.store(true, Ordering::Relaxed) }))
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let path = self.path.clone();
+        Some(Box::new(move || {
+            let path = path.clone();
+            Box::pin(async move {
+                let holders = tokio::task::spawn_blocking(move || sqlite_file::holders(&path)).await;
+                Locked { holders: holders.unwrap_or_default(), ..Locked::default() }
+            })
+        }))
     }
 
     async fn close(mut self: Box<Self>) {

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::fault::{Fault, FaultClass};
+use crate::outcome::Blocker;
 
 /// The lock of a tenant for work that no transaction protects: a file beside the database, locked by the system. Dying
 /// releases the lock; the file that is left is taken by whoever comes next.
@@ -15,11 +16,16 @@ pub(super) struct FileLock {
 }
 
 impl FileLock {
+    /// Whether somebody has it now. Nothing is made; a lock that nobody has is touched for a moment, in a way that lets
+    /// others look too.
+    pub(super) fn is_taken(database: &Path) -> bool {
+        let Ok(file) = File::open(path_of(database)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// Takes it without waiting; `None` where the file system knows no locks.
     pub(super) fn take(database: &Path) -> Result<Option<Self>, Fault> {
-        let mut name = database.as_os_str().to_owned();
-        name.push(".fleet-lock");
-        let path = PathBuf::from(name);
+        let path = path_of(database);
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = made.map_err(|error| {
             Fault::new(FaultClass::ReadOnly, format!("the lock file {} can't be made: {error}", path.display()))
@@ -32,6 +38,12 @@ impl FileLock {
             Err(TryLockError::Error(_)) => Ok(None),
         }
     }
+}
+
+fn path_of(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".fleet-lock");
+    PathBuf::from(name)
 }
 
 impl Drop for FileLock {
@@ -80,6 +92,62 @@ pub(super) fn make_folder(file: &Path) -> Result<(), Fault> {
     }
 }
 
+/// The other processes that have a lock on a database file, by what Linux tells (`man 5 proc_locks`); elsewhere nobody.
+///
+/// A database in WAL mode is locked in the file beside it.
+pub(super) fn holders(database: &Path) -> Vec<Blocker> {
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
+    let mut beside = database.as_os_str().to_owned();
+    beside.push("-shm");
+    let mut pids: Vec<u32> = Vec::new();
+    for file in [database.to_owned(), PathBuf::from(beside)] {
+        let Some(inode) = inode(&file) else { continue };
+        for line in locks.lines() {
+            // `1: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741824 1073742335`; one that waits has an arrow.
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let [_, "POSIX", _, _, pid, place, ..] = fields.as_slice() else { continue };
+            let is_it = place.rsplit(':').next().and_then(|n| n.parse().ok()) == Some(inode);
+            let Ok(pid) = pid.parse::<u32>() else { continue };
+            if is_it && pid != std::process::id() && !pids.contains(&pid) && has_open(pid, &file) {
+                pids.push(pid);
+            }
+        }
+    }
+    pids.into_iter().map(process).collect()
+}
+
+/// Another file system may have the same number: only the open file itself says that it is this one. Of another user's
+/// process that is not told, and the number has to do.
+fn has_open(pid: u32, file: &Path) -> bool {
+    let Ok(mut open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return true };
+    let file = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    open.any(|fd| fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == file)))
+}
+
+fn process(pid: u32) -> Blocker {
+    let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
+    Blocker {
+        id: pid.into(),
+        user: None,
+        application: command,
+        address: None,
+        database: None,
+        transaction_seconds: None,
+        query: None,
+    }
+}
+
+#[cfg(unix)]
+fn inode(file: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(file).ok().map(|found| found.ino())
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Path) -> Option<u64> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,7 +158,9 @@ mod tests {
         let database = folder.path().join("a.db");
         let held = FileLock::take(&database).unwrap().unwrap();
         assert_eq!(FileLock::take(&database).unwrap_err().class, FaultClass::HeldByAnotherRun);
+        assert!(FileLock::is_taken(&database));
         drop(held);
+        assert!(!FileLock::is_taken(&database));
         let again = FileLock::take(&database).unwrap();
         assert!(again.is_some());
         drop(again);

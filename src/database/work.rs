@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::StoppedAt;
+use crate::policy::Limits;
 use crate::schema::{Execution, Record, Script, Unfinished};
 
 /// What is to be applied to one tenant.
@@ -110,6 +111,8 @@ pub struct Step {
     pub index: usize,
     /// Its script.
     pub script: Arc<Script>,
+    /// The time limits that it has for itself; what they leave open is what the session was opened with.
+    pub limits: Limits,
 }
 
 /// Why and where [`Session::apply`] stopped.
@@ -251,7 +254,7 @@ mod tests {
                 record: Record::Migration,
                 source: None,
             };
-            Step { index, script: Arc::new(script) }
+            Step { index, script: Arc::new(script), limits: Limits::default() }
         };
         let steps = executions.into_iter().enumerate().map(step).collect();
         Work { run: "r".into(), history: vec!["a".into()], steps, teller: Teller::default(), cancelled: Arc::default() }

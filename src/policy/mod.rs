@@ -5,11 +5,15 @@
 mod concurrency;
 mod duration;
 mod failure_budget;
+mod limits;
+mod lock_retry;
 mod retry;
 mod timeouts;
 
 pub use concurrency::Concurrency;
 pub use duration::{BadDuration, format_duration, parse_duration};
 pub use failure_budget::{BadFailureBudget, FailureBudget};
+pub use limits::Limits;
+pub use lock_retry::{LockRetry, LockTry};
 pub use retry::RetryPolicy;
 pub use timeouts::Timeouts;

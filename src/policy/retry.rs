@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::LockRetry;
+
 /// Bounded attempts with exponential backoff. The last attempt has the same timeouts as the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
@@ -15,6 +17,9 @@ pub struct RetryPolicy {
     pub longest_pause: Duration,
     /// For how long another run's hold on a tenant is waited out, over all attempts. These waits do not count as attempts.
     pub hold_wait: Duration,
+    /// How locks that were not granted are tried for again. They do not count against `attempts`, but for one thing: with
+    /// a single attempt nothing is tried again.
+    pub locks: LockRetry,
 }
 
 impl Default for RetryPolicy {
@@ -25,6 +30,7 @@ impl Default for RetryPolicy {
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(10),
             hold_wait: Duration::from_secs(60),
+            locks: LockRetry::default(),
         }
     }
 }

@@ -18,6 +18,13 @@ pub struct Timeouts {
     pub cancel: Duration,
 }
 
+impl Timeouts {
+    /// The same with locks waited for so many times as long.
+    pub fn stretched(self, times: u32) -> Timeouts {
+        Timeouts { lock: self.lock.saturating_mul(times), ..self }
+    }
+}
+
 impl Default for Timeouts {
     /// Connect 10 s, lock 3 s, statement without limit, cancel 10 s.
     fn default() -> Self {

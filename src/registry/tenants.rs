@@ -13,7 +13,8 @@ use super::identity::{Folders, Identity};
 use crate::config::{Document, Drafts, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::tenant::{Address, Engine, Tenant, TenantId};
 
-const KEYS: [&str; 8] = ["id", "url", "schema", "server", "tags", "migration_url", "password", "create_missing"];
+const KEYS: [&str; 9] =
+    ["id", "url", "schema", "server", "tags", "migration_url", "password", "create_missing", "lock_timeout"];
 const DEFAULT_KEYS: [&str; 4] = ["create_missing", "password", "server", "tags"];
 
 /// The longest id, in characters.
@@ -156,6 +157,7 @@ impl Reading<'_, '_> {
         let server = label(&reader, "server", self.drafts).map(str::to_owned);
         let mut tags = self.defaults.tags.clone();
         tags.extend(reader.labels("tags", self.drafts).unwrap_or_default());
+        let lock_timeout = reader.duration("lock_timeout", false, self.drafts);
         let password = reader.item("password");
         let source = password.and_then(|at| PasswordSource::read(at, self.sources.folder, self.drafts));
         if !reader.has("url") {
@@ -182,6 +184,7 @@ impl Reading<'_, '_> {
             tags,
             schema,
             create_missing,
+            lock_timeout,
         };
         self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));
         self.out.tenants.push(Arc::new(tenant));

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::patterns::{Patterns, is_glob};
 use super::share::{smallest_count, smallest_percent};
@@ -16,7 +17,7 @@ use crate::tenant::Tenant;
 /// The name of the last wave: all tenants that no rule matched.
 pub const REST: &str = "rest";
 
-const KEYS: [&str; 7] = ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures"];
+const KEYS: [&str; 8] = ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures", "lock_timeout"];
 
 /// One wave of the file.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct WaveRule {
     pub concurrency: Option<NonZeroUsize>,
     /// How many of them may fail.
     pub max_failures: Option<FailureBudget>,
+    /// To be granted a lock on its tenants.
+    pub lock_timeout: Option<Duration>,
 }
 
 /// Which tenants belong to a wave: those that any of the parts picks.
@@ -180,7 +183,8 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Drafts) -> Read {
     let concurrency = reader.number("concurrency", 1, 1_000_000, drafts).and_then(|n| usize::try_from(n).ok());
     let max_failures = reader.budget("max_failures", drafts);
     let concurrency = concurrency.and_then(NonZeroUsize::new);
-    Read { rule: WaveRule { name, members, concurrency, max_failures }, plain }
+    let lock_timeout = reader.duration("lock_timeout", false, drafts);
+    Read { rule: WaveRule { name, members, concurrency, max_failures, lock_timeout }, plain }
 }
 
 fn is_empty(item: &Item<'_>) -> bool {

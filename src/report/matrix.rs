@@ -272,7 +272,7 @@ fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     let gaps: HashSet<usize> = catalog.gaps(&missing).into_iter().collect();
     let missing: HashSet<usize> = missing.into_iter().collect();
     let edited = catalog.edited(&o.history, o.engine);
-    let in_doubt = |name: &str| matches!(&o.state, State::InDoubt(u) if u.migration == name);
+    let in_doubt = |name: &str| matches!(&o.state, State::InDoubt(u) | State::Stopped(u) if u.migration == name);
     catalog
         .migrations
         .iter()
@@ -306,6 +306,7 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
         "edited": named(&[Mark::Edited]),
         "unknown": read.then(|| unknown(o)),
         "in_doubt": if let State::InDoubt(u) = &o.state { json::value(u) } else { Value::Null },
+        "stopped": if let State::Stopped(u) = &o.state { json::value(u) } else { Value::Null },
         "error": o.error,
     })
 }

@@ -5,6 +5,7 @@
 
 pub mod entities;
 pub mod live;
+pub mod locks;
 pub mod matrix;
 pub mod outcome;
 pub mod plan;
@@ -26,6 +27,7 @@ mod table;
 
 pub use label::towards;
 pub use style::{Format, Style, clean, shorten};
+pub(crate) use survey::stopped_text;
 
 #[cfg(test)]
 mod tests;

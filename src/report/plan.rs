@@ -27,8 +27,31 @@ pub struct PlanView<'a> {
     pub waves: &'a [(String, Vec<PlanRow>)],
     /// The scripts that any tenant of the plan needs.
     pub scripts: &'a [Script],
+    /// Time limits in force that are not the fleet's.
+    pub limits: &'a [LimitNote],
     /// Whether the text has the SQL in full. The JSON document always has it.
     pub show_sql: bool,
+}
+
+/// A time limit that is not the fleet's, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LimitNote {
+    /// The wave, the tenants or the migration, in words: `wave canary`.
+    pub of: String,
+    /// To be granted a lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_timeout: Option<String>,
+    /// For one statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement_timeout: Option<String>,
+}
+
+impl LimitNote {
+    fn text(&self) -> String {
+        let all = [("lock_timeout", &self.lock_timeout), ("statement_timeout", &self.statement_timeout)];
+        let said: Vec<String> = all.iter().filter_map(|(key, v)| Some(format!("{key} {}", v.as_ref()?))).collect();
+        format!("{}: {}", self.of, said.join(", "))
+    }
 }
 
 /// One tenant in the plan.
@@ -46,6 +69,9 @@ pub struct PlanRow {
     pub steps: Vec<String>,
     /// Why it would not be touched.
     pub refusal: Option<String>,
+    /// What else is to be known of it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Why it could not be read.
     pub error: Option<Fault>,
 }
@@ -56,7 +82,7 @@ impl PlanRow {
         match (&self.error, &self.refusal) {
             (Some(fault), _) => Some(Cause::told(fault, &self.tenant, is_shared)),
             (None, Some(refusal)) => Some(format!("refused: {refusal}")),
-            (None, None) => None,
+            (None, None) => self.note.clone(),
         }
     }
 }
@@ -124,6 +150,12 @@ impl PlanView<'_> {
         }
         if !self.scripts.is_empty() {
             out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, "Scripts"), self.scripts_text(style)));
+        }
+        if !self.limits.is_empty() {
+            out.push_str(&format!("\n{}\n", style.paint(Tone::Bold, "Time limits that are not the fleet's")));
+            for limit in self.limits {
+                out.push_str(&paragraph(&limit.text(), "  ", 4, style));
+            }
         }
         if self.show_sql {
             for script in self.scripts {
@@ -240,7 +272,7 @@ impl PlanView<'_> {
         json::document(json!({
             "direction": self.direction, "goal": self.goal,
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
-            "waves": waves, "scripts": scripts,
+            "waves": waves, "scripts": scripts, "limits": self.limits,
             "summary": { "tenants": self.rows().count(), "to_run": c.to_run, "steps": c.steps,
                 "nothing_to_do": c.at_target, "refused": c.refused, "unreadable": c.unreadable },
         }))
@@ -274,7 +306,8 @@ impl PlanView<'_> {
             self.grouped(rows).into_iter().map(move |same| {
                 let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
                 let first = same[0];
-                let steps = first.trouble(same.len() > 1).unwrap_or_else(|| self.steps_text(&first.steps));
+                let trouble = first.trouble(same.len() > 1).filter(|_| first.steps.is_empty());
+                let steps = trouble.unwrap_or_else(|| self.steps_text(&first.steps));
                 let names = label::names(&names, 60, &style);
                 [wave.clone(), names, same.len().to_string(), first.engine.to_string(), first.state.clone(), steps]
             })
@@ -288,7 +321,7 @@ impl PlanView<'_> {
         });
         out.push('\n');
         out.push_str(&markdown::table(&["", "Migration", "Engine", "Runs", "Atomic", "Statements", "SHA-256"], body));
-        for note in self.notes() {
+        for note in self.notes().into_iter().chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
         if self.show_sql {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Fault;
 use crate::observation::Observation;
-use crate::schema::{Catalog, State, Unfinished};
+use crate::schema::{Catalog, Direction, State, Unfinished};
 
 use super::causes::{Cause, group_by};
 use super::label;
@@ -14,7 +14,8 @@ use super::style::{Style, Tone, clean, paragraph};
 use super::table::{Cell, Column, Table};
 
 /// The names of all states in the order in which they are counted.
-const STATES: [&str; 8] = ["at_target", "behind", "empty", "gap", "edited", "ahead", "in_doubt", "unreachable"];
+const STATES: [&str; 10] =
+    ["at_target", "behind", "empty", "migrating", "stopped", "gap", "edited", "ahead", "in_doubt", "unreachable"];
 
 /// Where a state stands in the order of rows: what is well first, what needs attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
@@ -42,10 +43,13 @@ pub(super) fn words(name: &str) -> String {
 pub(super) fn tone(state: &State) -> Tone {
     match state {
         State::AtTarget => Tone::Good,
-        State::Empty | State::Behind { .. } => Tone::Warning,
-        State::Ahead { .. } | State::Gap { .. } | State::Edited { .. } | State::InDoubt(_) | State::Unreachable => {
-            Tone::Bad
-        }
+        State::Empty | State::Behind { .. } | State::Migrating => Tone::Warning,
+        State::Ahead { .. }
+        | State::Gap { .. }
+        | State::Edited { .. }
+        | State::InDoubt(_)
+        | State::Stopped(_)
+        | State::Unreachable => Tone::Bad,
     }
 }
 
@@ -152,7 +156,8 @@ pub(super) struct Concern<'a> {
 
 /// Everyone who is not simply at target, behind or empty, grouped by the reason.
 pub(super) fn concerns(observations: &[Observation]) -> Vec<Concern<'_>> {
-    let wanted = observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some());
+    let wanted =
+        observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
     let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
     groups.sort_by_key(|((rank, ..), _)| *rank);
     groups
@@ -181,6 +186,8 @@ fn why(o: &Observation, is_shared: bool) -> String {
         }
         State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
         State::InDoubt(unfinished) => unfinished_text(unfinished),
+        State::Stopped(unfinished) => stopped_text(unfinished),
+        State::Migrating => "being migrated by another run; look again when that has ended".to_owned(),
         State::Unreachable if o.error.is_none() => "no reason is known".to_owned(),
         _ => String::new(),
     };
@@ -191,11 +198,18 @@ fn why(o: &Observation, is_shared: bool) -> String {
     }
 }
 
+/// What a journal says of a step that the next run goes on with.
+pub(crate) fn stopped_text(u: &Unfinished) -> String {
+    let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
+    format!("stopped at statement {n} of {}, refused by the engine; the next {next} goes on there", u.migration)
+}
+
 /// What a journal says, as far as it says it.
 pub(super) fn unfinished_text(u: &Unfinished) -> String {
     let point = match u.statement {
         None => "which statement it stopped at is not known".to_owned(),
         Some(0) => "none of its statements had been begun".to_owned(),
+        Some(n) if u.stopped => format!("the engine refused statement {n}: all before it happened, no other did"),
         Some(n) => format!("statement {n} was begun last and may or may not have happened"),
     };
     format!("{} ({}) was begun by run {} and not finished; {point}; see runs settle", u.migration, u.direction, u.run)

@@ -83,7 +83,7 @@ impl Assignment {
         let step = |name: &String| {
             let index = self.plan.catalog.position(name)?;
             let script = self.plan.scripts.acceptance(index, self.tenant.engine)?;
-            Some(Step { index, script: Arc::new(script) })
+            Some(Step { index, script: Arc::new(script), limits: self.limits(index) })
         };
         edited.iter().filter(|name| wanted.contains(name)).filter_map(step).collect()
     }
@@ -95,7 +95,7 @@ impl Assignment {
             .iter()
             .filter_map(|view| {
                 let script = view.refresh(self.tenant.engine)?.clone();
-                Some(Step { index: view.index, script })
+                Some(Step { index: view.index, script, limits: self.limits(view.index) })
             })
             .collect();
         if of_engine.is_empty() {

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::unit::{Attempt, End};
-use crate::database::Residue;
+use crate::database::{Locked, Residue};
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, InDoubt, Moved, Outcome, StoppedAt};
+use crate::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
 use crate::schema::{Catalog, Direction, name_of};
@@ -33,7 +33,9 @@ pub(super) struct Progress {
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
     /// Who held the lock that the last attempt ran into.
-    blocker: Option<Blocker>,
+    locked: Locked,
+    /// Tries that ended because a lock was not granted.
+    locks: Locks,
     /// The last fault, for a tenant whose next try is not made any more.
     pub(super) last: Option<(Fault, Option<StoppedAt>, Residue)>,
 }
@@ -43,6 +45,16 @@ pub(super) struct Progress {
 pub(super) struct Held {
     pub(super) times: u32,
     pub(super) waited: Duration,
+}
+
+/// Waiting for locks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Locks {
+    tries: u32,
+    /// The lock timeouts of all of them, and the pauses between them.
+    spent: Duration,
+    /// For how long the last attempt could wait.
+    timeout: Duration,
 }
 
 /// What is to be done with a tenant after an attempt.
@@ -70,7 +82,11 @@ impl Progress {
     /// Takes in what an attempt came to.
     pub(super) fn absorb(&mut self, attempt: &Attempt, direction: Direction) {
         self.attempts += 1;
-        self.blocker = attempt.blocker.clone();
+        self.locked = attempt.locked.clone();
+        for killed in &attempt.killed {
+            self.note(format!("terminated to get at a lock: {killed}"));
+        }
+        self.locks.timeout = attempt.lock;
         if let Some(history) = &attempt.history {
             if self.first.is_none() {
                 self.first = Some(history.clone());
@@ -112,6 +128,24 @@ impl Progress {
         self.unsaid += 1;
         let more = format!("and {} more", self.unsaid + 1);
         self.notes[MOST_NOTES - 1] = more;
+    }
+
+    /// How many times the lock timeout the next attempt waits for a lock.
+    pub(super) fn stretch(&self, retry: &RetryPolicy) -> u32 {
+        retry.locks.stretch(self.locks.tries)
+    }
+
+    /// Takes in that a lock was not granted. The pause before the next try, unless that was the last one.
+    fn lock_refused(&mut self, retry: &RetryPolicy, jitter: f64) -> Option<Duration> {
+        let usual = self.locks.timeout / self.stretch(retry);
+        self.locks.tries += 1;
+        self.locks.spent += self.locks.timeout;
+        if retry.attempts <= 1 {
+            return None;
+        }
+        let next = retry.locks.next(self.locks.tries, self.locks.spent, usual, jitter)?;
+        self.locks.spent += next.pause;
+        Some(next.pause)
     }
 
     /// Whether the tenant was read, and not lost since.
@@ -216,9 +250,14 @@ impl Progress {
                 self.last = Some((fault.clone(), at, residue));
                 return Next::Again(pause, fault);
             }
+        } else if may_repeat && matches!(fault.class, FaultClass::LockTimeout | FaultClass::Busy) {
+            if let Some(pause) = self.lock_refused(retry, jitter) {
+                self.last = Some((fault.clone(), at, residue));
+                return Next::Again(pause, fault);
+            }
         } else if may_repeat {
-            // Waiting for another run is no attempt on the tenant.
-            let tries = self.attempts - self.held.map_or(0, |held| held.times);
+            // Waiting for another run, or for a lock, is no attempt on the tenant.
+            let tries = self.attempts - self.held.map_or(0, |held| held.times) - self.locks.tries;
             let most = match fault.class {
                 FaultClass::ConnectTimeout => retry.attempts.min(CONNECT_TIMEOUT_ATTEMPTS),
                 _ => retry.attempts,
@@ -245,7 +284,10 @@ impl Progress {
         }
         match fault.class {
             FaultClass::LockTimeout | FaultClass::Busy | FaultClass::HeldByAnotherRun => {
-                Outcome::LockTimeout { blocker: self.blocker.clone() }
+                let mut holders = self.locked.holders.iter().cloned();
+                let (blocker, others) = (holders.next(), holders.collect());
+                let queue = LockQueue { others, waiting: self.locked.waiting.clone() };
+                Outcome::LockTimeout { blocker, queue }
             }
             class => Outcome::Failed { class },
         }

@@ -111,7 +111,7 @@ impl Dispatcher {
                 Some(reason) => self.not_started(queue.drain(), reason, wave, &mut tally).await,
                 None => {
                     while let Some(index) = queue.pop(Instant::now()) {
-                        self.start(index, known.remove(&self.plan.tenants[index].id)).await;
+                        self.start(index, wave, known.remove(&self.plan.tenants[index].id)).await;
                     }
                 }
             }
@@ -183,12 +183,13 @@ impl Dispatcher {
         Queue::new(waiting, global.get(), caps.per_server.get())
     }
 
-    async fn start(&mut self, index: usize, known: Option<Vec<String>>) {
+    async fn start(&mut self, index: usize, wave: &PlannedWave, known: Option<Vec<String>>) {
         let in_flight = self
             .tenants
             .entry(index)
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
+        let stretch = in_flight.progress.stretch(&self.plan.retry);
         let tenant = self.plan.tenants[index].clone();
         let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine);
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
@@ -197,6 +198,8 @@ impl Dispatcher {
             goal,
             database: self.database.clone(),
             tenant,
+            timeouts: self.plan.timeouts_of(index, wave).stretched(stretch),
+            stretch,
             known: known.filter(|_| attempt == 1),
             cancel: self.cancel.token(),
             teller: self.teller(index),

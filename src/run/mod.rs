@@ -13,16 +13,18 @@ mod queue;
 mod tests;
 mod unit;
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::compile::{LazyScripts, View};
 use crate::event::RunHeader;
 use crate::plan::Goal;
-use crate::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
+use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
 use crate::schema::Catalog;
 use crate::seed::SeedRequest;
-use crate::tenant::Tenant;
+use crate::tenant::{Engine, Tenant};
 
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
@@ -48,8 +50,12 @@ pub struct RunPlan {
     pub concurrency: Concurrency,
     /// How transient faults are tried again.
     pub retry: RetryPolicy,
-    /// The time limits.
+    /// The time limits of the fleet.
     pub timeouts: Timeouts,
+    /// Those that single migrations have for themselves, by place in the catalog and engine.
+    pub limits: HashMap<(usize, Engine), Limits>,
+    /// Sessions that hold a lock in a tenant's own database are terminated when their transaction is older than this.
+    pub kill_blockers: Option<Duration>,
     /// What is done on each tenant.
     pub task: Task,
 }
@@ -68,6 +74,17 @@ pub enum Task {
 }
 
 impl RunPlan {
+    /// The time limits of the tenant at this place: its own, or its wave's, or the fleet's.
+    pub(crate) fn timeouts_of(&self, index: usize, wave: &PlannedWave) -> Timeouts {
+        let own = self.tenants.get(index).and_then(|tenant| tenant.lock_timeout);
+        Limits::of_lock(own.or(wave.lock_timeout)).over(self.timeouts)
+    }
+
+    /// The time limits that a migration has for itself.
+    pub(crate) fn limits_of(&self, migration: usize, engine: Engine) -> Limits {
+        self.limits.get(&(migration, engine)).copied().unwrap_or_default()
+    }
+
     /// What the tenant at this place is to reach.
     pub fn goal_of(&self, index: usize) -> Goal {
         let target = self.header.tenants.get(index).and_then(|planned| planned.target);
@@ -86,4 +103,6 @@ pub struct PlannedWave {
     pub concurrency: Option<NonZeroUsize>,
     /// How many of its tenants may fail.
     pub max_failures: FailureBudget,
+    /// To be granted a lock on its tenants, where that differs from the fleet's.
+    pub lock_timeout: Option<Duration>,
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::queue::Queue;
-use crate::database::Database;
+use crate::database::{Database, Session};
 use crate::fault::{Fault, FaultClass};
 use crate::observation::Observation;
 use crate::policy::{Concurrency, Timeouts};
@@ -116,18 +116,7 @@ where
 async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, timeouts: Timeouts) -> Observation {
     let read = async {
         let mut session = database.connect(tenant).await?;
-        let read = async {
-            let history = session.history().await?;
-            let state = match catalog.state(&history, tenant.engine) {
-                state @ (State::AtTarget | State::Ahead { .. }) => state,
-                state => {
-                    let unfinished = session.unfinished().await?.filter(|u| !u.may_begin_again());
-                    unfinished.map_or(state, State::InDoubt)
-                }
-            };
-            Ok((history, state))
-        }
-        .await;
+        let read = state_of(session.as_mut(), tenant, catalog).await;
         session.close().await;
         read
     };
@@ -135,6 +124,34 @@ async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, t
         Ok(Ok((history, state))) => observation(tenant, catalog, history, state),
         Ok(Err(fault)) => Observation::unreachable(tenant, fault),
         Err(_) => Observation::unreachable(tenant, silent()),
+    }
+}
+
+/// The history of a tenant and the state that it is in.
+async fn state_of(
+    session: &mut dyn Session,
+    tenant: &Tenant,
+    catalog: &Catalog,
+) -> Result<(Vec<String>, State), Fault> {
+    let mut was_open = false;
+    loop {
+        let history = session.history().await?;
+        let state = match catalog.state(&history, tenant.engine) {
+            state @ (State::AtTarget | State::Ahead { .. }) => return Ok((history, state)),
+            state => state,
+        };
+        let state = match session.unfinished().await? {
+            None => state,
+            Some(unfinished) if unfinished.goes_on(tenant.engine) => State::Stopped(unfinished),
+            Some(_) if session.is_held().await? => State::Migrating,
+            // The run that had it may have finished between the two questions.
+            Some(_) if !was_open => {
+                was_open = true;
+                continue;
+            }
+            Some(unfinished) => State::InDoubt(unfinished),
+        };
+        return Ok((history, state));
     }
 }
 

@@ -60,6 +60,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         address: Address::Url(SecretString::from("postgres://h/d".to_owned())),
         migration_address: None,
         create_missing: false,
+        lock_timeout: None,
     })
 }
 
@@ -82,6 +83,7 @@ async fn plan_of(
             tenants: places,
             concurrency: None,
             max_failures: *max_failures,
+            lock_timeout: None,
         });
     }
     let header = RunHeader {
@@ -110,6 +112,8 @@ async fn plan_of(
         retry: RetryPolicy::default(),
         task: super::Task::Migrate,
         timeouts: Timeouts::default(),
+        limits: Default::default(),
+        kill_blockers: None,
     }
 }
 
@@ -141,7 +145,7 @@ async fn each_kind_of_end_is_its_tenants_own() {
     db.act("password", [Act::Refuses(FaultClass::Authentication)]);
     db.act("panics", [Act::Panics]);
     db.act("exists", [Act::Stops(FaultClass::AlreadyExists, Residue::Nothing)]);
-    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 9]);
+    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 99]);
     db.set_history("done", &["m1", "m2"]);
     db.set_history("ahead", &["m1", "m9"]);
     db.set_history("gap", &["m2"]);
@@ -164,9 +168,44 @@ async fn each_kind_of_end_is_its_tenants_own() {
         ]
     );
     let attempts: Vec<u32> = records.iter().map(|r| r.attempts).collect();
-    assert_eq!(attempts, [1, 5, 1, 1, 1, 5, 1, 1, 1]);
+    assert_eq!(attempts[..5], [1, 5, 1, 1, 1]);
+    assert_eq!(attempts[6..], [1, 1, 1]);
     assert_eq!(stats.verdict(), Verdict::Failures);
     assert_eq!(records[0].version.as_deref(), Some("m2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_is_tried_for_in_bursts_that_wait_longer_and_come_to_an_end() {
+    let db = Arc::new(Scripted::default());
+    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 99]);
+    db.act("own", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 4]);
+    db.act("busy", vec![Act::Stops(FaultClass::Busy, Residue::InDoubt(unfinished())); 4]);
+    let members = ["locked", "own", "busy", "other"].map(|id| (id, "s"));
+    let mut plan = plan_of(Direction::Up, &[(&members, FREE)], 4, 4).await;
+    plan.waves[0].lock_timeout = Some(Duration::from_secs(2));
+    let own = Tenant { lock_timeout: Some(Duration::from_millis(500)), ..Tenant::clone(&plan.tenants[1]) };
+    plan.tenants[1] = Arc::new(own);
+    let (wait, begun) = (plan.retry.locks.wait, tokio::time::Instant::now());
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert!(begun.elapsed() <= wait);
+    assert_eq!(names(&records), ["lock_timeout", "migrated", "in_doubt", "migrated"]);
+    let locks = db.locks.lock().unwrap();
+    let of = |id: &str| locks[&TenantId::from(id)].iter().map(|l| l.as_millis()).collect::<Vec<_>>();
+    assert_eq!(of("locked")[..7], [2000, 2000, 2000, 4000, 4000, 4000, 8000], "the wave's, then longer");
+    assert!(of("locked").iter().all(|ms| *ms <= 8000));
+    assert_eq!(of("own"), [500, 500, 500, 1000, 1000], "the tenant's own");
+    assert_eq!(of("busy").len(), 1, "what left something behind is not tried again");
+}
+
+fn unfinished() -> crate::schema::Unfinished {
+    crate::schema::Unfinished {
+        migration: "m1".into(),
+        direction: Direction::Up,
+        statement: Some(1),
+        run: "r".into(),
+        stopped: false,
+        sha256: String::new(),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
-use crate::database::{Database, Residue, Session, Step, Stop, Teller, Watch, Work};
+use crate::database::{Database, Locked, Residue, Session, Step, Stop, Teller, Watch, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, Outcome, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
+use crate::policy::{Limits, Timeouts};
 use crate::schema::{Direction, Execution, Script};
 use crate::tenant::Tenant;
 
@@ -24,14 +25,25 @@ pub(super) struct Attempt {
     /// Scripts committed by this attempt, in order.
     pub(super) committed: Vec<Arc<Script>>,
     /// Who held the lock that the attempt ran into, as far as could be learnt.
-    pub(super) blocker: Option<Blocker>,
+    pub(super) locked: Locked,
+    /// Whose sessions were terminated to get at it.
+    pub(super) killed: Vec<Blocker>,
+    /// For how long it could wait for the lock that it ended at.
+    pub(super) lock: Duration,
     pub(super) end: End,
 }
 
 impl Attempt {
     /// An attempt that committed nothing.
     pub(super) fn without_work(history: Option<Vec<String>>, end: End) -> Self {
-        Attempt { history, committed: Vec::new(), blocker: None, end }
+        Attempt {
+            history,
+            committed: Vec::new(),
+            locked: Locked::default(),
+            killed: Vec::new(),
+            lock: Duration::ZERO,
+            end,
+        }
     }
 }
 
@@ -60,6 +72,10 @@ pub(super) struct Assignment {
     pub(super) goal: Goal,
     pub(super) database: Arc<dyn Database>,
     pub(super) tenant: Arc<Tenant>,
+    /// The time limits of this tenant in this attempt.
+    pub(super) timeouts: Timeouts,
+    /// How many times as long as usual this attempt waits for a lock; `timeouts` has it in already.
+    pub(super) stretch: u32,
     /// The history, where it was read together with others just now.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
@@ -77,13 +93,16 @@ impl Assignment {
         let connected = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return nothing(untouched()),
-            connected = self.database.connect(&self.tenant) => connected,
+            connected = self.database.connect_within(&self.tenant, self.timeouts) => connected,
         };
         let mut session = match connected {
             Ok(session) => session,
             Err(fault) => return nothing(End::Unreachable(fault)),
         };
-        let attempt = self.with(session.as_mut()).await;
+        let mut attempt = self.with(session.as_mut()).await;
+        if attempt.lock.is_zero() {
+            attempt.lock = self.timeouts.lock;
+        }
         // The outcome is known; a connection that does not close is the server's to clean up.
         let _ = tokio::time::timeout(CLOSE_LIMIT, session.close()).await;
         attempt
@@ -122,25 +141,45 @@ impl Assignment {
 
     /// Applies what was decided, and watches who holds it up.
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
+        let limits = |step: &Step| step.limits.over(self.timeouts).lock;
+        let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
         let watch = session.watch();
-        let blocker = Mutex::new(None);
+        let locked = Mutex::new(Locked::default());
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
-            () = self.keep_watch(watch, &blocker) => unreachable!("a watch never ends by itself"),
+            () = self.keep_watch(watch, shortest, &locked) => unreachable!("a watch never ends by itself"),
         };
-        let blocker = blocker.into_inner().expect("nobody panics while holding it");
+        let locked = locked.into_inner().expect("nobody panics while holding it");
+        let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
-        Attempt { history: Some(history), committed, blocker, end }
+        let killed = self.kill(session, &locked, &end).await;
+        Attempt { history: Some(history), committed, locked, killed, lock, end }
     }
 
     /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen.
-    async fn keep_watch(&self, watch: Option<Watch>, blocker: &Mutex<Option<Blocker>>) {
+    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, locked: &Mutex<Locked>) {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
-            tokio::time::sleep(self.plan.timeouts.lock.mul_f64(0.6)).await;
+            tokio::time::sleep(shortest.mul_f64(0.6)).await;
             let found = watch().await;
-            *blocker.lock().expect("nobody panics while holding it") = found;
+            *locked.lock().expect("nobody panics while holding it") = found;
+        }
+    }
+
+    /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
+    async fn kill(&self, session: &mut dyn Session, locked: &Locked, end: &End) -> Vec<Blocker> {
+        let Some(older_than) = self.plan.kill_blockers else { return Vec::new() };
+        let may_be_repeated = |residue: &Residue| matches!(residue, Residue::Nothing | Residue::Resumable { .. });
+        match end {
+            End::Stopped { fault, residue, .. }
+                if fault.class == FaultClass::LockTimeout
+                    && may_be_repeated(residue)
+                    && !self.cancel.is_cancelled() =>
+            {
+                session.terminate(locked, older_than).await
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -150,7 +189,7 @@ impl Assignment {
         if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
             return End::Nothing;
         }
-        let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
+        let limit = self.timeouts.connect + self.timeouts.lock;
         match tokio::time::timeout(limit, session.unfinished()).await {
             Ok(Ok(None)) => End::Nothing,
             Ok(Ok(Some(unfinished))) if unfinished.may_begin_again() => End::Nothing,
@@ -168,7 +207,7 @@ impl Assignment {
 
     /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.
     async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, End> {
-        let limit = self.plan.timeouts.connect + self.plan.timeouts.lock;
+        let limit = self.timeouts.connect + self.timeouts.lock;
         let read = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(untouched()),
@@ -199,9 +238,14 @@ impl Assignment {
                 };
                 return Err(Fault::new(FaultClass::Migration, text));
             }
-            work.steps.push(Step { index, script: script.clone() });
+            work.steps.push(Step { index, script: script.clone(), limits: self.limits(index) });
         }
         Ok(work)
+    }
+
+    /// The time limits that a migration has for itself, in this attempt.
+    pub(super) fn limits(&self, migration: usize) -> Limits {
+        self.plan.limits_of(migration, self.tenant.engine).stretched(self.stretch)
     }
 
     pub(super) fn empty_work(&self, history: &[String]) -> Work {
@@ -219,7 +263,7 @@ impl Assignment {
             result = &mut applying => result,
             () = self.cancel.cancelled() => {
                 work.cancelled.store(true, Ordering::Relaxed);
-                let grace = self.plan.timeouts.cancel;
+                let grace = self.timeouts.cancel;
                 let _ = tokio::time::timeout(grace, canceller()).await;
                 match tokio::time::timeout(grace, applying).await {
                     Ok(Ok(())) => Ok(()),

@@ -250,8 +250,12 @@ pub enum State {
         /// Which.
         scripts: Vec<String>,
     },
-    /// A journal shows a migration that was begun and not finished.
+    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came.
     InDoubt(Unfinished),
+    /// The engine refused a statement of a migration that it could not roll back: the next run goes on there.
+    Stopped(Unfinished),
+    /// Another run works on it at this moment.
+    Migrating,
     /// The tenant could not be asked.
     Unreachable,
 }
@@ -267,6 +271,8 @@ impl State {
             State::Gap { .. } => "gap",
             State::Edited { .. } => "edited",
             State::InDoubt(_) => "in_doubt",
+            State::Stopped(_) => "stopped",
+            State::Migrating => "migrating",
             State::Unreachable => "unreachable",
         }
     }
@@ -284,6 +290,22 @@ pub struct Unfinished {
     pub statement: Option<usize>,
     /// The run that began it.
     pub run: String,
+    /// The engine refused that statement: it is certain that all before it happened, and that it did not.
+    #[serde(default)]
+    pub stopped: bool,
+    /// SHA-256 of the script that was being applied, in lower-case hex; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub sha256: String,
+}
+
+impl Unfinished {
+    /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
+    ///
+    /// Without transactional DDL the way down takes the history row away first, so that no later run has it to do.
+    pub fn goes_on(&self, engine: Engine) -> bool {
+        let is_to_do = self.direction == Direction::Up || engine.has_transactional_ddl();
+        self.stopped && self.statement.is_some() && is_to_do
+    }
 }
 
 impl Unfinished {

@@ -62,6 +62,10 @@ impl Session for Memory {
         Ok(None)
     }
 
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         Ok(Vec::new())
     }

@@ -76,7 +76,7 @@ async fn a_tenant_that_somebody_else_holds_is_left_alone(home: &Home) {
         let begun = Instant::now();
         let record = fleet.up(&home.tenant).await;
         let class = home.site.pick(FaultClass::Busy, FaultClass::HeldByAnotherRun, FaultClass::HeldByAnotherRun);
-        assert_eq!(record.outcome, Outcome::LockTimeout { blocker: None }, "{record:?}");
+        assert_eq!(record.outcome, Outcome::LockTimeout { blocker: None, queue: Default::default() }, "{record:?}");
         assert_eq!(record.error.unwrap().class, class);
         assert!(begun.elapsed() < fleet.timeouts.lock * 3, "{:?}", begun.elapsed());
         other.close().await.unwrap();

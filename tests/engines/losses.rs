@@ -130,7 +130,7 @@ async fn a_script_cut_off_on_mariadb_is_in_doubt_until_somebody_settles_it() {
         let before = (home.dump().await, home.texts("SELECT state FROM fleet_journal").await);
         for native in [false, true] {
             let record = fleet.clone().native(native).up(&home.tenant).await;
-            let Outcome::InDoubt(InDoubt::Journal(Unfinished { migration, direction, statement, run })) =
+            let Outcome::InDoubt(InDoubt::Journal(Unfinished { migration, direction, statement, run, .. })) =
                 record.outcome
             else {
                 panic!("{record:?}");

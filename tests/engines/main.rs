@@ -38,6 +38,7 @@ macro_rules! on_every_site {
 
 mod guards;
 mod hidden;
+mod locks;
 mod losses;
 mod many_scripts;
 mod phase_two;

@@ -11,6 +11,7 @@ mod command_line;
 mod interrupted;
 mod killed;
 mod ledger;
+mod locks;
 mod output;
 mod reading;
 mod rolling_back;

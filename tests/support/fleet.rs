@@ -1,5 +1,6 @@
 //! Runs of the program under test on tenants of a test, through its public library.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use fleet::event::{Event, RunHeader};
 use fleet::observation::Observation;
 use fleet::outcome::TenantRecord;
 use fleet::plan::{Goal, Target};
-use fleet::policy::{Concurrency, FailureBudget, RetryPolicy, Timeouts};
+use fleet::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
 use fleet::run::{Cancel, PlannedWave, RunPlan, execute, observe};
 use fleet::schema::Direction;
-use fleet::tenant::Tenant;
+use fleet::tenant::{Engine, Tenant};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -25,6 +26,9 @@ pub(crate) struct Fleet {
     pub(crate) native: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: RetryPolicy,
+    /// The time limits of single migrations.
+    pub(crate) kill_blockers: Option<Duration>,
+    pub(crate) limits: HashMap<(usize, Engine), Limits>,
 }
 
 impl Fleet {
@@ -35,6 +39,8 @@ impl Fleet {
             native: false,
             timeouts: Timeouts { lock: Duration::from_secs(1), ..Timeouts::default() },
             retry: RetryPolicy { attempts: 1, hold_wait: Duration::ZERO, ..RetryPolicy::default() },
+            limits: HashMap::new(),
+            kill_blockers: None,
         }
     }
 
@@ -115,6 +121,7 @@ impl Fleet {
             tenants: (0..tenants.len()).collect(),
             concurrency: None,
             max_failures: FailureBudget::Unlimited,
+            lock_timeout: None,
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
@@ -129,6 +136,8 @@ impl Fleet {
             concurrency: Concurrency { global: NonZeroUsize::MIN.saturating_add(7), ..Concurrency::default() },
             retry: self.retry,
             timeouts: self.timeouts,
+            limits: self.limits.clone(),
+            kill_blockers: self.kill_blockers,
         }
     }
 
@@ -146,7 +155,7 @@ impl Fleet {
         let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
-        let step = |index| Step { index, script: scripts.get(index).unwrap().clone() };
+        let step = |index| Step { index, script: scripts.get(index).unwrap().clone(), limits: Default::default() };
         Work {
             run: Uuid::now_v7().to_string(),
             history,

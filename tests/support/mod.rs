@@ -125,6 +125,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
         address,
         migration_address: None,
         create_missing: false,
+        lock_timeout: None,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::compile::lex::{self, Kind};
 use crate::compile::scan::Piece;
 use crate::compile::statement::{Directive, comment_text, fleet_comment};
 use crate::config::suggestion;
+use crate::policy::{Limits, parse_duration};
 use crate::schema::Direction;
 use crate::tenant::Engine;
 
@@ -16,6 +17,8 @@ use crate::tenant::Engine;
 pub(super) struct Notes {
     /// `Some(false)` once anything says that there must be no transaction.
     pub(super) transaction: Option<bool>,
+    /// The time limits that the head asks for.
+    pub(super) limits: Limits,
     /// The view that is made, and the line that says so.
     pub(super) view: Option<(ViewNote, usize)>,
     /// The line that says that the file is empty on purpose.
@@ -40,7 +43,17 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 7] = ["transaction=false", "view=", "group=", "nothing", "refresh", "batch", "report"];
+const WORDS: [&str; 9] = [
+    "transaction=false",
+    "lock_timeout=",
+    "statement_timeout=",
+    "view=",
+    "group=",
+    "nothing",
+    "refresh",
+    "batch",
+    "report",
+];
 
 /// Reads the comments of a file.
 pub(super) fn read(
@@ -140,6 +153,7 @@ impl Reader<'_> {
             match word.split_once('=') {
                 Some(("transaction", value @ ("true" | "false"))) => self.transaction(value == "true", place, line),
                 Some(("transaction", _)) => self.wrong(line, format!("unknown value in `{word}`"), "use true or false"),
+                Some((key @ ("lock_timeout" | "statement_timeout"), value)) => self.limit(key, value, place, line),
                 Some(("view", name)) => view = Some(name),
                 Some(("group", name)) => group = Some(name),
                 None if Directive::named(word).is_some() => self.statement(word, place, line),
@@ -170,6 +184,29 @@ impl Reader<'_> {
             return self.wrong(line, "the head of this file says both transaction=true and false", "leave one of them");
         }
         self.notes.transaction = Some(transaction);
+    }
+
+    fn limit(&mut self, key: &str, value: &str, place: Place, line: usize) {
+        if !matches!(place, Place::Head { .. }) {
+            let what = format!("`{key}` belongs to the head of the file");
+            return self.wrong(line, what, "move it above the first statement");
+        }
+        let is_lock = key == "lock_timeout";
+        let limit = match parse_duration(value) {
+            Ok(limit) if is_lock && limit.is_zero() => {
+                return self.wrong(
+                    line,
+                    "a lock that is waited for without end holds everyone up",
+                    "write more than 0s",
+                );
+            }
+            Ok(limit) => limit,
+            Err(error) => return self.wrong(line, error.to_string(), format!("write `-- fleet: {key}=500ms`")),
+        };
+        let slot = if is_lock { &mut self.notes.limits.lock } else { &mut self.notes.limits.statement };
+        if slot.replace(limit).is_some_and(|other| other != limit) {
+            self.wrong(line, format!("the head of this file says `{key}` twice"), "leave one of them");
+        }
     }
 
     fn statement(&mut self, word: &str, place: Place, line: usize) {

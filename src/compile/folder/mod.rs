@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::Limits;
 use crate::schema::ScriptKind;
 use crate::tenant::Engine;
 
@@ -74,6 +75,8 @@ pub struct SqlPart {
     pub checksum: String,
     /// Whether it runs in one transaction with its history row; false where the file says so.
     pub transaction: bool,
+    /// The time limits that the file asks for.
+    pub limits: Limits,
     /// The statements, in order, without those behind `-- fleet: refresh`.
     pub statements: Vec<SqlStatement>,
     /// The view that this script makes.

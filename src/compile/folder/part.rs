@@ -114,6 +114,7 @@ impl Source<'_> {
             file: self.file.to_owned(),
             checksum: checksum(&self.text),
             transaction,
+            limits: notes.limits,
             statements: own.map(statement).collect(),
             view: None,
             refresh,

@@ -48,6 +48,28 @@ fn part(name: &str, text: &str, engine: Engine) -> SqlPart {
 const S: &str = "select 1;";
 
 #[test]
+fn the_head_of_a_file_may_have_time_limits() {
+    let text = "-- fleet: lock_timeout=500ms statement_timeout=0s\nselect 1;";
+    let limits = part("1_a.sql", text, Mysql).limits;
+    assert_eq!(limits.lock, Some(std::time::Duration::from_millis(500)));
+    assert_eq!(limits.statement, Some(std::time::Duration::ZERO));
+    let text = wrong(&[
+        ("1_zero.sql", "-- fleet: lock_timeout=0s\nselect 1;"),
+        ("2_bare.sql", "-- fleet: lock_timeout=5\nselect 1;"),
+        ("3_late.sql", "select 1;\n-- fleet: lock_timeout=5s\nselect 2;"),
+        ("4_twice.sql", "-- fleet: lock_timeout=5s\n-- fleet: lock_timeout=6s\nselect 2;"),
+    ]);
+    for said in [
+        "1_zero.sql:1: a lock that",
+        "2_bare.sql:1: '5' is not",
+        "3_late.sql:2: `lock_timeout`",
+        "4_twice.sql:2: the head",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
 fn versions_come_in_their_order_and_repeatable_scripts_behind_them() {
     let read = good(&[
         ("R__b.sql", S),

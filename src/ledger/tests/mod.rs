@@ -79,15 +79,18 @@ fn every_outcome() -> Vec<Outcome> {
         Outcome::Migrated(moved()),
         Outcome::RolledBack(Moved { from: None, to: None, n: 2 }),
         Outcome::Failed { class: FaultClass::AlreadyExists },
-        Outcome::LockTimeout { blocker: None },
+        Outcome::LockTimeout { blocker: None, queue: Default::default() },
         Outcome::LockTimeout {
             blocker: Some(Blocker {
                 id: 4711,
                 user: Some("o'neill".into()),
+                address: None,
+                database: None,
                 application: None,
                 transaction_seconds: Some(9),
                 query: Some("SELECT '🦀\u{0}'".into()),
             }),
+            queue: Default::default(),
         },
         Outcome::InDoubt(InDoubt::Unanswered),
         Outcome::InDoubt(InDoubt::Journal(Unfinished {
@@ -95,6 +98,8 @@ fn every_outcome() -> Vec<Outcome> {
             direction: Direction::Down,
             statement: Some(3),
             run: "other".into(),
+            stopped: false,
+            sha256: String::new(),
         })),
         Outcome::Ahead { unknown: vec!["m9_z".into()] },
         Outcome::Unreachable { class: FaultClass::Dns },

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::outcome::{Blocker, InDoubt, Moved, Outcome, TenantRecord};
+use crate::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
 use crate::report::style::Style;
 use crate::report::{label, survey};
 use crate::schema::{Direction, Execution, Script};
@@ -49,11 +49,23 @@ pub(super) fn reason(outcome: &Outcome) -> Option<String> {
             Some(format!("its history has what this program does not know: {}", unknown.join(", ")))
         }
         Outcome::InDoubt(doubt) => Some(doubt_text(doubt)),
-        Outcome::LockTimeout { blocker: Some(blocker) } => Some(format!("blocked by {}", blocker_text(blocker))),
+        Outcome::LockTimeout { blocker, queue } => lock_text(blocker.as_ref(), queue),
         Outcome::Skipped { reason } => Some(reason.clone()),
         Outcome::NotStarted { reason } => Some(super::text::why_not_started(*reason).to_owned()),
         _ => None,
     }
+}
+
+/// Who was at a lock that was not granted.
+fn lock_text(blocker: Option<&Blocker>, queue: &LockQueue) -> Option<String> {
+    let list = |all: &[Blocker]| all.iter().map(blocker_text).collect::<Vec<_>>().join("; ");
+    let mut parts: Vec<String> = blocker.map(|b| format!("blocked by {}", blocker_text(b))).into_iter().collect();
+    for (what, who) in [("and by", &queue.others), ("behind us waited", &queue.waiting)] {
+        if !who.is_empty() {
+            parts.push(format!("{what} {}", list(who)));
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// Who held the lock, as far as it is known.
@@ -64,6 +76,9 @@ pub(super) fn blocker_text(b: &Blocker) -> String {
     }
     if let Some(application) = &b.application {
         out.push_str(&format!(", application {application}"));
+    }
+    if let Some(address) = &b.address {
+        out.push_str(&format!(", from {address}"));
     }
     if let Some(seconds) = b.transaction_seconds {
         out.push_str(&format!(", transaction open for {}", took(Duration::from_secs(seconds))));

@@ -141,13 +141,22 @@ fn ahead(outcome: &Outcome, style: &Style) -> String {
 fn blockers(group: &Group<'_>, style: &Style) -> String {
     const SHOWN: usize = 3;
     let known = group.members.iter().filter_map(|r| match &r.outcome {
-        Outcome::LockTimeout { blocker: Some(blocker) } => Some((r, blocker)),
+        Outcome::LockTimeout { blocker: Some(blocker), .. } => Some((r, blocker)),
         _ => None,
     });
     let mut out = String::new();
     for (r, blocker) in known.clone().take(SHOWN) {
         let whose = if group.members.len() > 1 { format!("{}: ", r.tenant) } else { String::new() };
         out.push_str(&field("blocker", &format!("{whose}{}", now::blocker_text(blocker)), style));
+        if let Outcome::LockTimeout { queue, .. } = &r.outcome {
+            for other in &queue.others {
+                out.push_str(&field("", &format!("and {}", now::blocker_text(other)), style));
+            }
+            if !queue.waiting.is_empty() {
+                let all: Vec<String> = queue.waiting.iter().map(now::blocker_text).collect();
+                out.push_str(&field("behind us", &all.join("; "), style));
+            }
+        }
     }
     if known.clone().count() > SHOWN {
         out.push_str(&field("", &format!("{} {} more", style.ellipsis(), known.count() - SHOWN), style));

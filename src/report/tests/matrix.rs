@@ -61,6 +61,8 @@ fn a_tenant_in_doubt_is_marked_where_it_stopped() {
         direction: Direction::Up,
         statement: Some(3),
         run: "0197".to_owned(),
+        stopped: false,
+        sha256: String::new(),
     });
     insta::assert_snapshot!(matrix(&c, &[o], false, &NARROW));
 }

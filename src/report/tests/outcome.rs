@@ -120,12 +120,14 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
     let blocker = Blocker {
         id: 4242,
         user: Some("reporting".to_owned()),
+        address: None,
+        database: None,
         application: Some("psql".to_owned()),
         transaction_seconds: Some(725),
         query: Some("SELECT * FROM orders FOR UPDATE".to_owned()),
     };
     let mut locked = failed(67, "delta", FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
-    locked.outcome = Outcome::LockTimeout { blocker: Some(blocker) };
+    locked.outcome = Outcome::LockTimeout { blocker: Some(blocker), queue: Default::default() };
     locked.attempts = 5;
     locked.duration = Duration::from_millis(26_300);
     all.push(locked);
@@ -137,6 +139,8 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
             direction: Direction::Up,
             statement: Some(4),
             run: "0198b000-0000-7000-8000-000000000000".to_owned(),
+            stopped: false,
+            sha256: String::new(),
         })),
     );
     doubt.engine = Engine::Mysql;

@@ -14,6 +14,7 @@ fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
         state: state.to_owned(),
         steps: steps.iter().map(|s| (*s).to_owned()).collect(),
         refusal: None,
+        note: None,
         error: None,
     }
 }
@@ -64,7 +65,7 @@ fn scripts() -> Vec<Script> {
 }
 
 fn view<'a>(catalog: &'a Catalog, waves: &'a [(String, Vec<PlanRow>)], scripts: &'a [Script]) -> PlanView<'a> {
-    PlanView { catalog, direction: Direction::Up, goal: "head", waves, scripts, show_sql: false }
+    PlanView { catalog, direction: Direction::Up, goal: "head", waves, scripts, limits: &[], show_sql: false }
 }
 
 #[test]

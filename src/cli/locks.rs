@@ -1,0 +1,31 @@
+//! `locks`: who holds and who waits on the tenants' databases right now. It only looks.
+
+use std::sync::Arc;
+
+use super::args::Look;
+use super::exit::CliError;
+use super::setup::Program;
+use crate::database;
+use crate::report::locks::{self, LockRow};
+use crate::tenant::Tenant;
+
+pub(super) async fn locks(program: &Program, look: &Look) -> Result<u8, CliError> {
+    let selection = program.select(&look.selection).await?;
+    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+    let (found, faults) = database::locks(&tenants, program.settings().timeouts.connect).await;
+    let row = |at: database::AtLock| LockRow {
+        tenants: at.tenants,
+        engine: at.engine,
+        server: at.server,
+        waits_for: at.waits_for,
+        session: at.session,
+    };
+    let rows: Vec<LockRow> = found.into_iter().map(row).collect();
+    let unasked: Vec<(String, String)> = faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
+    look.output.deliver(&locks::list(&rows, &unasked, look.output.shape(), &look.output.style(program)))?;
+    Ok(match (unasked.is_empty(), look.exit_code && !rows.is_empty()) {
+        (false, _) => 100,
+        (true, true) => 2,
+        (true, false) => 0,
+    })
+}

@@ -1,0 +1,172 @@
+//! Who holds and who waits on the tenants' databases at this moment: one query a server.
+//!
+//! It only looks. Files are asked of the system, where that tells (Linux).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use url::Url;
+
+use super::{address, errors, literal, mysql_row, sqlite_file};
+use crate::fault::{Fault, FaultClass};
+use crate::outcome::Blocker;
+use crate::tenant::{Address, Engine, Tenant};
+
+/// A session at a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtLock {
+    /// The tenants whose database it is in, or which of them are likely to be meant: several share a database as schemas.
+    pub tenants: Vec<String>,
+    /// Their engine.
+    pub engine: Engine,
+    /// Their server key.
+    pub server: String,
+    /// The session.
+    pub session: Blocker,
+    /// The sessions that it waits for; empty: it holds what others wait for, or the file.
+    pub waits_for: Vec<i64>,
+}
+
+/// What the servers of these tenants say, sorted; a server that can't be asked is a fault with its key.
+pub async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLock>, Vec<(String, Fault)>) {
+    let mut groups: BTreeMap<(Engine, String), Vec<Arc<Tenant>>> = BTreeMap::new();
+    let (mut found, mut faults) = (Vec::new(), Vec::new());
+    for tenant in tenants {
+        match tenant.address_for_migrations() {
+            Address::File(path) => found.extend(sqlite_file::holders(path).into_iter().map(|session| AtLock {
+                tenants: vec![tenant.id.to_string()],
+                engine: tenant.engine,
+                server: tenant.server.to_string(),
+                session,
+                waits_for: Vec::new(),
+            })),
+            Address::Url(url) => {
+                let mut key = Url::parse(url.expose_secret()).ok();
+                if let Some(url) = &mut key {
+                    url.set_path("");
+                }
+                let key = key.map(|url| url.to_string()).unwrap_or_default();
+                groups.entry((tenant.engine, key)).or_default().push(tenant.clone());
+            }
+            Address::Unusable(reason) => {
+                faults.push((tenant.server.to_string(), Fault::new(FaultClass::BadAddress, reason.clone())));
+            }
+        }
+    }
+    let asked = groups.into_values().map(|group| async move {
+        let answer = match group[0].engine {
+            Engine::Mysql => tokio::time::timeout(limit, mysql(&group)).await,
+            Engine::Postgres | Engine::Sqlite => tokio::time::timeout(limit, postgres(&group)).await,
+        };
+        let silent = || Fault::new(FaultClass::ConnectTimeout, "the server did not answer");
+        (group[0].server.to_string(), answer.unwrap_or_else(|_| Err(silent())))
+    });
+    for (server, answer) in futures_util::future::join_all(asked).await {
+        match answer {
+            Ok(rows) => found.extend(rows),
+            Err(fault) => faults.push((server, fault)),
+        }
+    }
+    found.sort_by(|a, b| {
+        let key = |row: &AtLock| (row.server.clone(), row.tenants.clone(), !row.waits_for.is_empty(), row.session.id);
+        key(a).cmp(&key(b))
+    });
+    (found, faults)
+}
+
+/// The tenants by their database.
+fn databases(group: &[Arc<Tenant>]) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for tenant in group {
+        all.entry(address::database(tenant).unwrap_or_default()).or_default().push(tenant.id.to_string());
+    }
+    all
+}
+
+fn names(databases: &BTreeMap<String, Vec<String>>, engine: Engine) -> String {
+    databases.keys().map(|name| literal(engine, name)).collect::<Vec<_>>().join(", ")
+}
+
+fn at_lock(group: &[Arc<Tenant>], tenants: &[String], session: Blocker, waits_for: Vec<i64>) -> AtLock {
+    let (engine, server) = (group[0].engine, group[0].server.to_string());
+    AtLock { tenants: tenants.to_vec(), engine, server, session, waits_for }
+}
+
+async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
+    let databases = databases(group);
+    let sql = format!(
+        "WITH waiting AS (SELECT pid, pg_blocking_pids(pid) AS by FROM pg_stat_activity WHERE wait_event_type = 'Lock') \
+         SELECT a.pid, a.usename::text, a.application_name, CASE WHEN a.xact_start IS NULL THEN NULL ELSE greatest(0, \
+         extract(epoch from clock_timestamp() - a.xact_start)) END::bigint, left(a.query, 200), host(a.client_addr), \
+         a.datname::text, array_to_string(w.by, ' ') FROM pg_stat_activity a LEFT JOIN waiting w ON w.pid = a.pid WHERE \
+         a.datname IN ({}) AND (w.pid IS NOT NULL OR EXISTS (SELECT 1 FROM waiting o WHERE a.pid = ANY (o.by)))",
+        names(&databases, Engine::Postgres)
+    );
+    let options = address::postgres(&group[0])?.application_name("fleet:locks");
+    let mut connection = options.connect().await.map_err(|e| errors::fault(&e))?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e));
+    let _ = connection.close().await;
+    let row = |row: &sqlx::postgres::PgRow| {
+        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().filter(|t| !t.is_empty());
+        let session = Blocker {
+            id: row.try_get::<i32, _>(0).ok()?.into(),
+            user: text(1),
+            application: text(2),
+            transaction_seconds: row.try_get::<Option<i64>, _>(3).ok().flatten().map(i64::unsigned_abs),
+            query: text(4),
+            address: text(5),
+            database: text(6),
+        };
+        let by = text(7).unwrap_or_default().split(' ').filter_map(|pid| pid.parse().ok()).collect();
+        Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
+    };
+    Ok(rows?.iter().filter_map(row).collect())
+}
+
+/// Rows by the engine's own table of waits. Who holds a metadata lock is not known there: with somebody waiting for one,
+/// all open transactions of that database are listed.
+async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
+    let databases = databases(group);
+    let names = names(&databases, Engine::Mysql);
+    let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
+                   LEFT(COALESCE(p.info, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
+    let all =
+        "information_schema.processlist p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id";
+    let meta = "LIKE 'Waiting for table metadata lock%'";
+    let by_row = "(SELECT GROUP_CONCAT(b.trx_mysql_thread_id SEPARATOR ' ') FROM information_schema.innodb_lock_waits w JOIN \
+                  information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id WHERE w.requesting_trx_id = t.trx_id)";
+    let by_meta = format!(
+        "CASE WHEN p.state {meta} THEN (SELECT GROUP_CONCAT(o.id SEPARATOR ' ') FROM information_schema.processlist o JOIN \
+         information_schema.innodb_trx u ON u.trx_mysql_thread_id = o.id WHERE o.db = p.db AND o.id <> p.id AND NOT \
+         COALESCE(o.state {meta}, 0)) END"
+    );
+    let sql = format!(
+        "SELECT {columns}, COALESCE({by_row}, {by_meta}, '') FROM {all} WHERE p.db IN ({names}) \
+         AND (t.trx_id IS NOT NULL OR p.state {meta})"
+    );
+    let options = address::mysql(&group[0])?;
+    let mut connection = options.connect().await.map_err(|e| errors::fault(&e))?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e));
+    let _ = connection.close().await;
+    let row = |row: &sqlx::mysql::MySqlRow| {
+        let text = |i: usize| mysql_row::text(row, i).filter(|t| !t.is_empty());
+        let session = Blocker {
+            id: mysql_row::number(row, 0)?,
+            user: text(1),
+            application: None,
+            transaction_seconds: mysql_row::number(row, 2).map(i64::unsigned_abs),
+            query: text(3),
+            address: text(4),
+            database: text(5),
+        };
+        let by: Vec<i64> = text(6).unwrap_or_default().split(' ').filter_map(|id| id.parse().ok()).collect();
+        Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
+    };
+    let found: Vec<AtLock> = rows?.iter().filter_map(row).collect();
+    // An open transaction that nobody waits for is no lock to speak of.
+    let wanted: Vec<i64> = found.iter().flat_map(|row| row.waits_for.clone()).collect();
+    Ok(found.into_iter().filter(|row| !row.waits_for.is_empty() || wanted.contains(&row.session.id)).collect())
+}

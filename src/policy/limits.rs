@@ -1,0 +1,59 @@
+//! Time limits that one wave, tenant or migration has for itself.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Timeouts;
+
+/// What somebody said of time limits; what is `None` is left to whoever speaks more generally.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// To be granted a lock. Never zero.
+    pub lock: Option<Duration>,
+    /// For one statement. Zero means no limit.
+    pub statement: Option<Duration>,
+}
+
+impl Limits {
+    /// Only a lock timeout, where there is one.
+    pub fn of_lock(lock: Option<Duration>) -> Self {
+        Limits { lock, statement: None }
+    }
+
+    /// These limits, and where they say nothing the more general ones.
+    pub fn or(self, general: Limits) -> Limits {
+        Limits { lock: self.lock.or(general.lock), statement: self.statement.or(general.statement) }
+    }
+
+    /// The limits that hold where these are laid over `general`.
+    pub fn over(self, general: Timeouts) -> Timeouts {
+        Timeouts {
+            lock: self.lock.unwrap_or(general.lock),
+            statement: self.statement.unwrap_or(general.statement),
+            ..general
+        }
+    }
+
+    /// The same with locks waited for so many times as long.
+    pub fn stretched(self, times: u32) -> Limits {
+        Limits { lock: self.lock.map(|lock| lock.saturating_mul(times)), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_specific_wins_and_says_nothing_of_the_rest() {
+        let ms = Duration::from_millis;
+        let wave = Limits::of_lock(Some(ms(500)));
+        let migration = Limits { lock: None, statement: Some(ms(9)) };
+        let both = migration.or(wave).over(Timeouts::default());
+        assert_eq!((both.lock, both.statement), (ms(500), ms(9)));
+        assert_eq!(both.connect, Timeouts::default().connect);
+        assert_eq!(Limits::default().over(Timeouts::default()), Timeouts::default());
+        assert_eq!(migration.or(wave).stretched(4).lock, Some(ms(2000)));
+    }
+}

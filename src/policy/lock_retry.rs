@@ -1,0 +1,135 @@
+//! How a lock that was not granted is tried for again: short bursts, a rest between them, and an end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Several tries in short order find the moment between two transactions of the application; the rest lets the queue
+/// behind us drain. Each burst waits longer for the lock than the one before, up to [`LockRetry::LONGEST_STRETCH`] times
+/// the lock timeout, and there is no try that waits without a limit: it would hold up everyone who comes behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRetry {
+    /// Tries in a burst. At least 1.
+    pub burst: u32,
+    /// The pause between two tries of a burst, shortened by up to half at random.
+    pub pause: Duration,
+    /// The rest after the first burst; each further one is twice as long.
+    pub rest: Duration,
+    /// No rest is longer than this.
+    pub longest_rest: Duration,
+    /// All of one tenant together: the lock timeouts of its tries, pauses and rests. Zero means one try.
+    pub wait: Duration,
+}
+
+/// One more try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockTry {
+    /// The pause before it.
+    pub pause: Duration,
+    /// How many times the lock timeout it waits for a lock.
+    pub stretch: u32,
+}
+
+impl Default for LockRetry {
+    /// Bursts of 3, a pause of 0.2 s, rests of 5 s and then 10 s, 2 min in all.
+    fn default() -> Self {
+        LockRetry {
+            burst: 3,
+            pause: Duration::from_millis(200),
+            rest: Duration::from_secs(5),
+            longest_rest: Duration::from_secs(10),
+            wait: Duration::from_secs(120),
+        }
+    }
+}
+
+impl LockRetry {
+    /// No try waits longer for a lock than so many times the lock timeout.
+    pub const LONGEST_STRETCH: u32 = 4;
+
+    /// How many times the lock timeout a try waits, counted from 0.
+    pub fn stretch(&self, number: u32) -> u32 {
+        let burst = number / self.burst.max(1);
+        1_u32.checked_shl(burst).map_or(Self::LONGEST_STRETCH, |times| times.min(Self::LONGEST_STRETCH)).max(1)
+    }
+
+    /// What follows `tries` that all ran into the lock timeout, `spent` on them and the pauses between them; `None` when
+    /// it is over. `timeout` is that of a try of the first burst; `jitter` is in 0.0..1.0.
+    pub fn next(&self, tries: u32, spent: Duration, timeout: Duration, jitter: f64) -> Option<LockTry> {
+        let burst = self.burst.max(1);
+        let full = if tries.is_multiple_of(burst) {
+            self.rest.saturating_mul(1_u32 << (tries / burst).saturating_sub(1).min(20)).min(self.longest_rest)
+        } else {
+            self.pause
+        };
+        let pause = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
+        let stretch = self.stretch(tries);
+        let all = spent.checked_add(pause)?.checked_add(timeout.checked_mul(stretch)?)?;
+        (all <= self.wait).then_some(LockTry { pause, stretch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All tries of a tenant: their pauses and the lock timeout of each.
+    fn tries(policy: &LockRetry, timeout: Duration, jitter: f64) -> Vec<(Duration, Duration)> {
+        let mut made = vec![(Duration::ZERO, timeout)];
+        let mut spent = timeout;
+        while let Some(next) = policy.next(u32::try_from(made.len()).unwrap(), spent, timeout, jitter) {
+            made.push((next.pause, timeout * next.stretch));
+            spent += next.pause + timeout * next.stretch;
+        }
+        made
+    }
+
+    #[test]
+    fn bursts_grow_and_rests_part_them() {
+        let s = Duration::from_secs;
+        let short = Duration::from_millis(200);
+        let made = tries(&LockRetry::default(), s(3), 0.0);
+        let expected = [
+            (s(0), s(3)),
+            (short, s(3)),
+            (short, s(3)),
+            (s(5), s(6)),
+            (short, s(6)),
+            (short, s(6)),
+            (s(10), s(12)),
+            (short, s(12)),
+            (short, s(12)),
+            (s(10), s(12)),
+            (short, s(12)),
+        ];
+        assert_eq!(made, expected);
+    }
+
+    #[test]
+    fn without_time_to_wait_there_is_one_try() {
+        let policy = LockRetry { wait: Duration::ZERO, ..LockRetry::default() };
+        assert_eq!(tries(&policy, Duration::from_secs(3), 0.5).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn the_total_is_bounded_and_every_try_has_a_limit(
+            burst in 0_u32..9, pause in 0_u64..2_000, rest in 0_u64..20_000, longest in 0_u64..60_000,
+            wait in 0_u64..300_000, timeout in 1_u64..90_000, jitter in 0.0_f64..1.0
+        ) {
+            let ms = Duration::from_millis;
+            let (timeout, wait) = (ms(timeout), ms(wait));
+            let policy = LockRetry { burst, pause: ms(pause), rest: ms(rest), longest_rest: ms(longest), wait };
+            let made = tries(&policy, timeout, jitter);
+            let total: Duration = made.iter().map(|(pause, lock)| *pause + *lock).sum();
+            // The first try is always made, whatever its timeout.
+            prop_assert!(total <= wait.max(timeout));
+            for (pause, lock) in made {
+                prop_assert!(!lock.is_zero() && lock <= timeout * LockRetry::LONGEST_STRETCH);
+                prop_assert!(pause <= ms(longest).max(policy.pause));
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Who holds and who waits on the tenants' databases.
+//!
+//! It shows what was found elsewhere, and asks nobody.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::outcome::Blocker;
+use crate::tenant::Engine;
+
+use super::style::{Format, Style, Tone, clean};
+use super::table::{Cell, Column, Table};
+use super::{csv_text, json, label, markdown};
+
+/// A session at a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LockRow {
+    /// The tenants of the database that it is in.
+    pub tenants: Vec<String>,
+    /// Their engine.
+    pub engine: Engine,
+    /// Their server key.
+    pub server: String,
+    /// The sessions that it waits for; empty: it holds.
+    pub waits_for: Vec<i64>,
+    /// The session.
+    #[serde(flatten)]
+    pub session: Blocker,
+}
+
+const HEADER: [&str; 10] =
+    ["tenants", "engine", "server", "does", "id", "user", "application", "address", "transaction_seconds", "query"];
+
+impl LockRow {
+    fn does(&self) -> String {
+        if self.waits_for.is_empty() {
+            return "holds".to_owned();
+        }
+        let ids: Vec<String> = self.waits_for.iter().map(ToString::to_string).collect();
+        format!("waits for {}", ids.join(" "))
+    }
+
+    fn flat(&self) -> [String; 10] {
+        let (s, text) = (&self.session, |text: &Option<String>| text.clone().unwrap_or_default());
+        [
+            self.tenants.join(" "),
+            self.engine.to_string(),
+            self.server.clone(),
+            self.does(),
+            s.id.to_string(),
+            text(&s.user),
+            text(&s.application),
+            text(&s.address),
+            s.transaction_seconds.map(|n| n.to_string()).unwrap_or_default(),
+            text(&s.query),
+        ]
+    }
+}
+
+/// The sessions in the order given, in the form asked for. `unasked`: servers that could not be asked, and why.
+pub fn list(rows: &[LockRow], unasked: &[(String, String)], format: Format, style: &Style) -> String {
+    let flat: Vec<[String; 10]> = rows.iter().map(LockRow::flat).collect();
+    match format {
+        Format::Table => text(rows, unasked, style),
+        Format::Json => {
+            let unasked: Vec<_> =
+                unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();
+            json::document(json!({ "locks": rows, "unasked": unasked }))
+        }
+        Format::Csv => csv_text::write(&HEADER, flat.iter().map(|r| r.iter().map(String::as_str))),
+        Format::Md => markdown::table(&HEADER, flat),
+    }
+}
+
+fn text(rows: &[LockRow], unasked: &[(String, String)], style: &Style) -> String {
+    let mut out = String::new();
+    if !rows.is_empty() {
+        let mut table = Table::new([
+            Column::new("TENANTS").at_least(12),
+            Column::new("SERVER").at_least(10).expendable(1),
+            Column::new("DOES").at_least(10),
+            Column::new("ID").right(),
+            Column::new("WHO").at_least(12),
+            Column::new("OPEN").right(),
+            Column::new("QUERY").at_least(16),
+        ]);
+        for row in rows {
+            let [tenants, _, server, does, id, user, application, address, seconds, query] = row.flat();
+            let who: Vec<String> = [user, application, address].into_iter().filter(|t| !t.is_empty()).collect();
+            let tone = if row.waits_for.is_empty() { Tone::Warning } else { Tone::Plain };
+            let open = if seconds.is_empty() { "-".to_owned() } else { format!("{seconds} s") };
+            table.row([
+                Cell::new(&tenants),
+                Cell::new(&server),
+                Cell::new(does).tone(tone),
+                id.into(),
+                Cell::new(who.join(", ")),
+                open.into(),
+                Cell::new(&query),
+            ]);
+        }
+        out.push_str(&table.render(style));
+        out.push('\n');
+    }
+    for (server, why) in unasked {
+        out.push_str(&format!("{} could not be asked: {}\n", clean(server), clean(why)));
+    }
+    let waiting = rows.iter().filter(|row| !row.waits_for.is_empty()).count();
+    out.push_str(&format!("{}: {waiting} waiting\n", label::count(rows.len(), "session")));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_and_who_waits_is_told_in_every_form() {
+        let session = |id, query: &str| Blocker {
+            id,
+            user: Some("app".into()),
+            application: None,
+            address: Some("10.0.0.9".into()),
+            database: Some("acme".into()),
+            transaction_seconds: Some(31),
+            query: Some(query.into()),
+        };
+        let row = |session, waits_for| LockRow {
+            tenants: vec!["acme".into()],
+            engine: Engine::Postgres,
+            server: "db7".into(),
+            waits_for,
+            session,
+        };
+        let rows = [row(session(1, "SELECT 1"), vec![]), row(session(2, "ALTER TABLE t"), vec![1])];
+        let style = Style { colour: false, unicode: false, width: 120 };
+        let unasked = [("db8".to_owned(), "connection refused".to_owned())];
+        let text = list(&rows, &unasked, Format::Table, &style);
+        for said in ["holds", "waits for 1", "app, 10.0.0.9", "31 s", "db8 could not be asked", "2 sessions: 1 waiting"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(list(&rows, &[], Format::Json, &style).contains("\"waits_for\""));
+        assert!(list(&rows, &[], Format::Csv, &style).starts_with("tenants,engine"));
+        assert!(list(&rows, &[], Format::Md, &style).contains("waits for 1"));
+    }
+}

@@ -1,0 +1,144 @@
+//! Time limits as they are configured and planned, and tenants that stopped.
+
+use sqlx::{Connection, Executor};
+
+use crate::killed::read_until;
+use crate::support::{Fleet, all, block_on, signal, wait_for_end};
+
+#[test]
+fn the_plan_says_which_time_limits_are_not_the_fleets() {
+    let mut fleet = Fleet::new().sqlite(2);
+    let migration = &all()[1];
+    fleet.head = format!(
+        "[fleet]\nlock_timeout = \"2s\"\n[migrations.\"{migration}\"]\nlock_timeout = \"300ms\"\nstatement_timeout = \"9s\"\n\
+         [[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\nlock_timeout = \"1s\""
+    );
+    fleet.tenant_mut("lite-001").more = "lock_timeout = \"700ms\"".to_owned();
+    let plan = fleet.run(&["plan"]).exits(0);
+    plan.shows(&[
+        "wave canary: lock_timeout 1.0s",
+        "tenant lite-001: lock_timeout 700ms",
+        &format!("{migration} on sqlite: lock_timeout 300ms, statement_timeout 9.0s"),
+    ]);
+    let json = fleet.run(&["plan", "--format", "json"]).exits(0).json();
+    assert_eq!(json["limits"][0]["of"], "wave canary");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+#[test]
+fn a_limit_for_a_migration_that_does_not_exist_is_refused_at_the_start() {
+    let mut fleet = Fleet::new().sqlite(1);
+    let misspelt = format!("{}x", all()[1]);
+    fleet.head = format!("[migrations.\"{misspelt}\"]\nlock_timeout = \"300ms\"");
+    fleet.run(&["migrate", "--yes"]).exits(78).tells(&[&misspelt, &format!("did you mean \"{}\"", all()[1])]);
+    assert_eq!(fleet.history("lite-000"), None);
+}
+
+/// The engine refused a statement for certain: that is no doubt, and the next run goes on there.
+#[test]
+fn a_stopped_tenant_is_planned_and_goes_on() {
+    let fleet = Fleet::new().mariadb(1);
+    fleet.ask("my-000", "CREATE TABLE users (id int)");
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    let stopped = fleet.run(&["status"]).exits(0);
+    if stopped.out.contains("stopped") {
+        stopped.shows(&["refused by the engine; the next migrate goes on there"]);
+    }
+    fleet.run(&["plan"]).exits(0).shows(&["1 to migrate"]);
+    fleet.run(&["runs", "settle", "my-000"]).tells(&["not in doubt"]);
+    fleet.ask("my-000", "DROP TABLE users");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    assert_eq!(fleet.history("my-000").unwrap(), all());
+}
+
+/// A reader in an open transaction on each server, and a migration that waits for it.
+#[test]
+fn locks_tells_who_holds_and_who_waits() {
+    let fleet = Fleet::new().postgres(1).mariadb(1).sqlite(1);
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
+    fleet.run(&["locks"]).exits(0).shows(&["0 sessions"]);
+    let (pg, my) = block_on(async {
+        let mut pg = sqlx::PgConnection::connect(&fleet.tenant("pg-000").url).await.unwrap();
+        pg.execute("BEGIN; LOCK TABLE inventory_items IN ACCESS SHARE MODE").await.unwrap();
+        let mut my = sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url).await.unwrap();
+        my.execute("BEGIN; SELECT count(*) FROM inventory_items").await.unwrap();
+        (pg, my)
+    });
+    let mut child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s"]).spawn().unwrap();
+    read_until(&mut child, |line| line.contains("lite-000  migrated"));
+    let begun = std::time::Instant::now();
+    let rows = loop {
+        let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
+        let rows = json["locks"].as_array().unwrap().clone();
+        if rows.len() >= 4 || begun.elapsed().as_secs() > 60 {
+            break rows;
+        }
+    };
+    for tenant in ["pg-000", "my-000"] {
+        let of: Vec<_> = rows.iter().filter(|row| row["tenants"][0] == tenant).collect();
+        let holds = of.iter().find(|row| row["waits_for"] == serde_json::json!([])).unwrap();
+        let waits = of.iter().find(|row| row["waits_for"] != serde_json::json!([])).unwrap();
+        assert_eq!(waits["waits_for"][0], holds["id"], "{rows:#?}");
+        assert!(waits["query"].as_str().unwrap().to_lowercase().contains("inventory_items"), "{rows:#?}");
+    }
+    fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["holds", "waits for"]);
+    block_on(async {
+        pg.close().await.unwrap();
+        my.close().await.unwrap();
+    });
+    assert_eq!(wait_for_end(&mut child), Some(0));
+}
+
+/// Another process has the file; it is named where the system tells.
+#[test]
+fn the_process_that_holds_a_file_is_named() {
+    let fleet = Fleet::new().sqlite(1).head("[fleet]\nlock_timeout = \"1s\"\nlock_wait = \"0s\"");
+    fleet.write();
+    let file = fleet.path("lite-000.db");
+    let python = "import sqlite3,sys,time;c=sqlite3.connect(sys.argv[1],isolation_level=None);c.execute('BEGIN IMMEDIATE');\
+                  print('held',flush=True);time.sleep(60)";
+    let mut holder = std::process::Command::new("python3");
+    let mut holder = holder
+        .args(["-c", python])
+        .arg(&file)
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.as_mut().unwrap()), &mut line).unwrap();
+    let locks = fleet.run(&["locks"]).exits(0);
+    let outcome = fleet.run(&["migrate", "--yes"]).exits(100);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let pid = holder.id().to_string();
+    locks.shows(&["lite-000", "holds", &pid, "python3"]);
+    outcome.shows(&[&format!("connection {pid}"), "python3"]);
+}
+
+/// The reader of a pipe goes away, or the terminal does: what is in flight ends, and is recorded.
+#[test]
+fn a_closed_pipe_or_terminal_leaves_no_tenant_half_done() {
+    use std::process::Stdio;
+    for hangup in [false, true] {
+        let fleet = Fleet::new().sqlite(30).postgres(2).mariadb(2).head("[fleet]\nconcurrency = 2");
+        fleet.write();
+        let mut command = fleet.program(&["migrate", "--yes", "--format", "jsonl"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        // Both ends that we had are closed from here on.
+        drop(child.stderr.take());
+        if hangup {
+            signal(&child, "HUP");
+        }
+        let code = wait_for_end(&mut child);
+        for tenant in &fleet.tenants {
+            let history = fleet.history(&tenant.id).unwrap_or_default();
+            assert!(history.is_empty() || history == all(), "{} is half done: {history:?}", tenant.id);
+        }
+        let run = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].clone();
+        assert_eq!(run["status"], "finished", "{run:#}");
+        assert_eq!(code, Some(if hangup { 143 } else { 0 }), "{run:#}");
+    }
+}
