@@ -67,13 +67,14 @@ pub(super) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
 }
 
 /// Whether a connection failed because its host name does not resolve: the driver's error does not say so.
-pub(super) async fn resolves(tenant: &Tenant) -> bool {
+pub(super) async fn resolves(tenant: &Tenant, limit: std::time::Duration) -> bool {
     let Ok(Ok(url)) = url(tenant).map(Url::parse) else { return true };
     let Some(host) = url.host_str() else { return true };
     if host.starts_with('%') || host.starts_with('[') {
         return true;
     }
-    tokio::net::lookup_host((host, url.port().unwrap_or(1))).await.is_ok()
+    let look_up = tokio::net::lookup_host((host, url.port().unwrap_or(1)));
+    tokio::time::timeout(limit, look_up).await.is_ok_and(|found| found.is_ok())
 }
 
 #[cfg(test)]

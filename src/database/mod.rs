@@ -18,6 +18,7 @@ mod mysql_hold;
 mod mysql_row;
 mod native;
 mod postgres;
+mod postgres_connect;
 mod postgres_guards;
 mod postgres_outside;
 mod scratch;
@@ -150,19 +151,21 @@ pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Option<Blocker>> + 
 pub struct Servers {
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
+    poolers: postgres_connect::Poolers,
 }
 
 impl Servers {
     /// A door to real databases, for the migrations of one program.
     pub fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
-        Servers { migrations, timeouts }
+        Servers { migrations, timeouts, poolers: postgres_connect::Poolers::default() }
     }
 }
 
 #[async_trait]
 impl Database for Servers {
     async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
-        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts: self.timeouts };
+        let (migrations, poolers) = (self.migrations.clone(), self.poolers.clone());
+        let door = Door { tenant: tenant.clone(), migrations, timeouts: self.timeouts, poolers };
         match tenant.engine {
             Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
             Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
@@ -181,6 +184,7 @@ struct Door {
     tenant: Arc<Tenant>,
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
+    poolers: postgres_connect::Poolers,
 }
 
 impl Door {

@@ -44,8 +44,9 @@ impl MysqlSession {
         let connection = match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
-                let fault = errors::fault(&error);
-                if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant).await {
+                let fault = errors::connecting(&error);
+                let limit = door.timeouts.connect;
+                if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant, limit).await {
                     return Err(Fault { class: FaultClass::Dns, ..fault });
                 }
                 return Err(fault);

@@ -41,6 +41,7 @@ mod hidden;
 mod losses;
 mod many_scripts;
 mod phase_two;
+mod poolers;
 mod postgres;
 mod proofs;
 mod reading;

@@ -4,6 +4,7 @@
 
 pub(crate) mod fleet;
 pub(crate) mod migrations;
+pub(crate) mod pgbouncer;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
