@@ -41,6 +41,8 @@ pub(crate) struct Scripted {
     pub(crate) most: Arc<AtomicUsize>,
     pub(crate) connects: AtomicUsize,
     pub(crate) read_together: bool,
+    /// So many connections at once, and no more; 0: any number.
+    pub(crate) room: usize,
 }
 
 impl Scripted {
@@ -82,6 +84,10 @@ impl Database for Scripted {
             return Err(Fault::new(class, "scripted"));
         }
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.room > 0 && now > self.room {
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            return Err(Fault::new(FaultClass::TooManyConnections, "scripted"));
+        }
         self.most.fetch_max(now, Ordering::SeqCst);
         Ok(Box::new(ScriptedSession {
             tenant: tenant.id.clone(),

@@ -36,6 +36,7 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod connections;
 mod guards;
 mod hidden;
 mod losses;
