@@ -11,7 +11,7 @@ use super::former::Former;
 use super::look::{self, Planned};
 use super::pump;
 use super::setup::Program;
-use super::{steps, terminal};
+use super::{doctor, steps, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
@@ -31,6 +31,8 @@ pub(super) struct Intent {
     pub(super) resumes: Option<Uuid>,
     pub(super) native: bool,
     pub(super) dry_run: bool,
+    /// Whether the servers are looked at first.
+    pub(super) preflight: bool,
     /// What is done instead of migrating.
     pub(super) chore: Option<Chore>,
 }
@@ -52,6 +54,7 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
     intent.native = args.change.native;
     intent.dry_run = args.change.dry_run;
+    intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -63,6 +66,7 @@ pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: R
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
     intent.native = args.change.native;
     intent.dry_run = args.change.dry_run;
+    intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -111,7 +115,16 @@ async fn intent(
     let mut selection = program.filter(filter).await?;
     // Work that stays undone must not end as if all was well.
     selection.held_back += gone;
-    Ok(Intent { goal: intent_goal, selection, targets, resumes: None, native: false, dry_run: false, chore: None })
+    Ok(Intent {
+        goal: intent_goal,
+        selection,
+        targets,
+        resumes: None,
+        native: false,
+        dry_run: false,
+        preflight: true,
+        chore: None,
+    })
 }
 
 /// Plans, asks where someone is to be asked, and runs.
@@ -135,6 +148,9 @@ pub(super) async fn start(
         }
         let plan = plan(program, set, intent);
         return pump::drive(program, set, plan, output).await;
+    }
+    if intent.preflight && !intent.dry_run {
+        doctor::preflight(program, set, &intent.selection).await?;
     }
     // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.

@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod doctor;
 mod exit;
 mod former;
 mod look;
@@ -134,6 +135,10 @@ async fn run<M: Migrator>(
         Command::Plan(plan) => {
             let (program, set) = both(plan.flags.overrides()).await?;
             look::plan(&program, &set, &plan).await
+        }
+        Command::Doctor(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            doctor::doctor(&program, &set, &args).await
         }
         Command::Check(check) => {
             let (program, set) = both(check.flags.overrides()).await?;

@@ -142,6 +142,7 @@ pub(super) async fn resume(
         resumes: Some(former.header.run),
         native,
         dry_run: false,
+        preflight: false,
         chore: None,
     };
     migrate::start(program, set, intent, &output).await

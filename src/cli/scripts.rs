@@ -58,6 +58,7 @@ pub(super) async fn start(
         resumes: None,
         native: false,
         dry_run: false,
+        preflight: false,
         chore: Some(chore),
     };
     migrate::start(program, set, intent, output).await

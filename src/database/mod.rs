@@ -10,6 +10,7 @@ mod books;
 mod bulk;
 mod errors;
 mod fill;
+mod health;
 mod inspect;
 mod journal;
 mod message;
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
 use crate::schema::Unfinished;
@@ -101,6 +103,12 @@ pub trait Session: Send {
     /// # Errors
     /// A [`Fault`] when one of them can't be read, or is not there.
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
+
+    /// What the database says of itself and of its server. Read-only; locks nothing.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it can't be read.
+    async fn health(&mut self) -> Result<Health, Fault>;
 
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///

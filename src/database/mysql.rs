@@ -19,10 +19,11 @@ use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, inspect, mysql_row, native, settle,
+    fill, health, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -384,6 +385,10 @@ impl Session for MysqlSession {
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
         let database = self.door.namespace();
         inspect::mysql::row_counts(self.connection()?, database.as_deref(), tables).await
+    }
+
+    async fn health(&mut self) -> Result<Health, Fault> {
+        health::mysql::read(self.connection()?).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

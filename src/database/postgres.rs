@@ -17,10 +17,11 @@ use super::postgres_connect::{connect, is_unmarked, open, too_much_for_a_pooler}
 use super::postgres_guards as guards;
 use super::{
     Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, inspect, literal, native, settle,
+    fill, health, inspect, literal, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -418,6 +419,14 @@ impl Session for PostgresSession {
         let place = inspect::postgres::Place::of(&self.door);
         let connection = self.connection.as_mut().expect("made just above");
         inspect::postgres::row_counts(connection, &place, tables).await
+    }
+
+    async fn health(&mut self) -> Result<Health, Fault> {
+        self.connection().await?;
+        let connection = self.connection.as_mut().expect("made just above");
+        let health = health::postgres::read(connection, &self.door, self.pooled).await?;
+        self.pooled = Some(health.pooled);
+        Ok(health)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

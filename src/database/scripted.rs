@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::schema::{Direction, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Tenant, TenantId};
@@ -127,6 +128,10 @@ impl Session for ScriptedSession {
 
     async fn shape(&mut self) -> Result<Shape, Fault> {
         Ok(Shape::default())
+    }
+
+    async fn health(&mut self) -> Result<Health, Fault> {
+        Ok(Health::default())
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {

@@ -26,7 +26,7 @@ use crate::tenant::Tenant;
 
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
-pub use observe::{Pace, observe, observe_refreshes};
+pub use observe::{Pace, examine, observe, observe_refreshes};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
 pub struct RunPlan {

@@ -13,6 +13,7 @@ use super::conclude::waiting_pause;
 use super::queue::Queue;
 use crate::database::Database;
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::observation::Observation;
 use crate::policy::{Concurrency, Timeouts};
 use crate::schema::{Catalog, State};
@@ -75,6 +76,31 @@ pub async fn observe_refreshes(
                 let refreshes = session.refreshes().await;
                 session.close().await;
                 refreshes
+            };
+            let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
+            answer.unwrap_or_else(|_| Err(silent()))
+        }
+    };
+    let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
+    let full = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_full);
+    for (i, answer) in each(all, pace, full, ask).await {
+        found[i] = answer.unwrap_or_else(|| Err(lost()));
+    }
+    found
+}
+
+/// What each tenant's database says of itself and of its server: an answer for each, in the order given.
+pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace: Pace) -> Vec<Result<Health, Fault>> {
+    let timeouts = pace.timeouts;
+    let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
+    let ask = |i: usize| {
+        let (tenant, database) = (tenants[i].clone(), database.clone());
+        async move {
+            let read = async {
+                let mut session = database.connect(&tenant).await?;
+                let health = session.health().await;
+                session.close().await;
+                health
             };
             let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
             answer.unwrap_or_else(|_| Err(silent()))

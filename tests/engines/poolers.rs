@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use fleet::fault::FaultClass;
 use fleet::outcome::Outcome;
-use fleet::tenant::{Address, Tenant};
+use fleet::tenant::{Address, Engine, Tenant};
 use secrecy::SecretString;
 
 use crate::support::fleet::Fleet;
 use crate::support::migrations::{Migrations, sql};
 use crate::support::pgbouncer::Pgbouncer;
-use crate::support::{Home, Site, with};
+use crate::support::{Home, Site, server_url, with};
 
 /// A pooler either refuses a session's settings, or drops them without a word; the second is what most of them are set to.
 const KINDS: [&str; 2] = ["", "ignore_startup_parameters = extra_float_digits,options"];
@@ -42,7 +42,7 @@ async fn advisory_locks(home: &Home) -> Vec<String> {
 #[tokio::test]
 async fn compiled_migrations_and_reading_work_through_a_pooler_and_leave_no_lock_in_it() {
     for kind in KINDS {
-        let pooler = Pgbouncer::start(kind);
+        let pooler = Pgbouncer::start(&server_url(Engine::Postgres), kind);
         for site in [Site::Postgres, Site::PostgresSchema] {
             with(site, async |home: &Home| {
                 let tenant = Arc::new(behind(&pooler, home));
@@ -71,7 +71,7 @@ async fn compiled_migrations_and_reading_work_through_a_pooler_and_leave_no_lock
 #[tokio::test]
 async fn what_needs_a_session_is_refused_behind_a_pooler_before_anything_is_touched() {
     for kind in KINDS {
-        let pooler = Pgbouncer::start(kind);
+        let pooler = Pgbouncer::start(&server_url(Engine::Postgres), kind);
         with(Site::Postgres, async |home: &Home| {
             let tenant = Arc::new(behind(&pooler, home));
             for (migrations, native, name) in [(concurrently(), false, "m2"), (two(), true, "m1")] {
@@ -90,7 +90,7 @@ async fn what_needs_a_session_is_refused_behind_a_pooler_before_anything_is_touc
 
 #[tokio::test]
 async fn the_migration_url_leads_past_the_pooler() {
-    let pooler = Pgbouncer::start("");
+    let pooler = Pgbouncer::start(&server_url(Engine::Postgres), "");
     with(Site::Postgres, async |home: &Home| {
         let direct = home.tenant.address.clone();
         let tenant = Arc::new(Tenant { migration_address: Some(direct), ..behind(&pooler, home) });

@@ -8,10 +8,13 @@
 mod canary;
 mod checking;
 mod command_line;
+mod doctoring;
 mod interrupted;
 mod killed;
 mod ledger;
 mod output;
+#[path = "../support/pgbouncer.rs"]
+mod pgbouncer;
 mod reading;
 mod rolling_back;
 mod secrets;

@@ -7,10 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fleet::tenant::Engine;
 use url::Url;
-
-use super::server_url;
 
 pub(crate) struct Pgbouncer {
     process: Child,
@@ -19,9 +16,9 @@ pub(crate) struct Pgbouncer {
 }
 
 impl Pgbouncer {
-    /// Starts one; `more` are lines of its section `[pgbouncer]`.
-    pub(crate) fn start(more: &str) -> Self {
-        let server = Url::parse(&server_url(Engine::Postgres)).unwrap();
+    /// Starts one in front of the server of this URL; `more` are lines of its section `[pgbouncer]`.
+    pub(crate) fn start(server: &str, more: &str) -> Self {
+        let server = Url::parse(server).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
