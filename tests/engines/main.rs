@@ -53,4 +53,5 @@ mod seeding;
 mod shapes;
 mod sqlite;
 mod statements;
+mod tls;
 mod values;
