@@ -27,6 +27,8 @@ pub enum FaultClass {
     Tls,
     /// The address itself is unusable: a credential could not be read, or the URL is malformed.
     BadAddress,
+    /// A pooler stands in front of the database, and the work needs a session that is its own.
+    Pooler,
     /// The connection was lost after it had been made.
     ConnectionLost,
     /// A lock was not granted within the lock timeout.
@@ -123,6 +125,7 @@ impl FaultClass {
             TooManyConnections => "too_many_connections",
             Tls => "tls",
             BadAddress => "bad_address",
+            Pooler => "pooler",
             ConnectionLost => "connection_lost",
             LockTimeout => "lock_timeout",
             Deadlock => "deadlock",

@@ -16,6 +16,8 @@ pub mod outcome;
 
 pub mod observation;
 
+pub mod health;
+
 pub mod stats;
 
 pub mod plan;
@@ -23,6 +25,8 @@ pub mod plan;
 pub mod event;
 
 pub mod policy;
+
+pub mod doctor;
 
 // Inputs: settings, tenants, selection.
 pub mod config;

@@ -72,6 +72,8 @@ pub(super) enum Command {
     Scripts(Scripts),
     /// Fills the tenants' tables with made-up rows, the same each time
     Seed(Seed),
+    /// Looks for what would make a run fail or wait, and says what to do; exits with 2 when it finds errors
+    Doctor(Doctor),
     /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
     Check(Check),
     /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
@@ -283,6 +285,9 @@ pub(super) struct Change {
     /// Shows the plan and touches nothing; `fleet plan --sql` shows the SQL too
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Starts without a look at the servers, also in an outage
+    #[arg(long)]
+    pub(super) no_preflight: bool,
     #[command(flatten)]
     pub(super) selection: Selection,
     #[command(flatten)]
@@ -361,6 +366,16 @@ pub(super) struct Look {
     /// Exits with 2 when a tenant is not at the newest migration, or can't be read
     #[arg(long)]
     pub(super) exit_code: bool,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
     #[command(flatten)]
     pub(super) selection: Selection,
     #[command(flatten)]

@@ -15,12 +15,12 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (1, "could not start, or an internal error"),
     (
         2,
-        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs settle), or check or prove found something",
+        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs settle), or check, prove or doctor found something",
     ),
     (4, "no tenant matched"),
     (5, "what ran passed, work is outstanding (--limit, --canary, --partition)"),
     (64, "usage: the command line can't be understood"),
-    (75, "the ledger can't be reached or written: try again"),
+    (75, "the ledger can't be reached or written, or so many tenants are unreachable that it is an outage: try again"),
     (78, "the tenant file or a setting is wrong"),
     (100, "at least one tenant failed"),
     (101, "a failure budget stopped the rollout; later tenants were not started"),
@@ -69,6 +69,8 @@ pub(super) enum CliError {
     Settings(String),
     #[error("{0}")]
     CanNotStart(String),
+    #[error("{0}\nsee: fleet doctor; --no-preflight starts all the same")]
+    Outage(String),
     #[error("can't write {what}: {error}")]
     Write { what: String, error: std::io::Error },
 }
@@ -83,7 +85,7 @@ impl CliError {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
             CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
             CliError::NothingMatched(_) => 4,
-            CliError::Ledger(_) => 75,
+            CliError::Ledger(_) | CliError::Outage(_) => 75,
             CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,
         }
     }

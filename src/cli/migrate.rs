@@ -12,7 +12,7 @@ use super::former::Former;
 use super::look::{self, Planned};
 use super::pump;
 use super::setup::Program;
-use super::{steps, terminal};
+use super::{doctor, steps, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
@@ -34,6 +34,8 @@ pub(super) struct Intent {
     pub(super) dry_run: bool,
     /// Older holders of locks are terminated.
     pub(super) kill_blockers: Option<Duration>,
+    /// Whether the servers are looked at first.
+    pub(super) preflight: bool,
     /// What is done instead of migrating.
     pub(super) chore: Option<Chore>,
 }
@@ -56,6 +58,7 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
     intent.native = args.change.native;
     intent.dry_run = args.change.dry_run;
     intent.kill_blockers = args.kill_blockers;
+    intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -67,6 +70,7 @@ pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: R
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
     intent.native = args.change.native;
     intent.dry_run = args.change.dry_run;
+    intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -123,6 +127,7 @@ async fn intent(
         native: false,
         dry_run: false,
         kill_blockers: None,
+        preflight: true,
         chore: None,
     })
 }
@@ -148,6 +153,9 @@ pub(super) async fn start(
         }
         let plan = plan(program, set, intent);
         return pump::drive(program, set, plan, output).await;
+    }
+    if intent.preflight && !intent.dry_run {
+        doctor::preflight(program, set, &intent.selection).await?;
     }
     // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.

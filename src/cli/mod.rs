@@ -4,6 +4,7 @@
 
 mod args;
 mod check;
+mod doctor;
 mod evidence;
 mod exit;
 mod former;
@@ -138,6 +139,10 @@ async fn run<M: Migrator>(
         Command::Plan(plan) => {
             let (program, set) = both(plan.flags.overrides()).await?;
             look::plan(&program, &set, &plan).await
+        }
+        Command::Doctor(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            doctor::doctor(&program, &set, &args).await
         }
         Command::Check(check) => {
             // Entities are what the Rust migrations make; SQL scripts add what only SQL reads.

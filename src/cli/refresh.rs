@@ -60,8 +60,7 @@ fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
 async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], args: &Refresh) -> Result<u8, CliError> {
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<_> = selection.tenants().cloned().collect();
-    let (settings, door) = (program.settings(), program.door(set));
-    let read = run::observe_refreshes(&tenants, &door, settings.concurrency, settings.timeouts).await;
+    let read = run::observe_refreshes(&tenants, &program.door(set), program.pace()).await;
     let rows: Vec<TenantRefreshes> = tenants
         .iter()
         .zip(read)

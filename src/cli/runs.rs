@@ -143,6 +143,7 @@ pub(super) async fn resume(
         native,
         dry_run: false,
         kill_blockers: None,
+        preflight: false,
         chore: None,
     };
     migrate::start(program, set, intent, &output).await

@@ -59,6 +59,7 @@ pub(super) async fn start(
         native: false,
         dry_run: false,
         kill_blockers: None,
+        preflight: false,
         chore: Some(chore),
     };
     migrate::start(program, set, intent, output).await

@@ -90,8 +90,14 @@ impl Program {
     }
 
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        let (settings, door) = (self.settings(), self.door(set));
-        run::observe(tenants, set.catalog(), &door, settings.concurrency, settings.timeouts).await
+        run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await
+    }
+
+    /// How tenants are read.
+    pub(super) fn pace(&self) -> run::Pace {
+        let settings = self.settings();
+        let (concurrency, timeouts) = (settings.concurrency, settings.timeouts);
+        run::Pace { concurrency, timeouts, hold_wait: settings.retry.hold_wait }
     }
 
     /// The ledger, for reading: it is not created.

@@ -16,12 +16,14 @@ pub(crate) enum Form {
     Duration { zero: bool },
     /// A failure budget.
     Budget,
+    /// A share in percent, from 1.
+    Share,
     /// A path or URL; checked where it is taken apart.
     Ledger,
 }
 
 /// All keys of `[fleet]`, in the order in which they are shown, with their defaults (empty: none).
-pub(crate) const KEYS: [(&str, Form, &str); 15] = [
+pub(crate) const KEYS: [(&str, Form, &str); 17] = [
     ("name", Form::Text, ""),
     ("concurrency", Form::Count, "16"),
     ("per_server", Form::Count, "8"),
@@ -35,6 +37,8 @@ pub(crate) const KEYS: [(&str, Form, &str); 15] = [
     ("hold_wait", Form::Duration { zero: true }, "60s"),
     ("lock_wait", Form::Duration { zero: true }, "2m"),
     ("max_failures", Form::Budget, "unlimited"),
+    ("outage", Form::Share, "50%"),
+    ("long_transaction", Form::Duration { zero: false }, "5m"),
     ("ledger", Form::Ledger, "fleet-ledger.db"),
     ("scripts", Form::Text, ""),
 ];
@@ -42,6 +46,11 @@ pub(crate) const KEYS: [(&str, Form, &str); 15] = [
 /// The form of a key; `None` for an unknown one.
 pub(crate) fn form(key: &str) -> Option<Form> {
     KEYS.iter().find(|(name, ..)| *name == key).map(|&(_, form, _)| form)
+}
+
+/// A share's number of percent.
+pub(super) fn share(text: &str) -> Option<u8> {
+    text.trim().strip_suffix('%')?.trim().parse().ok()
 }
 
 impl Form {
@@ -60,6 +69,10 @@ impl Form {
                 Ok(_) => Ok(()),
                 Err(_) => Err("a duration of at most a day with its unit, such as \"500ms\", \"5s\" or \"2m\""),
             },
+            Form::Share => match share(text) {
+                Some(1..=100) => Ok(()),
+                _ => Err("a share from \"1%\" to \"100%\""),
+            },
             Form::Budget => {
                 text.parse::<FailureBudget>().map(|_| ()).map_err(|_| "a count (3), a share (\"5%\") or \"unlimited\"")
             }
@@ -72,7 +85,9 @@ impl Form {
         let text = match self {
             Form::Count => number,
             Form::Budget => number.or_else(|| item.get_ref().as_str().map(str::to_owned)),
-            Form::Text | Form::Duration { .. } | Form::Ledger => item.get_ref().as_str().map(str::to_owned),
+            Form::Text | Form::Duration { .. } | Form::Share | Form::Ledger => {
+                item.get_ref().as_str().map(str::to_owned)
+            }
         };
         match text {
             Some(text) => self.check(&text).map(|()| text).map_err(|wanted| format!("must be {wanted}")),
@@ -86,6 +101,7 @@ impl Form {
             Form::Count => "a whole number without quotes",
             Form::Duration { .. } => "a duration in quotes with its unit, such as \"5s\"",
             Form::Budget => "a count (3), a share (\"5%\") or \"unlimited\"",
+            Form::Share => "a share in quotes, such as \"50%\"",
             Form::Ledger => "a path or a database URL in quotes",
         }
     }

@@ -31,6 +31,10 @@ pub struct Settings {
     pub retry: RetryPolicy,
     /// How many tenants of the last wave may fail.
     pub max_failures: FailureBudget,
+    /// The share of unreachable tenants, in percent, from which on it is an outage and no run starts.
+    pub outage: u8,
+    /// A transaction that is open for longer is a finding.
+    pub long_transaction: Duration,
     /// Where runs are recorded.
     pub ledger: LedgerLocation,
     /// The folder of SQL scripts behind the migrations, as the file or the flag spells it but absolute; `None`: there
@@ -257,6 +261,8 @@ impl Settings {
                 },
             },
             max_failures: text("max_failures").parse().expect(checked),
+            outage: super::keys::share(&text("outage")).expect(checked),
+            long_transaction: duration("long_transaction"),
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
             origins: origins(table, names, &ledger),
             name,

@@ -41,8 +41,13 @@ const MYSQL_PARAMETERS: [&str; 14] = [
 ];
 /// The parameters with few values, which both drivers read in any case of letters.
 const TLS_MODE: [&str; 2] = ["sslmode", "ssl-mode"];
-const POSTGRES_TLS_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+/// Without `allow`, which the driver takes and then never uses TLS, whatever the server asks for.
+const POSTGRES_TLS_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 const MYSQL_TLS_MODES: [&str; 5] = ["disabled", "preferred", "required", "verify_ca", "verify_identity"];
+/// The parameters that name files, in all their spellings.
+const CA: [&str; 4] = ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca"];
+const CERTIFICATE: [&str; 2] = ["sslcert", "ssl-cert"];
+const KEY: [&str; 2] = ["sslkey", "ssl-key"];
 /// Parameters that would say again, and differently, what the URL itself says.
 const MISPLACED: [&str; 6] = ["host", "hostaddr", "port", "dbname", "user", "password"];
 
@@ -69,7 +74,32 @@ pub(super) fn check(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
         }
         check_value(engine, key, &value)?;
     }
-    Ok(())
+    check_tls(engine, url)
+}
+
+/// Refuses parameters of TLS that make no sense together: the driver would leave one out, or fail at each tenant.
+fn check_tls(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
+    let given = |names: &[&str]| url.query_pairs().find(|(key, _)| names.contains(&&**key));
+    let mode = given(&TLS_MODE).map(|(_, mode)| mode.to_ascii_lowercase());
+    let verifying = if engine == Engine::Mysql { "VERIFY_CA or VERIFY_IDENTITY" } else { "verify-ca or verify-full" };
+    if let Some((ca, _)) = given(&CA)
+        && !mode.as_deref().is_some_and(|mode| mode.starts_with("verify"))
+    {
+        let help = format!("add sslmode={verifying}: any other mode takes every certificate, whoever signed it");
+        return Err(problem(
+            format!("names a certificate authority with `{ca}` that nothing is checked against"),
+            help,
+        ));
+    }
+    match (given(&CERTIFICATE), given(&KEY)) {
+        (Some((certificate, _)), None) => {
+            Err(problem(format!("has `{certificate}` without its key"), "add sslkey=FILE, in the form of PEM"))
+        }
+        (None, Some((key, _))) => {
+            Err(problem(format!("has `{key}` without its certificate"), "add sslcert=FILE, in the form of PEM"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses what the driver would refuse, once a tenant is connected to. A value that is not nearly a known one may be
@@ -111,13 +141,30 @@ mod tests {
             (
                 "postgres://h/a?sslmode=verfy-full",
                 "has the unknown value `verfy-full` for `sslmode`",
-                "did you mean `verify-full`? the values for postgres are: disable, ",
+                "did you mean `verify-full`? the values for postgres are: disable, prefer, ",
             ),
             (
                 "postgres://h/a?sslmode=s3cret-word",
                 "has an unknown value for `sslmode`",
-                "the values for postgres are: disable, allow, prefer, require, verify-ca, verify-full",
+                "the values for postgres are: disable, prefer, require, verify-ca, verify-full",
             ),
+            (
+                "postgres://h/a?sslmode=allow",
+                "has an unknown value for `sslmode`",
+                "the values for postgres are: disable, prefer, require, verify-ca, verify-full",
+            ),
+            (
+                "postgres://h/a?sslmode=require&sslrootcert=/ca.pem",
+                "names a certificate authority with `sslrootcert` that nothing is checked against",
+                "add sslmode=verify-ca or verify-full",
+            ),
+            (
+                "mysql://h/a?ssl-ca=/ca.pem",
+                "names a certificate authority with `ssl-ca` that nothing is checked against",
+                "add sslmode=VERIFY_CA or VERIFY_IDENTITY",
+            ),
+            ("postgres://h/a?sslcert=/c.pem", "has `sslcert` without its key", "add sslkey=FILE"),
+            ("mysql://h/a?ssl-key=/k.pem", "has `ssl-key` without its certificate", "add sslcert=FILE"),
             (
                 "mysql://h/a?ssl-mode=on",
                 "has an unknown value for `ssl-mode`",

@@ -48,9 +48,26 @@ fn unusable(_: sqlx::Error) -> Fault {
     Fault::new(FaultClass::BadAddress, "the URL can't be used by the driver; check its host, port and options")
 }
 
+/// The parameters of a URL that name files for TLS.
+const TLS_FILES: [&str; 8] =
+    ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca", "sslcert", "ssl-cert", "sslkey", "ssl-key"];
+
+/// Makes sure that the files of TLS can be read: the driver's own error looks like a server that is not there.
+fn check_tls_files(url: &str) -> Result<(), Fault> {
+    let Ok(url) = Url::parse(url) else { return Ok(()) };
+    for (key, path) in url.query_pairs().filter(|(key, _)| TLS_FILES.contains(&&**key)) {
+        if let Err(error) = std::fs::File::open(&*path) {
+            let text = format!("the file {path} that `{key}` names can't be read: {error}");
+            return Err(Fault::new(FaultClass::Tls, text));
+        }
+    }
+    Ok(())
+}
+
 /// Options for a PostgreSQL connection that names us and logs nothing.
 pub(super) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
     let name: String = format!("fleet:{}", tenant.id).chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
+    check_tls_files(url(tenant)?)?;
     let options = PgConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
     // A pooler refuses startup parameters that it does not know; this one is not needed.
     Ok(options
@@ -62,18 +79,20 @@ pub(super) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
 
 /// Options for a MySQL or MariaDB connection that logs nothing.
 pub(super) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
+    check_tls_files(url(tenant)?)?;
     let options = MySqlConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
     Ok(options.statement_cache_capacity(1_000).disable_statement_logging())
 }
 
 /// Whether a connection failed because its host name does not resolve: the driver's error does not say so.
-pub(super) async fn resolves(tenant: &Tenant) -> bool {
+pub(super) async fn resolves(tenant: &Tenant, limit: std::time::Duration) -> bool {
     let Ok(Ok(url)) = url(tenant).map(Url::parse) else { return true };
     let Some(host) = url.host_str() else { return true };
     if host.starts_with('%') || host.starts_with('[') {
         return true;
     }
-    tokio::net::lookup_host((host, url.port().unwrap_or(1))).await.is_ok()
+    let look_up = tokio::net::lookup_host((host, url.port().unwrap_or(1)));
+    tokio::time::timeout(limit, look_up).await.is_ok_and(|found| found.is_ok())
 }
 
 #[cfg(test)]

@@ -41,6 +41,16 @@ pub(super) fn fault(error: &sqlx::Error) -> Fault {
     }
 }
 
+/// What a driver's error means while a connection is made: TLS that fails in its handshake looks like broken data.
+pub(super) fn connecting(error: &sqlx::Error) -> Fault {
+    match error {
+        sqlx::Error::Io(io) if io.kind() == ErrorKind::InvalidData => {
+            Fault::new(FaultClass::Tls, format!("TLS failed: {io}"))
+        }
+        other => fault(other),
+    }
+}
+
 /// What an error from SeaORM means.
 pub(super) fn sea_orm_fault(error: &DbErr) -> Fault {
     match error {
@@ -121,7 +131,7 @@ fn mysql_class(number: u16) -> FaultClass {
         1213 => F::Deadlock,
         1040 | 1203 | 1226 => F::TooManyConnections,
         1044 | 1142 | 1143 | 1227 | 1370 => F::PermissionDenied,
-        1045 | 1251 | 1698 | 1820 | 1862 => F::Authentication,
+        1045 | 1130 | 1251 | 1698 | 1820 | 1862 => F::Authentication,
         1049 => F::UnknownDatabase,
         1007 | 1050 | 1060 | 1061 | 1304 | 1359 | 1826 => F::AlreadyExists,
         1054 | 1091 | 1146 | 1305 | 1360 => F::Missing,

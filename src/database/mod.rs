@@ -10,6 +10,7 @@ mod books;
 mod bulk;
 mod errors;
 mod fill;
+mod health;
 mod inspect;
 mod journal;
 mod message;
@@ -18,6 +19,7 @@ mod mysql_hold;
 mod mysql_row;
 mod native;
 mod postgres;
+mod postgres_connect;
 mod postgres_guards;
 mod postgres_outside;
 mod scratch;
@@ -39,6 +41,7 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
 use crate::schema::Unfinished;
@@ -116,6 +119,12 @@ pub trait Session: Send {
     /// A [`Fault`] when one of them can't be read, or is not there.
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
 
+    /// What the database says of itself and of its server. Read-only; locks nothing.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it can't be read.
+    async fn health(&mut self) -> Result<Health, Fault>;
+
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
     /// # Errors
@@ -183,12 +192,13 @@ pub struct Locked {
 pub struct Servers {
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
+    poolers: postgres_connect::Poolers,
 }
 
 impl Servers {
     /// A door to real databases, for the migrations of one program.
     pub fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
-        Servers { migrations, timeouts }
+        Servers { migrations, timeouts, poolers: postgres_connect::Poolers::default() }
     }
 }
 
@@ -199,7 +209,8 @@ impl Database for Servers {
     }
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
-        let door = Door { tenant: tenant.clone(), migrations: self.migrations.clone(), timeouts };
+        let (migrations, poolers) = (self.migrations.clone(), self.poolers.clone());
+        let door = Door { tenant: tenant.clone(), migrations, timeouts, poolers };
         match tenant.engine {
             Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
             Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
@@ -218,6 +229,7 @@ struct Door {
     tenant: Arc<Tenant>,
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
+    poolers: postgres_connect::Poolers,
 }
 
 impl Door {

@@ -20,10 +20,11 @@ use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
     Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
-    errors, fill, inspect, mysql_row, native, settle,
+    errors, fill, health, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::outcome::Blocker;
 use crate::policy::Limits;
 use crate::schema::{Direction, Record, Unfinished};
@@ -47,8 +48,9 @@ impl MysqlSession {
         let connection = match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
-                let fault = errors::fault(&error);
-                if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant).await {
+                let fault = errors::connecting(&error);
+                let limit = door.timeouts.connect;
+                if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant, limit).await {
                     return Err(Fault { class: FaultClass::Dns, ..fault });
                 }
                 return Err(fault);
@@ -419,6 +421,10 @@ impl Session for MysqlSession {
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
         let database = self.door.namespace();
         inspect::mysql::row_counts(self.connection()?, database.as_deref(), tables).await
+    }
+
+    async fn health(&mut self) -> Result<Health, Fault> {
+        health::mysql::read(self.connection()?).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

@@ -15,13 +15,15 @@ use super::books::Books;
 use super::journal;
 use super::message::{Message, Place, send, stopped_at, stopped_behind};
 use super::native::Link;
+use super::postgres_connect::{connect, is_unmarked, open, too_much_for_a_pooler};
 use super::postgres_guards as guards;
 use super::{
     Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
-    errors, fill, inspect, literal, native, settle,
+    errors, fill, health, inspect, literal, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::outcome::Blocker;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
@@ -36,6 +38,8 @@ pub(super) struct PostgresSession {
     pool: Option<Pool<Postgres>>,
     /// Whether the history table is there, once it is known.
     has_history: bool,
+    /// Whether a pooler stands in front, once it is known. Only the first connection can tell.
+    pooled: Option<bool>,
     /// How this session is called in `pg_stat_activity`; no other has that name.
     name: String,
 }
@@ -45,13 +49,14 @@ impl PostgresSession {
         let id: String = door.tenant.id.as_str().chars().filter(|c| c.is_ascii_graphic()).take(44).collect();
         let name = format!("fleet:{id}:{:08x}", fastrand::u32(..));
         let options = address::postgres(&door.tenant)?.application_name(&name);
-        let connection = connect(&options, &door).await?;
+        let (connection, pooled) = open(&options, &door).await?;
         Ok(PostgresSession {
             door,
             options,
             connection: Some(Link::Alone(connection)),
             pool: None,
             has_history: true,
+            pooled,
             name,
         })
     }
@@ -328,6 +333,15 @@ impl PostgresSession {
         Ok(())
     }
 
+    async fn is_pooled(&mut self) -> Result<bool, Fault> {
+        if let Some(pooled) = self.pooled {
+            return Ok(pooled);
+        }
+        let pooled = is_unmarked(self.connection().await?).await?;
+        self.pooled = Some(pooled);
+        Ok(pooled)
+    }
+
     /// The server process behind this session: another one would have lost the session's lock.
     async fn backend(&mut self) -> Option<i32> {
         let rows = self.rows("SELECT pg_backend_pid()".to_owned()).await.ok()?;
@@ -362,20 +376,6 @@ impl PostgresSession {
 
 fn lost(step: usize, fault: Fault) -> Stop {
     Stop { committed: step, at: None, fault, residue: Residue::Unknown }
-}
-
-async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection, Fault> {
-    match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
-            let fault = errors::fault(&error);
-            if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant).await {
-                return Err(Fault { class: FaultClass::Dns, ..fault });
-            }
-            Err(fault)
-        }
-        Err(_) => Err(door.connect_timeout()),
-    }
 }
 
 #[async_trait]
@@ -460,8 +460,22 @@ impl Session for PostgresSession {
         inspect::postgres::row_counts(connection, &place, tables).await
     }
 
+    async fn health(&mut self) -> Result<Health, Fault> {
+        self.connection().await?;
+        let connection = self.connection.as_mut().expect("made just above");
+        let health = health::postgres::read(connection, &self.door, self.pooled).await?;
+        self.pooled = Some(health.pooled);
+        Ok(health)
+    }
+
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        for segment in work.segments().map_err(|fault| Stop::before(0, fault))? {
+        let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
+        if let Some(refusal) = too_much_for_a_pooler(work, &segments)
+            && self.is_pooled().await.map_err(|fault| Stop::before(0, fault))?
+        {
+            return Err(Stop::before(0, refusal));
+        }
+        for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
                 Segment::Alone(step) => self.apply_alone(work, step).await?,

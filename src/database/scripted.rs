@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Unfinished};
 use crate::shape::{Column, Shape, Table};
@@ -44,6 +45,8 @@ pub(crate) struct Scripted {
     /// The lock timeouts that each tenant was connected with, in order.
     pub(crate) locks: Mutex<HashMap<TenantId, Vec<Duration>>>,
     pub(crate) read_together: bool,
+    /// So many connections at once, and no more; 0: any number.
+    pub(crate) room: usize,
 }
 
 impl Scripted {
@@ -90,6 +93,10 @@ impl Database for Scripted {
             return Err(Fault::new(class, "scripted"));
         }
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.room > 0 && now > self.room {
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            return Err(Fault::new(FaultClass::TooManyConnections, "scripted"));
+        }
         self.most.fetch_max(now, Ordering::SeqCst);
         Ok(Box::new(ScriptedSession {
             tenant: tenant.id.clone(),
@@ -133,6 +140,10 @@ impl Session for ScriptedSession {
 
     async fn shape(&mut self) -> Result<Shape, Fault> {
         Ok(Shape::default())
+    }
+
+    async fn health(&mut self) -> Result<Health, Fault> {
+        Ok(Health::default())
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {

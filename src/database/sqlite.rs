@@ -16,12 +16,13 @@ use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill, health,
     inspect, literal, native, settle, sqlite_file,
 };
 use super::{books, journal};
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
@@ -457,6 +458,15 @@ impl Session for SqliteSession {
         }
         let history_table = self.door.migrations.catalog().history_table.clone();
         inspect::sqlite::shape(self.connection().await?, &history_table).await
+    }
+
+    async fn health(&mut self) -> Result<Health, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(health::sqlite::read(&self.path, ""));
+        }
+        let rows = self.rows("SELECT sqlite_version()".to_owned()).await?;
+        let version: String = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
+        Ok(health::sqlite::read(&self.path, &version))
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {

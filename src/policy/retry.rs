@@ -15,7 +15,8 @@ pub struct RetryPolicy {
     pub first_pause: Duration,
     /// No pause is longer than this.
     pub longest_pause: Duration,
-    /// For how long another run's hold on a tenant is waited out, over all attempts. These waits do not count as attempts.
+    /// For how long another run's hold on a tenant, or a server without a connection to spare, is waited out, over all
+    /// attempts. These waits do not count as attempts.
     pub hold_wait: Duration,
     /// How locks that were not granted are tried for again. They do not count against `attempts`, but for one thing: with
     /// a single attempt nothing is tried again.

@@ -54,6 +54,11 @@ impl Live {
                 let what = self.style.paint(Tone::Dim, "another run is at work on it; waiting");
                 self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))
             }
+            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::TooManyConnections => {
+                let what = "its server has no connection to spare; fewer of its tenants at once from now on";
+                let what = self.style.paint(Tone::Dim, what);
+                self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))
+            }
             Event::AttemptFailed { tenant, attempt, error, retry_in_ms, .. } => {
                 let rest = format_duration(Duration::from_millis(*retry_in_ms));
                 let what = format!("attempt {attempt} failed, again in {rest}: {}", self.error(error));

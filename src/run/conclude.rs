@@ -18,7 +18,7 @@ use crate::tenant::Engine;
 pub(super) struct Progress {
     /// Attempts made.
     pub(super) attempts: u32,
-    /// Attempts that ended because another run was at work on the tenant, and since when.
+    /// Attempts that ended because another run was at work on the tenant or its server was full, and how long was waited.
     pub(super) held: Option<Held>,
     /// The history when it was first read.
     first: Option<Vec<String>>,
@@ -40,7 +40,7 @@ pub(super) struct Progress {
     pub(super) last: Option<(Fault, Option<StoppedAt>, Residue)>,
 }
 
-/// Waiting for another run.
+/// Waiting for another run, or for a server that has no connection to spare.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Held {
     pub(super) times: u32,
@@ -66,10 +66,10 @@ pub(super) enum Next {
     Again(Duration, Fault),
 }
 
-/// The first pause while another run is at work on the tenant; each further one is half as long again.
+/// The first pause while another run is at work on the tenant, or its server is full; each further one is half as long again.
 const HELD_PAUSE: Duration = Duration::from_millis(250);
 
-/// No pause for another run is longer.
+/// No such pause is longer.
 const HELD_PAUSE_AT_MOST: Duration = Duration::from_secs(2);
 
 /// Lines that are kept of one tenant: what goes beyond is to be looked up in its database.
@@ -240,11 +240,10 @@ impl Progress {
             matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved | FaultClass::WrongSchema);
         let at = at.filter(|_| !guarded);
         let may_repeat = fault.class.is_transient() && !matches!(residue, Residue::InDoubt(_)) && !final_try;
-        if may_repeat && matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved) {
+        if may_repeat && is_waited_out(fault.class) {
             let held = self.held.get_or_insert_default();
             if held.waited < retry.hold_wait {
-                let longer = 1.5_f64.powi(i32::try_from(held.times.min(20)).unwrap_or(20));
-                let pause = HELD_PAUSE.mul_f64(longer).min(HELD_PAUSE_AT_MOST).mul_f64(1.0 + jitter / 2.0);
+                let pause = waiting_pause(held.times, jitter);
                 held.times += 1;
                 held.waited += pause;
                 self.last = Some((fault.clone(), at, residue));
@@ -292,6 +291,17 @@ impl Progress {
             class => Outcome::Failed { class },
         }
     }
+}
+
+/// Faults of the surroundings, which end by themselves: they are waited out for `hold_wait`, and are no attempts.
+fn is_waited_out(class: FaultClass) -> bool {
+    matches!(class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved | FaultClass::TooManyConnections)
+}
+
+/// The pause before wait number `times` (from 0). `jitter` is in 0.0..1.0.
+pub(super) fn waiting_pause(times: u32, jitter: f64) -> Duration {
+    let longer = 1.5_f64.powi(i32::try_from(times.min(20)).unwrap_or(20));
+    HELD_PAUSE.mul_f64(longer).min(HELD_PAUSE_AT_MOST).mul_f64(1.0 + jitter / 2.0)
 }
 
 #[cfg(test)]

@@ -126,6 +126,11 @@ impl Dispatcher {
                 Some(joined) = self.running.join_next_with_id() => {
                     let (index, attempt) = self.joined(joined);
                     queue.release(index);
+                    match attempt.room() {
+                        Some(true) => queue.eased(index),
+                        Some(false) => queue.crowded(index),
+                        None => {}
+                    }
                     self.take_in(index, attempt, wave, &mut queue, &mut tally).await;
                 }
                 _ = level.changed() => {}

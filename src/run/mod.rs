@@ -28,7 +28,7 @@ use crate::tenant::{Engine, Tenant};
 
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
-pub use observe::{observe, observe_refreshes};
+pub use observe::{Pace, examine, observe, observe_refreshes};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
 pub struct RunPlan {

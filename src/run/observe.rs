@@ -4,25 +4,38 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::conclude::waiting_pause;
 use super::queue::Queue;
 use crate::database::{Database, Session};
 use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
 use crate::observation::Observation;
 use crate::policy::{Concurrency, Timeouts};
 use crate::schema::{Catalog, State};
 use crate::tenant::Tenant;
+
+/// How many are read at once, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The caps.
+    pub concurrency: Concurrency,
+    /// The time limits of one reading.
+    pub timeouts: Timeouts,
+    /// For how long a server that has no connection to spare is waited for, for each tenant.
+    pub hold_wait: Duration,
+}
 
 /// Reads every tenant once and returns what they said, in the order given.
 pub async fn observe(
     tenants: &[Arc<Tenant>],
     catalog: &Arc<Catalog>,
     database: &Arc<dyn Database>,
-    concurrency: Concurrency,
-    timeouts: Timeouts,
+    pace: Pace,
 ) -> Vec<Observation> {
     let mut found: Vec<Option<Observation>> = vec![None; tenants.len()];
     let together = database.read_together(tenants).await;
@@ -38,9 +51,10 @@ pub async fn observe(
     }
     let ask = |i: usize| {
         let (tenant, catalog, database) = (tenants[i].clone(), catalog.clone(), database.clone());
-        async move { one(&tenant, &catalog, database.as_ref(), timeouts).await }
+        async move { one(&tenant, &catalog, database.as_ref(), pace.timeouts).await }
     };
-    for (i, observation) in each(alone, concurrency, ask).await {
+    let full = |seen: &Observation| seen.error.as_ref().is_some_and(is_full);
+    for (i, observation) in each(alone, pace, full, ask).await {
         found[i] = observation;
     }
     found.into_iter().zip(tenants).map(|(o, t)| o.unwrap_or_else(|| Observation::unreachable(t, lost()))).collect()
@@ -50,9 +64,9 @@ pub async fn observe(
 pub async fn observe_refreshes(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
-    concurrency: Concurrency,
-    timeouts: Timeouts,
+    pace: Pace,
 ) -> Vec<Result<Vec<(String, i64)>, Fault>> {
+    let timeouts = pace.timeouts;
     let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
     let ask = |i: usize| {
         let (tenant, database) = (tenants[i].clone(), database.clone());
@@ -68,7 +82,33 @@ pub async fn observe_refreshes(
         }
     };
     let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
-    for (i, answer) in each(all, concurrency, ask).await {
+    let full = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_full);
+    for (i, answer) in each(all, pace, full, ask).await {
+        found[i] = answer.unwrap_or_else(|| Err(lost()));
+    }
+    found
+}
+
+/// What each tenant's database says of itself and of its server: an answer for each, in the order given.
+pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace: Pace) -> Vec<Result<Health, Fault>> {
+    let timeouts = pace.timeouts;
+    let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
+    let ask = |i: usize| {
+        let (tenant, database) = (tenants[i].clone(), database.clone());
+        async move {
+            let read = async {
+                let mut session = database.connect(&tenant).await?;
+                let health = session.health().await;
+                session.close().await;
+                health
+            };
+            let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
+            answer.unwrap_or_else(|_| Err(silent()))
+        }
+    };
+    let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
+    let full = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_full);
+    for (i, answer) in each(all, pace, full, ask).await {
         found[i] = answer.unwrap_or_else(|| Err(lost()));
     }
     found
@@ -82,10 +122,16 @@ fn silent() -> Fault {
     Fault::new(FaultClass::ConnectTimeout, "the server accepted the connection and did not answer")
 }
 
-/// Asks many at once, within the caps; `None` for one whose task panicked.
+fn is_full(fault: &Fault) -> bool {
+    fault.class == FaultClass::TooManyConnections
+}
+
+/// Asks many at once, within the caps; `None` for one whose task panicked. A server that has no connection to spare is
+/// asked for fewer at once, and again.
 async fn each<T, F>(
     places: Vec<(usize, Arc<str>)>,
-    concurrency: Concurrency,
+    pace: Pace,
+    is_full: impl Fn(&T) -> bool,
     ask: impl Fn(usize) -> F,
 ) -> Vec<(usize, Option<T>)>
 where
@@ -93,22 +139,44 @@ where
     F: Future<Output = T> + Send + 'static,
 {
     let mut answers = Vec::with_capacity(places.len());
-    let mut queue = Queue::new(places, concurrency.global.get(), concurrency.per_server.get());
+    let mut queue = Queue::new(places, pace.concurrency.global.get(), pace.concurrency.per_server.get());
     let mut running = JoinSet::new();
     let mut tasks = HashMap::new();
+    let mut waits: HashMap<usize, (u32, Duration)> = HashMap::new();
     loop {
         while let Some(i) = queue.pop(Instant::now()) {
             let task = running.spawn(ask(i));
             tasks.insert(task.id(), i);
         }
-        let Some(joined) = running.join_next_with_id().await else { break };
+        let wake = queue.next_wake();
+        if running.is_empty() && wake.is_none() {
+            break;
+        }
+        let joined = tokio::select! {
+            Some(joined) = running.join_next_with_id() => joined,
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => continue,
+        };
         let (task, answer) = match joined {
             Ok((task, answer)) => (task, Some(answer)),
             Err(error) => (error.id(), None),
         };
         let i = tasks.remove(&task).expect("every task was entered when it was spawned");
         queue.release(i);
-        answers.push((i, answer));
+        if !answer.as_ref().is_some_and(&is_full) {
+            queue.eased(i);
+            answers.push((i, answer));
+            continue;
+        }
+        queue.crowded(i);
+        let (times, waited) = waits.entry(i).or_default();
+        if *waited >= pace.hold_wait {
+            answers.push((i, answer));
+            continue;
+        }
+        let pause = waiting_pause(*times, fastrand::f64());
+        *times += 1;
+        *waited += pause;
+        queue.delay(i, Instant::now() + pause);
     }
     answers
 }

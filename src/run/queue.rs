@@ -24,8 +24,15 @@ pub(super) struct Queue {
 struct Server {
     waiting: VecDeque<usize>,
     in_flight: usize,
+    /// How many may be in flight now: fewer than `most` while the server has no connections to spare.
     cap: usize,
+    most: usize,
+    /// Tenants in a row that got their connection since the cap was changed last.
+    eased: usize,
 }
+
+/// After so many connections in a row a server is trusted with one more at once.
+const EASED_AFTER: usize = 8;
 
 impl Queue {
     /// A queue of tenants (place in the plan, server key), in plan order.
@@ -41,7 +48,13 @@ impl Queue {
         };
         for (index, name) in tenants {
             let server = *names.entry(name).or_insert_with(|| {
-                queue.servers.push(Server { waiting: VecDeque::new(), in_flight: 0, cap: per_server });
+                queue.servers.push(Server {
+                    waiting: VecDeque::new(),
+                    in_flight: 0,
+                    cap: per_server,
+                    most: per_server,
+                    eased: 0,
+                });
                 queue.servers.len() - 1
             });
             queue.server_of.insert(index, server);
@@ -74,6 +87,29 @@ impl Queue {
         self.forget(server);
         self.servers[server].in_flight -= 1;
         self.in_flight -= 1;
+        self.refresh(server);
+    }
+
+    /// A tenant's server had no connection to spare: half as many of its tenants are in flight from now on, at least one.
+    pub(super) fn crowded(&mut self, index: usize) {
+        let server = self.server_of[&index];
+        self.forget(server);
+        let Server { cap, eased, .. } = &mut self.servers[server];
+        *cap = (*cap / 2).max(1);
+        *eased = 0;
+        self.refresh(server);
+    }
+
+    /// A tenant got its connection: after some in a row, its server gets one more at once, up to its own cap.
+    pub(super) fn eased(&mut self, index: usize) {
+        let server = self.server_of[&index];
+        self.forget(server);
+        let Server { cap, most, eased, .. } = &mut self.servers[server];
+        *eased += 1;
+        if cap < most && *eased >= EASED_AFTER {
+            *cap += 1;
+            *eased = 0;
+        }
         self.refresh(server);
     }
 
@@ -116,7 +152,7 @@ impl Queue {
     }
 
     fn refresh(&mut self, server: usize) {
-        let Server { waiting, in_flight, cap } = &self.servers[server];
+        let Server { waiting, in_flight, cap, .. } = &self.servers[server];
         if let Some(&first) = waiting.front()
             && in_flight < cap
         {
@@ -160,6 +196,26 @@ mod tests {
         assert_eq!(queue.pop(now), None);
         assert_eq!(queue.next_wake(), Some(now + Duration::from_secs(1)));
         assert_eq!(queue.pop(now + Duration::from_secs(1)), Some(0));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_connections_gets_fewer_tenants_and_slowly_more_again() {
+        let now = Instant::now();
+        let mut queue = queue(&["a"; 40], 10, 4);
+        let started: Vec<usize> = std::iter::from_fn(|| queue.pop(now)).collect();
+        assert_eq!(started.len(), 4);
+        for index in started {
+            queue.release(index);
+            queue.crowded(index);
+        }
+        for _ in 0..EASED_AFTER {
+            let index = queue.pop(now).unwrap();
+            assert_eq!(queue.pop(now), None, "one at a time");
+            queue.release(index);
+            queue.eased(index);
+        }
+        assert!(queue.pop(now).is_some() && queue.pop(now).is_some(), "two at a time");
+        assert_eq!(queue.pop(now), None);
     }
 
     proptest! {

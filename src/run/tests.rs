@@ -209,6 +209,45 @@ fn unfinished() -> crate::schema::Unfinished {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_fewer() {
+    let db = Arc::new(Scripted { room: 2, takes: Duration::from_secs(5), ..Scripted::default() });
+    let ids: Vec<String> = (0..30).map(|i| format!("t{i}")).collect();
+    let members: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "s")).collect();
+    let mut plan = plan_of(Direction::Up, &[(&members, FREE)], 16, 8).await;
+    plan.retry.attempts = 1;
+    let tenants = plan.tenants.clone();
+    let pace = Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, hold_wait: plan.retry.hold_wait };
+    let catalog = plan.catalog.clone();
+    let (stats, records, events) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(stats.verdict(), Verdict::AllAtTarget, "{:?}", names(&records));
+    let refused = events.iter().filter(|e| matches!(e, Event::AttemptFailed { .. })).count();
+    assert!((6..30).contains(&refused), "the first eight at once, then few: {refused}");
+    assert_eq!(db.most.load(Ordering::SeqCst), 2);
+
+    let database: Arc<dyn Database> = db.clone();
+    let observed = observe(&tenants, &catalog, &database, pace).await;
+    assert!(observed.iter().all(|o| o.state.name() == "at_target"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_stays_full_is_waited_for_as_long_as_another_run() {
+    let db = Arc::new(Scripted::default());
+    db.act("a", vec![Act::Refuses(FaultClass::TooManyConnections); 1000]);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
+    let pace = Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, hold_wait: plan.retry.hold_wait };
+    let (tenants, catalog) = (plan.tenants.clone(), plan.catalog.clone());
+    let begun = tokio::time::Instant::now();
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["unreachable", "migrated"]);
+    assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let begun = tokio::time::Instant::now();
+    let database: Arc<dyn Database> = db.clone();
+    let observed = observe(&tenants, &catalog, &database, pace).await;
+    assert_eq!(observed.iter().map(|o| o.state.name()).collect::<Vec<_>>(), ["unreachable", "at_target"]);
+    assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_whose_answer_was_lost_is_found_again_and_counted_once() {
     let db = Arc::new(Scripted::default());
     db.act("a", [Act::CommitsUnseen]);

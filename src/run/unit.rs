@@ -47,6 +47,19 @@ impl Attempt {
     }
 }
 
+impl Attempt {
+    /// Whether the server had a connection to spare; `None` where it was not asked, or did not say.
+    pub(super) fn room(&self) -> Option<bool> {
+        match &self.end {
+            End::Unreachable(fault) | End::Stopped { fault, .. } if fault.class == FaultClass::TooManyConnections => {
+                Some(false)
+            }
+            End::Unreachable(_) | End::Cancelled { .. } => None,
+            _ => Some(true),
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone)]
 pub(super) enum End {

@@ -74,6 +74,10 @@ impl Session for Memory {
         Ok(self.shape.clone())
     }
 
+    async fn health(&mut self) -> Result<crate::health::Health, Fault> {
+        Ok(Default::default())
+    }
+
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
         Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
     }

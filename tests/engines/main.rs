@@ -36,12 +36,14 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod connections;
 mod guards;
 mod hidden;
 mod locks;
 mod losses;
 mod many_scripts;
 mod phase_two;
+mod poolers;
 mod postgres;
 mod proofs;
 mod reading;
@@ -53,4 +55,5 @@ mod seeding;
 mod shapes;
 mod sqlite;
 mod statements;
+mod tls;
 mod values;

@@ -8,11 +8,14 @@
 mod canary;
 mod checking;
 mod command_line;
+mod doctoring;
 mod interrupted;
 mod killed;
 mod ledger;
 mod locks;
 mod output;
+#[path = "../support/pgbouncer.rs"]
+mod pgbouncer;
 mod reading;
 mod rolling_back;
 mod secrets;

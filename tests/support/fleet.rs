@@ -12,7 +12,7 @@ use fleet::observation::Observation;
 use fleet::outcome::TenantRecord;
 use fleet::plan::{Goal, Target};
 use fleet::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
-use fleet::run::{Cancel, PlannedWave, RunPlan, execute, observe};
+use fleet::run::{Cancel, Pace, PlannedWave, RunPlan, execute, observe};
 use fleet::schema::Direction;
 use fleet::tenant::{Engine, Tenant};
 use tokio::sync::mpsc;
@@ -144,8 +144,14 @@ impl Fleet {
     /// What one tenant says when it is only looked at.
     pub(crate) async fn observe(&self, tenant: &Arc<Tenant>) -> Observation {
         let tenants = std::slice::from_ref(tenant);
-        let found = observe(tenants, self.set.catalog(), &self.database(), Concurrency::default(), self.timeouts).await;
-        found.into_iter().next().unwrap()
+        self.observe_all(tenants).await.into_iter().next().unwrap()
+    }
+
+    /// What tenants say when they are only looked at.
+    pub(crate) async fn observe_all(&self, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
+        let (timeouts, hold_wait) = (self.timeouts, self.retry.hold_wait);
+        let pace = Pace { concurrency: Concurrency::default(), timeouts, hold_wait };
+        observe(tenants, self.set.catalog(), &self.database(), pace).await
     }
 
     /// The whole catalog as work for a tenant whose history is said to be this.

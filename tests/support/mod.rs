@@ -4,6 +4,8 @@
 
 pub(crate) mod fleet;
 pub(crate) mod migrations;
+pub(crate) mod pgbouncer;
+pub(crate) mod tls_server;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

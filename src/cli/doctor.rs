@@ -1,0 +1,142 @@
+//! `doctor`, and the look at the servers before a run. They read; what is a finding is judged elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::Doctor;
+use super::exit::CliError;
+use super::setup::Program;
+use crate::compile::MigrationSet;
+use crate::database::Database;
+use crate::doctor::{self, Limits, Probe, Severity};
+use crate::fault::{Fault, FaultClass};
+use crate::health::Health;
+use crate::report;
+use crate::run::{self, Pace};
+use crate::select::Selection;
+use crate::tenant::{Engine, Tenant};
+
+type Examined = Vec<(Arc<Tenant>, Result<Health, Fault>)>;
+
+/// What may stand beside a fleet and copy its databases.
+const DUMP_TOOLS: [(&str, Engine); 2] = [("pg_dump", Engine::Postgres), ("mariadb-dump", Engine::Mysql)];
+
+/// A tool that does not say its version within this time is taken for missing.
+const TOOL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Files that are asked of one place before a run, spread over all of its tenants.
+const FILES_ASKED: usize = 20;
+
+/// Tenants of a server that are asked before a run when the first one is not let in.
+const ASKED_AGAIN: usize = 4;
+
+pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Doctor) -> Result<u8, CliError> {
+    let selection = program.select(&args.selection).await?;
+    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+    let answers = run::examine(&tenants, &program.door(set), program.pace()).await;
+    let examined: Examined = tenants.into_iter().zip(answers).collect();
+    let mut findings = doctor::judge(&examined, &limits(program));
+    let mut versions = Vec::new();
+    for (tool, engine) in DUMP_TOOLS {
+        versions.push((tool, engine, version_of(tool).await));
+    }
+    findings.extend(doctor::tools(&versions, &examined));
+    findings.sort_by_key(|finding| finding.severity);
+    let text = report::doctor::render(&findings, examined.len(), args.output.shape(), &args.output.style(program));
+    args.output.deliver(&text)?;
+    Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
+}
+
+fn limits(program: &Program) -> Limits {
+    let settings = program.settings();
+    Limits {
+        long_transaction: settings.long_transaction,
+        lock: settings.timeouts.lock,
+        per_server: settings.concurrency.per_server.get().min(settings.concurrency.global.get()),
+    }
+}
+
+async fn version_of(tool: &str) -> Option<String> {
+    let output = tokio::process::Command::new(tool).arg("--version").kill_on_drop(true).output();
+    let output = tokio::time::timeout(TOOL_LIMIT, output).await.ok()?.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Looks at the servers of a run: a few tenants of each, never all. Warns of what it finds.
+///
+/// # Errors
+/// So many tenants are unreachable that it is an outage; nothing may start.
+pub(super) async fn preflight(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    selection: &Selection,
+) -> Result<(), CliError> {
+    let mut servers: Vec<(Arc<str>, Vec<Arc<Tenant>>)> = Vec::new();
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for tenant in selection.tenants() {
+        let place = *places.entry(tenant.server.clone()).or_insert(servers.len());
+        if place == servers.len() {
+            servers.push((tenant.server.clone(), Vec::new()));
+        }
+        servers[place].1.push(tenant.clone());
+    }
+    let door = program.door(set);
+    // A full server is no outage, and is not waited for here: the run does that.
+    let pace = Pace { hold_wait: Duration::ZERO, ..program.pace() };
+    let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
+    let mut examined = ask(&door, pace, first).await;
+    let again = servers.iter().zip(&examined).map(|((_, tenants), seen)| asked_again(tenants, seen)).collect();
+    for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again).await) {
+        seen.extend(more);
+    }
+    let probe = |((server, tenants), seen): (&(Arc<str>, Vec<Arc<Tenant>>), &Examined)| Probe {
+        server: server.to_string(),
+        tenants: tenants.len(),
+        asked: seen.len(),
+        unreachable: seen.iter().filter_map(|(tenant, seen)| Some((tenant.id.clone(), gone(seen)?.clone()))).collect(),
+    };
+    let probes: Vec<Probe> = servers.iter().zip(&examined).map(probe).collect();
+    if let Some(text) = doctor::outage(&probes, program.settings().outage) {
+        return Err(CliError::Outage(text));
+    }
+    // An unreachable tenant is an outcome of the run.
+    let reached: Examined = examined.into_iter().flatten().filter(|(_, seen)| seen.is_ok()).collect();
+    let mut findings = doctor::judge(&reached, &limits(program));
+    findings.retain(|finding| finding.severity != Severity::Info);
+    for line in report::doctor::lines(&findings) {
+        program.terminal.warn(&line);
+    }
+    Ok(())
+}
+
+fn gone(seen: &Result<Health, Fault>) -> Option<&Fault> {
+    seen.as_ref().err().filter(|fault| fault.class.is_unreachable() && fault.class != FaultClass::TooManyConnections)
+}
+
+/// One tenant of a server; of files more, since nothing stands for them all.
+fn first_asked(tenants: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
+    let most = if tenants[0].engine == Engine::Sqlite { FILES_ASKED } else { 1 };
+    let n = tenants.len().min(most);
+    (0..n).map(|i| tenants[i * tenants.len() / n].clone()).collect()
+}
+
+/// More tenants of a server whose first one was not let in for a reason that may be its own.
+fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
+    use FaultClass::{Authentication, BadAddress, Tls, UnknownDatabase};
+    let [(_, Err(fault))] = &seen[..] else { return Vec::new() };
+    let own = matches!(fault.class, Authentication | BadAddress | Tls | UnknownDatabase);
+    if own && tenants[0].engine != Engine::Sqlite {
+        tenants.iter().skip(1).take(ASKED_AGAIN).cloned().collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Asks groups of tenants, all at once; the answers in their groups.
+async fn ask(door: &Arc<dyn Database>, pace: Pace, groups: Vec<Vec<Arc<Tenant>>>) -> Vec<Examined> {
+    let all: Vec<Arc<Tenant>> = groups.iter().flatten().cloned().collect();
+    let mut answers = all.iter().cloned().zip(run::examine(&all, door, pace).await);
+    groups.iter().map(|group| answers.by_ref().take(group.len()).collect()).collect()
+}

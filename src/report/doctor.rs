@@ -1,0 +1,86 @@
+//! What `fleet doctor` found: each finding with what to do about it.
+//!
+//! It judges nothing; the order of the findings is kept.
+
+use serde_json::json;
+
+use crate::doctor::{Finding, Severity};
+
+use super::style::{Format, Style, Tone, clean};
+use super::{csv_text, json, label, markdown};
+
+/// So many tenants are named; the rest is counted.
+const NAMED: usize = 8;
+
+/// The findings in the form asked for. `tenants`: how many were looked at.
+pub fn render(findings: &[Finding], tenants: usize, format: Format, style: &Style) -> String {
+    let flat = || findings.iter().map(flat).collect::<Vec<_>>();
+    match format {
+        Format::Table => text(findings, tenants, style),
+        Format::Json => json::document(json!({ "tenants": tenants, "findings": findings })),
+        Format::Csv => csv_text::write(
+            &["severity", "server", "tenants", "finding", "fix"],
+            flat().iter().map(|row| row.iter().map(String::as_str)),
+        ),
+        Format::Md => markdown::table(&["Severity", "Server", "Tenants", "Finding", "Fix"], flat()),
+    }
+}
+
+/// One line a finding, and one for its fix: for a run that goes on in spite of them.
+pub fn lines(findings: &[Finding]) -> Vec<String> {
+    let line = |finding: &Finding| {
+        let fix = if finding.fix.is_empty() { String::new() } else { format!(" ({})", clean(&finding.fix)) };
+        format!("{}: {}{fix}", place(finding), clean(&finding.what))
+    };
+    findings.iter().map(line).collect()
+}
+
+fn flat(finding: &Finding) -> [String; 5] {
+    let tenants: Vec<&str> = finding.tenants.iter().map(|id| id.as_str()).collect();
+    [
+        finding.severity.name().to_owned(),
+        finding.server.clone(),
+        tenants.join(" "),
+        finding.what.clone(),
+        finding.fix.clone(),
+    ]
+}
+
+fn place(finding: &Finding) -> String {
+    let server = if finding.server.is_empty() { "this machine".to_owned() } else { clean(&finding.server) };
+    if finding.tenants.is_empty() {
+        return server;
+    }
+    let named: Vec<String> = finding.tenants.iter().take(NAMED).map(|id| clean(id.as_str())).collect();
+    let more = finding.tenants.len() - named.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{server}, {}{more}", named.join(", "))
+}
+
+fn tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Error => Tone::Bad,
+        Severity::Warning => Tone::Warning,
+        Severity::Info => Tone::Dim,
+    }
+}
+
+fn text(findings: &[Finding], tenants: usize, style: &Style) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        let name = style.paint(tone(finding.severity), finding.severity.name());
+        out.push_str(&format!("{name}  {}\n    {}\n", place(finding), clean(&finding.what)));
+        if !finding.fix.is_empty() {
+            out.push_str(&format!("    fix: {}\n", clean(&finding.fix)));
+        }
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let blank = if findings.is_empty() { "" } else { "\n" };
+    format!(
+        "{out}{blank}{}, {}, on {}\n",
+        label::count(errors, "error"),
+        label::count(warnings, "warning"),
+        label::count(tenants, "tenant")
+    )
+}

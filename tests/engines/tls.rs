@@ -1,0 +1,72 @@
+//! TLS to servers that take nothing else: whom the client trusts, what it shows of itself, and that it never falls back.
+
+use std::sync::Arc;
+
+use fleet::fault::FaultClass;
+use fleet::tenant::{Address, Engine, Tenant};
+use secrecy::SecretString;
+
+use crate::support::fleet::Fleet;
+use crate::support::migrations::{Migrations, sql};
+use crate::support::tenant;
+use crate::support::tls_server::TlsServer;
+
+/// The modes in the words of an engine: none, required, the authority checked, the name too.
+fn modes(engine: Engine) -> [&'static str; 4] {
+    match engine {
+        Engine::Postgres => ["disable", "require", "verify-ca", "verify-full"],
+        _ => ["DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"],
+    }
+}
+
+async fn what_is_checked_and_refused(engine: Engine) {
+    let server = TlsServer::start(engine);
+    let [none, required, authority, name] = modes(engine);
+    let (scheme, ca_key) = if engine == Engine::Postgres { ("postgres", "sslrootcert") } else { ("mysql", "ssl-ca") };
+    let at = |user: &str, host: &str, parameters: &str| -> Arc<Tenant> {
+        let url = format!("{scheme}://{user}:x@{host}:{}/app?ssl-mode={parameters}", server.port);
+        Arc::new(tenant("t", engine, Address::Url(SecretString::from(url)), None))
+    };
+    let (ca, other) = (server.file("ca.pem"), server.file("other-ca.pem"));
+    let shown = format!("&sslcert={}&sslkey={}", server.file("certified.pem"), server.file("certified.key"));
+    let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"])])).await;
+
+    for (user, host, parameters) in [
+        ("plain", "localhost", format!("{name}&{ca_key}={ca}")),
+        ("plain", "127.0.0.1", format!("{authority}&{ca_key}={ca}")),
+        ("plain", "127.0.0.1", required.to_owned()),
+        ("certified", "localhost", format!("{name}&{ca_key}={ca}{shown}")),
+    ] {
+        let observed = fleet.observe(&at(user, host, &parameters)).await;
+        assert_eq!(observed.state.name(), "empty", "{engine} {user}@{host} {parameters}: {:?}", observed.error);
+    }
+    use FaultClass::{Authentication, Tls};
+    for (user, host, parameters, class) in [
+        ("plain", "localhost", format!("{name}&{ca_key}={other}"), Tls),
+        ("plain", "localhost", format!("{authority}&{ca_key}={other}"), Tls),
+        ("plain", "localhost", name.to_owned(), Tls),
+        ("plain", "127.0.0.1", format!("{name}&{ca_key}={ca}"), Tls),
+        ("plain", "localhost", format!("{name}&{ca_key}={ca}.missing"), Tls),
+        ("plain", "localhost", none.to_owned(), Authentication),
+        ("certified", "localhost", format!("{name}&{ca_key}={ca}"), Authentication),
+    ] {
+        let tenant = at(user, host, &parameters);
+        let record = fleet.up(&tenant).await;
+        let error = record.error.unwrap_or_else(|| panic!("{engine} {user}@{host} {parameters} was let in"));
+        assert_eq!(error.class, class, "{engine} {user}@{host} {parameters}: {error}");
+        assert!(record.outcome.name() == "unreachable" && !error.class.is_transient());
+    }
+    // A native migration has a connection of its own, which is made the same way.
+    let certified = at("certified", "localhost", &format!("{name}&{ca_key}={ca}{shown}"));
+    assert_eq!(fleet.native(true).up(&certified).await.outcome.name(), "migrated", "{engine}");
+}
+
+#[tokio::test]
+async fn postgres() {
+    what_is_checked_and_refused(Engine::Postgres).await;
+}
+
+#[tokio::test]
+async fn mariadb() {
+    what_is_checked_and_refused(Engine::Mysql).await;
+}
