@@ -18,7 +18,7 @@ use crate::tenant::{Tenant, TenantId};
 /// The name of the tenant file.
 pub const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 5] = ["fleet", "defaults", "scratch", "wave", "tenant"];
+const SECTIONS: [&str; 6] = ["fleet", "defaults", "scratch", "backup", "wave", "tenant"];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub fn find(start: &Path) -> Option<PathBuf> {
