@@ -143,6 +143,7 @@ pub(super) async fn resume(
         native,
         dry_run: false,
         chore: None,
+        backup: former.header.backups().is_some().then(|| super::backup::plan(program)),
     };
     migrate::start(program, set, intent, &output).await
 }

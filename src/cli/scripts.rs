@@ -59,6 +59,7 @@ pub(super) async fn start(
         native: false,
         dry_run: false,
         chore: Some(chore),
+        backup: None,
     };
     migrate::start(program, set, intent, output).await
 }

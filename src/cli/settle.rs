@@ -25,6 +25,13 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
                 .tell(&format!("tenant {} is not in doubt: no migration was begun and left unfinished", tenant.id));
             return Ok(0);
         };
+        if unfinished.is_restore() {
+            let id = quoted(tenant.id.as_str());
+            let next = program.command(&format!("restore --run {} --tenant {id}", clean(&unfinished.run)));
+            let text = format!("tenant {id}: a restore was begun and not finished; finish it with\n  {next}");
+            terminal::print(&text)?;
+            return Ok(2);
+        }
         let script = script(set, &tenant, &unfinished).await;
         program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
         let Some(settlement) = settlement(args, script.as_deref())? else {

@@ -189,6 +189,7 @@ impl Dispatcher {
             .entry(index)
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
+        let touched = in_flight.progress.touched;
         let tenant = self.plan.tenants[index].clone();
         let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine);
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
@@ -200,6 +201,8 @@ impl Dispatcher {
             known: known.filter(|_| attempt == 1),
             cancel: self.cancel.token(),
             teller: self.teller(index),
+            touched,
+            last_try: attempt >= self.plan.retry.attempts,
         };
         // A task of its own: a panic in it is this tenant's, and nobody else's.
         let task = self.running.spawn(assignment.attempt());
