@@ -115,7 +115,16 @@ async fn intent(
     let mut selection = program.filter(filter).await?;
     // Work that stays undone must not end as if all was well.
     selection.held_back += gone;
-    Ok(Intent { goal: intent_goal, selection, targets, resumes: None, native: false, dry_run: false, chore: None, backup: None })
+    Ok(Intent {
+        goal: intent_goal,
+        selection,
+        targets,
+        resumes: None,
+        native: false,
+        dry_run: false,
+        chore: None,
+        backup: None,
+    })
 }
 
 /// Plans, asks where someone is to be asked, and runs.

@@ -78,7 +78,9 @@ impl Form {
         let text = match self {
             Form::Count => number,
             Form::Budget => number.or_else(|| item.get_ref().as_str().map(str::to_owned)),
-            Form::Text | Form::Duration { .. } | Form::Ledger | Form::OnFailure => item.get_ref().as_str().map(str::to_owned),
+            Form::Text | Form::Duration { .. } | Form::Ledger | Form::OnFailure => {
+                item.get_ref().as_str().map(str::to_owned)
+            }
         };
         match text {
             Some(text) => self.check(&text).map(|()| text).map_err(|wanted| format!("must be {wanted}")),

@@ -18,8 +18,8 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address, blocker, errors,
-    fill, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address, blocker,
+    errors, fill, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, changes_session, directive};
 use crate::fault::{Fault, FaultClass};

@@ -16,8 +16,8 @@ use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Transfer, Work, errors, fill, inspect, literal,
-    native, settle,
+    Canceller, Cell, Door, Key, Residue, Segment, Session, Settlement, Stop, Transfer, Work, errors, fill, inspect,
+    literal, native, settle,
 };
 use super::{books, journal};
 use crate::compile::{Directive, directive};

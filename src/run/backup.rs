@@ -42,7 +42,8 @@ impl Assignment {
         planned.sort_unstable();
         let Some(estimate) = session.footprint().await? else { return Ok(None) };
         let folder = BackupFolder::of_run(&plan.folder, &run);
-        let lost = |error: std::io::Error| broken(format!("nothing can be written to {}: {error}", folder.path().display()));
+        let lost =
+            |error: std::io::Error| broken(format!("nothing can be written to {}: {error}", folder.path().display()));
         let draft = folder.begin(&self.tenant.id, self.tenant.engine).map_err(lost)?;
         let limit = self.plan.timeouts.backup;
         let tool = match &plan.command {
@@ -142,12 +143,8 @@ impl Assignment {
         .await
         .map_err(|e| broken(format!("the backup could not be verified: {e}")))?;
         let file = file.map_err(|text| broken(format!("{text}; nothing was touched")))?;
-        let from = Transfer {
-            file: &file,
-            run: &plan.run,
-            limit: self.plan.timeouts.backup,
-            cancel: self.cancel.clone(),
-        };
+        let from =
+            Transfer { file: &file, run: &plan.run, limit: self.plan.timeouts.backup, cancel: self.cancel.clone() };
         session.load(&from).await?;
         if self.history_now(session).await? != verified.history {
             return Err(broken("the backup was loaded, and the history is still not what its manifest says"));

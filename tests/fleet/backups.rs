@@ -33,7 +33,14 @@ fn dump(fleet: &Fleet, id: &str) -> String {
         } else {
             let mut command = Command::new("mariadb-dump");
             command.env("MYSQL_PWD", url.password().unwrap());
-            command.args(["--no-defaults", "--skip-comments", "--routines", "--events", "--protocol=tcp", "--hex-blob"]);
+            command.args([
+                "--no-defaults",
+                "--skip-comments",
+                "--routines",
+                "--events",
+                "--protocol=tcp",
+                "--hex-blob",
+            ]);
             command.arg(format!("--host={}", url.host_str().unwrap())).arg(format!("--port={}", url.port().unwrap()));
             command.arg(format!("--user={}", url.username())).arg(url.path().trim_start_matches('/'));
             command
@@ -50,8 +57,7 @@ fn dump(fleet: &Fleet, id: &str) -> String {
     let tables = crate::support::sql(&url, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
     for table in tables {
         let columns = crate::support::sql(&url, &format!("SELECT quote(name) FROM pragma_table_info('{table}')"));
-        let row: Vec<String> =
-            columns.iter().map(|c| format!("quote(\"{}\")", c.trim_matches('\''))).collect();
+        let row: Vec<String> = columns.iter().map(|c| format!("quote(\"{}\")", c.trim_matches('\''))).collect();
         text.extend(crate::support::sql(&url, &format!("SELECT {} FROM \"{table}\" ORDER BY 1", row.join("||','||"))));
     }
     text.join("\n")
@@ -123,7 +129,8 @@ fn what_was_backed_up_comes_back_and_what_came_later_goes() {
 #[test]
 fn views_routines_triggers_and_sequences_come_back_too() {
     let fleet = fleet();
-    let table = "CREATE TABLE things (id integer PRIMARY KEY, name varchar(20)); INSERT INTO things VALUES (1, 'a:b\\c')";
+    let table =
+        "CREATE TABLE things (id integer PRIMARY KEY, name varchar(20)); INSERT INTO things VALUES (1, 'a:b\\c')";
     for id in SITES {
         for sql in table.split("; ") {
             fleet.ask(id, sql);
@@ -155,7 +162,8 @@ fn views_routines_triggers_and_sequences_come_back_too() {
 }
 
 /// What somebody meant to be a clean-up.
-const DESTROYS: &str = "DELETE FROM audit_log;\nCREATE TABLE ruin (a integer);\nINSERT INTO ruin VALUES (1);\n";
+const DESTROYS: &str =
+    "UPDATE inventory_items SET name = 'gone';\nCREATE TABLE ruin (a integer);\nINSERT INTO ruin VALUES (1);\n";
 
 #[test]
 fn a_migration_that_destroys_data_is_taken_back_with_its_backup() {
@@ -292,29 +300,14 @@ fn a_tool_that_is_missing_is_told_with_what_to_install_and_nothing_is_touched() 
     for (id, package) in [("pg-000", "postgresql-client"), ("my-000", "mariadb-client")] {
         let record = record(&report, id);
         assert_eq!((&record["outcome"], &record["class"]), (&"failed".into(), &"backup".into()), "{record}");
-        assert!(record["error"]["message"].as_str().unwrap().contains(&format!("apt-get install {package}")), "{record}");
+        assert!(
+            record["error"]["message"].as_str().unwrap().contains(&format!("apt-get install {package}")),
+            "{record}"
+        );
         assert_eq!(fleet.history(id), None, "{id} was touched");
     }
     // SQLite needs no tool.
     assert_eq!(fleet.history("lite-000").unwrap().len(), all().len());
-}
-
-/// A file system of its own, taken away again at the end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn new(at: &Path) -> Self {
-        std::fs::create_dir(at).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(at).status().unwrap();
-        assert!(mount.success(), "a small file system is needed, which takes the right to mount one");
-        SmallDisk(at.to_owned())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
 }
 
 #[test]
@@ -322,14 +315,24 @@ fn a_disk_without_room_is_told_before_anything_is_written() {
     let fleet = fleet();
     fleet.run(&["migrate", "--yes"]).exits(0);
     fleet.run(&["seed", "--yes"]).exits(0);
-    let disk = SmallDisk::new(&fleet.path("small"));
-    let refused = run(&fleet, &["backup", "--backups", "small"], 100);
+    std::fs::create_dir(fleet.path("small")).unwrap();
+    // A small file system that only the program sees, and that is gone with it.
+    let script = "mount -t tmpfs -o size=64k tmpfs small || exit 1\n\"$0\" \"$@\"\ncode=$?\n\
+                  find small -type f > left\nexit $code";
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["--mount", "--map-root-user", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_fleet"))
+        .current_dir(fleet.folder.path());
+    inside.args(["backup", "--backups", "small", "--report", "json=report.json"]);
+    inside.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    finish(&mut inside).exits(100);
+    let refused = report(&fleet, "report.json");
     for id in ["lite-000", "pg-000", "my-000"] {
         let message = record(&refused, id)["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains("bytes free") && message.contains("nothing was written"), "{message}");
     }
-    let left = std::fs::read_dir(disk.0.join(run_id(&refused))).unwrap().count();
-    assert_eq!(left, 0);
+    assert_eq!(std::fs::read_to_string(fleet.path("left")).unwrap(), "");
 }
 
 #[test]
@@ -441,7 +444,8 @@ fn a_failed_migration_is_brought_back_where_the_engine_could_not() {
     fleet.run(&["seed", "--yes"]).exits(0);
     let before = dump(&fleet, "my-000");
     std::fs::create_dir(fleet.path("sql")).unwrap();
-    let script = "CREATE TABLE half (a integer);\nINSERT INTO half VALUES (1);\nINSERT INTO no_such_table VALUES (1);\n";
+    let script =
+        "CREATE TABLE half (a integer);\nINSERT INTO half VALUES (1);\nINSERT INTO no_such_table VALUES (1);\n";
     std::fs::write(fleet.path("sql/0001_half.sql"), script).unwrap();
     let migrate = ["migrate", "--yes", "--scripts", "sql", "--on-failure", "restore"];
     fleet.run(&migrate).exits(64).tells(&["--backup"]);
@@ -473,7 +477,9 @@ fn a_live_writer_gets_on_with_it_and_the_copy_is_of_one_moment() {
             while !stopped.load(Ordering::Relaxed) {
                 n += 1;
                 // Both halves are in one transaction: no copy may have one of them only.
-                let sql = format!("BEGIN IMMEDIATE; UPDATE pair SET a = {n} WHERE rowid IN (1, 199999); UPDATE pair SET b = {n} WHERE rowid IN (1, 199999); COMMIT");
+                let sql = format!(
+                    "BEGIN IMMEDIATE; UPDATE pair SET a = {n} WHERE rowid IN (1, 199999); UPDATE pair SET b = {n} WHERE rowid IN (1, 199999); COMMIT"
+                );
                 sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut db).await.unwrap();
             }
             db.close().await.unwrap();

@@ -95,7 +95,9 @@ impl MysqlSession {
         let mut there = Vec::new();
         for table in [history.as_str(), books::SCRIPTS, journal::TABLE] {
             let name = literal(Engine::Mysql, table);
-            let sql = format!("SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = {name}");
+            let sql = format!(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = {name}"
+            );
             if !self.rows(sql).await?.is_empty() {
                 there.push(table.to_owned());
             }
@@ -149,7 +151,9 @@ impl MysqlSession {
         );
         let rows = self.rows(sql).await?;
         let mut all = vec!["SET SESSION foreign_key_checks = 0".to_owned()];
-        all.extend(rows.iter().filter_map(|row| mysql_row::text(row, 0)).map(|what| format!("DROP {}", if_exists(&what))));
+        all.extend(
+            rows.iter().filter_map(|row| mysql_row::text(row, 0)).map(|what| format!("DROP {}", if_exists(&what))),
+        );
         all.push("SET SESSION foreign_key_checks = 1".to_owned());
         for sql in all {
             self.run(sql).await?;
@@ -160,7 +164,8 @@ impl MysqlSession {
     /// The one file of options that the tool reads: a `~/.my.cnf` would come behind another, and win.
     async fn defaults(&mut self, program: &Program) -> Result<SecretFile, Fault> {
         let rows = self.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'".to_owned()).await?;
-        let is_encrypted = rows.first().and_then(|row| mysql_row::text(row, 1)).is_some_and(|cipher| !cipher.is_empty());
+        let is_encrypted =
+            rows.first().and_then(|row| mysql_row::text(row, 1)).is_some_and(|cipher| !cipher.is_empty());
         let (tenant, options) = (&self.door.tenant, &self.options);
         let mut lines = vec!["[client]".to_owned()];
         let mut set = |key: &str, value: &str| lines.push(format!("{key}={}", quoted(value)));

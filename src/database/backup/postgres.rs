@@ -26,7 +26,7 @@ DO $fleet_empty$ DECLARE what record; BEGIN
     FROM pg_depend d, LATERAL pg_identify_object(d.classid, d.objid, 0) o
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = to_regnamespace($1) AND d.deptype = 'n'
       AND d.classid <> 'pg_extension'::regclass AND d.classid <> 'pg_default_acl'::regclass
-      AND d.classid <> 'pg_publication_namespace'::regclass
+      AND d.classid IS DISTINCT FROM to_regclass('pg_catalog.pg_publication_namespace')
       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype IN ('e', 'i'))
     LIMIT 1;
     EXIT WHEN NOT FOUND;

@@ -33,6 +33,8 @@ impl SqliteSession {
     pub(in crate::database) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let (from, file) = (self.path.clone(), to.file.to_owned());
         let bounds = self.bounds(to);
+        // Nobody is in the middle of a step that no transaction hides.
+        let _lock = FileLock::take(&from)?;
         blocking(move || copy_out(&from, &file, &bounds)).await?;
         Ok(format!("SQLite {} online backup", rusqlite::version()))
     }
@@ -81,7 +83,8 @@ fn copy_in(from: &Path, to: &Path, create: bool, bounds: &Bounds) -> Result<(), 
 }
 
 fn open(file: &Path, flags: OpenFlags, bounds: &Bounds) -> Result<Connection, Fault> {
-    let connection = Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| fault(&e))?;
+    let connection =
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| fault(&e))?;
     connection.busy_timeout(bounds.lock).map_err(|e| fault(&e))?;
     Ok(connection)
 }
