@@ -530,3 +530,39 @@ fn old_backups_go_but_not_those_that_may_still_be_needed() {
     ]);
     assert!(!folder(&fleet, &good).exists() && folder(&fleet, &bad).exists() && folder(&fleet, &stray).exists());
 }
+
+/// Names that mean something in a pattern of `pg_dump`, and the schema that every database has.
+#[test]
+fn schemas_of_any_name_come_back_alone() {
+    let mut fleet = Fleet::new();
+    let url = fleet.database("postgres", "names");
+    let odd = "Ten'ant $One.*";
+    let run_sql = |query: &str| crate::support::sql(&url, query);
+    run_sql(&format!("CREATE SCHEMA \"{odd}\"; CREATE SCHEMA \"Ten'ant $Onexx\""));
+    for (id, schema) in [("odd", odd), ("public", "public"), ("other", "Ten'ant $Onexx")] {
+        fleet.add(id, &url);
+        fleet.tenant_mut(id).schema = Some(schema.to_owned());
+    }
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let tables = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname NOT LIKE 'pg\\_%' ORDER BY 1";
+    let before = run_sql(tables);
+    let backed_up = run(&fleet, &["backup", "--exclude", "other"], 0);
+    for schema in [odd, "public", "Ten'ant $Onexx"] {
+        run_sql(&format!("CREATE TABLE \"{schema}\".later (a int)"));
+    }
+    run(&fleet, &["restore", "--run", &run_id(&backed_up), "--yes"], 0);
+    let mut expected = before.clone();
+    expected.push("Ten'ant $Onexx.later".to_owned());
+    expected.sort();
+    let mut found = run_sql(tables);
+    found.sort();
+    assert_eq!(found, expected);
+
+    // A view of another schema would go with the tenant's tables: then nothing does.
+    run_sql(&format!("CREATE VIEW \"Ten'ant $Onexx\".watch AS SELECT version FROM \"{odd}\".seaql_migrations"));
+    let refused = run(&fleet, &["restore", "--run", &run_id(&backed_up), "--tenant", "odd", "--yes"], 100);
+    let message = record(&refused, "odd")["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("other schemas hold something that depends on this one"), "{message}");
+    assert_eq!(run_sql("SELECT viewname FROM pg_views WHERE viewname = 'watch'"), ["watch"]);
+    assert_eq!(run_sql(&format!("SELECT count(*)::text FROM \"{odd}\".seaql_migrations")), [all().len().to_string()]);
+}

@@ -6,7 +6,7 @@
 //! it leaves a journal that the next one to open the file rolls back. A rename over the file would leave open
 //! connections on the old one, and a `-wal` that belongs to neither.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
@@ -61,7 +61,7 @@ async fn blocking(work: impl FnOnce() -> Result<(), Fault> + Send + 'static) -> 
     }
 }
 
-fn copy_out(from: &Path, to: &PathBuf, bounds: &Bounds) -> Result<(), Fault> {
+fn copy_out(from: &Path, to: &Path, bounds: &Bounds) -> Result<(), Fault> {
     drop(crate::backup::open_private(to).map_err(|e| broken(format!("{} can't be made: {e}", to.display())))?);
     let source = open(from, OpenFlags::SQLITE_OPEN_READ_WRITE, bounds)?;
     source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_master").map_err(|e| fault(&e))?;
