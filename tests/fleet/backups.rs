@@ -566,3 +566,28 @@ fn schemas_of_any_name_come_back_alone() {
     assert_eq!(run_sql("SELECT viewname FROM pg_views WHERE viewname = 'watch'"), ["watch"]);
     assert_eq!(run_sql(&format!("SELECT count(*)::text FROM \"{odd}\".seaql_migrations")), [all().len().to_string()]);
 }
+
+/// The backup is of the tenant before the run, not of what an attempt of this run has left.
+#[test]
+fn another_attempt_keeps_the_backup_of_the_first() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 2\nlock_timeout = \"1s\"\nretry_pause = \"5ms\"").mariadb(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let before = dump(&fleet, "my-000");
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let script = "CREATE TABLE half (a integer);\nALTER TABLE inventory_items ADD COLUMN more integer NULL;\n";
+    std::fs::write(fleet.path("sql/0001_half.sql"), script).unwrap();
+    let failed = block_on(async {
+        let mut holder = sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url).await.unwrap();
+        for sql in ["START TRANSACTION", "SELECT count(*) FROM inventory_items"] {
+            sqlx::raw_sql(sql).execute(&mut holder).await.unwrap();
+        }
+        let failed = run(&fleet, &["migrate", "--backup", "--yes", "--scripts", "sql"], 100);
+        holder.close().await.unwrap();
+        failed
+    });
+    let record = record(&failed, "my-000");
+    assert_eq!((&record["outcome"], &record["attempts"]), (&"lock_timeout".into(), &2.into()), "{record}");
+    assert!(fleet.has_table("my-000", "half"));
+    run(&fleet, &["restore", "--run", &run_id(&failed), "--yes"], 0);
+    assert_eq!(dump(&fleet, "my-000"), before);
+}
