@@ -97,7 +97,8 @@ pub struct RunHeader {
     pub direction: Direction,
     /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`.
     pub goal: String,
-    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to, or `chore` with a command.
+    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to, or `chore` with a command;
+    /// with either, `backups` and a folder where the run makes backups.
     pub goal_data: serde_json::Value,
     /// The run that this one resumes.
     pub resumes: Option<Uuid>,
@@ -115,6 +116,11 @@ impl RunHeader {
     /// The command that a run was which moves no version, such as `refresh --group hourly`; `None` for migrations.
     pub fn chore(&self) -> Option<&str> {
         chore(&self.goal_data)
+    }
+
+    /// The folder of the backups that this run makes, where it makes any.
+    pub fn backups(&self) -> Option<&str> {
+        self.goal_data.get("backups").and_then(serde_json::Value::as_str)
     }
 }
 

@@ -73,6 +73,8 @@ pub enum FaultClass {
     HistoryGap,
     /// An SQL script is not the one that was applied.
     Edited,
+    /// A backup could not be made, or is not what it should be.
+    Backup,
     /// Anything else.
     Other,
 }
@@ -148,6 +150,7 @@ impl FaultClass {
             Panic => "panic",
             HistoryGap => "history_gap",
             Edited => "edited",
+            Backup => "backup",
             Other => "other",
         }
     }

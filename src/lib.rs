@@ -38,6 +38,9 @@ pub mod select;
 // Migrations become scripts; no database.
 pub mod compile;
 
+// Backups on disk; no database.
+pub mod backup;
+
 // The only door to a tenant's database.
 pub mod database;
 

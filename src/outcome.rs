@@ -36,6 +36,16 @@ pub enum Outcome {
         /// How many.
         n: u64,
     },
+    /// It was backed up, and nothing of it changed.
+    BackedUp {
+        /// The size of the backup's file; 0 where a command of the operator's made it.
+        bytes: u64,
+    },
+    /// It was brought back from a backup.
+    Restored {
+        /// The size of that backup.
+        bytes: u64,
+    },
     /// Something went wrong that trying again would not help, or that outlasted the attempts.
     Failed {
         /// What kind of thing.
@@ -227,6 +237,8 @@ impl Outcome {
             Outcome::Refreshed { .. } => "refreshed",
             Outcome::Accepted { .. } => "accepted",
             Outcome::Seeded { .. } => "seeded",
+            Outcome::BackedUp { .. } => "backed_up",
+            Outcome::Restored { .. } => "restored",
             Outcome::Failed { .. } => "failed",
             Outcome::LockTimeout { .. } => "lock_timeout",
             Outcome::InDoubt(_) => "in_doubt",
@@ -246,7 +258,9 @@ impl Outcome {
             | Outcome::RolledBack(_)
             | Outcome::Refreshed { .. }
             | Outcome::Accepted { .. }
-            | Outcome::Seeded { .. } => Standing::AtTarget,
+            | Outcome::Seeded { .. }
+            | Outcome::BackedUp { .. }
+            | Outcome::Restored { .. } => Standing::AtTarget,
             Outcome::Failed { .. }
             | Outcome::LockTimeout { .. }
             | Outcome::InDoubt(_)

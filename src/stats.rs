@@ -26,6 +26,10 @@ pub struct RunStats {
     pub accepted: usize,
     /// See [`Outcome::Seeded`].
     pub seeded: usize,
+    /// See [`Outcome::BackedUp`].
+    pub backed_up: usize,
+    /// See [`Outcome::Restored`].
+    pub restored: usize,
     /// See [`Outcome::Failed`].
     pub failed: usize,
     /// See [`Outcome::LockTimeout`].
@@ -59,6 +63,8 @@ impl RunStats {
             Outcome::Refreshed { .. } => &mut self.refreshed,
             Outcome::Accepted { .. } => &mut self.accepted,
             Outcome::Seeded { .. } => &mut self.seeded,
+            Outcome::BackedUp { .. } => &mut self.backed_up,
+            Outcome::Restored { .. } => &mut self.restored,
             Outcome::Failed { .. } => &mut self.failed,
             Outcome::LockTimeout { .. } => &mut self.lock_timeout,
             Outcome::InDoubt(_) => &mut self.in_doubt,
@@ -77,7 +83,8 @@ impl RunStats {
 
     /// Tenants that are where the run was to bring them.
     pub fn at_target(&self) -> usize {
-        self.up_to_date + self.migrated + self.rolled_back + self.refreshed + self.accepted + self.seeded
+        let chores = self.refreshed + self.accepted + self.seeded + self.backed_up + self.restored;
+        self.up_to_date + self.migrated + self.rolled_back + chores
     }
 
     /// Tenants that someone must look at.
@@ -91,13 +98,15 @@ impl RunStats {
     }
 
     /// The counts by outcome name, in the order of the contract, zeros included.
-    pub fn by_name(&self) -> [(&'static str, usize); 14] {
+    pub fn by_name(&self) -> [(&'static str, usize); 16] {
         [
             ("migrated", self.migrated),
             ("rolled_back", self.rolled_back),
             ("refreshed", self.refreshed),
             ("accepted", self.accepted),
             ("seeded", self.seeded),
+            ("backed_up", self.backed_up),
+            ("restored", self.restored),
             ("up_to_date", self.up_to_date),
             ("failed", self.failed),
             ("lock_timeout", self.lock_timeout),

@@ -67,6 +67,10 @@ pub(super) enum Command {
     Locks(Look),
     /// Brings the views that SQL scripts make up to date
     Refresh(Refresh),
+    /// Backs the selected tenants up, each by its engine's own means
+    Backup(Backup),
+    /// Brings tenants back from the backups that a run made
+    Restore(Restore),
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),
@@ -206,6 +210,9 @@ pub(super) struct RunFlags {
     /// The folder of SQL scripts that come after the migrations
     #[arg(long, value_name = "FOLDER")]
     scripts: Option<String>,
+    /// The folder of backups; each run has its own below it
+    #[arg(long, value_name = "FOLDER")]
+    backups: Option<String>,
 }
 
 impl RunFlags {
@@ -222,6 +229,7 @@ impl RunFlags {
             max_failures: self.max_failures,
             ledger: self.ledger.clone(),
             scripts: self.scripts.clone(),
+            backups: self.backups.clone(),
             ..Overrides::default()
         }
     }
@@ -288,6 +296,69 @@ pub(super) struct Change {
     /// Starts without a look at the servers, also in an outage
     #[arg(long)]
     pub(super) no_preflight: bool,
+    /// Backs each tenant up right before its first change; one whose backup fails is not touched
+    #[arg(long)]
+    pub(super) backup: bool,
+    /// With --backup: what becomes of a tenant that failed and could not be rolled back: leave or restore
+    #[arg(long, value_name = "WHAT")]
+    on_failure: Option<String>,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+impl Change {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { on_failure: self.on_failure.clone(), ..self.flags.overrides() }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Backup {
+    #[command(subcommand)]
+    pub(super) what: Option<Backups>,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+    #[command(flatten)]
+    pub(super) output: RunOutput,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Backups {
+    /// The runs that have backups: when, how many tenants, how large, and whether they are complete
+    List {
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Removes old backups, but none of a run that is unfinished, failed or left a tenant in doubt
+    Prune(Prune),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Prune {
+    /// Of runs that began longer ago: 30d, 12h
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    pub(super) older_than: Duration,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// The run that made the backups (an id, its beginning or end, or "last")
+    #[arg(long, value_name = "RUN")]
+    pub(super) run: String,
     #[command(flatten)]
     pub(super) selection: Selection,
     #[command(flatten)]

@@ -12,13 +12,13 @@ use super::former::Former;
 use super::look::{self, Planned};
 use super::pump;
 use super::setup::Program;
-use super::{doctor, steps, terminal};
+use super::{backup, doctor, steps, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
 use crate::report::plan::PlanRow;
 use crate::report::{Format, towards};
-use crate::run::{PlannedWave, RunPlan, Task};
+use crate::run::{BackupPlan, PlannedWave, RunPlan, Task};
 use crate::schema::{Direction, Execution};
 use crate::select::Selection;
 use crate::tenant::TenantId;
@@ -38,6 +38,8 @@ pub(super) struct Intent {
     pub(super) preflight: bool,
     /// What is done instead of migrating.
     pub(super) chore: Option<Chore>,
+    /// The backups that it makes.
+    pub(super) backup: Option<BackupPlan>,
 }
 
 /// Something that a run does instead of migrating.
@@ -56,6 +58,7 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
     let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: args.out_of_order };
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
     intent.native = args.change.native;
+    intent.backup = backup::wanted(program, args.change.backup)?;
     intent.dry_run = args.change.dry_run;
     intent.kill_blockers = args.kill_blockers;
     intent.preflight = !args.change.no_preflight;
@@ -69,6 +72,7 @@ pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: R
     let goal = Goal { direction: Direction::Down, target: Target::End, out_of_order: false };
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
     intent.native = args.change.native;
+    intent.backup = backup::wanted(program, args.change.backup)?;
     intent.dry_run = args.change.dry_run;
     intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
@@ -129,6 +133,7 @@ async fn intent(
         kill_blockers: None,
         preflight: true,
         chore: None,
+        backup: None,
     })
 }
 
@@ -235,7 +240,7 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
 }
 
 fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
-    let Intent { goal, selection, targets, resumes, native, kill_blockers, chore, .. } = intent;
+    let Intent { goal, selection, targets, resumes, native, kill_blockers, chore, backup, .. } = intent;
     let catalog = set.catalog().clone();
     let settings = program.settings();
     let (mut tenants, mut waves, mut planned) = (Vec::new(), Vec::new(), Vec::new());
@@ -261,14 +266,12 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         });
     }
     let wanted = if targets.is_empty() { goal.could_touch(&catalog) } else { 0..catalog.migrations.len() };
+    let run = Uuid::now_v7();
     let header = RunHeader {
-        run: Uuid::now_v7(),
+        run,
         direction: goal.direction,
         goal: chore.as_ref().map_or_else(|| goal.describe(&catalog), |chore| chore.command.clone()),
-        goal_data: match &chore {
-            Some(chore) => serde_json::json!({ "chore": chore.command }),
-            None => serde_json::to_value(goal).expect("a goal is plain data"),
-        },
+        goal_data: goal_data(chore.as_ref(), &goal, backup.as_ref(), run),
         resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
         tenants: planned,
@@ -289,5 +292,19 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         kill_blockers,
         limits: set.limits(goal.direction, &settings.migrations),
         task: chore.map_or(Task::Migrate, |chore| chore.task),
+        backup,
     }
+}
+
+/// What the ledger keeps of the goal: enough to resume the run, and where its backups are.
+fn goal_data(chore: Option<&Chore>, goal: &Goal, backup: Option<&BackupPlan>, run: Uuid) -> serde_json::Value {
+    let mut data = match chore {
+        Some(chore) => serde_json::json!({ "chore": chore.command }),
+        None => serde_json::to_value(goal).expect("a goal is plain data"),
+    };
+    if let (Some(backup), Some(fields)) = (backup, data.as_object_mut()) {
+        let folder = backup.folder.join(run.to_string());
+        fields.insert("backups".to_owned(), folder.display().to_string().into());
+    }
+    data
 }

@@ -3,6 +3,7 @@
 //! It decides nothing about tenants: it resolves what was asked for, hands it on, and shows what came back.
 
 mod args;
+mod backup;
 mod check;
 mod doctor;
 mod evidence;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, Parser};
 use futures_util::FutureExt;
 
-use self::args::{Cli, Command, Global, Runs, Scripts, Tenants};
+use self::args::{Backups, Cli, Command, Global, Runs, Scripts, Tenants};
 use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;
@@ -154,11 +155,11 @@ async fn run<M: Migrator>(
             prove::prove(&program, &set, &prove).await
         }
         Command::Migrate(migrate) => {
-            let (program, set) = both(migrate.change.flags.overrides()).await?;
+            let (program, set) = both(migrate.change.overrides()).await?;
             migrate::migrate(&program, &set, migrate).await
         }
         Command::Rollback(rollback) => {
-            let (program, set) = both(rollback.change.flags.overrides()).await?;
+            let (program, set) = both(rollback.change.overrides()).await?;
             migrate::rollback(&program, &set, rollback).await
         }
         Command::Refresh(args) => {
@@ -168,6 +169,18 @@ async fn run<M: Migrator>(
         Command::Seed(args) => {
             let (program, set) = both(args.flags.overrides()).await?;
             seed::seed(&program, &set, args).await
+        }
+        Command::Backup(args) => match args.what {
+            Some(Backups::List { flags, output }) => backup::list(&program(flags.overrides())?, &output).await,
+            Some(Backups::Prune(prune)) => backup::prune(&program(prune.flags.overrides())?, &prune).await,
+            None => {
+                let (program, set) = both(args.flags.overrides()).await?;
+                backup::backup(&program, &set, args).await
+            }
+        },
+        Command::Restore(args) => {
+            let (program, set) = both(args.flags.overrides()).await?;
+            backup::restore(&program, &set, args).await
         }
         Command::Scripts(Scripts::List { flags, output }) => {
             let (program, set) = both(flags.overrides()).await?;

@@ -168,7 +168,8 @@ fn next_command(program: &Program, plan: &RunPlan, stats: &RunStats) -> Option<S
         }
         let verb = if plan.goal.direction == Direction::Up { "migrate" } else { "rollback" };
         let order = if plan.goal.out_of_order { " --out-of-order" } else { "" };
-        return Some(program.command(&format!("{verb} --failed-of {run}{order}")));
+        let backup = if plan.backup.is_some() { " --backup" } else { "" };
+        return Some(program.command(&format!("{verb} --failed-of {run}{order}{backup}")));
     }
     let next = match plan.header.chore() {
         // It can be repeated as often as one likes.

@@ -145,6 +145,7 @@ pub(super) async fn resume(
         kill_blockers: None,
         preflight: false,
         chore: None,
+        backup: former.header.backups().is_some().then(|| super::backup::plan(program)),
     };
     migrate::start(program, set, intent, &output).await
 }

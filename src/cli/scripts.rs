@@ -61,6 +61,7 @@ pub(super) async fn start(
         kill_blockers: None,
         preflight: false,
         chore: Some(chore),
+        backup: None,
     };
     migrate::start(program, set, intent, output).await
 }

@@ -30,6 +30,13 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             program.terminal.tell(&format!("tenant {} is being migrated by another run; wait for its end", tenant.id));
             return Ok(75);
         }
+        if unfinished.is_restore() {
+            let id = quoted(tenant.id.as_str());
+            let next = program.command(&format!("restore --run {} --tenant {id}", clean(&unfinished.run)));
+            let text = format!("tenant {id}: a restore was begun and not finished; finish it with\n  {next}");
+            terminal::print(&text)?;
+            return Ok(2);
+        }
         let script = script(set, &tenant, &unfinished).await;
         program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
         let found = match asked_of(&tenant, &unfinished, script.as_deref()) {

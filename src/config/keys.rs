@@ -18,12 +18,14 @@ pub(crate) enum Form {
     Budget,
     /// A share in percent, from 1.
     Share,
+    /// What becomes of a tenant that an engine could not roll back: `leave` or `restore`.
+    OnFailure,
     /// A path or URL; checked where it is taken apart.
     Ledger,
 }
 
 /// All keys of `[fleet]`, in the order in which they are shown, with their defaults (empty: none).
-pub(crate) const KEYS: [(&str, Form, &str); 17] = [
+pub(crate) const KEYS: [(&str, Form, &str); 20] = [
     ("name", Form::Text, ""),
     ("concurrency", Form::Count, "16"),
     ("per_server", Form::Count, "8"),
@@ -41,6 +43,9 @@ pub(crate) const KEYS: [(&str, Form, &str); 17] = [
     ("long_transaction", Form::Duration { zero: false }, "5m"),
     ("ledger", Form::Ledger, "fleet-ledger.db"),
     ("scripts", Form::Text, ""),
+    ("backups", Form::Text, "backups"),
+    ("backup_timeout", Form::Duration { zero: true }, "1h"),
+    ("on_failure", Form::OnFailure, "leave"),
 ];
 
 /// The form of a key; `None` for an unknown one.
@@ -60,6 +65,8 @@ impl Form {
             Form::Text if text.trim().is_empty() || unprintable(text).is_some() => Err("a printable text"),
             Form::Ledger if text.trim().is_empty() || unprintable(text).is_some() => Err("a path or a database URL"),
             Form::Text | Form::Ledger => Ok(()),
+            Form::OnFailure if ["leave", "restore"].contains(&text) => Ok(()),
+            Form::OnFailure => Err("\"leave\" or \"restore\""),
             Form::Count => match text.parse::<u32>() {
                 Ok(1..=1_000_000) => Ok(()),
                 _ => Err("a whole number, 1 to 1000000"),
@@ -85,7 +92,7 @@ impl Form {
         let text = match self {
             Form::Count => number,
             Form::Budget => number.or_else(|| item.get_ref().as_str().map(str::to_owned)),
-            Form::Text | Form::Duration { .. } | Form::Share | Form::Ledger => {
+            Form::Text | Form::Duration { .. } | Form::Share | Form::Ledger | Form::OnFailure => {
                 item.get_ref().as_str().map(str::to_owned)
             }
         };
@@ -98,6 +105,7 @@ impl Form {
     fn wanted(self) -> &'static str {
         match self {
             Form::Text => "a text in quotes",
+            Form::OnFailure => "\"leave\" or \"restore\", in quotes",
             Form::Count => "a whole number without quotes",
             Form::Duration { .. } => "a duration in quotes with its unit, such as \"5s\"",
             Form::Budget => "a count (3), a share (\"5%\") or \"unlimited\"",

@@ -15,7 +15,7 @@ use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_p
 use super::document::{Document, Item, with_document};
 use super::keys::KEYS;
 use super::layer::{Layer, merge};
-use super::{Drafts, Mistakes, ScratchServers, Variables, limits, scratch};
+use super::{Drafts, Mistakes, ScratchServers, Variables, backup, limits, scratch};
 use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 
 /// The settings of one fleet, complete and checked.
@@ -42,6 +42,12 @@ pub struct Settings {
     pub scripts: Option<PathBuf>,
     /// The time limits that single migrations have, by their names as the file spells them.
     pub migrations: BTreeMap<String, Limits>,
+    /// The folder below which each run's backups are, absolute.
+    pub backups: PathBuf,
+    /// A command that backs one tenant up, instead of the engines' own means.
+    pub backup_command: Option<Vec<String>>,
+    /// Whether a tenant is brought back from its backup when a migration failed and the engine could not roll it back.
+    pub restore_on_failure: bool,
     /// Where scratch databases are made.
     pub scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
@@ -112,6 +118,10 @@ pub struct Overrides {
     pub ledger: Option<String>,
     /// The folder of SQL scripts, relative to the current folder.
     pub scripts: Option<String>,
+    /// The folder of backups, relative to the current folder.
+    pub backups: Option<String>,
+    /// `leave` or `restore`.
+    pub on_failure: Option<String>,
 }
 
 impl Overrides {
@@ -133,6 +143,8 @@ impl Overrides {
             ("max_failures", self.max_failures.map(|b| b.to_string())),
             ("ledger", self.ledger.clone()),
             ("scripts", self.scripts.clone()),
+            ("backups", self.backups.clone()),
+            ("on_failure", self.on_failure.clone()),
         ]
         .into_iter()
         .filter_map(|(key, text)| Some((key, text?)))
@@ -188,12 +200,16 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
             None => {}
         }
     }
-    let base = if flags.values.contains_key("scripts") { &*current } else { folder };
+    let base = |key: &str| if flags.values.contains_key(key) { current.clone() } else { folder.to_owned() };
+    let (scripts_base, backups_base) = (base("scripts"), base("backups"));
     let scratch = scratch::read(document, sources, drafts);
     let mut settings = Settings::from_table(&merge([Layer::defaults(), file, environment, flags]), &names, ledger);
     settings.origins.extend(scratch.origins());
     let migrations = limits::read(document, drafts);
-    Settings { scratch, migrations, scripts: settings.scripts.map(|scripts| base.join(scripts)), ..settings }
+    let backup_command = backup::read(document, drafts);
+    let scripts = settings.scripts.map(|scripts| scripts_base.join(scripts));
+    let backups = backups_base.join(settings.backups);
+    Settings { scratch, migrations, scripts, backups, backup_command, ..settings }
 }
 
 fn file_ledger(
@@ -247,6 +263,7 @@ impl Settings {
                 lock: duration("lock_timeout"),
                 statement: duration("statement_timeout"),
                 cancel: duration("cancel_timeout"),
+                backup: duration("backup_timeout"),
             },
             retry: RetryPolicy {
                 attempts: text("attempts").parse().expect(checked),
@@ -264,6 +281,9 @@ impl Settings {
             outage: super::keys::share(&text("outage")).expect(checked),
             long_transaction: duration("long_transaction"),
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
+            backups: PathBuf::from(text("backups")),
+            backup_command: None,
+            restore_on_failure: text("on_failure") == "restore",
             origins: origins(table, names, &ledger),
             name,
             ledger,

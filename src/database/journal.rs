@@ -109,6 +109,18 @@ impl Journal {
         )
     }
 
+    /// Says that the content of a run's backup is being loaded; whatever was open before gives way to it.
+    pub(super) fn restoring(&self, run: &str) -> String {
+        format!(
+            "REPLACE INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, 'up', NULL, \
+             'running', '', {}, {})",
+            self.table,
+            literal(self.engine, Unfinished::RESTORE),
+            literal(self.engine, run),
+            unix_now()
+        )
+    }
+
     /// Says that a stopped step goes on.
     pub(super) fn resume(&self, step: &Step, statement: usize, run: &str) -> String {
         format!(

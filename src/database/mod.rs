@@ -5,6 +5,7 @@
 
 mod address;
 mod asked;
+mod backup;
 mod blocker;
 mod books;
 mod bulk;
@@ -48,6 +49,7 @@ use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
 pub use address::location;
+pub use backup::{Transfer, database_name, hook};
 use books::Books;
 pub use fill::{Cell, Key, ROWS_AT_ONCE};
 pub(crate) use fill::{day, decimal};
@@ -150,6 +152,32 @@ pub trait Session: Send {
     /// # Errors
     /// A [`Fault`] when the table can't be read.
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
+
+    /// About how many bytes a backup takes at the most; `None` where there is nothing yet that could be backed up.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
+    }
+
+    /// Writes all of the tenant to a file, as it is at one moment, and checks it. Returns what made it, with its version.
+    /// Dying in it: the file is partial, and the tenant as it was.
+    ///
+    /// # Errors
+    /// A [`Fault`]; of class `cancelled` when it was ended by us.
+    async fn dump(&mut self, _to: &Transfer<'_>) -> Result<String, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
+    }
+
+    /// Brings the tenant back to what a dump has: what is not in it goes. What dying in it leaves is told in
+    /// `docs/architecture.md`.
+    ///
+    /// # Errors
+    /// A [`Fault`]. The tenant is as it was, unless [`Session::unfinished`] says that a restore was begun.
+    async fn load(&mut self, _from: &Transfer<'_>) -> Result<(), Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
+    }
 
     /// A way to cancel what this session is doing, on the server.
     fn canceller(&self) -> Canceller;

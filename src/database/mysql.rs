@@ -19,8 +19,8 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
-    errors, fill, health, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address,
+    blocker, errors, fill, health, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
@@ -33,7 +33,7 @@ use crate::tenant::Engine;
 
 pub(super) struct MysqlSession {
     pub(super) door: Door,
-    options: MySqlConnectOptions,
+    pub(super) options: MySqlConnectOptions,
     /// `None` only while native code has it.
     connection: Option<Link<MySql>>,
     /// Where the connection came from, in a session that runs native code.
@@ -65,11 +65,11 @@ impl MysqlSession {
         self.connection.as_deref_mut().ok_or_else(lost)
     }
 
-    async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
+    pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.connection()?).await.map_err(|e| errors::fault(&e))
     }
 
-    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+    pub(super) async fn run(&mut self, sql: String) -> Result<(), Fault> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await.map(drop).map_err(|e| errors::fault(&e))
     }
 
@@ -471,6 +471,18 @@ impl Session for MysqlSession {
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
         Ok(fill::keys(&rows, columns.len(), mysql_row::text))
+    }
+
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        self.size().await
+    }
+
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+        self.back_up(to).await
+    }
+
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        self.bring_back(from).await
     }
 
     fn canceller(&self) -> Canceller {

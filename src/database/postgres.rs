@@ -18,8 +18,8 @@ use super::native::Link;
 use super::postgres_connect::{connect, is_unmarked, open, too_much_for_a_pooler};
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
-    errors, fill, health, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address,
+    blocker, errors, fill, health, inspect, literal, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
@@ -31,7 +31,7 @@ use crate::tenant::Engine;
 
 pub(super) struct PostgresSession {
     pub(super) door: Door,
-    options: PgConnectOptions,
+    pub(super) options: PgConnectOptions,
     /// `None` while native code has the only connection.
     connection: Option<Link<Postgres>>,
     /// Where the connection came from, while native code without a transaction shares it.
@@ -41,7 +41,7 @@ pub(super) struct PostgresSession {
     /// Whether a pooler stands in front, once it is known. Only the first connection can tell.
     pooled: Option<bool>,
     /// How this session is called in `pg_stat_activity`; no other has that name.
-    name: String,
+    pub(super) name: String,
 }
 
 impl PostgresSession {
@@ -505,6 +505,18 @@ impl Session for PostgresSession {
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         let rows = self.rows(fill::literals(&self.door, table, columns)).await.map_err(|e| errors::fault(&e))?;
         Ok(fill::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
+    }
+
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        self.size().await
+    }
+
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+        self.back_up(to).await
+    }
+
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        self.bring_back(from).await
     }
 
     fn canceller(&self) -> Canceller {

@@ -16,8 +16,8 @@ use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill, health,
-    inspect, literal, native, settle, sqlite_file,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, errors,
+    fill, health, inspect, literal, native, settle, sqlite_file,
 };
 use super::{books, journal};
 use crate::compile::{Directive, directive};
@@ -28,8 +28,8 @@ use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
 
 pub(super) struct SqliteSession {
-    door: Door,
-    path: PathBuf,
+    pub(super) door: Door,
+    pub(super) path: PathBuf,
     /// `None` for a file that is not there yet, and while native code has the file.
     connection: Option<SqliteConnection>,
     has_history: bool,
@@ -84,7 +84,7 @@ impl SqliteSession {
         Ok(())
     }
 
-    async fn connection(&mut self) -> Result<&mut SqliteConnection, Fault> {
+    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, Fault> {
         if self.connection.is_none() {
             let create = self.door.tenant.create_missing;
             self.connect(create).await?;
@@ -346,7 +346,7 @@ impl SqliteSession {
         }
     }
 
-    async fn release(&mut self) {
+    pub(super) async fn release(&mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = connection.close().await;
         }
@@ -515,6 +515,23 @@ impl Session for SqliteSession {
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         let rows = self.rows(fill::literals(&self.door, table, columns)).await?;
         Ok(fill::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
+    }
+
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(None);
+        }
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        let rows = self.rows(sql.to_owned()).await?;
+        Ok(Some(rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(0).unsigned_abs()))
+    }
+
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+        self.back_up(to).await
+    }
+
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        self.bring_back(from).await
     }
 
     fn canceller(&self) -> Canceller {

@@ -16,6 +16,8 @@ pub struct Timeouts {
     pub statement: Duration,
     /// For a cancelled statement to end before the connection is given up.
     pub cancel: Duration,
+    /// For a tenant's whole backup or restore. Zero means no limit.
+    pub backup: Duration,
 }
 
 impl Timeouts {
@@ -26,13 +28,14 @@ impl Timeouts {
 }
 
 impl Default for Timeouts {
-    /// Connect 10 s, lock 3 s, statement without limit, cancel 10 s.
+    /// Connect 10 s, lock 3 s, statement without limit, cancel 10 s, backup an hour.
     fn default() -> Self {
         Timeouts {
             connect: Duration::from_secs(10),
             lock: Duration::from_secs(3),
             statement: Duration::ZERO,
             cancel: Duration::from_secs(10),
+            backup: Duration::from_secs(3_600),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::tenant::{Tenant, TenantId};
 /// The name of the tenant file.
 pub const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 6] = ["fleet", "defaults", "scratch", "migrations", "wave", "tenant"];
+const SECTIONS: [&str; 7] = ["fleet", "defaults", "scratch", "backup", "migrations", "wave", "tenant"];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub fn find(start: &Path) -> Option<PathBuf> {

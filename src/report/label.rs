@@ -39,6 +39,16 @@ pub fn towards(goal: &str) -> String {
     }
 }
 
+/// A size with a unit that leaves few digits: `812 B`, `12.4 MB`.
+#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+pub(super) fn bytes(n: u64) -> String {
+    let units = [(1_000_000_000.0, "GB"), (1_000_000.0, "MB"), (1_000.0, "kB")];
+    match units.iter().find(|(size, _)| n as f64 >= *size) {
+        Some((size, unit)) => format!("{:.1} {unit}", n as f64 / size),
+        None => format!("{n} B"),
+    }
+}
+
 /// A version in a sentence; without one, nothing has been applied.
 pub(super) fn version(version: Option<&str>) -> String {
     version.map_or_else(|| "empty".to_owned(), |v| clean(tail(v)))

@@ -141,6 +141,8 @@ impl Live {
             (Outcome::Refreshed { n }, _) => format!("refreshed {}", label::count(as_usize(*n), "view")),
             (Outcome::Accepted { n }, _) => format!("accepted {}", label::count(as_usize(*n), "script")),
             (Outcome::Seeded { n }, _) => format!("seeded {}", label::count(as_usize(*n), "row")),
+            (Outcome::BackedUp { bytes }, _) => format!("backed up, {}", label::bytes(*bytes)),
+            (Outcome::Restored { bytes }, _) => format!("restored from {}", label::bytes(*bytes)),
             (Outcome::Skipped { reason }, _) => format!("skipped: {}", clean(reason)),
             (Outcome::NotStarted { reason }, _) => format!("not started: {}", why_not_started(*reason)),
             (other, Standing::Failed) => survey::words(other.name()).to_uppercase(),

@@ -3,6 +3,7 @@
 //! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Whatever came
 //! from a tenant file or a database is made harmless before it stands in a text. JSON keeps it as it is, escaped.
 
+pub mod backups;
 pub mod doctor;
 pub mod entities;
 pub mod live;

@@ -205,6 +205,7 @@ impl RunView<'_> {
         line("status", survey::words(&r.status));
         line("verdict", r.verdict.as_deref().map(survey::words).unwrap_or_default());
         line("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default());
+        line("backups", clean(self.header.backups().unwrap_or_default()));
         line("program", self.header.program.clone());
         let mut out = table.render(style) + "\n";
         let failed: Vec<&AttemptRow> = self.attempts.iter().filter(|a| a.error.is_some()).collect();
@@ -219,6 +220,9 @@ impl RunView<'_> {
         let mut fields = self.outcome().fields();
         for (key, value) in self.row.fields().as_object().into_iter().flatten() {
             fields[key.as_str()] = value.clone();
+        }
+        if let Some(folder) = self.header.backups() {
+            fields["backups"] = folder.into();
         }
         fields["attempts"] = json::value(self.attempts);
         json::document(fields)

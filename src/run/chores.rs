@@ -1,4 +1,5 @@
-//! What a run does on a tenant besides migrating it: accepting edited scripts, refreshing views, seeding.
+//! What a run does on a tenant besides migrating it: accepting edited scripts, refreshing views, seeding;
+//! backups are in `backup`.
 //!
 //! It goes through the same attempt, the same session and the same outcomes as a migration; it never moves a version.
 
@@ -20,6 +21,8 @@ impl Assignment {
     pub(super) async fn chore(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
         let steps = match &self.plan.task {
             Task::Seed(request) => return self.seed(session, history, request).await,
+            Task::Backup => return self.backup_chore(session, history).await,
+            Task::Restore(_) => return self.restore_chore(session, history).await,
             Task::Migrate => Ok(Vec::new()),
             Task::Accept(scripts) => Ok(self.acceptances(scripts, &history)),
             Task::Refresh(_) => self.refreshes(&history),
@@ -38,7 +41,7 @@ impl Assignment {
         if matches!(attempt.end, End::Done) {
             attempt.end = End::Chore(match self.plan.task {
                 Task::Accept(_) => Outcome::Accepted { n },
-                Task::Refresh(_) | Task::Migrate | Task::Seed(_) => Outcome::Refreshed { n },
+                _ => Outcome::Refreshed { n },
             });
         }
         attempt

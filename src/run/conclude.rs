@@ -30,6 +30,8 @@ pub(super) struct Progress {
     pub(super) notes: Vec<String>,
     /// How many lines were not kept.
     unsaid: usize,
+    /// An attempt may have changed something that is still so.
+    pub(super) touched: bool,
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
     /// Who held the lock that the last attempt ran into.
@@ -112,6 +114,15 @@ impl Progress {
             }
         }
         self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
+        let left = match &attempt.end {
+            End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue != Residue::Nothing,
+            _ => false,
+        };
+        self.touched |= left || !attempt.committed.is_empty();
+        if matches!(attempt.end, End::Restored { .. }) {
+            // All that this run did is gone with it.
+            self.committed.clear();
+        }
         let lost = match &attempt.end {
             End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == Residue::Unknown,
             _ => false,
@@ -214,6 +225,7 @@ impl Progress {
                 let fault = Fault::new(FaultClass::Edited, text);
                 conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
             }
+            End::Restored { fault, at } => conclude(Outcome::Failed { class: fault.class }, at, Some(fault)),
             End::Unreachable(fault) => self.again_or(fault, None, Residue::Nothing, retry, jitter, final_try, true),
             End::Stopped { fault, at, residue } => self.again_or(fault, at, residue, retry, jitter, final_try, false),
             End::Cancelled { at, residue } => match residue {

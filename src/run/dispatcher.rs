@@ -195,6 +195,8 @@ impl Dispatcher {
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
         let stretch = in_flight.progress.stretch(&self.plan.retry);
+        let touched = in_flight.progress.touched;
+        let held = in_flight.progress.held.map_or(0, |held| held.times);
         let tenant = self.plan.tenants[index].clone();
         let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine);
         self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
@@ -208,6 +210,8 @@ impl Dispatcher {
             known: known.filter(|_| attempt == 1),
             cancel: self.cancel.token(),
             teller: self.teller(index),
+            touched,
+            last_try: attempt - held >= self.plan.retry.attempts,
         };
         // A task of its own: a panic in it is this tenant's, and nobody else's.
         let task = self.running.spawn(assignment.attempt());

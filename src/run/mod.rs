@@ -3,6 +3,7 @@
 //! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. There is one loop that
 //! applies anything, and this is it.
 
+mod backup;
 mod cancel;
 mod chores;
 mod conclude;
@@ -26,6 +27,7 @@ use crate::schema::Catalog;
 use crate::seed::SeedRequest;
 use crate::tenant::{Engine, Tenant};
 
+pub use backup::{BackupPlan, RestorePlan};
 pub use cancel::{Cancel, Level};
 pub use dispatcher::execute;
 pub use observe::{Pace, examine, observe, observe_refreshes};
@@ -58,6 +60,8 @@ pub struct RunPlan {
     pub kill_blockers: Option<Duration>,
     /// What is done on each tenant.
     pub task: Task,
+    /// The backups that it makes: of each tenant before its first change, or as the task itself.
+    pub backup: Option<BackupPlan>,
 }
 
 /// What a run does on each tenant.
@@ -71,6 +75,10 @@ pub enum Task {
     Refresh(Vec<View>),
     /// Fills its tables with made-up rows.
     Seed(SeedRequest),
+    /// Backs it up.
+    Backup,
+    /// Brings it back from the backup of another run.
+    Restore(RestorePlan),
 }
 
 impl RunPlan {

@@ -98,6 +98,7 @@ async fn plan_of(
         program: "test".into(),
     };
     RunPlan {
+        backup: None,
         header,
         goal: Goal { direction, target: Target::End, out_of_order: false },
         catalog: set.catalog().clone(),

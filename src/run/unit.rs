@@ -75,6 +75,8 @@ pub(super) enum End {
     Unreachable(Fault),
     /// Applying stopped.
     Stopped { fault: Fault, at: Option<StoppedAt>, residue: Residue },
+    /// Applying stopped, and the tenant was brought back to where it was before the run.
+    Restored { fault: Fault, at: Option<StoppedAt> },
     /// It was cancelled by us.
     Cancelled { at: Option<StoppedAt>, residue: Residue },
 }
@@ -93,6 +95,10 @@ pub(super) struct Assignment {
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
     pub(super) teller: Teller,
+    /// Whether an earlier attempt of this run may have changed something.
+    pub(super) touched: bool,
+    /// Whether no further attempt follows, whatever becomes of this one.
+    pub(super) last_try: bool,
 }
 
 /// How long closing a connection may take before it is left to itself.
@@ -149,7 +155,11 @@ impl Assignment {
                 return Attempt::without_work(Some(history), end);
             }
         };
-        self.carry_out(session, history, work).await
+        if let Some(end) = self.back_up_first(session, &history).await {
+            return Attempt::without_work(Some(history), end);
+        }
+        let attempt = self.carry_out(session, history, work).await;
+        self.mend(session, attempt).await
     }
 
     /// Applies what was decided, and watches who holds it up.

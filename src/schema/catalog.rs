@@ -315,6 +315,16 @@ impl Unfinished {
     }
 }
 
+impl Unfinished {
+    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
+    pub const RESTORE: &'static str = "restore of a backup";
+
+    /// Whether it is no migration but a restore, of the backup that `run` made.
+    pub fn is_restore(&self) -> bool {
+        self.migration == Self::RESTORE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

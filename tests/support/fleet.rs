@@ -125,6 +125,7 @@ impl Fleet {
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
+            backup: None,
             task: fleet::run::Task::Migrate,
             header,
             goal: Goal { direction, target: Target::End, out_of_order: false },

@@ -1,0 +1,9 @@
+//! Backups on disk: their files, what each says of itself, and which runs have any.
+//!
+//! It opens no database and knows no tool that dumps one. A backup without its manifest does not exist.
+
+mod folder;
+mod manifest;
+
+pub use folder::{BackupFolder, Draft, RunBackups, free_space, open_private, safe_name};
+pub use manifest::{Manifest, sha256_of};

@@ -1,0 +1,233 @@
+//! `backup`, `backup list`, `backup prune` and `restore`.
+//!
+//! Backing up and bringing back are runs like any other; nothing here touches a tenant.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::args::{Backup, Output, Prune, Restore};
+use super::exit::{CliError, run_error};
+use super::former::Former;
+use super::migrate::{self, Chore, Intent};
+use super::pump;
+use super::setup::Program;
+use super::terminal;
+use crate::backup::{BackupFolder, RunBackups};
+use crate::compile::MigrationSet;
+use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::plan::{Goal, Target};
+use crate::report::backups::{self, BackupRow};
+use crate::report::clean;
+use crate::run::{BackupPlan, RestorePlan, Task};
+use crate::schema::Direction;
+use crate::select::Selection;
+use crate::tenant::TenantId;
+
+/// The backups that a run is to make, by the settings.
+pub(super) fn plan(program: &Program) -> BackupPlan {
+    let settings = program.settings();
+    BackupPlan {
+        folder: settings.backups.clone(),
+        command: settings.backup_command.clone(),
+        restore_on_failure: settings.restore_on_failure,
+    }
+}
+
+/// The backups of `migrate` and `rollback`: with `--backup`, and `on_failure = "restore"` only with it.
+pub(super) fn wanted(program: &Program, backup: bool) -> Result<Option<BackupPlan>, CliError> {
+    let plan = plan(program);
+    if !backup && plan.restore_on_failure {
+        let text = "on_failure is \"restore\", which needs a backup to restore from: add --backup, or go without with \
+                    --on-failure leave";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    if plan.restore_on_failure && plan.command.is_some() {
+        let text = "on_failure is \"restore\", and the backups are made by the command in [backup], which only you can \
+                    bring back: use --on-failure leave";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    Ok(backup.then_some(plan))
+}
+
+fn intent(selection: Selection, chore: Chore, backup: Option<BackupPlan>) -> Intent {
+    Intent {
+        kill_blockers: None,
+        preflight: false,
+        goal: Goal { direction: Direction::Up, target: Target::End, out_of_order: false },
+        selection,
+        targets: Default::default(),
+        resumes: None,
+        native: false,
+        dry_run: false,
+        chore: Some(chore),
+        backup,
+    }
+}
+
+pub(super) async fn backup(program: &Program, set: &Arc<MigrationSet>, args: Backup) -> Result<u8, CliError> {
+    let selection = program.select(&args.selection).await?;
+    let chore = Chore { command: "backup".to_owned(), question: "Back up".to_owned(), task: Task::Backup };
+    let backup = BackupPlan { restore_on_failure: false, ..plan(program) };
+    // Nothing in any tenant changes, so nobody is asked.
+    let output = super::args::RunOutput { yes: true, ..args.output };
+    migrate::start(program, set, intent(selection, chore, Some(backup)), &output).await
+}
+
+pub(super) async fn restore(program: &Program, set: &Arc<MigrationSet>, args: Restore) -> Result<u8, CliError> {
+    let found = find(program, &args.run).await?;
+    if found.manifests.is_empty() {
+        return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
+    }
+    let backed_up: BTreeSet<TenantId> = found.manifests.iter().map(|m| m.tenant.clone()).collect();
+    let mut filter = args.selection.filter();
+    filter.only = Some(match &args.selection.failed_of {
+        None => backed_up,
+        Some(run) => {
+            let ledger = program.existing_ledger().await?;
+            let former = Former::read(&ledger, run).await;
+            ledger.close().await;
+            former?.failed().intersection(&backed_up).cloned().collect()
+        }
+    });
+    let selection = program.filter(filter).await?;
+    let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
+    let chore = Chore {
+        command: format!("restore --run {}", found.run),
+        question: format!("Replace the content by the backups of run {} on", found.run),
+        task: Task::Restore(RestorePlan { run: found.run, folder }),
+    };
+    migrate::start(program, set, intent(selection, chore, None), &args.output).await
+}
+
+/// The backups of a run that is named as everywhere; where the ledger is gone, by the whole name of its folder.
+async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
+    let all = all_runs(program)?;
+    if let Some(found) = all.iter().find(|run| run.run == wanted) {
+        return Ok(found.clone());
+    }
+    let ledger = program.existing_ledger().await?;
+    let summary = ledger.run(wanted).await.map_err(run_error);
+    ledger.close().await;
+    let summary = summary?;
+    let id = summary.run.to_string();
+    if let Some(found) = all.into_iter().find(|run| run.run == id) {
+        return Ok(found);
+    }
+    // It may have been told another folder than the one in force now.
+    let elsewhere = summary.goal_data.get("backups").and_then(|folder| folder.as_str()).map(std::path::PathBuf::from);
+    let parent = elsewhere.as_ref().and_then(|folder| folder.parent()).filter(|folder| folder.is_dir());
+    let found = match parent {
+        Some(parent) => BackupFolder::runs(parent).map_err(|e| unreadable(parent, &e))?,
+        None => Vec::new(),
+    };
+    found.into_iter().find(|run| run.run == id).ok_or_else(|| {
+        let folder = program.settings().backups.display();
+        CliError::Usage(format!("run {id} has no backups in {folder}; see: {}", program.command("backup list")))
+    })
+}
+
+fn unreadable(folder: &std::path::Path, error: &std::io::Error) -> CliError {
+    CliError::CanNotStart(format!("the backups in {} can't be read: {error}", folder.display()))
+}
+
+fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
+    let folder = &program.settings().backups;
+    BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
+}
+
+/// What the ledger says of the runs, as far as it knows them.
+async fn summaries(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, RunSummary>, CliError> {
+    let mut known = BTreeMap::new();
+    let Some(ledger) = Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)? else {
+        return Ok(known);
+    };
+    for run in runs {
+        match ledger.run(&run.run).await.map_err(run_error) {
+            Ok(summary) => drop(known.insert(run.run.clone(), summary)),
+            Err(CliError::NoSuchRun(_)) => {}
+            Err(error) => {
+                ledger.close().await;
+                return Err(error);
+            }
+        }
+    }
+    ledger.close().await;
+    Ok(known)
+}
+
+pub(super) async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
+    let runs = all_runs(program)?;
+    let known = summaries(program, &runs).await?;
+    let row = |run: &RunBackups| BackupRow {
+        run: run.run.clone(),
+        at_ms: begun(run),
+        tenants: run.manifests.len(),
+        bytes: bytes(run),
+        is_complete: run.broken.is_empty() && known.get(&run.run).is_some_and(|s| s.status() == RunStatus::Finished),
+        pinned: pin(run, known.get(&run.run)),
+    };
+    let rows: Vec<BackupRow> = runs.iter().map(row).collect();
+    output.deliver(&backups::list(&rows, output.shape(), &output.style(program)))?;
+    Ok(0)
+}
+
+fn bytes(run: &RunBackups) -> u64 {
+    run.manifests.iter().map(|m| m.bytes).sum()
+}
+
+/// When a run began: its id says so, in milliseconds since 1970.
+fn begun(run: &RunBackups) -> i64 {
+    let stamp = uuid::Uuid::parse_str(&run.run).ok().and_then(|id| id.get_timestamp());
+    let (seconds, nanos) = stamp.map_or((0, 0), |stamp| stamp.to_unix());
+    i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).unwrap_or(i64::MAX)
+}
+
+/// Why a run's backups may still be needed; `None`: it is closed.
+fn pin(run: &RunBackups, summary: Option<&RunSummary>) -> Option<String> {
+    let Some(summary) = summary else {
+        return Some(format!("the ledger does not know run {}", run.run));
+    };
+    let stats = summary.stats.unwrap_or_default();
+    if summary.status() != RunStatus::Finished {
+        Some("the run is unfinished".to_owned())
+    } else if stats.in_doubt > 0 {
+        Some(format!("{} tenants were left in doubt", stats.in_doubt))
+    } else if stats.failures() > 0 {
+        Some(format!("{} tenants failed in it", stats.failures()))
+    } else if stats.interrupted + stats.not_started > 0 {
+        Some("it was interrupted".to_owned())
+    } else {
+        None
+    }
+}
+
+pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
+    let runs = all_runs(program)?;
+    let known = summaries(program, &runs).await?;
+    let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
+    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < pump::now_ms().saturating_sub(limit)).collect();
+    let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
+        old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
+    for run in &kept {
+        let why = pin(run, known.get(&run.run)).unwrap_or_default();
+        terminal::print(&format!("kept {}: {}", run.run, clean(&why)))?;
+    }
+    if gone.is_empty() {
+        terminal::print("nothing to remove")?;
+        return Ok(0);
+    }
+    if !args.yes && !program.terminal.interactive {
+        return Err(CliError::Usage("this removes backups and nobody can be asked: add --yes".to_owned()));
+    }
+    let question = format!("Remove the backups of {} runs. Go ahead?", gone.len());
+    if !args.yes && !program.terminal.confirm(&question) {
+        program.terminal.tell("nothing was done");
+        return Ok(1);
+    }
+    for run in gone {
+        let what = run.path.display().to_string();
+        std::fs::remove_dir_all(&run.path).map_err(|error| CliError::Write { what, error })?;
+        terminal::print(&format!("removed {}: {} tenants", run.run, run.manifests.len()))?;
+    }
+    Ok(0)
+}

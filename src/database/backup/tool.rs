@@ -1,0 +1,148 @@
+//! Programs of others that dump and load: started apart from the terminal, told their secrets in a file, ended in time.
+//!
+//! What a tool says on stderr is told in short; nothing that we hand to it is.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::broken;
+use crate::backup::open_private;
+use crate::fault::{Fault, FaultClass};
+
+/// So much of what a tool says is kept: its end, where the reason stands.
+const MOST_TEXT: usize = 600;
+
+/// What ends a tool before its time.
+#[derive(Debug, Clone)]
+pub(super) struct Limits {
+    pub(super) limit: Duration,
+    pub(super) cancel: CancellationToken,
+}
+
+/// A file that only we may read, removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct SecretFile(PathBuf);
+
+impl SecretFile {
+    pub(super) fn new(content: &str) -> Result<Self, Fault> {
+        let name = format!("fleet-{:x}-{:016x}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        let made = open_private(&path).and_then(|mut file| {
+            let secret = SecretFile(path.clone());
+            file.write_all(content.as_bytes()).map(|()| secret)
+        });
+        made.map_err(|e| broken(format!("no file for a tool's password can be made in {}: {e}", at(&path))))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+fn at(path: &Path) -> String {
+    path.parent().map(|folder| folder.display().to_string()).unwrap_or_default()
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Starts a tool. It dies with its handle, and Ctrl-C in the terminal does not reach it: what is in flight ends well.
+pub(super) fn spawn(mut command: Command, name: &str) -> Result<Child, Fault> {
+    command.stderr(Stdio::piped()).kill_on_drop(true).process_group(0);
+    command.spawn().map_err(|error| missing(name, &error))
+}
+
+/// Runs a tool to its end.
+pub(super) async fn run(mut command: Command, name: &str, limits: &Limits) -> Result<(), Fault> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    run_with_streams(command, name, limits).await
+}
+
+/// As [`run`], with the stdin and stdout that the command has.
+pub(super) async fn run_with_streams(command: Command, name: &str, limits: &Limits) -> Result<(), Fault> {
+    let mut child = spawn(command, name)?;
+    let said = child.stderr.take();
+    let ended = async {
+        let (status, said) = tokio::join!(child.wait(), tail(said));
+        verdict(status, &said, name)
+    };
+    within(limits, name, ended).await
+}
+
+/// Lets work with tools go on until it ends, is cancelled or has had its time. What is dropped in it is killed.
+pub(super) async fn within<T>(
+    limits: &Limits,
+    name: &str,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let limit = if limits.limit.is_zero() { Duration::from_secs(u64::from(u32::MAX)) } else { limits.limit };
+    tokio::select! {
+        biased;
+        () = limits.cancel.cancelled() => Err(Fault::new(FaultClass::Cancelled, format!("{name} was ended"))),
+        done = tokio::time::timeout(limit, work) => done.unwrap_or_else(|_| {
+            let limit = crate::policy::format_duration(limits.limit);
+            Err(broken(format!("{name} did not end within {limit} and was killed; backup_timeout sets that limit")))
+        }),
+    }
+}
+
+/// What a tool's end means.
+pub(super) fn verdict(status: std::io::Result<ExitStatus>, said: &str, name: &str) -> Result<(), Fault> {
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            let text = if said.is_empty() { "it said nothing".to_owned() } else { said.to_owned() };
+            Err(broken(format!("{name} failed ({status}): {text}")))
+        }
+        Err(error) => Err(broken(format!("{name} was lost: {error}"))),
+    }
+}
+
+/// All that a tool says on stderr is read, so that it never waits for us; the end of it is kept.
+pub(super) async fn tail(stream: Option<ChildStderr>) -> String {
+    let Some(mut stream) = stream else { return String::new() };
+    let (mut kept, mut buffer) = (Vec::new(), vec![0; 4096]);
+    while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..n]);
+        let too_many = kept.len().saturating_sub(4 * MOST_TEXT);
+        kept.drain(..too_many);
+    }
+    let text = String::from_utf8_lossy(&kept);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let skipped = words.chars().count().saturating_sub(MOST_TEXT);
+    words.chars().skip(skipped).collect()
+}
+
+/// What a program answers to `--version`.
+pub(super) async fn version(program: &str) -> Result<String, Fault> {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
+    let asked = tokio::time::timeout(Duration::from_secs(20), command.output()).await;
+    match asked {
+        Ok(Ok(output)) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+        }
+        Ok(Ok(_)) | Err(_) => Err(broken(format!("`{program} --version` does not answer"))),
+        Ok(Err(error)) => Err(missing(program, &error)),
+    }
+}
+
+/// The fault of a program that can't be started, with what to install.
+fn missing(program: &str, error: &std::io::Error) -> Fault {
+    let package = match program {
+        "pg_dump" | "pg_restore" | "psql" => "postgresql-client",
+        "mariadb-dump" | "mariadb" | "mysqldump" | "mysql" => "mariadb-client",
+        _ => return broken(format!("`{program}` can't be started: {error}")),
+    };
+    broken(format!("`{program}` can't be started ({error}); install it: apt-get install {package}"))
+}
