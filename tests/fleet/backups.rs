@@ -591,3 +591,25 @@ fn another_attempt_keeps_the_backup_of_the_first() {
     run(&fleet, &["restore", "--run", &run_id(&failed), "--yes"], 0);
     assert_eq!(dump(&fleet, "my-000"), before);
 }
+
+/// A reader of the tenant is waited for as long as any lock is, and nothing has changed when it stays.
+#[test]
+fn a_restore_that_gets_no_lock_is_tried_again_and_told_as_that() {
+    let head = "[fleet]\nattempts = 2\nlock_timeout = \"500ms\"\nretry_pause = \"5ms\"";
+    let fleet = Fleet::new().head(head).postgres(1).schemas(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let backed_up = run(&fleet, &["backup"], 0);
+    fleet.ask("pg-000", "CREATE TABLE later (a int)");
+    let url = fleet.tenant("pg-000").url.clone();
+    let refused = block_on(async {
+        let mut reader = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::raw_sql("BEGIN; SELECT count(*) FROM inventory_items").execute(&mut reader).await.unwrap();
+        let refused = run(&fleet, &["restore", "--run", &run_id(&backed_up), "--yes"], 100);
+        reader.close().await.unwrap();
+        refused
+    });
+    let record = record(&refused, "pg-000");
+    assert_eq!((&record["outcome"], &record["attempts"]), (&"lock_timeout".into(), &2.into()), "{record}");
+    assert!(fleet.has_table("pg-000", "later") && fleet.history("pg-000").unwrap().len() == all().len());
+    assert_eq!(count(&refused, "restored"), 1);
+}

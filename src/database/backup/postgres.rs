@@ -132,7 +132,7 @@ impl PostgresSession {
         self.run("SELECT pg_advisory_unlock_all()".to_owned()).await?;
         let secret = self.secret()?;
         let mut load = self.command("psql", secret.as_ref());
-        load.args(["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1"]);
+        load.args(["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]);
         load.stdin(Stdio::piped()).stdout(Stdio::null());
         let work = self.pour(from.file, load);
         tool::within(&from.limits(), "psql", work).await
@@ -163,7 +163,7 @@ impl PostgresSession {
             (copied.is_ok(), restored)
         };
         let ((copied, restored), said, status) = tokio::join!(poured, tool::tail(psql_said), psql.wait());
-        tool::verdict(status, &said, "psql").map_err(|fault| held(fault, &said))?;
+        tool::verdict(status, &said, "psql").map_err(|fault| told(fault, &said))?;
         restored?;
         if copied { Ok(()) } else { Err(broken("the dump did not reach psql as a whole; nothing was changed")) }
     }
@@ -239,12 +239,27 @@ impl PostgresSession {
     }
 }
 
-/// The class of a lock that was not granted is one that is waited out; psql tells codes in text only.
-fn held(fault: Fault, said: &str) -> Fault {
-    if said.contains("another run holds this tenant") {
-        return Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant");
-    }
-    fault
+/// The fault of a `psql` that failed. It tells the server's SQLSTATE; a lock that was not granted is tried again.
+fn told(fault: Fault, said: &str) -> Fault {
+    let Some(code) = sqlstate(said) else { return fault };
+    // Where the server's source raised it helps nobody.
+    let message = fault.message.split(" LOCATION:").next().unwrap_or_default().to_owned();
+    let class = match errors::postgres_class(code) {
+        class if class.is_transient() => class,
+        class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
+        _ => FaultClass::Backup,
+    };
+    Fault::with_code(class, code, message)
+}
+
+/// The code in `ERROR: 55P03: canceling statement …`, whatever language the first word is of.
+fn sqlstate(said: &str) -> Option<&str> {
+    let is_code = |word: &&str| {
+        word.len() == 5
+            && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+            && word.bytes().any(|b| b.is_ascii_digit())
+    };
+    said.split_whitespace().filter_map(|word| word.strip_suffix(':')).find(is_code)
 }
 
 /// `pg_dump (PostgreSQL) 15.4 (Debian …)` is 15.
@@ -262,5 +277,16 @@ mod tests {
         assert_eq!(major("pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"), Some(15));
         assert_eq!(major("pg_dump (PostgreSQL) 17beta1"), Some(17));
         assert_eq!(major("something else"), None);
+    }
+
+    #[test]
+    fn what_psql_says_has_the_class_of_its_code() {
+        let said =
+            "psql:<stdin>:4: ERROR: 55P03: canceling statement due to lock timeout LOCATION: ProcessInterrupts, a.c:1";
+        let fault = told(broken(format!("psql failed: {said}")), said);
+        assert_eq!((fault.class, fault.code.as_deref()), (FaultClass::LockTimeout, Some("55P03")));
+        assert!(!fault.message.contains("LOCATION"), "{}", fault.message);
+        assert_eq!(told(broken("x"), "ERROR: 42P01: no such table").class, FaultClass::Backup);
+        assert_eq!(told(broken("x"), "psql: error: connection refused").code, None);
     }
 }
