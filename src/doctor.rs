@@ -131,7 +131,8 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
     for lock in &health.locks {
         let strong = lock.mode.contains("Exclusive") && lock.mode != "RowExclusiveLock";
         if strong || Duration::from_secs(lock.by.seconds) >= limits.lock {
-            let what = format!("{} is locked ({}) since {}: {}", lock.table, lock.mode, age(&lock.by), who(&lock.by));
+            let what =
+                format!("{} has been locked ({}) for {}: {}", lock.table, lock.mode, age(&lock.by), who(&lock.by));
             findings.tenant(tenant, Warning, what, end(tenant.engine, &lock.by));
         }
     }
@@ -199,7 +200,8 @@ fn rights_fix(engine: Engine) -> &'static str {
 }
 
 fn age(open: &OpenTransaction) -> String {
-    format_duration(Duration::from_secs(open.seconds))
+    // The servers tell whole seconds.
+    if open.seconds < 60 { format!("{}s", open.seconds) } else { format_duration(Duration::from_secs(open.seconds)) }
 }
 
 fn who(open: &OpenTransaction) -> String {
@@ -283,7 +285,7 @@ pub struct Probe {
 impl Probe {
     /// How many of the server's tenants are taken for unreachable: the share of those that were asked.
     fn presumed(&self) -> usize {
-        if self.asked == 0 { 0 } else { self.tenants * self.unreachable.len() / self.asked }
+        (self.tenants * self.unreachable.len()).checked_div(self.asked).unwrap_or(0)
     }
 }
 
@@ -384,8 +386,8 @@ mod tests {
             warnings,
             [
                 "a transaction has been open for 5m: session 7, user app, shop",
-                "orders is locked (AccessShareLock) since 3s: session 7, user app, shop",
-                "orders is locked (AccessExclusiveLock) since 0s: session 7, user app, shop",
+                "orders has been locked (AccessShareLock) for 3s: session 7, user app, shop",
+                "orders has been locked (AccessExclusiveLock) for 0s: session 7, user app, shop",
             ]
         );
         assert_eq!(found[0].fix, "SELECT pg_terminate_backend(7);");

@@ -80,7 +80,7 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_postgres() {
     let open = one(&report, "warning", "a transaction has been open");
     assert!(open["what"].as_str().unwrap().ends_with("user postgres, shop"), "{open}");
     assert!(open["fix"].as_str().unwrap().starts_with("SELECT pg_terminate_backend("), "{open}");
-    let lock = one(&report, "warning", "orders is locked (AccessShareLock)");
+    let lock = one(&report, "warning", "orders has been locked (AccessShareLock)");
     assert_eq!(lock["fix"], open["fix"]);
     let right = one(&report, "error", "lacks the right CREATE on schema public");
     assert!(tenants(right).contains(&"no-right"), "{right}");
