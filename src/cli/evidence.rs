@@ -105,11 +105,12 @@ impl Look<'_> {
         let tables = self.shape.tables.iter().filter(|t| table.is_none_or(|wanted| self.is(&t.name, wanted)));
         let mut found = Presence::Gone;
         for table in tables {
-            let described = table.indexes.iter().find(|index| {
-                index.split_once(':').is_some_and(|(head, _)| self.is(head, name))
-            });
+            let described =
+                table.indexes.iter().find(|index| index.split_once(':').is_some_and(|(head, _)| self.is(head, name)));
             match described {
-                Some(index) if self.engine == Engine::Postgres && index.contains(" invalid") => return Presence::Invalid,
+                Some(index) if self.engine == Engine::Postgres && index.contains(" invalid") => {
+                    return Presence::Invalid;
+                }
                 Some(_) => return Presence::There,
                 None if table.uniques.iter().any(|unique| self.is(&unique.name, name)) => found = Presence::There,
                 None => {}

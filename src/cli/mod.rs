@@ -210,7 +210,10 @@ fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
         .map(|name| {
             let near = suggestion(name, catalog.migrations.iter().map(|m| &**m));
             let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-            format!("{}: [migrations.\"{name}\"] names no migration of this program{near}", program.registry.path.display())
+            format!(
+                "{}: [migrations.\"{name}\"] names no migration of this program{near}",
+                program.registry.path.display()
+            )
         })
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(CliError::Settings(wrong.join("\n"))) }

@@ -34,9 +34,11 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
         program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
         let found = match asked_of(&tenant, &unfinished, script.as_deref()) {
             // Only a hint: a catalog that can't be read says nothing.
-            Some(effect) => session.shape().await.ok().and_then(|shape| {
-                evidence::evidence(tenant.engine, tenant.schema.as_deref(), &effect, &shape)
-            }),
+            Some(effect) => session
+                .shape()
+                .await
+                .ok()
+                .and_then(|shape| evidence::evidence(tenant.engine, tenant.schema.as_deref(), &effect, &shape)),
             None => None,
         };
         if let Some(found) = &found {

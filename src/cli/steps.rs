@@ -95,8 +95,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
 pub(super) fn refuse_changed(row: &mut PlanRow, state: &State, scripts: &[Script]) {
     let State::Stopped(unfinished) = state else { return };
     let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
-    let repeatable =
-        script.is_some_and(|s| matches!(s.record, crate::schema::Record::Script { repeatable: true, .. }));
+    let repeatable = script.is_some_and(|s| matches!(s.record, crate::schema::Record::Script { repeatable: true, .. }));
     let is_same = repeatable || script.is_none_or(|s| s.sha256 == unfinished.sha256);
     if row.refusal.is_none() && !is_same {
         row.steps.clear();

@@ -17,8 +17,8 @@ use super::message::{Message, Place, send, stopped_at};
 use super::native::Link;
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker, errors,
-    fill, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, address, blocker,
+    errors, fill, inspect, literal, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use super::{errors, literal};
 use super::postgres::PostgresSession;
+use super::{errors, literal};
 use crate::compile::{Effect, Thing, effect};
 use crate::fault::Fault;
 use crate::tenant::Engine;

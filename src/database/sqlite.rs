@@ -16,8 +16,8 @@ use super::asked::{self, Asked};
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill, inspect, literal,
-    native, settle, sqlite_file,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Watch, Work, errors, fill,
+    inspect, literal, native, settle, sqlite_file,
 };
 use super::{books, journal};
 use crate::compile::{Directive, directive};
@@ -122,10 +122,7 @@ impl SqliteSession {
         const TURN_MS: u32 = 50;
         let begun = Instant::now();
         let before = if foreign_keys { "" } else { "PRAGMA foreign_keys = OFF;\n" };
-        let begin = format!(
-            "{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\n{}",
-            busy_timeout(limit)
-        );
+        let begin = format!("{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\n{}", busy_timeout(limit));
         loop {
             match self.run(begin.clone()).await {
                 Err(fault)

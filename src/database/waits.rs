@@ -133,7 +133,8 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
     let names = names(&databases, Engine::Mysql);
     let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
                    LEFT(COALESCE(p.info, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
-    let all = "information_schema.processlist p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id";
+    let all =
+        "information_schema.processlist p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id";
     let meta = "LIKE 'Waiting for table metadata lock%'";
     let by_row = "(SELECT GROUP_CONCAT(b.trx_mysql_thread_id SEPARATOR ' ') FROM information_schema.innodb_lock_waits w JOIN \
                   information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id WHERE w.requesting_trx_id = t.trx_id)";

@@ -36,7 +36,8 @@ impl Trial {
         scripts: impl IntoIterator<Item = (usize, Arc<Script>)>,
     ) -> Result<(), String> {
         let history = self.session.history().await.map_err(|fault| fault.to_string())?;
-        let steps = scripts.into_iter().map(|(index, script)| Step { index, script, limits: Default::default() }).collect();
+        let steps =
+            scripts.into_iter().map(|(index, script)| Step { index, script, limits: Default::default() }).collect();
         let work = Work { run: Uuid::now_v7().to_string(), history, steps, teller: Teller::default() };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
     }

@@ -63,7 +63,8 @@ pub fn list(rows: &[LockRow], unasked: &[(String, String)], format: Format, styl
     match format {
         Format::Table => text(rows, unasked, style),
         Format::Json => {
-            let unasked: Vec<_> = unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();
+            let unasked: Vec<_> =
+                unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();
             json::document(json!({ "locks": rows, "unasked": unasked }))
         }
         Format::Csv => csv_text::write(&HEADER, flat.iter().map(|r| r.iter().map(String::as_str))),
@@ -135,7 +136,8 @@ mod tests {
         let style = Style { colour: false, unicode: false, width: 120 };
         let unasked = [("db8".to_owned(), "connection refused".to_owned())];
         let text = list(&rows, &unasked, Format::Table, &style);
-        for said in ["holds", "waits for 1", "app, 10.0.0.9", "31 s", "db8 could not be asked", "2 sessions: 1 waiting"] {
+        for said in ["holds", "waits for 1", "app, 10.0.0.9", "31 s", "db8 could not be asked", "2 sessions: 1 waiting"]
+        {
             assert!(text.contains(said), "{said}: {text}");
         }
         assert!(list(&rows, &[], Format::Json, &style).contains("\"waits_for\""));

@@ -26,8 +26,8 @@ mod survey;
 mod table;
 
 pub use label::towards;
-pub(crate) use survey::stopped_text;
 pub use style::{Format, Style, clean, shorten};
+pub(crate) use survey::stopped_text;
 
 #[cfg(test)]
 mod tests;

@@ -14,18 +14,8 @@ use super::style::{Style, Tone, clean, paragraph};
 use super::table::{Cell, Column, Table};
 
 /// The names of all states in the order in which they are counted.
-const STATES: [&str; 10] = [
-    "at_target",
-    "behind",
-    "empty",
-    "migrating",
-    "stopped",
-    "gap",
-    "edited",
-    "ahead",
-    "in_doubt",
-    "unreachable",
-];
+const STATES: [&str; 10] =
+    ["at_target", "behind", "empty", "migrating", "stopped", "gap", "edited", "ahead", "in_doubt", "unreachable"];
 
 /// Where a state stands in the order of rows: what is well first, what needs attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
@@ -166,7 +156,8 @@ pub(super) struct Concern<'a> {
 
 /// Everyone who is not simply at target, behind or empty, grouped by the reason.
 pub(super) fn concerns(observations: &[Observation]) -> Vec<Concern<'_>> {
-    let wanted = observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
+    let wanted =
+        observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
     let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
     groups.sort_by_key(|((rank, ..), _)| *rank);
     groups

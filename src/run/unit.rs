@@ -35,7 +35,14 @@ pub(super) struct Attempt {
 impl Attempt {
     /// An attempt that committed nothing.
     pub(super) fn without_work(history: Option<Vec<String>>, end: End) -> Self {
-        Attempt { history, committed: Vec::new(), locked: Locked::default(), killed: Vec::new(), lock: Duration::ZERO, end }
+        Attempt {
+            history,
+            committed: Vec::new(),
+            locked: Locked::default(),
+            killed: Vec::new(),
+            lock: Duration::ZERO,
+            end,
+        }
     }
 }
 
@@ -165,7 +172,9 @@ impl Assignment {
         let may_be_repeated = |residue: &Residue| matches!(residue, Residue::Nothing | Residue::Resumable { .. });
         match end {
             End::Stopped { fault, residue, .. }
-                if fault.class == FaultClass::LockTimeout && may_be_repeated(residue) && !self.cancel.is_cancelled() =>
+                if fault.class == FaultClass::LockTimeout
+                    && may_be_repeated(residue)
+                    && !self.cancel.is_cancelled() =>
             {
                 session.terminate(locked, older_than).await
             }

@@ -31,7 +31,8 @@ async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
         let first = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await;
         first.up(&home.tenant).await;
         let other = home.connect().await;
-        let hold = home.site.pick("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM one", "BEGIN; SELECT count(*) FROM one");
+        let hold =
+            home.site.pick("BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM one", "BEGIN; SELECT count(*) FROM one");
         other.execute_unprepared(hold).await.unwrap();
         let engine = home.tenant.engine;
         fleet.limits = [((1, engine), Limits::of_lock(Some(Duration::from_millis(400))))].into();

@@ -187,7 +187,8 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
         let mut session = two.database().connect(&home.tenant).await.unwrap();
         let history = session.history().await.unwrap();
         let scripts = two.set.compile(home.site.engine(), fleet::schema::Direction::Down, 1..2, false).await;
-        let step = fleet::database::Step { index: 1, script: scripts.get(1).unwrap().clone(), limits: Default::default() };
+        let step =
+            fleet::database::Step { index: 1, script: scripts.get(1).unwrap().clone(), limits: Default::default() };
         let work = fleet::database::Work { run: "r".into(), history, steps: vec![step], teller: Default::default() };
         session.apply(&work).await.unwrap();
         session.close().await;

@@ -165,7 +165,11 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     fleet.run(&["tenants", "check"]).shows(&["in doubt", "my-000"]);
 
     let looked = fleet.run(&["runs", "settle", "my-000"]).exits(2);
-    looked.shows(&["--applied", "--not-applied", "--resume-at"]).tells(&["my-000", "ALTER TABLE", "is not there -> it did not happen: --resume-at 3"]);
+    looked.shows(&["--applied", "--not-applied", "--resume-at"]).tells(&[
+        "my-000",
+        "ALTER TABLE",
+        "is not there -> it did not happen: --resume-at 3",
+    ]);
     fleet.run(&["runs", "settle", "my-000", "--not-applied"]).exits(64).tells(&["--yes"]);
     fleet.run(&["runs", "settle", "my-000", "--resume-at", "3", "--yes"]).exits(0).shows(&["migrate --tenant my-000"]);
     fleet.run(&["migrate", "--yes"]).exits(0);

@@ -63,7 +63,8 @@ fn every_tenant_has_its_own_outcome_and_a_second_run_says_the_same_of_the_troubl
 }
 
 fn run(fleet: &Fleet, report: &str) -> Value {
-    let Ran { out, .. } = fleet.run(&["migrate", "--to", GOAL, "--yes", "--report", &format!("json={report}")]).exits(100);
+    let Ran { out, .. } =
+        fleet.run(&["migrate", "--to", GOAL, "--yes", "--report", &format!("json={report}")]).exits(100);
     for (tenant, ..) in &TROUBLES {
         assert!(out.contains(tenant), "{tenant} is not named in:\n{out}");
     }

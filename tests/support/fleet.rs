@@ -137,7 +137,7 @@ impl Fleet {
             retry: self.retry,
             timeouts: self.timeouts,
             limits: self.limits.clone(),
-        kill_blockers: self.kill_blockers,
+            kill_blockers: self.kill_blockers,
         }
     }
 

@@ -194,7 +194,11 @@ impl Reader<'_> {
         let is_lock = key == "lock_timeout";
         let limit = match parse_duration(value) {
             Ok(limit) if is_lock && limit.is_zero() => {
-                return self.wrong(line, "a lock that is waited for without end holds everyone up", "write more than 0s");
+                return self.wrong(
+                    line,
+                    "a lock that is waited for without end holds everyone up",
+                    "write more than 0s",
+                );
             }
             Ok(limit) => limit,
             Err(error) => return self.wrong(line, error.to_string(), format!("write `-- fleet: {key}=500ms`")),

@@ -59,7 +59,12 @@ fn the_head_of_a_file_may_have_time_limits() {
         ("3_late.sql", "select 1;\n-- fleet: lock_timeout=5s\nselect 2;"),
         ("4_twice.sql", "-- fleet: lock_timeout=5s\n-- fleet: lock_timeout=6s\nselect 2;"),
     ]);
-    for said in ["1_zero.sql:1: a lock that", "2_bare.sql:1: '5' is not", "3_late.sql:2: `lock_timeout`", "4_twice.sql:2: the head"] {
+    for said in [
+        "1_zero.sql:1: a lock that",
+        "2_bare.sql:1: '5' is not",
+        "3_late.sql:2: `lock_timeout`",
+        "4_twice.sql:2: the head",
+    ] {
         assert!(text.contains(said), "{said}: {text}");
     }
 }
