@@ -54,7 +54,7 @@ pub enum Outcome {
     /// A lock was not granted in any attempt.
     LockTimeout {
         /// Who held it, where that could be known; of several the one whose transaction is the oldest.
-        blocker: Option<Blocker>,
+        blocker: Option<Box<Blocker>>,
         /// Who else held it, and who waited behind us for the same thing.
         #[serde(flatten, default)]
         queue: LockQueue,

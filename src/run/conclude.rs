@@ -296,7 +296,7 @@ impl Progress {
         match fault.class {
             FaultClass::LockTimeout | FaultClass::Busy | FaultClass::HeldByAnotherRun => {
                 let mut holders = self.locked.holders.iter().cloned();
-                let (blocker, others) = (holders.next(), holders.collect());
+                let (blocker, others) = (holders.next().map(Box::new), holders.collect());
                 let queue = LockQueue { others, waiting: self.locked.waiting.clone() };
                 Outcome::LockTimeout { blocker, queue }
             }

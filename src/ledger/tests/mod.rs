@@ -81,7 +81,7 @@ fn every_outcome() -> Vec<Outcome> {
         Outcome::Failed { class: FaultClass::AlreadyExists },
         Outcome::LockTimeout { blocker: None, queue: Default::default() },
         Outcome::LockTimeout {
-            blocker: Some(Blocker {
+            blocker: Some(Box::new(Blocker {
                 id: 4711,
                 user: Some("o'neill".into()),
                 address: None,
@@ -89,7 +89,7 @@ fn every_outcome() -> Vec<Outcome> {
                 application: None,
                 transaction_seconds: Some(9),
                 query: Some("SELECT '🦀\u{0}'".into()),
-            }),
+            })),
             queue: Default::default(),
         },
         Outcome::InDoubt(InDoubt::Unanswered),

@@ -49,7 +49,7 @@ pub(super) fn reason(outcome: &Outcome) -> Option<String> {
             Some(format!("its history has what this program does not know: {}", unknown.join(", ")))
         }
         Outcome::InDoubt(doubt) => Some(doubt_text(doubt)),
-        Outcome::LockTimeout { blocker, queue } => lock_text(blocker.as_ref(), queue),
+        Outcome::LockTimeout { blocker, queue } => lock_text(blocker.as_deref(), queue),
         Outcome::Skipped { reason } => Some(reason.clone()),
         Outcome::NotStarted { reason } => Some(super::text::why_not_started(*reason).to_owned()),
         _ => None,

@@ -127,7 +127,7 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
         query: Some("SELECT * FROM orders FOR UPDATE".to_owned()),
     };
     let mut locked = failed(67, "delta", FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
-    locked.outcome = Outcome::LockTimeout { blocker: Some(blocker), queue: Default::default() };
+    locked.outcome = Outcome::LockTimeout { blocker: Some(Box::new(blocker)), queue: Default::default() };
     locked.attempts = 5;
     locked.duration = Duration::from_millis(26_300);
     all.push(locked);
