@@ -651,6 +651,7 @@ pub(super) enum Scripts {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one is made for a command line, and taken apart at once")]
 pub(super) enum Tenants {
     /// All selected tenants, where they are and which wave they belong to
     List {

@@ -45,7 +45,6 @@ impl Trial {
             teller: Teller::default(),
             cancelled: Arc::default(),
         };
-        let work = Work { run: Uuid::now_v7().to_string(), history, steps, teller: Teller::default() };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
     }
 

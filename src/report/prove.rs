@@ -181,7 +181,7 @@ mod tests {
         mysql is not proven
           no scratch server
 
-        5 proofs on 3 engines, 2 proven, 1 irreversible, 1 failed, 1 not reached
+        5 proofs on 1 engine, 2 engines not proven at all, 2 proven, 1 irreversible, 1 failed, 1 not reached
         "#);
         insta::assert_snapshot!(view.render(Format::Csv, &Style::plain(100)), @r#"
         migration,engine,result,rows,took_ms,why

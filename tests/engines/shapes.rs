@@ -196,7 +196,6 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
             teller: Default::default(),
             cancelled: Default::default(),
         };
-        let work = fleet::database::Work { run: "r".into(), history, steps: vec![step], teller: Default::default() };
         session.apply(&work).await.unwrap();
         session.close().await;
         let after = shape(&two, home).await;

@@ -40,6 +40,14 @@ fn runs(fleet: &Fleet) -> Vec<Value> {
     fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"].as_array().unwrap().clone()
 }
 
+/// The last migration before those in batches, which no engine can roll back as a whole.
+const GOAL: &str = "m20250930_000001_order_sale_fields";
+
+fn expected() -> &'static [String] {
+    let last = all().iter().position(|name| name == GOAL).unwrap();
+    &all()[..=last]
+}
+
 #[test]
 fn a_killed_run_is_finished_by_resume() {
     let fleet = Fleet::new()
@@ -47,14 +55,14 @@ fn a_killed_run_is_finished_by_resume() {
         .sqlite(60)
         .postgres(20)
         .mariadb(20);
-    kill_after(&fleet, &["migrate", "--yes"], 33);
+    kill_after(&fleet, &["migrate", "--to", GOAL, "--yes"], 33);
 
     let killed = &runs(&fleet)[0];
     assert_eq!(killed["status"], "unfinished", "{killed:#}");
     let id = killed["run"].as_str().unwrap();
     fleet.run(&["runs", "list"]).exits(0).shows(&[id, "unfinished"]);
     fleet.run(&["runs", "show", "last"]).exits(0).shows(&["unfinished", &format!("runs resume {id}")]);
-    let done = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some_and(|h| h == all())).count();
+    let done = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some_and(|h| h == expected())).count();
     assert!((33..100).contains(&done), "{done} tenants were at head when the run was killed");
 
     let resumed = fleet.run(&["runs", "resume", "last", "--yes", "--report", "json=resumed.json"]);
@@ -68,7 +76,7 @@ fn a_killed_run_is_finished_by_resume() {
     assert!(count(&report, "migrated") <= 100 - done, "more were migrated than were left: {report:#}");
     for tenant in &fleet.tenants {
         if !in_doubt.contains(&tenant.id) {
-            assert_eq!(fleet.history(&tenant.id).unwrap(), all(), "{}", tenant.id);
+            assert_eq!(fleet.history(&tenant.id).unwrap(), expected(), "{}", tenant.id);
         }
     }
 
