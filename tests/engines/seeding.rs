@@ -258,7 +258,9 @@ async fn many_rows_take_seconds(home: &Home) {
         n: i64,
     }
     let db = home.connect().await;
-    let wrong = "SELECT count(*) AS n FROM transactions WHERE amount IN ('abc', '', '-5', '12,5x', '2024-13-45')";
+    let is_wrong = |column: &str| format!("{column} IN ('abc', '', '-5', '12,5x', '2024-13-45')");
+    let any = ["amount", "fee", "shipping", "sold_on"].map(is_wrong).join(" OR ");
+    let wrong = format!("SELECT count(*) AS n FROM transactions WHERE {any}");
     let count = Count::find_by_statement(Statement::from_string(db.get_database_backend(), wrong)).one(&db).await;
     db.close().await.unwrap();
     let n = count.unwrap().unwrap().n;
