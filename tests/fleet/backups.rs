@@ -570,7 +570,8 @@ fn schemas_of_any_name_come_back_alone() {
 /// The backup is of the tenant before the run, not of what an attempt of this run has left.
 #[test]
 fn another_attempt_keeps_the_backup_of_the_first() {
-    let fleet = Fleet::new().head("[fleet]\nattempts = 2\nlock_timeout = \"1s\"\nretry_pause = \"5ms\"").mariadb(1);
+    let fleet =
+        Fleet::new().head("[fleet]\nlock_wait = \"4s\"\nlock_timeout = \"1s\"\nretry_pause = \"5ms\"").mariadb(1);
     fleet.run(&["migrate", "--yes"]).exits(0);
     let before = dump(&fleet, "my-000");
     std::fs::create_dir(fleet.path("sql")).unwrap();
@@ -586,7 +587,8 @@ fn another_attempt_keeps_the_backup_of_the_first() {
         failed
     });
     let record = record(&failed, "my-000");
-    assert_eq!((&record["outcome"], &record["attempts"]), (&"lock_timeout".into(), &2.into()), "{record}");
+    assert_eq!(record["outcome"], "lock_timeout", "{record}");
+    assert!(record["attempts"].as_u64().unwrap() >= 2, "{record}");
     assert!(fleet.has_table("my-000", "half"));
     run(&fleet, &["restore", "--run", &run_id(&failed), "--yes"], 0);
     assert_eq!(dump(&fleet, "my-000"), before);
@@ -595,7 +597,7 @@ fn another_attempt_keeps_the_backup_of_the_first() {
 /// A reader of the tenant is waited for as long as any lock is, and nothing has changed when it stays.
 #[test]
 fn a_restore_that_gets_no_lock_is_tried_again_and_told_as_that() {
-    let head = "[fleet]\nattempts = 2\nlock_timeout = \"500ms\"\nretry_pause = \"5ms\"";
+    let head = "[fleet]\nlock_wait = \"2s\"\nlock_timeout = \"500ms\"\nretry_pause = \"5ms\"";
     let fleet = Fleet::new().head(head).postgres(1).schemas(1);
     fleet.run(&["migrate", "--yes"]).exits(0);
     let backed_up = run(&fleet, &["backup"], 0);
@@ -609,7 +611,8 @@ fn a_restore_that_gets_no_lock_is_tried_again_and_told_as_that() {
         refused
     });
     let record = record(&refused, "pg-000");
-    assert_eq!((&record["outcome"], &record["attempts"]), (&"lock_timeout".into(), &2.into()), "{record}");
+    assert_eq!(record["outcome"], "lock_timeout", "{record}");
+    assert!(record["attempts"].as_u64().unwrap() >= 2, "{record}");
     assert!(fleet.has_table("pg-000", "later") && fleet.history("pg-000").unwrap().len() == all().len());
     assert_eq!(count(&refused, "restored"), 1);
 }
