@@ -23,3 +23,6 @@ mod secrets;
 mod support;
 mod three_hundred;
 mod two_at_once;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_fleet");
