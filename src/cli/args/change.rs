@@ -1,0 +1,243 @@
+//! The commands that change tenants, or plan to.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::shared::{Output, RunFlags, RunOutput, Selection};
+use crate::compile::folder::RefreshGroup;
+use crate::config::Overrides;
+use crate::policy::parse_duration;
+
+/// `older-than=30s`.
+fn parse_kill(text: &str) -> Result<Duration, String> {
+    match text.strip_prefix("older-than=").map(parse_duration) {
+        Some(Ok(age)) if age >= Duration::from_secs(1) => Ok(age),
+        Some(Err(error)) => Err(error.to_string()),
+        _ => Err("write older-than=30s; less than a second is not taken".to_owned()),
+    }
+}
+
+/// What every command that changes tenants takes.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Change {
+    /// Runs every migration as Rust code through SeaORM, none as a compiled script
+    #[arg(long)]
+    pub(in crate::cli) native: bool,
+    /// Shows the plan and touches nothing; `fleet plan --sql` shows the SQL too
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    /// Starts without a look at the servers, also in an outage
+    #[arg(long)]
+    pub(in crate::cli) no_preflight: bool,
+    /// Backs each tenant up right before its first change; one whose backup fails is not touched
+    #[arg(long)]
+    pub(in crate::cli) backup: bool,
+    /// With --backup: what becomes of a tenant that failed and could not be rolled back: leave or restore
+    #[arg(long, value_name = "WHAT")]
+    on_failure: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+impl Change {
+    pub(in crate::cli) fn overrides(&self) -> Overrides {
+        Overrides { on_failure: self.on_failure.clone(), ..self.flags.overrides() }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(in crate::cli) struct Backup {
+    #[command(subcommand)]
+    pub(in crate::cli) what: Option<Backups>,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Backups {
+    /// The runs that have backups: when, how many tenants, how large, and whether they are complete
+    List {
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Removes old backups, but none of a run that is unfinished, failed or left a tenant in doubt
+    Prune(Prune),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Prune {
+    /// Of runs that began longer ago: 30d, 12h
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    pub(in crate::cli) older_than: Duration,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Restore {
+    /// The run that made the backups (an id, its beginning or end, or "last")
+    #[arg(long, value_name = "RUN")]
+    pub(in crate::cli) run: String,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Migrate {
+    /// Up to and with this migration: its name, or a part that only one has
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
+    pub(in crate::cli) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) steps: Option<u32>,
+    /// Also applies a migration that is missing although a later one was applied
+    #[arg(long)]
+    pub(in crate::cli) out_of_order: bool,
+    /// Terminates the sessions that hold a lock in a tenant's own database for longer than this: older-than=30s
+    #[arg(long, value_name = "older-than=DURATION", value_parser = parse_kill)]
+    pub(in crate::cli) kill_blockers: Option<Duration>,
+    #[command(flatten)]
+    pub(in crate::cli) change: Change,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("goal").args(["to", "steps", "failed_of", "all"]).required(true)))]
+pub(in crate::cli) struct Rollback {
+    /// Back to this migration, which stays applied: its name, or a part that only one has
+    #[arg(long, value_name = "MIGRATION")]
+    pub(in crate::cli) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) steps: Option<u32>,
+    /// Back to nothing applied
+    #[arg(long)]
+    pub(in crate::cli) all: bool,
+    #[command(flatten)]
+    pub(in crate::cli) change: Change,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Plan {
+    /// Up to and with this migration
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]
+    pub(in crate::cli) to: Option<String>,
+    /// This many migrations from where each tenant is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) steps: Option<u32>,
+    /// The plan of a rollback: with --to or --steps, else back to nothing applied
+    #[arg(long)]
+    pub(in crate::cli) down: bool,
+    /// Also plans a migration that is missing although a later one was applied
+    #[arg(long)]
+    pub(in crate::cli) out_of_order: bool,
+    /// As if every migration ran natively
+    #[arg(long)]
+    pub(in crate::cli) native: bool,
+    /// Shows the SQL of each script, byte for byte as it is sent
+    #[arg(long)]
+    pub(in crate::cli) sql: bool,
+    /// Exits with 2 when something is pending
+    #[arg(long)]
+    pub(in crate::cli) exit_code: bool,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Refresh {
+    /// Views of this group: hourly, daily, weekly or monthly (repeatable) [default: all views]
+    #[arg(long, value_name = "GROUP")]
+    pub(in crate::cli) group: Vec<RefreshGroup>,
+    /// This view (repeatable)
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub(in crate::cli) view: Vec<String>,
+    /// Shows when each view was refreshed last, and changes nothing; --format json has every tenant
+    #[arg(long)]
+    pub(in crate::cli) status: bool,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Seed {
+    /// 1 is about a hundred rows in a middling table
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(in crate::cli) scale: u32,
+    /// So many rows in this table, whatever the scale says (repeatable)
+    #[arg(long, value_name = "TABLE=N", value_parser = parse_rows)]
+    pub(in crate::cli) rows: Vec<(String, u64)>,
+    /// Another number gives other rows
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(in crate::cli) seed: u64,
+    /// Also fills up tables that have rows; else only empty ones are filled
+    #[arg(long)]
+    pub(in crate::cli) append: bool,
+    /// How many of a hundred amounts and days are malformed in legacy tables
+    #[arg(long, value_name = "PERCENT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(in crate::cli) malformed: u8,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+pub(super) fn parse_rows(text: &str) -> Result<(String, u64), String> {
+    let parsed = text.split_once('=').and_then(|(table, rows)| Some((table, rows.parse().ok()?)));
+    match parsed {
+        Some((table, rows)) if !table.is_empty() => Ok((table.to_owned(), rows)),
+        _ => Err("write TABLE=N, such as orders=5000".to_owned()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
+pub(in crate::cli) enum Scripts {
+    /// The scripts in the order in which they are applied, and what each is on each engine
+    List {
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Takes the present text of edited scripts for what was applied: only their checksums change
+    Accept {
+        /// The scripts: their names, or parts that only one has
+        #[arg(required = true, value_name = "SCRIPT")]
+        names: Vec<String>,
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: RunOutput,
+    },
+}

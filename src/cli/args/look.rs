@@ -1,0 +1,147 @@
+//! The commands that look and prove, and those about former runs. None of them changes a tenant but by finishing or
+//! settling what a run began.
+
+use clap::{Args, Subcommand};
+
+use super::change::parse_rows;
+use super::shared::{Output, RunFlags, RunOutput, Selection};
+use crate::cli::scratch::Engines;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Look {
+    /// Exits with 2 when a tenant is not at the newest migration, or can't be read
+    #[arg(long)]
+    pub(in crate::cli) exit_code: bool,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Doctor {
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Check {
+    /// The tables, columns, types, NULL and primary keys of the entities
+    #[arg(long, required = true)]
+    entities: bool,
+    #[command(flatten)]
+    pub(in crate::cli) engines: Engines,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Prove {
+    /// No made-up rows: only those of the migrations themselves
+    #[arg(long)]
+    pub(in crate::cli) empty: bool,
+    /// So many made-up rows in a table (repeatable): 0 for one that only a migration fills
+    #[arg(long, value_name = "TABLE=N", value_parser = parse_rows, conflicts_with = "empty")]
+    pub(in crate::cli) rows: Vec<(String, u64)>,
+    /// A migration without a way down is a failure, too
+    #[arg(long)]
+    pub(in crate::cli) strict: bool,
+    #[command(flatten)]
+    pub(in crate::cli) engines: Engines,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Matrix {
+    /// Every tenant in a row of its own
+    #[arg(long)]
+    pub(in crate::cli) all: bool,
+    #[command(flatten)]
+    pub(in crate::cli) look: Look,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Runs {
+    /// The last runs, newest first
+    List {
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// One run: its outcomes and failed attempts
+    Show {
+        /// The run: its id, its beginning or end, or "last"
+        run: String,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Finishes what an interrupted or killed run left; touches nothing twice
+    Resume {
+        /// The run: its id, its beginning or end, or "last"
+        run: String,
+        /// Runs every migration as Rust code through SeaORM, none as a compiled script
+        #[arg(long)]
+        native: bool,
+        #[command(flatten)]
+        flags: RunFlags,
+        #[command(flatten)]
+        output: RunOutput,
+    },
+    /// Settles a tenant that is in doubt, after you have looked at its database
+    Settle(Settle),
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("how").args(["applied", "not_applied", "resume_at"])))]
+pub(in crate::cli) struct Settle {
+    /// The tenant's id; without one of the three flags, what is known of it is shown and nothing changes
+    pub(in crate::cli) tenant: String,
+    /// All of the migration is in place: it counts as done
+    #[arg(long)]
+    pub(in crate::cli) applied: bool,
+    /// Nothing of the migration is in place (any more): it counts as not begun
+    #[arg(long)]
+    pub(in crate::cli) not_applied: bool,
+    /// Everything before statement K (from 1) is in place: the next run goes on at K
+    #[arg(long, value_name = "K")]
+    pub(in crate::cli) resume_at: Option<usize>,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(in crate::cli) yes: bool,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one is made for a command line, and taken apart at once")]
+pub(in crate::cli) enum Tenants {
+    /// All selected tenants, where they are and which wave they belong to
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
+    Check {
+        #[command(flatten)]
+        look: Look,
+    },
+}

@@ -1,0 +1,75 @@
+//! The command line as it is typed. Nothing is resolved here: that needs the tenant file.
+
+mod change;
+mod look;
+mod shared;
+
+use clap::{Parser, Subcommand};
+
+pub(super) use change::*;
+pub(super) use look::*;
+pub(super) use shared::*;
+
+/// Migrates the databases of a multi-tenant SaaS as one fleet.
+#[derive(Debug, Parser)]
+#[command(name = "fleet", version, max_term_width = 110, after_help = "Exit codes: fleet help-exit-codes")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Brings the selected tenants to the newest migration, or to --to
+    #[command(visible_alias = "up")]
+    Migrate(Migrate),
+    /// Takes migrations back on the selected tenants
+    #[command(visible_alias = "down")]
+    Rollback(Rollback),
+    /// Shows what migrate would do, and the SQL it would send; touches nothing
+    Plan(Plan),
+    /// Counts tenants by state and version
+    Status(Look),
+    /// Shows who is at which migration
+    Matrix(Matrix),
+    /// Shows who holds and who waits for locks on the tenants' databases at this moment; touches nothing
+    Locks(Look),
+    /// Brings the views that SQL scripts make up to date
+    Refresh(Refresh),
+    /// Backs the selected tenants up, each by its engine's own means
+    Backup(Backup),
+    /// Brings tenants back from the backups that a run made
+    Restore(Restore),
+    /// The SQL scripts behind the migrations
+    #[command(subcommand)]
+    Scripts(Scripts),
+    /// Fills the tenants' tables with made-up rows, the same each time
+    Seed(Seed),
+    /// Looks for what would make a run fail or wait, and says what to do; exits with 2 when it finds errors
+    Doctor(Doctor),
+    /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
+    Check(Check),
+    /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
+    Prove(Prove),
+    /// What was run, and how it ended
+    #[command(subcommand)]
+    Runs(Runs),
+    /// The tenants of the fleet
+    #[command(subcommand)]
+    Tenants(Tenants),
+    /// The settings in force and where each comes from
+    #[command(name = "config")]
+    Config {
+        #[command(flatten)]
+        overrides: RunFlags,
+    },
+    /// Writes a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// What each exit code means
+    HelpExitCodes,
+}

@@ -1,0 +1,230 @@
+//! What several commands take: which tenants, how a run goes, what is written. It knows no command.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::Overrides;
+use crate::policy::{FailureBudget, parse_duration};
+use crate::select::{Filter, Partition};
+
+/// What every command takes. Help pages show it last.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global")]
+pub(in crate::cli) struct Global {
+    /// The tenant file [default: tenants.toml in this folder or above]
+    #[arg(long, global = true, display_order = 1000, env = "FLEET_CONFIG", value_name = "FILE")]
+    pub(in crate::cli) config: Option<PathBuf>,
+    /// Colours: auto asks the terminal and NO_COLOR
+    #[arg(long, global = true, display_order = 1001, env = "FLEET_COLOR", value_enum, default_value_t = When::Auto)]
+    pub(in crate::cli) color: When,
+    /// Columns to lay tables out for [default: the terminal's, else 120]
+    #[arg(long, global = true, display_order = 1002, value_name = "COLUMNS")]
+    pub(in crate::cli) width: Option<usize>,
+    /// More about what is going on, on stderr (-vv: still more)
+    #[arg(short, long, global = true, display_order = 1003, action = clap::ArgAction::Count)]
+    pub(in crate::cli) verbose: u8,
+    /// No progress on stderr
+    #[arg(short, long, global = true, display_order = 1004)]
+    pub(in crate::cli) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Which tenants.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub(in crate::cli) struct Selection {
+    /// Tenants by id or glob (repeatable)
+    #[arg(short, long, value_name = "GLOB")]
+    tenant: Vec<String>,
+    /// Tenants by tag (repeatable: one key several times means any of the values, several keys mean all of them)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
+    tag: Vec<(String, String)>,
+    /// Tenants on a server (repeatable)
+    #[arg(long, value_name = "SERVER")]
+    server: Vec<String>,
+    /// Not these tenants (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Tenants of a wave (repeatable)
+    #[arg(long, value_name = "WAVE")]
+    wave: Vec<String>,
+    /// Only the wave named "canary"
+    #[arg(long)]
+    canary: bool,
+    /// Only this share of the selected tenants, picked by a hash of their ids: the same ones each time
+    #[arg(long, value_name = "PERCENT", conflicts_with = "canary")]
+    canary_percent: Option<u8>,
+    /// At most this many tenants, in plan order
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// One part of a fleet that several machines divide: hash:1/4
+    #[arg(long, value_name = "hash:I/N")]
+    partition: Option<Partition>,
+    /// Exactly the tenants that failed in a run (an id, its beginning or end, or "last"), to the same goal
+    #[arg(long, value_name = "RUN")]
+    pub(in crate::cli) failed_of: Option<String>,
+}
+
+impl Selection {
+    /// The filter without what a former run says.
+    pub(in crate::cli) fn filter(&self) -> Filter {
+        Filter {
+            tenants: self.tenant.clone(),
+            tags: self.tag.clone(),
+            servers: self.server.clone(),
+            exclude: self.exclude.clone(),
+            wave: self.wave.clone(),
+            only: None,
+            canary: self.canary,
+            canary_percent: self.canary_percent,
+            limit: self.limit,
+            partition: self.partition,
+        }
+    }
+}
+
+fn parse_tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as plan=pro".to_owned()),
+    }
+}
+
+/// How a run goes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Run")]
+pub(in crate::cli) struct RunFlags {
+    /// Tenants in flight at once, over the whole fleet
+    #[arg(long, value_name = "N")]
+    concurrency: Option<usize>,
+    /// Tenants in flight at once on one server
+    #[arg(long, value_name = "N")]
+    per_server: Option<usize>,
+    /// To reach a server and log in: 500ms, 10s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    connect_timeout: Option<Duration>,
+    /// To be granted a lock: 500ms, 3s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lock_timeout: Option<Duration>,
+    /// For one statement; 0s means no limit
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    statement_timeout: Option<Duration>,
+    /// Attempts for each tenant, the first included
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// For how long another run's hold on a tenant is waited out
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    hold_wait: Option<Duration>,
+    /// For how long a tenant's locks are tried for again and again, all tries and pauses together
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    lock_wait: Option<Duration>,
+    /// How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited
+    #[arg(long, value_name = "BUDGET")]
+    max_failures: Option<FailureBudget>,
+    /// Where runs are recorded: a file, or a postgres:// or mysql:// URL
+    #[arg(long, value_name = "FILE|URL", hide_env_values = true)]
+    ledger: Option<String>,
+    /// The folder of SQL scripts that come after the migrations
+    #[arg(long, value_name = "FOLDER")]
+    scripts: Option<String>,
+    /// The folder of backups; each run has its own below it
+    #[arg(long, value_name = "FOLDER")]
+    backups: Option<String>,
+}
+
+impl RunFlags {
+    pub(in crate::cli) fn overrides(&self) -> Overrides {
+        Overrides {
+            concurrency: self.concurrency,
+            per_server: self.per_server,
+            connect_timeout: self.connect_timeout,
+            lock_timeout: self.lock_timeout,
+            statement_timeout: self.statement_timeout,
+            attempts: self.attempts,
+            hold_wait: self.hold_wait,
+            lock_wait: self.lock_wait,
+            max_failures: self.max_failures,
+            ledger: self.ledger.clone(),
+            scripts: self.scripts.clone(),
+            backups: self.backups.clone(),
+            ..Overrides::default()
+        }
+    }
+}
+
+/// What a run writes, and whether it asks.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(in crate::cli) struct RunOutput {
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(in crate::cli) yes: bool,
+    /// The form of the outcome on stdout: table, json, jsonl (one event a line while it runs), csv, md
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(in crate::cli) format: RunFormat,
+    /// Writes stdout's part to a file instead
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) output: Option<PathBuf>,
+    /// Also writes a report: junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
+    #[arg(long, value_name = "KIND=FILE", value_parser = parse_report)]
+    pub(in crate::cli) report: Vec<(ReportKind, PathBuf)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum RunFormat {
+    #[default]
+    Table,
+    Json,
+    Jsonl,
+    Csv,
+    Md,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum ReportKind {
+    Junit,
+    Json,
+    Csv,
+    Md,
+}
+
+fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
+    let wrong = || "write junit=FILE, json=FILE, csv=FILE or md=FILE".to_owned();
+    let (kind, file) = text.split_once('=').ok_or_else(wrong)?;
+    let kind = match kind {
+        "junit" => ReportKind::Junit,
+        "json" => ReportKind::Json,
+        "csv" => ReportKind::Csv,
+        "md" => ReportKind::Md,
+        _ => return Err(wrong()),
+    };
+    if file.is_empty() { Err(wrong()) } else { Ok((kind, PathBuf::from(file))) }
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Output")]
+pub(in crate::cli) struct Output {
+    /// table, json, csv or md
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub(in crate::cli) format: Shape,
+    /// Writes to a file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Shape {
+    #[default]
+    Table,
+    Json,
+    Csv,
+    Md,
+}
