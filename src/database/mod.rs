@@ -57,8 +57,8 @@ use journal::Journal;
 pub use scratch::ScratchPlace;
 pub use settle::Settlement;
 pub use waits::{AtLock, locks};
-pub(crate) use work::Segment;
 pub use work::{Residue, Step, Stop, Teller, Telling, Work};
+pub(crate) use work::{Segment, TELL_EVERY};
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
 #[async_trait]

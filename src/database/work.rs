@@ -70,8 +70,8 @@ pub(super) struct Batches<'a> {
     told: Instant,
 }
 
-/// How often the rows of a statement in batches are told.
-const TELL_EVERY: Duration = Duration::from_secs(2);
+/// How often the rows of long work are told: of a statement in batches, of a table that is being filled.
+pub(crate) const TELL_EVERY: Duration = Duration::from_secs(2);
 
 impl<'a> Batches<'a> {
     /// `statement` is counted from 0.

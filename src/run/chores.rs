@@ -4,17 +4,14 @@
 //! It goes through the same attempt, the same session and the same outcomes as a migration; it never moves a version.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Task;
 use super::unit::{Assignment, Attempt, End};
-use crate::database::{Residue, Session, Step, Telling};
+use crate::database::{Residue, Session, Step, TELL_EVERY, Telling};
 use crate::fault::Fault;
 use crate::outcome::Outcome;
 use crate::seed::{self, SeedProgress, SeedRequest};
-
-/// How often the rows of a table that is being filled are told.
-const TELL_EVERY: Duration = Duration::from_secs(2);
 
 impl Assignment {
     /// One attempt at the chore of this run on a tenant with this history.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -66,31 +67,21 @@ pub async fn observe_refreshes(
     database: &Arc<dyn Database>,
     pace: Pace,
 ) -> Vec<Result<Vec<(String, i64)>, Fault>> {
-    let timeouts = pace.timeouts;
-    let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
-    let ask = |i: usize| {
-        let (tenant, database) = (tenants[i].clone(), database.clone());
-        async move {
-            let read = async {
-                let mut session = database.connect(&tenant).await?;
-                let refreshes = session.refreshes().await;
-                session.close().await;
-                refreshes
-            };
-            let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
-            answer.unwrap_or_else(|_| Err(silent()))
-        }
-    };
-    let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
-    let full = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_full);
-    for (i, answer) in each(all, pace, full, ask).await {
-        found[i] = answer.unwrap_or_else(|| Err(lost()));
-    }
-    found
+    ask_each(tenants, database, pace, |session| session.refreshes()).await
 }
 
 /// What each tenant's database says of itself and of its server: an answer for each, in the order given.
 pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace: Pace) -> Vec<Result<Health, Fault>> {
+    ask_each(tenants, database, pace, |session| session.health()).await
+}
+
+/// Puts one question to each tenant in a session of its own, within the time that one reading may take.
+async fn ask_each<T: Send + 'static>(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    pace: Pace,
+    question: impl for<'a> Fn(&'a mut dyn Session) -> BoxFuture<'a, Result<T, Fault>> + Copy + Send + Sync + 'static,
+) -> Vec<Result<T, Fault>> {
     let timeouts = pace.timeouts;
     let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
     let ask = |i: usize| {
@@ -98,9 +89,9 @@ pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace
         async move {
             let read = async {
                 let mut session = database.connect(&tenant).await?;
-                let health = session.health().await;
+                let answer = question(session.as_mut()).await;
                 session.close().await;
-                health
+                answer
             };
             let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
             answer.unwrap_or_else(|_| Err(silent()))
