@@ -135,15 +135,24 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
+/// What the ledger says of a run that has backups: how it ended, and which of its tenants still wait for a good end.
+struct Known {
+    summary: RunSummary,
+    open: BTreeSet<TenantId>,
+}
+
 /// What the ledger says of the runs, as far as it knows them.
-async fn summaries(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, RunSummary>, CliError> {
+async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
     let mut known = BTreeMap::new();
     let Some(ledger) = Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)? else {
         return Ok(known);
     };
     for run in runs {
         match ledger.run(&run.run).await.map_err(run_error) {
-            Ok(summary) => drop(known.insert(run.run.clone(), summary)),
+            Ok(summary) => {
+                let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
+                known.insert(run.run.clone(), Known { summary, open });
+            }
             Err(CliError::NoSuchRun(_)) => {}
             Err(error) => {
                 ledger.close().await;
@@ -157,13 +166,14 @@ async fn summaries(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<St
 
 pub(super) async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
-    let known = summaries(program, &runs).await?;
+    let known = known(program, &runs).await?;
     let row = |run: &RunBackups| BackupRow {
         run: run.run.clone(),
         at_ms: begun(run),
         tenants: run.manifests.len(),
         bytes: bytes(run),
-        is_complete: run.broken.is_empty() && known.get(&run.run).is_some_and(|s| s.status() == RunStatus::Finished),
+        is_complete: run.broken.is_empty()
+            && known.get(&run.run).is_some_and(|k| k.summary.status() == RunStatus::Finished),
         pinned: pin(run, known.get(&run.run)),
     };
     let rows: Vec<BackupRow> = runs.iter().map(row).collect();
@@ -182,28 +192,27 @@ fn begun(run: &RunBackups) -> i64 {
     i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).unwrap_or(i64::MAX)
 }
 
-/// Why a run's backups may still be needed; `None`: it is closed.
-fn pin(run: &RunBackups, summary: Option<&RunSummary>) -> Option<String> {
-    let Some(summary) = summary else {
+/// Why a run's backups may still be needed; `None`: it is closed. A tenant that failed is done with when a later run has
+/// brought it to its target, or restored it.
+fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
+    let Some(Known { summary, open }) = known else {
         return Some(format!("the ledger does not know run {}", run.run));
     };
-    let stats = summary.stats.unwrap_or_default();
-    if summary.status() != RunStatus::Finished {
-        Some("the run is unfinished".to_owned())
-    } else if stats.in_doubt > 0 {
-        Some(format!("{} tenants were left in doubt", stats.in_doubt))
-    } else if stats.failures() > 0 {
-        Some(format!("{} tenants failed in it", stats.failures()))
-    } else if stats.interrupted + stats.not_started > 0 {
-        Some("it was interrupted".to_owned())
-    } else {
-        None
+    if open.is_empty() {
+        return None;
     }
+    let first: Vec<&str> = open.iter().take(3).map(TenantId::as_str).collect();
+    let more = if open.len() > first.len() { format!(", ... (+{})", open.len() - first.len()) } else { String::new() };
+    let how = match summary.status() {
+        RunStatus::Finished => "not at their target since",
+        RunStatus::Unfinished => "the run is unfinished, and not at their target since",
+    };
+    Some(format!("{how}: {}{more}", first.join(", ")))
 }
 
 pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
-    let known = summaries(program, &runs).await?;
+    let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
     let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < pump::now_ms().saturating_sub(limit)).collect();
     let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =

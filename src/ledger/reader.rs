@@ -2,7 +2,7 @@
 //!
 //! It only reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
@@ -16,7 +16,7 @@ use super::open::{Ledger, Store};
 use super::wanted::Wanted;
 use crate::event::{PlannedTenant, RunHeader};
 use crate::fault::Fault;
-use crate::outcome::TenantRecord;
+use crate::outcome::{Outcome, Standing, TenantRecord};
 use crate::schema::Direction;
 use crate::stats::RunStats;
 use crate::tenant::TenantId;
@@ -169,6 +169,39 @@ impl Ledger {
             Ok((planned, record))
         };
         tenants.into_iter().map(with_record).collect()
+    }
+
+    /// The tenants that a run did not bring to their target, or of which it has no outcome, and that no later run has
+    /// brought to theirs or restored since. A run without any is closed.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. An unknown run has none.
+    pub async fn open_ends(&self, run: Uuid) -> Result<BTreeSet<TenantId>, LedgerError> {
+        let ended_well = |record: &TenantRecord| record.outcome.standing() == Standing::AtTarget;
+        let mut open: BTreeSet<TenantId> = self
+            .records(run)
+            .await?
+            .into_iter()
+            .filter(|(_, record)| !record.as_ref().is_some_and(ended_well))
+            .map(|(planned, _)| planned.tenant)
+            .collect();
+        // Ids of version 7 sort by time. What only read or copied a tenant says nothing of how it stands.
+        let later = newest_first().filter(run::Column::Run.gt(run.to_string()));
+        for summary in self.store.summaries(later).await? {
+            if open.is_empty() {
+                break;
+            }
+            for (planned, record) in self.records(summary.run).await? {
+                let settles = |record: &TenantRecord| {
+                    use Outcome::{Migrated, Restored, RolledBack, UpToDate};
+                    matches!(record.outcome, Migrated(_) | Restored { .. } | RolledBack(_) | UpToDate)
+                };
+                if record.as_ref().is_some_and(settles) {
+                    open.remove(&planned.tenant);
+                }
+            }
+        }
+        Ok(open)
     }
 
     /// The recorded attempts of a run, by tenant in plan order, then in the order in which they were made.

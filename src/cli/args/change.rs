@@ -72,7 +72,7 @@ pub(in crate::cli) enum Backups {
         #[command(flatten)]
         output: Output,
     },
-    /// Removes old backups, but none of a run that is unfinished, failed or left a tenant in doubt
+    /// Removes old backups, but none of a run with a tenant that is not at its target, or restored, since
     Prune(Prune),
 }
 
