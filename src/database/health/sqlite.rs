@@ -8,10 +8,13 @@ use rustix::fs::{Access, access, statvfs};
 
 use crate::health::Health;
 
-/// Looks at the file and its folder. `version` is the library's.
-pub(in crate::database) fn read(path: &Path, version: &str) -> Health {
-    let mut health =
-        Health { version: format!("SQLite {version}"), number: super::number(version), ..Health::default() };
+/// Looks at the file and its folder. `version` is the library's, which only an open file has told.
+pub(in crate::database) fn read(path: &Path, version: Option<&str>) -> Health {
+    let mut health = Health {
+        version: version.map(|version| format!("SQLite {version}")).unwrap_or_default(),
+        number: version.map(super::number).unwrap_or_default(),
+        ..Health::default()
+    };
     let folder = path.parent().unwrap_or(Path::new("."));
     match statvfs(folder) {
         Ok(disk) => health.free_bytes = Some(disk.f_bavail.saturating_mul(disk.f_frsize)),
