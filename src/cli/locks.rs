@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::args::Look;
+use super::args::Locks;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::database;
 use crate::report::locks::{self, LockRow};
 use crate::tenant::Tenant;
 
-pub(super) async fn locks(program: &Program, look: &Look) -> Result<u8, CliError> {
-    let selection = program.select(&look.selection).await?;
+pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliError> {
+    let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     let (found, faults) = database::locks(&tenants, program.settings().timeouts.connect).await;
     let row = |at: database::AtLock| LockRow {
@@ -18,12 +18,13 @@ pub(super) async fn locks(program: &Program, look: &Look) -> Result<u8, CliError
         engine: at.engine,
         server: at.server,
         waits_for: at.waits_for,
+        is_holder: at.is_holder,
         session: at.session,
     };
     let rows: Vec<LockRow> = found.into_iter().map(row).collect();
     let unasked: Vec<(String, String)> = faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
-    look.output.deliver(&locks::list(&rows, &unasked, look.output.shape(), &look.output.style(program)))?;
-    Ok(match (unasked.is_empty(), look.exit_code && !rows.is_empty()) {
+    args.output.deliver(&locks::list(&rows, &unasked, args.output.shape(), &args.output.style(program)))?;
+    Ok(match (unasked.is_empty(), args.exit_code && rows.iter().any(LockRow::is_contended)) {
         (false, _) => 100,
         (true, true) => 2,
         (true, false) => 0,

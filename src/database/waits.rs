@@ -1,4 +1,5 @@
-//! Who holds and who waits on the tenants' databases at this moment: one query a server.
+//! Who holds and who waits on the tenants' databases at this moment, and whose open transaction the next migration may
+//! have to wait for: one query a server.
 //!
 //! It only looks. Files are asked of the system, where that tells (Linux).
 
@@ -26,9 +27,15 @@ pub struct AtLock {
     pub server: String,
     /// The session.
     pub session: Blocker,
-    /// The sessions that it waits for; empty: it holds what others wait for, or the file.
+    /// The sessions that it waits for; empty: it waits for nobody.
     pub waits_for: Vec<i64>,
+    /// Whether it holds what others wait for, or the file. Neither this nor waiting: a transaction that is open on tables
+    /// of this database.
+    pub is_holder: bool,
 }
+
+/// How long a transaction has to be open before it is listed although nobody waits for it, in seconds.
+const OPEN_FOR: u64 = 1;
 
 /// What the servers of these tenants say, sorted; a server that can't be asked is a fault with its key.
 pub async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLock>, Vec<(String, Fault)>) {
@@ -42,6 +49,7 @@ pub async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLock>, Ve
                 server: tenant.server.to_string(),
                 session,
                 waits_for: Vec::new(),
+                is_holder: true,
             })),
             Address::Url(url) => {
                 let mut key = Url::parse(url.expose_secret()).ok();
@@ -71,7 +79,9 @@ pub async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLock>, Ve
         }
     }
     found.sort_by(|a, b| {
-        let key = |row: &AtLock| (row.server.clone(), row.tenants.clone(), !row.waits_for.is_empty(), row.session.id);
+        let key = |row: &AtLock| {
+            (row.server.clone(), row.tenants.clone(), !row.is_holder, row.waits_for.is_empty(), row.session.id)
+        };
         key(a).cmp(&key(b))
     });
     (found, faults)
@@ -92,8 +102,20 @@ fn names(databases: &BTreeMap<String, Vec<String>>, engine: Engine) -> String {
 
 fn at_lock(group: &[Arc<Tenant>], tenants: &[String], session: Blocker, waits_for: Vec<i64>) -> AtLock {
     let (engine, server) = (group[0].engine, group[0].server.to_string());
-    AtLock { tenants: tenants.to_vec(), engine, server, session, waits_for }
+    AtLock { tenants: tenants.to_vec(), engine, server, session, waits_for, is_holder: false }
 }
+
+/// Says of all who of them holds what another waits for.
+fn mark_holders(mut found: Vec<AtLock>) -> Vec<AtLock> {
+    let wanted: Vec<i64> = found.iter().flat_map(|row| row.waits_for.clone()).collect();
+    for row in &mut found {
+        row.is_holder = wanted.contains(&row.session.id);
+    }
+    found
+}
+
+/// The first id of what is not the server's own catalog (`FirstNormalObjectId` in its access/transam.h).
+const FIRST_TABLE: u32 = 16_384;
 
 async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
     let databases = databases(group);
@@ -102,7 +124,9 @@ async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
          SELECT a.pid, a.usename::text, a.application_name, CASE WHEN a.xact_start IS NULL THEN NULL ELSE greatest(0, \
          extract(epoch from clock_timestamp() - a.xact_start)) END::bigint, left(a.query, 200), host(a.client_addr), \
          a.datname::text, array_to_string(w.by, ' ') FROM pg_stat_activity a LEFT JOIN waiting w ON w.pid = a.pid WHERE \
-         a.datname IN ({}) AND (w.pid IS NOT NULL OR EXISTS (SELECT 1 FROM waiting o WHERE a.pid = ANY (o.by)))",
+         a.datname IN ({}) AND (w.pid IS NOT NULL OR EXISTS (SELECT 1 FROM waiting o WHERE a.pid = ANY (o.by)) OR \
+         (a.xact_start < clock_timestamp() - interval '{OPEN_FOR} s' AND a.application_name NOT LIKE 'fleet:%' AND EXISTS \
+         (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.database = a.datid AND l.relation >= {FIRST_TABLE})))",
         names(&databases, Engine::Postgres)
     );
     let options = address::postgres(&group[0])?.application_name("fleet:locks");
@@ -123,7 +147,7 @@ async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
         let by = text(7).unwrap_or_default().split(' ').filter_map(|pid| pid.parse().ok()).collect();
         Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
     };
-    Ok(rows?.iter().filter_map(row).collect())
+    Ok(mark_holders(rows?.iter().filter_map(row).collect()))
 }
 
 /// Rows by the engine's own table of waits. Who holds a metadata lock is not known there: with somebody waiting for one,
@@ -165,8 +189,7 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
         let by: Vec<i64> = text(6).unwrap_or_default().split(' ').filter_map(|id| id.parse().ok()).collect();
         Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
     };
-    let found: Vec<AtLock> = rows?.iter().filter_map(row).collect();
-    // An open transaction that nobody waits for is no lock to speak of.
-    let wanted: Vec<i64> = found.iter().flat_map(|row| row.waits_for.clone()).collect();
-    Ok(found.into_iter().filter(|row| !row.waits_for.is_empty() || wanted.contains(&row.session.id)).collect())
+    let is_old = |row: &AtLock| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
+    let found = mark_holders(rows?.iter().filter_map(row).collect());
+    Ok(found.into_iter().filter(|row| row.is_holder || !row.waits_for.is_empty() || is_old(row)).collect())
 }

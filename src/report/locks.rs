@@ -21,8 +21,10 @@ pub struct LockRow {
     pub engine: Engine,
     /// Their server key.
     pub server: String,
-    /// The sessions that it waits for; empty: it holds.
+    /// The sessions that it waits for.
     pub waits_for: Vec<i64>,
+    /// Whether others wait for it, or it holds a file.
+    pub is_holder: bool,
     /// The session.
     #[serde(flatten)]
     pub session: Blocker,
@@ -32,12 +34,18 @@ const HEADER: [&str; 10] =
     ["tenants", "engine", "server", "does", "id", "user", "application", "address", "transaction_seconds", "query"];
 
 impl LockRow {
+    /// Whether somebody waits, or is waited for.
+    pub fn is_contended(&self) -> bool {
+        self.is_holder || !self.waits_for.is_empty()
+    }
+
     fn does(&self) -> String {
         if self.waits_for.is_empty() {
-            return "holds".to_owned();
+            return if self.is_holder { "holds" } else { "open" }.to_owned();
         }
         let ids: Vec<String> = self.waits_for.iter().map(ToString::to_string).collect();
-        format!("waits for {}", ids.join(" "))
+        let holds = if self.is_holder { "holds, " } else { "" };
+        format!("{holds}waits for {}", ids.join(" "))
     }
 
     fn flat(&self) -> [String; 10] {
@@ -87,7 +95,7 @@ fn text(rows: &[LockRow], unasked: &[(String, String)], style: &Style) -> String
         for row in rows {
             let [tenants, _, server, does, id, user, application, address, seconds, query] = row.flat();
             let who: Vec<String> = [user, application, address].into_iter().filter(|t| !t.is_empty()).collect();
-            let tone = if row.waits_for.is_empty() { Tone::Warning } else { Tone::Plain };
+            let tone = if row.is_holder { Tone::Warning } else { Tone::Plain };
             let open = if seconds.is_empty() { "-".to_owned() } else { format!("{seconds} s") };
             table.row([
                 Cell::new(&tenants),
@@ -106,7 +114,9 @@ fn text(rows: &[LockRow], unasked: &[(String, String)], style: &Style) -> String
         out.push_str(&format!("{} could not be asked: {}\n", clean(server), clean(why)));
     }
     let waiting = rows.iter().filter(|row| !row.waits_for.is_empty()).count();
-    out.push_str(&format!("{}: {waiting} waiting\n", label::count(rows.len(), "session")));
+    let open = rows.iter().filter(|row| !row.is_contended()).count();
+    let in_open = if open > 0 { format!(", {open} in open transactions that nobody waits for") } else { String::new() };
+    out.push_str(&format!("{}: {waiting} waiting{in_open}\n", label::count(rows.len(), "session")));
     out
 }
 
@@ -125,19 +135,24 @@ mod tests {
             transaction_seconds: Some(31),
             query: Some(query.into()),
         };
-        let row = |session, waits_for| LockRow {
+        let row = |session, waits_for: Vec<i64>, is_holder| LockRow {
             tenants: vec!["acme".into()],
             engine: Engine::Postgres,
             server: "db7".into(),
             waits_for,
+            is_holder,
             session,
         };
-        let rows = [row(session(1, "SELECT 1"), vec![]), row(session(2, "ALTER TABLE t"), vec![1])];
+        let rows = [
+            row(session(1, "SELECT 1"), vec![], true),
+            row(session(2, "ALTER TABLE t"), vec![1], false),
+            row(session(3, "SELECT 3"), vec![], false),
+        ];
         let style = Style { colour: false, unicode: false, width: 120 };
         let unasked = [("db8".to_owned(), "connection refused".to_owned())];
         let text = list(&rows, &unasked, Format::Table, &style);
-        for said in ["holds", "waits for 1", "app, 10.0.0.9", "31 s", "db8 could not be asked", "2 sessions: 1 waiting"]
-        {
+        let last = "3 sessions: 1 waiting, 1 in open transactions that nobody waits for";
+        for said in ["holds", "waits for 1", "open", "app, 10.0.0.9", "31 s", "db8 could not be asked", last] {
             assert!(text.contains(said), "{said}: {text}");
         }
         assert!(list(&rows, &[], Format::Json, &style).contains("\"waits_for\""));

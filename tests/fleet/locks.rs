@@ -64,6 +64,10 @@ fn locks_tells_who_holds_and_who_waits() {
         my.execute("BEGIN; SELECT count(*) FROM inventory_items").await.unwrap();
         (pg, my)
     });
+    // Before anybody waits, and between two tries: whom the next one will wait for.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let open = fleet.run(&["locks", "--exit-code"]).exits(0);
+    open.shows(&["pg-000", "my-000", "open", "2 sessions: 0 waiting, 2 in open transactions that nobody waits for"]);
     let mut child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s"]).spawn().unwrap();
     read_until(&mut child, |line| line.contains("lite-000  migrated"));
     let begun = std::time::Instant::now();
@@ -76,7 +80,7 @@ fn locks_tells_who_holds_and_who_waits() {
     };
     for tenant in ["pg-000", "my-000"] {
         let of: Vec<_> = rows.iter().filter(|row| row["tenants"][0] == tenant).collect();
-        let holds = of.iter().find(|row| row["waits_for"] == serde_json::json!([])).unwrap();
+        let holds = of.iter().find(|row| row["is_holder"] == true).unwrap();
         let waits = of.iter().find(|row| row["waits_for"] != serde_json::json!([])).unwrap();
         assert_eq!(waits["waits_for"][0], holds["id"], "{rows:#?}");
     }

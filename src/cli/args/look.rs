@@ -21,6 +21,19 @@ pub(in crate::cli) struct Look {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Locks {
+    /// Exits with 2 when somebody waits for a lock, or holds a file
+    #[arg(long)]
+    pub(in crate::cli) exit_code: bool,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct Doctor {
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,

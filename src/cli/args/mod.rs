@@ -34,8 +34,9 @@ pub(super) enum Command {
     Status(Look),
     /// Shows who is at which migration
     Matrix(Matrix),
-    /// Shows who holds and who waits for locks on the tenants' databases at this moment; touches nothing
-    Locks(Look),
+    /// Shows who holds and who waits for locks on the tenants' databases at this moment, and who has a transaction open;
+    /// touches nothing
+    Locks(Locks),
     /// Brings the views that SQL scripts make up to date
     Refresh(Refresh),
     /// Backs the selected tenants up, each by its engine's own means
