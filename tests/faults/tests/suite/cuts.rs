@@ -19,14 +19,23 @@ const SCHEMAS: &str = "PostgreSQL, schemas";
 const MARIADB: &str = "MariaDB";
 const CUT: &str = "connection cut";
 const RESET: &str = "connection reset";
+const STALL: &str = "connection stalled";
+const DELAY: &str = "connection slow";
+
+/// Each piece of what is sent comes so much later.
+const SLOW: Duration = Duration::from_millis(20);
 
 /// No run of a test may take longer, whatever its network does.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Short enough for a test, and long enough for a machine that is busy. Before the lock timeout nobody looks for who
-/// holds a lock, so that the connections of a run are always the same ones.
+/// Short enough for a test, and long enough for a machine that is busy.
 const HEAD: &str = "[fleet]\nconcurrency = 12\nper_server = 12\nconnect_timeout = \"3s\"\nlock_timeout = \"20s\"\n\
                     attempts = 3\nretry_pause = \"20ms\"\nlongest_pause = \"200ms\"\nhold_wait = \"5s\"\n";
+
+/// As above; what is lost without a word is missed soon.
+const HEAD_FOR_STALLS: &str = "[fleet]\nconcurrency = 16\nper_server = 16\nconnect_timeout = \"2s\"\n\
+                               lock_timeout = \"2s\"\nsilence_timeout = \"2s\"\nattempts = 3\nretry_pause = \"20ms\"\n\
+                               longest_pause = \"200ms\"\nhold_wait = \"5s\"\n";
 
 /// One fault on one engine, at many bytes.
 #[derive(Clone, Copy)]
@@ -74,10 +83,13 @@ impl Sweep {
                 assert!(took < LONGEST, "the run was held up for {took:?}: {ran:?}");
                 let injected = net.injected();
                 // A number may be a digit shorter than in the run that was measured, so that the last byte never comes.
-                assert!(injected + 2 >= 2 * self.places, "only {injected} faults; measured: {conversation:?}");
+                assert!(injected * 5 >= self.places * 8, "only {injected} faults; measured: {conversation:?}");
                 (0..injected).for_each(|_| tally.fault());
                 tally.report(&report);
                 net.is_honest(&ran, &report);
+                if let Kind::Delay(_) = self.kind {
+                    assert_eq!(ran.code, Some(0), "{ran:?}");
+                }
                 net.recover(&report, native);
                 for tenant in &net.fleet.tenants {
                     let seen = net.look(&tenant.id);
@@ -95,7 +107,8 @@ impl Sweep {
         let way = if tenant % 2 == 0 { Way::ToServer } else { Way::ToClient };
         let i = tenant / 2;
         let (connection, at) = place(conversation, way, i * self.rounds + round, self.places * self.rounds);
-        Fault { kind: self.kind, connection: Some(connection), way, at, lasts: (i + round) % 2 == 1 }
+        let connection = if let Kind::Delay(_) = self.kind { None } else { Some(connection) };
+        Fault { kind: self.kind, connection, way, at, lasts: (i + round) % 2 == 1 }
     }
 
     fn net(self) -> Net {
@@ -200,7 +213,8 @@ impl Net {
         for record in tenants {
             let id = record["tenant"].as_str().unwrap();
             let seen = self.look(id);
-            let told = format!("{id} says {seen:?}, and the report says {record:#}");
+            let lines: Vec<&str> = ran.err.lines().filter(|line| line.contains(id)).collect();
+            let told = format!("{id} says {seen:?}, and the report says {record:#}\n{}", lines.join("\n"));
             let committed: Vec<&str> = strings(&record["committed"]);
             let has_come: Vec<&str> = seen.history[1..].iter().map(String::as_str).collect();
             if record["outcome"] == "in_doubt" {
@@ -289,7 +303,12 @@ fn sweep(kind: Kind, fault: &'static str, engine: &'static str) -> Sweep {
         SCHEMAS => (Fleet::schemas, 5),
         _ => (Fleet::mariadb, 8),
     };
-    Sweep { kind, fault, engine, make, head: HEAD, places, rounds }
+    match kind {
+        Kind::Cut | Kind::Reset => Sweep { kind, fault, engine, make, head: HEAD, places, rounds },
+        // What is slow has no place, and is always slow.
+        Kind::Delay(_) => Sweep { kind, fault, engine, make, head: HEAD, places: 2, rounds: 1 },
+        Kind::Stall => Sweep { kind, fault, engine, make, head: HEAD_FOR_STALLS, places, rounds },
+    }
 }
 
 #[test]
@@ -315,4 +334,29 @@ fn mariadb_connections_are_cut() {
 #[test]
 fn mariadb_connections_are_reset() {
     sweep(Kind::Reset, RESET, MARIADB).run();
+}
+
+#[test]
+fn postgres_connections_stall() {
+    sweep(Kind::Stall, STALL, POSTGRES).run();
+}
+
+#[test]
+fn postgres_schema_connections_stall() {
+    sweep(Kind::Stall, STALL, SCHEMAS).run();
+}
+
+#[test]
+fn mariadb_connections_stall() {
+    sweep(Kind::Stall, STALL, MARIADB).run();
+}
+
+#[test]
+fn postgres_connections_are_slow() {
+    sweep(Kind::Delay(SLOW), DELAY, POSTGRES).run();
+}
+
+#[test]
+fn mariadb_connections_are_slow() {
+    sweep(Kind::Delay(SLOW), DELAY, MARIADB).run();
 }

@@ -35,7 +35,7 @@ pub(crate) enum Way {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// The connection, counted from 0; `None`: each of them.
+    /// The connection, counted from 0 without those that are opened beside another; `None`: each of them.
     pub(crate) connection: Option<usize>,
     pub(crate) way: Way,
     /// As soon as so many bytes have been passed in that direction; 0: before the first.
@@ -64,7 +64,9 @@ struct Line {
 struct State {
     fault: Option<Fault>,
     reached: bool,
-    /// Bytes to the server and to the client, a pair for each connection.
+    /// Connections that are open and lead through.
+    open: usize,
+    /// Bytes to the server and to the client, a pair for each connection that was not opened beside another.
     passed: Vec<[u64; 2]>,
 }
 
@@ -96,7 +98,8 @@ impl Relay {
 
     /// From now on; connections are counted anew.
     pub(crate) fn set(&self, fault: Option<Fault>) {
-        *self.line.state.lock().unwrap() = State { fault, ..State::default() };
+        let mut state = self.line.state.lock().unwrap();
+        *state = State { fault, open: state.open, ..State::default() };
     }
 
     /// Passes everything again. What was held up is closed: its bytes are gone, as they are in a network.
@@ -126,8 +129,10 @@ impl Drop for Relay {
 impl Line {
     async fn serve(self: Arc<Self>, mut client: TcpStream) {
         let mut mended = self.mended.subscribe();
+        // The end of the connection before may still be on its way.
+        tokio::time::sleep(Duration::from_millis(5)).await;
         let (number, fault) = self.opened();
-        let Ok(mut server) = TcpStream::connect(&self.server).await else { return };
+        let mut server = TcpStream::connect(&self.server).await.unwrap();
         for end in [&client, &server] {
             end.set_nodelay(true).unwrap();
         }
@@ -140,6 +145,7 @@ impl Line {
                 end = down => end,
             }
         };
+        self.state.lock().unwrap().open -= 1;
         let kind = match (end, fault) {
             (End::Reached, Some(fault)) => fault.kind,
             _ => Kind::Cut,
@@ -157,13 +163,17 @@ impl Line {
         }
     }
 
-    /// The number of a new connection, and what is to become of it.
-    fn opened(&self) -> (usize, Option<Fault>) {
+    /// The number of a new connection, and what is to become of it. One that is opened beside another has no number: it
+    /// only looks on, and depends on how long things take.
+    fn opened(&self) -> (Option<usize>, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
-        let number = state.passed.len();
-        state.passed.push([0, 0]);
+        let number = (state.open == 0).then_some(state.passed.len());
+        state.open += 1;
+        if number.is_some() {
+            state.passed.push([0, 0]);
+        }
         let fault = state.fault.and_then(|fault| {
-            let is_meant = fault.connection.is_none_or(|n| n == number);
+            let is_meant = fault.connection.is_none_or(|n| number == Some(n));
             let is_after = fault.lasts && state.reached;
             (is_meant || is_after).then_some(if is_after { Fault { at: 0, ..fault } } else { fault })
         });
@@ -174,7 +184,7 @@ impl Line {
         &self,
         mut from: ReadHalf<'_>,
         mut to: WriteHalf<'_>,
-        (number, way): (usize, Way),
+        (number, way): (Option<usize>, Way),
         fault: Option<Fault>,
     ) -> End {
         let delay = fault.and_then(|fault| if let Kind::Delay(delay) = fault.kind { Some(delay) } else { None });
@@ -196,7 +206,9 @@ impl Line {
                 return End::Closed;
             }
             passed += count as u64;
-            self.state.lock().unwrap().passed[number][way as usize] += count as u64;
+            if let Some(number) = number {
+                self.state.lock().unwrap().passed[number][way as usize] += count as u64;
+            }
         }
     }
 }
