@@ -104,7 +104,7 @@ pub enum InDoubt {
     /// The journal shows a migration that was begun and not finished.
     Journal(Unfinished),
     /// The connection was lost while a commit or a non-transactional statement was under way, and the tenant could not
-    /// be read again to find out.
+    /// be read again to find out, or was held from then on, perhaps by the session that was lost.
     Unanswered,
 }
 

@@ -25,7 +25,7 @@ pub(crate) enum Form {
 }
 
 /// All keys of `[fleet]`, in the order in which they are shown, with their defaults (empty: none).
-pub(crate) const KEYS: [(&str, Form, &str); 20] = [
+pub(crate) const KEYS: [(&str, Form, &str); 21] = [
     ("name", Form::Text, ""),
     ("concurrency", Form::Count, "16"),
     ("per_server", Form::Count, "8"),
@@ -33,6 +33,7 @@ pub(crate) const KEYS: [(&str, Form, &str); 20] = [
     ("lock_timeout", Form::Duration { zero: false }, "3s"),
     ("statement_timeout", Form::Duration { zero: true }, "0s"),
     ("cancel_timeout", Form::Duration { zero: false }, "10s"),
+    ("silence_timeout", Form::Duration { zero: false }, "1m"),
     ("attempts", Form::Count, "5"),
     ("retry_pause", Form::Duration { zero: true }, "200ms"),
     ("longest_pause", Form::Duration { zero: true }, "10s"),

@@ -8,7 +8,7 @@ use std::ops::Range;
 pub(crate) const MASK: &str = "***";
 
 /// Keys whose values are never secret, so that a line with a syntax mistake can be shown with its value.
-const HARMLESS: [&str; 23] = [
+const HARMLESS: [&str; 24] = [
     "id",
     "schema",
     "server",
@@ -21,6 +21,7 @@ const HARMLESS: [&str; 23] = [
     "lock_timeout",
     "statement_timeout",
     "cancel_timeout",
+    "silence_timeout",
     "attempts",
     "retry_pause",
     "longest_pause",

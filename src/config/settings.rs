@@ -263,6 +263,7 @@ impl Settings {
                 lock: duration("lock_timeout"),
                 statement: duration("statement_timeout"),
                 cancel: duration("cancel_timeout"),
+                silence: duration("silence_timeout"),
                 backup: duration("backup_timeout"),
             },
             retry: RetryPolicy {

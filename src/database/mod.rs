@@ -23,6 +23,7 @@ mod postgres;
 mod postgres_connect;
 mod postgres_guards;
 mod postgres_outside;
+mod pulse;
 mod scratch;
 #[cfg(test)]
 pub(crate) mod scripted;
@@ -54,6 +55,7 @@ use books::Books;
 pub use fill::{Cell, Key, ROWS_AT_ONCE};
 pub(crate) use fill::{day, decimal};
 use journal::Journal;
+pub use pulse::Sign;
 pub use scratch::ScratchPlace;
 pub use settle::Settlement;
 pub use waits::{AtLock, locks};
@@ -188,6 +190,12 @@ pub trait Session: Send {
         None
     }
 
+    /// A way to learn whether the server still works for this session, from outside the session; `None` where there is no
+    /// server.
+    fn pulse(&self) -> Option<Pulse> {
+        None
+    }
+
     /// Terminates the sessions of `locked` that still hold on to this tenant's own database with the same transaction, are
     /// clients, none of fleet's own, and whose transaction is older than `older_than`. Returns those that were.
     async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
@@ -204,6 +212,10 @@ pub type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>
 
 /// Asks who is at the lock that a session waits for now; empty: nobody, or it is not known.
 pub type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Locked> + Send>> + Send + Sync>;
+
+/// Asks what the server says of a session that waits for it, and ends that session when told to, unless it works. A session
+/// that has been waiting for us for less than the duration counts as working.
+pub type Pulse = Box<dyn Fn(Duration, bool) -> Pin<Box<dyn Future<Output = Sign> + Send>> + Send + Sync>;
 
 /// Who is at a lock: what a watch saw, and what `fleet locks` shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

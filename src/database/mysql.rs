@@ -19,8 +19,8 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address,
-    blocker, errors, fill, health, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work,
+    address, blocker, errors, fill, health, inspect, mysql_row, native, pulse, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
@@ -506,6 +506,14 @@ impl Session for MysqlSession {
         Some(Box::new(move || {
             let id = id.load(Ordering::Relaxed);
             Box::pin(blocker::mysql(options.clone(), id, limit))
+        }))
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Some(Box::new(move |idle, end| {
+            let id = id.load(Ordering::Relaxed);
+            Box::pin(pulse::mysql(options.clone(), id, pulse::Question { idle, end, limit }))
         }))
     }
 

@@ -18,8 +18,8 @@ use super::native::Link;
 use super::postgres_connect::{connect, is_unmarked, open, too_much_for_a_pooler};
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address,
-    blocker, errors, fill, health, inspect, literal, native, settle,
+    Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work,
+    address, blocker, errors, fill, health, inspect, literal, native, pulse, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
@@ -540,6 +540,13 @@ impl Session for PostgresSession {
     fn watch(&self) -> Option<Watch> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
         Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Some(Box::new(move |idle, end| {
+            Box::pin(pulse::postgres(options.clone(), name.clone(), pulse::Question { idle, end, limit }))
+        }))
     }
 
     async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {

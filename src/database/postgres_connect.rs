@@ -14,7 +14,7 @@ use crate::fault::{Fault, FaultClass};
 /// A setting of ours at the start of a session. A server takes any name with a dot; a pooler refuses it, or drops it
 /// without a word (`ignore_startup_parameters`), because a session that it lends keeps nothing
 /// (<https://www.pgbouncer.org/config.html#ignore_startup_parameters>).
-const MARK: (&str, &str) = ("fleet.direct", "yes");
+pub(super) const MARK: (&str, &str) = ("fleet.direct", "yes");
 
 /// Servers, by host and port, that have refused the mark: it is not tried on each of their tenants again.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Canceller, Cell, Database, Key, Residue, Session, Settlement, Stop, Work};
+use super::{Canceller, Cell, Database, Key, Pulse, Residue, Session, Settlement, Sign, Stop, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::health::Health;
 use crate::policy::Timeouts;
@@ -27,6 +27,8 @@ pub(crate) enum Act {
     Stops(FaultClass, Residue),
     /// Everything is committed, and the connection is lost before the answer arrives.
     CommitsUnseen,
+    /// Everything is committed, no answer arrives, and the server says this of the session.
+    AnswersNever(Sign),
     /// The code panics.
     Panics,
     /// Nothing happens until it is cancelled.
@@ -172,6 +174,10 @@ impl Session for ScriptedSession {
                 let fault = Fault::new(FaultClass::ConnectionLost, "scripted");
                 return Err(Stop { committed: 0, at: None, fault, residue: Residue::Unknown });
             }
+            Act::AnswersNever(_) => {
+                commit(&self.histories);
+                return std::future::pending().await;
+            }
             Act::Hangs => {
                 self.cancelled.cancelled().await;
                 let fault = Fault::new(FaultClass::Cancelled, "scripted");
@@ -193,6 +199,11 @@ impl Session for ScriptedSession {
     fn canceller(&self) -> Canceller {
         let cancelled = self.cancelled.clone();
         Box::new(move || Box::pin(async move { cancelled.cancel() }))
+    }
+
+    fn pulse(&self) -> Option<Pulse> {
+        let sign = if let Act::AnswersNever(sign) = self.act { sign } else { Sign::Works };
+        Some(Box::new(move |_, _| Box::pin(async move { sign })))
     }
 
     async fn close(self: Box<Self>) {}

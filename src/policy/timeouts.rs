@@ -16,6 +16,8 @@ pub struct Timeouts {
     pub statement: Duration,
     /// For a cancelled statement to end before the connection is given up.
     pub cancel: Duration,
+    /// For a server that works on a tenant to say nothing, and not to be found at work over another connection either.
+    pub silence: Duration,
     /// For a tenant's whole backup or restore. Zero means no limit.
     pub backup: Duration,
 }
@@ -28,13 +30,14 @@ impl Timeouts {
 }
 
 impl Default for Timeouts {
-    /// Connect 10 s, lock 3 s, statement without limit, cancel 10 s, backup an hour.
+    /// Connect 10 s, lock 3 s, statement without limit, cancel 10 s, silence a minute, backup an hour.
     fn default() -> Self {
         Timeouts {
             connect: Duration::from_secs(10),
             lock: Duration::from_secs(3),
             statement: Duration::ZERO,
             cancel: Duration::from_secs(10),
+            silence: Duration::from_secs(60),
             backup: Duration::from_secs(3_600),
         }
     }

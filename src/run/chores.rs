@@ -55,8 +55,13 @@ impl Assignment {
                 self.teller.tell(Telling::Rows { migration, statement: None, rows: made.added });
             }
         };
+        let pulse = session.pulse();
         let result = tokio::select! {
             result = seed::seed(session, request, &progress) => result,
+            fault = self.given_up(pulse) => {
+                let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
+                return Attempt::without_work(Some(history), end);
+            }
             () = self.cancel.cancelled() => {
                 let end = End::Cancelled { at: None, residue: Residue::Nothing };
                 return Attempt::without_work(Some(history), end);

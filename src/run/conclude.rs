@@ -105,7 +105,10 @@ impl Progress {
                 }
                 self.committed.extend(found);
             }
-            self.unanswered = false;
+            // Whoever holds the tenant now may be the session that was lost, still at work for us.
+            let is_held =
+                matches!(&attempt.end, End::Stopped { fault, .. } if fault.class == FaultClass::HeldByAnotherRun);
+            self.unanswered &= is_held;
             self.now = Some(history.clone());
         }
         if let Some(now) = &mut self.now {

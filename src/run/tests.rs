@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::*;
 use crate::compile::MigrationSet;
 use crate::database::scripted::{Act, Scripted};
-use crate::database::{Database, Residue};
+use crate::database::{Database, Residue, Sign};
 use crate::event::Event;
 use crate::fault::FaultClass;
 use crate::outcome::{NotStarted, Outcome, TenantRecord};
@@ -272,6 +272,43 @@ async fn a_lost_tenant_that_stays_silent_is_in_doubt_not_unreachable() {
     let (_, records, _) = run(plan, &db, Cancel::default()).await;
     assert_eq!(names(&records), ["in_doubt"]);
     assert_eq!(records[0].version, None, "nobody knows");
+}
+
+/// A packet that is lost on a dead line is never missed by TCP on the side that only waits.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_never_comes_is_given_up_and_the_tenant_read_again() {
+    for (sign, longest) in [(Sign::Waits, 100), (Sign::Gone, 100), (Sign::Silent, 100), (Sign::Unheard, 100)] {
+        let db = Arc::new(Scripted::default());
+        db.act("a", [Act::AnswersNever(sign)]);
+        let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
+        let begun = tokio::time::Instant::now();
+        let (_, records, _) = run(plan, &db, Cancel::default()).await;
+        assert_eq!(names(&records), ["migrated", "migrated"]);
+        assert_eq!((records[0].attempts, &records[0].committed[..]), (2, &["m1".to_owned(), "m2".to_owned()][..]));
+        assert!(records[1].duration < Duration::from_secs(1), "nobody else waits for it: {records:?}");
+        assert!((60..longest).contains(&begun.elapsed().as_secs()), "{sign:?} took {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_works_for_hours_is_waited_for() {
+    let db = Arc::new(Scripted { takes: Duration::from_secs(20_000), ..Scripted::default() });
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!((names(&records), records[0].attempts), (vec!["migrated"], 1));
+}
+
+/// The session that was lost may be the one that holds it, and may yet commit: nobody can say "nothing changed".
+#[tokio::test(start_paused = true)]
+async fn a_lost_tenant_that_is_held_ever_after_is_in_doubt() {
+    let db = Arc::new(Scripted::default());
+    let mut acts = vec![Act::Stops(FaultClass::ConnectionLost, Residue::Unknown)];
+    acts.extend(vec![Act::Stops(FaultClass::HeldByAnotherRun, Residue::Nothing); 99]);
+    db.act("a", acts);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!(names(&records), ["in_doubt"]);
+    assert!(!records[0].version_known);
 }
 
 #[tokio::test(start_paused = true)]

@@ -166,12 +166,14 @@ impl Assignment {
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
-        let watch = session.watch();
+        let (watch, pulse) = (session.watch(), session.pulse());
         let locked = Mutex::new(Locked::default());
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &locked) => unreachable!("a watch never ends by itself"),
+            // How far it came is read from the tenant by whoever comes next.
+            fault = self.given_up(pulse) => (0, End::Stopped { fault, at: None, residue: Residue::Unknown }),
         };
         let locked = locked.into_inner().expect("nobody panics while holding it");
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);

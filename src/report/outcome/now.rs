@@ -37,7 +37,7 @@ pub(super) fn doubt_text(doubt: &InDoubt) -> String {
     match doubt {
         InDoubt::Journal(unfinished) => survey::unfinished_text(unfinished),
         InDoubt::Unanswered => "the connection was lost during a commit or a statement that can't be rolled back, and \
-            the tenant could not be read again: whether it happened is not known"
+            what came of it could not be found out"
             .to_owned(),
     }
 }
