@@ -6,9 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod books;
+mod cuts;
+mod person;
 #[path = "../../../support/process.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use the rest")]
 mod process;
+mod relay;
 mod tally;
 
 /// The program under test: `fleet` with the catalog of ../../src/main.rs.

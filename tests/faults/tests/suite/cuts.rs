@@ -1,0 +1,318 @@
+//! Connections that break off, are reset, fall silent or are slow, at bytes spread over the whole conversation of a run.
+//!
+//! Each tenant has a relay and a byte of its own, so that one run meets as many faults as it has tenants. What the run says
+//! of each is compared with the tenant itself, over a connection past the relay; then the network is mended, and what the
+//! program tells a person to type has to bring every tenant to its target.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::books::{self, CATALOG};
+use crate::person::{self, run};
+use crate::process::{Fleet, Ran, json_file, record};
+use crate::relay::{Fault, Kind, Relay, Way};
+use crate::tally::{Tally, thorough};
+
+const POSTGRES: &str = "PostgreSQL";
+const SCHEMAS: &str = "PostgreSQL, schemas";
+const MARIADB: &str = "MariaDB";
+const CUT: &str = "connection cut";
+const RESET: &str = "connection reset";
+
+/// No run of a test may take longer, whatever its network does.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Short enough for a test, and long enough for a machine that is busy. Before the lock timeout nobody looks for who
+/// holds a lock, so that the connections of a run are always the same ones.
+const HEAD: &str = "[fleet]\nconcurrency = 12\nper_server = 12\nconnect_timeout = \"3s\"\nlock_timeout = \"20s\"\n\
+                    attempts = 3\nretry_pause = \"20ms\"\nlongest_pause = \"200ms\"\nhold_wait = \"5s\"\n";
+
+/// One fault on one engine, at many bytes.
+#[derive(Clone, Copy)]
+struct Sweep {
+    kind: Kind,
+    /// How it is called in the table.
+    fault: &'static str,
+    engine: &'static str,
+    make: fn(Fleet, usize) -> Fleet,
+    head: &'static str,
+    /// Bytes at which each direction breaks in one run.
+    places: usize,
+    /// Runs, each with bytes of its own, for each of the two ways in which migrations run.
+    rounds: usize,
+}
+
+/// Tenants and a relay for each. The first is for the run without a fault that is measured.
+struct Net {
+    fleet: Fleet,
+    relays: Vec<Relay>,
+    direct: Vec<String>,
+    through: Vec<String>,
+    head: &'static str,
+}
+
+/// What a tenant says of itself, past its relay.
+#[derive(Debug)]
+struct Seen {
+    history: Vec<String>,
+    open_journal: bool,
+}
+
+impl Sweep {
+    fn run(self) {
+        let mut tally = Tally::new(self.fault, self.engine);
+        let mut net = self.net();
+        for native in [false, true] {
+            for round in 0..self.rounds {
+                net.open();
+                let conversation = net.measure(native);
+                net.set(|i| self.fault(&conversation, i, round));
+                let begun = Instant::now();
+                let (ran, report) = net.migrate(native);
+                let took = begun.elapsed();
+                assert!(took < LONGEST, "the run was held up for {took:?}: {ran:?}");
+                let injected = net.injected();
+                // A number may be a digit shorter than in the run that was measured, so that the last byte never comes.
+                assert!(injected + 2 >= 2 * self.places, "only {injected} faults; measured: {conversation:?}");
+                (0..injected).for_each(|_| tally.fault());
+                tally.report(&report);
+                net.is_honest(&ran, &report);
+                net.recover(&report, native);
+                for tenant in &net.fleet.tenants {
+                    let seen = net.look(&tenant.id);
+                    assert_eq!(seen.history, CATALOG, "{}", tenant.id);
+                    let (lost, twice) = books::compare(&net.fleet, &tenant.id, &seen.history);
+                    tally.books(lost, twice);
+                }
+            }
+        }
+        tally.close();
+    }
+
+    /// What befalls the tenant at this place, from 0.
+    fn fault(&self, conversation: &[[u64; 2]], tenant: usize, round: usize) -> Fault {
+        let way = if tenant % 2 == 0 { Way::ToServer } else { Way::ToClient };
+        let i = tenant / 2;
+        let (connection, at) = place(conversation, way, i * self.rounds + round, self.places * self.rounds);
+        Fault { kind: self.kind, connection: Some(connection), way, at, lasts: (i + round) % 2 == 1 }
+    }
+
+    fn net(self) -> Net {
+        let fleet = (self.make)(Fleet::new(), 1 + 2 * self.places);
+        let direct: Vec<String> = fleet.tenants.iter().map(|tenant| tenant.url.clone()).collect();
+        let (mut relays, mut through) = (Vec::new(), Vec::new());
+        for url in &direct {
+            let (before, rest) = url.rsplit_once('@').unwrap();
+            let (server, database) = rest.split_once('/').unwrap();
+            let relay = Relay::to(server);
+            through.push(format!("{before}@127.0.0.1:{}/{database}", relay.port));
+            relays.push(relay);
+        }
+        Net { fleet, relays, direct, through, head: self.head }
+    }
+}
+
+impl Net {
+    /// Brings all tenants to their first version, whatever they were before, and leaves a tenant file that leads through
+    /// the relays.
+    fn open(&mut self) {
+        for tenant in &self.fleet.tenants {
+            const TABLES: [&str; 6] =
+                ["accounts", "bookings", "currencies", "fees", "seaql_migrations", "fleet_journal"];
+            self.fleet.ask(&tenant.id, &format!("DROP TABLE IF EXISTS {}", TABLES.join(", ")));
+        }
+        self.relays.iter().for_each(|relay| relay.set(None));
+        self.fleet.head = String::new();
+        books::open(&self.fleet);
+        self.fleet.head = self.head.to_owned();
+        self.lead(&self.through.clone());
+        self.fleet.write();
+        self.lead(&self.direct.clone());
+    }
+
+    fn lead(&mut self, urls: &[String]) {
+        for (tenant, url) in self.fleet.tenants.iter_mut().zip(urls) {
+            tenant.url.clone_from(url);
+        }
+    }
+
+    /// Sets the faults of all tenants but the first.
+    fn set(&self, fault: impl Fn(usize) -> Fault) {
+        for (i, relay) in self.relays[1..].iter().enumerate() {
+            relay.set(Some(fault(i)));
+        }
+    }
+
+    /// The bytes of each connection of a run without a fault.
+    fn measure(&self, native: bool) -> Vec<[u64; 2]> {
+        let mut arguments = vec!["migrate", "--yes", "--no-preflight", "--tenant", &self.fleet.tenants[0].id];
+        arguments.extend(native.then_some("--native"));
+        run(&self.fleet, &arguments).exits(0);
+        let passed = self.relays[0].passed();
+        assert!(passed.iter().flatten().sum::<u64>() > 1_000, "nothing went through the relay: {passed:?}");
+        passed
+    }
+
+    /// How many relays passed their byte; the last bytes of a run may still be on their way when it has ended.
+    fn injected(&self) -> usize {
+        let count = || self.relays.iter().filter(|relay| relay.reached()).count();
+        for _ in 0..10 {
+            if count() + 1 < self.relays.len() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        count()
+    }
+
+    fn look(&self, id: &str) -> Seen {
+        let tables = "SELECT table_name FROM information_schema.tables WHERE table_name = 'fleet_journal'";
+        let here = if self.direct[0].starts_with("postgres") { "current_schema()" } else { "database()" };
+        let query = format!("SELECT version FROM seaql_migrations UNION ALL {tables} AND table_schema = {here}");
+        let mut history = self.fleet.ask(id, &query);
+        history.sort();
+        let has_journal = history.first().is_some_and(|first| first == "fleet_journal");
+        if has_journal {
+            history.remove(0);
+        }
+        let open_journal = has_journal && !self.fleet.ask(id, "SELECT migration FROM fleet_journal").is_empty();
+        Seen { history, open_journal }
+    }
+
+    /// Migrates all tenants but the first.
+    fn migrate(&self, native: bool) -> (Ran, Value) {
+        let but = ["--exclude", &self.fleet.tenants[0].id];
+        let mut arguments = vec!["migrate", "--yes", "--no-preflight", "--report", "json=run.json"];
+        arguments.extend(but);
+        arguments.extend(native.then_some("--native"));
+        let ran = run(&self.fleet, &arguments);
+        let report = self.fleet.path("run.json");
+        assert!(report.exists(), "{ran:?}");
+        (ran, json_file(&report))
+    }
+
+    /// Compares what a run said with the tenants themselves.
+    fn is_honest(&self, ran: &Ran, report: &Value) {
+        let tenants = report["tenants"].as_array().unwrap();
+        let is_well = |record: &Value| record["outcome"] == "migrated" || record["outcome"] == "up_to_date";
+        assert_eq!(ran.code == Some(0), tenants.iter().all(is_well), "{ran:?}");
+        assert!([Some(0), Some(100)].contains(&ran.code), "{ran:?}");
+        for record in tenants {
+            let id = record["tenant"].as_str().unwrap();
+            let seen = self.look(id);
+            let told = format!("{id} says {seen:?}, and the report says {record:#}");
+            let committed: Vec<&str> = strings(&record["committed"]);
+            let has_come: Vec<&str> = seen.history[1..].iter().map(String::as_str).collect();
+            if record["outcome"] == "in_doubt" {
+                assert!(has_come.starts_with(&committed), "{told}");
+                continue;
+            }
+            // Nobody says of such a tenant that it may be otherwise.
+            assert_eq!(has_come, committed, "{told}");
+            assert_eq!(seen.history == CATALOG, is_well(record), "{told}");
+            assert!(!seen.open_journal, "{told}");
+            assert_eq!(books::compare(&self.fleet, id, &seen.history), (0, 0), "{told}");
+            if record["version_known"] == true {
+                assert_eq!(record["version"].as_str(), seen.history.last().map(String::as_str), "{told}");
+            }
+        }
+    }
+
+    /// Mends the network and does what the program says until every tenant is at its target.
+    fn recover(&self, report: &Value, native: bool) {
+        self.relays.iter().for_each(Relay::mend);
+        let run_id = report["run"].as_str().unwrap();
+        let mut arguments = vec!["runs", "resume", run_id, "--yes", "--report", "json=resumed.json"];
+        arguments.extend(native.then_some("--native"));
+        let resumed = run(&self.fleet, &arguments);
+        let file = self.fleet.path("resumed.json");
+        let resumed = file.exists().then(|| {
+            let report = json_file(&file);
+            std::fs::remove_file(&file).unwrap();
+            self.is_honest_again(&resumed, &report);
+            report
+        });
+        for record_before in report["tenants"].as_array().unwrap() {
+            let id = record_before["tenant"].as_str().unwrap();
+            if !self.look(id).open_journal {
+                continue;
+            }
+            let last = resumed.as_ref().filter(|report| has(report, id)).map_or(record_before, |r| record(r, id));
+            assert_eq!(last["outcome"], "in_doubt", "{id} has an open journal: {last:#}");
+            person::settle(&self.fleet, id);
+        }
+        let (ran, _) = self.migrate(native);
+        ran.exits(0);
+    }
+
+    /// As [`Net::is_honest`], for a run that begins somewhere on the way.
+    fn is_honest_again(&self, ran: &Ran, report: &Value) {
+        for record in report["tenants"].as_array().unwrap() {
+            let history = self.look(name(record)).history;
+            let is_well = record["outcome"] == "migrated" || record["outcome"] == "up_to_date";
+            assert_eq!(history == CATALOG, is_well, "{record:#}\n{ran:?}");
+        }
+    }
+}
+
+fn name(record: &Value) -> &str {
+    record["tenant"].as_str().unwrap()
+}
+
+fn has(report: &Value, id: &str) -> bool {
+    report["tenants"].as_array().unwrap().iter().any(|record| name(record) == id)
+}
+
+fn strings(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+/// The connection and the byte in it of place `i` of `n`, spread evenly over all that goes in one direction.
+fn place(conversation: &[[u64; 2]], way: Way, i: usize, n: usize) -> (usize, u64) {
+    let all: u64 = conversation.iter().map(|passed| passed[way as usize]).sum();
+    let mut at = all * i as u64 / (n as u64 - 1);
+    for (number, passed) in conversation.iter().enumerate() {
+        let here = passed[way as usize];
+        if at <= here {
+            return (number, at);
+        }
+        at -= here;
+    }
+    unreachable!("it is at most the sum")
+}
+
+/// By default every so many bytes, so that all of this file takes a minute; else three to eight times as many.
+fn sweep(kind: Kind, fault: &'static str, engine: &'static str) -> Sweep {
+    let rounds = if thorough() { 5 } else { 1 };
+    let (make, places): (fn(Fleet, usize) -> Fleet, usize) = match engine {
+        POSTGRES => (Fleet::postgres, 6),
+        SCHEMAS => (Fleet::schemas, 5),
+        _ => (Fleet::mariadb, 8),
+    };
+    Sweep { kind, fault, engine, make, head: HEAD, places, rounds }
+}
+
+#[test]
+fn postgres_connections_are_cut() {
+    sweep(Kind::Cut, CUT, POSTGRES).run();
+}
+
+#[test]
+fn postgres_schema_connections_are_cut() {
+    sweep(Kind::Cut, CUT, SCHEMAS).run();
+}
+
+#[test]
+fn postgres_connections_are_reset() {
+    sweep(Kind::Reset, RESET, POSTGRES).run();
+}
+
+#[test]
+fn mariadb_connections_are_cut() {
+    sweep(Kind::Cut, CUT, MARIADB).run();
+}
+
+#[test]
+fn mariadb_connections_are_reset() {
+    sweep(Kind::Reset, RESET, MARIADB).run();
+}
