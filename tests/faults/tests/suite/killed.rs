@@ -37,7 +37,8 @@ fn kill_server(server: &Server, fleet: &Fleet, tally: &mut Tally, moment: usize,
     tally.books(lost, twice);
 }
 
-fn hundred(server: &Server, mut fleet: Fleet) -> Fleet {
+/// A hundred tenants on a server.
+pub(crate) fn hundred(server: &Server, mut fleet: Fleet) -> Fleet {
     if server.name == "postgres" {
         server.databases(&mut fleet, 20);
         server.schemas(&mut fleet, 80);

@@ -8,6 +8,8 @@
 mod after;
 mod books;
 mod cuts;
+mod full_disk;
+mod holders;
 mod killed;
 mod person;
 #[path = "../../../support/process.rs"]
