@@ -67,7 +67,8 @@ pub enum Outcome {
         /// The unknown versions.
         unknown: Vec<String>,
     },
-    /// It could not be reached. Nothing was touched.
+    /// It could not be reached when it was tried last. What earlier attempts committed is in the record; without any,
+    /// nothing was touched.
     Unreachable {
         /// Why.
         class: FaultClass,

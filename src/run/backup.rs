@@ -54,7 +54,7 @@ impl Assignment {
             None => {
                 enough_space(&folder, estimate)?;
                 let to = Transfer { file: &draft.partial, run: &run, limit, cancel: self.cancel.clone() };
-                session.dump(&to).await?
+                session.dump(&to).await.map_err(|fault| of_the_copy(fault, &folder))?
             }
         };
         let manifest = Manifest {
@@ -220,6 +220,16 @@ fn ended(fault: Fault) -> End {
         FaultClass::Cancelled => End::Cancelled { at: None, residue: Residue::Nothing },
         _ => End::Stopped { fault, at: None, residue: Residue::Nothing },
     }
+}
+
+/// Engines and tools say that a disk is full, or by which number they were refused, but seldom whose disk it is: the tenant
+/// is only read, so it is that of the copy.
+fn of_the_copy(fault: Fault, folder: &BackupFolder) -> Fault {
+    if !matches!(fault.class, FaultClass::Backup | FaultClass::Resources) {
+        return fault;
+    }
+    let text = format!("{}; the backup was to be made in {}", fault.message, folder.path().display());
+    Fault { class: FaultClass::Backup, message: text, ..fault }
 }
 
 fn broken(text: impl Into<String>) -> Fault {

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 struct Books;
 
@@ -43,6 +43,7 @@ const CURRENCY: &[&str] = &[
 const CURRENCY_BACK: &[&str] = &[
     "DROP TABLE currencies",
     "DELETE FROM bookings WHERE why = 'm3_currency'",
+    "DROP INDEX ix_bookings_account ON bookings",
     "ALTER TABLE accounts DROP COLUMN currency",
 ];
 const FEES: &[&str] = &[
@@ -80,7 +81,13 @@ impl MigrationTrait for Step {
 
 async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     for statement in statements {
-        manager.get_connection().execute_unprepared(statement).await?;
+        // Only MySQL has to be told which table an index is on, and only it may be told.
+        let elsewhere = statement.strip_prefix("DROP INDEX ").and_then(|rest| rest.split_once(" ON "));
+        let statement = match elsewhere {
+            Some((index, _)) if manager.get_database_backend() != DbBackend::MySql => format!("DROP INDEX {index}"),
+            _ => (*statement).to_owned(),
+        };
+        manager.get_connection().execute_unprepared(&statement).await?;
     }
     Ok(())
 }

@@ -27,6 +27,12 @@ pub(crate) fn audit(fleet: &Fleet, tenant: &str) -> (u64, u64) {
 
 /// As [`audit`], for a history that was just read. One query: connecting costs more than counting.
 pub(crate) fn compare(fleet: &Fleet, tenant: &str, history: &[String]) -> (u64, u64) {
+    let (query, wanted) = question(history);
+    difference(&fleet.ask(tenant, &query), &wanted)
+}
+
+/// What a tenant with this history is asked, and the numbers that it has to answer with.
+pub(crate) fn question(history: &[String]) -> (String, [u64; 7]) {
     let of = |name: &str| if history.iter().any(|applied| applied == name) { ACCOUNTS } else { 0 };
     let bookings = |why: &str| format!("bookings WHERE why = '{why}'");
     let unbalanced = "accounts a WHERE balance <> (SELECT sum(amount) FROM bookings b WHERE b.account = a.id)";
@@ -42,9 +48,13 @@ pub(crate) fn compare(fleet: &Fleet, tenant: &str, history: &[String]) -> (u64, 
     let counts: Vec<String> =
         (0..).zip(&wanted).map(|(i, (rows, _))| format!("SELECT {i} AS i, count(*) AS n FROM {rows}")).collect();
     let query = format!("SELECT CAST(n AS char(20)) FROM ({}) AS counts ORDER BY i", counts.join(" UNION ALL "));
-    let found = fleet.ask(tenant, &query);
+    (query, wanted.map(|(_, wanted)| wanted))
+}
+
+/// What the answer lacks and what it has too much of.
+pub(crate) fn difference(found: &[String], wanted: &[u64; 7]) -> (u64, u64) {
     assert_eq!(found.len(), wanted.len(), "{found:?}");
-    found.iter().zip(&wanted).fold((0, 0), |(lost, twice), (found, (_, wanted))| {
+    found.iter().zip(wanted).fold((0, 0), |(lost, twice), (found, wanted)| {
         let found = found.trim().parse::<u64>().unwrap();
         (lost + wanted.saturating_sub(found), twice + found.saturating_sub(*wanted))
     })

@@ -5,13 +5,18 @@
 //! steps and writes the figures into docs/reliability.md.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod after;
 mod books;
 mod cuts;
+mod full_disk;
+mod holders;
+mod killed;
 mod person;
 #[path = "../../../support/process.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use the rest")]
 mod process;
 mod relay;
+mod server;
 mod tally;
 
 /// The program under test: `fleet` with the catalog of ../../src/main.rs.

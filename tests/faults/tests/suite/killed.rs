@@ -1,0 +1,112 @@
+//! `kill -9`, of the server in the middle of a run and of the program itself.
+//!
+//! Whatever dies, the tenants' books are whole when all was done that fleet says is to be done.
+
+use crate::after::{self, Running, audit, is_true, mend, rewind};
+use crate::process::{Fleet, json_file};
+use crate::server::Server;
+use crate::tally::{Tally, thorough};
+
+/// So many of a hundred tenants have their outcome when it happens.
+fn moments() -> &'static [usize] {
+    if thorough() { &[1, 5, 17, 30, 44, 60, 75, 90] } else { &[30] }
+}
+
+const MIGRATE: [&str; 4] = ["migrate", "--yes", "--report", "json=run.json"];
+
+/// `waits`: the server is back while the run still goes on; else when the run has given all its tenants an outcome.
+fn kill_server(server: &Server, fleet: &Fleet, tally: &mut Tally, moment: usize, waits: bool) {
+    let mut run = Running::start(fleet, &MIGRATE);
+    run.until_finished(moment);
+    server.kill();
+    tally.fault();
+    if waits {
+        server.restart();
+    }
+    let (code, said) = run.end();
+    if !waits {
+        assert_eq!(code, Some(100), "{said}");
+        server.restart();
+    }
+    let report = json_file(&fleet.path("run.json"));
+    assert_eq!(report["tenants"].as_array().unwrap().len(), 100, "{said}");
+    tally.report(&report);
+    is_true(fleet, &report);
+    mend(fleet);
+    let (lost, twice) = audit(fleet);
+    tally.books(lost, twice);
+}
+
+/// A hundred tenants on a server.
+pub(crate) fn hundred(server: &Server, mut fleet: Fleet) -> Fleet {
+    if server.name == "postgres" {
+        server.databases(&mut fleet, 20);
+        server.schemas(&mut fleet, 80);
+    } else {
+        server.databases(&mut fleet, 100);
+    }
+    fleet
+}
+
+fn server_killed(name: &'static str, engine: &'static str) {
+    let server = Server::start(name);
+    let mut fleet = hundred(&server, Fleet::new());
+    after::open(&fleet);
+    for (fault, waits) in [("server killed, back during the run", true), ("server killed, back after the run", false)] {
+        let mut tally = Tally::new(fault, engine);
+        // The usual number of tries outlasts a restart; with few of them all is over before.
+        let attempts = if waits { 5 } else { 2 };
+        fleet.head = format!("[fleet]\nconcurrency = 8\nper_server = 8\nattempts = {attempts}");
+        for &moment in moments() {
+            kill_server(&server, &fleet, &mut tally, moment, waits);
+            rewind(&fleet);
+        }
+        tally.close();
+    }
+}
+
+#[test]
+fn postgres_is_killed_in_a_run_of_100() {
+    server_killed("postgres", "PostgreSQL");
+}
+
+#[test]
+fn mariadb_is_killed_in_a_run_of_100() {
+    server_killed("mariadb", "MariaDB");
+}
+
+fn program_killed(fleet: Fleet, engine: &'static str) {
+    let fleet = fleet.head("[fleet]\nconcurrency = 8\nper_server = 8\nhold_wait = \"30s\"");
+    after::open(&fleet);
+    let mut tally = Tally::new("program killed", engine);
+    for &moment in moments() {
+        let mut run = Running::start(&fleet, &MIGRATE);
+        run.until_finished(moment);
+        assert!(run.kill(), "it had ended before");
+        tally.fault();
+        let last = &fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0];
+        assert_eq!(last["status"], "unfinished", "{last:#}");
+        let (report, _) = mend(&fleet);
+        tally.report(&report.expect("a killed run leaves something"));
+        let (lost, twice) = audit(&fleet);
+        tally.books(lost, twice);
+        rewind(&fleet);
+    }
+    tally.close();
+}
+
+#[test]
+fn the_program_is_killed_in_a_run_of_100_on_sqlite() {
+    program_killed(Fleet::new().sqlite(100), "SQLite");
+}
+
+#[test]
+fn the_program_is_killed_in_a_run_of_100_on_postgres() {
+    let server = Server::start("postgres");
+    program_killed(hundred(&server, Fleet::new()), "PostgreSQL");
+}
+
+#[test]
+fn the_program_is_killed_in_a_run_of_100_on_mariadb() {
+    program_killed(Fleet::new().mariadb(100), "MariaDB");
+}
