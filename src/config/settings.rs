@@ -239,7 +239,7 @@ fn file_ledger(
 fn locate_ledger(text: &str, folder: &Path) -> Result<LedgerLocation, UrlProblem> {
     match scheme(text) {
         None | Some("sqlite") => sqlite_path(text, folder).map(LedgerLocation::File),
-        Some(_) => ServerUrl::parse(text).map(|url| LedgerLocation::Url(url.secret())),
+        Some(_) => ServerUrl::parse_in(text, folder).map(|url| LedgerLocation::Url(url.secret())),
     }
 }
 
