@@ -49,7 +49,7 @@ use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
 pub use address::location;
-pub use backup::{Transfer, database_name, hook};
+pub use backup::{Transfer, database_name, hook, remove_left_secrets};
 use books::Books;
 pub use fill::{Cell, Key, ROWS_AT_ONCE};
 pub(crate) use fill::{day, decimal};
