@@ -132,6 +132,23 @@ pub(super) fn terminate_postgres(blocker: &Blocker, older_than: Duration) -> Str
     )
 }
 
+/// Whether the session is one whose transaction this user is not shown.
+pub(super) fn is_hidden(blocker: &Blocker) -> String {
+    format!(
+        "SELECT 1 FROM pg_stat_activity WHERE pid = {} AND datname = current_database() AND query = '<insufficient privilege>'",
+        blocker.id
+    )
+}
+
+/// Refused to a user who is not shown other users' transactions, with or without any.
+pub(super) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
+
+/// That a session was not terminated, and which right it takes.
+pub(super) fn refused(blocker: &Blocker, right: &str) -> String {
+    let user = blocker.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
+    format!("connection {}{user} was not terminated: this user lacks {right}", blocker.id)
+}
+
 /// What finds a MySQL session that may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
 pub(super) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock: &str) -> String {
     let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));

@@ -189,10 +189,10 @@ pub trait Session: Send {
     }
 
     /// Terminates the sessions of `locked` that still hold on to this tenant's own database with the same transaction, are
-    /// clients, none of fleet's own, and whose transaction is older than `older_than`. Returns those that were.
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+    /// clients, none of fleet's own, and whose transaction is older than `older_than`.
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
         let _ = (locked, older_than);
-        Vec::new()
+        Terminations::default()
     }
 
     /// Closes the connection; errors while closing change nothing for anyone.
@@ -214,6 +214,15 @@ pub struct Locked {
     pub waiting: Vec<Blocker>,
     /// The holders were told by the server for this lock; otherwise they are only likely to be.
     pub certain: bool,
+}
+
+/// What became of the sessions that were to be terminated; one that is too young, or another now, is in neither list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terminations {
+    /// Those that were.
+    pub terminated: Vec<Blocker>,
+    /// Why others were not, each with the right that is missing.
+    pub refused: Vec<String>,
 }
 
 /// The real databases.

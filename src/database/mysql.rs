@@ -19,13 +19,12 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, address,
-    blocker, errors, fill, health, inspect, mysql_row, native, settle,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Terminations, Transfer, Watch,
+    Work, address, blocker, errors, fill, health, inspect, mysql_row, native, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::health::Health;
-use crate::outcome::Blocker;
 use crate::policy::Limits;
 use crate::schema::{Direction, Record, Unfinished};
 use crate::shape::{Column, Shape, Table};
@@ -61,8 +60,7 @@ impl MysqlSession {
     }
 
     pub(super) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
-        let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
-        self.connection.as_deref_mut().ok_or_else(lost)
+        self.connection.as_deref_mut().ok_or_else(lost_connection)
     }
 
     pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
@@ -360,6 +358,10 @@ impl MysqlSession {
     }
 }
 
+fn lost_connection() -> Fault {
+    Fault::new(FaultClass::ConnectionLost, "the connection was lost")
+}
+
 #[async_trait]
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
@@ -509,17 +511,29 @@ impl Session for MysqlSession {
         }))
     }
 
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
-        let mut terminated = Vec::new();
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
+        let mut all = Terminations::default();
+        if let Err(fault) = self.rows(blocker::SEES_ALL.to_owned()).await
+            && fault.class == FaultClass::PermissionDenied
+        {
+            all.refused
+                .push("nobody was terminated: who holds a lock is hidden from this user, who lacks PROCESS".into());
+            return all;
+        }
         // Where the holder is only likely to be one, it has to be the only one that it can be.
         for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
             let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME);
-            let may = self.rows(sql).await.is_ok_and(|rows| !rows.is_empty());
-            if may && self.run(format!("KILL CONNECTION {}", holder.id)).await.is_ok() {
-                terminated.push(holder.clone());
+            if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
+                continue;
+            }
+            match self.run(format!("KILL CONNECTION {}", holder.id)).await {
+                Ok(()) => all.terminated.push(holder.clone()),
+                // 1094: it is gone already.
+                Err(fault) if fault.code.as_deref() == Some("1094") => {}
+                Err(_) => all.refused.push(blocker::refused(holder, "CONNECTION ADMIN (or SUPER)")),
             }
         }
-        terminated
+        all
     }
 
     async fn close(mut self: Box<Self>) {
