@@ -134,6 +134,7 @@ fn process(pid: u32) -> Blocker {
         database: None,
         transaction_seconds: None,
         query: None,
+        lock: None,
     }
 }
 

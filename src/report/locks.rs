@@ -124,6 +124,7 @@ mod tests {
             database: Some("acme".into()),
             transaction_seconds: Some(31),
             query: Some(query.into()),
+            lock: None,
         };
         let row = |session, waits_for| LockRow {
             tenants: vec!["acme".into()],

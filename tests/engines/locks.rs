@@ -176,6 +176,7 @@ async fn a_session_of_another_database_is_left_alone(home: &Home) {
         database: None,
         transaction_seconds: Some(1),
         query: None,
+        lock: None,
     };
     let locked = Locked { holders: vec![holder], waiting: Vec::new(), certain: true };
     assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await.terminated, []);
