@@ -26,7 +26,7 @@ use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::health::Health;
 use crate::policy::Limits;
-use crate::schema::{Direction, Record, Unfinished};
+use crate::schema::{Direction, Record, Script, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
@@ -236,9 +236,12 @@ impl MysqlSession {
             Some(Place::Statement { statement, step })
                 if within == 0 && journal::keeps_session(&work.steps[step], statement) =>
             {
-                let untouched = statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
-                let note =
-                    if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+                let script = &work.steps[step].script;
+                // A repeatable script may have been another one when it was applied: its row can't be put back.
+                let is_lost = script.direction == Direction::Down
+                    && matches!(script.record, Record::Script { repeatable: true, .. });
+                let untouched = statement == 0 && !in_batches && !is_lost;
+                let note = if untouched { self.undo(script) } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
                     Ok(()) if untouched => Residue::Nothing,
                     Ok(()) => Residue::Resumable { statements: statement },
@@ -254,6 +257,18 @@ impl MysqlSession {
                 }
             }
         }
+    }
+
+    /// Closes the journal of a step whose first statement was refused; on the way down the history row, which went first,
+    /// is put back in the same transaction. Dying in it: the journal is open still.
+    fn undo(&self, script: &Script) -> String {
+        let close = self.door.journal().close();
+        if script.direction == Direction::Up {
+            return close;
+        }
+        let row = |direction| self.door.books().record_of(&script.migration, &script.record, direction);
+        let (absent, present) = (row(Direction::Down), row(Direction::Up));
+        format!("START TRANSACTION;\n{absent};\n{present};\n{close};\nCOMMIT")
     }
 
     /// A step with statements in batches: each statement by itself, with the journal before it. Dying between two
