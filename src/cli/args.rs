@@ -235,10 +235,13 @@ impl RunFlags {
     }
 }
 
-/// What a run writes, and whether it asks.
+/// What a run writes, and whether it looks and asks first.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct RunOutput {
+    /// Starts without a look at the servers, also in an outage
+    #[arg(long, help_heading = "Run")]
+    pub(super) no_preflight: bool,
     /// Go ahead without asking
     #[arg(short, long)]
     pub(super) yes: bool,
@@ -293,9 +296,6 @@ pub(super) struct Change {
     /// Shows the plan and touches nothing; `fleet plan --sql` shows the SQL too
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Starts without a look at the servers, also in an outage
-    #[arg(long)]
-    pub(super) no_preflight: bool,
     /// Backs each tenant up right before its first change; one whose backup fails is not touched
     #[arg(long)]
     pub(super) backup: bool,

@@ -35,6 +35,8 @@ pub struct Settings {
     pub outage: u8,
     /// A transaction that is open for longer is a finding.
     pub long_transaction: Duration,
+    /// A server that is further behind the one that it follows is a finding.
+    pub replication_lag: Duration,
     /// Where runs are recorded.
     pub ledger: LedgerLocation,
     /// The folder of SQL scripts behind the migrations, as the file or the flag spells it but absolute; `None`: there
@@ -280,6 +282,7 @@ impl Settings {
             max_failures: text("max_failures").parse().expect(checked),
             outage: super::keys::share(&text("outage")).expect(checked),
             long_transaction: duration("long_transaction"),
+            replication_lag: duration("replication_lag"),
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
             backups: PathBuf::from(text("backups")),
             backup_command: None,

@@ -42,13 +42,13 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
-pub use address::location;
+pub use address::{location, place};
 pub use backup::{Transfer, database_name, hook, remove_left_secrets};
 use books::Books;
 pub use fill::{Cell, Key, ROWS_AT_ONCE};
@@ -121,11 +121,11 @@ pub trait Session: Send {
     /// A [`Fault`] when one of them can't be read, or is not there.
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
 
-    /// What the database says of itself and of its server. Read-only; locks nothing.
+    /// What the database says of itself and of its server, and answers to `ask`. Read-only; locks nothing.
     ///
     /// # Errors
     /// A [`Fault`] when it can't be read.
-    async fn health(&mut self) -> Result<Health, Fault>;
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault>;
 
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///

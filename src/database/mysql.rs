@@ -24,7 +24,7 @@ use super::{
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::policy::Limits;
 use crate::schema::{Direction, Record, Script, Unfinished};
 use crate::shape::{Column, Shape, Table};
@@ -440,8 +440,9 @@ impl Session for MysqlSession {
         inspect::mysql::row_counts(self.connection()?, database.as_deref(), tables).await
     }
 
-    async fn health(&mut self) -> Result<Health, Fault> {
-        health::mysql::read(self.connection()?).await
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
+        let connection = self.connection.as_deref_mut().ok_or_else(lost_connection)?;
+        health::mysql::read(connection, &self.door, ask).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {

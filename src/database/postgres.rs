@@ -23,7 +23,7 @@ use super::{
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -459,10 +459,10 @@ impl Session for PostgresSession {
         inspect::postgres::row_counts(connection, &place, tables).await
     }
 
-    async fn health(&mut self) -> Result<Health, Fault> {
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
         self.connection().await?;
         let connection = self.connection.as_mut().expect("made just above");
-        let health = health::postgres::read(connection, &self.door, self.pooled).await?;
+        let health = health::postgres::read(connection, &self.door, self.pooled, ask).await?;
         self.pooled = Some(health.pooled);
         Ok(health)
     }

@@ -2,8 +2,8 @@
 //!
 //! It creates nothing and changes nothing; a tenant that can't be read is one observation like the others.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -13,11 +13,11 @@ use super::conclude::waiting_pause;
 use super::queue::Queue;
 use crate::database::{Database, Session};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::observation::Observation;
 use crate::policy::{Concurrency, Timeouts};
 use crate::schema::{Catalog, State};
-use crate::tenant::Tenant;
+use crate::tenant::{Engine, Tenant};
 
 /// How many are read at once, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -89,16 +89,25 @@ pub async fn observe_refreshes(
     found
 }
 
-/// What each tenant's database says of itself and of its server: an answer for each, in the order given.
-pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace: Pace) -> Vec<Result<Health, Fault>> {
+/// What each tenant's database says of itself and of its server: an answer for each, in the order given. What is the same
+/// for a whole server is asked of the first tenant of it that answers, and for `extensions` of the first of each database.
+pub async fn examine(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    pace: Pace,
+    extensions: &[String],
+) -> Vec<Result<Health, Fault>> {
     let timeouts = pace.timeouts;
+    let asked = Arc::new(Mutex::new(HashSet::new()));
     let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
     let ask = |i: usize| {
         let (tenant, database) = (tenants[i].clone(), database.clone());
+        let (asked, extensions) = (asked.clone(), extensions.to_vec());
         async move {
             let read = async {
                 let mut session = database.connect(&tenant).await?;
-                let health = session.health().await;
+                let questions = questions(&tenant, &asked, extensions);
+                let health = session.health(&questions).await;
                 session.close().await;
                 health
             };
@@ -112,6 +121,15 @@ pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace
         found[i] = answer.unwrap_or_else(|| Err(lost()));
     }
     found
+}
+
+/// What is still to be asked of the places of a tenant; it counts as asked from now on.
+fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, extensions: Vec<String>) -> Questions {
+    let (server, database) = crate::database::place(tenant);
+    let mut asked = asked.lock().expect("nobody panics while holding it");
+    let is_postgres = tenant.engine == Engine::Postgres;
+    let is_new = is_postgres && !extensions.is_empty() && asked.insert(format!("database {database}"));
+    Questions { server: asked.insert(server), extensions: if is_new { extensions } else { Vec::new() } }
 }
 
 fn lost() -> Fault {
