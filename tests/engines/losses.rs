@@ -209,6 +209,8 @@ async fn a_way_down_that_was_refused_at_once_can_be_taken_again(home: &Home) {
         let record = fleet.down(&home.tenant).await;
         assert_eq!(record.outcome.name(), "failed", "{record:?}");
         assert_eq!(record.stopped_at.unwrap().statement, Some(1));
+        // The server lets go of the tenant's lock when it gets to the end of the connection.
+        tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(fleet.observe(&home.tenant).await.state, State::AtTarget);
         assert_eq!(
             (home.versions().await, home.tables().await),
