@@ -151,6 +151,9 @@ pub struct Blocker {
     pub transaction_seconds: Option<u64>,
     /// What it runs, or ran last; at most 200 characters.
     pub query: Option<String>,
+    /// The lock that it holds and its mode, where the engine tells: `orders (MDL_SHARED_READ)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
 }
 
 impl fmt::Display for Blocker {
@@ -160,6 +163,9 @@ impl fmt::Display for Blocker {
             if let Some(text) = text {
                 write!(f, ", {what} {text}")?;
             }
+        }
+        if let Some(lock) = &self.lock {
+            write!(f, ", holds {lock}")?;
         }
         if let Some(seconds) = self.transaction_seconds {
             write!(f, ", transaction open for {seconds} s")?;

@@ -52,7 +52,6 @@ pub(super) fn wanted(program: &Program, backup: bool) -> Result<Option<BackupPla
 fn intent(selection: Selection, chore: Chore, backup: Option<BackupPlan>) -> Intent {
     Intent {
         kill_blockers: None,
-        preflight: false,
         goal: Goal { direction: Direction::Up, target: Target::End, out_of_order: false },
         selection,
         targets: Default::default(),

@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::args::Doctor;
 use super::exit::CliError;
 use super::setup::Program;
+use crate::backup;
 use crate::compile::MigrationSet;
 use crate::database::Database;
-use crate::doctor::{self, Limits, Probe, Severity};
+use crate::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, NeededExtension};
 use crate::report;
 use crate::run::{self, Pace};
 use crate::select::Selection;
@@ -34,9 +35,11 @@ const ASKED_AGAIN: usize = 4;
 pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Doctor) -> Result<u8, CliError> {
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let answers = run::examine(&tenants, &program.door(set), program.pace()).await;
+    let needed = needed(set, &tenants).await;
+    let answers = run::examine(&tenants, &program.door(set), program.pace(), &names(&needed)).await;
     let examined: Examined = tenants.into_iter().zip(answers).collect();
-    let mut findings = doctor::judge(&examined, &limits(program));
+    let mut findings = doctor::judge(&examined, &limits(program), &needed);
+    findings.extend(backups(program));
     let mut versions = Vec::new();
     for (tool, engine) in DUMP_TOOLS {
         versions.push((tool, engine, version_of(tool).await));
@@ -48,10 +51,28 @@ pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Do
     Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
 }
 
+/// The extensions that the migrations create, where a tenant can have them.
+async fn needed(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Vec<NeededExtension> {
+    let any = tenants.iter().any(|tenant| tenant.engine == Engine::Postgres);
+    if any { set.extensions().await } else { Vec::new() }
+}
+
+fn names(needed: &[NeededExtension]) -> Vec<String> {
+    needed.iter().map(|extension| extension.name.clone()).collect()
+}
+
+/// The disk that backups go to: of their folder, or of the nearest one above it that is there.
+fn backups(program: &Program) -> Option<Finding> {
+    let folder = &program.settings().backups;
+    let there = folder.ancestors().find(|above| above.is_dir())?;
+    backup::free_space(there).ok().map(|free| doctor::backups(&program.shown(folder), free))
+}
+
 fn limits(program: &Program) -> Limits {
     let settings = program.settings();
     Limits {
         long_transaction: settings.long_transaction,
+        replication_lag: settings.replication_lag,
         lock: settings.timeouts.lock,
         per_server: settings.concurrency.per_server.get().min(settings.concurrency.global.get()),
     }
@@ -64,7 +85,8 @@ async fn version_of(tool: &str) -> Option<String> {
     output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Looks at the servers of a run: a few tenants of each, never all. Warns of what it finds.
+/// Looks at the servers of a run: a few tenants of each, never all. Warns of what it finds. `goes_up`: whether migrations
+/// are applied, so that what they create is asked for.
 ///
 /// # Errors
 /// So many tenants are unreachable that it is an outage; nothing may start.
@@ -72,6 +94,7 @@ pub(super) async fn preflight(
     program: &Program,
     set: &Arc<MigrationSet>,
     selection: &Selection,
+    goes_up: bool,
 ) -> Result<(), CliError> {
     let mut servers: Vec<(Arc<str>, Vec<Arc<Tenant>>)> = Vec::new();
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
@@ -86,9 +109,12 @@ pub(super) async fn preflight(
     // A full server is no outage, and is not waited for here: the run does that.
     let pace = Pace { hold_wait: Duration::ZERO, ..program.pace() };
     let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
-    let mut examined = ask(&door, pace, first).await;
+    let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
+    let needed = if goes_up { needed(set, &all).await } else { Vec::new() };
+    let extensions = names(&needed);
+    let mut examined = ask(&door, pace, first, &extensions).await;
     let again = servers.iter().zip(&examined).map(|((_, tenants), seen)| asked_again(tenants, seen)).collect();
-    for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again).await) {
+    for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again, &extensions).await) {
         seen.extend(more);
     }
     let probe = |((server, tenants), seen): (&(Arc<str>, Vec<Arc<Tenant>>), &Examined)| Probe {
@@ -103,7 +129,7 @@ pub(super) async fn preflight(
     }
     // An unreachable tenant is an outcome of the run.
     let reached: Examined = examined.into_iter().flatten().filter(|(_, seen)| seen.is_ok()).collect();
-    let mut findings = doctor::judge(&reached, &limits(program));
+    let mut findings = doctor::judge(&reached, &limits(program), &needed);
     findings.retain(|finding| finding.severity != Severity::Info);
     for line in report::doctor::lines(&findings) {
         program.terminal.warn(&line);
@@ -135,8 +161,13 @@ fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
 }
 
 /// Asks groups of tenants, all at once; the answers in their groups.
-async fn ask(door: &Arc<dyn Database>, pace: Pace, groups: Vec<Vec<Arc<Tenant>>>) -> Vec<Examined> {
+async fn ask(
+    door: &Arc<dyn Database>,
+    pace: Pace,
+    groups: Vec<Vec<Arc<Tenant>>>,
+    extensions: &[String],
+) -> Vec<Examined> {
     let all: Vec<Arc<Tenant>> = groups.iter().flatten().cloned().collect();
-    let mut answers = all.iter().cloned().zip(run::examine(&all, door, pace).await);
+    let mut answers = all.iter().cloned().zip(run::examine(&all, door, pace, extensions).await);
     groups.iter().map(|group| answers.by_ref().take(group.len()).collect()).collect()
 }

@@ -34,8 +34,6 @@ pub(super) struct Intent {
     pub(super) dry_run: bool,
     /// Older holders of locks are terminated.
     pub(super) kill_blockers: Option<Duration>,
-    /// Whether the servers are looked at first.
-    pub(super) preflight: bool,
     /// What is done instead of migrating.
     pub(super) chore: Option<Chore>,
     /// The backups that it makes.
@@ -61,7 +59,6 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
     intent.backup = backup::wanted(program, args.change.backup)?;
     intent.dry_run = args.change.dry_run;
     intent.kill_blockers = args.kill_blockers;
-    intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -74,7 +71,6 @@ pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: R
     intent.native = args.change.native;
     intent.backup = backup::wanted(program, args.change.backup)?;
     intent.dry_run = args.change.dry_run;
-    intent.preflight = !args.change.no_preflight;
     start(program, set, intent, &args.change.output).await
 }
 
@@ -131,7 +127,6 @@ async fn intent(
         native: false,
         dry_run: false,
         kill_blockers: None,
-        preflight: true,
         chore: None,
         backup: None,
     })
@@ -150,6 +145,10 @@ pub(super) async fn start(
         let text = format!("this changes databases and nobody can be asked: add --yes to go ahead{plan}");
         return Err(CliError::Usage(text));
     }
+    if !output.no_preflight && !intent.dry_run {
+        let goes_up = intent.chore.is_none() && intent.goal.direction == Direction::Up;
+        doctor::preflight(program, set, &intent.selection, goes_up).await?;
+    }
     if let Some(chore) = &intent.chore {
         let tenants = intent.selection.tenants().count();
         if may_ask && !program.terminal.confirm(&format!("{} {tenants} tenants. Go ahead?", chore.question)) {
@@ -158,9 +157,6 @@ pub(super) async fn start(
         }
         let plan = plan(program, set, intent);
         return pump::drive(program, set, plan, output).await;
-    }
-    if intent.preflight && !intent.dry_run {
-        doctor::preflight(program, set, &intent.selection).await?;
     }
     // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.

@@ -14,6 +14,7 @@ use super::setup::{Program, quoted};
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
+use crate::database;
 use crate::event::Event;
 use crate::ledger::{Ledger, Recorder};
 use crate::outcome::{InDoubt, NotStarted, Outcome, Standing, TenantRecord};
@@ -44,6 +45,8 @@ pub(super) async fn drive(
     if let Some(file) = &output.output {
         terminal::check_writable(file)?;
     }
+    // What a run that was killed has left in the folder of temporary files.
+    database::remove_left_secrets();
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.

@@ -143,7 +143,6 @@ pub(super) async fn resume(
         native,
         dry_run: false,
         kill_blockers: None,
-        preflight: false,
         chore: None,
         backup: former.header.backups().is_some().then(|| super::backup::plan(program)),
     };

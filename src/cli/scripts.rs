@@ -59,7 +59,6 @@ pub(super) async fn start(
         native: false,
         dry_run: false,
         kill_blockers: None,
-        preflight: false,
         chore: Some(chore),
         backup: None,
     };

@@ -6,6 +6,7 @@
 mod body;
 mod effect;
 mod entities;
+mod extension;
 pub mod folder;
 mod lex;
 mod purity;
@@ -23,6 +24,7 @@ use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
 
+use crate::health::NeededExtension;
 use crate::policy::Limits;
 use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
 use crate::tenant::Engine;
@@ -132,6 +134,30 @@ impl MigrationSet {
     /// The names of what the SQL scripts derive from other tables, and what a refresh replaces.
     pub fn derived(&self) -> Vec<String> {
         self.views.iter().map(|view| view.name.clone()).collect()
+    }
+
+    /// The extensions of PostgreSQL that the migrations create, by name; of each the first migration that does. Rust code is
+    /// recorded once and not judged, which takes no time to speak of.
+    pub(crate) async fn extensions(&self) -> Vec<NeededExtension> {
+        let mut found: BTreeMap<String, NeededExtension> = BTreeMap::new();
+        for (index, name) in self.catalog.migrations.iter().enumerate() {
+            let statements: Vec<String> = match self.migrations.get(index) {
+                Some(rust) => recorder::record(rust, Direction::Up, backend(Engine::Postgres), 0).await.statements(),
+                None => {
+                    let part = self.sql_script(index).and_then(|script| script.up.get(Engine::Postgres));
+                    part.map_or_else(Vec::new, |part| part.statements.iter().map(|s| s.sql.clone()).collect())
+                }
+            };
+            for (extension, is_optional) in statements.iter().flat_map(|sql| extension::created(sql)) {
+                let needed = NeededExtension { name: extension.clone(), migration: name.to_string(), is_optional };
+                // One that must be there counts more than one that need not.
+                let known = found.entry(extension).or_insert_with(|| needed.clone());
+                if known.is_optional && !is_optional {
+                    *known = needed;
+                }
+            }
+        }
+        found.into_values().collect()
     }
 
     /// The SQL scripts, in catalog order.

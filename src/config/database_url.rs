@@ -204,7 +204,7 @@ pub(crate) fn sqlite_path(text: &str, folder: &Path) -> Result<PathBuf, UrlProbl
 }
 
 /// Takes `.` and `..` out of an absolute path by its text alone.
-fn normal(path: &Path) -> PathBuf {
+pub(super) fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {
@@ -268,6 +268,16 @@ impl ServerUrl {
         // Both spellings of a scheme are not special ones in the sense of the URL standard, so this can't be refused.
         let _ = url.set_scheme(name);
         Ok(ServerUrl { engine, host, port: url.port().unwrap_or(port), database, url })
+    }
+
+    /// As [`ServerUrl::parse`], for a URL of a file: relative paths of TLS files start at `folder`, which is that file's.
+    ///
+    /// # Errors
+    /// As [`ServerUrl::parse`].
+    pub(crate) fn parse_in(text: &str, folder: &Path) -> Result<Self, UrlProblem> {
+        let mut parsed = ServerUrl::parse(text)?;
+        url_parameters::absolute_files(&mut parsed.url, folder);
+        Ok(parsed)
     }
 
     /// Whether it holds a password.

@@ -25,7 +25,7 @@ pub(crate) enum Form {
 }
 
 /// All keys of `[fleet]`, in the order in which they are shown, with their defaults (empty: none).
-pub(crate) const KEYS: [(&str, Form, &str); 21] = [
+pub(crate) const KEYS: [(&str, Form, &str); 22] = [
     ("name", Form::Text, ""),
     ("concurrency", Form::Count, "16"),
     ("per_server", Form::Count, "8"),
@@ -42,6 +42,7 @@ pub(crate) const KEYS: [(&str, Form, &str); 21] = [
     ("max_failures", Form::Budget, "unlimited"),
     ("outage", Form::Share, "50%"),
     ("long_transaction", Form::Duration { zero: false }, "5m"),
+    ("replication_lag", Form::Duration { zero: false }, "30s"),
     ("ledger", Form::Ledger, "fleet-ledger.db"),
     ("scripts", Form::Text, ""),
     ("backups", Form::Text, "backups"),

@@ -4,13 +4,14 @@
 //! no flag either, since a URL with a password does not belong into a process list.
 
 use std::fmt;
+use std::path::Path;
 
 use secrecy::SecretString;
 
+use super::Drafts;
 use super::database_url::{ServerUrl, UrlProblem, expand, shown};
 use super::document::{Document, Reader, suggestion};
 use super::settings::{Origin, Sources};
-use super::{Drafts, Variables};
 use crate::tenant::Engine;
 
 const KEYS: [(&str, Engine); 2] = [("postgres_url", Engine::Postgres), ("mysql_url", Engine::Mysql)];
@@ -74,7 +75,7 @@ pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
                     continue;
                 }
             };
-            match server(&expanded.text, engine) {
+            match server(&expanded.text, engine, sources.folder) {
                 Ok(url) => {
                     out.literal_password |= expanded.literal_password;
                     out.set(engine, url, Origin::File);
@@ -85,12 +86,12 @@ pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
             }
         }
     }
-    from_environment(&mut out, sources.variables, drafts);
+    from_environment(&mut out, sources, drafts);
     out
 }
 
-fn from_environment(out: &mut ScratchServers, variables: &Variables, drafts: &mut Drafts) {
-    for (name, text) in variables.sorted() {
+fn from_environment(out: &mut ScratchServers, sources: Sources<'_>, drafts: &mut Drafts) {
+    for (name, text) in sources.variables.sorted() {
         let lower = name.to_ascii_lowercase();
         let Some(key) = lower.strip_prefix(PREFIX) else { continue };
         let Some((_, engine)) = KEYS.iter().find(|(known, _)| *known == key) else {
@@ -100,7 +101,7 @@ fn from_environment(out: &mut ScratchServers, variables: &Variables, drafts: &mu
             draft.help(format!("did you mean FLEET__SCRATCH__{}? {help}", near.to_ascii_uppercase()));
             continue;
         };
-        match server(text, *engine) {
+        match server(text, *engine, sources.folder) {
             Ok(url) => out.set(*engine, url, Origin::Environment(name.to_owned())),
             Err(problem) => {
                 drafts.elsewhere(format!("the environment variable {name} {}", problem.message)).help(problem.help);
@@ -109,8 +110,8 @@ fn from_environment(out: &mut ScratchServers, variables: &Variables, drafts: &mu
     }
 }
 
-fn server(text: &str, engine: Engine) -> Result<SecretString, UrlProblem> {
-    let url = ServerUrl::parse(text)?;
+fn server(text: &str, engine: Engine, folder: &Path) -> Result<SecretString, UrlProblem> {
+    let url = ServerUrl::parse_in(text, folder)?;
     if url.engine != engine {
         let message = format!("is a URL of {}, not of {engine}", url.engine);
         return Err(super::database_url::problem(message, format!("write {engine}://user@host:port/database")));
@@ -120,12 +121,10 @@ fn server(text: &str, engine: Engine) -> Result<SecretString, UrlProblem> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use secrecy::ExposeSecret;
 
     use super::super::document::with_document;
-    use super::super::{Mistakes, Overrides};
+    use super::super::{Mistakes, Overrides, Variables};
     use super::*;
 
     fn parse<const N: usize>(text: &str, variables: [(&str, &str); N]) -> Result<ScratchServers, Mistakes> {

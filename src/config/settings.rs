@@ -35,6 +35,8 @@ pub struct Settings {
     pub outage: u8,
     /// A transaction that is open for longer is a finding.
     pub long_transaction: Duration,
+    /// A server that is further behind the one that it follows is a finding.
+    pub replication_lag: Duration,
     /// Where runs are recorded.
     pub ledger: LedgerLocation,
     /// The folder of SQL scripts behind the migrations, as the file or the flag spells it but absolute; `None`: there
@@ -239,7 +241,7 @@ fn file_ledger(
 fn locate_ledger(text: &str, folder: &Path) -> Result<LedgerLocation, UrlProblem> {
     match scheme(text) {
         None | Some("sqlite") => sqlite_path(text, folder).map(LedgerLocation::File),
-        Some(_) => ServerUrl::parse(text).map(|url| LedgerLocation::Url(url.secret())),
+        Some(_) => ServerUrl::parse_in(text, folder).map(|url| LedgerLocation::Url(url.secret())),
     }
 }
 
@@ -281,6 +283,7 @@ impl Settings {
             max_failures: text("max_failures").parse().expect(checked),
             outage: super::keys::share(&text("outage")).expect(checked),
             long_transaction: duration("long_transaction"),
+            replication_lag: duration("replication_lag"),
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
             backups: PathBuf::from(text("backups")),
             backup_command: None,

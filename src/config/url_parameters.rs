@@ -2,9 +2,11 @@
 //!
 //! It mirrors what sqlx reads (`options/parse.rs` of sqlx-postgres and sqlx-mysql 0.9); it sets nothing.
 
+use std::path::Path;
+
 use url::Url;
 
-use super::database_url::{FORM, UrlProblem, problem};
+use super::database_url::{FORM, UrlProblem, normal, problem};
 use super::document::suggestion;
 use crate::tenant::Engine;
 
@@ -75,6 +77,22 @@ pub(super) fn check(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
         check_value(engine, key, &value)?;
     }
     check_tls(engine, url)
+}
+
+/// Lets relative paths of TLS files start at a folder. A URL without any is left as it was written.
+pub(super) fn absolute_files(url: &mut Url, folder: &Path) {
+    let names_file = |key: &str| CA.contains(&key) || CERTIFICATE.contains(&key) || KEY.contains(&key);
+    if !url.query_pairs().any(|(key, value)| names_file(&key) && Path::new(&*value).is_relative()) {
+        return;
+    }
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let mut query = url.query_pairs_mut();
+    query.clear();
+    for (key, value) in pairs {
+        // An absolute path replaces the folder.
+        let value = if names_file(&key) { normal(&folder.join(&value)).display().to_string() } else { value };
+        query.append_pair(&key, &value);
+    }
 }
 
 /// Refuses parameters of TLS that make no sense together: the driver would leave one out, or fail at each tenant.
@@ -205,6 +223,22 @@ mod tests {
         for mode in MYSQL_TLS_MODES.into_iter().chain(["Required"]) {
             let text = format!("mysql://h/a?ssl-mode={mode}&timezone=%2B00:00");
             assert!(ServerUrl::parse(&text).is_ok() && text.parse::<MySqlConnectOptions>().is_ok(), "{mode}");
+        }
+    }
+
+    #[test]
+    fn relative_paths_of_tls_files_start_at_the_folder_of_the_file() {
+        let secret = |text: &str| {
+            use secrecy::ExposeSecret as _;
+            ServerUrl::parse_in(text, Path::new("/etc/fleet")).ok().unwrap().secret().expose_secret().to_owned()
+        };
+        let url = secret("postgres://u@h/d?sslmode=verify-full&sslrootcert=../ca%20b.pem&options[x]=a%26b");
+        let url = Url::parse(&url).unwrap();
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let expected = [("sslmode", "verify-full"), ("sslrootcert", "/etc/ca b.pem"), ("options[x]", "a&b")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        for whole in ["mysql://u@h/d?ssl-mode=verify_ca&ssl-ca=/ca.pem", "postgres://u@h/d?sslmode=require"] {
+            assert_eq!(secret(whole), whole, "it is left as it was written");
         }
     }
 }

@@ -29,6 +29,24 @@ pub fn location(tenant: &Tenant) -> String {
     }
 }
 
+/// The server that a tenant's migrations go to, and the database on it: equal for tenants that share them. For a file both
+/// are the file. Never shown: it is for comparing only.
+pub fn place(tenant: &Tenant) -> (String, String) {
+    match tenant.address_for_migrations() {
+        Address::File(path) => (path.display().to_string(), path.display().to_string()),
+        Address::Unusable(_) => (tenant.id.to_string(), tenant.id.to_string()),
+        Address::Url(text) => match Url::parse(text.expose_secret()) {
+            Ok(url) => {
+                let server =
+                    format!("{}://{}:{}", tenant.engine, url.host_str().unwrap_or(""), url.port().unwrap_or(0));
+                let database = format!("{server}{}", url.path());
+                (server, database)
+            }
+            Err(_) => (tenant.id.to_string(), tenant.id.to_string()),
+        },
+    }
+}
+
 fn url(tenant: &Tenant) -> Result<&str, Fault> {
     match tenant.address_for_migrations() {
         Address::Url(url) => Ok(url.expose_secret()),

@@ -50,6 +50,7 @@ pub(super) async fn postgres(options: PgConnectOptions, name: String, limit: Dur
                 query: text(4),
                 address: text(5),
                 database: text(6),
+                lock: None,
             };
             let list = if text(7).as_deref() == Some("holds") { &mut locked.holders } else { &mut locked.waiting };
             list.push(blocker);
@@ -61,8 +62,8 @@ pub(super) async fn postgres(options: PgConnectOptions, name: String, limit: Dur
 
 /// Who is at the lock that the MySQL or MariaDB session with this connection id waits for.
 ///
-/// A row lock's holder is known for certain. Holders of metadata locks are listed by a plugin that few servers have: the
-/// open transactions in the database are named instead, and called probable.
+/// A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
+/// is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
 pub(super) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration) -> Locked {
     let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
                    LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
@@ -87,11 +88,20 @@ pub(super) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration
     let ask = async {
         let mut connection = options.connect().await.ok()?;
         let mut locked = Locked::default();
+        let mut told_of = (Vec::new(), false);
         for (sql, application) in [(certain, None), (probable, Some("probably: an open transaction here"))] {
+            if application.is_some() {
+                // Without the plugin there is no such table.
+                let rows = sqlx::raw_sql(AssertSqlSafe(told(id))).fetch_all(&mut connection).await;
+                told_of = at_tables(&rows.unwrap_or_default());
+            }
             // MySQL 8 has other tables for the first question; not knowing is no reason not to ask the second.
             let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap_or_default();
             for row in &rows {
                 let holds = mysql_row::text(row, 6).as_deref() == Some("holds");
+                if holds && !told_of.0.is_empty() {
+                    continue;
+                }
                 let list = if holds { &mut locked.holders } else { &mut locked.waiting };
                 list.extend(blocker(row, application.filter(|_| holds)));
             }
@@ -100,10 +110,70 @@ pub(super) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration
                 break;
             }
         }
+        if !told_of.0.is_empty() {
+            (locked.holders, locked.certain) = told_of;
+        }
         let _ = connection.close().await;
         Some(locked)
     };
     tokio::time::timeout(limit, ask).await.ok().flatten().unwrap_or_default()
+}
+
+/// The locks on tables of this database that others hold while the session waits for one. The plugin tells which locks are
+/// granted, but not what a session waits for: that is a table on which it has a weaker lock already, or one that its
+/// statement names.
+fn told(id: u64) -> String {
+    let locks = "information_schema.metadata_lock_info";
+    format!(
+        "SELECT p.id, p.user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), p.time) AS signed), \
+         LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db, m.table_name, m.lock_mode, \
+         me.info, CASE WHEN EXISTS (SELECT 1 FROM {locks} own WHERE own.thread_id = me.id AND own.lock_type = m.lock_type AND \
+         own.table_schema = m.table_schema AND own.table_name = m.table_name) THEN 'own' ELSE '' END \
+         FROM {locks} m JOIN information_schema.processlist me ON me.id = {id} AND me.state LIKE 'Waiting for table metadata \
+         lock%' JOIN information_schema.processlist p ON p.id = m.thread_id LEFT JOIN information_schema.innodb_trx t ON \
+         t.trx_mysql_thread_id = p.id WHERE m.thread_id <> {id} AND m.lock_type = 'Table metadata lock' AND m.table_schema = \
+         DATABASE() AND COALESCE(p.state, '') NOT LIKE 'Waiting for table metadata lock%' ORDER BY t.trx_started, p.id"
+    )
+}
+
+/// The holders in the rows of [`told`], each session once, and whether they are so for certain: all their locks are on one
+/// table.
+fn at_tables(rows: &[MySqlRow]) -> (Vec<Blocker>, bool) {
+    let text = |row: &MySqlRow, i: usize| mysql_row::text(row, i).unwrap_or_default();
+    let is_at = |row: &&MySqlRow| {
+        let statement = text(row, 8);
+        is_in_the_way(&statement, &text(row, 7)) && (text(row, 9) == "own" || names(&statement, &text(row, 6)))
+    };
+    let wanted: Vec<&MySqlRow> = rows.iter().filter(is_at).collect();
+    let mut holders: Vec<Blocker> = Vec::new();
+    for row in &wanted {
+        let Some(mut holder) = blocker(row, None) else { continue };
+        if holders.len() < MOST && holders.iter().all(|known| known.id != holder.id) {
+            holder.lock = Some(format!("{} ({})", text(row, 6), text(row, 7)));
+            holders.push(holder);
+        }
+    }
+    let is_one = wanted.iter().all(|row| text(row, 6) == text(wanted[0], 6));
+    (holders, is_one)
+}
+
+/// Whether a statement has to wait for a lock of this mode: one that changes the table for any, one that changes or reads
+/// rows only for those that keep it out (<https://mariadb.com/kb/en/metadata-locking/>).
+pub(super) fn is_in_the_way(statement: &str, mode: &str) -> bool {
+    let first = crate::compile::first_words(Engine::Mysql, statement).next().unwrap_or_default();
+    let is_of_rows =
+        ["select", "insert", "update", "delete", "replace", "with", "load", "call", "do"].contains(&&*first);
+    !is_of_rows || ["NO_WRITE", "NO_READ_WRITE", "READ_ONLY", "EXCLUSIVE"].iter().any(|word| mode.ends_with(word))
+}
+
+/// Whether a statement has a name in it as a whole word.
+pub(super) fn names(sql: &str, name: &str) -> bool {
+    let (sql, name) = (sql.to_lowercase(), name.to_lowercase());
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    !name.is_empty()
+        && sql
+            .match_indices(&name)
+            .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
 }
 
 fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
@@ -116,6 +186,7 @@ fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
         query: text(3),
         address: text(4),
         database: text(5),
+        lock: None,
     })
 }
 
@@ -132,6 +203,23 @@ pub(super) fn terminate_postgres(blocker: &Blocker, older_than: Duration) -> Str
     )
 }
 
+/// Whether the session is one whose transaction this user is not shown.
+pub(super) fn is_hidden(blocker: &Blocker) -> String {
+    format!(
+        "SELECT 1 FROM pg_stat_activity WHERE pid = {} AND datname = current_database() AND query = '<insufficient privilege>'",
+        blocker.id
+    )
+}
+
+/// Refused to a user who is not shown other users' transactions, with or without any.
+pub(super) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
+
+/// That a session was not terminated, and which right it takes.
+pub(super) fn refused(blocker: &Blocker, right: &str) -> String {
+    let user = blocker.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
+    format!("connection {}{user} was not terminated: this user lacks {right}", blocker.id)
+}
+
 /// What finds a MySQL session that may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
 pub(super) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock: &str) -> String {
     let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
@@ -144,4 +232,29 @@ pub(super) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock:
         // The engine keeps whole seconds of a transaction's begin.
         older_than.max(seen).as_millis().div_ceil(1000)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_reader_is_in_nobodys_way_but_who_changes_the_table() {
+        for (statement, mode, expected) in [
+            ("ALTER TABLE a ADD b int", "MDL_SHARED_READ", true),
+            ("/* x */ update a SET b = 1", "MDL_SHARED_READ", false),
+            ("UPDATE a SET b = 1", "MDL_SHARED_NO_WRITE", true),
+            ("INSERT INTO a VALUES (1)", "MDL_EXCLUSIVE", true),
+        ] {
+            assert_eq!(super::is_in_the_way(statement, mode), expected, "{statement} {mode}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_named_by_a_whole_word_only() {
+        for sql in ["ALTER TABLE orders ADD c int", "drop table `Orders`", "RENAME TABLE a.orders TO b"] {
+            assert!(super::names(sql, "orders"), "{sql}");
+        }
+        for sql in ["ALTER TABLE orders_old ADD c int", "ALTER TABLE my$orders ADD c int", ""] {
+            assert!(!super::names(sql, "orders"), "{sql}");
+        }
+    }
 }

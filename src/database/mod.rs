@@ -43,14 +43,14 @@ use async_trait::async_trait;
 
 use crate::compile::MigrationSet;
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
-pub use address::location;
-pub use backup::{Transfer, database_name, hook};
+pub use address::{location, place};
+pub use backup::{Transfer, database_name, hook, remove_left_secrets};
 use books::Books;
 pub use fill::{Cell, Key, ROWS_AT_ONCE};
 pub(crate) use fill::{day, decimal};
@@ -123,11 +123,11 @@ pub trait Session: Send {
     /// A [`Fault`] when one of them can't be read, or is not there.
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
 
-    /// What the database says of itself and of its server. Read-only; locks nothing.
+    /// What the database says of itself and of its server, and answers to `ask`. Read-only; locks nothing.
     ///
     /// # Errors
     /// A [`Fault`] when it can't be read.
-    async fn health(&mut self) -> Result<Health, Fault>;
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault>;
 
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
@@ -197,10 +197,10 @@ pub trait Session: Send {
     }
 
     /// Terminates the sessions of `locked` that still hold on to this tenant's own database with the same transaction, are
-    /// clients, none of fleet's own, and whose transaction is older than `older_than`. Returns those that were.
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
+    /// clients, none of fleet's own, and whose transaction is older than `older_than`.
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
         let _ = (locked, older_than);
-        Vec::new()
+        Terminations::default()
     }
 
     /// Closes the connection; errors while closing change nothing for anyone.
@@ -226,6 +226,15 @@ pub struct Locked {
     pub waiting: Vec<Blocker>,
     /// The holders were told by the server for this lock; otherwise they are only likely to be.
     pub certain: bool,
+}
+
+/// What became of the sessions that were to be terminated; one that is too young, or another now, is in neither list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terminations {
+    /// Those that were.
+    pub terminated: Vec<Blocker>,
+    /// Why others were not, each with the right that is missing.
+    pub refused: Vec<String>,
 }
 
 /// The real databases.

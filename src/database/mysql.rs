@@ -19,15 +19,14 @@ use super::message::{Message, Place, send, stopped_at};
 use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work,
-    address, blocker, errors, fill, health, inspect, mysql_row, native, pulse, settle,
+    Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Terminations, Transfer,
+    Watch, Work, address, blocker, errors, fill, health, inspect, mysql_row, native, pulse, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
-use crate::outcome::Blocker;
+use crate::health::{Health, Questions};
 use crate::policy::Limits;
-use crate::schema::{Direction, Record, Unfinished};
+use crate::schema::{Direction, Record, Script, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
 
@@ -61,8 +60,7 @@ impl MysqlSession {
     }
 
     pub(super) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
-        let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
-        self.connection.as_deref_mut().ok_or_else(lost)
+        self.connection.as_deref_mut().ok_or_else(lost_connection)
     }
 
     pub(super) async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
@@ -238,9 +236,12 @@ impl MysqlSession {
             Some(Place::Statement { statement, step })
                 if within == 0 && journal::keeps_session(&work.steps[step], statement) =>
             {
-                let untouched = statement == 0 && !in_batches && work.steps[step].script.direction == Direction::Up;
-                let note =
-                    if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+                let script = &work.steps[step].script;
+                // A repeatable script may have been another one when it was applied: its row can't be put back.
+                let is_lost = script.direction == Direction::Down
+                    && matches!(script.record, Record::Script { repeatable: true, .. });
+                let untouched = statement == 0 && !in_batches && !is_lost;
+                let note = if untouched { self.undo(script) } else { self.door.journal().stop(Some(statement)) };
                 match self.run(note).await {
                     Ok(()) if untouched => Residue::Nothing,
                     Ok(()) => Residue::Resumable { statements: statement },
@@ -256,6 +257,18 @@ impl MysqlSession {
                 }
             }
         }
+    }
+
+    /// Closes the journal of a step whose first statement was refused; on the way down the history row, which went first,
+    /// is put back in the same transaction. Dying in it: the journal is open still.
+    fn undo(&self, script: &Script) -> String {
+        let close = self.door.journal().close();
+        if script.direction == Direction::Up {
+            return close;
+        }
+        let row = |direction| self.door.books().record_of(&script.migration, &script.record, direction);
+        let (absent, present) = (row(Direction::Down), row(Direction::Up));
+        format!("START TRANSACTION;\n{absent};\n{present};\n{close};\nCOMMIT")
     }
 
     /// A step with statements in batches: each statement by itself, with the journal before it. Dying between two
@@ -360,6 +373,10 @@ impl MysqlSession {
     }
 }
 
+fn lost_connection() -> Fault {
+    Fault::new(FaultClass::ConnectionLost, "the connection was lost")
+}
+
 #[async_trait]
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
@@ -423,8 +440,9 @@ impl Session for MysqlSession {
         inspect::mysql::row_counts(self.connection()?, database.as_deref(), tables).await
     }
 
-    async fn health(&mut self) -> Result<Health, Fault> {
-        health::mysql::read(self.connection()?).await
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
+        let connection = self.connection.as_deref_mut().ok_or_else(lost_connection)?;
+        health::mysql::read(connection, &self.door, ask).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
@@ -517,17 +535,29 @@ impl Session for MysqlSession {
         }))
     }
 
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
-        let mut terminated = Vec::new();
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
+        let mut all = Terminations::default();
+        if let Err(fault) = self.rows(blocker::SEES_ALL.to_owned()).await
+            && fault.class == FaultClass::PermissionDenied
+        {
+            all.refused
+                .push("nobody was terminated: who holds a lock is hidden from this user, who lacks PROCESS".into());
+            return all;
+        }
         // Where the holder is only likely to be one, it has to be the only one that it can be.
         for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
             let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME);
-            let may = self.rows(sql).await.is_ok_and(|rows| !rows.is_empty());
-            if may && self.run(format!("KILL CONNECTION {}", holder.id)).await.is_ok() {
-                terminated.push(holder.clone());
+            if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
+                continue;
+            }
+            match self.run(format!("KILL CONNECTION {}", holder.id)).await {
+                Ok(()) => all.terminated.push(holder.clone()),
+                // 1094: it is gone already.
+                Err(fault) if fault.code.as_deref() == Some("1094") => {}
+                Err(_) => all.refused.push(blocker::refused(holder, "CONNECTION ADMIN (or SUPER)")),
             }
         }
-        terminated
+        all
     }
 
     async fn close(mut self: Box<Self>) {

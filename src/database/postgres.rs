@@ -18,13 +18,12 @@ use super::native::Link;
 use super::postgres_connect::{connect, is_unmarked, open, too_much_for_a_pooler};
 use super::postgres_guards as guards;
 use super::{
-    Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work,
-    address, blocker, errors, fill, health, inspect, literal, native, pulse, settle,
+    Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Terminations, Transfer,
+    Watch, Work, address, blocker, errors, fill, health, inspect, literal, native, pulse, settle,
 };
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
-use crate::outcome::Blocker;
+use crate::health::{Health, Questions};
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::Engine;
@@ -460,10 +459,10 @@ impl Session for PostgresSession {
         inspect::postgres::row_counts(connection, &place, tables).await
     }
 
-    async fn health(&mut self) -> Result<Health, Fault> {
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
         self.connection().await?;
         let connection = self.connection.as_mut().expect("made just above");
-        let health = health::postgres::read(connection, &self.door, self.pooled).await?;
+        let health = health::postgres::read(connection, &self.door, self.pooled, ask).await?;
         self.pooled = Some(health.pooled);
         Ok(health)
     }
@@ -549,15 +548,24 @@ impl Session for PostgresSession {
         }))
     }
 
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Vec<Blocker> {
-        let mut terminated = Vec::new();
+    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
+        let mut all = Terminations::default();
         for holder in &locked.holders {
-            let rows = self.rows(blocker::terminate_postgres(holder, older_than)).await.unwrap_or_default();
-            if rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false) {
-                terminated.push(holder.clone());
+            match self.rows(blocker::terminate_postgres(holder, older_than)).await.map_err(|e| errors::fault(&e)) {
+                Ok(rows) if rows.iter().any(|row| row.try_get(0).unwrap_or(false)) => {
+                    all.terminated.push(holder.clone());
+                }
+                Ok(_) if self.rows(blocker::is_hidden(holder)).await.is_ok_and(|rows| !rows.is_empty()) => {
+                    all.refused.push(blocker::refused(holder, "pg_read_all_stats, which shows since when it holds on"));
+                }
+                Err(fault) if fault.class == FaultClass::PermissionDenied => {
+                    all.refused
+                        .push(blocker::refused(holder, "pg_signal_backend (of a superuser's session: superuser)"));
+                }
+                Ok(_) | Err(_) => {}
             }
         }
-        terminated
+        all
     }
 
     async fn close(mut self: Box<Self>) {

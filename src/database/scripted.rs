@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Canceller, Cell, Database, Key, Pulse, Residue, Session, Settlement, Sign, Stop, Work};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::policy::Timeouts;
 use crate::schema::{Direction, Unfinished};
 use crate::shape::{Column, Shape, Table};
@@ -144,7 +144,7 @@ impl Session for ScriptedSession {
         Ok(Shape::default())
     }
 
-    async fn health(&mut self) -> Result<Health, Fault> {
+    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
         Ok(Health::default())
     }
 

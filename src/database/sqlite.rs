@@ -22,7 +22,7 @@ use super::{
 use super::{books, journal};
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::schema::Unfinished;
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Address, Engine};
@@ -460,13 +460,13 @@ impl Session for SqliteSession {
         inspect::sqlite::shape(self.connection().await?, &history_table).await
     }
 
-    async fn health(&mut self) -> Result<Health, Fault> {
+    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
         if self.connection.is_none() && !self.path.exists() {
-            return Ok(health::sqlite::read(&self.path, None));
+            return Ok(health::sqlite::read(&self.path, None).await);
         }
         let rows = self.rows("SELECT sqlite_version()".to_owned()).await?;
         let version: String = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
-        Ok(health::sqlite::read(&self.path, Some(&version)))
+        Ok(health::sqlite::read(&self.path, Some(&version)).await)
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {

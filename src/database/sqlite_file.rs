@@ -96,19 +96,45 @@ pub(super) fn make_folder(file: &Path) -> Result<(), Fault> {
 ///
 /// A database in WAL mode is locked in the file beside it.
 pub(super) fn holders(database: &Path) -> Vec<Blocker> {
-    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
+    who_locks(database, |_, _| true)
+}
+
+/// Those of them whose lock keeps a migration out: who writes, and in a database that is not in WAL mode who reads. In WAL
+/// mode each open connection has a lock, and is in nobody's way with it (<https://www.sqlite.org/walformat.html>).
+pub(super) fn in_the_way(database: &Path) -> Vec<Blocker> {
+    let is_wal = beside(database).exists();
+    who_locks(database, |kind, first| match is_wal {
+        false => true,
+        true => kind == "WRITE" && (first == WAL_WRITE_LOCK || first >= PENDING_BYTE),
+    })
+}
+
+/// The byte of the file beside a database that whoever writes has locked.
+const WAL_WRITE_LOCK: u64 = 120;
+
+/// The first byte of a database file that is locked (<https://www.sqlite.org/src/file/src/os.h>).
+const PENDING_BYTE: u64 = 0x4000_0000;
+
+fn beside(database: &Path) -> PathBuf {
     let mut beside = database.as_os_str().to_owned();
     beside.push("-shm");
+    PathBuf::from(beside)
+}
+
+/// `counts`: whether a lock does, by its kind (`READ`, `WRITE`) and its first byte.
+fn who_locks(database: &Path, counts: impl Fn(&str, u64) -> bool) -> Vec<Blocker> {
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     let mut pids: Vec<u32> = Vec::new();
-    for file in [database.to_owned(), PathBuf::from(beside)] {
+    for file in [database.to_owned(), beside(database)] {
         let Some(inode) = inode(&file) else { continue };
         for line in locks.lines() {
             // `1: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741824 1073742335`; one that waits has an arrow.
             let fields: Vec<&str> = line.split_whitespace().collect();
-            let [_, "POSIX", _, _, pid, place, ..] = fields.as_slice() else { continue };
+            let [_, "POSIX", _, kind, pid, place, first, ..] = fields.as_slice() else { continue };
             let is_it = place.rsplit(':').next().and_then(|n| n.parse().ok()) == Some(inode);
             let Ok(pid) = pid.parse::<u32>() else { continue };
-            if is_it && pid != std::process::id() && !pids.contains(&pid) && has_open(pid, &file) {
+            let counts = is_it && counts(kind, first.parse().unwrap_or(0));
+            if counts && pid != std::process::id() && !pids.contains(&pid) && has_open(pid, &file) {
                 pids.push(pid);
             }
         }
@@ -134,6 +160,7 @@ fn process(pid: u32) -> Blocker {
         database: None,
         transaction_seconds: None,
         query: None,
+        lock: None,
     }
 }
 

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use url::Url;
 
-use super::{address, errors, literal, mysql_row, sqlite_file};
+use super::{address, blocker, errors, literal, mysql_row, sqlite_file};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::Blocker;
 use crate::tenant::{Address, Engine, Tenant};
@@ -143,6 +143,7 @@ async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
             query: text(4),
             address: text(5),
             database: text(6),
+            lock: None,
         };
         let by = text(7).unwrap_or_default().split(' ').filter_map(|pid| pid.parse().ok()).collect();
         Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
@@ -150,8 +151,8 @@ async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
     Ok(mark_holders(rows?.iter().filter_map(row).collect()))
 }
 
-/// Rows by the engine's own table of waits. Who holds a metadata lock is not known there: with somebody waiting for one,
-/// all open transactions of that database are listed.
+/// Rows by the engine's own table of waits. Who holds a metadata lock is told by MariaDB's plugin `metadata_lock_info`;
+/// without it, all open transactions of a database are listed in which somebody waits for one.
 async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
     let databases = databases(group);
     let names = names(&databases, Engine::Mysql);
@@ -168,12 +169,19 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
          COALESCE(o.state {meta}, 0)) END"
     );
     let sql = format!(
-        "SELECT {columns}, COALESCE({by_row}, {by_meta}, '') FROM {all} WHERE p.db IN ({names}) \
-         AND (t.trx_id IS NOT NULL OR p.state {meta})"
+        "SELECT {columns}, COALESCE({by_row}, {by_meta}, ''), CASE WHEN p.state {meta} THEN p.info END FROM {all} WHERE p.db IN \
+         ({names}) AND (t.trx_id IS NOT NULL OR p.state {meta})"
     );
     let options = address::mysql(&group[0])?;
     let mut connection = options.connect().await.map_err(|e| errors::fault(&e))?;
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e));
+    let tables = format!(
+        "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE lock_type = \
+         'Table metadata lock' AND table_schema IN ({names})"
+    );
+    // Without the plugin there is no such table.
+    let tables = sqlx::raw_sql(AssertSqlSafe(tables)).fetch_all(&mut connection).await.unwrap_or_default();
+    let tables: Vec<TableLock> = tables.iter().filter_map(TableLock::of).collect();
     let _ = connection.close().await;
     let row = |row: &sqlx::mysql::MySqlRow| {
         let text = |i: usize| mysql_row::text(row, i).filter(|t| !t.is_empty());
@@ -185,11 +193,45 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
             query: text(3),
             address: text(4),
             database: text(5),
+            lock: None,
         };
-        let by: Vec<i64> = text(6).unwrap_or_default().split(' ').filter_map(|id| id.parse().ok()).collect();
+        let told = text(7).map(|statement| holders_of(&session, &statement, &tables)).filter(|told| !told.is_empty());
+        let guessed = || text(6).unwrap_or_default().split(' ').filter_map(|id| id.parse().ok()).collect();
+        let by: Vec<i64> = told.unwrap_or_else(guessed);
         Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
     };
     let is_old = |row: &AtLock| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
     let found = mark_holders(rows?.iter().filter_map(row).collect());
     Ok(found.into_iter().filter(|row| row.is_holder || !row.waits_for.is_empty() || is_old(row)).collect())
+}
+
+/// A lock on a table that a session has.
+struct TableLock {
+    session: i64,
+    database: String,
+    table: String,
+    mode: String,
+}
+
+impl TableLock {
+    fn of(row: &sqlx::mysql::MySqlRow) -> Option<Self> {
+        let (database, table) = (mysql_row::text(row, 1)?, mysql_row::text(row, 2)?);
+        Some(TableLock { session: mysql_row::number(row, 0)?, database, table, mode: mysql_row::text(row, 3)? })
+    }
+}
+
+/// The sessions with a lock on a table at which a session waits: one on which it has a weaker lock already, or that its
+/// statement names.
+fn holders_of(waiting: &Blocker, statement: &str, tables: &[TableLock]) -> Vec<i64> {
+    let here = |lock: &&TableLock| waiting.database.as_ref() == Some(&lock.database);
+    let own: Vec<&TableLock> = tables.iter().filter(here).filter(|lock| lock.session == waiting.id).collect();
+    let is_at = |lock: &&TableLock| {
+        blocker::is_in_the_way(statement, &lock.mode)
+            && (own.iter().any(|own| own.table == lock.table) || blocker::names(statement, &lock.table))
+    };
+    let others = tables.iter().filter(here).filter(|lock| lock.session != waiting.id).filter(is_at);
+    let mut sessions: Vec<i64> = others.map(|lock| lock.session).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    sessions
 }

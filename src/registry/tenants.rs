@@ -234,7 +234,7 @@ impl Reading<'_, '_> {
             sqlite_path(&expanded.text, self.sources.folder).map(Target::File)
         } else {
             let literal_password = expanded.literal_password;
-            ServerUrl::parse(&expanded.text).map(|url| Target::Server { url, literal_password })
+            ServerUrl::parse_in(&expanded.text, self.sources.folder).map(|url| Target::Server { url, literal_password })
         };
         match target {
             Ok(target) => Some(target),

@@ -134,6 +134,7 @@ mod tests {
             database: Some("acme".into()),
             transaction_seconds: Some(31),
             query: Some(query.into()),
+            lock: None,
         };
         let row = |session, waits_for: Vec<i64>, is_holder| LockRow {
             tenants: vec!["acme".into()],

@@ -88,6 +88,12 @@ impl Progress {
         for killed in &attempt.killed {
             self.note(format!("terminated to get at a lock: {killed}"));
         }
+        for spared in &attempt.spared {
+            // Each try says the same.
+            if !self.notes.contains(spared) {
+                self.note(spared.clone());
+            }
+        }
         self.locks.timeout = attempt.lock;
         if let Some(history) = &attempt.history {
             if self.first.is_none() {

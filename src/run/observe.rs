@@ -2,8 +2,8 @@
 //!
 //! It creates nothing and changes nothing; a tenant that can't be read is one observation like the others.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,11 +14,11 @@ use super::conclude::waiting_pause;
 use super::queue::Queue;
 use crate::database::{Database, Session};
 use crate::fault::{Fault, FaultClass};
-use crate::health::Health;
+use crate::health::{Health, Questions};
 use crate::observation::Observation;
 use crate::policy::{Concurrency, Timeouts};
 use crate::schema::{Catalog, State};
-use crate::tenant::Tenant;
+use crate::tenant::{Engine, Tenant};
 
 /// How many are read at once, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -67,12 +67,24 @@ pub async fn observe_refreshes(
     database: &Arc<dyn Database>,
     pace: Pace,
 ) -> Vec<Result<Vec<(String, i64)>, Fault>> {
-    ask_each(tenants, database, pace, |session| session.refreshes()).await
+    ask_each(tenants, database, pace, |_, session| session.refreshes()).await
 }
 
-/// What each tenant's database says of itself and of its server: an answer for each, in the order given.
-pub async fn examine(tenants: &[Arc<Tenant>], database: &Arc<dyn Database>, pace: Pace) -> Vec<Result<Health, Fault>> {
-    ask_each(tenants, database, pace, |session| session.health()).await
+/// What each tenant's database says of itself and of its server: an answer for each, in the order given. What is the same
+/// for a whole server is asked of the first tenant of it that answers, and for `extensions` of the first of each database.
+pub async fn examine(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    pace: Pace,
+    extensions: &[String],
+) -> Vec<Result<Health, Fault>> {
+    let asked = Arc::new(Mutex::new(HashSet::new()));
+    let extensions = extensions.to_vec();
+    ask_each(tenants, database, pace, move |tenant, session| {
+        let questions = questions(tenant, &asked, &extensions);
+        Box::pin(async move { session.health(&questions).await })
+    })
+    .await
 }
 
 /// Puts one question to each tenant in a session of its own, within the time that one reading may take.
@@ -80,16 +92,21 @@ async fn ask_each<T: Send + 'static>(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
     pace: Pace,
-    question: impl for<'a> Fn(&'a mut dyn Session) -> BoxFuture<'a, Result<T, Fault>> + Copy + Send + Sync + 'static,
+    question: impl for<'a> Fn(&Tenant, &'a mut dyn Session) -> BoxFuture<'a, Result<T, Fault>>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
 ) -> Vec<Result<T, Fault>> {
     let timeouts = pace.timeouts;
     let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
     let ask = |i: usize| {
         let (tenant, database) = (tenants[i].clone(), database.clone());
+        let question = question.clone();
         async move {
             let read = async {
                 let mut session = database.connect(&tenant).await?;
-                let answer = question(session.as_mut()).await;
+                let answer = question(&tenant, session.as_mut()).await;
                 session.close().await;
                 answer
             };
@@ -103,6 +120,15 @@ async fn ask_each<T: Send + 'static>(
         found[i] = answer.unwrap_or_else(|| Err(lost()));
     }
     found
+}
+
+/// What is still to be asked of the places of a tenant; it counts as asked from now on.
+fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, extensions: &[String]) -> Questions {
+    let (server, database) = crate::database::place(tenant);
+    let mut asked = asked.lock().expect("nobody panics while holding it");
+    let is_postgres = tenant.engine == Engine::Postgres;
+    let is_new = is_postgres && !extensions.is_empty() && asked.insert(format!("database {database}"));
+    Questions { server: asked.insert(server), extensions: if is_new { extensions.to_vec() } else { Vec::new() } }
 }
 
 fn lost() -> Fault {

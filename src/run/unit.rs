@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
-use crate::database::{Database, Locked, Residue, Session, Step, Stop, Teller, Watch, Work};
+use crate::database::{Database, Locked, Residue, Session, Step, Stop, Teller, Terminations, Watch, Work};
 use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, Outcome, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     pub(super) locked: Locked,
     /// Whose sessions were terminated to get at it.
     pub(super) killed: Vec<Blocker>,
+    /// Why others were not, although they were to be.
+    pub(super) spared: Vec<String>,
     /// For how long it could wait for the lock that it ended at.
     pub(super) lock: Duration,
     pub(super) end: End,
@@ -41,6 +43,7 @@ impl Attempt {
             committed: Vec::new(),
             locked: Locked::default(),
             killed: Vec::new(),
+            spared: Vec::new(),
             lock: Duration::ZERO,
             end,
         }
@@ -178,8 +181,9 @@ impl Assignment {
         let locked = locked.into_inner().expect("nobody panics while holding it");
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
-        let killed = self.kill(session, &locked, &end).await;
-        Attempt { history: Some(history), committed, locked, killed, lock, end }
+        let Terminations { terminated: killed, refused: spared } = self.kill(session, &locked, &end).await;
+        let end = explained(end, &spared);
+        Attempt { history: Some(history), committed, locked, killed, spared, lock, end }
     }
 
     /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen.
@@ -193,8 +197,8 @@ impl Assignment {
     }
 
     /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
-    async fn kill(&self, session: &mut dyn Session, locked: &Locked, end: &End) -> Vec<Blocker> {
-        let Some(older_than) = self.plan.kill_blockers else { return Vec::new() };
+    async fn kill(&self, session: &mut dyn Session, locked: &Locked, end: &End) -> Terminations {
+        let Some(older_than) = self.plan.kill_blockers else { return Terminations::default() };
         let may_be_repeated = |residue: &Residue| matches!(residue, Residue::Nothing | Residue::Resumable { .. });
         match end {
             End::Stopped { fault, residue, .. }
@@ -204,7 +208,7 @@ impl Assignment {
             {
                 session.terminate(locked, older_than).await
             }
-            _ => Vec::new(),
+            _ => Terminations::default(),
         }
     }
 
@@ -303,6 +307,17 @@ impl Assignment {
             Ok(()) => (work.steps.len(), End::Done),
             Err(Stop { committed, at, fault, residue }) => (committed, End::Stopped { fault, at, residue }),
         }
+    }
+}
+
+/// The fault says why the lock could not be got at either: it is told at once, with the attempt.
+fn explained(end: End, spared: &[String]) -> End {
+    match end {
+        End::Stopped { mut fault, at, residue } if !spared.is_empty() => {
+            fault.message = format!("{}; {}", fault.message, spared.join("; "));
+            End::Stopped { fault, at, residue }
+        }
+        end => end,
     }
 }
 

@@ -74,7 +74,7 @@ impl Session for Memory {
         Ok(self.shape.clone())
     }
 
-    async fn health(&mut self) -> Result<crate::health::Health, Fault> {
+    async fn health(&mut self, _: &crate::health::Questions) -> Result<crate::health::Health, Fault> {
         Ok(Default::default())
     }
 

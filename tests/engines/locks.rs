@@ -176,9 +176,10 @@ async fn a_session_of_another_database_is_left_alone(home: &Home) {
         database: None,
         transaction_seconds: Some(1),
         query: None,
+        lock: None,
     };
     let locked = Locked { holders: vec![holder], waiting: Vec::new(), certain: true };
-    assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await, []);
+    assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await.terminated, []);
     session.close().await;
     assert_eq!(own_id(home, &other).await, id);
     other.close().await.unwrap();

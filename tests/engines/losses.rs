@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fleet::database::{Residue, Stop};
 use fleet::fault::FaultClass;
 use fleet::outcome::{InDoubt, Outcome, TenantRecord};
-use fleet::schema::{Direction, Unfinished};
+use fleet::schema::{Direction, State, Unfinished};
 use sea_orm::ConnectionTrait;
 
 use crate::support::fleet::Fleet;
@@ -16,6 +16,7 @@ on_every_site!(
     a_long_statement_is_cancelled_on_the_server,
     a_long_native_statement_is_cancelled_on_the_server,
     a_way_down_that_stopped_is_never_taken_for_done,
+    a_way_down_that_was_refused_at_once_can_be_taken_again,
 );
 
 const LONG: Duration = Duration::from_secs(25);
@@ -196,4 +197,27 @@ async fn a_way_down_that_stopped_is_never_taken_for_done(home: &Home) {
         let left: &[&str] = if home.site == Site::Mariadb { &["b"] } else { &["a", "b"] };
         assert_eq!(home.tables().await, left, "{attempt}");
     }
+}
+
+/// Nothing of it happened, and that is certain: the tenant is where it was, and in no doubt.
+async fn a_way_down_that_was_refused_at_once_can_be_taken_again(home: &Home) {
+    let m1 = sql("m1", ["CREATE TABLE a (i int)"]).down(["DROP TABLE a"]);
+    let m2 = sql("m2", ["CREATE TABLE b (i int)"]).down(["DROP TABLE needed", "DROP TABLE b"]);
+    let fleet = Fleet::of(&Migrations::of([m1, m2])).await;
+    fleet.up(&home.tenant).await;
+    for _ in 0..2 {
+        let record = fleet.down(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "failed", "{record:?}");
+        assert_eq!(record.stopped_at.unwrap().statement, Some(1));
+        // The server lets go of the tenant's lock when it gets to the end of the connection.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(fleet.observe(&home.tenant).await.state, State::AtTarget);
+        assert_eq!(
+            (home.versions().await, home.tables().await),
+            (vec!["m1".into(), "m2".into()], vec!["a".into(), "b".into()])
+        );
+    }
+    home.run("CREATE TABLE needed (i int)").await;
+    let record = fleet.down(&home.tenant).await;
+    assert_eq!((record.outcome.name(), home.tables().await), ("rolled_back", Vec::new()), "{record:?}");
 }

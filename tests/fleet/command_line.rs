@@ -1,6 +1,6 @@
 //! What is typed wrongly, and where settings come from.
 
-use crate::support::{Fleet, finish};
+use crate::support::{Fleet, finish, program};
 
 #[test]
 fn nothing_is_changed_without_a_yes() {
@@ -74,4 +74,30 @@ fn settings_come_in_layers_and_config_tells_which() {
         "duration",
         "unset",
     ]);
+}
+
+/// A path in the tenant file means the same file wherever fleet is started, as that of an SQLite file does.
+#[test]
+fn tls_files_are_looked_for_beside_the_tenant_file() {
+    let mut fleet = Fleet::new().postgres(1).mariadb(1);
+    for (id, parameters) in [
+        ("pg-000", "sslmode=verify-ca&sslrootcert=certificates/ca.pem"),
+        ("my-000", "ssl-mode=verify_ca&ssl-ca=certificates/ca.pem"),
+    ] {
+        let url = format!("{}?{parameters}", fleet.tenant(id).url);
+        fleet.tenant_mut(id).url = url;
+    }
+    fleet.write();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = fleet.path("tenants.toml").display().to_string();
+    let check = || finish(&mut program(elsewhere.path(), &["status", "--config", &file, "--width", "400"])).exits(0);
+    let wanted = std::fs::canonicalize(fleet.folder.path()).unwrap().join("certificates/ca.pem");
+    check().shows(&[
+        &format!("the file {} that `sslrootcert` names can't be read", wanted.display()),
+        "that `ssl-ca` names",
+    ]);
+    std::fs::create_dir(fleet.path("certificates")).unwrap();
+    std::fs::write(&wanted, "no certificate").unwrap();
+    let found = check();
+    assert!(!found.out.contains("can't be read"), "{}", found.out);
 }

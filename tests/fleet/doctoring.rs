@@ -11,19 +11,19 @@ use crate::pgbouncer::Pgbouncer;
 use crate::support::{Fleet, block_on, mysql_url, postgres_url, sql};
 
 /// The findings of one severity whose text holds a word.
-fn found<'a>(report: &'a Value, severity: &str, word: &str) -> Vec<&'a Value> {
+pub(crate) fn found<'a>(report: &'a Value, severity: &str, word: &str) -> Vec<&'a Value> {
     let is = |f: &&Value| f["severity"] == severity && f["what"].as_str().unwrap().contains(word);
     report["findings"].as_array().unwrap().iter().filter(is).collect()
 }
 
 #[track_caller]
-fn one<'a>(report: &'a Value, severity: &str, word: &str) -> &'a Value {
+pub(crate) fn one<'a>(report: &'a Value, severity: &str, word: &str) -> &'a Value {
     let all = found(report, severity, word);
     assert_eq!(all.len(), 1, "{severity} {word}: {report:#}");
     all[0]
 }
 
-fn tenants(finding: &Value) -> Vec<&str> {
+pub(crate) fn tenants(finding: &Value) -> Vec<&str> {
     finding["tenants"].as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect()
 }
 
@@ -124,6 +124,128 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_mariadb() {
     let run = fleet.run(&["migrate", "--yes", "--tenant", "my-001"]).exits(0);
     assert!(run.err.contains("a transaction has been open"), "the run is warned and goes on: {}", run.err);
     drop(holder);
+}
+
+/// An extension that the server does not have, one that only a superuser may create, and those that the sample can do
+/// without.
+#[test]
+fn an_extension_that_can_not_be_created_is_found_before_its_migration_fails() {
+    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\n").postgres(1).sqlite(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql/1_a.postgres.sql"), "CREATE EXTENSION IF NOT EXISTS pageinspect;").unwrap();
+    std::fs::write(fleet.path("sql/2_b.postgres.sql"), "CREATE EXTENSION \"nosuch ext\";").unwrap();
+    let report = fleet.run(&["doctor", "--format", "json", "--tenant", "lite-000"]).exits(0).json();
+    assert!(found(&report, "error", "").is_empty(), "an SQLite tenant has no extensions: {report:#}");
+
+    let role = fleet.unique("r");
+    sql(&postgres_url(), &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"));
+    fleet.at_end(&postgres_url(), &format!("DROP ROLE {role}"));
+    let url = fleet.tenant("pg-000").url.clone();
+    let name = url.rsplit_once('/').unwrap().1.to_owned();
+    let missing = "the server does not have the extension nosuch ext, which 2_b creates in";
+    one(&fleet.run(&["doctor", "--format", "json"]).exits(2).json(), "error", missing);
+    fleet.tenant_mut("pg-000").url = as_user(&url, &role, "x");
+    sql(&url, &format!("GRANT CREATE ON SCHEMA public TO {role}"));
+    let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
+    let right = one(&report, "warning", "may not create the extension pageinspect");
+    assert_eq!(right["fix"], "as an administrator, in that database: CREATE EXTENSION \"pageinspect\";");
+    one(&report, "info", "may not create the extension pgcrypto");
+    // A trusted one takes only the right to create in the database.
+    sql(&url, &format!("GRANT CREATE ON DATABASE {name} TO {role}"));
+    let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
+    assert!(found(&report, "info", "pgcrypto").is_empty(), "{report:#}");
+    sql(&url, "CREATE EXTENSION pageinspect");
+    let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
+    assert!(found(&report, "warning", "pageinspect").is_empty(), "{report:#}");
+    let ran = fleet.run(&["migrate", "--yes", "--tenant", "pg-000"]).exits(100);
+    assert!(ran.err.contains(missing), "the run is warned: {}", ran.err);
+    sql(&url, &format!("DROP OWNED BY {role} CASCADE"));
+}
+
+/// Who only has the file open in WAL mode is in nobody's way.
+#[test]
+fn who_has_a_file_locked_is_found_and_who_only_reads_in_wal_mode_is_not() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.write();
+    let python = "import sqlite3,sys,time\n\
+                  a=sqlite3.connect('lite-000.db',isolation_level=None);a.execute('BEGIN IMMEDIATE')\n\
+                  b=sqlite3.connect('lite-001.db',isolation_level=None);b.execute('PRAGMA journal_mode=WAL')\n\
+                  b.execute('CREATE TABLE t(i)');b.execute('BEGIN');b.execute('SELECT * FROM t').fetchall()\n\
+                  print('held',flush=True);sys.stdin.readline()\n\
+                  b.execute('COMMIT');b.execute('BEGIN IMMEDIATE');print('held',flush=True);time.sleep(60)";
+    let mut holder = std::process::Command::new("python3");
+    holder.args(["-c", python]).current_dir(fleet.folder.path());
+    holder.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut holder = holder.spawn().unwrap();
+    let mut lines = std::io::BufReader::new(holder.stdout.take().unwrap());
+    let mut held = || std::io::BufRead::read_line(&mut lines, &mut String::new()).unwrap();
+    held();
+    let reads = fleet.run(&["doctor", "--format", "json"]);
+    std::io::Write::write_all(holder.stdin.as_mut().unwrap(), b"\n").unwrap();
+    held();
+    let writes = fleet.run(&["doctor", "--format", "json"]);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let text = format!("the file is locked by process {} (python3)", holder.id());
+    assert_eq!(tenants(one(&reads.exits(0).json(), "warning", &text)), ["lite-000"]);
+    let report = writes.exits(0).json();
+    let lock = one(&report, "warning", &text);
+    assert_eq!(tenants(lock), ["lite-000", "lite-001"]);
+    assert!(lock["fix"].as_str().unwrap().ends_with(&format!("kill {}", holder.id())));
+}
+
+#[test]
+fn the_disk_of_backups_is_told() {
+    let fleet = Fleet::new().sqlite(1);
+    let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
+    assert!(one(&report, "info", "MiB are free for backups in backups")["server"] == "");
+}
+
+/// Whatever a run does, it does not begin in an outage.
+#[test]
+fn no_command_that_changes_tenants_starts_in_an_outage() {
+    let mut fleet = Fleet::new().sqlite(6).head("[fleet]\nscripts = \"sql\"\n");
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let view = "-- fleet: view=v group=daily\nCREATE TABLE v AS SELECT 1 AS i;\n-- fleet: refresh\nDELETE FROM v;";
+    std::fs::write(fleet.path("sql/R__v.sql"), view).unwrap();
+    fleet.run(&["migrate", "--yes", "--to", "R__v"]).exits(0);
+    fleet.run(&["backup"]).exits(0);
+    let last = |fleet: &Fleet| {
+        let runs = fleet.run(&["runs", "list", "--format", "json"]).json();
+        runs["runs"][0]["run"].as_str().unwrap().to_owned()
+    };
+    let backups = last(&fleet);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (i, tenant) in fleet.tenants.iter_mut().enumerate() {
+        tenant.url = format!("postgres://u@127.0.0.1:{free}/d{i}");
+    }
+    let runs = || fleet.run(&["runs", "list", "--format", "json"]).json()["runs"].as_array().unwrap().len();
+    // Each tenant is one failure, and nothing is left: there has to be something to resume.
+    fleet
+        .run(&["migrate", "--yes", "--attempts", "1", "--no-preflight", "--max-failures", "0", "--concurrency", "1"])
+        .exits(101);
+    let (before, stopped) = (runs(), last(&fleet));
+    let resume = ["runs", "resume", &stopped, "--yes"];
+    let restore = ["restore", "--run", &backups, "--yes"];
+    let commands: [&[&str]; 8] = [
+        &["migrate", "--yes"],
+        &["rollback", "--steps", "1", "--yes"],
+        &["refresh", "--yes"],
+        &["seed", "--yes"],
+        &["scripts", "accept", "R__v", "--yes"],
+        &["backup"],
+        &restore,
+        &resume,
+    ];
+    for command in commands {
+        fleet.run(command).exits(75).tells(&["tenants can't be reached", "--no-preflight"]);
+        assert_eq!(runs(), before, "{command:?} has begun a run");
+    }
+    for command in &commands[2..] {
+        let begins = [*command, &["--no-preflight", "--attempts", "1"]].concat();
+        fleet.run(&begins).exits(100);
+    }
+    assert_eq!(runs(), before + commands.len() - 2);
 }
 
 #[test]

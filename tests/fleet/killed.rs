@@ -185,3 +185,43 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     assert!(fleet.has_table("my-000", "locations"));
     fleet.run(&["runs", "settle", "my-000"]).exits(0).tells(&["not in doubt"]);
 }
+
+/// A dump tool is told its password in a file. Who is killed leaves it, and whatever run comes next removes it, but none
+/// that is in use.
+#[test]
+fn what_a_killed_backup_left_of_a_password_is_removed_by_the_next_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fleet = Fleet::new().sqlite(1).postgres(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let (tools, temp) = (fleet.path("tools"), fleet.path("temp"));
+    std::fs::create_dir(&tools).unwrap();
+    std::fs::create_dir(&temp).unwrap();
+    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'pg_dump (PostgreSQL) 99.0'; exit; fi\n\
+                  cat \"$PGPASSFILE\" > seen\necho $$ > pid\nexec sleep 600\n";
+    std::fs::write(tools.join("pg_dump"), script).unwrap();
+    std::fs::set_permissions(tools.join("pg_dump"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let mut child =
+        fleet.program(&["backup", "--tenant", "pg-000"]).env("PATH", &path).env("TMPDIR", &temp).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while std::fs::read_to_string(fleet.path("pid")).map_or(true, |pid| pid.trim().is_empty()) {
+        assert!(begun.elapsed().as_secs() < 60, "the tool was not started");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let secrets = || std::fs::read_dir(&temp).unwrap().count();
+    let other_run = || {
+        let mut command = fleet.program(&["migrate", "--yes", "--tenant", "lite-000"]);
+        crate::support::finish(command.env("TMPDIR", &temp)).exits(0);
+    };
+    assert_eq!(secrets(), 1);
+    assert!(!std::fs::read_to_string(fleet.path("seen")).unwrap().is_empty(), "the tool could read it");
+    other_run();
+    assert_eq!(secrets(), 1, "it is in use");
+    child.kill().unwrap();
+    wait_for_end(&mut child);
+    let tool = std::fs::read_to_string(fleet.path("pid")).unwrap();
+    std::process::Command::new("kill").arg(tool.trim()).status().unwrap();
+    assert_eq!(secrets(), 1, "nobody could remove it");
+    other_run();
+    assert_eq!(secrets(), 0);
+}

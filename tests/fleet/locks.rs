@@ -3,7 +3,7 @@
 use sqlx::{Connection, Executor};
 
 use crate::killed::read_until;
-use crate::support::{Fleet, all, block_on, signal, wait_for_end};
+use crate::support::{Fleet, all, block_on, mysql_url, postgres_url, record, signal, sql, wait_for_end};
 
 #[test]
 fn the_plan_says_which_time_limits_are_not_the_fleets() {
@@ -92,6 +92,63 @@ fn locks_tells_who_holds_and_who_waits() {
         my.close().await.unwrap();
     });
     assert_eq!(wait_for_end(&mut child), Some(0));
+}
+
+/// Somebody who may not end the sessions of others asks for it: what right is missing is told, and the lock timeout goes its
+/// usual way.
+#[test]
+fn a_blocker_that_may_not_be_terminated_is_told_with_the_missing_right() {
+    let mut fleet = Fleet::new().head("[fleet]\nlock_wait = \"4s\"").postgres(1).mariadb(1);
+    let urls = ["pg-000", "my-000"].map(|id| fleet.tenant(id).url.clone());
+    let names = urls.each_ref().map(|url| url.rsplit_once('/').unwrap().1.to_owned());
+    let (role, user) = (fleet.unique("weak"), format!("w{:x}", std::process::id()));
+    let [pg, my] = [postgres_url(), mysql_url()];
+    sql(&pg, &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"));
+    sql(&pg, &format!("ALTER DATABASE {} OWNER TO {role}", names[0]));
+    sql(&my, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));
+    sql(&my, &format!("GRANT ALL ON `{}`.* TO '{user}'@'%'", names[1]));
+    fleet.at_end(&pg, &format!("DROP ROLE {role}"));
+    fleet.at_end(&my, &format!("DROP USER '{user}'@'%'"));
+    for (id, name) in [("pg-000", &role), ("my-000", &user)] {
+        let (scheme, rest) = fleet.tenant(id).url.split_once("://").unwrap();
+        fleet.tenant_mut(id).url = format!("{scheme}://{name}:x@{}", rest.split_once('@').unwrap().1);
+    }
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
+    let (pg_holder, my_holder) = block_on(async {
+        let mut pg = sqlx::PgConnection::connect(&urls[0]).await.unwrap();
+        pg.execute("BEGIN; LOCK TABLE inventory_items IN ACCESS SHARE MODE").await.unwrap();
+        let mut my = sqlx::MySqlConnection::connect(&urls[1]).await.unwrap();
+        my.execute("BEGIN; SELECT count(*) FROM inventory_items").await.unwrap();
+        (pg, my)
+    });
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let kill = || {
+        let run = ["migrate", "--yes", "--lock-timeout", "1s", "--kill-blockers", "older-than=1s", "--attempts", "2"];
+        let ran = fleet.run(&[&run[..], &["--format", "json"]].concat()).exits(100);
+        let report = ran.json();
+        for id in ["pg-000", "my-000"] {
+            assert_eq!(record(&report, id)["outcome"], "lock_timeout", "{report:#}");
+        }
+        let note = |id: &str| record(&report, id)["notes"].as_array().unwrap().clone();
+        (note("pg-000"), note("my-000"), ran.err)
+    };
+    let (pg_notes, my_notes, err) = kill();
+    assert_eq!((pg_notes.len(), my_notes.len()), (1, 1), "each is told once: {pg_notes:?} {my_notes:?}");
+    assert!(
+        pg_notes[0].as_str().unwrap().contains("was not terminated: this user lacks pg_read_all_stats"),
+        "{pg_notes:?}"
+    );
+    assert!(my_notes[0].as_str().unwrap().contains("who lacks PROCESS"), "{my_notes:?}");
+    for words in ["pg_read_all_stats", "who lacks PROCESS"] {
+        assert!(err.contains(words), "no {words} in {err}");
+    }
+    sql(&pg, &format!("GRANT pg_read_all_stats TO {role}"));
+    sql(&my, &format!("GRANT PROCESS ON *.* TO '{user}'@'%'"));
+    let (pg_notes, my_notes, err) = kill();
+    assert!(pg_notes[0].as_str().unwrap().contains("lacks pg_signal_backend"), "{pg_notes:?}");
+    assert!(my_notes[0].as_str().unwrap().contains("lacks CONNECTION ADMIN (or SUPER)"), "{my_notes:?}");
+    assert!(err.contains("pg_signal_backend") && err.contains("CONNECTION ADMIN"), "{err}");
+    drop((pg_holder, my_holder));
 }
 
 /// Another process has the file; it is named where the system tells.

@@ -15,11 +15,14 @@ mod killed;
 mod ledger;
 mod locks;
 mod output;
+mod own_servers;
 #[path = "../support/pgbouncer.rs"]
 mod pgbouncer;
 mod reading;
 mod rolling_back;
 mod secrets;
+#[path = "../support/own_servers.rs"]
+mod servers;
 mod support;
 mod three_hundred;
 mod two_at_once;

@@ -27,9 +27,6 @@ pub(in crate::cli) struct Change {
     /// Shows the plan and touches nothing; `fleet plan --sql` shows the SQL too
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Starts without a look at the servers, also in an outage
-    #[arg(long)]
-    pub(in crate::cli) no_preflight: bool,
     /// Backs each tenant up right before its first change; one whose backup fails is not touched
     #[arg(long)]
     pub(in crate::cli) backup: bool,

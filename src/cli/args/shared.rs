@@ -160,10 +160,13 @@ impl RunFlags {
     }
 }
 
-/// What a run writes, and whether it asks.
+/// What a run writes, and whether it looks and asks first.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct RunOutput {
+    /// Starts without a look at the servers, also in an outage
+    #[arg(long, help_heading = "Run")]
+    pub(in crate::cli) no_preflight: bool,
     /// Go ahead without asking
     #[arg(short, long)]
     pub(in crate::cli) yes: bool,

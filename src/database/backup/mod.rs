@@ -4,6 +4,7 @@
 
 mod mysql;
 mod postgres;
+mod secret;
 mod sqlite;
 mod tool;
 
@@ -15,6 +16,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use self::secret::remove_left_secrets;
 use self::tool::Limits;
 use crate::fault::{Fault, FaultClass};
 use crate::tenant::{Address, Tenant};

@@ -12,8 +12,8 @@ use tokio::process::Command;
 
 use super::super::postgres::PostgresSession;
 use super::super::{errors, literal, postgres_guards as guards};
-use super::tool::{self, SecretFile};
-use super::{Transfer, broken, parameter, password};
+use super::secret::SecretFile;
+use super::{Transfer, broken, parameter, password, tool};
 use crate::fault::{Fault, FaultClass};
 use crate::tenant::Engine;
 use sqlx::Row as _;

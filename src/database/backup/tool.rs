@@ -1,9 +1,7 @@
-//! Programs of others that dump and load: started apart from the terminal, told their secrets in a file, ended in time.
+//! Programs of others that dump and load: started apart from the terminal, ended in time.
 //!
 //! What a tool says on stderr is told in short; nothing that we hand to it is.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -12,7 +10,6 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::broken;
-use crate::backup::open_private;
 use crate::fault::{Fault, FaultClass};
 
 /// So much of what a tool says is kept: its end, where the reason stands.
@@ -23,36 +20,6 @@ const MOST_TEXT: usize = 600;
 pub(super) struct Limits {
     pub(super) limit: Duration,
     pub(super) cancel: CancellationToken,
-}
-
-/// A file that only we may read, removed when it is dropped.
-#[derive(Debug)]
-pub(super) struct SecretFile(PathBuf);
-
-impl SecretFile {
-    pub(super) fn new(content: &str) -> Result<Self, Fault> {
-        let name = format!("fleet-{:x}-{:016x}", std::process::id(), fastrand::u64(..));
-        let path = std::env::temp_dir().join(name);
-        let made = open_private(&path).and_then(|mut file| {
-            let secret = SecretFile(path.clone());
-            file.write_all(content.as_bytes()).map(|()| secret)
-        });
-        made.map_err(|e| broken(format!("no file for a tool's password can be made in {}: {e}", at(&path))))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-fn at(path: &Path) -> String {
-    path.parent().map(|folder| folder.display().to_string()).unwrap_or_default()
-}
-
-impl Drop for SecretFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 /// Starts a tool. It dies with its handle, and Ctrl-C in the terminal does not reach it: what is in flight ends well.

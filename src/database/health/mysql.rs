@@ -2,15 +2,18 @@
 //!
 //! Rights that come from a role are not looked through: such a user's rights are told as unknown.
 
-use sqlx::AssertSqlSafe;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
+use std::path::Path;
 
-use crate::database::{errors, mysql_row};
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{AssertSqlSafe, Column as _, Row as _};
+
+use crate::database::{Door, address, errors, mysql_row};
 use crate::fault::Fault;
-use crate::health::{Health, OpenTransaction, Room};
+use crate::health::{Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
 
 const SERVER: &str = "SELECT VERSION(), CAST(@@global.read_only AS CHAR), CAST(@@max_connections AS CHAR), \
-                      CAST(@@max_user_connections AS CHAR), COALESCE(CURRENT_ROLE(), 'NONE')";
+                      CAST(@@max_user_connections AS CHAR), COALESCE(CURRENT_ROLE(), 'NONE'), (SELECT CAST(COUNT(*) AS CHAR) FROM \
+                      information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE')";
 const CONNECTED: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /// The user's own grants, on all databases or on this one, whose name may be a pattern.
@@ -25,8 +28,23 @@ const TRANSACTIONS: &str = "SELECT CAST(p.id AS CHAR), p.user, CAST(TIMESTAMPDIF
                             ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() \
                             ORDER BY t.trx_started LIMIT 5";
 
+/// What the plugin `metadata_lock_info` of MariaDB tells: every lock on a table that another session has.
+const LOCKS: &str = "SELECT CAST(m.thread_id AS CHAR), p.user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), p.time) \
+                     AS CHAR), m.table_name, m.lock_mode FROM information_schema.metadata_lock_info m \
+                     JOIN information_schema.processlist p ON p.id = m.thread_id \
+                     LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id \
+                     WHERE m.lock_type = 'Table metadata lock' AND m.table_schema = DATABASE() \
+                     AND m.thread_id <> CONNECTION_ID() ORDER BY t.trx_started, m.table_name LIMIT 10";
+
+/// The newer words first: MySQL 8.4 knows no others, and servers before MariaDB 10.5 and MySQL 8.0.22 only the older ones.
+const REPLICA: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
+
 /// Reads it: a few small queries, since a right that is lacking would spoil those behind it in one message.
-pub(in crate::database) async fn read(connection: &mut MySqlConnection) -> Result<Health, Fault> {
+pub(in crate::database) async fn read(
+    connection: &mut MySqlConnection,
+    door: &Door,
+    ask: &Questions,
+) -> Result<Health, Fault> {
     let mut health = Health::default();
     let rows = rows(connection, SERVER).await?;
     let Some(server) = rows.first() else { return Ok(health) };
@@ -52,8 +70,70 @@ pub(in crate::database) async fn read(connection: &mut MySqlConnection) -> Resul
         Ok(open) => health.transactions = open.iter().map(transaction).collect(),
         Err(fault) => health.unknown.push(format!("open transactions: {fault}")),
     }
-    health.unknown.push("locks on tables, and free space: the server does not tell".to_owned());
+    if text(5) == "0" {
+        let why = "the plugin is not loaded: INSTALL SONAME 'metadata_lock_info' (MariaDB)";
+        health.unknown.push(format!("locks on tables: {why}"));
+    } else {
+        match self::rows(connection, LOCKS).await {
+            Ok(locks) => health.locks = locks.iter().map(lock).collect(),
+            Err(fault) => health.unknown.push(format!("locks on tables: {fault}")),
+        }
+    }
+    if ask.server {
+        read_server(connection, door, &mut health).await;
+    }
     Ok(health)
+}
+
+/// What is the same for all databases of the server.
+async fn read_server(connection: &mut MySqlConnection, door: &Door, health: &mut Health) {
+    let mut status = rows(connection, REPLICA[0]).await;
+    if status.is_err() {
+        status = rows(connection, REPLICA[1]).await;
+    }
+    match status {
+        Ok(rows) => health.follows = rows.first().map(upstream),
+        Err(fault) => health.unknown.push(format!("replication: {fault}")),
+    }
+    if let Ok(rows) = rows(connection, "SELECT @@datadir, @@hostname").await {
+        let text = |i: usize| rows.first().and_then(|row| mysql_row::text(row, i)).unwrap_or_default();
+        health.free_bytes = free(door, &text(0), &text(1));
+    }
+    if health.free_bytes.is_none() {
+        let text = "free space: the server does not tell, and its folder can't be looked at from here";
+        health.unknown.push(text.to_owned());
+    }
+}
+
+/// Both engines, and each of their versions, call the columns in their own way.
+fn upstream(row: &MySqlRow) -> Upstream {
+    let of = |names: &[&str]| {
+        let at =
+            row.columns().iter().position(|column| names.iter().any(|name| column.name().eq_ignore_ascii_case(name)));
+        at.and_then(|at| mysql_row::text(row, at))
+    };
+    let runs = |names: &[&str]| of(names).is_some_and(|state| state == "Yes");
+    Upstream {
+        host: of(&["Master_Host", "Source_Host"]).unwrap_or_default(),
+        is_running: runs(&["Slave_IO_Running", "Replica_IO_Running"])
+            && runs(&["Slave_SQL_Running", "Replica_SQL_Running"]),
+        lag_seconds: of(&["Seconds_Behind_Master", "Seconds_Behind_Source"]).and_then(|text| text.parse().ok()),
+    }
+}
+
+/// What is free on the disk of a server's folder, where it is on this machine and may be looked at. A server in a container
+/// calls its machine otherwise.
+fn free(door: &Door, folder: &str, machine: &str) -> Option<u64> {
+    let options = address::mysql(&door.tenant).ok()?;
+    let is_local = options.get_socket().is_some() || super::is_local(options.get_host());
+    let ours = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let is_here = is_local && ours.trim() == machine && Path::new(folder).join("mysql").is_dir();
+    is_here.then(|| crate::backup::free_space(Path::new(folder)).ok()).flatten()
+}
+
+fn lock(row: &MySqlRow) -> HeldLock {
+    let text = |i: usize| mysql_row::text(row, i).unwrap_or_default();
+    HeldLock { table: text(3), mode: text(4), by: transaction(row) }
 }
 
 async fn rows(connection: &mut MySqlConnection, sql: &'static str) -> Result<Vec<MySqlRow>, Fault> {

@@ -89,6 +89,7 @@ fn every_outcome() -> Vec<Outcome> {
                 application: None,
                 transaction_seconds: Some(9),
                 query: Some("SELECT '🦀\u{0}'".into()),
+                lock: None,
             })),
             queue: Default::default(),
         },

@@ -125,6 +125,7 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
         application: Some("psql".to_owned()),
         transaction_seconds: Some(725),
         query: Some("SELECT * FROM orders FOR UPDATE".to_owned()),
+        lock: None,
     };
     let mut locked = failed(67, "delta", FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
     locked.outcome = Outcome::LockTimeout { blocker: Some(Box::new(blocker)), queue: Default::default() };

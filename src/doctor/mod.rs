@@ -1,0 +1,256 @@
+//! What is wrong, or may go wrong, with tenants and their servers, from what their databases said; and what an outage is.
+//!
+//! Pure: it asks nobody. A finding always says what to do.
+
+mod outage;
+mod server;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::fault::{Fault, FaultClass};
+use crate::health::{Health, HeldLock, NeededExtension, OpenTransaction};
+use crate::tenant::{Engine, Tenant, TenantId};
+pub use outage::{LEAST_TENANTS, Probe, outage};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A run on these tenants fails.
+    Error,
+    /// A run may fail, or wait.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// The name, as in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The server key; empty for what is about this machine.
+    pub server: String,
+    /// The tenants that it is about; empty: the whole server.
+    pub tenants: Vec<TenantId>,
+    /// What was found.
+    pub what: String,
+    /// What to do, or to type; empty where nothing is to be done.
+    pub fix: String,
+}
+
+/// What findings are measured by.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A transaction that is open for longer is a finding.
+    pub long_transaction: Duration,
+    /// A server that is further behind the one that it follows is a finding.
+    pub replication_lag: Duration,
+    /// A lock that is held for longer would make a migration fail.
+    pub lock: Duration,
+    /// Tenants that are in flight at once on one server.
+    pub per_server: usize,
+}
+
+/// The findings of tenants, each with what its database said: the worst first, then in the order of the tenants. `needed`:
+/// the extensions that the migrations create.
+pub fn judge(
+    examined: &[(Arc<Tenant>, Result<Health, Fault>)],
+    limits: &Limits,
+    needed: &[NeededExtension],
+) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    for (tenant, health) in examined {
+        match health {
+            Ok(health) => {
+                judge_one(&mut findings, tenant, health, limits);
+                server::judge(&mut findings, tenant, health, limits, needed);
+            }
+            Err(fault) => findings.tenant(tenant, Severity::Error, format!("not reached: {fault}"), way_out(fault)),
+        }
+    }
+    let mut list = findings.list;
+    list.sort_by_key(|finding| finding.severity);
+    list
+}
+
+#[derive(Default)]
+struct Findings {
+    list: Vec<Finding>,
+    places: HashMap<(String, String, String), usize>,
+}
+
+impl Findings {
+    /// About a server: said once, whichever tenant it was seen from.
+    fn server(&mut self, tenant: &Tenant, severity: Severity, what: String, fix: String) {
+        self.add(tenant, severity, (what, fix), None);
+    }
+
+    /// About a tenant; tenants of one server with the same finding share it.
+    fn tenant(&mut self, tenant: &Tenant, severity: Severity, what: String, fix: String) {
+        self.add(tenant, severity, (what, fix), Some(tenant.id.clone()));
+    }
+
+    fn add(&mut self, tenant: &Tenant, severity: Severity, (what, fix): (String, String), id: Option<TenantId>) {
+        let server = tenant.server.to_string();
+        let next = self.list.len();
+        let place = *self.places.entry((server.clone(), what.clone(), fix.clone())).or_insert(next);
+        if place == next {
+            self.list.push(Finding { severity, server, tenants: Vec::new(), what, fix });
+        }
+        self.list[place].tenants.extend(id);
+    }
+}
+
+fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: &Limits) {
+    use Severity::{Error, Info, Warning};
+    if health.read_only {
+        let why = if health.is_standby { "the server is a standby" } else { "it is read-only, or a standby" };
+        let fix = "let this tenant's url lead to the primary, or lift the setting that makes it read-only";
+        findings.tenant(tenant, Error, format!("nothing can be written: {why}"), fix.into());
+    }
+    if !health.missing_rights.is_empty() {
+        let what = format!("the user lacks the right {}", health.missing_rights.join(", "));
+        findings.tenant(tenant, Error, what, rights_fix(tenant.engine).into());
+    }
+    if !health.foreign_tables.is_empty() {
+        let what = format!("only their owners may alter these tables: {}", health.foreign_tables.join(", "));
+        let fix =
+            "as an administrator: ALTER TABLE … OWNER TO the user of this tenant, or GRANT the owner's role to it";
+        findings.tenant(tenant, Warning, what, fix.into());
+    }
+    for open in health.transactions.iter().filter(|open| Duration::from_secs(open.seconds) >= limits.long_transaction) {
+        let what = format!("a transaction has been open for {}: {}", age(open), who(open));
+        findings.server(tenant, Warning, what, end(tenant.engine, open));
+    }
+    for lock in health.locks.iter().filter(|lock| is_in_the_way(lock, limits)) {
+        let what = format!("{} has been locked ({}) for {}: {}", lock.table, lock.mode, age(&lock.by), who(&lock.by));
+        findings.tenant(tenant, Warning, what, end(tenant.engine, &lock.by));
+    }
+    for holder in &health.file_holders {
+        let program = if holder.program.is_empty() { String::new() } else { format!(" ({})", holder.program) };
+        let what = format!("the file is locked by process {}{program}", holder.pid);
+        findings.tenant(tenant, Warning, what, format!("let it end what it is doing, or: kill {}", holder.pid));
+    }
+    if !health.unknown.is_empty() {
+        findings.server(tenant, Info, format!("not known: {}", health.unknown.join("; ")), String::new());
+    }
+}
+
+/// A lock that keeps readers out is held by something that changes the table; any other one is in the way when it lasts.
+fn is_in_the_way(lock: &HeldLock, limits: &Limits) -> bool {
+    let mode = lock.mode.as_str();
+    let keeps_out = ["Exclusive", "EXCLUSIVE", "UPGRADABLE", "NO_WRITE"].iter().any(|word| mode.contains(word));
+    (keeps_out && mode != "RowExclusiveLock") || Duration::from_secs(lock.by.seconds) >= limits.lock
+}
+
+fn rights_fix(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "give the user that runs fleet the right to write the file and its folder",
+        Engine::Postgres => "as an administrator: GRANT CREATE ON SCHEMA (or DATABASE) … TO the user of this tenant",
+        Engine::Mysql => {
+            "as an administrator: GRANT CREATE, ALTER, DROP, INDEX ON database.* TO the user of this tenant"
+        }
+    }
+}
+
+fn age(open: &OpenTransaction) -> String {
+    server::seconds(Duration::from_secs(open.seconds))
+}
+
+fn who(open: &OpenTransaction) -> String {
+    let application = if open.application.is_empty() { String::new() } else { format!(", {}", open.application) };
+    format!("session {}, user {}{application}", open.id, open.user)
+}
+
+fn end(engine: Engine, open: &OpenTransaction) -> String {
+    match engine {
+        Engine::Mysql => format!("KILL {};", open.id),
+        _ => format!("SELECT pg_terminate_backend({});", open.id),
+    }
+}
+
+/// What to do about a tenant that could not be reached.
+fn way_out(fault: &Fault) -> String {
+    use FaultClass::*;
+    let text = match fault.class {
+        ConnectionRefused | ConnectTimeout => "start the server, or correct host and port of the tenant's url",
+        Dns => "correct the host of the tenant's url, or the name service",
+        Authentication => "correct the user or the password of the tenant",
+        UnknownDatabase => "create the database, or correct its name; create_missing = true makes a file or a schema",
+        TooManyConnections => "free connections, or lower --per-server",
+        Tls => "correct sslmode and the certificates in the tenant's url, or switch TLS on at the server",
+        PermissionDenied => "grant the user of this tenant the right",
+        _ => "see: fleet tenants check",
+    };
+    text.to_owned()
+}
+
+/// What is to be said of the disk that backups go to.
+pub fn backups(folder: &Path, free: u64) -> Finding {
+    let is_low = server::is_low(free);
+    Finding {
+        severity: if is_low { Severity::Warning } else { Severity::Info },
+        server: String::new(),
+        tenants: Vec::new(),
+        what: format!("{} MiB are free for backups in {}", free / (1024 * 1024), folder.display()),
+        fix: if is_low { "fleet backup prune --older-than 30d, or another folder: --backups FOLDER" } else { "" }
+            .to_owned(),
+    }
+}
+
+/// The dump tools of this machine, and what is to be said of them. `versions`: program, and its version where it is there.
+pub fn tools(
+    versions: &[(&str, Engine, Option<String>)],
+    examined: &[(Arc<Tenant>, Result<Health, Fault>)],
+) -> Vec<Finding> {
+    let finding = |severity, what: String, fix: String| Finding {
+        severity,
+        server: String::new(),
+        tenants: Vec::new(),
+        what,
+        fix,
+    };
+    let mut found = Vec::new();
+    for (program, engine, version) in versions {
+        let here = examined.iter().filter(|(tenant, _)| tenant.engine == *engine);
+        let newest = here.clone().filter_map(|(_, health)| health.as_ref().ok()).map(|health| health.number.0).max();
+        if here.count() == 0 {
+            continue;
+        }
+        let Some(version) = version else {
+            let what = format!("{program} is not installed; it is not needed for migrating");
+            found.push(finding(Severity::Info, what, format!("install the client package that has {program}")));
+            continue;
+        };
+        let own = version.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse::<u32>().ok());
+        // It refuses a server that is newer than itself.
+        let too_old = *engine == Engine::Postgres && own.zip(newest).is_some_and(|(own, server)| own < server);
+        let (severity, fix) = if too_old {
+            (Severity::Warning, "install the client package of the server's version")
+        } else {
+            (Severity::Info, "")
+        };
+        found.push(finding(severity, format!("dump tool: {version}"), fix.to_owned()));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

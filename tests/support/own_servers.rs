@@ -1,0 +1,96 @@
+//! A PostgreSQL and a MariaDB of one test's own, for what would disturb the others: replication, plugins, settings.
+//!
+//! They are started as the shared ones are, and end with the test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub(crate) struct OwnServers {
+    pub(crate) postgres: String,
+    pub(crate) mysql: String,
+    state: tempfile::TempDir,
+}
+
+impl OwnServers {
+    pub(crate) fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let text = run(script("start", state.path()));
+        let variable = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+            line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+        };
+        let (postgres, mysql) = (variable("FLEET_TEST_POSTGRES_URL"), variable("FLEET_TEST_MYSQL_URL"));
+        OwnServers { postgres, mysql, state }
+    }
+
+    /// A standby that follows the PostgreSQL of this pair.
+    pub(crate) fn standby(&self) -> Standby {
+        let base = PathBuf::from(std::fs::read_to_string(self.state.path().join("base")).unwrap().trim());
+        // Only the server's user may write there.
+        let data = base.join("postgres/standby");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = self.postgres.rsplit_once('/').unwrap().0;
+        let copy = as_server(&base, "pg_basebackup", &["-R", "-X", "stream", "-c", "fast", "-d", server, "-D"], &data);
+        run(copy);
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c wal_receiver_status_interval=1s \
+             -c fsync=off -c max_connections=400 -c max_locks_per_transaction=256",
+            base.join("postgres").display()
+        );
+        let log = base.join("postgres/standby.log").display().to_string();
+        let start = ["start", "-w", "-t", "60", "-s", "-l", &log, "-o", &options, "-D"];
+        let mut start = as_server(&base, "pg_ctl", &start, &data);
+        // The server would keep a pipe open.
+        assert!(start.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+        let (before, _) = server.rsplit_once(':').unwrap();
+        Standby { server: format!("{before}:{port}"), base, data }
+    }
+}
+
+impl Drop for OwnServers {
+    fn drop(&mut self) {
+        let _ = script("stop", self.state.path()).output();
+    }
+}
+
+pub(crate) struct Standby {
+    /// Its URL without a database.
+    pub(crate) server: String,
+    base: PathBuf,
+    data: PathBuf,
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        let _ = as_server(&self.base, "pg_ctl", &["stop", "-m", "immediate", "-s", "-D"], &self.data).output();
+    }
+}
+
+fn script(what: &str, state: &Path) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/servers"));
+    command.arg(what).env("FLEET_SERVERS_STATE", state).stdin(Stdio::null());
+    command
+}
+
+/// A program of PostgreSQL as the user of its server; neither runs as root.
+fn as_server(base: &Path, program: &str, arguments: &[&str], data: &Path) -> Command {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let mut found: Vec<PathBuf> = versions.map(|v| v.unwrap().path().join("bin").join(program)).collect();
+    found.retain(|path| path.exists());
+    found.sort();
+    let program = found.pop().unwrap_or_else(|| PathBuf::from(program));
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout.starts_with(b"0\n");
+    let mut command = Command::new(if is_root { Path::new("runuser") } else { &program });
+    if is_root {
+        command.args(["-u", "postgres", "--"]).arg(&program);
+    }
+    command.args(arguments).arg(data).current_dir(base).stdin(Stdio::null());
+    command
+}
+
+fn run(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
