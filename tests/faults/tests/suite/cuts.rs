@@ -105,7 +105,7 @@ impl Sweep {
 
     /// What befalls the tenant at this place, from 0.
     fn fault(&self, conversation: &[[u64; 2]], tenant: usize, round: usize) -> Fault {
-        let way = if tenant % 2 == 0 { Way::ToServer } else { Way::ToClient };
+        let way = if tenant.is_multiple_of(2) { Way::ToServer } else { Way::ToClient };
         let i = tenant / 2;
         let (connection, at) = place(conversation, way, i * self.rounds + round, self.places * self.rounds);
         let connection = if let Kind::Delay(_) = self.kind { None } else { Some(connection) };
