@@ -1,6 +1,7 @@
 //! `runs settle`: a tenant in doubt, what is known of it, and a person's word on how it stands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::args::Settle;
 use super::evidence::{self, Evidence};
@@ -9,7 +10,8 @@ use super::setup::{Program, quoted};
 use super::terminal;
 use crate::compile::{Effect, MigrationSet, effect};
 use crate::database::Settlement;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultClass};
+use crate::policy::format_duration;
 use crate::report::clean;
 use crate::schema::{Direction, Execution, Script, Unfinished};
 use crate::select::Filter;
@@ -19,14 +21,17 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
     let tenant = one(program, &args.tenant).await?;
     let failed = |fault: Fault| CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", tenant.id));
     let mut session = program.door(set).connect(&tenant).await.map_err(failed)?;
+    // A line that is dead tells nobody, and a person waits.
+    let timeouts = program.settings().timeouts;
+    let limit = timeouts.connect + timeouts.lock;
     let result = async {
-        let Some(unfinished) = session.unfinished().await.map_err(failed)? else {
+        let Some(unfinished) = answered(limit, session.unfinished()).await.map_err(failed)? else {
             program
                 .terminal
                 .tell(&format!("tenant {} is not in doubt: no migration was begun and left unfinished", tenant.id));
             return Ok(0);
         };
-        if session.is_held().await.map_err(failed)? {
+        if answered(limit, session.is_held()).await.map_err(failed)? {
             program.terminal.tell(&format!("tenant {} is being migrated by another run; wait for its end", tenant.id));
             return Ok(75);
         }
@@ -41,8 +46,7 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
         program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
         let found = match asked_of(&tenant, &unfinished, script.as_deref()) {
             // Only a hint: a catalog that can't be read says nothing.
-            Some(effect) => session
-                .shape()
+            Some(effect) => answered(limit, session.shape())
                 .await
                 .ok()
                 .and_then(|shape| evidence::evidence(tenant.engine, tenant.schema.as_deref(), &effect, &shape)),
@@ -67,7 +71,15 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             program.terminal.tell("nothing was done");
             return Ok(1);
         }
-        session.settle(&settlement).await.map_err(failed)?;
+        answered(limit * 2, session.settle(&settlement)).await.map_err(|fault| match fault.class {
+            // The change may have been committed, and only the answer lost.
+            FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
+                "tenant {}: {fault}; whether it was settled is not known: look again with `{}`",
+                tenant.id,
+                program.command(&format!("runs settle {}", quoted(tenant.id.as_str())))
+            )),
+            _ => failed(fault),
+        })?;
         let verb = match (unfinished.direction, &settlement) {
             // Only the way back goes on behind a statement of the way back.
             (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1 --tenant",
@@ -78,8 +90,16 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
         Ok(0)
     }
     .await;
-    session.close().await;
+    let _ = tokio::time::timeout(limit, session.close()).await;
     result
+}
+
+/// An answer, or the fault that there was none in time.
+async fn answered<T>(limit: Duration, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let silent = || {
+        Fault::new(FaultClass::ConnectTimeout, format!("the server did not answer within {}", format_duration(limit)))
+    };
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(silent()))
 }
 
 async fn one(program: &Program, id: &str) -> Result<Arc<Tenant>, CliError> {
