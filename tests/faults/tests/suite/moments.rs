@@ -212,6 +212,80 @@ fn on_the_way_back() {
     }
 }
 
+/// MariaDB's own client does not end with the program that started it: what it still loads must not mix with what the next
+/// restore loads.
+#[test]
+fn a_load_that_mariadb_s_client_goes_on_with() {
+    let fleet = Fleet::new().mariadb(1).head("[fleet]\nretry_pause = \"50ms\"");
+    after::open(&fleet);
+    let tenant = "my-000";
+    pad(&fleet, tenant, 10_000);
+    fleet.ask(tenant, "UPDATE padding SET bytes = concat(bytes, repeat('x', 700))");
+    let at_first = content(&fleet, tenant);
+    fleet.run(&["migrate", "--backup", "--yes", "--report", "json=run.json"]).exits(0);
+    let run = json_file(&fleet.path("run.json"))["run"].as_str().unwrap().to_owned();
+    let restore = ["restore", "--run", &run, "--yes"];
+    let mut tally = Tally::new("program killed, its client goes on", "MariaDB");
+    let mut met = 0;
+    for _ in 0..if thorough() { 10 } else { 1 } {
+        let mut killed = Running::start(&fleet, &restore);
+        let loads = "SELECT CAST(id AS char(20)) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE \
+                     'INSERT INTO `padding`%'";
+        while fleet.ask(tenant, loads).is_empty() {
+            assert!(killed.child.try_wait().unwrap().is_none(), "it ended before its client was seen");
+        }
+        let client = child_named(killed.child.id(), "mariadb").unwrap();
+        // In this order: the system ends a stopped process whose parent goes.
+        assert!(killed.kill());
+        let stopped = signal(&client, "STOP");
+        tally.fault();
+        std::thread::sleep(Duration::from_millis(500));
+        let sessions = "SELECT CAST(id AS char(20)) FROM information_schema.processlist WHERE db = DATABASE() AND id <> \
+                        CONNECTION_ID()";
+        let is_loading = !fleet.ask(tenant, sessions).is_empty();
+        let mut again = Running::start(&fleet, &[&restore[..], &["--report", "json=again.json"]].concat());
+        again.until_begun();
+        // Time enough for it to verify the backup and to come to the lock.
+        std::thread::sleep(Duration::from_secs(6));
+        if stopped {
+            signal(&client, "CONT");
+        }
+        let (code, said) = again.end();
+        assert_eq!(code, Some(0), "{said}");
+        let report = json_file(&fleet.path("again.json"));
+        let attempts = report["tenants"][0]["attempts"].as_u64();
+        assert!(!is_loading || attempts > Some(1), "it has to wait: {:#}", report["tenants"][0]);
+        tally.report(&report);
+        met += u32::from(is_loading);
+        // A client that had no session yet has to give up by itself.
+        std::thread::sleep(Duration::from_millis(500));
+        let (lost, twice) = different(&at_first, &content(&fleet, tenant));
+        tally.books(lost, twice);
+        fleet.run(&["migrate", "--yes"]).exits(0);
+        let (lost, twice) = books::audit(&fleet, tenant);
+        tally.books(lost, twice);
+    }
+    assert!(met > 0, "no client was met at work");
+    tally.close();
+}
+
+/// A child process of any thread of a process.
+fn child_named(parent: u32, name: &str) -> Option<String> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?;
+    let children = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    let all: Vec<String> =
+        children.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    all.into_iter().find(|pid| {
+        // Not the one that only tells its version.
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(name) && line.contains("--defaults-file")
+    })
+}
+
+fn signal(pid: &str, name: &str) -> bool {
+    std::process::Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap().success()
+}
+
 /// Lines of one that the other lacks, both ways; both are sorted within each table.
 fn different(wanted: &[String], found: &[String]) -> (u64, u64) {
     let count = |lines: &[String]| {
