@@ -16,7 +16,7 @@ use super::asked::{self, Asked};
 use super::books::Books;
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
-use super::mysql_hold::{Held, LOCK_NAME, resumption, session_settings};
+use super::mysql_hold::{Held, LOAD_LOCK, LOCK_NAME, resumption, session_settings};
 use super::native::Link;
 use super::{
     Canceller, Cell, Door, Key, Locked, Pulse, Residue, Segment, Session, Settlement, Stop, Terminations, Transfer,
@@ -405,8 +405,9 @@ impl Session for MysqlSession {
     }
 
     async fn is_held(&mut self) -> Result<bool, Fault> {
-        let sql =
-            format!("SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), 0) AS signed), CAST(CONNECTION_ID() AS signed)");
+        let sql = format!(
+            "SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), IS_USED_LOCK({LOAD_LOCK}), 0) AS signed), CAST(CONNECTION_ID() AS signed)"
+        );
         let rows = self.rows(sql).await?;
         let number = |i| rows.first().and_then(|row| mysql_row::number(row, i)).unwrap_or(0);
         Ok(number(0) != 0 && number(0) != number(1))

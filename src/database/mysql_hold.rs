@@ -15,6 +15,19 @@ use crate::policy::Timeouts;
 /// The name of a tenant's lock, as an expression: names are the server's, so it carries the database; at most 64 characters.
 pub(super) const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))";
 
+/// The name of the lock that the engine's own client has while it loads a tenant. The client may outlive the run that
+/// started it, whose lock is gone then.
+pub(super) const LOAD_LOCK: &str = "CONCAT('fleet-load:', SUBSTRING(SHA2(DATABASE(), 256), 1, 48))";
+
+/// What a client runs before it loads: it has the lock of loads from here on, or fails where session `holder`, which
+/// started it, does not hold the tenant any more. No engine has a plain statement that fails on a condition.
+pub(super) fn load_under(holder: u64) -> String {
+    format!(
+        "SET @fleet = IF(COALESCE(IS_USED_LOCK({LOCK_NAME}), 0) = {holder} AND GET_LOCK({LOAD_LOCK}, 0) = 1, 1, (SELECT 1 \
+         UNION SELECT 2))"
+    )
+}
+
 /// What a tenant says once its lock is held.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -29,11 +42,12 @@ pub(super) struct Held {
 impl MysqlSession {
     /// Takes the tenant's lock and reads history and journal under it, in one message.
     ///
-    /// The lock belongs to the session: dying releases it, and DDL does not.
+    /// The lock belongs to the session: dying releases it, and DDL does not. A load that a dead run left behind counts as
+    /// another run.
     pub(super) async fn hold(&mut self) -> Result<Held, Fault> {
         let mut held = Held::default();
         let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), COALESCE(GET_LOCK({LOCK_NAME}, 0), 0);\n{};\n{}",
+            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, 0), 0) = 1, IS_FREE_LOCK({LOAD_LOCK}), 0);\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.door.books().read(),
             self.door.journal().read()

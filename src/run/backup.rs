@@ -120,7 +120,11 @@ impl Assignment {
                 Attempt::without_work(Some(manifest.history), end)
             }
             Err(fault) => {
-                let residue = left_by_restore(session).await;
+                let residue = match fault.class {
+                    // Whatever is left there is the other's, who may still come to its end: it is waited for.
+                    FaultClass::HeldByAnotherRun => Residue::Nothing,
+                    _ => left_by_restore(session).await,
+                };
                 let end = match fault.class {
                     FaultClass::Cancelled => End::Cancelled { at: None, residue },
                     _ => End::Stopped { fault, at: None, residue },

@@ -7,11 +7,12 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 
 use tokio::process::Command;
 
 use super::super::mysql::MysqlSession;
-use super::super::mysql_hold::LOCK_NAME;
+use super::super::mysql_hold::{LOCK_NAME, load_under};
 use super::super::{books, journal, literal, mysql_row};
 use super::secret::SecretFile;
 use super::tool;
@@ -127,6 +128,8 @@ impl MysqlSession {
         self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
         self.empty().await?;
         let mut command = client(program.name, &defaults);
+        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
+        command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
         // Bytes are taken as they are, and a dump can't make the client run anything.
         command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
         command.stdin(Stdio::from(dump)).stdout(Stdio::null());

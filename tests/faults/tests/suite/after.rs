@@ -44,6 +44,12 @@ impl Running {
         });
     }
 
+    /// Waits until tenants are being worked on.
+    #[track_caller]
+    pub(crate) fn until_begun(&mut self) {
+        self.until(|line| line.starts_with("wave "));
+    }
+
     #[track_caller]
     fn until(&mut self, mut fits: impl FnMut(&str) -> bool) {
         loop {

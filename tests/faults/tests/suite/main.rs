@@ -11,6 +11,7 @@ mod cuts;
 mod full_disk;
 mod holders;
 mod killed;
+mod moments;
 mod person;
 #[path = "../../../support/process.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use the rest")]
