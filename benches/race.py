@@ -34,7 +34,10 @@ RECORD_AT_MOST_KIB = 4
 
 def arguments():
     parser = argparse.ArgumentParser(
-        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="scripts/bench",
+        description=__doc__,
+        epilog="Another part, with options of its own: scripts/bench stall --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--engines", default="postgres,mysql,sqlite", help="which, separated by commas")
     parser.add_argument("--contenders", default=",".join(CONTENDERS), help="which, separated by commas")

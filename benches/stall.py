@@ -11,6 +11,7 @@ is a look in two.
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import re
@@ -313,16 +314,11 @@ def main(given):
     report = Report(lock_timeout())
     names = list(dict.fromkeys([*options.cases, *([HELD_CASE] if options.holds else [])]))
     servers = [engine for engine in options.engines if engine != "sqlite"]
-    if servers:
-        with Servers() as urls:
-            for engine in servers:
-                for name in names:
-                    bench_case(engine, name, options, report, server=urls[engine])
-    if "sqlite" in options.engines:
-        for journal in JOURNALS:
-            for name in names:
-                bench_case("sqlite", name, options, report, journal=journal)
-    text = report.text(options, ["scripts/bench", "stall", *given], found)
-    options.output.write_text(text)
-    print(text)
+    with Servers() if servers else nullcontext() as urls:
+        for engine in options.engines:
+            for name, journal in itertools.product(names, JOURNALS if engine == "sqlite" else [None]):
+                bench_case(engine, name, options, report, urls[engine] if engine in servers else None, journal)
+                # Each time, so that a run that is cut off leaves what it has measured.
+                options.output.write_text(report.text(options, ["scripts/bench", "stall", *given], found))
+    print(options.output.read_text())
     say(f"written to {options.output}")

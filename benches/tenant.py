@@ -100,6 +100,8 @@ class Tenant:
     def config(self, address=None, name=None):
         """The tenant file for fleet, with the server at this address; nothing in it but the tenant."""
         file = self.folder / f"{name or self.name}.toml"
+        # It holds the server's password, and fleet says so where others could read it.
+        file.touch(mode=0o600)
         create = str(self.engine == "sqlite").lower()
         file.write_text(
             f'[fleet]\nname = "stall"\n[defaults]\ncreate_missing = {create}\n'
