@@ -111,7 +111,7 @@ impl Native<'_> {
         self.migrate(&SchemaManager::new(db)).await.map_err(|ended| self.stop(ended))
     }
 
-    /// In an immediate transaction on SQLite.
+    /// In an exclusive transaction on SQLite, as compiled ones are.
     pub(super) async fn sqlite(
         &self,
         options: SqliteConnectOptions,
@@ -122,11 +122,11 @@ impl Native<'_> {
         let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
         let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        let exclusive = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
             ..TransactionOptions::default()
         };
-        let result = self.in_transaction(&db, immediate, preamble, before_commit).await;
+        let result = self.in_transaction(&db, exclusive, preamble, before_commit).await;
         let _ = db.close().await;
         result.map_err(|ended| self.stop(ended))
     }

@@ -1,4 +1,4 @@
-//! SQLite: a whole script in one call, each migration in an immediate transaction with its history row.
+//! SQLite: a whole script in one call, each migration in an exclusive transaction with its history row.
 //!
 //! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
 //! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
@@ -119,11 +119,15 @@ impl SqliteSession {
     }
 
     /// Begins a transaction. While SQLite itself waits for a lock nothing can stop it, so it waits in short turns.
+    ///
+    /// Exclusive, so that readers of a file without a write-ahead log are waited for here, once. An immediate one asks for
+    /// them as soon as the page cache is full, again with each large statement and with the commit, and waits the whole
+    /// limit each time, while no new reader gets in (<https://www.sqlite.org/lockingv3.html>).
     async fn begin(&mut self, foreign_keys: bool, limit: Duration) -> Result<(), Fault> {
         const TURN_MS: u32 = 50;
         let begun = Instant::now();
         let before = if foreign_keys { "" } else { "PRAGMA foreign_keys = OFF;\n" };
-        let begin = format!("{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN IMMEDIATE;\n{}", busy_timeout(limit));
+        let begin = format!("{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN EXCLUSIVE;\n{}", busy_timeout(limit));
         loop {
             match self.run(begin.clone()).await {
                 Err(fault)
@@ -162,7 +166,7 @@ impl SqliteSession {
         }
         if !is_begun {
             message.push(Place::Prepare { step }, busy_timeout(self.door.limits(&work.steps[step]).lock));
-            message.push(Place::Prepare { step }, "BEGIN IMMEDIATE");
+            message.push(Place::Prepare { step }, "BEGIN EXCLUSIVE");
         }
         if !self.has_history && step == 0 {
             for sql in self.door.install() {

@@ -50,6 +50,32 @@ async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
     }
 }
 
+/// In a rollback journal a statement that outgrows SQLite's page cache asks for the whole file in the middle of the
+/// transaction: it waited there, the next one again, the commit once more, and all that time no reader got in.
+#[tokio::test]
+async fn a_reader_of_a_file_is_waited_for_once_and_not_by_each_large_statement() {
+    with(Site::Sqlite, async |home| {
+        home.run(
+            "CREATE TABLE big (a text, b text); INSERT INTO big WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 \
+             FROM c WHERE x < 40000) SELECT printf('%0100d', x), printf('%0100d', -x) FROM c",
+        )
+        .await;
+        let other = home.connect().await;
+        other.execute_unprepared("BEGIN; SELECT count(*) FROM big").await.unwrap();
+        let indexes = ["CREATE INDEX ix_a ON big (a)", "CREATE INDEX ix_b ON big (b)", "CREATE INDEX ix_c ON big (b, a)"];
+        for native in [false, true] {
+            // A lock timeout of one second, and one try.
+            let fleet = Fleet::of(&Migrations::of([sql("m1", indexes)])).await.native(native);
+            let begun = Instant::now();
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.error.as_ref().unwrap().class, FaultClass::Busy, "{record:?}");
+            assert!(begun.elapsed() < Duration::from_millis(2900), "{:?}", begun.elapsed());
+        }
+        other.close().await.unwrap();
+    })
+    .await;
+}
+
 /// Without a transaction the first statement stays, and the second is refused.
 async fn half_way(home: &Home) -> Fleet {
     let script = "-- fleet: transaction=false\nCREATE TABLE a (i int);\nCREATE TABLE b (i int);";

@@ -1,0 +1,66 @@
+"""The programs that are measured: built, found, and run to their end. It knows neither databases nor reports."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "target"
+WORK = TARGET / "bench-work"
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def die(text):
+    say(text)
+    sys.exit(1)
+
+
+def build(with_fleet=True):
+    commands = [["cargo", "build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]]
+    if with_fleet:
+        commands.append(["cargo", "build", "--release", "-p", "fleet", "--target-dir", "target"])
+    for command in commands:
+        say(shlex.join(command))
+        if subprocess.run(command, cwd=ROOT).returncode != 0:
+            die("the build failed")
+
+
+def program(name):
+    folder = TARGET / "release" if name == "fleet" else TARGET / "bench" / "release"
+    return str(folder / name)
+
+
+def run(command):
+    """Runs a command to its end: (seconds, peak resident KiB, exit code, all that it printed)."""
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=WORK
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        return seconds, usage.ru_maxrss, child.returncode, output.read().decode(errors="replace")
+
+
+def measure(command):
+    """Runs a command to its end: (seconds, peak resident KiB). Anything but exit code 0 ends the benchmark."""
+    seconds, peak, code, text = run(command)
+    if code != 0:
+        die(f"exit code {code} from {hide(shlex.join(command))}\n{hide(text[-2000:])}")
+    # The floor tells how long it took to get its SQL: preparation, and no part of the floor.
+    recorded = re.search(r"recording_seconds=([0-9.]+)", text)
+    return seconds - (float(recorded[1]) if recorded else 0.0), peak
+
+
+def hide(text):
+    return re.sub(r"(://[^:/@\s]+):[^@\s]*@", r"\1:***@", text)

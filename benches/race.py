@@ -1,0 +1,299 @@
+"""Measures fleet against a floor and against SeaORM's own runner, and writes benches/RESULTS.md.
+
+Everything is a release build and a process of its own, timed from start to exit, one contender after the other within
+each run, so that a slow minute of the machine falls on all of them. Databases are made anew before each cold run, which
+is not timed. Nothing-to-do follows each cold run on the databases that the same contender has just migrated.
+
+Needs what `scripts/servers` needs, and python3. A full run takes an hour or more, most of it SeaORM's runner behind
+the relay; `--engines sqlite --runs 1` is a look in a minute.
+"""
+
+import argparse
+import datetime
+import re
+import shlex
+import shutil
+import statistics
+import sys
+from pathlib import Path
+
+from process import ROOT, WORK, build, measure, program, say
+from report import TITLES, at_least, at_most, figure, versions
+from server import Relay, Servers, sql, url_of
+
+CONTENDERS = ["fleet", "floor", "seaorm in-process", "seaorm xargs"]
+
+# What the issue asks for. Ratios are medians; "fleet / floor" at most, "seaorm / fleet" at least.
+FLOOR_AT_MOST = {"cold": 1.15, "noop": 1.25}
+RELAY_AT_LEAST = {("postgres", "cold"): 10, ("mysql", "cold"): 4, ("postgres", "noop"): 5, ("mysql", "noop"): 4}
+SQLITE_COLD_AT_LEAST = 5
+MEMORY_AT_MOST_MIB = 64
+# A tenant's record: id, URL, tags, state and outcome. Growth beyond this would be something kept by mistake.
+RECORD_AT_MOST_KIB = 4
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=__doc__,
+        epilog="Another part, with options of its own: scripts/bench stall --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--engines", default="postgres,mysql,sqlite", help="which, separated by commas")
+    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="which, separated by commas")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each measurement (default 5)")
+    parser.add_argument("--postgres-tenants", type=int, default=200)
+    parser.add_argument("--mysql-tenants", type=int, default=200)
+    parser.add_argument("--sqlite-tenants", type=int, default=1000)
+    parser.add_argument("--relay-tenants", type=int, help="tenants behind the relay (default: as many as without it)")
+    parser.add_argument("--concurrency", type=int, default=8, help="of fleet, the floor and SeaORM in-process (default 8)")
+    parser.add_argument("--xargs", default="2,4,8,16", help="values of xargs -P to try; the best one is measured")
+    parser.add_argument("--delay", type=int, default=10, help="milliseconds that the relay adds each way (default 10)")
+    parser.add_argument("--no-direct", action="store_true", help="leave out the runs without the relay")
+    parser.add_argument("--no-relay", action="store_true", help="leave out the runs through the relay")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the memory figures")
+    parser.add_argument("--memory-tenants", default="1000,5000,10000", help="SQLite fleets whose peak memory is taken")
+    parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "benches" / "RESULTS.md")
+    options = parser.parse_args()
+    options.engines = options.engines.split(",")
+    options.contenders = options.contenders.split(",")
+    options.xargs = [int(value) for value in options.xargs.split(",")]
+    options.memory_tenants = [int(value) for value in options.memory_tenants.split(",")]
+    for value, known, what in [(options.engines, TITLES, "engine"), (options.contenders, CONTENDERS, "contender")]:
+        for name in value:
+            if name not in known:
+                parser.error(f"no {what} '{name}'; there are {', '.join(known)}")
+    return options
+
+
+# --- fleets ---------------------------------------------------------------------------------------------------------
+
+
+class Fleet:
+    """Some tenants on one engine, and the three lists that the contenders read them from."""
+
+    def __init__(self, engine, size, server=None, relay=None):
+        self.engine, self.size, self.server = engine, size, server
+        self.folder = WORK / f"{engine}{'-relay' if relay else ''}-{size}"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.names = [f"bench_{number:05}" for number in range(size)]
+        self.urls = [self.url(name, relay) for name in self.names]
+        self.list = self.folder / "tenants.txt"
+        self.list.write_text("\n".join(self.urls) + "\n")
+        self.config = self.folder / "tenants.toml"
+        lines = ['[fleet]\nname = "bench"\n', "[defaults]", f"create_missing = {str(engine == 'sqlite').lower()}\n"]
+        for name, url in zip(self.names, self.urls):
+            lines.append(f'[[tenant]]\nid = "{name}"\nurl = "{url.split("?")[0]}"\n')
+        self.config.write_text("\n".join(lines))
+
+    def url(self, name, relay):
+        if self.engine == "sqlite":
+            return f"sqlite:{self.folder}/data/{name}.db?mode=rwc"
+        return url_of(self.server, name, relay)
+
+    def renew(self):
+        """Empty databases, as on the first day."""
+        for file in self.folder.glob("fleet-ledger.db*"):
+            file.unlink()
+        if self.engine == "sqlite":
+            shutil.rmtree(self.folder / "data", ignore_errors=True)
+            (self.folder / "data").mkdir()
+        elif self.engine == "postgres":
+            drop_and_create = [
+                f"DROP DATABASE IF EXISTS {name} WITH (FORCE);\nCREATE DATABASE {name};" for name in self.names
+            ]
+            # A checkpoint that starts in the middle of one contender's run would be laid at its door.
+            sql(self.server, "\n".join([*drop_and_create, "CHECKPOINT;"]))
+        else:
+            sql(self.server, "\n".join(f"DROP DATABASE IF EXISTS {name};\nCREATE DATABASE {name};" for name in self.names))
+
+    def drop(self):
+        if self.engine == "sqlite":
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            sql(self.server, "\n".join(f"DROP DATABASE IF EXISTS {name};" for name in self.names))
+
+
+def command_of(contender, fleet, mode, concurrency, xargs):
+    if contender == "fleet":
+        both = ["--concurrency", str(concurrency), "--per-server", str(concurrency)]
+        return [program("fleet"), "--config", str(fleet.config), "migrate", "--yes", *both]
+    if contender == "floor":
+        return [program("floor"), fleet.engine, str(fleet.list), str(concurrency), mode]
+    if contender == "seaorm in-process":
+        return [program("seaorm-inprocess"), str(fleet.list), str(concurrency)]
+    return ["xargs", "-a", str(fleet.list), "-P", str(xargs), "-I", "{}", program("seaorm-runner"), "up", "-u", "{}"]
+
+
+def verify(fleet):
+    """The floor's `noop` fails unless each tenant's history is complete: no contender is timed for work left undone."""
+    measure([program("floor"), fleet.engine, str(fleet.list), "8", "noop"])
+
+
+def best_xargs(fleet, candidates):
+    if len(candidates) == 1:
+        return candidates[0]
+    timed = {}
+    for value in candidates:
+        fleet.renew()
+        timed[value] = measure(command_of("seaorm xargs", fleet, "cold", 0, value))[0]
+    say(f"  xargs -P: {', '.join(f'{value}: {seconds:.1f} s' for value, seconds in timed.items())}")
+    return min(timed, key=timed.get)
+
+
+def race(fleet, options, concurrency, xargs):
+    """{(contender, mode): [seconds, ...]}, the contenders taking turns within each run."""
+    times = {(contender, mode): [] for contender in options.contenders for mode in ("cold", "noop")}
+    for run in range(options.runs):
+        # Each run starts with another contender, so that none is always the one after the same neighbour.
+        shift = run % len(options.contenders)
+        for contender in options.contenders[shift:] + options.contenders[:shift]:
+            fleet.renew()
+            for mode in ("cold", "noop"):
+                seconds, _ = measure(command_of(contender, fleet, mode, concurrency, xargs))
+                times[contender, mode].append(seconds)
+                if mode == "cold":
+                    verify(fleet)
+        say("  run {}: {}".format(
+            run + 1,
+            ", ".join(f"{c} {times[c, 'cold'][-1]:.2f}/{times[c, 'noop'][-1]:.2f} s" for c in options.contenders),
+        ))
+    return times
+
+
+# --- the report -----------------------------------------------------------------------------------------------------
+
+
+class Report:
+    def __init__(self):
+        self.tables, self.targets = [], []
+
+    def race(self, title, engine, through_relay, times, xargs):
+        rows = ["| | cold | nothing to do |", "|---|---|---|"]
+        contenders = list(dict.fromkeys(contender for contender, _ in times))
+        for contender in contenders:
+            name = f"seaorm xargs -P {xargs}" if contender == "seaorm xargs" else contender
+            rows.append(f"| {name} | {figure(times[contender, 'cold'])} | {figure(times[contender, 'noop'])} |")
+        self.tables.append(f"### {title}\n\n" + "\n".join(rows))
+        if "fleet" not in contenders:
+            return
+        for mode, words in (("cold", "cold"), ("noop", "nothing to do")):
+            median = {contender: statistics.median(times[contender, mode]) for contender in contenders}
+            if "floor" in median:
+                ratio = median["fleet"] / median["floor"]
+                # The target against the floor is for the direct runs; behind the relay the figure is shown for itself.
+                met = "(no target)" if through_relay else at_most(ratio, FLOOR_AT_MOST[mode])
+                self.targets.append((title, words, "fleet / floor", ratio, met))
+            least = 1
+            if through_relay:
+                least = RELAY_AT_LEAST[engine, mode]
+            elif (engine, mode) == ("sqlite", "cold"):
+                least = SQLITE_COLD_AT_LEAST
+            for contender in contenders:
+                if contender.startswith("seaorm"):
+                    ratio = median[contender] / median["fleet"]
+                    met = at_least(ratio, least)
+                    if "floor" in median:
+                        # What is out of reach for the floor is out of reach for anything that signs in with a password.
+                        met += f"; the floor reaches {median[contender] / median['floor']:.2f}"
+                    self.targets.append((title, words, f"{contender} / fleet", ratio, met))
+
+    def memory(self, peaks):
+        rows = ["| SQLite tenants | peak resident memory |", "|---|---|"]
+        rows += [f"| {size:,} | {kib / 1024:.1f} MiB |" for size, kib in peaks.items()]
+        self.tables.append("### Memory, concurrency 32, cold\n\n" + "\n".join(rows))
+        if 5000 in peaks:
+            mib = peaks[5000] / 1024
+            self.targets.append(("memory", "5,000 tenants", "MiB", mib, at_most(mib, MEMORY_AT_MOST_MIB)))
+        small, large = min(peaks), max(peaks)
+        if small != large:
+            growth = (peaks[large] - peaks[small]) / (large - small)
+            words = f"{small:,} to {large:,} tenants"
+            self.targets.append(("memory", words, "KiB a tenant", growth, at_most(growth, RECORD_AT_MOST_KIB)))
+
+    def text(self, options, versions):
+        lines = [
+            "# Benchmark results",
+            "",
+            "Written by `scripts/bench`; do not edit by hand. Release builds, one process at a time, wall time from start",
+            "to exit; medians with the smallest and the largest in brackets. The servers keep their durability defaults.",
+            "",
+            f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
+            f"- Command: `{shlex.join(['scripts/bench', *sys.argv[1:]])}`",
+            f"- {options.runs} runs of each, concurrency {options.concurrency} (relay: 8, {options.delay} ms each way)",
+            *[f"- {line}" for line in versions],
+            "",
+            "floor: one process, raw driver connections, the same SQL in one message a tenant, no bookkeeping but the",
+            "history row. seaorm in-process: `Migrator::up` on all tenants at the same concurrency. seaorm xargs: SeaORM's",
+            "`run_cli`, one process a tenant, at the best `-P` of those tried.",
+            "",
+            "## Ratios",
+            "",
+            "| measured | case | ratio | value | target |",
+            "|---|---|---|---|---|",
+            *[f"| {title} | {case} | {ratio} | {value:.2f} | {met} |" for title, case, ratio, value, met in self.targets],
+            "",
+            "## Figures",
+            "",
+            "\n\n".join(self.tables),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+# --- the story ------------------------------------------------------------------------------------------------------
+
+
+def bench_engine(engine, server, options, report):
+    size = getattr(options, f"{engine}_tenants")
+    if not options.no_direct:
+        title = f"{TITLES[engine]}, {size:,} tenants"
+        say(title)
+        fleet = Fleet(engine, size, server)
+        xargs = best_xargs(fleet, options.xargs) if "seaorm xargs" in options.contenders else 0
+        report.race(title, engine, False, race(fleet, options, options.concurrency, xargs), xargs)
+        fleet.drop()
+    if server and not options.no_relay:
+        size = options.relay_tenants or size
+        title = f"{TITLES[engine]}, {size:,} tenants, {options.delay} ms each way"
+        say(title)
+        with Relay(server, options.delay) as address:
+            fleet = Fleet(engine, size, server, address)
+            report.race(title, engine, True, race(fleet, options, 8, 8), 8)
+            fleet.drop()
+
+
+def bench_memory(options, report):
+    peaks = {}
+    for size in sorted(options.memory_tenants):
+        say(f"memory, {size:,} SQLite tenants")
+        fleet = Fleet("sqlite", size)
+        fleet.renew()
+        peaks[size] = measure(command_of("fleet", fleet, "cold", 32, 0))[1]
+        verify(fleet)
+        fleet.drop()
+    report.memory(peaks)
+
+
+def main():
+    options = arguments()
+    if not options.no_build:
+        build("fleet" in options.contenders)
+    # Taken before anything is measured: an hour later the checkout may be another.
+    found = versions()
+    WORK.mkdir(parents=True, exist_ok=True)
+    report = Report()
+    servers = [engine for engine in options.engines if engine != "sqlite"]
+    if servers:
+        with Servers() as urls:
+            for engine in servers:
+                bench_engine(engine, urls[engine], options, report)
+    if "sqlite" in options.engines:
+        bench_engine("sqlite", None, options, report)
+    if not options.no_memory and "fleet" in options.contenders:
+        bench_memory(options, report)
+    text = report.text(options, found)
+    options.output.write_text(text)
+    print(text)
+    say(f"written to {options.output}")
