@@ -462,11 +462,11 @@ impl Session for SqliteSession {
 
     async fn health(&mut self) -> Result<Health, Fault> {
         if self.connection.is_none() && !self.path.exists() {
-            return Ok(health::sqlite::read(&self.path, ""));
+            return Ok(health::sqlite::read(&self.path, None));
         }
         let rows = self.rows("SELECT sqlite_version()".to_owned()).await?;
-        let version: String = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
-        Ok(health::sqlite::read(&self.path, &version))
+        let version: Option<String> = rows.first().and_then(|row| row.try_get(0).ok());
+        Ok(health::sqlite::read(&self.path, version.as_deref()))
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {

@@ -8,10 +8,12 @@ use rustix::fs::{Access, access, statvfs};
 
 use crate::health::Health;
 
-/// Looks at the file and its folder. `version` is the library's.
-pub(in crate::database) fn read(path: &Path, version: &str) -> Health {
-    let mut health =
-        Health { version: format!("SQLite {version}"), number: super::number(version), ..Health::default() };
+/// Looks at the file and its folder. `version` is the library's; nobody asks it of a file that is still to be made.
+pub(in crate::database) fn read(path: &Path, version: Option<&str>) -> Health {
+    let mut health = Health::default();
+    if let Some(version) = version {
+        (health.version, health.number) = (format!("SQLite {version}"), super::number(version));
+    }
     let folder = path.parent().unwrap_or(Path::new("."));
     match statvfs(folder) {
         Ok(disk) => health.free_bytes = Some(disk.f_bavail.saturating_mul(disk.f_frsize)),
