@@ -159,6 +159,7 @@ pub(super) async fn start(
         let plan = plan(program, set, intent);
         return pump::drive(program, set, plan, output).await;
     }
+    steps::refuse_backwards(program, &intent.selection, intent.goal.direction)?;
     if intent.preflight && !intent.dry_run {
         doctor::preflight(program, set, &intent.selection).await?;
     }

@@ -9,6 +9,7 @@ mod chores;
 mod conclude;
 mod dispatcher;
 mod observe;
+mod order;
 mod queue;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod backups;
 mod canary;
 mod checking;
 mod command_line;
+mod dependencies;
 mod doctoring;
 mod interrupted;
 mod killed;
