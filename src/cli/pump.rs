@@ -61,9 +61,10 @@ pub(super) async fn drive(
     let failure = recorder.finish().await.err();
     ledger.close().await;
     if let Some(error) = failure {
-        program.terminal.tell(&format!(
-            "error: failed to {error}\nwhat was done is in the tenants' own histories; the ledger lacks some of it\n\
-             when it is back, run the same command again: tenants that are there already are left alone"
+        program.terminal.error(&format!(
+            "failed to {error}\nwhat was done is in the report and in the tenants' own histories ({}); the ledger lacks some \
+             of it\nwhen it is back, run the same command again: tenants that are there already are left alone",
+            program.command("status")
         ));
         stats.stopped = Some(NotStarted::Ledger);
     }
