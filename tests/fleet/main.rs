@@ -11,6 +11,7 @@ mod checking;
 mod command_line;
 mod dependencies;
 mod doctoring;
+mod hostile;
 mod hostile_ledger;
 mod interrupted;
 mod killed;
