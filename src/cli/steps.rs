@@ -61,7 +61,7 @@ pub(super) fn refuse_backwards(program: &Program, selection: &Selection, directi
          take the waves by themselves, the later first: {}",
         name(first),
         name(then),
-        program.command(&format!("{verb} --wave {}", quoted(name(then)))),
+        program.command(&format!("{verb} --wave={}", quoted(name(then)))),
         first_id = tenants[first].id,
         then_id = tenants[then].id,
     )))
