@@ -157,6 +157,11 @@ fn partial(path: &Path) -> PathBuf {
     partial.into()
 }
 
+/// A text whose line breaks are ours, with nothing else in it that steers a terminal.
+fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,9 +176,4 @@ mod tests {
         assert!(is_special(&link));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
-}
-
-/// A text whose line breaks are ours, with nothing else in it that steers a terminal.
-fn clean_lines(text: &str) -> String {
-    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }

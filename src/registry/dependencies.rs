@@ -23,7 +23,7 @@ pub(crate) struct Dependency {
 const SHOWN: usize = 24;
 
 /// No more unknown ids than this get a suggestion: each is compared with all ids of the file.
-const SUGGESTED: usize = 50;
+const SUGGESTED: usize = 10;
 
 /// The entries as edges between the tenants, which are numbered as they come up.
 struct Graph<'d> {
