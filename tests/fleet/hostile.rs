@@ -1,8 +1,9 @@
 //! Names and errors that try to be more than text: SQL, shell, paths, formulas, markup, what steers a terminal, 10 MB.
 
 use std::path::Path;
+use std::process::Stdio;
 
-use crate::support::{Fleet, Ran, database_of, finish, json_file, mysql_url, postgres_url, record, sql};
+use crate::support::{Fleet, Ran, all, database_of, finish, json_file, mysql_url, record, sql};
 
 /// All that fits on one line and a tenant file allows.
 const NAMES: [&str; 14] = [
@@ -348,4 +349,80 @@ fn names_that_nobody_could_read_are_refused_with_their_place() {
     std::fs::write(fleet.path("tenants.toml"), format!("[[tenant]]\nid = {long}\n")).unwrap();
     let ran = finish(&mut fleet.program(&["plan"])).exits(78).tells(&["tenants.toml:2:6"]);
     assert!(ran.err.len() < 4_000, "{} bytes", ran.err.len());
+}
+
+/// The commands that fleet proposes for such tenants are typed as they are, by a shell.
+#[test]
+fn a_proposed_command_means_its_tenant_and_nothing_else() {
+    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1");
+    let ids = ["--yes", "-x'$(touch pwned)`touch pwned`", "*"];
+    for (i, id) in ids.iter().enumerate() {
+        let url = fleet.database("mysql", &format!("m{i}"));
+        fleet.add(&toml(id), &url);
+    }
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let script = "CREATE TABLE made (i int);\nINSERT INTO made SELECT i FROM wanted;\n";
+    std::fs::write(fleet.path("sql/0001_made.sql"), script).unwrap();
+    fleet.run(&["migrate", "--yes", "--quiet"]).exits(100);
+    let shell = |line: &str| {
+        let mut command = std::process::Command::new("sh");
+        let here = Path::new(crate::PROGRAM).parent().unwrap();
+        command
+            .args(["-c", line])
+            .current_dir(fleet.folder.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", here.display()));
+        finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    };
+    for id in ids {
+        let looked = fleet.run(&["runs", "settle", "--", id]).exits(2);
+        assert_ran_harmlessly("runs settle", &looked);
+        let line = looked.out.lines().find(|line| line.contains("--not-applied")).unwrap();
+        fleet.ask(&toml(id), "DROP TABLE made");
+        let settled = shell(&line.replace("--not-applied", "--not-applied --yes")).exits(0);
+        fleet.ask(&toml(id), "CREATE TABLE wanted (i int)");
+        let (_, next) = settled.out.split_once("; next: ").unwrap();
+        let ran = shell(&format!("{} --yes", next.trim())).exits(0);
+        drop(ran.shows(&["1 migrated"]));
+    }
+    assert!(!fleet.path("pwned").exists());
+}
+
+#[test]
+fn names_of_script_files_are_refused_or_are_only_names() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let good =
+        ["0001_=cmd()|'x'<script>.sql", "0002_$(touch pwned) \"q\".sql", "0003_a'b; DROP TABLE seaql_migrations.sql"];
+    for (i, name) in good.iter().enumerate() {
+        std::fs::write(fleet.path(&format!("sql/{name}")), format!("CREATE TABLE s{i} (i int);")).unwrap();
+    }
+    let bad = ["0004_\u{1b}[2Jx.sql", "0005_a\u{202e}b.sql", "0006_a\nb.sql"];
+    for name in bad {
+        std::fs::write(fleet.path(&format!("sql/{name}")), "SELECT 1;").unwrap();
+    }
+    let ran = fleet.run(&["plan"]).exits(78);
+    assert_ran_harmlessly("plan", &ran);
+    assert_eq!(ran.err.matches("characters that nobody sees").count(), 3, "{}", ran.err);
+    for name in bad {
+        std::fs::remove_file(fleet.path(&format!("sql/{name}"))).unwrap();
+    }
+    let reports = ["--report", "junit=r.xml", "--report", "csv=r.csv", "--report", "md=r.md"];
+    assert_ran_harmlessly("migrate", &fleet.run(&[&["migrate", "--yes"][..], &reports].concat()).exits(0));
+    let text = |name: &str| std::fs::read_to_string(fleet.path(name)).unwrap();
+    assert_csv("r.csv", &text("r.csv"));
+    assert_markdown("r.md", &text("r.md"));
+    assert_junit("r.xml", &text("r.xml"), 1);
+    assert_eq!(fleet.history("lite-000").unwrap(), all(), "the history is there");
+    assert_eq!(fleet.ask("lite-000", "SELECT CAST(count(*) AS text) FROM fleet_scripts"), ["3"]);
+    for look in [&["matrix"][..], &["scripts", "list"], &["plan", "--down", "--sql"]] {
+        for format in ["table", "json", "csv", "md"] {
+            let ran = fleet.run(&[look, &["--format", format]].concat()).exits(0);
+            assert_ran_harmlessly(&format!("{look:?} {format}"), &ran);
+            match format {
+                "csv" => drop(assert_csv("csv", &ran.out)),
+                "md" => assert_markdown("md", &ran.out),
+                _ => {}
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor};
 
 use crate::interrupted::Held;
 use crate::killed::read_until;
-use crate::support::{Fleet, Ran, all, block_on, json_file, program, record, sql, wait, with};
+use crate::support::{Fleet, Ran, all, block_on, json_file, mysql_url, postgres_url, program, record, sql, wait, with};
 
 const LEDGER: &str = "fleet-ledger.db";
 
@@ -151,10 +151,10 @@ impl Waiting {
         Waiting { child, held, rest }
     }
 
-    fn plain(fleet: &Fleet) -> Self {
+    fn plain(fleet: &Fleet, more: &[&str]) -> Self {
         let arguments =
             ["migrate", "--yes", "--concurrency", "1", "--lock-timeout", "100s", "--report", "json=first.json"];
-        Waiting::of(fleet, || fleet.program(&arguments))
+        Waiting::of(fleet, || fleet.program(&[&arguments, more].concat()))
     }
 
     fn goes_on(self) -> Ran {
@@ -203,7 +203,7 @@ fn a_disk_that_is_full_in_the_middle_of_a_run_stops_it_and_all_is_told() {
 }
 
 fn taken_away(fleet: &Fleet, what: impl Fn(&Path)) {
-    let waiting = Waiting::plain(fleet);
+    let waiting = Waiting::plain(fleet, &[]);
     what(&fleet.path(LEDGER));
     assert_lost(fleet, waiting.goes_on(), &["removed or replaced"]);
     fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
@@ -236,7 +236,7 @@ fn a_ledger_that_is_replaced_in_the_middle_of_a_run_is_noticed() {
 #[test]
 fn a_ledger_that_another_process_locks_in_the_middle_of_a_run_stops_it() {
     let fleet = Fleet::new().sqlite(300);
-    let waiting = Waiting::plain(&fleet);
+    let waiting = Waiting::plain(&fleet, &[]);
     let url = format!("sqlite:{}", fleet.path(LEDGER).display());
     let holder = block_on(async {
         let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
@@ -251,4 +251,42 @@ fn a_ledger_that_another_process_locks_in_the_middle_of_a_run_stops_it() {
         assert_eq!(fleet.history(&tenant).unwrap(), all(), "{tenant}");
     }
     fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
+}
+
+/// Ends all sessions in a ledger's database.
+fn end_sessions(engine: &str, ledger: &str) {
+    let name = ledger.rsplit('/').next().unwrap();
+    if engine == "postgres" {
+        let query = format!("SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = '{name}'");
+        assert!(!sql(&postgres_url(), &query).is_empty());
+        return;
+    }
+    let query = format!("SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}'");
+    for connection in sql(&mysql_url(), &query) {
+        sql(&mysql_url(), &format!("KILL {connection}"));
+    }
+}
+
+#[test]
+fn a_ledger_on_a_server_that_ends_the_session_is_tried_again_and_nothing_is_lost() {
+    for engine in ["postgres", "mysql"] {
+        let mut fleet = Fleet::new().sqlite(10);
+        let ledger = fleet.database(engine, "ledger");
+        let waiting = Waiting::plain(&fleet, &["--ledger", &ledger]);
+        end_sessions(engine, &ledger);
+        waiting.goes_on().exits(0);
+        let shown = fleet.run(&["runs", "show", "last", "--ledger", &ledger, "--format", "json"]).exits(0).json();
+        assert_eq!(with(&shown, "migrated").len(), 10, "{engine}: all of it is recorded");
+    }
+}
+
+/// For PostgreSQL there is such a test beside those of interrupted runs.
+#[test]
+fn a_ledger_on_mariadb_that_is_dropped_stops_the_run() {
+    let mut fleet = Fleet::new().sqlite(300);
+    let ledger = fleet.database("mysql", "ledger");
+    let waiting = Waiting::plain(&fleet, &["--ledger", &ledger]);
+    let name = ledger.rsplit('/').next().unwrap();
+    sql(&mysql_url(), &format!("DROP DATABASE {name}"));
+    assert_lost(&fleet, waiting.goes_on(), &[]);
 }
