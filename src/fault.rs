@@ -170,30 +170,38 @@ pub struct Fault {
     pub class: FaultClass,
     /// The engine's own code: a PostgreSQL SQLSTATE (`42P07`), a MySQL error number (`1050`), an SQLite result code (`1`).
     pub code: Option<String>,
-    /// The engine's text, or ours. No secret, at most [`Fault::MAX_MESSAGE`] characters.
+    /// The engine's text, or ours. No secret, at most [`Fault::MAX_MESSAGE`] characters: see [`bounded`].
     pub message: String,
 }
 
 impl Fault {
-    /// The longest message that is kept, in characters; what is cut is marked with `…`.
+    /// The longest message that is kept, in characters.
     pub const MAX_MESSAGE: usize = 2_000;
 
     /// A fault without an engine code.
     pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
-        Fault { class, code: None, message: shorten(message.into()) }
+        Fault { class, code: None, message: bounded(message.into()) }
     }
 
     /// A fault with the engine's code.
     pub fn with_code(class: FaultClass, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Fault { class, code: Some(code.into()), message: shorten(message.into()) }
+        Fault { class, code: Some(code.into()), message: bounded(message.into()) }
     }
 }
 
-fn shorten(text: String) -> String {
-    match text.char_indices().nth(Fault::MAX_MESSAGE) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text,
+/// A text of a database in at most [`Fault::MAX_MESSAGE`] characters. Of a longer one its beginning is kept, which says
+/// what happened, and its end, where an engine names the place; between them stands how much was left out.
+pub fn bounded(text: String) -> String {
+    // The rest is for the mark, which is shorter for any number.
+    const HEAD: usize = Fault::MAX_MESSAGE - 600;
+    const TAIL: usize = 500;
+    if text.char_indices().nth(Fault::MAX_MESSAGE).is_none() {
+        return text;
     }
+    let head = text.char_indices().nth(HEAD).map_or(text.len(), |(at, _)| at);
+    let tail = text.char_indices().rev().nth(TAIL - 1).map_or(0, |(at, _)| at);
+    let left_out = text[head..tail].chars().count();
+    format!("{} [... {left_out} characters left out ...] {}", &text[..head], &text[tail..])
 }
 
 #[cfg(test)]
@@ -201,9 +209,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_huge_message_is_cut() {
-        let fault = Fault::new(FaultClass::Other, "é".repeat(10_000_000));
-        assert_eq!(fault.message.chars().count(), Fault::MAX_MESSAGE + 1);
+    fn of_a_huge_message_the_middle_is_left_out_and_counted() {
+        let text = format!("begin{}end", "é".repeat(10_000_000));
+        let fault = Fault::new(FaultClass::Other, text.clone());
+        assert!(fault.message.chars().count() <= Fault::MAX_MESSAGE);
+        let (head, rest) = fault.message.split_once(" [... ").unwrap();
+        let (count, tail) = rest.split_once(" characters left out ...] ").unwrap();
+        assert!(text.starts_with(head) && text.ends_with(tail) && tail.ends_with("éend"), "{}", fault.message);
+        let kept = head.chars().count() + tail.chars().count();
+        assert_eq!(count.parse(), Ok(text.chars().count() - kept));
+        let all = "é".repeat(Fault::MAX_MESSAGE);
+        assert_eq!(Fault::new(FaultClass::Other, all.clone()).message, all);
     }
 
     #[test]

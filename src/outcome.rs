@@ -84,6 +84,9 @@ pub enum Outcome {
     NotStarted {
         /// Why.
         reason: NotStarted,
+        /// The tenant that it had to wait for, where that is why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited_for: Option<TenantId>,
     },
 }
 
@@ -119,6 +122,15 @@ pub enum NotStarted {
     FailureBudget,
     /// The ledger could no longer be written.
     Ledger,
+    /// A tenant that it depends on, or on the way back one that depends on it, did not end well.
+    Dependency,
+}
+
+impl NotStarted {
+    /// The outcome of a tenant that a run did not get to for this reason.
+    pub fn outcome(self) -> Outcome {
+        Outcome::NotStarted { reason: self, waited_for: None }
+    }
 }
 
 /// Others at a lock that was not granted; at most ten of each.

@@ -2,10 +2,13 @@
 //!
 //! Pure functions: the same decision serves `plan`, which only prints it, and the run, which acts on it.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::schema::{Catalog, Direction, State};
-use crate::tenant::Engine;
+use crate::tenant::{Engine, Tenant, TenantId};
 
 /// What a run is to reach on each tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,22 @@ pub enum Refusal {
     Gap(Vec<String>),
     /// SQL scripts were edited after they had been applied to it.
     Edited(Vec<String>),
+}
+
+/// For each tenant, by its place, those that have to be done before it. On the way up these are the tenants it depends on,
+/// on the way back those that depend on it. Tenants that are not among them are waited for by nobody.
+pub fn predecessors(tenants: &[Arc<Tenant>], direction: Direction) -> Vec<Vec<usize>> {
+    let places: HashMap<&TenantId, usize> = tenants.iter().enumerate().map(|(i, tenant)| (&tenant.id, i)).collect();
+    let mut before = vec![Vec::new(); tenants.len()];
+    for (i, tenant) in tenants.iter().enumerate() {
+        for other in tenant.depends_on.iter().filter_map(|id| places.get(id).copied()) {
+            match direction {
+                Direction::Up => before[i].push(other),
+                Direction::Down => before[other].push(i),
+            }
+        }
+    }
+    before
 }
 
 /// Decides what `goal` means for a tenant with this history.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::config::suggestion;
 use crate::policy::FailureBudget;
-use crate::registry::{BadPattern, Patterns, REST, Registry, share, smallest_percent};
+use crate::registry::{BadPattern, Patterns, REST, Registry, places, share, smallest_percent};
 use crate::tenant::{Tenant, TenantId};
 
 /// The name of the wave that `--canary` takes and `--canary-percent` makes.
@@ -258,7 +258,8 @@ pub enum SelectError {
 /// For a filter that can't mean anything: a bad glob, an unknown wave, `--canary` without such a wave.
 pub fn select(registry: &Registry, filter: &Filter) -> Result<Selection, SelectError> {
     let rules = Rules::of(registry, filter)?;
-    let places = rules.places(registry);
+    // They do not depend on the filter.
+    let places = places(registry.waves.iter(), &registry.tenants);
     let tenants = &registry.tenants;
     let mut matches: Vec<Match> = tenants.iter().zip(&places).map(|(t, &wave)| rules.judge(t, wave)).collect();
     if filter.canary {
@@ -324,16 +325,6 @@ impl<'f> Rules<'f> {
             lacking,
             names,
         })
-    }
-
-    /// The wave of each tenant: the first rule that matches, else the rest. It does not depend on the filter.
-    fn places(&self, registry: &Registry) -> Vec<usize> {
-        let mut places = vec![registry.waves.len(); registry.tenants.len()];
-        for (place, rule) in registry.waves.iter().enumerate().rev() {
-            let picked = rule.members.pick(&registry.tenants);
-            places.iter_mut().zip(picked).filter(|(_, picked)| *picked).for_each(|(at, _)| *at = place);
-        }
-        places
     }
 
     fn judge(&self, tenant: &Tenant, wave: usize) -> Match {

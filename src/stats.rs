@@ -127,7 +127,8 @@ impl RunStats {
             Some(NotStarted::Ledger) => return Verdict::LedgerLost,
             Some(NotStarted::Interrupted) => return Verdict::Interrupted,
             Some(NotStarted::FailureBudget) => return Verdict::BudgetExhausted,
-            None => {}
+            // No run stops for it.
+            Some(NotStarted::Dependency) | None => {}
         }
         if self.selected == 0 {
             Verdict::NothingSelected

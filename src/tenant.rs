@@ -115,6 +115,9 @@ pub struct Tenant {
     pub create_missing: bool,
     /// To be granted a lock here, where that differs from the rest of its wave.
     pub lock_timeout: Option<Duration>,
+    /// Tenants that must have ended well, where a run has them, before this one is migrated. On the way back it is the
+    /// other way round.
+    pub depends_on: Vec<TenantId>,
 }
 
 impl Tenant {

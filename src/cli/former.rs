@@ -66,7 +66,14 @@ impl Former {
         let left = |r: &Option<TenantRecord>| {
             r.as_ref().is_none_or(|r| r.outcome.standing() == Standing::Outstanding || is_lost(&r.outcome))
         };
-        self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect()
+        let mut ids: BTreeSet<TenantId> =
+            self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect();
+        // Without the tenants that some of them wait for in vain, they would be started as if nobody had to be waited for.
+        ids.extend(self.records.iter().filter_map(|(_, r)| match &r.as_ref()?.outcome {
+            Outcome::NotStarted { waited_for, .. } => waited_for.clone(),
+            _ => None,
+        }));
+        ids
     }
 
     /// Of the tenants it left, those that it may have brought some steps forward without anyone knowing: its goal was a
@@ -171,7 +178,7 @@ mod tests {
             engine: Engine::Sqlite,
             server: String::new(),
             wave: String::new(),
-            outcome: Outcome::NotStarted { reason: NotStarted::Interrupted },
+            outcome: NotStarted::Interrupted.outcome(),
             version: None,
             version_known: false,
             committed: Vec::new(),

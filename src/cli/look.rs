@@ -9,7 +9,7 @@ use super::setup::Program;
 use super::{steps, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::observation::Observation;
-use crate::plan::Goal;
+use crate::plan::{Goal, predecessors};
 use crate::report::matrix::MatrixView;
 use crate::report::plan::{LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
@@ -85,6 +85,7 @@ pub(super) async fn plan(program: &Program, set: &Arc<MigrationSet>, args: &Plan
     let direction = if args.down { Direction::Down } else { Direction::Up };
     let goal = steps::goal(set.catalog(), direction, args.to.as_deref(), args.steps, args.out_of_order)?;
     let selection = program.select(&args.selection).await?;
+    steps::refuse_backwards(program, &selection, direction)?;
     let planned = planned(program, set, &selection, &goal, args.native).await;
     let view = planned.view(set, &goal, args.sql);
     args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
@@ -155,7 +156,11 @@ pub(super) async fn planned(
         }
     }
     let all = waves.iter_mut().flat_map(|(_, rows)| rows);
-    all.zip(&observations).for_each(|(row, o)| steps::refuse_changed(row, &o.state, &scripts));
+    let before = predecessors(&tenants, goal.direction);
+    for ((row, o), before) in all.zip(&observations).zip(before) {
+        steps::refuse_changed(row, &o.state, &scripts);
+        row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
+    }
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();

@@ -145,6 +145,9 @@ pub(super) async fn start(
         let text = format!("this changes databases and nobody can be asked: add --yes to go ahead{plan}");
         return Err(CliError::Usage(text));
     }
+    if intent.chore.is_none() {
+        steps::refuse_backwards(program, &intent.selection, intent.goal.direction)?;
+    }
     if !output.no_preflight && !intent.dry_run {
         let goes_up = intent.chore.is_none() && intent.goal.direction == Direction::Up;
         doctor::preflight(program, set, &intent.selection, goes_up).await?;

@@ -83,13 +83,15 @@ fn start<M: Migrator>(migrator: M, entities: Option<Entities>) -> ExitCode {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
             // Mistakes of the tenant file each say that they are errors.
-            let is_said = matches!(error, CliError::Mistakes { .. });
-            terminal.tell(&format!("{}{error}", if is_said { "" } else { "error: " }));
+            match error {
+                CliError::Mistakes { .. } => terminal.tell(&error.to_string()),
+                _ => terminal.error(&error.to_string()),
+            }
             ExitCode::from(error.code())
         }
         Err(panic) => {
             let text = crate::compile::panic_text(panic.as_ref());
-            terminal.tell(&format!("error: fleet itself failed: {text}; run `fleet runs list` for what was recorded"));
+            terminal.error(&format!("fleet itself failed: {text}; run `fleet runs list` for what was recorded"));
             ExitCode::from(1)
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::args::{ReportKind, RunFormat, RunOutput};
 use super::exit::{self, CliError};
-use super::setup::{Program, quoted};
+use super::setup::{Program, settle_words};
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
@@ -64,9 +64,10 @@ pub(super) async fn drive(
     let failure = recorder.finish().await.err();
     ledger.close().await;
     if let Some(error) = failure {
-        program.terminal.tell(&format!(
-            "error: failed to {error}\nwhat was done is in the tenants' own histories; the ledger lacks some of it\n\
-             when it is back, run the same command again: tenants that are there already are left alone"
+        program.terminal.error(&format!(
+            "failed to {error}\nwhat was done is in the report and in the tenants' own histories ({}); the ledger lacks some \
+             of it\nwhen it is back, run the same command again: tenants that are there already are left alone",
+            program.command("status")
         ));
         stats.stopped = Some(NotStarted::Ledger);
     }
@@ -141,7 +142,7 @@ fn how_to_settle(program: &Program, records: &[TenantRecord]) -> String {
     let in_doubt: Vec<&TenantRecord> =
         records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
     let Some(first) = in_doubt.first() else { return String::new() };
-    let command = program.command(&format!("runs settle {}", quoted(first.tenant.as_str())));
+    let command = program.command(&settle_words(&first.tenant, ""));
     let others = match in_doubt.len() {
         1 => String::new(),
         n => format!(" (and likewise for the other {})", n - 1),

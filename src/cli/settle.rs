@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::Settle;
 use super::evidence::{self, Evidence};
 use super::exit::CliError;
-use super::setup::{Program, quoted};
+use super::setup::{Program, settle_words, tenant_flag};
 use super::terminal;
 use crate::compile::{Effect, MigrationSet, effect};
 use crate::database::Settlement;
@@ -36,8 +36,8 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             return Ok(75);
         }
         if unfinished.is_restore() {
-            let id = quoted(tenant.id.as_str());
-            let next = program.command(&format!("restore --run {} --tenant {id}", clean(&unfinished.run)));
+            let id = &tenant.id;
+            let next = program.command(&format!("restore --run {} {}", clean(&unfinished.run), tenant_flag(id)));
             let text = format!("tenant {id}: a restore was begun and not finished; finish it with\n  {next}");
             terminal::print(&text)?;
             return Ok(2);
@@ -56,9 +56,8 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             program.terminal.tell(&advice(&unfinished, script.as_deref(), found));
         }
         let Some(settlement) = settlement(args, script.as_deref())? else {
-            let id = quoted(tenant.id.as_str());
             let next = ["--applied", "--not-applied", "--resume-at K"]
-                .map(|f| program.command(&format!("runs settle {id} {f}")));
+                .map(|flag| program.command(&settle_words(&tenant.id, flag)));
             terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
             return Ok(2);
         };
@@ -76,16 +75,16 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
                 "tenant {}: {fault}; whether it was settled is not known: look again with `{}`",
                 tenant.id,
-                program.command(&format!("runs settle {}", quoted(tenant.id.as_str())))
+                program.command(&settle_words(&tenant.id, ""))
             )),
             _ => failed(fault),
         })?;
         let verb = match (unfinished.direction, &settlement) {
             // Only the way back goes on behind a statement of the way back.
-            (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1 --tenant",
-            _ => "migrate --tenant",
+            (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1",
+            _ => "migrate",
         };
-        let next = program.command(&format!("{verb} {}", quoted(tenant.id.as_str())));
+        let next = program.command(&format!("{verb} {}", tenant_flag(&tenant.id)));
         terminal::print(&format!("tenant {} is settled as: {}; next: {next}", tenant.id, words(&settlement)))?;
         Ok(0)
     }

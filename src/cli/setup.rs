@@ -14,7 +14,7 @@ use crate::observation::Observation;
 use crate::registry::{self, Registry};
 use crate::run;
 use crate::select::{self, Filter, Selection};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantId};
 
 /// The fleet as this command sees it.
 pub(super) struct Program {
@@ -138,6 +138,21 @@ pub(super) fn quoted(word: &str) -> String {
     }
 }
 
+/// `--tenant` for exactly this tenant, whatever a shell, the command line or a pattern would make of its id.
+pub(super) fn tenant_flag(id: &TenantId) -> String {
+    let literal = |c: char| if "*?[{}\\".contains(c) { format!("[{c}]") } else { c.to_string() };
+    let word = quoted(&id.as_str().chars().map(literal).collect::<String>());
+    if id.as_str().starts_with('-') { format!("--tenant={word}") } else { format!("--tenant {word}") }
+}
+
+/// `runs settle` for this tenant with these flags. What begins like a flag goes behind all flags.
+pub(super) fn settle_words(id: &TenantId, flags: &str) -> String {
+    let word = quoted(id.as_str());
+    let words = if word.trim_start_matches('\'').starts_with('-') { [flags, "--", &word] } else { [&word, flags, ""] };
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    format!("runs settle {}", words.join(" "))
+}
+
 /// Why nobody is left, most frequent reason first.
 fn why_nothing(selection: &Selection) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
@@ -152,7 +167,27 @@ fn why_nothing(selection: &Selection) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{quoted, settle_words, tenant_flag};
+    use crate::registry::Patterns;
+    use crate::tenant::TenantId;
+
+    #[test]
+    fn a_command_to_type_next_means_one_tenant_only() {
+        let flag = |id: &str| tenant_flag(&TenantId::from(id));
+        assert_eq!(flag("acme"), "--tenant acme");
+        assert_eq!(flag("-rf"), "--tenant=-rf");
+        assert_eq!(flag("$(x)*"), "--tenant '$(x)[*]'");
+        for id in ["*", "a?", "x[1]", "{a,b}", "a\\b", "[!a]", "}{"] {
+            let flag = flag(id);
+            let pattern = flag.strip_prefix("--tenant ").unwrap().trim_matches('\'');
+            let patterns = Patterns::new([pattern]).unwrap_or_else(|e| panic!("{e}"));
+            assert!(patterns.matches(id), "{pattern} for {id}");
+            assert!(!["a", "b", "ab", "x1", "acme"].into_iter().any(|other| patterns.matches(other)), "{pattern}");
+        }
+        assert_eq!(settle_words(&TenantId::from("a b"), "--applied"), "runs settle 'a b' --applied");
+        assert_eq!(settle_words(&TenantId::from("--yes"), "--applied"), "runs settle --applied -- --yes");
+        assert_eq!(settle_words(&TenantId::from("-'x"), ""), r"runs settle -- '-'\''x'");
+    }
 
     #[test]
     fn odd_words_are_quoted_for_the_shell() {

@@ -1,9 +1,11 @@
 //! From flags to goals: which migration, how many steps, and what steps mean for each tenant.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::CliError;
+use super::setup::{Program, quoted};
 use crate::compile::MigrationSet;
 use crate::config::Settings;
 use crate::observation::Observation;
@@ -13,7 +15,7 @@ use crate::report::plan::{LimitNote, PlanRow};
 use crate::report::stopped_text;
 use crate::schema::{Catalog, Direction, Script, State};
 use crate::select::Selection;
-use crate::tenant::TenantId;
+use crate::tenant::{Tenant, TenantId};
 
 /// The goal that flags name.
 pub(super) fn goal(
@@ -40,6 +42,31 @@ pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Go
     observations.iter().filter_map(settle).collect()
 }
 
+/// Refuses an order of waves in which a tenant would have to wait for one of a later wave. The tenant file has none on the
+/// way up; on the way back the waves are the same and the waits are turned round.
+pub(super) fn refuse_backwards(program: &Program, selection: &Selection, direction: Direction) -> Result<(), CliError> {
+    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+    if tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
+        return Ok(());
+    }
+    let sizes = selection.waves.iter().enumerate();
+    let waves: Vec<usize> = sizes.flat_map(|(place, wave)| std::iter::repeat_n(place, wave.tenants.len())).collect();
+    let before = plan::predecessors(&tenants, direction);
+    let found = (0..tenants.len()).find_map(|i| Some((i, *before[i].iter().find(|&&other| waves[other] > waves[i])?)));
+    let Some((first, then)) = found else { return Ok(()) };
+    let name = |i: usize| selection.waves[waves[i]].name.as_str();
+    let verb = if direction == Direction::Up { "migrate" } else { "rollback" };
+    Err(CliError::CanNotStart(format!(
+        "tenant {first_id} of wave {} has to wait for {then_id} of wave {}, which comes later, so nothing was touched; \
+         take the waves by themselves, the later first: {}",
+        name(first),
+        name(then),
+        program.command(&format!("{verb} --wave={}", quoted(name(then)))),
+        first_id = tenants[first].id,
+        then_id = tenants[then].id,
+    )))
+}
+
 /// The row of the plan that an observation leads to.
 pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> PlanRow {
     let mut row = PlanRow {
@@ -51,6 +78,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         refusal: None,
         note: None,
         error: observation.error.clone(),
+        after: Vec::new(),
     };
     match &observation.state {
         State::Unreachable => {}

@@ -20,6 +20,7 @@ pub(super) async fn list(program: &Program, selection: &Selection, output: &Outp
                 server: tenant.server.to_string(),
                 wave: wave.name.clone(),
                 tags: tenant.tags.clone(),
+                depends_on: tenant.depends_on.clone(),
                 location: database::location(tenant),
             })
         })
@@ -32,7 +33,8 @@ pub(super) async fn list(program: &Program, selection: &Selection, output: &Outp
 pub(super) fn config(program: &Program) -> Result<u8, CliError> {
     let origins = &program.settings().origins;
     let widest = |of: fn(&(String, String, crate::config::Origin)) -> usize| origins.iter().map(of).max().unwrap_or(0);
-    let (keys, values) = (widest(|o| o.0.len()), widest(|o| o.1.chars().count()));
+    // A width in `format!` ends at 65,535, and a screen long before.
+    let (keys, values) = (widest(|o| o.0.len()).min(60), widest(|o| o.1.chars().count()).min(120));
     let lines: Vec<String> =
         origins.iter().map(|(key, value, origin)| format!("{key:keys$}  {:values$}  {origin}", clean(value))).collect();
     terminal::print(&format!("{}\n{}", program.registry.path.display(), lines.join("\n")))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Global, When};
 use super::exit::CliError;
-use crate::report::Style;
+use crate::report::{Style, clean};
 
 /// What stdout and stderr can show.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +51,14 @@ impl Terminal {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
-    /// Warns: always shown, also with --quiet.
+    /// Warns: always shown, also with --quiet. What a database or a file has put into the text does no harm.
     pub(super) fn warn(&self, text: &str) {
-        self.tell(&format!("warning: {text}"));
+        self.tell(&format!("warning: {}", clean_lines(text)));
+    }
+
+    /// Tells an error, whoever made up the words in it.
+    pub(super) fn error(&self, text: &str) {
+        self.tell(&format!("error: {}", clean_lines(text)));
     }
 
     /// Asks for a yes. Anything else is a no.
@@ -150,6 +155,11 @@ fn partial(path: &Path) -> PathBuf {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     partial.into()
+}
+
+/// A text whose line breaks are ours, with nothing else in it that steers a terminal.
+fn clean_lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -26,6 +26,12 @@ pub(crate) struct Document<'d> {
 /// How often a text is mended and parsed again, to find what the parser does not reach behind a mistake.
 const ROUNDS: usize = 20;
 
+/// The longest key and value of a tag, in characters.
+const LONGEST_LABEL: usize = 256;
+
+/// Of a key that nobody knows so much is shown, in characters.
+const LONGEST_KEY: usize = 60;
+
 /// Parses `text` and hands on all that could be parsed. Each syntax mistake becomes a draft; lines with one are left out.
 pub(crate) fn with_document<T>(
     text: &str,
@@ -81,7 +87,8 @@ fn mend(text: &mut String, at: usize) -> bool {
         return false;
     }
     let keep = if line.starts_with('[') && end - start >= NOBODY.len() { NOBODY } else { "" };
-    text.replace_range(start..end, &format!("{keep:<width$}", width = end - start));
+    // Not by a width in `format!`: that ends at 65,535.
+    text.replace_range(start..end, &format!("{keep}{}", " ".repeat(end - start - keep.len())));
     true
 }
 
@@ -227,7 +234,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         Some(texts)
     }
 
-    /// A table of texts: `{ plan = "pro" }`.
+    /// A table of texts: `{ plan = "pro" }`; no key and no text is longer than [`LONGEST_LABEL`].
     pub(crate) fn labels(&self, key: &str, drafts: &mut Drafts) -> Option<Vec<(String, String)>> {
         let item = self.item(key)?;
         let Some(table) = item.get_ref().as_table() else {
@@ -235,11 +242,18 @@ impl<'a, 'd> Reader<'a, 'd> {
             return None;
         };
         let inner = Reader { table, span: item.span(), secret: self.secret };
+        let is_long = |text: &str| text.chars().nth(LONGEST_LABEL).is_some();
         let mut labels = Vec::with_capacity(table.len());
         for label in table.keys() {
             if let Some(found) = unprintable(label.get_ref()) {
                 drafts.at(label.span(), format!("a key in `{key}` holds the unprintable character {found}"));
+            } else if is_long(label.get_ref()) {
+                drafts.too_long(label.span(), &format!("a key in `{key}`"), LONGEST_LABEL);
             } else if let Some(text) = inner.text(label.get_ref(), drafts) {
+                if is_long(text) {
+                    let at = inner.item(label.get_ref()).map_or(label.span(), Item::span);
+                    drafts.too_long(at, &format!("`{}` in `{key}`", label.get_ref()), LONGEST_LABEL);
+                }
                 labels.push((label.get_ref().to_string(), text.to_owned()));
             }
         }
@@ -256,7 +270,11 @@ impl<'a, 'd> Reader<'a, 'd> {
 
 /// Notes a key that nothing reads. Its value may be a misspelt password, so it is not shown.
 pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, known: &[&str], drafts: &mut Drafts) {
-    let draft = drafts.at(key.span(), format!("unknown key `{}` in {what}", key.get_ref().escape_debug()));
+    let mut shown: String = key.get_ref().chars().take(LONGEST_KEY).collect();
+    if shown.len() < key.get_ref().len() {
+        shown.push_str("...");
+    }
+    let draft = drafts.at(key.span(), format!("unknown key `{}` in {what}", shown.escape_debug()));
     draft.hide_behind();
     match suggestion(key.get_ref(), known.iter().copied()) {
         Some(near) => draft.help(format!("did you mean `{near}`?")),
@@ -285,12 +303,15 @@ pub(crate) fn article(item: &Item<'_>) -> &'static str {
 
 /// The first character that can't be printed or can't be seen, as text: `U+0007`.
 pub(crate) fn unprintable(text: &str) -> Option<String> {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-            || matches!(c, '\u{E000}'..='\u{F8FF}')
-    };
-    text.chars().find(|&c| unseen(c)).map(|c| format!("U+{:04X}", u32::from(c)))
+    text.chars().find(|&c| is_unseen(c)).map(|c| format!("U+{:04X}", u32::from(c)))
+}
+
+/// Whether nobody sees this character, or it changes how the text around it reads, or fonts differ on what it is.
+pub(crate) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
+            | 0xE000..=0xF8FF | 0xE0000..=0xE007F)
 }
 
 /// The known word that a wrong one was probably meant to be.

@@ -6,12 +6,20 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::document::is_unseen;
 use super::mask::{Hide, Masked, mask};
 
 /// More mistakes than this are counted, not shown.
 const SHOWN: usize = 50;
+
+/// Of a line so much is kept behind the marked place, in characters: nobody reads further.
+const LONGEST_EXCERPT: usize = 400;
+
+/// A mistake further to the right than this, or in a longer line, in bytes, is told by its place alone.
+const FARTHEST_COLUMN: usize = 10_000;
+const LONGEST_LINE: usize = 100_000;
 
 /// A place in the file; both numbers count from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,8 +100,10 @@ impl fmt::Display for Mistakes {
 impl Mistake {
     fn group<'a>(&'a self, path: &'a str) -> Group<'a> {
         let mut group = Group::with_title(Level::ERROR.primary_title(self.message.as_str()));
-        if let Some(excerpt) = &self.excerpt {
-            group = group.element(excerpt.snippet(path, AnnotationKind::Primary, None));
+        match (&self.excerpt, self.place) {
+            (Some(excerpt), _) => group = group.element(excerpt.snippet(path, AnnotationKind::Primary, None)),
+            (None, Some(at)) => group = group.element(Origin::path(path).line(at.line).char_column(at.column)),
+            (None, None) => {}
         }
         if let Some((excerpt, label)) = &self.related {
             group = group.element(excerpt.snippet(path, AnnotationKind::Context, Some(label)));
@@ -183,6 +193,11 @@ impl Drafts {
         self.push(Some(span), Nature::Wrong, Hide::Secrets, message.into())
     }
 
+    /// A text that is longer than anyone means it to be.
+    pub(crate) fn too_long(&mut self, span: Range<usize>, what: &str, longest: usize) {
+        self.at(span, format!("{what} has more than {longest} characters")).help("choose a shorter one");
+    }
+
     /// A mistake that is not in the file.
     pub(crate) fn elsewhere(&mut self, message: impl Into<String>) -> &mut Draft {
         self.push(None, Nature::Wrong, Hide::Secrets, message.into())
@@ -196,6 +211,11 @@ impl Drafts {
     fn push(&mut self, span: Option<Range<usize>>, nature: Nature, hide: Hide, message: String) -> &mut Draft {
         self.0.push(Draft { span, nature, message, help: None, related: None, hide });
         self.0.last_mut().expect("it was just pushed")
+    }
+
+    /// Whether nothing has been collected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// `Err` with everything that was collected, `Ok` where there is nothing.
@@ -217,7 +237,8 @@ impl Drafts {
         drafts.sort_by_key(|d| d.span.as_ref().map_or(usize::MAX, |s| s.start));
         let mut last_broken = None;
         drafts.retain(|d| d.nature != Nature::Syntax || std::mem::replace(&mut last_broken, line_of(d)) != line_of(d));
-        let list = drafts.into_iter().map(|d| lines.mistake(d)).collect();
+        let mut columns = Columns::default();
+        let list = drafts.into_iter().enumerate().map(|(i, d)| lines.mistake(d, &mut columns, i < SHOWN)).collect();
         Err(Mistakes { path: path.to_owned(), list })
     }
 }
@@ -239,26 +260,70 @@ impl<'t> Lines<'t> {
         self.starts.partition_point(|&start| start <= at) - 1
     }
 
-    fn mistake(&self, draft: Draft) -> Mistake {
-        let place = draft.span.as_ref().map(|span| {
-            let line = self.line(span.start);
-            let before = &self.text[self.starts[line]..floor(self.text, span.start)];
-            Place { line: line + 1, column: before.chars().count() + 1 }
-        });
-        let excerpt = draft.span.map(|span| self.excerpt(span, draft.hide));
-        let related = draft.related.map(|(span, label)| (self.excerpt(span, Hide::Secrets), label));
+    fn mistake(&self, draft: Draft, columns: &mut Columns, is_shown: bool) -> Mistake {
+        let place = draft.span.as_ref().map(|span| columns.place(self, floor(self.text, span.start)));
+        let excerpt = draft.span.filter(|_| is_shown).and_then(|span| self.excerpt(span, draft.hide));
+        let related = draft.related.filter(|_| is_shown);
+        let related = related.and_then(|(span, label)| Some((self.excerpt(span, Hide::Secrets)?, label)));
         Mistake { place, message: draft.message, help: draft.help, excerpt, related }
     }
 
-    /// The first line of `span`, masked.
-    fn excerpt(&self, span: Range<usize>, hide: Hide) -> Excerpt {
+    /// The first line of `span`, masked; `None` where it can't be laid out.
+    fn excerpt(&self, span: Range<usize>, hide: Hide) -> Option<Excerpt> {
         let line = self.line(span.start);
         let start = self.starts[line];
-        let text = self.text[start..].lines().next().unwrap_or_default();
+        let end = self.starts.get(line + 1).map_or(self.text.len(), |next| next - 1);
+        let text = self.text[start..end].trim_end_matches('\r');
+        if text.len() > LONGEST_LINE {
+            return None;
+        }
         let clip = |at: usize| floor(text, at.saturating_sub(start).min(text.len()));
         let (from, to) = (clip(span.start), clip(span.end));
-        Excerpt { line: line + 1, masked: mask(text, from..to.max(from), hide) }
+        let masked = mask(text, from..to.max(from), hide);
+        (masked.span.start <= FARTHEST_COLUMN).then(|| Excerpt { line: line + 1, masked: printable(&masked) })
     }
+}
+
+/// Counts the characters before places that come in file order, each only once: a file may be one long line.
+#[derive(Debug, Default)]
+struct Columns {
+    line: usize,
+    at: usize,
+    before: usize,
+}
+
+impl Columns {
+    fn place(&mut self, lines: &Lines<'_>, at: usize) -> Place {
+        let line = lines.line(at);
+        if line != self.line || at < self.at || self.at < lines.starts[line] {
+            *self = Columns { line, at: lines.starts[line], before: 0 };
+        }
+        self.before += lines.text[self.at..at].chars().count();
+        self.at = at;
+        Place { line: line + 1, column: self.before + 1 }
+    }
+}
+
+/// A line without its far end, and with a sign for each character that can't be seen or that steers a terminal.
+fn printable(masked: &Masked) -> Masked {
+    let mut text = String::new();
+    let mut span = None::<Range<usize>>;
+    let mut behind = 0;
+    for (at, c) in masked.text.char_indices() {
+        if at >= masked.span.start {
+            span.get_or_insert(text.len()..text.len());
+            behind += 1;
+        }
+        if behind > LONGEST_EXCERPT {
+            text.push_str("...");
+            break;
+        }
+        text.push(if c != '\t' && is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c });
+        if let Some(span) = span.as_mut().filter(|_| at < masked.span.end) {
+            span.end = text.len();
+        }
+    }
+    Masked { span: span.unwrap_or(text.len()..text.len()), text }
 }
 
 /// The nearest character boundary at or before `at`.
@@ -304,6 +369,29 @@ mod tests {
 
         tenants.toml: 3 mistakes; nothing was started
         ");
+    }
+
+    /// The renderer panics on widths beyond 65,535, and lets some characters through that nobody sees.
+    #[test]
+    fn a_line_that_is_long_or_steers_a_terminal_can_be_shown() {
+        let text = format!(
+            "a = {}\nb\u{85}\u{200b}é = 2 # {}\n{}c = 3\n",
+            "x".repeat(1_000_000),
+            "y".repeat(70_000),
+            " ".repeat(70_000)
+        );
+        let (b, c) = (text.find('b').unwrap(), text.find('c').unwrap());
+        let mut drafts = Drafts::default();
+        drafts.syntax(4..1_000_004, "this is no value");
+        drafts.at(b..b + 8, "b is wrong").help("mend it").related(0..1, "see here");
+        drafts.at(c..c + 1, "c is wrong");
+        let mistakes = drafts.finish(Path::new("tenants.toml"), &text).unwrap_err();
+        let shown = mistakes.render(false);
+        for place in ["tenants.toml:1:5", "tenants.toml:2:1", "tenants.toml:3:70001"] {
+            assert!(shown.contains(place), "no {place} in {shown}");
+        }
+        assert!(shown.len() < 4_000 && shown.contains("b\u{fffd}\u{fffd}é = 2 # yyy"), "{shown}");
+        assert!(shown.lines().any(|line| line.trim() == "| ^^^^"), "{shown}");
     }
 
     #[test]

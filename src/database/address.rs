@@ -136,6 +136,7 @@ mod tests {
             migration_address: None,
             create_missing: false,
             lock_timeout: None,
+            depends_on: Vec::new(),
         };
         assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");
         tenant.address = Address::Url(SecretString::from("postgres://app:s3cret@@[bad/".to_owned()));

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Either, Executor};
 
 use super::{Step, Telling, Work};
 use crate::compile::{Directive, directive, first_words, is_multiple};
+use crate::fault;
 use crate::outcome::StoppedAt;
 use crate::tenant::Engine;
 
@@ -262,7 +263,7 @@ where
     Sent { completed: message.len(), within: 0, error: None, reports }
 }
 
-/// The first column of a row as text; some engines call a text bytes.
+/// The first column of a row as text, in bounds; some engines call a text bytes.
 pub(super) fn text_of<R>(row: &R) -> Option<String>
 where
     R: sqlx::Row,
@@ -270,7 +271,8 @@ where
     for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
     for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
 {
-    row.try_get::<String, _>(0).ok().or_else(|| String::from_utf8(row.try_get::<Vec<u8>, _>(0).ok()?).ok())
+    let text = row.try_get::<String, _>(0).ok();
+    text.or_else(|| String::from_utf8(row.try_get::<Vec<u8>, _>(0).ok()?).ok()).map(fault::bounded)
 }
 
 #[cfg(test)]

@@ -184,6 +184,7 @@ impl ScratchPlace {
             migration_address: None,
             create_missing: true,
             lock_timeout: None,
+            depends_on: Vec::new(),
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::tenant::Address;
 fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
     Arc::new(Tenant {
         lock_timeout: None,
+        depends_on: Vec::new(),
         id: TenantId::from(id),
         engine,
         server: server.into(),

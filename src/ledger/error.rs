@@ -63,6 +63,28 @@ pub enum LedgerError {
         /// The engine's text.
         reason: String,
     },
+    /// The file is somebody else's database: a tenant's, or another program's.
+    #[error(
+        "open the {site}: it holds the table {table}, which is no ledger's, so that it is the database of a tenant or of \
+         another program; set another place for the ledger"
+    )]
+    Stranger {
+        /// Which ledger.
+        site: String,
+        /// One of its tables.
+        table: String,
+    },
+    /// The file is not the one any more that was opened: writing to it would write into nothing.
+    #[error(
+        "{action} the {site}: the file was removed or replaced while it was in use; what was recorded in it is lost \
+         unless the file is brought back, and tenants keep their own history"
+    )]
+    Gone {
+        /// What was being done.
+        action: &'static str,
+        /// Which ledger.
+        site: String,
+    },
     /// No space is left.
     #[error("{action} the {site}: no space is left for it ({reason}); make room, then resume the run")]
     Full {

@@ -2,7 +2,7 @@
 //!
 //! It must not create anything for a reader: `runs list` in the wrong folder leaves no file behind.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub struct Ledger {
 pub(super) struct Store {
     pub(super) db: DatabaseConnection,
     pub(super) site: Site,
+    /// The file that is written, with its device and number.
+    file: Option<(PathBuf, (u64, u64))>,
 }
 
 /// What opening an SQLite file may do.
@@ -85,13 +87,20 @@ impl Ledger {
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
         };
-        let store = Store { db, site };
+        let file = match location {
+            Location::File(file) => identity(file).map(|found| (file.clone(), found)),
+            Location::Url(_) => None,
+        };
+        let store = Store { db, site, file };
         match store.version().await? {
             Some(found) => {
                 store.check_version(found)?;
                 store.check_writable().await?;
             }
-            None => store.create_tables().await?,
+            None => {
+                store.check_own().await?;
+                store.create_tables().await?;
+            }
         }
         Ok(Ledger { store: Arc::new(store) })
     }
@@ -112,7 +121,7 @@ impl Ledger {
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
         };
-        let store = Store { db, site };
+        let store = Store { db, site, file: None };
         let Some(found) = store.version().await? else { return Ok(None) };
         store.check_version(found)?;
         Ok(Some(Ledger { store: Arc::new(store) }))
@@ -123,7 +132,7 @@ impl Ledger {
     pub(super) async fn open_frozen(file: &Path) -> Result<Ledger, LedgerError> {
         let site = Site::of(&Location::File(file.to_owned()))?;
         let db = connect_frozen(file, &site).await?;
-        Ok(Ledger { store: Arc::new(Store { db, site }) })
+        Ok(Ledger { store: Arc::new(Store { db, site, file: None }) })
     }
 
     /// A recorder for one run.
@@ -185,6 +194,35 @@ impl Store {
         Ok(())
     }
 
+    /// Finds out whether a file without a ledger has something else in it: a ledger's tables would be strangers there. On a
+    /// server a database may be shared.
+    async fn check_own(&self) -> Result<(), LedgerError> {
+        if self.db.get_database_backend() != DbBackend::Sqlite {
+            return Ok(());
+        }
+        let sql = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name NOT IN \
+                   ('fleet_ledger', 'fleet_run', 'fleet_tenant', 'fleet_outcome', 'fleet_attempt') LIMIT 1";
+        let read = async {
+            let row = self.db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+            row.map(|row| row.try_get::<String>("", "name")).transpose()
+        };
+        match read.await.map_err(self.explain(OPEN))? {
+            Some(table) => Err(LedgerError::Stranger { site: self.site.name(), table }),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails when the file at the ledger's place is not the one that was opened: SQLite would go on without a word in a
+    /// file that has no name any more.
+    pub(super) fn check_place(&self, action: &'static str) -> Result<(), LedgerError> {
+        match &self.file {
+            Some((path, opened)) if identity(path) != Some(*opened) => {
+                Err(LedgerError::Gone { action, site: self.site.name() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Finds a ledger that can only be read before anything is touched. SQLite opens a file without the right to write
     /// as if nothing were wrong and even grants BEGIN IMMEDIATE; a server may be a read-only replica. Only a statement
     /// that writes tells, and this one changes no row.
@@ -226,6 +264,12 @@ impl Store {
         };
         create.await.map_err(self.explain("create the tables of"))
     }
+}
+
+/// What tells a file from any other: its device and its number on it.
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// The statements that make the tables, in order.

@@ -47,6 +47,7 @@ impl Recorder {
         let written = self.write_plan(header).await.map_err(self.store.explain("begin a run in"));
         let restored = self.durably(false).await;
         written.and(restored)?;
+        self.store.check_place("begin a run in")?;
 
         let (inbox, outbox) = mpsc::channel(QUEUE);
         let ending = CancellationToken::new();

@@ -184,7 +184,10 @@ impl Writer {
 
     async fn write_once(&self, batch: &Batch) -> Result<(), LedgerError> {
         match tokio::time::timeout(LONGEST_WRITE, self.try_write(batch)).await {
-            Ok(done) => done.map_err(self.store.explain(WRITE)),
+            Ok(done) => {
+                done.map_err(self.store.explain(WRITE))?;
+                self.store.check_place(WRITE)
+            }
             Err(_) => Err(self.store.site.unreachable(WRITE, &"no answer within 30 s")),
         }
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::credentials::{Fetched, Pending};
-use super::{WaveRule, tenants, waves};
+use super::{REST, WaveRule, dependencies, tenants, waves};
 use crate::config::{
     Drafts, Mistakes, Overrides, Settings, Sources, Variables, folder_of, read_settings, suggestion, unknown_key,
     with_document,
@@ -86,7 +86,12 @@ impl Registry {
                 unknown_key(key, "the file", &SECTIONS, drafts);
             }
             let settings = read_settings(document, sources, drafts);
-            (settings, waves::read(document, drafts), tenants::read(document, sources, drafts))
+            let (waves, read) = (waves::read(document, drafts), tenants::read(document, sources, drafts));
+            // A tenant that can't be read moves the shares of all others, so that waves are compared when all is well.
+            if drafts.is_empty() && !read.dependencies.is_empty() {
+                compare_waves(&waves, &read, drafts);
+            }
+            (settings, waves, read)
         });
         drafts.finish(path, text)?;
 
@@ -131,6 +136,16 @@ impl Registry {
 
     #[cfg(not(unix))]
     fn warn_of_readers(&mut self) {}
+}
+
+/// Notes tenants that depend on one of a later wave.
+fn compare_waves(waves: &[waves::Read], read: &tenants::Read, drafts: &mut Drafts) {
+    let places = waves::places(waves.iter().map(|wave| &wave.rule), &read.tenants);
+    let ids = read.tenants.iter().map(|tenant| tenant.id.as_str());
+    let places: HashMap<&str, usize> = ids.zip(places).collect();
+    let name = |place: usize| waves.get(place).map_or(REST, |wave| &wave.rule.name);
+    let wave = |id: &str| places.get(id).map(|&place| (place, name(place)));
+    dependencies::check_waves(&read.dependencies, wave, drafts);
 }
 
 /// Ids in waves that no tenant has: a misspelt one would quietly leave the canary.

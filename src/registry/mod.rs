@@ -4,6 +4,7 @@
 //! other mistakes of the file beside it.
 
 mod credentials;
+mod dependencies;
 mod file;
 mod identity;
 mod patterns;
@@ -17,6 +18,7 @@ pub use file::{FILE_NAME, Registry, find, load};
 pub use patterns::{BadPattern, Patterns};
 pub use share::share;
 pub(crate) use share::smallest_percent;
+pub(crate) use waves::places;
 pub use waves::{Members, REST, WaveRule};
 
 #[cfg(test)]

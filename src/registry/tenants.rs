@@ -2,23 +2,36 @@
 //!
 //! It opens no database and reads no password file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use super::credentials::{PasswordSource, Pending};
+use super::dependencies::{self, Dependency};
 use super::identity::{Folders, Identity};
-use crate::config::{Document, Drafts, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
+use crate::config::{Document, Drafts, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path, unprintable};
 use crate::tenant::{Address, Engine, Tenant, TenantId};
 
-const KEYS: [&str; 9] =
-    ["id", "url", "schema", "server", "tags", "migration_url", "password", "create_missing", "lock_timeout"];
+const KEYS: [&str; 10] = [
+    "id",
+    "url",
+    "schema",
+    "server",
+    "tags",
+    "migration_url",
+    "password",
+    "create_missing",
+    "lock_timeout",
+    "depends_on",
+];
 const DEFAULT_KEYS: [&str; 4] = ["create_missing", "password", "server", "tags"];
 
-/// The longest id, in characters.
-const LONGEST_ID: usize = 128;
+/// The longest id, and the longest name of a server or a wave, in characters.
+pub(crate) const LONGEST_NAME: usize = 128;
+/// The longest URL, in characters; paths of files end at 4,096 bytes on Linux.
+const LONGEST_URL: usize = 8_192;
 /// The longest name that PostgreSQL keeps, in bytes; it cuts longer ones off without a word.
 const LONGEST_SCHEMA: usize = 63;
 
@@ -29,6 +42,8 @@ pub(crate) struct Read {
     pub(crate) pending: HashMap<TenantId, Pending>,
     /// The first tenant whose password stands in the file, and how many there are.
     pub(crate) literal_passwords: Option<(TenantId, usize)>,
+    /// What the tenants say in `depends_on`, in file order.
+    pub(crate) dependencies: Vec<Dependency>,
 }
 
 /// Reads all tenants.
@@ -63,6 +78,8 @@ pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
     for item in list.iter() {
         reading.tenant(item);
     }
+    let known = reading.ids.keys().map(String::as_str).collect();
+    dependencies::check(&reading.out.dependencies, &known, reading.drafts);
     for (name, unset) in reading.unset {
         unset.note(&name, reading.drafts);
     }
@@ -86,7 +103,7 @@ impl Defaults {
         Defaults {
             create_missing: reader.boolean("create_missing", drafts).unwrap_or(false),
             password: password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span()))),
-            server: label(&reader, "server", drafts).map(str::to_owned),
+            server: server(&reader, drafts),
             tags: reader.labels("tags", drafts).unwrap_or_default().into_iter().collect(),
         }
     }
@@ -101,6 +118,16 @@ fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Drafts) -> Option<
         return None;
     }
     Some(text)
+}
+
+/// A server key.
+fn server(reader: &Reader<'_, '_>, drafts: &mut Drafts) -> Option<String> {
+    let text = label(reader, "server", drafts)?;
+    if text.chars().nth(LONGEST_NAME).is_some() {
+        drafts.too_long(reader.item("server").map_or(reader.span.clone(), Item::span), "`server`", LONGEST_NAME);
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 /// Where a tenant's database is, as its URL says.
@@ -154,10 +181,11 @@ impl Reading<'_, '_> {
         let Some(reader) = Reader::of(item, "[[tenant]]", &KEYS, self.drafts) else { return };
         let id = self.id(&reader);
         let create_missing = reader.boolean("create_missing", self.drafts).unwrap_or(self.defaults.create_missing);
-        let server = label(&reader, "server", self.drafts).map(str::to_owned);
+        let server = server(&reader, self.drafts);
         let mut tags = self.defaults.tags.clone();
         tags.extend(reader.labels("tags", self.drafts).unwrap_or_default());
         let lock_timeout = reader.duration("lock_timeout", false, self.drafts);
+        let depends_on = self.depends_on(&reader, id.as_ref());
         let password = reader.item("password");
         let source = password.and_then(|at| PasswordSource::read(at, self.sources.folder, self.drafts));
         if !reader.has("url") {
@@ -185,6 +213,7 @@ impl Reading<'_, '_> {
             schema,
             create_missing,
             lock_timeout,
+            depends_on,
         };
         self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));
         self.out.tenants.push(Arc::new(tenant));
@@ -197,8 +226,8 @@ impl Reading<'_, '_> {
         }
         let id = label(reader, "id", self.drafts)?;
         let at = reader.item("id").map_or(reader.span.clone(), Item::span);
-        if id.chars().count() > LONGEST_ID {
-            self.drafts.at(at, format!("this id has more than {LONGEST_ID} characters")).help("choose a shorter one");
+        if id.chars().nth(LONGEST_NAME).is_some() {
+            self.drafts.too_long(at, "this id", LONGEST_NAME);
             return None;
         }
         if let Some(first) = self.ids.get(id) {
@@ -210,6 +239,26 @@ impl Reading<'_, '_> {
         Some(TenantId::from(id))
     }
 
+    /// Whom it waits for, each once; whether they exist is known when all tenants have been read.
+    fn depends_on(&mut self, reader: &Reader<'_, '_>, id: Option<&TenantId>) -> Vec<TenantId> {
+        let mut ids: Vec<TenantId> = Vec::new();
+        let mut seen = HashSet::new();
+        for (text, at) in reader.texts("depends_on", self.drafts).unwrap_or_default() {
+            if let Some(found) = unprintable(text) {
+                let message = format!("a text in `depends_on` holds the unprintable character {found}");
+                self.drafts.at(at, message).help("remove it");
+            } else if text.chars().nth(LONGEST_NAME).is_some() {
+                self.drafts.too_long(at, "an id in `depends_on`", LONGEST_NAME);
+            } else if seen.insert(text) {
+                ids.push(TenantId::from(text));
+                if let Some(of) = id {
+                    self.out.dependencies.push(Dependency { of: of.to_string(), on: text.to_owned(), at });
+                }
+            }
+        }
+        ids
+    }
+
     fn target(&mut self, reader: &Reader<'_, '_>, key: &str) -> Option<Target> {
         let item = reader.item(key)?;
         let Some(template) = item.get_ref().as_str() else {
@@ -217,6 +266,11 @@ impl Reading<'_, '_> {
             draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
             return None;
         };
+        if template.chars().nth(LONGEST_URL).is_some() {
+            let draft = self.drafts.at(item.span(), format!("`{key}` has more than {LONGEST_URL} characters"));
+            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
+            return None;
+        }
         let expanded = match expand(template, self.sources.variables) {
             Ok(expanded) => expanded,
             Err(problems) => {

@@ -34,6 +34,8 @@ fn address(address: &Address) -> String {
     }
 }
 
+mod depends_on;
+
 /// A file with everything in it.
 const WHOLE: &str = r#"
 [fleet]

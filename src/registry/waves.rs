@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::patterns::{Patterns, is_glob};
 use super::share::{smallest_count, smallest_percent};
-use crate::config::{Document, Drafts, Item, Reader, suggestion};
+use super::tenants::LONGEST_NAME;
+use crate::config::{Document, Drafts, Item, Reader, suggestion, unprintable};
 use crate::policy::FailureBudget;
 use crate::tenant::Tenant;
 
@@ -89,6 +90,19 @@ impl WaveRule {
     }
 }
 
+/// The wave of each tenant, by its place: the first rule that matches, else the rest, which comes behind all rules.
+pub(crate) fn places<'r>(
+    rules: impl DoubleEndedIterator<Item = &'r WaveRule> + ExactSizeIterator,
+    tenants: &[Arc<Tenant>],
+) -> Vec<usize> {
+    let mut places = vec![rules.len(); tenants.len()];
+    for (place, rule) in rules.enumerate().rev() {
+        let picked = rule.members.pick(tenants);
+        places.iter_mut().zip(picked).filter(|(_, picked)| *picked).for_each(|(at, _)| *at = place);
+    }
+    places
+}
+
 /// Why nobody carries all of these tags.
 fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String> {
     let known: HashSet<(&String, &String)> = tenants.iter().flat_map(|t| &t.tags).collect();
@@ -143,6 +157,10 @@ fn name(reader: &Reader<'_, '_>, drafts: &mut Drafts) -> Option<String> {
         drafts.at(at, "the name of this wave is empty").help("write: name = \"canary\"");
         return None;
     }
+    if name.chars().nth(LONGEST_NAME).is_some() {
+        drafts.too_long(at, "the name of this wave", LONGEST_NAME);
+        return None;
+    }
     if name == REST {
         let help = "choose another name; all tenants that no wave matches are the wave \"rest\"";
         drafts.at(at, "the name `rest` is taken by the last wave").help(help);
@@ -168,6 +186,11 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Drafts) -> Read {
     }
     let mut plain = Vec::new();
     for (text, at) in reader.texts("tenants", drafts).unwrap_or_default() {
+        if let Some(found) = unprintable(text) {
+            let message = format!("a text in `tenants` holds the unprintable character {found}");
+            drafts.at(at, message).help("remove it");
+            continue;
+        }
         match Patterns::new([text]) {
             Err(bad) => {
                 drafts.at(at, bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");

@@ -14,7 +14,7 @@ use crate::policy::format_duration;
 use crate::stats::RunStats;
 use crate::tenant::TenantId;
 
-use super::outcome::{moved_text, took, total_line, why_not_started};
+use super::outcome::{moved_text, not_started_text, took, total_line, why_not_started};
 use super::style::{Style, Tone, clean, shorten};
 use super::{json, label, survey};
 
@@ -144,7 +144,9 @@ impl Live {
             (Outcome::BackedUp { bytes }, _) => format!("backed up, {}", label::bytes(*bytes)),
             (Outcome::Restored { bytes }, _) => format!("restored from {}", label::bytes(*bytes)),
             (Outcome::Skipped { reason }, _) => format!("skipped: {}", clean(reason)),
-            (Outcome::NotStarted { reason }, _) => format!("not started: {}", why_not_started(*reason)),
+            (Outcome::NotStarted { reason, waited_for }, _) => {
+                format!("not started: {}", clean(&not_started_text(*reason, waited_for.as_ref())))
+            }
             (other, Standing::Failed) => survey::words(other.name()).to_uppercase(),
             (other, _) => survey::words(other.name()),
         };

@@ -74,6 +74,9 @@ pub struct PlanRow {
     pub note: Option<String>,
     /// Why it could not be read.
     pub error: Option<Fault>,
+    /// The tenants of the plan that have to be done before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TenantId>,
 }
 
 impl PlanRow {
@@ -148,6 +151,13 @@ impl PlanView<'_> {
             let head = format!("Wave {} ({})", clean(name), label::count(rows.len(), "tenant"));
             out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, &head), self.wave(rows, style)));
         }
+        let order = self.order(style);
+        if !order.is_empty() {
+            out.push_str(&format!("\n{}\n", style.paint(Tone::Bold, "Order")));
+            for line in order {
+                out.push_str(&paragraph(&line, "  ", 2, style));
+            }
+        }
         if !self.scripts.is_empty() {
             out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, "Scripts"), self.scripts_text(style)));
         }
@@ -164,6 +174,26 @@ impl PlanView<'_> {
         }
         out.push_str(&format!("\n{}\n", self.total_line()));
         out
+    }
+
+    /// Who waits for whom: a line for each set of tenants that are waited for, as long as they fit on a screen.
+    fn order(&self, style: &Style) -> Vec<String> {
+        const MOST: usize = 20;
+        let groups = group_by(self.rows().filter(|row| !row.after.is_empty()), |row| row.after.clone());
+        let names = |ids: &[&str]| label::names(ids, 60, style);
+        let mut lines: Vec<String> = groups
+            .iter()
+            .take(MOST)
+            .map(|(after, rows)| {
+                let after: Vec<&str> = after.iter().map(TenantId::as_str).collect();
+                let waiting: Vec<&str> = rows.iter().map(|row| row.tenant.as_str()).collect();
+                format!("after {}: {}", names(&after), names(&waiting))
+            })
+            .collect();
+        if groups.len() > MOST {
+            lines.push(format!("{} {} more", style.ellipsis(), groups.len() - MOST));
+        }
+        lines
     }
 
     fn grouped<'r>(&self, rows: &'r [PlanRow]) -> Vec<Vec<&'r PlanRow>> {
@@ -289,12 +319,13 @@ impl PlanView<'_> {
                 r.steps.join(" "),
                 r.refusal.clone().unwrap_or_default(),
                 r.error.as_ref().map(ToString::to_string).unwrap_or_default(),
+                r.after.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" "),
             ]
         };
-        let rows: Vec<[String; 8]> =
+        let rows: Vec<[String; 9]> =
             self.waves.iter().flat_map(|(wave, rows)| rows.iter().map(move |r| row(wave, r))).collect();
         csv_text::write(
-            &["wave", "tenant", "engine", "server", "state", "steps", "refusal", "error"],
+            &["wave", "tenant", "engine", "server", "state", "steps", "refusal", "error", "after"],
             rows.iter().map(|r| r.iter().map(String::as_str)),
         )
     }
@@ -321,7 +352,7 @@ impl PlanView<'_> {
         });
         out.push('\n');
         out.push_str(&markdown::table(&["", "Migration", "Engine", "Runs", "Atomic", "Statements", "SHA-256"], body));
-        for note in self.notes().into_iter().chain(self.limits.iter().map(LimitNote::text)) {
+        for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
         if self.show_sql {

@@ -26,6 +26,9 @@ pub struct TenantRow {
     pub wave: String,
     /// Its labels.
     pub tags: BTreeMap<String, String>,
+    /// The tenants that it depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<TenantId>,
     /// Where its database is, without a secret: the caller has removed it.
     pub location: String,
 }
@@ -101,6 +104,7 @@ mod tests {
                 server: server.to_owned(),
                 wave: "rest".to_owned(),
                 tags: BTreeMap::new(),
+                depends_on: Vec::new(),
                 location: location.to_owned(),
             };
             row.place().to_owned()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::unit::{Attempt, End};
 use crate::database::{Locked, Residue};
-use crate::fault::{Fault, FaultClass};
+use crate::fault::{Fault, FaultClass, bounded};
 use crate::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
 use crate::plan::{Goal, Refusal};
 use crate::policy::RetryPolicy;
@@ -79,6 +79,18 @@ const MOST_NOTES: usize = 200;
 
 /// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
 const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
+
+/// The unknown versions that are kept of one tenant: its history may hold anything.
+const MOST_UNKNOWN: usize = 100;
+
+/// Names from a tenant's history, as many and as long as a report can take.
+fn in_bounds(mut names: Vec<String>) -> Vec<String> {
+    let more = names.len().saturating_sub(MOST_UNKNOWN);
+    names.truncate(MOST_UNKNOWN);
+    names = names.into_iter().map(bounded).collect();
+    names.extend((more > 0).then(|| format!("and {more} more")));
+    names
+}
 
 impl Progress {
     /// Takes in what an attempt came to.
@@ -175,7 +187,7 @@ impl Progress {
 
     /// The newest applied migration, as far as is known.
     pub(super) fn version(&self, catalog: &Catalog) -> Option<String> {
-        self.now.as_ref().filter(|_| self.is_known()).and_then(|now| catalog.version_of(now))
+        self.now.as_ref().filter(|_| self.is_known()).and_then(|now| catalog.version_of(now)).map(bounded)
     }
 
     /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
@@ -215,7 +227,9 @@ impl Progress {
                 };
                 conclude(outcome, None, None)
             }
-            End::Refused(Refusal::Ahead(unknown)) => conclude(Outcome::Ahead { unknown }, None, None),
+            End::Refused(Refusal::Ahead(unknown)) => {
+                conclude(Outcome::Ahead { unknown: in_bounds(unknown) }, None, None)
+            }
             End::Refused(Refusal::Gap(missing)) => {
                 let text = format!(
                     "{} was never applied although later migrations were; --out-of-order applies it now",
@@ -344,5 +358,15 @@ mod tests {
         // The lost attempt did commit: another step from here would take m2 back too.
         progress.absorb(&lost(&["m1", "m2"]), Direction::Down);
         assert_eq!(progress.goal(goal, &catalog, Engine::Sqlite).target, Target::Migration(1));
+    }
+
+    #[test]
+    fn of_a_history_that_holds_anything_a_record_keeps_what_a_report_can_take() {
+        let mut names: Vec<String> = (0..1_000).map(|i| format!("x{i}")).collect();
+        names[0] = "y".repeat(10_000_000);
+        let kept = in_bounds(names);
+        assert_eq!((kept.len(), kept.last().map(String::as_str)), (MOST_UNKNOWN + 1, Some("and 900 more")));
+        assert!(kept[0].len() <= Fault::MAX_MESSAGE);
+        assert_eq!(in_bounds(vec!["x".to_owned()]), ["x"]);
     }
 }

@@ -12,13 +12,14 @@ use tokio::time::Instant;
 
 use super::cancel::{Cancel, Level};
 use super::conclude::{Next, Progress};
+use super::order::{Order, Turn};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, End};
 use super::{PlannedWave, RunPlan, Task};
 use crate::database::{Database, Residue, Teller, Telling};
 use crate::event::Event;
 use crate::fault::{Fault, FaultClass};
-use crate::outcome::{NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::outcome::{NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::plan::{self, Decision};
 use crate::stats::{RunStats, uses_failure_budget};
 use crate::tenant::TenantId;
@@ -44,6 +45,7 @@ pub async fn execute(
         tasks: HashMap::new(),
         tenants: HashMap::new(),
         announced: Level::Running,
+        order: Order::of(&plan),
         telling,
         told,
     };
@@ -73,6 +75,7 @@ struct Dispatcher {
     /// Tenants that were started and have no outcome yet.
     tenants: HashMap<usize, InFlight>,
     announced: Level,
+    order: Order,
     /// What units say on the way, by the tenant's place.
     telling: mpsc::UnboundedSender<(usize, Telling)>,
     told: mpsc::UnboundedReceiver<(usize, Telling)>,
@@ -107,6 +110,7 @@ impl Dispatcher {
         let mut level = self.cancel.subscribe();
         loop {
             self.announce_level().await;
+            self.follow(&mut queue, wave, &mut tally).await;
             match self.cancel.reason() {
                 Some(reason) => self.not_started(queue.drain(), reason, wave, &mut tally).await,
                 None => {
@@ -116,6 +120,8 @@ impl Dispatcher {
                 }
             }
             if self.running.is_empty() && queue.next_wake().is_none() {
+                // Nobody is left here, unless tenants wait for each other, which a tenant file can't say.
+                self.not_started(queue.drain(), NotStarted::Dependency, wave, &mut tally).await;
                 break;
             }
             let wake = queue.next_wake().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
@@ -183,9 +189,46 @@ impl Dispatcher {
                 waiting.push((index, tenant.server.clone()));
             }
         }
+        let places: Vec<usize> = waiting.iter().map(|(index, _)| *index).collect();
         let caps = self.plan.concurrency;
         let global = wave.concurrency.map_or(caps.global, |own| own.min(caps.global));
-        Queue::new(waiting, global.get(), caps.per_server.get())
+        let mut queue = Queue::new(waiting, global.get(), caps.per_server.get());
+        for &index in places.iter().filter(|&&index| self.order.turn(index) != Turn::Free) {
+            queue.hold(index);
+        }
+        // Those whose wait was in vain in an earlier wave are told at once.
+        self.dismiss(places, &mut queue, wave, tally).await;
+        queue
+    }
+
+    /// Lets tenants start that waited for others, and gives their outcome to those that waited in vain; these may have
+    /// others waiting for them.
+    async fn follow(&mut self, queue: &mut Queue, wave: &PlannedWave, tally: &mut Tally) {
+        loop {
+            let changed = self.order.changed();
+            if changed.is_empty() {
+                return;
+            }
+            for &index in changed.iter().filter(|&&index| self.order.turn(index) == Turn::Free) {
+                queue.admit(index);
+            }
+            if self.cancel.reason().is_none() {
+                self.dismiss(changed, queue, wave, tally).await;
+            }
+        }
+    }
+
+    /// Gives the outcome to those of these tenants that are held and waited in vain.
+    async fn dismiss(&mut self, places: Vec<usize>, queue: &mut Queue, wave: &PlannedWave, tally: &mut Tally) {
+        for index in places {
+            let Turn::Vain(other) = self.order.turn(index) else { continue };
+            if self.cancel.reason().is_none() && queue.dismiss(index) {
+                let waited_for = Some(self.plan.tenants[other].id.clone());
+                let outcome = Outcome::NotStarted { reason: NotStarted::Dependency, waited_for };
+                let fresh = InFlight { progress: Progress::default(), since: Instant::now() };
+                self.conclude(index, fresh, (outcome, None, None), wave, tally).await;
+            }
+        }
     }
 
     async fn start(&mut self, index: usize, wave: &PlannedWave, known: Option<Vec<String>>) {
@@ -312,6 +355,7 @@ impl Dispatcher {
             outcome,
         };
         self.stats.add(&record.outcome, record.attempts);
+        self.order.concluded(index, record.outcome.standing() == Standing::AtTarget);
         tally.finished += 1;
         if uses_failure_budget(&record.outcome) {
             tally.failed += 1;
@@ -328,7 +372,7 @@ impl Dispatcher {
             match self.tenants.remove(&index) {
                 None => {
                     let fresh = InFlight { progress: Progress::default(), since: Instant::now() };
-                    self.conclude(index, fresh, (Outcome::NotStarted { reason }, None, None), wave, tally).await;
+                    self.conclude(index, fresh, (reason.outcome(), None, None), wave, tally).await;
                 }
                 Some(in_flight) => {
                     let (fault, at, residue) = in_flight.progress.last.clone().expect("it waits because it failed");

@@ -9,6 +9,7 @@ mod chores;
 mod conclude;
 mod dispatcher;
 mod observe;
+mod order;
 mod pulse;
 mod queue;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! A pure data structure: it does not wait, it says until when.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,6 +14,8 @@ pub(super) struct Queue {
     /// (first waiting tenant, server) of each server that has one waiting and room for it.
     eligible: BTreeSet<(usize, usize)>,
     server_of: HashMap<usize, usize>,
+    /// Tenants that may not start yet.
+    held: BTreeSet<usize>,
     /// Tenants that are tried again later, by time.
     delayed: BTreeMap<(Instant, usize), usize>,
     in_flight: usize,
@@ -22,7 +24,8 @@ pub(super) struct Queue {
 
 #[derive(Debug)]
 struct Server {
-    waiting: VecDeque<usize>,
+    /// In plan order; one that is tried again comes where it came.
+    waiting: BTreeSet<usize>,
     in_flight: usize,
     /// How many may be in flight now: fewer than `most` while the server has no connections to spare.
     cap: usize,
@@ -42,6 +45,7 @@ impl Queue {
             servers: Vec::new(),
             eligible: BTreeSet::new(),
             server_of: HashMap::new(),
+            held: BTreeSet::new(),
             delayed: BTreeMap::new(),
             in_flight: 0,
             cap,
@@ -49,7 +53,7 @@ impl Queue {
         for (index, name) in tenants {
             let server = *names.entry(name).or_insert_with(|| {
                 queue.servers.push(Server {
-                    waiting: VecDeque::new(),
+                    waiting: BTreeSet::new(),
                     in_flight: 0,
                     cap: per_server,
                     most: per_server,
@@ -58,7 +62,7 @@ impl Queue {
                 queue.servers.len() - 1
             });
             queue.server_of.insert(index, server);
-            queue.servers[server].waiting.push_back(index);
+            queue.servers[server].waiting.insert(index);
         }
         for server in 0..queue.servers.len() {
             queue.refresh(server);
@@ -74,7 +78,7 @@ impl Queue {
         }
         let (_, server) = *self.eligible.first()?;
         self.forget(server);
-        let index = self.servers[server].waiting.pop_front()?;
+        let index = self.servers[server].waiting.pop_first()?;
         self.servers[server].in_flight += 1;
         self.in_flight += 1;
         self.refresh(server);
@@ -118,6 +122,33 @@ impl Queue {
         self.delayed.insert((at, index), index);
     }
 
+    /// Keeps a waiting tenant from starting until [`Queue::admit`].
+    pub(super) fn hold(&mut self, index: usize) {
+        let server = self.server_of[&index];
+        self.forget(server);
+        if self.servers[server].waiting.remove(&index) {
+            self.held.insert(index);
+        }
+        self.refresh(server);
+    }
+
+    /// Lets a tenant that was held wait for its turn like all others. Says whether it was held.
+    pub(super) fn admit(&mut self, index: usize) -> bool {
+        let was_held = self.held.remove(&index);
+        if was_held {
+            let server = self.server_of[&index];
+            self.forget(server);
+            self.servers[server].waiting.insert(index);
+            self.refresh(server);
+        }
+        was_held
+    }
+
+    /// Takes a tenant out that is held. Says whether it was.
+    pub(super) fn dismiss(&mut self, index: usize) -> bool {
+        self.held.remove(&index)
+    }
+
     /// When the next delayed tenant may be tried.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.delayed.keys().next().map(|(at, _)| *at)
@@ -125,7 +156,8 @@ impl Queue {
 
     /// Takes everything that waits, delayed ones too, in plan order.
     pub(super) fn drain(&mut self) -> Vec<usize> {
-        let mut all: Vec<usize> = self.servers.iter_mut().flat_map(|s| s.waiting.drain(..)).collect();
+        let mut all: Vec<usize> = self.servers.iter_mut().flat_map(|s| std::mem::take(&mut s.waiting)).collect();
+        all.extend(std::mem::take(&mut self.held));
         all.extend(std::mem::take(&mut self.delayed).into_values());
         self.eligible.clear();
         all.sort_unstable();
@@ -140,20 +172,20 @@ impl Queue {
             self.delayed.remove(&(at, index));
             let server = self.server_of[&index];
             self.forget(server);
-            self.servers[server].waiting.push_front(index);
+            self.servers[server].waiting.insert(index);
             self.refresh(server);
         }
     }
 
     fn forget(&mut self, server: usize) {
-        if let Some(&first) = self.servers[server].waiting.front() {
+        if let Some(&first) = self.servers[server].waiting.first() {
             self.eligible.remove(&(first, server));
         }
     }
 
     fn refresh(&mut self, server: usize) {
         let Server { waiting, in_flight, cap, .. } = &self.servers[server];
-        if let Some(&first) = waiting.front()
+        if let Some(&first) = waiting.first()
             && in_flight < cap
         {
             self.eligible.insert((first, server));
@@ -216,6 +248,19 @@ mod tests {
         }
         assert!(queue.pop(now).is_some() && queue.pop(now).is_some(), "two at a time");
         assert_eq!(queue.pop(now), None);
+    }
+
+    #[tokio::test]
+    async fn a_held_tenant_holds_up_nobody_and_comes_in_plan_order() {
+        let now = Instant::now();
+        let mut queue = queue(&["a", "a", "a", "a"], 10, 1);
+        queue.hold(0);
+        queue.hold(2);
+        assert_eq!(queue.pop(now), Some(1));
+        assert!(queue.admit(2) && !queue.admit(1) && !queue.dismiss(2));
+        queue.release(1);
+        assert_eq!(queue.pop(now), Some(2));
+        assert_eq!(queue.drain(), [0, 3], "nobody is forgotten");
     }
 
     proptest! {

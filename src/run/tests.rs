@@ -23,6 +23,8 @@ use crate::schema::Direction;
 use crate::stats::{RunStats, Verdict};
 use crate::tenant::{Address, Engine, TenantId};
 
+mod order;
+
 struct M(&'static str);
 
 impl MigrationName for M {
@@ -61,6 +63,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         migration_address: None,
         create_missing: false,
         lock_timeout: None,
+        depends_on: Vec::new(),
     })
 }
 

@@ -190,6 +190,35 @@ fn random_filter() -> impl Strategy<Value = Filter> {
         })
 }
 
+/// Reading and selecting take time in proportion: ten times the tenants are not a hundred times the work.
+#[test]
+fn a_hundred_thousand_tenants_are_read_and_selected() {
+    let took = |n: usize| {
+        let table = |i: usize| {
+            let on = if i == 0 { String::new() } else { format!("depends_on = [\"t{:06}\"]\n", i - 1) };
+            format!(
+                "[[tenant]]\nid = \"t{i:06}\"\nurl = \"sqlite:d/t{i:06}.db\"\ntags = {{ k = \"v{}\" }}\n{on}",
+                i % 10
+            )
+        };
+        let text: String = (0..n).map(table).collect();
+        let begun = std::time::Instant::now();
+        let fleet = registry(&text);
+        let filter = Filter {
+            tenants: vec!["t0*".to_owned()],
+            exclude: vec!["*7".to_owned()],
+            tags: vec![("k".to_owned(), "v3".to_owned())],
+            partition: Some("hash:1/1".parse().unwrap()),
+            ..Filter::default()
+        };
+        let found = select(&fleet, &filter).unwrap();
+        assert_eq!((ids(&found).len(), found.mismatches.len()), (n / 10, n - n / 10));
+        begun.elapsed()
+    };
+    let (few, many) = (took(10_000), took(100_000));
+    assert!(many < few * 30 + std::time::Duration::from_secs(5), "{few:?} for 10,000 and {many:?} for 100,000");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -9,14 +9,14 @@ use crate::killed::read_until;
 use crate::support::{Fleet, all, block_on, json_file, record, signal, sql, wait_for_end, with};
 
 /// A lock in a tenant's database that lets its history be read and lets nothing be added to it.
-enum Held {
+pub(crate) enum Held {
     Sqlite(sqlx::SqliteConnection),
     Postgres(sqlx::PgConnection),
     Mysql(sqlx::MySqlConnection),
 }
 
 impl Held {
-    fn on(fleet: &Fleet, id: &str) -> Self {
+    pub(crate) fn on(fleet: &Fleet, id: &str) -> Self {
         let url = fleet.tenant(id).url.clone();
         block_on(async {
             if let Some(file) = url.strip_prefix("sqlite:") {
@@ -37,7 +37,7 @@ impl Held {
         })
     }
 
-    fn release(self) {
+    pub(crate) fn release(self) {
         block_on(async {
             match self {
                 Held::Sqlite(connection) => connection.close().await.unwrap(),

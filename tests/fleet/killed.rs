@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,8 +10,9 @@ use sqlx::{Connection, Executor};
 
 use crate::support::{Fleet, all, block_on, count, json_file, mysql_url, sql, up_to, wait_for_end, with};
 
-/// Waits for a line on stderr that fits; goes on reading in the background, so that the program never waits for us.
-pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) {
+/// Waits for a line on stderr that fits; goes on reading in the background, so that the program never waits for us, and
+/// gives what comes then.
+pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) -> JoinHandle<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut read = Vec::new();
     loop {
@@ -21,7 +23,7 @@ pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) 
             break;
         }
     }
-    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::spawn(move || lines.map(|line| line.unwrap() + "\n").collect())
 }
 
 fn kill_after(fleet: &Fleet, arguments: &[&str], finished: usize) {

@@ -2,6 +2,7 @@
 //!
 //! Names only; no file is opened here.
 
+use crate::config::is_unseen;
 use crate::schema::Direction;
 use crate::tenant::Engine;
 
@@ -39,8 +40,8 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Wrong> {
         let is_sql = file_name.to_ascii_lowercase().ends_with(".sql");
         return if is_sql { Err(wrong("its ending is not in lower case", "let it end with `.sql`")) } else { Ok(None) };
     };
-    if file_name.chars().any(char::is_control) {
-        return Err(wrong("its name has control characters", "give it a plain name"));
+    if file_name.chars().any(is_unseen) {
+        return Err(wrong("its name has characters that nobody sees", "give it a plain name"));
     }
     let (base, engine, direction) = suffixes(stem)?;
     if base.chars().count() > 255 {
@@ -224,7 +225,8 @@ mod tests {
             ("0001_x.Down.sql", "`0001_x.down.sql`"),
             ("U1__x.down.sql", "undo file with a direction"),
             ("123456789012345678901_x.sql", "more than 20 digits"),
-            ("0001_\t.sql", "control characters"),
+            ("0001_\t.sql", "characters that nobody sees"),
+            ("0001_a\u{202e}b.sql", "characters that nobody sees"),
             (&format!("1_{}.sql", "x".repeat(254)), "255 characters"),
             ("V1.__x.sql", "fits no convention"),
             (".sql", "0001_what_it_does.sql"),

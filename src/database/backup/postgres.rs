@@ -171,7 +171,9 @@ impl PostgresSession {
     fn preamble(&self) -> String {
         let engine = Engine::Postgres;
         // What is dropped with something else is told in notices, which would hide the reason of a failure.
-        let mut sql = vec!["SET client_min_messages = warning".to_owned(), "BEGIN".to_owned()];
+        // One view of the catalogs up to the end: what other restores drop in other schemas meanwhile is not our doing.
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+        let mut sql = vec!["SET client_min_messages = warning".to_owned(), begin.to_owned()];
         sql.extend(guards::local_settings(&self.door.timeouts));
         sql.push(format!(
             "DO $fleet_guard$ BEGIN IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this \

@@ -106,7 +106,7 @@ fn every_outcome() -> Vec<Outcome> {
         Outcome::Unreachable { class: FaultClass::Dns },
         Outcome::Interrupted,
         Outcome::Skipped { reason: "quarantined".into() },
-        Outcome::NotStarted { reason: NotStarted::FailureBudget },
+        NotStarted::FailureBudget.outcome(),
     ]
 }
 

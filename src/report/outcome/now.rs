@@ -51,7 +51,7 @@ pub(super) fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::InDoubt(doubt) => Some(doubt_text(doubt)),
         Outcome::LockTimeout { blocker, queue } => lock_text(blocker.as_deref(), queue),
         Outcome::Skipped { reason } => Some(reason.clone()),
-        Outcome::NotStarted { reason } => Some(super::text::why_not_started(*reason).to_owned()),
+        Outcome::NotStarted { reason, waited_for } => Some(super::text::not_started_text(*reason, waited_for.as_ref())),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use crate::fault::FaultClass;
 use crate::outcome::{NotStarted, Outcome};
 use crate::policy::format_duration;
 use crate::stats::RunStats;
+use crate::tenant::TenantId;
 
 use super::group::{self, Group};
 use super::now::{self, moved_text};
@@ -225,7 +226,7 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Vec<(String, String
     let kind = |r: &&crate::outcome::TenantRecord| match &r.outcome {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved_text(moved, style),
         Outcome::Skipped { reason } => reason.clone(),
-        Outcome::NotStarted { reason } => why_not_started(*reason).to_owned(),
+        Outcome::NotStarted { reason, waited_for } => not_started_text(*reason, waited_for.as_ref()),
         _ => String::new(),
     };
     let mut by_name = group_by(others, |r| r.outcome.name());
@@ -252,6 +253,15 @@ pub(in crate::report) fn why_not_started(reason: NotStarted) -> &'static str {
         NotStarted::Interrupted => "the run was interrupted",
         NotStarted::FailureBudget => "the failure budget was used up",
         NotStarted::Ledger => "the ledger could not be written any more",
+        NotStarted::Dependency => "a tenant that has to be done before it did not end well",
+    }
+}
+
+/// The same for one tenant, with the tenant that it had to wait for.
+pub(in crate::report) fn not_started_text(reason: NotStarted, waited_for: Option<&TenantId>) -> String {
+    match (reason, waited_for) {
+        (NotStarted::Dependency, Some(other)) => format!("it had to wait for {other}, which did not end well"),
+        _ => why_not_started(reason).to_owned(),
     }
 }
 

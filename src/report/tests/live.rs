@@ -29,7 +29,7 @@ fn events() -> Vec<Event> {
         Event::Cancelling { in_flight: 4 },
         Event::TenantFinished(record(3, "gamma", Outcome::UpToDate)),
         Event::TenantFinished(record(4, "delta", Outcome::Interrupted)),
-        Event::TenantFinished(record(5, "late", Outcome::NotStarted { reason: NotStarted::FailureBudget })),
+        Event::TenantFinished(record(5, "late", NotStarted::FailureBudget.outcome())),
         Event::TenantFinished(record(6, "left", Outcome::Skipped { reason: "quarantined".to_owned() })),
         Event::TenantFinished(record(7, "next", Outcome::Ahead { unknown: vec!["m9_x".to_owned()] })),
         Event::RunFinished { stats: stats(&records) },

@@ -157,15 +157,16 @@ pub(super) fn mixed() -> Vec<TenantRecord> {
     all.push(record(73, "kappa", Outcome::Interrupted));
     all.push(record(74, "lambda", Outcome::Skipped { reason: "quarantined".to_owned() }));
     for i in 75..80 {
-        all.push(record(i, &format!("late-{i}"), Outcome::NotStarted { reason: NotStarted::FailureBudget }));
+        all.push(record(i, &format!("late-{i}"), NotStarted::FailureBudget.outcome()));
     }
     all
 }
 
 pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) -> String {
     let mut stats = stats(records);
-    stats.stopped =
-        records.iter().find_map(|r| if let Outcome::NotStarted { reason } = &r.outcome { Some(*reason) } else { None });
+    stats.stopped = records
+        .iter()
+        .find_map(|r| if let Outcome::NotStarted { reason, .. } = &r.outcome { Some(*reason) } else { None });
     let scripts = [script(1, Engine::Postgres), script(1, Engine::Mysql)];
     let view = OutcomeView {
         header: &header(records),

@@ -16,6 +16,7 @@ fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
         refusal: None,
         note: None,
         error: None,
+        after: Vec::new(),
     }
 }
 

@@ -83,6 +83,7 @@ fn tenants_in_a_list() {
         server: "db7:5432".to_owned(),
         wave: "canary".to_owned(),
         tags: tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        depends_on: Vec::new(),
         location: "postgres://app@db7:5432/acme_production?sslmode=require".to_owned(),
     };
     let mut rows =

@@ -1,0 +1,292 @@
+//! A ledger that is cut short, somebody else's, newer, not to be written, taken away, or on a full disk: before a run
+//! nothing starts; in the middle of one nothing new starts, what is in flight ends, and all of it is told.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, Executor};
+
+use crate::interrupted::Held;
+use crate::killed::read_until;
+use crate::support::{Fleet, Ran, all, block_on, json_file, mysql_url, postgres_url, program, record, sql, wait, with};
+
+const LEDGER: &str = "fleet-ledger.db";
+
+/// Two tenants one step on, and the bytes of their ledger.
+fn begun() -> (Fleet, Vec<u8>) {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
+    let bytes = std::fs::read(fleet.path(LEDGER)).unwrap();
+    (fleet, bytes)
+}
+
+#[track_caller]
+fn assert_not_begun(fleet: &Fleet, ran: Ran, words: &[&str]) {
+    let ran = ran.exits(75).tells(&["error: failed to ", "ledger", "nothing was started"]).tells(words);
+    assert_eq!(ran.out, "");
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.history(&tenant.id).unwrap(), all()[..1], "{} was touched", tenant.id);
+    }
+}
+
+#[test]
+fn a_ledger_that_is_cut_short_or_garbled_starts_nothing_and_is_left_as_it_is() {
+    let (fleet, good) = begun();
+    let file = fleet.path(LEDGER);
+    let mut cases: Vec<(String, Vec<u8>)> =
+        [50, 100, 512, 2_048, 4_096, 5_000, good.len() / 2].map(|n| (format!("{n} bytes"), good[..n].to_vec())).into();
+    cases.push(("text".to_owned(), b"these are not the bytes of a database. ".repeat(200)));
+    cases.push(("zeros".to_owned(), vec![0; 20_000]));
+    let mut garbled = good.clone();
+    garbled[4_096..].fill(0xa5);
+    cases.push(("pages of noise".to_owned(), garbled));
+    for (what, bytes) in cases {
+        std::fs::write(&file, &bytes).unwrap();
+        assert_not_begun(&fleet, fleet.run(&["migrate", "--yes"]), &["new ledger is made"]);
+        fleet.run(&["runs", "list"]).exits(75).tells(&["ledger"]);
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "{what}: it was written to");
+    }
+    std::fs::write(&file, &good).unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+#[test]
+fn a_newer_ledger_and_a_database_of_somebody_else_are_left_alone() {
+    let (fleet, good) = begun();
+    let url = format!("sqlite:{}", fleet.path(LEDGER).display());
+    sql(&url, "UPDATE fleet_ledger SET version = 99");
+    assert_not_begun(&fleet, fleet.run(&["migrate", "--yes"]), &["a newer fleet", "ledger version 99"]);
+    fleet.run(&["runs", "list"]).exits(75).tells(&["a newer fleet"]);
+    std::fs::write(fleet.path(LEDGER), &good).unwrap();
+
+    std::fs::write(fleet.path("other.db"), "").unwrap();
+    let other = format!("sqlite:{}", fleet.path("other.db").display());
+    sql(&other, "CREATE TABLE customers (i int)");
+    for (place, table) in [("other.db", "customers"), ("lite-000.db", "seaql_migrations")] {
+        let ran = fleet.run(&["migrate", "--yes", "--ledger", place]);
+        assert_not_begun(&fleet, ran, &["another program", table, "set another place"]);
+        let tables = sql(&format!("sqlite:{}", fleet.path(place).display()), "SELECT name FROM sqlite_master");
+        assert!(!tables.contains(&"fleet_run".to_owned()), "{place}: {tables:?}");
+    }
+    for engine in ["postgres", "mysql"] {
+        let mut fleet = Fleet::new().sqlite(2);
+        let ledger = fleet.database(engine, "ledger");
+        fleet.run(&["migrate", "--yes", "--steps", "1", "--ledger", &ledger]).exits(0);
+        sql(&ledger, "UPDATE fleet_ledger SET version = 99");
+        assert_not_begun(&fleet, fleet.run(&["migrate", "--yes", "--ledger", &ledger]), &["a newer fleet"]);
+    }
+}
+
+/// A shell in a name space of its own: what it mounts, nobody else sees, and it is gone with it.
+fn shell(fleet: &Fleet, script: &str) -> Command {
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let mut command = Command::new("unshare");
+    command.arg(if is_root { "-m" } else { "-rm" }).args(["sh", "-euc", script]);
+    let own = program::<&str>(fleet.folder.path(), &[]);
+    command.current_dir(fleet.folder.path()).env("FLEET", own.get_program());
+    for (name, value) in own.get_envs() {
+        if value.is_none() {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_ledger_that_can_not_be_written_starts_nothing() {
+    let (fleet, good) = begun();
+    std::fs::create_dir(fleet.path("led")).unwrap();
+    fleet.write();
+    for (what, mount) in [("led/ledger.db", "led/ledger.db"), ("led/ledger.db", "led"), ("led/new.db", "led")] {
+        std::fs::write(fleet.path("led/ledger.db"), &good).unwrap();
+        let script = format!(
+            "mount --bind {mount} {mount}; mount -o remount,bind,ro {mount}; exec \"$FLEET\" migrate --yes --ledger {what}"
+        );
+        let ran = wait(shell(&fleet, &script).spawn().unwrap());
+        assert_not_begun(&fleet, ran, &["it can't be written", "read-only"]);
+        assert_eq!(std::fs::read(fleet.path("led/ledger.db")).unwrap(), good);
+        assert!(!fleet.path("led/new.db").exists());
+    }
+    let script = "mount --bind led led; mount -o remount,bind,ro led; exec \"$FLEET\" runs list --ledger led/ledger.db";
+    wait(shell(&fleet, script).spawn().unwrap()).exits(0).shows(&["all at target"]);
+}
+
+#[test]
+fn a_full_disk_at_the_start_starts_nothing() {
+    let (fleet, _) = begun();
+    std::fs::create_dir(fleet.path("led")).unwrap();
+    fleet.write();
+    let script = "mount -t tmpfs -o size=64k none led; dd if=/dev/zero of=led/fill bs=1k 2>/dev/null || true; \
+                  exec \"$FLEET\" migrate --yes --ledger led/ledger.db";
+    let ran = wait(shell(&fleet, script).spawn().unwrap());
+    assert_not_begun(&fleet, ran, &["space"]);
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A run whose ledger can be lost now: the first tenant is done and recorded, the second waits for a lock.
+struct Waiting {
+    child: Child,
+    held: Held,
+    rest: JoinHandle<String>,
+}
+
+impl Waiting {
+    fn of(fleet: &Fleet, start: impl FnOnce() -> Command) -> Self {
+        let held = Held::on(fleet, "lite-001");
+        fleet.write();
+        let mut child = start().spawn().unwrap();
+        let rest = read_until(&mut child, |line| line.contains("lite-000  migrated"));
+        // An outcome is written within some 50 ms, and nothing tells when the next tenant has come to the lock.
+        std::thread::sleep(Duration::from_millis(700));
+        Waiting { child, held, rest }
+    }
+
+    fn plain(fleet: &Fleet, more: &[&str]) -> Self {
+        let arguments =
+            ["migrate", "--yes", "--concurrency", "1", "--lock-timeout", "100s", "--report", "json=first.json"];
+        Waiting::of(fleet, || fleet.program(&[&arguments, more].concat()))
+    }
+
+    fn goes_on(self) -> Ran {
+        self.held.release();
+        let mut ran = wait(self.child);
+        ran.err = self.rest.join().unwrap();
+        ran
+    }
+}
+
+/// What is told of a run whose ledger was lost while `lite-001` was in flight.
+#[track_caller]
+fn assert_lost(fleet: &Fleet, ran: Ran, words: &[&str]) {
+    let ran = ran.exits(75);
+    let ran =
+        ran.tells(&["error: failed to ", "the ledger lacks some of it", "fleet status", "run the same command again"]);
+    drop(ran.tells(words));
+    let report = json_file(&fleet.path("first.json"));
+    assert_eq!(with(&report, "migrated")[..2], ["lite-000", "lite-001"], "what was in flight has ended");
+    let left = with(&report, "not_started");
+    assert!(left.len() > 1, "it was stopped: {}", left.len());
+    for tenant in left {
+        assert!(fleet.history(&tenant).is_none(), "{tenant} was touched");
+        assert_eq!(record(&report, &tenant)["reason"], "ledger");
+    }
+    for tenant in with(&report, "migrated") {
+        assert_eq!(fleet.history(&tenant).unwrap(), all(), "{tenant}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_a_run_stops_it_and_all_is_told() {
+    let fleet = Fleet::new().sqlite(300);
+    std::fs::create_dir(fleet.path("led")).unwrap();
+    let script = "mount -t tmpfs -o size=2m none led; \
+                  (until [ -e go ]; do sleep 0.02; done; dd if=/dev/zero of=led/fill bs=512 2>/dev/null || true; touch full) & \
+                  \"$FLEET\" migrate --yes --concurrency 1 --lock-timeout 100s --report json=first.json --ledger led/ledger.db";
+    let waiting = Waiting::of(&fleet, || shell(&fleet, script));
+    std::fs::write(fleet.path("go"), "").unwrap();
+    until("a full disk", || fleet.path("full").exists());
+    assert_lost(&fleet, waiting.goes_on(), &["space"]);
+    // The next run finds out by itself who is there.
+    let ran = fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
+    drop(ran.shows(&["up to date", "migrated"]));
+    assert_eq!(fleet.history("lite-299").unwrap(), all());
+}
+
+fn taken_away(fleet: &Fleet, what: impl Fn(&Path)) {
+    let waiting = Waiting::plain(fleet, &[]);
+    what(&fleet.path(LEDGER));
+    assert_lost(fleet, waiting.goes_on(), &["removed or replaced"]);
+    fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
+    assert_eq!(fleet.history("lite-299").unwrap(), all());
+}
+
+#[test]
+fn a_ledger_that_is_removed_in_the_middle_of_a_run_is_noticed() {
+    let fleet = Fleet::new().sqlite(300);
+    taken_away(&fleet, |file| {
+        for ending in ["", "-wal", "-shm"] {
+            std::fs::remove_file(format!("{}{ending}", file.display())).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_ledger_that_is_replaced_in_the_middle_of_a_run_is_noticed() {
+    let fleet = Fleet::new().sqlite(300);
+    taken_away(&fleet, |file| {
+        for ending in ["-wal", "-shm"] {
+            std::fs::remove_file(format!("{}{ending}", file.display())).unwrap();
+        }
+        let other = file.with_extension("other");
+        std::fs::write(&other, "").unwrap();
+        std::fs::rename(other, file).unwrap();
+    });
+}
+
+#[test]
+fn a_ledger_that_another_process_locks_in_the_middle_of_a_run_stops_it() {
+    let fleet = Fleet::new().sqlite(300);
+    let waiting = Waiting::plain(&fleet, &[]);
+    let url = format!("sqlite:{}", fleet.path(LEDGER).display());
+    let holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN EXCLUSIVE").await.unwrap();
+        holder
+    });
+    let ran = waiting.goes_on().exits(75);
+    block_on(holder.close()).unwrap();
+    drop(ran.tells(&["another process holds it locked", "fleet status"]));
+    let report = json_file(&fleet.path("first.json"));
+    for tenant in with(&report, "migrated") {
+        assert_eq!(fleet.history(&tenant).unwrap(), all(), "{tenant}");
+    }
+    fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
+}
+
+/// Ends all sessions in a ledger's database.
+fn end_sessions(engine: &str, ledger: &str) {
+    let name = ledger.rsplit('/').next().unwrap();
+    if engine == "postgres" {
+        let query = format!("SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = '{name}'");
+        assert!(!sql(&postgres_url(), &query).is_empty());
+        return;
+    }
+    let query = format!("SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}'");
+    for connection in sql(&mysql_url(), &query) {
+        sql(&mysql_url(), &format!("KILL {connection}"));
+    }
+}
+
+#[test]
+fn a_ledger_on_a_server_that_ends_the_session_is_tried_again_and_nothing_is_lost() {
+    for engine in ["postgres", "mysql"] {
+        let mut fleet = Fleet::new().sqlite(10);
+        let ledger = fleet.database(engine, "ledger");
+        let waiting = Waiting::plain(&fleet, &["--ledger", &ledger]);
+        end_sessions(engine, &ledger);
+        waiting.goes_on().exits(0);
+        let shown = fleet.run(&["runs", "show", "last", "--ledger", &ledger, "--format", "json"]).exits(0).json();
+        assert_eq!(with(&shown, "migrated").len(), 10, "{engine}: all of it is recorded");
+    }
+}
+
+/// For PostgreSQL there is such a test beside those of interrupted runs.
+#[test]
+fn a_ledger_on_mariadb_that_is_dropped_stops_the_run() {
+    let mut fleet = Fleet::new().sqlite(300);
+    let ledger = fleet.database("mysql", "ledger");
+    let waiting = Waiting::plain(&fleet, &["--ledger", &ledger]);
+    let name = ledger.rsplit('/').next().unwrap();
+    sql(&mysql_url(), &format!("DROP DATABASE {name}"));
+    assert_lost(&fleet, waiting.goes_on(), &[]);
+}
