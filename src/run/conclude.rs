@@ -123,10 +123,13 @@ impl Progress {
                 }
                 self.committed.extend(found);
             }
-            // Whoever holds the tenant now may be the session that was lost, still at work for us.
-            let is_held =
-                matches!(&attempt.end, End::Stopped { fault, .. } if fault.class == FaultClass::HeldByAnotherRun);
-            self.unanswered &= is_held;
+            // Whoever holds the tenant now, or has moved it since this was read, may be the session that was lost, still
+            // at work for us.
+            self.unanswered &= matches!(
+                &attempt.end,
+                End::Stopped { fault, .. }
+                    if matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved)
+            );
             self.now = Some(history.clone());
         }
         if let Some(now) = &mut self.now {

@@ -314,6 +314,23 @@ async fn a_lost_tenant_that_is_held_ever_after_is_in_doubt() {
     assert!(!records[0].version_known);
 }
 
+/// It goes on behind the first read: what it commits then is this run's doing, too.
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_session_commits_after_the_tenant_was_read_again_is_counted() {
+    let db = Arc::new(Scripted::default());
+    let lost = Act::Stops(FaultClass::ConnectionLost, Residue::Unknown);
+    db.act("a", [lost, Act::Stops(FaultClass::HistoryMoved, Residue::Nothing)]);
+    let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
+    let server = db.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.set_history("a", &["m1"]);
+    });
+    let (_, records, _) = run(plan, &db, Cancel::default()).await;
+    assert_eq!((names(&records), records[0].attempts), (vec!["migrated"], 3));
+    assert_eq!(records[0].committed, ["m1", "m2"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_run_is_waited_for_and_what_it_did_is_not_claimed() {
     let db = Arc::new(Scripted::default());
