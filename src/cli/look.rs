@@ -132,9 +132,14 @@ pub(super) async fn planned(
     native: bool,
 ) -> Planned {
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let observations = program.observe(set, &tenants).await;
-    let mut left = observations.iter();
+    let mut observations = program.observe(set, &tenants).await;
     let catalog = set.catalog();
+    for o in observations.iter_mut().filter(|_| goal.direction == Direction::Down) {
+        if let State::Stopped(unfinished) = &o.state {
+            o.history = catalog.before_way_down(std::mem::take(&mut o.history), unfinished, o.engine);
+        }
+    }
+    let mut left = observations.iter();
     let mut waves: Vec<(String, Vec<PlanRow>)> = selection
         .waves
         .iter()

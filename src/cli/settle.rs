@@ -119,7 +119,7 @@ async fn script(set: &Arc<MigrationSet>, tenant: &Tenant, unfinished: &Unfinishe
 
 fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
     let Unfinished { migration, direction, statement, run, .. } = unfinished;
-    if unfinished.goes_on(tenant.engine) {
+    if unfinished.goes_on() {
         let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
         return format!(
             "tenant {} is not in doubt: the engine refused statement {} of {} ({direction}), begun by run {}; the next \

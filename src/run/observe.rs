@@ -229,7 +229,7 @@ async fn state_of(
             None => state,
             // Nobody has to look: a repeatable script begins again when its turn comes.
             Some(unfinished) if unfinished.may_begin_again() => state,
-            Some(unfinished) if unfinished.goes_on(tenant.engine) => State::Stopped(unfinished),
+            Some(unfinished) if unfinished.goes_on() => State::Stopped(unfinished),
             Some(_) if session.is_held().await? => State::Migrating,
             // The run that had it may have finished between the two questions.
             Some(_) if !was_open => {

@@ -14,7 +14,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::outcome::{Blocker, Outcome, StoppedAt};
 use crate::plan::{self, Decision, Goal, Refusal};
 use crate::policy::{Limits, Timeouts};
-use crate::schema::{Direction, Execution, Script};
+use crate::schema::{Direction, Execution, Script, Unfinished};
 use crate::tenant::Tenant;
 
 /// What an attempt came to.
@@ -141,6 +141,10 @@ impl Assignment {
         if !matches!(self.plan.task, Task::Migrate) {
             return self.chore(session, history).await;
         }
+        let history = match self.stopped_way_down(session, history).await {
+            Ok(history) => history,
+            Err(end) => return Attempt::without_work(None, end),
+        };
         let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, &self.goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
@@ -218,18 +222,38 @@ impl Assignment {
         if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
             return End::Nothing;
         }
-        let limit = self.timeouts.connect + self.timeouts.lock;
-        match tokio::time::timeout(limit, session.unfinished()).await {
-            Ok(Ok(None)) => End::Nothing,
-            Ok(Ok(Some(unfinished))) if unfinished.may_begin_again() => End::Nothing,
-            Ok(Ok(Some(unfinished))) => {
+        match self.unfinished(session).await {
+            Ok(None) => End::Nothing,
+            Ok(Some(unfinished)) if unfinished.may_begin_again() => End::Nothing,
+            Ok(Some(unfinished)) => {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
                 End::Stopped { fault, at: None, residue: Residue::InDoubt(unfinished) }
             }
-            Ok(Err(fault)) => End::Stopped { fault, at: None, residue: Residue::Nothing },
+            Err(end) => end,
+        }
+    }
+
+    /// On the way down, a migration that stopped on it before is the first that is taken back.
+    async fn stopped_way_down(&self, session: &mut dyn Session, history: Vec<String>) -> Result<Vec<String>, End> {
+        let engine = self.tenant.engine;
+        if self.goal.direction == Direction::Up || engine.has_transactional_ddl() {
+            return Ok(history);
+        }
+        Ok(match self.unfinished(session).await? {
+            Some(unfinished) => self.plan.catalog.before_way_down(history, &unfinished, engine),
+            None => history,
+        })
+    }
+
+    async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, End> {
+        let limit = self.timeouts.connect + self.timeouts.lock;
+        match tokio::time::timeout(limit, session.unfinished()).await {
+            Ok(Ok(unfinished)) => Ok(unfinished),
+            Ok(Err(fault)) if fault.class.is_unreachable() => Err(End::Unreachable(fault)),
+            Ok(Err(fault)) => Err(End::Stopped { fault, at: None, residue: Residue::Nothing }),
             Err(_) => {
                 let text = "the server did not answer when it was asked for an unfinished migration";
-                End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text))
+                Err(End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
             }
         }
     }

@@ -160,6 +160,21 @@ impl Catalog {
         (0..self.migrations.len()).filter(is_missing).collect()
     }
 
+    /// The history that a run on the way down goes by: without transactional DDL the row of a migration goes first, so one
+    /// that stopped on its way down is still to be taken back although it has none.
+    pub fn before_way_down(&self, mut history: Vec<String>, unfinished: &Unfinished, engine: Engine) -> Vec<String> {
+        let place = self.position(&unfinished.migration).filter(|&place| !self.is_applied(place, &history));
+        if let Some(place) = place
+            && unfinished.direction == Direction::Down
+            && unfinished.goes_on()
+        {
+            let checksum = self.script(place).map(|script| &*script.checksums[engine as usize]);
+            history.push(history_entry(&unfinished.migration, checksum));
+            history.sort_unstable();
+        }
+        history
+    }
+
     /// Whether anything of this name is in the history, however it was applied.
     pub fn is_applied(&self, index: usize, history: &[String]) -> bool {
         self.applied_as(index, history).is_some()
@@ -300,11 +315,8 @@ pub struct Unfinished {
 
 impl Unfinished {
     /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
-    ///
-    /// Without transactional DDL the way down takes the history row away first, so that no later run has it to do.
-    pub fn goes_on(&self, engine: Engine) -> bool {
-        let is_to_do = self.direction == Direction::Up || engine.has_transactional_ddl();
-        self.stopped && self.statement.is_some() && is_to_do
+    pub fn goes_on(&self) -> bool {
+        self.stopped && self.statement.is_some()
     }
 }
 
