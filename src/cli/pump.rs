@@ -16,7 +16,7 @@ use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
 use crate::database;
 use crate::event::Event;
-use crate::ledger::{Ledger, Recorder};
+use crate::ledger::{Ledger, Location, Recorder};
 use crate::outcome::{InDoubt, NotStarted, Outcome, Standing, TenantRecord};
 use crate::report::live::{self, Live};
 use crate::report::outcome::OutcomeView;
@@ -24,13 +24,27 @@ use crate::report::{Format, Style};
 use crate::run::{self, Cancel, RunPlan};
 use crate::schema::{Direction, Script};
 use crate::stats::RunStats;
-use crate::tenant::Engine;
+use crate::tenant::{Address, Engine, Tenant};
 
 /// How often a run that nobody watches says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How often the bar is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
+
+/// A tenant's file that is still empty would be taken for a new ledger.
+fn refuse_tenant(program: &Program) -> Result<(), CliError> {
+    let Location::File(file) = &program.settings().ledger else { return Ok(()) };
+    let is_it = |tenant: &&Arc<Tenant>| matches!(&tenant.address, Address::File(other) if other == file);
+    match program.registry.tenants.iter().find(is_it) {
+        None => Ok(()),
+        Some(tenant) => Err(CliError::Settings(format!(
+            "the ledger {} is the database of tenant {}; set another place for the ledger",
+            file.display(),
+            tenant.id
+        ))),
+    }
+}
 
 /// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
 pub(super) async fn drive(
@@ -45,6 +59,7 @@ pub(super) async fn drive(
     if let Some(file) = &output.output {
         terminal::check_writable(file)?;
     }
+    refuse_tenant(program)?;
     // What a run that was killed has left in the folder of temporary files.
     database::remove_left_secrets();
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;

@@ -64,12 +64,18 @@ fn a_newer_ledger_and_a_database_of_somebody_else_are_left_alone() {
     std::fs::write(fleet.path("other.db"), "").unwrap();
     let other = format!("sqlite:{}", fleet.path("other.db").display());
     sql(&other, "CREATE TABLE customers (i int)");
-    for (place, table) in [("other.db", "customers"), ("lite-000.db", "seaql_migrations")] {
+    std::os::unix::fs::symlink("lite-000.db", fleet.path("link.db")).unwrap();
+    for (place, table) in [("other.db", "customers"), ("link.db", "seaql_migrations")] {
         let ran = fleet.run(&["migrate", "--yes", "--ledger", place]);
         assert_not_begun(&fleet, ran, &["another program", table, "set another place"]);
         let tables = sql(&format!("sqlite:{}", fleet.path(place).display()), "SELECT name FROM sqlite_master");
         assert!(!tables.contains(&"fleet_run".to_owned()), "{place}: {tables:?}");
     }
+    let empty = Fleet::new().sqlite(2);
+    let ran = empty.run(&["migrate", "--yes", "--ledger", "lite-000.db"]).exits(78);
+    drop(ran.tells(&["is the database of tenant lite-000"]));
+    assert_eq!(std::fs::metadata(empty.path("lite-000.db")).unwrap().len(), 0);
+    assert!(empty.history("lite-001").is_none());
     for engine in ["postgres", "mysql"] {
         let mut fleet = Fleet::new().sqlite(2);
         let ledger = fleet.database(engine, "ledger");
