@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Timeouts;
+use super::timeouts::{Timeouts, share};
 
 /// What somebody said of time limits; what is `None` is left to whoever speaks more generally.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +35,9 @@ impl Limits {
         }
     }
 
-    /// The same with locks waited for so many times as long.
-    pub fn stretched(self, times: u32) -> Limits {
-        Limits { lock: self.lock.map(|lock| lock.saturating_mul(times)), ..self }
+    /// The same with locks waited for a share of the time. `divisor` is at least 1.
+    pub fn shortened(self, divisor: u32) -> Limits {
+        Limits { lock: self.lock.map(|lock| share(lock, divisor)), ..self }
     }
 }
 
@@ -54,6 +54,6 @@ mod tests {
         assert_eq!((both.lock, both.statement), (ms(500), ms(9)));
         assert_eq!(both.connect, Timeouts::default().connect);
         assert_eq!(Limits::default().over(Timeouts::default()), Timeouts::default());
-        assert_eq!(migration.or(wave).stretched(4).lock, Some(ms(2000)));
+        assert_eq!(migration.or(wave).shortened(4).lock, Some(ms(125)));
     }
 }

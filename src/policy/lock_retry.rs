@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Several tries in short order find the moment between two transactions of the application; the rest lets the queue
-/// behind us drain. Each burst waits longer for the lock than the one before, up to [`LockRetry::LONGEST_STRETCH`] times
-/// the lock timeout, and there is no try that waits without a limit: it would hold up everyone who comes behind it.
+/// behind us drain. Each burst waits longer for the lock than the one before: a quarter of the lock timeout, half of it,
+/// all of it from then on. No try waits longer than that, because everyone who comes behind it is held up as long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockRetry {
     /// Tries in a burst. At least 1.
@@ -26,8 +26,8 @@ pub struct LockRetry {
 pub struct LockTry {
     /// The pause before it.
     pub pause: Duration,
-    /// How many times the lock timeout it waits for a lock.
-    pub stretch: u32,
+    /// It waits for a lock for the lock timeout divided by this.
+    pub divisor: u32,
 }
 
 impl Default for LockRetry {
@@ -44,17 +44,20 @@ impl Default for LockRetry {
 }
 
 impl LockRetry {
-    /// No try waits longer for a lock than so many times the lock timeout.
-    pub const LONGEST_STRETCH: u32 = 4;
+    /// The share of the lock timeout that a try of the first burst waits: one of so many.
+    pub const FIRST_DIVISOR: u32 = 4;
 
-    /// How many times the lock timeout a try waits, counted from 0.
-    pub fn stretch(&self, number: u32) -> u32 {
+    /// By what the lock timeout is divided for a try, counted from 0. A try that no other can follow has all of it.
+    pub fn divisor(&self, number: u32) -> u32 {
+        if self.wait.is_zero() {
+            return 1;
+        }
         let burst = number / self.burst.max(1);
-        1_u32.checked_shl(burst).map_or(Self::LONGEST_STRETCH, |times| times.min(Self::LONGEST_STRETCH)).max(1)
+        Self::FIRST_DIVISOR.checked_shr(burst).unwrap_or(1).max(1)
     }
 
     /// What follows `tries` that all ran into the lock timeout, `spent` on them and the pauses between them; `None` when
-    /// it is over. `timeout` is that of a try of the first burst; `jitter` is in 0.0..1.0.
+    /// it is over. `timeout` is the lock timeout; `jitter` is in 0.0..1.0.
     pub fn next(&self, tries: u32, spent: Duration, timeout: Duration, jitter: f64) -> Option<LockTry> {
         let burst = self.burst.max(1);
         let full = if tries.is_multiple_of(burst) {
@@ -63,9 +66,9 @@ impl LockRetry {
             self.pause
         };
         let pause = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
-        let stretch = self.stretch(tries);
-        let all = spent.checked_add(pause)?.checked_add(timeout.checked_mul(stretch)?)?;
-        (all <= self.wait).then_some(LockTry { pause, stretch })
+        let divisor = self.divisor(tries);
+        let all = spent.checked_add(pause)?.checked_add(timeout / divisor)?;
+        (all <= self.wait).then_some(LockTry { pause, divisor })
     }
 }
 
@@ -77,11 +80,12 @@ mod tests {
 
     /// All tries of a tenant: their pauses and the lock timeout of each.
     fn tries(policy: &LockRetry, timeout: Duration, jitter: f64) -> Vec<(Duration, Duration)> {
-        let mut made = vec![(Duration::ZERO, timeout)];
-        let mut spent = timeout;
+        let first = timeout / policy.divisor(0);
+        let mut made = vec![(Duration::ZERO, first)];
+        let mut spent = first;
         while let Some(next) = policy.next(u32::try_from(made.len()).unwrap(), spent, timeout, jitter) {
-            made.push((next.pause, timeout * next.stretch));
-            spent += next.pause + timeout * next.stretch;
+            made.push((next.pause, timeout / next.divisor));
+            spent += next.pause + timeout / next.divisor;
         }
         made
     }
@@ -90,27 +94,28 @@ mod tests {
     fn bursts_grow_and_rests_part_them() {
         let s = Duration::from_secs;
         let short = Duration::from_millis(200);
-        let made = tries(&LockRetry::default(), s(3), 0.0);
+        let policy = LockRetry { wait: s(40), ..LockRetry::default() };
+        let made = tries(&policy, s(4), 0.0);
         let expected = [
-            (s(0), s(3)),
-            (short, s(3)),
-            (short, s(3)),
-            (s(5), s(6)),
-            (short, s(6)),
-            (short, s(6)),
-            (s(10), s(12)),
-            (short, s(12)),
-            (short, s(12)),
-            (s(10), s(12)),
-            (short, s(12)),
+            (s(0), s(1)),
+            (short, s(1)),
+            (short, s(1)),
+            (s(5), s(2)),
+            (short, s(2)),
+            (short, s(2)),
+            (s(10), s(4)),
+            (short, s(4)),
+            (short, s(4)),
         ];
         assert_eq!(made, expected);
+        let all = tries(&LockRetry::default(), s(4), 0.0);
+        assert!(all.len() > 12 && all[9] == (s(10), s(4)), "it goes on with the whole lock timeout: {all:?}");
     }
 
     #[test]
     fn without_time_to_wait_there_is_one_try() {
         let policy = LockRetry { wait: Duration::ZERO, ..LockRetry::default() };
-        assert_eq!(tries(&policy, Duration::from_secs(3), 0.5).len(), 1);
+        assert_eq!(tries(&policy, Duration::from_secs(3), 0.5), [(Duration::ZERO, Duration::from_secs(3))]);
     }
 
     proptest! {
@@ -127,7 +132,7 @@ mod tests {
             // The first try is always made, whatever its timeout.
             prop_assert!(total <= wait.max(timeout));
             for (pause, lock) in made {
-                prop_assert!(!lock.is_zero() && lock <= timeout * LockRetry::LONGEST_STRETCH);
+                prop_assert!(!lock.is_zero() && lock <= timeout);
                 prop_assert!(pause <= ms(longest).max(policy.pause));
             }
         }

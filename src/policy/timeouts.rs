@@ -23,10 +23,15 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// The same with locks waited for so many times as long.
-    pub fn stretched(self, times: u32) -> Timeouts {
-        Timeouts { lock: self.lock.saturating_mul(times), ..self }
+    /// The same with locks waited for a share of the time, at least a millisecond. `divisor` is at least 1.
+    pub fn shortened(self, divisor: u32) -> Timeouts {
+        Timeouts { lock: share(self.lock, divisor), ..self }
     }
+}
+
+/// No time at all would mean no limit on some engines.
+pub(super) fn share(lock: Duration, divisor: u32) -> Duration {
+    (lock / divisor.max(1)).max(Duration::from_millis(1))
 }
 
 impl Default for Timeouts {

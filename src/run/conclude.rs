@@ -165,14 +165,14 @@ impl Progress {
         self.notes[MOST_NOTES - 1] = more;
     }
 
-    /// How many times the lock timeout the next attempt waits for a lock.
-    pub(super) fn stretch(&self, retry: &RetryPolicy) -> u32 {
-        retry.locks.stretch(self.locks.tries)
+    /// By what the lock timeout is divided for the next attempt; one that nothing follows has all of it.
+    pub(super) fn divisor(&self, retry: &RetryPolicy) -> u32 {
+        if retry.attempts <= 1 { 1 } else { retry.locks.divisor(self.locks.tries) }
     }
 
     /// Takes in that a lock was not granted. The pause before the next try, unless that was the last one.
     fn lock_refused(&mut self, retry: &RetryPolicy, jitter: f64) -> Option<Duration> {
-        let usual = self.locks.timeout / self.stretch(retry);
+        let usual = self.locks.timeout * self.divisor(retry);
         self.locks.tries += 1;
         self.locks.spent += self.locks.timeout;
         if retry.attempts <= 1 {

@@ -237,7 +237,7 @@ impl Dispatcher {
             .entry(index)
             .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
         let attempt = in_flight.progress.attempts + 1;
-        let stretch = in_flight.progress.stretch(&self.plan.retry);
+        let divisor = in_flight.progress.divisor(&self.plan.retry);
         let touched = in_flight.progress.touched;
         let held = in_flight.progress.held.map_or(0, |held| held.times);
         let tenant = self.plan.tenants[index].clone();
@@ -248,8 +248,8 @@ impl Dispatcher {
             goal,
             database: self.database.clone(),
             tenant,
-            timeouts: self.plan.timeouts_of(index, wave).stretched(stretch),
-            stretch,
+            timeouts: self.plan.timeouts_of(index, wave).shortened(divisor),
+            divisor,
             known: known.filter(|_| attempt == 1),
             cancel: self.cancel.token(),
             teller: self.teller(index),

@@ -92,8 +92,8 @@ pub(super) struct Assignment {
     pub(super) tenant: Arc<Tenant>,
     /// The time limits of this tenant in this attempt.
     pub(super) timeouts: Timeouts,
-    /// How many times as long as usual this attempt waits for a lock; `timeouts` has it in already.
-    pub(super) stretch: u32,
+    /// By what the lock timeout is divided for this attempt; `timeouts` has it in already.
+    pub(super) divisor: u32,
     /// The history, where it was read together with others just now.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
@@ -298,7 +298,7 @@ impl Assignment {
 
     /// The time limits that a migration has for itself, in this attempt.
     pub(super) fn limits(&self, migration: usize) -> Limits {
-        self.plan.limits_of(migration, self.tenant.engine).stretched(self.stretch)
+        self.plan.limits_of(migration, self.tenant.engine).shortened(self.divisor)
     }
 
     pub(super) fn empty_work(&self, history: &[String]) -> Work {

@@ -190,7 +190,7 @@ fn tell(engine: &str, time: Duration, others: Duration, worst: Duration) {
     );
 }
 
-/// The README's: up to four times this, in later bursts.
+/// The README's: no wait of ours is longer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[test]
@@ -214,8 +214,8 @@ fn ten_of_100_on_postgres_are_held_by_idle_transactions_for_20_seconds() {
     let (report, others) = held_run(&fleet, holders, &["COMMIT"; 10], time);
     let worst = readers.worst();
     tell("PostgreSQL", time, others, worst);
-    // The longest wait that 20 s have room for is that of the second burst.
-    assert!(worst < LOCK_TIMEOUT * 2 + Duration::from_secs(10), "a reader stalled for {worst:?}");
+    // Room for a busy machine.
+    assert!(worst < LOCK_TIMEOUT * 2, "a reader stalled for {worst:?}");
     only_the_ten_waited(&fleet, &report, &held, &mut tally);
     tally.close();
 }
@@ -250,7 +250,7 @@ fn ten_of_100_on_mariadb_are_held_by_transactions_table_locks_and_named_locks() 
     let (report, others) = held_run(&fleet, holders, &release, time);
     let worst = readers.worst();
     tell("MariaDB", time, others, worst);
-    assert!(worst < LOCK_TIMEOUT * 2 + Duration::from_secs(10), "a reader stalled for {worst:?}");
+    assert!(worst < LOCK_TIMEOUT * 2, "a reader stalled for {worst:?}");
     only_the_ten_waited(&fleet, &report, &held, &mut tally);
     tally.close();
 }
