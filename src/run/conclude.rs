@@ -96,7 +96,10 @@ impl Progress {
     /// Takes in what an attempt came to.
     pub(super) fn absorb(&mut self, attempt: &Attempt, direction: Direction) {
         self.attempts += 1;
-        self.locked = attempt.locked.clone();
+        // A try that was over before anybody could look leaves what the one before it saw.
+        if !attempt.locked.holders.is_empty() {
+            self.locked = attempt.locked.clone();
+        }
         for killed in &attempt.killed {
             self.note(format!("terminated to get at a lock: {killed}"));
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
@@ -174,29 +175,36 @@ impl Assignment {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
         let (watch, pulse) = (session.watch(), session.pulse());
-        let locked = Mutex::new(Locked::default());
+        let seen = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
-            () = self.keep_watch(watch, shortest, &locked) => unreachable!("a watch never ends by itself"),
+            () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
             fault = self.given_up(pulse) => (0, End::Stopped { fault, at: None, residue: Residue::Unknown }),
         };
-        let locked = locked.into_inner().expect("nobody panics while holding it");
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
+        let seen = seen.into_inner().expect("nobody panics while holding it");
+        // What was seen longer ago was another wait. An engine may round the lock timeout up to a second.
+        let recent = lock.max(Duration::from_secs(1)).mul_f64(1.5);
+        let locked =
+            seen.filter(|(_, at): &(Locked, Instant)| at.elapsed() <= recent).map_or_else(Locked::default, |l| l.0);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
         let Terminations { terminated: killed, refused: spared } = self.kill(session, &locked, &end).await;
         let end = explained(end, &spared);
         Attempt { history: Some(history), committed, locked, killed, spared, lock, end }
     }
 
-    /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen.
-    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, locked: &Mutex<Locked>) {
+    /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen. A look that comes
+    /// when the wait is over finds nobody, and says nothing.
+    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, seen: &Mutex<Option<(Locked, Instant)>>) {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
             tokio::time::sleep(shortest.mul_f64(0.6)).await;
             let found = watch().await;
-            *locked.lock().expect("nobody panics while holding it") = found;
+            if !found.holders.is_empty() {
+                *seen.lock().expect("nobody panics while holding it") = Some((found, Instant::now()));
+            }
         }
     }
 
