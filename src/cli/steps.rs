@@ -36,7 +36,8 @@ pub(super) fn goal(
 /// What a number of steps means for each tenant that could be read.
 pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Goal) -> HashMap<TenantId, Target> {
     let settle = |o: &Observation| match o.state {
-        State::Unreachable => None,
+        // A history in the middle of something says nothing of how many steps are which.
+        State::Unreachable | State::Migrating | State::InDoubt(_) => None,
         _ => plan::settle_steps(catalog, o.engine, &o.history, goal).map(|target| (o.tenant.clone(), target)),
     };
     observations.iter().filter_map(settle).collect()

@@ -37,7 +37,7 @@ pub(crate) use scan::split;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 pub use sql::View;
 pub use statement::{Directive, directive};
-pub(crate) use statement::{changes_session, first_words, is_multiple};
+pub(crate) use statement::{changes_session, first_words, is_multiple, may_leave_a_part, reads_session};
 
 /// The migrations of one program, with the catalog they make up.
 pub struct MigrationSet {

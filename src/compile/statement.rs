@@ -92,12 +92,45 @@ pub(super) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
 pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
     sql.contains('@')
         || split(engine, sql).into_iter().any(|piece| {
-            let words: Vec<String> = first_words(engine, piece.text).take(2).collect();
+            let words: Vec<String> = first_words(engine, piece.text).take(4).collect();
             let first = words.first().map(String::as_str);
             matches!(first, Some("set" | "reset" | "use" | "prepare" | "pragma" | "attach" | "detach"))
                 || piece.text.to_ascii_lowercase().contains("set_config")
-                || words.get(1).is_some_and(|w| w == "temporary" || w == "temp")
+                || (first == Some("create") && words.iter().any(|w| w == "temporary" || w == "temp"))
         })
+}
+
+/// Whether a text asks what the session did last: another session would be told of something else, or of nothing.
+pub(crate) fn reads_session(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    let words = ["last_insert_id", "last_insert_rowid", "lastval", "currval", "row_count", "found_rows", "changes("];
+    words.iter().any(|word| sql.contains(word))
+}
+
+/// Whether a statement that runs without a transaction may have done a part of its work when the engine refuses it.
+/// What is kept by a storage engine without transactions is not told by the text.
+pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
+    let words: Vec<String> = first_words(engine, sql).take(2).collect();
+    let first = words.first().map(String::as_str);
+    let several = || lex::tokens(engine, sql).any(|token| &sql[token.start..token.end] == ",");
+    match engine {
+        Engine::Sqlite => false,
+        // A procedure commits what it likes; each of several objects goes by itself.
+        Engine::Mysql => match first {
+            Some("call" | "execute" | "load") => true,
+            Some("drop" | "rename") => several(),
+            _ => false,
+        },
+        // Of DETACH PARTITION the first of two transactions stays.
+        Engine::Postgres => match first {
+            Some("call" | "do" | "execute") => true,
+            Some("alter") => {
+                let sql = sql.to_ascii_lowercase();
+                sql.contains("detach") && sql.contains("concurrently")
+            }
+            _ => false,
+        },
+    }
 }
 
 /// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.
@@ -112,6 +145,41 @@ pub(crate) fn first_words(engine: Engine, piece: &str) -> impl Iterator<Item = S
 mod tests {
     use super::*;
     use crate::tenant::Engine::{Mysql, Postgres, Sqlite};
+
+    #[test]
+    fn what_lives_in_a_session_is_seen() {
+        for (engine, sql) in [
+            (Mysql, "CREATE OR REPLACE TEMPORARY TABLE t (i int)"),
+            (Postgres, "create local temp table t (i int)"),
+            (Sqlite, "CREATE TEMP TABLE t (i int)"),
+            (Postgres, "SET search_path TO x"),
+        ] {
+            assert!(changes_session(engine, sql), "{sql}");
+        }
+        assert!(!changes_session(Mysql, "CREATE TABLE temporary_ones (i int)"));
+        assert!(reads_session("INSERT INTO child VALUES (LAST_INSERT_ID())") && reads_session("select currval('s')"));
+        assert!(!reads_session("INSERT INTO child VALUES (1)"));
+    }
+
+    #[test]
+    fn a_statement_that_may_leave_a_part_is_seen() {
+        for (engine, sql) in [
+            (Mysql, "/* x */ CALL bump()"),
+            (Mysql, "DROP TABLE acc, typo"),
+            (Postgres, "DO $$ BEGIN COMMIT; END $$"),
+            (Postgres, "ALTER TABLE po DETACH PARTITION po1 CONCURRENTLY"),
+        ] {
+            assert!(may_leave_a_part(engine, sql), "{sql}");
+        }
+        for (engine, sql) in [
+            (Mysql, "DROP TABLE acc"),
+            (Mysql, "INSERT INTO a VALUES (1, 2)"),
+            (Postgres, "CREATE INDEX CONCURRENTLY i ON t (a, b)"),
+            (Sqlite, "DROP TABLE a"),
+        ] {
+            assert!(!may_leave_a_part(engine, sql), "{sql}");
+        }
+    }
 
     #[test]
     fn transaction_control_is_seen_and_bodies_are_not_mistaken_for_it() {

@@ -5,8 +5,8 @@
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
 use super::{Step, literal, unix_now};
-use crate::compile::{Directive, changes_session, directive};
-use crate::schema::{Direction, Record, Unfinished};
+use crate::compile::{Directive, changes_session, directive, may_leave_a_part, reads_session};
+use crate::schema::{Direction, Record, Script, Unfinished};
 use crate::tenant::Engine;
 
 /// The journal's table; it stays in the tenant's database once it was needed.
@@ -28,11 +28,12 @@ impl Entry {
     /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain, or in
     /// a statement that may be repeated.
     ///
-    /// A repeatable script begins again, whatever its text was before.
+    /// A repeatable script begins again on its way up, whatever its text was before.
     pub(super) fn resumes(&self, step: &Step) -> Option<usize> {
         let is_its_own =
             *self.unfinished.migration == *step.script.migration && self.unfinished.direction == step.script.direction;
-        if is_its_own && matches!(step.script.record, Record::Script { repeatable: true, .. }) {
+        let up = step.script.direction == Direction::Up;
+        if is_its_own && up && matches!(step.script.record, Record::Script { repeatable: true, .. }) {
             return Some(0);
         }
         let repeatable = |k: usize| {
@@ -48,10 +49,22 @@ impl Entry {
     }
 }
 
-/// Whether the statements before this one (from 0) leave nothing in the session that those behind it may need.
+/// Whether the statements before this one (from 0) leave nothing in the session that those from it on may need.
 pub(super) fn keeps_session(step: &Step, statement: usize) -> bool {
-    let before = &step.script.statements[..statement.min(step.script.statements.len())];
-    !before.iter().any(|sql| changes_session(step.script.engine, sql))
+    let (before, rest) = step.script.statements.split_at(statement.min(step.script.statements.len()));
+    !before.iter().any(|sql| changes_session(step.script.engine, sql)) && !rest.iter().any(|sql| reads_session(sql))
+}
+
+/// Whether it is certain, when the engine refuses this statement (from 0), that nothing of it happened, and that another
+/// session can go on with it.
+pub(super) fn is_certain(step: &Step, statement: usize) -> bool {
+    let sql = step.script.statements.get(statement);
+    keeps_session(step, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
+}
+
+/// A repeatable script may have been another one when it was applied: its row, once taken away, can't be put back.
+pub(super) fn is_row_lost(script: &Script) -> bool {
+    script.direction == Direction::Down && matches!(script.record, Record::Script { repeatable: true, .. })
 }
 
 /// The SQL of a journal in one tenant.

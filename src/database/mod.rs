@@ -49,7 +49,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::health::{Health, Questions};
 use crate::outcome::Blocker;
 use crate::policy::Timeouts;
-use crate::schema::Unfinished;
+use crate::schema::{Direction, Script, Unfinished};
 use crate::shape::{Column, Shape, Table};
 use crate::tenant::{Engine, Tenant, TenantId};
 pub use address::{location, place};
@@ -341,6 +341,17 @@ impl Door {
     /// The row of a step, added or taken away.
     fn record(&self, step: &Step) -> String {
         self.books().record(&step.script)
+    }
+
+    /// What takes a step back of which nothing happened, without the transaction around it: the journal is closed, and on
+    /// the way down the history row, which went first, is put back.
+    fn undo(&self, script: &Script) -> Vec<String> {
+        let close = self.journal().close();
+        if script.direction == Direction::Up {
+            return vec![close];
+        }
+        let row = |direction| self.books().record_of(&script.migration, &script.record, direction);
+        vec![row(Direction::Down), row(Direction::Up), close]
     }
 
     /// The fault of a step that never came to an end within the connect timeout.

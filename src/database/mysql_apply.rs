@@ -17,7 +17,7 @@ use super::{Residue, Session, Stop, Work, errors, mysql_row, native};
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
 use crate::policy::Limits;
-use crate::schema::{Direction, Record, Script};
+use crate::schema::{Direction, Record};
 use crate::tenant::Engine;
 
 impl MysqlSession {
@@ -174,14 +174,15 @@ impl MysqlSession {
             Some(Place::Prepare { .. }) => Residue::Nothing,
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })
-                if within == 0 && journal::keeps_session(&work.steps[step], statement) =>
+                if within == 0 && journal::is_certain(&work.steps[step], statement) =>
             {
                 let script = &work.steps[step].script;
-                // A repeatable script may have been another one when it was applied: its row can't be put back.
-                let is_lost = script.direction == Direction::Down
-                    && matches!(script.record, Record::Script { repeatable: true, .. });
-                let untouched = statement == 0 && !in_batches && !is_lost;
-                let note = if untouched { self.undo(script) } else { self.door.journal().stop(Some(statement)) };
+                let untouched = statement == 0 && !in_batches && !journal::is_row_lost(script);
+                let note = match untouched {
+                    // Dying in it: the journal is open still.
+                    true => format!("START TRANSACTION;\n{};\nCOMMIT", self.door.undo(script).join(";\n")),
+                    false => self.door.journal().stop(Some(statement)),
+                };
                 match self.run(note).await {
                     Ok(()) if untouched => Residue::Nothing,
                     Ok(()) => Residue::Resumable { statements: statement },
@@ -298,17 +299,5 @@ impl MysqlSession {
         let mut end = self.finish(work, step);
         end.push("COMMIT".to_owned());
         self.run(end.join(";\n")).await.map_err(|fault| Stop { residue: Residue::Unknown, ..stop(fault) })
-    }
-
-    /// Closes the journal of a step whose first statement was refused; on the way down the history row, which went first,
-    /// is put back in the same transaction. Dying in it: the journal is open still.
-    fn undo(&self, script: &Script) -> String {
-        let close = self.door.journal().close();
-        if script.direction == Direction::Up {
-            return close;
-        }
-        let row = |direction| self.door.books().record_of(&script.migration, &script.record, direction);
-        let (absent, present) = (row(Direction::Down), row(Direction::Up));
-        format!("START TRANSACTION;\n{absent};\n{present};\n{close};\nCOMMIT")
     }
 }

@@ -11,9 +11,10 @@ use super::message::{Message, Place, send, stopped_at, stopped_behind};
 use super::native::Link;
 use super::postgres::PostgresSession;
 use super::postgres_guards as guards;
-use super::{Residue, Session, Stop, Work, errors, native};
+use super::{Residue, Session, Step, Stop, Work, errors, native};
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::schema::Direction;
 use crate::tenant::Engine;
 
 impl PostgresSession {
@@ -109,8 +110,8 @@ impl PostgresSession {
                 let ended = asked::run(connection, this, asked, PgQueryResult::rows_affected).await;
                 if let Err(fault) = asked::verdict(ended) {
                     let at = stopped_at(work, Some(Place::Statement { step, statement }));
-                    let residue = match journal::keeps_session(&work.steps[step], statement) {
-                        true => self.stopped(statement, &fault, asked == Directive::Batch).await,
+                    let residue = match journal::is_certain(&work.steps[step], statement) {
+                        true => self.stopped(&work.steps[step], statement, &fault, asked == Directive::Batch).await,
                         false => self.in_doubt().await,
                     };
                     return Err(Stop { committed: step, at, fault, residue });
@@ -120,8 +121,8 @@ impl PostgresSession {
             for (number, piece) in crate::compile::split(Engine::Postgres, sql).into_iter().enumerate() {
                 if let Err(fault) = self.run_outside(piece.text, limits.lock).await {
                     let place = Place::Statement { step, statement };
-                    let residue = if number == 0 && journal::keeps_session(&work.steps[step], statement) {
-                        self.stopped(statement, &fault, false).await
+                    let residue = if number == 0 && journal::is_certain(&work.steps[step], statement) {
+                        self.stopped(&work.steps[step], statement, &fault, false).await
                     } else {
                         self.in_doubt().await
                     };
@@ -166,8 +167,12 @@ impl PostgresSession {
         if self.history().await.map_err(stop)? != work.history_before(step) {
             return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
         }
-        let first = compiled.then_some(0);
-        self.run(self.door.journal().begin(&work.steps[step], first, &work.run)).await.map_err(stop)?;
+        let mut begin = self.door.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
+        if work.steps[step].script.direction == Direction::Down {
+            // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
+            begin = format!("{begin}; {}", self.door.record(&work.steps[step]));
+        }
+        self.keep(begin).await.map_err(stop)?;
         Ok(0)
     }
 
@@ -181,13 +186,16 @@ impl PostgresSession {
 
     /// Notes in the journal that the engine refused a statement; what is left behind if it did.
     /// Batches that were committed before it stay, also where it is the first.
-    pub(super) async fn stopped(&mut self, statement: usize, fault: &Fault, in_batches: bool) -> Residue {
+    async fn stopped(&mut self, step: &Step, statement: usize, fault: &Fault, in_batches: bool) -> Residue {
         // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
         if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
             return Residue::Unknown;
         }
-        let untouched = statement == 0 && !in_batches;
-        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
+        let untouched = statement == 0 && !in_batches && !journal::is_row_lost(&step.script);
+        let note = match untouched {
+            true => self.door.undo(&step.script).join("; "),
+            false => self.door.journal().stop(Some(statement)),
+        };
         match self.keep(note).await {
             Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },

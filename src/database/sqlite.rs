@@ -14,8 +14,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::sqlite_file::{FileLock, check_folder, make_folder};
 use super::{
-    Canceller, Cell, Door, Key, Locked, Segment, Session, Settlement, Stop, Transfer, Watch, Work, errors, fill,
-    health, inspect, literal, settle, sqlite_file,
+    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, errors,
+    fill, health, inspect, literal, settle, sqlite_file,
 };
 use super::{books, journal};
 use crate::fault::{Fault, FaultClass};
@@ -248,12 +248,16 @@ impl Session for SqliteSession {
     async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
         let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
         let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
-        let _lock = if segments.iter().any(alone) {
-            self.connection().await.map_err(|fault| Stop::before(0, fault))?;
-            FileLock::take(&self.path).map_err(|fault| Stop::before(0, fault))?
-        } else {
-            None
-        };
+        self.connection().await.map_err(|fault| Stop::before(0, fault))?;
+        // Also for steps in a transaction: another run may be in the middle of one without.
+        let _lock = FileLock::take(&self.path).map_err(|fault| Stop::before(0, fault))?;
+        if !segments.first().is_some_and(alone)
+            && let Some(entry) = self.entry().await.map_err(|fault| Stop::before(0, fault))?
+            && !entry.is_void(&work.steps[0])
+        {
+            let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+            return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..Stop::before(0, fault) });
+        }
         for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,

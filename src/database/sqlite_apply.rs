@@ -2,15 +2,18 @@
 //!
 //! It only applies; reading and settling are in the session.
 
+use std::time::Duration;
+
 use sqlx::sqlite::SqliteQueryResult;
 
 use super::asked::{self, Asked};
 use super::journal;
 use super::message::{Message, Place, send, stopped_at};
 use super::sqlite::{SqliteSession, busy_timeout};
-use super::{Residue, Session, Stop, Work, errors, literal, native};
+use super::{Residue, Session, Step, Stop, Work, errors, literal, native};
 use crate::compile::{Directive, directive};
 use crate::fault::{Fault, FaultClass};
+use crate::schema::Direction;
 use crate::tenant::Engine;
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
@@ -19,6 +22,9 @@ fn require(condition: &str) -> String {
 }
 
 const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
+
+/// For how long the note of a refused statement waits for the file.
+const NOTE_PATIENCE: Duration = Duration::from_secs(30);
 
 impl SqliteSession {
     /// The check that the history is what was planned; it runs inside the transaction.
@@ -111,7 +117,13 @@ impl SqliteSession {
         let script = work.steps[step].script.clone();
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
-            self.run(self.door.journal().advance(statement)).await.map_err(|f| Stop::before(step, f))?;
+            if let Err(fault) = self.run(self.door.journal().advance(statement)).await {
+                // Only the note was refused: all before this statement happened, and it did not.
+                let certain = journal::keeps_session(&work.steps[step], statement);
+                let residue = self.stopped(&work.steps[step], statement, certain, false).await;
+                let at = stopped_at(work, Some(Place::Statement { step, statement }));
+                return Err(Stop { committed: step, at, fault, residue });
+            }
             let asked = directive(sql);
             let this = Asked { work, step, statement };
             let result = match asked {
@@ -126,8 +138,9 @@ impl SqliteSession {
                 let place = Place::Statement { step, statement };
                 // Of several statements in one piece the first ones may have happened.
                 let certain = !crate::compile::is_multiple(Engine::Sqlite, sql)
-                    && journal::keeps_session(&work.steps[step], statement);
-                let residue = self.stopped(statement, certain, asked == Some(Directive::Batch)).await;
+                    && journal::is_certain(&work.steps[step], statement);
+                let batches = asked == Some(Directive::Batch);
+                let residue = self.stopped(&work.steps[step], statement, certain, batches).await;
                 return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
         }
@@ -136,16 +149,21 @@ impl SqliteSession {
 
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
     /// Batches that were committed before it stay, also where it is the first.
-    pub(super) async fn stopped(&mut self, statement: usize, certain: bool, in_batches: bool) -> Residue {
+    async fn stopped(&mut self, step: &Step, statement: usize, certain: bool, in_batches: bool) -> Residue {
         if !certain {
             return match self.unfinished().await {
                 Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
                 _ => Residue::Unknown,
             };
         }
-        let untouched = statement == 0 && !in_batches;
-        let note = if untouched { self.door.journal().close() } else { self.door.journal().stop(Some(statement)) };
-        match self.run(note).await {
+        let untouched = statement == 0 && !in_batches && !journal::is_row_lost(&step.script);
+        let note = match untouched {
+            true => self.door.undo(&step.script).join(";\n"),
+            false => self.door.journal().stop(Some(statement)),
+        };
+        // Who kept the statement from the file keeps the note from it, too; to wait for that holds up nobody.
+        let patience = busy_timeout(NOTE_PATIENCE);
+        match self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{note};\nCOMMIT")).await {
             Ok(()) if untouched => Residue::Nothing,
             Ok(()) => Residue::Resumable { statements: statement },
             Err(_) => Residue::Unknown,
@@ -173,7 +191,13 @@ impl SqliteSession {
         // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
         let guard = self.history_guard(&work.history_before(step));
         let begin = self.door.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
-        let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
+        // On the way down the history row goes first: should the rest not happen, the tenant does not look as if it were at
+        // its target.
+        let gone = match work.steps[step].script.direction {
+            Direction::Up => String::new(),
+            Direction::Down => format!("{};\n", self.door.record(&work.steps[step])),
+        };
+        let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\n{gone}COMMIT")).await;
         if let Err(fault) = opened {
             let _ = self.run("ROLLBACK".to_owned()).await;
             let class = match fault.class {

@@ -233,24 +233,49 @@ impl Assignment {
         match self.unfinished(session).await {
             Ok(None) => End::Nothing,
             Ok(Some(unfinished)) if unfinished.may_begin_again() => End::Nothing,
-            Ok(Some(unfinished)) => {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                End::Stopped { fault, at: None, residue: Residue::InDoubt(unfinished) }
-            }
+            Ok(Some(unfinished)) => self.half_way(session, unfinished).await,
             Err(end) => end,
         }
     }
 
     /// On the way down, a migration that stopped on it before is the first that is taken back.
     async fn stopped_way_down(&self, session: &mut dyn Session, history: Vec<String>) -> Result<Vec<String>, End> {
-        let engine = self.tenant.engine;
-        if self.goal.direction == Direction::Up || engine.has_transactional_ddl() {
+        if self.goal.direction == Direction::Up {
             return Ok(history);
         }
-        Ok(match self.unfinished(session).await? {
-            Some(unfinished) => self.plan.catalog.before_way_down(history, &unfinished, engine),
-            None => history,
-        })
+        match self.unfinished(session).await? {
+            Some(unfinished) if unfinished.goes_on() => {
+                Ok(self.plan.catalog.before_way_down(history, &unfinished, self.tenant.engine))
+            }
+            Some(unfinished) if unfinished.may_begin_again() => Ok(history),
+            // A history that is in the middle of something says nothing of what is to be taken back.
+            Some(unfinished) => Err(self.half_way(session, unfinished).await),
+            None => Ok(history),
+        }
+    }
+
+    /// Of a tenant with an open journal: another run is at work on it, or was, or nobody is.
+    async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> End {
+        let stopped = |fault, residue| End::Stopped { fault, at: None, residue };
+        match session.is_held().await {
+            Ok(true) => {
+                let fault = Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant");
+                return stopped(fault, Residue::Nothing);
+            }
+            Ok(false) => {}
+            Err(fault) => return stopped(fault, Residue::Nothing),
+        }
+        match self.unfinished(session).await {
+            Ok(Some(_)) => {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                stopped(fault, Residue::InDoubt(unfinished))
+            }
+            Ok(None) => {
+                let fault = Fault::new(FaultClass::HistoryMoved, "the history is not what was planned");
+                stopped(fault, Residue::Nothing)
+            }
+            Err(end) => end,
+        }
     }
 
     async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, End> {

@@ -38,6 +38,7 @@ macro_rules! on_every_site {
 
 mod connections;
 mod guards;
+mod half_way;
 mod hidden;
 mod locks;
 mod losses;

@@ -1,0 +1,102 @@
+//! Tenants that are half way: what no transaction protects was stopped or cut off, and nobody takes them for anything else.
+
+use std::time::Duration;
+
+use fleet::outcome::Outcome;
+use fleet::schema::State;
+
+use crate::support::fleet::Fleet;
+use crate::support::migrations::{Migrations, Sql, sql};
+use crate::support::{Home, Site, with};
+
+on_every_site!(
+    a_way_down_without_a_transaction_is_not_at_target_when_it_stopped,
+    a_way_down_that_was_cut_off_is_in_doubt_and_nothing_else_is_taken_back,
+    what_is_stopped_on_its_way_up_lets_nothing_below_it_go,
+);
+
+/// The server lets go of a tenant's lock when it gets to the end of the connection.
+const GONE: Duration = Duration::from_millis(300);
+
+fn first() -> Sql {
+    sql("m0", ["CREATE TABLE first (i int)"]).down(["DROP TABLE first"])
+}
+
+fn second() -> Sql {
+    let m1 = sql("m1", ["CREATE TABLE a (i int)", "CREATE TABLE b (i int)"]);
+    m1.down(["DROP TABLE a", "DROP TABLE needed", "DROP TABLE b"]).without_transaction()
+}
+
+/// Two migrations, of which the second has stopped on its way down: `a` is gone, `b` is there.
+async fn stopped(home: &Home) -> Fleet {
+    let fleet = Fleet::of(&Migrations::of([first(), second()])).await;
+    fleet.up(&home.tenant).await;
+    let record = fleet.down(&home.tenant).await;
+    assert_eq!((record.outcome.name(), record.stopped_at.unwrap().statement), ("failed", Some(2)));
+    assert_eq!(home.tables().await, ["b", "first"]);
+    tokio::time::sleep(GONE).await;
+    fleet
+}
+
+async fn a_way_down_without_a_transaction_is_not_at_target_when_it_stopped(home: &Home) {
+    let fleet = stopped(home).await;
+    let state = fleet.observe(&home.tenant).await.state;
+    assert!(matches!(state, State::Stopped(_)), "{state:?}");
+    let up = fleet.up(&home.tenant).await;
+    assert_eq!(up.outcome.name(), "in_doubt", "the way up again is another one: {up:?}");
+    tokio::time::sleep(GONE).await;
+    home.run("CREATE TABLE needed (i int)").await;
+    let down = fleet.down(&home.tenant).await;
+    assert_eq!((down.outcome.name(), home.tables().await), ("rolled_back", Vec::new()), "{down:?}");
+    assert_eq!(home.versions().await, [""; 0]);
+}
+
+async fn a_way_down_that_was_cut_off_is_in_doubt_and_nothing_else_is_taken_back(home: &Home) {
+    let fleet = stopped(home).await;
+    // As a process leaves it that dies in the statement.
+    home.run("UPDATE fleet_journal SET state = 'running'").await;
+    home.run("CREATE TABLE needed (i int)").await;
+    let state = fleet.observe(&home.tenant).await.state;
+    assert!(matches!(state, State::InDoubt(_)), "{state:?}");
+    for record in [fleet.down(&home.tenant).await, fleet.up(&home.tenant).await] {
+        assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
+        assert_eq!(home.tables().await, ["b", "first", "needed"]);
+        tokio::time::sleep(GONE).await;
+    }
+}
+
+async fn what_is_stopped_on_its_way_up_lets_nothing_below_it_go(home: &Home) {
+    let m1 = sql("m1", ["CREATE TABLE a (i int)", "INSERT INTO missing VALUES (1)"]).without_transaction();
+    let fleet = Fleet::of(&Migrations::of([first(), m1.down(["DROP TABLE a"])])).await;
+    let record = fleet.up(&home.tenant).await;
+    assert_eq!((record.outcome.name(), home.tables().await), ("failed", vec!["a".into(), "first".into()]));
+    tokio::time::sleep(GONE).await;
+    let record = fleet.down(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "in_doubt", "{record:?}");
+    assert_eq!(home.tables().await, ["a", "first"]);
+}
+
+/// A procedure commits what it likes: what the engine refused in it is no statement of which nothing happened.
+#[tokio::test]
+async fn a_call_that_is_refused_is_in_doubt_and_not_made_again() {
+    for site in [Site::Postgres, Site::Mariadb] {
+        with(site, async |home| {
+            let procedure = site.pick(
+                "",
+                "CREATE PROCEDURE bump() LANGUAGE plpgsql AS $$ BEGIN UPDATE acc SET v = v + 1; COMMIT; PERFORM 1/0; END $$",
+                "CREATE PROCEDURE bump() BEGIN UPDATE acc SET v = v + 1; COMMIT; SIGNAL SQLSTATE '45000'; END",
+            );
+            home.run("CREATE TABLE acc (v int)").await;
+            home.run("INSERT INTO acc VALUES (0)").await;
+            home.run(procedure).await;
+            let fleet = Fleet::of(&Migrations::of([sql("m1", ["CALL bump()"]).without_transaction()])).await;
+            for _ in 0..2 {
+                let record = fleet.up(&home.tenant).await;
+                assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
+                assert_eq!(home.texts("SELECT v FROM acc").await, ["1"]);
+                tokio::time::sleep(GONE).await;
+            }
+        })
+        .await;
+    }
+}
