@@ -211,6 +211,10 @@ pub(super) fn is_hidden(blocker: &Blocker) -> String {
     )
 }
 
+/// The sessions in this database besides our own, but for those who wait for a table themselves.
+pub(super) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() \
+    AND id <> CONNECTION_ID() AND user <> 'system user' AND COALESCE(state, '') NOT LIKE 'Waiting for table metadata lock%'";
+
 /// Refused to a user who is not shown other users' transactions, with or without any.
 pub(super) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
 
@@ -221,13 +225,18 @@ pub(super) fn refused(blocker: &Blocker, right: &str) -> String {
 }
 
 /// What finds a MySQL session that may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
-pub(super) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock: &str) -> String {
+/// Where the holder is not `certain`, nobody else may be connected to the database: `LOCK TABLES` shows nowhere.
+pub(super) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
+    let alone = "NOT EXISTS (SELECT 1 FROM information_schema.processlist o WHERE o.db = DATABASE() AND o.id NOT IN (p.id, \
+                 CONNECTION_ID()) AND o.user <> 'system user' AND COALESCE(o.state, '') NOT LIKE 'Waiting for table \
+                 metadata lock%')";
+    let only = if certain { "1 = 1" } else { alone };
     let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
     format!(
         "SELECT CAST(p.id AS char) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = \
          t.trx_mysql_thread_id WHERE p.id = {} AND p.id <> CONNECTION_ID() AND p.db = DATABASE() AND p.user <> 'system \
          user' AND p.command IN ('Sleep', 'Query', 'Execute') AND p.id <> COALESCE(IS_USED_LOCK({lock}), 0) AND \
-         t.trx_started <= NOW() - INTERVAL {} SECOND",
+         t.trx_started <= NOW() - INTERVAL {} SECOND AND {only}",
         blocker.id,
         // The engine keeps whole seconds of a transaction's begin.
         older_than.max(seen).as_millis().div_ceil(1000)

@@ -76,6 +76,18 @@ impl MysqlSession {
         }
     }
 
+    /// Why nobody is terminated where the server does not tell who holds a lock.
+    async fn several(&mut self) -> Option<String> {
+        let rows = self.rows(blocker::OTHERS.to_owned()).await.ok()?;
+        let others = rows.first().and_then(|row| mysql_row::number(row, 0)).unwrap_or(0);
+        (others > 1).then(|| {
+            format!(
+                "nobody was terminated: {others} sessions are connected to this database and the server does not tell which \
+                 of them holds the lock; it does with INSTALL SONAME 'metadata_lock_info'"
+            )
+        })
+    }
+
     /// The journal's row, where there is one; `None` when there is no journal.
     pub(super) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
@@ -256,8 +268,11 @@ impl Session for MysqlSession {
             return all;
         }
         // Where the holder is only likely to be one, it has to be the only one that it can be.
+        if !locked.certain && !locked.holders.is_empty() {
+            all.refused.extend(self.several().await);
+        }
         for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
-            let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME);
+            let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME, locked.certain);
             if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
                 continue;
             }
