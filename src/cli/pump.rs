@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::args::{ReportKind, RunFormat, RunOutput};
 use super::exit::{self, CliError};
-use super::setup::{Program, settle_words};
+use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
@@ -157,7 +157,7 @@ fn how_to_settle(program: &Program, records: &[TenantRecord]) -> String {
     let in_doubt: Vec<&TenantRecord> =
         records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
     let Some(first) = in_doubt.first() else { return String::new() };
-    let command = program.command(&settle_words(&first.tenant, ""));
+    let command = program.settle_command(&first.tenant, "");
     let others = match in_doubt.len() {
         1 => String::new(),
         n => format!(" (and likewise for the other {})", n - 1),

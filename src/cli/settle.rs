@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::Settle;
 use super::evidence::{self, Evidence};
 use super::exit::CliError;
-use super::setup::{Program, settle_words, tenant_flag};
+use super::setup::{Program, tenant_flag};
 use super::terminal;
 use crate::compile::{Effect, MigrationSet, effect};
 use crate::database::Settlement;
@@ -56,8 +56,8 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             program.terminal.tell(&advice(&unfinished, script.as_deref(), found));
         }
         let Some(settlement) = settlement(args, script.as_deref())? else {
-            let next = ["--applied", "--not-applied", "--resume-at K"]
-                .map(|flag| program.command(&settle_words(&tenant.id, flag)));
+            let next =
+                ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.settle_command(&tenant.id, flag));
             terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
             return Ok(2);
         };
@@ -75,7 +75,7 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
                 "tenant {}: {fault}; whether it was settled is not known: look again with `{}`",
                 tenant.id,
-                program.command(&settle_words(&tenant.id, ""))
+                program.settle_command(&tenant.id, "")
             )),
             _ => failed(fault),
         })?;
