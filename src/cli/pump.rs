@@ -24,7 +24,7 @@ use crate::report::{Format, Style};
 use crate::run::{self, Cancel, RunPlan};
 use crate::schema::{Direction, Script};
 use crate::stats::RunStats;
-use crate::tenant::{Address, Engine, Tenant};
+use crate::tenant::Engine;
 
 /// How often a run that nobody watches says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -32,18 +32,17 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often the bar is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A tenant's file that is still empty would be taken for a new ledger.
+/// A ledger's tables would be strangers in a tenant, and a tenant's file that is still empty would be taken for a new ledger.
 fn refuse_tenant(program: &Program) -> Result<(), CliError> {
-    let Location::File(file) = &program.settings().ledger else { return Ok(()) };
-    let is_it = |tenant: &&Arc<Tenant>| matches!(&tenant.address, Address::File(other) if other == file);
-    match program.registry.tenants.iter().find(is_it) {
-        None => Ok(()),
-        Some(tenant) => Err(CliError::Settings(format!(
-            "the ledger {} is the database of tenant {}; set another place for the ledger",
-            file.display(),
-            tenant.id
-        ))),
-    }
+    let Some(tenant) = program.registry.tenant_at_ledger() else { return Ok(()) };
+    let place = match &program.settings().ledger {
+        Location::File(file) => file.display().to_string(),
+        Location::Url(_) => "on that server".to_owned(),
+    };
+    Err(CliError::Settings(format!(
+        "the ledger {place} is the database of tenant {}; set another place for the ledger",
+        tenant.id
+    )))
 }
 
 /// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
