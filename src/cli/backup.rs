@@ -17,7 +17,7 @@ use crate::compile::MigrationSet;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
 use crate::plan::{Goal, Target};
 use crate::report::backups::{self, BackupRow};
-use crate::report::clean;
+use crate::report::{clean, count};
 use crate::run::{BackupPlan, RestorePlan, Task};
 use crate::schema::Direction;
 use crate::select::Selection;
@@ -227,7 +227,7 @@ pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliErro
     if !args.yes && !program.terminal.interactive {
         return Err(CliError::Usage("this removes backups and nobody can be asked: add --yes".to_owned()));
     }
-    let question = format!("Remove the backups of {} runs. Go ahead?", gone.len());
+    let question = format!("Remove the backups of {}. Go ahead?", count(gone.len(), "run"));
     if !args.yes && !program.terminal.confirm(&question) {
         program.terminal.tell("nothing was done");
         return Ok(1);
@@ -235,7 +235,7 @@ pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliErro
     for run in gone {
         let what = run.path.display().to_string();
         std::fs::remove_dir_all(&run.path).map_err(|error| CliError::Write { what, error })?;
-        terminal::print(&format!("removed {}: {} tenants", run.run, run.manifests.len()))?;
+        terminal::print(&format!("removed {}: {}", run.run, count(run.manifests.len(), "tenant")))?;
     }
     Ok(0)
 }

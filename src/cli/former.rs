@@ -96,13 +96,38 @@ impl Former {
                 format!("run {} was no migration but `{chore}`, which can simply be given again", self.header.run);
             return Err(CliError::Usage(text));
         }
-        let goal: Goal = serde_json::from_value(self.header.goal_data.clone()).map_err(|_| {
+        let recorded: Result<Goal, _> = serde_json::from_value(self.header.goal_data.clone());
+        let goal = recorded.map_err(|_| {
             CliError::Usage(format!(
                 "the goal of run {} was recorded by another version; name it with --to",
                 self.header.run
             ))
         })?;
+        self.refuse_missing(&goal, catalog)?;
         Ok(Goal { target: self.translate(goal.target, goal.direction, catalog)?, ..goal })
+    }
+
+    /// Refuses a catalog that lacks migrations on the run's way up: its tenants would end as if they were at their target,
+    /// and what they failed at would never be applied.
+    fn refuse_missing(&self, goal: &Goal, catalog: &Catalog) -> Result<(), CliError> {
+        let reach = match (goal.direction, goal.target) {
+            (Direction::Down, _) => 0,
+            (Direction::Up, Target::Migration(i)) => i + 1,
+            (Direction::Up, Target::End | Target::Steps(_)) => self.header.catalog.len(),
+        };
+        let on_the_way = self.header.catalog.iter().take(reach);
+        let missing: Vec<String> =
+            on_the_way.filter(|name| catalog.position(name).is_none()).map(|name| crate::report::clean(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let more = if missing.len() > 3 { format!(" and {} more", missing.len() - 3) } else { String::new() };
+        Err(CliError::Usage(format!(
+            "run {} was to apply {}{more}, which this program with these --scripts does not have; give it what the run had, \
+             or name another goal: migrate --to",
+            self.header.run,
+            missing[..missing.len().min(3)].join(", ")
+        )))
     }
 
     /// What it settled for each tenant, in the places of today's catalog.

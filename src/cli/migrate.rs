@@ -17,7 +17,7 @@ use crate::compile::{LazyScripts, MigrationSet};
 use crate::event::{PlannedTenant, RunHeader};
 use crate::plan::{Goal, Target};
 use crate::report::plan::PlanRow;
-use crate::report::{Format, towards};
+use crate::report::{Format, count, towards};
 use crate::run::{BackupPlan, PlannedWave, RunPlan, Task};
 use crate::schema::{Direction, Execution};
 use crate::select::Selection;
@@ -154,7 +154,8 @@ pub(super) async fn start(
     }
     if let Some(chore) = &intent.chore {
         let tenants = intent.selection.tenants().count();
-        if may_ask && !program.terminal.confirm(&format!("{} {tenants} tenants. Go ahead?", chore.question)) {
+        if may_ask && !program.terminal.confirm(&format!("{} {}. Go ahead?", chore.question, count(tenants, "tenant")))
+        {
             program.terminal.tell("nothing was done");
             return Ok(1);
         }
@@ -208,7 +209,7 @@ async fn refuse_irreversible(
             let Execution::Irreversible { reason } = &script.execution else { continue };
             let tenants = here.iter().filter(|row| row.steps.contains(&script.migration.to_string())).count();
             if tenants > 0 {
-                found.push(format!("{} ({engine}, {tenants} tenants): {reason}", script.migration));
+                found.push(format!("{} ({engine}, {}): {reason}", script.migration, count(tenants, "tenant")));
             }
         }
     }
@@ -231,8 +232,8 @@ fn question(rows: &[&PlanRow], intent: &Intent, set: &MigrationSet) -> String {
     let waves: Vec<String> = intent.selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
     let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
     format!(
-        "{verb} {pending} of {} tenants {} ({done} there already{held}).\nWaves: {}. Go ahead?",
-        rows.len(),
+        "{verb} {pending} of {} {} ({done} there already{held}).\nWaves: {}. Go ahead?",
+        count(rows.len(), "tenant"),
         towards(&intent.goal.describe(set.catalog())),
         waves.join(", ")
     )

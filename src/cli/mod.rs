@@ -12,6 +12,7 @@ mod former;
 mod locks;
 mod look;
 mod migrate;
+mod next;
 mod prove;
 mod pump;
 mod refresh;

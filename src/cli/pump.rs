@@ -10,21 +10,21 @@ use tokio::sync::mpsc;
 
 use super::args::{ReportKind, RunFormat, RunOutput};
 use super::exit::{self, CliError};
-use super::setup::{Program, settle_words};
+use super::next;
+use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
 use crate::database;
 use crate::event::Event;
 use crate::ledger::{Ledger, Location, Recorder};
-use crate::outcome::{InDoubt, NotStarted, Outcome, Standing, TenantRecord};
+use crate::outcome::{NotStarted, Standing, TenantRecord};
 use crate::report::live::{self, Live};
 use crate::report::outcome::OutcomeView;
 use crate::report::{Format, Style};
 use crate::run::{self, Cancel, RunPlan};
-use crate::schema::{Direction, Script};
-use crate::stats::RunStats;
-use crate::tenant::{Address, Engine, Tenant};
+use crate::schema::Script;
+use crate::tenant::Engine;
 
 /// How often a run that nobody watches says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -32,18 +32,17 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often the bar is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A tenant's file that is still empty would be taken for a new ledger.
+/// A ledger's tables would be strangers in a tenant, and a tenant's file that is still empty would be taken for a new ledger.
 fn refuse_tenant(program: &Program) -> Result<(), CliError> {
-    let Location::File(file) = &program.settings().ledger else { return Ok(()) };
-    let is_it = |tenant: &&Arc<Tenant>| matches!(&tenant.address, Address::File(other) if other == file);
-    match program.registry.tenants.iter().find(is_it) {
-        None => Ok(()),
-        Some(tenant) => Err(CliError::Settings(format!(
-            "the ledger {} is the database of tenant {}; set another place for the ledger",
-            file.display(),
-            tenant.id
-        ))),
-    }
+    let Some(tenant) = program.registry.tenant_at_ledger() else { return Ok(()) };
+    let place = match &program.settings().ledger {
+        Location::File(file) => file.display().to_string(),
+        Location::Url(_) => "on that server".to_owned(),
+    };
+    Err(CliError::Settings(format!(
+        "the ledger {place} is the database of tenant {}; set another place for the ledger",
+        tenant.id
+    )))
 }
 
 /// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
@@ -87,19 +86,19 @@ pub(super) async fn drive(
         stats.stopped = Some(NotStarted::Ledger);
     }
     let scripts = needed_scripts(&plan, &records).await;
-    let rerun = next_command(program, &plan, &stats);
+    let next = next::after(program, &plan.header, &records);
     let view = OutcomeView {
         header: &plan.header,
         records: &records,
         stats: &stats,
         elapsed: Some(elapsed),
         scripts: &scripts,
-        rerun: rerun.as_deref(),
+        rerun: next.first.as_deref(),
     };
     let code = exit::code(stats.verdict(), signals.terminated());
     // The run is over whatever becomes of its reports: a failure of theirs is told and hides no failure of the run.
     let mut is_told = true;
-    for result in write_reports(output, &view).into_iter().chain([show(program, output, &view)]) {
+    for result in write_reports(output, &view).into_iter().chain([show(program, output, &view, &next.rest)]) {
         if let Err(error) = result {
             let command = program.command(&format!("runs show {}", plan.header.run));
             program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
@@ -122,7 +121,7 @@ fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), C
     output.report.iter().map(write).collect()
 }
 
-fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result<(), CliError> {
+fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
     let format = match output.format {
         RunFormat::Table => Format::Table,
         RunFormat::Json => Format::Json,
@@ -136,33 +135,9 @@ fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result
     };
     let mut text = view.render(format, &style);
     if format == Format::Table {
-        let run = view.header.run;
-        let rest = how_to_go_on(program, run, view.stats) + &how_to_settle(program, view.records);
         text = format!("{}\n{rest}", text.trim_end());
     }
     terminal::deliver(&text, output.output.as_deref())
-}
-
-/// The command for tenants that the run did not get to, where the one for its failures comes first.
-fn how_to_go_on(program: &Program, run: uuid::Uuid, stats: &RunStats) -> String {
-    let left = stats.interrupted + stats.not_started;
-    if left == 0 || stats.failures() == 0 {
-        return String::new();
-    }
-    format!("the {left} that the run did not get to: {}\n", program.command(&format!("runs resume {run}")))
-}
-
-/// The commands for tenants in doubt: running the migration again would be refused.
-fn how_to_settle(program: &Program, records: &[TenantRecord]) -> String {
-    let in_doubt: Vec<&TenantRecord> =
-        records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
-    let Some(first) = in_doubt.first() else { return String::new() };
-    let command = program.command(&settle_words(&first.tenant, ""));
-    let others = match in_doubt.len() {
-        1 => String::new(),
-        n => format!(" (and likewise for the other {})", n - 1),
-    };
-    format!("in doubt: look at it with {command}{others}\n")
 }
 
 /// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.
@@ -175,27 +150,6 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
         }
     }
     scripts
-}
-
-/// What to type next, when something is left.
-fn next_command(program: &Program, plan: &RunPlan, stats: &RunStats) -> Option<String> {
-    let run = plan.header.run;
-    // A tenant in doubt is refused until it is settled: the command for that stands by itself.
-    if stats.failures() > stats.in_doubt {
-        if let Some(chore) = plan.header.chore() {
-            return Some(program.command(&format!("{chore} --failed-of {run}")));
-        }
-        let verb = if plan.goal.direction == Direction::Up { "migrate" } else { "rollback" };
-        let order = if plan.goal.out_of_order { " --out-of-order" } else { "" };
-        let backup = if plan.backup.is_some() { " --backup" } else { "" };
-        return Some(program.command(&format!("{verb} --failed-of {run}{order}{backup}")));
-    }
-    let next = match plan.header.chore() {
-        // It can be repeated as often as one likes.
-        Some(chore) => chore.to_owned(),
-        None => format!("runs resume {run}"),
-    };
-    (stats.interrupted + stats.not_started > 0).then(|| program.command(&next))
 }
 
 /// Takes events to the ledger and to the person.

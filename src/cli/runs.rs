@@ -1,5 +1,6 @@
 //! `runs list`, `runs show`, `runs resume`, and what a former run says to a new one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::args::{Output, RunOutput};
@@ -7,14 +8,17 @@ use super::exit::CliError;
 use super::exit::run_error;
 use super::former::Former;
 use super::migrate::{self, Intent};
+use super::next;
 use super::setup::Program;
 use crate::compile::MigrationSet;
+use crate::event::RunHeader;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
 use crate::outcome::TenantRecord;
 use crate::report::runs::{AttemptRow, RunRow, RunView};
-use crate::schema::Direction;
+use crate::report::{Format, count};
 use crate::select::Filter;
 use crate::stats::RunStats;
+use crate::tenant::TenantId;
 
 pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
@@ -67,21 +71,20 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     let mut row = row(&summary);
     row.at_target = stats.at_target() as u64;
     row.failures = stats.failures() as u64;
-    let rerun = if former.left().is_empty() {
-        let verb = if summary.direction == Direction::Up { "migrate" } else { "rollback" };
-        (stats.failures() > 0).then(|| program.command(&format!("{verb} --failed-of {}", summary.run)))
-    } else {
-        Some(program.command(&format!("runs resume {}", summary.run)))
-    };
+    let next = next::after(program, &former.header, &records);
     let view = RunView {
         row: &row,
         header: &former.header,
         records: &records,
         stats: &stats,
         attempts: &attempts,
-        rerun: rerun.as_deref(),
+        rerun: next.first.as_deref(),
     };
-    output.deliver(&view.render(output.shape(), &output.style(program)))?;
+    let mut text = view.render(output.shape(), &output.style(program));
+    if output.shape() == Format::Table && !next.rest.is_empty() {
+        text = format!("{}\n{}", text.trim_end(), next.rest);
+    }
+    output.deliver(&text)?;
     Ok(0)
 }
 
@@ -110,14 +113,17 @@ pub(super) async fn resume(
     output: RunOutput,
 ) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
-    let former = Former::read(&ledger, wanted).await;
+    let read = async {
+        let former = Former::read(&ledger, wanted).await?;
+        let open = ledger.open_ends(former.header.run).await.map_err(run_error)?;
+        Ok::<_, CliError>((former, open))
+    };
+    let read = read.await;
     ledger.close().await;
-    let former = former?;
+    let (former, open) = read?;
     let left = former.left();
     if left.is_empty() {
-        let text = format!("run {} left nothing: every tenant has its outcome", former.header.run);
-        program.terminal.tell(&text);
-        return Ok(0);
+        return Ok(nothing_left(program, &former, &open));
     }
     let uncertain = former.uncertain();
     for id in &uncertain {
@@ -147,4 +153,23 @@ pub(super) async fn resume(
         backup: former.header.backups().is_some().then(|| super::backup::plan(program)),
     };
     migrate::start(program, set, intent, &output).await
+}
+
+/// A run that got to all its tenants. Those that failed in it are not well for that, unless a later run brought them there.
+fn nothing_left(program: &Program, former: &Former, open: &BTreeSet<TenantId>) -> u8 {
+    let run = former.header.run;
+    let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
+    let open: Vec<TenantRecord> = records.into_iter().filter(|record| open.contains(&record.tenant)).collect();
+    if open.is_empty() {
+        program.terminal.tell(&format!("run {run} left nothing: every tenant has its outcome"));
+        return 0;
+    }
+    let header = RunHeader { tenants: Vec::new(), ..former.header.clone() };
+    let next = next::after(program, &header, &open);
+    let (count, verb) = (count(open.len(), "tenant"), if open.len() == 1 { "is" } else { "are" });
+    let again = next.first.map(|command| format!("\nthose that failed: {command}")).unwrap_or_default();
+    let text =
+        format!("run {run} left nothing to resume, but {count} of it {verb} not at the target{again}\n{}", next.rest);
+    program.terminal.error(text.trim_end());
+    100
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::Settle;
 use super::evidence::{self, Evidence};
 use super::exit::CliError;
-use super::setup::{Program, settle_words, tenant_flag};
+use super::setup::{Program, tenant_flag};
 use super::terminal;
 use crate::compile::{Effect, MigrationSet, effect};
 use crate::database::Settlement;
@@ -56,11 +56,18 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             program.terminal.tell(&advice(&unfinished, script.as_deref(), found));
         }
         let Some(settlement) = settlement(args, script.as_deref())? else {
-            let next = ["--applied", "--not-applied", "--resume-at K"]
-                .map(|flag| program.command(&settle_words(&tenant.id, flag)));
+            let next =
+                ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.settle_command(&tenant.id, flag));
             terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
             return Ok(2);
         };
+        if let Some(why) = backwards(&settlement, &unfinished) {
+            // After an earlier `--resume-at` the journal holds a person's word, which may be corrected.
+            if !unfinished.stopped {
+                return Err(CliError::Usage(format!("{why}; nothing was changed")));
+            }
+            program.terminal.warn(&why);
+        }
         if !args.yes && !program.terminal.interactive {
             return Err(CliError::Usage(
                 "this changes the tenant's history and nobody can be asked: add --yes".to_owned(),
@@ -75,7 +82,7 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
                 "tenant {}: {fault}; whether it was settled is not known: look again with `{}`",
                 tenant.id,
-                program.command(&settle_words(&tenant.id, ""))
+                program.settle_command(&tenant.id, "")
             )),
             _ => failed(fault),
         })?;
@@ -122,12 +129,12 @@ fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) ->
     if unfinished.goes_on() {
         let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
         return format!(
-            "tenant {} is not in doubt: the engine refused statement {} of {} ({direction}), begun by run {}; the next \
-             {next} goes on there",
+            "tenant {} is not in doubt: {} ({direction}), begun by run {}, stopped before statement {}; the next {next} \
+             goes on there",
             clean(tenant.id.as_str()),
-            statement.unwrap_or_default(),
             clean(migration),
-            clean(run)
+            clean(run),
+            statement.unwrap_or_default()
         );
     }
     let mut text = format!(
@@ -194,6 +201,21 @@ fn settlement(args: &Settle, script: Option<&Script>) -> Result<Option<Settlemen
         }
         _ => Err(CliError::Usage("--resume-at needs a migration that is sent as a script; this one is not".to_owned())),
     }
+}
+
+/// Why a settlement would have statements sent again that the journal has as done. The numbers mean nothing in a script that
+/// is another one now.
+fn backwards(settlement: &Settlement, unfinished: &Unfinished) -> Option<String> {
+    let Settlement::ResumeAt { statement, sha256 } = settlement else { return None };
+    let done = unfinished.statement?.checked_sub(1).filter(|done| statement <= done)?;
+    let is_same = unfinished.sha256.is_empty() || unfinished.sha256 == *sha256;
+    let what = if done == 1 { "statement 1".to_owned() } else { format!("statements 1 to {done}") };
+    is_same.then(|| {
+        format!(
+            "by the journal {what} happened, and --resume-at {statement} would send it again: take {} or more",
+            done + 1
+        )
+    })
 }
 
 fn words(settlement: &Settlement) -> String {

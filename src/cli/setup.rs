@@ -7,7 +7,7 @@ use super::args::{Global, Selection as SelectionArgs};
 use super::exit::CliError;
 use super::terminal::Terminal;
 use crate::compile::MigrationSet;
-use crate::config::{Overrides, Settings};
+use crate::config::{Overrides, ServerUrl, Settings};
 use crate::database::{Database, Servers};
 use crate::ledger::Ledger;
 use crate::observation::Observation;
@@ -22,6 +22,8 @@ pub(super) struct Program {
     pub(super) terminal: Terminal,
     /// Whether the file was named, so that a command to type next names it too.
     pub(super) named: bool,
+    /// The places that were given as flags, so that a command to type next means the same ones.
+    places: Vec<String>,
 }
 
 impl Program {
@@ -33,12 +35,13 @@ impl Program {
                 registry::find(&here).ok_or(CliError::NoFile)?
             }
         };
+        let places = places(&overrides);
         let registry =
             registry::load(&path, &overrides).map_err(|mistakes| CliError::mistakes(&mistakes, terminal.err.colour))?;
         for warning in &registry.warnings {
             terminal.warn(warning);
         }
-        Ok(Program { registry, terminal, named: global.config.is_some() })
+        Ok(Program { registry, terminal, named: global.config.is_some(), places })
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -115,8 +118,20 @@ impl Program {
         path.strip_prefix(&here).map_or_else(|_| path.to_owned(), std::path::Path::to_owned)
     }
 
-    /// `fleet …` with the tenant file, as a command to type next.
+    /// `fleet …` with the tenant file and the places that this command was given, as a command to type next.
     pub(super) fn command(&self, rest: &str) -> String {
+        let words: Vec<&str> = std::iter::once(rest).chain(self.places.iter().map(String::as_str)).collect();
+        self.line(&words.join(" "))
+    }
+
+    /// `fleet runs settle …` for this tenant with these flags, as a command to type next.
+    pub(super) fn settle_command(&self, id: &TenantId, flags: &str) -> String {
+        let flags: Vec<&str> = std::iter::once(flags).filter(|flags| !flags.is_empty()).collect();
+        let flags: Vec<&str> = flags.into_iter().chain(self.places.iter().map(String::as_str)).collect();
+        self.line(&settle_words(id, &flags.join(" ")))
+    }
+
+    fn line(&self, rest: &str) -> String {
         let program = std::env::args_os().next().map(std::path::PathBuf::from);
         let name = program.as_ref().and_then(|p| p.file_name()).map_or("fleet".into(), |n| n.to_string_lossy());
         let file = if self.named {
@@ -126,6 +141,25 @@ impl Program {
         };
         format!("{name} {file}{rest}")
     }
+}
+
+/// The flags that say where things are: another ledger does not know the run, and other scripts make another goal of it.
+fn places(overrides: &Overrides) -> Vec<String> {
+    // A password that was typed is not repeated.
+    let masked = |text: &String| match ServerUrl::parse(text) {
+        Ok(url) if url.has_password() => url.masked(),
+        _ => text.clone(),
+    };
+    let given = [
+        ("--ledger", overrides.ledger.as_ref().map(masked)),
+        ("--scripts", overrides.scripts.clone()),
+        ("--backups", overrides.backups.clone()),
+    ];
+    let flag = |(name, value): (&str, Option<String>)| {
+        let value = quoted(&value?);
+        Some(if value.starts_with('-') { format!("{name}={value}") } else { format!("{name} {value}") })
+    };
+    given.into_iter().filter_map(flag).collect()
 }
 
 /// A word as a shell reads it back.
@@ -146,7 +180,7 @@ pub(super) fn tenant_flag(id: &TenantId) -> String {
 }
 
 /// `runs settle` for this tenant with these flags. What begins like a flag goes behind all flags.
-pub(super) fn settle_words(id: &TenantId, flags: &str) -> String {
+fn settle_words(id: &TenantId, flags: &str) -> String {
     let word = quoted(id.as_str());
     let words = if word.trim_start_matches('\'').starts_with('-') { [flags, "--", &word] } else { [&word, flags, ""] };
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
@@ -167,7 +201,8 @@ fn why_nothing(selection: &Selection) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{quoted, settle_words, tenant_flag};
+    use super::{places, quoted, settle_words, tenant_flag};
+    use crate::config::Overrides;
     use crate::registry::Patterns;
     use crate::tenant::TenantId;
 
@@ -187,6 +222,20 @@ mod tests {
         assert_eq!(settle_words(&TenantId::from("a b"), "--applied"), "runs settle 'a b' --applied");
         assert_eq!(settle_words(&TenantId::from("--yes"), "--applied"), "runs settle --applied -- --yes");
         assert_eq!(settle_words(&TenantId::from("-'x"), ""), r"runs settle -- '-'\''x'");
+    }
+
+    #[test]
+    fn a_command_to_type_next_repeats_the_places_without_a_password() {
+        let given = |ledger: &str| Overrides {
+            ledger: Some(ledger.to_owned()),
+            scripts: Some("my scripts".to_owned()),
+            backups: Some("-b".to_owned()),
+            ..Overrides::default()
+        };
+        assert_eq!(places(&given("l.db")), ["--ledger l.db", "--scripts 'my scripts'", "--backups=-b"]);
+        assert_eq!(places(&given("postgres://u:s3cret@h/db"))[0], "--ledger 'postgres://u:***@h/db'");
+        assert_eq!(places(&given("mysql://u@h/db"))[0], "--ledger mysql://u@h/db");
+        assert!(places(&Overrides::default()).is_empty());
     }
 
     #[test]

@@ -294,6 +294,15 @@ impl ServerUrl {
         SecretString::from(String::from(url))
     }
 
+    /// The URL with `***` for its password, as it may be shown.
+    pub(crate) fn masked(&self) -> String {
+        let mut url = self.url.clone();
+        if self.has_password() {
+            url.set_password(Some("***")).expect("a URL with a host can have a password");
+        }
+        String::from(url)
+    }
+
     /// The URL as a driver takes it.
     pub(crate) fn secret(&self) -> SecretString {
         SecretString::from(self.url.as_str().to_owned())

@@ -40,8 +40,11 @@ pub(super) fn judge(
         let spare = (room.most + 1).saturating_sub(room.used);
         if usize::try_from(spare).is_ok_and(|spare| spare < limits.per_server) {
             let what = format!(
-                "room for {spare} connections ({} of {} in use), and per_server is {}",
-                room.used, room.most, limits.per_server
+                "room for {spare} connection{} ({} of {} in use), and per_server is {}",
+                if spare == 1 { "" } else { "s" },
+                room.used,
+                room.most,
+                limits.per_server
             );
             let fix = format!("--per-server {}, or more connections for this user and server", spare.max(1));
             findings.server(tenant, Warning, what, fix);

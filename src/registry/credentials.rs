@@ -48,6 +48,13 @@ pub(crate) struct Pending {
     pub(crate) migration_url: Option<ServerUrl>,
 }
 
+impl Pending {
+    /// The addresses that wait for the password.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &ServerUrl> {
+        self.url.iter().chain(&self.migration_url)
+    }
+}
+
 /// What has been fetched in this process, failures too, so that nothing runs twice.
 pub(crate) type Fetched = tokio::sync::Mutex<HashMap<PasswordSource, Result<SecretString, String>>>;
 

@@ -7,13 +7,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
+
 use super::credentials::{Fetched, Pending};
+use super::identity::{Folders, Identity};
 use super::{REST, WaveRule, dependencies, tenants, waves};
 use crate::config::{
-    Drafts, Mistakes, Overrides, Settings, Sources, Variables, folder_of, read_settings, suggestion, unknown_key,
-    with_document,
+    Drafts, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of, read_settings,
+    suggestion, unknown_key, with_document,
 };
-use crate::tenant::{Tenant, TenantId};
+use crate::tenant::{Address, Tenant, TenantId};
 
 /// The name of the tenant file.
 pub const FILE_NAME: &str = "tenants.toml";
@@ -136,6 +139,29 @@ impl Registry {
 
     #[cfg(not(unix))]
     fn warn_of_readers(&mut self) {}
+
+    /// The tenant whose own database the ledger would be in, by any of its addresses and whatever its schema is.
+    pub(crate) fn tenant_at_ledger(&self) -> Option<&Arc<Tenant>> {
+        let mut folders = Folders::default();
+        let ledger = match &self.settings.ledger {
+            LedgerLocation::File(file) => folders.identity(file),
+            LedgerLocation::Url(url) => Identity::whole_database(&ServerUrl::parse(url.expose_secret()).ok()?),
+        };
+        let mut is_it = |tenant: &Tenant| {
+            let addresses = [Some(&tenant.address), tenant.migration_address.as_ref()];
+            let at = addresses.into_iter().flatten().any(|address| match address {
+                Address::File(file) => folders.identity(file) == ledger,
+                Address::Url(url) => {
+                    ServerUrl::parse(url.expose_secret()).is_ok_and(|url| Identity::whole_database(&url) == ledger)
+                }
+                Address::Unusable(_) => false,
+            });
+            // One whose password is not fetched has no address yet.
+            let pending = self.pending.get(&tenant.id);
+            at || pending.is_some_and(|p| p.urls().any(|url| Identity::whole_database(url) == ledger))
+        };
+        self.tenants.iter().find(|tenant| is_it(tenant))
+    }
 }
 
 /// Notes tenants that depend on one of a later wave.

@@ -27,6 +27,18 @@ impl Identity {
             schema: schema.map(str::to_owned),
         }
     }
+
+    /// The database as a whole, for a comparison that had rather be too careful: without a schema, and with one name for
+    /// this machine.
+    pub(crate) fn whole_database(url: &ServerUrl) -> Self {
+        let mut whole = Identity::of_server(url, None);
+        if let Identity::Server { host, .. } = &mut whole
+            && matches!(host.as_str(), "127.0.0.1" | "::1" | "[::1]")
+        {
+            *host = "localhost".to_owned();
+        }
+        whole
+    }
 }
 
 /// Follows links. A fleet has many files in few folders, so that each folder is looked at once.

@@ -116,7 +116,7 @@ pub(super) fn fraction(part: usize, whole: usize) -> f64 {
 }
 
 /// `1 tenant`, `2 tenants`.
-pub(super) fn count(n: usize, what: &str) -> String {
+pub(crate) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 

@@ -27,6 +27,7 @@ mod markdown;
 mod survey;
 mod table;
 
+pub(crate) use label::count;
 pub use label::towards;
 pub use style::{Format, Style, clean, shorten};
 pub(crate) use survey::stopped_text;

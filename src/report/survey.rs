@@ -201,7 +201,7 @@ fn why(o: &Observation, is_shared: bool) -> String {
 /// What a journal says of a step that the next run goes on with.
 pub(crate) fn stopped_text(u: &Unfinished) -> String {
     let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
-    format!("stopped at statement {n} of {}, refused by the engine; the next {next} goes on there", u.migration)
+    format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration)
 }
 
 /// What a journal says, as far as it says it.
@@ -209,7 +209,7 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
     let point = match u.statement {
         None => "which statement it stopped at is not known".to_owned(),
         Some(0) => "none of its statements had been begun".to_owned(),
-        Some(n) if u.stopped => format!("the engine refused statement {n}: all before it happened, no other did"),
+        Some(n) if u.stopped => format!("it stopped before statement {n}: all before it happened, no other did"),
         Some(n) => format!("statement {n} was begun last and may or may not have happened"),
     };
     format!("{} ({}) was begun by run {} and not finished; {point}; see runs settle", u.migration, u.direction, u.run)
@@ -229,7 +229,11 @@ pub(super) fn concerns_text(concerns: &[Concern<'_>], most: usize, style: &Style
         out.push_str(&paragraph(&c.why, "    ", 3, style));
     }
     if let Some(more) = concerns.len().checked_sub(most).filter(|n| *n > 0) {
-        out.push_str(&format!("  {} {more} more reasons; --format json has all of them\n", style.ellipsis()));
+        out.push_str(&format!(
+            "  {} {}; --format json has all of them\n",
+            style.ellipsis(),
+            label::count(more, "more reason")
+        ));
     }
     out
 }

@@ -34,6 +34,8 @@ pub(super) struct Progress {
     pub(super) touched: bool,
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
+    /// What the first attempt that was lost died of, and where.
+    lost: Option<(Fault, Option<StoppedAt>)>,
     /// Who held the lock that the last attempt ran into.
     locked: Locked,
     /// Tries that ended because a lock was not granted.
@@ -155,6 +157,9 @@ impl Progress {
             _ => false,
         };
         self.unanswered |= lost;
+        if let End::Stopped { fault, at, residue: Residue::Unknown } = &attempt.end {
+            self.lost.get_or_insert_with(|| (fault.clone(), at.clone()));
+        }
     }
 
     /// Keeps what a migration had to say; beyond [`MOST_NOTES`] lines it is only counted.
@@ -311,7 +316,14 @@ impl Progress {
         if unreachable && !self.unanswered {
             return Next::Conclude(Outcome::Unreachable { class: fault.class }, at, Some(fault));
         }
-        Next::Conclude(self.failure(&fault, &residue), at, Some(fault))
+        let outcome = self.failure(&fault, &residue);
+        match (&outcome, self.lost.take()) {
+            // That a journal was found says what the outcome says already. Why it was left is what somebody has to know.
+            (Outcome::InDoubt(InDoubt::Journal(_)), Some((lost, lost_at))) => {
+                Next::Conclude(outcome, at.or(lost_at), Some(lost))
+            }
+            _ => Next::Conclude(outcome, at, Some(fault)),
+        }
     }
 
     /// The outcome of a tenant whose attempts are over.
@@ -364,6 +376,35 @@ mod tests {
         // The lost attempt did commit: another step from here would take m2 back too.
         progress.absorb(&lost(&["m1", "m2"]), Direction::Down);
         assert_eq!(progress.goal(goal, &catalog, Engine::Sqlite).target, Target::Migration(1));
+    }
+
+    #[test]
+    fn a_tenant_in_doubt_tells_what_its_connection_died_of() {
+        let catalog = Catalog::new(["m1", "m2"], "h");
+        let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
+        let retry = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
+        let unfinished = crate::schema::Unfinished {
+            migration: "m2".into(),
+            direction: Direction::Up,
+            statement: Some(1),
+            run: "r".into(),
+            stopped: false,
+            sha256: String::new(),
+        };
+        let stopped = |class, message: &str, residue| {
+            let end = End::Stopped { fault: Fault::new(class, message), at: None, residue };
+            Attempt::without_work(Some(vec!["m1".to_owned()]), end)
+        };
+        let mut progress = Progress::default();
+        let lost = stopped(FaultClass::ConnectionLost, "gone away", Residue::Unknown);
+        let found = stopped(FaultClass::Other, "was begun and not finished", Residue::InDoubt(unfinished));
+        progress.absorb(&lost, goal.direction);
+        let next = progress.next(lost.end, &goal, &catalog, &retry, 0.0, false);
+        assert!(matches!(next, Next::Again(..)), "{next:?}");
+        progress.absorb(&found, goal.direction);
+        let next = progress.next(found.end, &goal, &catalog, &retry, 0.0, false);
+        let Next::Conclude(Outcome::InDoubt(InDoubt::Journal(_)), _, Some(fault)) = next else { panic!("{next:?}") };
+        assert_eq!((fault.class, fault.message.as_str()), (FaultClass::ConnectionLost, "gone away"));
     }
 
     #[test]

@@ -65,9 +65,12 @@ fn a_newer_ledger_and_a_database_of_somebody_else_are_left_alone() {
     let other = format!("sqlite:{}", fleet.path("other.db").display());
     sql(&other, "CREATE TABLE customers (i int)");
     std::os::unix::fs::symlink("lite-000.db", fleet.path("link.db")).unwrap();
-    for (place, table) in [("other.db", "customers"), ("link.db", "seaql_migrations")] {
-        let ran = fleet.run(&["migrate", "--yes", "--ledger", place]);
-        assert_not_begun(&fleet, ran, &["another program", table, "set another place"]);
+    let ran = fleet.run(&["migrate", "--yes", "--ledger", "other.db"]);
+    assert_not_begun(&fleet, ran, &["another program", "customers", "set another place"]);
+    // A link leads to the tenant that it is.
+    let ran = fleet.run(&["migrate", "--yes", "--ledger", "link.db"]).exits(78);
+    drop(ran.tells(&["is the database of tenant lite-000"]));
+    for place in ["other.db", "link.db"] {
         let tables = sql(&format!("sqlite:{}", fleet.path(place).display()), "SELECT name FROM sqlite_master");
         assert!(!tables.contains(&"fleet_run".to_owned()), "{place}: {tables:?}");
     }

@@ -42,7 +42,7 @@ fn a_stopped_tenant_is_planned_and_goes_on() {
     fleet.run(&["migrate", "--yes"]).exits(100);
     let stopped = fleet.run(&["status"]).exits(0);
     if stopped.out.contains("stopped") {
-        stopped.shows(&["refused by the engine; the next migrate goes on there"]);
+        stopped.shows(&["stopped before statement", "; the next migrate goes on there"]);
     }
     fleet.run(&["plan"]).exits(0).shows(&["1 to migrate"]);
     fleet.run(&["runs", "settle", "my-000"]).tells(&["not in doubt"]);

@@ -11,6 +11,7 @@ mod checking;
 mod command_line;
 mod dependencies;
 mod doctoring;
+mod going_on;
 mod hostile;
 mod hostile_ledger;
 mod interrupted;

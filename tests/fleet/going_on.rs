@@ -1,0 +1,109 @@
+//! What the program proposes to type next: the commands do what they say, and say the same wherever they stand.
+
+use sqlx::{Connection, Executor};
+
+use crate::support::{Fleet, block_on, mysql_url, record, sql, wait};
+
+/// Two folders of scripts that end alike; one of them holds a migration that fails.
+fn with_scripts(fleet: &Fleet) {
+    for folder in ["sql", "bad sql"] {
+        std::fs::create_dir(fleet.path(folder)).unwrap();
+        std::fs::write(fleet.path(folder).join("R__v.sql"), "CREATE VIEW v AS SELECT 1 AS one;\n").unwrap();
+    }
+    std::fs::write(fleet.path("bad sql/0008_bad.sql"), "INSERT INTO no_such_table VALUES (1);\n").unwrap();
+}
+
+#[test]
+fn proposed_commands_mean_the_places_that_were_given() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nscripts = \"sql\"").sqlite(1);
+    with_scripts(&fleet);
+    let places = ["--scripts", "bad sql", "--ledger", "here.db", "--backups", "copies"];
+    let given = |words: &[&'static str]| [words, &places[..]].concat();
+    let first = fleet.run(&given(&["migrate", "--backup", "--yes", "--format", "json"])).exits(100).json();
+    let run = first["run"].as_str().unwrap();
+    let flags = "--ledger here.db --scripts 'bad sql' --backups copies";
+    let again = format!("migrate --failed-of {run} --backup {flags}");
+    assert!(first["rerun"].as_str().unwrap().ends_with(&again), "{}", first["rerun"]);
+    // `runs show` says what the run said, and `runs resume` that something is left to do.
+    fleet.run(&given(&["runs", "show", "last"])).exits(0).shows(&[&again]);
+    fleet.run(&given(&["runs", "resume", "last", "--yes"])).exits(100).tells(&["1 tenant of it is not at", &again]);
+    // With other scripts the tenant would end as if it were at its target.
+    let elsewhere = ["migrate", "--failed-of", run, "--yes", "--ledger", "here.db"];
+    fleet.run(&elsewhere).exits(64).tells(&["0008_bad", "--scripts"]);
+    fleet.run(&[&elsewhere[..], &["--scripts", "bad sql"]].concat()).exits(100);
+
+    std::fs::write(fleet.path("bad sql/0008_bad.sql"), "CREATE TABLE good (i int);\n").unwrap();
+    fleet.run(&[&elsewhere[..], &["--scripts", "bad sql"]].concat()).exits(0);
+    assert!(fleet.has_table("lite-000", "good"));
+    let later = ["runs", "resume", run, "--yes", "--ledger", "here.db", "--scripts", "bad sql"];
+    fleet.run(&later).exits(0).tells(&["left nothing"]);
+}
+
+/// After a stop by the budget there are failures and tenants that were not got to: a command for each.
+#[test]
+fn a_budget_stop_has_a_command_for_the_failures_and_one_for_the_rest() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nconcurrency = 1\nmax_failures = \"0\"").sqlite(4);
+    fleet.ask("lite-000", "CREATE TABLE users (id int)");
+    let ended = fleet.run(&["migrate", "--yes", "--ledger", "here.db"]).exits(101);
+    let shown = fleet.run(&["runs", "show", "last", "--ledger", "here.db"]).exits(0);
+    for out in [&ended.out, &shown.out] {
+        let line =
+            |words: &str| out.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {out}"));
+        assert!(line("migrate --failed-of ").ends_with(" --ledger here.db"), "{out}");
+        assert!(line("the 3 that the run did not get to: ").ends_with(" --ledger here.db"), "{out}");
+    }
+}
+
+/// MariaDB keeps no transaction around DDL: a server that drops the connection half way leaves a tenant in doubt.
+#[test]
+fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
+    let fleet = Fleet::new().mariadb(1);
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
+    let mut holder = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
+    block_on(holder.execute("LOCK TABLES inventory_items READ")).unwrap();
+    let child = fleet.program(&["migrate", "--yes", "--lock-timeout", "100s", "--format", "json"]).spawn().unwrap();
+    let name = fleet.tenant("my-000").url.rsplit('/').next().unwrap().to_owned();
+    let waiting = format!(
+        "SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}' AND state LIKE '%metadata lock%'"
+    );
+    let begun = std::time::Instant::now();
+    let waiting = loop {
+        match sql(&mysql_url(), &waiting).pop() {
+            Some(connection) => break connection,
+            None => assert!(begun.elapsed().as_secs() < 60, "the migration never came to the lock"),
+        }
+    };
+    sql(&mysql_url(), &format!("KILL {waiting}"));
+    let report = wait(child).exits(100).json();
+    block_on(holder.close()).unwrap();
+    let found = record(&report, "my-000");
+    assert_eq!(found["outcome"], "in_doubt", "{found:#}");
+    assert_eq!(found["error"]["class"], "connection_lost", "{found:#}");
+    assert!(report["rerun"].is_null(), "running it again would be refused: {}", report["rerun"]);
+
+    let settle = "runs settle my-000";
+    let shown = fleet.run(&["runs", "show", "last"]).exits(0).shows(&[settle]);
+    assert!(!shown.out.contains("--failed-of"), "{}", shown.out);
+    fleet.run(&["runs", "resume", "last", "--yes"]).exits(100).tells(&[settle]);
+    let back = fleet.run(&["runs", "settle", "my-000", "--resume-at", "1", "--yes"]).exits(64);
+    back.tells(&["happened", "nothing was changed"]);
+    let at = found["statement"].as_u64().unwrap().to_string();
+    fleet.run(&["runs", "settle", "my-000", "--resume-at", &at, "--yes"]).exits(0);
+    fleet.run(&["status"]).exits(0).shows(&[&format!("stopped before statement {at}")]);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["runs", "resume", report["run"].as_str().unwrap(), "--yes"]).exits(0);
+}
+
+#[test]
+fn a_tenants_database_on_a_server_is_no_place_for_the_ledger() {
+    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1);
+    for id in ["pg-000", "schema-000", "my-000"] {
+        let ledger = fleet.tenant(id).url.clone();
+        for command in [&["migrate", "--yes"][..], &["seed", "--yes"], &["backup"]] {
+            let refused = fleet.run(&[command, &["--ledger", &ledger]].concat()).exits(78);
+            refused.tells(&["the ledger on that server is the database of tenant", id]);
+        }
+        assert!(!fleet.has_table(id, "fleet_run"), "{id}");
+    }
+    assert_eq!(fleet.history("lite-000"), None, "nothing was started");
+}
