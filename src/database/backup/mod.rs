@@ -88,3 +88,9 @@ fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {
 fn broken(text: impl Into<String>) -> Fault {
     Fault::new(FaultClass::Backup, text)
 }
+
+/// A fault of a load that the engine took back as a whole.
+fn fault_undone(fault: Fault) -> Fault {
+    let text = format!("{}; the restore was rolled back and has changed nothing", fault.message);
+    Fault { message: crate::fault::bounded(text), ..fault }
+}
