@@ -74,3 +74,27 @@ fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_typ
     assert!(next.contains(&format!("restore --run {backed_up} --failed-of")), "{next}");
     assert_eq!(dump(&fleet, "pg"), before);
 }
+
+#[test]
+fn the_list_of_backups_says_how_many_of_how_many_and_what_nobody_knows() {
+    let mut fleet = Fleet::new().head("[fleet]\nattempts = 1").sqlite(3);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let file = fleet.path("lite-001.db");
+    std::fs::write(&file, "this was a database, and is none any more: no engine reads it").unwrap();
+    let partly = run_id(&run(&fleet, &["backup"], 100));
+    let whole = run_id(&run(&fleet, &["backup", "--exclude", "lite-001"], 0));
+    let listed = |fleet: &Fleet| fleet.run(&["backup", "list", "--format", "json"]).exits(0).json()["backups"].clone();
+    let row = |fleet: &Fleet, run: &str| {
+        let all = listed(fleet);
+        let row = all.as_array().unwrap().iter().find(|row| row["run"] == run).unwrap();
+        serde_json::json!([row["tenants"], row["expected"], row["complete"]])
+    };
+    assert_eq!(row(&fleet, &partly), serde_json::json!([2, 3, false]));
+    assert_eq!(row(&fleet, &whole), serde_json::json!([2, 2, true]));
+    fleet.run(&["backup", "list"]).exits(0).shows(&["2 of 3", "2 of 2"]);
+
+    // Another ledger knows neither.
+    fleet.head = "[fleet]\nledger = \"another.db\"".to_owned();
+    assert_eq!(row(&fleet, &whole), serde_json::json!([2, null, null]));
+    fleet.run(&["backup", "list"]).exits(0).shows(&["2 of ?"]);
+}
