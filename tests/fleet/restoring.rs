@@ -1,8 +1,10 @@
 //! The way back where something stands in it: tables with partitions, objects of others, locks. What can't be done is told
 //! before anything is dropped, or leaves nothing behind.
 
+use sqlx::Connection as _;
+
 use crate::backups::{dump, run, run_id};
-use crate::support::{Fleet, record, sql};
+use crate::support::{Fleet, block_on, mysql_url, record, sql};
 
 /// The folder of the sample's own scripts.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migration/sql");
@@ -73,6 +75,102 @@ fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_typ
     let next = refused["rerun"].as_str().unwrap();
     assert!(next.contains(&format!("restore --run {backed_up} --failed-of")), "{next}");
     assert_eq!(dump(&fleet, "pg"), before);
+}
+
+/// The load would be refused in its middle, when all is dropped, and again each time it is tried.
+#[test]
+fn objects_of_others_that_mariadb_would_refuse_are_told_before_anything_is_dropped() {
+    let mut fleet = Fleet::new();
+    let (server, user) = (mysql_url(), fleet.unique("re"));
+    let database = fleet.database("mysql", "definers");
+    let name = database.rsplit_once('/').unwrap().1.to_owned();
+    sql(&server, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'pw'; GRANT ALL ON `{name}`.* TO '{user}'@'%'"));
+    sql(&server, &format!("CREATE USER '{user}_other'@'%' IDENTIFIED BY 'pw'"));
+    fleet.at_end(&server, &format!("DROP USER IF EXISTS '{user}'@'%', '{user}_other'@'%'"));
+    fleet.add("my", &format!("mysql://{user}:pw@{}", database.rsplit_once('@').unwrap().1));
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.ask("my", "CREATE VIEW mine AS SELECT name FROM inventory_items");
+    let own = run_id(&run(&fleet, &["backup"], 0));
+    run(&fleet, &["restore", "--run", &own, "--yes"], 0);
+    let trigger = "TRIGGER theirs BEFORE INSERT ON inventory_items FOR EACH ROW SET NEW.name = 'x'";
+    sql(&database, &format!("CREATE DEFINER = '{user}_other'@'%' {trigger}"));
+    let theirs = run_id(&run(&fleet, &["backup"], 0));
+    fleet.ask("my", "CREATE TABLE later (a integer)");
+
+    let refused = run(&fleet, &["restore", "--run", &theirs, "--yes"], 100);
+    let told = record(&refused, "my");
+    assert_eq!((&told["outcome"], &told["class"]), (&"failed".into(), &"permission_denied".into()), "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    for words in
+        [&format!("events of `{user}_other`@`%`"), "changed nothing", &format!("GRANT SET USER ON *.* TO `{user}`@`%`")]
+    {
+        assert!(message.contains(words), "{message}");
+    }
+    assert!(fleet.has_table("my", "later"));
+    fleet.run(&["status", "--exit-code"]).exits(0);
+
+    sql(&server, &format!("GRANT SET USER ON *.* TO '{user}'@'%'"));
+    run(&fleet, &["restore", "--run", &theirs, "--yes"], 0);
+    let definer =
+        "SELECT definer FROM information_schema.triggers WHERE trigger_name = 'theirs' AND trigger_schema = DATABASE()";
+    assert!(!fleet.has_table("my", "later") && fleet.ask("my", definer) == [format!("{user}_other@%")]);
+}
+
+/// What the engine's client says of an error stands behind the whole statement that failed.
+#[test]
+fn the_error_of_a_load_is_told_with_its_number_and_not_the_statement() {
+    let fleet = Fleet::new().mariadb(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let columns: Vec<String> = (0..200).map(|n| format!("name AS a_rather_long_name_of_column_{n}")).collect();
+    fleet.ask("my-000", &format!("CREATE VIEW wide AS SELECT {} FROM inventory_items", columns.join(", ")));
+    let run_name = run_id(&run(&fleet, &["backup"], 0));
+    let folder = fleet.path("backups").join(&run_name);
+    let manifest = crate::support::json_file(&folder.join("my-000.json"));
+    let file = folder.join(manifest["file"].as_str().unwrap());
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let broken = whole.replace(" VIEW `wide` AS select ", " VIEW `wide` AS select no_such_column AS x, ");
+    assert_ne!(whole, broken);
+    std::fs::write(&file, &broken).unwrap();
+    let sum = |bytes: &str| std::process::Command::new("sha256sum").arg(bytes).output().unwrap().stdout;
+    let sum = String::from_utf8(sum(file.to_str().unwrap())).unwrap();
+    let mut manifest = manifest;
+    manifest["sha256"] = sum.split_whitespace().next().unwrap().into();
+    manifest["bytes"] = broken.len().into();
+    std::fs::write(folder.join("my-000.json"), manifest.to_string()).unwrap();
+    let failed = run(&fleet, &["restore", "--run", &run_name, "--yes"], 100);
+    let told = record(&failed, "my-000");
+    assert_eq!((&told["outcome"], &told["error"]["code"]), (&"in_doubt".into(), &"1054".into()), "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains("): ERROR 1054 (42S22) at line") && !message.contains("a_rather_long"), "{message}");
+}
+
+/// A reader of any table is met before the first one is dropped: there is nothing to be in doubt about.
+#[test]
+fn a_restore_that_gets_no_lock_on_mariadb_has_dropped_nothing_and_is_tried_again() {
+    let head = "[fleet]\nlock_wait = \"4s\"\nlock_timeout = \"1s\"\nretry_pause = \"5ms\"";
+    let fleet = Fleet::new().head(head).mariadb(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let before = dump(&fleet, "my-000");
+    let backed_up = run_id(&run(&fleet, &["backup"], 0));
+    let tables =
+        fleet.ask("my-000", "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()");
+    let url = fleet.tenant("my-000").url.clone();
+    let refused = block_on(async {
+        let mut reader = sqlx::MySqlConnection::connect(&url).await.unwrap();
+        let last = tables.iter().max().unwrap();
+        for query in ["START TRANSACTION".to_owned(), format!("SELECT count(*) FROM `{last}`")] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(query)).execute(&mut reader).await.unwrap();
+        }
+        let refused = run(&fleet, &["restore", "--run", &backed_up, "--yes"], 100);
+        reader.close().await.unwrap();
+        refused
+    });
+    let told = record(&refused, "my-000");
+    assert_eq!(told["outcome"], "lock_timeout", "{told}");
+    assert!(told["attempts"].as_u64().unwrap() >= 2, "{told}");
+    assert_eq!(dump(&fleet, "my-000"), before);
+    run(&fleet, &["restore", "--run", &backed_up, "--yes"], 0);
+    assert_eq!(dump(&fleet, "my-000"), before);
 }
 
 #[test]

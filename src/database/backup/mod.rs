@@ -2,6 +2,7 @@
 //!
 //! No password gets into the arguments or the environment of a tool, and no half dump is told as a whole one.
 
+mod definers;
 mod mysql;
 mod postgres;
 mod secret;
