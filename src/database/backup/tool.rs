@@ -95,7 +95,7 @@ fn essence(text: &str) -> String {
         |line: &&str| line.strip_prefix("ERROR ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let is_other = |line: &&str| ["ERROR: ", "error: ", "FATAL: "].iter().any(|word| line.contains(word));
     // A statement in front of it may hold such a line too; what stands behind an error are words on it.
-    let at = lines.iter().rposition(|line| is_mysql(line)).or_else(|| lines.iter().position(|line| is_other(line)));
+    let at = lines.iter().rposition(is_mysql).or_else(|| lines.iter().position(is_other));
     let told = lines[at.unwrap_or(0)..].join(" ");
     let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
     let skipped = if at.is_some() { 0 } else { words.chars().count().saturating_sub(MOST_TEXT) };
