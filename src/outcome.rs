@@ -231,6 +231,9 @@ pub struct TenantRecord {
     /// What the migrations had to say of this tenant's data, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether the backup of this run was loaded again after the failure: nothing that the run did has stayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub brought_back: bool,
     /// Where it stopped, when it did not end well.
     pub stopped_at: Option<StoppedAt>,
     /// What went wrong, when something did.
@@ -343,6 +346,7 @@ mod tests {
             attempts: 1,
             duration: Duration::from_millis(1234),
             notes: vec![],
+            brought_back: false,
             stopped_at: None,
             error: Some(Fault::with_code(FaultClass::ConnectionLost, "2013", "lost connection")),
         };

@@ -14,7 +14,9 @@ use super::setup::Program;
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
 use crate::compile::MigrationSet;
+use crate::event::PlannedTenant;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::outcome::{Outcome, Standing, TenantRecord};
 use crate::plan::{Goal, Target};
 use crate::report::backups::{self, BackupRow};
 use crate::report::{clean, count};
@@ -134,10 +136,12 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
-/// What the ledger says of a run that has backups: how it ended, and which of its tenants still wait for a good end.
+/// What the ledger says of a run that has backups: how it ended, which of its tenants still wait for a good end, and how
+/// many it was to back up.
 struct Known {
     summary: RunSummary,
     open: BTreeSet<TenantId>,
+    expected: usize,
 }
 
 /// What the ledger says of the runs, as far as it knows them.
@@ -150,7 +154,9 @@ async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String
         match ledger.run(&run.run).await.map_err(run_error) {
             Ok(summary) => {
                 let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
-                known.insert(run.run.clone(), Known { summary, open });
+                let records = ledger.records(summary.run).await.map_err(run_error)?;
+                let expected = run.manifests.len() + missing(run, &records);
+                known.insert(run.run.clone(), Known { summary, open, expected });
             }
             Err(CliError::NoSuchRun(_)) => {}
             Err(error) => {
@@ -163,6 +169,19 @@ async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String
     Ok(known)
 }
 
+/// How many tenants have no backup and should: those that ended badly or have no outcome yet, and those whose backup is
+/// gone. One that was at its target or had nothing to be backed up needed none.
+fn missing(run: &RunBackups, records: &[(PlannedTenant, Option<TenantRecord>)]) -> usize {
+    let there: BTreeSet<&TenantId> = run.manifests.iter().map(|m| &m.tenant).collect();
+    let needed = |record: &TenantRecord| match record.outcome {
+        Outcome::BackedUp { .. } => true,
+        Outcome::Skipped { .. } => false,
+        _ => record.outcome.standing() != Standing::AtTarget,
+    };
+    let without = records.iter().filter(|(planned, _)| !there.contains(&planned.tenant));
+    without.filter(|(_, record)| record.as_ref().is_none_or(needed)).count()
+}
+
 pub(super) async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
@@ -171,8 +190,8 @@ pub(super) async fn list(program: &Program, output: &Output) -> Result<u8, CliEr
         at_ms: begun(run),
         tenants: run.manifests.len(),
         bytes: bytes(run),
-        is_complete: run.broken.is_empty()
-            && known.get(&run.run).is_some_and(|k| k.summary.status() == RunStatus::Finished),
+        expected: known.get(&run.run).map(|known| known.expected),
+        broken: run.broken.len(),
         pinned: pin(run, known.get(&run.run)),
     };
     let rows: Vec<BackupRow> = runs.iter().map(row).collect();
@@ -194,7 +213,7 @@ fn begun(run: &RunBackups) -> i64 {
 /// Why a run's backups may still be needed; `None`: it is closed. A tenant that failed is done with when a later run has
 /// brought it to its target, or restored it.
 fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
-    let Some(Known { summary, open }) = known else {
+    let Some(Known { summary, open, .. }) = known else {
         return Some(format!("the ledger does not know run {}", run.run));
     };
     if open.is_empty() {

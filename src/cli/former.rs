@@ -210,6 +210,7 @@ mod tests {
             attempts: 0,
             duration: std::time::Duration::ZERO,
             notes: Vec::new(),
+            brought_back: false,
             stopped_at: None,
             error: None,
         }

@@ -124,7 +124,7 @@ pub(super) fn postgres_class(code: &str) -> FaultClass {
 
 /// Sources: <https://mariadb.com/kb/en/mariadb-error-code-reference/>,
 /// <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html>.
-fn mysql_class(number: u16) -> FaultClass {
+pub(super) fn mysql_class(number: u16) -> FaultClass {
     use FaultClass as F;
     match number {
         1205 => F::LockTimeout,

@@ -19,19 +19,37 @@ pub struct BackupRow {
     pub tenants: usize,
     /// The size of all of them.
     pub bytes: u64,
-    /// Whether the run ended and nothing half written is left.
-    pub is_complete: bool,
+    /// How many tenants the run was to back up; `None`: the ledger does not know the run.
+    pub expected: Option<usize>,
+    /// Files that were left half written, or lack their other half.
+    pub broken: usize,
     /// Why `prune` keeps them; `None`: it does not.
     pub pinned: Option<String>,
 }
 
+impl BackupRow {
+    /// Whether all that the run was to back up is there and whole; `None`: nobody knows what it was to.
+    fn is_complete(&self) -> Option<bool> {
+        self.expected.map(|expected| self.broken == 0 && self.tenants == expected)
+    }
+
+    fn complete(&self) -> String {
+        let of = self.expected.map_or("?".to_owned(), |expected| expected.to_string());
+        let broken = if self.broken == 0 { String::new() } else { format!(", {} broken", self.broken) };
+        format!("{} of {of}{broken}", self.tenants)
+    }
+}
+
 /// The list, in the order given.
 pub fn list(rows: &[BackupRow], format: Format, style: &Style) -> String {
-    const HEADER: [&str; 6] = ["run", "when", "tenants", "bytes", "complete", "pinned"];
-    let flat = || -> Vec<[String; 6]> {
+    const HEADER: [&str; 7] = ["run", "when", "tenants", "expected", "bytes", "complete", "pinned"];
+    let flat = || -> Vec<[String; 7]> {
         let row = |r: &BackupRow| {
             let (when, pinned) = (label::moment(r.at_ms), r.pinned.clone().unwrap_or_default());
-            [r.run.clone(), when, r.tenants.to_string(), r.bytes.to_string(), r.is_complete.to_string(), pinned]
+            let text = |known: Option<String>| known.unwrap_or_default();
+            let (expected, complete) = (r.expected.map(|n| n.to_string()), r.is_complete().map(|is| is.to_string()));
+            let (tenants, bytes) = (r.tenants.to_string(), r.bytes.to_string());
+            [r.run.clone(), when, tenants, text(expected), bytes, text(complete), pinned]
         };
         rows.iter().map(row).collect()
     };
@@ -41,7 +59,7 @@ pub fn list(rows: &[BackupRow], format: Format, style: &Style) -> String {
             let row = |r: &BackupRow| {
                 json!({
                     "run": r.run, "at": label::moment(r.at_ms), "at_ms": r.at_ms, "tenants": r.tenants,
-                    "bytes": r.bytes, "complete": r.is_complete, "pinned": r.pinned,
+                    "expected": r.expected, "bytes": r.bytes, "complete": r.is_complete(), "pinned": r.pinned,
                 })
             };
             json::document(json!({ "backups": rows.iter().map(row).collect::<Vec<_>>() }))
@@ -58,18 +76,16 @@ fn text(rows: &[BackupRow], style: &Style) -> String {
     let mut table = Table::new([
         Column::new("RUN"),
         Column::new("WHEN").expendable(2),
-        Column::new("TENANTS").right(),
+        Column::new("BACKED UP"),
         Column::new("SIZE").right(),
-        Column::new("COMPLETE"),
         Column::new("KEPT BY PRUNE BECAUSE").at_least(12).expendable(1),
     ]);
     for r in rows {
         table.row([
             r.run.clone().into(),
             label::moment(r.at_ms).into(),
-            r.tenants.to_string().into(),
+            r.complete().into(),
             label::bytes(r.bytes).into(),
-            if r.is_complete { "yes" } else { "no" }.to_owned().into(),
             r.pinned.clone().unwrap_or_default().into(),
         ]);
     }

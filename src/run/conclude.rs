@@ -32,6 +32,8 @@ pub(super) struct Progress {
     unsaid: usize,
     /// An attempt may have changed something that is still so.
     pub(super) touched: bool,
+    /// The backup of this run was loaded again.
+    pub(super) brought_back: bool,
     /// An attempt was lost, and the tenant has not been read since.
     unanswered: bool,
     /// What the first attempt that was lost died of, and where.
@@ -151,6 +153,7 @@ impl Progress {
         if matches!(attempt.end, End::Restored { .. }) {
             // All that this run did is gone with it.
             self.committed.clear();
+            self.brought_back = true;
         }
         let lost = match &attempt.end {
             End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == Residue::Unknown,

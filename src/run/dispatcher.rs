@@ -350,6 +350,7 @@ impl Dispatcher {
             notes: in_flight.progress.notes,
             attempts: in_flight.progress.attempts,
             duration: in_flight.since.elapsed(),
+            brought_back: in_flight.progress.brought_back,
             stopped_at,
             error,
             outcome,

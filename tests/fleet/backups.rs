@@ -21,7 +21,7 @@ fn fleet() -> Fleet {
 }
 
 /// All of a tenant, rows and all, by the engine's own tool.
-fn dump(fleet: &Fleet, id: &str) -> String {
+pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
     let tenant = fleet.tenant(id);
     let Some(file) = tenant.url.strip_prefix("sqlite:") else {
         let url = Url::parse(&tenant.url).unwrap();
@@ -69,14 +69,14 @@ fn report(fleet: &Fleet, name: &str) -> Value {
 
 /// Runs it with a JSON report beside it, and gives that.
 #[track_caller]
-fn run(fleet: &Fleet, arguments: &[&str], code: i32) -> Value {
+pub(crate) fn run(fleet: &Fleet, arguments: &[&str], code: i32) -> Value {
     let mut all = arguments.to_vec();
     all.extend(["--report", "json=report.json"]);
     fleet.run(&all).exits(code);
     report(fleet, "report.json")
 }
 
-fn run_id(report: &Value) -> String {
+pub(crate) fn run_id(report: &Value) -> String {
     report["run"]["run"].as_str().or(report["run"].as_str()).unwrap_or_else(|| panic!("{report}")).to_owned()
 }
 
@@ -453,7 +453,9 @@ fn a_failed_migration_is_brought_back_where_the_engine_could_not() {
     migrate.push("--backup");
     let failed = run(&fleet, &migrate, 100);
     assert_eq!(count(&failed, "failed"), 5, "{failed}");
+    assert_eq!(record(&failed, "pg-000")["brought_back"], Value::Null, "the engine itself rolled it back");
     let record = record(&failed, "my-000");
+    assert_eq!(record["brought_back"], true, "{record}");
     assert_eq!(record["version"], all().last().unwrap().as_str(), "{record}");
     assert!(record["error"]["message"].as_str().unwrap().contains("brought back from the backup"), "{record}");
     assert_eq!(record["committed"], Value::Array(Vec::new()));

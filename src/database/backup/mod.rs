@@ -2,6 +2,7 @@
 //!
 //! No password gets into the arguments or the environment of a tool, and no half dump is told as a whole one.
 
+mod definers;
 mod mysql;
 mod postgres;
 mod secret;
@@ -87,4 +88,10 @@ fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {
 /// A fault of a backup that no engine's code says more of.
 fn broken(text: impl Into<String>) -> Fault {
     Fault::new(FaultClass::Backup, text)
+}
+
+/// A fault of a load that the engine took back as a whole.
+fn fault_undone(fault: Fault) -> Fault {
+    let text = format!("{}; the restore was rolled back and has changed nothing", fault.message);
+    Fault { message: crate::fault::bounded(text), ..fault }
 }

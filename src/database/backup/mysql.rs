@@ -12,17 +12,21 @@ use std::sync::atomic::Ordering;
 use tokio::process::Command;
 
 use super::super::mysql::MysqlSession;
-use super::super::mysql_hold::{LOCK_NAME, load_under};
-use super::super::{books, journal, literal, mysql_row};
+use super::super::mysql_hold::{Held, LOCK_NAME, load_under};
+use super::super::{books, errors, journal, literal, mysql_row};
+use super::definers::{self, Account, definers};
 use super::secret::SecretFile;
 use super::tool;
 use super::{Transfer, broken, parameter, password};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultClass};
 use crate::tenant::Engine;
 use sqlx::mysql::MySqlSslMode;
 
 /// What a dump ends with, when it is whole.
 const COMPLETED: &str = "-- Dump completed";
+
+/// So many definers are named in a refusal.
+const MOST_DEFINERS: usize = 5;
 
 /// A program and whose it is: their options differ.
 #[derive(Debug, Clone)]
@@ -76,7 +80,7 @@ impl MysqlSession {
         let own = self.own_tables().await?;
         command.args(own.iter().map(|table| format!("--ignore-table={database}.{table}")));
         command.arg(format!("--result-file={}", to.file.display())).arg("--").arg(&database);
-        tool::run(command, program.name, &to.limits()).await?;
+        tool::run(command, program.name, &to.limits()).await.map_err(told)?;
         check_end(to.file)?;
         if !own.is_empty() {
             let more = std::fs::OpenOptions::new().append(true).open(to.file);
@@ -84,7 +88,7 @@ impl MysqlSession {
             let mut command = self.dump_command(program, &defaults);
             command.arg("--skip-triggers").arg("--").arg(&database).args(&own);
             command.stdin(Stdio::null()).stdout(Stdio::from(more));
-            tool::run_with_streams(command, program.name, &to.limits()).await?;
+            tool::run_with_streams(command, program.name, &to.limits()).await.map_err(told)?;
             check_end(to.file)?;
         }
         Ok(())
@@ -123,17 +127,18 @@ impl MysqlSession {
         let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
         let defaults = self.defaults(&program).await?;
         let database = self.door.namespace().unwrap_or_default();
-        self.hold().await?;
+        self.check_definers(from.file).await?;
+        let was = self.hold().await?;
         let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
         self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
-        self.empty().await?;
+        self.empty(&was).await?;
         let mut command = client(program.name, &defaults);
         // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
         command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
         // Bytes are taken as they are, and a dump can't make the client run anything.
         command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
         command.stdin(Stdio::from(dump)).stdout(Stdio::null());
-        tool::run_with_streams(command, program.name, &from.limits()).await?;
+        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
         // A tenant that had no journal has none again; any other's came with the end of the dump.
         let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
         if marked {
@@ -142,8 +147,72 @@ impl MysqlSession {
         self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
     }
 
-    /// Drops all that is in the database but the journal.
-    async fn empty(&mut self) -> Result<(), Fault> {
+    /// What the load would be refused in its middle is found out before anything is dropped: objects of a definer who is
+    /// somebody else need a right of their own.
+    async fn check_definers(&mut self, dump: &Path) -> Result<(), Fault> {
+        let lost = |e: std::io::Error| broken(format!("{} can't be read: {e}", dump.display()));
+        let file = dump.to_owned();
+        let read = tokio::task::spawn_blocking(move || definers(std::io::BufReader::new(std::fs::File::open(file)?)));
+        let mut others = read.await.map_err(|e| broken(format!("the dump was not read: {e}")))?.map_err(lost)?;
+        let rows = self.rows("SELECT CURRENT_USER(), VERSION()".to_owned()).await?;
+        let text = |column| rows.first().and_then(|row| mysql_row::text(row, column)).unwrap_or_default();
+        let (user, version) = (definers::current(&text(0)), text(1));
+        others.remove(&user);
+        // Whoever may give his role an object may make one of it; only MariaDB has roles that define.
+        if version.contains("MariaDB") && others.iter().any(|(_, host)| host.is_empty()) {
+            let rows = self.rows("SELECT CURRENT_ROLE()".to_owned()).await?;
+            let role = rows.first().and_then(|row| mysql_row::text(row, 0)).unwrap_or_default();
+            others.remove(&(role, String::new()));
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let grants = self.rows("SHOW GRANTS".to_owned()).await?;
+        let grants: Vec<String> = grants.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
+        if definers::may_define(&grants, &version) {
+            return Ok(());
+        }
+        let quoted = |(user, host): &Account| {
+            let host = if host.is_empty() { String::new() } else { format!("@{}", Engine::Mysql.quote(host)) };
+            Engine::Mysql.quote(user) + &host
+        };
+        let names: Vec<String> = others.iter().take(MOST_DEFINERS).map(quoted).collect();
+        let more =
+            others.len().checked_sub(names.len() + 1).map(|n| format!(" and {} more", n + 1)).unwrap_or_default();
+        let text = format!(
+            "the dump has views, triggers, routines or events of {}{more}, which {} may not make again; nothing was \
+             dropped, and this restore has changed nothing; as an administrator: GRANT {} ON *.* TO {}",
+            names.join(", "),
+            quoted(&user),
+            definers::right(&version),
+            quoted(&user)
+        );
+        Err(Fault::new(FaultClass::PermissionDenied, text))
+    }
+
+    /// Drops all that is in the database but the journal; `was`: what there was before the mark of this restore.
+    ///
+    /// The tables go in one statement, which takes the locks of all of them before it drops any. Where one is not granted,
+    /// the tenant is as it was: the mark goes again, unless there was something in the journal before it.
+    async fn empty(&mut self, was: &Held) -> Result<(), Fault> {
+        let tables = format!(
+            "SELECT CONCAT('`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = \
+             DATABASE() AND table_type NOT IN ('VIEW', 'SEQUENCE') AND table_name <> '{}'",
+            journal::TABLE
+        );
+        let tables: Vec<String> = self.rows(tables).await?.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
+        self.run("SET SESSION foreign_key_checks = 0".to_owned()).await?;
+        if !tables.is_empty()
+            && let Err(fault) = self.run(format!("DROP TABLE IF EXISTS {}", tables.join(", "))).await
+        {
+            if fault.class == FaultClass::LockTimeout && was.entry.is_none() {
+                let table = self.door.journal().table().to_owned();
+                let unmark = if was.has_journal { "DELETE FROM" } else { "DROP TABLE" };
+                // A mark that stays is told as what it is: in doubt.
+                let _ = self.run(format!("{unmark} {table}")).await;
+            }
+            return Err(fault);
+        }
         let sql = format!(
             "SELECT CONCAT(CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END, ' ', \
              '`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = DATABASE() AND \
@@ -154,10 +223,11 @@ impl MysqlSession {
             journal::TABLE
         );
         let rows = self.rows(sql).await?;
-        let mut all = vec!["SET SESSION foreign_key_checks = 0".to_owned()];
-        all.extend(
-            rows.iter().filter_map(|row| mysql_row::text(row, 0)).map(|what| format!("DROP {}", if_exists(&what))),
-        );
+        let mut all: Vec<String> = rows
+            .iter()
+            .filter_map(|row| mysql_row::text(row, 0))
+            .map(|what| format!("DROP {}", if_exists(&what)))
+            .collect();
         all.push("SET SESSION foreign_key_checks = 1".to_owned());
         for sql in all {
             self.run(sql).await?;
@@ -202,6 +272,34 @@ impl MysqlSession {
 fn if_exists(what: &str) -> String {
     let (kind, name) = what.split_once(' ').unwrap_or(("TABLE", what));
     format!("{kind} IF EXISTS {name}")
+}
+
+/// The fault of a tool that failed, with the engine's number where it told one. It is no transient one: what the load has
+/// begun is not taken back.
+fn told(fault: Fault) -> Fault {
+    let Some(number) = number(&fault.message) else { return fault };
+    let class = match errors::mysql_class(number) {
+        class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
+        _ => fault.class,
+    };
+    Fault { class, code: Some(number.to_string()), ..fault }
+}
+
+/// The number in `ERROR 1227 (42000) at line 51: …` and in `Got error: 1045: …`.
+fn number(said: &str) -> Option<u16> {
+    let mut words = said.split_whitespace();
+    while let Some(word) = words.next() {
+        let next = || words.clone().next();
+        let digits = match word {
+            "ERROR" => next(),
+            "error:" => next().and_then(|number| number.strip_suffix(':')),
+            _ => None,
+        };
+        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
+            return Some(number);
+        }
+    }
+    None
 }
 
 /// What the mode of the URL is called here. MariaDB's tools know no check of the chain alone: they check the name too.
@@ -268,6 +366,15 @@ mod tests {
     fn a_value_can_not_end_its_line_or_its_quotes() {
         assert_eq!(quoted(r#"p"a\ss#"#), r##""p\"a\\ss#""##);
         assert_eq!(quoted("a\nhost=b"), "\"a\\nhost=b\"");
+    }
+
+    #[test]
+    fn what_a_tool_says_has_the_number_and_the_class_of_it() {
+        let fault = told(broken("mariadb failed (exit status: 1): ERROR 1227 (42000) at line 51: Access denied"));
+        assert_eq!((fault.class, fault.code.as_deref()), (FaultClass::PermissionDenied, Some("1227")));
+        let fault = told(broken("mariadb-dump failed: mariadb-dump: Got error: 1205: Lock wait timeout exceeded"));
+        assert_eq!((fault.class, fault.code.as_deref()), (FaultClass::Backup, Some("1205")));
+        assert_eq!(told(broken("it said nothing")).code, None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::sqlite::SqliteSession;
 use super::super::sqlite_file::FileLock;
-use super::{Transfer, broken};
+use super::{Transfer, broken, fault_undone};
 use crate::fault::{Fault, FaultClass};
 
 /// Pages between two looks at whether to stop.
@@ -78,7 +78,7 @@ fn copy_in(from: &Path, to: &Path, create: bool, bounds: &Bounds) -> Result<(), 
     check(&source, from)?;
     let create = if create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
     let mut tenant = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE | create, bounds)?;
-    copy_pages(&source, &mut tenant, bounds)?;
+    copy_pages(&source, &mut tenant, bounds).map_err(fault_undone)?;
     tenant.close().map_err(|(_, e)| fault(&e))
 }
 

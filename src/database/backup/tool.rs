@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::broken;
 use crate::fault::{Fault, FaultClass};
 
-/// So much of what a tool says is kept: its end, where the reason stands.
+/// So many characters of what a tool says are kept, of those that tell the reason.
 const MOST_TEXT: usize = 600;
 
 /// What ends a tool before its time.
@@ -84,9 +84,22 @@ pub(super) async fn tail(stream: Option<ChildStderr>) -> String {
         kept.drain(..too_many);
     }
     let text = String::from_utf8_lossy(&kept);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let skipped = words.chars().count().saturating_sub(MOST_TEXT);
-    words.chars().skip(skipped).collect()
+    essence(&text)
+}
+
+/// The reason in what a tool said, as one line. Some print the statement that failed first, which hides the reason: all
+/// before the line that tells the error is left out. Without such a line it is the end.
+fn essence(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let is_mysql =
+        |line: &&str| line.strip_prefix("ERROR ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let is_other = |line: &&str| ["ERROR: ", "error: ", "FATAL: "].iter().any(|word| line.contains(word));
+    // A statement in front of it may hold such a line too; what stands behind an error are words on it.
+    let at = lines.iter().rposition(is_mysql).or_else(|| lines.iter().position(is_other));
+    let told = lines[at.unwrap_or(0)..].join(" ");
+    let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let skipped = if at.is_some() { 0 } else { words.chars().count().saturating_sub(MOST_TEXT) };
+    words.chars().skip(skipped).take(MOST_TEXT).collect()
 }
 
 /// What a program answers to `--version`.
@@ -112,4 +125,27 @@ fn missing(program: &str, error: &std::io::Error) -> Fault {
         _ => return broken(format!("`{program}` can't be started: {error}")),
     };
     broken(format!("`{program}` can't be started ({error}); install it: apt-get install {package}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_kept_and_not_the_statement_before_it() {
+        let view = "x".repeat(2 * MOST_TEXT);
+        let said = format!(
+            "--------------\nCREATE VIEW a AS {view}\n--------------\n\nERROR 1227 (42000) at line 51: Access denied\n"
+        );
+        assert_eq!(essence(&said), "ERROR 1227 (42000) at line 51: Access denied");
+        let said =
+            "NOTICE: b\npsql:<stdin>:9: ERROR:  42P07: relation \"a\" already exists\nLOCATION:  heap, heap.c:1\n";
+        assert_eq!(
+            essence(said),
+            "psql:<stdin>:9: ERROR: 42P07: relation \"a\" already exists LOCATION: heap, heap.c:1"
+        );
+        assert_eq!(essence(&format!("{view} the end\n")).len(), MOST_TEXT);
+        assert!(essence(&format!("{view} the end\n")).ends_with(" the end"));
+        assert_eq!(essence(""), "");
+    }
 }

@@ -67,6 +67,7 @@ fn record(header: &RunHeader, index: usize, outcome: Outcome) -> TenantRecord {
         attempts: 1,
         duration: Duration::from_millis(12),
         notes: vec![],
+        brought_back: false,
         stopped_at: None,
         error: None,
     }

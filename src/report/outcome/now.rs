@@ -96,6 +96,10 @@ pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Scr
         let done = if direction == Direction::Up { "applied" } else { "took back" };
         parts.push(format!("this run {done} {}", r.committed.join(", ")));
     }
+    if r.brought_back {
+        parts.push("as it was before this run, from its backup; nothing of the run has stayed".to_owned());
+        return parts.join("; ");
+    }
     match &r.outcome {
         Outcome::Ahead { .. } | Outcome::Unreachable { .. } if r.committed.is_empty() => {
             parts.push("nothing was touched".to_owned())

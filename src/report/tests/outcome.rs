@@ -57,6 +57,7 @@ pub(super) fn record(index: usize, tenant: &str, outcome: Outcome) -> TenantReco
         attempts: u32::from(tried),
         duration: Duration::from_millis(if tried { 40 + index as u64 } else { 0 }),
         notes: vec![],
+        brought_back: false,
         stopped_at: None,
         error: None,
     }
@@ -233,6 +234,19 @@ fn a_good_run_is_short() {
     2 more tenants matched; held back by --canary, --partition or --limit, or gone from the tenant file.
     2 tenants: 1 migrated, 1 up to date in 1.2s
     ");
+}
+
+#[test]
+fn of_a_tenant_that_was_brought_back_nothing_has_stayed() {
+    let mut r = failed(0, "acme", FaultClass::Other, "1146", "no such table; brought back from the backup of this run");
+    r.brought_back = true;
+    let records = [r];
+    let (stats, header) = (stats(&records), header(&records));
+    let view =
+        OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+    let text = view.render(Format::Table, &WIDE);
+    assert!(text.contains("; as it was before this run, from its backup; nothing of the run has stayed"), "{text}");
+    assert!(!text.contains("may have stayed") && !text.contains("not completed"), "{text}");
 }
 
 #[test]
