@@ -22,6 +22,7 @@ mod own_servers;
 #[path = "../support/pgbouncer.rs"]
 mod pgbouncer;
 mod reading;
+mod remedies;
 mod rolling_back;
 mod secrets;
 #[path = "../support/own_servers.rs"]
