@@ -135,9 +135,8 @@ fn judge_rights(findings: &mut Findings, tenant: &Tenant, health: &Health, needs
         let fix = format!("set create_missing = true for this tenant, or type: CREATE SCHEMA {schema};");
         findings.tenant(tenant, Severity::Error, what, fix);
     }
-    let is_needed = |right: &str| {
-        tenant.engine != Engine::Mysql || RIGHTS.contains(&right) || needs.rights.iter().any(|needed| *needed == right)
-    };
+    let is_needed =
+        |right: &str| tenant.engine != Engine::Mysql || RIGHTS.contains(&right) || needs.rights.contains(&right);
     let (unsure, missing): (Vec<&str>, Vec<&str>) = health
         .missing_rights
         .iter()
