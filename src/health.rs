@@ -23,10 +23,18 @@ pub struct Health {
     pub extensions: Vec<Extension>,
     /// Whether a pooler stands between.
     pub pooled: bool,
-    /// The rights that the user lacks, in the engine's words.
+    /// The rights that the user lacks, in the engine's words; some of them only some migrations need.
     pub missing_rights: Vec<String>,
-    /// Some tables that the user may not alter.
+    /// The user, as a `GRANT` names it; empty where there are no users.
+    pub grantee: String,
+    /// What a `GRANT` of rights in this tenant is on: a schema or a database.
+    pub grant_on: String,
+    /// The tenant's schema, where it does not exist and is not to be made.
+    pub missing_schema: Option<String>,
+    /// Some tables that the user may not alter, as SQL names them.
     pub foreign_tables: Vec<String>,
+    /// How many tables the user may not alter.
+    pub foreign_count: usize,
     /// Connections of the server, where it tells.
     pub connections: Option<Room>,
     /// The oldest open transactions in this database.
@@ -48,6 +56,15 @@ pub struct Questions {
     pub server: bool,
     /// Extensions, which are the same for all tenants of a PostgreSQL database.
     pub extensions: Vec<String>,
+}
+
+/// What the migrations take of a database, beside what every migration does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Extensions of PostgreSQL.
+    pub extensions: Vec<NeededExtension>,
+    /// Rights of MySQL and MariaDB.
+    pub rights: Vec<&'static str>,
 }
 
 /// An extension of PostgreSQL that a migration creates.

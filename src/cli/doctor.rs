@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::args::Doctor;
 use super::exit::CliError;
-use super::setup::Program;
+use super::setup::{Program, settle_words, tenant_flag};
 use crate::backup;
 use crate::compile::MigrationSet;
 use crate::database::Database;
 use crate::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::fault::{Fault, FaultClass};
-use crate::health::{Health, NeededExtension};
+use crate::health::{Health, Needs};
 use crate::report;
 use crate::run::{self, Pace};
 use crate::select::Selection;
@@ -35,10 +35,16 @@ const ASKED_AGAIN: usize = 4;
 pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Doctor) -> Result<u8, CliError> {
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let needed = needed(set, &tenants).await;
-    let answers = run::examine(&tenants, &program.door(set), program.pace(), &names(&needed)).await;
+    let needs = needs(set, &tenants).await;
+    let answers = run::examine(&tenants, &program.door(set), program.pace(), &names(&needs)).await;
+    let seen = program.observe(set, &tenants).await;
     let examined: Examined = tenants.into_iter().zip(answers).collect();
-    let mut findings = doctor::judge(&examined, &limits(program), &needed);
+    let check = program.command("tenants check");
+    let mut findings = doctor::judge(&examined, &limits(program, &check), &needs);
+    findings.extend(seen.iter().filter_map(|seen| {
+        let (settle, flag) = (settle_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
+        doctor::unfinished(seen, &settle, &flag, |words| program.command(words))
+    }));
     findings.extend(backups(program));
     let mut versions = Vec::new();
     for (tool, engine) in DUMP_TOOLS {
@@ -51,30 +57,41 @@ pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Do
     Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
 }
 
-/// The extensions that the migrations create, where a tenant can have them.
-async fn needed(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Vec<NeededExtension> {
-    let any = tenants.iter().any(|tenant| tenant.engine == Engine::Postgres);
-    if any { set.extensions().await } else { Vec::new() }
+/// What the migrations take of the engines that the tenants have.
+async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
+    let any = |engine| tenants.iter().any(|tenant| tenant.engine == engine);
+    Needs {
+        extensions: if any(Engine::Postgres) { set.extensions().await } else { Vec::new() },
+        rights: if any(Engine::Mysql) { set.rights().await } else { Vec::new() },
+    }
 }
 
-fn names(needed: &[NeededExtension]) -> Vec<String> {
-    needed.iter().map(|extension| extension.name.clone()).collect()
+fn names(needs: &Needs) -> Vec<String> {
+    needs.extensions.iter().map(|extension| extension.name.clone()).collect()
 }
 
-/// The disk that backups go to: of their folder, or of the nearest one above it that is there.
-fn backups(program: &Program) -> Option<Finding> {
-    let folder = &program.settings().backups;
-    let there = folder.ancestors().find(|above| above.is_dir())?;
-    backup::free_space(there).ok().map(|free| doctor::backups(&program.shown(folder), free))
+/// The disk that backups go to: of their folder, or of the nearest one above it that is there. Who makes none need not be
+/// able to write there; a folder that is there already was made for them.
+fn backups(program: &Program) -> Vec<Finding> {
+    let settings = program.settings();
+    let folder = &settings.backups;
+    let Some(there) = folder.ancestors().find(|above| above.is_dir()) else { return Vec::new() };
+    let shown = program.shown(folder);
+    let prune = program.command("backup prune --older-than 30d");
+    let free = backup::free_space(there).ok().map(|free| doctor::backups(&shown, free, &prune));
+    let are_made = folder.is_dir() || settings.backup_command.is_some() || settings.restore_on_failure;
+    let is_read_only = are_made && !backup::may_write(there);
+    free.into_iter().chain(is_read_only.then(|| doctor::read_only_backups(&shown))).collect()
 }
 
-fn limits(program: &Program) -> Limits {
+fn limits<'a>(program: &Program, check: &'a str) -> Limits<'a> {
     let settings = program.settings();
     Limits {
         long_transaction: settings.long_transaction,
         replication_lag: settings.replication_lag,
         lock: settings.timeouts.lock,
         per_server: settings.concurrency.per_server.get().min(settings.concurrency.global.get()),
+        check,
     }
 }
 
@@ -110,8 +127,8 @@ pub(super) async fn preflight(
     let pace = Pace { hold_wait: Duration::ZERO, ..program.pace() };
     let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
     let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
-    let needed = if goes_up { needed(set, &all).await } else { Vec::new() };
-    let extensions = names(&needed);
+    let needs = if goes_up { needs(set, &all).await } else { Needs::default() };
+    let extensions = names(&needs);
     let mut examined = ask(&door, pace, first, &extensions).await;
     let again = servers.iter().zip(&examined).map(|((_, tenants), seen)| asked_again(tenants, seen)).collect();
     for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again, &extensions).await) {
@@ -125,11 +142,12 @@ pub(super) async fn preflight(
     };
     let probes: Vec<Probe> = servers.iter().zip(&examined).map(probe).collect();
     if let Some(text) = doctor::outage(&probes, program.settings().outage) {
-        return Err(CliError::Outage(text));
+        return Err(CliError::Outage { text, next: program.command("doctor") });
     }
     // An unreachable tenant is an outcome of the run.
     let reached: Examined = examined.into_iter().flatten().filter(|(_, seen)| seen.is_ok()).collect();
-    let mut findings = doctor::judge(&reached, &limits(program), &needed);
+    let check = program.command("tenants check");
+    let mut findings = doctor::judge(&reached, &limits(program, &check), &needs);
     findings.retain(|finding| finding.severity != Severity::Info);
     for line in report::doctor::lines(&findings) {
         program.terminal.warn(&line);

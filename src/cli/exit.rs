@@ -69,8 +69,8 @@ pub(super) enum CliError {
     Settings(String),
     #[error("{0}")]
     CanNotStart(String),
-    #[error("{0}\nsee: fleet doctor; --no-preflight starts all the same")]
-    Outage(String),
+    #[error("{text}\nsee: {next}; --no-preflight starts all the same")]
+    Outage { text: String, next: String },
     #[error("can't write {what}: {error}")]
     Write { what: String, error: std::io::Error },
 }
@@ -85,7 +85,7 @@ impl CliError {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
             CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
             CliError::NothingMatched(_) => 4,
-            CliError::Ledger(_) | CliError::Outage(_) => 75,
+            CliError::Ledger(_) | CliError::Outage { .. } => 75,
             CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,
         }
     }

@@ -19,6 +19,7 @@ pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliErro
         server: at.server,
         waits_for: at.waits_for,
         is_holder: at.is_holder,
+        certain: at.certain,
         session: at.session,
     };
     let rows: Vec<LockRow> = found.into_iter().map(row).collect();

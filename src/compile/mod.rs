@@ -11,12 +11,13 @@ pub mod folder;
 mod lex;
 mod purity;
 mod recorder;
+mod rights;
 mod scan;
 mod sql;
 mod statement;
 mod values;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,13 +142,7 @@ impl MigrationSet {
     pub(crate) async fn extensions(&self) -> Vec<NeededExtension> {
         let mut found: BTreeMap<String, NeededExtension> = BTreeMap::new();
         for (index, name) in self.catalog.migrations.iter().enumerate() {
-            let statements: Vec<String> = match self.migrations.get(index) {
-                Some(rust) => recorder::record(rust, Direction::Up, backend(Engine::Postgres), 0).await.statements(),
-                None => {
-                    let part = self.sql_script(index).and_then(|script| script.up.get(Engine::Postgres));
-                    part.map_or_else(Vec::new, |part| part.statements.iter().map(|s| s.sql.clone()).collect())
-                }
-            };
+            let statements = self.statements_up(index, Engine::Postgres).await;
             for (extension, is_optional) in statements.iter().flat_map(|sql| extension::created(sql)) {
                 let needed = NeededExtension { name: extension.clone(), migration: name.to_string(), is_optional };
                 // One that must be there counts more than one that need not.
@@ -158,6 +153,26 @@ impl MigrationSet {
             }
         }
         found.into_values().collect()
+    }
+
+    /// The rights of MySQL and MariaDB that the migrations take beside those which all of them take; each once.
+    pub(crate) async fn rights(&self) -> Vec<&'static str> {
+        let mut found = BTreeSet::new();
+        for index in 0..self.catalog.migrations.len() {
+            found.extend(self.statements_up(index, Engine::Mysql).await.iter().flat_map(|sql| rights::needed(sql)));
+        }
+        found.into_iter().collect()
+    }
+
+    /// What a migration sends on its way up, as far as recording it once tells.
+    async fn statements_up(&self, index: usize, engine: Engine) -> Vec<String> {
+        match self.migrations.get(index) {
+            Some(rust) => recorder::record(rust, Direction::Up, backend(engine), 0).await.statements(),
+            None => {
+                let part = self.sql_script(index).and_then(|script| script.up.get(engine));
+                part.map_or_else(Vec::new, |part| part.statements.iter().map(|s| s.sql.clone()).collect())
+            }
+        }
     }
 
     /// The SQL scripts, in catalog order.

@@ -32,6 +32,9 @@ pub struct AtLock {
     /// Whether it holds what others wait for, or the file. Neither this nor waiting: a transaction that is open on tables
     /// of this database.
     pub is_holder: bool,
+    /// Whether the engine told who waits for whom; otherwise it was concluded from open transactions, and others than these
+    /// may hold the lock.
+    pub certain: bool,
 }
 
 /// How long a transaction has to be open before it is listed although nobody waits for it, in seconds.
@@ -50,6 +53,7 @@ pub async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLock>, Ve
                 session,
                 waits_for: Vec::new(),
                 is_holder: true,
+                certain: true,
             })),
             Address::Url(url) => {
                 let mut key = Url::parse(url.expose_secret()).ok();
@@ -102,14 +106,17 @@ fn names(databases: &BTreeMap<String, Vec<String>>, engine: Engine) -> String {
 
 fn at_lock(group: &[Arc<Tenant>], tenants: &[String], session: Blocker, waits_for: Vec<i64>) -> AtLock {
     let (engine, server) = (group[0].engine, group[0].server.to_string());
-    AtLock { tenants: tenants.to_vec(), engine, server, session, waits_for, is_holder: false }
+    AtLock { tenants: tenants.to_vec(), engine, server, session, waits_for, is_holder: false, certain: true }
 }
 
-/// Says of all who of them holds what another waits for.
+/// Says of all who of them holds what another waits for, or may hold it: somebody whom nobody waits for with certainty.
 fn mark_holders(mut found: Vec<AtLock>) -> Vec<AtLock> {
-    let wanted: Vec<i64> = found.iter().flat_map(|row| row.waits_for.clone()).collect();
+    let wanted: Vec<(i64, bool)> =
+        found.iter().flat_map(|row| row.waits_for.iter().map(|id| (*id, row.certain))).collect();
     for row in &mut found {
-        row.is_holder = wanted.contains(&row.session.id);
+        let mut waits = wanted.iter().filter(|(id, _)| *id == row.session.id).peekable();
+        row.is_holder = waits.peek().is_some();
+        row.certain &= !row.is_holder || waits.any(|(_, certain)| *certain);
     }
     found
 }
@@ -117,15 +124,22 @@ fn mark_holders(mut found: Vec<AtLock>) -> Vec<AtLock> {
 /// The first id of what is not the server's own catalog (`FirstNormalObjectId` in its access/transam.h).
 const FIRST_TABLE: u32 = 16_384;
 
+/// What PostgreSQL shows instead of a query.
+const HIDDEN: &str = "<insufficient privilege>";
+
+/// What others do is hidden from a user who is no member of `pg_read_all_stats`, their transactions' age included
+/// (<https://www.postgresql.org/docs/15/monitoring-stats.html>); the locks themselves are not. So the locks say who waits, and
+/// a hidden session with a lock on a table is listed however long it has had it.
 async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
     let databases = databases(group);
     let sql = format!(
-        "WITH waiting AS (SELECT pid, pg_blocking_pids(pid) AS by FROM pg_stat_activity WHERE wait_event_type = 'Lock') \
+        "WITH waiting AS (SELECT pid, pg_blocking_pids(pid) AS by FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) l) \
          SELECT a.pid, a.usename::text, a.application_name, CASE WHEN a.xact_start IS NULL THEN NULL ELSE greatest(0, \
-         extract(epoch from clock_timestamp() - a.xact_start)) END::bigint, left(a.query, 200), host(a.client_addr), \
+         extract(epoch from clock_timestamp() - a.xact_start)) END::bigint, CASE a.query WHEN '{HIDDEN}' THEN 'hidden \
+         from this user, who lacks pg_read_all_stats' ELSE left(a.query, 200) END, host(a.client_addr), \
          a.datname::text, array_to_string(w.by, ' ') FROM pg_stat_activity a LEFT JOIN waiting w ON w.pid = a.pid WHERE \
          a.datname IN ({}) AND (w.pid IS NOT NULL OR EXISTS (SELECT 1 FROM waiting o WHERE a.pid = ANY (o.by)) OR \
-         (a.xact_start < clock_timestamp() - interval '{OPEN_FOR} s' AND a.application_name NOT LIKE 'fleet:%' AND EXISTS \
+         ((a.xact_start < clock_timestamp() - interval '{OPEN_FOR} s' OR a.query = '{HIDDEN}') AND a.application_name NOT LIKE 'fleet:%' AND EXISTS \
          (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.database = a.datid AND l.relation >= {FIRST_TABLE})))",
         names(&databases, Engine::Postgres)
     );
@@ -152,7 +166,7 @@ async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
 }
 
 /// Rows by the engine's own table of waits. Who holds a metadata lock is told by MariaDB's plugin `metadata_lock_info`;
-/// without it, all open transactions of a database are listed in which somebody waits for one.
+/// without it, all open transactions of a database are listed in which somebody waits for one, as probable holders only.
 async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
     let databases = databases(group);
     let names = names(&databases, Engine::Mysql);
@@ -169,7 +183,7 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
          COALESCE(o.state {meta}, 0)) END"
     );
     let sql = format!(
-        "SELECT {columns}, COALESCE({by_row}, {by_meta}, ''), CASE WHEN p.state {meta} THEN p.info END FROM {all} WHERE p.db IN \
+        "SELECT {columns}, {by_row}, {by_meta}, CASE WHEN p.state {meta} THEN p.info END FROM {all} WHERE p.db IN \
          ({names}) AND (t.trx_id IS NOT NULL OR p.state {meta})"
     );
     let options = address::mysql(&group[0])?;
@@ -195,10 +209,15 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
             database: text(5),
             lock: None,
         };
-        let told = text(7).map(|statement| holders_of(&session, &statement, &tables)).filter(|told| !told.is_empty());
-        let guessed = || text(6).unwrap_or_default().split(' ').filter_map(|id| id.parse().ok()).collect();
-        let by: Vec<i64> = told.unwrap_or_else(guessed);
-        Some(at_lock(group, databases.get(session.database.as_deref()?)?, session, by))
+        let ids = |text: String| text.split(' ').filter_map(|id| id.parse().ok()).collect::<Vec<i64>>();
+        let by_table = || text(8).map(|statement| holders_of(&session, &statement, &tables));
+        let (by, certain) = match (text(6), by_table().filter(|(told, _)| !told.is_empty())) {
+            (Some(by_row), _) => (ids(by_row), true),
+            (None, Some(told)) => told,
+            (None, None) => text(7).map_or((Vec::new(), true), |guessed| (ids(guessed), false)),
+        };
+        let of = databases.get(session.database.as_deref()?)?;
+        Some(AtLock { certain, ..at_lock(group, of, session, by) })
     };
     let is_old = |row: &AtLock| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
     let found = mark_holders(rows?.iter().filter_map(row).collect());
@@ -221,8 +240,8 @@ impl TableLock {
 }
 
 /// The sessions with a lock on a table at which a session waits: one on which it has a weaker lock already, or that its
-/// statement names.
-fn holders_of(waiting: &Blocker, statement: &str, tables: &[TableLock]) -> Vec<i64> {
+/// statement names. It is certain where these locks are all on one table.
+fn holders_of(waiting: &Blocker, statement: &str, tables: &[TableLock]) -> (Vec<i64>, bool) {
     let here = |lock: &&TableLock| waiting.database.as_ref() == Some(&lock.database);
     let own: Vec<&TableLock> = tables.iter().filter(here).filter(|lock| lock.session == waiting.id).collect();
     let is_at = |lock: &&TableLock| {
@@ -230,8 +249,10 @@ fn holders_of(waiting: &Blocker, statement: &str, tables: &[TableLock]) -> Vec<i
             && (own.iter().any(|own| own.table == lock.table) || blocker::names(statement, &lock.table))
     };
     let others = tables.iter().filter(here).filter(|lock| lock.session != waiting.id).filter(is_at);
-    let mut sessions: Vec<i64> = others.map(|lock| lock.session).collect();
+    let others: Vec<&TableLock> = others.collect();
+    let is_one = others.iter().all(|lock| lock.table == others[0].table);
+    let mut sessions: Vec<i64> = others.iter().map(|lock| lock.session).collect();
     sessions.sort_unstable();
     sessions.dedup();
-    sessions
+    (sessions, is_one)
 }

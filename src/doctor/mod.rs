@@ -13,7 +13,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::fault::{Fault, FaultClass};
-use crate::health::{Health, HeldLock, NeededExtension, OpenTransaction};
+use crate::health::{Health, HeldLock, Needs, OpenTransaction};
+use crate::observation::Observation;
+use crate::schema::{Direction, State, Unfinished};
 use crate::tenant::{Engine, Tenant, TenantId};
 pub use outage::{LEAST_TENANTS, Probe, outage};
 
@@ -57,7 +59,7 @@ pub struct Finding {
 
 /// What findings are measured by.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Limits<'a> {
     /// A transaction that is open for longer is a finding.
     pub long_transaction: Duration,
     /// A server that is further behind the one that it follows is a finding.
@@ -66,23 +68,31 @@ pub struct Limits {
     pub lock: Duration,
     /// Tenants that are in flight at once on one server.
     pub per_server: usize,
+    /// The command that tells all that is known of tenants that can't be read.
+    pub check: &'a str,
 }
 
-/// The findings of tenants, each with what its database said: the worst first, then in the order of the tenants. `needed`:
-/// the extensions that the migrations create.
-pub fn judge(
-    examined: &[(Arc<Tenant>, Result<Health, Fault>)],
-    limits: &Limits,
-    needed: &[NeededExtension],
-) -> Vec<Finding> {
+/// What every run on MySQL and MariaDB takes: for fleet's own tables, the history, and tables of migrations.
+const RIGHTS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX"];
+
+/// What MySQL wants for foreign keys, and MariaDB does not (<https://mariadb.com/kb/en/grant/#table-privileges>).
+const REFERENCES: &str = "REFERENCES";
+
+/// The findings of tenants, each with what its database said: the worst first, then in the order of the tenants. `needs`:
+/// what the migrations take beside.
+pub fn judge(examined: &[(Arc<Tenant>, Result<Health, Fault>)], limits: &Limits<'_>, needs: &Needs) -> Vec<Finding> {
     let mut findings = Findings::default();
     for (tenant, health) in examined {
         match health {
             Ok(health) => {
+                judge_rights(&mut findings, tenant, health, needs);
                 judge_one(&mut findings, tenant, health, limits);
-                server::judge(&mut findings, tenant, health, limits, needed);
+                server::judge(&mut findings, tenant, health, limits, &needs.extensions);
             }
-            Err(fault) => findings.tenant(tenant, Severity::Error, format!("not reached: {fault}"), way_out(fault)),
+            Err(fault) => {
+                let fix = way_out(fault, limits);
+                findings.tenant(tenant, Severity::Error, format!("not reached: {fault}"), fix);
+            }
         }
     }
     let mut list = findings.list;
@@ -118,22 +128,47 @@ impl Findings {
     }
 }
 
-fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: &Limits) {
+/// What the user may not do, with what gives it the right.
+fn judge_rights(findings: &mut Findings, tenant: &Tenant, health: &Health, needs: &Needs) {
+    if let Some(schema) = &health.missing_schema {
+        let what = format!("the schema {schema} does not exist");
+        let fix = format!("set create_missing = true for this tenant, or type: CREATE SCHEMA {schema};");
+        findings.tenant(tenant, Severity::Error, what, fix);
+    }
+    let is_needed =
+        |right: &str| tenant.engine != Engine::Mysql || RIGHTS.contains(&right) || needs.rights.contains(&right);
+    let (unsure, missing): (Vec<&str>, Vec<&str>) = health
+        .missing_rights
+        .iter()
+        .map(String::as_str)
+        .filter(|right| is_needed(right))
+        .partition(|right| tenant.engine == Engine::Mysql && *right == REFERENCES);
+    for (severity, rights) in [(Severity::Error, missing), (Severity::Warning, unsure)] {
+        if !rights.is_empty() {
+            let what = format!("the user lacks the right {}", rights.join(", "));
+            findings.tenant(tenant, severity, what, rights_fix(tenant.engine, health, needs));
+        }
+    }
+    if !health.foreign_tables.is_empty() {
+        let more = health.foreign_count.saturating_sub(health.foreign_tables.len());
+        let (more, again) = if more > 0 {
+            (format!(" and {more} more"), format!(" and so for {more} more"))
+        } else {
+            (String::new(), String::new())
+        };
+        let what = format!("only their owners may alter these tables: {}{more}", health.foreign_tables.join(", "));
+        let one = |table: &String| format!("ALTER TABLE {table} OWNER TO {};", health.grantee);
+        let all: Vec<String> = health.foreign_tables.iter().map(one).collect();
+        findings.tenant(tenant, Severity::Warning, what, format!("as an administrator: {}{again}", all.join(" ")));
+    }
+}
+
+fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: &Limits<'_>) {
     use Severity::{Error, Info, Warning};
     if health.read_only {
         let why = if health.is_standby { "the server is a standby" } else { "it is read-only, or a standby" };
         let fix = "let this tenant's url lead to the primary, or lift the setting that makes it read-only";
         findings.tenant(tenant, Error, format!("nothing can be written: {why}"), fix.into());
-    }
-    if !health.missing_rights.is_empty() {
-        let what = format!("the user lacks the right {}", health.missing_rights.join(", "));
-        findings.tenant(tenant, Error, what, rights_fix(tenant.engine).into());
-    }
-    if !health.foreign_tables.is_empty() {
-        let what = format!("only their owners may alter these tables: {}", health.foreign_tables.join(", "));
-        let fix =
-            "as an administrator: ALTER TABLE … OWNER TO the user of this tenant, or GRANT the owner's role to it";
-        findings.tenant(tenant, Warning, what, fix.into());
     }
     for open in health.transactions.iter().filter(|open| Duration::from_secs(open.seconds) >= limits.long_transaction) {
         let what = format!("a transaction has been open for {}: {}", age(open), who(open));
@@ -154,20 +189,39 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
 }
 
 /// A lock that keeps readers out is held by something that changes the table; any other one is in the way when it lasts.
-fn is_in_the_way(lock: &HeldLock, limits: &Limits) -> bool {
+fn is_in_the_way(lock: &HeldLock, limits: &Limits<'_>) -> bool {
     let mode = lock.mode.as_str();
     let keeps_out = ["Exclusive", "EXCLUSIVE", "UPGRADABLE", "NO_WRITE"].iter().any(|word| mode.contains(word));
     (keeps_out && mode != "RowExclusiveLock") || Duration::from_secs(lock.by.seconds) >= limits.lock
 }
 
-fn rights_fix(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => "give the user that runs fleet the right to write the file and its folder",
-        Engine::Postgres => "as an administrator: GRANT CREATE ON SCHEMA (or DATABASE) … TO the user of this tenant",
-        Engine::Mysql => {
-            "as an administrator: GRANT CREATE, ALTER, DROP, INDEX ON database.* TO the user of this tenant"
+/// On MySQL all that is needed, not only what is missing: rights on two names that both fit a database do not add up.
+fn rights_fix(engine: Engine, health: &Health, needs: &Needs) -> String {
+    let rights = match engine {
+        Engine::Sqlite => return "give the user that runs fleet the right to write the file and its folder".to_owned(),
+        Engine::Postgres if health.grant_on.starts_with("SCHEMA") => "USAGE, CREATE".to_owned(),
+        Engine::Postgres => "CREATE".to_owned(),
+        Engine::Mysql => [&RIGHTS[..], &needs.rights].concat().join(", "),
+    };
+    format!("as an administrator: GRANT {rights} ON {} TO {};", health.grant_on, health.grantee)
+}
+
+/// A tenant whose last migration was begun and not finished: no other run gets past it. `command` makes one to type of the
+/// words behind the program's name, `settle` and `flag` name the tenant in it.
+pub fn unfinished(seen: &Observation, settle: &str, flag: &str, command: impl Fn(&str) -> String) -> Option<Finding> {
+    let place = |u: &Unfinished| format!("{} ({}), begun by run {}", u.migration, u.direction, u.run);
+    let (what, fix) = match &seen.state {
+        State::InDoubt(u) => (format!("in doubt: {}, and not finished", place(u)), command(settle)),
+        State::Stopped(u) => {
+            let verb = if u.direction == Direction::Up { "migrate" } else { "rollback --steps 1" };
+            let n = u.statement.unwrap_or(0);
+            let fix = format!("correct what the engine refused, then: {}", command(&format!("{verb} {flag}")));
+            (format!("stopped at statement {n} of {}", place(u)), fix)
         }
-    }
+        _ => return None,
+    };
+    let (severity, server) = (Severity::Error, seen.server.clone());
+    Some(Finding { severity, server, tenants: vec![seen.tenant.clone()], what, fix })
 }
 
 fn age(open: &OpenTransaction) -> String {
@@ -187,7 +241,7 @@ fn end(engine: Engine, open: &OpenTransaction) -> String {
 }
 
 /// What to do about a tenant that could not be reached.
-fn way_out(fault: &Fault) -> String {
+fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
     use FaultClass::*;
     let text = match fault.class {
         ConnectionRefused | ConnectTimeout => "start the server, or correct host and port of the tenant's url",
@@ -197,20 +251,31 @@ fn way_out(fault: &Fault) -> String {
         TooManyConnections => "free connections, or lower --per-server",
         Tls => "correct sslmode and the certificates in the tenant's url, or switch TLS on at the server",
         PermissionDenied => "grant the user of this tenant the right",
-        _ => "see: fleet tenants check",
+        _ => return format!("see: {}", limits.check),
     };
     text.to_owned()
 }
 
-/// What is to be said of the disk that backups go to.
-pub fn backups(folder: &Path, free: u64) -> Finding {
+/// What is to be said of the disk that backups go to. `prune`: the command that removes old ones.
+pub fn backups(folder: &Path, free: u64, prune: &str) -> Finding {
     let is_low = server::is_low(free);
     Finding {
         severity: if is_low { Severity::Warning } else { Severity::Info },
         server: String::new(),
         tenants: Vec::new(),
         what: format!("{} MiB are free for backups in {}", free / (1024 * 1024), folder.display()),
-        fix: if is_low { "fleet backup prune --older-than 30d, or another folder: --backups FOLDER" } else { "" }
+        fix: if is_low { format!("{prune}, or another folder: --backups FOLDER") } else { String::new() },
+    }
+}
+
+/// A folder of backups that can't be written.
+pub fn read_only_backups(folder: &Path) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        server: String::new(),
+        tenants: Vec::new(),
+        what: format!("no backup can be written in {}: this user may not write there", folder.display()),
+        fix: "give the user that runs fleet the right to write there, or name another folder: --backups FOLDER"
             .to_owned(),
     }
 }

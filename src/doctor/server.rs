@@ -17,7 +17,7 @@ pub(super) fn judge(
     findings: &mut Findings,
     tenant: &Tenant,
     health: &Health,
-    limits: &Limits,
+    limits: &Limits<'_>,
     needed: &[NeededExtension],
 ) {
     if !health.version.is_empty() {
@@ -84,7 +84,7 @@ pub(super) fn seconds(duration: Duration) -> String {
 
 /// A server that follows another one. PostgreSQL lets nobody write on it, which each of its tenants is told; MariaDB does,
 /// and what is written there is in no other server.
-fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, upstream: &Upstream, limits: &Limits) {
+fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, upstream: &Upstream, limits: &Limits<'_>) {
     let host = if upstream.host.is_empty() { "another server".to_owned() } else { upstream.host.clone() };
     let lag = upstream.lag_seconds.map(Duration::from_secs);
     let state = match (upstream.is_running, lag) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::health::{Extension, FileHolder, Follower, Room, Upstream};
+use crate::health::{Extension, FileHolder, Follower, NeededExtension, Room, Upstream};
 use crate::tenant::Address;
 
 fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
@@ -21,11 +21,12 @@ fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
     })
 }
 
-const LIMITS: Limits = Limits {
+const LIMITS: Limits<'_> = Limits {
     long_transaction: Duration::from_secs(300),
     lock: Duration::from_secs(3),
     replication_lag: Duration::from_secs(30),
     per_server: 8,
+    check: "fleet tenants check",
 };
 
 fn sound() -> Health {
@@ -43,7 +44,11 @@ fn warned(health: Health) -> Vec<String> {
 
 fn judged(healths: impl IntoIterator<Item = Result<Health, Fault>>) -> Vec<Finding> {
     let all = healths.into_iter().enumerate();
-    judge(&all.map(|(i, h)| (tenant(&format!("t{i}"), "s", Engine::Postgres), h)).collect::<Vec<_>>(), &LIMITS, &[])
+    judge(
+        &all.map(|(i, h)| (tenant(&format!("t{i}"), "s", Engine::Postgres), h)).collect::<Vec<_>>(),
+        &LIMITS,
+        &Needs::default(),
+    )
 }
 
 #[test]
@@ -148,7 +153,9 @@ fn only_a_follower_that_is_late_is_told_and_a_standby_can_not_be_migrated() {
 #[test]
 fn a_replica_of_mariadb_is_a_warning_while_it_can_be_written() {
     let mariadb = |health: Health| {
-        judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &[]).into_iter().map(|f| (f.severity, f.what))
+        judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &Needs::default())
+            .into_iter()
+            .map(|f| (f.severity, f.what))
     };
     let follows = |is_running, lag_seconds| Some(Upstream { host: "db1".into(), is_running, lag_seconds });
     let health = Health { follows: follows(true, Some(0)), ..Health::default() };
@@ -170,9 +177,13 @@ fn an_extension_that_can_not_be_created_is_found_before_its_migration_is() {
         let (name, database) = ("postgis".to_owned(), "acme".to_owned());
         let extension = Extension { name, database, is_installed, is_available, may_create };
         let health = Health { extensions: vec![extension], ..Health::default() };
-        judge(&[(tenant("a", "s", Engine::Postgres), Ok(health))], &LIMITS, &[needed(is_optional)])
-            .first()
-            .map(|found| (found.severity, found.fix.clone()))
+        judge(
+            &[(tenant("a", "s", Engine::Postgres), Ok(health))],
+            &LIMITS,
+            &Needs { extensions: vec![needed(is_optional)], ..Needs::default() },
+        )
+        .first()
+        .map(|found| (found.severity, found.fix.clone()))
     };
     assert_eq!(with(true, false, false, false), None, "it is there");
     assert_eq!(with(false, true, true, false), None, "it can be made");
@@ -191,4 +202,34 @@ fn who_has_a_file_is_told_and_so_is_a_lock_of_mariadb_that_keeps_readers_out() {
     let lock = |mode: &str| HeldLock { table: "orders".into(), mode: mode.into(), by: open(0) };
     let found = warned(Health { locks: vec![lock("MDL_SHARED_READ"), lock("MDL_EXCLUSIVE")], ..sound() });
     assert!(found.len() == 1 && found[0].contains("MDL_EXCLUSIVE"), "{found:?}");
+}
+
+#[test]
+fn a_grant_is_typed_as_it_is_told_and_asks_for_what_the_migrations_take() {
+    let lacking = |rights: &[&str], needed: &[&'static str]| {
+        let health = Health {
+            missing_rights: rights.iter().map(|right| (*right).to_owned()).collect(),
+            grantee: "'app'@'%'".into(),
+            grant_on: "`acme`.*".into(),
+            ..Health::default()
+        };
+        let needs = Needs { rights: needed.to_vec(), ..Needs::default() };
+        let found = judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &needs);
+        found.into_iter().map(|f| (f.severity, f.what, f.fix)).collect::<Vec<_>>()
+    };
+    assert_eq!(lacking(&["TRIGGER", "REFERENCES"], &[]), [], "no migration makes any");
+    let found = lacking(&["INSERT", "REFERENCES", "TRIGGER"], &["TRIGGER", "REFERENCES"]);
+    let grant = "as an administrator: GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, TRIGGER, REFERENCES ON \
+                 `acme`.* TO 'app'@'%';";
+    let one = |severity, rights: &str| (severity, format!("the user lacks the right {rights}"), grant.to_owned());
+    assert_eq!(found, [one(Severity::Error, "INSERT, TRIGGER"), one(Severity::Warning, "REFERENCES")]);
+}
+
+#[test]
+fn a_list_of_tables_says_how_many_it_left_out() {
+    let foreign_tables = vec!["public.a".to_owned(), "public.\"B\"".to_owned()];
+    let found = warned(Health { foreign_tables, foreign_count: 9, grantee: "app".into(), ..sound() });
+    let text = "warning: only their owners may alter these tables: public.a, public.\"B\" and 7 more (as an administrator: \
+                ALTER TABLE public.a OWNER TO app; ALTER TABLE public.\"B\" OWNER TO app; and so for 7 more)";
+    assert_eq!(found, [text]);
 }

@@ -25,6 +25,8 @@ pub struct LockRow {
     pub waits_for: Vec<i64>,
     /// Whether others wait for it, or it holds a file.
     pub is_holder: bool,
+    /// Whether the engine told who waits for whom; otherwise it is only probable, and may be another session.
+    pub certain: bool,
     /// The session.
     #[serde(flatten)]
     pub session: Blocker,
@@ -40,12 +42,13 @@ impl LockRow {
     }
 
     fn does(&self) -> String {
+        let (holds, waits) = if self.certain { ("holds", "waits for") } else { ("may hold", "waits, maybe for") };
         if self.waits_for.is_empty() {
-            return if self.is_holder { "holds" } else { "open" }.to_owned();
+            return if self.is_holder { holds } else { "open" }.to_owned();
         }
         let ids: Vec<String> = self.waits_for.iter().map(ToString::to_string).collect();
-        let holds = if self.is_holder { "holds, " } else { "" };
-        format!("{holds}waits for {}", ids.join(" "))
+        let holds = if self.is_holder { format!("{holds}, ") } else { String::new() };
+        format!("{holds}{waits} {}", ids.join(" "))
     }
 
     fn flat(&self) -> [String; 10] {
@@ -142,18 +145,31 @@ mod tests {
             server: "db7".into(),
             waits_for,
             is_holder,
+            certain: true,
             session,
         };
         let rows = [
             row(session(1, "SELECT 1"), vec![], true),
             row(session(2, "ALTER TABLE t"), vec![1], false),
             row(session(3, "SELECT 3"), vec![], false),
+            LockRow { certain: false, ..row(session(4, "SELECT 4"), vec![], true) },
+            LockRow { certain: false, ..row(session(5, "ALTER TABLE u"), vec![4], false) },
         ];
         let style = Style { colour: false, unicode: false, width: 120 };
         let unasked = [("db8".to_owned(), "connection refused".to_owned())];
         let text = list(&rows, &unasked, Format::Table, &style);
-        let last = "3 sessions: 1 waiting, 1 in open transactions that nobody waits for";
-        for said in ["holds", "waits for 1", "open", "app, 10.0.0.9", "31 s", "db8 could not be asked", last] {
+        let last = "5 sessions: 2 waiting, 1 in open transactions that nobody waits for";
+        for said in [
+            "holds",
+            "waits for 1",
+            "may hold",
+            "waits, maybe for 4",
+            "open",
+            "app, 10.0.0.9",
+            "31 s",
+            "db8 could not be asked",
+            last,
+        ] {
             assert!(text.contains(said), "{said}: {text}");
         }
         assert!(list(&rows, &[], Format::Json, &style).contains("\"waits_for\""));

@@ -173,6 +173,7 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     assert_eq!(fleet.history("my-000").unwrap(), all()[..up_to("add_tenant_features")], "it is left alone");
     assert_eq!(fleet.history("my-001").unwrap(), all(), "its neighbour is not");
     fleet.run(&["tenants", "check"]).shows(&["in doubt", "my-000"]);
+    fleet.run(&["doctor"]).exits(2).shows(&["error", "in doubt: ", "runs settle my-000"]);
 
     let looked = fleet.run(&["runs", "settle", "my-000"]).exits(2);
     looked.shows(&["--applied", "--not-applied", "--resume-at"]).tells(&[

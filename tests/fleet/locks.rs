@@ -94,6 +94,73 @@ fn locks_tells_who_holds_and_who_waits() {
     assert_eq!(wait_for_end(&mut child), Some(0));
 }
 
+/// What a superuser does is hidden from the tenant's own user, the locks are not: who looks must not be told that all is well.
+#[test]
+fn sessions_that_are_hidden_from_the_user_are_listed_at_their_locks() {
+    let mut fleet = Fleet::new().postgres(1);
+    let url = fleet.tenant("pg-000").url.clone();
+    let role = fleet.unique("owner");
+    sql(&postgres_url(), &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"));
+    sql(&postgres_url(), &format!("ALTER DATABASE {} OWNER TO {role}", url.rsplit_once('/').unwrap().1));
+    fleet.at_end(&postgres_url(), &format!("DROP ROLE {role}"));
+    let (scheme, rest) = url.split_once("://").unwrap();
+    fleet.tenant_mut("pg-000").url = format!("{scheme}://{role}:x@{}", rest.split_once('@').unwrap().1);
+    sql(&url, "CREATE TABLE orders (id int)");
+    let mut holder = block_on(sqlx::PgConnection::connect(&url)).unwrap();
+    block_on(holder.execute("BEGIN; LOCK TABLE orders")).unwrap();
+    let open = fleet.run(&["locks", "--exit-code"]).exits(0);
+    open.shows(&["open", "hidden from this user, who lacks pg_read_all_stats", "1 in open transactions"]);
+    let waiting = std::thread::spawn(move || sql(&url, "SELECT id::text FROM orders"));
+    let begun = std::time::Instant::now();
+    let rows = loop {
+        let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
+        let rows = json["locks"].as_array().unwrap().clone();
+        if rows.len() == 2 || begun.elapsed().as_secs() > 30 {
+            break rows;
+        }
+    };
+    fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["holds", "waits for", "2 sessions: 1 waiting"]);
+    block_on(holder.close()).unwrap();
+    waiting.join().unwrap();
+    assert_eq!(rows.len(), 2, "{rows:#?}");
+    assert_eq!(rows[0]["is_holder"], true, "{rows:#?}");
+    assert_eq!(rows[1]["waits_for"][0], rows[0]["id"], "{rows:#?}");
+    assert_eq!((&rows[0]["certain"], &rows[1]["certain"]), (&true.into(), &true.into()), "{rows:#?}");
+}
+
+/// Without the plugin nobody tells who of two readers holds the table: neither is accused of it.
+#[test]
+fn who_holds_a_table_of_mariadb_is_only_probable_without_the_plugin() {
+    let fleet = Fleet::new().mariadb(1);
+    let url = fleet.tenant("my-000").url.clone();
+    sql(&url, "CREATE TABLE orders (id int)");
+    sql(&url, "CREATE TABLE products (id int)");
+    let reader = |query: &'static str| {
+        let mut reader = block_on(sqlx::MySqlConnection::connect(&url)).unwrap();
+        block_on(reader.execute("BEGIN")).unwrap();
+        block_on(reader.execute(query)).unwrap();
+        reader
+    };
+    let readers = [reader("SELECT count(*) FROM orders"), reader("SELECT count(*) FROM products")];
+    let alter = url.clone();
+    let waiting = std::thread::spawn(move || sql(&alter, "ALTER TABLE orders ADD c int"));
+    let begun = std::time::Instant::now();
+    let rows = loop {
+        let json = fleet.run(&["locks", "--format", "json"]).exits(0).json();
+        let rows = json["locks"].as_array().unwrap().clone();
+        if rows.len() == 3 || begun.elapsed().as_secs() > 30 {
+            break rows;
+        }
+    };
+    fleet.run(&["locks", "--exit-code"]).exits(2).shows(&["may hold", "waits, maybe for", "3 sessions: 1 waiting"]);
+    for reader in readers {
+        block_on(reader.close()).unwrap();
+    }
+    waiting.join().unwrap();
+    assert_eq!(rows.iter().filter(|row| row["is_holder"] == true).count(), 2, "{rows:#?}");
+    assert!(rows.iter().all(|row| row["certain"] == false), "{rows:#?}");
+}
+
 /// Somebody who may not end the sessions of others asks for it: what right is missing is told, and the lock timeout goes its
 /// usual way.
 #[test]

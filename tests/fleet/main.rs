@@ -23,6 +23,7 @@ mod own_servers;
 #[path = "../support/pgbouncer.rs"]
 mod pgbouncer;
 mod reading;
+mod remedies;
 mod restoring;
 mod rolling_back;
 mod secrets;

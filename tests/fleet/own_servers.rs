@@ -96,6 +96,7 @@ fn a_replica_and_who_holds_a_table_are_told_on_mariadb() {
     let holders = rows.iter().filter(|row| row["is_holder"] == true).count();
     assert_eq!((rows.len(), waiting.len(), holders), (3, 1, 1), "the other one is only open: {rows:#?}");
     assert_eq!(waiting[0]["waits_for"], serde_json::json!([id]), "{rows:#?}");
+    assert!(rows.iter().all(|row| row["certain"] == true), "the plugin tells: {rows:#?}");
     let ran = wait(running).exits(100);
     let report = ran.json();
     let record = record(&report, "acme");

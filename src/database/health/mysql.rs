@@ -7,22 +7,30 @@ use std::path::Path;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
-use crate::database::{Door, address, errors, mysql_row};
+use crate::database::{Door, address, errors, literal, mysql_row};
 use crate::fault::Fault;
 use crate::health::{Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
+use crate::tenant::Engine;
 
 const SERVER: &str = "SELECT VERSION(), CAST(@@global.read_only AS CHAR), CAST(@@max_connections AS CHAR), \
                       CAST(@@max_user_connections AS CHAR), COALESCE(CURRENT_ROLE(), 'NONE'), (SELECT CAST(COUNT(*) AS CHAR) FROM \
-                      information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE')";
+                      information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'), CURRENT_USER(), COALESCE(DATABASE(), '')";
 const CONNECTED: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /// The user's own grants, on all databases or on this one, whose name may be a pattern.
-const RIGHTS: &str = "SELECT w.p FROM (SELECT 'CREATE' AS p UNION SELECT 'ALTER' UNION SELECT 'DROP' UNION SELECT 'INDEX') w \
+const RIGHTS: &str = "SELECT w.p FROM (SELECT 'SELECT' AS p UNION ALL SELECT 'INSERT' UNION ALL SELECT 'UPDATE' UNION ALL \
+                      SELECT 'DELETE' UNION ALL SELECT 'CREATE' UNION ALL SELECT 'ALTER' UNION ALL SELECT 'DROP' UNION ALL \
+                      SELECT 'INDEX' UNION ALL SELECT 'REFERENCES' UNION ALL SELECT 'TRIGGER' UNION ALL SELECT 'CREATE VIEW' \
+                      UNION ALL SELECT 'CREATE ROUTINE' UNION ALL SELECT 'EVENT') w \
                       WHERE NOT EXISTS (SELECT 1 FROM information_schema.user_privileges u WHERE u.privilege_type = w.p \
                       AND u.grantee = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')) \
                       AND NOT EXISTS (SELECT 1 FROM information_schema.schema_privileges s WHERE s.privilege_type = w.p \
                       AND s.grantee = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''') \
                       AND DATABASE() LIKE s.table_schema)";
+
+/// The name under which the user has rights on this database already: of several that fit, the server looks at one only.
+const GRANTED_ON: &str = "SELECT MAX(s.table_schema) FROM information_schema.schema_privileges s WHERE s.grantee = CONCAT('''', \
+                          REPLACE(CURRENT_USER(), '@', '''@'''), '''') AND DATABASE() LIKE s.table_schema";
 const TRANSACTIONS: &str = "SELECT CAST(p.id AS CHAR), p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS CHAR) \
                             FROM information_schema.innodb_trx t JOIN information_schema.processlist p \
                             ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() \
@@ -63,6 +71,9 @@ pub(in crate::database) async fn read(
     if text(4) == "NONE" {
         health.missing_rights =
             self::rows(connection, RIGHTS).await?.iter().filter_map(|row| mysql_row::text(row, 0)).collect();
+        let granted = self::rows(connection, GRANTED_ON).await?.first().and_then(|row| mysql_row::text(row, 0));
+        health.grantee = grantee(&text(6));
+        health.grant_on = format!("{}.*", Engine::Mysql.quote(&granted.unwrap_or_else(|| as_pattern(&text(7)))));
     } else {
         health.unknown.push("rights: this user has them through a role".to_owned());
     }
@@ -83,6 +94,18 @@ pub(in crate::database) async fn read(
         read_server(connection, door, &mut health).await;
     }
     Ok(health)
+}
+
+/// `user@host` as a `GRANT` reads it.
+fn grantee(user: &str) -> String {
+    let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
+    format!("{}@{}", literal(Engine::Mysql, name), literal(Engine::Mysql, host))
+}
+
+/// A database's name as a `GRANT` reads it, which takes it for a pattern
+/// (<https://mariadb.com/kb/en/grant/#database-privileges>).
+fn as_pattern(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
 }
 
 /// What is the same for all databases of the server.

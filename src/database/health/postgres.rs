@@ -26,7 +26,8 @@ fn queries(door: &Door, ask: &Questions) -> String {
     let who = format!("a.pid::text, coalesce(a.usename, '')::text, a.application_name, {age}");
     let own = format!(
         "SELECT 'server', current_setting('server_version'), current_setting('transaction_read_only'), \
-         coalesce(current_setting('fleet.direct', true), ''), pg_is_in_recovery()::text;\n\
+         coalesce(current_setting('fleet.direct', true), ''), pg_is_in_recovery()::text, quote_ident(current_user), \
+         quote_ident(current_database());\n\
          SELECT 'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text, \
          (current_setting('max_connections')::bigint - CASE WHEN r.rolsuper THEN 0 ELSE \
          current_setting('superuser_reserved_connections')::bigint END)::text, r.rolconnlimit::text, \
@@ -35,7 +36,7 @@ fn queries(door: &Door, ask: &Questions) -> String {
          SELECT 'rights', CASE WHEN n.oid IS NULL THEN (has_database_privilege(current_database(), 'CREATE'))::text ELSE \
          (has_schema_privilege(n.oid, 'CREATE'))::text END, coalesce(quote_ident(n.nspname), '') \
          FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = {here};\n\
-         SELECT 'foreign', c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         SELECT 'foreign', format('%I.%I', n.nspname, c.relname), count(*) OVER ()::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
          WHERE n.nspname = {here} AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE') \
          ORDER BY 2 LIMIT 5;\n\
          SELECT 'transaction', {who} FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start IS NOT NULL \
@@ -98,13 +99,15 @@ pub(in crate::database) async fn read(
                 health.read_only = text(2) == "on";
                 health.pooled = pooled.unwrap_or(text(3) != "yes");
                 health.is_standby = text(4) == "true";
+                health.grantee = text(5);
+                health.grant_on = format!("DATABASE {}", text(6));
             }
             "connections" => health.connections = room(&row),
-            "rights" if text(1) != "true" => {
-                let place = if text(2).is_empty() { "the database".to_owned() } else { format!("schema {}", text(2)) };
-                health.missing_rights.push(format!("CREATE on {place}"));
+            "rights" => rights(&mut health, door, text(1) == "true", &text(2)),
+            "foreign" => {
+                health.foreign_tables.push(text(1));
+                health.foreign_count = text(2).parse().unwrap_or(0);
             }
-            "foreign" => health.foreign_tables.push(text(1)),
             "transaction" => health.transactions.push(who(&row)),
             "hidden" => health
                 .unknown
@@ -135,6 +138,19 @@ pub(in crate::database) async fn read(
     }
     health.unknown.dedup();
     Ok(health)
+}
+
+/// Without the schema there is the right to make it, unless somebody else has to.
+fn rights(health: &mut Health, door: &Door, may_create: bool, schema: &str) {
+    if let (Some(name), "", false) = (&door.tenant.schema, schema, door.tenant.create_missing) {
+        health.missing_schema = Some(Engine::Postgres.quote(name));
+    } else if !may_create {
+        let place = if schema.is_empty() { "the database".to_owned() } else { format!("schema {schema}") };
+        health.missing_rights.push(format!("CREATE on {place}"));
+        if !schema.is_empty() {
+            health.grant_on = format!("SCHEMA {schema}");
+        }
+    }
 }
 
 fn upstream(row: &PgRow) -> Upstream {
