@@ -180,7 +180,7 @@ pub(super) fn tenant_flag(id: &TenantId) -> String {
 }
 
 /// `runs settle` for this tenant with these flags. What begins like a flag goes behind all flags.
-fn settle_words(id: &TenantId, flags: &str) -> String {
+pub(super) fn settle_words(id: &TenantId, flags: &str) -> String {
     let word = quoted(id.as_str());
     let words = if word.trim_start_matches('\'').starts_with('-') { [flags, "--", &word] } else { [&word, flags, ""] };
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
