@@ -52,7 +52,10 @@ impl Entry {
 /// Whether the statements before this one (from 0) leave nothing in the session that those from it on may need.
 pub(super) fn keeps_session(step: &Step, statement: usize) -> bool {
     let (before, rest) = step.script.statements.split_at(statement.min(step.script.statements.len()));
-    !before.iter().any(|sql| changes_session(step.script.engine, sql)) && !rest.iter().any(|sql| reads_session(sql))
+    // From the first one on, everything is done again.
+    before.is_empty()
+        || !before.iter().any(|sql| changes_session(step.script.engine, sql))
+            && !rest.iter().any(|sql| reads_session(sql))
 }
 
 /// Whether it is certain, when the engine refuses this statement (from 0), that nothing of it happened, and that another
@@ -208,6 +211,16 @@ mod tests {
             source: None,
         };
         Step { index: 0, script: Arc::new(script), limits: Default::default() }
+    }
+
+    #[test]
+    fn what_asks_the_session_can_only_begin_at_the_beginning() {
+        let mut script = (*step("x").script).clone();
+        script.statements = ["INSERT INTO p VALUES (1)", "INSERT INTO c VALUES (LAST_INSERT_ID())", "SELECT 1"]
+            .map(str::to_owned)
+            .into();
+        let step = Step { index: 0, script: Arc::new(script), limits: Default::default() };
+        assert_eq!([0, 1, 2].map(|statement| keeps_session(&step, statement)), [true, false, true]);
     }
 
     fn row(state: &str, statement: Option<&str>) -> Entry {
