@@ -10,7 +10,7 @@ pub mod fault;
 
 pub mod schema;
 
-pub mod shape;
+pub use fleet_shape as shape;
 
 pub mod outcome;
 
@@ -44,7 +44,7 @@ pub mod backup;
 // The only door to a tenant's database.
 pub mod database;
 
-// Made-up rows for any schema.
+// Generated rows for any schema.
 pub mod seed;
 
 // The one loop that applies anything.

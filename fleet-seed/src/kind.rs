@@ -1,20 +1,18 @@
-//! What a column can hold, from its type as the engine prints it.
-//!
-//! It does not look at names: what a value is about is decided elsewhere.
+//! The kind of values that a column holds, from its type as the engine prints it; names do not count here.
 
 use std::collections::HashMap;
 
-use crate::shape::{Shape, Table};
+use fleet_shape::{Shape, Table};
 
-/// What a column can hold.
+/// The kind of values that a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bool,
     /// Whole numbers between two.
     Int(i64, i64),
-    /// Numbers of so many digits, so many of them decimal places.
+    /// Numbers of that many digits, and how many of these are decimal places.
     Decimal(u32, u32),
-    /// A text of at most so many characters.
+    /// A text, and the most characters that it may have.
     Text(Option<usize>),
     Uuid,
     Bytes(usize),
@@ -33,14 +31,14 @@ pub(super) enum Kind {
 
 /// Types that a schema made for itself: enums and domains of PostgreSQL.
 #[derive(Debug, Default)]
-pub(super) struct OwnTypes {
+pub(crate) struct OwnTypes {
     enums: HashMap<String, Vec<String>>,
     /// A domain's base type and its rules, with VALUE for the column.
     domains: HashMap<String, (String, String)>,
 }
 
 impl OwnTypes {
-    pub(super) fn of(shape: &Shape) -> Self {
+    pub(crate) fn of(shape: &Shape) -> Self {
         let mut own = OwnTypes::default();
         for other in shape.others.iter().filter(|o| o.kind == "type") {
             if let Some(list) = other.definition.strip_prefix("enum ") {
@@ -58,12 +56,12 @@ impl OwnTypes {
     }
 
     /// The rules of a column's domain.
-    pub(super) fn rules(&self, kind: &str) -> Vec<String> {
+    pub(crate) fn rules(&self, kind: &str) -> Vec<String> {
         let Some((_, definition)) = self.domains.get(kind.trim_matches('"')) else { return Vec::new() };
         definition.split("CHECK (").skip(1).filter_map(|part| Some(part.rsplit_once(')')?.0.to_owned())).collect()
     }
 
-    pub(super) fn kind(&self, table: &Table, name: &str, kind: &str) -> Kind {
+    pub(crate) fn kind(&self, table: &Table, name: &str, kind: &str) -> Kind {
         let bare = kind.trim_matches('"');
         if let Some(values) = self.enums.get(bare) {
             return Kind::OneOf(values.clone());
@@ -116,7 +114,7 @@ fn sizes(kind: &str) -> Vec<u32> {
     inner.split(',').filter_map(|part| part.trim().parse().ok()).collect()
 }
 
-pub(super) fn parse(kind: &str) -> Kind {
+pub(crate) fn parse(kind: &str) -> Kind {
     if kind.ends_with("[]") {
         return Kind::Empty("{}");
     }
@@ -180,8 +178,9 @@ fn decimal(sizes: &[u32]) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    use fleet_shape::Other;
+
     use super::*;
-    use crate::shape::Other;
 
     #[test]
     fn types_of_all_engines_are_understood() {

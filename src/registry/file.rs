@@ -21,7 +21,7 @@ use crate::tenant::{Address, Tenant, TenantId};
 /// The name of the tenant file.
 pub const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 7] = ["fleet", "defaults", "scratch", "backup", "migrations", "wave", "tenant"];
+const SECTIONS: [&str; 8] = ["fleet", "defaults", "scratch", "backup", "seed", "migrations", "wave", "tenant"];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub fn find(start: &Path) -> Option<PathBuf> {
