@@ -5,8 +5,8 @@
 
 use std::fmt;
 
+pub use fleet_seed::{Rules, SeedRequest, SeedSummary, SeededTable};
 use fleet_seed::{SeedError, Seeding, Step};
-pub use fleet_seed::{Rules, RulesError, SeedProgress, SeedRequest, SeedSummary};
 
 use crate::database::{ROWS_AT_ONCE, Session};
 use crate::fault::{Fault, FaultClass};
@@ -60,7 +60,7 @@ impl SeedStop {
 pub async fn seed(
     session: &mut dyn Session,
     request: &SeedRequest,
-    progress: &(dyn Fn(SeedProgress) + Send + Sync),
+    progress: &(dyn Fn(&SeededTable) + Send + Sync),
 ) -> Result<SeedSummary, Box<SeedStop>> {
     let shape = session.shape().await.map_err(SeedStop::before_the_first)?;
     let planned = Seeding::new(&shape, request, ROWS_AT_ONCE);
@@ -77,7 +77,7 @@ pub async fn seed(
             Some(Step::Insert { table, columns, rows }) => {
                 let filled = session.fill(table, &columns, &rows).await;
                 seeding.inserted(*filled.as_ref().unwrap_or_else(|(before, _)| before));
-                seeding.progress().into_iter().for_each(progress);
+                seeding.summary().tables.last().into_iter().for_each(progress);
                 filled.map_err(|(_, fault)| SeedStop::of(&seeding, fault))?;
             }
         }

@@ -399,7 +399,8 @@ mod tests {
     fn limits_are_read() {
         let of = |text: &str| parse(text).unwrap();
         let mut limits = BTreeMap::new();
-        let all = "a >= 5 AND (b > 0 OR b IS NULL) AND 10 >= a AND s IN ('x','y') AND length(t) >= 3 AND c BETWEEN -1 AND 2";
+        let all =
+            "a >= 5 AND (b > 0 OR b IS NULL) AND 10 >= a AND s IN ('x','y') AND length(t) >= 3 AND c BETWEEN -1 AND 2";
         limit(&of(all), &mut limits);
         limit(&of("((k)::text = ANY ((ARRAY['p'::character varying])::text[]))"), &mut limits);
         assert_eq!(limits["a"].bounds(0, (0, 100)), (5, 10));

@@ -145,7 +145,10 @@ impl<'a> Generator<'a> {
             let Some(places) = places.filter(|places| !places.is_empty()) else { continue };
             // A set with a NULL in all rows is never the same twice.
             let is_null = |p: &Parent| !p.is_guessed && (p.is_cut || (p.keys.len() == 0 && p.own.is_none()));
-            if self.parents.iter().any(|p| is_null(p) && p.columns.iter().any(|c| places.contains(c) && !self.fixed[*c]))
+            if self
+                .parents
+                .iter()
+                .any(|p| is_null(p) && p.columns.iter().any(|c| places.contains(c) && !self.fixed[*c]))
             {
                 continue;
             }
@@ -196,7 +199,10 @@ impl<'a> Generator<'a> {
     fn has_unread_sets(&self) -> bool {
         let unread = |place: &usize| {
             use What::{Bytes, Json, Moment, Time, Written};
-            matches!(self.recipes[*place].what, Moment(_) | Written(rules::Written::Moment, _) | Bytes(_) | Time | Json(_))
+            matches!(
+                self.recipes[*place].what,
+                Moment(_) | Written(rules::Written::Moment, _) | Bytes(_) | Time | Json(_)
+            )
         };
         self.sets.iter().any(|set| set.columns.iter().any(unread))
     }

@@ -1,8 +1,10 @@
 //! The kind of values that a column holds, from its type as the engine prints it; names do not count here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use fleet_shape::{Shape, Table};
+
+use crate::check::{self, Limits};
 
 /// The kind of values that a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,29 +85,12 @@ fn is_known(kind: &Kind) -> bool {
     *kind != Kind::Unknown
 }
 
-/// The texts in single quotes.
+/// The texts of a list: `'sad', 'it''s fine'`.
 fn quoted(list: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = list;
-    while let Some(start) = rest.find('\'') {
-        let mut text = String::new();
-        let mut chars = rest[start + 1..].char_indices().peekable();
-        let mut end = rest.len();
-        while let Some((at, c)) = chars.next() {
-            if c == '\'' {
-                if chars.peek().is_some_and(|(_, next)| *next == '\'') {
-                    chars.next();
-                } else {
-                    end = start + 1 + at + 1;
-                    break;
-                }
-            }
-            text.push(c);
-        }
-        found.push(text);
-        rest = &rest[end.min(rest.len())..];
-    }
-    found
+    let check = check::parse(&format!("x IN ({list})"));
+    let mut limits = BTreeMap::new();
+    check.iter().for_each(|check| check::limit(check, &mut limits));
+    limits.remove("x").and_then(|x: Limits| x.one_of).unwrap_or_default()
 }
 
 /// The numbers in the first parentheses.
@@ -147,8 +132,7 @@ pub(crate) fn parse(kind: &str) -> Kind {
         "date" | "date_text" => Kind::Day,
         "time" | "time_text" => Kind::Time,
         "json" | "jsonb" | "json_text" | "jsonb_text" => Kind::Json,
-        "enum" => Kind::OneOf(quoted(kind)),
-        "set" => Kind::OneOf(quoted(kind)),
+        "enum" | "set" => Kind::OneOf(quoted(kind[first.len()..].trim_matches(['(', ')']))),
         "inet" | "inet4" => Kind::Inet,
         "cidr" => Kind::Empty("10.0.0.0/8"),
         "inet6" => Kind::Empty("2001:db8::1"),

@@ -28,10 +28,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-pub use pattern::UnknownWord;
 pub use rules::{Rules, RulesError};
 pub use seeding::{Seeding, Step};
-pub use summary::{SeedProgress, SeedSummary, SeededTable};
+pub use summary::{SeedSummary, SeededTable};
 
 /// The rows that are wanted.
 #[derive(Debug, Clone, PartialEq)]

@@ -256,7 +256,9 @@ mod tests {
             table("users", &[("tenant_id", "tenants", false)]),
         ];
         let shape = Shape { tables, others: Vec::new() };
-        let of = |name: &str, scale| plan(&shape, &Rules::default(), scale).unwrap().iter().find(|p| p.table.name == name).unwrap().rows;
+        let of = |name: &str, scale| {
+            plan(&shape, &Rules::default(), scale).unwrap().iter().find(|p| p.table.name == name).unwrap().rows
+        };
         assert_eq!((of("tenants", 1), of("platforms", 1), of("orders", 1)), (2, 8, 100));
         assert_eq!((of("order_items", 1), of("inventory_items", 1), of("orders", 5)), (300, 100, 500));
     }

@@ -27,7 +27,11 @@ enum Part {
     Ean13,
     Ip,
     /// A list by its name, until it is looked up.
-    Word { name: String, letters: Letters, list: List },
+    Word {
+        name: String,
+        letters: Letters,
+        list: List,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,25 +51,15 @@ enum Letters {
     Upper,
 }
 
-/// The lists that every pattern can name. English names are as frequent as those of the other languages together.
+/// The lists that every pattern can name.
 const LIBRARY: [(&str, &[&[&str]]); 6] = [
-    ("first_name", &[EN::NAME_FIRST_NAME, DE_DE::NAME_FIRST_NAME, EN::NAME_FIRST_NAME, FR_FR::NAME_FIRST_NAME,
-        EN::NAME_FIRST_NAME, JA_JP::NAME_FIRST_NAME]),
-    ("last_name", &[EN::NAME_LAST_NAME, DE_DE::NAME_LAST_NAME, EN::NAME_LAST_NAME, FR_FR::NAME_LAST_NAME,
-        EN::NAME_LAST_NAME, JA_JP::NAME_LAST_NAME]),
+    ("first_name", &[EN::NAME_FIRST_NAME, DE_DE::NAME_FIRST_NAME, FR_FR::NAME_FIRST_NAME, JA_JP::NAME_FIRST_NAME]),
+    ("last_name", &[EN::NAME_LAST_NAME, DE_DE::NAME_LAST_NAME, FR_FR::NAME_LAST_NAME, JA_JP::NAME_LAST_NAME]),
     ("company_suffix", &[EN::COMPANY_SUFFIX, DE_DE::COMPANY_SUFFIX]),
     ("country", &[EN::ADDRESS_COUNTRY, FR_FR::ADDRESS_COUNTRY]),
     ("state", &[EN::ADDRESS_STATE, DE_DE::ADDRESS_STATE]),
     ("user_agent", &[EN::INTERNET_USER_AGENT]),
 ];
-
-/// A pattern names a list that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no list `{name}` for a pattern; there are: {known}")]
-pub struct UnknownWord {
-    name: String,
-    known: String,
-}
 
 impl TryFrom<String> for Pattern {
     type Error = String;
@@ -151,14 +145,14 @@ impl Pattern {
     }
 
     /// Looks the lists up.
-    pub(crate) fn resolve(&mut self, words: &BTreeMap<String, Vec<String>>) -> Result<(), UnknownWord> {
+    pub(crate) fn resolve(&mut self, words: &BTreeMap<String, Vec<String>>) -> Result<(), String> {
         for part in &mut self.0 {
             let Part::Word { name, list, .. } = part else { continue };
-            let own = words.get(name).filter(|list| !list.is_empty());
+            let own = words.get(name).filter(|list| !list.is_empty()).map(|own| List::Own(own.as_slice().into()));
             let library = || LIBRARY.iter().find(|(known, _)| known == name).map(|(_, lists)| List::Library(lists));
-            *list = own.map(|own| List::Own(own.as_slice().into())).or_else(library).ok_or_else(|| {
+            *list = own.or_else(library).ok_or_else(|| {
                 let known: Vec<&str> = words.keys().map(String::as_str).chain(LIBRARY.map(|(name, _)| name)).collect();
-                UnknownWord { name: name.clone(), known: known.join(", ") }
+                format!("there is no list `{name}` for a pattern; there are: {}", known.join(", "))
             })?;
         }
         Ok(())

@@ -159,7 +159,11 @@ fn what<'a>(rules: &[&'a ColumnRule], column: &Column, kind: &Kind, limits: &Lim
         }
         Kind::Decimal(precision, scale) => {
             let one = 10_i64.pow(*scale);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "rules name small numbers")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
+                reason = "rules name small numbers"
+            )]
             let units = |number: f64| (number * one as f64).round() as i64;
             let (from, to) = first(rules, |rule| rule.decimal);
             let bounds = limits.bounds(*scale, decimals(*precision));
@@ -241,7 +245,7 @@ mod tests {
         assert_ne!(text("products", "name"), text("users", "name"));
         assert!(text("users", "email").is_unique() && !text("users", "name").is_unique());
         let What::OneOf(countries) = what("customers", "country", "char(2)") else { panic!() };
-        assert!(countries.contains(&Cell::Text("DE".into())) && countries.len() == 12);
+        assert_eq!(countries[0], Cell::Text("DE".into()));
         assert_eq!(what("orders", "version", "integer"), What::Int(1, 1));
         assert_eq!(what("orders", "fee_rate", "numeric(6,4)"), What::Decimal(0, 2_500, 4));
         assert_eq!(what("orders", "updated_at", "timestamp with time zone"), What::Moment(Moment::Updated));

@@ -6,9 +6,13 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::Error;
 
-use crate::pattern::{Pattern, UnknownWord};
+use crate::pattern::Pattern;
 use crate::value::Moment;
+
+/// The line and the column of a mistake in rules, and what is wrong there.
+pub use toml::de::Error as RulesError;
 
 /// What the names of tables and columns say of their values.
 ///
@@ -111,17 +115,6 @@ pub(crate) enum Written {
     Amount,
 }
 
-/// Why rules can't be used.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum RulesError {
-    /// No TOML, or a key or a value that no rule has.
-    #[error(transparent)]
-    Toml(#[from] toml::de::Error),
-    /// A pattern names a list that does not exist.
-    #[error(transparent)]
-    Word(#[from] UnknownWord),
-}
-
 impl Default for Rules {
     fn default() -> Self {
         Rules::parse("").expect("the general rules are well-formed")
@@ -144,7 +137,7 @@ impl Rules {
         let words: BTreeMap<_, _> = general.words.into_iter().chain(std::mem::take(&mut rules.words)).collect();
         for rule in &mut rules.columns {
             for pattern in rule.text.iter_mut().chain(rule.json.iter_mut().flat_map(BTreeMap::values_mut)) {
-                pattern.resolve(&words)?;
+                pattern.resolve(&words).map_err(RulesError::custom)?;
             }
         }
         Ok(rules)

@@ -10,7 +10,7 @@ use crate::generator::Generator;
 use crate::keys::Keys;
 use crate::kind::OwnTypes;
 use crate::order::{self, Planned, Reference};
-use crate::summary::{SeedProgress, SeedSummary, SeededTable};
+use crate::summary::{SeedSummary, SeededTable};
 use crate::{SeedError, SeedRequest};
 
 /// A seed that is under way.
@@ -112,16 +112,9 @@ impl<'a> Seeding<'a> {
         self.begin(0);
     }
 
-    /// What has been done, the table under way included.
+    /// The tables until now; the last one is under way.
     pub fn summary(&self) -> &SeedSummary {
         &self.summary
-    }
-
-    /// How far the table under way has come.
-    pub fn progress(&self) -> Option<SeedProgress> {
-        let told = self.summary.tables.last()?;
-        let of = told.wanted.saturating_sub(told.before);
-        Some(SeedProgress { table: told.table.clone(), added: told.added, of })
     }
 
     /// The constraint of the table under way that an engine's message names. It is only told: nothing is decided by it.

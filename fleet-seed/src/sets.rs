@@ -59,7 +59,8 @@ impl Set {
                 None => is_loose = true,
             }
         }
-        let others = wheels.iter().filter(|w| !w.is_days(generator)).fold(1_u64, |size, w| size.saturating_mul(w.size()));
+        let others =
+            wheels.iter().filter(|w| !w.is_days(generator)).fold(1_u64, |size, w| size.saturating_mul(w.size()));
         let days = rows.saturating_mul(2).div_ceil(others).clamp(540, DAYS);
         for wheel in &mut wheels {
             if wheel.is_days(generator)

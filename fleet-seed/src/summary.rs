@@ -1,17 +1,6 @@
 //! What a seed has done, table by table.
 
-/// How far a table has come; told after each batch is committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedProgress {
-    /// The table.
-    pub table: String,
-    /// Rows that were added to it.
-    pub added: u64,
-    /// Rows that are to be added.
-    pub of: u64,
-}
-
-/// What was done, table by table, in the order in which they were filled.
+/// The rows that were added, table by table, in the order in which they were filled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeedSummary {
     /// The tables.
@@ -39,7 +28,7 @@ impl SeedSummary {
 }
 
 impl SeededTable {
-    /// What a person should know of it, if anything: that it was left as it was, or has fewer rows than it should.
+    /// A remark for a person, if there is one: that it was left as it was, or has fewer rows than it should.
     pub fn note(&self) -> Option<String> {
         let (table, has, wanted) = (&self.table, grouped(self.before + self.added), grouped(self.wanted));
         match () {

@@ -232,7 +232,8 @@ mod tests {
         for row in 0..500 {
             let life = Timeline::new(&mut rng(row), LIFE.now);
             let of = |recipe| any(recipe, &mut rng(row + 1), row, life);
-            let (Cell::Moment(created), Cell::Moment(updated), Cell::Day(end)) = (of(&created), of(&updated), of(&ends))
+            let (Cell::Moment(created), Cell::Moment(updated), Cell::Day(end)) =
+                (of(&created), of(&updated), of(&ends))
             else {
                 panic!()
             };
@@ -254,7 +255,8 @@ mod tests {
     #[test]
     fn the_values_of_a_seed_stay_the_same() {
         let rules = Rules::default();
-        let of = |name: &str, kind: &str, row| match any(&recipe(&rules, "users", name, kind), &mut rng(row), row, LIFE) {
+        let of = |name: &str, kind: &str, row| match any(&recipe(&rules, "users", name, kind), &mut rng(row), row, LIFE)
+        {
             Cell::Text(text) => text,
             Cell::Decimal(number) => number.to_string(),
             other => panic!("{other:?}"),

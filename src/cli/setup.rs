@@ -53,8 +53,9 @@ impl Program {
     pub(super) fn seed_rules(&self) -> Result<Arc<Rules>, CliError> {
         let Some(path) = &self.settings().seed_rules else { return Ok(Arc::default()) };
         let shown = self.shown(path);
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| CliError::Settings(format!("can't read the rules of [seed], {}: {error}", shown.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::Settings(format!("can't read the rules of [seed], {}: {error}", shown.display()))
+        })?;
         let rules = Rules::parse(&text).map_err(|error| {
             CliError::Settings(format!("the rules of [seed], {}, can't be used: {error}", shown.display()))
         })?;
