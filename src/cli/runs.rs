@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::args::{Output, RunOutput};
 use super::exit::CliError;
 use super::exit::run_error;
-use super::former::Former;
 use super::migrate::{self, Intent};
 use super::next;
+use super::previous_run::Former;
 use super::setup::Program;
 use crate::compile::MigrationSet;
-use crate::event::RunHeader;
+use crate::inputs::select::Filter;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
-use crate::outcome::TenantRecord;
+use crate::model::event::RunHeader;
+use crate::model::outcome::TenantRecord;
+use crate::model::stats::RunStats;
+use crate::model::tenant::TenantId;
 use crate::report::runs::{AttemptRow, RunRow, RunView};
 use crate::report::{Format, count};
-use crate::select::Filter;
-use crate::stats::RunStats;
-use crate::tenant::TenantId;
 
 pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
@@ -44,7 +44,7 @@ fn row(run: &RunSummary) -> RunRow {
         run: run.run,
         direction: run.direction,
         goal: run.goal.clone(),
-        is_chore: crate::event::chore(&run.goal_data).is_some(),
+        is_chore: crate::model::event::chore(&run.goal_data).is_some(),
         started_at_ms: run.started_at_ms,
         finished_at_ms: run.finished_at_ms,
         status: if finished { "finished" } else { "unfinished" }.to_owned(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// What can go wrong with a ledger. The text fits "failed to ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum LedgerError {
+pub(crate) enum LedgerError {
     /// The folder of the file is missing, or is a file.
     #[error(
         "open the ledger {}: there is no folder {}; create it, or set another place for the ledger",
@@ -202,4 +202,4 @@ fn none_or_newest(newest: &[String]) -> String {
 /// A write failed: nothing more is recorded. The text fits "failed to ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct LedgerLost(pub Arc<LedgerError>);
+pub(crate) struct LedgerLost(pub(crate) Arc<LedgerError>);

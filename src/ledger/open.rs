@@ -19,10 +19,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection};
 
 use super::Location;
+use super::database::Site;
 use super::entity::{attempt, outcome, run, tenant, version};
 use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::site::Site;
 
 /// The version of the tables that this program makes and knows.
 pub(super) const VERSION: i32 = 1;
@@ -37,7 +37,7 @@ const OPEN: &str = "open";
 
 /// An open ledger. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     pub(super) store: Arc<Store>,
 }
 
@@ -73,7 +73,7 @@ impl Ledger {
     /// # Errors
     /// One variant of [`LedgerError`] for each thing that an operator would mend differently. A lock is waited for
     /// during 10 s.
-    pub async fn open(location: &Location) -> Result<Ledger, LedgerError> {
+    pub(crate) async fn open(location: &Location) -> Result<Ledger, LedgerError> {
         Ledger::open_patiently(location, PATIENCE).await
     }
 
@@ -109,7 +109,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`].
-    pub async fn open_existing(location: &Location) -> Result<Option<Ledger>, LedgerError> {
+    pub(crate) async fn open_existing(location: &Location) -> Result<Option<Ledger>, LedgerError> {
         let site = Site::of(location)?;
         let db = match location {
             Location::File(file) => {
@@ -136,13 +136,13 @@ impl Ledger {
     }
 
     /// A recorder for one run.
-    pub fn recorder(&self) -> Recorder {
+    pub(crate) fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.store))
     }
 
     /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving it to the end of the process loses
     /// nothing, but leaves the log beside the file.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         // A pool can only fail to close when it is closed already.
         let _ = self.store.db.close_by_ref().await;
     }

@@ -7,28 +7,28 @@ use std::path::PathBuf;
 use super::Task;
 use super::unit::{Assignment, Attempt, End};
 use crate::backup::{BackupFolder, Manifest, free_space};
-use crate::database::{Residue, Session, Telling, Transfer, database_name, hook};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::Outcome;
+use crate::engine::{Residue, Session, Telling, Transfer, database_name, hook};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::Outcome;
 
 /// The backups that a run makes.
 #[derive(Debug, Clone)]
-pub struct BackupPlan {
+pub(crate) struct BackupPlan {
     /// The folder below which each run has its own.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// A command that is run for each tenant instead of the engines' own means.
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// Whether a tenant whose migration failed, on an engine that could not roll it back, is brought back.
-    pub restore_on_failure: bool,
+    pub(crate) restore_on_failure: bool,
 }
 
 /// What a restore takes.
 #[derive(Debug, Clone)]
-pub struct RestorePlan {
+pub(crate) struct RestorePlan {
     /// The run that made the backups.
-    pub run: String,
+    pub(crate) run: String,
     /// Its folder.
-    pub folder: BackupFolder,
+    pub(crate) folder: BackupFolder,
 }
 
 impl Assignment {

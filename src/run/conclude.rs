@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use super::unit::{Attempt, End};
-use crate::database::{Locked, Residue};
-use crate::fault::{Fault, FaultClass, bounded};
-use crate::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
-use crate::plan::{Goal, Refusal};
+use crate::engine::{Locked, Residue};
+use crate::model::fault::{Fault, FaultClass, bounded};
+use crate::model::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
+use crate::model::plan::{Goal, Refusal};
+use crate::model::schema::{Catalog, Direction, name_of};
+use crate::model::tenant::Engine;
 use crate::policy::RetryPolicy;
-use crate::schema::{Catalog, Direction, name_of};
-use crate::tenant::Engine;
 
 /// What is known of one tenant over all its attempts.
 #[derive(Debug, Clone, Default)]
@@ -207,7 +207,8 @@ impl Progress {
     /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
     /// attempt left it.
     pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
-        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, engine, first, &goal));
+        let settled =
+            self.first.as_ref().and_then(|first| crate::model::plan::settle_steps(catalog, engine, first, &goal));
         Goal { target: settled.unwrap_or(goal.target), ..goal }
     }
 
@@ -363,7 +364,7 @@ pub(super) fn waiting_pause(times: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Target;
+    use crate::model::plan::Target;
 
     #[test]
     fn a_number_of_steps_counts_from_where_the_tenant_was_first() {
@@ -386,7 +387,7 @@ mod tests {
         let catalog = Catalog::new(["m1", "m2"], "h");
         let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
         let retry = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
-        let unfinished = crate::schema::Unfinished {
+        let unfinished = crate::model::schema::Unfinished {
             migration: "m2".into(),
             direction: Direction::Up,
             statement: Some(1),

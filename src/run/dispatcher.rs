@@ -16,18 +16,18 @@ use super::order::{Order, Turn};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, End};
 use super::{PlannedWave, RunPlan, Task};
-use crate::database::{Database, Residue, Teller, Telling};
-use crate::event::Event;
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
-use crate::plan::{self, Decision};
-use crate::stats::{RunStats, uses_failure_budget};
-use crate::tenant::TenantId;
+use crate::engine::{Database, Residue, Teller, Telling};
+use crate::model::event::Event;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
+use crate::model::plan::{self, Decision};
+use crate::model::stats::{RunStats, uses_failure_budget};
+use crate::model::tenant::TenantId;
 
 /// Runs a plan to its end: every tenant has exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
 ///
 /// A receiver of events that goes away stops the run as a lost ledger does: nothing new starts.
-pub async fn execute(
+pub(crate) async fn execute(
     plan: Arc<RunPlan>,
     database: Arc<dyn Database>,
     cancel: Cancel,

@@ -2,7 +2,7 @@
 //!
 //! A pure data structure: it starts nothing. A run without a `depends_on` costs nothing here.
 
-use crate::plan::predecessors;
+use crate::model::plan::predecessors;
 
 use super::{RunPlan, Task};
 

@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use super::*;
 use crate::compile::MigrationSet;
-use crate::database::scripted::{Act, Scripted};
-use crate::database::{Database, Residue, Sign};
-use crate::event::Event;
-use crate::fault::FaultClass;
-use crate::outcome::{NotStarted, Outcome, TenantRecord};
-use crate::plan::Target;
-use crate::schema::Direction;
-use crate::stats::{RunStats, Verdict};
-use crate::tenant::{Address, Engine, TenantId};
+use crate::engine::scripted::{Act, Scripted};
+use crate::engine::{Database, Residue, Sign};
+use crate::model::event::Event;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
+use crate::model::plan::Target;
+use crate::model::schema::Direction;
+use crate::model::stats::{RunStats, Verdict};
+use crate::model::tenant::{Address, Engine, TenantId};
 
 mod order;
 
@@ -201,8 +201,8 @@ async fn a_lock_is_tried_for_in_bursts_that_wait_longer_and_come_to_an_end() {
     assert_eq!(of("busy").len(), 1, "what left something behind is not tried again");
 }
 
-fn unfinished() -> crate::schema::Unfinished {
-    crate::schema::Unfinished {
+fn unfinished() -> crate::model::schema::Unfinished {
+    crate::model::schema::Unfinished {
         migration: "m1".into(),
         direction: Direction::Up,
         statement: Some(1),

@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
-use crate::database::{Database, Locked, Residue, Session, Step, Stop, Teller, Terminations, Watch, Work};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, Outcome, StoppedAt};
-use crate::plan::{self, Decision, Goal, Refusal};
+use crate::engine::{Database, Locked, Residue, Session, Step, Stop, Teller, Terminations, Watch, Work};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{Blocker, Outcome, StoppedAt};
+use crate::model::plan::{self, Decision, Goal, Refusal};
+use crate::model::schema::{Direction, Execution, Script, Unfinished};
+use crate::model::tenant::Tenant;
 use crate::policy::{Limits, Timeouts};
-use crate::schema::{Direction, Execution, Script, Unfinished};
-use crate::tenant::Tenant;
 
 /// What an attempt came to.
 #[derive(Debug, Clone)]

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use fleet::database::Residue;
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
+use crate::engine::Residue;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
 use sea_orm::ConnectionTrait;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     a_history_that_moved_is_left_alone,

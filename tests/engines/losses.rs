@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use fleet::database::{Residue, Stop};
-use fleet::fault::FaultClass;
-use fleet::outcome::{InDoubt, Outcome, TenantRecord};
-use fleet::schema::{Direction, State, Unfinished};
+use crate::engine::{Residue, Stop};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{InDoubt, Outcome, TenantRecord};
+use crate::model::schema::{Direction, State, Unfinished};
 use sea_orm::ConnectionTrait;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     a_long_statement_is_cancelled_on_the_server,
@@ -107,7 +107,7 @@ async fn cut_off(home: &Home, fleet: &Fleet) -> TenantRecord {
             "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT%SLEEP%'",
         );
         let found = loop {
-            let found = crate::support::texts(&server, find).await;
+            let found = crate::engines::support::texts(&server, find).await;
             if !found.is_empty() {
                 break found;
             }

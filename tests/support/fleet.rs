@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::compile::{LazyScripts, MigrationSet, Migrator};
-use fleet::database::{Database, Servers, Session, Step, Stop, Work};
-use fleet::event::{Event, RunHeader};
-use fleet::observation::Observation;
-use fleet::outcome::TenantRecord;
-use fleet::plan::{Goal, Target};
-use fleet::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
-use fleet::run::{Cancel, Pace, PlannedWave, RunPlan, execute, observe};
-use fleet::schema::Direction;
-use fleet::tenant::{Engine, Tenant};
+use crate::compile::{LazyScripts, MigrationSet, Migrator};
+use crate::engine::{Database, Servers, Session, Step, Stop, Work};
+use crate::model::event::{Event, RunHeader};
+use crate::model::observation::Observation;
+use crate::model::outcome::TenantRecord;
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::Direction;
+use crate::model::tenant::{Engine, Tenant};
+use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
+use crate::run::{Cancel, Pace, PlannedWave, RunPlan, execute, observe};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -50,13 +50,13 @@ impl Fleet {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let scripts = fleet::compile::folder::read(folder.path()).unwrap();
+        let scripts = crate::compile::folder::read(folder.path()).unwrap();
         let set = MigrationSet::new(migrator).await.unwrap().with_scripts(scripts).unwrap();
         Fleet { set: Arc::new(set), ..Fleet::of(migrator).await }
     }
 
     /// Does something other than migrating on one tenant.
-    pub(crate) async fn chore(&self, task: fleet::run::Task, tenant: &Arc<Tenant>) -> TenantRecord {
+    pub(crate) async fn chore(&self, task: crate::run::Task, tenant: &Arc<Tenant>) -> TenantRecord {
         let tenants = std::slice::from_ref(tenant);
         let plan = RunPlan { task, ..self.plan(Direction::Up, tenants) };
         self.execute(plan, Cancel::default()).await.remove(0)
@@ -126,7 +126,7 @@ impl Fleet {
         let all = 0..catalog.migrations.len();
         RunPlan {
             backup: None,
-            task: fleet::run::Task::Migrate,
+            task: crate::run::Task::Migrate,
             header,
             goal: Goal { direction, target: Target::End, out_of_order: false },
             catalog,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::Overrides;
+use crate::inputs::Overrides;
+use crate::inputs::select::{Filter, Partition};
 use crate::policy::{FailureBudget, parse_duration};
-use crate::select::{Filter, Partition};
 
 /// What every command takes. Help pages show it last.
 #[derive(Debug, Clone, Args)]

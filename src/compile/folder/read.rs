@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::names::{self, Key, ScriptFile};
 use super::part::{Found, Source};
 use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
-use crate::schema::Direction;
-use crate::tenant::Engine;
+use crate::model::schema::Direction;
+use crate::model::tenant::Engine;
 
 /// A file with what its name says.
 type Named = (PathBuf, ScriptFile);
@@ -20,7 +20,7 @@ type Named = (PathBuf, ScriptFile);
 /// # Errors
 /// All mistakes at once, in the order of the files. Those that only one engine would make of a general file are not among
 /// them: they are in its [`SqlPart`](super::SqlPart).
-pub fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
+pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     let mut mistakes = Vec::new();
     let mut groups: BTreeMap<Key, Vec<Named>> = BTreeMap::new();
     for (path, name) in files(folder, &mut mistakes) {

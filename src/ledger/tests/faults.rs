@@ -3,6 +3,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::*;
+use crate::ledger::error::LedgerLost;
 
 #[tokio::test]
 async fn a_place_that_can_not_hold_a_file_is_named() {
