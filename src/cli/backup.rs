@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::args::{Backup, Output, Prune, Restore};
 use super::exit::{CliError, run_error};
 use super::migrate::{self, Chore, Intent};
-use super::previous_run::Former;
+use super::previous_run::PreviousRun;
 use super::session;
 use super::setup::Program;
 use super::terminal;
@@ -85,7 +85,7 @@ pub(super) async fn restore(program: &Program, set: &Arc<MigrationSet>, args: Re
         None => backed_up,
         Some(run) => {
             let ledger = program.existing_ledger().await?;
-            let former = Former::read(&ledger, run).await;
+            let former = PreviousRun::read(&ledger, run).await;
             ledger.close().await;
             former?.failed().intersection(&backed_up).cloned().collect()
         }

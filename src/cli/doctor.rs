@@ -124,7 +124,7 @@ pub(super) async fn preflight(
     }
     let door = program.door(set);
     // A full server is no outage, and is not waited for here: the run does that.
-    let pace = Pace { hold_wait: Duration::ZERO, ..program.pace() };
+    let pace = Pace { lock_wait_limit: Duration::ZERO, ..program.pace() };
     let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
     let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
     let needs = if goes_up { needs(set, &all).await } else { Needs::default() };

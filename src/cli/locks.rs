@@ -13,7 +13,7 @@ pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliErro
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     let (found, faults) = engine::locks(&tenants, program.settings().timeouts.connect).await;
-    let row = |at: engine::AtLock| LockRow {
+    let row = |at: engine::LockHolder| LockRow {
         tenants: at.tenants,
         engine: at.engine,
         server: at.server,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::args::{Migrate, Rollback, RunOutput, Selection as SelectionArgs};
 use super::exit::CliError;
 use super::inspect::{self, Planned};
-use super::previous_run::Former;
+use super::previous_run::PreviousRun;
 use super::session;
 use super::setup::Program;
 use super::{backup, doctor, goals, terminal};
@@ -88,7 +88,7 @@ async fn intent(
     let mut gone = 0;
     if let Some(run) = &args.failed_of {
         let ledger = program.existing_ledger().await?;
-        let former = Former::read(&ledger, run).await;
+        let former = PreviousRun::read(&ledger, run).await;
         ledger.close().await;
         let former = former?;
         if former.header.direction != default.direction {
@@ -104,7 +104,7 @@ async fn intent(
         if failed.is_empty() {
             return Err(CliError::NothingMatched(format!("run {} has no failures", former.header.run)));
         }
-        let taken = Former::taken(failed, &program.registry);
+        let taken = PreviousRun::taken(failed, &program.registry);
         if let Some(warning) = taken.warning(former.header.run) {
             program.terminal.warn(&warning);
         }

@@ -40,7 +40,7 @@ use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, MigrationSet, Migrator, folder};
-use crate::inputs::suggestion;
+use crate::model::text::suggestion;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///

@@ -12,18 +12,18 @@ use crate::model::schema::{Catalog, Direction};
 use crate::model::tenant::TenantId;
 
 /// A run that is in the ledger.
-pub(super) struct Former {
+pub(super) struct PreviousRun {
     pub(super) header: RunHeader,
     pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
 }
 
 /// Tenants of a former run that can be taken again, and those that the tenant file does not have any more.
-pub(super) struct Taken {
+pub(super) struct Retained {
     pub(super) present: BTreeSet<TenantId>,
     pub(super) gone: Vec<TenantId>,
 }
 
-impl Taken {
+impl Retained {
     /// Says who is gone, when someone is.
     pub(super) fn warning(&self, run: uuid::Uuid) -> Option<String> {
         if self.gone.is_empty() {
@@ -39,19 +39,19 @@ impl Taken {
     }
 }
 
-impl Former {
+impl PreviousRun {
     /// Parts the wanted tenants of this run by whether the file still has them.
-    pub(super) fn taken(wanted: BTreeSet<TenantId>, registry: &Registry) -> Taken {
+    pub(super) fn taken(wanted: BTreeSet<TenantId>, registry: &Registry) -> Retained {
         let known: BTreeSet<&TenantId> = registry.tenants.iter().map(|t| &t.id).collect();
         let (present, gone) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
-        Taken { present, gone: gone.into_iter().collect() }
+        Retained { present, gone: gone.into_iter().collect() }
     }
 
     pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
         let summary = ledger.run(wanted).await.map_err(run_error)?;
         let header = ledger.header(summary.run).await.map_err(run_error)?;
         let records = ledger.records(summary.run).await.map_err(run_error)?;
-        Ok(Former { header, records })
+        Ok(PreviousRun { header, records })
     }
 
     /// The tenants that failed in it.
@@ -180,7 +180,7 @@ mod tests {
         PlannedTenant { tenant: TenantId::from(tenant), engine: Engine::Sqlite, server, wave, target }
     }
 
-    fn former(target: Target, records: Vec<(PlannedTenant, Option<TenantRecord>)>) -> Former {
+    fn former(target: Target, records: Vec<(PlannedTenant, Option<TenantRecord>)>) -> PreviousRun {
         let goal = Goal { direction: Direction::Down, target, out_of_order: false };
         let header = RunHeader {
             run: Uuid::now_v7(),
@@ -193,7 +193,7 @@ mod tests {
             started_at_ms: 0,
             program: String::new(),
         };
-        Former { header, records }
+        PreviousRun { header, records }
     }
 
     fn not_started(tenant: &str) -> TenantRecord {

@@ -4,7 +4,7 @@
 
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
-use crate::sql::{Effect, Thing};
+use crate::sql::{DdlEffect, SchemaObject};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +16,11 @@ pub(super) struct Evidence {
 }
 
 /// What the shape says of an effect; `schema` is the tenant's own namespace, where it has one: of others nothing is known.
-pub(super) fn evidence(engine: Engine, schema: Option<&str>, effect: &Effect, shape: &Shape) -> Option<Evidence> {
+pub(super) fn evidence(engine: Engine, schema: Option<&str>, effect: &DdlEffect, shape: &Shape) -> Option<Evidence> {
     let look = Look { engine, schema, shape };
     let said = |(name, presence): (String, Presence)| format!("{name} is {}", presence.word());
     match effect {
-        Effect::Creates(thing) => {
+        DdlEffect::Creates(thing) => {
             let found = look.at(thing)?;
             let happened = match found.1 {
                 Presence::There => Some(true),
@@ -29,12 +29,12 @@ pub(super) fn evidence(engine: Engine, schema: Option<&str>, effect: &Effect, sh
             };
             Some(Evidence { text: said(found), happened })
         }
-        Effect::Drops(thing) => {
+        DdlEffect::Drops(thing) => {
             let found = look.at(thing)?;
             let happened = found.1 == Presence::Gone;
             Some(Evidence { text: said(found), happened: Some(happened) })
         }
-        Effect::Renames(from, to) => {
+        DdlEffect::Renames(from, to) => {
             let (from, to) = (look.at(from)?, look.at(to)?);
             let happened = match (from.1, to.1) {
                 (Presence::Gone, Presence::There) => Some(true),
@@ -76,28 +76,33 @@ impl Look<'_> {
         if self.engine == Engine::Postgres { have == wanted } else { have.eq_ignore_ascii_case(wanted) }
     }
 
-    fn at(&self, thing: &Thing) -> Option<(String, Presence)> {
-        let (Thing::Table(named) | Thing::View(named) | Thing::Index(named, _) | Thing::Column(named, _)) = thing;
+    fn at(&self, thing: &SchemaObject) -> Option<(String, Presence)> {
+        let (SchemaObject::Table(named)
+        | SchemaObject::View(named)
+        | SchemaObject::Index(named, _)
+        | SchemaObject::Column(named, _)) = thing;
         if named.schema.as_deref().is_some_and(|schema| Some(schema) != self.schema) {
             return None;
         }
         let presence = |there: bool| if there { Presence::There } else { Presence::Gone };
         let name = &named.name;
         Some(match thing {
-            Thing::Table(_) => {
+            SchemaObject::Table(_) => {
                 (format!("the table {name}"), presence(self.shape.tables.iter().any(|t| self.is(&t.name, name))))
             }
-            Thing::View(_) => {
+            SchemaObject::View(_) => {
                 let is_view = |kind: &str| matches!(kind, "view" | "materialized view");
                 let there = self.shape.others.iter().any(|o| is_view(&o.kind) && self.is(&o.name, name));
                 (format!("the view {name}"), presence(there))
             }
-            Thing::Column(_, column) => {
+            SchemaObject::Column(_, column) => {
                 let table = self.shape.tables.iter().find(|t| self.is(&t.name, name));
                 let there = table.is_some_and(|t| t.columns.iter().any(|c| self.is(&c.name, column)));
                 (format!("the column {column} of {name}"), presence(there))
             }
-            Thing::Index(_, table) => (format!("the index {name}"), self.index(name, table.as_ref().map(|t| &*t.name))),
+            SchemaObject::Index(_, table) => {
+                (format!("the index {name}"), self.index(name, table.as_ref().map(|t| &*t.name)))
+            }
         })
     }
 

@@ -16,7 +16,7 @@ use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
 use crate::report::clean;
-use crate::sql::{Effect, effect};
+use crate::sql::{DdlEffect, effect};
 
 pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Settle) -> Result<u8, CliError> {
     let tenant = one(program, &args.tenant).await?;
@@ -164,7 +164,7 @@ fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) ->
 }
 
 /// What the statement does that may or may not have happened.
-fn asked_of(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<Effect> {
+fn asked_of(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<DdlEffect> {
     let sql = script?.statements.get(unfinished.statement?.checked_sub(1)?)?;
     if unfinished.stopped { None } else { effect(tenant.engine, sql) }
 }

@@ -74,7 +74,7 @@ impl Program {
         let mut filter = args.filter();
         if let Some(run) = args.failed_of.as_deref() {
             let ledger = self.existing_ledger().await?;
-            let former = super::previous_run::Former::read(&ledger, run).await;
+            let former = super::previous_run::PreviousRun::read(&ledger, run).await;
             ledger.close().await;
             filter.only = Some(former?.failed());
         }
@@ -100,7 +100,7 @@ impl Program {
     pub(super) fn pace(&self) -> run::Pace {
         let settings = self.settings();
         let (concurrency, timeouts) = (settings.concurrency, settings.timeouts);
-        run::Pace { concurrency, timeouts, hold_wait: settings.retry.hold_wait }
+        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry.lock_wait_limit }
     }
 
     /// The ledger, for reading: it is not created.

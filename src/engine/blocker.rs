@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use super::mysql::decode;
-use super::{Locked, literal};
+use super::{LockWait, literal};
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
@@ -21,7 +21,7 @@ const MOST: usize = 10;
 ///
 /// Other users' queries are shown only to a superuser or a member of `pg_read_all_stats`
 /// (<https://www.postgresql.org/docs/15/monitoring-stats.html>).
-pub(crate) async fn postgres(options: PgConnectOptions, name: String, limit: Duration) -> Locked {
+pub(crate) async fn postgres(options: PgConnectOptions, name: String, limit: Duration) -> LockWait {
     let columns = "b.pid, b.usename::text, b.application_name, \
          CASE WHEN b.xact_start IS NULL THEN NULL ELSE greatest(0, extract(epoch from clock_timestamp() - b.xact_start)) \
          END::bigint, CASE b.query WHEN '<insufficient privilege>' THEN 'hidden from this user, who lacks \
@@ -40,7 +40,7 @@ pub(crate) async fn postgres(options: PgConnectOptions, name: String, limit: Dur
         let mut connection = options.application_name("fleet:watch").connect().await.ok()?;
         let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.ok()?;
         let _ = connection.close().await;
-        let mut locked = Locked { certain: true, ..Locked::default() };
+        let mut locked = LockWait { certain: true, ..LockWait::default() };
         for row in &rows {
             let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().filter(|t| !t.is_empty());
             let blocker = Blocker {
@@ -65,7 +65,7 @@ pub(crate) async fn postgres(options: PgConnectOptions, name: String, limit: Dur
 ///
 /// A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
 /// is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
-pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration) -> Locked {
+pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration) -> LockWait {
     let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
                    LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
     let from = "information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id";
@@ -88,7 +88,7 @@ pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration
     );
     let ask = async {
         let mut connection = options.connect().await.ok()?;
-        let mut locked = Locked::default();
+        let mut locked = LockWait::default();
         let mut told_of = (Vec::new(), false);
         for (sql, application) in [(certain, None), (probable, Some("probably: an open transaction here"))] {
             if application.is_some() {

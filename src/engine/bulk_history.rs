@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection, Row as _};
 use url::Url;
 
-use super::history::Books;
+use super::history::HistoryTables;
 use super::mysql::decode;
 use super::{address, literal};
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
@@ -68,7 +68,7 @@ fn collect(group: &[Arc<Tenant>], read: &[usize], rows: Vec<(usize, String)>) ->
     let mut found: HashMap<usize, Vec<String>> = read.iter().map(|&i| (i, Vec::new())).collect();
     for (i, version) in rows {
         // A tenant with scripts that this program does not know is read by itself.
-        if Books::is_mark(&version) {
+        if HistoryTables::is_mark(&version) {
             found.remove(&i);
         } else if let Some(versions) = found.get_mut(&i) {
             versions.push(version);
@@ -99,7 +99,7 @@ impl<'a> Wanted<'a> {
     fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str)>) -> String {
         let one = |(i, name): (usize, &str)| {
             let history = format!("{}.{}", engine.quote(name), engine.quote(self.history_table));
-            let books = Books::new(engine, Some(name), history, self.has_scripts);
+            let books = HistoryTables::new(engine, Some(name), history, self.has_scripts);
             format!("SELECT {i}, version FROM ({}) AS t{i}", books.look_at(name))
         };
         tenants.map(one).collect::<Vec<_>>().join(" UNION ALL ")

@@ -97,7 +97,7 @@ fn postgres(error: &PgDatabaseError) -> Fault {
 pub(crate) fn postgres_class(code: &str) -> FaultClass {
     use FaultClass as F;
     match code {
-        "FL001" => F::HeldByAnotherRun,
+        "FL001" => F::TenantLocked,
         "FL002" => F::HistoryMoved,
         "FL003" => F::WrongSchema,
         "55P03" => F::LockTimeout,

@@ -19,7 +19,7 @@ pub(crate) const REFRESHES: &str = "fleet_refreshes";
 
 /// The tables of one tenant.
 #[derive(Debug, Clone)]
-pub(crate) struct Books {
+pub(crate) struct HistoryTables {
     engine: Engine,
     history: String,
     scripts: String,
@@ -28,14 +28,14 @@ pub(crate) struct Books {
     has_scripts: bool,
 }
 
-impl Books {
+impl HistoryTables {
     /// `history` is quoted and qualified already.
     pub(crate) fn new(engine: Engine, namespace: Option<&str>, history: String, has_scripts: bool) -> Self {
         let table = |name: &str| match namespace {
             Some(namespace) => format!("{}.{}", engine.quote(namespace), engine.quote(name)),
             None => engine.quote(name),
         };
-        Books { engine, history, scripts: table(SCRIPTS), refreshes: table(REFRESHES), has_scripts }
+        HistoryTables { engine, history, scripts: table(SCRIPTS), refreshes: table(REFRESHES), has_scripts }
     }
 
     /// The statement that creates the table of SQL scripts, where the catalog has any.
@@ -69,13 +69,13 @@ impl Books {
         }
     }
 
-    /// As [`Books::read`], for those who look and do not guard: a program without SQL scripts is told by an entry that
+    /// As [`HistoryTables::read`], for those who look and do not guard: a program without SQL scripts is told by an entry that
     /// is [`SCRIPTS_MARK`] when the tenant has a table of them.
     pub(crate) fn look(&self) -> String {
         self.look_in("DATABASE()")
     }
 
-    /// As [`Books::look`], from a connection that is not in this database.
+    /// As [`HistoryTables::look`], from a connection that is not in this database.
     pub(crate) fn look_at(&self, database: &str) -> String {
         self.look_in(&literal(self.engine, database))
     }
@@ -104,14 +104,14 @@ impl Books {
         format!("{} UNION ALL {there}", self.read_history())
     }
 
-    /// Takes the mark out of what [`Books::look`] found: the query for the scripts that this program does not know.
+    /// Takes the mark out of what [`HistoryTables::look`] found: the query for the scripts that this program does not know.
     pub(crate) fn unknown_scripts(&self, entries: &mut Vec<String>) -> Option<String> {
         let before = entries.len();
         entries.retain(|entry| entry != SCRIPTS_MARK);
         (entries.len() < before).then(|| self.read_scripts())
     }
 
-    /// The queries of [`Books::read`] one by one, for a tenant that lacks one of the tables.
+    /// The queries of [`HistoryTables::read`] one by one, for a tenant that lacks one of the tables.
     pub(crate) fn read_apart(&self) -> Vec<String> {
         let mut queries = vec![self.read_history()];
         queries.extend(self.has_scripts.then(|| self.read_scripts()));
@@ -146,7 +146,7 @@ impl Books {
         format!("SELECT {}, {} FROM {}", text("view_name"), text("refreshed_at"), self.refreshes)
     }
 
-    /// A row of [`Books::read_refreshes`].
+    /// A row of [`HistoryTables::read_refreshes`].
     pub(crate) fn refresh(row: [Option<String>; 2]) -> Option<(String, i64)> {
         let [view, at] = row;
         Some((view?, at?.parse().ok()?))

@@ -16,7 +16,7 @@ use crate::model::tenant::Engine;
 
 /// What a server says of a session that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub(crate) enum Liveness {
     /// It works; or it answered, and can't say anything of that session.
     Works,
     /// It waits for us as we wait for it: a question or an answer was lost on the way.
@@ -43,7 +43,7 @@ pub(crate) struct Question {
 /// Of the PostgreSQL session with this application name.
 ///
 /// Behind a pooler that name may be nobody's: only a server that is spoken to itself is believed that a session is gone.
-pub(crate) async fn postgres(options: PgConnectOptions, name: String, question: Question) -> Sign {
+pub(crate) async fn postgres(options: PgConnectOptions, name: String, question: Question) -> Liveness {
     let me = format!("application_name = {} AND pid <> pg_backend_pid()", literal(Engine::Postgres, &name));
     let idle = question.idle.as_secs_f64();
     let waits = format!(
@@ -66,7 +66,7 @@ pub(crate) async fn postgres(options: PgConnectOptions, name: String, question: 
         };
         let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
         let sign = sign(&row.try_get::<String, _>(0)?);
-        if question.end && sign == Sign::Waits {
+        if question.end && sign == Liveness::Waits {
             sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut connection).await?;
         }
         let _ = connection.close().await;
@@ -78,9 +78,9 @@ pub(crate) async fn postgres(options: PgConnectOptions, name: String, question: 
 /// Of the MySQL or MariaDB session with this connection id; 0 while it is not known.
 ///
 /// A proxy may give out ids of its own: only a server that lists the asking session under its id is believed.
-pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, question: Question) -> Sign {
+pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, question: Question) -> Liveness {
     if id == 0 {
-        return Sign::Unheard;
+        return Liveness::Unheard;
     }
     let sessions = "information_schema.processlist";
     let idle = question.idle.as_secs_f64();
@@ -93,7 +93,7 @@ pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, question: Quest
         let mut connection = options.connect().await?;
         let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
         let sign = sign(&decode::text(&row, 0).unwrap_or_default());
-        if question.end && sign == Sign::Waits {
+        if question.end && sign == Liveness::Waits {
             sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}"))).execute(&mut connection).await?;
         }
         let _ = connection.close().await;
@@ -102,11 +102,11 @@ pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, question: Quest
     judge(tokio::time::timeout(question.limit, ask).await.ok())
 }
 
-fn sign(text: &str) -> Sign {
+fn sign(text: &str) -> Liveness {
     match text {
-        "waits" => Sign::Waits,
-        "gone" => Sign::Gone,
-        _ => Sign::Works,
+        "waits" => Liveness::Waits,
+        "gone" => Liveness::Gone,
+        _ => Liveness::Works,
     }
 }
 
@@ -116,10 +116,10 @@ fn is_answer(error: &sqlx::Error) -> bool {
 }
 
 /// A server that refuses a connection, or the question, is there: that says nothing of the session.
-fn judge(answer: Option<Result<Sign, sqlx::Error>>) -> Sign {
+fn judge(answer: Option<Result<Liveness, sqlx::Error>>) -> Liveness {
     match answer {
         Some(Ok(sign)) => sign,
-        Some(Err(error)) if is_answer(&error) => Sign::Works,
-        Some(Err(_)) | None => Sign::Silent,
+        Some(Err(error)) if is_answer(&error) => Liveness::Works,
+        Some(Err(_)) | None => Liveness::Silent,
     }
 }

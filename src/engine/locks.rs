@@ -20,7 +20,7 @@ use crate::model::tenant::{Address, Engine, Tenant};
 
 /// A session at a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AtLock {
+pub(crate) struct LockHolder {
     /// The tenants whose database it is in, or which of them are likely to be meant: several share a database as schemas.
     pub(crate) tenants: Vec<String>,
     /// Their engine.
@@ -43,12 +43,12 @@ pub(crate) struct AtLock {
 const OPEN_FOR: u64 = 1;
 
 /// What the servers of these tenants say, sorted; a server that can't be asked is a fault with its key.
-pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLock>, Vec<(String, Fault)>) {
+pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<LockHolder>, Vec<(String, Fault)>) {
     let mut groups: BTreeMap<(Engine, String), Vec<Arc<Tenant>>> = BTreeMap::new();
     let (mut found, mut faults) = (Vec::new(), Vec::new());
     for tenant in tenants {
         match tenant.address_for_migrations() {
-            Address::File(path) => found.extend(file::holders(path).into_iter().map(|session| AtLock {
+            Address::File(path) => found.extend(file::holders(path).into_iter().map(|session| LockHolder {
                 tenants: vec![tenant.id.to_string()],
                 engine: tenant.engine,
                 server: tenant.server.to_string(),
@@ -85,7 +85,7 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<AtLo
         }
     }
     found.sort_by(|a, b| {
-        let key = |row: &AtLock| {
+        let key = |row: &LockHolder| {
             (row.server.clone(), row.tenants.clone(), !row.is_holder, row.waits_for.is_empty(), row.session.id)
         };
         key(a).cmp(&key(b))
@@ -106,13 +106,13 @@ fn names(databases: &BTreeMap<String, Vec<String>>, engine: Engine) -> String {
     databases.keys().map(|name| literal(engine, name)).collect::<Vec<_>>().join(", ")
 }
 
-fn at_lock(group: &[Arc<Tenant>], tenants: &[String], session: Blocker, waits_for: Vec<i64>) -> AtLock {
+fn at_lock(group: &[Arc<Tenant>], tenants: &[String], session: Blocker, waits_for: Vec<i64>) -> LockHolder {
     let (engine, server) = (group[0].engine, group[0].server.to_string());
-    AtLock { tenants: tenants.to_vec(), engine, server, session, waits_for, is_holder: false, certain: true }
+    LockHolder { tenants: tenants.to_vec(), engine, server, session, waits_for, is_holder: false, certain: true }
 }
 
 /// Says of all who of them holds what another waits for, or may hold it: somebody whom nobody waits for with certainty.
-fn mark_holders(mut found: Vec<AtLock>) -> Vec<AtLock> {
+fn mark_holders(mut found: Vec<LockHolder>) -> Vec<LockHolder> {
     let wanted: Vec<(i64, bool)> =
         found.iter().flat_map(|row| row.waits_for.iter().map(|id| (*id, row.certain))).collect();
     for row in &mut found {
@@ -132,7 +132,7 @@ const HIDDEN: &str = "<insufficient privilege>";
 /// What others do is hidden from a user who is no member of `pg_read_all_stats`, their transactions' age included
 /// (<https://www.postgresql.org/docs/15/monitoring-stats.html>); the locks themselves are not. So the locks say who waits, and
 /// a hidden session with a lock on a table is listed however long it has had it.
-async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
+async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
     let databases = databases(group);
     let sql = format!(
         "WITH waiting AS (SELECT pid, pg_blocking_pids(pid) AS by FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) l) \
@@ -169,7 +169,7 @@ async fn postgres(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
 
 /// Rows by the engine's own table of waits. Who holds a metadata lock is told by MariaDB's plugin `metadata_lock_info`;
 /// without it, all open transactions of a database are listed in which somebody waits for one, as probable holders only.
-async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
+async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
     let databases = databases(group);
     let names = names(&databases, Engine::Mysql);
     let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
@@ -219,9 +219,9 @@ async fn mysql(group: &[Arc<Tenant>]) -> Result<Vec<AtLock>, Fault> {
             (None, None) => text(7).map_or((Vec::new(), true), |guessed| (ids(guessed), false)),
         };
         let of = databases.get(session.database.as_deref()?)?;
-        Some(AtLock { certain, ..at_lock(group, of, session, by) })
+        Some(LockHolder { certain, ..at_lock(group, of, session, by) })
     };
-    let is_old = |row: &AtLock| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
+    let is_old = |row: &LockHolder| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
     let found = mark_holders(rows?.iter().filter_map(row).collect());
     Ok(found.into_iter().filter(|row| row.is_holder || !row.waits_for.is_empty() || is_old(row)).collect())
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
-use super::{Step, Telling, Work};
+use super::{Notice, Step, Work};
 use crate::model::fault;
 use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
@@ -143,7 +143,7 @@ impl Message {
         let committed = self.committed(sent.completed);
         for (part, text) in &sent.reports {
             if self.committed(*part) < committed {
-                work.teller.tell(Telling::Note(text.clone()));
+                work.teller.tell(Notice::Note(text.clone()));
             }
         }
     }

@@ -45,15 +45,15 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::policy::Timeouts;
 pub(crate) use address::{location, place};
 pub(crate) use backup::{Transfer, database_name, hook, remove_left_secrets};
-use history::Books;
+use history::HistoryTables;
 use journal::Journal;
-pub(crate) use liveness::Sign;
-pub(crate) use locks::{AtLock, locks};
+pub(crate) use liveness::Liveness;
+pub(crate) use locks::{LockHolder, locks};
 pub(crate) use rows::{Cell, Key, ROWS_AT_ONCE};
 pub(crate) use rows::{day, decimal};
 pub(crate) use scratch::ScratchPlace;
 pub(crate) use settle::Settlement;
-pub(crate) use work::{Residue, Step, Stop, Teller, Telling, Work};
+pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY};
 
 /// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
@@ -126,8 +126,8 @@ pub(crate) trait Session: Send {
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
     /// # Errors
-    /// [`Stop`]: how far it came, and what the failed step left behind.
-    async fn apply(&mut self, work: &Work) -> Result<(), Stop>;
+    /// [`ApplyError`]: how far it came, and what the failed step left behind.
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError>;
 
     /// Settles a migration that was begun and not finished, as a person says. Returns what it was.
     ///
@@ -186,13 +186,13 @@ pub(crate) trait Session: Send {
 
     /// A way to learn whether the server still works for this session, from outside the session; `None` where there is no
     /// server.
-    fn pulse(&self) -> Option<Pulse> {
+    fn pulse(&self) -> Option<Probe> {
         None
     }
 
     /// Terminates the sessions of `locked` that still hold on to this tenant's own database with the same transaction, are
     /// clients, none of fleet's own, and whose transaction is older than `older_than`.
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
+    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
         let _ = (locked, older_than);
         Terminations::default()
     }
@@ -205,15 +205,15 @@ pub(crate) trait Session: Send {
 pub(crate) type Canceller = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 /// Asks who is at the lock that a session waits for now; empty: nobody, or it is not known.
-pub(crate) type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Locked> + Send>> + Send + Sync>;
+pub(crate) type Watch = Box<dyn Fn() -> Pin<Box<dyn Future<Output = LockWait> + Send>> + Send + Sync>;
 
 /// Asks what the server says of a session that waits for it, and ends that session when told to, unless it works. A session
 /// that has been waiting for us for less than the duration counts as working.
-pub(crate) type Pulse = Box<dyn Fn(Duration, bool) -> Pin<Box<dyn Future<Output = Sign> + Send>> + Send + Sync>;
+pub(crate) type Probe = Box<dyn Fn(Duration, bool) -> Pin<Box<dyn Future<Output = Liveness> + Send>> + Send + Sync>;
 
 /// Who is at a lock: what a watch saw, and what `fleet locks` shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Locked {
+pub(crate) struct LockWait {
     /// Who holds it, the oldest transaction first.
     pub(crate) holders: Vec<Blocker>,
     /// Who waits behind us.
@@ -253,7 +253,7 @@ impl Database for Servers {
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers) = (self.migrations.clone(), self.poolers.clone());
-        let door = Door { tenant: tenant.clone(), migrations, timeouts, poolers };
+        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers };
         match tenant.engine {
             Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
             Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
@@ -268,14 +268,14 @@ impl Database for Servers {
 }
 
 /// What every engine's session is made from.
-struct Door {
+struct TenantEndpoint {
     tenant: Arc<Tenant>,
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
     poolers: postgres::connect::Poolers,
 }
 
-impl Door {
+impl TenantEndpoint {
     /// The fault of a tenant whose schema is not there and is not to be made.
     fn no_schema(&self) -> Fault {
         let text = "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
@@ -317,9 +317,9 @@ impl Door {
     }
 
     /// What the tenant's database keeps of what was applied.
-    fn books(&self) -> Books {
+    fn books(&self) -> HistoryTables {
         let has_scripts = !self.migrations.catalog().scripts.is_empty();
-        Books::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
+        HistoryTables::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
     }
 
     /// The statements that create the tables of the history where they are missing.

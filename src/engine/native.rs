@@ -21,7 +21,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, MySql, Pool, Postgres};
 
 use super::postgres::guards;
-use super::{Door, Residue, Stop, Work, errors, sqlite};
+use super::{ApplyError, PartialState, TenantEndpoint, Work, errors, sqlite};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::Direction;
@@ -64,7 +64,7 @@ impl<DB: sqlx::Database> Link<DB> {
 
 /// One native step on one tenant.
 pub(crate) struct Native<'a> {
-    pub(crate) door: &'a Door,
+    pub(crate) door: &'a TenantEndpoint,
     pub(crate) work: &'a Work,
     pub(crate) step: usize,
 }
@@ -88,7 +88,7 @@ enum Ended {
 
 impl Native<'_> {
     /// In a transaction on PostgreSQL, behind the same guards as a compiled script.
-    pub(crate) async fn postgres(&self, options: PgConnectOptions, preamble: &[String]) -> Result<(), Stop> {
+    pub(crate) async fn postgres(&self, options: PgConnectOptions, preamble: &[String]) -> Result<(), ApplyError> {
         let pool =
             pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
@@ -98,17 +98,17 @@ impl Native<'_> {
     }
 
     /// Without a transaction on PostgreSQL, over the session's own connection; the caller keeps lock and journal on it.
-    pub(crate) async fn postgres_alone(&self, pool: Pool<Postgres>) -> Result<(), Stop> {
+    pub(crate) async fn postgres_alone(&self, pool: Pool<Postgres>) -> Result<(), ApplyError> {
         self.alone(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await
     }
 
     /// Without a transaction on MySQL, where DDL commits by itself, over the session's own connection; the caller keeps
     /// lock and journal on it.
-    pub(crate) async fn mysql_alone(&self, pool: Pool<MySql>) -> Result<(), Stop> {
+    pub(crate) async fn mysql_alone(&self, pool: Pool<MySql>) -> Result<(), ApplyError> {
         self.alone(&SqlxMySqlConnector::from_sqlx_mysql_pool(pool)).await
     }
 
-    async fn alone(&self, db: &DatabaseConnection) -> Result<(), Stop> {
+    async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
         self.migrate(&SchemaManager::new(db)).await.map_err(|ended| self.stop(ended))
     }
 
@@ -119,7 +119,7 @@ impl Native<'_> {
         cancelled: &Arc<AtomicBool>,
         preamble: &[String],
         before_commit: Option<&Check>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), ApplyError> {
         let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
         let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
@@ -137,7 +137,7 @@ impl Native<'_> {
         &self,
         options: SqliteConnectOptions,
         cancelled: &Arc<AtomicBool>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), ApplyError> {
         let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
         let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
@@ -225,18 +225,19 @@ impl Native<'_> {
         }
     }
 
-    fn stop(&self, ended: Ended) -> Stop {
+    fn stop(&self, ended: Ended) -> ApplyError {
         let migration = self.work.steps[self.step].script.migration.to_string();
         let (fault, at) = match ended {
             Ended::Ours(fault) => (fault, None),
             Ended::Escaped(fault) => {
                 let at = Some(StoppedAt { migration, statement: None, sql: None, file: None });
-                return Stop { committed: self.step, at, fault, residue: Residue::Unknown };
+                return ApplyError { committed: self.step, at, fault, residue: PartialState::Unknown };
             }
             Ended::Migration(fault) => (fault, Some(StoppedAt { migration, statement: None, sql: None, file: None })),
         };
-        let residue = if fault.class == FaultClass::ConnectionLost { Residue::Unknown } else { Residue::Nothing };
-        Stop { committed: self.step, at, fault, residue }
+        let residue =
+            if fault.class == FaultClass::ConnectionLost { PartialState::Unknown } else { PartialState::Nothing };
+        ApplyError { committed: self.step, at, fault, residue }
     }
 }
 
@@ -258,7 +259,7 @@ async fn has_escaped(transaction: &DatabaseTransaction, is_postgres: bool) -> bo
 }
 
 /// A pool that is a single connection: never pinged, never kept.
-pub(crate) fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
+pub(crate) fn pool<DB: sqlx::Database>(door: &TenantEndpoint) -> PoolOptions<DB> {
     PoolOptions::new()
         .max_connections(1)
         .min_connections(0)
@@ -269,7 +270,7 @@ pub(crate) fn pool<DB: sqlx::Database>(door: &Door) -> PoolOptions<DB> {
 }
 
 /// A pool whose connection stops as soon as it is cancelled.
-fn sqlite_pool(door: &Door, cancelled: &Arc<AtomicBool>) -> PoolOptions<sqlx::Sqlite> {
+fn sqlite_pool(door: &TenantEndpoint, cancelled: &Arc<AtomicBool>) -> PoolOptions<sqlx::Sqlite> {
     let cancelled = cancelled.clone();
     pool::<sqlx::Sqlite>(door).after_connect(move |connection, _| {
         let cancelled = cancelled.clone();

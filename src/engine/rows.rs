@@ -2,7 +2,7 @@
 //!
 //! It does not know what a value means or where it comes from; it only writes each in the form that SeaORM reads back.
 
-use super::{Door, literal};
+use super::{TenantEndpoint, literal};
 use crate::model::shape::{Column, Table};
 use crate::model::tenant::Engine;
 
@@ -64,7 +64,12 @@ impl Key {
 }
 
 /// INSERTs with the number of rows of each.
-pub(crate) fn inserts(door: &Door, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Vec<(String, u64)> {
+pub(crate) fn inserts(
+    door: &TenantEndpoint,
+    table: &Table,
+    columns: &[&Column],
+    rows: &[Vec<Cell>],
+) -> Vec<(String, u64)> {
     let engine = door.tenant.engine;
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
@@ -91,7 +96,7 @@ pub(crate) fn inserts(door: &Door, table: &Table, columns: &[&Column], rows: &[V
 }
 
 /// The query for columns of all rows, as literals.
-pub(crate) fn literals(door: &Door, table: &Table, columns: &[&Column]) -> String {
+pub(crate) fn literals(door: &TenantEndpoint, table: &Table, columns: &[&Column]) -> String {
     let engine = door.tenant.engine;
     let one = |column: &&Column| {
         let name = engine.quote(&column.name);
@@ -113,7 +118,7 @@ pub(crate) fn keys<R>(rows: &[R], width: usize, text: impl Fn(&R, usize) -> Opti
     rows.iter().map(|row| (0..width).map(|i| text(row, i).map(Key::new)).collect()).collect()
 }
 
-fn qualified(door: &Door, table: &str) -> String {
+fn qualified(door: &TenantEndpoint, table: &str) -> String {
     let engine = door.tenant.engine;
     let table = engine.quote(table);
     door.namespace().map_or(table.clone(), |name| format!("{}.{table}", engine.quote(&name)))

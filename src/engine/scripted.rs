@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Canceller, Cell, Database, Key, Pulse, Residue, Session, Settlement, Sign, Stop, Work};
+use super::{ApplyError, Canceller, Cell, Database, Key, Liveness, PartialState, Probe, Session, Settlement, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::schema::{Direction, Unfinished};
@@ -24,11 +24,11 @@ pub(crate) enum Act {
     /// Connecting fails.
     Refuses(FaultClass),
     /// The first step fails with this.
-    Stops(FaultClass, Residue),
+    Stops(FaultClass, PartialState),
     /// Everything is committed, and the connection is lost before the answer arrives.
     CommitsUnseen,
     /// Everything is committed, no answer arrives, and the server says this of the session.
-    AnswersNever(Sign),
+    AnswersNever(Liveness),
     /// The code panics.
     Panics,
     /// Nothing happens until it is cancelled.
@@ -152,7 +152,7 @@ impl Session for ScriptedSession {
         Ok(vec![0; tables.len()])
     }
 
-    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
         tokio::time::sleep(self.takes).await;
         let commit = |histories: &Mutex<HashMap<TenantId, Vec<String>>>| {
             let mut histories = histories.lock().unwrap();
@@ -167,12 +167,12 @@ impl Session for ScriptedSession {
             Act::Succeeds => commit(&self.histories),
             Act::Panics => panic!("scripted panic"),
             Act::Stops(class, residue) => {
-                return Err(Stop { committed: 0, at: None, fault: Fault::new(class, "scripted"), residue });
+                return Err(ApplyError { committed: 0, at: None, fault: Fault::new(class, "scripted"), residue });
             }
             Act::CommitsUnseen => {
                 commit(&self.histories);
                 let fault = Fault::new(FaultClass::ConnectionLost, "scripted");
-                return Err(Stop { committed: 0, at: None, fault, residue: Residue::Unknown });
+                return Err(ApplyError { committed: 0, at: None, fault, residue: PartialState::Unknown });
             }
             Act::AnswersNever(_) => {
                 commit(&self.histories);
@@ -181,7 +181,7 @@ impl Session for ScriptedSession {
             Act::Hangs => {
                 self.cancelled.cancelled().await;
                 let fault = Fault::new(FaultClass::Cancelled, "scripted");
-                return Err(Stop { committed: 0, at: None, fault, residue: Residue::Nothing });
+                return Err(ApplyError { committed: 0, at: None, fault, residue: PartialState::Nothing });
             }
             Act::Refuses(_) => unreachable!("it was refused when it connected"),
         }
@@ -201,8 +201,8 @@ impl Session for ScriptedSession {
         Box::new(move || Box::pin(async move { cancelled.cancel() }))
     }
 
-    fn pulse(&self) -> Option<Pulse> {
-        let sign = if let Act::AnswersNever(sign) = self.act { sign } else { Sign::Works };
+    fn pulse(&self) -> Option<Probe> {
+        let sign = if let Act::AnswersNever(sign) = self.act { sign } else { Liveness::Works };
         Some(Box::new(move |_, _| Box::pin(async move { sign })))
     }
 

@@ -3,7 +3,7 @@
 //! Only the journal and the history row change here, in one transaction: dying before its commit leaves the tenant in
 //! doubt as it was. Nothing of the migration itself is run.
 
-use super::Door;
+use super::TenantEndpoint;
 use crate::engine::journal::Journal;
 use crate::model::schema::{Direction, Unfinished};
 
@@ -25,7 +25,7 @@ pub(crate) enum Settlement {
 
 /// The statements that settle it, without the transaction around them.
 pub(crate) fn statements(
-    door: &Door,
+    door: &TenantEndpoint,
     journal: &Journal,
     unfinished: &Unfinished,
     settlement: &Settlement,

@@ -22,14 +22,14 @@ pub(crate) struct Work {
     /// The steps in order.
     pub(crate) steps: Vec<Step>,
     /// Where to tell what happens on the way.
-    pub(crate) teller: Teller,
+    pub(crate) teller: Notifier,
     /// Set when the work is cancelled: between two batches it can end at once.
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 
 /// Something to be told of a step while it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Telling {
+pub(crate) enum Notice {
     /// A statement that is repeated in batches has changed so many rows in this attempt.
     Rows {
         /// The migration, or the table that is filled.
@@ -45,16 +45,16 @@ pub(crate) enum Telling {
 
 /// Where tellings go; by default nowhere.
 #[derive(Clone, Default)]
-pub(crate) struct Teller(Option<Arc<dyn Fn(Telling) + Send + Sync>>);
+pub(crate) struct Notifier(Option<Arc<dyn Fn(Notice) + Send + Sync>>);
 
-impl Teller {
+impl Notifier {
     /// Tells it to `hear`, which must not block.
-    pub(crate) fn new(hear: impl Fn(Telling) + Send + Sync + 'static) -> Self {
-        Teller(Some(Arc::new(hear)))
+    pub(crate) fn new(hear: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        Notifier(Some(Arc::new(hear)))
     }
 
     /// Tells it.
-    pub(crate) fn tell(&self, telling: Telling) {
+    pub(crate) fn tell(&self, telling: Notice) {
         if let Some(hear) = &self.0 {
             hear(telling);
         }
@@ -91,14 +91,14 @@ impl<'a> Batches<'a> {
         if rows > 0 && self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             let telling =
-                Telling::Rows { migration: self.migration.clone(), statement: Some(self.statement), rows: self.rows };
+                Notice::Rows { migration: self.migration.clone(), statement: Some(self.statement), rows: self.rows };
             self.work.teller.tell(telling);
         }
         rows > 0
     }
 }
 
-impl std::fmt::Debug for Teller {
+impl std::fmt::Debug for Notifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Teller")
     }
@@ -117,7 +117,7 @@ pub(crate) struct Step {
 
 /// Why and where [`Session::apply`] stopped.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop {
+pub(crate) struct ApplyError {
     /// How many steps were committed before.
     pub(crate) committed: usize,
     /// The step and statement that failed, where one was under way.
@@ -125,12 +125,12 @@ pub(crate) struct Stop {
     /// What went wrong.
     pub(crate) fault: Fault,
     /// What the failed step left behind.
-    pub(crate) residue: Residue,
+    pub(crate) residue: PartialState,
 }
 
 /// What a failed step left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Residue {
+pub(crate) enum PartialState {
     /// Nothing: it was rolled back, or had not begun.
     Nothing,
     /// Its first statements, by the journal; another attempt goes on behind them.
@@ -229,10 +229,10 @@ fn has_batches(script: &Script) -> bool {
     script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
 }
 
-impl Stop {
+impl ApplyError {
     /// A stop before anything was sent.
     pub(crate) fn before(committed: usize, fault: Fault) -> Self {
-        Stop { committed, at: None, fault, residue: Residue::Nothing }
+        ApplyError { committed, at: None, fault, residue: PartialState::Nothing }
     }
 }
 
@@ -257,7 +257,13 @@ mod tests {
             Step { index, script: Arc::new(script), limits: Limits::default() }
         };
         let steps = executions.into_iter().enumerate().map(step).collect();
-        Work { run: "r".into(), history: vec!["a".into()], steps, teller: Teller::default(), cancelled: Arc::default() }
+        Work {
+            run: "r".into(),
+            history: vec!["a".into()],
+            steps,
+            teller: Notifier::default(),
+            cancelled: Arc::default(),
+        }
     }
 
     fn compiled(transaction: bool) -> Execution {

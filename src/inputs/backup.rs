@@ -2,11 +2,11 @@
 //!
 //! It has the file only: what is run is never set by the environment.
 
-use super::Drafts;
+use super::Diagnostics;
 use super::document::{Document, Reader};
 
 /// Reads `[backup]`.
-pub(super) fn read(document: &Document<'_>, drafts: &mut Drafts) -> Option<Vec<String>> {
+pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Option<Vec<String>> {
     let item = document.root.get("backup")?;
     let reader = Reader::of(item, "[backup]", &["command"], drafts)?;
     let words = reader.texts("command", drafts)?;

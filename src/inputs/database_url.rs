@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use subst::VariableMap;
 use url::Url;
 
-use super::document::{suggestion, unprintable};
 use super::{Variables, url_parameters};
 use crate::model::tenant::Engine;
+use crate::model::text::{suggestion, unprintable};
 
 /// What to do about a password that a URL can't hold as it is.
 const ENCODE: &str = "a password with / ? # @ : or % must be percent-encoded (p@ss/w becomes p%40ss%2Fw), or be kept out of the URL: password = { env = \"VAR\" }";

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::document::is_unseen;
 use super::mask::{Hide, Masked, mask};
+use crate::model::text::is_unseen;
 
 /// More mistakes than this are counted, not shown.
 const SHOWN: usize = 50;
@@ -32,7 +32,7 @@ pub(crate) struct Place {
 
 /// One mistake.
 #[derive(Debug, Clone)]
-pub(crate) struct Mistake {
+pub(crate) struct Diagnostic {
     /// Where it is; `None` when it is not in the file (an environment variable, a flag, the file itself).
     pub(crate) place: Option<Place>,
     /// What is wrong.
@@ -53,25 +53,19 @@ struct Excerpt {
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) struct Mistakes {
     path: PathBuf,
-    list: Vec<Mistake>,
+    list: Vec<Diagnostic>,
 }
 
 impl Mistakes {
     /// The mistakes, never none.
     #[cfg(test)]
-    pub(crate) fn list(&self) -> &[Mistake] {
+    pub(crate) fn list(&self) -> &[Diagnostic] {
         &self.list
-    }
-
-    /// The file they are in.
-    #[cfg(test)]
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// A file that can't be read at all.
     pub(crate) fn unreadable(path: &Path, message: String, help: &str) -> Self {
-        let mistake = Mistake { place: None, message, help: Some(help.to_owned()), excerpt: None, related: None };
+        let mistake = Diagnostic { place: None, message, help: Some(help.to_owned()), excerpt: None, related: None };
         Mistakes { path: path.to_owned(), list: vec![mistake] }
     }
 
@@ -99,7 +93,7 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl Mistake {
+impl Diagnostic {
     fn group<'a>(&'a self, path: &'a str) -> Group<'a> {
         let mut group = Group::with_title(Level::ERROR.primary_title(self.message.as_str()));
         match (&self.excerpt, self.place) {
@@ -187,9 +181,9 @@ impl Draft {
 
 /// Collects mistakes while a file is read.
 #[derive(Debug, Default)]
-pub(crate) struct Drafts(Vec<Draft>);
+pub(crate) struct Diagnostics(Vec<Draft>);
 
-impl Drafts {
+impl Diagnostics {
     /// A mistake at a place of the file (bytes).
     pub(crate) fn at(&mut self, span: Range<usize>, message: impl Into<String>) -> &mut Draft {
         self.push(Some(span), Nature::Wrong, Hide::Secrets, message.into())
@@ -262,12 +256,12 @@ impl<'t> Lines<'t> {
         self.starts.partition_point(|&start| start <= at) - 1
     }
 
-    fn mistake(&self, draft: Draft, columns: &mut Columns, is_shown: bool) -> Mistake {
+    fn mistake(&self, draft: Draft, columns: &mut Columns, is_shown: bool) -> Diagnostic {
         let place = draft.span.as_ref().map(|span| columns.place(self, floor(self.text, span.start)));
         let excerpt = draft.span.filter(|_| is_shown).and_then(|span| self.excerpt(span, draft.hide));
         let related = draft.related.filter(|_| is_shown);
         let related = related.and_then(|(span, label)| Some((self.excerpt(span, Hide::Secrets)?, label)));
-        Mistake { place, message: draft.message, help: draft.help, excerpt, related }
+        Diagnostic { place, message: draft.message, help: draft.help, excerpt, related }
     }
 
     /// The first line of `span`, masked; `None` where it can't be laid out.
@@ -340,7 +334,7 @@ mod tests {
     #[test]
     fn mistakes_come_in_file_order_with_line_column_and_advice() {
         let text = "a = 1\nbé = 2\n";
-        let mut drafts = Drafts::default();
+        let mut drafts = Diagnostics::default();
         drafts.elsewhere("the environment is wrong");
         drafts.at(12..13, "two is wrong").help("write 3").related(0..1, "see here");
         drafts.at(4..5, "one is wrong");
@@ -383,7 +377,7 @@ mod tests {
             " ".repeat(70_000)
         );
         let (b, c) = (text.find('b').unwrap(), text.find('c').unwrap());
-        let mut drafts = Drafts::default();
+        let mut drafts = Diagnostics::default();
         drafts.syntax(4..1_000_004, "this is no value");
         drafts.at(b..b + 8, "b is wrong").help("mend it").related(0..1, "see here");
         drafts.at(c..c + 1, "c is wrong");
@@ -399,7 +393,7 @@ mod tests {
     #[test]
     fn a_guess_beside_a_syntax_mistake_is_left_out() {
         let text = "a = \nb = 2\n";
-        let mut drafts = Drafts::default();
+        let mut drafts = Diagnostics::default();
         drafts.at(0..1, "guess about the broken line");
         drafts.at(5..6, "b is wrong");
         drafts.elsewhere("c is missing").absence();

@@ -8,8 +8,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Drafts;
+use super::Diagnostics;
 use super::keys::Form;
+use crate::model::text::{suggestion, unprintable};
 use crate::policy::{FailureBudget, parse_duration};
 
 /// A value and where it is.
@@ -35,8 +36,8 @@ const LONGEST_KEY: usize = 60;
 /// Parses `text` and hands on all that could be parsed. Each syntax mistake becomes a draft; lines with one are left out.
 pub(crate) fn with_document<T>(
     text: &str,
-    drafts: &mut Drafts,
-    then: impl FnOnce(&Document<'_>, &mut Drafts) -> T,
+    drafts: &mut Diagnostics,
+    then: impl FnOnce(&Document<'_>, &mut Diagnostics) -> T,
 ) -> T {
     let (root, mut errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
@@ -60,7 +61,7 @@ pub(crate) fn with_document<T>(
     }
 }
 
-fn note_syntax(error: &toml::de::Error, drafts: &mut Drafts) {
+fn note_syntax(error: &toml::de::Error, drafts: &mut Diagnostics) {
     let message = error.message();
     let help = match message {
         m if m.contains("quoted") => Some("put the value in quotes: key = \"value\""),
@@ -115,7 +116,7 @@ pub(crate) struct Reader<'a, 'd> {
 
 impl<'a, 'd> Reader<'a, 'd> {
     /// Reads `item` as a table and notes its unknown keys. `what` names it in texts: `[fleet]`.
-    pub(crate) fn of(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Drafts) -> Option<Self> {
+    pub(crate) fn of(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Diagnostics) -> Option<Self> {
         let Some(table) = item.get_ref().as_table() else {
             drafts.at(item.span(), format!("{what} must be a table, not {}", article(item)));
             return None;
@@ -126,11 +127,11 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// As [`Reader::of`], for a table whose values must never be shown.
-    pub(crate) fn of_secret(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Drafts) -> Option<Self> {
+    pub(crate) fn of_secret(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Diagnostics) -> Option<Self> {
         Self::of(item, what, known, drafts).map(|reader| Reader { secret: true, ..reader })
     }
 
-    fn refuse_unknown(&self, what: &str, known: &[&str], drafts: &mut Drafts) {
+    fn refuse_unknown(&self, what: &str, known: &[&str], drafts: &mut Diagnostics) {
         for key in self.table.keys().filter(|key| !known.contains(&&**key.get_ref())) {
             unknown_key(key, what, known, drafts);
         }
@@ -152,7 +153,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// A text without control characters.
-    pub(crate) fn text(&self, key: &str, drafts: &mut Drafts) -> Option<&'a str> {
+    pub(crate) fn text(&self, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
         let item = self.item(key)?;
         let Some(text) = item.get_ref().as_str() else {
             self.wrong_type(item, key, "a text in quotes", drafts);
@@ -172,7 +173,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// `true` or `false`.
-    pub(crate) fn boolean(&self, key: &str, drafts: &mut Drafts) -> Option<bool> {
+    pub(crate) fn boolean(&self, key: &str, drafts: &mut Diagnostics) -> Option<bool> {
         let item = self.item(key)?;
         let value = item.get_ref().as_bool();
         if value.is_none() {
@@ -182,7 +183,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// A whole number from `least` to `most`.
-    pub(crate) fn number(&self, key: &str, least: u64, most: u64, drafts: &mut Drafts) -> Option<u64> {
+    pub(crate) fn number(&self, key: &str, least: u64, most: u64, drafts: &mut Diagnostics) -> Option<u64> {
         let item = self.item(key)?;
         let value = integer(item).and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
         if value.is_none() {
@@ -194,7 +195,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// A failure budget: a number or a text.
-    pub(crate) fn budget(&self, key: &str, drafts: &mut Drafts) -> Option<FailureBudget> {
+    pub(crate) fn budget(&self, key: &str, drafts: &mut Diagnostics) -> Option<FailureBudget> {
         let item = self.item(key)?;
         match Form::Budget.read(item) {
             Ok(text) => text.parse().ok(),
@@ -206,7 +207,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// A duration; `zero`: whether none at all has a meaning.
-    pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Drafts) -> Option<Duration> {
+    pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Diagnostics) -> Option<Duration> {
         let item = self.item(key)?;
         match (Form::Duration { zero }).read(item) {
             Ok(text) => parse_duration(&text).ok(),
@@ -218,7 +219,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// A list of texts, each with its place.
-    pub(crate) fn texts(&self, key: &str, drafts: &mut Drafts) -> Option<Vec<(&'a str, Range<usize>)>> {
+    pub(crate) fn texts(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(&'a str, Range<usize>)>> {
         let item = self.item(key)?;
         let Some(array) = item.get_ref().as_array() else {
             self.wrong_type(item, key, "a list of texts: [\"a\", \"b\"]", drafts);
@@ -235,7 +236,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 
     /// A table of texts: `{ plan = "pro" }`; no key and no text is longer than [`LONGEST_LABEL`].
-    pub(crate) fn labels(&self, key: &str, drafts: &mut Drafts) -> Option<Vec<(String, String)>> {
+    pub(crate) fn labels(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(String, String)>> {
         let item = self.item(key)?;
         let Some(table) = item.get_ref().as_table() else {
             self.wrong_type(item, key, "a table of texts: { plan = \"pro\" }", drafts);
@@ -260,7 +261,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         Some(labels)
     }
 
-    fn wrong_type(&self, item: &Item<'_>, key: &str, wanted: &str, drafts: &mut Drafts) {
+    fn wrong_type(&self, item: &Item<'_>, key: &str, wanted: &str, drafts: &mut Diagnostics) {
         let draft = drafts.at(item.span(), format!("`{key}` must be {wanted}, not {}", article(item)));
         if self.secret {
             draft.hide();
@@ -269,7 +270,7 @@ impl<'a, 'd> Reader<'a, 'd> {
 }
 
 /// Notes a key that nothing reads. Its value may be a misspelt password, so it is not shown.
-pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, known: &[&str], drafts: &mut Drafts) {
+pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, known: &[&str], drafts: &mut Diagnostics) {
     let mut shown: String = key.get_ref().chars().take(LONGEST_KEY).collect();
     if shown.len() < key.get_ref().len() {
         shown.push_str("...");
@@ -301,42 +302,9 @@ pub(crate) fn article(item: &Item<'_>) -> &'static str {
     }
 }
 
-/// The first character that can't be printed or can't be seen, as text: `U+0007`.
-pub(crate) fn unprintable(text: &str) -> Option<String> {
-    text.chars().find(|&c| is_unseen(c)).map(|c| format!("U+{:04X}", u32::from(c)))
-}
-
-/// Whether nobody sees this character, or it changes how the text around it reads, or fonts differ on what it is.
-pub(crate) fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(u32::from(c),
-            0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
-            | 0xE000..=0xF8FF | 0xE0000..=0xE007F)
-}
-
-/// The known word that a wrong one was probably meant to be.
-pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let wrong = wrong.to_lowercase();
-    let most = wrong.chars().count().div_ceil(3).clamp(1, 3);
-    known
-        .filter(|k| k.len().abs_diff(wrong.len()) <= 4 * most)
-        .map(|k| (strsim::damerau_levenshtein(&wrong, &k.to_lowercase()), k))
-        .filter(|&(distance, _)| distance <= most)
-        .min_by_key(|&(distance, _)| distance)
-        .map(|(_, k)| k)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn suggests_what_is_near_and_nothing_else() {
-        let known = ["concurrency", "per_server", "name"];
-        assert_eq!(suggestion("conncurrency", known.into_iter()), Some("concurrency"));
-        assert_eq!(suggestion("Name", known.into_iter()), Some("name"));
-        assert_eq!(suggestion("zebra", known.into_iter()), None);
-    }
 
     #[test]
     fn invisible_characters_are_named() {

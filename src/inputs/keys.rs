@@ -2,7 +2,9 @@
 //!
 //! Every layer (file, environment, flags) passes through here, so that all of them are refused for the same reasons.
 
-use super::document::{Item, article, integer, unprintable};
+use crate::model::text::unprintable;
+
+use super::document::{Item, article, integer};
 use crate::policy::{FailureBudget, parse_duration};
 
 /// The form of a value.

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use config::{Config, Map, Source, Value};
 
-use super::document::{Item, Reader, suggestion};
+use crate::model::text::suggestion;
+
+use super::document::{Item, Reader};
 use super::keys::{Form, KEYS, form};
-use super::{Drafts, Overrides, Variables};
+use super::{Diagnostics, Overrides, Variables};
 
 /// What the environment calls the keys of `[fleet]`: `FLEET__FLEET__LOCK_TIMEOUT`.
 const PREFIX: &str = "fleet__";
@@ -31,7 +33,7 @@ impl Layer {
     }
 
     /// `[fleet]` of the tenant file.
-    pub(super) fn file(item: &Item<'_>, drafts: &mut Drafts) -> Self {
+    pub(super) fn file(item: &Item<'_>, drafts: &mut Diagnostics) -> Self {
         let mut layer = Layer { origin: "file", ..Layer::default() };
         let known: Vec<&str> = KEYS.iter().map(|(key, ..)| *key).collect();
         let Some(fleet) = Reader::of(item, "[fleet]", &known, drafts) else { return layer };
@@ -53,7 +55,7 @@ impl Layer {
     }
 
     /// The `FLEET__FLEET__...` variables, and which variable set which key.
-    pub(super) fn environment(variables: &Variables, drafts: &mut Drafts) -> (Self, BTreeMap<String, String>) {
+    pub(super) fn environment(variables: &Variables, drafts: &mut Diagnostics) -> (Self, BTreeMap<String, String>) {
         let mut names = BTreeMap::new();
         let mut wanted = Map::new();
         for (name, value) in variables.sorted() {
@@ -88,7 +90,7 @@ impl Layer {
     }
 
     /// What flags say.
-    pub(super) fn flags(overrides: &Overrides, drafts: &mut Drafts) -> Self {
+    pub(super) fn flags(overrides: &Overrides, drafts: &mut Diagnostics) -> Self {
         let mut layer = Layer { origin: "flag", ..Layer::default() };
         for (key, text) in overrides.texts() {
             match form(key).map_or(Ok(()), |form| form.check(&text)) {

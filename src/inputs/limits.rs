@@ -4,14 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use super::Diagnostics;
 use super::document::{Document, Reader, article};
-use super::{Drafts, unprintable};
+use crate::model::text::unprintable;
 use crate::policy::Limits;
 
 const KEYS: [&str; 2] = ["lock_timeout", "statement_timeout"];
 
 /// Reads all of them.
-pub(super) fn read(document: &Document<'_>, drafts: &mut Drafts) -> BTreeMap<String, Limits> {
+pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMap<String, Limits> {
     let mut all = BTreeMap::new();
     let Some(item) = document.root.get("migrations") else { return all };
     let Some(table) = item.get_ref().as_table() else {

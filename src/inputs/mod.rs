@@ -25,6 +25,6 @@ pub(crate) use settings::{LedgerLocation, Origin, Overrides, Settings};
 pub(crate) use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
-pub(crate) use diagnostics::Drafts;
-pub(crate) use document::{Document, Item, Reader, is_unseen, suggestion, unknown_key, unprintable, with_document};
+pub(crate) use diagnostics::Diagnostics;
+pub(crate) use document::{Document, Item, Reader, unknown_key, with_document};
 pub(crate) use settings::{Sources, folder_of, read_settings};

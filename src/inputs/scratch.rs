@@ -8,11 +8,12 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::Drafts;
+use super::Diagnostics;
 use super::database_url::{ServerUrl, UrlProblem, expand, shown};
-use super::document::{Document, Reader, suggestion};
+use super::document::{Document, Reader};
 use super::settings::{Origin, Sources};
 use crate::model::tenant::Engine;
+use crate::model::text::suggestion;
 
 const KEYS: [(&str, Engine); 2] = [("postgres_url", Engine::Postgres), ("mysql_url", Engine::Mysql)];
 
@@ -59,7 +60,7 @@ impl ScratchServers {
 }
 
 /// Reads `[scratch]` of the file and the variables over it.
-pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Drafts) -> ScratchServers {
+pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> ScratchServers {
     let mut out = ScratchServers::default();
     let known = KEYS.map(|(key, _)| key);
     let item = document.root.get("scratch");
@@ -90,7 +91,7 @@ pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
     out
 }
 
-fn from_environment(out: &mut ScratchServers, sources: Sources<'_>, drafts: &mut Drafts) {
+fn from_environment(out: &mut ScratchServers, sources: Sources<'_>, drafts: &mut Diagnostics) {
     for (name, text) in sources.variables.sorted() {
         let lower = name.to_ascii_lowercase();
         let Some(key) = lower.strip_prefix(PREFIX) else { continue };
@@ -130,7 +131,7 @@ mod tests {
     fn parse<const N: usize>(text: &str, variables: [(&str, &str); N]) -> Result<ScratchServers, Mistakes> {
         let (overrides, variables) = (Overrides::default(), Variables::from(variables));
         let sources = Sources { folder: Path::new("/"), overrides: &overrides, variables: &variables };
-        let mut drafts = Drafts::default();
+        let mut drafts = Diagnostics::default();
         let read = with_document(text, &mut drafts, |document, drafts| read(document, sources, drafts));
         drafts.finish(Path::new("/tenants.toml"), text).map(|()| read)
     }

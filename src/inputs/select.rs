@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, places, share, smallest_percent};
-use crate::inputs::suggestion;
 use crate::model::tenant::{Tenant, TenantId};
+use crate::model::text::suggestion;
 use crate::policy::FailureBudget;
 
 /// The name of the wave that `--canary` takes and `--canary-percent` makes.

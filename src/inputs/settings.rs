@@ -15,7 +15,7 @@ use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_p
 use super::document::{Document, Item};
 use super::keys::KEYS;
 use super::layer::{Layer, merge};
-use super::{Drafts, ScratchServers, Variables, backup, limits, scratch};
+use super::{Diagnostics, ScratchServers, Variables, backup, limits, scratch};
 use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 
 /// The settings of one fleet, complete and checked.
@@ -112,7 +112,7 @@ pub(crate) struct Overrides {
     /// No pause is longer than this.
     pub(crate) longest_pause: Option<Duration>,
     /// For how long another run's hold on a tenant is waited out.
-    pub(crate) hold_wait: Option<Duration>,
+    pub(crate) lock_wait_limit: Option<Duration>,
     /// For how long a tenant's locks are tried for.
     pub(crate) lock_wait: Option<Duration>,
     /// How many tenants may fail.
@@ -141,7 +141,7 @@ impl Overrides {
             ("attempts", self.attempts.map(|n| n.to_string())),
             ("retry_pause", duration(self.retry_pause)),
             ("longest_pause", duration(self.longest_pause)),
-            ("hold_wait", duration(self.hold_wait)),
+            ("hold_wait", duration(self.lock_wait_limit)),
             ("lock_wait", duration(self.lock_wait)),
             ("max_failures", self.max_failures.map(|b| b.to_string())),
             ("ledger", self.ledger.clone()),
@@ -176,7 +176,7 @@ pub(crate) fn settings(text: &str, path: &Path, overrides: &Overrides) -> Result
     use super::document::with_document;
 
     let (folder, variables) = (folder_of(path), Variables::of_process());
-    let mut drafts = Drafts::default();
+    let mut drafts = Diagnostics::default();
     let sources = Sources { folder: &folder, overrides, variables: &variables };
     let settings = with_document(text, &mut drafts, |document, drafts| read_settings(document, sources, drafts));
     drafts.finish(path, text)?;
@@ -184,7 +184,7 @@ pub(crate) fn settings(text: &str, path: &Path, overrides: &Overrides) -> Result
 }
 
 /// As [`settings`], for a file that is being read; mistakes go to `drafts`, and what is wrong keeps its default.
-pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Drafts) -> Settings {
+pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Settings {
     let folder = sources.folder;
     let fleet = document.root.get("fleet");
     let file = fleet.map(|item| Layer::file(item, drafts)).unwrap_or_default();
@@ -222,7 +222,7 @@ fn file_ledger(
     (document, item): (&Document<'_>, &Item<'_>),
     text: &str,
     sources: Sources<'_>,
-    drafts: &mut Drafts,
+    drafts: &mut Diagnostics,
 ) -> Option<LedgerLocation> {
     let expanded = match expand(text, sources.variables) {
         Ok(expanded) => expanded,
@@ -277,7 +277,7 @@ impl Settings {
                 attempts: text("attempts").parse().expect(checked),
                 first_pause: duration("retry_pause"),
                 longest_pause: duration("longest_pause"),
-                hold_wait: duration("hold_wait"),
+                lock_wait_limit: duration("hold_wait"),
                 locks: LockRetry {
                     pause: duration("retry_pause"),
                     longest_rest: duration("longest_pause"),
@@ -333,7 +333,7 @@ mod tests {
     use crate::inputs::document::with_document;
 
     fn read<const N: usize>(text: &str, pairs: [(&str, &str); N], overrides: &Overrides) -> Result<Settings, Mistakes> {
-        let mut drafts = Drafts::default();
+        let mut drafts = Diagnostics::default();
         let variables = Variables::from(pairs);
         let sources = Sources { folder: Path::new("/fleet"), overrides, variables: &variables };
         let settings = with_document(text, &mut drafts, |document, drafts| read_settings(document, sources, drafts));

@@ -7,8 +7,8 @@ use std::path::Path;
 use url::Url;
 
 use super::database_url::{FORM, UrlProblem, normal, problem};
-use super::document::suggestion;
 use crate::model::tenant::Engine;
+use crate::model::text::suggestion;
 
 /// Query parameters that the drivers know. Others are refused: the PostgreSQL driver logs an unknown one with its value.
 const POSTGRES_PARAMETERS: [&str; 12] = [

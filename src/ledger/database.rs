@@ -13,7 +13,7 @@ use super::Location;
 use super::error::LedgerError;
 
 /// One ledger's place.
-pub(super) struct Site {
+pub(super) struct LedgerDatabase {
     /// `ledger /path/to/file` or `ledger at postgres://host:port/database`.
     shown: String,
     /// Texts that must never be shown.
@@ -21,19 +21,19 @@ pub(super) struct Site {
     is_file: bool,
 }
 
-impl Site {
+impl LedgerDatabase {
     /// # Errors
     /// [`LedgerError::BadUrl`] for a text that is not a URL or has a scheme without an engine.
-    pub(super) fn of(location: &Location) -> Result<Site, LedgerError> {
+    pub(super) fn of(location: &Location) -> Result<LedgerDatabase, LedgerError> {
         match location {
             Location::File(file) => {
-                Ok(Site { shown: format!("ledger {}", file.display()), secrets: Vec::new(), is_file: true })
+                Ok(LedgerDatabase { shown: format!("ledger {}", file.display()), secrets: Vec::new(), is_file: true })
             }
-            Location::Url(secret) => Site::of_url(secret.expose_secret()),
+            Location::Url(secret) => LedgerDatabase::of_url(secret.expose_secret()),
         }
     }
 
-    fn of_url(text: &str) -> Result<Site, LedgerError> {
+    fn of_url(text: &str) -> Result<LedgerDatabase, LedgerError> {
         let url = Url::parse(text).map_err(|e| LedgerError::BadUrl { reason: e.to_string() })?;
         if !matches!(url.scheme(), "postgres" | "postgresql" | "mysql" | "mariadb") {
             return Err(LedgerError::BadUrl { reason: format!("'{}' is not the scheme of an engine", url.scheme()) });
@@ -49,7 +49,7 @@ impl Site {
             secrets.push(password);
         }
         secrets.retain(|s| !s.is_empty());
-        Ok(Site { shown, secrets: secrets.into_iter().map(SecretString::from).collect(), is_file: false })
+        Ok(LedgerDatabase { shown, secrets: secrets.into_iter().map(SecretString::from).collect(), is_file: false })
     }
 
     /// How texts name it.
@@ -59,7 +59,7 @@ impl Site {
 
     /// Whether writing once more can help after `error`. A lock on a file has been waited for already.
     pub(super) fn is_worth_another_try(&self, error: &LedgerError) -> bool {
-        !self.is_file && matches!(error, LedgerError::Unreachable { .. } | LedgerError::Locked { .. })
+        !self.is_file && matches!(error, LedgerError::Unreachable { .. } | LedgerError::LockWait { .. })
     }
 
     /// What SeaORM's error means here.
@@ -107,7 +107,7 @@ impl Site {
     fn explain_sqlite(&self, action: &'static str, code: u32, reason: String) -> LedgerError {
         let site = self.name();
         match code & 0xff {
-            5 | 6 => LedgerError::Locked { action, site, reason },
+            5 | 6 => LedgerError::LockWait { action, site, reason },
             3 | 8 | 14 | 23 => LedgerError::NotWritable { action, site, reason },
             11 => LedgerError::Damaged { action, site, reason },
             13 => LedgerError::Full { action, site, reason },
@@ -126,7 +126,7 @@ impl Site {
         match (code, number) {
             (_, 1021 | 1114) | ("53100", _) => LedgerError::Full { action, site, reason },
             (_, 1290 | 1792 | 1836) | ("25006", _) => LedgerError::NotWritable { action, site, reason },
-            (_, 1205 | 1213) | ("40001" | "40P01" | "55P03", _) => LedgerError::Locked { action, site, reason },
+            (_, 1205 | 1213) | ("40001" | "40P01" | "55P03", _) => LedgerError::LockWait { action, site, reason },
             (_, 1040 | 1053 | 1203) | ("53300" | "57P01" | "57P02" | "57P03", _) => {
                 LedgerError::Unreachable { action, site, reason }
             }
@@ -158,8 +158,8 @@ impl Site {
 mod tests {
     use super::*;
 
-    fn site(url: &str) -> Site {
-        Site::of(&Location::Url(SecretString::from(url.to_owned()))).unwrap()
+    fn site(url: &str) -> LedgerDatabase {
+        LedgerDatabase::of(&Location::Url(SecretString::from(url.to_owned()))).unwrap()
     }
 
     #[test]
@@ -179,7 +179,9 @@ mod tests {
     #[test]
     fn a_url_without_an_engine_is_refused_without_being_quoted() {
         for bad in ["redis://u:s3cret@h/1", "s3cret", "sqlite:s3cret.db"] {
-            let Err(error) = Site::of(&Location::Url(SecretString::from(bad.to_owned()))) else { panic!("{bad}") };
+            let Err(error) = LedgerDatabase::of(&Location::Url(SecretString::from(bad.to_owned()))) else {
+                panic!("{bad}")
+            };
             assert!(!error.to_string().contains("s3cret"), "{error}");
         }
     }

@@ -68,7 +68,7 @@ pub(crate) enum LedgerError {
         "open the {site}: it holds the table {table}, which is no ledger's, so that it is the database of a tenant or of \
          another program; set another place for the ledger"
     )]
-    Stranger {
+    NotALedger {
         /// Which ledger.
         site: String,
         /// One of its tables.
@@ -97,7 +97,7 @@ pub(crate) enum LedgerError {
     },
     /// Another process holds it for longer than we wait.
     #[error("{action} the {site}: another process holds it locked ({reason}); end that process, or try again")]
-    Locked {
+    LockWait {
         /// What was being done.
         action: &'static str,
         /// Which ledger.

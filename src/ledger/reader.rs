@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::entity::{attempt, outcome, run, tenant};
 use super::error::LedgerError;
 use super::open::{Ledger, Store};
-use super::run_selector::Wanted;
+use super::run_selector::RunSelector;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::fault::Fault;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
@@ -102,11 +102,11 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::NoSuchRun`] and [`LedgerError::Ambiguous`] list candidates; [`LedgerError::NotAnId`].
     pub(crate) async fn run(&self, wanted: &str) -> Result<RunSummary, LedgerError> {
-        let query = match Wanted::read(wanted) {
+        let query = match RunSelector::read(wanted) {
             None => return Err(LedgerError::NotAnId { wanted: wanted.to_owned() }),
-            Some(Wanted::Last) => newest_first().limit(1),
-            Some(Wanted::Exactly(run)) => newest_first().filter(run::Column::Run.eq(run.to_string())),
-            Some(Wanted::Part(part)) => {
+            Some(RunSelector::Last) => newest_first().limit(1),
+            Some(RunSelector::Exactly(run)) => newest_first().filter(run::Column::Run.eq(run.to_string())),
+            Some(RunSelector::Part(part)) => {
                 let either = Condition::any()
                     .add(run::Column::Run.starts_with(part.clone()))
                     .add(run::Column::Run.ends_with(part));

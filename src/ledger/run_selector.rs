@@ -9,7 +9,7 @@ const SHORTEST: usize = 4;
 
 /// What names a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum RunSelector {
     /// The newest.
     Last,
     /// This one.
@@ -19,18 +19,18 @@ pub(super) enum Wanted {
     Part(String),
 }
 
-impl Wanted {
+impl RunSelector {
     /// Reads it; `None` for what can't be part of an id, or is too short to look for.
-    pub(super) fn read(text: &str) -> Option<Wanted> {
+    pub(super) fn read(text: &str) -> Option<RunSelector> {
         let text = text.trim().to_ascii_lowercase();
         if text == "last" {
-            return Some(Wanted::Last);
+            return Some(RunSelector::Last);
         }
         if let Ok(run) = Uuid::parse_str(&text) {
-            return Some(Wanted::Exactly(run));
+            return Some(RunSelector::Exactly(run));
         }
         let is_part = text.len() >= SHORTEST && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-        is_part.then_some(Wanted::Part(text))
+        is_part.then_some(RunSelector::Part(text))
     }
 }
 
@@ -41,11 +41,11 @@ mod tests {
     #[test]
     fn reads_ids_and_parts_of_them() {
         let run = Uuid::from_u128(7);
-        assert_eq!(Wanted::read("last"), Some(Wanted::Last));
-        assert_eq!(Wanted::read(&run.to_string().to_uppercase()), Some(Wanted::Exactly(run)));
-        assert_eq!(Wanted::read("0193-AB"), Some(Wanted::Part("0193-ab".into())));
+        assert_eq!(RunSelector::read("last"), Some(RunSelector::Last));
+        assert_eq!(RunSelector::read(&run.to_string().to_uppercase()), Some(RunSelector::Exactly(run)));
+        assert_eq!(RunSelector::read("0193-AB"), Some(RunSelector::Part("0193-ab".into())));
         for bad in ["", "abc", "lastly", "12%4", "_____", "latest"] {
-            assert_eq!(Wanted::read(bad), None, "{bad:?}");
+            assert_eq!(RunSelector::read(bad), None, "{bad:?}");
         }
     }
 }

@@ -44,7 +44,7 @@ pub(crate) enum FaultClass {
     /// We cancelled it.
     Cancelled,
     /// Another run holds this tenant.
-    HeldByAnotherRun,
+    TenantLocked,
     /// The history changed between reading and applying.
     HistoryMoved,
     /// The session is not in the tenant's schema.
@@ -93,7 +93,7 @@ impl FaultClass {
                 | Deadlock
                 | Serialization
                 | Busy
-                | HeldByAnotherRun
+                | TenantLocked
                 | HistoryMoved
         )
     }
@@ -135,7 +135,7 @@ impl FaultClass {
             Busy => "busy",
             StatementTimeout => "statement_timeout",
             Cancelled => "cancelled",
-            HeldByAnotherRun => "held_by_another_run",
+            TenantLocked => "held_by_another_run",
             HistoryMoved => "history_moved",
             WrongSchema => "wrong_schema",
             ReadOnly => "read_only",

@@ -2,6 +2,8 @@
 //!
 //! Nothing here does I/O or reads a clock.
 
+pub(crate) mod text;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;

@@ -17,7 +17,7 @@ pub(crate) struct RetryPolicy {
     pub(crate) longest_pause: Duration,
     /// For how long another run's hold on a tenant, or a server without a connection to spare, is waited out, over all
     /// attempts. These waits do not count as attempts.
-    pub(crate) hold_wait: Duration,
+    pub(crate) lock_wait_limit: Duration,
     /// How locks that were not granted are tried for again. They do not count against `attempts`, but for one thing: with
     /// a single attempt nothing is tried again.
     pub(crate) locks: LockRetry,
@@ -30,7 +30,7 @@ impl Default for RetryPolicy {
             attempts: 5,
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(10),
-            hold_wait: Duration::from_secs(60),
+            lock_wait_limit: Duration::from_secs(60),
             locks: LockRetry::default(),
         }
     }

@@ -49,7 +49,7 @@ impl Live {
                 Some(self.heading(&format!("wave {}: {}", clean(wave), label::count(*tenants, "tenant"))))
             }
             Event::AttemptStarted { .. } => None,
-            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::HeldByAnotherRun => {
+            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::TenantLocked => {
                 // Said once: how often it is asked for is of no use to anyone.
                 let what = self.style.paint(Tone::Dim, "another run is at work on it; waiting");
                 self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))

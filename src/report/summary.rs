@@ -145,7 +145,7 @@ pub(super) fn summary_json(catalog: &Catalog, observations: &[Observation]) -> V
 
 /// Tenants that need attention for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Concern<'a> {
+pub(super) struct Attention<'a> {
     /// The state, in words.
     pub(crate) state: String,
     /// Why.
@@ -155,7 +155,7 @@ pub(super) struct Concern<'a> {
 }
 
 /// Everyone who is not simply at target, behind or empty, grouped by the reason.
-pub(super) fn concerns(observations: &[Observation]) -> Vec<Concern<'_>> {
+pub(super) fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
     let wanted =
         observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
     let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
@@ -165,7 +165,7 @@ pub(super) fn concerns(observations: &[Observation]) -> Vec<Concern<'_>> {
         .map(|((_, state, why), members)| {
             let tenants = members.iter().map(|o| o.tenant.as_str()).collect();
             let why = if let [alone] = members.as_slice() { self::why(alone, false) } else { why };
-            Concern { state, why, tenants }
+            Attention { state, why, tenants }
         })
         .collect()
 }
@@ -216,7 +216,7 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
 }
 
 /// The concerns as text: a heading, then two lines or more for each; at most `most` of them.
-pub(super) fn concerns_text(concerns: &[Concern<'_>], most: usize, style: &Style) -> String {
+pub(super) fn concerns_text(concerns: &[Attention<'_>], most: usize, style: &Style) -> String {
     if concerns.is_empty() {
         return String::new();
     }

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::unit::Assignment;
-use crate::engine::{Pulse, Sign};
+use crate::engine::{Liveness, Probe};
 use crate::model::fault::{Fault, FaultClass};
 use crate::policy::format_duration;
 
 impl Assignment {
     /// Comes to an end only when the connection has to be given up, with the reason. A lock that is waited for, or a
     /// statement that takes hours, is work.
-    pub(super) async fn given_up(&self, pulse: Option<Pulse>) -> Fault {
+    pub(super) async fn abandoned(&self, pulse: Option<Probe>) -> Fault {
         let Some(pulse) = pulse else { return std::future::pending().await };
         let limit = self.timeouts.silence;
         let every = (limit / 4).max(Duration::from_millis(1));
@@ -24,8 +24,8 @@ impl Assignment {
             let for_now = quiet.map_or(Duration::ZERO, |since| since.elapsed());
             let sign = pulse(every, for_now >= limit).await;
             // The first that is heard is the tenant's lock and history, which may have to wait for a lock themselves.
-            let most = if sign == Sign::Unheard { limit + self.timeouts.lock } else { limit };
-            if sign == Sign::Works {
+            let most = if sign == Liveness::Unheard { limit + self.timeouts.lock } else { limit };
+            if sign == Liveness::Works {
                 quiet = None;
             } else if for_now >= most {
                 return Fault::new(FaultClass::ConnectionLost, reason(sign, for_now));
@@ -36,12 +36,12 @@ impl Assignment {
     }
 }
 
-fn reason(sign: Sign, quiet: Duration) -> String {
+fn reason(sign: Liveness, quiet: Duration) -> String {
     let rest = match sign {
-        Sign::Gone => ", and it says that the session is gone",
-        Sign::Silent => ", and a new connection is not answered either",
-        Sign::Waits => ", and it says that it waits for us: the session was ended",
-        Sign::Unheard | Sign::Works => "",
+        Liveness::Gone => ", and it says that the session is gone",
+        Liveness::Silent => ", and a new connection is not answered either",
+        Liveness::Waits => ", and it says that it waits for us: the session was ended",
+        Liveness::Unheard | Liveness::Works => "",
     };
     format!("nothing came from the server for {}{rest}", format_duration(Duration::from_secs(quiet.as_secs())))
 }

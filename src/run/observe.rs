@@ -28,7 +28,7 @@ pub(crate) struct Pace {
     /// The time limits of one reading.
     pub(crate) timeouts: Timeouts,
     /// For how long a server that has no connection to spare is waited for, for each tenant.
-    pub(crate) hold_wait: Duration,
+    pub(crate) lock_wait_limit: Duration,
 }
 
 /// Reads every tenant once and returns what they said, in the order given.
@@ -180,13 +180,13 @@ where
         let i = tasks.remove(&task).expect("every task was entered when it was spawned");
         queue.release(i);
         if !answer.as_ref().is_some_and(&is_full) {
-            queue.eased(i);
+            queue.relax(i);
             answers.push((i, answer));
             continue;
         }
-        queue.crowded(i);
+        queue.throttle(i);
         let (times, waited) = waits.entry(i).or_default();
-        if *waited >= pace.hold_wait {
+        if *waited >= pace.lock_wait_limit {
             answers.push((i, answer));
             continue;
         }

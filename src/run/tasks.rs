@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::Task;
 use super::unit::{Assignment, Attempt, End};
-use crate::engine::{Residue, Session, Step, TELL_EVERY, Telling};
+use crate::engine::{Notice, PartialState, Session, Step, TELL_EVERY};
 use crate::model::fault::Fault;
 use crate::model::outcome::Outcome;
 use crate::seed::{self, SeedProgress, SeedRequest};
@@ -52,32 +52,32 @@ impl Assignment {
             if told.elapsed() >= TELL_EVERY {
                 *told = Instant::now();
                 let migration = made.table.as_str().into();
-                self.teller.tell(Telling::Rows { migration, statement: None, rows: made.added });
+                self.teller.tell(Notice::Rows { migration, statement: None, rows: made.added });
             }
         };
         let pulse = session.pulse();
         let result = tokio::select! {
             result = seed::seed(session, request, &progress) => result,
-            fault = self.given_up(pulse) => {
-                let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
+            fault = self.abandoned(pulse) => {
+                let end = End::Stopped { fault, at: None, residue: PartialState::Unknown };
                 return Attempt::without_work(Some(history), end);
             }
             () = self.cancel.cancelled() => {
-                let end = End::Cancelled { at: None, residue: Residue::Nothing };
+                let end = End::Cancelled { at: None, residue: PartialState::Nothing };
                 return Attempt::without_work(Some(history), end);
             }
         };
         let end = match result {
             Ok(summary) => {
                 summary.tables.iter().filter_map(|table| table.note()).for_each(|note| {
-                    self.teller.tell(Telling::Note(note));
+                    self.teller.tell(Notice::Note(note));
                 });
                 End::Chore(Outcome::Seeded { n: summary.added() })
             }
             Err(stop) => {
                 let text = format!("{stop}; {} rows were added before that and stay", stop.done.added());
                 let fault = Fault { message: text, ..stop.fault.clone() };
-                End::Stopped { fault, at: None, residue: Residue::Nothing }
+                End::Stopped { fault, at: None, residue: PartialState::Nothing }
             }
         };
         Attempt::without_work(Some(history), end)

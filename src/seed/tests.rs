@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::{Canceller, Key, Settlement, Stop, Work};
+use crate::engine::{ApplyError, Canceller, Key, Settlement, Work};
 use crate::model::schema::Unfinished;
 use crate::model::shape::{ForeignKey, Shape, Unique};
 use crate::seed::rows::text;
@@ -82,7 +82,7 @@ impl Session for Memory {
         Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
     }
 
-    async fn apply(&mut self, _: &Work) -> Result<(), Stop> {
+    async fn apply(&mut self, _: &Work) -> Result<(), ApplyError> {
         Ok(())
     }
 

@@ -16,18 +16,18 @@ pub(crate) struct Named {
 
 /// What a statement does to the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum DdlEffect {
     /// Something is there afterwards.
-    Creates(Thing),
+    Creates(SchemaObject),
     /// It is gone afterwards.
-    Drops(Thing),
+    Drops(SchemaObject),
     /// It goes by another name afterwards.
-    Renames(Thing, Thing),
+    Renames(SchemaObject, SchemaObject),
 }
 
 /// A part of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Thing {
+pub(crate) enum SchemaObject {
     /// A table.
     Table(Named),
     /// A view, materialized or not.
@@ -39,7 +39,7 @@ pub(crate) enum Thing {
 }
 
 /// The effect of a statement; of an `ALTER TABLE` that does several things, the first of them.
-pub(crate) fn effect(engine: Engine, sql: &str) -> Option<Effect> {
+pub(crate) fn effect(engine: Engine, sql: &str) -> Option<DdlEffect> {
     let mut words = Words { engine, tokens: tokens(engine, sql), at: 0 };
     match words.keyword()?.as_str() {
         "create" => words.create(),
@@ -144,16 +144,16 @@ impl Words {
         Some(Named { schema: None, name: first })
     }
 
-    fn create(&mut self) -> Option<Effect> {
+    fn create(&mut self) -> Option<DdlEffect> {
         self.skip(&["or", "replace", "unique", "fulltext", "spatial", "unlogged", "materialized", "recursive"]);
         match self.keyword()?.as_str() {
             "table" => {
                 self.eat(&["if", "not", "exists"]);
-                Some(Effect::Creates(Thing::Table(self.name()?)))
+                Some(DdlEffect::Creates(SchemaObject::Table(self.name()?)))
             }
             "view" => {
                 self.eat(&["if", "not", "exists"]);
-                Some(Effect::Creates(Thing::View(self.name()?)))
+                Some(DdlEffect::Creates(SchemaObject::View(self.name()?)))
             }
             "index" => {
                 self.skip(&["concurrently"]);
@@ -164,37 +164,37 @@ impl Words {
                 }
                 let index = self.name()?;
                 self.skip(&["on", "only"]);
-                Some(Effect::Creates(Thing::Index(index, self.name())))
+                Some(DdlEffect::Creates(SchemaObject::Index(index, self.name())))
             }
             _ => None,
         }
     }
 
-    fn drop(&mut self) -> Option<Effect> {
+    fn drop(&mut self) -> Option<DdlEffect> {
         self.skip(&["materialized"]);
         let thing = match self.keyword()?.as_str() {
             "table" => {
                 self.eat(&["if", "exists"]);
-                Thing::Table(self.name()?)
+                SchemaObject::Table(self.name()?)
             }
             "view" => {
                 self.eat(&["if", "exists"]);
-                Thing::View(self.name()?)
+                SchemaObject::View(self.name()?)
             }
             "index" => {
                 self.skip(&["concurrently"]);
                 self.eat(&["if", "exists"]);
                 let index = self.name()?;
                 let table = if self.eat(&["on"]) { self.name() } else { None };
-                Thing::Index(index, table)
+                SchemaObject::Index(index, table)
             }
             _ => return None,
         };
         // Of several, some may be gone and some not.
-        if self.symbol(b',') { None } else { Some(Effect::Drops(thing)) }
+        if self.symbol(b',') { None } else { Some(DdlEffect::Drops(thing)) }
     }
 
-    fn alter(&mut self) -> Option<Effect> {
+    fn alter(&mut self) -> Option<DdlEffect> {
         if !self.eat(&["table"]) {
             return None;
         }
@@ -207,31 +207,31 @@ impl Words {
                 let is_column = self.eat(&["column"]);
                 if !is_column && (self.eat(&["index"]) || self.eat(&["key"])) {
                     self.eat(&["if", "exists"]);
-                    return Some(Effect::Drops(Thing::Index(self.name()?, Some(table))));
+                    return Some(DdlEffect::Drops(SchemaObject::Index(self.name()?, Some(table))));
                 }
                 if !is_column && self.is_other_part() {
                     return None;
                 }
                 self.eat(&["if", "exists"]);
-                Some(Effect::Drops(Thing::Column(table, self.part()?)))
+                Some(DdlEffect::Drops(SchemaObject::Column(table, self.part()?)))
             }
             "rename" => {
                 if self.eat(&["to"]) || self.eat(&["as"]) {
                     let to = Named { schema: table.schema.clone(), name: self.name()?.name };
-                    return Some(Effect::Renames(Thing::Table(table), Thing::Table(to)));
+                    return Some(DdlEffect::Renames(SchemaObject::Table(table), SchemaObject::Table(to)));
                 }
                 if !self.eat(&["column"]) && self.is_other_part() {
                     return None;
                 }
                 let from = self.part()?;
                 let to = self.eat(&["to"]).then(|| self.part())??;
-                Some(Effect::Renames(Thing::Column(table.clone(), from), Thing::Column(table, to)))
+                Some(DdlEffect::Renames(SchemaObject::Column(table.clone(), from), SchemaObject::Column(table, to)))
             }
             _ => None,
         }
     }
 
-    fn add(&mut self, table: Named) -> Option<Effect> {
+    fn add(&mut self, table: Named) -> Option<DdlEffect> {
         let is_column = self.eat(&["column"]);
         if !is_column {
             self.skip(&["fulltext", "spatial"]);
@@ -241,14 +241,14 @@ impl Words {
                 || self.eat(&["key"])
             {
                 self.eat(&["if", "not", "exists"]);
-                return Some(Effect::Creates(Thing::Index(self.name()?, Some(table))));
+                return Some(DdlEffect::Creates(SchemaObject::Index(self.name()?, Some(table))));
             }
             if self.is_other_part() {
                 return None;
             }
         }
         self.eat(&["if", "not", "exists"]);
-        Some(Effect::Creates(Thing::Column(table, self.part()?)))
+        Some(DdlEffect::Creates(SchemaObject::Column(table, self.part()?)))
     }
 
     /// Whether a part of a table that is no column comes next.
@@ -259,13 +259,17 @@ impl Words {
     }
 
     /// MySQL's `RENAME TABLE a TO b`.
-    fn rename(&mut self) -> Option<Effect> {
+    fn rename(&mut self) -> Option<DdlEffect> {
         if !self.eat(&["table"]) {
             return None;
         }
         let from = self.name()?;
         let to = self.eat(&["to"]).then(|| self.name())??;
-        if self.symbol(b',') { None } else { Some(Effect::Renames(Thing::Table(from), Thing::Table(to))) }
+        if self.symbol(b',') {
+            None
+        } else {
+            Some(DdlEffect::Renames(SchemaObject::Table(from), SchemaObject::Table(to)))
+        }
     }
 }
 
@@ -283,32 +287,32 @@ mod tests {
 
     #[test]
     fn plain_statements_say_what_they_make_and_take() {
-        let index = |i: &str, t: Option<&str>| Thing::Index(name(i), t.map(name));
-        let column = |t: &str, c: &str| Thing::Column(name(t), c.into());
-        let table = |t: &str| Thing::Table(name(t));
-        let view = |t: &str| Thing::View(name(t));
+        let index = |i: &str, t: Option<&str>| SchemaObject::Index(name(i), t.map(name));
+        let column = |t: &str, c: &str| SchemaObject::Column(name(t), c.into());
+        let table = |t: &str| SchemaObject::Table(name(t));
+        let view = |t: &str| SchemaObject::View(name(t));
         for (engine, sql, expected) in [
-            (Postgres, "-- x\nCREATE TABLE IF NOT EXISTS S.\"T t\" (i int)", Effect::Creates(table("s.T t"))),
-            (Mysql, "create table `a``b` (i int)", Effect::Creates(table("a`b"))),
-            (Sqlite, "CREATE TABLE [a] (i)", Effect::Creates(table("a"))),
+            (Postgres, "-- x\nCREATE TABLE IF NOT EXISTS S.\"T t\" (i int)", DdlEffect::Creates(table("s.T t"))),
+            (Mysql, "create table `a``b` (i int)", DdlEffect::Creates(table("a`b"))),
+            (Sqlite, "CREATE TABLE [a] (i)", DdlEffect::Creates(table("a"))),
             (
                 Postgres,
                 "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS Ix ON ONLY s.t (a)",
-                Effect::Creates(index("ix", Some("s.t"))),
+                DdlEffect::Creates(index("ix", Some("s.t"))),
             ),
-            (Mysql, "ALTER TABLE t ADD INDEX ix (a)", Effect::Creates(index("ix", Some("t")))),
-            (Mysql, "ALTER TABLE t ADD UNIQUE KEY `Ix` (a)", Effect::Creates(index("Ix", Some("t")))),
-            (Mysql, "DROP INDEX ix ON t", Effect::Drops(index("ix", Some("t")))),
-            (Postgres, "DROP INDEX CONCURRENTLY IF EXISTS s.ix", Effect::Drops(index("s.ix", None))),
-            (Postgres, "CREATE OR REPLACE VIEW v AS SELECT 1", Effect::Creates(view("v"))),
-            (Postgres, "DROP MATERIALIZED VIEW v", Effect::Drops(view("v"))),
-            (Mysql, "ALTER TABLE t ADD c int", Effect::Creates(column("t", "c"))),
-            (Mysql, "ALTER TABLE t ADD COLUMN `key` int", Effect::Creates(column("t", "key"))),
-            (Mysql, "ALTER TABLE t ADD `key` int", Effect::Creates(column("t", "key"))),
-            (Postgres, "ALTER TABLE t DROP COLUMN IF EXISTS c", Effect::Drops(column("t", "c"))),
-            (Sqlite, "ALTER TABLE t RENAME COLUMN a TO b", Effect::Renames(column("t", "a"), column("t", "b"))),
-            (Sqlite, "ALTER TABLE t RENAME TO u", Effect::Renames(table("t"), table("u"))),
-            (Mysql, "RENAME TABLE t TO u", Effect::Renames(table("t"), table("u"))),
+            (Mysql, "ALTER TABLE t ADD INDEX ix (a)", DdlEffect::Creates(index("ix", Some("t")))),
+            (Mysql, "ALTER TABLE t ADD UNIQUE KEY `Ix` (a)", DdlEffect::Creates(index("Ix", Some("t")))),
+            (Mysql, "DROP INDEX ix ON t", DdlEffect::Drops(index("ix", Some("t")))),
+            (Postgres, "DROP INDEX CONCURRENTLY IF EXISTS s.ix", DdlEffect::Drops(index("s.ix", None))),
+            (Postgres, "CREATE OR REPLACE VIEW v AS SELECT 1", DdlEffect::Creates(view("v"))),
+            (Postgres, "DROP MATERIALIZED VIEW v", DdlEffect::Drops(view("v"))),
+            (Mysql, "ALTER TABLE t ADD c int", DdlEffect::Creates(column("t", "c"))),
+            (Mysql, "ALTER TABLE t ADD COLUMN `key` int", DdlEffect::Creates(column("t", "key"))),
+            (Mysql, "ALTER TABLE t ADD `key` int", DdlEffect::Creates(column("t", "key"))),
+            (Postgres, "ALTER TABLE t DROP COLUMN IF EXISTS c", DdlEffect::Drops(column("t", "c"))),
+            (Sqlite, "ALTER TABLE t RENAME COLUMN a TO b", DdlEffect::Renames(column("t", "a"), column("t", "b"))),
+            (Sqlite, "ALTER TABLE t RENAME TO u", DdlEffect::Renames(table("t"), table("u"))),
+            (Mysql, "RENAME TABLE t TO u", DdlEffect::Renames(table("t"), table("u"))),
         ] {
             assert_eq!(effect(engine, sql), Some(expected), "{sql}");
         }

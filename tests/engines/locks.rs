@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::Locked;
+use crate::engine::LockWait;
 use crate::model::fault::FaultClass;
 use crate::model::outcome::{Blocker, Outcome};
 use crate::model::schema::State;
@@ -204,7 +204,7 @@ async fn a_session_of_another_database_is_left_alone(home: &Home) {
         query: None,
         lock: None,
     };
-    let locked = Locked { holders: vec![holder], waiting: Vec::new(), certain: true };
+    let locked = LockWait { holders: vec![holder], waiting: Vec::new(), certain: true };
     assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await.terminated, []);
     session.close().await;
     assert_eq!(own_id(home, &other).await, id);

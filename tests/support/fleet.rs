@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compile::{LazyScripts, MigrationSet, Migrator};
-use crate::engine::{Database, Servers, Session, Step, Stop, Work};
+use crate::engine::{ApplyError, Database, Servers, Session, Step, Work};
 use crate::model::event::{Event, RunHeader};
 use crate::model::observation::Observation;
 use crate::model::outcome::TenantRecord;
@@ -38,7 +38,7 @@ impl Fleet {
             set: Arc::new(MigrationSet::new(migrator).await.unwrap()),
             native: false,
             timeouts: Timeouts { lock: Duration::from_secs(1), ..Timeouts::default() },
-            retry: RetryPolicy { attempts: 1, hold_wait: Duration::ZERO, ..RetryPolicy::default() },
+            retry: RetryPolicy { attempts: 1, lock_wait_limit: Duration::ZERO, ..RetryPolicy::default() },
             limits: HashMap::new(),
             kill_blockers: None,
         }
@@ -150,8 +150,8 @@ impl Fleet {
 
     /// What tenants say when they are only looked at.
     pub(crate) async fn observe_all(&self, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        let (timeouts, hold_wait) = (self.timeouts, self.retry.hold_wait);
-        let pace = Pace { concurrency: Concurrency::default(), timeouts, hold_wait };
+        let (timeouts, lock_wait_limit) = (self.timeouts, self.retry.lock_wait_limit);
+        let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit };
         observe(tenants, self.set.catalog(), &self.database(), pace).await
     }
 
@@ -173,7 +173,11 @@ impl Fleet {
     }
 
     /// Reads the tenant, lets something happen, and then applies what was decided before that.
-    pub(crate) async fn apply_after(&self, tenant: &Arc<Tenant>, meanwhile: impl AsyncFnOnce()) -> Result<(), Stop> {
+    pub(crate) async fn apply_after(
+        &self,
+        tenant: &Arc<Tenant>,
+        meanwhile: impl AsyncFnOnce(),
+    ) -> Result<(), ApplyError> {
         let mut session: Box<dyn Session> = self.database().connect(tenant).await.unwrap();
         let history = session.history().await.unwrap();
         let work = self.work(tenant, &history.iter().map(String::as_str).collect::<Vec<_>>()).await;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::verdict::Snapshot;
 use crate::compile::MigrationSet;
-use crate::engine::{Database, Servers, Session, Step, Stop, Teller, Work};
+use crate::engine::{ApplyError, Database, Notifier, Servers, Session, Step, Work};
 use crate::model::schema::Script;
 use crate::model::shape::Shape;
 use crate::model::tenant::Tenant;
@@ -42,7 +42,7 @@ impl Trial {
             run: Uuid::now_v7().to_string(),
             history,
             steps,
-            teller: Teller::default(),
+            teller: Notifier::default(),
             cancelled: Arc::default(),
         };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
@@ -66,7 +66,7 @@ impl Trial {
     }
 }
 
-fn in_words(stop: &Stop) -> String {
+fn in_words(stop: &ApplyError) -> String {
     let statement = stop.at.as_ref().and_then(|at| Some((at.statement?, at.sql.as_deref().unwrap_or_default())));
     match statement {
         Some((number, sql)) => format!("{} (statement {number}: {sql})", stop.fault),

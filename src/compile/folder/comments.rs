@@ -4,9 +4,9 @@
 
 use super::part::Found;
 use super::{RefreshGroup, ViewNote};
-use crate::inputs::suggestion;
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
+use crate::model::text::suggestion;
 use crate::policy::{Limits, parse_duration};
 use crate::sql::lex::{self, Kind};
 use crate::sql::split::Piece;

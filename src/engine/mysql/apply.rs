@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use sqlx::mysql::MySqlQueryResult;
 use sqlx::{MySql, Pool};
 
-use crate::engine::directives::{self, Asked};
+use crate::engine::directives::{self, DirectedStatement};
 use crate::engine::journal;
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::decode;
-use crate::engine::mysql::tenant_lock::{Held, LOCK_NAME, resumption, session_settings};
+use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, resumption, session_settings};
 use crate::engine::native::Link;
-use crate::engine::{Residue, Session, Stop, Work, errors, native};
+use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Record};
 use crate::model::tenant::Engine;
@@ -109,8 +109,8 @@ impl MysqlSession {
         &mut self,
         work: &Work,
         steps: std::ops::Range<usize>,
-        held: &Held,
-    ) -> Result<(), Stop> {
+        held: &TenantLock,
+    ) -> Result<(), ApplyError> {
         let (first, last) = (steps.start, steps.end);
         let mut message = Message::new(Engine::Mysql);
         let prepare = Place::Prepare { step: first };
@@ -140,7 +140,7 @@ impl MysqlSession {
             // Closing the connection releases it too, but only when the server gets to it.
             message.push(Place::Tidy, format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
-        let connection = self.connection().map_err(|fault| Stop::before(first, fault))?;
+        let connection = self.connection().map_err(|fault| ApplyError::before(first, fault))?;
         let sent = send(connection, &message).await;
         message.tell_reports(work, &sent);
         let Some(error) = sent.error else { return Ok(()) };
@@ -148,7 +148,7 @@ impl MysqlSession {
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
         let residue = self.left_behind(work, place, sent.within, false, &fault).await;
-        Err(Stop { committed, at: stopped_at(work, place), fault, residue })
+        Err(ApplyError { committed, at: stopped_at(work, place), fault, residue })
     }
 
     /// What a refused statement left behind, noted in the journal while the connection still answers.
@@ -159,20 +159,20 @@ impl MysqlSession {
         within: usize,
         in_batches: bool,
         fault: &Fault,
-    ) -> Residue {
+    ) -> PartialState {
         if fault.class == FaultClass::ConnectionLost {
-            return Residue::Unknown;
+            return PartialState::Unknown;
         }
         let is_refresh = |step: usize| matches!(work.steps[step].script.record, Record::Refresh { .. });
         if place.and_then(Place::step).is_some_and(is_refresh) {
             return match self.run("ROLLBACK".to_owned()).await {
-                Ok(()) => Residue::Nothing,
-                Err(_) => Residue::Unknown,
+                Ok(()) => PartialState::Nothing,
+                Err(_) => PartialState::Unknown,
             };
         }
         // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
-            Some(Place::Prepare { .. }) => Residue::Nothing,
+            Some(Place::Prepare { .. }) => PartialState::Nothing,
             // The engine refused this statement as a whole, and those behind it can do without this connection.
             Some(Place::Statement { statement, step })
                 if within == 0 && journal::is_certain(&work.steps[step], statement) =>
@@ -185,17 +185,17 @@ impl MysqlSession {
                     false => self.door.journal().stop(Some(statement)),
                 };
                 match self.run(note).await {
-                    Ok(()) if untouched => Residue::Nothing,
-                    Ok(()) => Residue::Resumable { statements: statement },
-                    Err(_) => Residue::Unknown,
+                    Ok(()) if untouched => PartialState::Nothing,
+                    Ok(()) => PartialState::Resumable { statements: statement },
+                    Err(_) => PartialState::Unknown,
                 }
             }
             _ => {
                 let _ = self.run("ROLLBACK".to_owned()).await;
                 match self.unfinished().await {
-                    Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
-                    Ok(None) => Residue::Nothing,
-                    Err(_) => Residue::Unknown,
+                    Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
+                    Ok(None) => PartialState::Nothing,
+                    Err(_) => PartialState::Unknown,
                 }
             }
         }
@@ -203,9 +203,9 @@ impl MysqlSession {
 
     /// A step with statements in batches: each statement by itself, with the journal before it. Dying between two
     /// batches: the journal names this statement, and the next run repeats it.
-    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
-        let stop = |fault| Stop::before(step, fault);
-        let lost = |fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) };
+    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize, held: &TenantLock) -> Result<(), ApplyError> {
+        let stop = |fault| ApplyError::before(step, fault);
+        let lost = |fault| ApplyError { residue: PartialState::Unknown, ..ApplyError::before(step, fault) };
         let resumed = resumption(work, step, held)?;
         let first = resumed.unwrap_or(0);
         if let Some(setting) = self.own_settings(work, step) {
@@ -230,7 +230,7 @@ impl MysqlSession {
         for (statement, sql) in script.statements.iter().enumerate().skip(first) {
             self.run(self.door.journal().advance(statement)).await.map_err(lost)?;
             let asked = directive(sql);
-            let this = Asked { work, step, statement };
+            let this = DirectedStatement { work, step, statement };
             let result = match asked {
                 None => self.run(sql.clone()).await,
                 Some(asked) => {
@@ -244,7 +244,7 @@ impl MysqlSession {
                 let batches = asked == Some(Directive::Batch);
                 let within = usize::from(crate::sql::is_multiple(Engine::Mysql, sql));
                 let residue = self.left_behind(work, place, within, batches, &fault).await;
-                return Err(Stop { committed: step, at: stopped_at(work, place), fault, residue });
+                return Err(ApplyError { committed: step, at: stopped_at(work, place), fault, residue });
             }
         }
         let mut end = self.finish(work, step);
@@ -255,8 +255,8 @@ impl MysqlSession {
         self.run(end.join(";\n")).await.map_err(lost)
     }
 
-    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, held: &Held) -> Result<(), Stop> {
-        let stop = |fault| Stop::before(step, fault);
+    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, held: &TenantLock) -> Result<(), ApplyError> {
+        let stop = |fault| ApplyError::before(step, fault);
         if resumption(work, step, held)?.is_some() {
             let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
             return Err(stop(fault));
@@ -285,20 +285,20 @@ impl MysqlSession {
         drop(self.connection.take());
         let native = native::Native { door: &self.door, work, step };
         let result = native.mysql_alone(pool.clone()).await;
-        let unknown = |fault| Stop { residue: Residue::Unknown, ..stop(fault) };
+        let unknown = |fault| ApplyError { residue: PartialState::Unknown, ..stop(fault) };
         let taken_back = self.take_back(&pool).await;
         if let Err(stop) = result {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
             let _ = self.run(self.door.journal().stop(None)).await;
             let residue = match self.unfinished().await {
-                Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
-                _ => Residue::Unknown,
+                Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
+                _ => PartialState::Unknown,
             };
-            return Err(Stop { residue, ..stop });
+            return Err(ApplyError { residue, ..stop });
         }
         taken_back.map_err(unknown)?;
         let mut end = self.finish(work, step);
         end.push("COMMIT".to_owned());
-        self.run(end.join(";\n")).await.map_err(|fault| Stop { residue: Residue::Unknown, ..stop(fault) })
+        self.run(end.join(";\n")).await.map_err(|fault| ApplyError { residue: PartialState::Unknown, ..stop(fault) })
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::history;
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::decode;
 use crate::engine::mysql::definers::{self, Account, definers};
-use crate::engine::mysql::tenant_lock::{Held, LOCK_NAME, load_under};
+use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
 use crate::engine::{errors, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -196,7 +196,7 @@ impl MysqlSession {
     ///
     /// The tables go in one statement, which takes the locks of all of them before it drops any. Where one is not granted,
     /// the tenant is as it was: the mark goes again, unless there was something in the journal before it.
-    async fn empty(&mut self, was: &Held) -> Result<(), Fault> {
+    async fn empty(&mut self, was: &TenantLock) -> Result<(), Fault> {
         let tables = format!(
             "SELECT CONCAT('`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = \
              DATABASE() AND table_type NOT IN ('VIEW', 'SEQUENCE') AND table_name <> '{}'",

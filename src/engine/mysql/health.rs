@@ -8,7 +8,7 @@ use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
 use crate::engine::mysql::decode;
-use crate::engine::{Door, address, errors, literal};
+use crate::engine::{TenantEndpoint, address, errors, literal};
 use crate::model::fault::Fault;
 use crate::model::health::{Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
 use crate::model::tenant::Engine;
@@ -51,7 +51,7 @@ const REPLICA: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
 /// Reads it: a few small queries, since a right that is lacking would spoil those behind it in one message.
 pub(in crate::engine) async fn read(
     connection: &mut MySqlConnection,
-    door: &Door,
+    door: &TenantEndpoint,
     ask: &Questions,
 ) -> Result<Health, Fault> {
     let mut health = Health::default();
@@ -110,7 +110,7 @@ fn as_pattern(name: &str) -> String {
 }
 
 /// What is the same for all databases of the server.
-async fn read_server(connection: &mut MySqlConnection, door: &Door, health: &mut Health) {
+async fn read_server(connection: &mut MySqlConnection, door: &TenantEndpoint, health: &mut Health) {
     let mut status = rows(connection, REPLICA[0]).await;
     if status.is_err() {
         status = rows(connection, REPLICA[1]).await;
@@ -147,7 +147,7 @@ fn upstream(row: &MySqlRow) -> Upstream {
 
 /// What is free on the disk of a server's folder, where it is on this machine and may be looked at. A server in a container
 /// calls its machine otherwise.
-fn free(door: &Door, folder: &str, machine: &str) -> Option<u64> {
+fn free(door: &TenantEndpoint, folder: &str, machine: &str) -> Option<u64> {
     let options = address::mysql(&door.tenant).ok()?;
     let is_local = options.get_socket().is_some() || crate::engine::health::is_local(options.get_host());
     let ours = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;

@@ -12,16 +12,16 @@ use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySql, Pool};
 
-use crate::engine::history::Books;
+use crate::engine::history::HistoryTables;
 use crate::engine::journal;
 use crate::engine::liveness;
 use crate::engine::mysql::decode;
-use crate::engine::mysql::tenant_lock::{Held, LOAD_LOCK, LOCK_NAME, session_settings};
+use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME, TenantLock, session_settings};
 use crate::engine::native::Link;
 use crate::engine::rows;
 use crate::engine::{
-    Canceller, Cell, Door, Key, Locked, Pulse, Segment, Session, Settlement, Stop, Terminations, Transfer, Watch, Work,
-    address, blocker, errors, settle,
+    ApplyError, Canceller, Cell, Key, LockWait, Probe, Segment, Session, Settlement, TenantEndpoint, Terminations,
+    Transfer, Watch, Work, address, blocker, errors, settle,
 };
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
@@ -30,7 +30,7 @@ use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::Engine;
 
 pub(crate) struct MysqlSession {
-    pub(crate) door: Door,
+    pub(crate) door: TenantEndpoint,
     pub(crate) options: MySqlConnectOptions,
     /// `None` only while native code has it.
     pub(crate) connection: Option<Link<MySql>>,
@@ -41,7 +41,7 @@ pub(crate) struct MysqlSession {
 }
 
 impl MysqlSession {
-    pub(crate) async fn open(door: Door) -> Result<Self, Fault> {
+    pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let options = address::mysql(&door.tenant)?;
         let connection = match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
             Ok(Ok(connection)) => connection,
@@ -140,7 +140,7 @@ impl Session for MysqlSession {
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
-        Ok(rows.iter().filter_map(|row| Books::refresh([0, 1].map(|i| decode::text(row, i)))).collect())
+        Ok(rows.iter().filter_map(|row| HistoryTables::refresh([0, 1].map(|i| decode::text(row, i)))).collect())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -171,12 +171,12 @@ impl Session for MysqlSession {
         crate::engine::mysql::health::read(connection, &self.door, ask).await
     }
 
-    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
-            self.become_pooled().await.map_err(|fault| Stop::before(0, fault))?;
+            self.become_pooled().await.map_err(|fault| ApplyError::before(0, fault))?;
         }
-        let mut held = self.hold().await.map_err(|fault| Stop::before(0, fault))?;
+        let mut held = self.hold().await.map_err(|fault| ApplyError::before(0, fault))?;
         for segment in segments {
             let next = match segment {
                 Segment::Together(steps) => {
@@ -193,7 +193,7 @@ impl Session for MysqlSession {
                     step + 1
                 }
             };
-            held = Held { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
+            held = TenantLock { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
         }
         Ok(())
     }
@@ -253,7 +253,7 @@ impl Session for MysqlSession {
         }))
     }
 
-    fn pulse(&self) -> Option<Pulse> {
+    fn pulse(&self) -> Option<Probe> {
         let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
         Some(Box::new(move |idle, end| {
             let id = id.load(Ordering::Relaxed);
@@ -261,7 +261,7 @@ impl Session for MysqlSession {
         }))
     }
 
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
+    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
         let mut all = Terminations::default();
         if let Err(fault) = self.rows(blocker::SEES_ALL.to_owned()).await
             && fault.class == FaultClass::PermissionDenied

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Either, Row as _};
 
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::decode;
-use crate::engine::{Residue, Session as _, Stop, Work, errors, journal};
+use crate::engine::{ApplyError, PartialState, Session as _, Work, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 
@@ -31,7 +31,7 @@ pub(crate) fn load_under(holder: u64) -> String {
 
 /// What a tenant says once its lock is held.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct TenantLock {
     /// Sorted.
     pub(crate) history: Vec<String>,
     /// Whether all tables of the history are there.
@@ -45,8 +45,8 @@ impl MysqlSession {
     ///
     /// The lock belongs to the session: dying releases it, and DDL does not. A load that a dead run left behind counts as
     /// another run.
-    pub(crate) async fn hold(&mut self) -> Result<Held, Fault> {
-        let mut held = Held::default();
+    pub(crate) async fn hold(&mut self) -> Result<TenantLock, Fault> {
+        let mut held = TenantLock::default();
         let sql = format!(
             "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, 0), 0) = 1, IS_FREE_LOCK({LOAD_LOCK}), 0);\n{};\n{}",
             session_settings(&self.door.timeouts),
@@ -84,7 +84,7 @@ impl MysqlSession {
         }
         drop(stream);
         if !locked {
-            return Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"));
+            return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
         }
         held.has_history = results >= 3;
         held.has_journal = results >= 4;
@@ -100,14 +100,14 @@ impl MysqlSession {
 
 /// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
 #[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-pub(crate) fn resumption(work: &Work, step: usize, held: &Held) -> Result<Option<usize>, Stop> {
-    let stop = |fault| Stop::before(step, fault);
+pub(crate) fn resumption(work: &Work, step: usize, held: &TenantLock) -> Result<Option<usize>, ApplyError> {
+    let stop = |fault| ApplyError::before(step, fault);
     if let Some(entry) = held.entry.as_ref().filter(|entry| !entry.is_void(&work.steps[step])) {
         return match entry.resumes(&work.steps[step]) {
             Some(statement) => Ok(Some(statement)),
             None => {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                Err(Stop { residue: Residue::InDoubt(entry.unfinished.clone()), ..stop(fault) })
+                Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished.clone()), ..stop(fault) })
             }
         };
     }

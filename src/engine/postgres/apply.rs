@@ -5,13 +5,13 @@
 use sqlx::Row as _;
 use sqlx::postgres::PgQueryResult;
 
-use crate::engine::directives::{self, Asked};
+use crate::engine::directives::{self, DirectedStatement};
 use crate::engine::journal;
 use crate::engine::message::{Message, Place, send, stopped_at, stopped_behind};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::guards;
-use crate::engine::{Residue, Session, Step, Stop, Work, errors, native};
+use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
@@ -19,13 +19,17 @@ use crate::sql::{Directive, directive};
 
 impl PostgresSession {
     /// Steps that each have a transaction, in one message.
-    pub(crate) async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
+    pub(crate) async fn apply_together(
+        &mut self,
+        work: &Work,
+        steps: std::ops::Range<usize>,
+    ) -> Result<(), ApplyError> {
         let mut message = Message::new(Engine::Postgres);
         for step in steps.clone() {
             self.push_transaction(&mut message, work, step);
         }
         let first = steps.start;
-        let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
+        let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
         // Dying here: the server ends the open transaction with a rollback; those before it are committed.
         let sent = send(connection, &message).await;
         message.tell_reports(work, &sent);
@@ -43,11 +47,11 @@ impl PostgresSession {
             None => stopped_at(work, place),
         };
         let residue = match (fault.class, &fault.code) {
-            (FaultClass::ConnectionLost, _) => Residue::Unknown,
+            (FaultClass::ConnectionLost, _) => PartialState::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
             _ => match self.run("ROLLBACK".to_owned()).await {
-                Ok(()) => Residue::Nothing,
-                Err(_) => Residue::Unknown,
+                Ok(()) => PartialState::Nothing,
+                Err(_) => PartialState::Unknown,
             },
         };
         // A history table that is gone or there too early means that someone else was here after our read.
@@ -57,14 +61,14 @@ impl PostgresSession {
         } else {
             fault
         };
-        Err(Stop { committed, at, fault, residue })
+        Err(ApplyError { committed, at, fault, residue })
     }
 
-    pub(crate) async fn in_doubt(&mut self) -> Residue {
+    pub(crate) async fn in_doubt(&mut self) -> PartialState {
         let _ = self.rows("ROLLBACK".to_owned()).await;
         match self.unfinished().await {
-            Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
-            _ => Residue::Unknown,
+            Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
+            _ => PartialState::Unknown,
         }
     }
 
@@ -98,14 +102,14 @@ impl PostgresSession {
     }
 
     /// A step that can't run in a transaction: each statement alone, with the journal between them.
-    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         let begun = self.begin_journalled(work, step, true).await?;
         let (script, limits) = (work.steps[step].script.clone(), self.door.limits(&work.steps[step]));
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
             // Dying before this: the journal names the statement before. Dying after: it names this one.
             self.keep(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
             if let Some(asked) = directive(sql) {
-                let this = Asked { work, step, statement };
+                let this = DirectedStatement { work, step, statement };
                 let connection = self.connection().await.map_err(|fault| lost(step, fault))?;
                 let ended = directives::run(connection, this, asked, PgQueryResult::rows_affected).await;
                 if let Err(fault) = directives::verdict(ended) {
@@ -114,7 +118,7 @@ impl PostgresSession {
                         true => self.stopped(&work.steps[step], statement, &fault, asked == Directive::Batch).await,
                         false => self.in_doubt().await,
                     };
-                    return Err(Stop { committed: step, at, fault, residue });
+                    return Err(ApplyError { committed: step, at, fault, residue });
                 }
                 continue;
             }
@@ -126,7 +130,7 @@ impl PostgresSession {
                     } else {
                         self.in_doubt().await
                     };
-                    return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
+                    return Err(ApplyError { committed: step, at: stopped_at(work, Some(place)), fault, residue });
                 }
             }
         }
@@ -134,8 +138,13 @@ impl PostgresSession {
     }
 
     /// Takes the session lock, checks history and journal, and opens the journal. Returns the statement to begin with.
-    pub(crate) async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
-        let stop = |fault| Stop::before(step, fault);
+    pub(crate) async fn begin_journalled(
+        &mut self,
+        work: &Work,
+        step: usize,
+        compiled: bool,
+    ) -> Result<usize, ApplyError> {
+        let stop = |fault| ApplyError::before(step, fault);
         let limits = self.door.limits(&work.steps[step]);
         for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
             self.run(setting).await.map_err(stop)?;
@@ -143,7 +152,7 @@ impl PostgresSession {
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
         let locked = locked.map_err(|e| stop(errors::fault(&e)))?;
         if !locked.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
-            return Err(stop(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant")));
+            return Err(stop(Fault::new(FaultClass::TenantLocked, "another run holds this tenant")));
         }
         let mut prepare = guards::lock_and_schema(&self.door).split_off(1);
         prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
@@ -159,7 +168,7 @@ impl PostgresSession {
         } else if let Some(entry) = entry {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
+                return Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished), ..stop(fault) });
             };
             self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
@@ -176,7 +185,7 @@ impl PostgresSession {
         Ok(0)
     }
 
-    pub(crate) async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+    pub(crate) async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         // One transaction: the journal is closed exactly when the history says so.
         let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
         self.keep(end).await.map_err(|fault| lost(step, fault))?;
@@ -186,10 +195,10 @@ impl PostgresSession {
 
     /// Notes in the journal that the engine refused a statement; what is left behind if it did.
     /// Batches that were committed before it stay, also where it is the first.
-    async fn stopped(&mut self, step: &Step, statement: usize, fault: &Fault, in_batches: bool) -> Residue {
+    async fn stopped(&mut self, step: &Step, statement: usize, fault: &Fault, in_batches: bool) -> PartialState {
         // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
         if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
-            return Residue::Unknown;
+            return PartialState::Unknown;
         }
         let untouched = statement == 0 && !in_batches && !journal::is_row_lost(&step.script);
         let note = match untouched {
@@ -197,13 +206,13 @@ impl PostgresSession {
             false => self.door.journal().stop(Some(statement)),
         };
         match self.keep(note).await {
-            Ok(()) if untouched => Residue::Nothing,
-            Ok(()) => Residue::Resumable { statements: statement },
-            Err(_) => Residue::Unknown,
+            Ok(()) if untouched => PartialState::Nothing,
+            Ok(()) => PartialState::Resumable { statements: statement },
+            Err(_) => PartialState::Unknown,
         }
     }
 
-    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
+    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), ApplyError> {
         if transaction {
             let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
             preamble.extend(guards::lock_and_schema(&self.door));
@@ -219,12 +228,12 @@ impl PostgresSession {
                 && stop.fault.code.as_deref() == Some("FL004")
             {
                 let residue = self.in_doubt().await;
-                return Err(Stop { residue, ..stop.clone() });
+                return Err(ApplyError { residue, ..stop.clone() });
             }
             self.has_history |= result.is_ok();
             return result;
         }
-        self.become_pooled().await.map_err(|fault| Stop::before(step, fault))?;
+        self.become_pooled().await.map_err(|fault| ApplyError::before(step, fault))?;
         self.begin_journalled(work, step, false).await?;
         let pool = self.pool.clone().expect("it has just become pooled");
         let before = self.backend().await;
@@ -236,7 +245,7 @@ impl PostgresSession {
             // Nobody can tell how far native code came; the open journal says so to whoever comes next.
             let _ = self.keep(self.door.journal().stop(None)).await;
             let residue = self.in_doubt().await;
-            return Err(Stop { residue, ..stop });
+            return Err(ApplyError { residue, ..stop });
         }
         if before.is_none() || self.backend().await != before {
             let fault = Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran");
@@ -258,6 +267,6 @@ impl PostgresSession {
     }
 }
 
-fn lost(step: usize, fault: Fault) -> Stop {
-    Stop { committed: step, at: None, fault, residue: Residue::Unknown }
+fn lost(step: usize, fault: Fault) -> ApplyError {
+    ApplyError { committed: step, at: None, fault, residue: PartialState::Unknown }
 }

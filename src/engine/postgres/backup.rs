@@ -92,7 +92,7 @@ impl PostgresSession {
         let key = guards::lock_key(&self.door);
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({key})")).await.map_err(|e| errors::fault(&e))?;
         if !locked.first().and_then(|row| row.try_get::<bool, _>(0).ok()).unwrap_or(false) {
-            return Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"));
+            return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
         }
         let dumped = self.dump_to(to).await;
         let _ = self.rows(format!("SELECT pg_advisory_unlock({key})")).await;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 
-use crate::engine::{Door, Segment, Work, address, errors};
+use crate::engine::{Segment, TenantEndpoint, Work, address, errors};
 use crate::model::fault::{Fault, FaultClass};
 
 /// A setting of ours at the start of a session. A server takes any name with a dot; a pooler refuses it, or drops it
@@ -31,7 +31,10 @@ impl Poolers {
 }
 
 /// A new connection, and whether it leads through a pooler; `None` where only the session itself can tell.
-pub(crate) async fn open(options: &PgConnectOptions, door: &Door) -> Result<(PgConnection, Option<bool>), Fault> {
+pub(crate) async fn open(
+    options: &PgConnectOptions,
+    door: &TenantEndpoint,
+) -> Result<(PgConnection, Option<bool>), Fault> {
     let server = format!("{}:{}", options.get_host(), options.get_port());
     if door.poolers.has(&server) {
         return Ok((connect(options, door).await?, Some(true)));
@@ -55,7 +58,7 @@ pub(crate) async fn is_unmarked(connection: &mut PgConnection) -> Result<bool, F
     Ok(row.try_get::<String, _>(0).map_err(|e| errors::fault(&e))? != MARK.1)
 }
 
-pub(crate) async fn connect(options: &PgConnectOptions, door: &Door) -> Result<PgConnection, Fault> {
+pub(crate) async fn connect(options: &PgConnectOptions, door: &TenantEndpoint) -> Result<PgConnection, Fault> {
     let limit = door.timeouts.connect;
     match tokio::time::timeout(limit, options.connect()).await {
         Ok(Ok(connection)) => Ok(connection),

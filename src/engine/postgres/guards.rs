@@ -4,7 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::{Door, literal};
+use crate::engine::{TenantEndpoint, literal};
 use crate::model::tenant::Engine;
 use crate::policy::Timeouts;
 
@@ -12,7 +12,7 @@ use crate::policy::Timeouts;
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 
 /// Takes the tenant's lock for the transaction, and makes sure that unqualified names mean the tenant's schema.
-pub(crate) fn lock_and_schema(door: &Door) -> Vec<String> {
+pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
     let mut sql = vec![guard(&format!(
         "IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = \
          'FL001'; END IF;",
@@ -35,7 +35,7 @@ pub(crate) fn lock_and_schema(door: &Door) -> Vec<String> {
 }
 
 /// Fails unless the history is what was planned and no journal is open.
-pub(crate) fn history(door: &Door, expected: &[String]) -> String {
+pub(crate) fn history(door: &TenantEndpoint, expected: &[String]) -> String {
     let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
     let journal = door.journal().table().to_owned();
     guard(&format!(
@@ -54,7 +54,7 @@ pub(crate) fn history(door: &Door, expected: &[String]) -> String {
 }
 
 /// Advisory locks are a database's own, so the key carries the schema only.
-pub(crate) fn lock_key(door: &Door) -> i64 {
+pub(crate) fn lock_key(door: &TenantEndpoint) -> i64 {
     let schema = door.tenant.schema.as_deref().unwrap_or("");
     let hash = Sha256::digest(format!("fleet tenant lock\n{schema}"));
     i64::from_be_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
@@ -62,7 +62,7 @@ pub(crate) fn lock_key(door: &Door) -> i64 {
 
 /// Whether another session has the tenant's lock, without touching it
 /// (<https://www.postgresql.org/docs/15/view-pg-locks.html> says where the halves of a key are).
-pub(crate) fn is_locked(door: &Door) -> String {
+pub(crate) fn is_locked(door: &TenantEndpoint) -> String {
     let key = lock_key(door).cast_unsigned();
     let (high, low) = (key >> 32, key & 0xffff_ffff);
     format!(

@@ -8,7 +8,7 @@ use std::path::Path;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::engine::{Door, address, errors, literal};
+use crate::engine::{TenantEndpoint, address, errors, literal};
 use crate::model::fault::Fault;
 use crate::model::health::{Extension, Follower, Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
 use crate::model::tenant::Engine;
@@ -17,7 +17,7 @@ use crate::model::tenant::Engine;
 const START_TAKES: u64 = 120;
 
 /// All columns are text, and the first says what a row is about.
-fn queries(door: &Door, ask: &Questions) -> String {
+fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
     let here = match &door.tenant.schema {
         Some(schema) => literal(Engine::Postgres, schema),
         None => "current_schema()::text".to_owned(),
@@ -84,7 +84,7 @@ fn extensions(names: &[String]) -> String {
 /// Reads it in one round trip. `pooled`: what is known of a pooler already.
 pub(in crate::engine) async fn read(
     connection: &mut PgConnection,
-    door: &Door,
+    door: &TenantEndpoint,
     pooled: Option<bool>,
     ask: &Questions,
 ) -> Result<Health, Fault> {
@@ -141,7 +141,7 @@ pub(in crate::engine) async fn read(
 }
 
 /// Without the schema there is the right to make it, unless somebody else has to.
-fn rights(health: &mut Health, door: &Door, may_create: bool, schema: &str) {
+fn rights(health: &mut Health, door: &TenantEndpoint, may_create: bool, schema: &str) {
     if let (Some(name), "", false) = (&door.tenant.schema, schema, door.tenant.create_missing) {
         health.missing_schema = Some(Engine::Postgres.quote(name));
     } else if !may_create {
@@ -161,7 +161,7 @@ fn upstream(row: &PgRow) -> Upstream {
 /// What is free on the disk of a server's folder, where it is on this machine, may be read, and is this server's: another
 /// one may have the same path in a container. Its first file says when it was started
 /// (<https://www.postgresql.org/docs/15/storage-file-layout.html>).
-fn free(door: &Door, folder: &str, started: &str) -> Option<u64> {
+fn free(door: &TenantEndpoint, folder: &str, started: &str) -> Option<u64> {
     let options = address::postgres(&door.tenant).ok()?;
     let is_here = options.get_socket().is_some() || crate::engine::health::is_local(options.get_host());
     if !is_here || folder.is_empty() {

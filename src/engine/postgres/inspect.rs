@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::inspect_queries as postgres_queries;
 use crate::engine::inspect::{Gathered, count_queries, counted, unqualified};
 use crate::engine::postgres::guards;
-use crate::engine::{Door, errors};
+use crate::engine::{TenantEndpoint, errors};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
@@ -22,7 +22,7 @@ pub(in crate::engine) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(in crate::engine) fn of(door: &'a Door) -> Self {
+    pub(in crate::engine) fn of(door: &'a TenantEndpoint) -> Self {
         Place { schema: door.tenant.schema.as_deref(), timeouts: &door.timeouts }
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::postgres::PostgresSession;
 use crate::engine::{errors, literal};
 use crate::model::fault::Fault;
 use crate::model::tenant::Engine;
-use crate::sql::{Effect, Thing, effect};
+use crate::sql::{DdlEffect, SchemaObject, effect};
 
 impl PostgresSession {
     /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
@@ -32,7 +32,7 @@ impl PostgresSession {
 
     /// Drops the index of exactly this name, on the table that the statement names, where an earlier try left it invalid.
     async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
-        let Some(Effect::Creates(Thing::Index(index, Some(table)))) = effect(Engine::Postgres, sql) else {
+        let Some(DdlEffect::Creates(SchemaObject::Index(index, Some(table)))) = effect(Engine::Postgres, sql) else {
             return Ok(());
         };
         let quoted = |name: &str| Engine::Postgres.quote(name);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
 
-use crate::engine::history::Books;
+use crate::engine::history::HistoryTables;
 use crate::engine::journal;
 use crate::engine::liveness;
 use crate::engine::native::Link;
@@ -18,8 +18,8 @@ use crate::engine::postgres::connect::{connect, is_unmarked, open, too_much_for_
 use crate::engine::postgres::guards;
 use crate::engine::rows;
 use crate::engine::{
-    Canceller, Cell, Door, Key, Locked, Pulse, Segment, Session, Settlement, Stop, Terminations, Transfer, Watch, Work,
-    address, blocker, errors, literal, settle,
+    ApplyError, Canceller, Cell, Key, LockWait, Probe, Segment, Session, Settlement, TenantEndpoint, Terminations,
+    Transfer, Watch, Work, address, blocker, errors, literal, settle,
 };
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
@@ -28,7 +28,7 @@ use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::Engine;
 
 pub(crate) struct PostgresSession {
-    pub(crate) door: Door,
+    pub(crate) door: TenantEndpoint,
     pub(crate) options: PgConnectOptions,
     /// `None` while native code has the only connection.
     pub(crate) connection: Option<Link<Postgres>>,
@@ -43,7 +43,7 @@ pub(crate) struct PostgresSession {
 }
 
 impl PostgresSession {
-    pub(crate) async fn open(door: Door) -> Result<Self, Fault> {
+    pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let id: String = door.tenant.id.as_str().chars().filter(|c| c.is_ascii_graphic()).take(44).collect();
         let name = format!("fleet:{id}:{:08x}", fastrand::u32(..));
         let options = address::postgres(&door.tenant)?.application_name(&name);
@@ -182,7 +182,9 @@ impl Session for PostgresSession {
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         match self.rows(self.door.books().read_refreshes()).await {
-            Ok(rows) => Ok(rows.iter().filter_map(|r| Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect()),
+            Ok(rows) => {
+                Ok(rows.iter().filter_map(|r| HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
+            }
             Err(error) => match errors::fault(&error) {
                 fault if fault.code.as_deref() == Some("42P01") => Ok(Vec::new()),
                 fault => Err(fault),
@@ -232,12 +234,12 @@ impl Session for PostgresSession {
         Ok(health)
     }
 
-    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         if let Some(refusal) = too_much_for_a_pooler(work, &segments)
-            && self.is_pooled().await.map_err(|fault| Stop::before(0, fault))?
+            && self.is_pooled().await.map_err(|fault| ApplyError::before(0, fault))?
         {
-            return Err(Stop::before(0, refusal));
+            return Err(ApplyError::before(0, refusal));
         }
         for segment in segments {
             match segment {
@@ -306,14 +308,14 @@ impl Session for PostgresSession {
         Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
     }
 
-    fn pulse(&self) -> Option<Pulse> {
+    fn pulse(&self) -> Option<Probe> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
         Some(Box::new(move |idle, end| {
             Box::pin(liveness::postgres(options.clone(), name.clone(), liveness::Question { idle, end, limit }))
         }))
     }
 
-    async fn terminate(&mut self, locked: &Locked, older_than: Duration) -> Terminations {
+    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
         let mut all = Terminations::default();
         for holder in &locked.holders {
             match self.rows(blocker::terminate_postgres(holder, older_than)).await.map_err(|e| errors::fault(&e)) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteQueryResult;
 
-use crate::engine::directives::{self, Asked};
+use crate::engine::directives::{self, DirectedStatement};
 use crate::engine::journal;
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
-use crate::engine::{Residue, Session, Step, Stop, Work, errors, literal, native};
+use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
@@ -37,14 +37,18 @@ impl SqliteSession {
     }
 
     /// Compiled steps in a row, in one call.
-    pub(crate) async fn apply_together(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), Stop> {
+    pub(crate) async fn apply_together(
+        &mut self,
+        work: &Work,
+        steps: std::ops::Range<usize>,
+    ) -> Result<(), ApplyError> {
         let first = steps.start;
         let rebuilds = switches_foreign_keys(&work.steps[first].script.statements);
         if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
             self.release().await;
-            return Err(Stop {
+            return Err(ApplyError {
                 at: stopped_at(work, Some(Place::Prepare { step: first })),
-                ..Stop::before(first, fault)
+                ..ApplyError::before(first, fault)
             });
         }
         let mut message = Message::new(Engine::Sqlite);
@@ -88,8 +92,8 @@ impl SqliteSession {
     }
 
     /// Sends a message. Dying in it: the open transaction is rolled back by whoever opens the file next.
-    pub(crate) async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), Stop> {
-        let connection = self.connection().await.map_err(|fault| Stop::before(first, fault))?;
+    pub(crate) async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), ApplyError> {
+        let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
         let sent = send(connection, &message).await;
         message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
@@ -108,11 +112,11 @@ impl SqliteSession {
         let committed = first + message.committed(sent.completed);
         // Closing rolls back, and waits for the worker to have done so.
         self.release().await;
-        Err(Stop { committed, at: stopped_at(work, place), fault, residue: Residue::Nothing })
+        Err(ApplyError { committed, at: stopped_at(work, place), fault, residue: PartialState::Nothing })
     }
 
     /// A compiled step that must not run in a transaction: the journal goes with each statement.
-    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         let begun = self.begin_journalled(work, step, true).await?;
         let script = work.steps[step].script.clone();
         for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
@@ -122,14 +126,14 @@ impl SqliteSession {
                 let certain = journal::keeps_session(&work.steps[step], statement);
                 let residue = self.stopped(&work.steps[step], statement, certain, false).await;
                 let at = stopped_at(work, Some(Place::Statement { step, statement }));
-                return Err(Stop { committed: step, at, fault, residue });
+                return Err(ApplyError { committed: step, at, fault, residue });
             }
             let asked = directive(sql);
-            let this = Asked { work, step, statement };
+            let this = DirectedStatement { work, step, statement };
             let result = match asked {
                 None => self.run(sql.clone()).await,
                 Some(asked) => {
-                    let connection = self.connection().await.map_err(|f| Stop::before(step, f))?;
+                    let connection = self.connection().await.map_err(|f| ApplyError::before(step, f))?;
                     let result = directives::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
                     directives::verdict(result)
                 }
@@ -141,7 +145,7 @@ impl SqliteSession {
                     !crate::sql::is_multiple(Engine::Sqlite, sql) && journal::is_certain(&work.steps[step], statement);
                 let batches = asked == Some(Directive::Batch);
                 let residue = self.stopped(&work.steps[step], statement, certain, batches).await;
-                return Err(Stop { committed: step, at: stopped_at(work, Some(place)), fault, residue });
+                return Err(ApplyError { committed: step, at: stopped_at(work, Some(place)), fault, residue });
             }
         }
         self.finish_journalled(work, step).await
@@ -149,11 +153,11 @@ impl SqliteSession {
 
     /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
     /// Batches that were committed before it stay, also where it is the first.
-    async fn stopped(&mut self, step: &Step, statement: usize, certain: bool, in_batches: bool) -> Residue {
+    async fn stopped(&mut self, step: &Step, statement: usize, certain: bool, in_batches: bool) -> PartialState {
         if !certain {
             return match self.unfinished().await {
-                Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
-                _ => Residue::Unknown,
+                Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
+                _ => PartialState::Unknown,
             };
         }
         let untouched = statement == 0 && !in_batches && !journal::is_row_lost(&step.script);
@@ -164,14 +168,19 @@ impl SqliteSession {
         // Who kept the statement from the file keeps the note from it, too; to wait for that holds up nobody.
         let patience = busy_timeout(NOTE_PATIENCE);
         match self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{note};\nCOMMIT")).await {
-            Ok(()) if untouched => Residue::Nothing,
-            Ok(()) => Residue::Resumable { statements: statement },
-            Err(_) => Residue::Unknown,
+            Ok(()) if untouched => PartialState::Nothing,
+            Ok(()) => PartialState::Resumable { statements: statement },
+            Err(_) => PartialState::Unknown,
         }
     }
 
-    pub(crate) async fn begin_journalled(&mut self, work: &Work, step: usize, compiled: bool) -> Result<usize, Stop> {
-        let stop = |fault| Stop::before(step, fault);
+    pub(crate) async fn begin_journalled(
+        &mut self,
+        work: &Work,
+        step: usize,
+        compiled: bool,
+    ) -> Result<usize, ApplyError> {
+        let stop = |fault| ApplyError::before(step, fault);
         let mut prepare = vec![busy_timeout(self.door.limits(&work.steps[step]).lock)];
         prepare.extend(self.door.install());
         prepare.push(self.door.journal().create());
@@ -183,7 +192,7 @@ impl SqliteSession {
         } else if let Some(entry) = entry {
             let Some(statement) = entry.resumes(&work.steps[step]) else {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..stop(fault) });
+                return Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished), ..stop(fault) });
             };
             self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await.map_err(stop)?;
             return Ok(statement);
@@ -209,13 +218,15 @@ impl SqliteSession {
         Ok(0)
     }
 
-    pub(crate) async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
+    pub(crate) async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
         let end = format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT");
-        self.run(end).await.map_err(|fault| Stop { residue: Residue::Unknown, ..Stop::before(step, fault) })
+        self.run(end)
+            .await
+            .map_err(|fault| ApplyError { residue: PartialState::Unknown, ..ApplyError::before(step, fault) })
     }
 
-    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), Stop> {
+    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), ApplyError> {
         let options = self.options(self.door.tenant.create_missing);
         let options = options.busy_timeout(self.door.limits(&work.steps[step]).lock);
         if !transaction {
@@ -225,16 +236,16 @@ impl SqliteSession {
                 // Nobody can tell how far native code came; the open journal says so to whoever comes next.
                 let _ = self.run(self.door.journal().stop(None)).await;
                 let residue = match self.unfinished().await {
-                    Ok(Some(unfinished)) => Residue::InDoubt(unfinished),
-                    _ => Residue::Unknown,
+                    Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
+                    _ => PartialState::Unknown,
                 };
-                return Err(Stop { residue, ..stop });
+                return Err(ApplyError { residue, ..stop });
             }
             return self.finish_journalled(work, step).await;
         }
         let mut preamble = Vec::new();
         if !self.has_history && step == 0 {
-            self.connection().await.map_err(|fault| Stop::before(step, fault))?;
+            self.connection().await.map_err(|fault| ApplyError::before(step, fault))?;
             preamble.extend(self.door.install());
         }
         preamble.push(self.history_guard(&work.history_before(step)));
@@ -249,7 +260,7 @@ impl SqliteSession {
             && stop.fault.message == "integer overflow"
         {
             let fault = Fault::new(FaultClass::HistoryMoved, "the history is not what was planned");
-            return Err(Stop { fault, ..stop.clone() });
+            return Err(ApplyError { fault, ..stop.clone() });
         }
         self.has_history |= result.is_ok();
         result

@@ -33,7 +33,7 @@ impl FileLock {
         match file.try_lock() {
             Ok(()) if is_still_there(&file, &path) => Ok(Some(FileLock { path, _file: file })),
             Ok(()) | Err(TryLockError::WouldBlock) => {
-                Err(Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant"))
+                Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"))
             }
             Err(TryLockError::Error(_)) => Ok(None),
         }
@@ -184,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a.db");
         let held = FileLock::take(&database).unwrap().unwrap();
-        assert_eq!(FileLock::take(&database).unwrap_err().class, FaultClass::HeldByAnotherRun);
+        assert_eq!(FileLock::take(&database).unwrap_err().class, FaultClass::TenantLocked);
         assert!(FileLock::is_taken(&database));
         drop(held);
         assert!(!FileLock::is_taken(&database));

@@ -18,8 +18,8 @@ use crate::engine::rows;
 use crate::engine::sqlite::file;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
 use crate::engine::{
-    Canceller, Cell, Door, Key, Locked, Residue, Segment, Session, Settlement, Stop, Transfer, Watch, Work, errors,
-    literal, settle,
+    ApplyError, Canceller, Cell, Key, LockWait, PartialState, Segment, Session, Settlement, TenantEndpoint, Transfer,
+    Watch, Work, errors, literal, settle,
 };
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
@@ -28,7 +28,7 @@ use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::{Address, Engine};
 
 pub(crate) struct SqliteSession {
-    pub(crate) door: Door,
+    pub(crate) door: TenantEndpoint,
     pub(crate) path: PathBuf,
     /// `None` for a file that is not there yet, and while native code has the file.
     pub(crate) connection: Option<SqliteConnection>,
@@ -37,7 +37,7 @@ pub(crate) struct SqliteSession {
 }
 
 impl SqliteSession {
-    pub(crate) async fn open(door: Door) -> Result<Self, Fault> {
+    pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let path = match door.tenant.address_for_migrations() {
             Address::File(path) => path.clone(),
             Address::Unusable(reason) => return Err(Fault::new(FaultClass::BadAddress, reason.clone())),
@@ -201,7 +201,7 @@ impl Session for SqliteSession {
             return Ok(Vec::new());
         }
         let rows = self.rows(self.door.books().read_refreshes()).await?;
-        Ok(rows.iter().filter_map(|r| history::Books::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
+        Ok(rows.iter().filter_map(|r| history::HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -248,18 +248,21 @@ impl Session for SqliteSession {
         crate::engine::sqlite::inspect::row_counts(self.connection().await?, tables).await
     }
 
-    async fn apply(&mut self, work: &Work) -> Result<(), Stop> {
-        let segments = work.segments().map_err(|fault| Stop::before(0, fault))?;
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
-        self.connection().await.map_err(|fault| Stop::before(0, fault))?;
+        self.connection().await.map_err(|fault| ApplyError::before(0, fault))?;
         // Also for steps in a transaction: another run may be in the middle of one without.
-        let _lock = FileLock::take(&self.path).map_err(|fault| Stop::before(0, fault))?;
+        let _lock = FileLock::take(&self.path).map_err(|fault| ApplyError::before(0, fault))?;
         if !segments.first().is_some_and(alone)
-            && let Some(entry) = self.entry().await.map_err(|fault| Stop::before(0, fault))?
+            && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?
             && !entry.is_void(&work.steps[0])
         {
             let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-            return Err(Stop { residue: Residue::InDoubt(entry.unfinished), ..Stop::before(0, fault) });
+            return Err(ApplyError {
+                residue: PartialState::InDoubt(entry.unfinished),
+                ..ApplyError::before(0, fault)
+            });
         }
         for segment in segments {
             match segment {
@@ -318,7 +321,7 @@ impl Session for SqliteSession {
             let path = path.clone();
             Box::pin(async move {
                 let holders = tokio::task::spawn_blocking(move || file::holders(&path)).await;
-                Locked { holders: holders.unwrap_or_default(), ..Locked::default() }
+                LockWait { holders: holders.unwrap_or_default(), ..LockWait::default() }
             })
         }))
     }

@@ -14,8 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncReadExt;
 
 use super::file::Registry;
-use crate::inputs::{Drafts, Item, Reader, ServerUrl, unprintable};
+use crate::inputs::{Diagnostics, Item, Reader, ServerUrl};
 use crate::model::tenant::{Address, Tenant};
+use crate::model::text::unprintable;
 
 /// A command that has not answered by then is given up.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -60,7 +61,7 @@ pub(crate) type Fetched = tokio::sync::Mutex<HashMap<PasswordSource, Result<Secr
 
 impl PasswordSource {
     /// Reads `password = { .. }`.
-    pub(crate) fn read(item: &Item<'_>, folder: &Path, drafts: &mut Drafts) -> Option<Self> {
+    pub(crate) fn read(item: &Item<'_>, folder: &Path, drafts: &mut Diagnostics) -> Option<Self> {
         const FORMS: &str =
             "write { env = \"VAR\" }, { file = \"/run/secrets/x\" } or { command = [\"vault\", \"read\", \"..\"] }";
         if !item.get_ref().is_table() {

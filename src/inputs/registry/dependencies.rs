@@ -6,7 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use crate::inputs::{Drafts, suggestion};
+use crate::model::text::suggestion;
+
+use crate::inputs::Diagnostics;
 
 /// One entry of a `depends_on`.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ struct Graph<'d> {
 }
 
 /// Notes entries that name nobody, the tenant itself, or close a circle. `known` has every id of the file.
-pub(crate) fn check(dependencies: &[Dependency], known: &HashSet<&str>, drafts: &mut Drafts) {
+pub(crate) fn check(dependencies: &[Dependency], known: &HashSet<&str>, drafts: &mut Diagnostics) {
     let mut unknown = 0;
     for Dependency { of, on, at } in dependencies {
         if of == on {
@@ -60,7 +62,7 @@ pub(crate) fn check(dependencies: &[Dependency], known: &HashSet<&str>, drafts: 
 pub(crate) fn check_waves<'w>(
     dependencies: &[Dependency],
     wave: impl Fn(&str) -> Option<(usize, &'w str)>,
-    drafts: &mut Drafts,
+    drafts: &mut Diagnostics,
 ) {
     for Dependency { of, on, at } in dependencies {
         let (Some(own), Some(other)) = (wave(of), wave(on)) else { continue };

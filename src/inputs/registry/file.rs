@@ -13,10 +13,11 @@ use super::credentials::{Fetched, Pending};
 use super::identity::{Folders, Identity};
 use super::{REST, WaveRule, dependencies, tenants, waves};
 use crate::inputs::{
-    Drafts, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of, read_settings,
-    suggestion, unknown_key, with_document,
+    Diagnostics, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of,
+    read_settings, unknown_key, with_document,
 };
 use crate::model::tenant::{Address, Tenant, TenantId};
+use crate::model::text::suggestion;
 
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
@@ -88,7 +89,7 @@ impl Registry {
     ) -> Result<Self, Mistakes> {
         let folder = folder_of(path);
         let sources = Sources { folder: &folder, overrides, variables };
-        let mut drafts = Drafts::default();
+        let mut drafts = Diagnostics::default();
         let (settings, waves, read) = with_document(text, &mut drafts, |document, drafts| {
             for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
                 unknown_key(key, "the file", &SECTIONS, drafts);
@@ -170,7 +171,7 @@ impl Registry {
 }
 
 /// Notes tenants that depend on one of a later wave.
-fn compare_waves(waves: &[waves::Read], read: &tenants::Read, drafts: &mut Drafts) {
+fn compare_waves(waves: &[waves::Read], read: &tenants::Read, drafts: &mut Diagnostics) {
     let places = waves::places(waves.iter().map(|wave| &wave.rule), &read.tenants);
     let ids = read.tenants.iter().map(|tenant| tenant.id.as_str());
     let places: HashMap<&str, usize> = ids.zip(places).collect();

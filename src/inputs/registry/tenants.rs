@@ -11,8 +11,9 @@ use secrecy::SecretString;
 use super::credentials::{PasswordSource, Pending};
 use super::dependencies::{self, Dependency};
 use super::identity::{Folders, Identity};
-use crate::inputs::{Document, Drafts, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path, unprintable};
+use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::text::unprintable;
 
 const KEYS: [&str; 10] = [
     "id",
@@ -47,7 +48,7 @@ pub(crate) struct Read {
 }
 
 /// Reads all tenants.
-pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Drafts) -> Read {
+pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Read {
     let defaults = Defaults::read(document, sources, drafts);
     let list = match document.root.get("tenant") {
         None => {
@@ -63,7 +64,7 @@ pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
             }
         },
     };
-    let mut reading = Reading {
+    let mut reading = TenantParser {
         document,
         sources,
         drafts,
@@ -96,7 +97,7 @@ struct Defaults {
 }
 
 impl Defaults {
-    fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Drafts) -> Self {
+    fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
         let Some(item) = document.root.get("defaults") else { return Defaults::default() };
         let Some(reader) = Reader::of(item, "[defaults]", &DEFAULT_KEYS, drafts) else { return Defaults::default() };
         let password = reader.item("password");
@@ -110,7 +111,7 @@ impl Defaults {
 }
 
 /// A text that must not be empty.
-fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Drafts) -> Option<&'a str> {
+fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
     let text = reader.text(key, drafts)?;
     if text.trim().is_empty() {
         let at = reader.item(key).map_or(reader.span.clone(), Item::span);
@@ -121,7 +122,7 @@ fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Drafts) -> Option<
 }
 
 /// A server key.
-fn server(reader: &Reader<'_, '_>, drafts: &mut Drafts) -> Option<String> {
+fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
     let text = label(reader, "server", drafts)?;
     if text.chars().nth(LONGEST_NAME).is_some() {
         drafts.too_long(reader.item("server").map_or(reader.span.clone(), Item::span), "`server`", LONGEST_NAME);
@@ -137,10 +138,10 @@ enum Target {
 }
 
 /// The state of reading all tenants; hash maps, so that a large fleet is compared in one pass.
-struct Reading<'a, 'd> {
+struct TenantParser<'a, 'd> {
     document: &'a Document<'d>,
     sources: Sources<'a>,
-    drafts: &'a mut Drafts,
+    drafts: &'a mut Diagnostics,
     defaults: Defaults,
     ids: HashMap<String, Range<usize>>,
     databases: HashMap<Identity, (TenantId, Range<usize>)>,
@@ -164,7 +165,7 @@ struct Unset {
 }
 
 impl Unset {
-    fn note(self, name: &str, drafts: &mut Drafts) {
+    fn note(self, name: &str, drafts: &mut Diagnostics) {
         let state = if self.is_empty { "empty" } else { "not set" };
         let users = match (self.tenants, self.in_defaults) {
             (1, _) => String::new(),
@@ -176,7 +177,7 @@ impl Unset {
     }
 }
 
-impl Reading<'_, '_> {
+impl TenantParser<'_, '_> {
     fn tenant(&mut self, item: &Item<'_>) {
         let Some(reader) = Reader::of(item, "[[tenant]]", &KEYS, self.drafts) else { return };
         let id = self.id(&reader);

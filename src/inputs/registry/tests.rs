@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::inputs::diagnostics::{Mistake, Mistakes};
+use crate::inputs::diagnostics::{Diagnostic, Mistakes};
 use crate::inputs::registry::file::FILE_NAME;
 use crate::inputs::{Overrides, Variables};
 use crate::model::tenant::{Address, Engine, Tenant};
@@ -24,7 +24,7 @@ fn good<const N: usize>(text: &str, variables: [(&str, &str); N]) -> Registry {
 /// Line, column and message of every mistake.
 fn mistakes<const N: usize>(text: &str, variables: [(&str, &str); N]) -> Vec<(usize, usize, String)> {
     let found = parse(text, variables).expect_err("the text is wrong");
-    let place = |m: &Mistake| m.place.map_or((0, 0), |p| (p.line, p.column));
+    let place = |m: &Diagnostic| m.place.map_or((0, 0), |p| (p.line, p.column));
     found.list().iter().map(|m| (place(m).0, place(m).1, m.message.clone())).collect()
 }
 

@@ -11,8 +11,9 @@ use std::time::Duration;
 use super::patterns::{Patterns, is_glob};
 use super::share::{smallest_count, smallest_percent};
 use super::tenants::LONGEST_NAME;
-use crate::inputs::{Document, Drafts, Item, Reader, suggestion, unprintable};
+use crate::inputs::{Diagnostics, Document, Item, Reader};
 use crate::model::tenant::Tenant;
+use crate::model::text::{suggestion, unprintable};
 use crate::policy::FailureBudget;
 
 /// The name of the last wave: all tenants that no rule matched.
@@ -126,7 +127,7 @@ pub(crate) struct Read {
 }
 
 /// Reads all `[[wave]]` tables.
-pub(crate) fn read(document: &Document<'_>, drafts: &mut Drafts) -> Vec<Read> {
+pub(crate) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<Read> {
     let Some(item) = document.root.get("wave") else { return Vec::new() };
     let Some(list) = item.get_ref().as_array() else {
         drafts.at(item.span(), "`wave` must be a list of tables").help("write [[wave]], with two brackets");
@@ -147,7 +148,7 @@ pub(crate) fn read(document: &Document<'_>, drafts: &mut Drafts) -> Vec<Read> {
     waves
 }
 
-fn name(reader: &Reader<'_, '_>, drafts: &mut Drafts) -> Option<String> {
+fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
     if !reader.has("name") {
         drafts.at(reader.span.clone(), "this wave has no name").help("add: name = \"canary\"").absence();
     }
@@ -169,7 +170,7 @@ fn name(reader: &Reader<'_, '_>, drafts: &mut Drafts) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Drafts) -> Read {
+fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Read {
     let mut members = Members::default();
     if !["tags", "tenants", "percent", "count"].iter().any(|key| reader.has(key)) {
         let help =
@@ -199,7 +200,7 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Drafts) -> Read {
             Ok(_) => {}
         }
     }
-    let texts = reader.texts("tenants", &mut Drafts::default()).unwrap_or_default();
+    let texts = reader.texts("tenants", &mut Diagnostics::default()).unwrap_or_default();
     members.tenants = Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default();
     members.percent = reader.number("percent", 0, 100, drafts).and_then(|n| u8::try_from(n).ok());
     members.count = reader.number("count", 1, u64::from(u32::MAX), drafts).and_then(|n| usize::try_from(n).ok());

@@ -171,7 +171,7 @@ fn blockers(group: &Group<'_>, style: &Style) -> String {
 }
 
 fn held_by_another_run(group: &Group<'_>) -> bool {
-    group.first().error.as_ref().is_some_and(|error| error.class == FaultClass::HeldByAnotherRun)
+    group.first().error.as_ref().is_some_and(|error| error.class == FaultClass::TenantLocked)
 }
 
 fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {

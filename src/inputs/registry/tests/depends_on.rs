@@ -72,7 +72,7 @@ fn a_chain_and_a_circle_of_a_hundred_thousand_tenants_are_checked_at_once() {
     let ids: Vec<String> = (0..N).map(|i| format!("t{i}")).collect();
     let known = ids.iter().map(String::as_str).collect();
     let check = |entries: &[dependencies::Dependency]| {
-        let mut drafts = crate::inputs::Drafts::default();
+        let mut drafts = crate::inputs::Diagnostics::default();
         dependencies::check(entries, &known, &mut drafts);
         drafts.finish(Path::new("t"), &" ".repeat(N + 1))
     };
