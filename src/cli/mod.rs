@@ -214,7 +214,12 @@ async fn run<M: Migrator>(
 async fn set<M: Migrator>(program: &Program, migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
     let mut set = MigrationSet::new(migrator).await?;
     if let Some(folder) = &program.settings().scripts {
-        let scripts = folder::read(&program.shown(folder)).map_err(CliError::Scripts)?;
+        let folder = program.shown(folder);
+        // Many files keep all cores busy for a moment; the tasks of this runtime must not wait for that.
+        let read = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
+        let unread =
+            |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
+        let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
         set = set.with_scripts(scripts)?;
     }
     check_names(program, &set)?;
