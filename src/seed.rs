@@ -5,23 +5,23 @@
 
 use std::fmt;
 
-pub use fleet_seed::{Rules, SeedRequest, SeedSummary, SeededTable};
+pub(crate) use fleet_seed::{Rules, SeedRequest, SeedSummary, SeededTable};
 use fleet_seed::{SeedError, Seeding, Step};
 
-use crate::database::{ROWS_AT_ONCE, Session};
-use crate::fault::{Fault, FaultClass};
+use crate::engine::{ROWS_AT_ONCE, Session};
+use crate::model::fault::{Fault, FaultClass};
 
 /// Why a seed ended before its end, and what was done until then. All of that is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedStop {
+pub(crate) struct SeedStop {
     /// The rows that were added, the table at which it stopped included.
-    pub done: SeedSummary,
+    pub(crate) done: SeedSummary,
     /// The table at which it stopped; `None`: before the first.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// The constraint that refused a row, where the engine named one.
-    pub constraint: Option<String>,
+    pub(crate) constraint: Option<String>,
     /// The reason.
-    pub fault: Fault,
+    pub(crate) fault: Fault,
 }
 
 impl fmt::Display for SeedStop {
@@ -57,7 +57,7 @@ impl SeedStop {
 /// # Errors
 /// [`SeedStop`], in a box: the schema can't be read, tables refer to each other in a circle without a NULL, a column has a
 /// type of which no value is known, or the engine refused a batch. Batches that were committed before stay.
-pub async fn seed(
+pub(crate) async fn seed(
     session: &mut dyn Session,
     request: &SeedRequest,
     progress: &(dyn Fn(&SeededTable) + Send + Sync),
