@@ -181,8 +181,12 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
-/// All `.rs` files of `src/`, unit tests left out.
 fn sources() -> Vec<(String, String)> {
+    sources_in("src")
+}
+
+/// All `.rs` files of a folder, unit tests left out.
+fn sources_in(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -194,7 +198,7 @@ fn sources() -> Vec<(String, String)> {
         }
     }
     let mut paths = Vec::new();
-    walk(&root().join("src"), &mut paths);
+    walk(&root().join(folder), &mut paths);
     paths.sort();
     let name = |path: &PathBuf| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
     let is_test =
@@ -242,6 +246,26 @@ fn planted_violations_are_found() {
     assert_eq!(rules("src/cli/mod.rs", "use crate::run::Cancel;\nuse crate::ledger::Ledger;"), []);
     assert_eq!(rules("src/run/x.rs", "let m = self.migrations.migration(0); pub(super) use super::unit;"), []);
     assert_eq!(rules("src/run/x.rs", "#[cfg(test)]\nmod tests {\n    use crate::cli;\n}"), []);
+}
+
+/// Words that the generator of rows must not hold: a database, a clock, a random number that is not its own.
+const NOT_IN_THE_GENERATOR: [&str; 10] =
+    ["sqlx", "sea_orm", "tokio", "async", "SystemTime", "Instant", "::now()", "rand::", "std::fs", "println!"];
+
+#[test]
+fn the_generator_of_rows_holds_no_database_and_no_clock() {
+    let mut found = Vec::new();
+    for folder in ["fleet-seed/src", "fleet-shape/src"] {
+        for (file, text) in sources_in(folder) {
+            let lines = code(&text);
+            found.extend((lines.len() > LONGEST).then(|| format!("{file} has {} lines of code", lines.len())));
+            for (line, code) in lines {
+                let word = NOT_IN_THE_GENERATOR.iter().find(|word| code.contains(**word));
+                found.extend(word.map(|word| format!("{file}:{line} names `{word}`")));
+            }
+        }
+    }
+    none("the generator takes a description of tables and returns rows, the same each time", &found);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn column_of(expression: &Expr) -> Option<&str> {
     }
 }
 
-/// `x IN (…)` and `x = ANY (ARRAY[…])`: what is compared, with what, and whether it must be none of these.
+/// `x IN (…)` and `x = ANY (ARRAY[…])`: the left side, the list, and whether it must be none of these.
 fn choice(expression: &Expr) -> Option<(&Expr, &[Expr], bool)> {
     match expression {
         Expr::In { expr, target: InTarget::List(list), negated, .. } => Some((expr, list, *negated)),

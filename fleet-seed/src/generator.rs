@@ -71,9 +71,9 @@ fn checks(table: &Table, own: &OwnTypes, request: &SeedRequest) -> Vec<Check> {
     let of_domains = table.columns.iter().flat_map(|column| {
         own.rules(&column.kind).into_iter().map(|text| text.replace("VALUE", &format!("\"{}\"", column.name)))
     });
-    let of_rules = request.rules.of_table(&table.name).flat_map(|rule| rule.holds.iter().cloned());
-    let all = table.checks.iter().map(|(_, text)| text.clone()).chain(of_domains).chain(of_rules);
-    all.filter_map(|text| check::parse(&text)).collect()
+    let of_rules = request.rules.of_table(&table.name).flat_map(|rule| rule.holds.iter().map(|all| all.0.clone()));
+    let all = table.checks.iter().map(|(_, text)| text.clone()).chain(of_domains);
+    all.filter_map(|text| check::parse(&text)).chain(of_rules).collect()
 }
 
 impl<'a> Generator<'a> {

@@ -151,7 +151,7 @@ pub(crate) fn parse(kind: &str) -> Kind {
     }
 }
 
-/// What has no size gets that of money.
+/// A number without a size gets that of money.
 fn decimal(sizes: &[u32]) -> Kind {
     match sizes {
         [precision, scale] => Kind::Decimal((*precision).min(17), (*scale).min(*precision).min(12)),

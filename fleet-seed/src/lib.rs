@@ -49,7 +49,7 @@ pub struct SeedRequest {
     pub malformed_percent: u8,
     /// The moment that counts as now: rows were made in the eighteen months before.
     pub now: DateTime<Utc>,
-    /// What the names of tables and columns say of their values.
+    /// Rules by the names of tables and columns.
     pub rules: Arc<Rules>,
 }
 

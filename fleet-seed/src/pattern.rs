@@ -1,6 +1,6 @@
 //! Patterns of texts: `{first_name:lower}.{n}@example.com`.
 //!
-//! What can be cut off to fit a column stands before the first part that no other row has.
+//! To fit a column, a text is cut before its first part that differs in each row.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -19,7 +19,7 @@ pub(crate) struct Pattern(Vec<Part>);
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(String),
-    /// The row's number from 1, with at least so many digits.
+    /// The row's number from 1, with at least this many digits.
     Number(usize),
     Digits(usize),
     Hex,

@@ -56,9 +56,9 @@ pub(crate) const DAYS: u64 = 3_650;
 /// Characters of a text without a limit.
 const LONGEST: usize = 2_000;
 
-/// The first rule that has the property counts; the general rules end with one that has them all.
+/// The first rule that has the property counts.
 fn first<'a, T>(rules: &[&'a ColumnRule], property: impl Fn(&'a ColumnRule) -> Option<T>) -> T {
-    rules.iter().copied().find_map(property).expect("the last of the general rules fits every column")
+    rules.iter().copied().find_map(property).expect("the general rules end with rules for every column")
 }
 
 impl<'a> Recipe<'a> {

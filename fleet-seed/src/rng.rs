@@ -26,7 +26,7 @@ pub(crate) fn hash(seed: u64, texts: &[&str]) -> u64 {
 }
 
 impl Rng {
-    /// Of what is hashed, a row, and how often the row was tried before.
+    /// From the hash of a place, a row's number, and the number of attempts at the row before.
     pub(crate) fn new(hash: u64, row: u64, attempt: u64) -> Self {
         Rng(hash ^ mixed(row ^ (attempt << 48)))
     }
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(first(1, &["a", "b"], 7), first(1, &["a", "b"], 7));
         let others = [first(2, &["a", "b"], 7), first(1, &["ab", ""], 7), first(1, &["a", "b"], 8)];
         assert!(!others.contains(&first(1, &["a", "b"], 7)));
-        // What is written in a database must not change with the program's version.
+        // Rows must not change with the program's version.
         assert_eq!(hash(1, &["orders", "total"]), 11_170_217_341_598_924_326);
     }
 

@@ -1,4 +1,4 @@
-//! Rules: what the names of tables and columns say of their values, as data.
+//! Rules that tell from the names of tables and columns which values they get.
 //!
 //! The general ones are in `rules.toml`; a program puts its own before them. They hold for any engine, and nothing here
 //! makes a value.
@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::Error;
 
+use crate::check::{self, Check};
 use crate::pattern::Pattern;
 use crate::value::Moment;
 
-/// The line and the column of a mistake in rules, and what is wrong there.
+/// A mistake in rules, with its line and column.
 pub use toml::de::Error as RulesError;
 
-/// What the names of tables and columns say of their values.
+/// Rules that tell from the names of tables and columns which values they get. `docs/seed-rules.md` lists the keys.
 ///
 /// # Examples
 /// ```
@@ -67,7 +68,20 @@ pub(crate) struct TableRule {
     last: Vec<String>,
     pub(crate) size: Option<Size>,
     /// Conditions that all rows meet, beside the table's own CHECKs.
-    pub(crate) holds: Vec<String>,
+    pub(crate) holds: Vec<Condition>,
+}
+
+/// A condition in SQL.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Condition(pub(crate) Check);
+
+impl TryFrom<String> for Condition {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        check::parse(&text).map(Condition).ok_or_else(|| format!("`{text}` is not a condition in SQL"))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -102,7 +116,7 @@ pub(crate) struct ColumnRule {
     pub(crate) nulls: Option<u64>,
     /// The column of truth values without which this one is NULL.
     pub(crate) present_if: Option<String>,
-    /// What stands in a malformed amount or day.
+    /// Texts for malformed amounts and days.
     pub(crate) malformed: Option<Vec<String>>,
 }
 
@@ -194,7 +208,7 @@ mod tests {
         assert_eq!(first("legacy_sales", "year"), Some((1, 2)));
         assert_eq!(first("Sales_Old", "the_YEAR"), Some((1, 2)));
         assert_eq!(first("sales", "year"), Some((2_024, 2_026)));
-        assert_eq!(rules.of_column("sales", "legacy", 9).len(), 1, "the rule for every other column");
+        assert_eq!(rules.of_column("sales", "legacy", 9).len(), 3, "the rules for every column");
     }
 
     #[test]
@@ -205,6 +219,7 @@ mod tests {
             ("[[column]]\ntext = '{thing'", "`{thing` has no closing brace"),
             ("[[column]]\ntext = '{thing:big}'", "`big`"),
             ("[[column]]\ntext = '{thng}'", "`thng`"),
+            ("[[table]]\n\nholds = ['a = = b']", "line 3"),
         ] {
             let told = Rules::parse(text).unwrap_err().to_string();
             assert!(told.contains(words), "{text}: {told}");

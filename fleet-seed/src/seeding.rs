@@ -1,4 +1,4 @@
-//! A seed of one database, step by step: it says what to read and what to insert, and its driver does that.
+//! A seed of one database, step by step: it asks for keys and hands out rows, and its driver reads and inserts them.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,8 +15,8 @@ use crate::{SeedError, SeedRequest};
 
 /// A seed that is under way.
 ///
-/// Its driver calls [`next_step`](Seeding::next_step), does the step on the database, and answers with [`read`](Seeding::read) or
-/// [`inserted`](Seeding::inserted). Only empty tables are filled; with `append`, also those that have some rows. Views,
+/// Its driver calls [`next_step`](Seeding::next_step), does the step on the database, and answers with
+/// [`read`](Seeding::read) or [`inserted`](Seeding::inserted). Only empty tables are filled; with `append`, also those that have some rows. Views,
 /// partitions and foreign tables are never filled by themselves.
 #[derive(Debug)]
 pub struct Seeding<'a> {
@@ -40,7 +40,7 @@ enum Stage<'a> {
     /// The keys of its parents are read, one reference after another.
     Parents(Vec<Arc<Keys>>),
     Rows(Box<Filling<'a>>),
-    /// There is no such table (any more).
+    /// All tables are filled, or none was counted yet.
     Done,
 }
 
@@ -57,7 +57,7 @@ struct Filling<'a> {
     read_at: Option<u64>,
 }
 
-/// What is to be done on the database.
+/// A read or an insert that the driver does on the database.
 #[derive(Debug)]
 pub enum Step<'a> {
     /// These columns of all rows of a table are to be read.

@@ -1,4 +1,4 @@
-//! What a seed has done, table by table.
+//! The result of a seed, table by table.
 
 /// The rows that were added, table by table, in the order in which they were filled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What a database's schema looks like: tables, columns, keys, and everything else that SQL made there.
+//! The schema of a database: tables, columns, keys, and everything else that SQL made there.
 //!
 //! Plain data: how it is read from an engine is not known here, and nothing here touches a database.
 
@@ -103,7 +103,7 @@ impl Shape {
         Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// What is not the same in `other`, in plain words, one line each; empty exactly when the fingerprints are equal.
+    /// The differences of `other`, in plain words, one line each; empty exactly when the fingerprints are equal.
     /// This one is called "here", the other one "there".
     pub fn differences(&self, other: &Shape) -> Vec<String> {
         self.differences_between(other, "here", "there")
@@ -180,7 +180,7 @@ impl Table {
                 sides.1
             ));
         }
-        // What has no name is known by its columns.
+        // A unique set without a name is known by its columns.
         let unique = |u: &Unique| format!("unique {}", or(&u.name, || u.columns.join(", ")));
         found.extend(told(&table, sides, &self.uniques, &other.uniques, unique, |u| u.columns.join(", ")));
         let named = |text: &String| format!("index {}", text.split_once(": ").map_or(text.as_str(), |(name, _)| name));
@@ -214,7 +214,7 @@ impl ForeignKey {
     }
 }
 
-/// What the two sides are called.
+/// The names of the two sides.
 type Sides<'a> = (&'a str, &'a str);
 
 fn only(what: &str, side: &str) -> String {
@@ -241,7 +241,7 @@ fn paired<'a, T>(
     pairs
 }
 
-/// What is not the same among named things, one line each. Of several with one name all are told when one differs.
+/// The differences among named things, one line each. Of several with one name all are told when one differs.
 fn told<T>(
     before: &str,
     sides: Sides<'_>,
