@@ -12,6 +12,7 @@ mod inspect;
 mod locks;
 mod migrate;
 mod next;
+mod origin;
 mod previous_run;
 mod probe;
 mod prove;

@@ -20,6 +20,7 @@ mod url_parameters;
 mod variables;
 
 pub(crate) use diagnostics::Mistakes;
+pub(crate) use mask::MASK;
 pub(crate) use scratch::ScratchServers;
 pub(crate) use settings::{LedgerLocation, Origin, Overrides, Settings};
 pub(crate) use variables::Variables;

@@ -146,6 +146,9 @@ impl Recorder {
             started_at_ms: header.started_at_ms,
             finished_at_ms: None,
             stats: None,
+            heartbeat_at_ms: Some(header.started_at_ms),
+            started_by: Some(json(&header.started_by)),
+            selection: Some(json(&header.selection)),
         };
         let tenant = |(index, planned): (usize, &crate::model::event::PlannedTenant)| tenant::Model {
             run: run.clone(),

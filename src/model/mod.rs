@@ -24,4 +24,6 @@ pub(crate) mod plan;
 
 pub(crate) mod event;
 
+pub(crate) mod started_by;
+
 pub(crate) mod sink;
