@@ -9,8 +9,9 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
+use super::literal;
 use super::mysql::decode;
-use super::{LockWait, literal};
+use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 

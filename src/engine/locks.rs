@@ -15,29 +15,9 @@ use super::mysql::decode;
 use super::sqlite::file;
 use super::{address, blocker, errors, literal};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::locks::LockHolder;
 use crate::model::outcome::Blocker;
 use crate::model::tenant::{Address, Engine, Tenant};
-
-/// A session at a lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LockHolder {
-    /// The tenants whose database it is in, or which of them are likely to be meant: several share a database as schemas.
-    pub(crate) tenants: Vec<String>,
-    /// Their engine.
-    pub(crate) engine: Engine,
-    /// Their server key.
-    pub(crate) server: String,
-    /// The session.
-    pub(crate) session: Blocker,
-    /// The sessions that it waits for; empty: it waits for nobody.
-    pub(crate) waits_for: Vec<i64>,
-    /// Whether it holds what others wait for, or the file. Neither this nor waiting: a transaction that is open on tables
-    /// of this database.
-    pub(crate) is_holder: bool,
-    /// Whether the engine told who waits for whom; otherwise it was concluded from open transactions, and others than these
-    /// may hold the lock.
-    pub(crate) certain: bool,
-}
 
 /// How long a transaction has to be open before it is listed although nobody waits for it, in seconds.
 const OPEN_FOR: u64 = 1;

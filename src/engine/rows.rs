@@ -2,9 +2,30 @@
 //!
 //! It does not know what a value means or where it comes from; it only writes each in the form that SeaORM reads back.
 
+use async_trait::async_trait;
+
 use super::{TenantEndpoint, literal};
+use crate::model::fault::Fault;
 use crate::model::shape::{Column, Table};
 use crate::model::tenant::Engine;
+
+/// Adding rows to tables, and reading the keys that are there.
+#[async_trait]
+pub(crate) trait Rows: Send {
+    /// Adds rows to a table, in batches of a bounded size, each in a transaction. A row has a cell for each of the columns.
+    ///
+    /// Returns how many rows were added. Dying in it: whole batches are there, in order, and no part of one.
+    ///
+    /// # Errors
+    /// How many rows were committed before, and the [`Fault`] of the batch that was not.
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)>;
+
+    /// Some columns of all rows of a table, in no order; `None` is NULL. One read query.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the table can't be read.
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
+}
 
 /// Rows of one INSERT.
 pub(crate) const ROWS_AT_ONCE: usize = 500;

@@ -14,6 +14,8 @@ pub(crate) mod shape;
 
 pub(crate) mod outcome;
 
+pub(crate) mod locks;
+
 pub(crate) mod observation;
 
 pub(crate) mod health;

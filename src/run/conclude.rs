@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use super::unit::{Attempt, End};
-use crate::engine::{LockWait, PartialState};
+use crate::engine::PartialState;
 use crate::model::fault::{Fault, FaultClass, bounded};
+use crate::model::locks::LockWait;
 use crate::model::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
 use crate::model::plan::{Goal, Refusal};
 use crate::model::schema::{Catalog, Direction, name_of};

@@ -8,6 +8,7 @@ pub(crate) mod tool;
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,36 @@ pub(crate) use self::secret::remove_left_secrets;
 use self::tool::Limits;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant};
+
+/// Writing all of a tenant to a file, and bringing it back.
+#[async_trait]
+pub(crate) trait Dump: Send {
+    /// About how many bytes a backup takes at the most; `None` where there is nothing yet that could be backed up.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
+    }
+
+    /// Writes all of the tenant to a file, as it is at one moment, and checks it. Returns what made it, with its version.
+    /// Dying in it: the file is partial, and the tenant as it was.
+    ///
+    /// # Errors
+    /// A [`Fault`]; of class `cancelled` when it was ended by us.
+    async fn dump(&mut self, _to: &Transfer<'_>) -> Result<String, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
+    }
+
+    /// Brings the tenant back to what a dump has: what is not in it goes. What dying in it leaves is told in
+    /// `docs/architecture.md`.
+    ///
+    /// # Errors
+    /// A [`Fault`]. The tenant is as it was, unless [`unfinished`](super::Session::unfinished) says that a restore was begun.
+    async fn load(&mut self, _from: &Transfer<'_>) -> Result<(), Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
+    }
+}
 
 /// A file that a tenant's content goes to or comes from, and how long that may take.
 #[derive(Debug, Clone)]

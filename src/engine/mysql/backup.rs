@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::engine::backup::secret::SecretFile;
@@ -19,7 +20,7 @@ use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::decode;
 use crate::engine::mysql::definers::{self, Account, definers};
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
-use crate::engine::{errors, journal, literal};
+use crate::engine::{Dump, errors, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
 use sqlx::mysql::MySqlSslMode;
@@ -55,16 +56,17 @@ impl Program {
     }
 }
 
-impl MysqlSession {
+#[async_trait]
+impl Dump for MysqlSession {
     /// The size of what is to be dumped, in bytes, as the engine estimates it.
-    pub(in crate::engine) async fn size(&mut self) -> Result<Option<u64>, Fault> {
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
         let sql = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables \
                    WHERE table_schema = DATABASE()";
         let rows = self.rows(sql.to_owned()).await?;
         Ok(Some(rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0).unsigned_abs()))
     }
 
-    pub(in crate::engine) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let program = Program::find(["mariadb-dump", "mysqldump"]).await?;
         // Nobody is in the middle of a migration while it is dumped, which no transaction could hide here.
         self.hold().await?;
@@ -73,6 +75,34 @@ impl MysqlSession {
         dumped.map(|()| program.version)
     }
 
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        let program = Program::find(["mariadb", "mysql"]).await?;
+        check_end(from.file)?;
+        let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
+        let defaults = self.defaults(&program).await?;
+        let database = self.door.namespace().unwrap_or_default();
+        self.check_definers(from.file).await?;
+        let was = self.hold().await?;
+        let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
+        self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
+        self.empty(&was).await?;
+        let mut command = client(program.name, &defaults);
+        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
+        command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
+        // Bytes are taken as they are, and a dump can't make the client run anything.
+        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
+        command.stdin(Stdio::from(dump)).stdout(Stdio::null());
+        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
+        // A tenant that had no journal has none again; any other's came with the end of the dump.
+        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
+        if marked {
+            self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
+        }
+        self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
+    }
+}
+
+impl MysqlSession {
     async fn dump_to(&mut self, to: &Transfer<'_>, program: &Program) -> Result<(), Fault> {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;
@@ -121,32 +151,6 @@ impl MysqlSession {
             command.args(["--set-gtid-purged=OFF", "--column-statistics=0"]);
         }
         command
-    }
-
-    pub(in crate::engine) async fn bring_back(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        let program = Program::find(["mariadb", "mysql"]).await?;
-        check_end(from.file)?;
-        let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
-        let defaults = self.defaults(&program).await?;
-        let database = self.door.namespace().unwrap_or_default();
-        self.check_definers(from.file).await?;
-        let was = self.hold().await?;
-        let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
-        self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
-        self.empty(&was).await?;
-        let mut command = client(program.name, &defaults);
-        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
-        command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
-        // Bytes are taken as they are, and a dump can't make the client run anything.
-        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
-        command.stdin(Stdio::from(dump)).stdout(Stdio::null());
-        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
-        // A tenant that had no journal has none again; any other's came with the end of the dump.
-        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
-        if marked {
-            self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
-        }
-        self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
     }
 
     /// What the load would be refused in its middle is found out before anything is dropped: objects of a definer who is

@@ -7,6 +7,8 @@ mod definers;
 mod health;
 mod inspect;
 mod inspect_others;
+mod observe;
+mod rows;
 mod session;
 mod tenant_lock;
 

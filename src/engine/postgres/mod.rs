@@ -7,7 +7,9 @@ pub(crate) mod guards;
 mod health;
 mod inspect;
 mod inspect_queries;
+mod observe;
 mod outside;
+mod rows;
 mod session;
 
 pub(crate) use session::PostgresSession;

@@ -6,6 +6,8 @@ pub(crate) mod file;
 mod health;
 mod inspect;
 mod inspect_text;
+mod observe;
+mod rows;
 mod session;
 
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};
