@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
+use super::driver::driver;
 use super::history::HistoryTables;
 use super::journal::Journal;
-use super::{Step, address, postgres};
+use super::{Step, postgres};
 use crate::compile::MigrationSet;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Script};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::Timeouts;
 
 /// What every engine's session is made from.
@@ -32,14 +33,9 @@ impl TenantEndpoint {
         Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
     }
 
-    /// What the tenant's tables are qualified with: its schema, or its MySQL database. An unqualified name could mean
-    /// another's: the history of `public`, or that of a database which a migration's `USE` switched to.
+    /// What the tenant's tables are qualified with: its schema, or its MySQL database.
     pub(crate) fn namespace(&self) -> Option<String> {
-        match self.tenant.engine {
-            Engine::Sqlite => None,
-            Engine::Postgres => self.tenant.schema.clone(),
-            Engine::Mysql => address::database(&self.tenant),
-        }
+        driver(self.tenant.engine).namespace(&self.tenant)
     }
 
     /// The history table, quoted and qualified.

@@ -5,9 +5,10 @@
 
 mod address;
 mod backup;
-mod blocker;
 mod bulk_history;
+mod dialect;
 mod directives;
+mod driver;
 mod endpoint;
 mod errors;
 mod health;
@@ -31,9 +32,10 @@ mod settle;
 mod sqlite;
 mod work;
 
-use crate::model::tenant::Engine;
 pub(crate) use address::{location, place};
-pub(crate) use backup::{Dump, Transfer, database_name, hook, remove_left_secrets};
+pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, database_name, hook, remove_left_secrets};
+use dialect::literal;
+pub(crate) use dialect::{Product, dialect};
 use endpoint::TenantEndpoint;
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
@@ -48,15 +50,6 @@ pub(crate) use session::{Database, Session};
 pub(crate) use settle::Settlement;
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY};
-
-/// A text as an SQL literal.
-fn literal(engine: Engine, text: &str) -> String {
-    let doubled = text.replace('\'', "''");
-    match engine {
-        Engine::Mysql => format!("'{}'", doubled.replace('\\', "\\\\")),
-        Engine::Sqlite | Engine::Postgres => format!("'{doubled}'"),
-    }
-}
 
 /// Seconds since 1970, as SeaORM writes them into `applied_at`.
 fn unix_now() -> u64 {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Database, Session, TenantEndpoint, bulk_history, mysql, postgres, sqlite};
+use super::driver::driver;
+use super::{Database, Session, TenantEndpoint, bulk_history, postgres};
 use crate::compile::MigrationSet;
 use crate::model::fault::Fault;
-use crate::model::tenant::{Engine, Tenant, TenantId};
+use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 
 /// The real databases.
@@ -34,11 +35,7 @@ impl Database for Servers {
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers) = (self.migrations.clone(), self.poolers.clone());
         let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers };
-        match tenant.engine {
-            Engine::Sqlite => Ok(Box::new(sqlite::SqliteSession::open(door).await?)),
-            Engine::Postgres => Ok(Box::new(postgres::PostgresSession::open(door).await?)),
-            Engine::Mysql => Ok(Box::new(mysql::MysqlSession::open(door).await?)),
-        }
+        driver(tenant.engine).open(door).await
     }
 
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {

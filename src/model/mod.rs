@@ -4,6 +4,8 @@
 
 pub(crate) mod text;
 
+pub(crate) mod engine;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;

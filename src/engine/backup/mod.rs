@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) use self::secret::remove_left_secrets;
-use self::tool::Limits;
+pub(crate) use self::tool::Limits;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant};
 
@@ -81,20 +81,14 @@ pub(crate) fn database_name(tenant: &Tenant) -> String {
 ///
 /// # Errors
 /// A [`Fault`] when it can't be started, ends with anything but 0, or is ended by us.
-pub(crate) async fn hook(
-    command: &[String],
-    tenant: &Tenant,
-    run: &str,
-    limit: Duration,
-    cancel: &CancellationToken,
-) -> Result<(), Fault> {
+pub(crate) async fn hook(command: &[String], tenant: &Tenant, run: &str, limits: &Limits) -> Result<(), Fault> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Fault::new(FaultClass::Backup, "the command in [backup] is empty"));
     };
     let mut child = Command::new(program);
     child.args(arguments).env("FLEET_TENANT", tenant.id.as_str()).env("FLEET_ENGINE", tenant.engine.name());
     child.env("FLEET_SERVER", &*tenant.server).env("FLEET_RUN", run);
-    tool::run(child, program, &Limits { limit, cancel: cancel.clone() }).await
+    tool::run(child, program, limits).await
 }
 
 /// The password of a tenant's URL, decoded; a URL without one has none here either.

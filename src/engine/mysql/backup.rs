@@ -17,10 +17,11 @@ use crate::engine::backup::tool;
 use crate::engine::backup::{Transfer, broken, parameter, password};
 use crate::engine::history;
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
 use crate::engine::mysql::definers::{self, Account, definers};
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
-use crate::engine::{Dump, errors, journal, literal};
+use crate::engine::mysql::{codes, decode};
+use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
 use sqlx::mysql::MySqlSslMode;
@@ -52,7 +53,7 @@ impl Program {
     }
 
     fn is_mariadb(&self) -> bool {
-        self.version.contains("MariaDB")
+        Flavour::of(&self.version) == Flavour::MariaDb
     }
 }
 
@@ -147,9 +148,7 @@ impl MysqlSession {
         let mut command = client(program.name, defaults);
         command.args(["--single-transaction", "--quick", "--hex-blob", "--skip-dump-date", "--no-tablespaces"]);
         command.arg("--default-character-set=utf8mb4");
-        if !program.is_mariadb() {
-            command.args(["--set-gtid-purged=OFF", "--column-statistics=0"]);
-        }
+        command.args(Flavour::of(&program.version).dump_options());
         command
     }
 
@@ -165,7 +164,7 @@ impl MysqlSession {
         let (user, version) = (definers::current(&text(0)), text(1));
         others.remove(&user);
         // Whoever may give his role an object may make one of it; only MariaDB has roles that define.
-        if version.contains("MariaDB") && others.iter().any(|(_, host)| host.is_empty()) {
+        if Flavour::of(&version).has_defining_roles() && others.iter().any(|(_, host)| host.is_empty()) {
             let rows = self.rows("SELECT CURRENT_ROLE()".to_owned()).await?;
             let role = rows.first().and_then(|row| decode::text(row, 0)).unwrap_or_default();
             others.remove(&(role, String::new()));
@@ -283,7 +282,7 @@ fn if_exists(what: &str) -> String {
 /// begun is not taken back.
 fn told(fault: Fault) -> Fault {
     let Some(number) = number(&fault.message) else { return fault };
-    let class = match errors::mysql_class(number) {
+    let class = match codes::class(number) {
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
         _ => fault.class,
     };

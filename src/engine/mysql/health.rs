@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::session::lost_connection;
 use crate::engine::mysql::{MysqlSession, decode};
 use crate::engine::{HealthCheck, TenantEndpoint, address, errors, literal};
@@ -66,7 +67,7 @@ async fn read(connection: &mut MySqlConnection, door: &TenantEndpoint, ask: &Que
     let text = |i: usize| decode::text(server, i).unwrap_or_default();
     let version = text(0);
     health.number = crate::engine::health::number(&version);
-    let product = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+    let product = Flavour::of(&version).product().name;
     health.version = format!("{product} {}", version.split('-').next().unwrap_or_default());
     health.read_only = !["0", "OFF"].contains(&text(1).as_str());
     if let Some(used) = self::rows(connection, CONNECTED).await?.first().and_then(|row| decode::text(row, 1)) {

@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, Column as _, Row as _};
 use super::inspect_others as mysql_others;
 use crate::engine::history::HistoryTables;
 use crate::engine::inspect::{Gathered, count_queries, counted};
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::{MysqlSession, decode};
 use crate::engine::{Inspect, errors};
 use crate::model::fault::Fault;
@@ -88,7 +89,7 @@ async fn shape(connection: &mut MySqlConnection, use_own: &str, history_table: &
         let kind = decode::text(row.0, 0).unwrap_or_default();
         match kind.as_str() {
             "server" => {
-                reading.is_mariadb = row.must("VERSION()").contains("MariaDB");
+                reading.is_mariadb = Flavour::of(&row.must("VERSION()")) == Flavour::MariaDb;
                 reading.database = Engine::Mysql.quote(&row.must("DATABASE()"));
             }
             "table" => reading.table(&row),

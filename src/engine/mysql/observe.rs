@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
+use crate::engine::liveness::Question;
+use crate::engine::locks::refused;
 use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME};
-use crate::engine::mysql::{MysqlSession, decode};
-use crate::engine::{Canceller, Observe, Probe, Watch, blocker, liveness};
+use crate::engine::mysql::{MysqlSession, decode, liveness, locks};
+use crate::engine::{Canceller, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
 
@@ -43,7 +45,7 @@ impl Observe for MysqlSession {
         let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
         Some(Box::new(move || {
             let id = id.load(Ordering::Relaxed);
-            Box::pin(blocker::mysql(options.clone(), id, limit))
+            Box::pin(locks::wait(options.clone(), id, limit))
         }))
     }
 
@@ -51,13 +53,13 @@ impl Observe for MysqlSession {
         let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
         Some(Box::new(move |idle, end| {
             let id = id.load(Ordering::Relaxed);
-            Box::pin(liveness::mysql(options.clone(), id, liveness::Question { idle, end, limit }))
+            Box::pin(liveness::ask(options.clone(), id, Question { idle, end, limit }))
         }))
     }
 
     async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
         let mut all = Terminations::default();
-        if let Err(fault) = self.rows(blocker::SEES_ALL.to_owned()).await
+        if let Err(fault) = self.rows(locks::SEES_ALL.to_owned()).await
             && fault.class == FaultClass::PermissionDenied
         {
             all.refused
@@ -69,7 +71,7 @@ impl Observe for MysqlSession {
             all.refused.extend(self.several().await);
         }
         for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
-            let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME, locked.certain);
+            let sql = locks::may_terminate(holder, older_than, LOCK_NAME, locked.certain);
             if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
                 continue;
             }
@@ -77,7 +79,7 @@ impl Observe for MysqlSession {
                 Ok(()) => all.terminated.push(holder.clone()),
                 // 1094: it is gone already.
                 Err(fault) if fault.code.as_deref() == Some("1094") => {}
-                Err(_) => all.refused.push(blocker::refused(holder, "CONNECTION ADMIN (or SUPER)")),
+                Err(_) => all.refused.push(refused(holder, "CONNECTION ADMIN (or SUPER)")),
             }
         }
         all
@@ -87,7 +89,7 @@ impl Observe for MysqlSession {
 impl MysqlSession {
     /// Why nobody is terminated where the server does not tell who holds a lock.
     async fn several(&mut self) -> Option<String> {
-        let rows = self.rows(blocker::OTHERS.to_owned()).await.ok()?;
+        let rows = self.rows(locks::OTHERS.to_owned()).await.ok()?;
         let others = rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0);
         (others > 1).then(|| {
             format!(

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySql, Pool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, MySql, Pool};
 
 use crate::engine::journal;
 use crate::engine::mysql::decode;

@@ -14,7 +14,7 @@ use tokio::process::Command;
 use crate::engine::backup::secret::SecretFile;
 use crate::engine::backup::{Transfer, broken, fault_undone, parameter, password, tool};
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::guards;
+use crate::engine::postgres::{codes, guards};
 use crate::engine::{Dump, errors, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -260,7 +260,7 @@ fn told(fault: Fault, said: &str) -> Fault {
     let Some(code) = sqlstate(said) else { return fault };
     // Where the server's source raised it helps nobody.
     let message = fault.message.split(" LOCATION:").next().unwrap_or_default().to_owned();
-    let class = match errors::postgres_class(code) {
+    let class = match codes::class(code) {
         class if class.is_transient() => class,
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
         _ => FaultClass::Backup,

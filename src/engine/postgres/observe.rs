@@ -5,8 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
-use crate::engine::postgres::{PostgresSession, guards};
-use crate::engine::{Canceller, Observe, Probe, Watch, blocker, errors, literal, liveness};
+use crate::engine::dialect::literal;
+use crate::engine::liveness::Question;
+use crate::engine::locks::refused;
+use crate::engine::postgres::{PostgresSession, guards, liveness, locks};
+use crate::engine::{Canceller, Observe, Probe, Watch, errors};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
 use crate::model::tenant::Engine;
@@ -38,29 +41,28 @@ impl Observe for PostgresSession {
 
     fn watch(&self) -> Option<Watch> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
-        Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
+        Some(Box::new(move || Box::pin(locks::wait(options.clone(), name.clone(), limit))))
     }
 
     fn probe(&self) -> Option<Probe> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
         Some(Box::new(move |idle, end| {
-            Box::pin(liveness::postgres(options.clone(), name.clone(), liveness::Question { idle, end, limit }))
+            Box::pin(liveness::ask(options.clone(), name.clone(), Question { idle, end, limit }))
         }))
     }
 
     async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
         let mut all = Terminations::default();
         for holder in &locked.holders {
-            match self.rows(blocker::terminate_postgres(holder, older_than)).await.map_err(|e| errors::fault(&e)) {
+            match self.rows(locks::terminate(holder, older_than)).await.map_err(|e| errors::fault(&e)) {
                 Ok(rows) if rows.iter().any(|row| row.try_get(0).unwrap_or(false)) => {
                     all.terminated.push(holder.clone());
                 }
-                Ok(_) if self.rows(blocker::is_hidden(holder)).await.is_ok_and(|rows| !rows.is_empty()) => {
-                    all.refused.push(blocker::refused(holder, "pg_read_all_stats, which shows since when it holds on"));
+                Ok(_) if self.rows(locks::is_hidden(holder)).await.is_ok_and(|rows| !rows.is_empty()) => {
+                    all.refused.push(refused(holder, "pg_read_all_stats, which shows since when it holds on"));
                 }
                 Err(fault) if fault.class == FaultClass::PermissionDenied => {
-                    all.refused
-                        .push(blocker::refused(holder, "pg_signal_backend (of a superuser's session: superuser)"));
+                    all.refused.push(refused(holder, "pg_signal_backend (of a superuser's session: superuser)"));
                 }
                 Ok(_) | Err(_) => {}
             }

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
+use sqlx::{AssertSqlSafe, Pool, Postgres, Row as _};
 
 use crate::engine::journal;
 use crate::engine::native::Link;
