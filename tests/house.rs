@@ -10,11 +10,28 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Files that may be longer than 600 lines of code, each with the reason.
+/// Files that may be longer than 500 lines of code, each with the reason.
 const LONG_FILES: [(&str, &str); 0] = [];
 
 /// The most lines of code of a file; blank lines, comments and unit tests are not counted.
-const LONGEST: usize = 600;
+const LONGEST: usize = 500;
+
+/// The most methods of a trait: one with more is several things.
+const MOST_METHODS: usize = 8;
+
+/// The most parameters of a function, its `self` not counted; more are a struct.
+const MOST_PARAMETERS: usize = 4;
+
+/// The modules in which no function has more parameters than that.
+const FEW_PARAMETERS: [&str; 5] = ["policy", "sql", "compile", "backup", "engine"];
+
+/// The engines, each with the folder in `src/engine/` that is its own.
+const ENGINES: [(&str, &str); 3] =
+    [("Engine::Sqlite", "sqlite"), ("Engine::Postgres", "postgres"), ("Engine::Mysql", "mysql")];
+
+/// Where any engine may be named: the vocabulary, what people write, and how SQL is read. Others ask for capabilities, or
+/// for the value of an engine in an `EngineMap`.
+const NAME_ENGINES: [&str; 3] = ["src/model/", "src/inputs/", "src/sql/dialect/"];
 
 /// What a module must not import although it stands above, with the reason.
 const FORBIDDEN: [(&str, &[&str], &str); 4] = [
@@ -173,6 +190,96 @@ fn check(file: &str, text: &str, order: &[String]) -> Vec<Violation> {
     found
 }
 
+/// Where one engine is told from another, outside of the places that are made for it.
+fn engines_named(file: &str, text: &str) -> Vec<Violation> {
+    let is_free = NAME_ENGINES.iter().any(|place| file.starts_with(place));
+    let mut found = Vec::new();
+    for (line, code) in code(text).into_iter().filter(|_| !is_free) {
+        let foreign = ENGINES.iter().filter(|(_, folder)| !file.starts_with(&format!("src/engine/{folder}/")));
+        let imported = code.contains("Engine::{") || code.contains("Engine::*");
+        let name =
+            foreign.map(|(name, _)| *name).find(|name| code.contains(name)).or(imported.then_some("Engine::{…}"));
+        if let Some(name) = name {
+            let rule = format!("names {name}; ask for a capability, or write it in the engine's own folder");
+            found.push(Violation { file: file.to_owned(), line, rule });
+        }
+    }
+    found
+}
+
+/// Traits with more than [`MOST_METHODS`].
+fn large_traits(file: &str, text: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut within: Option<(usize, usize)> = None;
+    for (line, code) in code(text) {
+        let bare = code.trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ").trim_start_matches("pub ");
+        within = match within {
+            None if bare.starts_with("trait ") && code.ends_with('{') => Some((line, 0)),
+            Some((begun, methods)) if code == "}" => {
+                if methods > MOST_METHODS {
+                    let rule = format!("a trait of {methods} methods; {MOST_METHODS} are the most");
+                    found.push(Violation { file: file.to_owned(), line: begun, rule });
+                }
+                None
+            }
+            Some((begun, methods)) => {
+                let is_method = code.starts_with("    fn ") || code.starts_with("    async fn ");
+                Some((begun, methods + usize::from(is_method)))
+            }
+            None => None,
+        };
+    }
+    found
+}
+
+/// Functions with more than [`MOST_PARAMETERS`].
+fn long_signatures(file: &str, text: &str) -> Vec<Violation> {
+    let code = code(text);
+    let mut found = Vec::new();
+    for (at, (line, first)) in code.iter().enumerate() {
+        let Some(name) =
+            first.find("fn ").filter(|at| first[..*at].trim_end().is_empty() || first[..*at].ends_with(' '))
+        else {
+            continue;
+        };
+        let rest: String = code[at..].iter().take(20).map(|(_, line)| format!("{line} ")).collect();
+        let parameters = parameters(&rest[name..]);
+        if parameters > MOST_PARAMETERS {
+            let rule = format!("a function of {parameters} parameters; {MOST_PARAMETERS} are the most");
+            found.push(Violation { file: file.to_owned(), line: *line, rule });
+        }
+    }
+    found
+}
+
+/// How many parameters a function has, from its `fn` on; its `self` is not counted.
+fn parameters(signature: &str) -> usize {
+    let Some(open) = signature.find('(') else { return 0 };
+    let (mut depth, mut current, mut all) = (0_i32, String::new(), Vec::new());
+    let mut before = ' ';
+    for c in signature[open + 1..].chars() {
+        match c {
+            '(' | '[' | '{' | '<' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth -= 1,
+            '>' if before != '-' && before != '=' => depth -= 1,
+            _ => {}
+        }
+        if c == ',' && depth == 0 {
+            all.push(std::mem::take(&mut current));
+        } else {
+            current.push(c);
+        }
+        before = c;
+    }
+    all.push(current);
+    let counts = |parameter: &&String| {
+        let name = parameter.split(':').next().unwrap_or_default().trim();
+        !name.is_empty() && !name.ends_with("self")
+    };
+    all.iter().filter(counts).count()
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -242,6 +349,35 @@ fn planted_violations_are_found() {
     assert_eq!(rules("src/cli/mod.rs", "use crate::run::Cancel;\nuse crate::ledger::Ledger;"), []);
     assert_eq!(rules("src/run/x.rs", "let m = self.migrations.migration(0); pub(super) use super::unit;"), []);
     assert_eq!(rules("src/run/x.rs", "#[cfg(test)]\nmod tests {\n    use crate::cli;\n}"), []);
+}
+
+#[test]
+fn an_engine_is_named_in_its_own_folder_only() {
+    let all = sources();
+    none("engines told apart", &all.iter().flat_map(|(file, text)| engines_named(file, text)).collect::<Vec<_>>());
+
+    let count = |file: &str, text: &str| engines_named(file, text).len();
+    assert_eq!(count("src/engine/mysql/apply.rs", "Message::new(Engine::Mysql);\n"), 0);
+    assert_eq!(count("src/engine/mysql/apply.rs", "Message::new(Engine::Postgres);\n"), 1);
+    assert_eq!(count("src/run/unit.rs", "if tenant::Engine::Sqlite == engine {}\n// Engine::Mysql\n"), 1);
+    assert_eq!(count("src/cli/x.rs", "use crate::model::engine::Engine::{Mysql, Sqlite};\n"), 1);
+    assert_eq!(count("src/model/engine.rs", "match self { Engine::Sqlite => 1 }\n"), 0);
+}
+
+#[test]
+fn traits_are_small_and_functions_take_few_parameters() {
+    let all = sources();
+    none("large traits", &all.iter().flat_map(|(file, text)| large_traits(file, text)).collect::<Vec<_>>());
+    let few = all.iter().filter(|(file, _)| FEW_PARAMETERS.contains(&module_of(file)));
+    none("long signatures", &few.flat_map(|(file, text)| long_signatures(file, text)).collect::<Vec<_>>());
+
+    let methods = |n: usize| format!("pub(crate) trait T: Send {{\n{}}}\n", "    async fn f(&self);\n".repeat(n));
+    assert_eq!(large_traits("src/x.rs", &methods(MOST_METHODS)), []);
+    assert_eq!(large_traits("src/x.rs", &methods(MOST_METHODS + 1)).len(), 1);
+    let four = "    pub(crate) fn f<T>(\n        &mut self,\n        a: HashMap<T, T>,\n        b: &dyn Fn(u8, u8) -> u8,\n        \
+                (c, d): (u8, u8),\n        e: [u8; 2],\n    ) -> Result<u8, u8> {\n";
+    assert_eq!(long_signatures("src/x.rs", four), []);
+    assert_eq!(long_signatures("src/x.rs", &four.replace("e:", "f: u8, e:")).len(), 1);
 }
 
 #[test]

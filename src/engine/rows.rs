@@ -2,9 +2,31 @@
 //!
 //! It does not know what a value means or where it comes from; it only writes each in the form that SeaORM reads back.
 
-use super::{TenantEndpoint, literal};
+use async_trait::async_trait;
+
+use super::TenantEndpoint;
+use super::dialect::{dialect, literal};
+use crate::model::fault::Fault;
 use crate::model::shape::{Column, Table};
 use crate::model::tenant::Engine;
+
+/// Adding rows to tables, and reading the keys that are there.
+#[async_trait]
+pub(crate) trait Rows: Send {
+    /// Adds rows to a table, in batches of a bounded size, each in a transaction. A row has a cell for each of the columns.
+    ///
+    /// Returns how many rows were added. Dying in it: whole batches are there, in order, and no part of one.
+    ///
+    /// # Errors
+    /// How many rows were committed before, and the [`Fault`] of the batch that was not.
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)>;
+
+    /// Some columns of all rows of a table, in no order; `None` is NULL. One read query.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the table can't be read.
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
+}
 
 /// Rows of one INSERT.
 pub(crate) const ROWS_AT_ONCE: usize = 500;
@@ -73,7 +95,7 @@ pub(crate) fn inserts(
     let engine = door.tenant.engine;
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
-    if columns.is_empty() && engine != Engine::Mysql {
+    if columns.is_empty() && !dialect(engine).inserts_many_defaults() {
         // They have no way to say it for many rows at once.
         let batch =
             |rows: &[Vec<Cell>]| (vec![format!("{into} DEFAULT VALUES"); rows.len()].join(";\n"), rows.len() as u64);
@@ -98,17 +120,7 @@ pub(crate) fn inserts(
 /// The query for columns of all rows, as literals.
 pub(crate) fn literals(door: &TenantEndpoint, table: &Table, columns: &[&Column]) -> String {
     let engine = door.tenant.engine;
-    let one = |column: &&Column| {
-        let name = engine.quote(&column.name);
-        match engine {
-            Engine::Sqlite => format!("CASE WHEN {name} IS NULL THEN NULL ELSE quote({name}) END"),
-            Engine::Postgres => format!("quote_literal({name}::text)"),
-            Engine::Mysql if is_binary(&column.kind) => {
-                format!("CASE WHEN {name} IS NULL THEN NULL ELSE CONCAT('x''', HEX({name}), '''') END")
-            }
-            Engine::Mysql => format!("CASE WHEN {name} IS NULL THEN NULL ELSE QUOTE({name}) END"),
-        }
-    };
+    let one = |column: &&Column| dialect(engine).key(&engine.quote(&column.name), &column.kind);
     let list = columns.iter().map(one).collect::<Vec<_>>().join(", ");
     format!("SELECT {list} FROM {}", qualified(door, &table.name))
 }
@@ -124,24 +136,16 @@ fn qualified(door: &TenantEndpoint, table: &str) -> String {
     door.namespace().map_or(table.clone(), |name| format!("{}.{table}", engine.quote(&name)))
 }
 
-fn is_binary(kind: &str) -> bool {
-    ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit"].iter().any(|k| kind.starts_with(k))
-}
-
 /// A value as SeaORM's own insert would have left it in this column.
 fn written(engine: Engine, column: &Column, cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".to_owned(),
-        Cell::Bool(yes) if engine == Engine::Postgres => yes.to_string(),
-        Cell::Bool(yes) => u8::from(*yes).to_string(),
+        Cell::Bool(yes) => dialect(engine).boolean(*yes),
         Cell::Int(number) => number.to_string(),
         Cell::Decimal(mantissa, scale) => decimal(*mantissa, *scale),
         Cell::Text(text) | Cell::Json(text) => literal(engine, text),
         Cell::Bytes(bytes) => binary(engine, bytes),
-        // SQLite has no such type, and SeaORM keeps it there as 16 bytes, as it does in a BINARY(16) of MySQL.
-        Cell::Uuid(id) if engine == Engine::Sqlite || (engine == Engine::Mysql && is_binary(&column.kind)) => {
-            binary(engine, &id.to_be_bytes())
-        }
+        Cell::Uuid(id) if dialect(engine).has_binary_uuid(&column.kind) => binary(engine, &id.to_be_bytes()),
         Cell::Uuid(id) => literal(engine, &uuid::Uuid::from_u128(*id).to_string()),
         Cell::Moment(seconds) => literal(engine, &moment(engine, &column.kind, *seconds)),
         Cell::Day(days) => literal(engine, &day(*days)),
@@ -152,10 +156,7 @@ fn written(engine: Engine, column: &Column, cell: &Cell) -> String {
 
 fn binary(engine: Engine, bytes: &[u8]) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-    match engine {
-        Engine::Postgres => format!("'\\x{hex}'"),
-        Engine::Sqlite | Engine::Mysql => format!("x'{hex}'"),
-    }
+    dialect(engine).bytes(&hex)
 }
 
 /// A number of so many decimal places, as text.
@@ -169,15 +170,9 @@ pub(crate) fn decimal(mantissa: i64, scale: u32) -> String {
     format!("{sign}{whole}.{part:0width$}", width = scale as usize)
 }
 
-/// In SQLite, a moment is a text; with a time zone it is as RFC 3339 has it, so that texts sort as moments do.
 fn moment(engine: Engine, kind: &str, seconds: i64) -> String {
     let (date, time) = (day(seconds.div_euclid(86_400)), clock(seconds_of_day(seconds)));
-    match engine {
-        Engine::Postgres => format!("{date} {time}+00"),
-        Engine::Mysql => format!("{date} {time}"),
-        Engine::Sqlite if kind.starts_with("datetime") || kind == "timestamp_text" => format!("{date} {time}"),
-        Engine::Sqlite => format!("{date}T{time}+00:00"),
-    }
+    dialect(engine).moment(kind, &date, &time)
 }
 
 fn seconds_of_day(seconds: i64) -> u32 {

@@ -4,6 +4,8 @@
 
 pub(crate) mod text;
 
+pub(crate) mod engine;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;
@@ -13,6 +15,8 @@ pub(crate) mod schema;
 pub(crate) mod shape;
 
 pub(crate) mod outcome;
+
+pub(crate) mod locks;
 
 pub(crate) mod observation;
 

@@ -55,10 +55,10 @@ impl Assignment {
                 self.teller.tell(Notice::Rows { migration, statement: None, rows: made.added });
             }
         };
-        let pulse = session.pulse();
+        let probe = session.probe();
         let result = tokio::select! {
             result = seed::seed(session, request, &progress) => result,
-            fault = self.abandoned(pulse) => {
+            fault = self.abandoned(probe) => {
                 let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
                 return Attempt::without_work(Some(history), end);
             }

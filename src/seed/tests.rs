@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::{ApplyError, Canceller, Key, Settlement, Work};
+use crate::engine::{ApplyError, Canceller, Dump, HealthCheck, Inspect, Key, Observe, Rows, Settlement, Work};
 use crate::model::schema::Unfinished;
 use crate::model::shape::{ForeignKey, Shape, Unique};
 use crate::seed::rows::text;
@@ -62,26 +62,6 @@ impl Session for Memory {
         Ok(None)
     }
 
-    async fn is_held(&mut self) -> Result<bool, Fault> {
-        Ok(false)
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn shape(&mut self) -> Result<Shape, Fault> {
-        Ok(self.shape.clone())
-    }
-
-    async fn health(&mut self, _: &crate::model::health::Questions) -> Result<crate::model::health::Health, Fault> {
-        Ok(Default::default())
-    }
-
-    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
-        Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
-    }
-
     async fn apply(&mut self, _: &Work) -> Result<(), ApplyError> {
         Ok(())
     }
@@ -90,6 +70,33 @@ impl Session for Memory {
         Err(Memory::refuse("not here".into()))
     }
 
+    async fn close(self: Box<Self>) {}
+}
+
+#[async_trait]
+impl Inspect for Memory {
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        Ok(self.shape.clone())
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl HealthCheck for Memory {
+    async fn health(&mut self, _: &crate::model::health::Questions) -> Result<crate::model::health::Health, Fault> {
+        Ok(Default::default())
+    }
+}
+
+#[async_trait]
+impl Rows for Memory {
     async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
         let before = self.rows.get(&table.name).cloned().unwrap_or_default();
         let all = self.rows.entry(table.name.clone()).or_default();
@@ -118,12 +125,19 @@ impl Session for Memory {
         let rows = self.rows.get(&table.name).map_or(&[][..], Vec::as_slice);
         Ok(rows.iter().map(|row| columns.iter().map(|c| one(&row[&c.name])).collect()).collect())
     }
+}
+
+impl Dump for Memory {}
+
+#[async_trait]
+impl Observe for Memory {
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(false)
+    }
 
     fn canceller(&self) -> Canceller {
         Box::new(|| Box::pin(async {}))
     }
-
-    async fn close(self: Box<Self>) {}
 }
 
 fn run(memory: &mut Memory, request: &SeedRequest) -> Result<SeedSummary, Box<SeedStop>> {

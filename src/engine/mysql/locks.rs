@@ -1,71 +1,29 @@
-//! Who is at the lock that a session waits for: asked over a connection of its own while the wait goes on, because
-//! afterwards nobody knows any more.
+//! Locks of a server of MySQL or MariaDB: who holds the one that a session waits for, who is at one in some databases, and
+//! which session that holds one may be ended.
 //!
-//! It only looks; nothing is cancelled here, and a question that fails is answered with "not known".
+//! A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
+//! is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use super::mysql::decode;
-use super::{LockWait, literal};
+use crate::engine::locks::{MOST, OPEN_FOR, at_lock, databases, mark_holders};
+use crate::engine::mysql::decode;
+use crate::engine::{address, errors, locks};
+use crate::model::engine::Engine;
+use crate::model::fault::Fault;
+use crate::model::locks::{LockHolder, LockWait};
 use crate::model::outcome::Blocker;
-use crate::model::tenant::Engine;
-
-/// At most so many holders, and as many who wait.
-const MOST: usize = 10;
-
-/// Who is at the lock that the PostgreSQL session with this application name waits for.
-///
-/// Other users' queries are shown only to a superuser or a member of `pg_read_all_stats`
-/// (<https://www.postgresql.org/docs/15/monitoring-stats.html>).
-pub(crate) async fn postgres(options: PgConnectOptions, name: String, limit: Duration) -> LockWait {
-    let columns = "b.pid, b.usename::text, b.application_name, \
-         CASE WHEN b.xact_start IS NULL THEN NULL ELSE greatest(0, extract(epoch from clock_timestamp() - b.xact_start)) \
-         END::bigint, CASE b.query WHEN '<insufficient privilege>' THEN 'hidden from this user, who lacks \
-         pg_read_all_stats' ELSE left(b.query, 200) END, host(b.client_addr), b.datname::text";
-    let me = format!(
-        "(SELECT pid FROM pg_stat_activity WHERE application_name = {} AND pid <> pg_backend_pid())",
-        literal(Engine::Postgres, &name)
-    );
-    let sql = format!(
-        "(SELECT DISTINCT {columns}, 'holds', b.xact_start FROM {me} me CROSS JOIN LATERAL unnest(pg_blocking_pids(me.pid)) \
-         AS blocking(pid) JOIN pg_stat_activity b ON b.pid = blocking.pid ORDER BY b.xact_start LIMIT {MOST}) UNION ALL \
-         (SELECT {columns}, 'waits', b.xact_start FROM {me} me JOIN pg_stat_activity b ON me.pid = ANY (CASE WHEN \
-         b.wait_event_type = 'Lock' THEN pg_blocking_pids(b.pid) END) ORDER BY b.xact_start LIMIT {MOST})"
-    );
-    let ask = async {
-        let mut connection = options.application_name("fleet:watch").connect().await.ok()?;
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.ok()?;
-        let _ = connection.close().await;
-        let mut locked = LockWait { certain: true, ..LockWait::default() };
-        for row in &rows {
-            let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().filter(|t| !t.is_empty());
-            let blocker = Blocker {
-                id: row.try_get::<i32, _>(0).ok()?.into(),
-                user: text(1),
-                application: text(2),
-                transaction_seconds: row.try_get::<Option<i64>, _>(3).ok().flatten().map(i64::unsigned_abs),
-                query: text(4),
-                address: text(5),
-                database: text(6),
-                lock: None,
-            };
-            let list = if text(7).as_deref() == Some("holds") { &mut locked.holders } else { &mut locked.waiting };
-            list.push(blocker);
-        }
-        Some(locked)
-    };
-    tokio::time::timeout(limit, ask).await.ok().flatten().unwrap_or_default()
-}
+use crate::model::tenant::Tenant;
 
 /// Who is at the lock that the MySQL or MariaDB session with this connection id waits for.
 ///
 /// A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
 /// is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
-pub(crate) async fn mysql(options: MySqlConnectOptions, id: u64, limit: Duration) -> LockWait {
+pub(in crate::engine) async fn wait(options: MySqlConnectOptions, id: u64, limit: Duration) -> LockWait {
     let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
                    LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
     let from = "information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id";
@@ -160,7 +118,7 @@ fn at_tables(rows: &[MySqlRow]) -> (Vec<Blocker>, bool) {
 
 /// Whether a statement has to wait for a lock of this mode: one that changes the table for any, one that changes or reads
 /// rows only for those that keep it out (<https://mariadb.com/kb/en/metadata-locking/>).
-pub(crate) fn is_in_the_way(statement: &str, mode: &str) -> bool {
+fn is_in_the_way(statement: &str, mode: &str) -> bool {
     let first = crate::sql::first_words(Engine::Mysql, statement).next().unwrap_or_default();
     let is_of_rows =
         ["select", "insert", "update", "delete", "replace", "with", "load", "call", "do"].contains(&&*first);
@@ -168,7 +126,7 @@ pub(crate) fn is_in_the_way(statement: &str, mode: &str) -> bool {
 }
 
 /// Whether a statement has a name in it as a whole word.
-pub(crate) fn names(sql: &str, name: &str) -> bool {
+fn names(sql: &str, name: &str) -> bool {
     let (sql, name) = (sql.to_lowercase(), name.to_lowercase());
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     !name.is_empty()
@@ -191,43 +149,16 @@ fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
     })
 }
 
-/// What terminates a PostgreSQL session, if it still is in the transaction that was seen, in the database that this is
-/// asked in, an application's own, and old enough.
-pub(crate) fn terminate_postgres(blocker: &Blocker, older_than: Duration) -> String {
-    let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
-    format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {} AND pid <> pg_backend_pid() AND datname = \
-         current_database() AND backend_type = 'client backend' AND application_name NOT LIKE 'fleet:%' AND xact_start <= \
-         clock_timestamp() - interval '{} milliseconds'",
-        blocker.id,
-        older_than.max(seen).as_millis()
-    )
-}
-
-/// Whether the session is one whose transaction this user is not shown.
-pub(crate) fn is_hidden(blocker: &Blocker) -> String {
-    format!(
-        "SELECT 1 FROM pg_stat_activity WHERE pid = {} AND datname = current_database() AND query = '<insufficient privilege>'",
-        blocker.id
-    )
-}
-
 /// The sessions in this database besides our own, but for those who wait for a table themselves.
-pub(crate) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() \
+pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() \
     AND id <> CONNECTION_ID() AND user <> 'system user' AND COALESCE(state, '') NOT LIKE 'Waiting for table metadata lock%'";
 
 /// Refused to a user who is not shown other users' transactions, with or without any.
-pub(crate) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
-
-/// That a session was not terminated, and which right it takes.
-pub(crate) fn refused(blocker: &Blocker, right: &str) -> String {
-    let user = blocker.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
-    format!("connection {}{user} was not terminated: this user lacks {right}", blocker.id)
-}
+pub(in crate::engine) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
 
 /// What finds a MySQL session that may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
 /// Where the holder is not `certain`, nobody else may be connected to the database: `LOCK TABLES` shows nowhere.
-pub(crate) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
+pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
     let alone = "NOT EXISTS (SELECT 1 FROM information_schema.processlist o WHERE o.db = DATABASE() AND o.id NOT IN (p.id, \
                  CONNECTION_ID()) AND o.user <> 'system user' AND COALESCE(o.state, '') NOT LIKE 'Waiting for table \
                  metadata lock%')";
@@ -242,6 +173,98 @@ pub(crate) fn may_terminate_mysql(blocker: &Blocker, older_than: Duration, lock:
         // The engine keeps whole seconds of a transaction's begin.
         older_than.max(seen).as_millis().div_ceil(1000)
     )
+}
+
+/// Rows by the engine's own table of waits. Who holds a metadata lock is told by MariaDB's plugin `metadata_lock_info`;
+/// without it, all open transactions of a database are listed in which somebody waits for one, as probable holders only.
+pub(in crate::engine) async fn all(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
+    let databases = databases(group);
+    let names = locks::names(&databases, Engine::Mysql);
+    let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
+                   LEFT(COALESCE(p.info, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
+    let all =
+        "information_schema.processlist p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id";
+    let meta = "LIKE 'Waiting for table metadata lock%'";
+    let by_row = "(SELECT GROUP_CONCAT(b.trx_mysql_thread_id SEPARATOR ' ') FROM information_schema.innodb_lock_waits w JOIN \
+                  information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id WHERE w.requesting_trx_id = t.trx_id)";
+    let by_meta = format!(
+        "CASE WHEN p.state {meta} THEN (SELECT GROUP_CONCAT(o.id SEPARATOR ' ') FROM information_schema.processlist o JOIN \
+         information_schema.innodb_trx u ON u.trx_mysql_thread_id = o.id WHERE o.db = p.db AND o.id <> p.id AND NOT \
+         COALESCE(o.state {meta}, 0)) END"
+    );
+    let sql = format!(
+        "SELECT {columns}, {by_row}, {by_meta}, CASE WHEN p.state {meta} THEN p.info END FROM {all} WHERE p.db IN \
+         ({names}) AND (t.trx_id IS NOT NULL OR p.state {meta})"
+    );
+    let options = address::mysql(&group[0])?;
+    let mut connection = options.connect().await.map_err(|e| errors::fault(&e))?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e));
+    let tables = format!(
+        "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE lock_type = \
+         'Table metadata lock' AND table_schema IN ({names})"
+    );
+    // Without the plugin there is no such table.
+    let tables = sqlx::raw_sql(AssertSqlSafe(tables)).fetch_all(&mut connection).await.unwrap_or_default();
+    let tables: Vec<TableLock> = tables.iter().filter_map(TableLock::of).collect();
+    let _ = connection.close().await;
+    let row = |row: &MySqlRow| {
+        let text = |i: usize| decode::text(row, i).filter(|t| !t.is_empty());
+        let session = Blocker {
+            id: decode::number(row, 0)?,
+            user: text(1),
+            application: None,
+            transaction_seconds: decode::number(row, 2).map(i64::unsigned_abs),
+            query: text(3),
+            address: text(4),
+            database: text(5),
+            lock: None,
+        };
+        let ids = |text: String| text.split(' ').filter_map(|id| id.parse().ok()).collect::<Vec<i64>>();
+        let by_table = || text(8).map(|statement| holders_of(&session, &statement, &tables));
+        let (by, certain) = match (text(6), by_table().filter(|(told, _)| !told.is_empty())) {
+            (Some(by_row), _) => (ids(by_row), true),
+            (None, Some(told)) => told,
+            (None, None) => text(7).map_or((Vec::new(), true), |guessed| (ids(guessed), false)),
+        };
+        let of = databases.get(session.database.as_deref()?)?;
+        Some(LockHolder { certain, ..at_lock(group, of, session, by) })
+    };
+    let is_old = |row: &LockHolder| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
+    let found = mark_holders(rows?.iter().filter_map(row).collect());
+    Ok(found.into_iter().filter(|row| row.is_holder || !row.waits_for.is_empty() || is_old(row)).collect())
+}
+
+/// A lock on a table that a session has.
+struct TableLock {
+    session: i64,
+    database: String,
+    table: String,
+    mode: String,
+}
+
+impl TableLock {
+    fn of(row: &MySqlRow) -> Option<Self> {
+        let (database, table) = (decode::text(row, 1)?, decode::text(row, 2)?);
+        Some(TableLock { session: decode::number(row, 0)?, database, table, mode: decode::text(row, 3)? })
+    }
+}
+
+/// The sessions with a lock on a table at which a session waits: one on which it has a weaker lock already, or that its
+/// statement names. It is certain where these locks are all on one table.
+fn holders_of(waiting: &Blocker, statement: &str, tables: &[TableLock]) -> (Vec<i64>, bool) {
+    let here = |lock: &&TableLock| waiting.database.as_ref() == Some(&lock.database);
+    let own: Vec<&TableLock> = tables.iter().filter(here).filter(|lock| lock.session == waiting.id).collect();
+    let is_at = |lock: &&TableLock| {
+        is_in_the_way(statement, &lock.mode)
+            && (own.iter().any(|own| own.table == lock.table) || names(statement, &lock.table))
+    };
+    let others = tables.iter().filter(here).filter(|lock| lock.session != waiting.id).filter(is_at);
+    let others: Vec<&TableLock> = others.collect();
+    let is_one = others.iter().all(|lock| lock.table == others[0].table);
+    let mut sessions: Vec<i64> = others.iter().map(|lock| lock.session).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    (sessions, is_one)
 }
 
 #[cfg(test)]

@@ -6,9 +6,34 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Other, Shape, Table};
 use crate::model::tenant::Engine;
+
+/// Reading what a tenant's database holds. Nothing is changed, and nothing locked that another session could notice.
+#[async_trait]
+pub(crate) trait Inspect: Send {
+    /// What the schema in the tenant's own namespace looks like, without the history and fleet's own tables. Read-only: one
+    /// round trip, two on a server with sequences of MariaDB.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it can't be read.
+    async fn shape(&mut self) -> Result<Shape, Fault>;
+
+    /// The number of rows of each of these tables of the tenant's own namespace. Read-only: one round trip.
+    ///
+    /// # Errors
+    /// A [`Fault`] when one of them can't be read, or is not there.
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
+
+    /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault>;
+}
 
 /// What the tables of fleet itself begin with.
 const OWN_PREFIX: &str = "fleet_";

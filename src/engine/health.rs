@@ -2,6 +2,21 @@
 //!
 //! It only reads, takes no lock that another session could notice, and judges nothing.
 
+use async_trait::async_trait;
+
+use crate::model::fault::Fault;
+use crate::model::health::{Health, Questions};
+
+/// Asking a database for its health.
+#[async_trait]
+pub(crate) trait HealthCheck: Send {
+    /// What the database says of itself and of its server, and answers to `ask`. Read-only; locks nothing.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it can't be read.
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault>;
+}
+
 /// Whether a host, or the folder of a socket, is of this machine. A tunnel may end here too: who asks for a server's own
 /// folder has to make sure that it is that one.
 pub(crate) fn is_local(host: &str) -> bool {
