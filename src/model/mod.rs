@@ -12,7 +12,7 @@ pub(crate) mod fault;
 
 pub(crate) mod schema;
 
-pub(crate) mod shape;
+pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
 

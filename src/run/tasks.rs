@@ -11,7 +11,7 @@ use super::unit::{Assignment, Attempt, AttemptEnd};
 use crate::engine::{Notice, PartialState, Session, Step, TELL_EVERY};
 use crate::model::fault::Fault;
 use crate::model::outcome::Outcome;
-use crate::seed::{self, SeedProgress, SeedRequest};
+use crate::seed::{self, SeedRequest, SeededTable};
 
 impl Assignment {
     /// One attempt at the chore of this run on a tenant with this history.
@@ -47,7 +47,7 @@ impl Assignment {
     /// Fills tables. Dying in it leaves whole batches, which `--append` goes on behind.
     async fn seed(&self, session: &mut dyn Session, history: Vec<String>, request: &SeedRequest) -> Attempt {
         let told = Mutex::new(Instant::now());
-        let progress = |made: SeedProgress| {
+        let progress = |made: &SeededTable| {
             let mut told = told.lock().expect("nobody panics while holding it");
             if told.elapsed() >= TELL_EVERY {
                 *told = Instant::now();

@@ -1,87 +1,56 @@
-//! Which tables are filled, in which order, with how many rows.
+//! The order in which tables are filled, and their numbers of rows.
 //!
-//! It reads a schema and nothing else; how a row is made is not known here.
+//! It reads a schema and the rules; how a row is made is not known here.
 
 use std::collections::BTreeSet;
 
-use super::partition::Bounds;
-use crate::model::shape::{Column, ForeignKey, Shape, Table};
+use fleet_shape::{Column, ForeignKey, Shape, Table};
+
+use crate::SeedError;
+use crate::kind::{self, Kind};
+use crate::partition::Bounds;
+use crate::rules::{Rules, Size};
 
 /// A table that is to be filled.
 #[derive(Debug, Clone)]
-pub(super) struct Planned<'a> {
-    pub(super) table: &'a Table,
+pub(crate) struct Planned<'a> {
+    pub(crate) table: &'a Table,
     /// The rows that it shall have.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// References, those of more columns first.
-    pub(super) references: Vec<Reference<'a>>,
-    /// What its partitions take.
-    pub(super) bounds: Option<Bounds>,
+    pub(crate) references: Vec<Reference<'a>>,
+    /// The values that have a partition.
+    pub(crate) bounds: Option<Bounds>,
 }
 
 /// A foreign key, or columns that look like one.
 #[derive(Debug, Clone)]
-pub(super) struct Reference<'a> {
+pub(crate) struct Reference<'a> {
     /// The columns of the table.
-    pub(super) columns: Vec<&'a Column>,
+    pub(crate) columns: Vec<&'a Column>,
     /// The table that is referred to; `None`: it can't be read, and the columns stay NULL.
-    pub(super) to: Option<(&'a Table, Vec<&'a Column>)>,
+    pub(crate) to: Option<(&'a Table, Vec<&'a Column>)>,
     /// Made NULL in all rows, because its tables refer to each other in a circle.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
     /// No constraint says so; only names do.
-    pub(super) is_guessed: bool,
+    pub(crate) is_guessed: bool,
 }
 
-/// Rows of a middling table at scale 1.
+/// Rows of a medium-sized table at scale 1.
 const ROWS: u64 = 100;
 
-/// Tables that list what others choose from.
-const LOOKUPS: [&str; 24] = [
-    "platforms",
-    "currencies",
-    "countries",
-    "plans",
-    "statuses",
-    "roles",
-    "categories",
-    "brands",
-    "carriers",
-    "locations",
-    "warehouses",
-    "units",
-    "rates",
-    "channels",
-    "types",
-    "features",
-    "regions",
-    "languages",
-    "sizes",
-    "tags",
-    "departments",
-    "suppliers",
-    "benchmarks",
-    "accounts",
-];
-
-/// Tables of what happened: more of it than of what it happened to.
-const EVENTS: [&str; 10] =
-    ["lines", "entries", "movements", "events", "logs", "history", "transactions", "snapshots", "prices", "audits"];
-
-/// Why no order was found.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Circle(pub(super) Vec<String>);
-
 /// Puts parents before their children.
-pub(super) fn plan(shape: &Shape, scale: u32) -> Result<Vec<Planned<'_>>, Circle> {
+pub(crate) fn plan<'a>(shape: &'a Shape, rules: &Rules, scale: u32) -> Result<Vec<Planned<'a>>, SeedError> {
     let tables: Vec<&Table> = shape.tables.iter().filter(|table| is_filled(table)).collect();
     let mut left: Vec<Planned<'_>> = tables
         .iter()
         .map(|table| {
             let mut references: Vec<Reference<'_>> =
                 table.foreign_keys.iter().map(|key| reference(shape, table, key)).collect();
-            references.extend(guesses(&tables, table));
+            references.extend(guesses(&tables, table, rules));
             references.sort_by_key(|r| std::cmp::Reverse(r.columns.len()));
-            Planned { table, rows: rows(&tables, table, scale), references, bounds: Bounds::of(shape, table) }
+            let rows = rows(&tables, table, rules, u64::from(scale.max(1)));
+            Planned { table, rows, references, bounds: Bounds::of(shape, table) }
         })
         .collect();
     let mut done: Vec<Planned<'_>> = Vec::new();
@@ -92,7 +61,7 @@ pub(super) fn plan(shape: &Shape, scale: u32) -> Result<Vec<Planned<'_>>, Circle
             done.push(left.remove(at));
             continue;
         }
-        // A circle: what only names say goes first, then a key that may be NULL.
+        // A circle: a reference that only names make goes first, then a key that may be NULL.
         let cut = |guessed: bool, left: &mut [Planned<'_>]| {
             left.iter_mut().any(|planned| {
                 let table = planned.table;
@@ -104,7 +73,7 @@ pub(super) fn plan(shape: &Shape, scale: u32) -> Result<Vec<Planned<'_>>, Circle
             })
         };
         if !cut(true, &mut left) && !cut(false, &mut left) {
-            return Err(Circle(left.iter().map(|p| p.table.name.clone()).collect()));
+            return Err(SeedError::Circle(left.iter().map(|p| p.table.name.clone()).collect()));
         }
     }
     Ok(done)
@@ -116,18 +85,18 @@ impl Reference<'_> {
         to.is_some_and(|(to, _)| to.name != table.name && is_filled(to) && !done.contains(&to.name))
     }
 
-    pub(super) fn may_be_null(&self, table: &Table) -> bool {
+    pub(crate) fn may_be_null(&self, table: &Table) -> bool {
         self.columns.iter().any(|column| is_nullable(table, column))
     }
 }
 
 /// SQLite calls the columns of a primary key nullable.
-pub(super) fn is_nullable(table: &Table, column: &Column) -> bool {
+pub(crate) fn is_nullable(table: &Table, column: &Column) -> bool {
     column.nullable && !table.primary_key.contains(&column.name)
 }
 
 /// Partitions are filled through their table; foreign and virtual tables keep their rows elsewhere.
-pub(super) fn is_filled(table: &Table) -> bool {
+pub(crate) fn is_filled(table: &Table) -> bool {
     let elsewhere = |option: &String| {
         let option = option.to_lowercase();
         ["child of ", "server ", "create virtual "].iter().any(|start| option.starts_with(start))
@@ -136,7 +105,7 @@ pub(super) fn is_filled(table: &Table) -> bool {
 }
 
 /// Whether the engine makes the column's values itself.
-pub(super) fn is_filled_by_the_engine(table: &Table, column: &Column) -> bool {
+pub(crate) fn is_filled_by_the_engine(table: &Table, column: &Column) -> bool {
     let made =
         column.generated.as_deref().is_some_and(|how| !how.starts_with("on update") && !how.starts_with("default"));
     let next = column.default.as_deref().is_some_and(|default| default.to_lowercase().contains("nextval("));
@@ -166,61 +135,65 @@ fn reference<'a>(shape: &'a Shape, table: &'a Table, key: &ForeignKey) -> Refere
 
 /// A text `platform` where a table `platforms` has codes, an `item_sku` where some items have one: old tables often refer
 /// without a key. Of the same tenant, where both tables have a `tenant_id`.
-fn guesses<'a>(tables: &[&'a Table], table: &'a Table) -> Vec<Reference<'a>> {
+fn guesses<'a>(tables: &[&'a Table], table: &'a Table, rules: &Rules) -> Vec<Reference<'a>> {
     let is_key = |name: &String| table.foreign_keys.iter().any(|key| key.columns.contains(name));
     let is_unique =
         |name: &String| table.uniques.iter().any(|u| u.columns.contains(name)) || table.primary_key.contains(name);
-    let texts = table.columns.iter().filter(|c| matches!(super::kind::parse(&c.kind), super::kind::Kind::Text(_)));
+    let texts = table.columns.iter().filter(|c| matches!(kind::parse(&c.kind), Kind::Text(_)));
+    let keys = &rules.references.keys;
     let mut found = Vec::new();
     for own in texts.filter(|c| !is_key(&c.name) && !is_unique(&c.name)) {
         let name = own.name.to_lowercase();
-        let (thing, wanted) = match name.rsplit_once('_') {
-            Some((thing, what @ ("sku" | "code"))) => (thing.to_owned(), what),
-            _ => (name.clone(), "code"),
-        };
+        let named = name.rsplit_once('_').filter(|(_, last)| keys.iter().any(|key| key == last));
+        let Some((thing, wanted)) = named.or_else(|| Some((&*name, keys.first()?))) else { continue };
         let is_meant = |to: &&&Table| {
             let to_name = to.name.to_lowercase();
             let plural = format!("{thing}s");
-            to.name != table.name
-                && (to_name == plural || to_name.ends_with(&format!("_{plural}")))
-                && column(to, wanted).is_some()
+            to.name != table.name && (to_name == plural || to_name.ends_with(&format!("_{plural}")))
         };
-        let Some(to) = tables.iter().find(is_meant) else { continue };
-        let (mut columns, mut to_columns) = (vec![own], vec![column(to, wanted).expect("looked for just above")]);
-        if let (Some(a), Some(b)) = (column(table, "tenant_id"), column(to, "tenant_id")) {
-            columns.insert(0, a);
-            to_columns.insert(0, b);
+        let Some((to, key)) = tables.iter().filter(is_meant).find_map(|to| Some((*to, column(to, wanted)?))) else {
+            continue;
+        };
+        let (mut columns, mut to_columns) = (Vec::new(), Vec::new());
+        for within in &rules.references.within {
+            if let (Some(a), Some(b)) = (column(table, within), column(to, within)) {
+                columns.push(a);
+                to_columns.push(b);
+            }
         }
+        columns.push(own);
+        to_columns.push(key);
         found.push(Reference { columns, to: Some((to, to_columns)), is_cut: false, is_guessed: true });
     }
     found
 }
 
-fn rows(tables: &[&Table], table: &Table, scale: u32) -> u64 {
-    let scale = u64::from(scale.max(1));
+fn rows(tables: &[&Table], table: &Table, rules: &Rules, scale: u64) -> u64 {
     let name = table.name.to_lowercase();
-    let last = name.rsplit('_').next().unwrap_or_default();
+    let size = rules.of_table(&name).find_map(|rule| rule.size);
     let to_others = table.foreign_keys.iter().filter(|key| !same(&key.to_table, &table.name));
     let refers = to_others.clone().count();
     let referred = tables.iter().filter(|t| t.foreign_keys.iter().any(|key| same(&key.to_table, &table.name))).count();
     // `order_items` belong to `orders`; `inventory_items` to nothing.
-    let is_part = to_others.into_iter().any(|key| {
-        let parent = key.to_table.to_lowercase();
-        let one = parent.strip_suffix('s').unwrap_or(&parent);
-        name.starts_with(&format!("{one}_"))
-    });
-    match () {
-        () if refers == 0 && referred >= 3 && !LOOKUPS.contains(&last) => 1 + scale.min(9),
-        () if LOOKUPS.contains(&last) => 6 + 2 * scale.min(50),
-        () if EVENTS.contains(&last) || (is_part && last == "items") => 3 * ROWS * scale,
-        () => ROWS * scale,
+    let is_part = name.ends_with("_items")
+        && to_others.into_iter().any(|key| {
+            let parent = key.to_table.to_lowercase();
+            name.starts_with(&format!("{}_", parent.strip_suffix('s').unwrap_or(&parent)))
+        });
+    match size {
+        Some(Size::Lookup) => 6 + 2 * scale.min(50),
+        _ if refers == 0 && referred >= 3 => 1 + scale.min(9),
+        Some(Size::Events) => 3 * ROWS * scale,
+        None if is_part => 3 * ROWS * scale,
+        None => ROWS * scale,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use fleet_shape::Unique;
+
     use super::*;
-    use crate::model::shape::Unique;
 
     fn table(name: &str, keys: &[(&str, &str, bool)]) -> Table {
         let mut columns = vec![Column { name: "id".into(), kind: "uuid".into(), ..Column::default() }];
@@ -243,7 +216,7 @@ mod tests {
     }
 
     fn names(shape: &Shape) -> Vec<String> {
-        plan(shape, 1).unwrap().iter().map(|p| p.table.name.clone()).collect()
+        plan(shape, &Rules::default(), 1).unwrap().iter().map(|p| p.table.name.clone()).collect()
     }
 
     #[test]
@@ -256,11 +229,11 @@ mod tests {
         ]);
         assert_eq!(names(&chain), ["c", "b", "a"]);
         let circle = shape(vec![table("a", &[("b_id", "b", false)]), table("b", &[("a_id", "a", true)])]);
-        let planned = plan(&circle, 1).unwrap();
+        let planned = plan(&circle, &Rules::default(), 1).unwrap();
         assert_eq!(names(&circle), ["b", "a"]);
         assert!(planned[0].references[0].is_cut && !planned[1].references[0].is_cut);
         let hard = shape(vec![table("a", &[("b_id", "b", false)]), table("b", &[("a_id", "a", false)])]);
-        assert_eq!(plan(&hard, 1).unwrap_err(), Circle(vec!["a".into(), "b".into()]));
+        assert_eq!(plan(&hard, &Rules::default(), 1).unwrap_err(), SeedError::Circle(vec!["a".into(), "b".into()]));
     }
 
     #[test]
@@ -283,7 +256,9 @@ mod tests {
             table("users", &[("tenant_id", "tenants", false)]),
         ];
         let shape = Shape { tables, others: Vec::new() };
-        let of = |name: &str, scale| plan(&shape, scale).unwrap().iter().find(|p| p.table.name == name).unwrap().rows;
+        let of = |name: &str, scale| {
+            plan(&shape, &Rules::default(), scale).unwrap().iter().find(|p| p.table.name == name).unwrap().rows
+        };
         assert_eq!((of("tenants", 1), of("platforms", 1), of("orders", 1)), (2, 8, 100));
         assert_eq!((of("order_items", 1), of("inventory_items", 1), of("orders", 5)), (300, 100, 500));
     }
@@ -299,7 +274,7 @@ mod tests {
         platforms.columns.push(text("code"));
         platforms.uniques.push(Unique { name: "u".into(), columns: vec!["code".into()] });
         let shape = Shape { tables: vec![sales, items, platforms, table("tenants", &[])], others: Vec::new() };
-        let planned = plan(&shape, 1).unwrap();
+        let planned = plan(&shape, &Rules::default(), 1).unwrap();
         let last = planned.last().unwrap();
         assert_eq!(last.table.name, "transactions");
         let told: Vec<Vec<&str>> =

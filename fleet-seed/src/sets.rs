@@ -1,68 +1,69 @@
-//! Unique sets of columns that have few values: each row gets another combination, like the wheels of a counter.
+//! Unique sets of columns that have few values: each row gets another combination, as on an odometer.
 //!
-//! It only counts; which values the places of a wheel stand for is not known here.
+//! It only counts; the values behind the positions of a wheel are not known here.
 
-use super::recipe::{DAYS, What};
-use super::rows::Maker;
+use crate::generator::Generator;
+use crate::recipe::{DAYS, What};
 
 /// A unique set.
 #[derive(Debug, Clone)]
-pub(super) struct Set {
-    /// Places among the maker's columns.
-    pub(super) columns: Vec<usize>,
+pub(crate) struct Set {
+    /// Positions among the generator's columns.
+    pub(crate) columns: Vec<usize>,
     /// Empty where a row's number is worked into one of the columns.
-    pub(super) wheels: Vec<Wheel>,
+    pub(crate) odometer: Vec<Wheel>,
     /// The number of combinations.
-    pub(super) size: u64,
-    /// Whether some column is on no wheel, so that combinations say nothing.
-    pub(super) is_loose: bool,
+    pub(crate) size: u64,
+    /// Whether some column is on no wheel, so that combinations tell rows not apart.
+    pub(crate) is_loose: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wheel {
-    /// The keys of a reference, and how many there are.
-    Ref(usize, u64),
-    /// A column with few values, and how many.
+pub(crate) enum Wheel {
+    /// The keys of a parent, and their number.
+    Parent(usize, u64),
+    /// A column with few values, and their number.
     Column(usize, u64),
 }
 
 impl Wheel {
-    fn is_days(&self, maker: &Maker<'_>) -> bool {
-        matches!(self, Wheel::Column(place, _) if matches!(maker.recipes[*place].what, What::Day(_)))
+    fn is_days(&self, generator: &Generator<'_>) -> bool {
+        matches!(self, Wheel::Column(place, _) if matches!(generator.recipes[*place].what, What::Day(_)))
     }
 
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match self {
-            Wheel::Ref(_, size) | Wheel::Column(_, size) => (*size).max(1),
+            Wheel::Parent(_, size) | Wheel::Column(_, size) => (*size).max(1),
         }
     }
 }
 
 impl Set {
-    /// `rows` are wanted in all: days go back no further than these need.
-    pub(super) fn new(maker: &Maker<'_>, columns: &[usize], rows: u64) -> Self {
+    /// Days go back no further than the `rows` that are wanted in all need.
+    pub(crate) fn new(generator: &Generator<'_>, columns: &[usize], rows: u64) -> Self {
         let mut open: Vec<usize> = columns.to_vec();
         let mut wheels = Vec::new();
-        for (which, reference) in maker.refs.iter().enumerate() {
+        for (which, reference) in generator.parents.iter().enumerate() {
             let touches = reference.columns.iter().any(|place| open.contains(place));
             // The keys of the table itself are still coming.
             if touches && !reference.is_guessed && !reference.is_cut && reference.own.is_none() {
                 open.retain(|place| !reference.columns.contains(place));
-                wheels.push(Wheel::Ref(which, reference.keys.len()));
+                wheels.push(Wheel::Parent(which, reference.keys.len()));
             }
         }
-        let is_own = |place: &usize| maker.refs.iter().any(|r| r.own.is_some() && r.columns.contains(place));
+        let is_own = |place: &usize| generator.parents.iter().any(|r| r.own.is_some() && r.columns.contains(place));
         let mut is_loose = false;
         for place in open {
-            match maker.recipes[place].domain().filter(|_| !is_own(&place)) {
+            match generator.recipes[place].domain().filter(|_| !is_own(&place)) {
                 Some(size) => wheels.push(Wheel::Column(place, size)),
                 None => is_loose = true,
             }
         }
-        let others = wheels.iter().filter(|w| !w.is_days(maker)).fold(1_u64, |size, w| size.saturating_mul(w.size()));
+        let others =
+            wheels.iter().filter(|w| !w.is_days(generator)).fold(1_u64, |size, w| size.saturating_mul(w.size()));
         let days = rows.saturating_mul(2).div_ceil(others).clamp(540, DAYS);
         for wheel in &mut wheels {
-            if wheel.is_days(maker)
+            if wheel.is_days(generator)
                 && let Wheel::Column(_, size) = wheel
             {
                 *size = days;
@@ -71,11 +72,11 @@ impl Set {
         let size = wheels.iter().fold(1_u64, |size, wheel| size.saturating_mul(wheel.size()));
         let size = if is_loose { u64::MAX } else { size };
         let wheels = if is_loose { Vec::new() } else { wheels };
-        Set { columns: columns.to_vec(), wheels, size, is_loose }
+        Set { columns: columns.to_vec(), odometer: wheels, size, is_loose }
     }
 
     /// The combination of a row: each of them once, and neighbours far apart.
-    pub(super) fn place(&self, row: u64) -> u64 {
+    pub(crate) fn place(&self, row: u64) -> u64 {
         let size = u128::from(self.size);
         let mut step = (size * 618 / 1_000) | 1;
         while gcd(step, size) != 1 {
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn every_combination_comes_once() {
         for size in [1, 2, 3, 10, 64, 97, 1_000, 3_650] {
-            let set = Set { columns: vec![0], wheels: vec![Wheel::Column(0, size)], size, is_loose: false };
+            let set = Set { columns: vec![0], odometer: vec![Wheel::Column(0, size)], size, is_loose: false };
             let all: HashSet<u64> = (0..size).map(|row| set.place(row)).collect();
             assert_eq!(all.len() as u64, size);
         }

@@ -9,88 +9,88 @@ use sha2::{Digest, Sha256};
 
 /// Everything that SQL made in one tenant's namespace, in a fixed order. Fleet's own tables and the history are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Shape {
+pub struct Shape {
     /// Base tables, by name.
-    pub(crate) tables: Vec<Table>,
+    pub tables: Vec<Table>,
     /// Views, materialized views, triggers, routines, types, sequences of their own, by kind and name.
-    pub(crate) others: Vec<Other>,
+    pub others: Vec<Other>,
 }
 
 /// A base table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Table {
+pub struct Table {
     /// Its name, without a namespace.
-    pub(crate) name: String,
+    pub name: String,
     /// Its columns in the table's own order.
-    pub(crate) columns: Vec<Column>,
+    pub columns: Vec<Column>,
     /// The columns of the primary key, in key order; empty where there is none.
-    pub(crate) primary_key: Vec<String>,
+    pub primary_key: Vec<String>,
     /// Unique constraints and unique indexes without a condition, by name.
-    pub(crate) uniques: Vec<Unique>,
+    pub uniques: Vec<Unique>,
     /// Other indexes as the engine describes them, name first (`ix_total: …`), sorted. A unique index of PostgreSQL or
     /// SQLite is here and among `uniques`, because it is more than a unique constraint.
-    pub(crate) indexes: Vec<String>,
+    pub indexes: Vec<String>,
     /// Foreign keys, by name (by columns where the engine keeps no name).
-    pub(crate) foreign_keys: Vec<ForeignKey>,
+    pub foreign_keys: Vec<ForeignKey>,
     /// CHECK constraints: name (empty where there is none) and expression as the engine prints it, sorted.
-    pub(crate) checks: Vec<(String, String)>,
+    pub checks: Vec<(String, String)>,
     /// Anything else that tells two tables apart: partitioning, comment, storage; as text, sorted.
-    pub(crate) options: Vec<String>,
+    pub options: Vec<String>,
 }
 
 /// A column.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Column {
+pub struct Column {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its type as the engine prints it, in lower case: `character varying(64)`, `decimal(12,2)`, `uuid_text`.
-    pub(crate) kind: String,
+    pub kind: String,
     /// Whether it takes NULL.
-    pub(crate) nullable: bool,
+    pub nullable: bool,
     /// Its default as the engine prints it.
-    pub(crate) default: Option<String>,
+    pub default: Option<String>,
     /// Whether the engine computes it (generated, identity, auto-increment), and how.
-    pub(crate) generated: Option<String>,
+    pub generated: Option<String>,
     /// Its comment, where the engine keeps one.
-    pub(crate) comment: Option<String>,
+    pub comment: Option<String>,
 }
 
 /// A set of columns that holds no value twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Unique {
+pub struct Unique {
     /// Its name; empty where the engine keeps none.
-    pub(crate) name: String,
+    pub name: String,
     /// Its columns, in order.
-    pub(crate) columns: Vec<String>,
+    pub columns: Vec<String>,
 }
 
 /// A reference to another table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ForeignKey {
+pub struct ForeignKey {
     /// Its name; empty where the engine keeps none.
-    pub(crate) name: String,
+    pub name: String,
     /// The columns of this table, in order.
-    pub(crate) columns: Vec<String>,
+    pub columns: Vec<String>,
     /// The table that is referred to.
-    pub(crate) to_table: String,
+    pub to_table: String,
     /// Its columns, in the same order; empty where SQLite was told none and means the primary key.
-    pub(crate) to_columns: Vec<String>,
+    pub to_columns: Vec<String>,
     /// `cascade`, `restrict`, `set null`, `set default`, `no action`.
-    pub(crate) on_delete: String,
+    pub on_delete: String,
     /// As `on_delete`.
-    pub(crate) on_update: String,
+    pub on_update: String,
 }
 
 /// Something that is not a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Other {
+pub struct Other {
     /// `view`, `materialized view`, `trigger`, `function`, `procedure`, `aggregate`, `type`, `sequence`, `event`, `rule`,
     /// `index` (of a materialized view).
-    pub(crate) kind: String,
+    pub kind: String,
     /// Its name; a trigger's with its table: `orders.set_total`; a routine's with its parameters on PostgreSQL.
-    pub(crate) name: String,
+    pub name: String,
     /// Its definition as the engine prints it, white space as it is.
-    pub(crate) definition: String,
+    pub definition: String,
 }
 
 impl Shape {
@@ -98,20 +98,19 @@ impl Shape {
     ///
     /// White space in definitions does not count, but within quotes, and neither does the order of columns in a table: a
     /// column that is taken away and added again stands at the end, and up, down and up again must still be the same.
-    pub(crate) fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> String {
         let canonical = serde_json::to_vec(&self.canonical()).expect("plain data becomes JSON");
         Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What is not the same in `other`, in plain words, one line each; empty exactly when the fingerprints are equal.
     /// This one is called "here", the other one "there".
-    #[cfg(test)]
-    pub(crate) fn differences(&self, other: &Shape) -> Vec<String> {
+    pub fn differences(&self, other: &Shape) -> Vec<String> {
         self.differences_between(other, "here", "there")
     }
 
     /// As [`Shape::differences`], with names for the two sides that fit behind "is bigint ...": `before`, `after`.
-    pub(crate) fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
+    pub fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
         let sides = (one_side, other_side);
         let (here, there) = (self.canonical(), other.canonical());
         let mut found = Vec::new();

@@ -1,15 +1,13 @@
-//! Keys of rows that are there, for rows that refer to them.
-//!
-//! It never asks the database; it keeps what was read, in an order that is the same on every engine.
+//! Keys of rows that exist, for rows that refer to them, in an order that is the same on every engine.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::engine::Key;
+use fleet_shape::Key;
 
 /// The keys of one table, each of one or more columns.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     all: Vec<Vec<Key>>,
     /// By some of their columns: which columns, then the texts of these.
     by: HashMap<u64, OnceLock<Places>>,
@@ -18,7 +16,7 @@ pub(super) struct Keys {
 type Places = HashMap<Vec<String>, Vec<usize>>;
 
 /// The same text for the same value, however an engine writes it.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     match text {
         "true" => "1".to_owned(),
         "false" => "0".to_owned(),
@@ -28,7 +26,7 @@ pub(super) fn plain(text: &str) -> String {
 
 impl Keys {
     /// Rows with a NULL in them can't be referred to.
-    pub(super) fn new(rows: Vec<Vec<Option<Key>>>) -> Self {
+    pub(crate) fn new(rows: Vec<Vec<Option<Key>>>) -> Self {
         let mut all: Vec<Vec<Key>> = rows.into_iter().filter_map(|row| row.into_iter().collect()).collect();
         all.sort_by_cached_key(|row| {
             row.iter().map(|key| (key.text.parse::<i64>().ok(), key.text.clone())).collect::<Vec<_>>()
@@ -39,16 +37,16 @@ impl Keys {
         Keys { all, by }
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.all.len() as u64
     }
 
-    pub(super) fn nth(&self, place: u64) -> &[Key] {
+    pub(crate) fn nth(&self, place: u64) -> &[Key] {
         &self.all[usize::try_from(place).expect("a place in memory")]
     }
 
     /// The places of keys that have these texts in the columns where one is given.
-    pub(super) fn with(&self, known: &[Option<String>]) -> &[usize] {
+    pub(crate) fn with(&self, known: &[Option<String>]) -> &[usize] {
         let is_known = |i: usize| known.get(i).is_some_and(Option::is_some);
         let mask = (0..known.len()).filter(|i| is_known(*i)).fold(0, |mask, i| mask | (1_u64 << i));
         let Some(cell) = self.by.get(&mask) else { return &[] };

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use async_trait::async_trait;
+use fleet_shape::{Cell, Column, ForeignKey, Key, Shape, Table, Unique};
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 use super::*;
-use crate::engine::{ApplyError, Canceller, Dump, HealthCheck, Inspect, Key, Observe, Rows, Settlement, Work};
-use crate::model::schema::Unfinished;
-use crate::model::shape::{ForeignKey, Shape, Unique};
-use crate::seed::rows::text;
+use crate::agree::text;
 
 /// A database that refuses what a real one refuses: duplicates, dangling references, NULLs.
 #[derive(Default)]
@@ -21,83 +19,30 @@ struct Memory {
 }
 
 impl Memory {
-    fn refuse(text: String) -> Fault {
-        Fault::new(FaultClass::ConstraintViolation, text)
-    }
-
     fn tuples(&self, table: &str, columns: &[String]) -> Vec<Vec<String>> {
         let rows = self.rows.get(table).map_or(&[][..], Vec::as_slice);
         rows.iter().filter_map(|row| columns.iter().map(|c| key(&row[c])).collect()).collect()
     }
 
-    fn check(&self, table: &Table) -> Result<(), Fault> {
+    fn check(&self, table: &Table) -> Result<(), String> {
         for set in table.uniques.iter().map(|u| &u.columns).chain([&table.primary_key]) {
             let all = self.tuples(&table.name, set);
             let different: HashSet<&Vec<String>> = all.iter().collect();
             if different.len() != all.len() {
-                return Err(Memory::refuse(format!("duplicate key in {} {set:?}", table.name)));
+                return Err(format!("duplicate key in {} {set:?}", table.name));
             }
         }
         for foreign in &table.foreign_keys {
             let there: HashSet<Vec<String>> = self.tuples(&foreign.to_table, &foreign.to_columns).into_iter().collect();
             if let Some(lost) = self.tuples(&table.name, &foreign.columns).iter().find(|t| !there.contains(*t)) {
-                return Err(Memory::refuse(format!("{} {foreign:?} dangles: {lost:?}", table.name)));
+                return Err(format!("{} {foreign:?} dangles: {lost:?}", table.name));
             }
         }
         Ok(())
     }
-}
 
-fn key(cell: &Cell) -> Option<String> {
-    (*cell != Cell::Null).then(|| text(cell).unwrap_or_else(|| format!("{cell:?}")))
-}
-
-#[async_trait]
-impl Session for Memory {
-    async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        Ok(Vec::new())
-    }
-
-    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        Ok(None)
-    }
-
-    async fn apply(&mut self, _: &Work) -> Result<(), ApplyError> {
-        Ok(())
-    }
-
-    async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
-        Err(Memory::refuse("not here".into()))
-    }
-
-    async fn close(self: Box<Self>) {}
-}
-
-#[async_trait]
-impl Inspect for Memory {
-    async fn shape(&mut self) -> Result<Shape, Fault> {
-        Ok(self.shape.clone())
-    }
-
-    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
-        Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl HealthCheck for Memory {
-    async fn health(&mut self, _: &crate::model::health::Questions) -> Result<crate::model::health::Health, Fault> {
-        Ok(Default::default())
-    }
-}
-
-#[async_trait]
-impl Rows for Memory {
-    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+    /// All of the rows or none of them.
+    fn insert(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<(), String> {
         let before = self.rows.get(&table.name).cloned().unwrap_or_default();
         let all = self.rows.entry(table.name.clone()).or_default();
         for row in rows {
@@ -105,44 +50,62 @@ impl Rows for Memory {
                 table.columns.iter().map(|c| (c.name.clone(), Cell::Int(all.len() as i64 + 1))).collect();
             for (column, cell) in columns.iter().zip(row) {
                 if *cell == Cell::Null && !column.nullable {
-                    return Err((0, Memory::refuse(format!("{}.{} is NULL", table.name, column.name))));
+                    return Err(format!("{}.{} is NULL", table.name, column.name));
                 }
                 new.insert(column.name.clone(), cell.clone());
             }
             all.push(new);
         }
         let is_full = self.most.is_some_and(|most| all.len() > most);
-        let checked = if is_full { Err(Memory::refuse("full".into())) } else { self.check(table) };
-        if let Err(fault) = checked {
+        let checked = if is_full { Err("full".to_owned()) } else { self.check(table) };
+        if checked.is_err() {
             self.rows.insert(table.name.clone(), before);
-            return Err((0, fault));
         }
-        Ok(rows.len() as u64)
+        checked
     }
 
-    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+    fn keys(&self, table: &Table, columns: &[&Column]) -> Vec<Vec<Option<Key>>> {
         let one = |cell: &Cell| key(cell).map(|text| Key::new(format!("'{}'", text.replace('\'', "''"))));
         let rows = self.rows.get(&table.name).map_or(&[][..], Vec::as_slice);
-        Ok(rows.iter().map(|row| columns.iter().map(|c| one(&row[&c.name])).collect()).collect())
+        rows.iter().map(|row| columns.iter().map(|c| one(&row[&c.name])).collect()).collect()
     }
 }
 
-impl Dump for Memory {}
+fn key(cell: &Cell) -> Option<String> {
+    (*cell != Cell::Null).then(|| text(cell).unwrap_or_else(|| format!("{cell:?}")))
+}
 
-#[async_trait]
-impl Observe for Memory {
-    async fn is_held(&mut self) -> Result<bool, Fault> {
-        Ok(false)
-    }
-
-    fn canceller(&self) -> Canceller {
-        Box::new(|| Box::pin(async {}))
+/// A seed to its end, or to the refusal of a batch.
+fn run(memory: &mut Memory, request: &SeedRequest) -> Result<SeedSummary, (SeedSummary, String)> {
+    let shape = memory.shape.clone();
+    let mut seeding = Seeding::new(&shape, request, 500).map_err(|e| (SeedSummary::default(), e.to_string()))?;
+    let count = |table: &String| memory.rows.get(table).map_or(0, |rows| rows.len() as u64);
+    seeding.counted(&seeding.tables().iter().map(count).collect::<Vec<_>>());
+    loop {
+        match seeding.next_step().map_err(|e| (seeding.summary().clone(), e.to_string()))? {
+            None => return Ok(seeding.summary().clone()),
+            Some(Step::Read { table, columns }) => seeding.read(memory.keys(table, &columns)),
+            Some(Step::Insert { table, columns, rows }) => {
+                memory.insert(table, &columns, &rows).map_err(|e| (seeding.summary().clone(), e))?;
+                seeding.inserted(rows.len() as u64);
+            }
+        }
     }
 }
 
-fn run(memory: &mut Memory, request: &SeedRequest) -> Result<SeedSummary, Box<SeedStop>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(seed(memory, request, &|_| {}))
+/// Rules of a program that sells things, and of one that it replaced.
+fn rules() -> Arc<Rules> {
+    let text = r#"
+        [[table]]
+        table = ["orders"]
+        holds = ["line_total = quantity * unit_price"]
+
+        [[column]]
+        table = ["transactions"]
+        nulls = 0
+        malformed = ["abc", ""]
+    "#;
+    Arc::new(Rules::parse(text).unwrap())
 }
 
 fn column(name: &str, kind: &str, nullable: bool) -> Column {
@@ -219,7 +182,7 @@ proptest! {
     fn no_key_comes_twice_and_no_reference_dangles(shape in shapes(), seed in any::<u64>()) {
         let mut memory = Memory { shape, ..Memory::default() };
         let request = SeedRequest { seed, ..SeedRequest::default() };
-        let summary = run(&mut memory, &request).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let summary = run(&mut memory, &request).map_err(|(_, e)| TestCaseError::fail(e))?;
         for told in &summary.tables {
             prop_assert!(told.added > 0, "{told:?}");
             prop_assert_eq!(memory.rows[&told.table].len() as u64, told.added);
@@ -228,7 +191,7 @@ proptest! {
         run(&mut again, &request).unwrap();
         prop_assert_eq!(&memory.rows, &again.rows, "the same seed");
         let more = SeedRequest { scale: 2, append: true, ..request };
-        let grown = run(&mut memory, &more).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let grown = run(&mut memory, &more).map_err(|(_, e)| TestCaseError::fail(e))?;
         for (told, before) in grown.tables.iter().zip(&summary.tables) {
             prop_assert_eq!(told.before, before.added);
         }
@@ -281,7 +244,7 @@ fn orders() -> Shape {
 #[test]
 fn values_of_a_row_agree() {
     let mut memory = Memory { shape: orders(), ..Memory::default() };
-    run(&mut memory, &SeedRequest { scale: 5, ..SeedRequest::default() }).unwrap();
+    run(&mut memory, &SeedRequest { scale: 5, rules: rules(), ..SeedRequest::default() }).unwrap();
     let rows = &memory.rows["orders"];
     assert_eq!((rows.len(), memory.rows["cards"].len(), memory.rows["customers"].len()), (500, 500, 500));
     let mut deleted = 0;
@@ -294,10 +257,10 @@ fn values_of_a_row_agree() {
             panic!("{row:?}")
         };
         assert!(low < high && (5..=9).contains(quantity), "{row:?}");
-        let (Cell::Decimal(one, 2), Cell::Decimal(total, 2)) = (&row["unit_price"], &row["line_total"]) else {
+        let (Cell::Decimal(one), Cell::Decimal(total)) = (&row["unit_price"], &row["line_total"]) else {
             panic!("{row:?}")
         };
-        assert_eq!(one * quantity, *total);
+        assert_eq!((one * Decimal::from(*quantity), 2), (*total, total.scale()));
         assert_eq!(row["kind"] == Cell::Text("in".into()), row["note"] != Cell::Null, "{row:?}");
     }
     assert!((1..=100).contains(&deleted), "mostly not: {deleted}");
@@ -307,8 +270,8 @@ fn values_of_a_row_agree() {
 fn a_table_with_rows_is_left_alone_unless_it_is_to_be_filled_up() {
     let mut memory = Memory { shape: orders(), most: Some(500), ..Memory::default() };
     let request = SeedRequest { scale: 10, ..SeedRequest::default() };
-    let stop = run(&mut memory, &request).unwrap_err();
-    assert_eq!((stop.table.as_deref(), stop.done.added()), (Some("customers"), 500));
+    let (done, stop) = run(&mut memory, &request).unwrap_err();
+    assert_eq!((done.tables[0].table.as_str(), done.added(), stop.as_str()), ("customers", 500, "full"));
     memory.most = None;
     let summary = run(&mut memory, &request).unwrap();
     let customers = summary.tables.iter().find(|t| t.table == "customers").unwrap();
@@ -336,7 +299,7 @@ fn a_one_to_one_table_has_no_more_rows_than_its_parent() {
 }
 
 #[test]
-fn legacy_amounts_are_malformed_as_often_as_asked() {
+fn marked_texts_are_malformed_as_often_as_asked() {
     let texts = ["amount", "sold_on", "status"].map(|name| column(name, "varchar(64)", true));
     let mut columns = vec![column("id", "bigint", false)];
     columns.extend(texts);
@@ -345,8 +308,9 @@ fn legacy_amounts_are_malformed_as_often_as_asked() {
     let count = |percent: u8| {
         let shape = Shape { tables: vec![transactions.clone()], others: Vec::new() };
         let mut memory = Memory { shape, ..Memory::default() };
-        run(&mut memory, &SeedRequest { scale: 10, malformed_percent: percent, ..SeedRequest::default() }).unwrap();
-        let is_malformed = |cell: &Cell| matches!(cell, Cell::Text(t) if words::MALFORMED.contains(&t.as_str()));
+        let request = SeedRequest { scale: 10, malformed_percent: percent, rules: rules(), ..SeedRequest::default() };
+        run(&mut memory, &request).unwrap();
+        let is_malformed = |cell: &Cell| matches!(cell, Cell::Text(t) if ["abc", ""].contains(&t.as_str()));
         let rows = &memory.rows["transactions"];
         assert!(rows.iter().all(|row| !is_malformed(&row["status"])));
         let is_whole = |row: &BTreeMap<String, Cell>| row.values().all(|cell| *cell != Cell::Null);

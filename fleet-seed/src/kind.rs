@@ -1,20 +1,20 @@
-//! What a column can hold, from its type as the engine prints it.
-//!
-//! It does not look at names: what a value is about is decided elsewhere.
+//! The kind of values that a column holds, from its type as the engine prints it; names do not count here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::model::shape::{Shape, Table};
+use fleet_shape::{Shape, Table};
 
-/// What a column can hold.
+use crate::check::{self, Limits};
+
+/// The kind of values that a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Bool,
     /// Whole numbers between two.
     Int(i64, i64),
-    /// Numbers of so many digits, so many of them decimal places.
+    /// Numbers of that many digits, and how many of these are decimal places.
     Decimal(u32, u32),
-    /// A text of at most so many characters.
+    /// A text, and the most characters that it may have.
     Text(Option<usize>),
     Uuid,
     Bytes(usize),
@@ -33,14 +33,14 @@ pub(super) enum Kind {
 
 /// Types that a schema made for itself: enums and domains of PostgreSQL.
 #[derive(Debug, Default)]
-pub(super) struct OwnTypes {
+pub(crate) struct OwnTypes {
     enums: HashMap<String, Vec<String>>,
     /// A domain's base type and its rules, with VALUE for the column.
     domains: HashMap<String, (String, String)>,
 }
 
 impl OwnTypes {
-    pub(super) fn of(shape: &Shape) -> Self {
+    pub(crate) fn of(shape: &Shape) -> Self {
         let mut own = OwnTypes::default();
         for other in shape.others.iter().filter(|o| o.kind == "type") {
             if let Some(list) = other.definition.strip_prefix("enum ") {
@@ -58,12 +58,12 @@ impl OwnTypes {
     }
 
     /// The rules of a column's domain.
-    pub(super) fn rules(&self, kind: &str) -> Vec<String> {
+    pub(crate) fn rules(&self, kind: &str) -> Vec<String> {
         let Some((_, definition)) = self.domains.get(kind.trim_matches('"')) else { return Vec::new() };
         definition.split("CHECK (").skip(1).filter_map(|part| Some(part.rsplit_once(')')?.0.to_owned())).collect()
     }
 
-    pub(super) fn kind(&self, table: &Table, name: &str, kind: &str) -> Kind {
+    pub(crate) fn kind(&self, table: &Table, name: &str, kind: &str) -> Kind {
         let bare = kind.trim_matches('"');
         if let Some(values) = self.enums.get(bare) {
             return Kind::OneOf(values.clone());
@@ -85,29 +85,12 @@ fn is_known(kind: &Kind) -> bool {
     *kind != Kind::Unknown
 }
 
-/// The texts in single quotes.
+/// The texts of a list: `'sad', 'it''s fine'`.
 fn quoted(list: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = list;
-    while let Some(start) = rest.find('\'') {
-        let mut text = String::new();
-        let mut chars = rest[start + 1..].char_indices().peekable();
-        let mut end = rest.len();
-        while let Some((at, c)) = chars.next() {
-            if c == '\'' {
-                if chars.peek().is_some_and(|(_, next)| *next == '\'') {
-                    chars.next();
-                } else {
-                    end = start + 1 + at + 1;
-                    break;
-                }
-            }
-            text.push(c);
-        }
-        found.push(text);
-        rest = &rest[end.min(rest.len())..];
-    }
-    found
+    let check = check::parse(&format!("x IN ({list})"));
+    let mut limits = BTreeMap::new();
+    check.iter().for_each(|check| check::limit(check, &mut limits));
+    limits.remove("x").and_then(|x: Limits| x.one_of).unwrap_or_default()
 }
 
 /// The numbers in the first parentheses.
@@ -116,7 +99,7 @@ fn sizes(kind: &str) -> Vec<u32> {
     inner.split(',').filter_map(|part| part.trim().parse().ok()).collect()
 }
 
-pub(super) fn parse(kind: &str) -> Kind {
+pub(crate) fn parse(kind: &str) -> Kind {
     if kind.ends_with("[]") {
         return Kind::Empty("{}");
     }
@@ -149,8 +132,7 @@ pub(super) fn parse(kind: &str) -> Kind {
         "date" | "date_text" => Kind::Day,
         "time" | "time_text" => Kind::Time,
         "json" | "jsonb" | "json_text" | "jsonb_text" => Kind::Json,
-        "enum" => Kind::OneOf(quoted(kind)),
-        "set" => Kind::OneOf(quoted(kind)),
+        "enum" | "set" => Kind::OneOf(quoted(kind[first.len()..].trim_matches(['(', ')']))),
         "inet" | "inet4" => Kind::Inet,
         "cidr" => Kind::Empty("10.0.0.0/8"),
         "inet6" => Kind::Empty("2001:db8::1"),
@@ -180,8 +162,9 @@ fn decimal(sizes: &[u32]) -> Kind {
 
 #[cfg(test)]
 mod tests {
+    use fleet_shape::Other;
+
     use super::*;
-    use crate::model::shape::Other;
 
     #[test]
     fn types_of_all_engines_are_understood() {

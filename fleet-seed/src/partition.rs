@@ -1,20 +1,21 @@
-//! Which values of a table's partition key have a partition, as PostgreSQL prints its bounds.
+//! The values of a table's partition key that have a partition, from the bounds as PostgreSQL prints them.
 //!
-//! It only reads options of tables. What it does not understand has no bounds: the engine has the last word.
+//! A table whose bounds are not understood has none: the engine has the last word.
 
-use crate::model::shape::{Shape, Table};
+use chrono::NaiveDate;
+use fleet_shape::{Shape, Table};
 
 /// The column that a table is partitioned by, and the values that have a partition: from, and up to but not including.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) column: String,
+pub(crate) struct Bounds {
+    pub(crate) column: String,
     /// Days since 1970, or numbers.
-    pub(super) ranges: Vec<(i64, i64)>,
+    pub(crate) ranges: Vec<(i64, i64)>,
 }
 
 impl Bounds {
     /// `None` for a table that has no partitions by ranges of one column, or one for everything else.
-    pub(super) fn of(shape: &Shape, table: &Table) -> Option<Self> {
+    pub(crate) fn of(shape: &Shape, table: &Table) -> Option<Self> {
         let key = table.options.iter().find_map(|o| o.strip_prefix("partition by RANGE (")?.strip_suffix(')'))?;
         let column = table.columns.iter().find(|c| c.name == key.trim_matches('"'))?.name.clone();
         let child = format!("child of {}", table.name);
@@ -41,19 +42,15 @@ fn value(text: &str) -> Option<i64> {
     if let Ok(number) = bare.parse() {
         return Some(number);
     }
-    let mut parts = bare.get(..10)?.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    // The inverse of `engine::day` (<https://howardhinnant.github.io/date_algorithms.html#days_from_civil>).
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+    let day = NaiveDate::parse_from_str(bare.get(..10)?, "%F").ok()?;
+    Some(i64::from(day.to_epoch_days()))
 }
 
 #[cfg(test)]
 mod tests {
+    use fleet_shape::Column;
+
     use super::*;
-    use crate::model::shape::Column;
 
     fn part(name: &str, bound: &str) -> Table {
         let options = vec!["child of logs".to_owned(), format!("partition {bound}")];
@@ -74,6 +71,5 @@ mod tests {
         assert_eq!(with(vec![part("n", "FOR VALUES FROM (MINVALUE) TO (100)")]), Some(vec![(i64::MIN / 2, 100)]));
         assert_eq!(with(vec![year, part("rest", "DEFAULT")]), None);
         assert_eq!(with(vec![]), None);
-        assert_eq!(crate::engine::day(value("'2026-12-31'").unwrap()), "2026-12-31");
     }
 }
