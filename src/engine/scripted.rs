@@ -8,12 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{ApplyError, Canceller, Cell, Database, Key, Liveness, PartialState, Probe, Session, Settlement, Work};
+use super::{ApplyError, Canceller, Database, Liveness, PartialState, Probe, Session, Settlement, Work};
 use super::{Dump, HealthCheck, Inspect, Observe, Rows};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::schema::{Direction, Unfinished};
-use crate::model::shape::{Column, Shape, Table};
+use crate::model::shape::{Cell, Column, Key, Shape, Table};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 

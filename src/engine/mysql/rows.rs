@@ -4,9 +4,9 @@ use async_trait::async_trait;
 
 use crate::engine::mysql::tenant_lock::session_settings;
 use crate::engine::mysql::{MysqlSession, decode};
-use crate::engine::{Cell, Key, Rows, rows};
+use crate::engine::{Rows, rows};
 use crate::model::fault::Fault;
-use crate::model::shape::{Column, Table};
+use crate::model::shape::{Cell, Column, Key, Table};
 
 #[async_trait]
 impl Rows for MysqlSession {

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use crate::engine::postgres::{PostgresSession, guards};
-use crate::engine::{Cell, Key, Rows, errors, rows};
+use crate::engine::{Rows, errors, rows};
 use crate::model::fault::Fault;
-use crate::model::shape::{Column, Table};
+use crate::model::shape::{Cell, Column, Key, Table};
 
 #[async_trait]
 impl Rows for PostgresSession {

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use crate::engine::sqlite::SqliteSession;
-use crate::engine::{Cell, Key, Rows, rows};
+use crate::engine::{Rows, rows};
 use crate::model::fault::Fault;
-use crate::model::shape::{Column, Table};
+use crate::model::shape::{Cell, Column, Key, Table};
 
 #[async_trait]
 impl Rows for SqliteSession {
