@@ -24,5 +24,6 @@ pub use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
 pub(crate) use document::{Document, Item, Reader, is_unseen, suggestion, unknown_key, unprintable, with_document};
+pub(crate) use keys::KEYS;
 pub(crate) use mistakes::Drafts;
 pub(crate) use settings::{Sources, folder_of, read_settings};
