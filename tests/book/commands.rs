@@ -12,7 +12,7 @@ const NESTED: [&str; 4] = ["backup", "runs", "scripts", "tenants"];
 fn mistake(command: &str) -> Option<String> {
     let command = command.split(['|', '>', ';', '#', '&']).next().unwrap();
     let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    let plain: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with('-')).collect();
+    let plain: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with(['-', '[', '<'])).collect();
     let depth = if plain.first().is_some_and(|first| NESTED.contains(first)) { 2 } else { 1 };
     let subcommand = &plain[..depth.min(plain.len())];
     let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
@@ -33,7 +33,8 @@ fn every_command_that_a_page_names_exists() {
     let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
     for page in Page::all() {
         let mut check = |command: &str, at: usize| {
-            let script = command.split_whitespace().next().filter(|word| word.starts_with("scripts/"));
+            let script =
+                command.split_whitespace().next().filter(|word| word.len() > 8 && word.starts_with("scripts/"));
             if let Some(script) = script.filter(|script| !root().join(script).is_file()) {
                 wrong.push(format!("{}: there is no {script}", page.line(at)));
             }

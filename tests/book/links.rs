@@ -75,10 +75,10 @@ fn every_link_leads_somewhere() {
     let links = pages.iter().flat_map(|page| &page.parts).filter(|part| matches!(part, Part::Link { .. })).count();
     assert!(links > 100, "only {links} links were found");
     let text = "# A `b`, c\n\n[x](y.md) [x](#a-b-c) [x](#d) [x](../../../Cargo.toml)\n".to_owned();
-    let page = Page::of("docs/book/src/x.md", text);
-    let known = BTreeMap::from([("docs/book/src/x.md".to_owned(), self::anchors(&page))]);
+    let page = Page::of("docs/book/src/concepts.md", text);
+    let known = BTreeMap::from([(page.path.clone(), self::anchors(&page))]);
     let found = wrong(&page, &known);
-    assert!(found.len() == 4 - 1, "{found:?}");
+    assert!(found.len() == 3 && !found.iter().any(|text| text.contains("#a-b-c")), "{found:?}");
 }
 
 #[test]

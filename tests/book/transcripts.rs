@@ -1,6 +1,7 @@
 //! Transcripts of the book, run again.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
@@ -58,13 +59,13 @@ fn every_transcript_is_what_the_program_prints() {
         findings.extend(page.stale_files());
         page.conclude(findings)
     };
-    // Two at once: most of a page is waiting for a program that it started.
-    let (left, right) = pages.split_at(pages.len() / 2);
+    // Most of a page is waiting for a program that it started.
+    let rest = Mutex::new(pages.iter());
+    let next = || rest.lock().unwrap().next();
     let wrong: Vec<String> = std::thread::scope(|scope| {
-        let left = scope.spawn(|| left.iter().flat_map(run).collect::<Vec<_>>());
-        let mut wrong = right.iter().flat_map(run).collect::<Vec<_>>();
-        wrong.splice(0..0, left.join().unwrap());
-        wrong
+        let worker = || std::iter::from_fn(next).flat_map(run).collect::<Vec<_>>();
+        let workers: Vec<_> = (0..6).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     none("not what the program prints; `REWRITE_BOOK=1 cargo test --test book` writes the pages anew", &wrong);
 }

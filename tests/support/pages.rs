@@ -14,7 +14,9 @@
 //! With `REWRITE_BOOK=1` whatever differs is written into the page instead of failing.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
@@ -212,25 +214,27 @@ pub(crate) fn shown(page: &Page, content: &Range<usize>) -> Vec<Shown> {
 
 /// A folder with a fleet, and the program that is run in it.
 pub(crate) struct Stage<'a> {
-    /// The folder.
-    pub(crate) folder: &'a Path,
-    /// Lines of bash before each command: functions in the place of programs.
-    pub(crate) prelude: String,
+    folder: &'a Path,
+    /// Programs that are found before the machine's own.
+    programs: tempfile::TempDir,
     /// The last exit code.
-    pub(crate) code: i32,
+    code: i32,
     /// Connections that the page keeps open.
-    pub(crate) sessions: BTreeMap<String, rusqlite::Connection>,
+    sessions: BTreeMap<String, rusqlite::Connection>,
 }
 
 impl<'a> Stage<'a> {
-    /// `fleet COMMAND` runs this program.
+    /// `fleet COMMAND` and `cargo run -- COMMAND` run this program. The book's tables are laid out for 100 columns.
     pub(crate) fn new(folder: &'a Path, program: &str) -> Self {
-        // The book's tables are laid out for 100 columns.
-        let prelude = format!(
-            "fleet() {{ command {program} --width 100 \"$@\"; }}\n\
-             cargo() {{ while [ \"$1\" != -- ]; do shift; done; shift; fleet \"$@\"; }}\n"
-        );
-        Stage { folder, prelude, code: 0, sessions: BTreeMap::new() }
+        let programs = tempfile::tempdir().unwrap();
+        let script = |name: &str, text: &str| {
+            let path = programs.path().join(name);
+            std::fs::write(&path, format!("#!/bin/bash\n{text}\n")).unwrap();
+            std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        };
+        script("fleet", &format!("exec {program} --width 100 \"$@\""));
+        script("cargo", "while [ \"$1\" != -- ]; do shift; done; shift; exec fleet \"$@\"");
+        Stage { folder, programs, code: 0, sessions: BTreeMap::new() }
     }
 
     /// Runs a command; both streams as one text.
@@ -242,13 +246,17 @@ impl<'a> Stage<'a> {
             self.code = 0;
             return String::new();
         }
-        let script = format!("{}(exit {})\n{command}", self.prelude, self.code);
+        let path = format!("{}:{}", self.programs.path().display(), std::env::var("PATH").unwrap_or_default());
         let mut bash = Command::new("bash");
-        bash.args(["-c", &format!("exec 2>&1\n{script}")]).current_dir(self.folder);
-        bash.env("USER", "ops").env_remove("FLEET_CONFIG").env_remove("FLEET_COLOR").env_remove("FLEET_LOG");
+        bash.args(["-c", &format!("exec 2>&1; (exit {})\n{command}", self.code)]).current_dir(self.folder);
+        bash.env("PATH", path).env("USER", "ops");
+        bash.env_remove("FLEET_CONFIG").env_remove("FLEET_COLOR").env_remove("FLEET_LOG");
         let output = bash.output().unwrap();
         self.code = output.status.code().unwrap_or(-1);
-        String::from_utf8_lossy(&output.stdout).replace(&*self.folder.to_string_lossy(), "/srv/fleet")
+        let output = String::from_utf8_lossy(&output.stdout).replace(&*self.folder.to_string_lossy(), "/srv/fleet");
+        // A page that holds a lock plays the application.
+        let own = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+        if own.trim().is_empty() { output } else { output.replace(own.trim(), "my-service") }
     }
 
     fn session(&mut self, file: &str, sql: &str) {
@@ -346,8 +354,9 @@ fn form(line: &str) -> String {
             (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "<time>"),
             (r"\b\d+(\.\d+)? ?(ms|s|m|min|h)( \d+ ?s)?\b", "<duration>"),
             (r#""(duration_ms|started_at_ms|finished_at_ms|bytes)": ?\d+"#, "<number>"),
-            (r"\b\d+(\.\d+)? (B|kB|MB|GB)\b", "<size>"),
-            (r"\b(process|connection|pid) \d+", "<process>"),
+            (r"\b\d+(\.\d+)? (B|kB|MB|MiB|GB)\b", "<size>"),
+            (r"\b(process|connection|pid|kill|holds) +\d+", "<process>"),
+            (r"\.\.\.\S*/data/", ".../data/"),
             (r"(proven +\d+ +)\d+$", "$1<ms>"),
             (r"[\u{2580}-\u{259f}]+", "<bar>"),
             (r" {2,}", "  "),
