@@ -86,7 +86,7 @@ fn settings(root: &Command) -> String {
         "# Settings\n\n{MADE}\n\n\
          These are the keys of `[fleet]` in the [tenant file](tenants-toml.md). A flag wins over the environment, and the\n\
          environment over the file. `fleet config` prints the values in force, and where each comes from.\n\n\
-         | key | meaning | default | value |\n|---|---|---|---|\n"
+         | key | meaning | default | value in the file |\n|---|---|---|---|\n"
     );
     let mut names = String::from("\n| key | variable | flag |\n|---|---|---|\n");
     for (key, form, default) in KEYS {
@@ -107,40 +107,39 @@ fn commands(root: &Command) -> String {
     for (name, command) in &leaves {
         let _ = writeln!(out, "| [`{name}`](#{}) | {} |", name.replace(' ', "-"), about(command));
     }
-    let _ = write!(out, "\n## Options of several commands\n");
+    out.push_str("\n## Options of several commands\n");
     for (heading, names) in &shared {
         let _ = write!(out, "\n### {heading}\n\n");
         let owner = leaves.iter().find(|(_, command)| names.iter().all(|name| has(command, name)));
         let arguments = owner.iter().flat_map(|(_, command)| command.get_arguments());
         table(&mut out, arguments.filter(|arg| names.contains(arg.get_id().as_str())));
     }
-    for (name, command) in &leaves {
-        let _ = write!(out, "\n## {name}\n\n{}.\n\n", about(command));
-        let usage = Command::clone(command).render_usage().to_string();
-        let _ = write!(out, "`{}`\n", usage.trim_start_matches("Usage: ").replace('\n', " "));
-        let aliases: Vec<String> = command.get_visible_aliases().map(|alias| format!("`{alias}`")).collect();
-        if !aliases.is_empty() {
-            let _ = write!(out, "\nAlso called {}.\n", aliases.join(", "));
-        }
-        let is_shared = |arg: &&Arg| {
-            arg.get_help_heading()
-                .and_then(|h| shared.get(h))
-                .is_some_and(|names| names.contains(arg.get_id().as_str()))
-        };
-        let own: Vec<&Arg> = command.get_arguments().filter(|arg| !is_shared(arg)).collect();
-        if own.iter().any(|arg| is_shown(arg)) {
-            out.push('\n');
-            table(&mut out, own.into_iter());
-        }
-        let groups: Vec<String> = shared
-            .keys()
-            .filter(|heading| {
-                command.get_arguments().filter(is_shared).any(|arg| arg.get_help_heading() == Some(heading))
-            })
-            .map(|heading| format!("[{heading}](#{})", heading.to_lowercase()))
-            .collect();
-        let _ = write!(out, "\nAnd the options of {}.\n", groups.join(", "));
+    out.extend(leaves.iter().map(|(name, command)| section(name, command, &shared)));
+    out
+}
+
+/// A command with the options that are its own, and the groups that it shares with others.
+fn section(name: &str, command: &Command, shared: &BTreeMap<String, BTreeSet<String>>) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
+    let mut out = format!("\n## {name}\n\n{}.\n\n`{usage}`\n", about(command));
+    let aliases: Vec<String> = command.get_visible_aliases().map(|alias| format!("`{alias}`")).collect();
+    if !aliases.is_empty() {
+        let _ = writeln!(out, "\nAlso called {}.", aliases.join(", "));
     }
+    let whole = |names: &&BTreeSet<String>| names.iter().all(|name| has(command, name));
+    let is_shared = |arg: &&Arg| {
+        let group = arg.get_help_heading().and_then(|heading| shared.get(heading)).filter(whole);
+        group.is_some_and(|names| names.contains(arg.get_id().as_str()))
+    };
+    let own: Vec<&Arg> = command.get_arguments().filter(|arg| !is_shared(arg)).collect();
+    if own.iter().any(|arg| is_shown(arg)) {
+        out.push('\n');
+        table(&mut out, own.into_iter());
+    }
+    let groups = shared.iter().filter(|(_, names)| whole(names));
+    let groups: Vec<String> = groups.map(|(heading, _)| format!("[{heading}](#{})", heading.to_lowercase())).collect();
+    let _ = writeln!(out, "\nOptions shared with other commands: {}.", groups.join(", "));
     out
 }
 
@@ -160,25 +159,28 @@ fn leaves(root: &Command) -> Vec<(String, &Command)> {
     found
 }
 
-/// Under each heading the options that every command with this heading has.
+/// Under each heading the options that most commands with this heading have.
 fn shared(leaves: &[(String, &Command)]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut shared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut commands: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, command) in leaves {
-        let mut here: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        let headings: BTreeSet<&str> = command.get_arguments().filter_map(Arg::get_help_heading).collect();
+        headings.iter().for_each(|heading| *uses.entry(heading).or_default() += 1);
         for arg in command.get_arguments().filter(|arg| is_shown(arg)) {
             if let Some(heading) = arg.get_help_heading() {
-                here.entry(heading).or_default().insert(arg.get_id().to_string());
+                *commands.entry(heading).or_default().entry(arg.get_id().as_str()).or_default() += 1;
             }
-        }
-        for (heading, names) in here {
-            let common = |old: &BTreeSet<String>| old.intersection(&names).cloned().collect();
-            let common = shared.get(heading).map_or_else(|| names.clone(), common);
-            shared.insert(heading.to_owned(), common);
         }
     }
     // What is written has another meaning for a run than for a report.
-    shared.remove("Output");
-    shared
+    commands.remove("Output");
+    let most = |heading: &str, count: usize| count * 2 > uses.get(heading).copied().unwrap_or_default();
+    let group = |(heading, counts): (&str, BTreeMap<&str, usize>)| {
+        let common =
+            counts.into_iter().filter(|(_, count)| most(heading, *count)).map(|(id, _)| id.to_owned()).collect();
+        (heading.to_owned(), common)
+    };
+    commands.into_iter().map(group).collect()
 }
 
 fn has(command: &Command, id: &str) -> bool {
@@ -209,7 +211,7 @@ fn table<'a>(out: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
         if let Some(variable) = arg.get_env() {
             let _ = write!(meaning, "; also `{}`", variable.to_string_lossy());
         }
-        let _ = writeln!(out, "| `{name}` | {meaning} |");
+        let _ = writeln!(out, "| `{}` | {meaning} |", name.replace('|', "\\|"));
     }
 }
 

@@ -22,7 +22,7 @@ fn the_picture_is_of_a_real_fleet() {
     let output = stage.run(&format!("{command} --color always"));
     assert!(output.contains('\u{1b}'), "{output}");
     let session = format!("\u{1b}[1m$\u{1b}[0m {command}\n{output}");
-    let svg = anstyle_svg::Term::new().min_width_px(820).render_svg(&session);
+    let svg = anstyle_svg::Term::new().palette(anstyle_svg::WIN10_CONSOLE).render_svg(&session);
     let path = root().join(PICTURE);
     if rewrites() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -20,9 +20,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A folder whose path is as long as the one that pages show, so that tables have the same widths.
+fn folder() -> TempDir {
+    tempfile::Builder::new().prefix("").rand_bytes("fleet".len()).tempdir_in("/tmp").unwrap()
+}
+
 /// The sample fleet of this repository, untouched.
 pub(crate) fn sample() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("book-").tempdir().unwrap();
+    let folder = folder();
     std::fs::copy(root().join("tenants.toml"), folder.path().join("tenants.toml")).unwrap();
     copy(&root().join("migration/sql"), &folder.path().join("migration/sql"));
     folder
@@ -41,7 +46,7 @@ fn every_transcript_is_what_the_program_prints() {
         let folder = match page.fixture() {
             Some("sample") => sample(),
             Some("migrated") => {
-                let folder = tempfile::Builder::new().prefix("book-").tempdir().unwrap();
+                let folder = folder();
                 copy(migrated.path(), folder.path());
                 folder
             }

@@ -256,7 +256,7 @@ impl<'a> Stage<'a> {
         let output = String::from_utf8_lossy(&output.stdout).replace(&*self.folder.to_string_lossy(), "/srv/fleet");
         // A page that holds a lock plays the application.
         let own = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
-        if own.trim().is_empty() { output } else { output.replace(own.trim(), "my-service") }
+        if own.trim().is_empty() { output } else { output.replace(own.trim(), "checkout-worker") }
     }
 
     fn session(&mut self, file: &str, sql: &str) {
@@ -354,6 +354,7 @@ fn form(line: &str) -> String {
             (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "<time>"),
             (r"\b\d+(\.\d+)? ?(ms|s|m|min|h)( \d+ ?s)?\b", "<duration>"),
             (r#""(duration_ms|started_at_ms|finished_at_ms|bytes)": ?\d+"#, "<number>"),
+            (r#"time="[\d.]+""#, "<duration>"),
             (r"\b\d+(\.\d+)? (B|kB|MB|MiB|GB)\b", "<size>"),
             (r"\b(process|connection|pid|kill|holds) +\d+", "<process>"),
             (r"\.\.\.\S*/data/", ".../data/"),
