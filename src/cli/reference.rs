@@ -8,7 +8,7 @@ use std::fmt::Write;
 use clap::{Arg, Command, ValueEnum};
 
 use super::exit;
-use crate::config::KEYS;
+use crate::inputs::KEYS;
 
 /// A page that the program writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -14,10 +14,10 @@ use super::entity::{run, tenant};
 use super::error::{LedgerError, LedgerLost};
 use super::open::Store;
 use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
-use crate::event::{Event, RunHeader};
+use crate::model::event::{Event, RunHeader};
 
 /// Records one run. Dropped without [`Recorder::finish`], it still writes what was recorded as long as the runtime lives.
-pub struct Recorder {
+pub(crate) struct Recorder {
     store: Arc<Store>,
     writing: Option<Writing>,
     lost: CancellationToken,
@@ -42,7 +42,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`LedgerError`]: nothing was recorded, or the answer was lost; do not start the run.
-    pub async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
+    pub(crate) async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
         self.durably(true).await?;
         let written = self.write_plan(header).await.map_err(self.store.explain("begin a run in"));
         let restored = self.durably(false).await;
@@ -70,18 +70,19 @@ impl Recorder {
     ///
     /// # Errors
     /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
-    pub async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
+    pub(crate) async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
         let Some(writing) = &self.writing else { return Err(LedgerLost(Arc::new(LedgerError::NotBegun))) };
         writing.inbox.send((event, now_ms)).await.map_err(|_| LedgerLost(self.why_lost()))
     }
 
     /// Is cancelled at once when a write has failed: nothing new may be started then. [`Recorder::failure`] says why.
-    pub fn lost(&self) -> CancellationToken {
+    pub(crate) fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
 
     /// Why the ledger was lost, once it was.
-    pub fn failure(&self) -> Option<Arc<LedgerError>> {
+    #[cfg(test)]
+    pub(crate) fn failure(&self) -> Option<Arc<LedgerError>> {
         self.lost.is_cancelled().then(|| self.why_lost())
     }
 
@@ -89,7 +90,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The first write that failed, in all of the run.
-    pub async fn finish(self) -> Result<(), LedgerError> {
+    pub(crate) async fn finish(self) -> Result<(), LedgerError> {
         let Some(Writing { inbox, task, ending }) = self.writing else { return Ok(()) };
         drop((inbox, ending));
         let died = || Arc::new(LedgerError::WriterDied { site: self.store.site.name() });
@@ -133,7 +134,7 @@ impl Recorder {
             finished_at_ms: None,
             stats: None,
         };
-        let tenant = |(index, planned): (usize, &crate::event::PlannedTenant)| tenant::Model {
+        let tenant = |(index, planned): (usize, &crate::model::event::PlannedTenant)| tenant::Model {
             run: run.clone(),
             place: place(index),
             tenant: planned.tenant.to_string(),

@@ -7,28 +7,28 @@ use std::path::PathBuf;
 use super::Task;
 use super::unit::{Assignment, Attempt, End};
 use crate::backup::{BackupFolder, Manifest, free_space};
-use crate::database::{Residue, Session, Telling, Transfer, database_name, hook};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::Outcome;
+use crate::engine::{Notice, PartialState, Session, Transfer, database_name, hook};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::Outcome;
 
 /// The backups that a run makes.
 #[derive(Debug, Clone)]
-pub struct BackupPlan {
+pub(crate) struct BackupPlan {
     /// The folder below which each run has its own.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// A command that is run for each tenant instead of the engines' own means.
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// Whether a tenant whose migration failed, on an engine that could not roll it back, is brought back.
-    pub restore_on_failure: bool,
+    pub(crate) restore_on_failure: bool,
 }
 
 /// What a restore takes.
 #[derive(Debug, Clone)]
-pub struct RestorePlan {
+pub(crate) struct RestorePlan {
     /// The run that made the backups.
-    pub run: String,
+    pub(crate) run: String,
     /// Its folder.
-    pub folder: BackupFolder,
+    pub(crate) folder: BackupFolder,
 }
 
 impl Assignment {
@@ -94,7 +94,7 @@ impl Assignment {
         match self.back_up(session, history).await {
             Ok(Some(_)) => None,
             Ok(None) => {
-                self.teller.tell(Telling::Note("there was nothing yet to be backed up".to_owned()));
+                self.teller.tell(Notice::Note("there was nothing yet to be backed up".to_owned()));
                 None
             }
             Err(fault) => Some(ended(fault)),
@@ -122,7 +122,7 @@ impl Assignment {
             Err(fault) => {
                 let residue = match fault.class {
                     // Whatever is left there is the other's, who may still come to its end: it is waited for.
-                    FaultClass::HeldByAnotherRun => Residue::Nothing,
+                    FaultClass::TenantLocked => PartialState::Nothing,
                     _ => left_by_restore(session).await,
                 };
                 let end = match fault.class {
@@ -181,9 +181,9 @@ impl Assignment {
         let run = self.plan.header.run.to_string();
         let is_wanted = match residue {
             // Another attempt may still go on behind the statement that was refused.
-            Residue::Resumable { .. } => !fault.class.is_transient() || self.last_try,
-            Residue::InDoubt(unfinished) => unfinished.run == run,
-            Residue::Nothing | Residue::Unknown => false,
+            PartialState::Resumable { .. } => !fault.class.is_transient() || self.last_try,
+            PartialState::InDoubt(unfinished) => unfinished.run == run,
+            PartialState::Nothing | PartialState::Unknown => false,
         };
         if !is_wanted {
             return attempt;
@@ -200,7 +200,7 @@ impl Assignment {
                 let text = format!("{}; it could not be brought back from its backup: {restore}", fault.message);
                 let fault = Fault { message: text, ..fault.clone() };
                 let residue = match left_by_restore(session).await {
-                    Residue::Nothing => residue.clone(),
+                    PartialState::Nothing => residue.clone(),
                     other => other,
                 };
                 let end = End::Stopped { fault, at: at.clone(), residue };
@@ -211,18 +211,18 @@ impl Assignment {
 }
 
 /// What a restore that failed left: its mark, where the engine could not take it back.
-async fn left_by_restore(session: &mut dyn Session) -> Residue {
+async fn left_by_restore(session: &mut dyn Session) -> PartialState {
     match session.unfinished().await {
-        Ok(Some(unfinished)) if unfinished.is_restore() => Residue::InDoubt(unfinished),
-        Ok(_) => Residue::Nothing,
-        Err(_) => Residue::Unknown,
+        Ok(Some(unfinished)) if unfinished.is_restore() => PartialState::InDoubt(unfinished),
+        Ok(_) => PartialState::Nothing,
+        Err(_) => PartialState::Unknown,
     }
 }
 
 fn ended(fault: Fault) -> End {
     match fault.class {
-        FaultClass::Cancelled => End::Cancelled { at: None, residue: Residue::Nothing },
-        _ => End::Stopped { fault, at: None, residue: Residue::Nothing },
+        FaultClass::Cancelled => End::Cancelled { at: None, residue: PartialState::Nothing },
+        _ => End::Stopped { fault, at: None, residue: PartialState::Nothing },
     }
 }
 

@@ -5,13 +5,13 @@
 use std::time::Duration;
 
 use super::unit::{Attempt, End};
-use crate::database::{Locked, Residue};
-use crate::fault::{Fault, FaultClass, bounded};
-use crate::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
-use crate::plan::{Goal, Refusal};
+use crate::engine::{LockWait, PartialState};
+use crate::model::fault::{Fault, FaultClass, bounded};
+use crate::model::outcome::{InDoubt, LockQueue, Moved, Outcome, StoppedAt};
+use crate::model::plan::{Goal, Refusal};
+use crate::model::schema::{Catalog, Direction, name_of};
+use crate::model::tenant::Engine;
 use crate::policy::RetryPolicy;
-use crate::schema::{Catalog, Direction, name_of};
-use crate::tenant::Engine;
 
 /// What is known of one tenant over all its attempts.
 #[derive(Debug, Clone, Default)]
@@ -39,11 +39,11 @@ pub(super) struct Progress {
     /// What the first attempt that was lost died of, and where.
     lost: Option<(Fault, Option<StoppedAt>)>,
     /// Who held the lock that the last attempt ran into.
-    locked: Locked,
+    locked: LockWait,
     /// Tries that ended because a lock was not granted.
     locks: Locks,
     /// The last fault, for a tenant whose next try is not made any more.
-    pub(super) last: Option<(Fault, Option<StoppedAt>, Residue)>,
+    pub(super) last: Option<(Fault, Option<StoppedAt>, PartialState)>,
 }
 
 /// Waiting for another run, or for a server that has no connection to spare.
@@ -107,10 +107,10 @@ impl Progress {
         for killed in &attempt.killed {
             self.note(format!("terminated to get at a lock: {killed}"));
         }
-        for spared in &attempt.spared {
+        for kept in &attempt.kept {
             // Each try says the same.
-            if !self.notes.contains(spared) {
-                self.note(spared.clone());
+            if !self.notes.contains(kept) {
+                self.note(kept.clone());
             }
         }
         self.locks.timeout = attempt.lock;
@@ -135,7 +135,7 @@ impl Progress {
             self.unanswered &= matches!(
                 &attempt.end,
                 End::Stopped { fault, .. }
-                    if matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved)
+                    if matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved)
             );
             self.now = Some(history.clone());
         }
@@ -146,7 +146,7 @@ impl Progress {
         }
         self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
         let left = match &attempt.end {
-            End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue != Residue::Nothing,
+            End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue != PartialState::Nothing,
             _ => false,
         };
         self.touched |= left || !attempt.committed.is_empty();
@@ -156,11 +156,11 @@ impl Progress {
             self.brought_back = true;
         }
         let lost = match &attempt.end {
-            End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == Residue::Unknown,
+            End::Stopped { residue, .. } | End::Cancelled { residue, .. } => *residue == PartialState::Unknown,
             _ => false,
         };
         self.unanswered |= lost;
-        if let End::Stopped { fault, at, residue: Residue::Unknown } = &attempt.end {
+        if let End::Stopped { fault, at, residue: PartialState::Unknown } = &attempt.end {
             self.lost.get_or_insert_with(|| (fault.clone(), at.clone()));
         }
     }
@@ -207,7 +207,8 @@ impl Progress {
     /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
     /// attempt left it.
     pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
-        let settled = self.first.as_ref().and_then(|first| crate::plan::settle_steps(catalog, engine, first, &goal));
+        let settled =
+            self.first.as_ref().and_then(|first| crate::model::plan::settle_steps(catalog, engine, first, &goal));
         Goal { target: settled.unwrap_or(goal.target), ..goal }
     }
 
@@ -263,12 +264,14 @@ impl Progress {
                 conclude(Outcome::Failed { class: fault.class }, None, Some(fault))
             }
             End::Restored { fault, at } => conclude(Outcome::Failed { class: fault.class }, at, Some(fault)),
-            End::Unreachable(fault) => self.again_or(fault, None, Residue::Nothing, retry, jitter, final_try, true),
+            End::Unreachable(fault) => {
+                self.again_or(fault, None, PartialState::Nothing, retry, jitter, final_try, true)
+            }
             End::Stopped { fault, at, residue } => self.again_or(fault, at, residue, retry, jitter, final_try, false),
             End::Cancelled { at, residue } => match residue {
-                Residue::InDoubt(unfinished) => conclude(Outcome::InDoubt(InDoubt::Journal(unfinished)), at, None),
-                Residue::Unknown => conclude(Outcome::InDoubt(InDoubt::Unanswered), at, None),
-                Residue::Nothing | Residue::Resumable { .. } => conclude(Outcome::Interrupted, at, None),
+                PartialState::InDoubt(unfinished) => conclude(Outcome::InDoubt(InDoubt::Journal(unfinished)), at, None),
+                PartialState::Unknown => conclude(Outcome::InDoubt(InDoubt::Unanswered), at, None),
+                PartialState::Nothing | PartialState::Resumable { .. } => conclude(Outcome::Interrupted, at, None),
             },
         }
     }
@@ -278,7 +281,7 @@ impl Progress {
         &mut self,
         fault: Fault,
         at: Option<StoppedAt>,
-        residue: Residue,
+        residue: PartialState,
         retry: &RetryPolicy,
         jitter: f64,
         final_try: bool,
@@ -286,12 +289,12 @@ impl Progress {
     ) -> Next {
         // Nothing of the migration was begun: the place of a guard says nothing about it.
         let guarded =
-            matches!(fault.class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved | FaultClass::WrongSchema);
+            matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::WrongSchema);
         let at = at.filter(|_| !guarded);
-        let may_repeat = fault.class.is_transient() && !matches!(residue, Residue::InDoubt(_)) && !final_try;
+        let may_repeat = fault.class.is_transient() && !matches!(residue, PartialState::InDoubt(_)) && !final_try;
         if may_repeat && is_waited_out(fault.class) {
             let held = self.held.get_or_insert_default();
-            if held.waited < retry.hold_wait {
+            if held.waited < retry.lock_wait_limit {
                 let pause = waiting_pause(held.times, jitter);
                 held.times += 1;
                 held.waited += pause;
@@ -330,15 +333,15 @@ impl Progress {
     }
 
     /// The outcome of a tenant whose attempts are over.
-    pub(super) fn failure(&self, fault: &Fault, residue: &Residue) -> Outcome {
+    pub(super) fn failure(&self, fault: &Fault, residue: &PartialState) -> Outcome {
         match residue {
-            Residue::InDoubt(unfinished) => return Outcome::InDoubt(InDoubt::Journal(unfinished.clone())),
-            Residue::Unknown => return Outcome::InDoubt(InDoubt::Unanswered),
+            PartialState::InDoubt(unfinished) => return Outcome::InDoubt(InDoubt::Journal(unfinished.clone())),
+            PartialState::Unknown => return Outcome::InDoubt(InDoubt::Unanswered),
             _ if self.unanswered => return Outcome::InDoubt(InDoubt::Unanswered),
             _ => {}
         }
         match fault.class {
-            FaultClass::LockTimeout | FaultClass::Busy | FaultClass::HeldByAnotherRun => {
+            FaultClass::LockTimeout | FaultClass::Busy | FaultClass::TenantLocked => {
                 let mut holders = self.locked.holders.iter().cloned();
                 let (blocker, others) = (holders.next().map(Box::new), holders.collect());
                 let queue = LockQueue { others, waiting: self.locked.waiting.clone() };
@@ -349,9 +352,9 @@ impl Progress {
     }
 }
 
-/// Faults of the surroundings, which end by themselves: they are waited out for `hold_wait`, and are no attempts.
+/// Faults of the surroundings, which end by themselves: they are waited out for `lock_wait_limit`, and are no attempts.
 fn is_waited_out(class: FaultClass) -> bool {
-    matches!(class, FaultClass::HeldByAnotherRun | FaultClass::HistoryMoved | FaultClass::TooManyConnections)
+    matches!(class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::TooManyConnections)
 }
 
 /// The pause before wait number `times` (from 0). `jitter` is in 0.0..1.0.
@@ -363,7 +366,7 @@ pub(super) fn waiting_pause(times: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Target;
+    use crate::model::plan::Target;
 
     #[test]
     fn a_number_of_steps_counts_from_where_the_tenant_was_first() {
@@ -371,7 +374,7 @@ mod tests {
         let goal = Goal { direction: Direction::Down, target: Target::Steps(1), out_of_order: false };
         let lost = |history: &[&str]| {
             let fault = Fault::new(FaultClass::ConnectionLost, "lost");
-            let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
+            let end = End::Stopped { fault, at: None, residue: PartialState::Unknown };
             Attempt::without_work(Some(history.iter().map(|v| (*v).to_owned()).collect()), end)
         };
         let mut progress = Progress::default();
@@ -386,7 +389,7 @@ mod tests {
         let catalog = Catalog::new(["m1", "m2"], "h");
         let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
         let retry = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
-        let unfinished = crate::schema::Unfinished {
+        let unfinished = crate::model::schema::Unfinished {
             migration: "m2".into(),
             direction: Direction::Up,
             statement: Some(1),
@@ -399,8 +402,8 @@ mod tests {
             Attempt::without_work(Some(vec!["m1".to_owned()]), end)
         };
         let mut progress = Progress::default();
-        let lost = stopped(FaultClass::ConnectionLost, "gone away", Residue::Unknown);
-        let found = stopped(FaultClass::Other, "was begun and not finished", Residue::InDoubt(unfinished));
+        let lost = stopped(FaultClass::ConnectionLost, "gone away", PartialState::Unknown);
+        let found = stopped(FaultClass::Other, "was begun and not finished", PartialState::InDoubt(unfinished));
         progress.absorb(&lost, goal.direction);
         let next = progress.next(lost.end, &goal, &catalog, &retry, 0.0, false);
         assert!(matches!(next, Next::Again(..)), "{next:?}");

@@ -12,22 +12,22 @@ use tokio::time::Instant;
 
 use super::cancel::{Cancel, Level};
 use super::conclude::{Next, Progress};
-use super::order::{Order, Turn};
+use super::order::{Order, Readiness};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, End};
 use super::{PlannedWave, RunPlan, Task};
-use crate::database::{Database, Residue, Teller, Telling};
-use crate::event::Event;
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
-use crate::plan::{self, Decision};
-use crate::stats::{RunStats, uses_failure_budget};
-use crate::tenant::TenantId;
+use crate::engine::{Database, Notice, Notifier, PartialState};
+use crate::model::event::Event;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
+use crate::model::plan::{self, Decision};
+use crate::model::stats::{RunStats, uses_failure_budget};
+use crate::model::tenant::TenantId;
 
 /// Runs a plan to its end: every tenant has exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
 ///
 /// A receiver of events that goes away stops the run as a lost ledger does: nothing new starts.
-pub async fn execute(
+pub(crate) async fn execute(
     plan: Arc<RunPlan>,
     database: Arc<dyn Database>,
     cancel: Cancel,
@@ -77,8 +77,8 @@ struct Dispatcher {
     announced: Level,
     order: Order,
     /// What units say on the way, by the tenant's place.
-    telling: mpsc::UnboundedSender<(usize, Telling)>,
-    told: mpsc::UnboundedReceiver<(usize, Telling)>,
+    telling: mpsc::UnboundedSender<(usize, Notice)>,
+    told: mpsc::UnboundedReceiver<(usize, Notice)>,
 }
 
 struct InFlight {
@@ -87,7 +87,7 @@ struct InFlight {
 }
 
 /// What is counted of a wave.
-struct Tally {
+struct WaveCounts {
     finished: usize,
     failed: usize,
 }
@@ -104,7 +104,7 @@ impl Dispatcher {
         if self.cancel.reason().is_none() {
             self.emit(Event::WaveStarted { wave: name.clone(), tenants: wave.tenants.len() }).await;
         }
-        let mut tally = Tally { finished: 0, failed: 0 };
+        let mut tally = WaveCounts { finished: 0, failed: 0 };
         let mut known = self.read_together(wave).await;
         let mut queue = self.queue(wave, &mut known, &mut tally).await;
         let mut level = self.cancel.subscribe();
@@ -133,8 +133,8 @@ impl Dispatcher {
                     let (index, attempt) = self.joined(joined);
                     queue.release(index);
                     match attempt.room() {
-                        Some(true) => queue.eased(index),
-                        Some(false) => queue.crowded(index),
+                        Some(true) => queue.relax(index),
+                        Some(false) => queue.throttle(index),
                         None => {}
                     }
                     self.take_in(index, attempt, wave, &mut queue, &mut tally).await;
@@ -166,7 +166,7 @@ impl Dispatcher {
         &mut self,
         wave: &PlannedWave,
         known: &mut HashMap<TenantId, Vec<String>>,
-        tally: &mut Tally,
+        tally: &mut WaveCounts,
     ) -> Queue {
         let mut waiting = Vec::new();
         for &index in &wave.tenants {
@@ -193,7 +193,7 @@ impl Dispatcher {
         let caps = self.plan.concurrency;
         let global = wave.concurrency.map_or(caps.global, |own| own.min(caps.global));
         let mut queue = Queue::new(waiting, global.get(), caps.per_server.get());
-        for &index in places.iter().filter(|&&index| self.order.turn(index) != Turn::Free) {
+        for &index in places.iter().filter(|&&index| self.order.readiness(index) != Readiness::Ready) {
             queue.hold(index);
         }
         // Those whose wait was in vain in an earlier wave are told at once.
@@ -203,13 +203,13 @@ impl Dispatcher {
 
     /// Lets tenants start that waited for others, and gives their outcome to those that waited in vain; these may have
     /// others waiting for them.
-    async fn follow(&mut self, queue: &mut Queue, wave: &PlannedWave, tally: &mut Tally) {
+    async fn follow(&mut self, queue: &mut Queue, wave: &PlannedWave, tally: &mut WaveCounts) {
         loop {
             let changed = self.order.changed();
             if changed.is_empty() {
                 return;
             }
-            for &index in changed.iter().filter(|&&index| self.order.turn(index) == Turn::Free) {
+            for &index in changed.iter().filter(|&&index| self.order.readiness(index) == Readiness::Ready) {
                 queue.admit(index);
             }
             if self.cancel.reason().is_none() {
@@ -219,9 +219,9 @@ impl Dispatcher {
     }
 
     /// Gives the outcome to those of these tenants that are held and waited in vain.
-    async fn dismiss(&mut self, places: Vec<usize>, queue: &mut Queue, wave: &PlannedWave, tally: &mut Tally) {
+    async fn dismiss(&mut self, places: Vec<usize>, queue: &mut Queue, wave: &PlannedWave, tally: &mut WaveCounts) {
         for index in places {
-            let Turn::Vain(other) = self.order.turn(index) else { continue };
+            let Readiness::Skipped(other) = self.order.readiness(index) else { continue };
             if self.cancel.reason().is_none() && queue.dismiss(index) {
                 let waited_for = Some(self.plan.tenants[other].id.clone());
                 let outcome = Outcome::NotStarted { reason: NotStarted::Dependency, waited_for };
@@ -261,22 +261,22 @@ impl Dispatcher {
         self.tasks.insert(task.id(), index);
     }
 
-    fn teller(&self, index: usize) -> Teller {
+    fn teller(&self, index: usize) -> Notifier {
         let telling = self.telling.clone();
-        Teller::new(move |what| {
+        Notifier::new(move |what| {
             // Nobody listens any more only when the run is over.
             let _ = telling.send((index, what));
         })
     }
 
-    async fn hear(&mut self, index: usize, telling: Telling) {
+    async fn hear(&mut self, index: usize, telling: Notice) {
         match telling {
-            Telling::Note(text) => {
+            Notice::Note(text) => {
                 if let Some(in_flight) = self.tenants.get_mut(&index) {
                     in_flight.progress.note(text);
                 }
             }
-            Telling::Rows { migration, statement, rows } => {
+            Notice::Rows { migration, statement, rows } => {
                 let tenant = self.plan.tenants[index].id.clone();
                 let migration = migration.to_string();
                 self.emit(Event::Progress { index, tenant, migration, statement, rows }).await;
@@ -294,7 +294,7 @@ impl Dispatcher {
                     Err(_) => "the task was aborted".to_owned(),
                 };
                 let fault = Fault::new(FaultClass::Panic, format!("fleet itself panicked on this tenant: {text}"));
-                let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
+                let end = End::Stopped { fault, at: None, residue: PartialState::Unknown };
                 (task, Attempt::without_work(None, end))
             }
         };
@@ -307,7 +307,7 @@ impl Dispatcher {
         attempt: Attempt,
         wave: &PlannedWave,
         queue: &mut Queue,
-        tally: &mut Tally,
+        tally: &mut WaveCounts,
     ) {
         let mut in_flight = self.tenants.remove(&index).expect("a task's tenant is in flight");
         in_flight.progress.absorb(&attempt, self.plan.goal.direction);
@@ -335,7 +335,7 @@ impl Dispatcher {
         in_flight: InFlight,
         (outcome, stopped_at, error): (Outcome, Option<StoppedAt>, Option<Fault>),
         wave: &PlannedWave,
-        tally: &mut Tally,
+        tally: &mut WaveCounts,
     ) {
         let tenant = &self.plan.tenants[index];
         let record = TenantRecord {
@@ -368,7 +368,13 @@ impl Dispatcher {
     }
 
     /// Gives the tenants that wait their outcome: not started, or what their last attempt came to.
-    async fn not_started(&mut self, waiting: Vec<usize>, reason: NotStarted, wave: &PlannedWave, tally: &mut Tally) {
+    async fn not_started(
+        &mut self,
+        waiting: Vec<usize>,
+        reason: NotStarted,
+        wave: &PlannedWave,
+        tally: &mut WaveCounts,
+    ) {
         for index in waiting {
             match self.tenants.remove(&index) {
                 None => {
