@@ -1,7 +1,8 @@
 //! A service with migrations of its own, and with every command of `fleet`.
 
 mod migrations;
+mod migrator;
 
 fn main() -> std::process::ExitCode {
-    fleet::cli::main(migrations::ServiceMigrator)
+    fleet::cli::main(migrator::ServiceMigrator)
 }
