@@ -23,3 +23,5 @@ pub(crate) mod stats;
 pub(crate) mod plan;
 
 pub(crate) mod event;
+
+pub(crate) mod sink;

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::conclude::waiting_pause;
+use super::decide::waiting_pause;
 use super::queue::Queue;
 use crate::engine::{Database, Session};
 use crate::model::fault::{Fault, FaultClass};
