@@ -1,11 +1,10 @@
 //! The rules of the house that no compiler checks: one direction of imports, who may name what, the length of files, and
-//! a README that says what the program does.
+//! the order of help pages. What the book says is checked by the test `book`.
 //!
 //! It reads texts and the program's own help; it opens no database.
 
 #![expect(clippy::unwrap_used, reason = "a test ends with the first thing that is not as it should be")]
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -319,7 +318,7 @@ fn imports_go_one_way_and_each_module_keeps_to_its_business() {
     let order = order(&read("src/lib.rs"));
     assert!(order.len() >= 10, "{order:?}");
     let found: Vec<Violation> = sources().iter().flat_map(|(file, text)| check(file, text, &order)).collect();
-    none("against the rules of docs/architecture.md", &found);
+    none("against the rules of docs/book/src/design/architecture.md", &found);
 }
 
 #[test]
@@ -402,97 +401,6 @@ fn fleet(arguments: &[&str]) -> String {
     out.into_owned()
 }
 
-/// The lines after `$ ` in the fenced `console` blocks of a text, with their line numbers.
-fn console_commands(text: &str) -> Vec<(usize, String)> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        if line.starts_with("```") {
-            inside = line == "```console";
-        } else if let (true, Some(command)) = (inside, line.strip_prefix("$ ")) {
-            found.push((number + 1, command.to_owned()));
-        }
-    }
-    found
-}
-
-/// What is wrong with a `fleet` command: a subcommand or a long flag that the program's help does not have.
-fn wrong_with(command: &str) -> Option<String> {
-    const NESTED: [&str; 4] = ["backup", "runs", "scripts", "tenants"];
-    let command = command.split(['|', '>', ';', '#']).next().unwrap();
-    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    let plain: Vec<&str> = words.iter().copied().take_while(|word| !word.starts_with('-')).collect();
-    let depth = if plain.first().is_some_and(|first| NESTED.contains(first)) { 2 } else { 1 };
-    let subcommand = &plain[..depth.min(plain.len())];
-    let mut arguments = subcommand.to_vec();
-    arguments.push("--help");
-    let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
-    let output = program.args(&arguments).output().unwrap();
-    let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        return Some(format!("there is no `fleet {}`", subcommand.join(" ")));
-    }
-    let known: BTreeSet<&str> =
-        help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|w| w.starts_with("--")).collect();
-    let flags = words.iter().filter(|word| word.starts_with("--")).map(|word| word.split('=').next().unwrap());
-    let unknown = flags.into_iter().find(|flag| !known.contains(flag))?;
-    Some(format!("`fleet {}` has no flag {unknown}", subcommand.join(" ")))
-}
-
-#[test]
-fn every_command_of_the_readme_exists() {
-    let mut wrong = Vec::new();
-    let mut count = 0;
-    for (line, command) in console_commands(&read("README.md")) {
-        if command.starts_with("fleet ") {
-            count += 1;
-            wrong.extend(wrong_with(&command).map(|what| format!("README.md:{line}: {what}")));
-        }
-        let script = command.split_whitespace().next().filter(|word| word.starts_with("scripts/"));
-        if let Some(script) = script.filter(|script| !root().join(script).is_file()) {
-            wrong.push(format!("README.md:{line}: there is no {script}"));
-        }
-    }
-    none("wrong commands", &wrong);
-    assert!(count > 5, "the tour has only {count} commands");
-
-    assert!(wrong_with("fleet migrat --yes").is_some());
-    assert!(wrong_with("fleet migrate --jes").is_some());
-    assert!(wrong_with("fleet runs sho last").is_some());
-    assert!(wrong_with("fleet migrate --canary --max-failures=3").is_none());
-}
-
-/// The cells of the rows of a Markdown table whose head begins with `head`, without back-quotes.
-fn table(text: &str, head: &str) -> Vec<Vec<String>> {
-    let cells = |line: &str| -> Vec<String> {
-        line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()
-    };
-    let rows = text.lines().skip_while(|line| !line.starts_with(head)).skip(2);
-    let found: Vec<Vec<String>> = rows.take_while(|line| line.starts_with('|')).map(cells).collect();
-    assert!(!found.is_empty(), "README.md has no table that begins with {head}");
-    found
-}
-
-#[test]
-fn the_exit_codes_of_the_readme_are_those_of_the_program() {
-    let told: Vec<(String, String)> = fleet(&["help-exit-codes"])
-        .lines()
-        .map(|line| line.trim().split_once(' ').map(|(code, what)| (code.to_owned(), what.trim().to_owned())).unwrap())
-        .collect();
-    let written: Vec<(String, String)> =
-        table(&read("README.md"), "| code |").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    assert_eq!(written, told, "the table in README.md (left) and `fleet help-exit-codes` (right)");
-}
-
-#[test]
-fn the_settings_of_the_readme_are_those_of_the_program() {
-    let told: BTreeSet<String> =
-        fleet(&["config"]).lines().skip(1).map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
-    let written: BTreeSet<String> =
-        table(&read("README.md"), "| `[fleet]` key |").into_iter().map(|row| row[0].clone()).collect();
-    assert_eq!(written, told, "the table in README.md (left) and `fleet config` (right)");
-}
-
 #[test]
 fn global_options_come_last_in_every_help_page() {
     for page in [&["migrate"][..], &["status"], &["runs", "settle"], &["tenants", "list"], &["completions"]] {
@@ -505,27 +413,4 @@ fn global_options_come_last_in_every_help_page() {
         }
         assert!(!global.contains("\n\n"), "{page:?} has a heading behind the global options: {help}");
     }
-}
-
-#[test]
-fn every_command_of_the_program_is_in_the_readme() {
-    let readme = read("README.md");
-    let commands = |arguments: &[&str]| -> Vec<String> {
-        let help = fleet(arguments);
-        let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        lines.filter_map(|line| Some(line.strip_prefix("  ")?.split(' ').next()?.to_owned())).collect()
-    };
-    let mut all = commands(&["--help"]);
-    assert!(all.len() > 8, "{all:?}");
-    for nested in ["backup", "runs", "scripts", "tenants"] {
-        // `backup` is a command by itself, too.
-        all.retain(|name| name != nested || nested == "backup");
-        all.extend(commands(&[nested, "--help"]).into_iter().map(|name| format!("{nested} {name}")));
-    }
-    let missing = |name: &String| {
-        let name = name.as_str();
-        !["", "help", "backup help", "runs help", "scripts help", "tenants help"].contains(&name)
-            && !readme.contains(&format!("fleet {name}"))
-    };
-    none("not in README.md", &all.iter().filter(|name| missing(name)).collect::<Vec<_>>());
 }

@@ -28,4 +28,5 @@ pub(crate) use variables::Variables;
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
 pub(crate) use diagnostics::Diagnostics;
 pub(crate) use document::{Document, Item, Reader, unknown_key, with_document};
+pub(crate) use keys::KEYS;
 pub(crate) use settings::{Sources, folder_of, read_settings};

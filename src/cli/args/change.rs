@@ -225,7 +225,8 @@ pub(in crate::cli) enum Scripts {
         #[command(flatten)]
         output: Output,
     },
-    /// Takes the present text of edited scripts for what was applied: only their checksums change
+    /// Records the present text of edited scripts as what was applied: only their checksums change
+    #[command(name = "repair", alias = "accept")]
     Accept {
         /// The scripts: their names, or parts that only one has
         #[arg(required = true, value_name = "SCRIPT")]

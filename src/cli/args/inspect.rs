@@ -117,7 +117,8 @@ pub(in crate::cli) enum Runs {
         #[command(flatten)]
         output: RunOutput,
     },
-    /// Settles a tenant that is in doubt, after you have looked at its database
+    /// Resolves a tenant that is in doubt, after you have looked at its database
+    #[command(name = "resolve", alias = "settle")]
     Settle(Settle),
 }
 

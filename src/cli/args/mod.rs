@@ -73,4 +73,7 @@ pub(super) enum Command {
     },
     /// What each exit code means
     HelpExitCodes,
+    /// A reference page of the book, as Markdown
+    #[command(hide = true)]
+    HelpReference { page: super::reference::Page },
 }
