@@ -16,6 +16,7 @@ mod origin;
 mod previous_run;
 mod probe;
 mod prove;
+mod reference;
 mod refresh;
 mod resolve;
 mod runs;
@@ -122,6 +123,10 @@ async fn run<M: Migrator>(
         Command::HelpExitCodes => {
             let lines: Vec<String> = exit::MEANINGS.iter().map(|(code, what)| format!("{code:>4}  {what}")).collect();
             terminal::print(&lines.join("\n"))?;
+            Ok(0)
+        }
+        Command::HelpReference { page } => {
+            terminal::print(reference::page(page, Cli::command()).trim_end())?;
             Ok(0)
         }
         Command::Config { overrides } => tenants::config(&program(overrides.overrides())?),

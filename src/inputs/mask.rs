@@ -8,7 +8,7 @@ use std::ops::Range;
 pub(crate) const MASK: &str = "***";
 
 /// Keys whose values are never secret, so that a line with a syntax mistake can be shown with its value.
-const HARMLESS: [&str; 24] = [
+const HARMLESS: [&str; 25] = [
     "id",
     "schema",
     "server",
@@ -27,6 +27,7 @@ const HARMLESS: [&str; 24] = [
     "longest_pause",
     "hold_wait",
     "scripts",
+    "rules",
     "max_failures",
     "percent",
     "count",

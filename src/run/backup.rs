@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::Task;
 use super::unit::{Assignment, Attempt, AttemptEnd};
 use crate::backup::{BackupFolder, Manifest, free_space};
-use crate::engine::{Notice, PartialState, Session, Transfer, database_name, hook};
+use crate::engine::{Notice, PartialState, Session, Transfer, TransferLimits, database_name, hook};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
 
@@ -48,7 +48,7 @@ impl Assignment {
         let limit = self.plan.timeouts.backup;
         let tool = match &plan.command {
             Some(command) => {
-                hook(command, &self.tenant, &run, limit, &self.cancel).await?;
+                hook(command, &self.tenant, &run, &TransferLimits { limit, cancel: self.cancel.clone() }).await?;
                 "hook".to_owned()
             }
             None => {

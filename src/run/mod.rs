@@ -78,7 +78,7 @@ pub(crate) enum Task {
     Accept(Vec<String>),
     /// Brings these views up to date.
     Refresh(Vec<View>),
-    /// Fills its tables with made-up rows.
+    /// Fills its tables with generated rows.
     Seed(SeedRequest),
     /// Backs it up.
     Backup,

@@ -11,7 +11,7 @@ use super::unit::{Assignment, Attempt, AttemptEnd};
 use crate::engine::{Notice, PartialState, Session, Step, TELL_EVERY};
 use crate::model::fault::Fault;
 use crate::model::outcome::Outcome;
-use crate::seed::{self, SeedProgress, SeedRequest};
+use crate::seed::{self, SeedRequest, SeededTable};
 
 impl Assignment {
     /// One attempt at the chore of this run on a tenant with this history.
@@ -47,7 +47,7 @@ impl Assignment {
     /// Fills tables. Dying in it leaves whole batches, which `--append` goes on behind.
     async fn seed(&self, session: &mut dyn Session, history: Vec<String>, request: &SeedRequest) -> Attempt {
         let told = Mutex::new(Instant::now());
-        let progress = |made: SeedProgress| {
+        let progress = |made: &SeededTable| {
             let mut told = told.lock().expect("nobody panics while holding it");
             if told.elapsed() >= TELL_EVERY {
                 *told = Instant::now();
@@ -55,10 +55,10 @@ impl Assignment {
                 self.teller.tell(Notice::Rows { migration, statement: None, rows: made.added });
             }
         };
-        let pulse = session.pulse();
+        let probe = session.probe();
         let result = tokio::select! {
             result = seed::seed(session, request, &progress) => result,
-            fault = self.abandoned(pulse) => {
+            fault = self.abandoned(probe) => {
                 let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
                 return Attempt::without_work(Some(history), end);
             }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
-use crate::engine::{ApplyError, Database, LockWait, Notifier, PartialState, Session, Step, Terminations, Watch, Work};
+use crate::engine::{ApplyError, Database, Notifier, PartialState, Session, Step, Watch, Work};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
@@ -176,14 +177,14 @@ impl Assignment {
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
-        let (watch, pulse) = (session.watch(), session.pulse());
+        let (watch, probe) = (session.watch(), session.probe());
         let seen = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
-            fault = self.abandoned(pulse) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
+            fault = self.abandoned(probe) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let seen = seen.into_inner().expect("nobody panics while holding it");
