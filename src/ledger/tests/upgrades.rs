@@ -49,9 +49,10 @@ async fn an_older_ledger_is_carried_forward_and_goes_on() {
         let ledger = Ledger::open(&at(&file)).await.unwrap();
         let header = recorded(&ledger, 3).await;
         let runs = ledger.runs(9).await.unwrap();
-        assert_eq!(runs[0].run, header.run);
-        assert_eq!(statuses(&runs[round + 1..]), RUNS);
-        assert_eq!(ledger.header(runs[round + 1].run).await.unwrap().tenants.len(), 1);
+        // The clock of this test's runs stands years before.
+        assert_eq!(statuses(&runs[..5]), RUNS);
+        assert_eq!((runs.len(), ledger.run(&header.run.to_string()).await.unwrap().selected), (6 + round, 3));
+        assert_eq!(ledger.header(runs[0].run).await.unwrap().tenants.len(), 1);
         ledger.close().await;
     }
     let readable = Ledger::open_existing(&at(&file)).await.unwrap().unwrap();
