@@ -38,6 +38,7 @@ fn the_tenant_file_s_keys_are_those_that_the_program_knows() {
         ("| `[[wave]]` key |", "[[wave]]"),
         ("| `[migrations.\"NAME\"]` key |", "[migrations.\"m20250109_000001_dependencies\"]"),
         ("| `[scratch]` key |", "[scratch]"),
+        ("| `[seed]` key |", "[seed]"),
         ("| `[backup]` key |", "[backup]"),
     ] {
         let keys = first_cells(&page.text, head);

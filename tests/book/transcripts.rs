@@ -30,6 +30,7 @@ pub(crate) fn sample() -> TempDir {
     let folder = folder();
     std::fs::copy(root().join("tenants.toml"), folder.path().join("tenants.toml")).unwrap();
     copy(&root().join("migration/sql"), &folder.path().join("migration/sql"));
+    std::fs::copy(root().join("migration/seed.toml"), folder.path().join("migration/seed.toml")).unwrap();
     folder
 }
 

@@ -40,7 +40,7 @@ pub(crate) trait Dump: Send {
     }
 
     /// Brings the tenant back to what a dump has: what is not in it goes. What dying in it leaves is told in
-    /// `docs/architecture.md`.
+    /// `docs/book/src/design/architecture.md`.
     ///
     /// # Errors
     /// A [`Fault`]. The tenant is as it was, unless [`unfinished`](super::Session::unfinished) says that a restore was begun.
