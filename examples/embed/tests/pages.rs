@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends with the first thing that is not as it should be")]
 
 #[path = "../../../tests/support/pages.rs"]
+#[expect(dead_code, reason = "the pages of this program need less of it than the book does")]
 mod pages;
 
 use pages::{Page, Stage, play, root};
