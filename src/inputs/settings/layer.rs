@@ -8,9 +8,9 @@ use config::{Config, Map, Source, Value};
 
 use crate::model::text::suggestion;
 
-use super::document::{Item, Reader};
-use super::keys::{Form, KEYS, form};
-use super::{Diagnostics, Overrides, Variables};
+use crate::inputs::document::{Item, Reader};
+use crate::inputs::form::{Form, KEYS, form};
+use crate::inputs::{Diagnostics, Overrides, Variables};
 
 /// What the environment calls the keys of `[fleet]`: `FLEET__FLEET__LOCK_TIMEOUT`.
 const PREFIX: &str = "fleet__";
@@ -61,7 +61,8 @@ impl Layer {
         for (name, value) in variables.sorted() {
             let lower = name.to_ascii_lowercase();
             // Those hold URLs with passwords, which this layer would keep as plain texts.
-            let Some(rest) = lower.strip_prefix(PREFIX).filter(|_| !lower.starts_with(super::scratch::PREFIX)) else {
+            let Some(rest) = lower.strip_prefix(PREFIX).filter(|_| !lower.starts_with(crate::inputs::scratch::PREFIX))
+            else {
                 continue;
             };
             match environment_key(rest) {

@@ -2,6 +2,8 @@
 //!
 //! Tenants and waves are not settings: the environment never changes which databases are touched.
 
+mod layer;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -13,10 +15,10 @@ use secrecy::SecretString;
 
 use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_path};
 use super::document::{Document, Item};
-use super::keys::KEYS;
-use super::layer::{Layer, merge};
+use super::form::KEYS;
 use super::{Diagnostics, ScratchServers, Variables, backup, limits, scratch};
 use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
+use layer::{Layer, merge};
 
 /// The settings of one fleet, complete and checked.
 #[derive(Debug, Clone)]
@@ -286,7 +288,7 @@ impl Settings {
                 },
             },
             max_failures: text("max_failures").parse().expect(checked),
-            outage: super::keys::share(&text("outage")).expect(checked),
+            outage: super::form::share(&text("outage")).expect(checked),
             long_transaction: duration("long_transaction"),
             replication_lag: duration("replication_lag"),
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
