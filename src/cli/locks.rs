@@ -12,7 +12,7 @@ use crate::report::locks::{self, LockRow};
 pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliError> {
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let (found, faults) = engine::locks(&tenants, program.settings().timeouts.connect).await;
+    let (found, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;
     let row = |at: engine::LockHolder| LockRow {
         tenants: at.tenants,
         engine: at.engine,

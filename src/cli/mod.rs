@@ -41,6 +41,7 @@ use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, MigrationSet, Migrator, folder};
 use crate::model::text::suggestion;
+use crate::report::settings;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -123,7 +124,11 @@ async fn run<M: Migrator>(
             terminal::print(&lines.join("\n"))?;
             Ok(0)
         }
-        Command::Config { overrides } => tenants::config(&program(overrides.overrides())?),
+        Command::Config(config) if config.reference => {
+            terminal::print(&settings::reference())?;
+            Ok(0)
+        }
+        Command::Config(config) => tenants::config(&program(config.flags.overrides())?, &config.output),
         Command::Tenants(Tenants::List { selection, output }) => {
             tenants::list(&program(Default::default())?, &selection, &output).await
         }

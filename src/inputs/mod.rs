@@ -1,7 +1,7 @@
 //! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
 //!
-//! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET__FLEET__KEY` of the environment, then flags.
-//! `[scratch]` has the file and `FLEET__SCRATCH__KEY` only; `[backup]` has the file only.
+//! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET_<KEY>` of the environment, then flags.
+//! `[scratch]` has the file and `FLEET_SCRATCH_<KEY>` only; `[backup]` has the file only.
 //! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
 
 mod backup;
@@ -12,7 +12,7 @@ mod form;
 mod limits;
 mod mask;
 pub(crate) mod registry;
-mod scratch;
+pub(crate) mod scratch;
 pub(crate) mod select;
 mod settings;
 mod url_parameters;
@@ -20,7 +20,7 @@ mod variables;
 
 pub(crate) use diagnostics::Mistakes;
 pub(crate) use scratch::ScratchServers;
-pub(crate) use settings::{LedgerLocation, Origin, Overrides, Settings};
+pub(crate) use settings::{Commands, LedgerLocation, Origin, Overrides, SETTINGS, Setting, Settings};
 pub(crate) use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::shared::{Output, RunFlags, RunOutput, Selection};
+use super::settings::{ChangeFlags, RunFlags};
+use super::shared::{Output, RunOutput, Selection};
 use crate::compile::folder::RefreshGroup;
 use crate::inputs::Overrides;
 use crate::policy::parse_duration;
@@ -30,9 +31,8 @@ pub(in crate::cli) struct Change {
     /// Backs each tenant up right before its first change; one whose backup fails is not touched
     #[arg(long)]
     pub(in crate::cli) backup: bool,
-    /// With --backup: what becomes of a tenant that failed and could not be rolled back: leave or restore
-    #[arg(long, value_name = "WHAT")]
-    on_failure: Option<String>,
+    #[command(flatten)]
+    own_flags: ChangeFlags,
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub(in crate::cli) struct Change {
 
 impl Change {
     pub(in crate::cli) fn overrides(&self) -> Overrides {
-        Overrides { on_failure: self.on_failure.clone(), ..self.flags.overrides() }
+        self.flags.overrides().and(&self.own_flags.overrides())
     }
 }
 

@@ -4,7 +4,8 @@
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
-use super::shared::{Output, RunFlags, RunOutput, Selection};
+use super::settings::RunFlags;
+use super::shared::{Output, RunOutput, Selection};
 use crate::cli::scratch::Engines;
 
 #[derive(Debug, Args)]
@@ -27,6 +28,17 @@ pub(in crate::cli) struct Locks {
     pub(in crate::cli) exit_code: bool,
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Config {
+    /// Prints the reference page of all settings instead
+    #[arg(long, hide = true)]
+    pub(in crate::cli) reference: bool,
     #[command(flatten)]
     pub(in crate::cli) flags: RunFlags,
     #[command(flatten)]
@@ -143,7 +155,6 @@ pub(in crate::cli) struct Settle {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one is made for a command line, and taken apart at once")]
 pub(in crate::cli) enum Tenants {
     /// All selected tenants, where they are and which wave they belong to
     List {

@@ -1,51 +1,59 @@
 //! The layers that settings are laid together from: defaults, file, environment, flags.
 //!
-//! Every value is checked before it enters a layer; nothing here decides what a setting means.
+//! Every value is checked before it enters a layer, so that the mistakes of all layers are told at once and each at its
+//! place; `config` lays the layers over each other. Nothing here decides what a setting means.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use config::{Config, Map, Source, Value};
+use config::{Map, Source, Value};
 
-use crate::model::text::suggestion;
+use super::environment::{Meaning, meaning};
+use super::table::{SETTINGS, Setting, keys};
+use super::{LedgerLocation, Origin, Sources};
+use crate::inputs::database_url::expand;
+use crate::inputs::document::{Document, Item, Reader};
+use crate::inputs::form::Form;
+use crate::inputs::{Diagnostics, Overrides};
 
-use crate::inputs::document::{Item, Reader};
-use crate::inputs::form::{Form, KEYS, form};
-use crate::inputs::{Diagnostics, Overrides, Variables};
-
-/// What the environment calls the keys of `[fleet]`: `FLEET__FLEET__LOCK_TIMEOUT`.
-const PREFIX: &str = "fleet__";
-
-/// One layer of checked texts by key.
+/// One layer of checked texts by key, each with where it comes from.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layer {
-    origin: &'static str,
-    pub(super) values: BTreeMap<String, String>,
-}
+pub(super) struct Layer(BTreeMap<&'static str, (String, Origin)>);
 
 impl Layer {
-    /// What holds when nobody says anything.
+    fn set(&mut self, setting: &Setting, text: &str, origin: Origin) {
+        self.0.insert(setting.key, (text.to_owned(), origin));
+    }
+
+    /// The values when nothing is said.
     pub(super) fn defaults() -> Self {
-        let set = KEYS.iter().filter(|(.., default)| !default.is_empty());
-        Layer {
-            origin: "default",
-            values: set.map(|(key, _, default)| (key.to_string(), default.to_string())).collect(),
+        let mut layer = Layer::default();
+        for setting in &SETTINGS {
+            if let Some(default) = setting.default {
+                layer.set(setting, default, Origin::Default);
+            }
         }
+        layer
     }
 
     /// `[fleet]` of the tenant file.
-    pub(super) fn file(item: &Item<'_>, drafts: &mut Diagnostics) -> Self {
-        let mut layer = Layer { origin: "file", ..Layer::default() };
-        let known: Vec<&str> = KEYS.iter().map(|(key, ..)| *key).collect();
-        let Some(fleet) = Reader::of(item, "[fleet]", &known, drafts) else { return layer };
-        for (key, form, _) in KEYS {
-            let Some(item) = fleet.item(key) else { continue };
-            match form.read(item) {
-                Ok(text) => {
-                    layer.values.insert(key.to_owned(), text);
+    pub(super) fn file(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
+        let mut layer = Layer::default();
+        let item = document.root.get("fleet");
+        let Some(fleet) = item.and_then(|item| Reader::of(item, "[fleet]", &keys(), drafts)) else { return layer };
+        for setting in &SETTINGS {
+            let Some(item) = fleet.item(setting.key) else { continue };
+            let is_ledger = setting.form == Form::Ledger;
+            match setting.form.read(item) {
+                Ok(text) if is_ledger => {
+                    if let Some(text) = file_ledger((document, item), &text, sources, drafts) {
+                        layer.set(setting, &text, Origin::File);
+                    }
                 }
+                Ok(text) => layer.set(setting, &text, Origin::File),
                 Err(wanted) => {
-                    let draft = drafts.at(item.span(), format!("`{key}` {wanted}"));
-                    if form == Form::Ledger {
+                    let draft = drafts.at(item.span(), format!("`{}` {wanted}", setting.key));
+                    if is_ledger {
                         draft.hide();
                     }
                 }
@@ -54,57 +62,81 @@ impl Layer {
         layer
     }
 
-    /// The `FLEET__FLEET__...` variables, and which variable set which key.
-    pub(super) fn environment(variables: &Variables, drafts: &mut Diagnostics) -> (Self, BTreeMap<String, String>) {
-        let mut names = BTreeMap::new();
-        let mut wanted = Map::new();
-        for (name, value) in variables.sorted() {
-            let lower = name.to_ascii_lowercase();
-            // Those hold URLs with passwords, which this layer would keep as plain texts.
-            let Some(rest) = lower.strip_prefix(PREFIX).filter(|_| !lower.starts_with(crate::inputs::scratch::PREFIX))
-            else {
-                continue;
-            };
-            match environment_key(rest) {
-                Err((problem, help)) => {
-                    drafts.elsewhere(format!("the environment variable {name} {problem}")).help(help);
+    /// The variables `FLEET_<KEY>`. One that is only near a setting's name goes to `warnings`.
+    pub(super) fn environment(sources: Sources<'_>, drafts: &mut Diagnostics, warnings: &mut Vec<String>) -> Self {
+        let mut layer = Layer::default();
+        for (name, text) in sources.variables.sorted() {
+            let refused = match meaning(name) {
+                Meaning::Foreign => continue,
+                Meaning::Near(near) => {
+                    warnings.push(format!("the environment variable {name} is not read; did you mean {near}?"));
+                    continue;
                 }
-                Ok((key, form)) => match form.check(value) {
-                    Ok(()) => {
-                        names.insert(key.to_owned(), name.to_owned());
-                        wanted.insert(name.to_owned(), value.to_owned());
-                    }
-                    Err(form) => {
-                        let message = format!("the environment variable {name} must be {form}");
-                        drafts.elsewhere(message).help(format!("correct it, or remove it with: unset {name}"));
-                    }
-                },
+                Meaning::Refused(problem, help) => Err((problem.to_owned(), Some(help))),
+                Meaning::Sets(setting) => check(setting, text, sources.folder)
+                    .map(|()| layer.set(setting, text, Origin::Environment(name.to_owned()))),
+            };
+            if let Err((problem, help)) = refused {
+                let help = help.unwrap_or_else(|| format!("correct it, or remove it with: unset {name}"));
+                drafts.elsewhere(format!("the environment variable {name} {problem}")).help(help);
             }
         }
-        // No `try_parsing`: it turns a text such as "0123" into a number.
-        let source = config::Environment::with_prefix("FLEET").separator("__").source(Some(wanted));
-        let collected = source.collect().unwrap_or_default();
-        let values = collected
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix("fleet.")?.to_owned(), value.into_string().ok()?)));
-        (Layer { origin: "environment", values: values.collect() }, names)
+        layer
     }
 
-    /// What flags say.
-    pub(super) fn flags(overrides: &Overrides, drafts: &mut Diagnostics) -> Self {
-        let mut layer = Layer { origin: "flag", ..Layer::default() };
-        for (key, text) in overrides.texts() {
-            match form(key).map_or(Ok(()), |form| form.check(&text)) {
-                Ok(()) => {
-                    layer.values.insert(key.to_owned(), text);
-                }
-                Err(wanted) => {
-                    drafts.elsewhere(format!("--{} must be {wanted}", key.replace('_', "-")));
+    /// The flags of this command; relative paths in them start at the folder `current`.
+    pub(super) fn flags(overrides: &Overrides, current: &Path, drafts: &mut Diagnostics) -> Self {
+        let mut layer = Layer::default();
+        for setting in &SETTINGS {
+            let Some(text) = overrides.get(setting.key) else { continue };
+            match check(setting, text, current) {
+                Ok(()) => layer.set(setting, text, Origin::Flag),
+                Err((problem, help)) => {
+                    let long = setting.flag.map_or(setting.key, |(long, _)| long);
+                    let draft = drafts.elsewhere(format!("--{long} {problem}"));
+                    if let Some(help) = help {
+                        draft.help(help);
+                    }
                 }
             }
         }
         layer
     }
+}
+
+/// Checks a value that is not in the file: the problem, which continues its name, and the remedy where it has its own.
+fn check(setting: &Setting, text: &str, folder: &Path) -> Result<(), (String, Option<String>)> {
+    if let Err(wanted) = setting.form.check(text) {
+        return Err((format!("must be {wanted}"), None));
+    }
+    if setting.form == Form::Ledger {
+        let found = LedgerLocation::from(text.to_owned()).beside(folder);
+        found.map_err(|problem| (problem.message, Some(problem.help)))?;
+    }
+    Ok(())
+}
+
+/// The ledger of the file with its variables filled in.
+fn file_ledger(
+    (document, item): (&Document<'_>, &Item<'_>),
+    text: &str,
+    sources: Sources<'_>,
+    drafts: &mut Diagnostics,
+) -> Option<String> {
+    let expanded = match expand(text, sources.variables) {
+        Ok(expanded) => expanded,
+        Err(problems) => {
+            for (problem, part) in problems {
+                drafts.at(document.within(item, part), problem.message).help(problem.help);
+            }
+            return None;
+        }
+    };
+    if let Err(problem) = LedgerLocation::from(expanded.text.clone()).beside(sources.folder) {
+        drafts.at(item.span(), format!("`ledger` {}", problem.message)).help(problem.help).hide();
+        return None;
+    }
+    Some(expanded.text)
 }
 
 impl Source for Layer {
@@ -113,39 +145,7 @@ impl Source for Layer {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        let origin = self.origin.to_owned();
-        let value = |text: &String| Value::new(Some(&origin), text.as_str());
-        Ok(self.values.iter().map(|(key, text)| (format!("fleet.{key}"), value(text))).collect())
+        let value = |(text, origin): &(String, Origin)| Value::new(Some(&origin.to_string()), text.as_str());
+        Ok(self.0.iter().map(|(key, entry)| ((*key).to_owned(), value(entry))).collect())
     }
-}
-
-/// Which key the rest of a variable's name means, or why it means none, with advice.
-fn environment_key(rest: &str) -> Result<(&str, Form), (String, String)> {
-    let (section, key) = rest.split_once("__").unwrap_or((rest, ""));
-    match section {
-        "tenant" | "tenants" | "wave" | "waves" | "defaults" => Err((
-            "would change tenants or waves, which the environment never does".to_owned(),
-            "write it in the tenant file; only [fleet] and [scratch] can be set by environment: FLEET__FLEET__LOCK_TIMEOUT=5s"
-                .to_owned(),
-        )),
-        "fleet" => form(key).map(|form| (key, form)).ok_or_else(|| {
-            let help = match suggestion(key, KEYS.iter().map(|(key, ..)| *key)) {
-                Some(near) => format!("did you mean FLEET__FLEET__{}?", near.to_ascii_uppercase()),
-                None => format!("[fleet] has: {}", KEYS.map(|(key, ..)| key).join(", ")),
-            };
-            ("names no key of [fleet]".to_owned(), help)
-        }),
-        _ => {
-            let near = suggestion(section, KEYS.iter().map(|(key, ..)| *key)).unwrap_or("lock_timeout");
-            let help = format!("the form is FLEET__FLEET__<KEY>, such as FLEET__FLEET__{}", near.to_ascii_uppercase());
-            Err(("names no section that the environment can set".to_owned(), help))
-        }
-    }
-}
-
-/// Lays the layers over each other, the last on top.
-pub(super) fn merge(layers: [Layer; 4]) -> Map<String, Value> {
-    let builder = layers.into_iter().fold(Config::builder(), |builder, layer| builder.add_source(layer));
-    let merged = builder.build().and_then(|config| config.get_table("fleet"));
-    merged.expect("every layer holds checked texts under `fleet`, and the first has all defaults")
 }
