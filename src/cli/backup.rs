@@ -223,7 +223,8 @@ fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
     let more = if open.len() > first.len() { format!(", ... (+{})", open.len() - first.len()) } else { String::new() };
     let how = match summary.status() {
         RunStatus::Finished => "not at their target since",
-        RunStatus::Unfinished => "the run is unfinished, and not at their target since",
+        RunStatus::Running => "the run goes on, and not at their target yet",
+        RunStatus::Dead | RunStatus::Unfinished => "the run is unfinished, and not at their target since",
     };
     Some(format!("{how}: {}{more}", first.join(", ")))
 }

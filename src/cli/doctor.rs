@@ -12,16 +12,14 @@ use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
 use crate::inputs::select::Selection;
+use crate::model::engine::{Capabilities, Engine};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Needs};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::report;
 use crate::run::{self, Pace};
 
 type Examined = Vec<(Arc<Tenant>, Result<Health, Fault>)>;
-
-/// What may stand beside a fleet and copy its databases.
-const DUMP_TOOLS: [(&str, Engine); 2] = [("pg_dump", Engine::Postgres), ("mariadb-dump", Engine::Mysql)];
 
 /// A tool that does not say its version within this time is taken for missing.
 const TOOL_LIMIT: Duration = Duration::from_secs(5);
@@ -47,8 +45,10 @@ pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Do
     }));
     findings.extend(backups(program));
     let mut versions = Vec::new();
-    for (tool, engine) in DUMP_TOOLS {
-        versions.push((tool, engine, version_of(tool).await));
+    for engine in Engine::ALL {
+        if let Some(tool) = engine.capabilities().dump_program {
+            versions.push((tool, engine, version_of(tool).await));
+        }
     }
     findings.extend(doctor::tools(&versions, &examined));
     findings.sort_by_key(|finding| finding.severity);
@@ -59,10 +59,10 @@ pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Do
 
 /// What the migrations take of the engines that the tenants have.
 async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
-    let any = |engine| tenants.iter().any(|tenant| tenant.engine == engine);
+    let any = |have: fn(&Capabilities) -> bool| tenants.iter().any(|tenant| have(tenant.engine.capabilities()));
     Needs {
-        extensions: if any(Engine::Postgres) { set.extensions().await } else { Vec::new() },
-        rights: if any(Engine::Mysql) { set.rights().await } else { Vec::new() },
+        extensions: if any(|can| can.extensions) { set.extensions().await } else { Vec::new() },
+        rights: if any(|can| can.single_privileges) { set.rights().await } else { Vec::new() },
     }
 }
 
@@ -161,7 +161,7 @@ fn gone(seen: &Result<Health, Fault>) -> Option<&Fault> {
 
 /// One tenant of a server; of files more, since nothing stands for them all.
 fn first_asked(tenants: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
-    let most = if tenants[0].engine == Engine::Sqlite { FILES_ASKED } else { 1 };
+    let most = if tenants[0].engine.capabilities().server { 1 } else { FILES_ASKED };
     let n = tenants.len().min(most);
     (0..n).map(|i| tenants[i * tenants.len() / n].clone()).collect()
 }
@@ -171,7 +171,7 @@ fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
     use FaultClass::{Authentication, BadAddress, Tls, UnknownDatabase};
     let [(_, Err(fault))] = &seen[..] else { return Vec::new() };
     let own = matches!(fault.class, Authentication | BadAddress | Tls | UnknownDatabase);
-    if own && tenants[0].engine != Engine::Sqlite {
+    if own && tenants[0].engine.capabilities().server {
         tenants.iter().skip(1).take(ASKED_AGAIN).cloned().collect()
     } else {
         Vec::new()

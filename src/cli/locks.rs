@@ -6,6 +6,7 @@ use super::args::Locks;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
+use crate::model::locks::LockHolder;
 use crate::model::tenant::Tenant;
 use crate::report::locks::{self, LockRow};
 
@@ -13,7 +14,7 @@ pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliErro
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     let (found, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;
-    let row = |at: engine::LockHolder| LockRow {
+    let row = |at: LockHolder| LockRow {
         tenants: at.tenants,
         engine: at.engine,
         server: at.server,

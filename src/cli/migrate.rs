@@ -12,7 +12,7 @@ use super::inspect::{self, Planned};
 use super::previous_run::PreviousRun;
 use super::session;
 use super::setup::Program;
-use super::{backup, doctor, goals, terminal};
+use super::{backup, doctor, goals, origin, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
 use crate::model::event::{PlannedTenant, RunHeader};
@@ -277,6 +277,8 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         tenants: planned,
         started_at_ms: session::now_ms(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
+        started_by: origin::started_by(),
+        selection: origin::selection(),
     };
     RunPlan {
         header,

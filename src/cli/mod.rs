@@ -12,9 +12,11 @@ mod inspect;
 mod locks;
 mod migrate;
 mod next;
+mod origin;
 mod previous_run;
 mod probe;
 mod prove;
+mod reference;
 mod refresh;
 mod resolve;
 mod runs;
@@ -41,7 +43,6 @@ use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, MigrationSet, Migrator, folder};
 use crate::model::text::suggestion;
-use crate::report::settings;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -124,8 +125,8 @@ async fn run<M: Migrator>(
             terminal::print(&lines.join("\n"))?;
             Ok(0)
         }
-        Command::Config(config) if config.reference => {
-            terminal::print(&settings::reference())?;
+        Command::HelpReference { page } => {
+            terminal::print(reference::page(page, Cli::command()).trim_end())?;
             Ok(0)
         }
         Command::Config(config) => tenants::config(&program(config.flags.overrides())?, &config.output),
@@ -219,7 +220,12 @@ async fn run<M: Migrator>(
 async fn set<M: Migrator>(program: &Program, migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
     let mut set = MigrationSet::new(migrator).await?;
     if let Some(folder) = &program.settings().scripts {
-        let scripts = folder::read(&program.shown(folder)).map_err(CliError::Scripts)?;
+        let folder = program.shown(folder);
+        // Many files keep all cores busy for a moment; the tasks of this runtime must not wait for that.
+        let read = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
+        let unread =
+            |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
+        let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
         set = set.with_scripts(scripts)?;
     }
     check_names(program, &set)?;

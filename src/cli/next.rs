@@ -9,6 +9,7 @@ use crate::model::plan::Goal;
 use crate::model::schema::Direction;
 
 /// The commands that go on with a run.
+#[derive(Default)]
 pub(super) struct Next {
     /// The first to be typed, where there is anything left that a command can do by itself.
     pub(super) first: Option<String>,

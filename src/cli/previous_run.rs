@@ -192,6 +192,8 @@ mod tests {
             tenants: Vec::new(),
             started_at_ms: 0,
             program: String::new(),
+            started_by: Default::default(),
+            selection: Vec::new(),
         };
         PreviousRun { header, records }
     }

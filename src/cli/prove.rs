@@ -15,7 +15,8 @@ pub(super) async fn prove(program: &Program, set: &Arc<MigrationSet>, args: &Pro
     let fill: Box<dyn Fill> = if args.empty {
         Box::new(Nothing)
     } else {
-        Box::new(Seeds(SeedRequest { rows: args.rows.clone(), derived: set.derived(), ..SeedRequest::default() }))
+        let (rows, derived, rules) = (args.rows.clone(), set.derived(), program.seed_rules()?);
+        Box::new(Seeds(SeedRequest { rows, derived, rules, ..SeedRequest::default() }))
     };
     let fill = fill.as_ref();
     let prove = |bench| async move { prove::prove(&bench, fill).await };

@@ -13,7 +13,7 @@ use super::setup::Program;
 use crate::compile::MigrationSet;
 use crate::inputs::select::Filter;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
-use crate::model::event::RunHeader;
+use crate::model::event::{Event, RunHeader};
 use crate::model::outcome::TenantRecord;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
@@ -27,7 +27,10 @@ pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Re
     let runs = runs?;
     let mut rows: Vec<RunRow> = runs.iter().map(row).collect();
     for row in &mut rows {
-        if row.finished_at_ms.is_none() && runs.iter().any(|other| other.resumes == Some(row.run)) {
+        if row.finished_at_ms.is_none()
+            && row.status != "running"
+            && runs.iter().any(|other| other.resumes == Some(row.run))
+        {
             row.status = "resumed later".to_owned();
         }
     }
@@ -38,7 +41,8 @@ pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Re
 fn row(run: &RunSummary) -> RunRow {
     let stats = run.stats.unwrap_or_default();
     let count = |n: usize| n as u64;
-    let finished = run.status() == RunStatus::Finished;
+    let status = run.status();
+    let finished = status == RunStatus::Finished;
     let verdict = run.stats.map(|s| s.verdict()).and_then(|v| serde_json::to_value(v).ok());
     RunRow {
         run: run.run,
@@ -47,7 +51,15 @@ fn row(run: &RunSummary) -> RunRow {
         is_chore: crate::model::event::chore(&run.goal_data).is_some(),
         started_at_ms: run.started_at_ms,
         finished_at_ms: run.finished_at_ms,
-        status: if finished { "finished" } else { "unfinished" }.to_owned(),
+        status: match status {
+            RunStatus::Finished => "finished",
+            RunStatus::Running => "running",
+            RunStatus::Dead => "died",
+            RunStatus::Unfinished => "unfinished",
+        }
+        .to_owned(),
+        started_by: run.started_by.clone(),
+        selection: run.selection.clone(),
         verdict: verdict.and_then(|v| v.as_str().map(str::to_owned)),
         selected: count(run.selected),
         at_target: count(stats.at_target()),
@@ -61,7 +73,7 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     let ledger = program.existing_ledger().await?;
     let shown = read(&ledger, wanted).await;
     ledger.close().await;
-    let (summary, former, attempts) = shown?;
+    let Shown { summary, former, attempts, events } = shown?;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
@@ -71,8 +83,13 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     let mut row = row(&summary);
     row.at_target = stats.at_target() as u64;
     row.failures = stats.failures() as u64;
-    let next = next::after(program, &former.header, &records);
+    // A run that lives needs nothing from anybody: what is not done yet, it is about to do.
+    let next = match summary.status() {
+        RunStatus::Running => next::Next::default(),
+        _ => next::after(program, &former.header, &records),
+    };
     let view = RunView {
+        events: &events,
         row: &row,
         header: &former.header,
         records: &records,
@@ -88,7 +105,15 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     Ok(0)
 }
 
-async fn read(ledger: &Ledger, wanted: &str) -> Result<(RunSummary, PreviousRun, Vec<AttemptRow>), CliError> {
+/// A run as the ledger has it.
+struct Shown {
+    summary: RunSummary,
+    former: PreviousRun,
+    attempts: Vec<AttemptRow>,
+    events: Vec<(i64, Event)>,
+}
+
+async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
@@ -102,7 +127,8 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<(RunSummary, PreviousRun,
             error: a.error,
         })
         .collect();
-    Ok((summary, former, attempts))
+    let events = ledger.events(summary.run).await.map_err(run_error)?;
+    Ok(Shown { summary, former, attempts, events })
 }
 
 pub(super) async fn resume(
@@ -114,7 +140,11 @@ pub(super) async fn resume(
 ) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
     let read = async {
-        let former = PreviousRun::read(&ledger, wanted).await?;
+        let summary = ledger.run(wanted).await.map_err(run_error)?;
+        if summary.status() == RunStatus::Running {
+            return Err(still_running(program, &summary));
+        }
+        let former = PreviousRun::read(&ledger, &summary.run.to_string()).await?;
         let open = ledger.open_ends(former.header.run).await.map_err(run_error)?;
         Ok::<_, CliError>((former, open))
     };
@@ -153,6 +183,21 @@ pub(super) async fn resume(
         backup: former.header.backups().is_some().then(|| super::backup::plan(program)),
     };
     migrate::start(program, set, intent, &output).await
+}
+
+/// The refusal to resume a run that lives: two runs would divide its tenants between them.
+fn still_running(program: &Program, run: &RunSummary) -> CliError {
+    let by = &run.started_by;
+    let since = crate::report::moment(run.started_at_ms);
+    let sign = run.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);
+    CliError::StillRunning {
+        text: format!(
+            "run {} still goes on: {} on {}, process {}, since {since}, last sign of life {sign} s ago; wait for its end, or \
+             end that process with Ctrl-C or SIGTERM, which lets the tenants in flight finish",
+            run.run, by.user, by.host, by.process.id
+        ),
+        next: program.command(&format!("runs show {}", run.run)),
+    }
 }
 
 /// A run that got to all its tenants. Those that failed in it are not well for that, unless a later run brought them there.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use super::setup::Program;
@@ -26,22 +27,29 @@ pub(super) struct Engines {
     engine: Vec<EngineName>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EngineName {
-    Sqlite,
-    #[value(alias = "postgresql")]
-    Postgres,
-    #[value(alias = "mariadb")]
-    Mysql,
+/// An engine as an option names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EngineName(Engine);
+
+impl ValueEnum for EngineName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static NAMES: [EngineName; Engine::ALL.len()] =
+            [EngineName(Engine::ALL[0]), EngineName(Engine::ALL[1]), EngineName(Engine::ALL[2])];
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).aliases(self.0.aliases()))
+    }
 }
 
 impl Engines {
     /// In a fixed order, each with its place, or with what to do about it.
     fn places(&self, program: &Program) -> Vec<(Engine, Result<ScratchPlace, String>)> {
-        let wanted: BTreeSet<usize> = self.engine.iter().map(|name| *name as usize).collect();
-        let used: BTreeSet<usize> = program.registry.tenants.iter().map(|tenant| tenant.engine as usize).collect();
+        let wanted: BTreeSet<Engine> = self.engine.iter().map(|name| name.0).collect();
+        let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
         let wanted = if wanted.is_empty() { used } else { wanted };
-        let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(&(*engine as usize)));
+        let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
         engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
     }
 }

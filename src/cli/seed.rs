@@ -1,4 +1,4 @@
-//! `seed`: made-up rows for the tables of the selected tenants.
+//! `seed`: generated rows for the tables of the selected tenants.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub(super) async fn seed(program: &Program, set: &Arc<MigrationSet>, args: Seed)
         derived: set.derived(),
         append: args.append,
         malformed_percent: args.malformed,
+        rules: program.seed_rules()?,
         ..SeedRequest::default()
     };
     let append = if request.append { " --append" } else { "" };
@@ -29,7 +30,7 @@ pub(super) async fn seed(program: &Program, set: &Arc<MigrationSet>, args: Seed)
             "seed --scale {} --seed {} --malformed {}{append}{rows}",
             request.scale, request.seed, request.malformed_percent
         ),
-        question: "Add made-up rows to".to_owned(),
+        question: "Add generated rows to".to_owned(),
         task: Task::Seed(request),
     };
     start(program, set, chore, &args.selection, &args.output).await

@@ -15,6 +15,7 @@ use crate::ledger::Ledger;
 use crate::model::observation::Observation;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::run;
+use crate::seed::Rules;
 
 /// The fleet as this command sees it.
 pub(super) struct Program {
@@ -46,6 +47,19 @@ impl Program {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.registry.settings
+    }
+
+    /// The rules by which rows are generated: those of the tenant file before the general ones.
+    pub(super) fn seed_rules(&self) -> Result<Arc<Rules>, CliError> {
+        let Some(path) = &self.settings().seed_rules else { return Ok(Arc::default()) };
+        let shown = self.shown(path);
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::Settings(format!("can't read the rules of [seed], {}: {error}", shown.display()))
+        })?;
+        let rules = Rules::parse(&text).map_err(|error| {
+            CliError::Settings(format!("the rules of [seed], {}, can't be used: {error}", shown.display()))
+        })?;
+        Ok(Arc::new(rules))
     }
 
     pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {

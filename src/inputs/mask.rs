@@ -10,9 +10,9 @@ use super::form::Form;
 /// What stands in for a secret.
 pub(crate) const MASK: &str = "***";
 
-/// Keys of tenants and waves whose values are never secret, so that a line with a syntax mistake can be shown with its value.
-const HARMLESS: [&str; 10] =
-    ["id", "schema", "server", "tags", "create_missing", "percent", "count", "tenants", "env", "file"];
+/// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its value.
+const HARMLESS: [&str; 11] =
+    ["id", "schema", "server", "tags", "create_missing", "percent", "count", "tenants", "rules", "env", "file"];
 
 fn is_harmless(key: &str) -> bool {
     HARMLESS.contains(&key) || Setting::of(key).is_some_and(|setting| setting.form != Form::Ledger)

@@ -9,6 +9,7 @@ use crate::model::fault::Fault;
 use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::plan::Target;
 use crate::model::schema::Direction;
+use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Engine, TenantId};
 
@@ -110,6 +111,12 @@ pub(crate) struct RunHeader {
     pub(crate) started_at_ms: i64,
     /// The version of the program.
     pub(crate) program: String,
+    /// User, host, process and command line.
+    #[serde(default)]
+    pub(crate) started_by: StartedBy,
+    /// The flags that selected the tenants, as they were given.
+    #[serde(default)]
+    pub(crate) selection: Vec<String>,
 }
 
 impl RunHeader {

@@ -121,7 +121,7 @@ pub(crate) fn count(n: usize, what: &str) -> String {
 }
 
 /// A moment as RFC 3339 in UTC, to the second; `?` for one that no calendar of four-digit years since 1970 has.
-pub(super) fn moment(ms: i64) -> String {
+pub(crate) fn moment(ms: i64) -> String {
     const END_OF_9999_MS: u64 = 253_402_300_799_999;
     match u64::try_from(ms) {
         Ok(ms) if ms <= END_OF_9999_MS => {

@@ -28,8 +28,8 @@ mod markdown;
 mod summary;
 mod table;
 
-pub(crate) use label::count;
 pub(crate) use label::towards;
+pub(crate) use label::{count, moment};
 pub(crate) use style::{Format, Style, clean};
 pub(crate) use summary::stopped_text;
 

@@ -40,10 +40,10 @@ fn row(key: &str, value: &str, from: &Origin) -> serde_json::Value {
     json!({ "setting": key, "value": value, "from": from, "variable": variable })
 }
 
-/// The reference page: a row for each setting, in Markdown.
-pub(crate) fn reference() -> String {
-    let mut page = String::from(
-        "# Settings\n\n\
+/// The reference page, in Markdown: `made` (how it was made), then a row for each setting.
+pub(crate) fn reference(made: &str) -> String {
+    let mut page = format!(
+        "# Settings\n\n{made}\n\n\
          These are the keys of `[fleet]` in the [tenant file](tenants-toml.md). A flag wins over the environment, the\n\
          environment over the file, and the file over the default. `fleet config` prints the values in force, and where each\n\
          comes from. Durations have a unit, and are at most a day: `500ms`, `5s`, `2m 30s`.\n\n\
@@ -64,9 +64,9 @@ pub(crate) fn reference() -> String {
     }
     page + "\n\
          The environment has `FLEET_SCRATCH_POSTGRES_URL` and `FLEET_SCRATCH_MYSQL_URL` for the keys of `[scratch]`, too; it\n\
-         never sets tenants or waves. A variable that is a slip away from one of these names is refused, with the name that\n\
-         was meant; one that is further away but still near is told in a warning; all others that begin with `FLEET_` are\n\
-         taken for those of other programs. `FLEET_CONFIG`, `FLEET_COLOR` and `FLEET_LOG` are no settings.\n"
+         never sets tenants or waves. A misspelt name is refused, with the name that was meant; one that is only similar to a\n\
+         name here gives a warning; every other variable that begins with `FLEET_` is left to other programs. `FLEET_CONFIG`,\n\
+         `FLEET_COLOR` and `FLEET_LOG` are no settings.\n"
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_reference_page_has_each_setting_with_all_its_names() {
-        let page = reference();
+        let page = reference("<!-- made -->");
         assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), SETTINGS.len());
         let line = "| `lock_timeout` | duration above 0s | `3s` | `--lock-timeout` | `FLEET_LOCK_TIMEOUT` | How long a \
                     statement may wait for a lock (e.g. 500ms, 3s). The first tries wait for a part of it. MySQL and \

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use super::Task;
-use super::unit::{Assignment, Attempt, End};
+use super::unit::{Assignment, Attempt, AttemptEnd};
 use crate::backup::{BackupFolder, Manifest, free_space};
-use crate::engine::{Notice, PartialState, Session, Transfer, database_name, hook};
+use crate::engine::{Notice, PartialState, Session, Transfer, TransferLimits, database_name, hook};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
 
@@ -48,7 +48,7 @@ impl Assignment {
         let limit = self.plan.timeouts.backup;
         let tool = match &plan.command {
             Some(command) => {
-                hook(command, &self.tenant, &run, limit, &self.cancel).await?;
+                hook(command, &self.tenant, &run, &TransferLimits { limit, cancel: self.cancel.clone() }).await?;
                 "hook".to_owned()
             }
             None => {
@@ -86,7 +86,7 @@ impl Assignment {
     }
 
     /// Before the tenant's first change: backs it up where the run is to. `Some`: it failed, and nothing may be touched.
-    pub(super) async fn back_up_first(&self, session: &mut dyn Session, history: &[String]) -> Option<End> {
+    pub(super) async fn back_up_first(&self, session: &mut dyn Session, history: &[String]) -> Option<AttemptEnd> {
         // What an earlier attempt of this run has changed is not what anyone would want back.
         if self.plan.backup.is_none() || self.touched {
             return None;
@@ -104,8 +104,10 @@ impl Assignment {
     /// The chore of `fleet backup`.
     pub(super) async fn backup_chore(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
         let end = match self.back_up(session, &history).await {
-            Ok(Some(bytes)) => End::Chore(Outcome::BackedUp { bytes }),
-            Ok(None) => End::Chore(Outcome::Skipped { reason: "there is nothing yet to be backed up".to_owned() }),
+            Ok(Some(bytes)) => AttemptEnd::Task(Outcome::BackedUp { bytes }),
+            Ok(None) => {
+                AttemptEnd::Task(Outcome::Skipped { reason: "there is nothing yet to be backed up".to_owned() })
+            }
             Err(fault) => ended(fault),
         };
         Attempt::without_work(Some(history), end)
@@ -113,10 +115,12 @@ impl Assignment {
 
     /// The chore of `fleet restore`.
     pub(super) async fn restore_chore(&self, session: &mut dyn Session, before: Vec<String>) -> Attempt {
-        let Task::Restore(plan) = &self.plan.task else { return Attempt::without_work(Some(before), End::Nothing) };
+        let Task::Restore(plan) = &self.plan.task else {
+            return Attempt::without_work(Some(before), AttemptEnd::Nothing);
+        };
         match self.bring_back(session, plan).await {
             Ok(manifest) => {
-                let end = End::Chore(Outcome::Restored { bytes: manifest.bytes });
+                let end = AttemptEnd::Task(Outcome::Restored { bytes: manifest.bytes });
                 Attempt::without_work(Some(manifest.history), end)
             }
             Err(fault) => {
@@ -126,8 +130,8 @@ impl Assignment {
                     _ => left_by_restore(session).await,
                 };
                 let end = match fault.class {
-                    FaultClass::Cancelled => End::Cancelled { at: None, residue },
-                    _ => End::Stopped { fault, at: None, residue },
+                    FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue },
+                    _ => AttemptEnd::Stopped { fault, at: None, residue },
                 };
                 Attempt::without_work(Some(before), end)
             }
@@ -177,7 +181,7 @@ impl Assignment {
         let Some(backup) = self.plan.backup.as_ref().filter(|b| b.restore_on_failure && b.command.is_none()) else {
             return attempt;
         };
-        let End::Stopped { fault, at, residue } = &attempt.end else { return attempt };
+        let AttemptEnd::Stopped { fault, at, residue } = &attempt.end else { return attempt };
         let run = self.plan.header.run.to_string();
         let is_wanted = match residue {
             // Another attempt may still go on behind the statement that was refused.
@@ -193,7 +197,7 @@ impl Assignment {
             Ok(manifest) => {
                 let text = format!("{}; brought back from the backup of this run", fault.message);
                 let fault = Fault { message: text, ..fault.clone() };
-                let end = End::Restored { fault, at: at.clone() };
+                let end = AttemptEnd::Restored { fault, at: at.clone() };
                 Attempt { committed: Vec::new(), ..Attempt::without_work(Some(manifest.history), end) }
             }
             Err(restore) => {
@@ -203,7 +207,7 @@ impl Assignment {
                     PartialState::Nothing => residue.clone(),
                     other => other,
                 };
-                let end = End::Stopped { fault, at: at.clone(), residue };
+                let end = AttemptEnd::Stopped { fault, at: at.clone(), residue };
                 Attempt { end, ..attempt }
             }
         }
@@ -219,10 +223,10 @@ async fn left_by_restore(session: &mut dyn Session) -> PartialState {
     }
 }
 
-fn ended(fault: Fault) -> End {
+fn ended(fault: Fault) -> AttemptEnd {
     match fault.class {
-        FaultClass::Cancelled => End::Cancelled { at: None, residue: PartialState::Nothing },
-        _ => End::Stopped { fault, at: None, residue: PartialState::Nothing },
+        FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing },
+        _ => AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing },
     }
 }
 

@@ -3,10 +3,12 @@
 //! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. There is one loop that
 //! applies anything, and this is it.
 
+mod attempts;
 mod backup;
 mod cancel;
-mod conclude;
+mod decide;
 mod dispatcher;
+mod gate;
 mod liveness;
 mod observe;
 mod order;
@@ -15,6 +17,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod wave;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -75,7 +78,7 @@ pub(crate) enum Task {
     Accept(Vec<String>),
     /// Brings these views up to date.
     Refresh(Vec<View>),
-    /// Fills its tables with made-up rows.
+    /// Fills its tables with generated rows.
     Seed(SeedRequest),
     /// Backs it up.
     Backup,

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::Task;
-use super::unit::{Assignment, Attempt, End};
+use super::unit::{Assignment, Attempt, AttemptEnd};
 use crate::engine::{Notice, PartialState, Session, Step, TELL_EVERY};
 use crate::model::fault::Fault;
 use crate::model::outcome::Outcome;
-use crate::seed::{self, SeedProgress, SeedRequest};
+use crate::seed::{self, SeedRequest, SeededTable};
 
 impl Assignment {
     /// One attempt at the chore of this run on a tenant with this history.
@@ -25,18 +25,18 @@ impl Assignment {
             Task::Refresh(_) => self.refreshes(&history),
         };
         let steps = match steps {
-            Ok(steps) if steps.is_empty() => return Attempt::without_work(Some(history), End::Nothing),
+            Ok(steps) if steps.is_empty() => return Attempt::without_work(Some(history), AttemptEnd::Nothing),
             Ok(steps) => steps,
             Err(reason) => {
-                return Attempt::without_work(Some(history), End::Chore(Outcome::Skipped { reason }));
+                return Attempt::without_work(Some(history), AttemptEnd::Task(Outcome::Skipped { reason }));
             }
         };
         let n = u64::try_from(steps.len()).unwrap_or(u64::MAX);
         let mut work = self.empty_work(&history);
         work.steps = steps;
         let mut attempt = self.carry_out(session, history, work).await;
-        if matches!(attempt.end, End::Done) {
-            attempt.end = End::Chore(match self.plan.task {
+        if matches!(attempt.end, AttemptEnd::Done) {
+            attempt.end = AttemptEnd::Task(match self.plan.task {
                 Task::Accept(_) => Outcome::Accepted { n },
                 _ => Outcome::Refreshed { n },
             });
@@ -47,7 +47,7 @@ impl Assignment {
     /// Fills tables. Dying in it leaves whole batches, which `--append` goes on behind.
     async fn seed(&self, session: &mut dyn Session, history: Vec<String>, request: &SeedRequest) -> Attempt {
         let told = Mutex::new(Instant::now());
-        let progress = |made: SeedProgress| {
+        let progress = |made: &SeededTable| {
             let mut told = told.lock().expect("nobody panics while holding it");
             if told.elapsed() >= TELL_EVERY {
                 *told = Instant::now();
@@ -55,15 +55,15 @@ impl Assignment {
                 self.teller.tell(Notice::Rows { migration, statement: None, rows: made.added });
             }
         };
-        let pulse = session.pulse();
+        let probe = session.probe();
         let result = tokio::select! {
             result = seed::seed(session, request, &progress) => result,
-            fault = self.abandoned(pulse) => {
-                let end = End::Stopped { fault, at: None, residue: PartialState::Unknown };
+            fault = self.abandoned(probe) => {
+                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
                 return Attempt::without_work(Some(history), end);
             }
             () = self.cancel.cancelled() => {
-                let end = End::Cancelled { at: None, residue: PartialState::Nothing };
+                let end = AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing };
                 return Attempt::without_work(Some(history), end);
             }
         };
@@ -72,12 +72,12 @@ impl Assignment {
                 summary.tables.iter().filter_map(|table| table.note()).for_each(|note| {
                     self.teller.tell(Notice::Note(note));
                 });
-                End::Chore(Outcome::Seeded { n: summary.added() })
+                AttemptEnd::Task(Outcome::Seeded { n: summary.added() })
             }
             Err(stop) => {
                 let text = format!("{stop}; {} rows were added before that and stay", stop.done.added());
                 let fault = Fault { message: text, ..stop.fault.clone() };
-                End::Stopped { fault, at: None, residue: PartialState::Nothing }
+                AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }
             }
         };
         Attempt::without_work(Some(history), end)

@@ -99,6 +99,8 @@ async fn plan_of(
         tenants: Vec::new(),
         started_at_ms: 0,
         program: "test".into(),
+        started_by: Default::default(),
+        selection: Vec::new(),
     };
     RunPlan {
         backup: None,

@@ -104,7 +104,7 @@ fn the_settings_are_told_to_programs_too() {
     ]);
     config("md").exits(0).shows(&["| Setting | Value | From |", "| attempts | 3 | file |"]);
 
-    let page = finish(fleet.program(&["config", "--reference"]).current_dir("/")).exits(0);
+    let page = finish(fleet.program(&["help-reference", "settings"]).current_dir("/")).exits(0);
     page.shows(&["# Settings", "| `--attempts` | `FLEET_ATTEMPTS` |", "| none | `FLEET_OUTAGE` |"]);
 }
 

@@ -60,10 +60,10 @@ fn a_killed_run_is_finished_by_resume() {
     kill_after(&fleet, &["migrate", "--to", GOAL, "--yes"], 33);
 
     let killed = &runs(&fleet)[0];
-    assert_eq!(killed["status"], "unfinished", "{killed:#}");
+    assert_eq!(killed["status"], "died", "{killed:#}");
     let id = killed["run"].as_str().unwrap();
-    fleet.run(&["runs", "list"]).exits(0).shows(&[id, "unfinished"]);
-    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["unfinished", &format!("runs resume {id}")]);
+    fleet.run(&["runs", "list"]).exits(0).shows(&[id, "died"]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["died", &format!("runs resume {id}")]);
     let done = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some_and(|h| h == expected())).count();
     assert!((33..100).contains(&done), "{done} tenants were at head when the run was killed");
 

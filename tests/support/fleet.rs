@@ -115,6 +115,8 @@ impl Fleet {
             tenants: Vec::new(),
             started_at_ms: 0,
             program: "test".into(),
+            started_by: Default::default(),
+            selection: Vec::new(),
         };
         let wave = PlannedWave {
             name: "all".into(),

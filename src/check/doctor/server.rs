@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::Severity::{Error, Info, Warning};
 use super::{Findings, Limits};
+use crate::engine::{Product, dialect};
 use crate::model::health::{Extension, Health, NeededExtension, Upstream};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
 
 /// A disk with less is nearly full.
@@ -21,7 +22,7 @@ pub(super) fn judge(
     needed: &[NeededExtension],
 ) {
     if !health.version.is_empty() {
-        let (oldest, name) = oldest(tenant.engine, &health.version);
+        let Product { oldest, name } = dialect(tenant.engine).product(&health.version);
         let (severity, fix) = if health.number < oldest {
             (Warning, format!("fleet is made for {name} {}.{} and later: upgrade the server", oldest.0, oldest.1))
         } else {
@@ -93,8 +94,9 @@ fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, ups
         (true, None) => String::new(),
     };
     let is_late = !upstream.is_running || lag.is_some_and(|lag| lag >= limits.replication_lag);
-    let writable = tenant.engine == Engine::Mysql && !health.read_only;
-    let kind = if tenant.engine == Engine::Postgres { "a standby" } else { "a replica" };
+    let takes_writes = tenant.engine.capabilities().writable_replicas;
+    let writable = takes_writes && !health.read_only;
+    let kind = if takes_writes { "a replica" } else { "a standby" };
     let danger = if writable { "; what is changed here is missing there" } else { "" };
     let severity = if is_late || writable { Warning } else { Info };
     let fix =
@@ -110,7 +112,7 @@ fn judge_extension(findings: &mut Findings, tenant: &Tenant, extension: &Extensi
         Extension { is_available: true, .. } => (
             Warning,
             format!("the user may not create the extension {name} in the database {database}, which {migration} does"),
-            format!("as an administrator, in that database: CREATE EXTENSION {};", Engine::Postgres.quote(name)),
+            format!("as an administrator, in that database: CREATE EXTENSION {};", tenant.engine.quote(name)),
         ),
         Extension { is_available: false, .. } => (
             Error,
@@ -121,14 +123,4 @@ fn judge_extension(findings: &mut Findings, tenant: &Tenant, extension: &Extensi
     let (severity, what) =
         if needed.is_optional { (Info, format!("{what} and does without")) } else { (severity, what) };
     findings.server(tenant, severity, what, fix);
-}
-
-/// The oldest version that is supported, and the product's name.
-fn oldest(engine: Engine, version: &str) -> ((u32, u32), &'static str) {
-    match engine {
-        Engine::Sqlite => ((3, 35), "SQLite"),
-        Engine::Postgres => ((12, 0), "PostgreSQL"),
-        Engine::Mysql if version.starts_with("MariaDB") => ((10, 5), "MariaDB"),
-        Engine::Mysql => ((8, 0), "MySQL"),
-    }
 }

@@ -184,19 +184,19 @@ pub(in crate::cli) struct Refresh {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seed {
-    /// 1 is about a hundred rows in a middling table
+    /// Scale factor: 1 gives about 100 rows in a medium-sized table
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(in crate::cli) scale: u32,
-    /// So many rows in this table, whatever the scale says (repeatable)
+    /// Rows to generate for TABLE, whatever the scale says (repeatable)
     #[arg(long, value_name = "TABLE=N", value_parser = parse_rows)]
     pub(in crate::cli) rows: Vec<(String, u64)>,
-    /// Another number gives other rows
+    /// Seed of the random numbers: the same rows for the same seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(in crate::cli) seed: u64,
     /// Also fills up tables that have rows; else only empty ones are filled
     #[arg(long)]
     pub(in crate::cli) append: bool,
-    /// How many of a hundred amounts and days are malformed in legacy tables
+    /// Percentage of rows with a malformed amount or day, where the seed rules mark columns as legacy text
     #[arg(long, value_name = "PERCENT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(in crate::cli) malformed: u8,
     #[command(flatten)]
@@ -225,7 +225,8 @@ pub(in crate::cli) enum Scripts {
         #[command(flatten)]
         output: Output,
     },
-    /// Takes the present text of edited scripts for what was applied: only their checksums change
+    /// Records the present text of edited scripts as what was applied: only their checksums change
+    #[command(name = "repair", alias = "accept")]
     Accept {
         /// The scripts: their names, or parts that only one has
         #[arg(required = true, value_name = "SCRIPT")]

@@ -36,9 +36,6 @@ pub(in crate::cli) struct Locks {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Config {
-    /// Prints the reference page of all settings instead
-    #[arg(long, hide = true)]
-    pub(in crate::cli) reference: bool,
     #[command(flatten)]
     pub(in crate::cli) flags: RunFlags,
     #[command(flatten)]
@@ -70,10 +67,10 @@ pub(in crate::cli) struct Check {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Prove {
-    /// No made-up rows: only those of the migrations themselves
+    /// No generated rows: only those of the migrations themselves
     #[arg(long)]
     pub(in crate::cli) empty: bool,
-    /// So many made-up rows in a table (repeatable): 0 for one that only a migration fills
+    /// Rows to generate for TABLE (repeatable); 0 leaves it to the migrations
     #[arg(long, value_name = "TABLE=N", value_parser = parse_rows, conflicts_with = "empty")]
     pub(in crate::cli) rows: Vec<(String, u64)>,
     /// A migration without a way down is a failure, too
@@ -129,7 +126,8 @@ pub(in crate::cli) enum Runs {
         #[command(flatten)]
         output: RunOutput,
     },
-    /// Settles a tenant that is in doubt, after you have looked at its database
+    /// Resolves a tenant that is in doubt, after you have looked at its database
+    #[command(name = "resolve", alias = "settle")]
     Settle(Settle),
 }
 

@@ -47,7 +47,7 @@ pub(super) enum Command {
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),
-    /// Fills the tenants' tables with made-up rows, the same each time
+    /// Fills the tenants' tables with generated rows, the same each time
     Seed(Seed),
     /// Looks for what would make a run fail or wait, and says what to do; exits with 2 when it finds errors
     Doctor(Doctor),
@@ -71,4 +71,7 @@ pub(super) enum Command {
     },
     /// What each exit code means
     HelpExitCodes,
+    /// A reference page of the book, as Markdown
+    #[command(hide = true)]
+    HelpReference { page: super::reference::Page },
 }

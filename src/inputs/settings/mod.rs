@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::database_url::{ServerUrl, UrlProblem, scheme, shown, sqlite_path};
 use super::document::Document;
-use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratch};
+use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratch, seed};
 use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 use layer::Layer;
 
@@ -74,6 +74,9 @@ pub(crate) struct Settings {
     /// A command that backs one tenant up, instead of the engines' own means.
     #[serde(skip)]
     pub(crate) backup_command: Option<Vec<String>>,
+    /// The file of rules by which rows are generated, absolute; `None`: the general rules alone.
+    #[serde(skip)]
+    pub(crate) seed_rules: Option<PathBuf>,
     #[serde(skip)]
     pub(crate) scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
@@ -293,6 +296,7 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         backups: base("backups").join(settings.backups),
         migrations: limits::read(document, drafts),
         backup_command: backup::read(document, drafts),
+        seed_rules: seed::read(document, sources.folder, drafts),
         scratch,
         warnings,
         ..settings

@@ -4,6 +4,7 @@ mod faults;
 mod finding;
 mod processes;
 mod recording;
+mod upgrades;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
 use crate::model::schema::{Direction, Unfinished};
+use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Engine, TenantId};
 
@@ -49,6 +51,8 @@ fn header(tenants: usize) -> RunHeader {
             .collect(),
         started_at_ms: 1_700_000_000_000,
         program: "0.1.0".into(),
+        started_by: StartedBy { process: super::process::current(), ..StartedBy::default() },
+        selection: Vec::new(),
     }
 }
 

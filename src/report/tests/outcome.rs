@@ -35,6 +35,8 @@ pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
             .collect(),
         started_at_ms: 1_795_169_702_000,
         program: "0.1.0".to_owned(),
+        started_by: Default::default(),
+        selection: Vec::new(),
     }
 }
 
