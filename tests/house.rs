@@ -403,7 +403,7 @@ fn fleet(arguments: &[&str]) -> String {
 
 #[test]
 fn global_options_come_last_in_every_help_page() {
-    for page in [&["migrate"][..], &["status"], &["runs", "settle"], &["tenants", "list"], &["completions"]] {
+    for page in [&["migrate"][..], &["status"], &["runs", "resolve"], &["tenants", "list"], &["completions"]] {
         let mut arguments = page.to_vec();
         arguments.push("--help");
         let help = fleet(&arguments);

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Doctor;
+use super::command::Run;
 use super::exit::CliError;
-use super::setup::{Program, settle_words, tenant_flag};
+use super::setup::{Program, resolve_words, tenant_flag};
 use crate::backup;
 use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
+use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
 use crate::model::engine::{Capabilities, Engine};
 use crate::model::fault::{Fault, FaultClass};
@@ -30,31 +32,38 @@ const FILES_ASKED: usize = 20;
 /// Tenants of a server that are asked before a run when the first one is not let in.
 const ASKED_AGAIN: usize = 4;
 
-pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Doctor) -> Result<u8, CliError> {
-    let selection = program.select(&args.selection).await?;
-    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let needs = needs(set, &tenants).await;
-    let answers = run::examine(&tenants, &program.door(set), program.pace(), &names(&needs)).await;
-    let seen = program.observe(set, &tenants).await;
-    let examined: Examined = tenants.into_iter().zip(answers).collect();
-    let check = program.command("tenants check");
-    let mut findings = doctor::judge(&examined, &limits(program, &check), &needs);
-    findings.extend(seen.iter().filter_map(|seen| {
-        let (settle, flag) = (settle_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
-        doctor::unfinished(seen, &settle, &flag, |words| program.command(words))
-    }));
-    findings.extend(backups(program));
-    let mut versions = Vec::new();
-    for engine in Engine::ALL {
-        if let Some(tool) = engine.capabilities().dump_program {
-            versions.push((tool, engine, version_of(tool).await));
-        }
+impl Run for Doctor {
+    fn overrides(&self) -> Overrides {
+        self.read.flags.overrides()
     }
-    findings.extend(doctor::tools(&versions, &examined));
-    findings.sort_by_key(|finding| finding.severity);
-    let text = report::doctor::render(&findings, examined.len(), args.output.shape(), &args.output.style(program));
-    args.output.deliver(&text)?;
-    Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let selection = program.select(&self.read.selection).await?;
+        let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        let needs = needs(&set, &tenants).await;
+        let answers = run::examine(&tenants, &program.door(&set), program.pace(), &names(&needs)).await;
+        let seen = program.observe(&set, &tenants).await;
+        let examined: Examined = tenants.into_iter().zip(answers).collect();
+        let check = program.command("tenants check");
+        let mut findings = doctor::judge(&examined, &limits(program, &check), &needs);
+        findings.extend(seen.iter().filter_map(|seen| {
+            let (resolve, flag) = (resolve_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
+            doctor::unfinished(seen, &resolve, &flag, |words| program.command(words))
+        }));
+        findings.extend(backups(program));
+        let mut versions = Vec::new();
+        for engine in Engine::ALL {
+            if let Some(tool) = engine.capabilities().dump_program {
+                versions.push((tool, engine, version_of(tool).await));
+            }
+        }
+        findings.extend(doctor::tools(&versions, &examined));
+        findings.sort_by_key(|finding| finding.severity);
+        let output = &self.read.output;
+        output.deliver(&report::doctor::render(&findings, examined.len(), output.shape(), &output.style(program)))?;
+        Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
+    }
 }
 
 /// What the migrations take of the engines that the tenants have.

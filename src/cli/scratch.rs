@@ -6,9 +6,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
-
+use super::args::Engines;
 use super::setup::Program;
 use super::signals::Signals;
 use crate::check::prove::{Bench, Stopping};
@@ -18,40 +16,13 @@ use crate::inputs::{ScratchServers, scratch};
 use crate::model::tenant::Engine;
 use crate::run::{Cancel, Level};
 
-/// Which engines.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Selection")]
-pub(super) struct Engines {
-    /// Only this engine (repeatable) [default: every engine that a tenant of the file has]
-    #[arg(long, value_name = "ENGINE")]
-    engine: Vec<EngineName>,
-}
-
-/// An engine as an option names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct EngineName(Engine);
-
-impl ValueEnum for EngineName {
-    fn value_variants<'a>() -> &'a [Self] {
-        static NAMES: [EngineName; Engine::ALL.len()] =
-            [EngineName(Engine::ALL[0]), EngineName(Engine::ALL[1]), EngineName(Engine::ALL[2])];
-        &NAMES
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()).aliases(self.0.aliases()))
-    }
-}
-
-impl Engines {
-    /// In a fixed order, each with its place, or with what to do about it.
-    fn places(&self, program: &Program) -> Vec<(Engine, Result<ScratchPlace, String>)> {
-        let wanted: BTreeSet<Engine> = self.engine.iter().map(|name| name.0).collect();
-        let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
-        let wanted = if wanted.is_empty() { used } else { wanted };
-        let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
-        engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
-    }
+/// The engines in a fixed order, each with its place, or with what to do about it.
+fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPlace, String>)> {
+    let wanted: BTreeSet<Engine> = engines.engine.iter().map(|name| name.0).collect();
+    let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
+    let wanted = if wanted.is_empty() { used } else { wanted };
+    let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
+    engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
 }
 
 fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, String> {
@@ -106,7 +77,7 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
     let timeouts = program.settings().timeouts();
     let bench = |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone() };
     let (work, bench) = (&work, &bench);
-    let tried = engines.places(program).into_iter().map(|(engine, place)| async move {
+    let tried = places(program, engines).into_iter().map(|(engine, place)| async move {
         match place {
             Ok(place) => (engine, Ok(work(bench(place)).await)),
             Err(why) => (engine, Err(why)),

@@ -356,6 +356,11 @@ impl LazyScripts {
         self.migrations.acceptance(index, engine)
     }
 
+    /// See [`MigrationSet::views`].
+    pub(crate) fn views(&self) -> &[View] {
+        self.migrations.views()
+    }
+
     /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.
     pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
         let cell = &self.compiled[engine];

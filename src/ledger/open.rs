@@ -83,11 +83,10 @@ impl Ledger {
 
     pub(super) async fn open_patiently(location: &Location, patience: Duration) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(location)?;
-        let until = Instant::now() + patience;
         let db = match location {
             Location::File(file) => {
                 LedgerDatabase::check_path(file)?;
-                connect_file(file, Access::Create, patience, until, &site).await?
+                connect_file(file, Access::Create, patience, &site).await?
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
         };
@@ -304,15 +303,15 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// Connects to an SQLite file, again and again until `until` while another process holds it: switching to the
-/// write-ahead log needs the file alone, and does not wait for it by itself.
+/// Connects to an SQLite file, again and again for `patience` while another process holds it: switching to the write-ahead
+/// log needs the file alone, and does not wait for it by itself.
 async fn connect_file(
     file: &Path,
     access: Access,
     patience: Duration,
-    until: Instant,
     site: &LedgerDatabase,
 ) -> Result<DatabaseConnection, LedgerError> {
+    let until = Instant::now() + patience;
     loop {
         let error = match try_connect_file(file, access, patience).await {
             Ok(db) => return Ok(db),
@@ -348,7 +347,7 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
 /// without a write-ahead log is complete in its one file and can be read as it is.
 async fn read_file(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
     // Connecting reads the file, so this fails where nothing can be read.
-    let error = match connect_file(file, Access::Read, PATIENCE, Instant::now() + PATIENCE, site).await {
+    let error = match connect_file(file, Access::Read, PATIENCE, site).await {
         Err(error @ LedgerError::NotWritable { .. }) => error,
         done => return done,
     };
@@ -361,7 +360,7 @@ async fn read_file(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnect
 }
 
 async fn connect_frozen(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
-    connect_file(file, Access::Immutable, PATIENCE, Instant::now() + PATIENCE, site).await
+    connect_file(file, Access::Immutable, PATIENCE, site).await
 }
 
 /// Connects to a server. Raw first: a pool would turn a refused connection or a wrong password into a timeout.

@@ -21,6 +21,7 @@ use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::fault::Fault;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::started_by::{Liveness, StartedBy, liveness};
 use crate::model::stats::RunStats;
@@ -40,8 +41,8 @@ pub(crate) struct RunSummary {
     pub(crate) direction: Direction,
     /// The goal in words.
     pub(crate) goal: String,
-    /// The goal as data: what `plan::Goal` serialises to.
-    pub(crate) goal_data: Value,
+    /// The work, as data.
+    pub(crate) kind: RunKind,
     /// The run that this one resumes.
     pub(crate) resumes: Option<Uuid>,
     /// The version of the program.
@@ -165,7 +166,7 @@ impl Ledger {
             run,
             direction: summary.direction,
             goal: summary.goal,
-            goal_data: summary.goal_data,
+            kind: summary.kind,
             resumes: summary.resumes,
             catalog,
             tenants,
@@ -327,7 +328,7 @@ impl Store {
         Ok(RunSummary {
             run: self.id(&row.run, what)?,
             direction: self.word(&row.direction, what)?,
-            goal_data: self.parse(&row.goal_data, what)?,
+            kind: RunKind::from_ledger(self.parse(&row.goal_data, what)?),
             resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
             stats: row.stats.as_deref().map(|text| self.parse(text, what)).transpose()?,
             selected: self.number(row.selected, what)?,

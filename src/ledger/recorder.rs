@@ -138,7 +138,7 @@ impl Recorder {
             run: run.clone(),
             direction: header.direction.to_string(),
             goal: header.goal.clone(),
-            goal_data: header.goal_data.to_string(),
+            goal_data: json(&header.kind),
             resumes: header.resumes.as_ref().map(Uuid::to_string),
             catalog: json(&header.catalog),
             program: header.program.clone(),

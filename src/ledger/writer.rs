@@ -81,6 +81,13 @@ struct Batch {
     finished: Option<(i64, String)>,
 }
 
+/// The end of an attempt: its fault, if any, and the pause before the next one.
+#[derive(Clone, Copy)]
+struct AttemptEnd<'a> {
+    fault: Option<&'a Fault>,
+    retry_in_ms: Option<i64>,
+}
+
 impl Batch {
     fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
@@ -160,12 +167,13 @@ impl Writer {
             }
             Event::AttemptFailed { index, attempt, error, retry_in_ms, .. } => {
                 let retry = Some(i64::try_from(retry_in_ms).unwrap_or(i64::MAX));
-                let row = self.attempt(index, attempt, now_ms, Some(&error), retry);
+                let row = self.attempt(index, attempt, now_ms, AttemptEnd { fault: Some(&error), retry_in_ms: retry });
                 batch.attempts.push(row);
             }
             Event::TenantFinished(record) => {
+                let end = AttemptEnd { fault: record.error.as_ref(), retry_in_ms: None };
                 if record.attempts > 1 || (record.attempts == 1 && record.error.is_some()) {
-                    let row = self.attempt(record.index, record.attempts, now_ms, record.error.as_ref(), None);
+                    let row = self.attempt(record.index, record.attempts, now_ms, end);
                     batch.attempts.push(row);
                 }
                 self.started.remove(&record.index);
@@ -190,14 +198,7 @@ impl Writer {
         }
     }
 
-    fn attempt(
-        &mut self,
-        index: usize,
-        attempt: u32,
-        now_ms: i64,
-        fault: Option<&Fault>,
-        retry_in_ms: Option<i64>,
-    ) -> attempt::Model {
+    fn attempt(&mut self, index: usize, attempt: u32, now_ms: i64, end: AttemptEnd<'_>) -> attempt::Model {
         let seq = self.next_seq;
         self.next_seq += 1;
         attempt::Model {
@@ -207,8 +208,8 @@ impl Writer {
             attempt: i64::from(attempt),
             started_at_ms: self.started.get(&index).copied().unwrap_or(now_ms),
             ended_at_ms: now_ms,
-            fault: fault.map(json),
-            retry_in_ms,
+            fault: end.fault.map(json),
+            retry_in_ms: end.retry_in_ms,
         }
     }
 

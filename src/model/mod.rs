@@ -26,6 +26,8 @@ pub(crate) mod stats;
 
 pub(crate) mod plan;
 
+pub(crate) mod run_kind;
+
 pub(crate) mod event;
 
 pub(crate) mod started_by;

@@ -26,8 +26,8 @@ pub(super) fn tail(name: &str) -> &str {
 }
 
 /// What a run is about: `up to head`, `down by 2 steps`, `refresh --group hourly`.
-pub(super) fn aim(direction: Direction, goal: &str, is_chore: bool) -> String {
-    if is_chore { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
+pub(super) fn aim(direction: Direction, goal: &str, is_task: bool) -> String {
+    if is_task { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
 }
 
 /// Where a run goes, after its direction: `to head`, `by 2 steps`.

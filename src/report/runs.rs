@@ -30,7 +30,7 @@ pub(crate) struct RunRow {
     /// The goal in words.
     pub(crate) goal: String,
     /// Whether it moved no version, so that the goal says all.
-    pub(crate) is_chore: bool,
+    pub(crate) is_task: bool,
     /// When it began, in milliseconds since 1970-01-01 UTC.
     pub(crate) started_at_ms: i64,
     /// When it ended; `None` when that is not recorded.
@@ -63,7 +63,7 @@ impl RunRow {
     }
 
     fn goal_text(&self) -> String {
-        label::aim(self.direction, &self.goal, self.is_chore)
+        label::aim(self.direction, &self.goal, self.is_task)
     }
 
     fn result(&self) -> String {
@@ -214,7 +214,7 @@ impl RunView<'_> {
         line("status", summary::words(&r.status));
         line("verdict", r.verdict.as_deref().map(summary::words).unwrap_or_default());
         line("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default());
-        line("backups", clean(self.header.backups().unwrap_or_default()));
+        line("backups", clean(self.header.kind.backups().unwrap_or_default()));
         line("program", self.header.program.clone());
         let by = &r.started_by;
         if !by.host.is_empty() {
@@ -239,7 +239,7 @@ impl RunView<'_> {
         for (key, value) in self.row.fields().as_object().into_iter().flatten() {
             fields[key.as_str()] = value.clone();
         }
-        if let Some(folder) = self.header.backups() {
+        if let Some(folder) = self.header.kind.backups() {
             fields["backups"] = folder.into();
         }
         fields["attempts"] = json::value(self.attempts);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{RunPlan, Task};
+use super::RunPlan;
 use crate::engine::{ApplyError, Database, Notifier, PartialState, Session, Step, Watch, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
@@ -72,7 +72,7 @@ impl Attempt {
 pub(super) enum AttemptEnd {
     /// There was nothing to do.
     Nothing,
-    /// A task other than migrating is done, with this outcome.
+    /// A task is done, with this outcome.
     Task(Outcome),
     /// Everything that was to be done is committed.
     Done,
@@ -91,7 +91,8 @@ pub(super) enum AttemptEnd {
 /// What the unit is given.
 pub(super) struct Assignment {
     pub(super) plan: Arc<RunPlan>,
-    pub(super) goal: Goal,
+    /// The goal of a migration; `None`: the run is a task.
+    pub(super) goal: Option<Goal>,
     pub(super) database: Arc<dyn Database>,
     pub(super) tenant: Arc<Tenant>,
     /// The time limits of this tenant in this attempt.
@@ -142,14 +143,12 @@ impl Assignment {
                 Err(end) => return Attempt::without_work(None, end),
             },
         };
-        if !matches!(self.plan.task, Task::Migrate) {
-            return self.chore(session, history).await;
-        }
-        let history = match self.stopped_way_down(session, history).await {
+        let Some(goal) = &self.goal else { return self.task(session, history).await };
+        let history = match self.stopped_way_down(session, history, goal.direction).await {
             Ok(history) => history,
             Err(end) => return Attempt::without_work(None, end),
         };
-        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, &self.goal) {
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
                 return Attempt::without_work(Some(history), end);
@@ -170,7 +169,7 @@ impl Assignment {
             return Attempt::without_work(Some(history), end);
         }
         let attempt = self.carry_out(session, history, work).await;
-        self.mend(session, attempt).await
+        self.restore_after_failure(session, attempt).await
     }
 
     /// Applies what was decided, and watches who holds it up.
@@ -247,8 +246,9 @@ impl Assignment {
         &self,
         session: &mut dyn Session,
         history: Vec<String>,
+        direction: Direction,
     ) -> Result<Vec<String>, AttemptEnd> {
-        if self.goal.direction == Direction::Up {
+        if direction == Direction::Up {
             return Ok(history);
         }
         match self.unfinished(session).await? {

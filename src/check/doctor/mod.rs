@@ -92,7 +92,7 @@ pub(crate) fn judge(
             Ok(health) => {
                 judge_rights(&mut findings, tenant, health, needs);
                 judge_one(&mut findings, tenant, health, limits);
-                server::judge(&mut findings, tenant, health, limits, &needs.extensions);
+                server::judge(&mut findings, &server::Seen { tenant, health, limits }, &needs.extensions);
             }
             Err(fault) => {
                 let fix = way_out(fault, limits);

@@ -14,13 +14,16 @@ use crate::policy::format_duration;
 /// A disk with less is nearly full.
 const LEAST_FREE: u64 = 256 * 1024 * 1024;
 
-pub(super) fn judge(
-    findings: &mut Findings,
-    tenant: &Tenant,
-    health: &Health,
-    limits: &Limits<'_>,
-    needed: &[NeededExtension],
-) {
+/// A server's own words, and the limits that it is held to.
+pub(super) struct Seen<'a> {
+    /// The tenant that it was seen from.
+    pub(super) tenant: &'a Tenant,
+    pub(super) health: &'a Health,
+    pub(super) limits: &'a Limits<'a>,
+}
+
+pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededExtension]) {
+    let &Seen { tenant, health, limits } = seen;
     if !health.version.is_empty() {
         let Product { oldest, name } = dialect(tenant.engine).product(&health.version);
         let (severity, fix) = if health.number < oldest {
@@ -52,7 +55,7 @@ pub(super) fn judge(
         }
     }
     if let Some(upstream) = &health.follows {
-        judge_upstream(findings, tenant, health, upstream, limits);
+        judge_upstream(findings, seen, upstream);
     }
     for follower in &health.followers {
         let lag = Duration::from_secs(follower.lag_seconds);
@@ -85,7 +88,8 @@ pub(super) fn seconds(duration: Duration) -> String {
 
 /// A server that follows another one. PostgreSQL lets nobody write on it, which each of its tenants is told; MariaDB does,
 /// and what is written there is in no other server.
-fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, upstream: &Upstream, limits: &Limits<'_>) {
+fn judge_upstream(findings: &mut Findings, seen: &Seen<'_>, upstream: &Upstream) {
+    let &Seen { tenant, health, limits } = seen;
     let host = if upstream.host.is_empty() { "another server".to_owned() } else { upstream.host.clone() };
     let lag = upstream.lag_seconds.map(Duration::from_secs);
     let state = match (upstream.is_running, lag) {

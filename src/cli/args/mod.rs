@@ -32,7 +32,7 @@ pub(super) enum Command {
     /// Shows what migrate would do, and the SQL it would send; touches nothing
     Plan(Plan),
     /// Counts tenants by state and version
-    Status(Look),
+    Status(Status),
     /// Shows who is at which migration
     Matrix(Matrix),
     /// Shows who holds and who waits for locks on the tenants' databases at this moment, and who has a transaction open;
@@ -63,7 +63,7 @@ pub(super) enum Command {
     Tenants(Tenants),
     /// The settings in force and where each comes from
     #[command(name = "config")]
-    Config(Config),
+    Config(ShowArgs),
     /// Writes a completion script for a shell
     Completions {
         /// Which shell

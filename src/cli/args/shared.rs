@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
+use super::settings::RunFlags;
 use crate::inputs::select::{Filter, Partition};
+use crate::model::engine::Engine;
 
 /// What every command takes. Help pages show it last.
 #[derive(Debug, Clone, Args)]
@@ -88,6 +91,31 @@ impl Selection {
     }
 }
 
+/// Which engines.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub(in crate::cli) struct Engines {
+    /// Only this engine (repeatable) [default: every engine that a tenant of the file has]
+    #[arg(long, value_name = "ENGINE")]
+    pub(in crate::cli) engine: Vec<EngineName>,
+}
+
+/// An engine as an option names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct EngineName(pub(in crate::cli) Engine);
+
+impl ValueEnum for EngineName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static NAMES: [EngineName; Engine::ALL.len()] =
+            [EngineName(Engine::ALL[0]), EngineName(Engine::ALL[1]), EngineName(Engine::ALL[2])];
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).aliases(self.0.aliases()))
+    }
+}
+
 fn parse_tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -165,4 +193,35 @@ pub(in crate::cli) enum Shape {
     Json,
     Csv,
     Md,
+}
+
+/// A command that reads tenants.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::cli) struct ReadArgs {
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+/// A command that runs on tenants.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::cli) struct RunArgs {
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+/// A command that shows something and reaches no tenant.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::cli) struct ShowArgs {
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
 }

@@ -30,7 +30,7 @@ pub(crate) use table::{Commands, SETTINGS, Setting, variable};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     #[cfg_attr(not(test), expect(dead_code, reason = "it is for people, who see it in `fleet config`"))]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     concurrency: NonZeroUsize,
     per_server: NonZeroUsize,
     #[serde(deserialize_with = "duration")]

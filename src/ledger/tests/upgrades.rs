@@ -35,6 +35,9 @@ async fn a_reader_reads_an_older_ledger_and_changes_nothing() {
     let ledger = Ledger::open_existing(&at(&file)).await.unwrap().unwrap();
     let runs = ledger.runs(9).await.unwrap();
     assert_eq!(statuses(&runs), RUNS);
+    // Version 1 knew a task by its command alone.
+    assert!(matches!(&runs[2].kind, RunKind::Backup { backups: Some(_) }), "{:?}", runs[2].kind);
+    assert!(runs.iter().all(|run| run.kind.goal().is_some() != run.kind.is_task()));
     assert_eq!(ledger.records(runs[3].run).await.unwrap().len(), 3);
     assert_eq!(ledger.events(runs[3].run).await.unwrap(), []);
     assert!(runs[0].started_by.host.is_empty() && ledger.header(runs[0].run).await.unwrap().selection.is_empty());

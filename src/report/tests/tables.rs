@@ -15,7 +15,7 @@ fn run(n: u128, finished: bool) -> RunRow {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 + n),
         direction: Direction::Up,
         goal: "m20240330_000001_inventory_tracking".to_owned(),
-        is_chore: false,
+        is_task: false,
         started_at_ms: 1_795_169_702_000,
         finished_at_ms: finished.then_some(1_795_169_763_500),
         status: if finished { "finished" } else { "running" }.to_owned(),
