@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
 
@@ -20,6 +21,7 @@ use crate::ledger::{Ledger, Location, Recorder};
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::schema::Script;
+use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::model::tenant::Engine;
 use crate::report::live::{self, Live};
 use crate::report::outcome::OutcomeView;
@@ -71,8 +73,15 @@ pub(super) async fn drive(
     let plan = Arc::new(plan);
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
-    let mut pump = Pump::new(program.terminal, output, cancel, begun);
-    let records = pump.run(receiver, &recorder).await;
+    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun));
+    let mut stream = JsonLines::open(program.terminal, output);
+    let mut to_ledger = &recorder;
+    // The ledger comes first: what is shown has been handed to it.
+    let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(&mut stream).and(&mut view);
+    deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    drop(sinks);
+    drop(view);
+    let records = records.in_plan_order();
     let elapsed = begun.elapsed();
     let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
     let failure = recorder.finish().await.err();
@@ -122,22 +131,12 @@ fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), C
 }
 
 fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
-    let format = match output.format {
-        RunFormat::Table => Format::Table,
-        RunFormat::Json => Format::Json,
-        RunFormat::Csv => Format::Csv,
-        RunFormat::Md => Format::Md,
-        RunFormat::Jsonl => return Ok(()),
-    };
-    let style = match output.output {
-        Some(_) => Style { colour: false, ..program.terminal.out },
-        None => program.terminal.out,
-    };
-    let mut text = view.render(format, &style);
+    let Some(format) = output.shape() else { return Ok(()) };
+    let mut text = view.render(format, &output.style(program));
     if format == Format::Table {
         text = format!("{}\n{rest}", text.trim_end());
     }
-    terminal::deliver(&text, output.output.as_deref())
+    output.deliver(&text)
 }
 
 /// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.
@@ -152,20 +151,103 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
     scripts
 }
 
-/// Takes events to the ledger and to the person.
-struct Pump {
+/// Hands the events of a run to the sinks until the dispatcher is done.
+async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, recorder: &Recorder, cancel: &Cancel) {
+    let lost = recorder.lost();
+    let mut tick = tokio::time::interval(REDRAW);
+    tick.tick().await;
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = lost.cancelled(), if cancel.level() == run::Level::Running => {
+                // Nothing new starts; what is in flight ends, and is told on stderr and in the exit code.
+                cancel.drain(NotStarted::Ledger);
+                continue;
+            }
+            _ = tick.tick() => {
+                sinks.tick();
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
+        if sinks.take(&event, now_ms()).await.is_err() {
+            cancel.drain(NotStarted::Ledger);
+        }
+    }
+}
+
+/// The outcomes of a run.
+#[derive(Default)]
+struct Records(Vec<TenantRecord>);
+
+impl Records {
+    fn in_plan_order(mut self) -> Vec<TenantRecord> {
+        self.0.sort_by_key(|record| record.index);
+        self.0
+    }
+}
+
+#[async_trait]
+impl EventSink for Records {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+        if let Event::TenantFinished(record) = event {
+            self.0.push(record.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The stream of `--format jsonl`; closed where another format was asked for, or when nobody reads it any more.
+struct JsonLines {
+    terminal: Terminal,
+    out: Option<Box<dyn std::io::Write + Send>>,
+}
+
+impl JsonLines {
+    fn open(terminal: Terminal, output: &RunOutput) -> Self {
+        let out: Option<Box<dyn std::io::Write + Send>> = match (output.format, &output.output) {
+            (RunFormat::Jsonl, None) => Some(Box::new(std::io::stdout())),
+            (RunFormat::Jsonl, Some(path)) => match std::fs::File::create(path) {
+                Ok(file) => Some(Box::new(file)),
+                Err(error) => {
+                    terminal.warn(&format!("can't write {}: {error}", path.display()));
+                    None
+                }
+            },
+            _ => None,
+        };
+        JsonLines { terminal, out }
+    }
+}
+
+#[async_trait]
+impl EventSink for JsonLines {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+        if let Some(out) = &mut self.out
+            && let Err(error) = writeln!(out, "{}", live::jsonl(event))
+        {
+            self.out = None;
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                self.terminal.warn(&format!("the event stream ends here: {error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The view of a person at the terminal: a bar, or plain lines elsewhere.
+struct LiveView {
     terminal: Terminal,
     live: Live,
     bar: Option<ProgressBar>,
-    jsonl: Option<Box<dyn std::io::Write + Send>>,
     /// Keeps `^C` out of the bar while it is drawn.
     _silent: Option<terminal::SilentInterrupt>,
-    cancel: Cancel,
     begun: Instant,
+    spoke: Instant,
 }
 
-impl Pump {
-    fn new(terminal: Terminal, output: &RunOutput, cancel: Cancel, begun: Instant) -> Self {
+impl LiveView {
+    fn new(terminal: Terminal, begun: Instant) -> Self {
         let bar = terminal.live.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let template = "{bar:24} {msg}";
@@ -178,67 +260,25 @@ impl Pump {
             }
             bar
         });
-        let jsonl: Option<Box<dyn std::io::Write + Send>> = match (output.format, &output.output) {
-            (RunFormat::Jsonl, None) => Some(Box::new(std::io::stdout())),
-            (RunFormat::Jsonl, Some(path)) => match std::fs::File::create(path) {
-                Ok(file) => Some(Box::new(file)),
-                Err(error) => {
-                    terminal.warn(&format!("can't write {}: {error}", path.display()));
-                    None
-                }
-            },
-            _ => None,
-        };
         let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
-        Pump { terminal, live: Live::new(terminal.err), bar, jsonl, _silent: silent, cancel, begun }
+        LiveView { terminal, live: Live::new(terminal.err), bar, _silent: silent, begun, spoke: begun }
     }
+}
 
-    /// Runs until the dispatcher is done. Returns the records in plan order.
-    async fn run(&mut self, mut events: mpsc::Receiver<Event>, recorder: &Recorder) -> Vec<TenantRecord> {
-        let mut records = Vec::new();
-        let lost = recorder.lost();
-        let mut tick = tokio::time::interval(if self.bar.is_some() { REDRAW } else { HEARTBEAT });
-        tick.tick().await;
-        loop {
-            let event = tokio::select! {
-                event = events.recv() => event,
-                () = lost.cancelled(), if self.cancel.level() == run::Level::Running => {
-                    // Nothing new starts; what is in flight ends, and is told on stderr and in the exit code.
-                    self.cancel.drain(NotStarted::Ledger);
-                    continue;
-                }
-                _ = tick.tick() => {
-                    self.beat();
-                    continue;
-                }
-            };
-            let Some(event) = event else { break };
-            if let Event::TenantFinished(record) = &event {
-                records.push(record.clone());
-            }
-            self.show(&event);
-            if !matches!(event, Event::RunStarted(_)) && recorder.record(event, now_ms()).await.is_err() {
-                self.cancel.drain(NotStarted::Ledger);
-            }
-        }
+impl Drop for LiveView {
+    fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        records.sort_by_key(|record| record.index);
-        records
     }
+}
 
-    fn show(&mut self, event: &Event) {
-        if let Some(out) = &mut self.jsonl
-            && let Err(error) = writeln!(out, "{}", live::jsonl(event))
-        {
-            self.jsonl = None;
-            if error.kind() != std::io::ErrorKind::BrokenPipe {
-                self.terminal.warn(&format!("the event stream ends here: {error}"));
-            }
-        }
+#[async_trait]
+impl EventSink for LiveView {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
         if self.terminal.quiet {
-            return self.live.note(event);
+            self.live.note(event);
+            return Ok(());
         }
         let line = self.live.line(event);
         match (&self.bar, line) {
@@ -258,14 +298,18 @@ impl Pump {
             (None, Some(line)) => self.terminal.tell(&line),
             (None, None) => {}
         }
+        Ok(())
     }
 
-    fn beat(&mut self) {
+    fn tick(&mut self) {
+        if self.bar.is_none() && (self.terminal.quiet || self.spoke.elapsed() < HEARTBEAT) {
+            return;
+        }
+        self.spoke = Instant::now();
         let message = self.live.progress(self.begun.elapsed()).message();
         match &self.bar {
             Some(bar) => bar.set_message(message),
-            None if !self.terminal.quiet => self.terminal.tell(&format!("… {message}")),
-            None => {}
+            None => self.terminal.tell(&format!("… {message}")),
         }
     }
 }

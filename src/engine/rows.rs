@@ -2,9 +2,31 @@
 //!
 //! It does not know what a value means or where it comes from; it only writes each in the form that SeaORM reads back.
 
-use super::{TenantEndpoint, literal};
+use async_trait::async_trait;
+
+use super::TenantEndpoint;
+use super::dialect::{dialect, literal};
+use crate::model::fault::Fault;
 use crate::model::shape::{Cell, Column, Key, Table};
 use crate::model::tenant::Engine;
+
+/// Adding rows to tables, and reading the keys that are there.
+#[async_trait]
+pub(crate) trait Rows: Send {
+    /// Adds rows to a table, in batches of a bounded size, each in a transaction. A row has a cell for each of the columns.
+    ///
+    /// Returns how many rows were added. Dying in it: whole batches are there, in order, and no part of one.
+    ///
+    /// # Errors
+    /// How many rows were committed before, and the [`Fault`] of the batch that was not.
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)>;
+
+    /// Some columns of all rows of a table, in no order; `None` is NULL. One read query.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the table can't be read.
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
+}
 
 /// Rows of one INSERT.
 pub(crate) const ROWS_AT_ONCE: usize = 500;
@@ -22,7 +44,7 @@ pub(crate) fn inserts(
     let engine = door.tenant.engine;
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
-    if columns.is_empty() && engine != Engine::Mysql {
+    if columns.is_empty() && !dialect(engine).inserts_many_defaults() {
         // They have no way to say it for many rows at once.
         let batch =
             |rows: &[Vec<Cell>]| (vec![format!("{into} DEFAULT VALUES"); rows.len()].join(";\n"), rows.len() as u64);
@@ -47,17 +69,7 @@ pub(crate) fn inserts(
 /// The query for columns of all rows, as literals.
 pub(crate) fn literals(door: &TenantEndpoint, table: &Table, columns: &[&Column]) -> String {
     let engine = door.tenant.engine;
-    let one = |column: &&Column| {
-        let name = engine.quote(&column.name);
-        match engine {
-            Engine::Sqlite => format!("CASE WHEN {name} IS NULL THEN NULL ELSE quote({name}) END"),
-            Engine::Postgres => format!("quote_literal({name}::text)"),
-            Engine::Mysql if is_binary(&column.kind) => {
-                format!("CASE WHEN {name} IS NULL THEN NULL ELSE CONCAT('x''', HEX({name}), '''') END")
-            }
-            Engine::Mysql => format!("CASE WHEN {name} IS NULL THEN NULL ELSE QUOTE({name}) END"),
-        }
-    };
+    let one = |column: &&Column| dialect(engine).key(&engine.quote(&column.name), &column.kind);
     let list = columns.iter().map(one).collect::<Vec<_>>().join(", ");
     format!("SELECT {list} FROM {}", qualified(door, &table.name))
 }
@@ -73,26 +85,21 @@ fn qualified(door: &TenantEndpoint, table: &str) -> String {
     door.namespace().map_or(table.clone(), |name| format!("{}.{table}", engine.quote(&name)))
 }
 
-fn is_binary(kind: &str) -> bool {
-    ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "bit"].iter().any(|k| kind.starts_with(k))
-}
-
 /// A value as SeaORM's own insert would have left it in this column.
 fn written(engine: Engine, column: &Column, cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".to_owned(),
-        Cell::Bool(yes) if engine == Engine::Postgres => yes.to_string(),
-        Cell::Bool(yes) => u8::from(*yes).to_string(),
+        Cell::Bool(yes) => dialect(engine).boolean(*yes),
         Cell::Int(number) => number.to_string(),
         Cell::Decimal(number) => number.to_string(),
         Cell::Text(text) | Cell::Json(text) => literal(engine, text),
         Cell::Bytes(bytes) => binary(engine, bytes),
-        // SQLite has no such type, and SeaORM keeps it there as 16 bytes, as it does in a BINARY(16) of MySQL.
-        Cell::Uuid(id) if engine == Engine::Sqlite || (engine == Engine::Mysql && is_binary(&column.kind)) => {
-            binary(engine, id.as_bytes())
-        }
+        Cell::Uuid(id) if dialect(engine).has_binary_uuid(&column.kind) => binary(engine, id.as_bytes()),
         Cell::Uuid(id) => literal(engine, &id.to_string()),
-        Cell::Moment(at) => literal(engine, &at.format(moment(engine, &column.kind)).to_string()),
+        Cell::Moment(at) => {
+            let (date, time) = (at.format("%F").to_string(), at.format("%T").to_string());
+            literal(engine, &dialect(engine).moment(&column.kind, &date, &time))
+        }
         Cell::Day(day) => literal(engine, &day.to_string()),
         Cell::Time(time) => literal(engine, &time.to_string()),
         Cell::Key(key) => key.literal.clone(),
@@ -101,21 +108,7 @@ fn written(engine: Engine, column: &Column, cell: &Cell) -> String {
 
 fn binary(engine: Engine, bytes: &[u8]) -> String {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-    match engine {
-        Engine::Postgres => format!("'\\x{hex}'"),
-        Engine::Sqlite | Engine::Mysql => format!("x'{hex}'"),
-    }
-}
-
-/// The format of a moment. In SQLite it is a text; with a time zone it is as RFC 3339 has it, so that texts sort as moments
-/// do.
-fn moment(engine: Engine, kind: &str) -> &'static str {
-    match engine {
-        Engine::Postgres => "%F %T+00",
-        Engine::Mysql => "%F %T",
-        Engine::Sqlite if kind.starts_with("datetime") || kind == "timestamp_text" => "%F %T",
-        Engine::Sqlite => "%FT%T+00:00",
-    }
+    dialect(engine).bytes(&hex)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -15,6 +16,7 @@ use super::error::{LedgerError, LedgerLost};
 use super::open::Store;
 use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
 use crate::model::event::{Event, RunHeader};
+use crate::model::sink::{EventSink, SinkLost};
 
 /// Records one run. Dropped without [`Recorder::finish`], it still writes what was recorded as long as the runtime lives.
 pub(crate) struct Recorder {
@@ -30,6 +32,17 @@ struct Writing {
     task: JoinHandle<()>,
     /// Tells the task to hurry; dropping it tells it, too.
     ending: DropGuard,
+}
+
+#[async_trait]
+impl EventSink for &Recorder {
+    async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost> {
+        // The plan was written before the run began.
+        if matches!(event, Event::RunStarted(_)) {
+            return Ok(());
+        }
+        self.record(event.clone(), at_ms).await.map_err(|_| SinkLost)
+    }
 }
 
 impl Recorder {
@@ -125,7 +138,7 @@ impl Recorder {
             run: run.clone(),
             direction: header.direction.to_string(),
             goal: header.goal.clone(),
-            goal_data: header.goal_data.to_string(),
+            goal_data: json(&header.kind),
             resumes: header.resumes.as_ref().map(Uuid::to_string),
             catalog: json(&header.catalog),
             program: header.program.clone(),
@@ -133,6 +146,9 @@ impl Recorder {
             started_at_ms: header.started_at_ms,
             finished_at_ms: None,
             stats: None,
+            heartbeat_at_ms: Some(header.started_at_ms),
+            started_by: Some(json(&header.started_by)),
+            selection: Some(json(&header.selection)),
         };
         let tenant = |(index, planned): (usize, &crate::model::event::PlannedTenant)| tenant::Model {
             run: run.clone(),

@@ -4,6 +4,8 @@
 
 pub(crate) mod text;
 
+pub(crate) mod engine;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;
@@ -14,6 +16,8 @@ pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
 
+pub(crate) mod locks;
+
 pub(crate) mod observation;
 
 pub(crate) mod health;
@@ -22,4 +26,10 @@ pub(crate) mod stats;
 
 pub(crate) mod plan;
 
+pub(crate) mod run_kind;
+
 pub(crate) mod event;
+
+pub(crate) mod started_by;
+
+pub(crate) mod sink;

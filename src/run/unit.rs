@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{RunPlan, Task};
-use crate::engine::{ApplyError, Database, LockWait, Notifier, PartialState, Session, Step, Terminations, Watch, Work};
+use super::RunPlan;
+use crate::engine::{ApplyError, Database, Notifier, PartialState, Session, Step, Watch, Work};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
@@ -33,12 +34,12 @@ pub(super) struct Attempt {
     pub(super) kept: Vec<String>,
     /// For how long it could wait for the lock that it ended at.
     pub(super) lock: Duration,
-    pub(super) end: End,
+    pub(super) end: AttemptEnd,
 }
 
 impl Attempt {
     /// An attempt that committed nothing.
-    pub(super) fn without_work(history: Option<Vec<String>>, end: End) -> Self {
+    pub(super) fn without_work(history: Option<Vec<String>>, end: AttemptEnd) -> Self {
         Attempt {
             history,
             committed: Vec::new(),
@@ -55,10 +56,12 @@ impl Attempt {
     /// Whether the server had a connection to spare; `None` where it was not asked, or did not say.
     pub(super) fn room(&self) -> Option<bool> {
         match &self.end {
-            End::Unreachable(fault) | End::Stopped { fault, .. } if fault.class == FaultClass::TooManyConnections => {
+            AttemptEnd::Unreachable(fault) | AttemptEnd::Stopped { fault, .. }
+                if fault.class == FaultClass::TooManyConnections =>
+            {
                 Some(false)
             }
-            End::Unreachable(_) | End::Cancelled { .. } => None,
+            AttemptEnd::Unreachable(_) | AttemptEnd::Cancelled { .. } => None,
             _ => Some(true),
         }
     }
@@ -66,11 +69,11 @@ impl Attempt {
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
-pub(super) enum End {
+pub(super) enum AttemptEnd {
     /// There was nothing to do.
     Nothing,
-    /// Something other than migrating is done, and this came of it.
-    Chore(Outcome),
+    /// A task is done, with this outcome.
+    Task(Outcome),
     /// Everything that was to be done is committed.
     Done,
     /// The tenant must not be touched.
@@ -88,7 +91,8 @@ pub(super) enum End {
 /// What the unit is given.
 pub(super) struct Assignment {
     pub(super) plan: Arc<RunPlan>,
-    pub(super) goal: Goal,
+    /// The goal of a migration; `None`: the run is a task.
+    pub(super) goal: Option<Goal>,
     pub(super) database: Arc<dyn Database>,
     pub(super) tenant: Arc<Tenant>,
     /// The time limits of this tenant in this attempt.
@@ -120,7 +124,7 @@ impl Assignment {
         };
         let mut session = match connected {
             Ok(session) => session,
-            Err(fault) => return nothing(End::Unreachable(fault)),
+            Err(fault) => return nothing(AttemptEnd::Unreachable(fault)),
         };
         let mut attempt = self.with(session.as_mut()).await;
         if attempt.lock.is_zero() {
@@ -139,27 +143,25 @@ impl Assignment {
                 Err(end) => return Attempt::without_work(None, end),
             },
         };
-        if !matches!(self.plan.task, Task::Migrate) {
-            return self.chore(session, history).await;
-        }
-        let history = match self.stopped_way_down(session, history).await {
+        let Some(goal) = &self.goal else { return self.task(session, history).await };
+        let history = match self.stopped_way_down(session, history, goal.direction).await {
             Ok(history) => history,
             Err(end) => return Attempt::without_work(None, end),
         };
-        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, &self.goal) {
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
                 return Attempt::without_work(Some(history), end);
             }
             Decision::Refuse(refusal) => {
-                return Attempt::without_work(Some(history), End::Refused(refusal));
+                return Attempt::without_work(Some(history), AttemptEnd::Refused(refusal));
             }
             Decision::Apply(steps) => steps,
         };
         let work = match self.work(&history, &steps).await {
             Ok(work) => work,
             Err(fault) => {
-                let end = End::Stopped { fault, at: None, residue: PartialState::Nothing };
+                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing };
                 return Attempt::without_work(Some(history), end);
             }
         };
@@ -167,21 +169,21 @@ impl Assignment {
             return Attempt::without_work(Some(history), end);
         }
         let attempt = self.carry_out(session, history, work).await;
-        self.mend(session, attempt).await
+        self.restore_after_failure(session, attempt).await
     }
 
     /// Applies what was decided, and watches who holds it up.
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
-        let (watch, pulse) = (session.watch(), session.pulse());
+        let (watch, probe) = (session.watch(), session.probe());
         let seen = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
-            fault = self.abandoned(pulse) => (0, End::Stopped { fault, at: None, residue: PartialState::Unknown }),
+            fault = self.abandoned(probe) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let seen = seen.into_inner().expect("nobody panics while holding it");
@@ -209,12 +211,12 @@ impl Assignment {
     }
 
     /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
-    async fn kill(&self, session: &mut dyn Session, locked: &LockWait, end: &End) -> Terminations {
+    async fn kill(&self, session: &mut dyn Session, locked: &LockWait, end: &AttemptEnd) -> Terminations {
         let Some(older_than) = self.plan.kill_blockers else { return Terminations::default() };
         let may_be_repeated =
             |residue: &PartialState| matches!(residue, PartialState::Nothing | PartialState::Resumable { .. });
         match end {
-            End::Stopped { fault, residue, .. }
+            AttemptEnd::Stopped { fault, residue, .. }
                 if fault.class == FaultClass::LockTimeout
                     && may_be_repeated(residue)
                     && !self.cancel.is_cancelled() =>
@@ -227,21 +229,26 @@ impl Assignment {
 
     /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
     /// transactional DDL takes the history row away first.
-    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> End {
+    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> AttemptEnd {
         if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
-            return End::Nothing;
+            return AttemptEnd::Nothing;
         }
         match self.unfinished(session).await {
-            Ok(None) => End::Nothing,
-            Ok(Some(unfinished)) if unfinished.may_begin_again() => End::Nothing,
+            Ok(None) => AttemptEnd::Nothing,
+            Ok(Some(unfinished)) if unfinished.may_begin_again() => AttemptEnd::Nothing,
             Ok(Some(unfinished)) => self.half_way(session, unfinished).await,
             Err(end) => end,
         }
     }
 
     /// On the way down, a migration that stopped on it before is the first that is taken back.
-    async fn stopped_way_down(&self, session: &mut dyn Session, history: Vec<String>) -> Result<Vec<String>, End> {
-        if self.goal.direction == Direction::Up {
+    async fn stopped_way_down(
+        &self,
+        session: &mut dyn Session,
+        history: Vec<String>,
+        direction: Direction,
+    ) -> Result<Vec<String>, AttemptEnd> {
+        if direction == Direction::Up {
             return Ok(history);
         }
         match self.unfinished(session).await? {
@@ -256,8 +263,8 @@ impl Assignment {
     }
 
     /// Of a tenant with an open journal: another run is at work on it, or was, or nobody is.
-    async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> End {
-        let stopped = |fault, residue| End::Stopped { fault, at: None, residue };
+    async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> AttemptEnd {
+        let stopped = |fault, residue| AttemptEnd::Stopped { fault, at: None, residue };
         match session.is_held().await {
             Ok(true) => {
                 let fault = Fault::new(FaultClass::TenantLocked, "another run holds this tenant");
@@ -279,21 +286,21 @@ impl Assignment {
         }
     }
 
-    async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, End> {
+    async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
         let limit = self.timeouts.connect + self.timeouts.lock;
         match tokio::time::timeout(limit, session.unfinished()).await {
             Ok(Ok(unfinished)) => Ok(unfinished),
-            Ok(Err(fault)) if fault.class.is_unreachable() => Err(End::Unreachable(fault)),
-            Ok(Err(fault)) => Err(End::Stopped { fault, at: None, residue: PartialState::Nothing }),
+            Ok(Err(fault)) if fault.class.is_unreachable() => Err(AttemptEnd::Unreachable(fault)),
+            Ok(Err(fault)) => Err(AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }),
             Err(_) => {
                 let text = "the server did not answer when it was asked for an unfinished migration";
-                Err(End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
+                Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
             }
         }
     }
 
     /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.
-    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, End> {
+    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, AttemptEnd> {
         let limit = self.timeouts.connect + self.timeouts.lock;
         let read = tokio::select! {
             biased;
@@ -302,11 +309,11 @@ impl Assignment {
         };
         match read {
             Ok(Ok(history)) => Ok(history),
-            Ok(Err(fault)) if fault.class.is_unreachable() => Err(End::Unreachable(fault)),
-            Ok(Err(fault)) => Err(End::Stopped { fault, at: None, residue: PartialState::Nothing }),
+            Ok(Err(fault)) if fault.class.is_unreachable() => Err(AttemptEnd::Unreachable(fault)),
+            Ok(Err(fault)) => Err(AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }),
             Err(_) => {
                 let text = "the server accepted the connection and did not answer the first query";
-                Err(End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
+                Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
             }
         }
     }
@@ -343,7 +350,7 @@ impl Assignment {
     }
 
     /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.
-    async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, End) {
+    async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, AttemptEnd) {
         let canceller = session.canceller();
         let mut applying = std::pin::pin!(session.apply(work));
         let result = tokio::select! {
@@ -355,30 +362,32 @@ impl Assignment {
                 match tokio::time::timeout(grace, applying).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(stop)) => {
-                        return (stop.committed, End::Cancelled { at: stop.at, residue: stop.residue });
+                        return (stop.committed, AttemptEnd::Cancelled { at: stop.at, residue: stop.residue });
                     }
-                    Err(_) => return (0, End::Cancelled { at: None, residue: PartialState::Unknown }),
+                    Err(_) => return (0, AttemptEnd::Cancelled { at: None, residue: PartialState::Unknown }),
                 }
             }
         };
         match result {
-            Ok(()) => (work.steps.len(), End::Done),
-            Err(ApplyError { committed, at, fault, residue }) => (committed, End::Stopped { fault, at, residue }),
+            Ok(()) => (work.steps.len(), AttemptEnd::Done),
+            Err(ApplyError { committed, at, fault, residue }) => {
+                (committed, AttemptEnd::Stopped { fault, at, residue })
+            }
         }
     }
 }
 
 /// The fault says why the lock could not be got at either: it is told at once, with the attempt.
-fn explained(end: End, kept: &[String]) -> End {
+fn explained(end: AttemptEnd, kept: &[String]) -> AttemptEnd {
     match end {
-        End::Stopped { mut fault, at, residue } if !kept.is_empty() => {
+        AttemptEnd::Stopped { mut fault, at, residue } if !kept.is_empty() => {
             fault.message = format!("{}; {}", fault.message, kept.join("; "));
-            End::Stopped { fault, at, residue }
+            AttemptEnd::Stopped { fault, at, residue }
         }
         end => end,
     }
 }
 
-fn untouched() -> End {
-    End::Cancelled { at: None, residue: PartialState::Nothing }
+fn untouched() -> AttemptEnd {
+    AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Key, Session};
-use crate::model::shape::Column;
+use crate::engine::Session;
+use crate::model::shape::{Column, Key};
 use crate::seed::{Rules, SeedRequest, SeedStop, SeedSummary, seed};
 use entity::{audit_logs, inventory_items, order_items, orders, tenants, users};
 use migration::Migrator;
