@@ -35,6 +35,6 @@ pub(super) async fn entities(
     };
     let engines: Vec<EngineFindings> = tried.results.into_iter().map(row).collect();
     let view = EntitiesView { engines: &engines };
-    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
+    args.output.deliver(&view.render(args.output.format, &args.output.style(program)))?;
     Ok(code)
 }

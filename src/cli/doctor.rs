@@ -52,7 +52,7 @@ pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Do
     }
     findings.extend(doctor::tools(&versions, &examined));
     findings.sort_by_key(|finding| finding.severity);
-    let text = report::doctor::render(&findings, examined.len(), args.output.shape(), &args.output.style(program));
+    let text = report::doctor::render(&findings, examined.len(), args.output.format, &args.output.style(program));
     args.output.deliver(&text)?;
     Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::args::{Look, Matrix, Output, Plan, Shape};
+use super::args::{Look, Matrix, Output, Plan};
 use super::exit::CliError;
 use super::setup::Program;
 use super::{goals, terminal};
@@ -19,21 +19,8 @@ use crate::report::status::StatusView;
 use crate::report::{Format, Style};
 
 impl Output {
-    pub(super) fn shape(&self) -> Format {
-        match self.format {
-            Shape::Table => Format::Table,
-            Shape::Json => Format::Json,
-            Shape::Csv => Format::Csv,
-            Shape::Md => Format::Md,
-        }
-    }
-
-    /// How stdout may look; a file gets no colours.
     pub(super) fn style(&self, program: &Program) -> Style {
-        match self.output {
-            Some(_) => Style { colour: false, ..program.terminal.out },
-            None => program.terminal.out,
-        }
+        program.terminal.style(self.output.as_deref())
     }
 
     pub(super) fn deliver(&self, text: &str) -> Result<(), CliError> {
@@ -60,23 +47,26 @@ fn code(look: &Look, observations: &[Observation]) -> u8 {
 pub(super) async fn status(program: &Program, set: &Arc<MigrationSet>, look: &Look) -> Result<u8, CliError> {
     let (_, observations) = read(program, set, look).await?;
     let view = StatusView { catalog: set.catalog(), observations: &observations };
-    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
+    look.output.deliver(&view.render(look.output.format, &look.output.style(program)))?;
     Ok(code(look, &observations))
 }
 
 pub(super) async fn matrix(program: &Program, set: &Arc<MigrationSet>, matrix: &Matrix) -> Result<u8, CliError> {
     let look = &matrix.look;
     let (_, observations) = read(program, set, look).await?;
-    let view = MatrixView { catalog: set.catalog(), observations: &observations, all: matrix.all };
-    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
-    Ok(code(look, &observations))
+    let code = code(look, &observations);
+    let (set, all, format, style) = (set.clone(), matrix.all, look.output.format, look.output.style(program));
+    // Wide work of the processor: marks and groups of many thousand tenants take all cores for a moment.
+    let render = move || MatrixView { catalog: set.catalog(), observations: &observations, all }.render(format, &style);
+    look.output.deliver(&tokio::task::spawn_blocking(render).await.expect("a renderer does not panic"))?;
+    Ok(code)
 }
 
 /// Reaches every tenant; fails when one can't be read.
 pub(super) async fn check(program: &Program, set: &Arc<MigrationSet>, look: &Look) -> Result<u8, CliError> {
     let (_, observations) = read(program, set, look).await?;
     let view = StatusView { catalog: set.catalog(), observations: &observations };
-    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
+    look.output.deliver(&view.render(look.output.format, &look.output.style(program)))?;
     let unreachable = observations.iter().any(|o| o.state == State::Unreachable);
     Ok(if unreachable { 100 } else { code(look, &observations) })
 }
@@ -88,7 +78,7 @@ pub(super) async fn plan(program: &Program, set: &Arc<MigrationSet>, args: &Plan
     goals::refuse_backwards(program, &selection, direction)?;
     let planned = planned(program, set, &selection, &goal, args.native).await;
     let view = planned.view(set, &goal, args.sql);
-    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
+    args.output.deliver(&view.render(args.output.format, &args.output.style(program)))?;
     Ok(if args.exit_code && planned.is_pending() { 2 } else { 0 })
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliErro
     };
     let rows: Vec<LockRow> = found.into_iter().map(row).collect();
     let unasked: Vec<(String, String)> = faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
-    args.output.deliver(&locks::list(&rows, &unasked, args.output.shape(), &args.output.style(program)))?;
+    args.output.deliver(&locks::list(&rows, &unasked, args.output.format, &args.output.style(program)))?;
     Ok(match (unasked.is_empty(), args.exit_code && rows.iter().any(LockRow::is_contended)) {
         (false, _) => 100,
         (true, true) => 2,

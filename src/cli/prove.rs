@@ -36,6 +36,6 @@ pub(super) async fn prove(program: &Program, set: &Arc<MigrationSet>, args: &Pro
     let is_wrong = proofs.iter().any(|proof| proof.has_failures(args.strict));
     let could_not = proofs.iter().any(|proof| proof.could_not.is_some());
     let view = ProofView { engines: &proofs, strict: args.strict };
-    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
+    args.output.deliver(&view.render(args.output.format, &args.output.style(program)))?;
     Ok(tried.code(is_wrong, could_not))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::args::{Refresh, RunFormat};
+use super::args::Refresh;
 use super::exit::CliError;
 use super::migrate::Chore;
 use super::scripts::start;
@@ -10,7 +10,6 @@ use super::setup::{Program, quoted};
 use super::terminal;
 use crate::compile::{MigrationSet, View};
 use crate::report::refreshes::{self, TenantRefreshes};
-use crate::report::{Format, Style};
 use crate::run::{self, Task};
 
 pub(super) async fn refresh(program: &Program, set: &Arc<MigrationSet>, args: Refresh) -> Result<u8, CliError> {
@@ -66,16 +65,8 @@ async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], args
         .zip(read)
         .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), engine: tenant.engine, refreshes })
         .collect();
-    let format = match args.output.format {
-        RunFormat::Table => Format::Table,
-        RunFormat::Json | RunFormat::Jsonl => Format::Json,
-        RunFormat::Csv => Format::Csv,
-        RunFormat::Md => Format::Md,
-    };
-    let style = match args.output.output {
-        Some(_) => Style { colour: false, ..program.terminal.out },
-        None => program.terminal.out,
-    };
-    terminal::deliver(&refreshes::render(views, &rows, format, &style), args.output.output.as_deref())?;
+    let file = args.output.output.as_deref();
+    let text = refreshes::render(views, &rows, args.output.format, &program.terminal.style(file));
+    terminal::deliver(&text, file)?;
     Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })
 }

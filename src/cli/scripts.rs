@@ -13,7 +13,7 @@ use crate::report::scripts;
 use crate::run::Task;
 
 pub(super) fn list(program: &Program, set: &Arc<MigrationSet>, output: &Output) -> Result<u8, CliError> {
-    output.deliver(&scripts::list(set.scripts(), output.shape(), &output.style(program)))?;
+    output.deliver(&scripts::list(set.scripts(), output.format, &output.style(program)))?;
     Ok(0)
 }
 

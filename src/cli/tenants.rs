@@ -25,7 +25,7 @@ pub(super) async fn list(program: &Program, selection: &Selection, output: &Outp
             })
         })
         .collect();
-    output.deliver(&tenants::list(&rows, output.shape(), &output.style(program)))?;
+    output.deliver(&tenants::list(&rows, output.format, &output.style(program)))?;
     Ok(0)
 }
 

@@ -20,16 +20,17 @@ pub(crate) mod style;
 pub(crate) mod tenants;
 
 mod causes;
-mod csv_text;
+mod format;
 mod json;
 mod label;
 mod markdown;
+mod sheet;
 mod summary;
-mod table;
 
+pub(crate) use format::Format;
 pub(crate) use label::count;
 pub(crate) use label::towards;
-pub(crate) use style::{Format, Style, clean};
+pub(crate) use style::{Style, clean};
 pub(crate) use summary::stopped_text;
 
 #[cfg(test)]
