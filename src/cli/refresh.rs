@@ -2,35 +2,40 @@
 
 use std::sync::Arc;
 
-use super::args::Refresh;
+use super::args::{Refresh, RunArgs};
+use super::command::Run;
 use super::exit::CliError;
-use super::migrate::Chore;
-use super::scripts::start;
 use super::setup::{Program, quoted};
-use super::terminal;
+use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
+use crate::inputs::Overrides;
+use crate::model::run_kind::RunKind;
 use crate::report::refreshes::{self, TenantRefreshes};
-use crate::run::{self, Task};
+use crate::run;
 
-pub(super) async fn refresh(program: &Program, set: &Arc<MigrationSet>, args: Refresh) -> Result<u8, CliError> {
-    let views = wanted(set, &args)?;
-    if args.status {
-        return status(program, set, &views, &args).await;
+impl Run for Refresh {
+    fn overrides(&self) -> Overrides {
+        self.on.flags.overrides()
     }
-    let words = args
-        .group
-        .iter()
-        .map(|group| format!(" --group {group}"))
-        .chain(args.view.iter().map(|view| format!(" --view {}", quoted(view))));
-    let chore = Chore {
-        command: format!("refresh{}", words.collect::<String>()),
-        question: match views.len() {
-            1 => format!("Refresh {} on", views[0].name),
-            n => format!("Refresh {n} views on"),
-        },
-        task: Task::Refresh(views),
-    };
-    start(program, set, chore, &args.selection, &args.output).await
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let views = wanted(&set, &self)?;
+        if self.status {
+            return status(program, &set, &views, &self.on).await;
+        }
+        let groups = self.group.iter().map(|group| format!(" --group {group}"));
+        let words = groups.chain(self.view.iter().map(|view| format!(" --view {}", quoted(view))));
+        let task = Task {
+            command: format!("refresh{}", words.collect::<String>()),
+            question: match views.as_slice() {
+                [view] => format!("Refresh {} on", view.name),
+                _ => format!("Refresh {} views on", views.len()),
+            },
+            kind: RunKind::Refresh { views: views.into_iter().map(|view| view.name).collect() },
+        };
+        start::task(program, &set, task, &self.on).await
+    }
 }
 
 /// The views that the flags name, in the order in which they are made: one may be made from another.
@@ -56,8 +61,8 @@ fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
     Ok(views)
 }
 
-async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], args: &Refresh) -> Result<u8, CliError> {
-    let selection = program.select(&args.selection).await?;
+async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: &RunArgs) -> Result<u8, CliError> {
+    let selection = program.select(&on.selection).await?;
     let tenants: Vec<_> = selection.tenants().cloned().collect();
     let read = run::observe_refreshes(&tenants, &program.door(set), program.pace()).await;
     let rows: Vec<TenantRefreshes> = tenants
@@ -65,8 +70,6 @@ async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], args
         .zip(read)
         .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), engine: tenant.engine, refreshes })
         .collect();
-    let file = args.output.output.as_deref();
-    let text = refreshes::render(views, &rows, args.output.format, &program.terminal.style(file));
-    terminal::deliver(&text, file)?;
+    on.output.deliver(&refreshes::render(views, &rows, on.output.format, &on.output.style(program)))?;
     Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })
 }

@@ -124,15 +124,15 @@ fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), C
 }
 
 fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
+    // The stream of events has no outcome at its end.
     if output.format == Format::Jsonl {
         return Ok(());
     }
-    let file = output.output.as_deref();
-    let mut text = view.render(output.format, &program.terminal.style(file));
+    let mut text = view.render(output.format, &output.style(program));
     if output.format == Format::Table {
         text = format!("{}\n{rest}", text.trim_end());
     }
-    terminal::deliver(&text, file)
+    output.deliver(&text)
 }
 
 /// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.

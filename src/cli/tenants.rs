@@ -1,14 +1,32 @@
-//! `tenants list` and `config`: what the tenant file says. No database is asked.
+//! `tenants` and `config`: what the tenant file says. Only `tenants check` asks a database.
 
-use super::args::{Output, Selection};
+use super::args::{Output, Selection, Tenants};
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use super::terminal;
 use crate::engine;
+use crate::inputs::Overrides;
 use crate::report::clean;
 use crate::report::tenants::{self, TenantRow};
 
-pub(super) async fn list(program: &Program, selection: &Selection, output: &Output) -> Result<u8, CliError> {
+impl Run for Tenants {
+    fn overrides(&self) -> Overrides {
+        match self {
+            Tenants::List { .. } => Overrides::default(),
+            Tenants::Check { status } => status.overrides(),
+        }
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        match self {
+            Tenants::List { selection, output } => list(program, &selection, &output).await,
+            Tenants::Check { status } => status.check(program).await,
+        }
+    }
+}
+
+async fn list(program: &Program, selection: &Selection, output: &Output) -> Result<u8, CliError> {
     let selection = program.select_to_show(selection).await?;
     let rows: Vec<TenantRow> = selection
         .waves

@@ -106,7 +106,7 @@ impl Form {
         }
     }
 
-    fn wanted(self) -> &'static str {
+    pub(crate) fn wanted(self) -> &'static str {
         match self {
             Form::Text => "a text in quotes",
             Form::OnFailure => "\"leave\" or \"restore\", in quotes",

@@ -1,7 +1,7 @@
 //! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
 //!
 //! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET__FLEET__KEY` of the environment, then flags.
-//! `[scratch]` has the file and `FLEET__SCRATCH__KEY` only; `[backup]` has the file only.
+//! `[scratch]` has the file and `FLEET__SCRATCH__KEY` only; `[backup]` and `[seed]` have the file only.
 //! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
 
 mod backup;
@@ -14,12 +14,14 @@ mod limits;
 mod mask;
 pub(crate) mod registry;
 mod scratch;
+mod seed;
 pub(crate) mod select;
 mod settings;
 mod url_parameters;
 mod variables;
 
 pub(crate) use diagnostics::Mistakes;
+pub(crate) use mask::MASK;
 pub(crate) use scratch::ScratchServers;
 pub(crate) use settings::{LedgerLocation, Origin, Overrides, Settings};
 pub(crate) use variables::Variables;
@@ -27,4 +29,5 @@ pub(crate) use variables::Variables;
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
 pub(crate) use diagnostics::Diagnostics;
 pub(crate) use document::{Document, Item, Reader, unknown_key, with_document};
+pub(crate) use keys::KEYS;
 pub(crate) use settings::{Sources, folder_of, read_settings};

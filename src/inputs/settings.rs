@@ -15,7 +15,7 @@ use super::database_url::{ServerUrl, UrlProblem, expand, scheme, shown, sqlite_p
 use super::document::{Document, Item};
 use super::keys::KEYS;
 use super::layer::{Layer, merge};
-use super::{Diagnostics, ScratchServers, Variables, backup, limits, scratch};
+use super::{Diagnostics, ScratchServers, Variables, backup, limits, scratch, seed};
 use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 
 /// The settings of one fleet, complete and checked.
@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) backup_command: Option<Vec<String>>,
     /// Whether a tenant is brought back from its backup when a migration failed and the engine could not roll it back.
     pub(crate) restore_on_failure: bool,
+    /// The file of rules by which rows are generated, absolute; `None`: the general rules alone.
+    pub(crate) seed_rules: Option<PathBuf>,
     /// Where scratch databases are made.
     pub(crate) scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
@@ -213,9 +215,10 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
     settings.origins.extend(scratch.origins());
     let migrations = limits::read(document, drafts);
     let backup_command = backup::read(document, drafts);
+    let seed_rules = seed::read(document, folder, drafts);
     let scripts = settings.scripts.map(|scripts| scripts_base.join(scripts));
     let backups = backups_base.join(settings.backups);
-    Settings { scratch, migrations, scripts, backups, backup_command, ..settings }
+    Settings { scratch, migrations, scripts, backups, backup_command, seed_rules, ..settings }
 }
 
 fn file_ledger(
@@ -292,6 +295,7 @@ impl Settings {
             scripts: table.get("scripts").map(|_| PathBuf::from(text("scripts"))),
             backups: PathBuf::from(text("backups")),
             backup_command: None,
+            seed_rules: None,
             restore_on_failure: text("on_failure") == "restore",
             origins: origins(table, names, &ledger),
             ledger,

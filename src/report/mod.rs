@@ -28,8 +28,7 @@ mod sheet;
 mod summary;
 
 pub(crate) use format::Format;
-pub(crate) use label::count;
-pub(crate) use label::towards;
+pub(crate) use label::{count, moment, towards};
 pub(crate) use style::{Style, clean};
 pub(crate) use summary::stopped_text;
 

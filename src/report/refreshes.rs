@@ -80,7 +80,7 @@ fn text(views: &[View], tenants: &[TenantRefreshes], style: &Style) -> String {
         ]
     };
     let sheet = Sheet::new([
-        Column::new("View"),
+        Column::new("View").at_least(16),
         Column::new("Group"),
         Column::new("Tenants").right(),
         Column::new("Never").right(),

@@ -396,10 +396,9 @@ mod tests {
         assert_eq!(sheet.table(&style).lines().nth(1), Some("\u{1b}[31mbad\u{1b}[0m  x"));
         sheet.row([Cell::from("worse ".repeat(30)).tone(Tone::Bad), "x".into()]);
         let folded = sheet.table(&style);
-        assert!(
-            folded.lines().skip(2).all(|line| line.starts_with("\u{1b}[31mworse") && line.contains("\u{1b}[0m")),
-            "{folded}"
-        );
+        let coloured: Vec<&str> = folded.lines().filter(|line| line.contains("worse")).collect();
+        let is_whole = |line: &&str| line.starts_with("\u{1b}[31mworse") && line.contains("\u{1b}[0m");
+        assert!(coloured.len() > 1 && coloured.iter().all(is_whole), "{folded}");
         assert!(!sheet.table(&Style { colour: false, ..style }).contains('\u{1b}'));
     }
 

@@ -5,8 +5,12 @@ use crate::support::{Fleet, finish, program};
 #[test]
 fn nothing_is_changed_without_a_yes() {
     let fleet = Fleet::new().sqlite(2);
-    fleet.run(&["migrate"]).exits(64).tells(&["--yes", "--dry-run"]);
-    fleet.run(&["rollback", "--all"]).exits(64).tells(&["--yes"]);
+    let refused = "this changes databases and stdin is not a terminal; pass --yes to confirm";
+    for command in [&["migrate"][..], &["rollback", "--all"]] {
+        fleet.run(command).exits(64).tells(&[refused, "or --dry-run to see the plan"]);
+    }
+    let ran = fleet.run(&["seed"]).exits(64).tells(&[refused]);
+    assert!(!ran.err.contains("--dry-run"), "a task has no plan to show: {}", ran.err);
     assert!(fleet.history("lite-000").is_none() && !fleet.path("fleet-ledger.db").exists());
 }
 
@@ -15,7 +19,7 @@ fn nobody_matched() {
     let fleet = Fleet::new().sqlite(2);
     for command in [vec!["migrate", "--yes"], vec!["plan"], vec!["matrix"], vec!["tenants", "list"]] {
         let arguments = [command, vec!["--tenant", "acme"]].concat();
-        fleet.run(&arguments).exits(4).tells(&["no tenant matched", "acme"]);
+        fleet.run(&arguments).exits(4).tells(&["no tenant matched", "acme", "matches no tenant"]);
     }
     assert!(!fleet.path("fleet-ledger.db").exists());
 }
@@ -47,6 +51,17 @@ fn an_unknown_argument_is_a_usage_error() {
     fleet.run(&["migrate", "--yes", "--max-failures", "many"]).exits(64).tells(&["many"]);
     fleet.run(&["help-exit-codes"]).exits(0).shows(&["130", "101"]);
     fleet.run(&["runs", "list"]).exits(64).tells(&["no run has been recorded"]);
+}
+
+#[test]
+fn the_former_names_of_commands_work_and_are_not_shown() {
+    let fleet = Fleet::new().sqlite(1);
+    for (room, former, now) in [("runs", "settle", "resolve"), ("scripts", "accept", "repair")] {
+        let help = |arguments: &[&str]| fleet.run(arguments).exits(0).out;
+        assert_eq!(help(&[room, former, "--help"]), help(&[room, now, "--help"]));
+        let all = help(&[room, "--help"]);
+        assert!(all.contains(&format!("  {now} ")) && !all.contains(former), "{all}");
+    }
 }
 
 #[test]

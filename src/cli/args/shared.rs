@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::inputs::Overrides;
 use crate::inputs::select::{Filter, Partition};
+use crate::model::engine::Engine;
 use crate::policy::{FailureBudget, parse_duration};
 use crate::report::Format;
 
@@ -90,6 +91,31 @@ impl Selection {
             limit: self.limit,
             partition: self.partition,
         }
+    }
+}
+
+/// Which engines.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Selection")]
+pub(in crate::cli) struct Engines {
+    /// Only this engine (repeatable) [default: every engine that a tenant of the file has]
+    #[arg(long, value_name = "ENGINE")]
+    pub(in crate::cli) engine: Vec<EngineName>,
+}
+
+/// An engine as an option names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct EngineName(pub(in crate::cli) Engine);
+
+impl ValueEnum for EngineName {
+    fn value_variants<'a>() -> &'a [Self] {
+        static NAMES: [EngineName; Engine::ALL.len()] =
+            [EngineName(Engine::ALL[0]), EngineName(Engine::ALL[1]), EngineName(Engine::ALL[2])];
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).aliases(self.0.aliases()))
     }
 }
 
@@ -205,4 +231,35 @@ pub(in crate::cli) struct Output {
     /// Writes to a file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,
+}
+
+/// A command that reads tenants.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::cli) struct ReadArgs {
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
+}
+
+/// A command that runs on tenants.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::cli) struct RunArgs {
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: RunOutput,
+}
+
+/// A command that shows something and reaches no tenant.
+#[derive(Debug, Clone, Default, Args)]
+pub(in crate::cli) struct ShowArgs {
+    #[command(flatten)]
+    pub(in crate::cli) flags: RunFlags,
+    #[command(flatten)]
+    pub(in crate::cli) output: Output,
 }

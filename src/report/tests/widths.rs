@@ -65,7 +65,7 @@ fn plans_and_outcomes() {
     let w = super::plan::waves(&c);
     at_widths("plan", |format, style| super::plan::view(&c, &w, &s).render(format, style));
     let mut records = mixed();
-    for i in 0..24 {
+    for i in 0..12 {
         records.push(failed(
             100 + i,
             &format!("t{i}"),
@@ -95,7 +95,8 @@ fn lists_of_runs_and_tenants() {
     let attempts = [attempt(1), attempt(2)];
     at_widths("run", |format, style| {
         let (row, records) = (&rows[0], &records[..3]);
-        RunView { row, header: &header, records, stats: &stats, attempts: &attempts, rerun: None }.render(format, style)
+        RunView { row, header: &header, records, stats: &stats, attempts: &attempts, events: &[], rerun: None }
+            .render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {
         id: TenantId::from(id),
