@@ -42,7 +42,7 @@ async fn list(program: &Program, selection: &Selection, output: &Output) -> Resu
             })
         })
         .collect();
-    output.deliver(&tenants::list(&rows, output.shape(), &output.style(program)))?;
+    output.deliver(&tenants::list(&rows, output.format, &output.style(program)))?;
     Ok(0)
 }
 
