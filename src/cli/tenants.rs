@@ -47,7 +47,7 @@ async fn list(program: &Program, selection: &Selection, output: &Output) -> Resu
 }
 
 pub(super) fn config(program: &Program, output: &Output) -> Result<u8, CliError> {
-    let text = settings::in_force(&program.registry.path, program.settings(), output.shape());
+    let text = settings::in_force(&program.registry.path, program.settings(), output.format, &output.style(program));
     output.deliver(&text)?;
     Ok(0)
 }
