@@ -132,6 +132,7 @@ fn mariadb(home: &Path, port: u16) -> Command {
     run(install
         .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
         .arg(format!("--datadir={}", data.display()))
+        .env("TMPDIR", home)
         .current_dir(home));
     let init = home.join("init.sql");
     let make = "CREATE DATABASE app;\nCREATE USER 'plain'@'%' IDENTIFIED BY 'x' REQUIRE SSL;\nCREATE USER 'certified'@'%' \
@@ -144,6 +145,8 @@ fn mariadb(home: &Path, port: u16) -> Command {
         ("datadir", data.display().to_string()),
         ("socket", home.join("socket").display().to_string()),
         ("pid-file", home.join("pid").display().to_string()),
+        // Not /tmp: a server that starts removes the temporary tables there, those of the other servers too.
+        ("tmpdir", home.display().to_string()),
         ("init-file", init.display().to_string()),
         ("ssl-cert", home.join("server.pem").display().to_string()),
         ("ssl-key", home.join("server.key").display().to_string()),
