@@ -3,60 +3,41 @@
 //!
 //! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
 
-// Vocabulary: plain data and pure functions.
-pub mod tenant;
+pub(crate) mod model;
 
-pub mod fault;
+pub(crate) mod policy;
 
-pub mod schema;
+pub(crate) mod sql;
 
-pub mod shape;
+pub(crate) mod compile;
 
-pub mod outcome;
+pub(crate) mod backup;
 
-pub mod observation;
+pub(crate) mod engine;
 
-pub mod health;
+pub(crate) mod inputs;
 
-pub mod stats;
+pub(crate) mod seed;
 
-pub mod plan;
+pub(crate) mod run;
 
-pub mod event;
-
-pub mod policy;
-
-pub mod doctor;
-
-// Inputs: settings, tenants, selection.
-pub mod config;
-
-pub mod registry;
-
-pub mod select;
-
-// Migrations become scripts; no database.
-pub mod compile;
-
-// Backups on disk; no database.
-pub mod backup;
-
-// The only door to a tenant's database.
-pub mod database;
-
-// Made-up rows for any schema.
-pub mod seed;
-
-// The one loop that applies anything.
-pub mod run;
-
-// Proofs on databases that are made for them.
-pub mod prove;
+pub(crate) mod check;
 
 // Two siblings fed by the same events.
-pub mod ledger;
+pub(crate) mod ledger;
 
-pub mod report;
+pub(crate) mod report;
 
 // The only place that prints.
 pub mod cli;
+
+/// The names that a program with migrations of its own needs.
+pub mod prelude {
+    pub use crate::cli::{main, main_with};
+    pub use crate::compile::{Entities, Migrator};
+}
+
+// One suite for all engines, on real servers. It is compiled into the library's tests because it uses what is not public.
+#[cfg(all(test, feature = "sample"))]
+#[path = "../tests/engines/main.rs"]
+mod engines;

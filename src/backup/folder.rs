@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{Manifest, sha256_of};
-use crate::tenant::{Engine, TenantId};
+use crate::model::tenant::{Engine, TenantId};
 
 /// The ending of a file that is being written.
 const PARTIAL: &str = "partial";
@@ -20,34 +20,34 @@ const LONGEST_NAME: usize = 180;
 
 /// The folder of the backups of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupFolder {
+pub(crate) struct BackupFolder {
     path: PathBuf,
 }
 
 /// The backups of one run, as its folder has them.
 #[derive(Debug, Clone)]
-pub struct RunBackups {
+pub(crate) struct RunBackups {
     /// The run's id: the folder's name.
-    pub run: String,
+    pub(crate) run: String,
     /// The folder.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The manifests that can be read, by tenant.
-    pub manifests: Vec<Manifest>,
+    pub(crate) manifests: Vec<Manifest>,
     /// What was left half written, or lacks its file: names of files, sorted.
-    pub broken: Vec<String>,
+    pub(crate) broken: Vec<String>,
 }
 
 /// A backup that is being written. Dropping it removes what there is of it.
 #[derive(Debug)]
-pub struct Draft {
+pub(crate) struct Draft {
     /// Where its content goes.
-    pub partial: PathBuf,
+    pub(crate) partial: PathBuf,
     file: PathBuf,
     manifest: PathBuf,
 }
 
 /// A tenant's id as a name of a file. Two ids never share one, on file systems that ignore case neither.
-pub fn safe_name(tenant: &TenantId) -> String {
+pub(crate) fn safe_name(tenant: &TenantId) -> String {
     let mut name = String::new();
     for byte in tenant.as_str().bytes() {
         match byte {
@@ -68,13 +68,13 @@ pub fn safe_name(tenant: &TenantId) -> String {
 ///
 /// # Errors
 /// When the file system does not say.
-pub fn free_space(folder: &Path) -> io::Result<u64> {
+pub(crate) fn free_space(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Whether this user may make files in a folder.
-pub fn may_write(folder: &Path) -> bool {
+pub(crate) fn may_write(folder: &Path) -> bool {
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
 }
 
@@ -82,7 +82,7 @@ pub fn may_write(folder: &Path) -> bool {
 ///
 /// # Errors
 /// When it can't be made.
-pub fn open_private(file: &Path) -> io::Result<File> {
+pub(crate) fn open_private(file: &Path) -> io::Result<File> {
     let _ = std::fs::remove_file(file);
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
 }
@@ -105,12 +105,12 @@ fn ending(engine: Engine) -> &'static str {
 
 impl BackupFolder {
     /// The folder of a run below the folder of all backups. Nothing is created.
-    pub fn of_run(all: &Path, run: &str) -> Self {
+    pub(crate) fn of_run(all: &Path, run: &str) -> Self {
         BackupFolder { path: all.join(run) }
     }
 
     /// The folder itself.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -118,7 +118,7 @@ impl BackupFolder {
     ///
     /// # Errors
     /// When the folder can't be made.
-    pub fn begin(&self, tenant: &TenantId, engine: Engine) -> io::Result<Draft> {
+    pub(crate) fn begin(&self, tenant: &TenantId, engine: Engine) -> io::Result<Draft> {
         private_folder(&self.path)?;
         let name = safe_name(tenant);
         let manifest = self.path.join(format!("{name}.json"));
@@ -136,7 +136,7 @@ impl BackupFolder {
     ///
     /// # Errors
     /// When there is one that can't be read.
-    pub fn manifest(&self, tenant: &TenantId) -> io::Result<Option<Manifest>> {
+    pub(crate) fn manifest(&self, tenant: &TenantId) -> io::Result<Option<Manifest>> {
         match std::fs::read(self.path.join(format!("{}.json", safe_name(tenant)))) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -148,7 +148,7 @@ impl BackupFolder {
     ///
     /// # Errors
     /// Text that says what is wrong with it.
-    pub fn verified(&self, manifest: &Manifest) -> Result<PathBuf, String> {
+    pub(crate) fn verified(&self, manifest: &Manifest) -> Result<PathBuf, String> {
         let Some(name) = &manifest.file else {
             return Err("a command of yours made this backup (`hook`), so only you can bring it back".to_owned());
         };
@@ -170,7 +170,7 @@ impl BackupFolder {
     ///
     /// # Errors
     /// When the folder is there and can't be read.
-    pub fn runs(all: &Path) -> io::Result<Vec<RunBackups>> {
+    pub(crate) fn runs(all: &Path) -> io::Result<Vec<RunBackups>> {
         let entries = match std::fs::read_dir(all) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -222,7 +222,7 @@ impl Draft {
     ///
     /// # Errors
     /// When something can't be written; then there is no backup.
-    pub fn finish(self, mut manifest: Manifest) -> io::Result<u64> {
+    pub(crate) fn finish(self, mut manifest: Manifest) -> io::Result<u64> {
         if manifest.tool != "hook" {
             std::fs::set_permissions(&self.partial, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
             File::open(&self.partial)?.sync_all()?;

@@ -8,46 +8,46 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::schema::Unfinished;
-use crate::tenant::{Engine, TenantId};
+use crate::model::schema::Unfinished;
+use crate::model::tenant::{Engine, TenantId};
 
 /// What is known of one tenant's backup. It is written last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The tenant.
-    pub tenant: TenantId,
+    pub(crate) tenant: TenantId,
     /// Its engine.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// Its server key.
-    pub server: String,
+    pub(crate) server: String,
     /// The database's name on its server; for SQLite the file.
-    pub database: String,
+    pub(crate) database: String,
     /// The schema, where that is the tenant.
-    pub schema: Option<String>,
+    pub(crate) schema: Option<String>,
     /// The name of the backup's file beside the manifest; `None` where a command of the operator's made the backup.
-    pub file: Option<String>,
+    pub(crate) file: Option<String>,
     /// The size of the file.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The SHA-256 of the file.
-    pub sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
     /// The applied versions at that moment, sorted.
-    pub history: Vec<String>,
+    pub(crate) history: Vec<String>,
     /// A migration that was begun and not finished at that moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unfinished: Option<Unfinished>,
+    pub(crate) unfinished: Option<Unfinished>,
     /// What made the file, and its version; `hook` for a command of the operator's.
-    pub tool: String,
+    pub(crate) tool: String,
     /// When it was complete, in milliseconds since 1970-01-01 UTC.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
     /// The run that it belongs to.
-    pub run: String,
+    pub(crate) run: String,
 }
 
 /// The SHA-256 of a file in lower-case hexadecimal, and its size in bytes.
 ///
 /// # Errors
 /// When the file can't be read.
-pub fn sha256_of(file: &Path) -> std::io::Result<(String, u64)> {
+pub(crate) fn sha256_of(file: &Path) -> std::io::Result<(String, u64)> {
     let mut file = std::fs::File::open(file)?;
     let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {

@@ -5,5 +5,5 @@
 mod folder;
 mod manifest;
 
-pub use folder::{BackupFolder, Draft, RunBackups, free_space, may_write, open_private, safe_name};
-pub use manifest::{Manifest, sha256_of};
+pub(crate) use folder::{BackupFolder, RunBackups, free_space, may_write, open_private};
+pub(crate) use manifest::Manifest;

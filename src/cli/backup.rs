@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use super::args::{Backup, Output, Prune, Restore};
 use super::exit::{CliError, run_error};
-use super::former::Former;
 use super::migrate::{self, Chore, Intent};
-use super::pump;
+use super::previous_run::PreviousRun;
+use super::session;
 use super::setup::Program;
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
 use crate::compile::MigrationSet;
-use crate::event::PlannedTenant;
+use crate::inputs::select::Selection;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
-use crate::outcome::{Outcome, Standing, TenantRecord};
-use crate::plan::{Goal, Target};
+use crate::model::event::PlannedTenant;
+use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::Direction;
+use crate::model::tenant::TenantId;
 use crate::report::backups::{self, BackupRow};
 use crate::report::{clean, count};
 use crate::run::{BackupPlan, RestorePlan, Task};
-use crate::schema::Direction;
-use crate::select::Selection;
-use crate::tenant::TenantId;
 
 /// The backups that a run is to make, by the settings.
 pub(super) fn plan(program: &Program) -> BackupPlan {
@@ -85,7 +85,7 @@ pub(super) async fn restore(program: &Program, set: &Arc<MigrationSet>, args: Re
         None => backed_up,
         Some(run) => {
             let ledger = program.existing_ledger().await?;
-            let former = Former::read(&ledger, run).await;
+            let former = PreviousRun::read(&ledger, run).await;
             ledger.close().await;
             former?.failed().intersection(&backed_up).cloned().collect()
         }
@@ -232,7 +232,8 @@ pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliErro
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < pump::now_ms().saturating_sub(limit)).collect();
+    let old: Vec<&RunBackups> =
+        runs.iter().filter(|run| begun(run) < session::now_ms().saturating_sub(limit)).collect();
     let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
         old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
     for run in &kept {

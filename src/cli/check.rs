@@ -6,8 +6,8 @@ use super::args::Check;
 use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
+use crate::check::prove;
 use crate::compile::{Entities, MigrationSet};
-use crate::prove;
 use crate::report::entities::{EngineFindings, EntitiesView};
 
 pub(super) async fn entities(

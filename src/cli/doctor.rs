@@ -8,15 +8,15 @@ use super::args::Doctor;
 use super::exit::CliError;
 use super::setup::{Program, settle_words, tenant_flag};
 use crate::backup;
+use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::compile::MigrationSet;
-use crate::database::Database;
-use crate::doctor::{self, Finding, Limits, Probe, Severity};
-use crate::fault::{Fault, FaultClass};
-use crate::health::{Health, Needs};
+use crate::engine::Database;
+use crate::inputs::select::Selection;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::health::{Health, Needs};
+use crate::model::tenant::{Engine, Tenant};
 use crate::report;
 use crate::run::{self, Pace};
-use crate::select::Selection;
-use crate::tenant::{Engine, Tenant};
 
 type Examined = Vec<(Arc<Tenant>, Result<Health, Fault>)>;
 
@@ -124,7 +124,7 @@ pub(super) async fn preflight(
     }
     let door = program.door(set);
     // A full server is no outage, and is not waited for here: the run does that.
-    let pace = Pace { hold_wait: Duration::ZERO, ..program.pace() };
+    let pace = Pace { lock_wait_limit: Duration::ZERO, ..program.pace() };
     let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
     let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
     let needs = if goes_up { needs(set, &all).await } else { Needs::default() };

@@ -2,12 +2,12 @@
 
 use crate::compile::CompileError;
 use crate::compile::folder::ScriptMistake;
-use crate::config::Mistakes;
+use crate::inputs::Mistakes;
+use crate::inputs::select::SelectError;
 use crate::ledger::LedgerError;
+use crate::model::schema::UnknownMigration;
+use crate::model::stats::Verdict;
 use crate::report::clean;
-use crate::schema::UnknownMigration;
-use crate::select::SelectError;
-use crate::stats::Verdict;
 
 /// The exit codes, with what `fleet help-exit-codes` says of them.
 pub(super) const MEANINGS: [(u8, &str); 12] = [

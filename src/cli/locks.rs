@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::args::Locks;
 use super::exit::CliError;
 use super::setup::Program;
-use crate::database;
+use crate::engine;
+use crate::model::tenant::Tenant;
 use crate::report::locks::{self, LockRow};
-use crate::tenant::Tenant;
 
 pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliError> {
     let selection = program.select(&args.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let (found, faults) = database::locks(&tenants, program.settings().timeouts.connect).await;
-    let row = |at: database::AtLock| LockRow {
+    let (found, faults) = engine::locks(&tenants, program.settings().timeouts.connect).await;
+    let row = |at: engine::LockHolder| LockRow {
         tenants: at.tenants,
         engine: at.engine,
         server: at.server,

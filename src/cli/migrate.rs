@@ -8,20 +8,20 @@ use uuid::Uuid;
 
 use super::args::{Migrate, Rollback, RunOutput, Selection as SelectionArgs};
 use super::exit::CliError;
-use super::former::Former;
-use super::look::{self, Planned};
-use super::pump;
+use super::inspect::{self, Planned};
+use super::previous_run::PreviousRun;
+use super::session;
 use super::setup::Program;
-use super::{backup, doctor, steps, terminal};
+use super::{backup, doctor, goals, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
-use crate::event::{PlannedTenant, RunHeader};
-use crate::plan::{Goal, Target};
+use crate::inputs::select::Selection;
+use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::{Direction, Execution};
+use crate::model::tenant::TenantId;
 use crate::report::plan::PlanRow;
 use crate::report::{Format, count, towards};
 use crate::run::{BackupPlan, PlannedWave, RunPlan, Task};
-use crate::schema::{Direction, Execution};
-use crate::select::Selection;
-use crate::tenant::TenantId;
 
 /// A run that is about to be planned.
 pub(super) struct Intent {
@@ -51,7 +51,7 @@ pub(super) struct Chore {
 
 pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Migrate) -> Result<u8, CliError> {
     let named = (args.to.is_some() || args.steps.is_some())
-        .then(|| steps::goal(set.catalog(), Direction::Up, args.to.as_deref(), args.steps, args.out_of_order))
+        .then(|| goals::goal(set.catalog(), Direction::Up, args.to.as_deref(), args.steps, args.out_of_order))
         .transpose()?;
     let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: args.out_of_order };
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
@@ -64,7 +64,7 @@ pub(super) async fn migrate(program: &Program, set: &Arc<MigrationSet>, args: Mi
 
 pub(super) async fn rollback(program: &Program, set: &Arc<MigrationSet>, args: Rollback) -> Result<u8, CliError> {
     let named = (args.to.is_some() || args.steps.is_some() || args.all)
-        .then(|| steps::goal(set.catalog(), Direction::Down, args.to.as_deref(), args.steps, false))
+        .then(|| goals::goal(set.catalog(), Direction::Down, args.to.as_deref(), args.steps, false))
         .transpose()?;
     let goal = Goal { direction: Direction::Down, target: Target::End, out_of_order: false };
     let mut intent = intent(program, set, &args.change.selection, goal, named).await?;
@@ -88,7 +88,7 @@ async fn intent(
     let mut gone = 0;
     if let Some(run) = &args.failed_of {
         let ledger = program.existing_ledger().await?;
-        let former = Former::read(&ledger, run).await;
+        let former = PreviousRun::read(&ledger, run).await;
         ledger.close().await;
         let former = former?;
         if former.header.direction != default.direction {
@@ -104,7 +104,7 @@ async fn intent(
         if failed.is_empty() {
             return Err(CliError::NothingMatched(format!("run {} has no failures", former.header.run)));
         }
-        let taken = Former::taken(failed, &program.registry);
+        let taken = PreviousRun::taken(failed, &program.registry);
         if let Some(warning) = taken.warning(former.header.run) {
             program.terminal.warn(&warning);
         }
@@ -146,7 +146,7 @@ pub(super) async fn start(
         return Err(CliError::Usage(text));
     }
     if intent.chore.is_none() {
-        steps::refuse_backwards(program, &intent.selection, intent.goal.direction)?;
+        goals::refuse_backwards(program, &intent.selection, intent.goal.direction)?;
     }
     if !output.no_preflight && !intent.dry_run {
         let goes_up = intent.chore.is_none() && intent.goal.direction == Direction::Up;
@@ -160,13 +160,13 @@ pub(super) async fn start(
             return Ok(1);
         }
         let plan = plan(program, set, intent);
-        return pump::drive(program, set, plan, output).await;
+        return session::drive(program, set, plan, output).await;
     }
     // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
     let counts_steps = matches!(intent.goal.target, Target::Steps(_));
     if may_ask || intent.dry_run || counts_steps || intent.goal.direction == Direction::Down {
-        let planned = look::planned(program, set, &intent.selection, &intent.goal, intent.native).await;
+        let planned = inspect::planned(program, set, &intent.selection, &intent.goal, intent.native).await;
         if intent.dry_run {
             let text = planned.view(set, &intent.goal, false).render(Format::Table, &program.terminal.out);
             terminal::deliver(&text, output.output.as_deref())?;
@@ -174,7 +174,7 @@ pub(super) async fn start(
         }
         refuse_irreversible(program, set, &intent, &planned).await?;
         if counts_steps {
-            for (tenant, target) in steps::settled(set.catalog(), &planned.observations, &intent.goal) {
+            for (tenant, target) in goals::settled(set.catalog(), &planned.observations, &intent.goal) {
                 intent.targets.entry(tenant).or_insert(target);
             }
         }
@@ -184,7 +184,7 @@ pub(super) async fn start(
         }
     }
     let plan = plan(program, set, intent);
-    pump::drive(program, set, plan, output).await
+    session::drive(program, set, plan, output).await
 }
 
 /// A migration whose `down` is not written is found before anything is touched.
@@ -198,9 +198,9 @@ async fn refuse_irreversible(
         return Ok(());
     }
     let rows = planned.rows();
-    let lazy = LazyScripts::new(set.clone(), Direction::Down, steps::range(set.catalog(), &rows), intent.native);
+    let lazy = LazyScripts::new(set.clone(), Direction::Down, goals::range(set.catalog(), &rows), intent.native);
     let mut found: Vec<String> = Vec::new();
-    for engine in crate::tenant::Engine::ALL {
+    for engine in crate::model::tenant::Engine::ALL {
         let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
         if here.is_empty() {
             continue;
@@ -275,7 +275,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
         tenants: planned,
-        started_at_ms: pump::now_ms(),
+        started_at_ms: session::now_ms(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
     RunPlan {

@@ -6,24 +6,24 @@ mod args;
 mod backup;
 mod check;
 mod doctor;
-mod evidence;
 mod exit;
-mod former;
+mod goals;
+mod inspect;
 mod locks;
-mod look;
 mod migrate;
 mod next;
+mod previous_run;
+mod probe;
 mod prove;
-mod pump;
 mod refresh;
+mod resolve;
 mod runs;
 mod scratch;
 mod scripts;
 mod seed;
-mod settle;
+mod session;
 mod setup;
 mod signals;
-mod steps;
 mod tenants;
 mod terminal;
 
@@ -40,7 +40,7 @@ use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, MigrationSet, Migrator, folder};
-use crate::config::suggestion;
+use crate::model::text::suggestion;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -129,20 +129,20 @@ async fn run<M: Migrator>(
         }
         Command::Tenants(Tenants::Check { look }) => {
             let (program, set) = both(look.flags.overrides()).await?;
-            look::check(&program, &set, &look).await
+            inspect::check(&program, &set, &look).await
         }
         Command::Status(look) => {
             let (program, set) = both(look.flags.overrides()).await?;
-            look::status(&program, &set, &look).await
+            inspect::status(&program, &set, &look).await
         }
         Command::Locks(look) => locks::locks(&program(look.flags.overrides())?, &look).await,
         Command::Matrix(matrix) => {
             let (program, set) = both(matrix.look.flags.overrides()).await?;
-            look::matrix(&program, &set, &matrix).await
+            inspect::matrix(&program, &set, &matrix).await
         }
         Command::Plan(plan) => {
             let (program, set) = both(plan.flags.overrides()).await?;
-            look::plan(&program, &set, &plan).await
+            inspect::plan(&program, &set, &plan).await
         }
         Command::Doctor(args) => {
             let (program, set) = both(args.flags.overrides()).await?;
@@ -201,7 +201,7 @@ async fn run<M: Migrator>(
         }
         Command::Runs(Runs::Settle(args)) => {
             let (program, set) = both(args.flags.overrides()).await?;
-            settle::settle(&program, &set, &args).await
+            resolve::settle(&program, &set, &args).await
         }
         Command::Runs(Runs::Resume { run, native, flags, output }) => {
             let (program, set) = both(flags.overrides()).await?;
@@ -214,7 +214,12 @@ async fn run<M: Migrator>(
 async fn set<M: Migrator>(program: &Program, migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
     let mut set = MigrationSet::new(migrator).await?;
     if let Some(folder) = &program.settings().scripts {
-        let scripts = folder::read(&program.shown(folder)).map_err(CliError::Scripts)?;
+        let folder = program.shown(folder);
+        // Many files keep all cores busy for a moment; the tasks of this runtime must not wait for that.
+        let read = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
+        let unread =
+            |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
+        let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
         set = set.with_scripts(scripts)?;
     }
     check_names(program, &set)?;

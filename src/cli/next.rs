@@ -3,10 +3,10 @@
 //! It reads what was recorded and nothing else; it prints nothing.
 
 use super::setup::Program;
-use crate::event::RunHeader;
-use crate::outcome::{InDoubt, Outcome, Standing, TenantRecord};
-use crate::plan::Goal;
-use crate::schema::Direction;
+use crate::model::event::RunHeader;
+use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
+use crate::model::plan::Goal;
+use crate::model::schema::Direction;
 
 /// The commands that go on with a run.
 pub(super) struct Next {

@@ -6,8 +6,8 @@ use super::args::Prove;
 use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
+use crate::check::prove::{self, EngineProof, Fill, Nothing, Seeds};
 use crate::compile::MigrationSet;
-use crate::prove::{self, EngineProof, Fill, Nothing, Seeds};
 use crate::report::prove::ProofView;
 use crate::seed::SeedRequest;
 

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use super::args::{Output, RunOutput};
 use super::exit::CliError;
 use super::exit::run_error;
-use super::former::Former;
 use super::migrate::{self, Intent};
 use super::next;
+use super::previous_run::PreviousRun;
 use super::setup::Program;
 use crate::compile::MigrationSet;
-use crate::event::RunHeader;
+use crate::inputs::select::Filter;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
-use crate::outcome::TenantRecord;
+use crate::model::event::RunHeader;
+use crate::model::outcome::TenantRecord;
+use crate::model::stats::RunStats;
+use crate::model::tenant::TenantId;
 use crate::report::runs::{AttemptRow, RunRow, RunView};
 use crate::report::{Format, count};
-use crate::select::Filter;
-use crate::stats::RunStats;
-use crate::tenant::TenantId;
 
 pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
@@ -44,7 +44,7 @@ fn row(run: &RunSummary) -> RunRow {
         run: run.run,
         direction: run.direction,
         goal: run.goal.clone(),
-        is_chore: crate::event::chore(&run.goal_data).is_some(),
+        is_chore: crate::model::event::chore(&run.goal_data).is_some(),
         started_at_ms: run.started_at_ms,
         finished_at_ms: run.finished_at_ms,
         status: if finished { "finished" } else { "unfinished" }.to_owned(),
@@ -88,9 +88,9 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     Ok(0)
 }
 
-async fn read(ledger: &Ledger, wanted: &str) -> Result<(RunSummary, Former, Vec<AttemptRow>), CliError> {
+async fn read(ledger: &Ledger, wanted: &str) -> Result<(RunSummary, PreviousRun, Vec<AttemptRow>), CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
-    let former = Former::read(ledger, &summary.run.to_string()).await?;
+    let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
     let name = |index: usize| former.records.get(index).map(|(p, _)| p.tenant.to_string()).unwrap_or_default();
     let attempts = attempts
@@ -114,7 +114,7 @@ pub(super) async fn resume(
 ) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
     let read = async {
-        let former = Former::read(&ledger, wanted).await?;
+        let former = PreviousRun::read(&ledger, wanted).await?;
         let open = ledger.open_ends(former.header.run).await.map_err(run_error)?;
         Ok::<_, CliError>((former, open))
     };
@@ -134,7 +134,7 @@ pub(super) async fn resume(
             former.header.run
         ));
     }
-    let taken = Former::taken(left.difference(&uncertain).cloned().collect(), &program.registry);
+    let taken = PreviousRun::taken(left.difference(&uncertain).cloned().collect(), &program.registry);
     if let Some(warning) = taken.warning(former.header.run) {
         program.terminal.warn(&warning);
     }
@@ -156,7 +156,7 @@ pub(super) async fn resume(
 }
 
 /// A run that got to all its tenants. Those that failed in it are not well for that, unless a later run brought them there.
-fn nothing_left(program: &Program, former: &Former, open: &BTreeSet<TenantId>) -> u8 {
+fn nothing_left(program: &Program, former: &PreviousRun, open: &BTreeSet<TenantId>) -> u8 {
     let run = former.header.run;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let open: Vec<TenantRecord> = records.into_iter().filter(|record| open.contains(&record.tenant)).collect();

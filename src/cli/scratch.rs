@@ -10,12 +10,12 @@ use clap::{Args, ValueEnum};
 
 use super::setup::Program;
 use super::signals::Signals;
+use crate::check::prove::{Bench, Stopping};
 use crate::compile::MigrationSet;
-use crate::config::ScratchServers;
-use crate::database::ScratchPlace;
-use crate::prove::{Bench, Stopping};
+use crate::engine::ScratchPlace;
+use crate::inputs::ScratchServers;
+use crate::model::tenant::Engine;
 use crate::run::{Cancel, Level};
-use crate::tenant::Engine;
 
 /// Which engines.
 #[derive(Debug, Clone, Default, Args)]

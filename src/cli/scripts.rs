@@ -7,10 +7,10 @@ use super::exit::CliError;
 use super::migrate::{self, Chore, Intent};
 use super::setup::{Program, quoted};
 use crate::compile::MigrationSet;
-use crate::plan::{Goal, Target};
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::Direction;
 use crate::report::scripts;
 use crate::run::Task;
-use crate::schema::Direction;
 
 pub(super) fn list(program: &Program, set: &Arc<MigrationSet>, output: &Output) -> Result<u8, CliError> {
     output.deliver(&scripts::list(set.scripts(), output.shape(), &output.style(program)))?;

@@ -7,14 +7,14 @@ use super::args::{Global, Selection as SelectionArgs};
 use super::exit::CliError;
 use super::terminal::Terminal;
 use crate::compile::MigrationSet;
-use crate::config::{Overrides, ServerUrl, Settings};
-use crate::database::{Database, Servers};
+use crate::engine::{Database, Servers};
+use crate::inputs::registry::{self, Registry};
+use crate::inputs::select::{self, Filter, Selection};
+use crate::inputs::{Overrides, ServerUrl, Settings};
 use crate::ledger::Ledger;
-use crate::observation::Observation;
-use crate::registry::{self, Registry};
+use crate::model::observation::Observation;
+use crate::model::tenant::{Tenant, TenantId};
 use crate::run;
-use crate::select::{self, Filter, Selection};
-use crate::tenant::{Tenant, TenantId};
 
 /// The fleet as this command sees it.
 pub(super) struct Program {
@@ -74,7 +74,7 @@ impl Program {
         let mut filter = args.filter();
         if let Some(run) = args.failed_of.as_deref() {
             let ledger = self.existing_ledger().await?;
-            let former = super::former::Former::read(&ledger, run).await;
+            let former = super::previous_run::PreviousRun::read(&ledger, run).await;
             ledger.close().await;
             filter.only = Some(former?.failed());
         }
@@ -100,7 +100,7 @@ impl Program {
     pub(super) fn pace(&self) -> run::Pace {
         let settings = self.settings();
         let (concurrency, timeouts) = (settings.concurrency, settings.timeouts);
-        run::Pace { concurrency, timeouts, hold_wait: settings.retry.hold_wait }
+        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry.lock_wait_limit }
     }
 
     /// The ledger, for reading: it is not created.
@@ -202,9 +202,9 @@ fn why_nothing(selection: &Selection) -> String {
 #[cfg(test)]
 mod tests {
     use super::{places, quoted, settle_words, tenant_flag};
-    use crate::config::Overrides;
-    use crate::registry::Patterns;
-    use crate::tenant::TenantId;
+    use crate::inputs::Overrides;
+    use crate::inputs::registry::Patterns;
+    use crate::model::tenant::TenantId;
 
     #[test]
     fn a_command_to_type_next_means_one_tenant_only() {

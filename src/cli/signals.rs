@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::outcome::NotStarted;
+use crate::model::outcome::NotStarted;
 use crate::run::{Cancel, Level};
 
 /// Listens until it is dropped.

@@ -4,7 +4,7 @@ use super::args::{Output, Selection};
 use super::exit::CliError;
 use super::setup::Program;
 use super::terminal;
-use crate::database;
+use crate::engine;
 use crate::report::clean;
 use crate::report::tenants::{self, TenantRow};
 
@@ -21,7 +21,7 @@ pub(super) async fn list(program: &Program, selection: &Selection, output: &Outp
                 wave: wave.name.clone(),
                 tags: tenant.tags.clone(),
                 depends_on: tenant.depends_on.clone(),
-                location: database::location(tenant),
+                location: engine::location(tenant),
             })
         })
         .collect();
@@ -32,7 +32,7 @@ pub(super) async fn list(program: &Program, selection: &Selection, output: &Outp
 /// One line a setting: name, value, where it comes from.
 pub(super) fn config(program: &Program) -> Result<u8, CliError> {
     let origins = &program.settings().origins;
-    let widest = |of: fn(&(String, String, crate::config::Origin)) -> usize| origins.iter().map(of).max().unwrap_or(0);
+    let widest = |of: fn(&(String, String, crate::inputs::Origin)) -> usize| origins.iter().map(of).max().unwrap_or(0);
     // A width in `format!` ends at 65,535, and a screen long before.
     let (keys, values) = (widest(|o| o.0.len()).min(60), widest(|o| o.1.chars().count()).min(120));
     let lines: Vec<String> =

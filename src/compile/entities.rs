@@ -34,7 +34,7 @@ impl Entities {
     ///
     /// # Errors
     /// As [`MigrationSet::new`].
-    pub async fn as_migrations(&self) -> Result<MigrationSet, CompileError> {
+    pub(crate) async fn as_migrations(&self) -> Result<MigrationSet, CompileError> {
         MigrationSet::new(self).await
     }
 }

@@ -3,18 +3,11 @@
 //! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
 //! reason.
 
-mod body;
-mod effect;
 mod entities;
-mod extension;
-pub mod folder;
-mod lex;
+pub(crate) mod folder;
 mod purity;
 mod recorder;
-mod rights;
-mod scan;
-mod sql;
-mod statement;
+mod seal;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,23 +18,20 @@ use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
 
-use crate::health::NeededExtension;
+use crate::model::health::NeededExtension;
 use crate::policy::Limits;
-use crate::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
-use crate::tenant::Engine;
 
-pub(crate) use effect::{Effect, Thing, effect};
+use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
+use crate::model::tenant::Engine;
+
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
 pub(crate) use recorder::panic_text;
-pub(crate) use scan::split;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
-pub use sql::View;
-pub use statement::{Directive, directive};
-pub(crate) use statement::{changes_session, first_words, is_multiple, may_leave_a_part, reads_session};
+pub(crate) use seal::View;
 
 /// The migrations of one program, with the catalog they make up.
-pub struct MigrationSet {
+pub(crate) struct MigrationSet {
     catalog: Arc<Catalog>,
     migrations: Vec<Arc<dyn MigrationTrait>>,
     /// The recorded statement that creates the history table, by engine.
@@ -53,7 +43,7 @@ pub struct MigrationSet {
 
 /// Why a migrator can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CompileError {
+pub(crate) enum CompileError {
     /// Two migrations share a name, so one history row would stand for both.
     #[error("two migrations are named '{0}'; give one of them another name (the history could not tell them apart)")]
     DuplicateName(String),
@@ -75,7 +65,7 @@ impl MigrationSet {
     ///
     /// # Errors
     /// [`CompileError`] for duplicate or unusable names, or an `install` that can't be recorded.
-    pub async fn new<M: MigratorTraitSelf>(migrator: &M) -> Result<Self, CompileError> {
+    pub(crate) async fn new<M: MigratorTraitSelf>(migrator: &M) -> Result<Self, CompileError> {
         let migrations: Vec<Arc<dyn MigrationTrait>> = migrator.migrations().into_iter().map(Arc::from).collect();
         let mut seen = HashSet::new();
         for migration in &migrations {
@@ -113,27 +103,27 @@ impl MigrationSet {
     ///
     /// # Errors
     /// [`CompileError::DuplicateName`] when a script has the name of a migration.
-    pub fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
+    pub(crate) fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
         let mut catalog = Catalog::new(self.migrations.iter().map(|m| m.name()), &self.catalog.history_table);
         for script in &folder.scripts {
             if catalog.position(&script.name).is_some() {
                 return Err(CompileError::DuplicateName(script.name.to_string()));
             }
             catalog.migrations.push(script.name.clone());
-            catalog.scripts.push(sql::entry(script));
+            catalog.scripts.push(seal::entry(script));
         }
-        self.views = sql::views(&folder, self.migrations.len());
+        self.views = seal::views(&folder, self.migrations.len());
         (self.catalog, self.folder) = (Arc::new(catalog), folder);
         Ok(self)
     }
 
     /// The views that the SQL scripts make and that can be refreshed, in catalog order.
-    pub fn views(&self) -> &[View] {
+    pub(crate) fn views(&self) -> &[View] {
         &self.views
     }
 
     /// The names of what the SQL scripts derive from other tables, and what a refresh replaces.
-    pub fn derived(&self) -> Vec<String> {
+    pub(crate) fn derived(&self) -> Vec<String> {
         self.views.iter().map(|view| view.name.clone()).collect()
     }
 
@@ -143,7 +133,7 @@ impl MigrationSet {
         let mut found: BTreeMap<String, NeededExtension> = BTreeMap::new();
         for (index, name) in self.catalog.migrations.iter().enumerate() {
             let statements = self.statements_up(index, Engine::Postgres).await;
-            for (extension, is_optional) in statements.iter().flat_map(|sql| extension::created(sql)) {
+            for (extension, is_optional) in statements.iter().flat_map(|sql| crate::sql::extension::created(sql)) {
                 let needed = NeededExtension { name: extension.clone(), migration: name.to_string(), is_optional };
                 // One that must be there counts more than one that need not.
                 let known = found.entry(extension).or_insert_with(|| needed.clone());
@@ -159,7 +149,9 @@ impl MigrationSet {
     pub(crate) async fn rights(&self) -> Vec<&'static str> {
         let mut found = BTreeSet::new();
         for index in 0..self.catalog.migrations.len() {
-            found.extend(self.statements_up(index, Engine::Mysql).await.iter().flat_map(|sql| rights::needed(sql)));
+            found.extend(
+                self.statements_up(index, Engine::Mysql).await.iter().flat_map(|sql| crate::sql::rights::needed(sql)),
+            );
         }
         found.into_iter().collect()
     }
@@ -176,7 +168,7 @@ impl MigrationSet {
     }
 
     /// The SQL scripts, in catalog order.
-    pub fn scripts(&self) -> &[SqlScript] {
+    pub(crate) fn scripts(&self) -> &[SqlScript] {
         &self.folder.scripts
     }
 
@@ -187,12 +179,12 @@ impl MigrationSet {
 
     /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
     pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
-        self.sql_script(index).map(|script| sql::acceptance(script, engine))
+        self.sql_script(index).map(|script| seal::acceptance(script, engine))
     }
 
     /// The time limits that migrations have for themselves, by place in the catalog and engine: what the operator
     /// configured by name, then what an SQL script says of itself. Names that no migration has are passed over.
-    pub fn limits(
+    pub(crate) fn limits(
         &self,
         direction: Direction,
         configured: &BTreeMap<String, Limits>,
@@ -216,7 +208,7 @@ impl MigrationSet {
     }
 
     /// The catalog of these migrations.
-    pub fn catalog(&self) -> &Arc<Catalog> {
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
     }
 
@@ -234,7 +226,7 @@ impl MigrationSet {
     /// What is written down in a tenant's database for a migration of this name.
     pub(crate) fn record(&self, name: &str, engine: Engine) -> Record {
         match self.catalog.position(name).and_then(|index| self.sql_script(index)) {
-            Some(script) => sql::record(script, engine),
+            Some(script) => seal::record(script, engine),
             None => Record::Migration,
         }
     }
@@ -243,7 +235,7 @@ impl MigrationSet {
     ///
     /// Each is recorded twice. A value that depends on the clock shows as a difference only when the clock has moved on,
     /// so where a recording holds anything that could be a time, the second one is made at least 1.1 s after the first.
-    pub async fn compile(
+    pub(crate) async fn compile(
         &self,
         engine: Engine,
         direction: Direction,
@@ -256,7 +248,7 @@ impl MigrationSet {
         let mut scripts: Vec<Option<Arc<Script>>> = vec![None; all];
         let of_folder = wanted.start.max(rust)..wanted.end.min(all);
         for (index, slot) in scripts.iter_mut().enumerate().filter(|(index, _)| of_folder.contains(index)) {
-            *slot = self.sql_script(index).map(|script| Arc::new(sql::compile(script, engine, direction)));
+            *slot = self.sql_script(index).map(|script| Arc::new(seal::compile(script, engine, direction)));
         }
         let wanted = wanted.start.min(rust)..wanted.end.min(rust);
         for index in wanted.clone() {
@@ -269,7 +261,7 @@ impl MigrationSet {
             let second = recorder::record(&self.migrations[index], direction, backend(engine), 1).await;
             scripts[index] = Some(Arc::new(self.script(index, engine, direction, &first, &second, force_native)));
         }
-        Scripts { engine, direction, scripts }
+        Scripts { scripts }
     }
 
     fn script(
@@ -308,29 +300,25 @@ impl MigrationSet {
 
 /// The scripts of one direction for one engine.
 #[derive(Debug, Clone)]
-pub struct Scripts {
-    /// The engine.
-    pub engine: Engine,
-    /// Up or down.
-    pub direction: Direction,
+pub(crate) struct Scripts {
     /// By place in the catalog; `None` where the migration was not asked for.
     scripts: Vec<Option<Arc<Script>>>,
 }
 
 impl Scripts {
     /// The script of a migration that was compiled.
-    pub fn get(&self, index: usize) -> Option<&Arc<Script>> {
+    pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
     }
 
     /// The scripts that were compiled, in catalog order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Script>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Script>> {
         self.scripts.iter().flatten()
     }
 }
 
 /// The scripts of one run, compiled when they are first asked for: a run that has nothing to apply compiles nothing.
-pub struct LazyScripts {
+pub(crate) struct LazyScripts {
     migrations: Arc<MigrationSet>,
     direction: Direction,
     wanted: std::ops::Range<usize>,
@@ -340,7 +328,7 @@ pub struct LazyScripts {
 
 impl LazyScripts {
     /// Nothing is compiled yet. `wanted` are places in the catalog.
-    pub fn new(
+    pub(crate) fn new(
         migrations: Arc<MigrationSet>,
         direction: Direction,
         wanted: std::ops::Range<usize>,
@@ -355,7 +343,7 @@ impl LazyScripts {
     }
 
     /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.
-    pub async fn get(&self, engine: Engine) -> Arc<Scripts> {
+    pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
         let cell = &self.compiled[engine as usize];
         let compile = || async {
             Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), self.force_native).await)

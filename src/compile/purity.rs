@@ -3,9 +3,9 @@
 //! When in doubt the answer is no: running natively is slower, never wrong.
 
 use super::recorder::{Ending, Op, Recording};
-use super::statement;
-use crate::schema::{Direction, NativeReason};
-use crate::tenant::Engine;
+use crate::model::schema::{Direction, NativeReason};
+use crate::model::tenant::Engine;
+use crate::sql::statement;
 
 /// What the recordings of one migration show.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
-use super::statement::{Directive, directive};
 use super::values;
-use crate::schema::Direction;
+use crate::model::schema::Direction;
+use crate::sql::statement::{Directive, directive};
 
 /// More calls than any migration that ends would make.
 pub(super) const MOST_CALLS: usize = 100_000;

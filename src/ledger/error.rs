@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// What can go wrong with a ledger. The text fits "failed to ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum LedgerError {
+pub(crate) enum LedgerError {
     /// The folder of the file is missing, or is a file.
     #[error(
         "open the ledger {}: there is no folder {}; create it, or set another place for the ledger",
@@ -68,7 +68,7 @@ pub enum LedgerError {
         "open the {site}: it holds the table {table}, which is no ledger's, so that it is the database of a tenant or of \
          another program; set another place for the ledger"
     )]
-    Stranger {
+    NotALedger {
         /// Which ledger.
         site: String,
         /// One of its tables.
@@ -97,7 +97,7 @@ pub enum LedgerError {
     },
     /// Another process holds it for longer than we wait.
     #[error("{action} the {site}: another process holds it locked ({reason}); end that process, or try again")]
-    Locked {
+    LockWait {
         /// What was being done.
         action: &'static str,
         /// Which ledger.
@@ -202,4 +202,4 @@ fn none_or_newest(newest: &[String]) -> String {
 /// A write failed: nothing more is recorded. The text fits "failed to ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct LedgerLost(pub Arc<LedgerError>);
+pub(crate) struct LedgerLost(pub(crate) Arc<LedgerError>);

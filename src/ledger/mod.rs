@@ -26,20 +26,20 @@
 //! | `fleet_outcome` | tenant of a run that has its outcome; a table of its own, so that a batch is one insert |
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
+mod database;
 mod entity;
 mod error;
 mod open;
 mod reader;
 mod recorder;
-mod site;
-mod wanted;
+mod run_selector;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use crate::config::LedgerLocation as Location;
-pub use error::{LedgerError, LedgerLost};
-pub use open::Ledger;
-pub use reader::{AttemptRow, RunStatus, RunSummary};
-pub use recorder::Recorder;
+pub(crate) use crate::inputs::LedgerLocation as Location;
+pub(crate) use error::LedgerError;
+pub(crate) use open::Ledger;
+pub(crate) use reader::{RunStatus, RunSummary};
+pub(crate) use recorder::Recorder;

@@ -19,10 +19,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection};
 
 use super::Location;
+use super::database::LedgerDatabase;
 use super::entity::{attempt, outcome, run, tenant, version};
 use super::error::LedgerError;
 use super::recorder::Recorder;
-use super::site::Site;
 
 /// The version of the tables that this program makes and knows.
 pub(super) const VERSION: i32 = 1;
@@ -37,14 +37,14 @@ const OPEN: &str = "open";
 
 /// An open ledger. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     pub(super) store: Arc<Store>,
 }
 
 /// The connection of a ledger and the words for it.
 pub(super) struct Store {
     pub(super) db: DatabaseConnection,
-    pub(super) site: Site,
+    pub(super) site: LedgerDatabase,
     /// The file that is written, with its device and number.
     file: Option<(PathBuf, (u64, u64))>,
 }
@@ -73,16 +73,16 @@ impl Ledger {
     /// # Errors
     /// One variant of [`LedgerError`] for each thing that an operator would mend differently. A lock is waited for
     /// during 10 s.
-    pub async fn open(location: &Location) -> Result<Ledger, LedgerError> {
+    pub(crate) async fn open(location: &Location) -> Result<Ledger, LedgerError> {
         Ledger::open_patiently(location, PATIENCE).await
     }
 
     pub(super) async fn open_patiently(location: &Location, patience: Duration) -> Result<Ledger, LedgerError> {
-        let site = Site::of(location)?;
+        let site = LedgerDatabase::of(location)?;
         let until = Instant::now() + patience;
         let db = match location {
             Location::File(file) => {
-                Site::check_path(file)?;
+                LedgerDatabase::check_path(file)?;
                 connect_file(file, Access::Create, patience, until, &site).await?
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
@@ -109,11 +109,11 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::open`].
-    pub async fn open_existing(location: &Location) -> Result<Option<Ledger>, LedgerError> {
-        let site = Site::of(location)?;
+    pub(crate) async fn open_existing(location: &Location) -> Result<Option<Ledger>, LedgerError> {
+        let site = LedgerDatabase::of(location)?;
         let db = match location {
             Location::File(file) => {
-                Site::check_path(file)?;
+                LedgerDatabase::check_path(file)?;
                 if !file.exists() {
                     return Ok(None);
                 }
@@ -130,19 +130,19 @@ impl Ledger {
     /// The way of reading that is left in a folder without rights, for tests: they may run as root, who has all rights.
     #[cfg(test)]
     pub(super) async fn open_frozen(file: &Path) -> Result<Ledger, LedgerError> {
-        let site = Site::of(&Location::File(file.to_owned()))?;
+        let site = LedgerDatabase::of(&Location::File(file.to_owned()))?;
         let db = connect_frozen(file, &site).await?;
         Ok(Ledger { store: Arc::new(Store { db, site, file: None }) })
     }
 
     /// A recorder for one run.
-    pub fn recorder(&self) -> Recorder {
+    pub(crate) fn recorder(&self) -> Recorder {
         Recorder::new(Arc::clone(&self.store))
     }
 
     /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving it to the end of the process loses
     /// nothing, but leaves the log beside the file.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         // A pool can only fail to close when it is closed already.
         let _ = self.store.db.close_by_ref().await;
     }
@@ -207,7 +207,7 @@ impl Store {
             row.map(|row| row.try_get::<String>("", "name")).transpose()
         };
         match read.await.map_err(self.explain(OPEN))? {
-            Some(table) => Err(LedgerError::Stranger { site: self.site.name(), table }),
+            Some(table) => Err(LedgerError::NotALedger { site: self.site.name(), table }),
             None => Ok(()),
         }
     }
@@ -302,14 +302,14 @@ async fn connect_file(
     access: Access,
     patience: Duration,
     until: Instant,
-    site: &Site,
+    site: &LedgerDatabase,
 ) -> Result<DatabaseConnection, LedgerError> {
     loop {
         let error = match try_connect_file(file, access, patience).await {
             Ok(db) => return Ok(db),
             Err(error) => site.explain_sqlx(OPEN, &error),
         };
-        if !matches!(error, LedgerError::Locked { .. }) || Instant::now() >= until {
+        if !matches!(error, LedgerError::LockWait { .. }) || Instant::now() >= until {
             return Err(error);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -337,7 +337,7 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
 
 /// Opens an existing file for reading. SQLite writes a `-shm` file even for that; where the folder forbids it, a ledger
 /// without a write-ahead log is complete in its one file and can be read as it is.
-async fn read_file(file: &Path, site: &Site) -> Result<DatabaseConnection, LedgerError> {
+async fn read_file(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
     // Connecting reads the file, so this fails where nothing can be read.
     let error = match connect_file(file, Access::Read, PATIENCE, Instant::now() + PATIENCE, site).await {
         Err(error @ LedgerError::NotWritable { .. }) => error,
@@ -351,12 +351,12 @@ async fn read_file(file: &Path, site: &Site) -> Result<DatabaseConnection, Ledge
     connect_frozen(file, site).await
 }
 
-async fn connect_frozen(file: &Path, site: &Site) -> Result<DatabaseConnection, LedgerError> {
+async fn connect_frozen(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
     connect_file(file, Access::Immutable, PATIENCE, Instant::now() + PATIENCE, site).await
 }
 
 /// Connects to a server. Raw first: a pool would turn a refused connection or a wrong password into a timeout.
-async fn connect_server(url: &str, site: &Site) -> Result<DatabaseConnection, LedgerError> {
+async fn connect_server(url: &str, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
     let connect = async {
         if url.starts_with("postgres") {
             let options: PgConnectOptions = url.parse()?;

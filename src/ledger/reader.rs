@@ -13,13 +13,13 @@ use uuid::Uuid;
 use super::entity::{attempt, outcome, run, tenant};
 use super::error::LedgerError;
 use super::open::{Ledger, Store};
-use super::wanted::Wanted;
-use crate::event::{PlannedTenant, RunHeader};
-use crate::fault::Fault;
-use crate::outcome::{Outcome, Standing, TenantRecord};
-use crate::schema::Direction;
-use crate::stats::RunStats;
-use crate::tenant::TenantId;
+use super::run_selector::RunSelector;
+use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::fault::Fault;
+use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::schema::Direction;
+use crate::model::stats::RunStats;
+use crate::model::tenant::TenantId;
 
 /// How many runs an error lists.
 const CANDIDATES: u64 = 10;
@@ -28,35 +28,35 @@ const READ: &str = "read";
 
 /// A run as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct RunSummary {
+pub(crate) struct RunSummary {
     /// Its id.
-    pub run: Uuid,
+    pub(crate) run: Uuid,
     /// Up or down.
-    pub direction: Direction,
+    pub(crate) direction: Direction,
     /// The goal in words.
-    pub goal: String,
+    pub(crate) goal: String,
     /// The goal as data: what `plan::Goal` serialises to.
-    pub goal_data: Value,
+    pub(crate) goal_data: Value,
     /// The run that this one resumes.
-    pub resumes: Option<Uuid>,
+    pub(crate) resumes: Option<Uuid>,
     /// The version of the program.
-    pub program: String,
+    pub(crate) program: String,
     /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub started_at_ms: i64,
+    pub(crate) started_at_ms: i64,
     /// When it ended, in milliseconds since 1970-01-01 UTC.
-    pub finished_at_ms: Option<i64>,
+    pub(crate) finished_at_ms: Option<i64>,
     /// The final counts; `None` while it goes on, or when its process died.
-    pub stats: Option<RunStats>,
+    pub(crate) stats: Option<RunStats>,
     /// Selected tenants.
-    pub selected: usize,
+    pub(crate) selected: usize,
     /// Selected tenants whose outcome is recorded.
-    pub with_outcome: usize,
+    pub(crate) with_outcome: usize,
 }
 
 /// Whether a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RunStatus {
+pub(crate) enum RunStatus {
     /// Its end is recorded.
     Finished,
     /// It goes on, or its process died, or its ledger was lost before the end.
@@ -65,24 +65,24 @@ pub enum RunStatus {
 
 /// One recorded attempt. An only attempt that went well has no row.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct AttemptRow {
+pub(crate) struct AttemptRow {
     /// The tenant's place in the plan.
-    pub index: usize,
+    pub(crate) index: usize,
     /// Which attempt, from 1.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub started_at_ms: i64,
+    pub(crate) started_at_ms: i64,
     /// When it ended, in milliseconds since 1970-01-01 UTC.
-    pub ended_at_ms: i64,
+    pub(crate) ended_at_ms: i64,
     /// What went wrong; `None` when this attempt went well.
-    pub error: Option<Fault>,
+    pub(crate) error: Option<Fault>,
     /// After how many milliseconds it was tried again; `None` for the last.
-    pub retry_in_ms: Option<u64>,
+    pub(crate) retry_in_ms: Option<u64>,
 }
 
 impl RunSummary {
     /// Whether it came to its end.
-    pub fn status(&self) -> RunStatus {
+    pub(crate) fn status(&self) -> RunStatus {
         if self.finished_at_ms.is_some() { RunStatus::Finished } else { RunStatus::Unfinished }
     }
 }
@@ -92,7 +92,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read.
-    pub async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, LedgerError> {
+    pub(crate) async fn runs(&self, limit: usize) -> Result<Vec<RunSummary>, LedgerError> {
         self.store.summaries(newest_first().limit(u64::try_from(limit).unwrap_or(u64::MAX))).await
     }
 
@@ -101,12 +101,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::NoSuchRun`] and [`LedgerError::Ambiguous`] list candidates; [`LedgerError::NotAnId`].
-    pub async fn run(&self, wanted: &str) -> Result<RunSummary, LedgerError> {
-        let query = match Wanted::read(wanted) {
+    pub(crate) async fn run(&self, wanted: &str) -> Result<RunSummary, LedgerError> {
+        let query = match RunSelector::read(wanted) {
             None => return Err(LedgerError::NotAnId { wanted: wanted.to_owned() }),
-            Some(Wanted::Last) => newest_first().limit(1),
-            Some(Wanted::Exactly(run)) => newest_first().filter(run::Column::Run.eq(run.to_string())),
-            Some(Wanted::Part(part)) => {
+            Some(RunSelector::Last) => newest_first().limit(1),
+            Some(RunSelector::Exactly(run)) => newest_first().filter(run::Column::Run.eq(run.to_string())),
+            Some(RunSelector::Part(part)) => {
                 let either = Condition::any()
                     .add(run::Column::Run.starts_with(part.clone()))
                     .add(run::Column::Run.ends_with(part));
@@ -132,7 +132,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::NoSuchRun`], or that the ledger can't be read.
-    pub async fn header(&self, run: Uuid) -> Result<RunHeader, LedgerError> {
+    pub(crate) async fn header(&self, run: Uuid) -> Result<RunHeader, LedgerError> {
         let store = &self.store;
         let summary = self.run(&run.to_string()).await?;
         let row = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::Catalog);
@@ -157,7 +157,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown run has no tenants.
-    pub async fn records(&self, run: Uuid) -> Result<Vec<(PlannedTenant, Option<TenantRecord>)>, LedgerError> {
+    pub(crate) async fn records(&self, run: Uuid) -> Result<Vec<(PlannedTenant, Option<TenantRecord>)>, LedgerError> {
         let store = &self.store;
         let tenants = store.tenants(run).await?;
         let rows = outcome::Entity::find().filter(outcome::Column::Run.eq(run.to_string()));
@@ -176,7 +176,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown run has none.
-    pub async fn open_ends(&self, run: Uuid) -> Result<BTreeSet<TenantId>, LedgerError> {
+    pub(crate) async fn open_ends(&self, run: Uuid) -> Result<BTreeSet<TenantId>, LedgerError> {
         let ended_well = |record: &TenantRecord| record.outcome.standing() == Standing::AtTarget;
         let mut open: BTreeSet<TenantId> = self
             .records(run)
@@ -208,7 +208,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown run has no attempts.
-    pub async fn attempts(&self, run: Uuid) -> Result<Vec<AttemptRow>, LedgerError> {
+    pub(crate) async fn attempts(&self, run: Uuid) -> Result<Vec<AttemptRow>, LedgerError> {
         let store = &self.store;
         let rows = attempt::Entity::find()
             .filter(attempt::Column::Run.eq(run.to_string()))

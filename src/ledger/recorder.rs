@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use async_trait::async_trait;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -14,10 +15,11 @@ use super::entity::{run, tenant};
 use super::error::{LedgerError, LedgerLost};
 use super::open::Store;
 use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
-use crate::event::{Event, RunHeader};
+use crate::model::event::{Event, RunHeader};
+use crate::model::sink::{EventSink, SinkLost};
 
 /// Records one run. Dropped without [`Recorder::finish`], it still writes what was recorded as long as the runtime lives.
-pub struct Recorder {
+pub(crate) struct Recorder {
     store: Arc<Store>,
     writing: Option<Writing>,
     lost: CancellationToken,
@@ -32,6 +34,17 @@ struct Writing {
     ending: DropGuard,
 }
 
+#[async_trait]
+impl EventSink for &Recorder {
+    async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost> {
+        // The plan was written before the run began.
+        if matches!(event, Event::RunStarted(_)) {
+            return Ok(());
+        }
+        self.record(event.clone(), at_ms).await.map_err(|_| SinkLost)
+    }
+}
+
 impl Recorder {
     pub(super) fn new(store: Arc<Store>) -> Recorder {
         Recorder { store, writing: None, lost: CancellationToken::new(), failure: Arc::default() }
@@ -42,7 +55,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`LedgerError`]: nothing was recorded, or the answer was lost; do not start the run.
-    pub async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
+    pub(crate) async fn begin(&mut self, header: &RunHeader) -> Result<(), LedgerError> {
         self.durably(true).await?;
         let written = self.write_plan(header).await.map_err(self.store.explain("begin a run in"));
         let restored = self.durably(false).await;
@@ -70,18 +83,19 @@ impl Recorder {
     ///
     /// # Errors
     /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
-    pub async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
+    pub(crate) async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
         let Some(writing) = &self.writing else { return Err(LedgerLost(Arc::new(LedgerError::NotBegun))) };
         writing.inbox.send((event, now_ms)).await.map_err(|_| LedgerLost(self.why_lost()))
     }
 
     /// Is cancelled at once when a write has failed: nothing new may be started then. [`Recorder::failure`] says why.
-    pub fn lost(&self) -> CancellationToken {
+    pub(crate) fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
 
     /// Why the ledger was lost, once it was.
-    pub fn failure(&self) -> Option<Arc<LedgerError>> {
+    #[cfg(test)]
+    pub(crate) fn failure(&self) -> Option<Arc<LedgerError>> {
         self.lost.is_cancelled().then(|| self.why_lost())
     }
 
@@ -89,7 +103,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The first write that failed, in all of the run.
-    pub async fn finish(self) -> Result<(), LedgerError> {
+    pub(crate) async fn finish(self) -> Result<(), LedgerError> {
         let Some(Writing { inbox, task, ending }) = self.writing else { return Ok(()) };
         drop((inbox, ending));
         let died = || Arc::new(LedgerError::WriterDied { site: self.store.site.name() });
@@ -133,7 +147,7 @@ impl Recorder {
             finished_at_ms: None,
             stats: None,
         };
-        let tenant = |(index, planned): (usize, &crate::event::PlannedTenant)| tenant::Model {
+        let tenant = |(index, planned): (usize, &crate::model::event::PlannedTenant)| tenant::Model {
             run: run.clone(),
             place: place(index),
             tenant: planned.tenant.to_string(),

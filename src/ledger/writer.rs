@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::entity::{attempt, outcome, run};
 use super::error::LedgerError;
 use super::open::Store;
-use crate::event::Event;
-use crate::fault::Fault;
-use crate::outcome::TenantRecord;
+use crate::model::event::Event;
+use crate::model::fault::Fault;
+use crate::model::outcome::TenantRecord;
 
 /// Events that may wait for the disk. A run makes fewer in the time that a healthy disk needs for one batch.
 pub(super) const QUEUE: usize = 4_096;

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// Two caps that hold at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Concurrency {
+pub(crate) struct Concurrency {
     /// Tenants in flight over the whole fleet.
-    pub global: NonZeroUsize,
+    pub(crate) global: NonZeroUsize,
     /// Tenants in flight on one server key.
-    pub per_server: NonZeroUsize,
+    pub(crate) per_server: NonZeroUsize,
 }
 
 impl Default for Concurrency {

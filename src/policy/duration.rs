@@ -5,13 +5,13 @@ use std::time::Duration;
 /// A text that is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a duration; write a number with a unit, such as 500ms, 5s or 2m")]
-pub struct BadDuration(pub String);
+pub(crate) struct BadDuration(pub(crate) String);
 
 /// Reads a duration such as `500ms`, `5s` or `2m 30s`. The longest is one day.
 ///
 /// # Errors
 /// [`BadDuration`] for a number without a unit, an unknown unit, a negative number, or more than a day.
-pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     match humantime::parse_duration(text.trim()) {
         Ok(d) if d <= Duration::from_secs(86_400) => Ok(d),
         _ => Err(BadDuration(text.to_owned())),
@@ -19,7 +19,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
 }
 
 /// Writes a duration for people, rounded to what matters: `3.8ms`, `1.25s`, `2m 5s`.
-pub fn format_duration(d: Duration) -> String {
+pub(crate) fn format_duration(d: Duration) -> String {
     let ms = d.as_secs_f64() * 1000.0;
     match ms {
         _ if ms < 10.0 => format!("{ms:.1}ms"),

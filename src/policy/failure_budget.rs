@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The failures that a wave may have. One more stops the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum FailureBudget {
+pub(crate) enum FailureBudget {
     /// Never stop for failures.
     Unlimited,
     /// At most this many tenants.
@@ -19,12 +19,12 @@ pub enum FailureBudget {
 
 impl FailureBudget {
     /// Below this many finished tenants a percentage says nothing.
-    pub const MINIMUM_SAMPLE: usize = 10;
+    pub(crate) const MINIMUM_SAMPLE: usize = 10;
 
     /// Whether `failed` of `finished` tenants is more than the budget allows.
     ///
     /// `total` is the size of the wave: a wave that is over, or smaller than the sample, is judged as it is.
-    pub fn is_exceeded(self, failed: usize, finished: usize, total: usize) -> bool {
+    pub(crate) fn is_exceeded(self, failed: usize, finished: usize, total: usize) -> bool {
         match self {
             FailureBudget::Unlimited => false,
             FailureBudget::Count(most) => failed > most,
@@ -38,7 +38,7 @@ impl FailureBudget {
 /// A text that is not a failure budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a failure budget; write a count (3), a percentage (5%) or unlimited")]
-pub struct BadFailureBudget(pub String);
+pub(crate) struct BadFailureBudget(pub(crate) String);
 
 impl FromStr for FailureBudget {
     type Err = BadFailureBudget;

@@ -8,26 +8,26 @@ use super::timeouts::{Timeouts, share};
 
 /// What somebody said of time limits; what is `None` is left to whoever speaks more generally.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// To be granted a lock. Never zero.
-    pub lock: Option<Duration>,
+    pub(crate) lock: Option<Duration>,
     /// For one statement. Zero means no limit.
-    pub statement: Option<Duration>,
+    pub(crate) statement: Option<Duration>,
 }
 
 impl Limits {
     /// Only a lock timeout, where there is one.
-    pub fn of_lock(lock: Option<Duration>) -> Self {
+    pub(crate) fn of_lock(lock: Option<Duration>) -> Self {
         Limits { lock, statement: None }
     }
 
     /// These limits, and where they say nothing the more general ones.
-    pub fn or(self, general: Limits) -> Limits {
+    pub(crate) fn or(self, general: Limits) -> Limits {
         Limits { lock: self.lock.or(general.lock), statement: self.statement.or(general.statement) }
     }
 
     /// The limits that hold where these are laid over `general`.
-    pub fn over(self, general: Timeouts) -> Timeouts {
+    pub(crate) fn over(self, general: Timeouts) -> Timeouts {
         Timeouts {
             lock: self.lock.unwrap_or(general.lock),
             statement: self.statement.unwrap_or(general.statement),
@@ -36,7 +36,7 @@ impl Limits {
     }
 
     /// The same with locks waited for a share of the time. `divisor` is at least 1.
-    pub fn shortened(self, divisor: u32) -> Limits {
+    pub(crate) fn shortened(self, divisor: u32) -> Limits {
         Limits { lock: self.lock.map(|lock| share(lock, divisor)), ..self }
     }
 }

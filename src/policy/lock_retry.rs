@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 /// behind us drain. Each burst waits longer for the lock than the one before: a quarter of the lock timeout, half of it,
 /// all of it from then on. No try waits longer than that, because everyone who comes behind it is held up as long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LockRetry {
+pub(crate) struct LockRetry {
     /// Tries in a burst. At least 1.
-    pub burst: u32,
+    pub(crate) burst: u32,
     /// The pause between two tries of a burst, shortened by up to half at random.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
     /// The rest after the first burst; each further one is twice as long.
-    pub rest: Duration,
+    pub(crate) rest: Duration,
     /// No rest is longer than this.
-    pub longest_rest: Duration,
+    pub(crate) longest_rest: Duration,
     /// All of one tenant together: the lock timeouts of its tries, pauses and rests. Zero means one try.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
 }
 
 /// One more try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LockTry {
+pub(crate) struct LockTry {
     /// The pause before it.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
     /// It waits for a lock for the lock timeout divided by this.
-    pub divisor: u32,
+    pub(crate) divisor: u32,
 }
 
 impl Default for LockRetry {
@@ -45,10 +45,10 @@ impl Default for LockRetry {
 
 impl LockRetry {
     /// The share of the lock timeout that a try of the first burst waits: one of so many.
-    pub const FIRST_DIVISOR: u32 = 4;
+    pub(crate) const FIRST_DIVISOR: u32 = 4;
 
     /// By what the lock timeout is divided for a try, counted from 0. A try that no other can follow has all of it.
-    pub fn divisor(&self, number: u32) -> u32 {
+    pub(crate) fn divisor(&self, number: u32) -> u32 {
         if self.wait.is_zero() {
             return 1;
         }
@@ -58,7 +58,7 @@ impl LockRetry {
 
     /// What follows `tries` that all ran into the lock timeout, `spent` on them and the pauses between them; `None` when
     /// it is over. `timeout` is the lock timeout; `jitter` is in 0.0..1.0.
-    pub fn next(&self, tries: u32, spent: Duration, timeout: Duration, jitter: f64) -> Option<LockTry> {
+    pub(crate) fn next(&self, tries: u32, spent: Duration, timeout: Duration, jitter: f64) -> Option<LockTry> {
         let burst = self.burst.max(1);
         let full = if tries.is_multiple_of(burst) {
             self.rest.saturating_mul(1_u32 << (tries / burst).saturating_sub(1).min(20)).min(self.longest_rest)

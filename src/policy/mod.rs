@@ -10,10 +10,10 @@ mod lock_retry;
 mod retry;
 mod timeouts;
 
-pub use concurrency::Concurrency;
-pub use duration::{BadDuration, format_duration, parse_duration};
-pub use failure_budget::{BadFailureBudget, FailureBudget};
-pub use limits::Limits;
-pub use lock_retry::{LockRetry, LockTry};
-pub use retry::RetryPolicy;
-pub use timeouts::Timeouts;
+pub(crate) use concurrency::Concurrency;
+pub(crate) use duration::{format_duration, parse_duration};
+pub(crate) use failure_budget::FailureBudget;
+pub(crate) use limits::Limits;
+pub(crate) use lock_retry::LockRetry;
+pub(crate) use retry::RetryPolicy;
+pub(crate) use timeouts::Timeouts;

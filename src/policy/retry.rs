@@ -8,19 +8,19 @@ use super::LockRetry;
 
 /// Bounded attempts with exponential backoff. The last attempt has the same timeouts as the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     /// All attempts, the first included. At least 1.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// The pause after the first failed attempt.
-    pub first_pause: Duration,
+    pub(crate) first_pause: Duration,
     /// No pause is longer than this.
-    pub longest_pause: Duration,
+    pub(crate) longest_pause: Duration,
     /// For how long another run's hold on a tenant, or a server without a connection to spare, is waited out, over all
     /// attempts. These waits do not count as attempts.
-    pub hold_wait: Duration,
+    pub(crate) lock_wait_limit: Duration,
     /// How locks that were not granted are tried for again. They do not count against `attempts`, but for one thing: with
     /// a single attempt nothing is tried again.
-    pub locks: LockRetry,
+    pub(crate) locks: LockRetry,
 }
 
 impl Default for RetryPolicy {
@@ -30,7 +30,7 @@ impl Default for RetryPolicy {
             attempts: 5,
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(10),
-            hold_wait: Duration::from_secs(60),
+            lock_wait_limit: Duration::from_secs(60),
             locks: LockRetry::default(),
         }
     }
@@ -39,7 +39,7 @@ impl Default for RetryPolicy {
 impl RetryPolicy {
     /// The pause after failed attempt number `attempt` (from 1), doubling each time and shortened by up to half at random
     /// so that tenants do not come back in step. `jitter` is a random number in 0.0..1.0.
-    pub fn pause_after(&self, attempt: u32, jitter: f64) -> Duration {
+    pub(crate) fn pause_after(&self, attempt: u32, jitter: f64) -> Duration {
         let doubled = self.first_pause.saturating_mul(1_u32 << attempt.saturating_sub(1).min(20));
         doubled.min(self.longest_pause).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
     }

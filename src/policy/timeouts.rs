@@ -6,25 +6,25 @@ use serde::{Deserialize, Serialize};
 
 /// The time limits of one tenant. The runner sets them on every engine; none is ever left at "forever" but by choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// To reach a server and log in.
-    pub connect: Duration,
+    pub(crate) connect: Duration,
     /// To be granted a lock: PostgreSQL `lock_timeout`, MySQL `lock_wait_timeout` (whole seconds, rounded up), SQLite
     /// `busy_timeout`.
-    pub lock: Duration,
+    pub(crate) lock: Duration,
     /// For one statement: PostgreSQL `statement_timeout`, MariaDB `max_statement_time`. Zero means no limit.
-    pub statement: Duration,
+    pub(crate) statement: Duration,
     /// For a cancelled statement to end before the connection is given up.
-    pub cancel: Duration,
+    pub(crate) cancel: Duration,
     /// For a server that works on a tenant to say nothing, and not to be found at work over another connection either.
-    pub silence: Duration,
+    pub(crate) silence: Duration,
     /// For a tenant's whole backup or restore. Zero means no limit.
-    pub backup: Duration,
+    pub(crate) backup: Duration,
 }
 
 impl Timeouts {
     /// The same with locks waited for a share of the time, at least a millisecond. `divisor` is at least 1.
-    pub fn shortened(self, divisor: u32) -> Timeouts {
+    pub(crate) fn shortened(self, divisor: u32) -> Timeouts {
         Timeouts { lock: share(self.lock, divisor), ..self }
     }
 }

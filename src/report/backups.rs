@@ -10,21 +10,21 @@ use super::{Format, csv_text, json, label, markdown};
 
 /// The backups of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupRow {
+pub(crate) struct BackupRow {
     /// The run.
-    pub run: String,
+    pub(crate) run: String,
     /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub at_ms: i64,
+    pub(crate) at_ms: i64,
     /// How many tenants have a whole backup.
-    pub tenants: usize,
+    pub(crate) tenants: usize,
     /// The size of all of them.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many tenants the run was to back up; `None`: the ledger does not know the run.
-    pub expected: Option<usize>,
+    pub(crate) expected: Option<usize>,
     /// Files that were left half written, or lack their other half.
-    pub broken: usize,
+    pub(crate) broken: usize,
     /// Why `prune` keeps them; `None`: it does not.
-    pub pinned: Option<String>,
+    pub(crate) pinned: Option<String>,
 }
 
 impl BackupRow {
@@ -41,7 +41,7 @@ impl BackupRow {
 }
 
 /// The list, in the order given.
-pub fn list(rows: &[BackupRow], format: Format, style: &Style) -> String {
+pub(crate) fn list(rows: &[BackupRow], format: Format, style: &Style) -> String {
     const HEADER: [&str; 7] = ["run", "when", "tenants", "expected", "bytes", "complete", "pinned"];
     let flat = || -> Vec<[String; 7]> {
         let row = |r: &BackupRow| {

@@ -3,18 +3,18 @@
 //! Two messages are the same when only the tenant's own name or its database differs. Numbers and addresses are not
 //! ignored: two ports are two causes.
 
-use crate::fault::{Fault, FaultClass};
-use crate::tenant::TenantId;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::TenantId;
 
 /// A fault without what is particular to its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Cause {
     /// The class.
-    pub class: FaultClass,
+    pub(crate) class: FaultClass,
     /// The engine's code.
-    pub code: Option<String>,
+    pub(crate) code: Option<String>,
     /// The message with `<tenant>` and `<database>` in the place of those names.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Cause {

@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use crate::doctor::{Finding, Severity};
+use crate::check::doctor::{Finding, Severity};
 
 use super::style::{Format, Style, Tone, clean};
 use super::{csv_text, json, label, markdown};
@@ -13,7 +13,7 @@ use super::{csv_text, json, label, markdown};
 const NAMED: usize = 8;
 
 /// The findings in the form asked for. `tenants`: how many were looked at.
-pub fn render(findings: &[Finding], tenants: usize, format: Format, style: &Style) -> String {
+pub(crate) fn render(findings: &[Finding], tenants: usize, format: Format, style: &Style) -> String {
     let flat = || findings.iter().map(flat).collect::<Vec<_>>();
     match format {
         Format::Table => text(findings, tenants, style),
@@ -27,7 +27,7 @@ pub fn render(findings: &[Finding], tenants: usize, format: Format, style: &Styl
 }
 
 /// One line a finding, and one for its fix: for a run that goes on in spite of them.
-pub fn lines(findings: &[Finding]) -> Vec<String> {
+pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let fix = if finding.fix.is_empty() { String::new() } else { format!(" ({})", clean(&finding.fix)) };
         format!("{}: {}{fix}", place(finding), clean(&finding.what))

@@ -6,30 +6,30 @@ use serde_json::json;
 use super::style::{Format, Style, Tone};
 use super::table::{Cell, Column, Table};
 use super::{csv_text, json, label, markdown};
-use crate::prove::Finding;
-use crate::tenant::Engine;
+use crate::check::prove::Finding;
+use crate::model::tenant::Engine;
 
 /// One engine.
 #[derive(Debug, Clone, Serialize)]
-pub struct EngineFindings {
+pub(crate) struct EngineFindings {
     /// The engine.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// Why it was not checked.
-    pub could_not: Option<String>,
+    pub(crate) could_not: Option<String>,
     /// What was found.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// All engines.
 #[derive(Debug, Clone, Copy)]
-pub struct EntitiesView<'a> {
+pub(crate) struct EntitiesView<'a> {
     /// In the order in which they are shown.
-    pub engines: &'a [EngineFindings],
+    pub(crate) engines: &'a [EngineFindings],
 }
 
 impl EntitiesView<'_> {
     /// The text in the form asked for.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
             Format::Json => json::document(json!({ "engines": self.engines })),

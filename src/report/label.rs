@@ -4,7 +4,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::schema::Direction;
+use crate::model::schema::Direction;
 
 use super::style::{Style, clean, shorten, width};
 
@@ -31,7 +31,7 @@ pub(super) fn aim(direction: Direction, goal: &str, is_chore: bool) -> String {
 }
 
 /// Where a run goes, after its direction: `to head`, `by 2 steps`.
-pub fn towards(goal: &str) -> String {
+pub(crate) fn towards(goal: &str) -> String {
     let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
     match goal.split_once(' ') {
         Some((n, "step" | "steps")) if is_number(n) => format!("by {goal}"),

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::event::{Event, RunHeader};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::event::{Event, RunHeader};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::stats::RunStats;
+use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
-use crate::stats::RunStats;
-use crate::tenant::TenantId;
 
 use super::outcome::{moved_text, not_started_text, took, total_line, why_not_started};
 use super::style::{Style, Tone, clean, shorten};
-use super::{json, label, survey};
+use super::{json, label, summary};
 
 /// Follows one run. Its memory grows with the tenants in flight, not with the tenants.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub(crate) struct Live {
     style: Style,
     total: usize,
     done: usize,
@@ -36,12 +36,12 @@ impl Live {
     const MOST_MESSAGE: usize = 240;
 
     /// Before the first event.
-    pub fn new(style: Style) -> Self {
+    pub(crate) fn new(style: Style) -> Self {
         Live { style, total: 0, done: 0, failed: 0, in_flight: HashSet::new(), waiting: HashSet::new(), wave: None }
     }
 
     /// Takes note of an event and says it in one line without a line break; `None` for what is not worth a line.
-    pub fn line(&mut self, event: &Event) -> Option<String> {
+    pub(crate) fn line(&mut self, event: &Event) -> Option<String> {
         self.note(event);
         match event {
             Event::RunStarted(header) => Some(started(header)),
@@ -49,7 +49,7 @@ impl Live {
                 Some(self.heading(&format!("wave {}: {}", clean(wave), label::count(*tenants, "tenant"))))
             }
             Event::AttemptStarted { .. } => None,
-            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::HeldByAnotherRun => {
+            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::TenantLocked => {
                 // Said once: how often it is asked for is of no use to anyone.
                 let what = self.style.paint(Tone::Dim, "another run is at work on it; waiting");
                 self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))
@@ -88,7 +88,7 @@ impl Live {
     }
 
     /// Takes note of an event without a word, for where a bar is drawn.
-    pub fn note(&mut self, event: &Event) {
+    pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::RunStarted(header) => self.total = header.tenants.len(),
             Event::WaveStarted { wave, .. } => self.wave = Some(wave.clone()),
@@ -106,7 +106,7 @@ impl Live {
     }
 
     /// Where the run is, `elapsed` after it began.
-    pub fn progress(&self, elapsed: Duration) -> Progress {
+    pub(crate) fn progress(&self, elapsed: Duration) -> Progress {
         Progress {
             done: self.done,
             total: self.total,
@@ -136,7 +136,7 @@ impl Live {
     fn finished(&self, r: &TenantRecord) -> String {
         let mut text = match (&r.outcome, r.outcome.standing()) {
             (Outcome::Migrated(moved) | Outcome::RolledBack(moved), _) => {
-                format!("{} {}", survey::words(r.outcome.name()), moved_text(moved, &self.style))
+                format!("{} {}", summary::words(r.outcome.name()), moved_text(moved, &self.style))
             }
             (Outcome::Refreshed { n }, _) => format!("refreshed {}", label::count(as_usize(*n), "view")),
             (Outcome::Accepted { n }, _) => format!("accepted {}", label::count(as_usize(*n), "script")),
@@ -147,8 +147,8 @@ impl Live {
             (Outcome::NotStarted { reason, waited_for }, _) => {
                 format!("not started: {}", clean(&not_started_text(*reason, waited_for.as_ref())))
             }
-            (other, Standing::Failed) => survey::words(other.name()).to_uppercase(),
-            (other, _) => survey::words(other.name()),
+            (other, Standing::Failed) => summary::words(other.name()).to_uppercase(),
+            (other, _) => summary::words(other.name()),
         };
         if let Some(at) = &r.stopped_at {
             text.push_str(&format!(" at {}", clean(&at.place())));
@@ -200,7 +200,7 @@ fn so_far(stats: &RunStats) -> String {
 
 /// An event as one line of JSON, with `schema_version`. The list of all tenants that begins a run is left out: each of
 /// them has its own line later; `selected` says how many there are.
-pub fn jsonl(event: &Event) -> String {
+pub(crate) fn jsonl(event: &Event) -> String {
     let mut fields = json::value(event);
     if let (Event::RunStarted(header), Value::Object(fields)) = (event, &mut fields) {
         fields.shift_remove("tenants");
@@ -211,31 +211,31 @@ pub fn jsonl(event: &Event) -> String {
 
 /// Where a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Tenants with an outcome.
-    pub done: usize,
+    pub(crate) done: usize,
     /// Tenants in the plan.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Tenants that someone must look at.
-    pub failed: usize,
+    pub(crate) failed: usize,
     /// Tenants that are being worked on, or rest between two attempts.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
     /// The wave that began last.
-    pub wave: Option<String>,
+    pub(crate) wave: Option<String>,
     /// Since the run began.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 impl Progress {
     /// Outcomes a second since the run began; `None` before there is anything to tell from.
     #[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
-    pub fn rate(&self) -> Option<f64> {
+    pub(crate) fn rate(&self) -> Option<f64> {
         let seconds = self.elapsed.as_secs_f64();
         (self.done > 0 && seconds >= 0.1).then(|| self.done as f64 / seconds)
     }
 
     /// One line without colours: `canary  37/500  2 failed  8 in flight  12.4/s  3.0s`.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let mut parts: Vec<String> = self.wave.iter().map(|w| shorten(&clean(w), 24, "…")).collect();
         parts.push(format!("{}/{}", self.done, self.total));
         if self.failed > 0 {

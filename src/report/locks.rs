@@ -5,8 +5,8 @@
 use serde::Serialize;
 use serde_json::json;
 
-use crate::outcome::Blocker;
-use crate::tenant::Engine;
+use crate::model::outcome::Blocker;
+use crate::model::tenant::Engine;
 
 use super::style::{Format, Style, Tone, clean};
 use super::table::{Cell, Column, Table};
@@ -14,22 +14,22 @@ use super::{csv_text, json, label, markdown};
 
 /// A session at a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LockRow {
+pub(crate) struct LockRow {
     /// The tenants of the database that it is in.
-    pub tenants: Vec<String>,
+    pub(crate) tenants: Vec<String>,
     /// Their engine.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// Their server key.
-    pub server: String,
+    pub(crate) server: String,
     /// The sessions that it waits for.
-    pub waits_for: Vec<i64>,
+    pub(crate) waits_for: Vec<i64>,
     /// Whether others wait for it, or it holds a file.
-    pub is_holder: bool,
+    pub(crate) is_holder: bool,
     /// Whether the engine told who waits for whom; otherwise it is only probable, and may be another session.
-    pub certain: bool,
+    pub(crate) certain: bool,
     /// The session.
     #[serde(flatten)]
-    pub session: Blocker,
+    pub(crate) session: Blocker,
 }
 
 const HEADER: [&str; 10] =
@@ -37,7 +37,7 @@ const HEADER: [&str; 10] =
 
 impl LockRow {
     /// Whether somebody waits, or is waited for.
-    pub fn is_contended(&self) -> bool {
+    pub(crate) fn is_contended(&self) -> bool {
         self.is_holder || !self.waits_for.is_empty()
     }
 
@@ -69,7 +69,7 @@ impl LockRow {
 }
 
 /// The sessions in the order given, in the form asked for. `unasked`: servers that could not be asked, and why.
-pub fn list(rows: &[LockRow], unasked: &[(String, String)], format: Format, style: &Style) -> String {
+pub(crate) fn list(rows: &[LockRow], unasked: &[(String, String)], format: Format, style: &Style) -> String {
     let flat: Vec<[String; 10]> = rows.iter().map(LockRow::flat).collect();
     match format {
         Format::Table => text(rows, unasked, style),

@@ -7,28 +7,28 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use crate::observation::Observation;
-use crate::schema::{Catalog, State};
+use crate::model::observation::Observation;
+use crate::model::schema::{Catalog, State};
 
 use super::causes::group_by;
 use super::style::{Format, Style, Tone, clean, width};
 use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, survey};
+use super::{csv_text, json, label, markdown, summary};
 
 /// What the matrix shows.
 #[derive(Debug, Clone, Copy)]
-pub struct MatrixView<'a> {
+pub(crate) struct MatrixView<'a> {
     /// The migrations.
-    pub catalog: &'a Catalog,
+    pub(crate) catalog: &'a Catalog,
     /// The tenants, in plan order.
-    pub observations: &'a [Observation],
+    pub(crate) observations: &'a [Observation],
     /// Every tenant in a row of its own; otherwise equal rows are one.
-    pub all: bool,
+    pub(crate) all: bool,
 }
 
 impl MatrixView<'_> {
     /// The matrix in the form asked for. CSV has a row a tenant, whatever `all` says.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
             Format::Json => self.json(),
@@ -41,11 +41,11 @@ impl MatrixView<'_> {
         let mut rows: Vec<Row<'_>> = if self.all {
             self.observations.iter().map(|o| Row::new(self.catalog, vec![o])).collect()
         } else {
-            let key = |o: &&Observation| (survey::rank(&o.state), marks(self.catalog, o), unknown(o).len());
+            let key = |o: &&Observation| (summary::rank(&o.state), marks(self.catalog, o), unknown(o).len());
             group_by(self.observations, key).into_iter().map(|(_, same)| Row::new(self.catalog, same)).collect()
         };
         if !self.all {
-            rows.sort_by_key(|r| survey::rank(&r.tenants[0].state));
+            rows.sort_by_key(|r| summary::rank(&r.tenants[0].state));
         }
         rows
     }
@@ -64,13 +64,13 @@ impl MatrixView<'_> {
         }
         out.push_str(&layout.left_out());
         out.push('\n');
-        out.push_str(&survey::version_table(&survey::by_version(self.catalog, self.observations), style));
-        let concerns = survey::concerns(self.observations);
+        out.push_str(&summary::version_table(&summary::by_version(self.catalog, self.observations), style));
+        let concerns = summary::concerns(self.observations);
         if !concerns.is_empty() {
             out.push('\n');
-            out.push_str(&survey::concerns_text(&concerns, 20, style));
+            out.push_str(&summary::concerns_text(&concerns, 20, style));
         }
-        out.push_str(&format!("\n{}\n", survey::total_line(self.observations)));
+        out.push_str(&format!("\n{}\n", summary::total_line(self.observations)));
         out
     }
 
@@ -94,7 +94,7 @@ impl MatrixView<'_> {
                 let names: Vec<&str> = row.tenants.iter().map(|o| o.tenant.as_str()).collect();
                 vec![label::names(&names, layout.names, style).into(), row.tenants.len().to_string().into()]
             };
-            cells.push(Cell::new(survey::state_text(&first.state)).tone(survey::tone(&first.state)));
+            cells.push(Cell::new(summary::state_text(&first.state)).tone(summary::tone(&first.state)));
             cells.extend(layout.shown.iter().map(|r| row.marks[r.start].cell(style)));
             if row.unknown > 0 {
                 cells.push(Cell::new(format!("{}{}", Mark::ahead(style), row.unknown)).tone(Tone::Bad));
@@ -120,7 +120,7 @@ impl MatrixView<'_> {
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "history_table": self.catalog.history_table,
             "tenants": tenants,
-            "summary": survey::summary_json(self.catalog, self.observations),
+            "summary": summary::summary_json(self.catalog, self.observations),
         }))
     }
 
@@ -157,14 +157,14 @@ impl MatrixView<'_> {
         let body = rows.iter().map(|row| {
             let names: Vec<&str> = row.tenants.iter().map(|o| o.tenant.as_str()).collect();
             let mut cells = vec![label::names(&names, 60, &style), row.tenants.len().to_string()];
-            cells.push(survey::state_text(&row.tenants[0].state));
+            cells.push(summary::state_text(&row.tenants[0].state));
             cells.extend(layout.shown.iter().map(|r| row.marks[r.start].sign(&style).to_owned()));
             if ahead {
                 cells.push(if row.unknown > 0 { row.unknown.to_string() } else { String::new() });
             }
             cells
         });
-        let mut out = format!("**{}**\n\n", markdown::text(&survey::total_line(self.observations)));
+        let mut out = format!("**{}**\n\n", markdown::text(&summary::total_line(self.observations)));
         out.push_str(&markdown::table(&header, body));
         let mut notes = legend(&rows, &style) + &layout.left_out();
         if rows.iter().any(|row| row.tenants.len() > 1) {
@@ -179,10 +179,10 @@ impl MatrixView<'_> {
 /// The parts that the status has too: the versions and the concerns.
 pub(super) fn survey_markdown(catalog: &Catalog, observations: &[Observation]) -> String {
     let style = Style { colour: false, unicode: true, width: 160 };
-    let versions = survey::by_version(catalog, observations);
+    let versions = summary::by_version(catalog, observations);
     let body = versions.iter().map(|v| [v.text(), v.tenants.to_string(), label::share(v.tenants, observations.len())]);
     let mut out = markdown::table(&["Version", "Tenants", "Share"], body);
-    let concerns = survey::concerns(observations);
+    let concerns = summary::concerns(observations);
     if !concerns.is_empty() {
         let body = concerns.iter().map(|c| {
             [c.state.clone(), c.tenants.len().to_string(), label::names(&c.tenants, 60, &style), c.why.clone()]
@@ -392,7 +392,7 @@ impl Layout {
 }
 
 fn room_for_names_and_marks(view: &MatrixView<'_>, rows: &[Row<'_>], style: &Style) -> usize {
-    let state = rows.iter().map(|r| width(&survey::state_text(&r.tenants[0].state))).max().unwrap_or(0).max(5);
+    let state = rows.iter().map(|r| width(&summary::state_text(&r.tenants[0].state))).max().unwrap_or(0).max(5);
     let ahead = if rows.iter().any(|r| r.unknown > 0) { 9 } else { 0 };
     let digits = if view.all { 0 } else { 2 + view.observations.len().to_string().len() };
     style.columns().saturating_sub(state + 2 + ahead + digits)

@@ -3,34 +3,34 @@
 //! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Whatever came
 //! from a tenant file or a database is made harmless before it stands in a text. JSON keeps it as it is, escaped.
 
-pub mod backups;
-pub mod doctor;
-pub mod entities;
-pub mod live;
-pub mod locks;
-pub mod matrix;
-pub mod outcome;
-pub mod plan;
-pub mod prove;
-pub mod refreshes;
-pub mod runs;
-pub mod scripts;
-pub mod status;
-pub mod style;
-pub mod tenants;
+pub(crate) mod backups;
+pub(crate) mod doctor;
+pub(crate) mod entities;
+pub(crate) mod live;
+pub(crate) mod locks;
+pub(crate) mod matrix;
+pub(crate) mod outcome;
+pub(crate) mod plan;
+pub(crate) mod prove;
+pub(crate) mod refreshes;
+pub(crate) mod runs;
+pub(crate) mod scripts;
+pub(crate) mod status;
+pub(crate) mod style;
+pub(crate) mod tenants;
 
 mod causes;
 mod csv_text;
 mod json;
 mod label;
 mod markdown;
-mod survey;
+mod summary;
 mod table;
 
 pub(crate) use label::count;
-pub use label::towards;
-pub use style::{Format, Style, clean, shorten};
-pub(crate) use survey::stopped_text;
+pub(crate) use label::towards;
+pub(crate) use style::{Format, Style, clean};
+pub(crate) use summary::stopped_text;
 
 #[cfg(test)]
 mod tests;

@@ -5,45 +5,45 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::fault::Fault;
-use crate::schema::{Catalog, Direction, Execution, Script};
-use crate::tenant::{Engine, TenantId};
+use crate::model::fault::Fault;
+use crate::model::schema::{Catalog, Direction, Execution, Script};
+use crate::model::tenant::{Engine, TenantId};
 
 use super::causes::{Cause, group_by};
 use super::style::{Format, Style, Tone, clean, is_harmless, paragraph};
 use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, survey};
+use super::{csv_text, json, label, markdown, summary};
 
 /// What the plan shows.
 #[derive(Debug, Clone, Copy)]
-pub struct PlanView<'a> {
+pub(crate) struct PlanView<'a> {
     /// The migrations.
-    pub catalog: &'a Catalog,
+    pub(crate) catalog: &'a Catalog,
     /// Up or down.
-    pub direction: Direction,
+    pub(crate) direction: Direction,
     /// The goal in words.
-    pub goal: &'a str,
+    pub(crate) goal: &'a str,
     /// The waves in order, by name.
-    pub waves: &'a [(String, Vec<PlanRow>)],
+    pub(crate) waves: &'a [(String, Vec<PlanRow>)],
     /// The scripts that any tenant of the plan needs.
-    pub scripts: &'a [Script],
+    pub(crate) scripts: &'a [Script],
     /// Time limits in force that are not the fleet's.
-    pub limits: &'a [LimitNote],
+    pub(crate) limits: &'a [LimitNote],
     /// Whether the text has the SQL in full. The JSON document always has it.
-    pub show_sql: bool,
+    pub(crate) show_sql: bool,
 }
 
 /// A time limit that is not the fleet's, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LimitNote {
+pub(crate) struct LimitNote {
     /// The wave, the tenants or the migration, in words: `wave canary`.
-    pub of: String,
+    pub(crate) of: String,
     /// To be granted a lock.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub lock_timeout: Option<String>,
+    pub(crate) lock_timeout: Option<String>,
     /// For one statement.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub statement_timeout: Option<String>,
+    pub(crate) statement_timeout: Option<String>,
 }
 
 impl LimitNote {
@@ -56,27 +56,27 @@ impl LimitNote {
 
 /// One tenant in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PlanRow {
+pub(crate) struct PlanRow {
     /// The tenant.
-    pub tenant: TenantId,
+    pub(crate) tenant: TenantId,
     /// Its engine.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// Its server key.
-    pub server: String,
+    pub(crate) server: String,
     /// Its state in words.
-    pub state: String,
+    pub(crate) state: String,
     /// The migrations that would be run on it, in order.
-    pub steps: Vec<String>,
+    pub(crate) steps: Vec<String>,
     /// Why it would not be touched.
-    pub refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
     /// What else is to be known of it, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Why it could not be read.
-    pub error: Option<Fault>,
+    pub(crate) error: Option<Fault>,
     /// The tenants of the plan that have to be done before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<TenantId>,
+    pub(crate) after: Vec<TenantId>,
 }
 
 impl PlanRow {
@@ -92,7 +92,7 @@ impl PlanRow {
 
 impl PlanView<'_> {
     /// The plan in the form asked for.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
             Format::Json => self.json(),
@@ -229,7 +229,7 @@ impl PlanView<'_> {
                 same.len().to_string().into(),
                 first.engine.name().into(),
                 Cell::new(&first.server),
-                Cell::new(survey::words(&first.state)),
+                Cell::new(summary::words(&first.state)),
                 steps,
             ]);
             if let Some(why) = trouble {

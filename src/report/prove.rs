@@ -5,20 +5,20 @@ use serde_json::json;
 use super::style::{Format, Style, Tone};
 use super::table::{Cell, Column, Table};
 use super::{clean, csv_text, json, label, markdown};
-use crate::prove::{EngineProof, Proof, Verdict};
+use crate::check::prove::{EngineProof, Proof, Verdict};
 
 /// All engines.
 #[derive(Debug, Clone, Copy)]
-pub struct ProofView<'a> {
+pub(crate) struct ProofView<'a> {
     /// In the order in which they are shown.
-    pub engines: &'a [EngineProof],
+    pub(crate) engines: &'a [EngineProof],
     /// Whether a migration without a way down is a failure.
-    pub strict: bool,
+    pub(crate) strict: bool,
 }
 
 impl ProofView<'_> {
     /// The text in the form asked for.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
             Format::Json => json::document(json!({ "strict": self.strict, "engines": self.engines })),
@@ -129,7 +129,7 @@ impl ProofView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenant::Engine;
+    use crate::model::tenant::Engine;
 
     fn engines() -> Vec<EngineProof> {
         let proof = |engine, migration: &str, verdict| Proof {

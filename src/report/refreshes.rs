@@ -8,18 +8,18 @@ use super::style::{Format, Style, Tone, clean};
 use super::table::{Cell, Column, Table};
 use super::{csv_text, json as documents, label, markdown};
 use crate::compile::View;
-use crate::fault::Fault;
-use crate::tenant::{Engine, TenantId};
+use crate::model::fault::Fault;
+use crate::model::tenant::{Engine, TenantId};
 
 /// What one tenant said.
 #[derive(Debug, Clone)]
-pub struct TenantRefreshes {
+pub(crate) struct TenantRefreshes {
     /// The tenant.
-    pub tenant: TenantId,
+    pub(crate) tenant: TenantId,
     /// Its engine.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// View and time, in seconds since 1970-01-01 UTC; or why it could not be asked.
-    pub refreshes: Result<Vec<(String, i64)>, Fault>,
+    pub(crate) refreshes: Result<Vec<(String, i64)>, Fault>,
 }
 
 impl TenantRefreshes {
@@ -29,7 +29,7 @@ impl TenantRefreshes {
 }
 
 /// The status of these views on these tenants.
-pub fn render(views: &[View], tenants: &[TenantRefreshes], format: Format, style: &Style) -> String {
+pub(crate) fn render(views: &[View], tenants: &[TenantRefreshes], format: Format, style: &Style) -> String {
     const HEADER: [&str; 6] = ["tenant", "engine", "view", "group", "refreshed_at", "error"];
     let moment = |at: Option<i64>| at.map(|s| label::moment(s.saturating_mul(1000))).unwrap_or_default();
     let flat = || -> Vec<Vec<String>> {

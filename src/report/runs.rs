@@ -8,51 +8,51 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::event::RunHeader;
-use crate::fault::Fault;
-use crate::outcome::TenantRecord;
-use crate::schema::Direction;
-use crate::stats::RunStats;
+use crate::model::event::RunHeader;
+use crate::model::fault::Fault;
+use crate::model::outcome::TenantRecord;
+use crate::model::schema::Direction;
+use crate::model::stats::RunStats;
 
 use super::outcome::{OutcomeView, took};
 use super::style::{Format, Style, Tone, clean};
 use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, survey};
+use super::{csv_text, json, label, markdown, summary};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunRow {
+pub(crate) struct RunRow {
     /// Its id.
-    pub run: Uuid,
+    pub(crate) run: Uuid,
     /// Up or down.
-    pub direction: Direction,
+    pub(crate) direction: Direction,
     /// The goal in words.
-    pub goal: String,
+    pub(crate) goal: String,
     /// Whether it moved no version, so that the goal says all.
-    pub is_chore: bool,
+    pub(crate) is_chore: bool,
     /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub started_at_ms: i64,
+    pub(crate) started_at_ms: i64,
     /// When it ended; `None` when that is not recorded.
-    pub finished_at_ms: Option<i64>,
+    pub(crate) finished_at_ms: Option<i64>,
     /// What the ledger says of it: `running`, `finished`.
-    pub status: String,
+    pub(crate) status: String,
     /// The verdict, once there is one.
-    pub verdict: Option<String>,
+    pub(crate) verdict: Option<String>,
     /// Tenants in its plan.
-    pub selected: u64,
+    pub(crate) selected: u64,
     /// Tenants that it brought, or found, where they were to be.
-    pub at_target: u64,
+    pub(crate) at_target: u64,
     /// Tenants that someone must look at.
-    pub failures: u64,
+    pub(crate) failures: u64,
     /// Tenants that it did not get to.
-    pub outstanding: u64,
+    pub(crate) outstanding: u64,
     /// The run that it resumed.
-    pub resumes: Option<Uuid>,
+    pub(crate) resumes: Option<Uuid>,
 }
 
 impl RunRow {
     /// From start to end; `None` when the end is not recorded, or the clock went back.
-    pub fn elapsed(&self) -> Option<Duration> {
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
         let ms = self.finished_at_ms?.checked_sub(self.started_at_ms)?;
         u64::try_from(ms).ok().map(Duration::from_millis)
     }
@@ -62,7 +62,7 @@ impl RunRow {
     }
 
     fn result(&self) -> String {
-        survey::words(self.verdict.as_deref().unwrap_or(&self.status))
+        summary::words(self.verdict.as_deref().unwrap_or(&self.status))
     }
 
     fn tone(&self) -> Tone {
@@ -86,7 +86,7 @@ impl RunRow {
 }
 
 /// The list of runs, in the order given.
-pub fn list(runs: &[RunRow], format: Format, style: &Style) -> String {
+pub(crate) fn list(runs: &[RunRow], format: Format, style: &Style) -> String {
     const HEADER: [&str; 8] = ["run", "started", "goal", "result", "selected", "at_target", "failures", "outstanding"];
     let flat = || -> Vec<[String; 8]> {
         let counts = |r: &RunRow| [r.selected, r.at_target, r.failures, r.outstanding].map(|n| n.to_string());
@@ -136,37 +136,37 @@ fn list_text(runs: &[RunRow], style: &Style) -> String {
 
 /// One try of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AttemptRow {
+pub(crate) struct AttemptRow {
     /// The tenant.
-    pub tenant: String,
+    pub(crate) tenant: String,
     /// 1 for the first.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// When it began, in milliseconds since 1970-01-01 UTC, where that is recorded.
-    pub started_at_ms: Option<i64>,
+    pub(crate) started_at_ms: Option<i64>,
     /// What went wrong; `None` for one that ended well or whose end is not recorded.
-    pub error: Option<Fault>,
+    pub(crate) error: Option<Fault>,
 }
 
 /// One run in full.
 #[derive(Debug, Clone, Copy)]
-pub struct RunView<'a> {
+pub(crate) struct RunView<'a> {
     /// Its row in the list.
-    pub row: &'a RunRow,
+    pub(crate) row: &'a RunRow,
     /// What was known when it began.
-    pub header: &'a RunHeader,
+    pub(crate) header: &'a RunHeader,
     /// The outcomes that are recorded, in plan order.
-    pub records: &'a [TenantRecord],
+    pub(crate) records: &'a [TenantRecord],
     /// Their counts.
-    pub stats: &'a RunStats,
+    pub(crate) stats: &'a RunStats,
     /// The attempts that are recorded.
-    pub attempts: &'a [AttemptRow],
+    pub(crate) attempts: &'a [AttemptRow],
     /// The command line that goes on with it, or runs its failures again.
-    pub rerun: Option<&'a str>,
+    pub(crate) rerun: Option<&'a str>,
 }
 
 impl RunView<'_> {
     /// The run in the form asked for. CSV and Markdown are those of its outcomes.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
             Format::Json => self.json(),
@@ -175,7 +175,7 @@ impl RunView<'_> {
     }
 
     /// The run as the report of its end shows it.
-    pub fn outcome(&self) -> OutcomeView<'_> {
+    pub(crate) fn outcome(&self) -> OutcomeView<'_> {
         OutcomeView {
             header: self.header,
             records: self.records,
@@ -202,8 +202,8 @@ impl RunView<'_> {
         line("goal", r.goal_text());
         line("started", label::moment(r.started_at_ms));
         line("finished", finished);
-        line("status", survey::words(&r.status));
-        line("verdict", r.verdict.as_deref().map(survey::words).unwrap_or_default());
+        line("status", summary::words(&r.status));
+        line("verdict", r.verdict.as_deref().map(summary::words).unwrap_or_default());
         line("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default());
         line("backups", clean(self.header.backups().unwrap_or_default()));
         line("program", self.header.program.clone());

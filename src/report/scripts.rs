@@ -8,13 +8,13 @@ use super::style::{Format, Style, clean};
 use super::table::{Column, Table};
 use super::{csv_text, json as documents, markdown};
 use crate::compile::folder::{SqlPart, SqlScript};
-use crate::schema::ScriptKind;
-use crate::tenant::Engine;
+use crate::model::schema::ScriptKind;
+use crate::model::tenant::Engine;
 
 const HEADER: [&str; 7] = ["script", "kind", "sqlite", "postgres", "mysql", "down", "view"];
 
 /// The list of scripts.
-pub fn list(scripts: &[SqlScript], format: Format, style: &Style) -> String {
+pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> String {
     let rows: Vec<Vec<String>> = scripts.iter().map(row).collect();
     match format {
         Format::Table => {

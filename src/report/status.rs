@@ -4,26 +4,26 @@
 
 use serde_json::{Value, json};
 
-use crate::observation::Observation;
-use crate::schema::Catalog;
+use crate::model::observation::Observation;
+use crate::model::schema::Catalog;
 
 use super::causes::group_by;
 use super::style::{Format, Style};
 use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, matrix, survey};
+use super::{csv_text, json, label, markdown, matrix, summary};
 
 /// What the status shows.
 #[derive(Debug, Clone, Copy)]
-pub struct StatusView<'a> {
+pub(crate) struct StatusView<'a> {
     /// The migrations.
-    pub catalog: &'a Catalog,
+    pub(crate) catalog: &'a Catalog,
     /// The tenants, in plan order.
-    pub observations: &'a [Observation],
+    pub(crate) observations: &'a [Observation],
 }
 
 impl StatusView<'_> {
     /// The status in the form asked for.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
             Format::Json => self.json(),
@@ -43,38 +43,38 @@ impl StatusView<'_> {
         let mut out = String::new();
         let mut states =
             Table::new([Column::new("STATE"), Column::new("TENANTS").right(), Column::new("SHARE").right()]);
-        for (name, n) in survey::by_state(self.observations) {
-            let tone = self.observations.iter().find(|o| o.state.name() == name).map(|o| survey::tone(&o.state));
+        for (name, n) in summary::by_state(self.observations) {
+            let tone = self.observations.iter().find(|o| o.state.name() == name).map(|o| summary::tone(&o.state));
             let share = label::share(n, self.observations.len());
-            let name = Cell::new(survey::words(name)).tone(tone.unwrap_or_default());
+            let name = Cell::new(summary::words(name)).tone(tone.unwrap_or_default());
             states.row([name, n.to_string().into(), share.into()]);
         }
         out.push_str(&states.render(style));
         out.push('\n');
-        out.push_str(&survey::version_table(&survey::by_version(self.catalog, self.observations), style));
+        out.push_str(&summary::version_table(&summary::by_version(self.catalog, self.observations), style));
         let servers = self.servers();
         if servers.len() > 1 {
             out.push('\n');
             out.push_str(&servers_text(&servers, style));
         }
-        let concerns = survey::concerns(self.observations);
+        let concerns = summary::concerns(self.observations);
         if !concerns.is_empty() {
             out.push('\n');
-            out.push_str(&survey::concerns_text(&concerns, 10, style));
+            out.push_str(&summary::concerns_text(&concerns, 10, style));
         }
-        out.push_str(&format!("\n{}\n", survey::total_line(self.observations)));
+        out.push_str(&format!("\n{}\n", summary::total_line(self.observations)));
         out
     }
 
     fn json(&self) -> String {
         let servers: Vec<Value> =
             self.servers().into_iter().map(|(server, tenants)| server_json(&server, &tenants)).collect();
-        let mut summary = survey::summary_json(self.catalog, self.observations);
+        let mut summary = summary::summary_json(self.catalog, self.observations);
         summary["by_server"] = servers.into();
         let attention: Vec<Value> = self
             .observations
             .iter()
-            .filter(|o| survey::tone(&o.state) == super::style::Tone::Bad || o.error.is_some())
+            .filter(|o| summary::tone(&o.state) == super::style::Tone::Bad || o.error.is_some())
             .map(|o| json!({ "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error }))
             .collect();
         json::document(json!({ "head": self.catalog.head().map(|m| &**m),
@@ -83,8 +83,8 @@ impl StatusView<'_> {
 
     fn csv(&self) -> String {
         let row = |by: &str, value: String, n: usize| [by.to_owned(), value, n.to_string()];
-        let states = survey::by_state(self.observations).into_iter().map(|(s, n)| row("state", s.to_owned(), n));
-        let versions = survey::by_version(self.catalog, self.observations);
+        let states = summary::by_state(self.observations).into_iter().map(|(s, n)| row("state", s.to_owned(), n));
+        let versions = summary::by_version(self.catalog, self.observations);
         let versions = versions.iter().map(|v| row("version", v.text(), v.tenants));
         let servers = self.servers().into_iter().map(|(s, o)| row("server", s, o.len()));
         let rows: Vec<[String; 3]> = states.chain(versions).chain(servers).collect();
@@ -92,10 +92,10 @@ impl StatusView<'_> {
     }
 
     fn markdown(&self) -> String {
-        let mut out = format!("**{}**\n\n", markdown::text(&survey::total_line(self.observations)));
-        let states = survey::by_state(self.observations);
+        let mut out = format!("**{}**\n\n", markdown::text(&summary::total_line(self.observations)));
+        let states = summary::by_state(self.observations);
         let body =
-            states.iter().map(|(s, n)| [survey::words(s), n.to_string(), label::share(*n, self.observations.len())]);
+            states.iter().map(|(s, n)| [summary::words(s), n.to_string(), label::share(*n, self.observations.len())]);
         out.push_str(&markdown::table(&["State", "Tenants", "Share"], body));
         out.push('\n');
         let servers = self.servers();
@@ -110,9 +110,9 @@ impl StatusView<'_> {
 }
 
 fn states_of(observations: &[&Observation]) -> String {
-    let states: Vec<String> = survey::by_state(observations.iter().copied())
+    let states: Vec<String> = summary::by_state(observations.iter().copied())
         .into_iter()
-        .map(|(s, n)| format!("{n} {}", survey::words(s)))
+        .map(|(s, n)| format!("{n} {}", summary::words(s)))
         .collect();
     states.join(", ")
 }
@@ -130,7 +130,7 @@ fn servers_text(servers: &[(String, Vec<&Observation>)], style: &Style) -> Strin
 }
 
 fn server_json(server: &str, observations: &[&Observation]) -> Value {
-    let states = survey::by_state(observations.iter().copied());
+    let states = summary::by_state(observations.iter().copied());
     let states: serde_json::Map<String, Value> = states.into_iter().map(|(s, n)| (s.to_owned(), n.into())).collect();
     json!({ "server": server, "tenants": observations.len(), "by_state": states })
 }

@@ -10,21 +10,21 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What the place where a text will be read can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     /// Whether colours may be used.
-    pub colour: bool,
+    pub(crate) colour: bool,
     /// Whether characters beyond ASCII may be used for the drawing. Names keep their own characters either way.
-    pub unicode: bool,
+    pub(crate) unicode: bool,
     /// How many columns there are. Less than [`Style::NARROWEST`] is not believed.
-    pub width: usize,
+    pub(crate) width: usize,
 }
 
 impl Style {
     /// No text is laid out for fewer columns than this: some terminals say 0.
-    pub const NARROWEST: usize = 60;
+    pub(crate) const NARROWEST: usize = 60;
 
     /// Without colours and drawing characters.
-    pub fn plain(width: usize) -> Self {
+    pub(crate) fn plain(width: usize) -> Self {
         Style { colour: false, unicode: false, width }
     }
 
@@ -79,7 +79,7 @@ pub(super) enum Tone {
 
 /// The form of a finished text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For a person at a terminal.
     #[default]
     Table,
@@ -93,10 +93,10 @@ pub enum Format {
 
 impl Format {
     /// All formats, in the order in which they are shown.
-    pub const ALL: [Format; 4] = [Format::Table, Format::Json, Format::Csv, Format::Md];
+    pub(crate) const ALL: [Format; 4] = [Format::Table, Format::Json, Format::Csv, Format::Md];
 
     /// The name on the command line.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Format::Table => "table",
             Format::Json => "json",
@@ -123,14 +123,14 @@ impl FromStr for Format {
 /// A text that names no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{}' is not a format; write table, json, csv or md", clean(_0))]
-pub struct UnknownFormat(pub String);
+pub(crate) struct UnknownFormat(pub(crate) String);
 
 /// Shows what a terminal or a reader could be fooled by: control characters, line breaks, escape sequences, characters
 /// that turn the writing direction or that nobody sees. `\n` stands for a line break, `\x1b` for ESC.
 ///
 /// The hidden characters are those of Unicode's security report (<https://www.unicode.org/reports/tr36/>) that change
 /// how the text around them reads.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -163,7 +163,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Cuts `text` to at most `columns` columns and ends what was cut with `mark`. Never cuts inside a character.
-pub fn shorten(text: &str, columns: usize, mark: &str) -> String {
+pub(crate) fn shorten(text: &str, columns: usize, mark: &str) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::tenant::{Engine, TenantId};
+use crate::model::tenant::{Engine, TenantId};
 
 use super::style::{Format, Style};
 use super::table::{Cell, Column, Table};
@@ -15,22 +15,22 @@ use super::{csv_text, json, label, markdown};
 
 /// One tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TenantRow {
+pub(crate) struct TenantRow {
     /// Its id.
-    pub id: TenantId,
+    pub(crate) id: TenantId,
     /// Its engine.
-    pub engine: Engine,
+    pub(crate) engine: Engine,
     /// Its server key.
-    pub server: String,
+    pub(crate) server: String,
     /// The wave it falls into.
-    pub wave: String,
+    pub(crate) wave: String,
     /// Its labels.
-    pub tags: BTreeMap<String, String>,
+    pub(crate) tags: BTreeMap<String, String>,
     /// The tenants that it depends on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub depends_on: Vec<TenantId>,
+    pub(crate) depends_on: Vec<TenantId>,
     /// Where its database is, without a secret: the caller has removed it.
-    pub location: String,
+    pub(crate) location: String,
 }
 
 impl TenantRow {
@@ -58,7 +58,7 @@ impl TenantRow {
 }
 
 /// The tenants in the order given, in the form asked for.
-pub fn list(tenants: &[TenantRow], format: Format, style: &Style) -> String {
+pub(crate) fn list(tenants: &[TenantRow], format: Format, style: &Style) -> String {
     let flat = || tenants.iter().map(TenantRow::flat).collect::<Vec<_>>();
     match format {
         Format::Table => text(tenants, style),

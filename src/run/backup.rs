@@ -5,30 +5,30 @@
 use std::path::PathBuf;
 
 use super::Task;
-use super::unit::{Assignment, Attempt, End};
+use super::unit::{Assignment, Attempt, AttemptEnd};
 use crate::backup::{BackupFolder, Manifest, free_space};
-use crate::database::{Residue, Session, Telling, Transfer, database_name, hook};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::Outcome;
+use crate::engine::{Notice, PartialState, Session, Transfer, database_name, hook};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::Outcome;
 
 /// The backups that a run makes.
 #[derive(Debug, Clone)]
-pub struct BackupPlan {
+pub(crate) struct BackupPlan {
     /// The folder below which each run has its own.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// A command that is run for each tenant instead of the engines' own means.
-    pub command: Option<Vec<String>>,
+    pub(crate) command: Option<Vec<String>>,
     /// Whether a tenant whose migration failed, on an engine that could not roll it back, is brought back.
-    pub restore_on_failure: bool,
+    pub(crate) restore_on_failure: bool,
 }
 
 /// What a restore takes.
 #[derive(Debug, Clone)]
-pub struct RestorePlan {
+pub(crate) struct RestorePlan {
     /// The run that made the backups.
-    pub run: String,
+    pub(crate) run: String,
     /// Its folder.
-    pub folder: BackupFolder,
+    pub(crate) folder: BackupFolder,
 }
 
 impl Assignment {
@@ -86,7 +86,7 @@ impl Assignment {
     }
 
     /// Before the tenant's first change: backs it up where the run is to. `Some`: it failed, and nothing may be touched.
-    pub(super) async fn back_up_first(&self, session: &mut dyn Session, history: &[String]) -> Option<End> {
+    pub(super) async fn back_up_first(&self, session: &mut dyn Session, history: &[String]) -> Option<AttemptEnd> {
         // What an earlier attempt of this run has changed is not what anyone would want back.
         if self.plan.backup.is_none() || self.touched {
             return None;
@@ -94,7 +94,7 @@ impl Assignment {
         match self.back_up(session, history).await {
             Ok(Some(_)) => None,
             Ok(None) => {
-                self.teller.tell(Telling::Note("there was nothing yet to be backed up".to_owned()));
+                self.teller.tell(Notice::Note("there was nothing yet to be backed up".to_owned()));
                 None
             }
             Err(fault) => Some(ended(fault)),
@@ -104,8 +104,10 @@ impl Assignment {
     /// The chore of `fleet backup`.
     pub(super) async fn backup_chore(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
         let end = match self.back_up(session, &history).await {
-            Ok(Some(bytes)) => End::Chore(Outcome::BackedUp { bytes }),
-            Ok(None) => End::Chore(Outcome::Skipped { reason: "there is nothing yet to be backed up".to_owned() }),
+            Ok(Some(bytes)) => AttemptEnd::Task(Outcome::BackedUp { bytes }),
+            Ok(None) => {
+                AttemptEnd::Task(Outcome::Skipped { reason: "there is nothing yet to be backed up".to_owned() })
+            }
             Err(fault) => ended(fault),
         };
         Attempt::without_work(Some(history), end)
@@ -113,21 +115,23 @@ impl Assignment {
 
     /// The chore of `fleet restore`.
     pub(super) async fn restore_chore(&self, session: &mut dyn Session, before: Vec<String>) -> Attempt {
-        let Task::Restore(plan) = &self.plan.task else { return Attempt::without_work(Some(before), End::Nothing) };
+        let Task::Restore(plan) = &self.plan.task else {
+            return Attempt::without_work(Some(before), AttemptEnd::Nothing);
+        };
         match self.bring_back(session, plan).await {
             Ok(manifest) => {
-                let end = End::Chore(Outcome::Restored { bytes: manifest.bytes });
+                let end = AttemptEnd::Task(Outcome::Restored { bytes: manifest.bytes });
                 Attempt::without_work(Some(manifest.history), end)
             }
             Err(fault) => {
                 let residue = match fault.class {
                     // Whatever is left there is the other's, who may still come to its end: it is waited for.
-                    FaultClass::HeldByAnotherRun => Residue::Nothing,
+                    FaultClass::TenantLocked => PartialState::Nothing,
                     _ => left_by_restore(session).await,
                 };
                 let end = match fault.class {
-                    FaultClass::Cancelled => End::Cancelled { at: None, residue },
-                    _ => End::Stopped { fault, at: None, residue },
+                    FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue },
+                    _ => AttemptEnd::Stopped { fault, at: None, residue },
                 };
                 Attempt::without_work(Some(before), end)
             }
@@ -177,13 +181,13 @@ impl Assignment {
         let Some(backup) = self.plan.backup.as_ref().filter(|b| b.restore_on_failure && b.command.is_none()) else {
             return attempt;
         };
-        let End::Stopped { fault, at, residue } = &attempt.end else { return attempt };
+        let AttemptEnd::Stopped { fault, at, residue } = &attempt.end else { return attempt };
         let run = self.plan.header.run.to_string();
         let is_wanted = match residue {
             // Another attempt may still go on behind the statement that was refused.
-            Residue::Resumable { .. } => !fault.class.is_transient() || self.last_try,
-            Residue::InDoubt(unfinished) => unfinished.run == run,
-            Residue::Nothing | Residue::Unknown => false,
+            PartialState::Resumable { .. } => !fault.class.is_transient() || self.last_try,
+            PartialState::InDoubt(unfinished) => unfinished.run == run,
+            PartialState::Nothing | PartialState::Unknown => false,
         };
         if !is_wanted {
             return attempt;
@@ -193,17 +197,17 @@ impl Assignment {
             Ok(manifest) => {
                 let text = format!("{}; brought back from the backup of this run", fault.message);
                 let fault = Fault { message: text, ..fault.clone() };
-                let end = End::Restored { fault, at: at.clone() };
+                let end = AttemptEnd::Restored { fault, at: at.clone() };
                 Attempt { committed: Vec::new(), ..Attempt::without_work(Some(manifest.history), end) }
             }
             Err(restore) => {
                 let text = format!("{}; it could not be brought back from its backup: {restore}", fault.message);
                 let fault = Fault { message: text, ..fault.clone() };
                 let residue = match left_by_restore(session).await {
-                    Residue::Nothing => residue.clone(),
+                    PartialState::Nothing => residue.clone(),
                     other => other,
                 };
-                let end = End::Stopped { fault, at: at.clone(), residue };
+                let end = AttemptEnd::Stopped { fault, at: at.clone(), residue };
                 Attempt { end, ..attempt }
             }
         }
@@ -211,18 +215,18 @@ impl Assignment {
 }
 
 /// What a restore that failed left: its mark, where the engine could not take it back.
-async fn left_by_restore(session: &mut dyn Session) -> Residue {
+async fn left_by_restore(session: &mut dyn Session) -> PartialState {
     match session.unfinished().await {
-        Ok(Some(unfinished)) if unfinished.is_restore() => Residue::InDoubt(unfinished),
-        Ok(_) => Residue::Nothing,
-        Err(_) => Residue::Unknown,
+        Ok(Some(unfinished)) if unfinished.is_restore() => PartialState::InDoubt(unfinished),
+        Ok(_) => PartialState::Nothing,
+        Err(_) => PartialState::Unknown,
     }
 }
 
-fn ended(fault: Fault) -> End {
+fn ended(fault: Fault) -> AttemptEnd {
     match fault.class {
-        FaultClass::Cancelled => End::Cancelled { at: None, residue: Residue::Nothing },
-        _ => End::Stopped { fault, at: None, residue: Residue::Nothing },
+        FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing },
+        _ => AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing },
     }
 }
 

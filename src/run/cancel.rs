@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::outcome::NotStarted;
+use crate::model::outcome::NotStarted;
 
 /// How far stopping has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub(crate) enum Level {
     /// Go on.
     Running,
     /// Start nothing new.
@@ -22,7 +22,7 @@ pub enum Level {
 
 /// A handle that asks a run to stop. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Cancel {
+pub(crate) struct Cancel {
     level: Arc<watch::Sender<Level>>,
     in_flight: CancellationToken,
 }
@@ -35,7 +35,7 @@ impl Default for Cancel {
 
 impl Cancel {
     /// Starts nothing new from now on. The first reason stays.
-    pub fn drain(&self, reason: NotStarted) {
+    pub(crate) fn drain(&self, reason: NotStarted) {
         self.level.send_if_modified(|level| {
             let changes = *level == Level::Running;
             if changes {
@@ -46,7 +46,7 @@ impl Cancel {
     }
 
     /// Cancels what is in flight, on the servers.
-    pub fn cancel(&self, reason: NotStarted) {
+    pub(crate) fn cancel(&self, reason: NotStarted) {
         self.level.send_if_modified(|level| match *level {
             Level::Running => {
                 *level = Level::Cancelling(reason);
@@ -62,7 +62,7 @@ impl Cancel {
     }
 
     /// How far it has gone.
-    pub fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         *self.level.borrow()
     }
 

@@ -10,30 +10,33 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::attempts::AttemptHistory;
 use super::cancel::{Cancel, Level};
-use super::conclude::{Next, Progress};
-use super::order::{Order, Turn};
+use super::decide::{self, Conclusion, Next, Rules};
+use super::gate::{self, Passage};
+use super::order::{Order, Readiness};
 use super::queue::Queue;
-use super::unit::{Assignment, Attempt, End};
+use super::unit::{Assignment, Attempt, AttemptEnd};
+use super::wave::WaveRun;
 use super::{PlannedWave, RunPlan, Task};
-use crate::database::{Database, Residue, Teller, Telling};
-use crate::event::Event;
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
-use crate::plan::{self, Decision};
-use crate::stats::{RunStats, uses_failure_budget};
-use crate::tenant::TenantId;
+use crate::engine::{Database, Notice, Notifier, PartialState};
+use crate::model::event::Event;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{NotStarted, Outcome, Standing, TenantRecord};
+use crate::model::plan::{self, Decision};
+use crate::model::stats::RunStats;
+use crate::model::tenant::TenantId;
 
 /// Runs a plan to its end: every tenant has exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
 ///
 /// A receiver of events that goes away stops the run as a lost ledger does: nothing new starts.
-pub async fn execute(
+pub(crate) async fn execute(
     plan: Arc<RunPlan>,
     database: Arc<dyn Database>,
     cancel: Cancel,
     events: mpsc::Sender<Event>,
 ) -> RunStats {
-    let (telling, told) = mpsc::unbounded_channel();
+    let (notifier, notices) = mpsc::unbounded_channel();
     let stats = RunStats { selected: plan.tenants.len(), held_back: plan.held_back, ..RunStats::default() };
     let mut dispatcher = Dispatcher {
         plan: plan.clone(),
@@ -46,12 +49,15 @@ pub async fn execute(
         tenants: HashMap::new(),
         announced: Level::Running,
         order: Order::of(&plan),
-        telling,
-        told,
+        notifier,
+        notices,
     };
     dispatcher.emit(Event::RunStarted(plan.header.clone())).await;
-    for wave in &plan.waves {
-        dispatcher.wave(wave).await;
+    for planned in &plan.waves {
+        match gate::before_wave(dispatcher.cancel.reason()) {
+            Passage::Open => dispatcher.wave(planned).await,
+            Passage::Closed(reason) => dispatcher.skip(planned, reason).await,
+        }
     }
     if let Some(reason) = dispatcher.cancel.reason()
         && (reason != NotStarted::FailureBudget || dispatcher.stats.not_started > 0)
@@ -76,20 +82,20 @@ struct Dispatcher {
     tenants: HashMap<usize, InFlight>,
     announced: Level,
     order: Order,
-    /// What units say on the way, by the tenant's place.
-    telling: mpsc::UnboundedSender<(usize, Telling)>,
-    told: mpsc::UnboundedReceiver<(usize, Telling)>,
+    /// Notices of the units, by the tenant's place in the plan.
+    notifier: mpsc::UnboundedSender<(usize, Notice)>,
+    notices: mpsc::UnboundedReceiver<(usize, Notice)>,
 }
 
 struct InFlight {
-    progress: Progress,
+    history: AttemptHistory,
     since: Instant,
 }
 
-/// What is counted of a wave.
-struct Tally {
-    finished: usize,
-    failed: usize,
+impl InFlight {
+    fn fresh() -> Self {
+        InFlight { history: AttemptHistory::default(), since: Instant::now() }
+    }
 }
 
 impl Dispatcher {
@@ -99,61 +105,71 @@ impl Dispatcher {
         }
     }
 
-    async fn wave(&mut self, wave: &PlannedWave) {
-        let name = wave.name.clone();
-        if self.cancel.reason().is_none() {
-            self.emit(Event::WaveStarted { wave: name.clone(), tenants: wave.tenants.len() }).await;
-        }
-        let mut tally = Tally { finished: 0, failed: 0 };
-        let mut known = self.read_together(wave).await;
-        let mut queue = self.queue(wave, &mut known, &mut tally).await;
+    /// Runs a wave to its end.
+    async fn wave(&mut self, planned: &PlannedWave) {
+        let started = Event::WaveStarted { wave: planned.name.clone(), tenants: planned.tenants.len() };
+        self.emit(started).await;
+        let known = self.read_together(planned).await;
+        let mut wave = WaveRun::new(planned, known);
+        self.fill_queue(&mut wave).await;
         let mut level = self.cancel.subscribe();
         loop {
             self.announce_level().await;
-            self.follow(&mut queue, wave, &mut tally).await;
+            self.follow(&mut wave).await;
             match self.cancel.reason() {
-                Some(reason) => self.not_started(queue.drain(), reason, wave, &mut tally).await,
+                Some(reason) => self.not_started(&mut wave, reason).await,
                 None => {
-                    while let Some(index) = queue.pop(Instant::now()) {
-                        self.start(index, wave, known.remove(&self.plan.tenants[index].id)).await;
+                    while let Some(index) = wave.queue.pop(Instant::now()) {
+                        self.start(&mut wave, index).await;
                     }
                 }
             }
-            if self.running.is_empty() && queue.next_wake().is_none() {
-                // Nobody is left here, unless tenants wait for each other, which a tenant file can't say.
-                self.not_started(queue.drain(), NotStarted::Dependency, wave, &mut tally).await;
+            if self.running.is_empty() && wave.queue.next_wake().is_none() {
+                // The queue is empty here, unless tenants wait for each other, which a tenant file can't say.
+                self.not_started(&mut wave, NotStarted::Dependency).await;
                 break;
             }
-            let wake = queue.next_wake().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
+            let wake = wave.queue.next_wake().unwrap_or_else(|| Instant::now() + std::time::Duration::from_secs(3600));
             tokio::select! {
-                // What a unit said is heard before its end.
+                // The notices of a unit come before its end.
                 biased;
-                Some((index, telling)) = self.told.recv() => self.hear(index, telling).await,
+                Some((index, notice)) = self.notices.recv() => self.notice(index, notice).await,
                 Some(joined) = self.running.join_next_with_id() => {
                     let (index, attempt) = self.joined(joined);
-                    queue.release(index);
+                    wave.queue.release(index);
                     match attempt.room() {
-                        Some(true) => queue.eased(index),
-                        Some(false) => queue.crowded(index),
+                        Some(true) => wave.queue.relax(index),
+                        Some(false) => wave.queue.throttle(index),
                         None => {}
                     }
-                    self.take_in(index, attempt, wave, &mut queue, &mut tally).await;
+                    self.record(&mut wave, index, attempt).await;
                 }
                 _ = level.changed() => {}
-                () = tokio::time::sleep_until(wake), if queue.next_wake().is_some() => {}
+                () = tokio::time::sleep_until(wake), if wave.queue.next_wake().is_some() => {}
             }
         }
-        if tally.finished > 0 {
-            self.emit(Event::WaveFinished { wave: name, stats: self.stats }).await;
+        self.wave_finished(&wave).await;
+    }
+
+    /// Gives every tenant of a wave that does not start its outcome.
+    async fn skip(&mut self, planned: &PlannedWave, reason: NotStarted) {
+        self.announce_level().await;
+        let mut wave = WaveRun::new(planned, HashMap::new());
+        for &index in &planned.tenants {
+            self.conclude(&mut wave, index, InFlight::fresh(), Conclusion::of(reason.outcome())).await;
+        }
+        self.wave_finished(&wave).await;
+    }
+
+    async fn wave_finished(&self, wave: &WaveRun<'_>) {
+        if wave.has_outcomes() {
+            self.emit(Event::WaveFinished { wave: wave.planned.name.clone(), stats: self.stats }).await;
         }
     }
 
     /// Histories that one connection can read for many tenants.
-    async fn read_together(&self, wave: &PlannedWave) -> HashMap<TenantId, Vec<String>> {
-        if self.cancel.reason().is_some() {
-            return HashMap::new();
-        }
-        let tenants: Vec<_> = wave.tenants.iter().map(|&i| self.plan.tenants[i].clone()).collect();
+    async fn read_together(&self, planned: &PlannedWave) -> HashMap<TenantId, Vec<String>> {
+        let tenants: Vec<_> = planned.tenants.iter().map(|&i| self.plan.tenants[i].clone()).collect();
         let token = self.cancel.token();
         tokio::select! {
             read = self.database.read_together(&tenants) => read,
@@ -162,121 +178,108 @@ impl Dispatcher {
     }
 
     /// Queues the wave, but for the tenants that are known to be at their target already.
-    async fn queue(
-        &mut self,
-        wave: &PlannedWave,
-        known: &mut HashMap<TenantId, Vec<String>>,
-        tally: &mut Tally,
-    ) -> Queue {
+    async fn fill_queue(&mut self, wave: &mut WaveRun<'_>) {
         let mut waiting = Vec::new();
-        for &index in &wave.tenants {
+        for &index in &wave.planned.tenants {
             let tenant = self.plan.tenants[index].clone();
             // A tenant that lacks a migration may be in the middle of it, which only its journal says.
-            let done = known.get(&tenant.id).is_some_and(|history| {
+            let done = wave.known.get(&tenant.id).is_some_and(|history| {
                 let goal = self.plan.goal_of(index);
                 self.plan.catalog.missing(history, tenant.engine).is_empty()
                     && matches!(self.plan.task, Task::Migrate)
                     && plan::decide(&self.plan.catalog, tenant.engine, history, &goal) == Decision::Nothing
             });
             if done && self.cancel.reason().is_none() {
-                let history = known.remove(&tenant.id);
-                let mut progress = Progress::default();
-                let attempt = Attempt::without_work(history, End::Nothing);
-                progress.absorb(&attempt, self.plan.goal.direction);
-                let in_flight = InFlight { progress, since: Instant::now() };
-                self.conclude(index, in_flight, (Outcome::UpToDate, None, None), wave, tally).await;
+                let mut in_flight = InFlight::fresh();
+                let attempt = Attempt::without_work(wave.known.remove(&tenant.id), AttemptEnd::Nothing);
+                in_flight.history.record(&attempt, self.plan.goal.direction);
+                self.conclude(wave, index, in_flight, Conclusion::of(Outcome::UpToDate)).await;
             } else {
                 waiting.push((index, tenant.server.clone()));
             }
         }
         let places: Vec<usize> = waiting.iter().map(|(index, _)| *index).collect();
         let caps = self.plan.concurrency;
-        let global = wave.concurrency.map_or(caps.global, |own| own.min(caps.global));
-        let mut queue = Queue::new(waiting, global.get(), caps.per_server.get());
-        for &index in places.iter().filter(|&&index| self.order.turn(index) != Turn::Free) {
-            queue.hold(index);
+        let global = wave.planned.concurrency.map_or(caps.global, |own| own.min(caps.global));
+        wave.queue = Queue::new(waiting, global.get(), caps.per_server.get());
+        for &index in places.iter().filter(|&&index| self.order.readiness(index) != Readiness::Ready) {
+            wave.queue.hold(index);
         }
-        // Those whose wait was in vain in an earlier wave are told at once.
-        self.dismiss(places, &mut queue, wave, tally).await;
-        queue
+        // Tenants whose predecessor failed in an earlier wave are concluded at once.
+        self.dismiss(wave, places).await;
     }
 
-    /// Lets tenants start that waited for others, and gives their outcome to those that waited in vain; these may have
-    /// others waiting for them.
-    async fn follow(&mut self, queue: &mut Queue, wave: &PlannedWave, tally: &mut Tally) {
+    /// Lets tenants start that waited for others, and concludes those whose predecessor failed; these may have others
+    /// waiting for them.
+    async fn follow(&mut self, wave: &mut WaveRun<'_>) {
         loop {
             let changed = self.order.changed();
             if changed.is_empty() {
                 return;
             }
-            for &index in changed.iter().filter(|&&index| self.order.turn(index) == Turn::Free) {
-                queue.admit(index);
+            for &index in changed.iter().filter(|&&index| self.order.readiness(index) == Readiness::Ready) {
+                wave.queue.admit(index);
             }
             if self.cancel.reason().is_none() {
-                self.dismiss(changed, queue, wave, tally).await;
+                self.dismiss(wave, changed).await;
             }
         }
     }
 
-    /// Gives the outcome to those of these tenants that are held and waited in vain.
-    async fn dismiss(&mut self, places: Vec<usize>, queue: &mut Queue, wave: &PlannedWave, tally: &mut Tally) {
+    /// Concludes those of these tenants that are held and whose predecessor failed.
+    async fn dismiss(&mut self, wave: &mut WaveRun<'_>, places: Vec<usize>) {
         for index in places {
-            let Turn::Vain(other) = self.order.turn(index) else { continue };
-            if self.cancel.reason().is_none() && queue.dismiss(index) {
+            let Readiness::Skipped(other) = self.order.readiness(index) else { continue };
+            if self.cancel.reason().is_none() && wave.queue.dismiss(index) {
                 let waited_for = Some(self.plan.tenants[other].id.clone());
                 let outcome = Outcome::NotStarted { reason: NotStarted::Dependency, waited_for };
-                let fresh = InFlight { progress: Progress::default(), since: Instant::now() };
-                self.conclude(index, fresh, (outcome, None, None), wave, tally).await;
+                self.conclude(wave, index, InFlight::fresh(), Conclusion::of(outcome)).await;
             }
         }
     }
 
-    async fn start(&mut self, index: usize, wave: &PlannedWave, known: Option<Vec<String>>) {
-        let in_flight = self
-            .tenants
-            .entry(index)
-            .or_insert_with(|| InFlight { progress: Progress::default(), since: Instant::now() });
-        let attempt = in_flight.progress.attempts + 1;
-        let divisor = in_flight.progress.divisor(&self.plan.retry);
-        let touched = in_flight.progress.touched;
-        let held = in_flight.progress.held.map_or(0, |held| held.times);
+    async fn start(&mut self, wave: &mut WaveRun<'_>, index: usize) {
+        let teller = self.notifier(index);
+        let history = &self.tenants.entry(index).or_insert_with(InFlight::fresh).history;
         let tenant = self.plan.tenants[index].clone();
-        let goal = in_flight.progress.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine);
-        self.emit(Event::AttemptStarted { index, tenant: tenant.id.clone(), attempt }).await;
+        let attempt = history.attempts + 1;
+        let divisor = history.divisor(&self.plan.retry);
         let assignment = Assignment {
             plan: self.plan.clone(),
-            goal,
+            goal: history.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine),
             database: self.database.clone(),
-            tenant,
-            timeouts: self.plan.timeouts_of(index, wave).shortened(divisor),
+            timeouts: self.plan.timeouts_of(index, wave.planned).shortened(divisor),
             divisor,
-            known: known.filter(|_| attempt == 1),
+            known: wave.known.remove(&tenant.id).filter(|_| attempt == 1),
             cancel: self.cancel.token(),
-            teller: self.teller(index),
-            touched,
-            last_try: attempt - held >= self.plan.retry.attempts,
+            teller,
+            touched: history.touched,
+            last_try: attempt - history.waits.times >= self.plan.retry.attempts,
+            tenant,
         };
+        let tenant = assignment.tenant.id.clone();
+        self.emit(Event::AttemptStarted { index, tenant, attempt }).await;
         // A task of its own: a panic in it is this tenant's, and nobody else's.
         let task = self.running.spawn(assignment.attempt());
         self.tasks.insert(task.id(), index);
     }
 
-    fn teller(&self, index: usize) -> Teller {
-        let telling = self.telling.clone();
-        Teller::new(move |what| {
-            // Nobody listens any more only when the run is over.
-            let _ = telling.send((index, what));
+    fn notifier(&self, index: usize) -> Notifier {
+        let sender = self.notifier.clone();
+        Notifier::new(move |notice| {
+            // The receiver is gone only when the run is over.
+            let _ = sender.send((index, notice));
         })
     }
 
-    async fn hear(&mut self, index: usize, telling: Telling) {
-        match telling {
-            Telling::Note(text) => {
+    async fn notice(&mut self, index: usize, notice: Notice) {
+        match notice {
+            Notice::Note(text) => {
                 if let Some(in_flight) = self.tenants.get_mut(&index) {
-                    in_flight.progress.note(text);
+                    in_flight.history.note(text);
                 }
             }
-            Telling::Rows { migration, statement, rows } => {
+            Notice::Rows { migration, statement, rows } => {
                 let tenant = self.plan.tenants[index].id.clone();
                 let migration = migration.to_string();
                 self.emit(Event::Progress { index, tenant, migration, statement, rows }).await;
@@ -294,91 +297,83 @@ impl Dispatcher {
                     Err(_) => "the task was aborted".to_owned(),
                 };
                 let fault = Fault::new(FaultClass::Panic, format!("fleet itself panicked on this tenant: {text}"));
-                let end = End::Stopped { fault, at: None, residue: Residue::Unknown };
+                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
                 (task, Attempt::without_work(None, end))
             }
         };
         (self.tasks.remove(&task).expect("every task was entered when it was spawned"), attempt)
     }
 
-    async fn take_in(
-        &mut self,
-        index: usize,
-        attempt: Attempt,
-        wave: &PlannedWave,
-        queue: &mut Queue,
-        tally: &mut Tally,
-    ) {
+    /// Records an attempt, and does what follows from it.
+    async fn record(&mut self, wave: &mut WaveRun<'_>, index: usize, attempt: Attempt) {
         let mut in_flight = self.tenants.remove(&index).expect("a task's tenant is in flight");
-        in_flight.progress.absorb(&attempt, self.plan.goal.direction);
-        let final_try = self.cancel.reason().is_some();
         let plan = self.plan.clone();
-        let next =
-            in_flight.progress.next(attempt.end, &plan.goal, &plan.catalog, &plan.retry, fastrand::f64(), final_try);
-        match next {
-            Next::Again(pause, error) => {
-                let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                let (tenant, attempt) = (plan.tenants[index].id.clone(), in_flight.progress.attempts);
+        in_flight.history.record(&attempt, plan.goal.direction);
+        let rules = Rules {
+            goal: &plan.goal,
+            catalog: &plan.catalog,
+            retry: &plan.retry,
+            jitter: fastrand::f64(),
+            final_try: self.cancel.reason().is_some(),
+        };
+        match decide::decide(&in_flight.history, attempt.end, &rules) {
+            Next::Again(retry) => {
+                in_flight.history.pausing(&retry);
+                let retry_in_ms = u64::try_from(retry.pause.as_millis()).unwrap_or(u64::MAX);
+                let (tenant, attempt) = (plan.tenants[index].id.clone(), in_flight.history.attempts);
                 self.tenants.insert(index, in_flight);
-                queue.delay(index, Instant::now() + pause);
+                wave.queue.delay(index, Instant::now() + retry.pause);
+                let error = retry.failure.fault;
                 self.emit(Event::AttemptFailed { index, tenant, attempt, error, retry_in_ms }).await;
             }
-            Next::Conclude(outcome, at, fault) => {
-                self.conclude(index, in_flight, (outcome, at, fault), wave, tally).await;
-            }
+            Next::Conclude(conclusion) => self.conclude(wave, index, in_flight, conclusion).await,
         }
     }
 
+    /// Gives a tenant its outcome.
     async fn conclude(
         &mut self,
+        wave: &mut WaveRun<'_>,
         index: usize,
         in_flight: InFlight,
-        (outcome, stopped_at, error): (Outcome, Option<StoppedAt>, Option<Fault>),
-        wave: &PlannedWave,
-        tally: &mut Tally,
+        Conclusion { outcome, at, fault }: Conclusion,
     ) {
         let tenant = &self.plan.tenants[index];
+        let history = in_flight.history;
         let record = TenantRecord {
             index,
             tenant: tenant.id.clone(),
             engine: tenant.engine,
             server: tenant.server.to_string(),
-            wave: wave.name.clone(),
-            version: in_flight.progress.version(&self.plan.catalog),
-            version_known: in_flight.progress.is_known(),
-            committed: in_flight.progress.committed,
-            notes: in_flight.progress.notes,
-            attempts: in_flight.progress.attempts,
+            wave: wave.planned.name.clone(),
+            version: history.version(&self.plan.catalog),
+            version_known: history.is_known(),
+            committed: history.committed,
+            notes: history.notes,
+            attempts: history.attempts,
             duration: in_flight.since.elapsed(),
-            brought_back: in_flight.progress.brought_back,
-            stopped_at,
-            error,
+            brought_back: history.brought_back,
+            stopped_at: at,
+            error: fault,
             outcome,
         };
         self.stats.add(&record.outcome, record.attempts);
         self.order.concluded(index, record.outcome.standing() == Standing::AtTarget);
-        tally.finished += 1;
-        if uses_failure_budget(&record.outcome) {
-            tally.failed += 1;
-            if wave.max_failures.is_exceeded(tally.failed, tally.finished, wave.tenants.len()) {
-                self.cancel.drain(NotStarted::FailureBudget);
-            }
+        if let Some(reason) = wave.count(&record.outcome) {
+            self.cancel.drain(reason);
         }
         self.emit(Event::TenantFinished(record)).await;
     }
 
-    /// Gives the tenants that wait their outcome: not started, or what their last attempt came to.
-    async fn not_started(&mut self, waiting: Vec<usize>, reason: NotStarted, wave: &PlannedWave, tally: &mut Tally) {
-        for index in waiting {
+    /// Concludes the tenants that wait: not started, or by the failure of their last attempt.
+    async fn not_started(&mut self, wave: &mut WaveRun<'_>, reason: NotStarted) {
+        for index in wave.queue.drain() {
             match self.tenants.remove(&index) {
-                None => {
-                    let fresh = InFlight { progress: Progress::default(), since: Instant::now() };
-                    self.conclude(index, fresh, (reason.outcome(), None, None), wave, tally).await;
-                }
+                None => self.conclude(wave, index, InFlight::fresh(), Conclusion::of(reason.outcome())).await,
                 Some(in_flight) => {
-                    let (fault, at, residue) = in_flight.progress.last.clone().expect("it waits because it failed");
-                    let outcome = in_flight.progress.failure(&fault, &residue);
-                    self.conclude(index, in_flight, (outcome, at, Some(fault)), wave, tally).await;
+                    let failure = in_flight.history.last.clone().expect("it waits because it failed");
+                    let conclusion = decide::given_up(&in_flight.history, failure);
+                    self.conclude(wave, index, in_flight, conclusion).await;
                 }
             }
         }

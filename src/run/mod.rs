@@ -3,18 +3,21 @@
 //! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. There is one loop that
 //! applies anything, and this is it.
 
+mod attempts;
 mod backup;
 mod cancel;
-mod chores;
-mod conclude;
+mod decide;
 mod dispatcher;
+mod gate;
+mod liveness;
 mod observe;
 mod order;
-mod pulse;
 mod queue;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod wave;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -22,53 +25,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compile::{LazyScripts, View};
-use crate::event::RunHeader;
-use crate::plan::Goal;
+use crate::model::event::RunHeader;
+use crate::model::plan::Goal;
+use crate::model::schema::Catalog;
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
-use crate::schema::Catalog;
 use crate::seed::SeedRequest;
-use crate::tenant::{Engine, Tenant};
 
-pub use backup::{BackupPlan, RestorePlan};
-pub use cancel::{Cancel, Level};
-pub use dispatcher::execute;
-pub use observe::{Pace, examine, observe, observe_refreshes};
+pub(crate) use backup::{BackupPlan, RestorePlan};
+pub(crate) use cancel::{Cancel, Level};
+pub(crate) use dispatcher::execute;
+pub(crate) use observe::{Pace, examine, observe, observe_refreshes};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
-pub struct RunPlan {
+pub(crate) struct RunPlan {
     /// The header, as the ledger and the report get it.
-    pub header: RunHeader,
+    pub(crate) header: RunHeader,
     /// What the run is to reach; `header.tenants[i].target`, where there is one, says what that is for tenant i.
-    pub goal: Goal,
+    pub(crate) goal: Goal,
     /// The catalog.
-    pub catalog: Arc<Catalog>,
+    pub(crate) catalog: Arc<Catalog>,
     /// The tenants in plan order, each in exactly one wave.
-    pub tenants: Vec<Arc<Tenant>>,
+    pub(crate) tenants: Vec<Arc<Tenant>>,
     /// The waves in order; together they hold every place in `tenants` once.
-    pub waves: Vec<PlannedWave>,
+    pub(crate) waves: Vec<PlannedWave>,
     /// The scripts.
-    pub scripts: LazyScripts,
+    pub(crate) scripts: LazyScripts,
     /// Tenants that matched and were held back (`--limit`, `--canary`): work that stays outstanding.
-    pub held_back: usize,
+    pub(crate) held_back: usize,
     /// The caps.
-    pub concurrency: Concurrency,
+    pub(crate) concurrency: Concurrency,
     /// How transient faults are tried again.
-    pub retry: RetryPolicy,
+    pub(crate) retry: RetryPolicy,
     /// The time limits of the fleet.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     /// Those that single migrations have for themselves, by place in the catalog and engine.
-    pub limits: HashMap<(usize, Engine), Limits>,
+    pub(crate) limits: HashMap<(usize, Engine), Limits>,
     /// Sessions that hold a lock in a tenant's own database are terminated when their transaction is older than this.
-    pub kill_blockers: Option<Duration>,
+    pub(crate) kill_blockers: Option<Duration>,
     /// What is done on each tenant.
-    pub task: Task,
+    pub(crate) task: Task,
     /// The backups that it makes: of each tenant before its first change, or as the task itself.
-    pub backup: Option<BackupPlan>,
+    pub(crate) backup: Option<BackupPlan>,
 }
 
 /// What a run does on each tenant.
 #[derive(Debug, Clone)]
-pub enum Task {
+pub(crate) enum Task {
     /// Brings its schema to the goal.
     Migrate,
     /// Writes down the present checksums of SQL scripts that were edited after they had been applied: those named here.
@@ -96,7 +99,7 @@ impl RunPlan {
     }
 
     /// What the tenant at this place is to reach.
-    pub fn goal_of(&self, index: usize) -> Goal {
+    pub(crate) fn goal_of(&self, index: usize) -> Goal {
         let target = self.header.tenants.get(index).and_then(|planned| planned.target);
         Goal { target: target.unwrap_or(self.goal.target), ..self.goal }
     }
@@ -104,15 +107,15 @@ impl RunPlan {
 
 /// A wave of a run.
 #[derive(Debug, Clone)]
-pub struct PlannedWave {
+pub(crate) struct PlannedWave {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Places in [`RunPlan::tenants`], in order.
-    pub tenants: Vec<usize>,
+    pub(crate) tenants: Vec<usize>,
     /// Its own global cap, where it has one.
-    pub concurrency: Option<NonZeroUsize>,
+    pub(crate) concurrency: Option<NonZeroUsize>,
     /// How many of its tenants may fail.
-    pub max_failures: FailureBudget,
+    pub(crate) max_failures: FailureBudget,
     /// To be granted a lock on its tenants, where that differs from the fleet's.
-    pub lock_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
 }

@@ -10,29 +10,29 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::conclude::waiting_pause;
+use super::decide::waiting_pause;
 use super::queue::Queue;
-use crate::database::{Database, Session};
-use crate::fault::{Fault, FaultClass};
-use crate::health::{Health, Questions};
-use crate::observation::Observation;
+use crate::engine::{Database, Session};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::health::{Health, Questions};
+use crate::model::observation::Observation;
+use crate::model::schema::{Catalog, State};
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::{Concurrency, Timeouts};
-use crate::schema::{Catalog, State};
-use crate::tenant::{Engine, Tenant};
 
 /// How many are read at once, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// The caps.
-    pub concurrency: Concurrency,
+    pub(crate) concurrency: Concurrency,
     /// The time limits of one reading.
-    pub timeouts: Timeouts,
+    pub(crate) timeouts: Timeouts,
     /// For how long a server that has no connection to spare is waited for, for each tenant.
-    pub hold_wait: Duration,
+    pub(crate) lock_wait_limit: Duration,
 }
 
 /// Reads every tenant once and returns what they said, in the order given.
-pub async fn observe(
+pub(crate) async fn observe(
     tenants: &[Arc<Tenant>],
     catalog: &Arc<Catalog>,
     database: &Arc<dyn Database>,
@@ -62,7 +62,7 @@ pub async fn observe(
 }
 
 /// When each view of each tenant was refreshed last: a list for each, in the order given.
-pub async fn observe_refreshes(
+pub(crate) async fn observe_refreshes(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
     pace: Pace,
@@ -72,7 +72,7 @@ pub async fn observe_refreshes(
 
 /// What each tenant's database says of itself and of its server: an answer for each, in the order given. What is the same
 /// for a whole server is asked of the first tenant of it that answers, and for `extensions` of the first of each database.
-pub async fn examine(
+pub(crate) async fn examine(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
     pace: Pace,
@@ -124,7 +124,7 @@ async fn ask_each<T: Send + 'static>(
 
 /// What is still to be asked of the places of a tenant; it counts as asked from now on.
 fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, extensions: &[String]) -> Questions {
-    let (server, database) = crate::database::place(tenant);
+    let (server, database) = crate::engine::place(tenant);
     let mut asked = asked.lock().expect("nobody panics while holding it");
     let is_postgres = tenant.engine == Engine::Postgres;
     let is_new = is_postgres && !extensions.is_empty() && asked.insert(format!("database {database}"));
@@ -180,13 +180,13 @@ where
         let i = tasks.remove(&task).expect("every task was entered when it was spawned");
         queue.release(i);
         if !answer.as_ref().is_some_and(&is_full) {
-            queue.eased(i);
+            queue.relax(i);
             answers.push((i, answer));
             continue;
         }
-        queue.crowded(i);
+        queue.throttle(i);
         let (times, waited) = waits.entry(i).or_default();
-        if *waited >= pace.hold_wait {
+        if *waited >= pace.lock_wait_limit {
             answers.push((i, answer));
             continue;
         }

@@ -1,33 +1,33 @@
-//! Who has to wait for whom, and what becomes of those whose wait was in vain.
+//! Dependency order between tenants, and which tenants a failure blocks.
 //!
 //! A pure data structure: it starts nothing. A run without a `depends_on` costs nothing here.
 
-use crate::plan::predecessors;
+use crate::model::plan::predecessors;
 
 use super::{RunPlan, Task};
 
 /// The waits of a run, by the tenants' places in the plan.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// How many each one still waits for; empty where nobody waits.
+    /// The number of unfinished predecessors of each tenant; empty where no tenant has any.
     open: Vec<usize>,
-    /// Who waits for each one.
+    /// The tenants that wait for each one.
     followers: Vec<Vec<usize>>,
     /// The first of those it waited for that did not end well.
     vain: Vec<Option<usize>>,
-    /// Whose wait has changed since this was asked last.
+    /// Tenants whose readiness changed since the last poll.
     changed: Vec<usize>,
 }
 
-/// Where a tenant stands.
+/// The state of a tenant in the dependency order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// It may be started.
-    Free,
-    /// Others must end before it.
-    Waits,
-    /// This one, which it had to wait for, did not end well.
-    Vain(usize),
+pub(super) enum Readiness {
+    /// May be started.
+    Ready,
+    /// Waits for tenants that have not ended yet.
+    Blocked,
+    /// Never starts: this predecessor did not end well.
+    Skipped(usize),
 }
 
 impl Order {
@@ -50,11 +50,11 @@ impl Order {
     }
 
     /// Whether a tenant may be started now.
-    pub(super) fn turn(&self, index: usize) -> Turn {
+    pub(super) fn readiness(&self, index: usize) -> Readiness {
         match (self.vain.get(index), self.open.get(index)) {
-            (Some(Some(other)), _) => Turn::Vain(*other),
-            (_, Some(1..)) => Turn::Waits,
-            _ => Turn::Free,
+            (Some(Some(other)), _) => Readiness::Skipped(*other),
+            (_, Some(1..)) => Readiness::Blocked,
+            _ => Readiness::Ready,
         }
     }
 
@@ -70,7 +70,7 @@ impl Order {
         self.changed.extend(followers);
     }
 
-    /// Takes the tenants whose turn may have changed, in the order in which that came to be.
+    /// Takes the tenants whose readiness may have changed, in the order of the changes.
     pub(super) fn changed(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.changed)
     }

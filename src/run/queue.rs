@@ -31,7 +31,7 @@ struct Server {
     cap: usize,
     most: usize,
     /// Tenants in a row that got their connection since the cap was changed last.
-    eased: usize,
+    relax: usize,
 }
 
 /// After so many connections in a row a server is trusted with one more at once.
@@ -57,7 +57,7 @@ impl Queue {
                     in_flight: 0,
                     cap: per_server,
                     most: per_server,
-                    eased: 0,
+                    relax: 0,
                 });
                 queue.servers.len() - 1
             });
@@ -95,24 +95,24 @@ impl Queue {
     }
 
     /// A tenant's server had no connection to spare: half as many of its tenants are in flight from now on, at least one.
-    pub(super) fn crowded(&mut self, index: usize) {
+    pub(super) fn throttle(&mut self, index: usize) {
         let server = self.server_of[&index];
         self.forget(server);
-        let Server { cap, eased, .. } = &mut self.servers[server];
+        let Server { cap, relax, .. } = &mut self.servers[server];
         *cap = (*cap / 2).max(1);
-        *eased = 0;
+        *relax = 0;
         self.refresh(server);
     }
 
     /// A tenant got its connection: after some in a row, its server gets one more at once, up to its own cap.
-    pub(super) fn eased(&mut self, index: usize) {
+    pub(super) fn relax(&mut self, index: usize) {
         let server = self.server_of[&index];
         self.forget(server);
-        let Server { cap, most, eased, .. } = &mut self.servers[server];
-        *eased += 1;
-        if cap < most && *eased >= EASED_AFTER {
+        let Server { cap, most, relax, .. } = &mut self.servers[server];
+        *relax += 1;
+        if cap < most && *relax >= EASED_AFTER {
             *cap += 1;
-            *eased = 0;
+            *relax = 0;
         }
         self.refresh(server);
     }
@@ -238,13 +238,13 @@ mod tests {
         assert_eq!(started.len(), 4);
         for index in started {
             queue.release(index);
-            queue.crowded(index);
+            queue.throttle(index);
         }
         for _ in 0..EASED_AFTER {
             let index = queue.pop(now).unwrap();
             assert_eq!(queue.pop(now), None, "one at a time");
             queue.release(index);
-            queue.eased(index);
+            queue.relax(index);
         }
         assert!(queue.pop(now).is_some() && queue.pop(now).is_some(), "two at a time");
         assert_eq!(queue.pop(now), None);

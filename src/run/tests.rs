@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use super::*;
 use crate::compile::MigrationSet;
-use crate::database::scripted::{Act, Scripted};
-use crate::database::{Database, Residue, Sign};
-use crate::event::Event;
-use crate::fault::FaultClass;
-use crate::outcome::{NotStarted, Outcome, TenantRecord};
-use crate::plan::Target;
-use crate::schema::Direction;
-use crate::stats::{RunStats, Verdict};
-use crate::tenant::{Address, Engine, TenantId};
+use crate::engine::scripted::{Act, Scripted};
+use crate::engine::{Database, Liveness, PartialState};
+use crate::model::event::Event;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
+use crate::model::plan::Target;
+use crate::model::schema::Direction;
+use crate::model::stats::{RunStats, Verdict};
+use crate::model::tenant::{Address, Engine, TenantId};
 
 mod order;
 
@@ -148,8 +148,8 @@ async fn each_kind_of_end_is_its_tenants_own() {
     db.act("refused", vec![Act::Refuses(FaultClass::ConnectionRefused); 9]);
     db.act("password", [Act::Refuses(FaultClass::Authentication)]);
     db.act("panics", [Act::Panics]);
-    db.act("exists", [Act::Stops(FaultClass::AlreadyExists, Residue::Nothing)]);
-    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 99]);
+    db.act("exists", [Act::Stops(FaultClass::AlreadyExists, PartialState::Nothing)]);
+    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, PartialState::Nothing); 99]);
     db.set_history("done", &["m1", "m2"]);
     db.set_history("ahead", &["m1", "m9"]);
     db.set_history("gap", &["m2"]);
@@ -181,9 +181,9 @@ async fn each_kind_of_end_is_its_tenants_own() {
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_tried_for_in_bursts_that_wait_longer_and_come_to_an_end() {
     let db = Arc::new(Scripted::default());
-    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 99]);
-    db.act("own", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 4]);
-    db.act("busy", vec![Act::Stops(FaultClass::Busy, Residue::InDoubt(unfinished())); 4]);
+    db.act("locked", vec![Act::Stops(FaultClass::LockTimeout, PartialState::Nothing); 99]);
+    db.act("own", vec![Act::Stops(FaultClass::LockTimeout, PartialState::Nothing); 4]);
+    db.act("busy", vec![Act::Stops(FaultClass::Busy, PartialState::InDoubt(unfinished())); 4]);
     let members = ["locked", "own", "busy", "other"].map(|id| (id, "s"));
     let mut plan = plan_of(Direction::Up, &[(&members, FREE)], 4, 4).await;
     plan.waves[0].lock_timeout = Some(Duration::from_secs(2));
@@ -201,8 +201,8 @@ async fn a_lock_is_tried_for_in_bursts_that_wait_longer_and_come_to_an_end() {
     assert_eq!(of("busy").len(), 1, "what left something behind is not tried again");
 }
 
-fn unfinished() -> crate::schema::Unfinished {
-    crate::schema::Unfinished {
+fn unfinished() -> crate::model::schema::Unfinished {
+    crate::model::schema::Unfinished {
         migration: "m1".into(),
         direction: Direction::Up,
         statement: Some(1),
@@ -220,7 +220,8 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     let mut plan = plan_of(Direction::Up, &[(&members, FREE)], 16, 8).await;
     plan.retry.attempts = 1;
     let tenants = plan.tenants.clone();
-    let pace = Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, hold_wait: plan.retry.hold_wait };
+    let pace =
+        Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, lock_wait_limit: plan.retry.lock_wait_limit };
     let catalog = plan.catalog.clone();
     let (stats, records, events) = run(plan, &db, Cancel::default()).await;
     assert_eq!(stats.verdict(), Verdict::AllAtTarget, "{:?}", names(&records));
@@ -238,7 +239,8 @@ async fn a_server_that_stays_full_is_waited_for_as_long_as_another_run() {
     let db = Arc::new(Scripted::default());
     db.act("a", vec![Act::Refuses(FaultClass::TooManyConnections); 1000]);
     let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
-    let pace = Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, hold_wait: plan.retry.hold_wait };
+    let pace =
+        Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, lock_wait_limit: plan.retry.lock_wait_limit };
     let (tenants, catalog) = (plan.tenants.clone(), plan.catalog.clone());
     let begun = tokio::time::Instant::now();
     let (_, records, _) = run(plan, &db, Cancel::default()).await;
@@ -280,7 +282,9 @@ async fn a_lost_tenant_that_stays_silent_is_in_doubt_not_unreachable() {
 /// A packet that is lost on a dead line is never missed by TCP on the side that only waits.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_never_comes_is_given_up_and_the_tenant_read_again() {
-    for (sign, longest) in [(Sign::Waits, 100), (Sign::Gone, 100), (Sign::Silent, 100), (Sign::Unheard, 100)] {
+    for (sign, longest) in
+        [(Liveness::Waits, 100), (Liveness::Gone, 100), (Liveness::Silent, 100), (Liveness::Unheard, 100)]
+    {
         let db = Arc::new(Scripted::default());
         db.act("a", [Act::AnswersNever(sign)]);
         let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
@@ -305,8 +309,8 @@ async fn a_server_that_works_for_hours_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_tenant_that_is_held_ever_after_is_in_doubt() {
     let db = Arc::new(Scripted::default());
-    let mut acts = vec![Act::Stops(FaultClass::ConnectionLost, Residue::Unknown)];
-    acts.extend(vec![Act::Stops(FaultClass::HeldByAnotherRun, Residue::Nothing); 99]);
+    let mut acts = vec![Act::Stops(FaultClass::ConnectionLost, PartialState::Unknown)];
+    acts.extend(vec![Act::Stops(FaultClass::TenantLocked, PartialState::Nothing); 99]);
     db.act("a", acts);
     let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
     let (_, records, _) = run(plan, &db, Cancel::default()).await;
@@ -318,8 +322,8 @@ async fn a_lost_tenant_that_is_held_ever_after_is_in_doubt() {
 #[tokio::test(start_paused = true)]
 async fn what_a_lost_session_commits_after_the_tenant_was_read_again_is_counted() {
     let db = Arc::new(Scripted::default());
-    let lost = Act::Stops(FaultClass::ConnectionLost, Residue::Unknown);
-    db.act("a", [lost, Act::Stops(FaultClass::HistoryMoved, Residue::Nothing)]);
+    let lost = Act::Stops(FaultClass::ConnectionLost, PartialState::Unknown);
+    db.act("a", [lost, Act::Stops(FaultClass::HistoryMoved, PartialState::Nothing)]);
     let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
     let server = db.clone();
     tokio::spawn(async move {
@@ -334,7 +338,7 @@ async fn what_a_lost_session_commits_after_the_tenant_was_read_again_is_counted(
 #[tokio::test(start_paused = true)]
 async fn another_run_is_waited_for_and_what_it_did_is_not_claimed() {
     let db = Arc::new(Scripted::default());
-    db.act("a", vec![Act::Stops(FaultClass::HeldByAnotherRun, Residue::Nothing); 20]);
+    db.act("a", vec![Act::Stops(FaultClass::TenantLocked, PartialState::Nothing); 20]);
     let plan = plan_of(Direction::Up, &[(&[("a", "s")], FREE)], 1, 1).await;
     let other = db.clone();
     tokio::spawn(async move {
@@ -350,7 +354,7 @@ async fn another_run_is_waited_for_and_what_it_did_is_not_claimed() {
 #[tokio::test(start_paused = true)]
 async fn a_canary_that_fails_stops_the_later_waves() {
     let db = Arc::new(Scripted::default());
-    db.act("c", [Act::Stops(FaultClass::Syntax, Residue::Nothing)]);
+    db.act("c", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
     let waves: &[(&[(&str, &str)], FailureBudget)] =
         &[(&[("c", "s")], FailureBudget::Count(0)), (&[("a", "s"), ("b", "s")], FREE)];
     let (stats, records, _) = run(plan_of(Direction::Up, waves, 4, 4).await, &db, Cancel::default()).await;
@@ -395,7 +399,7 @@ async fn cancelling_ends_what_hangs() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_holds_no_place_while_it_waits() {
     let db = Arc::new(Scripted { takes: Duration::from_millis(10), ..Scripted::default() });
-    db.act("slow", vec![Act::Stops(FaultClass::LockTimeout, Residue::Nothing); 4]);
+    db.act("slow", vec![Act::Stops(FaultClass::LockTimeout, PartialState::Nothing); 4]);
     let plan = plan_of(Direction::Up, &[(&[("slow", "s"), ("b", "s"), ("c", "s")], FREE)], 1, 1).await;
     let (_, _, events) = run(plan, &db, Cancel::default()).await;
     let finished: Vec<&str> = events
@@ -431,8 +435,8 @@ fn any_act() -> impl Strategy<Value = Act> {
         4 => Just(Act::Succeeds),
         1 => Just(Act::Refuses(FaultClass::ConnectionRefused)),
         1 => Just(Act::Refuses(FaultClass::Authentication)),
-        1 => Just(Act::Stops(FaultClass::LockTimeout, Residue::Nothing)),
-        1 => Just(Act::Stops(FaultClass::Syntax, Residue::Nothing)),
+        1 => Just(Act::Stops(FaultClass::LockTimeout, PartialState::Nothing)),
+        1 => Just(Act::Stops(FaultClass::Syntax, PartialState::Nothing)),
         1 => Just(Act::Panics),
         1 => Just(Act::CommitsUnseen),
     ]

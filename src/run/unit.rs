@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{RunPlan, Task};
-use crate::database::{Database, Locked, Residue, Session, Step, Stop, Teller, Terminations, Watch, Work};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, Outcome, StoppedAt};
-use crate::plan::{self, Decision, Goal, Refusal};
+use crate::engine::{ApplyError, Database, LockWait, Notifier, PartialState, Session, Step, Terminations, Watch, Work};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{Blocker, Outcome, StoppedAt};
+use crate::model::plan::{self, Decision, Goal, Refusal};
+use crate::model::schema::{Direction, Execution, Script, Unfinished};
+use crate::model::tenant::Tenant;
 use crate::policy::{Limits, Timeouts};
-use crate::schema::{Direction, Execution, Script, Unfinished};
-use crate::tenant::Tenant;
 
 /// What an attempt came to.
 #[derive(Debug, Clone)]
@@ -26,25 +26,25 @@ pub(super) struct Attempt {
     /// Scripts committed by this attempt, in order.
     pub(super) committed: Vec<Arc<Script>>,
     /// Who held the lock that the attempt ran into, as far as could be learnt.
-    pub(super) locked: Locked,
+    pub(super) locked: LockWait,
     /// Whose sessions were terminated to get at it.
     pub(super) killed: Vec<Blocker>,
     /// Why others were not, although they were to be.
-    pub(super) spared: Vec<String>,
+    pub(super) kept: Vec<String>,
     /// For how long it could wait for the lock that it ended at.
     pub(super) lock: Duration,
-    pub(super) end: End,
+    pub(super) end: AttemptEnd,
 }
 
 impl Attempt {
     /// An attempt that committed nothing.
-    pub(super) fn without_work(history: Option<Vec<String>>, end: End) -> Self {
+    pub(super) fn without_work(history: Option<Vec<String>>, end: AttemptEnd) -> Self {
         Attempt {
             history,
             committed: Vec::new(),
-            locked: Locked::default(),
+            locked: LockWait::default(),
             killed: Vec::new(),
-            spared: Vec::new(),
+            kept: Vec::new(),
             lock: Duration::ZERO,
             end,
         }
@@ -55,10 +55,12 @@ impl Attempt {
     /// Whether the server had a connection to spare; `None` where it was not asked, or did not say.
     pub(super) fn room(&self) -> Option<bool> {
         match &self.end {
-            End::Unreachable(fault) | End::Stopped { fault, .. } if fault.class == FaultClass::TooManyConnections => {
+            AttemptEnd::Unreachable(fault) | AttemptEnd::Stopped { fault, .. }
+                if fault.class == FaultClass::TooManyConnections =>
+            {
                 Some(false)
             }
-            End::Unreachable(_) | End::Cancelled { .. } => None,
+            AttemptEnd::Unreachable(_) | AttemptEnd::Cancelled { .. } => None,
             _ => Some(true),
         }
     }
@@ -66,11 +68,11 @@ impl Attempt {
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
-pub(super) enum End {
+pub(super) enum AttemptEnd {
     /// There was nothing to do.
     Nothing,
-    /// Something other than migrating is done, and this came of it.
-    Chore(Outcome),
+    /// A task other than migrating is done, with this outcome.
+    Task(Outcome),
     /// Everything that was to be done is committed.
     Done,
     /// The tenant must not be touched.
@@ -78,11 +80,11 @@ pub(super) enum End {
     /// It could not be reached or read.
     Unreachable(Fault),
     /// Applying stopped.
-    Stopped { fault: Fault, at: Option<StoppedAt>, residue: Residue },
+    Stopped { fault: Fault, at: Option<StoppedAt>, residue: PartialState },
     /// Applying stopped, and the tenant was brought back to where it was before the run.
     Restored { fault: Fault, at: Option<StoppedAt> },
     /// It was cancelled by us.
-    Cancelled { at: Option<StoppedAt>, residue: Residue },
+    Cancelled { at: Option<StoppedAt>, residue: PartialState },
 }
 
 /// What the unit is given.
@@ -98,7 +100,7 @@ pub(super) struct Assignment {
     /// The history, where it was read together with others just now.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
-    pub(super) teller: Teller,
+    pub(super) teller: Notifier,
     /// Whether an earlier attempt of this run may have changed something.
     pub(super) touched: bool,
     /// Whether no further attempt follows, whatever becomes of this one.
@@ -120,7 +122,7 @@ impl Assignment {
         };
         let mut session = match connected {
             Ok(session) => session,
-            Err(fault) => return nothing(End::Unreachable(fault)),
+            Err(fault) => return nothing(AttemptEnd::Unreachable(fault)),
         };
         let mut attempt = self.with(session.as_mut()).await;
         if attempt.lock.is_zero() {
@@ -152,14 +154,14 @@ impl Assignment {
                 return Attempt::without_work(Some(history), end);
             }
             Decision::Refuse(refusal) => {
-                return Attempt::without_work(Some(history), End::Refused(refusal));
+                return Attempt::without_work(Some(history), AttemptEnd::Refused(refusal));
             }
             Decision::Apply(steps) => steps,
         };
         let work = match self.work(&history, &steps).await {
             Ok(work) => work,
             Err(fault) => {
-                let end = End::Stopped { fault, at: None, residue: Residue::Nothing };
+                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing };
                 return Attempt::without_work(Some(history), end);
             }
         };
@@ -181,23 +183,23 @@ impl Assignment {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
-            fault = self.given_up(pulse) => (0, End::Stopped { fault, at: None, residue: Residue::Unknown }),
+            fault = self.abandoned(pulse) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let seen = seen.into_inner().expect("nobody panics while holding it");
         // What was seen longer ago was another wait. An engine may round the lock timeout up to a second.
         let recent = lock.max(Duration::from_secs(1)).mul_f64(1.5);
         let locked =
-            seen.filter(|(_, at): &(Locked, Instant)| at.elapsed() <= recent).map_or_else(Locked::default, |l| l.0);
+            seen.filter(|(_, at): &(LockWait, Instant)| at.elapsed() <= recent).map_or_else(LockWait::default, |l| l.0);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
-        let Terminations { terminated: killed, refused: spared } = self.kill(session, &locked, &end).await;
-        let end = explained(end, &spared);
-        Attempt { history: Some(history), committed, locked, killed, spared, lock, end }
+        let Terminations { terminated: killed, refused: kept } = self.kill(session, &locked, &end).await;
+        let end = explained(end, &kept);
+        Attempt { history: Some(history), committed, locked, killed, kept, lock, end }
     }
 
     /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen. A look that comes
     /// when the wait is over finds nobody, and says nothing.
-    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, seen: &Mutex<Option<(Locked, Instant)>>) {
+    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, seen: &Mutex<Option<(LockWait, Instant)>>) {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
             tokio::time::sleep(shortest.mul_f64(0.6)).await;
@@ -209,11 +211,12 @@ impl Assignment {
     }
 
     /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
-    async fn kill(&self, session: &mut dyn Session, locked: &Locked, end: &End) -> Terminations {
+    async fn kill(&self, session: &mut dyn Session, locked: &LockWait, end: &AttemptEnd) -> Terminations {
         let Some(older_than) = self.plan.kill_blockers else { return Terminations::default() };
-        let may_be_repeated = |residue: &Residue| matches!(residue, Residue::Nothing | Residue::Resumable { .. });
+        let may_be_repeated =
+            |residue: &PartialState| matches!(residue, PartialState::Nothing | PartialState::Resumable { .. });
         match end {
-            End::Stopped { fault, residue, .. }
+            AttemptEnd::Stopped { fault, residue, .. }
                 if fault.class == FaultClass::LockTimeout
                     && may_be_repeated(residue)
                     && !self.cancel.is_cancelled() =>
@@ -226,20 +229,24 @@ impl Assignment {
 
     /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
     /// transactional DDL takes the history row away first.
-    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> End {
+    async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> AttemptEnd {
         if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
-            return End::Nothing;
+            return AttemptEnd::Nothing;
         }
         match self.unfinished(session).await {
-            Ok(None) => End::Nothing,
-            Ok(Some(unfinished)) if unfinished.may_begin_again() => End::Nothing,
+            Ok(None) => AttemptEnd::Nothing,
+            Ok(Some(unfinished)) if unfinished.may_begin_again() => AttemptEnd::Nothing,
             Ok(Some(unfinished)) => self.half_way(session, unfinished).await,
             Err(end) => end,
         }
     }
 
     /// On the way down, a migration that stopped on it before is the first that is taken back.
-    async fn stopped_way_down(&self, session: &mut dyn Session, history: Vec<String>) -> Result<Vec<String>, End> {
+    async fn stopped_way_down(
+        &self,
+        session: &mut dyn Session,
+        history: Vec<String>,
+    ) -> Result<Vec<String>, AttemptEnd> {
         if self.goal.direction == Direction::Up {
             return Ok(history);
         }
@@ -255,44 +262,44 @@ impl Assignment {
     }
 
     /// Of a tenant with an open journal: another run is at work on it, or was, or nobody is.
-    async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> End {
-        let stopped = |fault, residue| End::Stopped { fault, at: None, residue };
+    async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> AttemptEnd {
+        let stopped = |fault, residue| AttemptEnd::Stopped { fault, at: None, residue };
         match session.is_held().await {
             Ok(true) => {
-                let fault = Fault::new(FaultClass::HeldByAnotherRun, "another run holds this tenant");
-                return stopped(fault, Residue::Nothing);
+                let fault = Fault::new(FaultClass::TenantLocked, "another run holds this tenant");
+                return stopped(fault, PartialState::Nothing);
             }
             Ok(false) => {}
-            Err(fault) => return stopped(fault, Residue::Nothing),
+            Err(fault) => return stopped(fault, PartialState::Nothing),
         }
         match self.unfinished(session).await {
             Ok(Some(_)) => {
                 let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                stopped(fault, Residue::InDoubt(unfinished))
+                stopped(fault, PartialState::InDoubt(unfinished))
             }
             Ok(None) => {
                 let fault = Fault::new(FaultClass::HistoryMoved, "the history is not what was planned");
-                stopped(fault, Residue::Nothing)
+                stopped(fault, PartialState::Nothing)
             }
             Err(end) => end,
         }
     }
 
-    async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, End> {
+    async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
         let limit = self.timeouts.connect + self.timeouts.lock;
         match tokio::time::timeout(limit, session.unfinished()).await {
             Ok(Ok(unfinished)) => Ok(unfinished),
-            Ok(Err(fault)) if fault.class.is_unreachable() => Err(End::Unreachable(fault)),
-            Ok(Err(fault)) => Err(End::Stopped { fault, at: None, residue: Residue::Nothing }),
+            Ok(Err(fault)) if fault.class.is_unreachable() => Err(AttemptEnd::Unreachable(fault)),
+            Ok(Err(fault)) => Err(AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }),
             Err(_) => {
                 let text = "the server did not answer when it was asked for an unfinished migration";
-                Err(End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
+                Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
             }
         }
     }
 
     /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.
-    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, End> {
+    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, AttemptEnd> {
         let limit = self.timeouts.connect + self.timeouts.lock;
         let read = tokio::select! {
             biased;
@@ -301,11 +308,11 @@ impl Assignment {
         };
         match read {
             Ok(Ok(history)) => Ok(history),
-            Ok(Err(fault)) if fault.class.is_unreachable() => Err(End::Unreachable(fault)),
-            Ok(Err(fault)) => Err(End::Stopped { fault, at: None, residue: Residue::Nothing }),
+            Ok(Err(fault)) if fault.class.is_unreachable() => Err(AttemptEnd::Unreachable(fault)),
+            Ok(Err(fault)) => Err(AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }),
             Err(_) => {
                 let text = "the server accepted the connection and did not answer the first query";
-                Err(End::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
+                Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
             }
         }
     }
@@ -342,7 +349,7 @@ impl Assignment {
     }
 
     /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.
-    async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, End) {
+    async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, AttemptEnd) {
         let canceller = session.canceller();
         let mut applying = std::pin::pin!(session.apply(work));
         let result = tokio::select! {
@@ -354,30 +361,32 @@ impl Assignment {
                 match tokio::time::timeout(grace, applying).await {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(stop)) => {
-                        return (stop.committed, End::Cancelled { at: stop.at, residue: stop.residue });
+                        return (stop.committed, AttemptEnd::Cancelled { at: stop.at, residue: stop.residue });
                     }
-                    Err(_) => return (0, End::Cancelled { at: None, residue: Residue::Unknown }),
+                    Err(_) => return (0, AttemptEnd::Cancelled { at: None, residue: PartialState::Unknown }),
                 }
             }
         };
         match result {
-            Ok(()) => (work.steps.len(), End::Done),
-            Err(Stop { committed, at, fault, residue }) => (committed, End::Stopped { fault, at, residue }),
+            Ok(()) => (work.steps.len(), AttemptEnd::Done),
+            Err(ApplyError { committed, at, fault, residue }) => {
+                (committed, AttemptEnd::Stopped { fault, at, residue })
+            }
         }
     }
 }
 
 /// The fault says why the lock could not be got at either: it is told at once, with the attempt.
-fn explained(end: End, spared: &[String]) -> End {
+fn explained(end: AttemptEnd, kept: &[String]) -> AttemptEnd {
     match end {
-        End::Stopped { mut fault, at, residue } if !spared.is_empty() => {
-            fault.message = format!("{}; {}", fault.message, spared.join("; "));
-            End::Stopped { fault, at, residue }
+        AttemptEnd::Stopped { mut fault, at, residue } if !kept.is_empty() => {
+            fault.message = format!("{}; {}", fault.message, kept.join("; "));
+            AttemptEnd::Stopped { fault, at, residue }
         }
         end => end,
     }
 }
 
-fn untouched() -> End {
-    End::Cancelled { at: None, residue: Residue::Nothing }
+fn untouched() -> AttemptEnd {
+    AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use crate::database::Key;
+use crate::engine::Key;
 
 /// The keys of one table, each of one or more columns.
 #[derive(Debug, Default)]

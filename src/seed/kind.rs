@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::shape::{Shape, Table};
+use crate::model::shape::{Shape, Table};
 
 /// What a column can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +181,7 @@ fn decimal(sizes: &[u32]) -> Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Other;
+    use crate::model::shape::Other;
 
     #[test]
     fn types_of_all_engines_are_understood() {

@@ -23,9 +23,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::database::{Cell, ROWS_AT_ONCE, Session};
-use crate::fault::{Fault, FaultClass};
-use crate::shape::{Column, Table};
+use crate::engine::{Cell, ROWS_AT_ONCE, Session};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::shape::{Column, Table};
 
 use keys::Keys;
 use kind::OwnTypes;
@@ -34,22 +34,22 @@ use rows::{Common, Maker, Trouble};
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedRequest {
+pub(crate) struct SeedRequest {
     /// 1 is about a hundred rows in a middling table; ten times as much is ten times as many.
-    pub scale: u32,
+    pub(crate) scale: u32,
     /// Tables that are to have so many rows, whatever the scale says.
-    pub rows: Vec<(String, u64)>,
+    pub(crate) rows: Vec<(String, u64)>,
     /// Tables that are left as they are: what is in them is made from others.
-    pub derived: Vec<String>,
+    pub(crate) derived: Vec<String>,
     /// Another seed gives other values.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// Fills tables up that have some rows, behind these; else only empty tables are filled.
-    pub append: bool,
+    pub(crate) append: bool,
     /// How many of a hundred texts of amounts and days are malformed in legacy tables: `transactions`, and tables and
     /// columns whose names begin with `legacy`.
-    pub malformed_percent: u8,
+    pub(crate) malformed_percent: u8,
     /// What counts as now, in seconds since 1970: rows were made in the eighteen months before.
-    pub now: i64,
+    pub(crate) now: i64,
 }
 
 impl Default for SeedRequest {
@@ -69,45 +69,45 @@ impl Default for SeedRequest {
 
 /// How far a table has come; told after each batch is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedProgress {
+pub(crate) struct SeedProgress {
     /// The table.
-    pub table: String,
+    pub(crate) table: String,
     /// Rows that were added to it.
-    pub added: u64,
+    pub(crate) added: u64,
     /// Rows that are to be added.
-    pub of: u64,
+    pub(crate) of: u64,
 }
 
 /// What was done, table by table, in the order in which they were filled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SeedSummary {
+pub(crate) struct SeedSummary {
     /// The tables.
-    pub tables: Vec<SeededTable>,
+    pub(crate) tables: Vec<SeededTable>,
 }
 
 /// One table of a summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeededTable {
+pub(crate) struct SeededTable {
     /// Its name.
-    pub table: String,
+    pub(crate) table: String,
     /// The rows that it had.
-    pub before: u64,
+    pub(crate) before: u64,
     /// The rows that were added.
-    pub added: u64,
+    pub(crate) added: u64,
     /// The rows that it should have at this scale, as far as its unique keys leave room.
-    pub wanted: u64,
+    pub(crate) wanted: u64,
 }
 
 impl SeedSummary {
     /// The rows that were added to all tables.
-    pub fn added(&self) -> u64 {
+    pub(crate) fn added(&self) -> u64 {
         self.tables.iter().map(|t| t.added).sum()
     }
 }
 
 impl SeededTable {
     /// What a person should know of it, if anything: that it was left as it was, or has fewer rows than it should.
-    pub fn note(&self) -> Option<String> {
+    pub(crate) fn note(&self) -> Option<String> {
         let (table, has, wanted) = (&self.table, grouped(self.before + self.added), grouped(self.wanted));
         match () {
             () if self.before + self.added >= self.wanted && self.added == 0 => {
@@ -136,15 +136,15 @@ fn grouped(number: u64) -> String {
 
 /// Why a seed ended before its end, and what was done until then. All of that is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedStop {
+pub(crate) struct SeedStop {
     /// What was done, the table at which it stopped included.
-    pub done: SeedSummary,
+    pub(crate) done: SeedSummary,
     /// The table at which it stopped; `None`: before the first.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// The constraint that refused a row, where the engine named one.
-    pub constraint: Option<String>,
+    pub(crate) constraint: Option<String>,
     /// What went wrong.
-    pub fault: Fault,
+    pub(crate) fault: Fault,
 }
 
 impl fmt::Display for SeedStop {
@@ -167,7 +167,7 @@ impl std::error::Error for SeedStop {}
 /// # Errors
 /// [`SeedStop`], in a box: the schema can't be read, tables refer to each other in a circle without a NULL, a column has a
 /// type of which no value is known, or the engine refused a batch. What was committed before stays.
-pub async fn seed(
+pub(crate) async fn seed(
     session: &mut dyn Session,
     request: &SeedRequest,
     progress: &(dyn Fn(SeedProgress) + Send + Sync),

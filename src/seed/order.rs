@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::partition::Bounds;
-use crate::shape::{Column, ForeignKey, Shape, Table};
+use crate::model::shape::{Column, ForeignKey, Shape, Table};
 
 /// A table that is to be filled.
 #[derive(Debug, Clone)]
@@ -220,7 +220,7 @@ fn rows(tables: &[&Table], table: &Table, scale: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Unique;
+    use crate::model::shape::Unique;
 
     fn table(name: &str, keys: &[(&str, &str, bool)]) -> Table {
         let mut columns = vec![Column { name: "id".into(), kind: "uuid".into(), ..Column::default() }];

@@ -2,7 +2,7 @@
 //!
 //! It only reads options of tables. What it does not understand has no bounds: the engine has the last word.
 
-use crate::shape::{Shape, Table};
+use crate::model::shape::{Shape, Table};
 
 /// The column that a table is partitioned by, and the values that have a partition: from, and up to but not including.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn value(text: &str) -> Option<i64> {
     }
     let mut parts = bare.get(..10)?.split('-').map(|part| part.parse::<i64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    // The inverse of `database::day` (<https://howardhinnant.github.io/date_algorithms.html#days_from_civil>).
+    // The inverse of `engine::day` (<https://howardhinnant.github.io/date_algorithms.html#days_from_civil>).
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
@@ -53,7 +53,7 @@ fn value(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::Column;
+    use crate::model::shape::Column;
 
     fn part(name: &str, bound: &str) -> Table {
         let options = vec!["child of logs".to_owned(), format!("partition {bound}")];
@@ -74,6 +74,6 @@ mod tests {
         assert_eq!(with(vec![part("n", "FOR VALUES FROM (MINVALUE) TO (100)")]), Some(vec![(i64::MIN / 2, 100)]));
         assert_eq!(with(vec![year, part("rest", "DEFAULT")]), None);
         assert_eq!(with(vec![]), None);
-        assert_eq!(crate::database::day(value("'2026-12-31'").unwrap()), "2026-12-31");
+        assert_eq!(crate::engine::day(value("'2026-12-31'").unwrap()), "2026-12-31");
     }
 }

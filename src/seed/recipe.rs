@@ -5,8 +5,8 @@
 use super::kind::Kind;
 use super::rule::Limits;
 use super::words;
-use crate::database::Cell;
-use crate::shape::{Column, Table};
+use crate::engine::Cell;
+use crate::model::shape::{Column, Table};
 
 /// What is made for one column.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,8 +14,8 @@ use super::rule::{self, Expression, Limits, Value};
 use super::sets::{Set, Wheel};
 use super::value::{self, Life};
 use super::words;
-use crate::database::{Cell, Key, decimal};
-use crate::shape::{Column, Table};
+use crate::engine::{Cell, Key, decimal};
+use crate::model::shape::{Column, Table};
 
 /// Tries of one row before the engine is left to judge it.
 const TRIES: u64 = 60;
@@ -523,7 +523,7 @@ pub(super) fn text(cell: &Cell) -> Option<String> {
         Cell::Uuid(id) => Some(format!("{id:032x}")),
         Cell::Key(key) => Some(plain(&key.text)),
         Cell::Bool(yes) => Some(u8::from(*yes).to_string()),
-        Cell::Day(days) => Some(crate::database::day(*days)),
+        Cell::Day(days) => Some(crate::engine::day(*days)),
         Cell::Decimal(mantissa, scale) => Some(decimal(*mantissa, *scale)),
         Cell::Null | Cell::Bytes(_) | Cell::Moment(_) | Cell::Time(_) | Cell::Json(_) => None,
     }

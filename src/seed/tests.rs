@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 
 use super::*;
-use crate::database::{Canceller, Key, Settlement, Stop, Work};
-use crate::schema::Unfinished;
+use crate::engine::{ApplyError, Canceller, Key, Settlement, Work};
+use crate::model::schema::Unfinished;
+use crate::model::shape::{ForeignKey, Shape, Unique};
 use crate::seed::rows::text;
-use crate::shape::{ForeignKey, Shape, Unique};
 
 /// A database that refuses what a real one refuses: duplicates, dangling references, NULLs.
 #[derive(Default)]
@@ -74,7 +74,7 @@ impl Session for Memory {
         Ok(self.shape.clone())
     }
 
-    async fn health(&mut self, _: &crate::health::Questions) -> Result<crate::health::Health, Fault> {
+    async fn health(&mut self, _: &crate::model::health::Questions) -> Result<crate::model::health::Health, Fault> {
         Ok(Default::default())
     }
 
@@ -82,7 +82,7 @@ impl Session for Memory {
         Ok(tables.iter().map(|t| self.rows.get(t).map_or(0, |rows| rows.len() as u64)).collect())
     }
 
-    async fn apply(&mut self, _: &Work) -> Result<(), Stop> {
+    async fn apply(&mut self, _: &Work) -> Result<(), ApplyError> {
         Ok(())
     }
 

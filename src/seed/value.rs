@@ -5,7 +5,7 @@
 use super::dice::Dice;
 use super::recipe::{Recipe, Theme, What, When};
 use super::words;
-use crate::database::{Cell, day, decimal};
+use crate::engine::{Cell, day, decimal};
 
 const DAY: i64 = 86_400;
 
@@ -234,7 +234,7 @@ fn json(dice: &mut Dice) -> String {
 mod tests {
     use super::super::{kind, rule::Limits};
     use super::*;
-    use crate::shape::{Column, Table};
+    use crate::model::shape::{Column, Table};
     use std::collections::HashSet;
 
     fn recipe(table: &str, name: &str, kind_text: &str) -> Recipe {

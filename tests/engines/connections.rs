@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleet::fault::FaultClass;
-use fleet::policy::{RetryPolicy, Timeouts};
-use fleet::tenant::{Address, Engine, Tenant};
+use crate::model::fault::FaultClass;
+use crate::model::tenant::{Address, Engine, Tenant};
+use crate::policy::{RetryPolicy, Timeouts};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, on_server, server_url, tenant, unique, url_of, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, on_server, server_url, tenant, unique, url_of, with};
 
 fn at(engine: Engine, url: &str) -> Arc<Tenant> {
     Arc::new(tenant("t", engine, Address::Url(SecretString::from(url.to_owned())), None))
@@ -184,7 +184,7 @@ async fn a_limit_on_connections_slows_a_run_down_and_fails_nobody() {
                 "six readers at once are too many for two connections, or this test tests nothing: {observed:?}"
             );
             fleet.retry = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
-            let records = fleet.run(fleet::schema::Direction::Up, tenants, fleet::run::Cancel::default()).await;
+            let records = fleet.run(crate::model::schema::Direction::Up, tenants, crate::run::Cancel::default()).await;
             for record in &records {
                 assert_eq!(record.outcome.name(), "migrated", "{record:?}");
             }

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use fleet::database::Residue;
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
+use crate::engine::PartialState;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
 use sea_orm::ConnectionTrait;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     a_history_that_moved_is_left_alone,
@@ -36,7 +36,7 @@ async fn a_history_that_moved_is_left_alone(home: &Home) {
             });
             let stop = stop.await.unwrap_err();
             assert_eq!((stop.fault.class, stop.committed), (FaultClass::HistoryMoved, 0), "{change}: {stop:?}");
-            assert_eq!(stop.residue, Residue::Nothing);
+            assert_eq!(stop.residue, PartialState::Nothing);
             assert_eq!(home.tables().await, ["one"], "{change}");
             home.run("DELETE FROM seaql_migrations WHERE version = 'm2'").await;
         }
@@ -75,7 +75,7 @@ async fn a_tenant_that_somebody_else_holds_is_left_alone(home: &Home) {
         other.execute_unprepared(&hold(home)).await.unwrap();
         let begun = Instant::now();
         let record = fleet.up(&home.tenant).await;
-        let class = home.site.pick(FaultClass::Busy, FaultClass::HeldByAnotherRun, FaultClass::HeldByAnotherRun);
+        let class = home.site.pick(FaultClass::Busy, FaultClass::TenantLocked, FaultClass::TenantLocked);
         assert_eq!(record.outcome, Outcome::LockTimeout { blocker: None, queue: Default::default() }, "{record:?}");
         assert_eq!(record.error.unwrap().class, class);
         assert!(begun.elapsed() < fleet.timeouts.lock * 3, "{:?}", begun.elapsed());
@@ -90,7 +90,7 @@ async fn two_runs_at_once_migrate_a_tenant_once(home: &Home) {
     let slow = home.site.pick("SELECT 1", "SELECT pg_sleep(0.3)", "DO SLEEP(0.3)");
     let migrations = Migrations::of([sql("m1", [slow, "CREATE TABLE one (i int)"]), sql("m2", ["SELECT 1"])]);
     let mut fleet = Fleet::of(&migrations).await;
-    fleet.retry.hold_wait = Duration::from_secs(20);
+    fleet.retry.lock_wait_limit = Duration::from_secs(20);
     fleet.timeouts.lock = Duration::from_secs(5);
     let (a, b) = tokio::join!(fleet.up(&home.tenant), fleet.up(&home.tenant));
     let mut names = [a.outcome.name(), b.outcome.name()];

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use fleet::outcome::Outcome;
-use fleet::schema::State;
+use crate::model::outcome::Outcome;
+use crate::model::schema::State;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, Sql, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, Sql, sql};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     a_way_down_without_a_transaction_is_not_at_target_when_it_stopped,

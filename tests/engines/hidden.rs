@@ -1,11 +1,11 @@
 //! SQL that hides something: the end of the message, a commit, more results than statements, another database.
 
-use fleet::outcome::Outcome;
+use crate::model::outcome::Outcome;
 use sea_orm_migration::prelude::*;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Site, with};
 
 #[tokio::test]
 async fn a_comment_that_is_never_closed_is_no_success() {

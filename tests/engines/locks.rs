@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use fleet::database::Locked;
-use fleet::fault::FaultClass;
-use fleet::outcome::{Blocker, Outcome};
-use fleet::policy::Limits;
-use fleet::schema::State;
+use crate::engine::LockWait;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{Blocker, Outcome};
+use crate::model::schema::State;
+use crate::policy::Limits;
 use sea_orm::ConnectionTrait;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, connect, on_server, texts, unique, url_of, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, connect, on_server, texts, unique, url_of, with};
 
 on_every_site!(
     a_migration_has_a_lock_timeout_of_its_own,
@@ -204,7 +204,7 @@ async fn a_session_of_another_database_is_left_alone(home: &Home) {
         query: None,
         lock: None,
     };
-    let locked = Locked { holders: vec![holder], waiting: Vec::new(), certain: true };
+    let locked = LockWait { holders: vec![holder], waiting: Vec::new(), certain: true };
     assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await.terminated, []);
     session.close().await;
     assert_eq!(own_id(home, &other).await, id);

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use fleet::database::{Residue, Stop};
-use fleet::fault::FaultClass;
-use fleet::outcome::{InDoubt, Outcome, TenantRecord};
-use fleet::schema::{Direction, State, Unfinished};
+use crate::engine::{ApplyError, PartialState};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{InDoubt, Outcome, TenantRecord};
+use crate::model::schema::{Direction, State, Unfinished};
 use sea_orm::ConnectionTrait;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     a_long_statement_is_cancelled_on_the_server,
@@ -36,7 +36,7 @@ fn slow(home: &Home) -> Migrations {
     ])
 }
 
-async fn cancel(home: &Home, native: bool) -> Stop {
+async fn cancel(home: &Home, native: bool) -> ApplyError {
     let fleet = Fleet::of(&slow(home)).await.native(native);
     let mut session = fleet.database().connect(&home.tenant).await.unwrap();
     let history = session.history().await.unwrap();
@@ -77,10 +77,10 @@ async fn a_long_statement_is_cancelled_on_the_server(home: &Home) {
     let class = home.site.pick(FaultClass::Cancelled, FaultClass::StatementTimeout, FaultClass::Cancelled);
     assert_eq!(stop.fault.class, class, "57014 does not say whose wish it was");
     if home.site == Site::Mariadb {
-        assert_eq!(stop.residue, Residue::Resumable { statements: 1 });
+        assert_eq!(stop.residue, PartialState::Resumable { statements: 1 });
         assert_eq!(home.tables().await, ["one", "two"]);
     } else {
-        assert_eq!(stop.residue, Residue::Nothing);
+        assert_eq!(stop.residue, PartialState::Nothing);
         assert_eq!(home.tables().await, ["one"]);
     }
     assert_eq!(home.versions().await, ["m1"]);
@@ -90,9 +90,9 @@ async fn a_long_native_statement_is_cancelled_on_the_server(home: &Home) {
     let stop = cancel(home, true).await;
     assert_eq!(home.versions().await, ["m1"]);
     if home.site == Site::Mariadb {
-        assert!(matches!(stop.residue, Residue::InDoubt(_)), "{stop:?}");
+        assert!(matches!(stop.residue, PartialState::InDoubt(_)), "{stop:?}");
     } else {
-        assert_eq!((stop.residue, home.tables().await), (Residue::Nothing, vec!["one".to_owned()]));
+        assert_eq!((stop.residue, home.tables().await), (PartialState::Nothing, vec!["one".to_owned()]));
     }
 }
 
@@ -107,7 +107,7 @@ async fn cut_off(home: &Home, fleet: &Fleet) -> TenantRecord {
             "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT%SLEEP%'",
         );
         let found = loop {
-            let found = crate::support::texts(&server, find).await;
+            let found = crate::engines::support::texts(&server, find).await;
             if !found.is_empty() {
                 break found;
             }

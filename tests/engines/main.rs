@@ -11,7 +11,7 @@ mod support;
 macro_rules! on_every_site {
     ($($behaviour:ident),+ $(,)?) => {$(
         mod $behaviour {
-            use crate::support::{Site, with};
+            use crate::engines::support::{Site, with};
 
             #[tokio::test]
             async fn sqlite() {

@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use fleet::schema::State;
-use fleet::shape::Shape;
+use crate::model::schema::State;
+use crate::model::shape::Shape;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::Migrations;
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::Migrations;
+use crate::engines::support::{Home, Site, with};
 
 /// How many versions the folder has.
 const VERSIONS: u32 = 168;
@@ -144,10 +144,10 @@ async fn as_sqlx_leaves_it(folder: &Path, fleet: &Fleet) -> Vec<Shape> {
 async fn a_long_folder_ends_as_it_does_with_sqlx() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
-    let scripts = fleet::compile::folder::read(folder.path()).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let scripts = crate::compile::folder::read(folder.path()).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     assert_eq!(scripts.scripts.len(), VERSIONS as usize);
     let none = Migrations::of([]);
-    let set = fleet::compile::MigrationSet::new(&none).await.unwrap().with_scripts(scripts).unwrap();
+    let set = crate::compile::MigrationSet::new(&none).await.unwrap().with_scripts(scripts).unwrap();
     let fleet = Fleet { set: set.into(), ..Fleet::of(&none).await };
     let theirs = as_sqlx_leaves_it(folder.path(), &fleet).await;
     for site in [Site::Postgres, Site::PostgresSchema] {

@@ -5,16 +5,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fleet::compile::MigrationSet;
-use fleet::compile::folder::{self, RefreshGroup, SqlFolder};
-use fleet::outcome::Outcome;
-use fleet::run::Task;
-use fleet::schema::State;
-use fleet::shape::Shape;
-use fleet::tenant::Engine;
+use crate::compile::MigrationSet;
+use crate::compile::folder::{self, RefreshGroup, SqlFolder};
+use crate::model::outcome::Outcome;
+use crate::model::schema::State;
+use crate::model::shape::Shape;
+use crate::model::tenant::Engine;
+use crate::run::Task;
 
-use crate::support::fleet::Fleet;
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::{Home, Site, with};
 
 mod rows;
 

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
-use fleet::tenant::{Address, Engine, Tenant};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
+use crate::model::tenant::{Address, Engine, Tenant};
 use secrecy::SecretString;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::pgbouncer::Pgbouncer;
-use crate::support::{Home, Site, server_url, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::pgbouncer::Pgbouncer;
+use crate::engines::support::{Home, Site, server_url, with};
 
 /// A pooler either refuses a session's settings, or drops them without a word; the second is what most of them are set to.
 const KINDS: [&str; 2] = ["", "ignore_startup_parameters = extra_float_digits,options"];

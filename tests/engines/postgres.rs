@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
-use fleet::tenant::{Engine, Tenant};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
+use crate::model::tenant::{Engine, Tenant};
 use sea_orm::DbErr;
 use sea_orm::sea_query::Index;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, Sql, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, Sql, sql};
+use crate::engines::support::{Home, Site, with};
 
 fn table() -> Sql {
     sql("m1", ["CREATE TABLE people (email text)"])

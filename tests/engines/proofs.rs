@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fleet::database::{ScratchPlace, Session};
-use fleet::fault::{Fault, FaultClass};
-use fleet::prove::{Bench, EngineProof, Fill, Nothing, Verdict, prove};
-use fleet::tenant::Engine;
+use crate::check::prove::{Bench, EngineProof, Fill, Nothing, Verdict, prove};
+use crate::engine::{ScratchPlace, Session};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::Engine;
 use sea_orm::{ConnectionTrait, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, SchemaManagerConnection, async_trait};
 
-use crate::scratch::{bench, places};
-use crate::support::migrations::{Migrations, Sql, sql};
+use crate::engines::scratch::{bench, places};
+use crate::engines::support::migrations::{Migrations, Sql, sql};
 
 /// A table with three rows.
 fn items() -> Sql {
@@ -218,7 +218,7 @@ async fn rows_are_asked_for_before_each_step_and_a_stop_keeps_what_was_proven() 
         assert!(proof.proofs.iter().all(|p| p.verdict == Verdict::Proven), "{proof:?}");
 
         let (sender, receiver) = tokio::sync::watch::channel(false);
-        let stop = move || -> fleet::prove::Stopping {
+        let stop = move || -> crate::check::prove::Stopping {
             let mut receiver = receiver.clone();
             Box::pin(async move { drop(receiver.wait_for(|stop| *stop).await) })
         };

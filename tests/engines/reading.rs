@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::fault::FaultClass;
-use fleet::tenant::{Address, Engine, Tenant};
+use crate::model::fault::FaultClass;
+use crate::model::tenant::{Address, Engine, Tenant};
 use sea_orm::ConnectionTrait;
 use secrecy::SecretString;
 use sqlx::{Connection as _, Executor as _};
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, connect, on_server, server_url, tenant, texts, unique, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, connect, on_server, server_url, tenant, texts, unique, with};
 
 on_every_site!(looking_at_an_empty_database_makes_nothing);
 

@@ -2,9 +2,9 @@
 
 use sea_orm_migration::MigratorTrait;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, with};
 use migration::Migrator;
 
 on_every_site!(

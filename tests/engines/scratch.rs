@@ -3,18 +3,18 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use fleet::compile::{Entities, MigrationSet};
-use fleet::database::ScratchPlace;
-use fleet::policy::Timeouts;
-use fleet::prove::{Bench, entities};
-use fleet::tenant::{Engine, Tenant};
+use crate::check::prove::{Bench, entities};
+use crate::compile::{Entities, MigrationSet};
+use crate::engine::ScratchPlace;
+use crate::model::tenant::{Engine, Tenant};
+use crate::policy::Timeouts;
 use futures_util::FutureExt as _;
 use sea_orm::Schema;
 use secrecy::SecretString;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{on_server, server_url, texts};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{on_server, server_url, texts};
 
 pub(crate) fn places() -> [ScratchPlace; 3] {
     let server = |engine| ScratchPlace::Server(engine, SecretString::from(server_url(engine)));
@@ -32,7 +32,7 @@ pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench
 }
 
 async fn databases(engine: Engine) -> Vec<String> {
-    let db = crate::support::connect(&server_url(engine)).await;
+    let db = crate::engines::support::connect(&server_url(engine)).await;
     let sql = match engine {
         Engine::Postgres => "SELECT datname::text FROM pg_database",
         _ => "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata",
@@ -62,8 +62,8 @@ async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
             sender.send(()).unwrap();
             // A session that is still at work when it is stopped must not keep its database.
             let set = Arc::new(MigrationSet::new(&Migrations::of([])).await.unwrap());
-            let servers = fleet::database::Servers::new(set, Timeouts::default());
-            let _session = fleet::database::Database::connect(&servers, &tenant).await.unwrap();
+            let servers = crate::engine::Servers::new(set, Timeouts::default());
+            let _session = crate::engine::Database::connect(&servers, &tenant).await.unwrap();
             std::future::pending::<()>().await
         };
         let stop = async {
@@ -186,7 +186,7 @@ async fn entities_that_do_not_fit_are_found_on_each_engine() {
             let bench = bench(place.clone(), &migrations(&place, columns, more)).await;
             let found = entities(&bench, of).await.unwrap();
             let column = |c: Option<String>| c.map(|c| format!(".{c}")).unwrap_or_default();
-            let line = |f: fleet::prove::Finding| {
+            let line = |f: crate::check::prove::Finding| {
                 assert_eq!(f.engine, engine);
                 format!("{}{}: {} / {}", f.table, column(f.column), f.migrations, f.entities)
             };

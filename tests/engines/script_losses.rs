@@ -1,12 +1,12 @@
 //! Ways in which SQL scripts were once lost, repeated or believed: each was found by trying.
 
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
-use fleet::schema::State;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
+use crate::model::schema::State;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site};
 
 on_every_site!(
     nothing_is_resumed_behind_what_changed_the_session,

@@ -1,13 +1,13 @@
 //! SQL scripts behind the migrations: checksums, repeatable ones, the way back, batches, reports, refreshes.
 
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
-use fleet::run::Task;
-use fleet::schema::{Direction, State};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
+use crate::model::schema::{Direction, State};
+use crate::run::Task;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site};
 
 on_every_site!(
     scripts_come_behind_the_migrations_and_go_back_before_them,
@@ -204,7 +204,7 @@ async fn a_stopped_script_is_settled_in_its_own_table(home: &Home) {
     let fleet = Fleet::with_scripts(&base(), &files).await;
     assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "failed");
     let mut session = fleet.database().connect(&home.tenant).await.unwrap();
-    session.settle(&fleet::database::Settlement::Applied).await.unwrap();
+    session.settle(&crate::engine::Settlement::Applied).await.unwrap();
     session.close().await;
     assert_eq!(home.texts("SELECT version FROM fleet_scripts").await, ["0001_x"]);
     assert_eq!(home.texts("SELECT version FROM seaql_migrations").await, ["m1"]);

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::engine::{Key, Session};
+use crate::model::shape::Column;
+use crate::seed::{SeedRequest, SeedStop, SeedSummary, seed};
 use entity::{audit_logs, inventory_items, order_items, orders, tenants, users};
-use fleet::database::{Key, Session};
-use fleet::seed::{SeedRequest, SeedStop, SeedSummary, seed};
-use fleet::shape::Column;
 use migration::Migrator;
 use sea_orm::{EntityTrait, FromQueryResult, Statement};
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::{Home, Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
 
 on_every_site!(
     the_sample_schema_is_filled_whole,
@@ -148,7 +148,7 @@ fn odd(site: Site) -> Vec<&'static str> {
     );
     let order = site.pick("\"order\"", "\"order\"", "`order`");
     let odd = match site.engine() {
-        fleet::tenant::Engine::Mysql => {
+        crate::model::tenant::Engine::Mysql => {
             "CREATE TABLE `order` (`group` int NOT NULL, `key` varchar(12) NOT NULL, `a b` decimal(5,1) NOT NULL, PRIMARY KEY (`group`, `key`), CONSTRAINT small CHECK (`a b` BETWEEN 2 AND 3))"
         }
         _ => {
@@ -176,7 +176,7 @@ fn odd(site: Site) -> Vec<&'static str> {
         ),
     ];
     all.extend(match site.engine() {
-        fleet::tenant::Engine::Postgres => vec![
+        crate::model::tenant::Engine::Postgres => vec![
             "CREATE TYPE mood AS ENUM ('sad', 'it''s fine')",
             "CREATE DOMAIN plus AS int CHECK (VALUE > 7)",
             "CREATE TABLE parted (id uuid NOT NULL, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, PRIMARY KEY (id, created_at), CHECK (created_at <= updated_at)) PARTITION BY RANGE (created_at)",
@@ -184,10 +184,10 @@ fn odd(site: Site) -> Vec<&'static str> {
             "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2025-10-01') TO ('2025-11-01')",
             "CREATE TABLE kinds (id uuid PRIMARY KEY, m mood NOT NULL, p plus NOT NULL, tags text[] NOT NULL, body bytea NOT NULL, ip inet NOT NULL, j jsonb NOT NULL, at timestamp NOT NULL, d double precision NOT NULL, i interval NOT NULL)",
         ],
-        fleet::tenant::Engine::Mysql => vec![
+        crate::model::tenant::Engine::Mysql => vec![
             "CREATE TABLE kinds (id uuid PRIMARY KEY, m enum('sad','it''s fine') NOT NULL, u tinyint unsigned NOT NULL, body blob NOT NULL, j json NOT NULL, y year NOT NULL, t time NOT NULL, at timestamp NOT NULL DEFAULT current_timestamp ON UPDATE current_timestamp, b bit(1) NOT NULL)",
         ],
-        fleet::tenant::Engine::Sqlite => vec![
+        crate::model::tenant::Engine::Sqlite => vec![
             "CREATE TABLE kinds (id text PRIMARY KEY, body blob NOT NULL, plain NOT NULL, at datetime_text NOT NULL, twice integer AS (1 + 1) STORED, tags varchar(20) NOT NULL CHECK (length(tags) >= 3)) STRICT".trim_end_matches(" STRICT"),
         ],
     });

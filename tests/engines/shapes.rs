@@ -1,12 +1,12 @@
 //! Reading a schema: all of it, nothing that is not the tenant's, and every change seen.
 
-use fleet::shape::{ForeignKey, Shape, Unique};
-use fleet::tenant::{Address, Engine};
+use crate::model::shape::{ForeignKey, Shape, Unique};
+use crate::model::tenant::{Address, Engine};
 use secrecy::SecretString;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, Sql, sql};
-use crate::support::{Home, Site, tenant, url_of, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, Sql, sql};
+use crate::engines::support::{Home, Site, tenant, url_of, with};
 
 on_every_site!(
     a_rich_schema_is_read_whole,
@@ -186,10 +186,10 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
         // Only the second is taken back: the first has no way down.
         let mut session = two.database().connect(&home.tenant).await.unwrap();
         let history = session.history().await.unwrap();
-        let scripts = two.set.compile(home.site.engine(), fleet::schema::Direction::Down, 1..2, false).await;
+        let scripts = two.set.compile(home.site.engine(), crate::model::schema::Direction::Down, 1..2, false).await;
         let step =
-            fleet::database::Step { index: 1, script: scripts.get(1).unwrap().clone(), limits: Default::default() };
-        let work = fleet::database::Work {
+            crate::engine::Step { index: 1, script: scripts.get(1).unwrap().clone(), limits: Default::default() };
+        let work = crate::engine::Work {
             run: "r".into(),
             history,
             steps: vec![step],
@@ -377,7 +377,7 @@ async fn only_the_tenants_own_postgres_schema_is_read() {
         let nobody = std::sync::Arc::new(tenant("t", Engine::Postgres, address, Some("nosuch")));
         let mut session = fleet.database().connect(&nobody).await.unwrap();
         let fault = session.shape().await.unwrap_err();
-        assert_eq!(fault.class, fleet::fault::FaultClass::UnknownDatabase);
+        assert_eq!(fault.class, crate::model::fault::FaultClass::UnknownDatabase);
         session.close().await;
     })
     .await;

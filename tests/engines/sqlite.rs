@@ -1,11 +1,11 @@
 //! What only SQLite needs: a table can be altered by building it anew, and its children's rows must survive that.
 
-use fleet::fault::FaultClass;
-use fleet::outcome::Outcome;
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, Sql, sql};
-use crate::support::{Site, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, Sql, sql};
+use crate::engines::support::{Site, with};
 
 /// A parent with children that go when it goes.
 fn family() -> Sql {

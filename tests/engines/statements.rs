@@ -1,13 +1,13 @@
 //! Statements of every shape, where one of them fails, and what that leaves behind.
 
-use fleet::fault::FaultClass;
-use fleet::outcome::{Outcome, TenantRecord};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{Outcome, TenantRecord};
 use sea_orm::{ConnectionTrait, DbErr};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, Sql, sql};
-use crate::support::{Home, Site};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, Sql, sql};
+use crate::engines::support::{Home, Site};
 
 on_every_site!(
     several_statements_in_one_call_are_all_applied,

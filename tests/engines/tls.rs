@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use fleet::fault::FaultClass;
-use fleet::tenant::{Address, Engine, Tenant};
+use crate::model::fault::FaultClass;
+use crate::model::tenant::{Address, Engine, Tenant};
 use secrecy::SecretString;
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::{Migrations, sql};
-use crate::support::tenant;
-use crate::support::tls_server::TlsServer;
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::tenant;
+use crate::engines::support::tls_server::TlsServer;
 
 /// The modes in the words of an engine: none, required, the authority checked, the name too.
 fn modes(engine: Engine) -> [&'static str; 4] {

@@ -1,14 +1,14 @@
 //! What a migration writes through sea-query is the same whether its values were bound or written into a script.
 
-use fleet::schema::Execution;
+use crate::model::schema::Execution;
 use sea_orm::DbErr;
 use sea_orm::prelude::{DateTimeUtc, Json, Uuid};
 use sea_orm::sea_query::{ColumnDef, Expr, Query, SimpleExpr, Table};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
 
-use crate::support::fleet::Fleet;
-use crate::support::migrations::Migrations;
-use crate::support::{Home, with};
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::Migrations;
+use crate::engines::support::{Home, with};
 
 on_every_site!(values_are_the_same_bound_or_in_a_script, what_text_does_not_carry_is_bound);
 

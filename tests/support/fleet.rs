@@ -5,16 +5,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleet::compile::{LazyScripts, MigrationSet, Migrator};
-use fleet::database::{Database, Servers, Session, Step, Stop, Work};
-use fleet::event::{Event, RunHeader};
-use fleet::observation::Observation;
-use fleet::outcome::TenantRecord;
-use fleet::plan::{Goal, Target};
-use fleet::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
-use fleet::run::{Cancel, Pace, PlannedWave, RunPlan, execute, observe};
-use fleet::schema::Direction;
-use fleet::tenant::{Engine, Tenant};
+use crate::compile::{LazyScripts, MigrationSet, Migrator};
+use crate::engine::{ApplyError, Database, Servers, Session, Step, Work};
+use crate::model::event::{Event, RunHeader};
+use crate::model::observation::Observation;
+use crate::model::outcome::TenantRecord;
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::Direction;
+use crate::model::tenant::{Engine, Tenant};
+use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
+use crate::run::{Cancel, Pace, PlannedWave, RunPlan, execute, observe};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ impl Fleet {
             set: Arc::new(MigrationSet::new(migrator).await.unwrap()),
             native: false,
             timeouts: Timeouts { lock: Duration::from_secs(1), ..Timeouts::default() },
-            retry: RetryPolicy { attempts: 1, hold_wait: Duration::ZERO, ..RetryPolicy::default() },
+            retry: RetryPolicy { attempts: 1, lock_wait_limit: Duration::ZERO, ..RetryPolicy::default() },
             limits: HashMap::new(),
             kill_blockers: None,
         }
@@ -50,13 +50,13 @@ impl Fleet {
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let scripts = fleet::compile::folder::read(folder.path()).unwrap();
+        let scripts = crate::compile::folder::read(folder.path()).unwrap();
         let set = MigrationSet::new(migrator).await.unwrap().with_scripts(scripts).unwrap();
         Fleet { set: Arc::new(set), ..Fleet::of(migrator).await }
     }
 
     /// Does something other than migrating on one tenant.
-    pub(crate) async fn chore(&self, task: fleet::run::Task, tenant: &Arc<Tenant>) -> TenantRecord {
+    pub(crate) async fn chore(&self, task: crate::run::Task, tenant: &Arc<Tenant>) -> TenantRecord {
         let tenants = std::slice::from_ref(tenant);
         let plan = RunPlan { task, ..self.plan(Direction::Up, tenants) };
         self.execute(plan, Cancel::default()).await.remove(0)
@@ -126,7 +126,7 @@ impl Fleet {
         let all = 0..catalog.migrations.len();
         RunPlan {
             backup: None,
-            task: fleet::run::Task::Migrate,
+            task: crate::run::Task::Migrate,
             header,
             goal: Goal { direction, target: Target::End, out_of_order: false },
             catalog,
@@ -150,8 +150,8 @@ impl Fleet {
 
     /// What tenants say when they are only looked at.
     pub(crate) async fn observe_all(&self, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        let (timeouts, hold_wait) = (self.timeouts, self.retry.hold_wait);
-        let pace = Pace { concurrency: Concurrency::default(), timeouts, hold_wait };
+        let (timeouts, lock_wait_limit) = (self.timeouts, self.retry.lock_wait_limit);
+        let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit };
         observe(tenants, self.set.catalog(), &self.database(), pace).await
     }
 
@@ -173,7 +173,11 @@ impl Fleet {
     }
 
     /// Reads the tenant, lets something happen, and then applies what was decided before that.
-    pub(crate) async fn apply_after(&self, tenant: &Arc<Tenant>, meanwhile: impl AsyncFnOnce()) -> Result<(), Stop> {
+    pub(crate) async fn apply_after(
+        &self,
+        tenant: &Arc<Tenant>,
+        meanwhile: impl AsyncFnOnce(),
+    ) -> Result<(), ApplyError> {
         let mut session: Box<dyn Session> = self.database().connect(tenant).await.unwrap();
         let history = session.history().await.unwrap();
         let work = self.work(tenant, &history.iter().map(String::as_str).collect::<Vec<_>>()).await;

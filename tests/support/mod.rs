@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use ::fleet::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::tenant::{Address, Engine, Tenant, TenantId};
 use futures_util::FutureExt as _;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 use secrecy::SecretString;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::shared::{Output, RunFlags, RunOutput, Selection};
 use crate::compile::folder::RefreshGroup;
-use crate::config::Overrides;
+use crate::inputs::Overrides;
 use crate::policy::parse_duration;
 
 /// `older-than=30s`.

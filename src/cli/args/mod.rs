@@ -1,13 +1,13 @@
 //! The command line as it is typed. Nothing is resolved here: that needs the tenant file.
 
 mod change;
-mod look;
+mod inspect;
 mod shared;
 
 use clap::{Parser, Subcommand};
 
 pub(super) use change::*;
-pub(super) use look::*;
+pub(super) use inspect::*;
 pub(super) use shared::*;
 
 /// Migrates the databases of a multi-tenant SaaS as one fleet.

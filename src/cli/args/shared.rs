@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::Overrides;
+use crate::inputs::Overrides;
+use crate::inputs::select::{Filter, Partition};
 use crate::policy::{FailureBudget, parse_duration};
-use crate::select::{Filter, Partition};
 
 /// What every command takes. Help pages show it last.
 #[derive(Debug, Clone, Args)]
@@ -122,7 +122,7 @@ pub(in crate::cli) struct RunFlags {
     attempts: Option<u32>,
     /// For how long another run's hold on a tenant is waited out
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    hold_wait: Option<Duration>,
+    lock_wait_limit: Option<Duration>,
     /// For how long a tenant's locks are tried for again and again, all tries and pauses together
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     lock_wait: Option<Duration>,
@@ -149,7 +149,7 @@ impl RunFlags {
             lock_timeout: self.lock_timeout,
             statement_timeout: self.statement_timeout,
             attempts: self.attempts,
-            hold_wait: self.hold_wait,
+            lock_wait_limit: self.lock_wait_limit,
             lock_wait: self.lock_wait,
             max_failures: self.max_failures,
             ledger: self.ledger.clone(),

@@ -4,13 +4,13 @@
 
 use super::part::Found;
 use super::{RefreshGroup, ViewNote};
-use crate::compile::lex::{self, Kind};
-use crate::compile::scan::Piece;
-use crate::compile::statement::{Directive, comment_text, fleet_comment};
-use crate::config::suggestion;
+use crate::model::schema::Direction;
+use crate::model::tenant::Engine;
+use crate::model::text::suggestion;
 use crate::policy::{Limits, parse_duration};
-use crate::schema::Direction;
-use crate::tenant::Engine;
+use crate::sql::lex::{self, Kind};
+use crate::sql::split::Piece;
+use crate::sql::statement::{Directive, comment_text, fleet_comment};
 
 /// What the comments of one file say.
 #[derive(Debug, Default)]

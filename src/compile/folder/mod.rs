@@ -15,101 +15,102 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::schema::ScriptKind;
+use crate::model::tenant::Engine;
 use crate::policy::Limits;
-use crate::schema::ScriptKind;
-use crate::tenant::Engine;
 
-pub use read::read;
+pub(crate) use read::read;
 
 /// The scripts of a folder: versioned ones in the order of their versions, then repeatable ones in the order of their
 /// names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct SqlFolder {
+pub(crate) struct SqlFolder {
     /// In the order in which they are applied.
-    pub scripts: Vec<SqlScript>,
+    pub(crate) scripts: Vec<SqlScript>,
 }
 
 /// One script: what brings a tenant there and, where it is written, what takes it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SqlScript {
+pub(crate) struct SqlScript {
     /// Its key in the history: the file name without engine, `.up` or `.down`, and `.sql`.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// Once, or again whenever it changes.
-    pub kind: ScriptKind,
+    pub(crate) kind: ScriptKind,
     /// What is applied.
-    pub up: Variants,
+    pub(crate) up: Variants,
     /// What takes it back. It may be empty: then the script can't be rolled back.
-    pub down: Variants,
+    pub(crate) down: Variants,
 }
 
 /// One direction of a script: for each engine its own file, else the general one.
 ///
 /// A general file is kept once for each engine, because engines disagree about where its statements end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Variants([Option<Arc<SqlPart>>; 3]);
+pub(crate) struct Variants([Option<Arc<SqlPart>>; 3]);
 
 impl Variants {
     /// What an engine is sent: its own file, else the general one, else nothing.
-    pub fn get(&self, engine: Engine) -> Option<&Arc<SqlPart>> {
+    pub(crate) fn get(&self, engine: Engine) -> Option<&Arc<SqlPart>> {
         self.0[engine as usize].as_ref()
     }
 
     /// Whether there is no file for any engine.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
 
     /// Each file with the engine that it is read for; a general file comes once for each engine that uses it.
-    pub fn iter(&self) -> impl Iterator<Item = (Engine, &Arc<SqlPart>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Engine, &Arc<SqlPart>)> {
         Engine::ALL.into_iter().filter_map(|engine| Some((engine, self.get(engine)?)))
     }
 }
 
 /// One file as one engine reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SqlPart {
+pub(crate) struct SqlPart {
     /// The file: the folder as it was given, and the file's name.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// SHA-256 over the text without a byte order mark and with LF as line end, in lower-case hex: what `sha256sum` says
     /// of such a file.
-    pub checksum: String,
+    pub(crate) checksum: String,
     /// Whether it runs in one transaction with its history row; false where the file says so.
-    pub transaction: bool,
+    pub(crate) transaction: bool,
     /// The time limits that the file asks for.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// The statements, in order, without those behind `-- fleet: refresh`.
-    pub statements: Vec<SqlStatement>,
+    pub(crate) statements: Vec<SqlStatement>,
     /// The view that this script makes.
-    pub view: Option<ViewNote>,
+    pub(crate) view: Option<ViewNote>,
     /// What brings that view up to date; empty exactly where there is no view.
-    pub refresh: Vec<SqlStatement>,
+    pub(crate) refresh: Vec<SqlStatement>,
     /// What is wrong with a general file for this engine alone. It must be told, and nothing sent, when a tenant of this
     /// engine comes to it. Other mistakes are told by [`read`] at once.
-    pub mistakes: Vec<ScriptMistake>,
+    pub(crate) mistakes: Vec<ScriptMistake>,
 }
 
 /// One statement of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SqlStatement {
+pub(crate) struct SqlStatement {
     /// Its text with the comments before it, without the semicolon.
-    pub sql: String,
+    pub(crate) sql: String,
     /// The line of its first word, counted from 1.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// A view that a script makes and that is to be brought up to date from time to time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ViewNote {
+pub(crate) struct ViewNote {
     /// As the script's directive spells it.
-    pub name: String,
+    pub(crate) name: String,
     /// How often.
-    pub group: RefreshGroup,
+    pub(crate) group: RefreshGroup,
 }
 
 /// How often a view is brought up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RefreshGroup {
+pub(crate) enum RefreshGroup {
     /// Every hour.
     Hourly,
     /// Every day.
@@ -122,11 +123,11 @@ pub enum RefreshGroup {
 
 impl RefreshGroup {
     /// All groups, the most frequent first.
-    pub const ALL: [RefreshGroup; 4] =
+    pub(crate) const ALL: [RefreshGroup; 4] =
         [RefreshGroup::Hourly, RefreshGroup::Daily, RefreshGroup::Weekly, RefreshGroup::Monthly];
 
     /// The lower-case word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             RefreshGroup::Hourly => "hourly",
             RefreshGroup::Daily => "daily",
@@ -145,7 +146,7 @@ impl fmt::Display for RefreshGroup {
 /// A word that is none of the groups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown group '{0}'; it is one of hourly, daily, weekly, monthly")]
-pub struct UnknownGroup(pub String);
+pub(crate) struct UnknownGroup(pub(crate) String);
 
 impl FromStr for RefreshGroup {
     type Err = UnknownGroup;
@@ -157,15 +158,15 @@ impl FromStr for RefreshGroup {
 
 /// Something in the folder that can't be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct ScriptMistake {
+pub(crate) struct ScriptMistake {
     /// The file, or the folder.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The line, counted from 1, where it is about one.
-    pub line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// What is wrong.
-    pub what: String,
+    pub(crate) what: String,
     /// What to do instead.
-    pub instead: String,
+    pub(crate) instead: String,
 }
 
 impl fmt::Display for ScriptMistake {

@@ -2,9 +2,9 @@
 //!
 //! Names only; no file is opened here.
 
-use crate::config::is_unseen;
-use crate::schema::Direction;
-use crate::tenant::Engine;
+use crate::model::schema::Direction;
+use crate::model::tenant::Engine;
+use crate::model::text::is_unseen;
 
 /// The parts of a version, without zeros at its end: `1.0` is `1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use super::comments::{self, Notes};
 use super::rules::{self, Statement};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
-use crate::compile::scan::{split, unclosed};
-use crate::compile::statement::Directive;
-use crate::schema::Direction;
-use crate::tenant::Engine;
+use crate::model::schema::Direction;
+use crate::model::tenant::Engine;
+use crate::sql::split::{split, unclosed};
+use crate::sql::statement::Directive;
 
 /// A mistake whose file is clear from where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::names::{self, Key, ScriptFile};
 use super::part::{Found, Source};
 use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
-use crate::schema::Direction;
-use crate::tenant::Engine;
+use crate::model::schema::Direction;
+use crate::model::tenant::Engine;
 
 /// A file with what its name says.
 type Named = (PathBuf, ScriptFile);
@@ -20,7 +22,7 @@ type Named = (PathBuf, ScriptFile);
 /// # Errors
 /// All mistakes at once, in the order of the files. Those that only one engine would make of a general file are not among
 /// them: they are in its [`SqlPart`](super::SqlPart).
-pub fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
+pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     let mut mistakes = Vec::new();
     let mut groups: BTreeMap<Key, Vec<Named>> = BTreeMap::new();
     for (path, name) in files(folder, &mut mistakes) {
@@ -30,7 +32,20 @@ pub fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
             Err((what, instead)) => mistakes.push(ScriptMistake { file: path, line: None, what, instead }),
         }
     }
-    let scripts = groups.into_iter().filter_map(|(key, files)| script(&key, &files, &mut mistakes)).collect();
+    // Reading and splitting is all of the work, and no script needs another: one task each, on all cores, in order.
+    let groups: Vec<(Key, Vec<Named>)> = groups.into_iter().collect();
+    let read: Vec<(Option<SqlScript>, Vec<ScriptMistake>)> = groups
+        .into_par_iter()
+        .map(|(key, files)| {
+            let mut mistakes = Vec::new();
+            (script(&key, &files, &mut mistakes), mistakes)
+        })
+        .collect();
+    let mut scripts = Vec::with_capacity(read.len());
+    for (script, found) in read {
+        scripts.extend(script);
+        mistakes.extend(found);
+    }
     if mistakes.is_empty() {
         return Ok(SqlFolder { scripts });
     }

@@ -3,10 +3,10 @@
 //! It judges statements one by one; it changes none.
 
 use super::part::Found;
-use crate::compile::lex::{self, Kind, Token};
-use crate::compile::scan::Piece;
-use crate::compile::statement::is_transaction_control;
-use crate::tenant::Engine;
+use crate::model::tenant::Engine;
+use crate::sql::lex::{self, Kind, Token};
+use crate::sql::split::Piece;
+use crate::sql::statement::is_transaction_control;
 
 /// The code of one statement.
 pub(super) struct Statement<'a> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::tenant::Engine::{Mysql, Postgres, Sqlite};
+use crate::model::tenant::Engine::{Mysql, Postgres, Sqlite};
 
 /// A folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -212,8 +212,8 @@ fn statements_may_be_batches_and_reports_and_a_file_empty_on_purpose() {
     let text = "-- fleet: transaction=false\n-- fleet: batch\nupdate t set a = 1;\n/* fleet: report */ select 1";
     for engine in Engine::ALL {
         let part = part("1_x.sql", text, engine);
-        let told: Vec<_> = part.statements.iter().map(|s| crate::compile::directive(&s.sql)).collect();
-        use crate::compile::Directive::{Batch, Report};
+        let told: Vec<_> = part.statements.iter().map(|s| crate::sql::directive(&s.sql)).collect();
+        use crate::sql::Directive::{Batch, Report};
         assert_eq!(told, [Some(Batch), Some(Report)]);
     }
     assert_eq!(sql(&part("1_x.sqlite.sql", "-- fleet: nothing\n", Sqlite)), [""; 0]);

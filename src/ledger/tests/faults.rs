@@ -3,6 +3,7 @@
 use sea_orm::ConnectionTrait;
 
 use super::*;
+use crate::ledger::error::LedgerLost;
 
 #[tokio::test]
 async fn a_place_that_can_not_hold_a_file_is_named() {
@@ -82,7 +83,7 @@ async fn a_lock_that_outlasts_our_patience_is_told() {
     let ledger = Ledger::open_patiently(&at(&file), Duration::from_millis(50)).await.unwrap();
     let held = holder.store.begin().await.unwrap();
     let error = ledger.recorder().begin(&header(1)).await.unwrap_err();
-    assert!(matches!(error, LedgerError::Locked { .. }), "{error}");
+    assert!(matches!(error, LedgerError::LockWait { .. }), "{error}");
     held.rollback().await.unwrap();
     ledger.recorder().begin(&header(1)).await.unwrap();
 }

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::*;
-use crate::event::{Event, PlannedTenant, RunHeader};
-use crate::fault::{Fault, FaultClass};
-use crate::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
-use crate::schema::{Direction, Unfinished};
-use crate::stats::RunStats;
-use crate::tenant::{Engine, TenantId};
+use crate::model::event::{Event, PlannedTenant, RunHeader};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::model::schema::{Direction, Unfinished};
+use crate::model::stats::RunStats;
+use crate::model::tenant::{Engine, TenantId};
 
 /// A folder with a place for a ledger.
 fn place() -> (TempDir, PathBuf) {
@@ -44,7 +44,7 @@ fn header(tenants: usize) -> RunHeader {
                 engine: Engine::ALL[i % 3],
                 server: "db1:5432".into(),
                 wave: if i == 0 { "canary".into() } else { "rest".into() },
-                target: (i % 2 == 1).then_some(crate::plan::Target::Migration(i)),
+                target: (i % 2 == 1).then_some(crate::model::plan::Target::Migration(i)),
             })
             .collect(),
         started_at_ms: 1_700_000_000_000,

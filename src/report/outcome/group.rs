@@ -2,7 +2,7 @@
 //!
 //! Grouping never hides a difference: what is not the same for all is tallied.
 
-use crate::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::report::causes::{Cause, anonymous, group_by};
 use crate::report::style::Style;
 
@@ -12,7 +12,7 @@ use super::view::took;
 /// One or more records with one cause.
 pub(super) struct Group<'a> {
     /// Never empty, in plan order.
-    pub members: Vec<&'a TenantRecord>,
+    pub(crate) members: Vec<&'a TenantRecord>,
 }
 
 /// What makes two records the same trouble.

@@ -4,11 +4,11 @@
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::outcome::{Standing, TenantRecord};
+use crate::model::outcome::{Standing, TenantRecord};
 use crate::report::causes::group_by;
 use crate::report::label;
 use crate::report::style::clean;
-use crate::report::survey;
+use crate::report::summary;
 
 use super::now;
 use super::view::OutcomeView;
@@ -41,7 +41,7 @@ fn case(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCase {
 }
 
 fn status(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCaseStatus {
-    let word = survey::words(r.outcome.name());
+    let word = summary::words(r.outcome.name());
     match r.outcome.standing() {
         Standing::AtTarget => TestCaseStatus::success(),
         Standing::Outstanding => {
@@ -63,7 +63,7 @@ fn status(r: &TenantRecord, view: &OutcomeView<'_>) -> TestCaseStatus {
 }
 
 fn description(r: &TenantRecord, view: &OutcomeView<'_>) -> String {
-    let mut lines = vec![format!("outcome: {}", survey::words(r.outcome.name()))];
+    let mut lines = vec![format!("outcome: {}", summary::words(r.outcome.name()))];
     if let Some(at) = &r.stopped_at {
         lines.push(clean(&format!("stopped at: {}", at.place())));
         lines.extend(at.sql.iter().flat_map(|sql| sql.lines()).map(|l| format!("  {}", clean(l))));

@@ -10,5 +10,5 @@ mod view;
 
 pub(super) use now::moved_text;
 pub(super) use text::{not_started_text, total_line, why_not_started};
-pub use view::OutcomeView;
+pub(crate) use view::OutcomeView;
 pub(super) use view::took;

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use crate::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
+use crate::model::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
+use crate::model::schema::{Direction, Execution, Script};
 use crate::report::style::Style;
-use crate::report::{label, survey};
-use crate::schema::{Direction, Execution, Script};
+use crate::report::{label, summary};
 
 use super::view::took;
 
@@ -35,7 +35,7 @@ pub(in crate::report) fn moved_text(moved: &Moved, style: &Style) -> String {
 /// What is known of a doubt.
 pub(super) fn doubt_text(doubt: &InDoubt) -> String {
     match doubt {
-        InDoubt::Journal(unfinished) => survey::unfinished_text(unfinished),
+        InDoubt::Journal(unfinished) => summary::unfinished_text(unfinished),
         InDoubt::Unanswered => "the connection was lost during a commit or a statement that can't be rolled back, and \
             what came of it could not be found out"
             .to_owned(),

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use crate::fault::FaultClass;
-use crate::outcome::{NotStarted, Outcome};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{NotStarted, Outcome};
+use crate::model::stats::RunStats;
+use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
-use crate::stats::RunStats;
-use crate::tenant::TenantId;
 
 use super::group::{self, Group};
 use super::now::{self, moved_text};
@@ -16,7 +16,7 @@ use super::view::OutcomeView;
 use crate::report::causes::group_by;
 use crate::report::style::{Style, Tone, clean, paragraph};
 use crate::report::table::{Cell, Column, Table};
-use crate::report::{label, survey};
+use crate::report::{label, summary};
 
 /// So many causes are told in full; the rest has one line each.
 const IN_FULL: usize = 20;
@@ -78,7 +78,7 @@ fn notes(view: &OutcomeView<'_>, style: &Style) -> String {
 /// One cause: who, where, why, what is left, how long.
 fn block(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
     let first = group.first();
-    let word = survey::words(first.outcome.name()).to_uppercase();
+    let word = summary::words(first.outcome.name()).to_uppercase();
     let tone = if first.outcome == Outcome::Interrupted { Tone::Warning } else { Tone::Bad };
     let head = match group.members.len() {
         1 => clean(first.tenant.as_str()),
@@ -171,12 +171,12 @@ fn blockers(group: &Group<'_>, style: &Style) -> String {
 }
 
 fn held_by_another_run(group: &Group<'_>) -> bool {
-    group.first().error.as_ref().is_some_and(|error| error.class == FaultClass::HeldByAnotherRun)
+    group.first().error.as_ref().is_some_and(|error| error.class == FaultClass::TenantLocked)
 }
 
 fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
     const SHOWN: usize = 4;
-    let key = |r: &&crate::outcome::TenantRecord| {
+    let key = |r: &&crate::model::outcome::TenantRecord| {
         (now::version_text(r), now::left_behind(r, view.header.direction, view.scripts))
     };
     let places = group_by(group.members.iter().copied(), key);
@@ -203,7 +203,7 @@ fn in_short(groups: &[Group<'_>], style: &Style) -> String {
     ]);
     for group in groups.iter().take(LINES) {
         table.row([
-            Cell::new(survey::words(group.first().outcome.name()).to_uppercase()).tone(Tone::Bad),
+            Cell::new(summary::words(group.first().outcome.name()).to_uppercase()).tone(Tone::Bad),
             label::names(&group.tenants(), 30, style).into(),
             group.members.len().to_string().into(),
             group.stopped().unwrap_or_default().into(),
@@ -223,7 +223,7 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Vec<(String, String
         use Outcome::*;
         matches!(r.outcome, UpToDate | Migrated(_) | RolledBack(_) | Skipped { .. } | NotStarted { .. })
     });
-    let kind = |r: &&crate::outcome::TenantRecord| match &r.outcome {
+    let kind = |r: &&crate::model::outcome::TenantRecord| match &r.outcome {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved_text(moved, style),
         Outcome::Skipped { reason } => reason.clone(),
         Outcome::NotStarted { reason, waited_for } => not_started_text(*reason, waited_for.as_ref()),
@@ -242,7 +242,7 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Vec<(String, String
                 many => many.iter().take(4).map(|(kind, who)| format!("{} {kind}", who.len())).collect(),
             };
             let more = if kinds.len() > texts.len() { format!(", {}", style.ellipsis()) } else { String::new() };
-            (survey::words(name), n, texts.join(", ") + &more)
+            (summary::words(name), n, texts.join(", ") + &more)
         })
         .collect()
 }
@@ -286,7 +286,7 @@ pub(in crate::report) fn total_line(stats: &RunStats, elapsed: Option<Duration>)
         .by_name()
         .into_iter()
         .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| format!("{n} {}", survey::words(name)))
+        .map(|(name, n)| format!("{n} {}", summary::words(name)))
         .collect();
     if let Some(missing) = stats.selected.checked_sub(stats.finished()).filter(|n| *n > 0) {
         counts.push(format!("{missing} without an outcome"));

@@ -6,37 +6,37 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::event::RunHeader;
-use crate::outcome::{Outcome, TenantRecord};
+use crate::model::event::RunHeader;
+use crate::model::outcome::{Outcome, TenantRecord};
+use crate::model::schema::Script;
+use crate::model::stats::RunStats;
 use crate::policy::format_duration;
-use crate::schema::Script;
-use crate::stats::RunStats;
 
 use super::{group, junit, now, text};
 use crate::report::style::{Format, Style};
-use crate::report::{csv_text, json, label, markdown, survey};
+use crate::report::{csv_text, json, label, markdown, summary};
 
 /// A run that is over, or what the ledger has of one.
 #[derive(Debug, Clone, Copy)]
-pub struct OutcomeView<'a> {
+pub(crate) struct OutcomeView<'a> {
     /// What was known when it began.
-    pub header: &'a RunHeader,
+    pub(crate) header: &'a RunHeader,
     /// One record a tenant, in plan order.
-    pub records: &'a [TenantRecord],
+    pub(crate) records: &'a [TenantRecord],
     /// The counts.
-    pub stats: &'a RunStats,
+    pub(crate) stats: &'a RunStats,
     /// How long it took; `None` when nobody knows, as for a run that was killed.
-    pub elapsed: Option<Duration>,
+    pub(crate) elapsed: Option<Duration>,
     /// The scripts that were run, where they are at hand. Without them the text does not say whether a failed migration
     /// was rolled back whole.
-    pub scripts: &'a [Script],
+    pub(crate) scripts: &'a [Script],
     /// The command line that runs exactly the failures again.
-    pub rerun: Option<&'a str>,
+    pub(crate) rerun: Option<&'a str>,
 }
 
 impl OutcomeView<'_> {
     /// The report in the form asked for.
-    pub fn render(&self, format: Format, style: &Style) -> String {
+    pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => text::render(self, style),
             Format::Json => self.json(),
@@ -46,7 +46,7 @@ impl OutcomeView<'_> {
     }
 
     /// JUnit XML: a suite a wave, a case a tenant.
-    pub fn junit(&self) -> String {
+    pub(crate) fn junit(&self) -> String {
         junit::render(self)
     }
 
@@ -125,7 +125,7 @@ fn markdown_row(g: &group::Group<'_>, style: &Style) -> [String; 9] {
         label::names(&g.tenants(), 60, style),
         g.members.len().to_string(),
         g.tally(|r| r.wave.clone()),
-        survey::words(g.first().outcome.name()),
+        summary::words(g.first().outcome.name()),
         g.stopped().unwrap_or_default(),
         Some(g.error_text()).filter(|e| !e.is_empty()).or_else(|| now::reason(&g.first().outcome)).unwrap_or_default(),
         g.tally(now::version_text),

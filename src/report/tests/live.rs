@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::outcome::{failed, header, migrated, mixed, record, stats};
 use super::*;
-use crate::event::Event;
-use crate::outcome::{NotStarted, Outcome};
+use crate::model::event::Event;
+use crate::model::outcome::{NotStarted, Outcome};
 use crate::report::live::{Live, jsonl};
 
 fn events() -> Vec<Event> {

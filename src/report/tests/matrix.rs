@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::*;
+use crate::model::schema::{Direction, Unfinished};
 use crate::report::Format;
 use crate::report::matrix::MatrixView;
 use crate::report::status::StatusView;
-use crate::schema::{Direction, Unfinished};
 
 fn forty() -> Catalog {
     let all: Vec<String> =

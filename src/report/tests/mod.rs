@@ -6,10 +6,10 @@ mod outcome;
 mod plan;
 mod tables;
 
-use crate::fault::{Fault, FaultClass};
-use crate::observation::Observation;
-use crate::schema::{Catalog, State};
-use crate::tenant::{Engine, TenantId};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::observation::Observation;
+use crate::model::schema::{Catalog, State};
+use crate::model::tenant::{Engine, TenantId};
 
 use super::style::{Style, is_harmless, width};
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::*;
-use crate::event::{PlannedTenant, RunHeader};
-use crate::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
+use crate::model::stats::RunStats;
 use crate::report::Format;
 use crate::report::outcome::OutcomeView;
-use crate::schema::{Direction, Execution, Record, Script, Unfinished};
-use crate::stats::RunStats;
 
 pub(super) const RERUN: &str =
     "fleet migrate --failed-of 0198c0de-0000-7000-8000-000000000001 --to m20240330_000001_inventory_tracking";

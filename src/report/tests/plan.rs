@@ -2,9 +2,9 @@
 
 use super::outcome::script;
 use super::*;
+use crate::model::schema::{Direction, Execution, NativeReason, Script};
 use crate::report::Format;
 use crate::report::plan::{PlanRow, PlanView};
-use crate::schema::{Direction, Execution, NativeReason, Script};
 
 fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
     PlanRow {

@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::outcome::{header, mixed, stats};
 use super::*;
+use crate::model::schema::Direction;
 use crate::report::Format;
 use crate::report::runs::{self, AttemptRow, RunRow, RunView};
 use crate::report::tenants::{self, TenantRow};
-use crate::schema::Direction;
 
 fn run(n: u128, finished: bool) -> RunRow {
     RunRow {

@@ -56,7 +56,7 @@ async fn those_who_wait_in_vain_are_not_started_and_told_for_whom_they_waited() 
         ("free", &["good", "elsewhere"]),
     ];
     let database = Arc::new(Scripted::default());
-    database.act("bad", [Act::Stops(FaultClass::Syntax, Residue::Nothing)]);
+    database.act("bad", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
     let (stats, records, events) = run(dependent(Direction::Up, &tenants, 1).await, &database, Cancel::default()).await;
     assert_eq!(names(&records), ["not_started", "not_started", "failed", "migrated", "migrated"]);
     let waited_for = |i: usize| match &records[i].outcome {
@@ -75,7 +75,7 @@ async fn a_wait_reaches_over_waves_and_an_interrupted_run_says_so() {
     plan.waves[0].tenants = vec![0];
     plan.waves.push(second);
     let database = Arc::new(Scripted::default());
-    database.act("bad", [Act::Stops(FaultClass::Syntax, Residue::Nothing)]);
+    database.act("bad", [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
     let (_, records, _) = run(plan, &database, Cancel::default()).await;
     assert_eq!(names(&records), ["failed", "not_started", "migrated"]);
 
@@ -102,7 +102,7 @@ async fn a_chain_of_all_tenants_is_run_link_by_link_and_falls_as_a_whole() {
     assert_eq!(moments(&events), expected);
 
     let database = Arc::new(Scripted::default());
-    database.act(&ids[N - 1], [Act::Stops(FaultClass::Syntax, Residue::Nothing)]);
+    database.act(&ids[N - 1], [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
     let (stats, _, _) = run(dependent(Direction::Up, &tenants, 8).await, &database, Cancel::default()).await;
     assert_eq!((stats.failed, stats.not_started), (1, N - 1));
 }

@@ -2,7 +2,7 @@
 //!
 //! No row is made by chance or by the clock.
 
-use crate::support::{Home, Site};
+use crate::engines::support::{Home, Site};
 
 /// A UUID literal; `kind` keeps the ids of different tables apart.
 fn id(site: Site, kind: u32, n: u32) -> String {

@@ -1,0 +1,330 @@
+//! What is wrong, or may go wrong, with tenants and their servers, from what their databases said; and what an outage is.
+//!
+//! Pure: it asks nobody. A finding always says what to do.
+
+mod outage;
+mod server;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::health::{Health, HeldLock, Needs, OpenTransaction};
+use crate::model::observation::Observation;
+use crate::model::schema::{Direction, State, Unfinished};
+use crate::model::tenant::{Engine, Tenant, TenantId};
+pub(crate) use outage::{Probe, outage};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Severity {
+    /// A run on these tenants fails.
+    Error,
+    /// A run may fail, or wait.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl Severity {
+    /// The name, as in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// The server key; empty for what is about this machine.
+    pub(crate) server: String,
+    /// The tenants that it is about; empty: the whole server.
+    pub(crate) tenants: Vec<TenantId>,
+    /// What was found.
+    pub(crate) what: String,
+    /// What to do, or to type; empty where nothing is to be done.
+    pub(crate) fix: String,
+}
+
+/// What findings are measured by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits<'a> {
+    /// A transaction that is open for longer is a finding.
+    pub(crate) long_transaction: Duration,
+    /// A server that is further behind the one that it follows is a finding.
+    pub(crate) replication_lag: Duration,
+    /// A lock that is held for longer would make a migration fail.
+    pub(crate) lock: Duration,
+    /// Tenants that are in flight at once on one server.
+    pub(crate) per_server: usize,
+    /// The command that tells all that is known of tenants that can't be read.
+    pub(crate) check: &'a str,
+}
+
+/// What every run on MySQL and MariaDB takes: for fleet's own tables, the history, and tables of migrations.
+const RIGHTS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX"];
+
+/// What MySQL wants for foreign keys, and MariaDB does not (<https://mariadb.com/kb/en/grant/#table-privileges>).
+const REFERENCES: &str = "REFERENCES";
+
+/// The findings of tenants, each with what its database said: the worst first, then in the order of the tenants. `needs`:
+/// what the migrations take beside.
+pub(crate) fn judge(
+    examined: &[(Arc<Tenant>, Result<Health, Fault>)],
+    limits: &Limits<'_>,
+    needs: &Needs,
+) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    for (tenant, health) in examined {
+        match health {
+            Ok(health) => {
+                judge_rights(&mut findings, tenant, health, needs);
+                judge_one(&mut findings, tenant, health, limits);
+                server::judge(&mut findings, tenant, health, limits, &needs.extensions);
+            }
+            Err(fault) => {
+                let fix = way_out(fault, limits);
+                findings.tenant(tenant, Severity::Error, format!("not reached: {fault}"), fix);
+            }
+        }
+    }
+    let mut list = findings.list;
+    list.sort_by_key(|finding| finding.severity);
+    list
+}
+
+#[derive(Default)]
+struct Findings {
+    list: Vec<Finding>,
+    places: HashMap<(String, String, String), usize>,
+}
+
+impl Findings {
+    /// About a server: said once, whichever tenant it was seen from.
+    fn server(&mut self, tenant: &Tenant, severity: Severity, what: String, fix: String) {
+        self.add(tenant, severity, (what, fix), None);
+    }
+
+    /// About a tenant; tenants of one server with the same finding share it.
+    fn tenant(&mut self, tenant: &Tenant, severity: Severity, what: String, fix: String) {
+        self.add(tenant, severity, (what, fix), Some(tenant.id.clone()));
+    }
+
+    fn add(&mut self, tenant: &Tenant, severity: Severity, (what, fix): (String, String), id: Option<TenantId>) {
+        let server = tenant.server.to_string();
+        let next = self.list.len();
+        let place = *self.places.entry((server.clone(), what.clone(), fix.clone())).or_insert(next);
+        if place == next {
+            self.list.push(Finding { severity, server, tenants: Vec::new(), what, fix });
+        }
+        self.list[place].tenants.extend(id);
+    }
+}
+
+/// What the user may not do, with what gives it the right.
+fn judge_rights(findings: &mut Findings, tenant: &Tenant, health: &Health, needs: &Needs) {
+    if let Some(schema) = &health.missing_schema {
+        let what = format!("the schema {schema} does not exist");
+        let fix = format!("set create_missing = true for this tenant, or type: CREATE SCHEMA {schema};");
+        findings.tenant(tenant, Severity::Error, what, fix);
+    }
+    let is_needed =
+        |right: &str| tenant.engine != Engine::Mysql || RIGHTS.contains(&right) || needs.rights.contains(&right);
+    let (unsure, missing): (Vec<&str>, Vec<&str>) = health
+        .missing_rights
+        .iter()
+        .map(String::as_str)
+        .filter(|right| is_needed(right))
+        .partition(|right| tenant.engine == Engine::Mysql && *right == REFERENCES);
+    for (severity, rights) in [(Severity::Error, missing), (Severity::Warning, unsure)] {
+        if !rights.is_empty() {
+            let what = format!("the user lacks the right {}", rights.join(", "));
+            findings.tenant(tenant, severity, what, rights_fix(tenant.engine, health, needs));
+        }
+    }
+    if !health.foreign_tables.is_empty() {
+        let more = health.foreign_count.saturating_sub(health.foreign_tables.len());
+        let (more, again) = if more > 0 {
+            (format!(" and {more} more"), format!(" and so for {more} more"))
+        } else {
+            (String::new(), String::new())
+        };
+        let what = format!("only their owners may alter these tables: {}{more}", health.foreign_tables.join(", "));
+        let one = |table: &String| format!("ALTER TABLE {table} OWNER TO {};", health.grantee);
+        let all: Vec<String> = health.foreign_tables.iter().map(one).collect();
+        findings.tenant(tenant, Severity::Warning, what, format!("as an administrator: {}{again}", all.join(" ")));
+    }
+}
+
+fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: &Limits<'_>) {
+    use Severity::{Error, Info, Warning};
+    if health.read_only {
+        let why = if health.is_standby { "the server is a standby" } else { "it is read-only, or a standby" };
+        let fix = "let this tenant's url lead to the primary, or lift the setting that makes it read-only";
+        findings.tenant(tenant, Error, format!("nothing can be written: {why}"), fix.into());
+    }
+    for open in health.transactions.iter().filter(|open| Duration::from_secs(open.seconds) >= limits.long_transaction) {
+        let what = format!("a transaction has been open for {}: {}", age(open), who(open));
+        findings.server(tenant, Warning, what, end(tenant.engine, open));
+    }
+    for lock in health.locks.iter().filter(|lock| is_in_the_way(lock, limits)) {
+        let what = format!("{} has been locked ({}) for {}: {}", lock.table, lock.mode, age(&lock.by), who(&lock.by));
+        findings.tenant(tenant, Warning, what, end(tenant.engine, &lock.by));
+    }
+    for holder in &health.file_holders {
+        let program = if holder.program.is_empty() { String::new() } else { format!(" ({})", holder.program) };
+        let what = format!("the file is locked by process {}{program}", holder.pid);
+        findings.tenant(tenant, Warning, what, format!("let it end what it is doing, or: kill {}", holder.pid));
+    }
+    if !health.unknown.is_empty() {
+        findings.server(tenant, Info, format!("not known: {}", health.unknown.join("; ")), String::new());
+    }
+}
+
+/// A lock that keeps readers out is held by something that changes the table; any other one is in the way when it lasts.
+fn is_in_the_way(lock: &HeldLock, limits: &Limits<'_>) -> bool {
+    let mode = lock.mode.as_str();
+    let keeps_out = ["Exclusive", "EXCLUSIVE", "UPGRADABLE", "NO_WRITE"].iter().any(|word| mode.contains(word));
+    (keeps_out && mode != "RowExclusiveLock") || Duration::from_secs(lock.by.seconds) >= limits.lock
+}
+
+/// On MySQL all that is needed, not only what is missing: rights on two names that both fit a database do not add up.
+fn rights_fix(engine: Engine, health: &Health, needs: &Needs) -> String {
+    let rights = match engine {
+        Engine::Sqlite => return "give the user that runs fleet the right to write the file and its folder".to_owned(),
+        Engine::Postgres if health.grant_on.starts_with("SCHEMA") => "USAGE, CREATE".to_owned(),
+        Engine::Postgres => "CREATE".to_owned(),
+        Engine::Mysql => [&RIGHTS[..], &needs.rights].concat().join(", "),
+    };
+    format!("as an administrator: GRANT {rights} ON {} TO {};", health.grant_on, health.grantee)
+}
+
+/// A tenant whose last migration was begun and not finished: no other run gets past it. `command` makes one to type of the
+/// words behind the program's name, `settle` and `flag` name the tenant in it.
+pub(crate) fn unfinished(
+    seen: &Observation,
+    settle: &str,
+    flag: &str,
+    command: impl Fn(&str) -> String,
+) -> Option<Finding> {
+    let place = |u: &Unfinished| format!("{} ({}), begun by run {}", u.migration, u.direction, u.run);
+    let (what, fix) = match &seen.state {
+        State::InDoubt(u) => (format!("in doubt: {}, and not finished", place(u)), command(settle)),
+        State::Stopped(u) => {
+            let verb = if u.direction == Direction::Up { "migrate" } else { "rollback --steps 1" };
+            let n = u.statement.unwrap_or(0);
+            let fix = format!("correct what the engine refused, then: {}", command(&format!("{verb} {flag}")));
+            (format!("stopped at statement {n} of {}", place(u)), fix)
+        }
+        _ => return None,
+    };
+    let (severity, server) = (Severity::Error, seen.server.clone());
+    Some(Finding { severity, server, tenants: vec![seen.tenant.clone()], what, fix })
+}
+
+fn age(open: &OpenTransaction) -> String {
+    server::seconds(Duration::from_secs(open.seconds))
+}
+
+fn who(open: &OpenTransaction) -> String {
+    let application = if open.application.is_empty() { String::new() } else { format!(", {}", open.application) };
+    format!("session {}, user {}{application}", open.id, open.user)
+}
+
+fn end(engine: Engine, open: &OpenTransaction) -> String {
+    match engine {
+        Engine::Mysql => format!("KILL {};", open.id),
+        _ => format!("SELECT pg_terminate_backend({});", open.id),
+    }
+}
+
+/// What to do about a tenant that could not be reached.
+fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
+    use FaultClass::*;
+    let text = match fault.class {
+        ConnectionRefused | ConnectTimeout => "start the server, or correct host and port of the tenant's url",
+        Dns => "correct the host of the tenant's url, or the name service",
+        Authentication => "correct the user or the password of the tenant",
+        UnknownDatabase => "create the database, or correct its name; create_missing = true makes a file or a schema",
+        TooManyConnections => "free connections, or lower --per-server",
+        Tls => "correct sslmode and the certificates in the tenant's url, or switch TLS on at the server",
+        PermissionDenied => "grant the user of this tenant the right",
+        _ => return format!("see: {}", limits.check),
+    };
+    text.to_owned()
+}
+
+/// What is to be said of the disk that backups go to. `prune`: the command that removes old ones.
+pub(crate) fn backups(folder: &Path, free: u64, prune: &str) -> Finding {
+    let is_low = server::is_low(free);
+    Finding {
+        severity: if is_low { Severity::Warning } else { Severity::Info },
+        server: String::new(),
+        tenants: Vec::new(),
+        what: format!("{} MiB are free for backups in {}", free / (1024 * 1024), folder.display()),
+        fix: if is_low { format!("{prune}, or another folder: --backups FOLDER") } else { String::new() },
+    }
+}
+
+/// A folder of backups that can't be written.
+pub(crate) fn read_only_backups(folder: &Path) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        server: String::new(),
+        tenants: Vec::new(),
+        what: format!("no backup can be written in {}: this user may not write there", folder.display()),
+        fix: "give the user that runs fleet the right to write there, or name another folder: --backups FOLDER"
+            .to_owned(),
+    }
+}
+
+/// The dump tools of this machine, and what is to be said of them. `versions`: program, and its version where it is there.
+pub(crate) fn tools(
+    versions: &[(&str, Engine, Option<String>)],
+    examined: &[(Arc<Tenant>, Result<Health, Fault>)],
+) -> Vec<Finding> {
+    let finding = |severity, what: String, fix: String| Finding {
+        severity,
+        server: String::new(),
+        tenants: Vec::new(),
+        what,
+        fix,
+    };
+    let mut found = Vec::new();
+    for (program, engine, version) in versions {
+        let here = examined.iter().filter(|(tenant, _)| tenant.engine == *engine);
+        let newest = here.clone().filter_map(|(_, health)| health.as_ref().ok()).map(|health| health.number.0).max();
+        if here.count() == 0 {
+            continue;
+        }
+        let Some(version) = version else {
+            let what = format!("{program} is not installed; it is not needed for migrating");
+            found.push(finding(Severity::Info, what, format!("install the client package that has {program}")));
+            continue;
+        };
+        let own = version.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse::<u32>().ok());
+        // It refuses a server that is newer than itself.
+        let too_old = *engine == Engine::Postgres && own.zip(newest).is_some_and(|(own, server)| own < server);
+        let (severity, fix) = if too_old {
+            (Severity::Warning, "install the client package of the server's version")
+        } else {
+            (Severity::Info, "")
+        };
+        found.push(finding(severity, format!("dump tool: {version}"), fix.to_owned()));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

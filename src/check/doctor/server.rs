@@ -1,0 +1,134 @@
+//! What is judged of a server, whichever of its tenants it was seen from: version, room, replication, disk, extensions.
+//!
+//! It judges nothing of a single tenant.
+
+use std::time::Duration;
+
+use super::Severity::{Error, Info, Warning};
+use super::{Findings, Limits};
+use crate::model::health::{Extension, Health, NeededExtension, Upstream};
+use crate::model::tenant::{Engine, Tenant};
+use crate::policy::format_duration;
+
+/// A disk with less is nearly full.
+const LEAST_FREE: u64 = 256 * 1024 * 1024;
+
+pub(super) fn judge(
+    findings: &mut Findings,
+    tenant: &Tenant,
+    health: &Health,
+    limits: &Limits<'_>,
+    needed: &[NeededExtension],
+) {
+    if !health.version.is_empty() {
+        let (oldest, name) = oldest(tenant.engine, &health.version);
+        let (severity, fix) = if health.number < oldest {
+            (Warning, format!("fleet is made for {name} {}.{} and later: upgrade the server", oldest.0, oldest.1))
+        } else {
+            (Info, String::new())
+        };
+        findings.server(tenant, severity, health.version.clone(), fix);
+    }
+    if health.pooled {
+        let what =
+            "a connection pooler stands in front: native migrations, and steps outside a transaction, are refused";
+        let fix = "set migration_url of its tenants to the server itself";
+        findings.server(tenant, Info, what.into(), fix.into());
+    }
+    if let Some(room) = health.connections {
+        // The one that asked is among those in use.
+        let spare = (room.most + 1).saturating_sub(room.used);
+        if usize::try_from(spare).is_ok_and(|spare| spare < limits.per_server) {
+            let what = format!(
+                "room for {spare} connection{} ({} of {} in use), and per_server is {}",
+                if spare == 1 { "" } else { "s" },
+                room.used,
+                room.most,
+                limits.per_server
+            );
+            let fix = format!("--per-server {}, or more connections for this user and server", spare.max(1));
+            findings.server(tenant, Warning, what, fix);
+        }
+    }
+    if let Some(upstream) = &health.follows {
+        judge_upstream(findings, tenant, health, upstream, limits);
+    }
+    for follower in &health.followers {
+        let lag = Duration::from_secs(follower.lag_seconds);
+        if lag >= limits.replication_lag {
+            let what = format!("its follower {} is {} behind, and a run makes that more", follower.name, seconds(lag));
+            let fix = "wait until it has caught up: SELECT application_name, replay_lag FROM pg_stat_replication;";
+            findings.server(tenant, Warning, what, fix.into());
+        }
+    }
+    for extension in &health.extensions {
+        if let Some(needed) = needed.iter().find(|needed| needed.name == extension.name) {
+            judge_extension(findings, tenant, extension, needed);
+        }
+    }
+    if let Some(free) = health.free_bytes {
+        let what = format!("{} MiB are free on the disk", free / (1024 * 1024));
+        let (severity, fix) = if is_low(free) { (Warning, "free some, or move the files") } else { (Info, "") };
+        findings.server(tenant, severity, what, fix.into());
+    }
+}
+
+pub(super) fn is_low(free: u64) -> bool {
+    free < LEAST_FREE
+}
+
+/// Whole seconds, as the servers tell them.
+pub(super) fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_secs(60) { format!("{}s", duration.as_secs()) } else { format_duration(duration) }
+}
+
+/// A server that follows another one. PostgreSQL lets nobody write on it, which each of its tenants is told; MariaDB does,
+/// and what is written there is in no other server.
+fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, upstream: &Upstream, limits: &Limits<'_>) {
+    let host = if upstream.host.is_empty() { "another server".to_owned() } else { upstream.host.clone() };
+    let lag = upstream.lag_seconds.map(Duration::from_secs);
+    let state = match (upstream.is_running, lag) {
+        (false, _) => ", and replication is stopped".to_owned(),
+        (true, Some(lag)) => format!(", {} behind it", seconds(lag)),
+        (true, None) => String::new(),
+    };
+    let is_late = !upstream.is_running || lag.is_some_and(|lag| lag >= limits.replication_lag);
+    let writable = tenant.engine == Engine::Mysql && !health.read_only;
+    let kind = if tenant.engine == Engine::Postgres { "a standby" } else { "a replica" };
+    let danger = if writable { "; what is changed here is missing there" } else { "" };
+    let severity = if is_late || writable { Warning } else { Info };
+    let fix =
+        format!("let the url of its tenants lead to {}", if upstream.host.is_empty() { "the primary" } else { &host });
+    findings.server(tenant, severity, format!("the server is {kind} of {host}{state}{danger}"), fix);
+}
+
+/// An administrator may have lent the right by means that can't be asked for, so only a missing extension is certain.
+fn judge_extension(findings: &mut Findings, tenant: &Tenant, extension: &Extension, needed: &NeededExtension) {
+    let (name, database, migration) = (&extension.name, &extension.database, &needed.migration);
+    let (severity, what, fix) = match extension {
+        Extension { is_installed: true, .. } | Extension { is_available: true, may_create: true, .. } => return,
+        Extension { is_available: true, .. } => (
+            Warning,
+            format!("the user may not create the extension {name} in the database {database}, which {migration} does"),
+            format!("as an administrator, in that database: CREATE EXTENSION {};", Engine::Postgres.quote(name)),
+        ),
+        Extension { is_available: false, .. } => (
+            Error,
+            format!("the server does not have the extension {name}, which {migration} creates in {database}"),
+            format!("install on the server the package that has {name}, such as postgresql-contrib"),
+        ),
+    };
+    let (severity, what) =
+        if needed.is_optional { (Info, format!("{what} and does without")) } else { (severity, what) };
+    findings.server(tenant, severity, what, fix);
+}
+
+/// The oldest version that is supported, and the product's name.
+fn oldest(engine: Engine, version: &str) -> ((u32, u32), &'static str) {
+    match engine {
+        Engine::Sqlite => ((3, 35), "SQLite"),
+        Engine::Postgres => ((12, 0), "PostgreSQL"),
+        Engine::Mysql if version.starts_with("MariaDB") => ((10, 5), "MariaDB"),
+        Engine::Mysql => ((8, 0), "MySQL"),
+    }
+}

@@ -1,0 +1,4 @@
+//! Findings about a fleet: pure judgements over data that others read.
+
+pub(crate) mod doctor;
+pub(crate) mod prove;

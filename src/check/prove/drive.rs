@@ -1,0 +1,232 @@
+//! The proof of all migrations on one engine: up, down and up again, each on the way to the next.
+//!
+//! Its cost grows with the number of migrations, not with its square: one database goes through all of them, and a new one is
+//! made only after a migration left something behind. A second one goes up natively beside it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::trial::Trial;
+use super::verdict::{EngineProof, Proof, Verdict, not_repeated, not_restored, not_the_same_natively};
+use super::{Bench, Fill};
+use crate::compile::{LazyScripts, Scripts};
+use crate::model::schema::{Direction, Execution, Script};
+use crate::model::shape::Shape;
+use crate::model::tenant::Tenant;
+
+/// Proves every migration of the set on the engine of the bench. Stopping early gives what was proven until then.
+pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
+    let engine = bench.place.engine();
+    let (compiled, native) = tokio::join!(up_and_down(bench, fill), natively(bench, fill));
+    let mut could_not = compiled.could_not;
+    let mut proofs = Vec::new();
+    for mut round in compiled.rounds {
+        let theirs = native.shapes.get(proofs.len());
+        let mut why = match &round.verdict {
+            Verdict::Failed { why } => why.clone(),
+            Verdict::NotReached => {
+                proofs.push(round.proof(bench));
+                continue;
+            }
+            _ => Vec::new(),
+        };
+        match (&round.up, theirs) {
+            (Some(up), Some(Ok(shape))) => why.extend(not_the_same_natively(up, shape)),
+            (Some(_), Some(Err(error))) => why.push(format!("native execution failed: {error}")),
+            (Some(_), None) if native.could_not.is_some() => {
+                could_not = could_not.or(native.could_not.clone());
+                // Only half of it was looked at, so that it is neither proven nor wrong.
+                if why.is_empty() {
+                    break;
+                }
+            }
+            (Some(_), None) if why.is_empty() => {
+                round.verdict = Verdict::NotReached;
+                proofs.push(round.proof(bench));
+                continue;
+            }
+            _ => {}
+        }
+        if !why.is_empty() {
+            round.verdict = Verdict::Failed { why };
+        }
+        proofs.push(round.proof(bench));
+    }
+    EngineProof { engine, could_not, proofs }
+}
+
+/// One migration, up and down.
+struct Round {
+    index: usize,
+    verdict: Verdict,
+    /// The schema after its first up.
+    up: Option<Shape>,
+    rows: u64,
+    took_ms: u64,
+}
+
+impl Round {
+    fn proof(self, bench: &Bench) -> Proof {
+        Proof {
+            migration: bench.set.catalog().migrations[self.index].to_string(),
+            engine: bench.place.engine(),
+            verdict: self.verdict,
+            rows: self.rows,
+            took_ms: self.took_ms,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Rounds {
+    rounds: Vec<Round>,
+    could_not: Option<String>,
+}
+
+struct Both {
+    up: Arc<Scripts>,
+    down: Arc<Scripts>,
+}
+
+fn script(scripts: &Scripts, index: usize) -> (usize, Arc<Script>) {
+    (index, scripts.get(index).expect("all of the catalog was compiled").clone())
+}
+
+const INTERRUPTED: &str = "interrupted";
+
+async fn up_and_down(bench: &Bench, fill: &dyn Fill) -> Rounds {
+    let engine = bench.place.engine();
+    let count = bench.set.catalog().migrations.len();
+    let compile = async |direction| LazyScripts::new(bench.set.clone(), direction, 0..count, false).get(engine).await;
+    let scripts = Both { up: compile(Direction::Up).await, down: compile(Direction::Down).await };
+    let mut all = Rounds::default();
+    while all.rounds.len() < count && all.could_not.is_none() {
+        let begun = all.rounds.len();
+        // The rounds are kept outside, so that those that are done survive an interruption.
+        let rounds = &mut all.rounds;
+        let chain = async |tenant: Arc<Tenant>| chain(bench, fill, &scripts, &tenant, rounds).await;
+        let result = bench.place.with((bench.stop)(), &*bench.tell, chain).await;
+        all.could_not = match result {
+            Ok(Some(Ok(()))) if all.rounds.len() > begun => None,
+            Ok(Some(Ok(()))) => Some("nothing was proven in a new scratch database".to_owned()),
+            Ok(Some(Err(error))) => Some(error),
+            Ok(None) => Some(INTERRUPTED.to_owned()),
+            Err(fault) => Some(format!("no scratch database could be made: {fault}")),
+        };
+        let up_failed = all.rounds.last().is_some_and(|round| round.up.is_none());
+        if up_failed && all.could_not.is_none() {
+            let left = all.rounds.len()..count;
+            all.rounds.extend(left.map(|index| Round {
+                index,
+                verdict: Verdict::NotReached,
+                up: None,
+                rows: 0,
+                took_ms: 0,
+            }));
+        }
+    }
+    all
+}
+
+/// Goes on behind `rounds` in an empty database, until one leaves something behind or all are done.
+async fn chain(
+    bench: &Bench,
+    fill: &dyn Fill,
+    scripts: &Both,
+    tenant: &Arc<Tenant>,
+    rounds: &mut Vec<Round>,
+) -> Result<(), String> {
+    let mut trial = Trial::open(&bench.set, bench.timeouts, tenant).await?;
+    let (first, derived) = (rounds.len(), bench.set.derived());
+    for index in 0..first {
+        // The same way as the others came: a migration may be about the rows that were there before it.
+        let _ = fill.fill(trial.session.as_mut()).await;
+        trial.apply([script(&scripts.up, index)]).await?;
+    }
+    for index in first..bench.set.catalog().migrations.len() {
+        let begun = Instant::now();
+        if let Err(fault) = fill.fill(trial.session.as_mut()).await {
+            (bench.tell)(format!("{}: no rows could be put in: {fault}", tenant.engine));
+        }
+        let mut round = round(&mut trial, scripts, index, &derived).await?;
+        round.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_clean = !matches!(round.verdict, Verdict::Failed { .. });
+        rounds.push(round);
+        if !is_clean {
+            break;
+        }
+    }
+    trial.close().await;
+    Ok(())
+}
+
+/// One migration: up, down, up again.
+async fn round(trial: &mut Trial, scripts: &Both, index: usize, derived: &[String]) -> Result<Round, String> {
+    let before = trial.look().await?;
+    let mut round = Round { index, verdict: Verdict::Proven, up: None, rows: before.rows.values().sum(), took_ms: 0 };
+    let failed = |why: Vec<String>| Verdict::Failed { why };
+    if let Err(error) = trial.apply([script(&scripts.up, index)]).await {
+        round.verdict = failed(vec![format!("up failed: {error}")]);
+        return Ok(round);
+    }
+    let first = trial.look().await?;
+    round.up = Some(first.shape.clone());
+    let down = script(&scripts.down, index);
+    if let Execution::Irreversible { reason } = &down.1.execution {
+        round.verdict = Verdict::Irreversible { reason: reason.clone() };
+        return Ok(round);
+    }
+    if let Err(error) = trial.apply([down]).await {
+        round.verdict = failed(vec![format!("down failed: {error}")]);
+        return Ok(round);
+    }
+    let mut why = not_restored(&before, &trial.look().await?, derived);
+    match trial.apply([script(&scripts.up, index)]).await {
+        Ok(()) => why.extend(not_repeated(&first, &trial.look().await?)),
+        Err(error) => why.push(format!("the second up failed: {error}")),
+    }
+    if !why.is_empty() {
+        round.verdict = failed(why);
+    }
+    Ok(round)
+}
+
+#[derive(Default)]
+struct Natively {
+    /// The schema after each migration; the last one may be why there are no more.
+    shapes: Vec<Result<Shape, String>>,
+    could_not: Option<String>,
+}
+
+/// All migrations as Rust code, one after the other.
+async fn natively(bench: &Bench, fill: &dyn Fill) -> Natively {
+    let engine = bench.place.engine();
+    let count = bench.set.catalog().migrations.len();
+    let scripts = LazyScripts::new(bench.set.clone(), Direction::Up, 0..count, true).get(engine).await;
+    let mut all = Natively::default();
+    let shapes = &mut all.shapes;
+    let work = async |tenant: Arc<Tenant>| -> Result<(), String> {
+        let mut trial = Trial::open(&bench.set, bench.timeouts, &tenant).await?;
+        for index in 0..count {
+            // What can't be filled was told where the compiled scripts run.
+            let _ = fill.fill(trial.session.as_mut()).await;
+            let applied = trial.apply([script(&scripts, index)]).await;
+            let failed = applied.is_err();
+            shapes.push(match applied {
+                Ok(()) => Ok(trial.shape().await?),
+                Err(error) => Err(error),
+            });
+            if failed {
+                break;
+            }
+        }
+        trial.close().await;
+        Ok(())
+    };
+    all.could_not = match bench.place.with((bench.stop)(), &*bench.tell, work).await {
+        Ok(Some(result)) => result.err(),
+        Ok(None) => Some(INTERRUPTED.to_owned()),
+        Err(fault) => Some(format!("no scratch database could be made: {fault}")),
+    };
+    all
+}

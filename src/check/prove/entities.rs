@@ -1,0 +1,217 @@
+//! Entities against migrations: the tables that the entities describe, and those that the migrations make.
+//!
+//! Both are made on scratch databases by the engine itself, so that one spelling is compared with itself. Only tables,
+//! columns, their types, NULL and primary keys are compared: SeaORM reads and writes by those.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Bench;
+use super::trial::Trial;
+use crate::compile::{Entities, MigrationSet};
+use crate::model::schema::Direction;
+use crate::model::shape::{Column, Shape, Table};
+use crate::model::tenant::{Engine, Tenant};
+
+/// One thing that entities and migrations do not agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// The engine.
+    pub(crate) engine: Engine,
+    /// The table.
+    pub(crate) table: String,
+    /// The column, where it is about one.
+    pub(crate) column: Option<String>,
+    /// What the migrations make of it.
+    pub(crate) migrations: String,
+    /// What the entities say of it.
+    pub(crate) entities: String,
+}
+
+/// Applies all migrations to one scratch database and makes what the entities describe in another.
+///
+/// # Errors
+/// A text that says what could not be made or read; nothing was compared then.
+pub(crate) async fn entities(bench: &Bench, entities: &Entities) -> Result<Vec<Finding>, String> {
+    let described = Arc::new(entities.as_migrations().await.map_err(|e| e.to_string())?);
+    let (made, described) = tokio::join!(head(bench, &bench.set), head(bench, &described));
+    let made = made.map_err(|e| format!("the migrations could not be applied: {e}"))?;
+    let described = described.map_err(|e| format!("what the entities describe could not be made: {e}"))?;
+    Ok(compare(bench.place.engine(), &made, &described))
+}
+
+/// The schema after all migrations of a set.
+async fn head(bench: &Bench, set: &Arc<MigrationSet>) -> Result<Shape, String> {
+    let scripts = set.compile(bench.place.engine(), Direction::Up, 0..set.catalog().migrations.len(), false).await;
+    let work = async |tenant: Arc<Tenant>| {
+        let mut trial = Trial::open(set, bench.timeouts, &tenant).await?;
+        trial.apply(scripts.iter().cloned().enumerate()).await?;
+        let shape = trial.shape().await?;
+        trial.close().await;
+        Ok(shape)
+    };
+    let made = bench.place.with((bench.stop)(), &*bench.tell, work).await.map_err(|fault| fault.to_string())?;
+    made.unwrap_or_else(|| Err("interrupted".to_owned()))
+}
+
+/// What the two do not agree on, in both directions, sorted by table and column.
+pub(crate) fn compare(engine: Engine, migrations: &Shape, entities: &Shape) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut add = |table: &str, column: Option<&str>, migrations: &str, entities: &str| {
+        let column = column.map(str::to_owned);
+        let (migrations, entities) = (migrations.to_owned(), entities.to_owned());
+        found.push(Finding { engine, table: table.to_owned(), column, migrations, entities });
+    };
+    let names: BTreeSet<&str> = migrations.tables.iter().chain(&entities.tables).map(|t| t.name.as_str()).collect();
+    for name in names {
+        let of = |shape: &'_ Shape| shape.tables.iter().find(|t| t.name == name).cloned();
+        match (of(migrations), of(entities)) {
+            (Some(ours), Some(theirs)) => {
+                columns(engine, &ours, &theirs, &mut |column, ours, theirs| add(name, Some(column), ours, theirs));
+                let key = |table: &Table| table.primary_key.iter().cloned().collect::<BTreeSet<String>>();
+                let text = |table: &Table| match table.primary_key.is_empty() {
+                    true => "no primary key".to_owned(),
+                    false => format!("primary key {}", table.primary_key.join(", ")),
+                };
+                // An entity has no order of its key but that of its fields.
+                if key(&ours) != key(&theirs) {
+                    add(name, None, &text(&ours), &text(&theirs));
+                }
+            }
+            (Some(_), None) => add(name, None, "a table", "no entity"),
+            (None, _) => add(name, None, "no table", "an entity"),
+        }
+    }
+    found
+}
+
+fn columns(engine: Engine, ours: &Table, theirs: &Table, add: &mut impl FnMut(&str, &str, &str)) {
+    let names: BTreeSet<&str> = ours.columns.iter().chain(&theirs.columns).map(|c| c.name.as_str()).collect();
+    for name in names {
+        let of = |table: &Table| table.columns.iter().find(|c| c.name == name).cloned();
+        match (of(ours), of(theirs)) {
+            (Some(a), Some(b)) => {
+                if family(engine, &a.kind) != family(engine, &b.kind) {
+                    add(name, &a.kind, &b.kind);
+                }
+                // A key's column is never NULL, whether or not SQLite was told.
+                let in_key = ours.primary_key.iter().any(|key| key == name);
+                if a.nullable != b.nullable && !in_key {
+                    add(name, null(&a), null(&b));
+                }
+            }
+            (Some(_), None) => add(name, "a column", "no field"),
+            (None, _) => add(name, "no column", "a field"),
+        }
+    }
+}
+
+fn null(column: &Column) -> &'static str {
+    if column.nullable { "takes NULL" } else { "not NULL" }
+}
+
+/// What a type is to a program that reads it: lengths, precisions and collations do not count, and neither do the several
+/// names of text. Whole numbers of another width do, since SeaORM decodes them strictly; but not on SQLite, where all are one.
+fn family(engine: Engine, kind: &str) -> String {
+    let kind = kind.split(" collate ").next().unwrap_or(kind).split(" storage ").next().unwrap_or(kind);
+    let mut base = String::new();
+    let mut depth = 0_usize;
+    for c in kind.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            c if depth == 0 => base.push(c.to_ascii_lowercase()),
+            _ => {}
+        }
+    }
+    let base = base.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = ["character varying", "character", "text", "bpchar", "citext", "varchar", "char"];
+    let more_text = ["tinytext", "mediumtext", "longtext", "enum", "set"];
+    let bytes = ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob"];
+    let whole = ["integer", "int", "bigint", "smallint", "tinyint", "mediumint"];
+    // MySQL has no type of its own for yes and no.
+    if engine == Engine::Mysql && kind.eq_ignore_ascii_case("tinyint(1)") {
+        return "boolean".to_owned();
+    }
+    let base = base.as_str();
+    let family = match engine {
+        _ if text.contains(&base) => "text",
+        Engine::Mysql if more_text.contains(&base) => "text",
+        Engine::Mysql | Engine::Sqlite if bytes.iter().any(|b| base.starts_with(b)) => "bytes",
+        Engine::Postgres if base == "json" || base == "jsonb" => "json",
+        Engine::Sqlite if whole.contains(&base) => "integer",
+        _ => base,
+    };
+    family.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str, columns: &[(&str, &str, bool)], key: &[&str]) -> Table {
+        let column = |&(name, kind, nullable): &(&str, &str, bool)| Column {
+            name: name.into(),
+            kind: kind.into(),
+            nullable,
+            ..Column::default()
+        };
+        Table {
+            name: name.into(),
+            columns: columns.iter().map(column).collect(),
+            primary_key: key.iter().map(|k| k.to_string()).collect(),
+            ..Table::default()
+        }
+    }
+
+    fn found(ours: Table, theirs: Table) -> Vec<String> {
+        let shape = |table| Shape { tables: vec![table], others: Vec::new() };
+        let line = |f: Finding| {
+            let column = f.column.map(|c| format!(".{c}")).unwrap_or_default();
+            format!("{}{column}: {} / {}", f.table, f.migrations, f.entities)
+        };
+        compare(Engine::Postgres, &shape(ours), &shape(theirs)).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn both_directions_types_null_and_keys_are_compared() {
+        let ours = table("t", &[("a", "integer", false), ("b", "text", true), ("c", "numeric(12,2)", true)], &["a"]);
+        assert_eq!(found(ours.clone(), ours.clone()), [""; 0]);
+        let other = table("t", &[("a", "bigint", false), ("b", "text", false), ("d", "text", true)], &["b", "a"]);
+        assert_eq!(
+            found(ours.clone(), other),
+            [
+                "t.a: integer / bigint",
+                "t.b: takes NULL / not NULL",
+                "t.c: a column / no field",
+                "t.d: no column / a field",
+                "t: primary key a / primary key b, a",
+            ]
+        );
+        assert_eq!(found(ours, table("u", &[], &[])), ["t: a table / no entity", "u: no table / an entity"]);
+    }
+
+    #[test]
+    fn a_family_is_what_a_program_reads() {
+        use Engine::*;
+        for (engine, one, other, same) in [
+            (Postgres, "character varying(64)", "text", true),
+            (Postgres, "integer", "bigint", false),
+            (Postgres, "numeric(12,2)", "numeric(19,4)", true),
+            (Postgres, "timestamp with time zone", "timestamp without time zone", false),
+            (Postgres, "timestamp(6) with time zone", "timestamp with time zone", true),
+            (Postgres, "json", "jsonb", true),
+            (Mysql, "tinyint(1)", "tinyint(4)", false),
+            (Mysql, "bigint(20) unsigned", "bigint(20)", false),
+            (Mysql, "int(11)", "int", true),
+            (Mysql, "longtext collate utf8mb4_bin", "varchar(9)", true),
+            (Mysql, "binary(16)", "blob", true),
+            (Sqlite, "bigint", "integer", true),
+            (Sqlite, "uuid_text", "text", false),
+        ] {
+            assert_eq!(family(engine, one) == family(engine, other), same, "{engine} {one} {other}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! One scratch database under trial: a step at a time, and a look after each.
+//!
+//! It applies what it is told and judges nothing.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::verdict::Snapshot;
+use crate::compile::MigrationSet;
+use crate::engine::{ApplyError, Database, Notifier, Servers, Session, Step, Work};
+use crate::model::schema::Script;
+use crate::model::shape::Shape;
+use crate::model::tenant::Tenant;
+use crate::policy::Timeouts;
+
+pub(super) struct Trial {
+    pub(super) session: Box<dyn Session>,
+}
+
+impl Trial {
+    /// Opens a scratch database for the migrations of a set.
+    pub(super) async fn open(
+        set: &Arc<MigrationSet>,
+        timeouts: Timeouts,
+        tenant: &Arc<Tenant>,
+    ) -> Result<Self, String> {
+        let door = Servers::new(set.clone(), timeouts);
+        let session = door.connect(tenant).await.map_err(|fault| fault.to_string())?;
+        Ok(Trial { session })
+    }
+
+    /// Applies scripts in order; the text of the error says where it stopped.
+    pub(super) async fn apply(
+        &mut self,
+        scripts: impl IntoIterator<Item = (usize, Arc<Script>)>,
+    ) -> Result<(), String> {
+        let history = self.session.history().await.map_err(|fault| fault.to_string())?;
+        let steps =
+            scripts.into_iter().map(|(index, script)| Step { index, script, limits: Default::default() }).collect();
+        let work = Work {
+            run: Uuid::now_v7().to_string(),
+            history,
+            steps,
+            teller: Notifier::default(),
+            cancelled: Arc::default(),
+        };
+        self.session.apply(&work).await.map_err(|stop| in_words(&stop))
+    }
+
+    pub(super) async fn shape(&mut self) -> Result<Shape, String> {
+        self.session.shape().await.map_err(|fault| format!("the schema can't be read: {fault}"))
+    }
+
+    /// The schema, and how many rows each table has.
+    pub(super) async fn look(&mut self) -> Result<Snapshot, String> {
+        let shape = self.shape().await?;
+        let names: Vec<String> = shape.tables.iter().map(|table| table.name.clone()).collect();
+        let counts = self.session.row_counts(&names).await;
+        let counts = counts.map_err(|fault| format!("the rows can't be counted: {fault}"))?;
+        Ok(Snapshot { shape, rows: names.into_iter().zip(counts).collect() })
+    }
+
+    pub(super) async fn close(self) {
+        self.session.close().await;
+    }
+}
+
+fn in_words(stop: &ApplyError) -> String {
+    let statement = stop.at.as_ref().and_then(|at| Some((at.statement?, at.sql.as_deref().unwrap_or_default())));
+    match statement {
+        Some((number, sql)) => format!("{} (statement {number}: {sql})", stop.fault),
+        None => stop.fault.to_string(),
+    }
+}

@@ -1,0 +1,188 @@
+//! From flags to goals: which migration, how many steps, and what steps mean for each tenant.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::CliError;
+use super::setup::{Program, quoted};
+use crate::compile::MigrationSet;
+use crate::inputs::Settings;
+use crate::inputs::select::Selection;
+use crate::model::observation::Observation;
+use crate::model::plan::{self, Decision, Goal, Refusal, Target};
+use crate::model::schema::{Catalog, Direction, Script, State};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::{Limits, format_duration};
+use crate::report::plan::{LimitNote, PlanRow};
+use crate::report::stopped_text;
+
+/// The goal that flags name.
+pub(super) fn goal(
+    catalog: &Catalog,
+    direction: Direction,
+    to: Option<&str>,
+    steps: Option<u32>,
+    out_of_order: bool,
+) -> Result<Goal, CliError> {
+    let target = match (to, steps) {
+        (Some(name), _) => Target::Migration(catalog.resolve(name)?),
+        (None, Some(n)) => Target::Steps(n as usize),
+        (None, None) => Target::End,
+    };
+    Ok(Goal { direction, target, out_of_order })
+}
+
+/// What a number of steps means for each tenant that could be read.
+pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Goal) -> HashMap<TenantId, Target> {
+    let settle = |o: &Observation| match o.state {
+        // A history in the middle of something says nothing of how many steps are which.
+        State::Unreachable | State::Migrating | State::InDoubt(_) => None,
+        _ => plan::settle_steps(catalog, o.engine, &o.history, goal).map(|target| (o.tenant.clone(), target)),
+    };
+    observations.iter().filter_map(settle).collect()
+}
+
+/// Refuses an order of waves in which a tenant would have to wait for one of a later wave. The tenant file has none on the
+/// way up; on the way back the waves are the same and the waits are turned round.
+pub(super) fn refuse_backwards(program: &Program, selection: &Selection, direction: Direction) -> Result<(), CliError> {
+    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+    if tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
+        return Ok(());
+    }
+    let sizes = selection.waves.iter().enumerate();
+    let waves: Vec<usize> = sizes.flat_map(|(place, wave)| std::iter::repeat_n(place, wave.tenants.len())).collect();
+    let before = plan::predecessors(&tenants, direction);
+    let found = (0..tenants.len()).find_map(|i| Some((i, *before[i].iter().find(|&&other| waves[other] > waves[i])?)));
+    let Some((first, then)) = found else { return Ok(()) };
+    let name = |i: usize| selection.waves[waves[i]].name.as_str();
+    let verb = if direction == Direction::Up { "migrate" } else { "rollback" };
+    Err(CliError::CanNotStart(format!(
+        "tenant {first_id} of wave {} has to wait for {then_id} of wave {}, which comes later, so nothing was touched; \
+         take the waves by themselves, the later first: {}",
+        name(first),
+        name(then),
+        program.command(&format!("{verb} --wave={}", quoted(name(then)))),
+        first_id = tenants[first].id,
+        then_id = tenants[then].id,
+    )))
+}
+
+/// The row of the plan that an observation leads to.
+pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> PlanRow {
+    let mut row = PlanRow {
+        tenant: observation.tenant.clone(),
+        engine: observation.engine,
+        server: observation.server.clone(),
+        state: observation.state.name().to_owned(),
+        steps: Vec::new(),
+        refusal: None,
+        note: None,
+        error: observation.error.clone(),
+        after: Vec::new(),
+    };
+    match &observation.state {
+        State::Unreachable => {}
+        State::Migrating => row.refusal = Some("it is being migrated by another run".to_owned()),
+        State::InDoubt(unfinished) => {
+            row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
+        }
+        _ => match plan::decide(catalog, observation.engine, &observation.history, goal) {
+            Decision::Nothing => {}
+            Decision::Apply(steps) => row.steps = steps.iter().map(|&i| catalog.migrations[i].to_string()).collect(),
+            Decision::Refuse(Refusal::Ahead(unknown)) => {
+                row.refusal = Some(format!("it has {}, which this program does not know", unknown.join(", ")));
+            }
+            Decision::Refuse(Refusal::Gap(missing)) => {
+                row.refusal = Some(format!(
+                    "it lacks {} although later ones are applied; see --out-of-order",
+                    missing.join(", ")
+                ));
+            }
+            Decision::Refuse(Refusal::Edited(scripts)) => {
+                row.refusal =
+                    Some(format!("{} was edited after it had been applied; see `scripts accept`", scripts.join(", ")));
+            }
+        },
+    }
+    if let State::Stopped(unfinished) = &observation.state
+        && row.refusal.is_none()
+    {
+        // The journal has to be closed before anything else can be done.
+        let is_next = row.steps.first() == Some(&unfinished.migration) && unfinished.direction == goal.direction;
+        if is_next {
+            row.note = Some(stopped_text(unfinished));
+        } else {
+            row.steps.clear();
+            row.refusal = Some(format!("{}; or settle it: `runs settle`", stopped_text(unfinished)));
+        }
+    }
+    row
+}
+
+/// Refuses a tenant that stopped in a script which is another one now: nobody knows what its statements mean there.
+pub(super) fn refuse_changed(row: &mut PlanRow, state: &State, scripts: &[Script]) {
+    let State::Stopped(unfinished) = state else { return };
+    let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
+    let repeatable =
+        script.is_some_and(|s| matches!(s.record, crate::model::schema::Record::Script { repeatable: true, .. }));
+    let is_same = repeatable || script.is_none_or(|s| s.sha256 == unfinished.sha256);
+    if row.refusal.is_none() && !is_same {
+        row.steps.clear();
+        row.note = None;
+        row.refusal = Some(format!(
+            "it stopped in {}, whose script is another one now; put the old one back, or see `runs settle`",
+            unfinished.migration
+        ));
+    }
+}
+
+/// The time limits that hold somewhere in the plan and are not the fleet's.
+pub(super) fn limits(
+    settings: &Settings,
+    set: &MigrationSet,
+    selection: &Selection,
+    goal: &Goal,
+    scripts: &[Script],
+) -> Vec<LimitNote> {
+    let note = |of: String, limits: Limits| LimitNote {
+        of,
+        lock_timeout: limits.lock.map(format_duration),
+        statement_timeout: limits.statement.map(format_duration),
+    };
+    let mut notes = Vec::new();
+    for wave in selection.waves.iter().filter(|wave| wave.lock_timeout.is_some()) {
+        notes.push(note(format!("wave {}", wave.name), Limits::of_lock(wave.lock_timeout)));
+    }
+    let mut tenants: BTreeMap<Duration, Vec<&str>> = BTreeMap::new();
+    for tenant in selection.tenants() {
+        if let Some(lock) = tenant.lock_timeout {
+            tenants.entry(lock).or_default().push(tenant.id.as_str());
+        }
+    }
+    for (lock, ids) in tenants {
+        let of = match ids.as_slice() {
+            [one] => format!("tenant {one}"),
+            [first, rest @ ..] => format!("tenant {first} and {} more", rest.len()),
+            [] => continue,
+        };
+        notes.push(note(of, Limits::of_lock(Some(lock))));
+    }
+    let own = set.limits(goal.direction, &settings.migrations);
+    for script in scripts {
+        let place = set.catalog().position(&script.migration);
+        if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {
+            notes.push(note(format!("{} on {}", script.migration, script.engine), *limits));
+        }
+    }
+    notes
+}
+
+/// The places of the migrations that these rows name, as a range to compile.
+pub(super) fn range(catalog: &Catalog, rows: &[&PlanRow]) -> std::ops::Range<usize> {
+    let places = || rows.iter().flat_map(|row| &row.steps).filter_map(|name| catalog.position(name));
+    match (places().min(), places().max()) {
+        (Some(first), Some(last)) => first..last + 1,
+        _ => 0..0,
+    }
+}

@@ -1,0 +1,232 @@
+//! What a run that is in the ledger says to a new one: whom it left, who failed, and where it was going.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::exit::{CliError, run_error};
+use crate::inputs::registry::Registry;
+use crate::ledger::Ledger;
+use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::{Catalog, Direction};
+use crate::model::tenant::TenantId;
+
+/// A run that is in the ledger.
+pub(super) struct PreviousRun {
+    pub(super) header: RunHeader,
+    pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
+}
+
+/// Tenants of a former run that can be taken again, and those that the tenant file does not have any more.
+pub(super) struct Retained {
+    pub(super) present: BTreeSet<TenantId>,
+    pub(super) gone: Vec<TenantId>,
+}
+
+impl Retained {
+    /// Says who is gone, when someone is.
+    pub(super) fn warning(&self, run: uuid::Uuid) -> Option<String> {
+        if self.gone.is_empty() {
+            return None;
+        }
+        let names: Vec<String> = self.gone.iter().take(10).map(|id| crate::report::clean(id.as_str())).collect();
+        let more = if self.gone.len() > 10 { ", ..." } else { "" };
+        let count = self.gone.len();
+        Some(format!(
+            "{count} of the tenants wanted from run {run} are not in the tenant file any more: {}{more}",
+            names.join(", ")
+        ))
+    }
+}
+
+impl PreviousRun {
+    /// Parts the wanted tenants of this run by whether the file still has them.
+    pub(super) fn taken(wanted: BTreeSet<TenantId>, registry: &Registry) -> Retained {
+        let known: BTreeSet<&TenantId> = registry.tenants.iter().map(|t| &t.id).collect();
+        let (present, gone) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
+        Retained { present, gone: gone.into_iter().collect() }
+    }
+
+    pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
+        let summary = ledger.run(wanted).await.map_err(run_error)?;
+        let header = ledger.header(summary.run).await.map_err(run_error)?;
+        let records = ledger.records(summary.run).await.map_err(run_error)?;
+        Ok(PreviousRun { header, records })
+    }
+
+    /// The tenants that failed in it.
+    pub(super) fn failed(&self) -> BTreeSet<TenantId> {
+        let failed = |r: &TenantRecord| r.outcome.standing() == Standing::Failed;
+        let records = self.records.iter().filter(|(_, record)| record.as_ref().is_some_and(failed));
+        records.map(|(planned, _)| planned.tenant.clone()).collect()
+    }
+
+    /// The tenants that it did not get to, or whose outcome was not recorded.
+    pub(super) fn left(&self) -> BTreeSet<TenantId> {
+        let left = |r: &Option<TenantRecord>| {
+            r.as_ref().is_none_or(|r| r.outcome.standing() == Standing::Outstanding || is_lost(&r.outcome))
+        };
+        let mut ids: BTreeSet<TenantId> =
+            self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect();
+        // Without the tenants that some of them wait for in vain, they would be started as if nobody had to be waited for.
+        ids.extend(self.records.iter().filter_map(|(_, r)| match &r.as_ref()?.outcome {
+            Outcome::NotStarted { waited_for, .. } => waited_for.clone(),
+            _ => None,
+        }));
+        ids
+    }
+
+    /// Of the tenants it left, those that it may have brought some steps forward without anyone knowing: its goal was a
+    /// number of steps, what that means for them was never settled, and no outcome says that their turn did not come.
+    pub(super) fn uncertain(&self) -> BTreeSet<TenantId> {
+        let goal: Option<Goal> = serde_json::from_value(self.header.goal_data.clone()).ok();
+        if !goal.is_some_and(|goal| matches!(goal.target, Target::Steps(_))) {
+            return BTreeSet::new();
+        }
+        let left = self.left();
+        let began = |r: &Option<TenantRecord>| !matches!(r, Some(r) if matches!(r.outcome, Outcome::NotStarted { .. }));
+        let unsettled = self.records.iter().filter(|(planned, record)| planned.target.is_none() && began(record));
+        unsettled.map(|(planned, _)| planned.tenant.clone()).filter(|id| left.contains(id)).collect()
+    }
+
+    /// Its goal, in the places of today's catalog.
+    pub(super) fn goal(&self, catalog: &Catalog) -> Result<Goal, CliError> {
+        if let Some(chore) = self.header.chore() {
+            let text =
+                format!("run {} was no migration but `{chore}`, which can simply be given again", self.header.run);
+            return Err(CliError::Usage(text));
+        }
+        let recorded: Result<Goal, _> = serde_json::from_value(self.header.goal_data.clone());
+        let goal = recorded.map_err(|_| {
+            CliError::Usage(format!(
+                "the goal of run {} was recorded by another version; name it with --to",
+                self.header.run
+            ))
+        })?;
+        self.refuse_missing(&goal, catalog)?;
+        Ok(Goal { target: self.translate(goal.target, goal.direction, catalog)?, ..goal })
+    }
+
+    /// Refuses a catalog that lacks migrations on the run's way up: its tenants would end as if they were at their target,
+    /// and what they failed at would never be applied.
+    fn refuse_missing(&self, goal: &Goal, catalog: &Catalog) -> Result<(), CliError> {
+        let reach = match (goal.direction, goal.target) {
+            (Direction::Down, _) => 0,
+            (Direction::Up, Target::Migration(i)) => i + 1,
+            (Direction::Up, Target::End | Target::Steps(_)) => self.header.catalog.len(),
+        };
+        let on_the_way = self.header.catalog.iter().take(reach);
+        let missing: Vec<String> =
+            on_the_way.filter(|name| catalog.position(name).is_none()).map(|name| crate::report::clean(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let more = if missing.len() > 3 { format!(" and {} more", missing.len() - 3) } else { String::new() };
+        Err(CliError::Usage(format!(
+            "run {} was to apply {}{more}, which this program with these --scripts does not have; give it what the run had, \
+             or name another goal: migrate --to",
+            self.header.run,
+            missing[..missing.len().min(3)].join(", ")
+        )))
+    }
+
+    /// What it settled for each tenant, in the places of today's catalog.
+    pub(super) fn targets(&self, catalog: &Catalog) -> Result<HashMap<TenantId, Target>, CliError> {
+        let mut targets = HashMap::new();
+        for (planned, _) in &self.records {
+            if let Some(target) = planned.target {
+                let target = self.translate(target, self.header.direction, catalog)?;
+                targets.insert(planned.tenant.clone(), target);
+            }
+        }
+        Ok(targets)
+    }
+
+    /// The end of the catalog was the end of *its* catalog: a program with more migrations does not go further for it.
+    fn translate(&self, target: Target, direction: Direction, catalog: &Catalog) -> Result<Target, CliError> {
+        let old = &self.header.catalog;
+        let name = match target {
+            Target::Migration(i) => old.get(i),
+            Target::End if direction == Direction::Up => old.last(),
+            Target::End | Target::Steps(_) => return Ok(target),
+        };
+        let Some(name) = name else { return Ok(target) };
+        match catalog.position(name) {
+            Some(i) if i + 1 == catalog.migrations.len() && direction == Direction::Up => Ok(Target::End),
+            Some(i) => Ok(Target::Migration(i)),
+            None => Err(CliError::Usage(format!(
+                "run {} went to {name}, which this program does not know; use the program that began it",
+                self.header.run
+            ))),
+        }
+    }
+}
+
+/// Whether a tenant has to be asked again: the run did not learn how it ended.
+fn is_lost(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::InDoubt(InDoubt::Unanswered))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::outcome::NotStarted;
+    use crate::model::tenant::Engine;
+
+    fn planned(tenant: &str, target: Option<Target>) -> PlannedTenant {
+        let (server, wave) = ("local".to_owned(), "rest".to_owned());
+        PlannedTenant { tenant: TenantId::from(tenant), engine: Engine::Sqlite, server, wave, target }
+    }
+
+    fn former(target: Target, records: Vec<(PlannedTenant, Option<TenantRecord>)>) -> PreviousRun {
+        let goal = Goal { direction: Direction::Down, target, out_of_order: false };
+        let header = RunHeader {
+            run: Uuid::now_v7(),
+            direction: Direction::Down,
+            goal: String::new(),
+            goal_data: serde_json::to_value(goal).unwrap(),
+            resumes: None,
+            catalog: Vec::new(),
+            tenants: Vec::new(),
+            started_at_ms: 0,
+            program: String::new(),
+        };
+        PreviousRun { header, records }
+    }
+
+    fn not_started(tenant: &str) -> TenantRecord {
+        TenantRecord {
+            index: 0,
+            tenant: TenantId::from(tenant),
+            engine: Engine::Sqlite,
+            server: String::new(),
+            wave: String::new(),
+            outcome: NotStarted::Interrupted.outcome(),
+            version: None,
+            version_known: false,
+            committed: Vec::new(),
+            attempts: 0,
+            duration: std::time::Duration::ZERO,
+            notes: Vec::new(),
+            brought_back: false,
+            stopped_at: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn steps_that_nobody_settled_are_uncertain_unless_the_turn_never_came() {
+        let records = || {
+            vec![
+                (planned("settled", Some(Target::Migration(0))), None),
+                (planned("unsettled", None), None),
+                (planned("waiting", None), Some(not_started("waiting"))),
+            ]
+        };
+        let uncertain = former(Target::Steps(1), records()).uncertain();
+        assert_eq!(uncertain, BTreeSet::from([TenantId::from("unsettled")]));
+        assert!(former(Target::Migration(0), records()).uncertain().is_empty(), "a named goal is the same each time");
+    }
+}

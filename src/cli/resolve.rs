@@ -1,0 +1,228 @@
+//! `runs settle`: a tenant in doubt, what is known of it, and a person's word on how it stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::Settle;
+use super::exit::CliError;
+use super::probe::{self, Evidence};
+use super::setup::{Program, tenant_flag};
+use super::terminal;
+use crate::compile::MigrationSet;
+use crate::engine::Settlement;
+use crate::inputs::select::Filter;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::{Direction, Execution, Script, Unfinished};
+use crate::model::tenant::Tenant;
+use crate::policy::format_duration;
+use crate::report::clean;
+use crate::sql::{DdlEffect, effect};
+
+pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Settle) -> Result<u8, CliError> {
+    let tenant = one(program, &args.tenant).await?;
+    let failed = |fault: Fault| CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", tenant.id));
+    let mut session = program.door(set).connect(&tenant).await.map_err(failed)?;
+    // A line that is dead tells nobody, and a person waits.
+    let timeouts = program.settings().timeouts;
+    let limit = timeouts.connect + timeouts.lock;
+    let result = async {
+        let Some(unfinished) = answered(limit, session.unfinished()).await.map_err(failed)? else {
+            program
+                .terminal
+                .tell(&format!("tenant {} is not in doubt: no migration was begun and left unfinished", tenant.id));
+            return Ok(0);
+        };
+        if answered(limit, session.is_held()).await.map_err(failed)? {
+            program.terminal.tell(&format!("tenant {} is being migrated by another run; wait for its end", tenant.id));
+            return Ok(75);
+        }
+        if unfinished.is_restore() {
+            let id = &tenant.id;
+            let next = program.command(&format!("restore --run {} {}", clean(&unfinished.run), tenant_flag(id)));
+            let text = format!("tenant {id}: a restore was begun and not finished; finish it with\n  {next}");
+            terminal::print(&text)?;
+            return Ok(2);
+        }
+        let script = script(set, &tenant, &unfinished).await;
+        program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
+        let found = match asked_of(&tenant, &unfinished, script.as_deref()) {
+            // Only a hint: a catalog that can't be read says nothing.
+            Some(effect) => answered(limit, session.shape())
+                .await
+                .ok()
+                .and_then(|shape| probe::evidence(tenant.engine, tenant.schema.as_deref(), &effect, &shape)),
+            None => None,
+        };
+        if let Some(found) = &found {
+            program.terminal.tell(&advice(&unfinished, script.as_deref(), found));
+        }
+        let Some(settlement) = settlement(args, script.as_deref())? else {
+            let next =
+                ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.settle_command(&tenant.id, flag));
+            terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
+            return Ok(2);
+        };
+        if let Some(why) = backwards(&settlement, &unfinished) {
+            // After an earlier `--resume-at` the journal holds a person's word, which may be corrected.
+            if !unfinished.stopped {
+                return Err(CliError::Usage(format!("{why}; nothing was changed")));
+            }
+            program.terminal.warn(&why);
+        }
+        if !args.yes && !program.terminal.interactive {
+            return Err(CliError::Usage(
+                "this changes the tenant's history and nobody can be asked: add --yes".to_owned(),
+            ));
+        }
+        if !args.yes && !program.terminal.confirm(&format!("Settle it as: {}?", words(&settlement))) {
+            program.terminal.tell("nothing was done");
+            return Ok(1);
+        }
+        answered(limit * 2, session.settle(&settlement)).await.map_err(|fault| match fault.class {
+            // The change may have been committed, and only the answer lost.
+            FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
+                "tenant {}: {fault}; whether it was settled is not known: look again with `{}`",
+                tenant.id,
+                program.settle_command(&tenant.id, "")
+            )),
+            _ => failed(fault),
+        })?;
+        let verb = match (unfinished.direction, &settlement) {
+            // Only the way back goes on behind a statement of the way back.
+            (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1",
+            _ => "migrate",
+        };
+        let next = program.command(&format!("{verb} {}", tenant_flag(&tenant.id)));
+        terminal::print(&format!("tenant {} is settled as: {}; next: {next}", tenant.id, words(&settlement)))?;
+        Ok(0)
+    }
+    .await;
+    let _ = tokio::time::timeout(limit, session.close()).await;
+    result
+}
+
+/// An answer, or the fault that there was none in time.
+async fn answered<T>(limit: Duration, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let silent = || {
+        Fault::new(FaultClass::ConnectTimeout, format!("the server did not answer within {}", format_duration(limit)))
+    };
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(silent()))
+}
+
+async fn one(program: &Program, id: &str) -> Result<Arc<Tenant>, CliError> {
+    let only = program.registry.tenants.iter().filter(|t| t.id.as_str() == id).map(|t| t.id.clone()).collect();
+    let selection =
+        program.filter(Filter { only: Some(only), ..Filter::default() }).await.map_err(|error| match error {
+            CliError::NothingMatched(_) => CliError::NothingMatched(format!("the file has no tenant {}", clean(id))),
+            other => other,
+        })?;
+    Ok(selection.tenants().next().expect("a selection that is not empty has a tenant").clone())
+}
+
+async fn script(set: &Arc<MigrationSet>, tenant: &Tenant, unfinished: &Unfinished) -> Option<Arc<Script>> {
+    let place = set.catalog().position(&unfinished.migration)?;
+    let scripts = set.compile(tenant.engine, unfinished.direction, place..place + 1, false).await;
+    scripts.get(place).cloned()
+}
+
+fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
+    let Unfinished { migration, direction, statement, run, .. } = unfinished;
+    if unfinished.goes_on() {
+        let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
+        return format!(
+            "tenant {} is not in doubt: {} ({direction}), begun by run {}, stopped before statement {}; the next {next} \
+             goes on there",
+            clean(tenant.id.as_str()),
+            clean(migration),
+            clean(run),
+            statement.unwrap_or_default()
+        );
+    }
+    let mut text = format!(
+        "tenant {} is in doubt: {} ({direction}) was begun by run {} and not finished",
+        clean(tenant.id.as_str()),
+        clean(migration),
+        clean(run)
+    );
+    let count = script.map(|s| s.statements.len());
+    match (statement, count) {
+        (Some(k), Some(n)) => text.push_str(&format!(
+            "\nstatements 1 to {} of {n} happened; statement {k} may have, or in part; none behind it",
+            k.saturating_sub(1)
+        )),
+        (Some(k), None) => {
+            text.push_str(&format!("\nstatement {k} may have happened; all before it did, none behind it"))
+        }
+        (None, _) => text.push_str("\nit ran as Rust code: how far it came is not known"),
+    }
+    if let (Some(k), Some(script)) = (statement, script)
+        && let Some(sql) = script.statements.get(k.saturating_sub(1))
+    {
+        text.push_str(&format!("\nstatement {k}: {}", clean(sql)));
+    }
+    text
+}
+
+/// What the statement does that may or may not have happened.
+fn asked_of(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<DdlEffect> {
+    let sql = script?.statements.get(unfinished.statement?.checked_sub(1)?)?;
+    if unfinished.stopped { None } else { effect(tenant.engine, sql) }
+}
+
+/// What was found, and the flag that follows from it; it is only said, never done.
+fn advice(unfinished: &Unfinished, script: Option<&Script>, found: &Evidence) -> String {
+    let k = unfinished.statement.unwrap_or_default();
+    let last = script.is_some_and(|script| script.statements.len() == k);
+    let (meaning, flag) = match found.happened {
+        Some(true) if last => ("it happened", Some("--applied".to_owned())),
+        Some(true) => ("it happened", Some(format!("--resume-at {}", k + 1))),
+        Some(false) if k == 1 => ("it did not happen", Some("--not-applied".to_owned())),
+        Some(false) => ("it did not happen", Some(format!("--resume-at {k}"))),
+        None => ("that does not say whether it happened", None),
+    };
+    let flag = flag.map(|flag| format!(": {flag}")).unwrap_or_default();
+    format!("{} -> {meaning}{flag}", clean(&found.text))
+}
+
+fn settlement(args: &Settle, script: Option<&Script>) -> Result<Option<Settlement>, CliError> {
+    if args.applied {
+        return Ok(Some(Settlement::Applied));
+    }
+    if args.not_applied {
+        return Ok(Some(Settlement::NotApplied));
+    }
+    let Some(statement) = args.resume_at else { return Ok(None) };
+    match script {
+        Some(script) if matches!(script.execution, Execution::Compiled { .. }) => {
+            let last = script.statements.len();
+            if (1..=last).contains(&statement) {
+                return Ok(Some(Settlement::ResumeAt { statement, sha256: script.sha256.clone() }));
+            }
+            Err(CliError::Usage(format!("--resume-at takes 1 to {last} for this migration")))
+        }
+        _ => Err(CliError::Usage("--resume-at needs a migration that is sent as a script; this one is not".to_owned())),
+    }
+}
+
+/// Why a settlement would have statements sent again that the journal has as done. The numbers mean nothing in a script that
+/// is another one now.
+fn backwards(settlement: &Settlement, unfinished: &Unfinished) -> Option<String> {
+    let Settlement::ResumeAt { statement, sha256 } = settlement else { return None };
+    let done = unfinished.statement?.checked_sub(1).filter(|done| statement <= done)?;
+    let is_same = unfinished.sha256.is_empty() || unfinished.sha256 == *sha256;
+    let what = if done == 1 { "statement 1".to_owned() } else { format!("statements 1 to {done}") };
+    is_same.then(|| {
+        format!(
+            "by the journal {what} happened, and --resume-at {statement} would send it again: take {} or more",
+            done + 1
+        )
+    })
+}
+
+fn words(settlement: &Settlement) -> String {
+    match settlement {
+        Settlement::Applied => "applied".to_owned(),
+        Settlement::NotApplied => "not applied".to_owned(),
+        Settlement::ResumeAt { statement, .. } => format!("to be resumed at statement {statement}"),
+    }
+}

@@ -1,0 +1,342 @@
+//! Events of a run to the ledger and to the person, and the report at its end.
+//!
+//! The ledger comes first: what is shown has been handed to it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc;
+
+use super::args::{ReportKind, RunFormat, RunOutput};
+use super::exit::{self, CliError};
+use super::next;
+use super::setup::Program;
+use super::signals::Signals;
+use super::terminal::{self, Terminal};
+use crate::compile::MigrationSet;
+use crate::engine;
+use crate::ledger::{Ledger, Location, Recorder};
+use crate::model::event::Event;
+use crate::model::outcome::{NotStarted, Standing, TenantRecord};
+use crate::model::schema::Script;
+use crate::model::sink::{EventSink, FanOut, SinkLost};
+use crate::model::tenant::Engine;
+use crate::report::live::{self, Live};
+use crate::report::outcome::OutcomeView;
+use crate::report::{Format, Style};
+use crate::run::{self, Cancel, RunPlan};
+
+/// How often a run that nobody watches says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// How often the bar is redrawn.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// A ledger's tables would be strangers in a tenant, and a tenant's file that is still empty would be taken for a new ledger.
+fn refuse_tenant(program: &Program) -> Result<(), CliError> {
+    let Some(tenant) = program.registry.tenant_at_ledger() else { return Ok(()) };
+    let place = match &program.settings().ledger {
+        Location::File(file) => file.display().to_string(),
+        Location::Url(_) => "on that server".to_owned(),
+    };
+    Err(CliError::Settings(format!(
+        "the ledger {place} is the database of tenant {}; set another place for the ledger",
+        tenant.id
+    )))
+}
+
+/// Runs a plan with everything around it: ledger, signals, progress, report. Returns the exit code.
+pub(super) async fn drive(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    plan: RunPlan,
+    output: &RunOutput,
+) -> Result<u8, CliError> {
+    for (_, file) in &output.report {
+        terminal::check_writable(file)?;
+    }
+    if let Some(file) = &output.output {
+        terminal::check_writable(file)?;
+    }
+    refuse_tenant(program)?;
+    // What a run that was killed has left in the folder of temporary files.
+    engine::remove_left_secrets();
+    let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
+    let mut recorder = ledger.recorder();
+    // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
+    recorder.begin(&plan.header).await.map_err(CliError::Ledger)?;
+    let cancel = Cancel::default();
+    let signals = Signals::listen(cancel.clone());
+    let begun = Instant::now();
+    let plan = Arc::new(plan);
+    let (sender, receiver) = mpsc::channel(1_024);
+    let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
+    let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun));
+    let mut stream = JsonLines::open(program.terminal, output);
+    let mut to_ledger = &recorder;
+    // The ledger comes first: what is shown has been handed to it.
+    let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(&mut stream).and(&mut view);
+    deliver(receiver, &mut sinks, &recorder, &cancel).await;
+    drop(sinks);
+    drop(view);
+    let records = records.in_plan_order();
+    let elapsed = begun.elapsed();
+    let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
+    let failure = recorder.finish().await.err();
+    ledger.close().await;
+    if let Some(error) = failure {
+        program.terminal.error(&format!(
+            "failed to {error}\nwhat was done is in the report and in the tenants' own histories ({}); the ledger lacks some \
+             of it\nwhen it is back, run the same command again: tenants that are there already are left alone",
+            program.command("status")
+        ));
+        stats.stopped = Some(NotStarted::Ledger);
+    }
+    let scripts = needed_scripts(&plan, &records).await;
+    let next = next::after(program, &plan.header, &records);
+    let view = OutcomeView {
+        header: &plan.header,
+        records: &records,
+        stats: &stats,
+        elapsed: Some(elapsed),
+        scripts: &scripts,
+        rerun: next.first.as_deref(),
+    };
+    let code = exit::code(stats.verdict(), signals.terminated());
+    // The run is over whatever becomes of its reports: a failure of theirs is told and hides no failure of the run.
+    let mut is_told = true;
+    for result in write_reports(output, &view).into_iter().chain([show(program, output, &view, &next.rest)]) {
+        if let Err(error) = result {
+            let command = program.command(&format!("runs show {}", plan.header.run));
+            program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
+            is_told = false;
+        }
+    }
+    Ok(if is_told || code != 0 { code } else { 1 })
+}
+
+fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), CliError>> {
+    let write = |(kind, file): &(ReportKind, std::path::PathBuf)| {
+        let text = match kind {
+            ReportKind::Junit => view.junit(),
+            ReportKind::Json => view.render(Format::Json, &Style::plain(120)),
+            ReportKind::Csv => view.render(Format::Csv, &Style::plain(120)),
+            ReportKind::Md => view.render(Format::Md, &Style::plain(120)),
+        };
+        terminal::write_file(file, &text)
+    };
+    output.report.iter().map(write).collect()
+}
+
+fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
+    let format = match output.format {
+        RunFormat::Table => Format::Table,
+        RunFormat::Json => Format::Json,
+        RunFormat::Csv => Format::Csv,
+        RunFormat::Md => Format::Md,
+        RunFormat::Jsonl => return Ok(()),
+    };
+    let style = match output.output {
+        Some(_) => Style { colour: false, ..program.terminal.out },
+        None => program.terminal.out,
+    };
+    let mut text = view.render(format, &style);
+    if format == Format::Table {
+        text = format!("{}\n{rest}", text.trim_end());
+    }
+    terminal::deliver(&text, output.output.as_deref())
+}
+
+/// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.
+async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script> {
+    let mut scripts = Vec::new();
+    for engine in Engine::ALL {
+        let stopped = |r: &&TenantRecord| r.engine == engine && r.stopped_at.is_some();
+        if records.iter().any(|r| stopped(&r)) {
+            scripts.extend(plan.scripts.get(engine).await.iter().map(|s| Script::clone(s)));
+        }
+    }
+    scripts
+}
+
+/// Hands the events of a run to the sinks until the dispatcher is done.
+async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, recorder: &Recorder, cancel: &Cancel) {
+    let lost = recorder.lost();
+    let mut tick = tokio::time::interval(REDRAW);
+    tick.tick().await;
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = lost.cancelled(), if cancel.level() == run::Level::Running => {
+                // Nothing new starts; what is in flight ends, and is told on stderr and in the exit code.
+                cancel.drain(NotStarted::Ledger);
+                continue;
+            }
+            _ = tick.tick() => {
+                sinks.tick();
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
+        if sinks.take(&event, now_ms()).await.is_err() {
+            cancel.drain(NotStarted::Ledger);
+        }
+    }
+}
+
+/// The outcomes of a run.
+#[derive(Default)]
+struct Records(Vec<TenantRecord>);
+
+impl Records {
+    fn in_plan_order(mut self) -> Vec<TenantRecord> {
+        self.0.sort_by_key(|record| record.index);
+        self.0
+    }
+}
+
+#[async_trait]
+impl EventSink for Records {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+        if let Event::TenantFinished(record) = event {
+            self.0.push(record.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The stream of `--format jsonl`; closed where another format was asked for, or when nobody reads it any more.
+struct JsonLines {
+    terminal: Terminal,
+    out: Option<Box<dyn std::io::Write + Send>>,
+}
+
+impl JsonLines {
+    fn open(terminal: Terminal, output: &RunOutput) -> Self {
+        let out: Option<Box<dyn std::io::Write + Send>> = match (output.format, &output.output) {
+            (RunFormat::Jsonl, None) => Some(Box::new(std::io::stdout())),
+            (RunFormat::Jsonl, Some(path)) => match std::fs::File::create(path) {
+                Ok(file) => Some(Box::new(file)),
+                Err(error) => {
+                    terminal.warn(&format!("can't write {}: {error}", path.display()));
+                    None
+                }
+            },
+            _ => None,
+        };
+        JsonLines { terminal, out }
+    }
+}
+
+#[async_trait]
+impl EventSink for JsonLines {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+        if let Some(out) = &mut self.out
+            && let Err(error) = writeln!(out, "{}", live::jsonl(event))
+        {
+            self.out = None;
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                self.terminal.warn(&format!("the event stream ends here: {error}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The view of a person at the terminal: a bar, or plain lines elsewhere.
+struct LiveView {
+    terminal: Terminal,
+    live: Live,
+    bar: Option<ProgressBar>,
+    /// Keeps `^C` out of the bar while it is drawn.
+    _silent: Option<terminal::SilentInterrupt>,
+    begun: Instant,
+    spoke: Instant,
+}
+
+impl LiveView {
+    fn new(terminal: Terminal, begun: Instant) -> Self {
+        let bar = terminal.live.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let template = "{bar:24} {msg}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(if terminal.err.unicode {
+                    style.progress_chars("━╸ ")
+                } else {
+                    style.progress_chars("#- ")
+                });
+            }
+            bar
+        });
+        let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
+        LiveView { terminal, live: Live::new(terminal.err), bar, _silent: silent, begun, spoke: begun }
+    }
+}
+
+impl Drop for LiveView {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[async_trait]
+impl EventSink for LiveView {
+    async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
+        if self.terminal.quiet {
+            self.live.note(event);
+            return Ok(());
+        }
+        let line = self.live.line(event);
+        match (&self.bar, line) {
+            (Some(bar), line) => {
+                if let Event::RunStarted(header) = event {
+                    bar.set_length(header.tenants.len() as u64);
+                }
+                // A person sees the bar move; only what they may have to act on gets a line.
+                if let Some(line) = line.filter(|_| is_notable(event)) {
+                    let columns = self.terminal.err.width.saturating_sub(1);
+                    bar.println(console::truncate_str(&line, columns, "…"));
+                }
+                if matches!(event, Event::TenantFinished(_)) {
+                    bar.inc(1);
+                }
+            }
+            (None, Some(line)) => self.terminal.tell(&line),
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        if self.bar.is_none() && (self.terminal.quiet || self.spoke.elapsed() < HEARTBEAT) {
+            return;
+        }
+        self.spoke = Instant::now();
+        let message = self.live.progress(self.begun.elapsed()).message();
+        match &self.bar {
+            Some(bar) => bar.set_message(message),
+            None => self.terminal.tell(&format!("… {message}")),
+        }
+    }
+}
+
+fn is_notable(event: &Event) -> bool {
+    match event {
+        Event::TenantFinished(record) => record.outcome.standing() == Standing::Failed,
+        Event::AttemptFailed { .. } | Event::Progress { .. } | Event::Draining { .. } | Event::Cancelling { .. } => {
+            true
+        }
+        Event::RunStarted(_) | Event::WaveFinished { .. } => true,
+        _ => false,
+    }
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,145 @@
+//! A tenant's address as the drivers take it, and as people may see it.
+//!
+//! Nothing is opened here, and what is shown never holds a password.
+
+use std::str::FromStr;
+
+use secrecy::ExposeSecret;
+use sqlx::ConnectOptions as _;
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::{Address, Tenant};
+
+/// Where a tenant is, for people: scheme, host, port, database and schema, or the file. Never the user or the password.
+pub(crate) fn location(tenant: &Tenant) -> String {
+    match &tenant.address {
+        Address::File(path) => path.display().to_string(),
+        Address::Unusable(_) => "unusable address".to_owned(),
+        Address::Url(url) => match Url::parse(url.expose_secret()) {
+            Ok(url) => {
+                let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+                let schema = tenant.schema.as_ref().map(|s| format!(" schema {s}")).unwrap_or_default();
+                format!("{}://{}{port}{}{schema}", url.scheme(), url.host_str().unwrap_or(""), url.path())
+            }
+            Err(_) => format!("{}://***", tenant.engine),
+        },
+    }
+}
+
+/// The server that a tenant's migrations go to, and the database on it: equal for tenants that share them. For a file both
+/// are the file. Never shown: it is for comparing only.
+pub(crate) fn place(tenant: &Tenant) -> (String, String) {
+    match tenant.address_for_migrations() {
+        Address::File(path) => (path.display().to_string(), path.display().to_string()),
+        Address::Unusable(_) => (tenant.id.to_string(), tenant.id.to_string()),
+        Address::Url(text) => match Url::parse(text.expose_secret()) {
+            Ok(url) => {
+                let server =
+                    format!("{}://{}:{}", tenant.engine, url.host_str().unwrap_or(""), url.port().unwrap_or(0));
+                let database = format!("{server}{}", url.path());
+                (server, database)
+            }
+            Err(_) => (tenant.id.to_string(), tenant.id.to_string()),
+        },
+    }
+}
+
+fn url(tenant: &Tenant) -> Result<&str, Fault> {
+    match tenant.address_for_migrations() {
+        Address::Url(url) => Ok(url.expose_secret()),
+        Address::Unusable(reason) => Err(Fault::new(FaultClass::BadAddress, reason.clone())),
+        Address::File(_) => Err(Fault::new(FaultClass::BadAddress, "a file is no server address")),
+    }
+}
+
+/// The database that a MySQL tenant's URL names.
+pub(crate) fn database(tenant: &Tenant) -> Option<String> {
+    let url = Url::parse(url(tenant).ok()?).ok()?;
+    let name = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().ok()?;
+    (!name.is_empty()).then(|| name.into_owned())
+}
+
+fn unusable(_: sqlx::Error) -> Fault {
+    Fault::new(FaultClass::BadAddress, "the URL can't be used by the driver; check its host, port and options")
+}
+
+/// The parameters of a URL that name files for TLS.
+const TLS_FILES: [&str; 8] =
+    ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca", "sslcert", "ssl-cert", "sslkey", "ssl-key"];
+
+/// Makes sure that the files of TLS can be read: the driver's own error looks like a server that is not there.
+fn check_tls_files(url: &str) -> Result<(), Fault> {
+    let Ok(url) = Url::parse(url) else { return Ok(()) };
+    for (key, path) in url.query_pairs().filter(|(key, _)| TLS_FILES.contains(&&**key)) {
+        if let Err(error) = std::fs::File::open(&*path) {
+            let text = format!("the file {path} that `{key}` names can't be read: {error}");
+            return Err(Fault::new(FaultClass::Tls, text));
+        }
+    }
+    Ok(())
+}
+
+/// Options for a PostgreSQL connection that names us and logs nothing.
+pub(crate) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
+    let name: String = format!("fleet:{}", tenant.id).chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
+    check_tls_files(url(tenant)?)?;
+    let options = PgConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
+    // A pooler refuses startup parameters that it does not know; this one is not needed.
+    Ok(options
+        .application_name(&name)
+        .extra_float_digits(None)
+        .statement_cache_capacity(1_000)
+        .disable_statement_logging())
+}
+
+/// Options for a MySQL or MariaDB connection that logs nothing.
+pub(crate) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
+    check_tls_files(url(tenant)?)?;
+    let options = MySqlConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
+    Ok(options.statement_cache_capacity(1_000).disable_statement_logging())
+}
+
+/// Whether a connection failed because its host name does not resolve: the driver's error does not say so.
+pub(crate) async fn resolves(tenant: &Tenant, limit: std::time::Duration) -> bool {
+    let Ok(Ok(url)) = url(tenant).map(Url::parse) else { return true };
+    let Some(host) = url.host_str() else { return true };
+    if host.starts_with('%') || host.starts_with('[') {
+        return true;
+    }
+    let look_up = tokio::net::lookup_host((host, url.port().unwrap_or(1)));
+    tokio::time::timeout(limit, look_up).await.is_ok_and(|found| found.is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::model::tenant::{Engine, TenantId};
+
+    #[test]
+    fn a_location_shows_neither_user_nor_password() {
+        let mut tenant = Tenant {
+            id: TenantId::from("a"),
+            engine: Engine::Postgres,
+            server: "db7".into(),
+            tags: BTreeMap::new(),
+            schema: Some("acme".into()),
+            address: Address::Url(SecretString::from(
+                "postgres://app:s3cret@db7:5433/main?sslpassword=s3cret".to_owned(),
+            )),
+            migration_address: None,
+            create_missing: false,
+            lock_timeout: None,
+            depends_on: Vec::new(),
+        };
+        assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");
+        tenant.address = Address::Url(SecretString::from("postgres://app:s3cret@@[bad/".to_owned()));
+        assert!(!location(&tenant).contains("s3cret"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Dumps of a tenant's whole content and the way back, by each engine's own means.
+//!
+//! No password gets into the arguments or the environment of a tool, and no half dump is told as a whole one.
+
+pub(crate) mod secret;
+pub(crate) mod tool;
+
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub(crate) use self::secret::remove_left_secrets;
+use self::tool::Limits;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::{Address, Tenant};
+
+/// A file that a tenant's content goes to or comes from, and how long that may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Transfer<'a> {
+    /// The file. A dump makes it.
+    pub(crate) file: &'a Path,
+    /// The run whose backup it is.
+    pub(crate) run: &'a str,
+    /// For all of it; zero means no limit.
+    pub(crate) limit: Duration,
+    /// Ends it: a tool is killed.
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Transfer<'_> {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { limit: self.limit, cancel: self.cancel.clone() }
+    }
+}
+
+/// What a backup calls the database of a tenant: its name on the server, or the file.
+pub(crate) fn database_name(tenant: &Tenant) -> String {
+    match tenant.address_for_migrations() {
+        Address::File(path) => path.display().to_string(),
+        Address::Url(_) => super::address::database(tenant).unwrap_or_default(),
+        Address::Unusable(_) => String::new(),
+    }
+}
+
+/// Runs a command of the operator's that backs one tenant up. It is told which, and no password.
+///
+/// # Errors
+/// A [`Fault`] when it can't be started, ends with anything but 0, or is ended by us.
+pub(crate) async fn hook(
+    command: &[String],
+    tenant: &Tenant,
+    run: &str,
+    limit: Duration,
+    cancel: &CancellationToken,
+) -> Result<(), Fault> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Fault::new(FaultClass::Backup, "the command in [backup] is empty"));
+    };
+    let mut child = Command::new(program);
+    child.args(arguments).env("FLEET_TENANT", tenant.id.as_str()).env("FLEET_ENGINE", tenant.engine.name());
+    child.env("FLEET_SERVER", &*tenant.server).env("FLEET_RUN", run);
+    tool::run(child, program, &Limits { limit, cancel: cancel.clone() }).await
+}
+
+/// The password of a tenant's URL, decoded; a URL without one has none here either.
+pub(crate) fn password(tenant: &Tenant) -> Option<String> {
+    let Address::Url(url) = tenant.address_for_migrations() else { return None };
+    let url = Url::parse(url.expose_secret()).ok()?;
+    let password = percent_encoding::percent_decode_str(url.password()?).decode_utf8().ok()?;
+    Some(password.into_owned())
+}
+
+/// The value of a parameter of a tenant's URL, by any of its spellings; the last one counts, as it does for the drivers.
+pub(crate) fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {
+    let Address::Url(url) = tenant.address_for_migrations() else { return None };
+    let url = Url::parse(url.expose_secret()).ok()?;
+    url.query_pairs().filter(|(key, _)| names.contains(&&**key)).last().map(|(_, value)| value.into_owned())
+}
+
+/// A fault of a backup that no engine's code says more of.
+pub(crate) fn broken(text: impl Into<String>) -> Fault {
+    Fault::new(FaultClass::Backup, text)
+}
+
+/// A fault of a load that the engine took back as a whole.
+pub(crate) fn fault_undone(fault: Fault) -> Fault {
+    let text = format!("{}; the restore was rolled back and has changed nothing", fault.message);
+    Fault { message: crate::model::fault::bounded(text), ..fault }
+}

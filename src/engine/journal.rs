@@ -1,0 +1,242 @@
+//! The journal: where a step without a transaction of its own is, kept in the tenant's own database.
+//!
+//! It holds at most one row. No row: nothing was begun, or everything that was begun is finished. A row `running` means
+//! that the process or the connection died; statement k may or may not have happened, all before it have. A row `stopped`
+//! means that the engine refused statement k: all before it have happened, it and those behind it have not.
+
+use super::{Step, literal, unix_now};
+use crate::model::schema::{Direction, Record, Script, Unfinished};
+use crate::model::tenant::Engine;
+use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
+
+/// The journal's table; it stays in the tenant's database once it was needed.
+pub(crate) const TABLE: &str = "fleet_journal";
+
+/// What a journal row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) unfinished: Unfinished,
+}
+
+impl Entry {
+    /// Whether it may be closed for another step: a repeatable script that did not come to its end is still pending, and
+    /// begins again when its turn comes, whatever is done before.
+    pub(crate) fn is_void(&self, step: &Step) -> bool {
+        self.unfinished.may_begin_again() && *self.unfinished.migration != *step.script.migration
+    }
+
+    /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain, or in
+    /// a statement that may be repeated.
+    ///
+    /// A repeatable script begins again on its way up, whatever its text was before.
+    pub(crate) fn resumes(&self, step: &Step) -> Option<usize> {
+        let is_its_own =
+            *self.unfinished.migration == *step.script.migration && self.unfinished.direction == step.script.direction;
+        let up = step.script.direction == Direction::Up;
+        if is_its_own && up && matches!(step.script.record, Record::Script { repeatable: true, .. }) {
+            return Some(0);
+        }
+        let repeatable = |k: usize| {
+            let sql = k.checked_sub(1).and_then(|k| step.script.statements.get(k));
+            sql.is_some_and(|sql| directive(sql) == Some(Directive::Batch))
+        };
+        let same = (self.unfinished.stopped || self.unfinished.statement.is_some_and(repeatable))
+            && self.unfinished.sha256 == step.script.sha256
+            && is_its_own;
+        let first = self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))?;
+        // Another connection would go on without what the statements before it had set up.
+        keeps_session(step, first).then_some(first)
+    }
+}
+
+/// Whether the statements before this one (from 0) leave nothing in the session that those from it on may need.
+pub(crate) fn keeps_session(step: &Step, statement: usize) -> bool {
+    let (before, rest) = step.script.statements.split_at(statement.min(step.script.statements.len()));
+    // From the first one on, everything is done again.
+    before.is_empty()
+        || !before.iter().any(|sql| changes_session(step.script.engine, sql))
+            && !rest.iter().any(|sql| reads_session(sql))
+}
+
+/// Whether it is certain, when the engine refuses this statement (from 0), that nothing of it happened, and that another
+/// session can go on with it.
+pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
+    let sql = step.script.statements.get(statement);
+    keeps_session(step, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
+}
+
+/// A repeatable script may have been another one when it was applied: its row, once taken away, can't be put back.
+pub(crate) fn is_row_lost(script: &Script) -> bool {
+    script.direction == Direction::Down && matches!(script.record, Record::Script { repeatable: true, .. })
+}
+
+/// The SQL of a journal in one tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    engine: Engine,
+    table: String,
+}
+
+impl Journal {
+    pub(crate) fn new(engine: Engine, schema: Option<&str>) -> Self {
+        let table = engine.quote(TABLE);
+        let table = schema.map(|s| format!("{}.{table}", engine.quote(s))).unwrap_or(table);
+        Journal { engine, table }
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
+    pub(crate) fn create(&self) -> String {
+        let integer = if self.engine == Engine::Mysql { "int" } else { "integer" };
+        format!(
+            "CREATE TABLE IF NOT EXISTS {} (id {integer} NOT NULL PRIMARY KEY, migration varchar(255) NOT NULL, \
+             direction varchar(4) NOT NULL, statement {integer} NULL, state varchar(8) NOT NULL, sha256 varchar(64) NOT NULL, \
+             run varchar(36) NOT NULL, begun_at bigint NOT NULL)",
+            self.table
+        )
+    }
+
+    /// Every column as text, in the order that [`entry`] takes.
+    pub(crate) fn read(&self) -> String {
+        let text = |column: &str| match self.engine {
+            Engine::Mysql => format!("CAST({column} AS char)"),
+            Engine::Sqlite | Engine::Postgres => format!("CAST({column} AS text)"),
+        };
+        let columns = ["migration", "direction", "statement", "state", "sha256", "run"].map(text).join(", ");
+        format!("SELECT {columns} FROM {} WHERE id = 1", self.table)
+    }
+
+    /// Says that a step begins. `statement` is the first that is sent, from 0; `None` for native code.
+    ///
+    /// A second row has the same key: where a journal is open already, this fails and nothing behind it is sent.
+    pub(crate) fn begin(&self, step: &Step, statement: Option<usize>, run: &str) -> String {
+        format!(
+            "INSERT INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, '{}', {}, \
+             'running', '{}', {}, {})",
+            self.table,
+            literal(self.engine, &step.script.migration),
+            step.script.direction,
+            number(statement),
+            step.script.sha256,
+            literal(self.engine, run),
+            unix_now()
+        )
+    }
+
+    /// Says that the content of a run's backup is being loaded; whatever was open before gives way to it.
+    pub(crate) fn restoring(&self, run: &str) -> String {
+        format!(
+            "REPLACE INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, 'up', NULL, \
+             'running', '', {}, {})",
+            self.table,
+            literal(self.engine, Unfinished::RESTORE),
+            literal(self.engine, run),
+            unix_now()
+        )
+    }
+
+    /// Says that a stopped step goes on.
+    pub(crate) fn resume(&self, step: &Step, statement: usize, run: &str) -> String {
+        format!(
+            "UPDATE {} SET state = 'running', statement = {}, sha256 = {}, run = {} WHERE id = 1",
+            self.table,
+            statement + 1,
+            literal(self.engine, &step.script.sha256),
+            literal(self.engine, run)
+        )
+    }
+
+    /// Says that a statement (from 0) is about to be sent.
+    pub(crate) fn advance(&self, statement: usize) -> String {
+        format!("UPDATE {} SET statement = {} WHERE id = 1", self.table, statement + 1)
+    }
+
+    /// Says that the engine refused a statement (from 0).
+    pub(crate) fn stop(&self, statement: Option<usize>) -> String {
+        format!("UPDATE {} SET state = 'stopped', statement = {} WHERE id = 1", self.table, number(statement))
+    }
+
+    /// Says, on a person's word, that everything before a statement (from 1) is in place.
+    pub(crate) fn vouch(&self, statement: usize, sha256: &str) -> String {
+        format!(
+            "UPDATE {} SET state = 'stopped', statement = {statement}, sha256 = {} WHERE id = 1",
+            self.table,
+            literal(self.engine, sha256)
+        )
+    }
+
+    /// Closes the journal.
+    pub(crate) fn close(&self) -> String {
+        format!("DELETE FROM {} WHERE id = 1", self.table)
+    }
+}
+
+fn number(statement: Option<usize>) -> String {
+    statement.map_or("NULL".to_owned(), |s| (s + 1).to_string())
+}
+
+/// The row of [`Journal::read`].
+pub(crate) fn entry(columns: [Option<String>; 6]) -> Entry {
+    let [migration, direction, statement, state, sha256, run] = columns;
+    Entry {
+        unfinished: Unfinished {
+            migration: migration.unwrap_or_default(),
+            direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
+            statement: statement.and_then(|s| s.parse().ok()),
+            run: run.unwrap_or_default(),
+            stopped: state.as_deref() == Some("stopped"),
+            sha256: sha256.unwrap_or_default(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::schema::{Execution, Script};
+
+    fn step(sha: &str) -> Step {
+        let script = Script {
+            migration: "m1".into(),
+            direction: Direction::Up,
+            engine: Engine::Mysql,
+            execution: Execution::Compiled { transaction: false },
+            statements: vec!["a".into(), "b".into()],
+            sha256: sha.into(),
+            record: Record::Migration,
+            source: None,
+        };
+        Step { index: 0, script: Arc::new(script), limits: Default::default() }
+    }
+
+    #[test]
+    fn what_asks_the_session_can_only_begin_at_the_beginning() {
+        let mut script = (*step("x").script).clone();
+        script.statements = ["INSERT INTO p VALUES (1)", "INSERT INTO c VALUES (LAST_INSERT_ID())", "SELECT 1"]
+            .map(str::to_owned)
+            .into();
+        let step = Step { index: 0, script: Arc::new(script), limits: Default::default() };
+        assert_eq!([0, 1, 2].map(|statement| keeps_session(&step, statement)), [true, false, true]);
+    }
+
+    fn row(state: &str, statement: Option<&str>) -> Entry {
+        let some = |s: &str| Some(s.to_owned());
+        entry([some("m1"), some("up"), statement.map(str::to_owned), some(state), some("x"), some("r")])
+    }
+
+    #[test]
+    fn only_a_certain_stop_of_the_same_script_can_be_resumed() {
+        assert_eq!(row("stopped", Some("2")).resumes(&step("x")), Some(1));
+        assert_eq!(row("stopped", Some("2")).resumes(&step("edited")), None);
+        assert_eq!(row("running", Some("2")).resumes(&step("x")), None);
+        assert_eq!(row("stopped", None).resumes(&step("x")), None, "native code can't be resumed");
+        let mut again = (*step("edited").script).clone();
+        again.record = Record::Script { checksum: "c".into(), repeatable: true };
+        let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
+        assert_eq!(row("running", Some("2")).resumes(&again), Some(0), "it may run again and again");
+    }
+}

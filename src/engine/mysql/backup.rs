@@ -1,0 +1,389 @@
+//! MySQL and MariaDB: the dump as SQL statements, and the way back through the engine's own client.
+//!
+//! No engine of this kind takes a whole load back. So the way back writes a row into the journal before it drops anything,
+//! which says that a restore is under way; the dump's own journal comes last and takes its place. Dying in between, the
+//! tenant is in doubt, no run touches it, and the same restore begins again from the first step.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+
+use tokio::process::Command;
+
+use crate::engine::backup::secret::SecretFile;
+use crate::engine::backup::tool;
+use crate::engine::backup::{Transfer, broken, parameter, password};
+use crate::engine::history;
+use crate::engine::mysql::MysqlSession;
+use crate::engine::mysql::decode;
+use crate::engine::mysql::definers::{self, Account, definers};
+use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
+use crate::engine::{errors, journal, literal};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::Engine;
+use sqlx::mysql::MySqlSslMode;
+
+/// What a dump ends with, when it is whole.
+const COMPLETED: &str = "-- Dump completed";
+
+/// So many definers are named in a refusal.
+const MOST_DEFINERS: usize = 5;
+
+/// A program and whose it is: their options differ.
+#[derive(Debug, Clone)]
+struct Program {
+    name: &'static str,
+    version: String,
+}
+
+impl Program {
+    /// The first of these that is installed.
+    async fn find(names: [&'static str; 2]) -> Result<Self, Fault> {
+        let mut first = None;
+        for name in names {
+            match tool::version(name).await {
+                Ok(version) => return Ok(Program { name, version }),
+                Err(fault) => first = first.or(Some(fault)),
+            }
+        }
+        Err(first.expect("there are two names"))
+    }
+
+    fn is_mariadb(&self) -> bool {
+        self.version.contains("MariaDB")
+    }
+}
+
+impl MysqlSession {
+    /// The size of what is to be dumped, in bytes, as the engine estimates it.
+    pub(in crate::engine) async fn size(&mut self) -> Result<Option<u64>, Fault> {
+        let sql = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables \
+                   WHERE table_schema = DATABASE()";
+        let rows = self.rows(sql.to_owned()).await?;
+        Ok(Some(rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0).unsigned_abs()))
+    }
+
+    pub(in crate::engine) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+        let program = Program::find(["mariadb-dump", "mysqldump"]).await?;
+        // Nobody is in the middle of a migration while it is dumped, which no transaction could hide here.
+        self.hold().await?;
+        let dumped = self.dump_to(to, &program).await;
+        let _ = self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await;
+        dumped.map(|()| program.version)
+    }
+
+    async fn dump_to(&mut self, to: &Transfer<'_>, program: &Program) -> Result<(), Fault> {
+        let database = self.door.namespace().unwrap_or_default();
+        let defaults = self.defaults(program).await?;
+        drop(crate::backup::open_private(to.file).map_err(|e| broken(format!("{}: {e}", to.file.display())))?);
+        let mut command = self.dump_command(program, &defaults);
+        command.args(["--routines", "--triggers", "--events"]);
+        let own = self.own_tables().await?;
+        command.args(own.iter().map(|table| format!("--ignore-table={database}.{table}")));
+        command.arg(format!("--result-file={}", to.file.display())).arg("--").arg(&database);
+        tool::run(command, program.name, &to.limits()).await.map_err(told)?;
+        check_end(to.file)?;
+        if !own.is_empty() {
+            let more = std::fs::OpenOptions::new().append(true).open(to.file);
+            let more = more.map_err(|e| broken(format!("{}: {e}", to.file.display())))?;
+            let mut command = self.dump_command(program, &defaults);
+            command.arg("--skip-triggers").arg("--").arg(&database).args(&own);
+            command.stdin(Stdio::null()).stdout(Stdio::from(more));
+            tool::run_with_streams(command, program.name, &to.limits()).await.map_err(told)?;
+            check_end(to.file)?;
+        }
+        Ok(())
+    }
+
+    /// The history and the journal, where they are: they come last, so that a load that died does not look like a tenant at
+    /// its version, and is told by the journal until its very end.
+    async fn own_tables(&mut self) -> Result<Vec<String>, Fault> {
+        let history = self.door.migrations.catalog().history_table.clone();
+        let mut there = Vec::new();
+        for table in [history.as_str(), history::SCRIPTS, journal::TABLE] {
+            let name = literal(Engine::Mysql, table);
+            let sql = format!(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = {name}"
+            );
+            if !self.rows(sql).await?.is_empty() {
+                there.push(table.to_owned());
+            }
+        }
+        Ok(there)
+    }
+
+    fn dump_command(&self, program: &Program, defaults: &SecretFile) -> Command {
+        let mut command = client(program.name, defaults);
+        command.args(["--single-transaction", "--quick", "--hex-blob", "--skip-dump-date", "--no-tablespaces"]);
+        command.arg("--default-character-set=utf8mb4");
+        if !program.is_mariadb() {
+            command.args(["--set-gtid-purged=OFF", "--column-statistics=0"]);
+        }
+        command
+    }
+
+    pub(in crate::engine) async fn bring_back(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        let program = Program::find(["mariadb", "mysql"]).await?;
+        check_end(from.file)?;
+        let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
+        let defaults = self.defaults(&program).await?;
+        let database = self.door.namespace().unwrap_or_default();
+        self.check_definers(from.file).await?;
+        let was = self.hold().await?;
+        let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
+        self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
+        self.empty(&was).await?;
+        let mut command = client(program.name, &defaults);
+        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
+        command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
+        // Bytes are taken as they are, and a dump can't make the client run anything.
+        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
+        command.stdin(Stdio::from(dump)).stdout(Stdio::null());
+        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
+        // A tenant that had no journal has none again; any other's came with the end of the dump.
+        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
+        if marked {
+            self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
+        }
+        self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
+    }
+
+    /// What the load would be refused in its middle is found out before anything is dropped: objects of a definer who is
+    /// somebody else need a right of their own.
+    async fn check_definers(&mut self, dump: &Path) -> Result<(), Fault> {
+        let lost = |e: std::io::Error| broken(format!("{} can't be read: {e}", dump.display()));
+        let file = dump.to_owned();
+        let read = tokio::task::spawn_blocking(move || definers(std::io::BufReader::new(std::fs::File::open(file)?)));
+        let mut others = read.await.map_err(|e| broken(format!("the dump was not read: {e}")))?.map_err(lost)?;
+        let rows = self.rows("SELECT CURRENT_USER(), VERSION()".to_owned()).await?;
+        let text = |column| rows.first().and_then(|row| decode::text(row, column)).unwrap_or_default();
+        let (user, version) = (definers::current(&text(0)), text(1));
+        others.remove(&user);
+        // Whoever may give his role an object may make one of it; only MariaDB has roles that define.
+        if version.contains("MariaDB") && others.iter().any(|(_, host)| host.is_empty()) {
+            let rows = self.rows("SELECT CURRENT_ROLE()".to_owned()).await?;
+            let role = rows.first().and_then(|row| decode::text(row, 0)).unwrap_or_default();
+            others.remove(&(role, String::new()));
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let grants = self.rows("SHOW GRANTS".to_owned()).await?;
+        let grants: Vec<String> = grants.iter().filter_map(|row| decode::text(row, 0)).collect();
+        if definers::may_define(&grants, &version) {
+            return Ok(());
+        }
+        let quoted = |(user, host): &Account| {
+            let host = if host.is_empty() { String::new() } else { format!("@{}", Engine::Mysql.quote(host)) };
+            Engine::Mysql.quote(user) + &host
+        };
+        let names: Vec<String> = others.iter().take(MOST_DEFINERS).map(quoted).collect();
+        let more =
+            others.len().checked_sub(names.len() + 1).map(|n| format!(" and {} more", n + 1)).unwrap_or_default();
+        let text = format!(
+            "the dump has views, triggers, routines or events of {}{more}, which {} may not make again; nothing was \
+             dropped, and this restore has changed nothing; as an administrator: GRANT {} ON *.* TO {}",
+            names.join(", "),
+            quoted(&user),
+            definers::right(&version),
+            quoted(&user)
+        );
+        Err(Fault::new(FaultClass::PermissionDenied, text))
+    }
+
+    /// Drops all that is in the database but the journal; `was`: what there was before the mark of this restore.
+    ///
+    /// The tables go in one statement, which takes the locks of all of them before it drops any. Where one is not granted,
+    /// the tenant is as it was: the mark goes again, unless there was something in the journal before it.
+    async fn empty(&mut self, was: &TenantLock) -> Result<(), Fault> {
+        let tables = format!(
+            "SELECT CONCAT('`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = \
+             DATABASE() AND table_type NOT IN ('VIEW', 'SEQUENCE') AND table_name <> '{}'",
+            journal::TABLE
+        );
+        let tables: Vec<String> = self.rows(tables).await?.iter().filter_map(|row| decode::text(row, 0)).collect();
+        self.run("SET SESSION foreign_key_checks = 0".to_owned()).await?;
+        if !tables.is_empty()
+            && let Err(fault) = self.run(format!("DROP TABLE IF EXISTS {}", tables.join(", "))).await
+        {
+            if fault.class == FaultClass::LockTimeout && was.entry.is_none() {
+                let table = self.door.journal().table().to_owned();
+                let unmark = if was.has_journal { "DELETE FROM" } else { "DROP TABLE" };
+                // A mark that stays is told as what it is: in doubt.
+                let _ = self.run(format!("{unmark} {table}")).await;
+            }
+            return Err(fault);
+        }
+        let sql = format!(
+            "SELECT CONCAT(CASE table_type WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END, ' ', \
+             '`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = DATABASE() AND \
+             table_name <> '{}' UNION ALL SELECT CONCAT(routine_type, ' `', REPLACE(routine_name, '`', '``'), '`') FROM \
+             information_schema.routines WHERE routine_schema = DATABASE() AND routine_type IN ('PROCEDURE', 'FUNCTION') \
+             UNION ALL SELECT CONCAT('EVENT `', REPLACE(event_name, '`', '``'), '`') FROM information_schema.events WHERE \
+             event_schema = DATABASE()",
+            journal::TABLE
+        );
+        let rows = self.rows(sql).await?;
+        let mut all: Vec<String> = rows
+            .iter()
+            .filter_map(|row| decode::text(row, 0))
+            .map(|what| format!("DROP {}", if_exists(&what)))
+            .collect();
+        all.push("SET SESSION foreign_key_checks = 1".to_owned());
+        for sql in all {
+            self.run(sql).await?;
+        }
+        Ok(())
+    }
+
+    /// The one file of options that the tool reads: a `~/.my.cnf` would come behind another, and win.
+    async fn defaults(&mut self, program: &Program) -> Result<SecretFile, Fault> {
+        let rows = self.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'".to_owned()).await?;
+        let is_encrypted = rows.first().and_then(|row| decode::text(row, 1)).is_some_and(|cipher| !cipher.is_empty());
+        let (tenant, options) = (&self.door.tenant, &self.options);
+        let mut lines = vec!["[client]".to_owned()];
+        let mut set = |key: &str, value: &str| lines.push(format!("{key}={}", quoted(value)));
+        match options.get_socket() {
+            Some(socket) => set("socket", &socket.display().to_string()),
+            None => {
+                set("protocol", "tcp");
+                set("host", options.get_host());
+                set("port", &options.get_port().to_string());
+            }
+        }
+        set("user", options.get_username());
+        if let Some(password) = password(tenant) {
+            set("password", &password);
+        }
+        for (key, names) in [
+            ("ssl-ca", &["ssl-ca", "sslca"][..]),
+            ("ssl-cert", &["ssl-cert", "sslcert"]),
+            ("ssl-key", &["ssl-key", "sslkey"]),
+        ] {
+            if let Some(value) = parameter(tenant, names) {
+                set(key, &value);
+            }
+        }
+        lines.extend(tls(options.get_ssl_mode(), is_encrypted, program.is_mariadb()).map(str::to_owned));
+        SecretFile::new(&(lines.join("\n") + "\n"))
+    }
+}
+
+fn if_exists(what: &str) -> String {
+    let (kind, name) = what.split_once(' ').unwrap_or(("TABLE", what));
+    format!("{kind} IF EXISTS {name}")
+}
+
+/// The fault of a tool that failed, with the engine's number where it told one. It is no transient one: what the load has
+/// begun is not taken back.
+fn told(fault: Fault) -> Fault {
+    let Some(number) = number(&fault.message) else { return fault };
+    let class = match errors::mysql_class(number) {
+        class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
+        _ => fault.class,
+    };
+    Fault { class, code: Some(number.to_string()), ..fault }
+}
+
+/// The number in `ERROR 1227 (42000) at line 51: …` and in `Got error: 1045: …`.
+fn number(said: &str) -> Option<u16> {
+    let mut words = said.split_whitespace();
+    while let Some(word) = words.next() {
+        let next = || words.clone().next();
+        let digits = match word {
+            "ERROR" => next(),
+            "error:" => next().and_then(|number| number.strip_suffix(':')),
+            _ => None,
+        };
+        if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// What the mode of the URL is called here. MariaDB's tools know no check of the chain alone: they check the name too.
+fn tls(mode: MySqlSslMode, is_encrypted: bool, is_mariadb: bool) -> impl Iterator<Item = &'static str> {
+    let lines: &[&str] = match (mode, is_mariadb) {
+        (MySqlSslMode::Disabled, true) => &["skip-ssl"],
+        (MySqlSslMode::Preferred, true) if !is_encrypted => &["skip-ssl"],
+        (MySqlSslMode::Preferred | MySqlSslMode::Required, true) => &["ssl", "loose-skip-ssl-verify-server-cert"],
+        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, true) => &["ssl", "ssl-verify-server-cert"],
+        (MySqlSslMode::Disabled, false) => &["ssl-mode=DISABLED"],
+        (MySqlSslMode::Preferred, false) => &["ssl-mode=PREFERRED"],
+        (MySqlSslMode::Required, false) => &["ssl-mode=REQUIRED"],
+        (MySqlSslMode::VerifyCa, false) => &["ssl-mode=VERIFY_CA"],
+        (MySqlSslMode::VerifyIdentity, false) => &["ssl-mode=VERIFY_IDENTITY"],
+    };
+    lines.iter().copied()
+}
+
+/// The options come first on the line, or the tool would not take them.
+fn client(program: &str, defaults: &SecretFile) -> Command {
+    let mut command = Command::new(program);
+    command.arg(format!("--defaults-file={}", defaults.path().display()));
+    command.env_remove("MYSQL_PWD");
+    command
+}
+
+/// A value of an option file. A newline in it would end it.
+fn quoted(value: &str) -> String {
+    let mut out = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn check_end(file: &Path) -> Result<(), Fault> {
+    let end = || -> std::io::Result<String> {
+        let mut file = std::fs::File::open(file)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(200)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    match end() {
+        Ok(text) if text.lines().rev().take(3).any(|line| line.starts_with(COMPLETED)) => Ok(()),
+        Ok(_) => Err(broken(format!("{} does not end as a whole dump does", file.display()))),
+        Err(error) => Err(broken(format!("{} can't be read: {error}", file.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_can_not_end_its_line_or_its_quotes() {
+        assert_eq!(quoted(r#"p"a\ss#"#), r##""p\"a\\ss#""##);
+        assert_eq!(quoted("a\nhost=b"), "\"a\\nhost=b\"");
+    }
+
+    #[test]
+    fn what_a_tool_says_has_the_number_and_the_class_of_it() {
+        let fault = told(broken("mariadb failed (exit status: 1): ERROR 1227 (42000) at line 51: Access denied"));
+        assert_eq!((fault.class, fault.code.as_deref()), (FaultClass::PermissionDenied, Some("1227")));
+        let fault = told(broken("mariadb-dump failed: mariadb-dump: Got error: 1205: Lock wait timeout exceeded"));
+        assert_eq!((fault.class, fault.code.as_deref()), (FaultClass::Backup, Some("1205")));
+        assert_eq!(told(broken("it said nothing")).code, None);
+    }
+
+    #[test]
+    fn a_dump_that_was_cut_is_found_out() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "CREATE TABLE a (b int);\n-- Dump completed\n").unwrap();
+        assert!(check_end(file.path()).is_ok());
+        std::fs::write(file.path(), "INSERT INTO a VALUES ('-- Dump completed').\n").unwrap();
+        assert!(check_end(file.path()).unwrap_err().message.contains("whole dump"));
+    }
+}

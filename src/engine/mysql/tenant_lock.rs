@@ -1,0 +1,131 @@
+//! A MySQL tenant's lock, and what its history and journal say under it.
+//!
+//! It changes no row and no table.
+
+use std::sync::atomic::Ordering;
+
+use futures_util::StreamExt;
+use sqlx::{AssertSqlSafe, Either, Row as _};
+
+use crate::engine::mysql::MysqlSession;
+use crate::engine::mysql::decode;
+use crate::engine::{ApplyError, PartialState, Session as _, Work, errors, journal};
+use crate::model::fault::{Fault, FaultClass};
+use crate::policy::Timeouts;
+
+/// The name of a tenant's lock, as an expression: names are the server's, so it carries the database; at most 64 characters.
+pub(crate) const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))";
+
+/// The name of the lock that the engine's own client has while it loads a tenant. The client may outlive the run that
+/// started it, whose lock is gone then.
+pub(crate) const LOAD_LOCK: &str = "CONCAT('fleet-load:', SUBSTRING(SHA2(DATABASE(), 256), 1, 48))";
+
+/// What a client runs before it loads: it has the lock of loads from here on, or fails where session `holder`, which
+/// started it, does not hold the tenant any more. No engine has a plain statement that fails on a condition.
+pub(crate) fn load_under(holder: u64) -> String {
+    format!(
+        "SET @fleet = IF(COALESCE(IS_USED_LOCK({LOCK_NAME}), 0) = {holder} AND GET_LOCK({LOAD_LOCK}, 0) = 1, 1, (SELECT 1 \
+         UNION SELECT 2))"
+    )
+}
+
+/// What a tenant says once its lock is held.
+#[derive(Debug, Default)]
+pub(crate) struct TenantLock {
+    /// Sorted.
+    pub(crate) history: Vec<String>,
+    /// Whether all tables of the history are there.
+    pub(crate) has_history: bool,
+    pub(crate) has_journal: bool,
+    pub(crate) entry: Option<journal::Entry>,
+}
+
+impl MysqlSession {
+    /// Takes the tenant's lock and reads history and journal under it, in one message.
+    ///
+    /// The lock belongs to the session: dying releases it, and DDL does not. A load that a dead run left behind counts as
+    /// another run.
+    pub(crate) async fn hold(&mut self) -> Result<TenantLock, Fault> {
+        let mut held = TenantLock::default();
+        let sql = format!(
+            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, 0), 0) = 1, IS_FREE_LOCK({LOAD_LOCK}), 0);\n{};\n{}",
+            session_settings(&self.door.timeouts),
+            self.door.books().read(),
+            self.door.journal().read()
+        );
+        let id = self.id.clone();
+        let connection = self.connection()?;
+        // Results of the message: the settings, the lock, the history, the journal.
+        let mut results = 0;
+        let mut locked = false;
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
+        while let Some(item) = stream.next().await {
+            match item {
+                Ok(Either::Left(_)) => results += 1,
+                Ok(Either::Right(row)) => match results {
+                    1 => {
+                        id.store(decode::number(&row, 0).unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
+                        locked =
+                            row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
+                                == 1;
+                    }
+                    2 => held.history.push(decode::text(&row, 0).unwrap_or_default()),
+                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| decode::text(&row, i)))),
+                },
+                Err(error) => {
+                    let fault = errors::fault(&error);
+                    // 1146: the table that is read now is not there; what follows was not sent.
+                    if fault.code.as_deref() != Some("1146") || results < 2 {
+                        return Err(fault);
+                    }
+                    break;
+                }
+            }
+        }
+        drop(stream);
+        if !locked {
+            return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
+        }
+        held.has_history = results >= 3;
+        held.has_journal = results >= 4;
+        if !held.has_history {
+            // What was not read in the message is read under the same lock.
+            held.history = self.history().await?;
+            (held.entry, held.has_journal) = self.entry().await?.map_or((None, false), |entry| (entry, true));
+        }
+        held.history.sort_unstable();
+        Ok(held)
+    }
+}
+
+/// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
+#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
+pub(crate) fn resumption(work: &Work, step: usize, held: &TenantLock) -> Result<Option<usize>, ApplyError> {
+    let stop = |fault| ApplyError::before(step, fault);
+    if let Some(entry) = held.entry.as_ref().filter(|entry| !entry.is_void(&work.steps[step])) {
+        return match entry.resumes(&work.steps[step]) {
+            Some(statement) => Ok(Some(statement)),
+            None => {
+                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished.clone()), ..stop(fault) })
+            }
+        };
+    }
+    if held.history != work.history_before(step) {
+        return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
+    }
+    Ok(None)
+}
+
+/// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
+///
+/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is written
+/// with backslash escapes, so they have to mean something here.
+pub(crate) fn session_settings(timeouts: &Timeouts) -> String {
+    let lock = timeouts.lock.as_millis().div_ceil(1000).max(1);
+    let statement = timeouts.statement.as_secs_f64();
+    format!(
+        "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, sql_mode = REPLACE(@@sql_mode, \
+         'NO_BACKSLASH_ESCAPES', '') /*M!, max_statement_time = {statement} */"
+    )
+}

@@ -1,0 +1,90 @@
+//! Connecting to PostgreSQL, and telling whether a pooler stands in front of it.
+//!
+//! A pooler lends a server's session for one transaction. Nothing here relies on what a session keeps.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions as _, Row as _};
+
+use crate::engine::{Segment, TenantEndpoint, Work, address, errors};
+use crate::model::fault::{Fault, FaultClass};
+
+/// A setting of ours at the start of a session. A server takes any name with a dot; a pooler refuses it, or drops it
+/// without a word (`ignore_startup_parameters`), because a session that it lends keeps nothing
+/// (<https://www.pgbouncer.org/config.html#ignore_startup_parameters>).
+pub(crate) const MARK: (&str, &str) = ("fleet.direct", "yes");
+
+/// Servers, by host and port, that have refused the mark: it is not tried on each of their tenants again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Poolers(Arc<Mutex<HashSet<String>>>);
+
+impl Poolers {
+    fn has(&self, server: &str) -> bool {
+        self.0.lock().expect("nobody panics while holding it").contains(server)
+    }
+
+    fn add(&self, server: String) {
+        self.0.lock().expect("nobody panics while holding it").insert(server);
+    }
+}
+
+/// A new connection, and whether it leads through a pooler; `None` where only the session itself can tell.
+pub(crate) async fn open(
+    options: &PgConnectOptions,
+    door: &TenantEndpoint,
+) -> Result<(PgConnection, Option<bool>), Fault> {
+    let server = format!("{}:{}", options.get_host(), options.get_port());
+    if door.poolers.has(&server) {
+        return Ok((connect(options, door).await?, Some(true)));
+    }
+    match connect(&options.clone().options([MARK]), door).await {
+        Ok(connection) => Ok((connection, None)),
+        // 08P01: a startup parameter that pgbouncer does not know. 0A000: Amazon's proxy takes no such options at all.
+        Err(fault) if matches!(fault.code.as_deref(), Some("08P01" | "0A000")) => {
+            let connection = connect(options, door).await?;
+            door.poolers.add(server);
+            Ok((connection, Some(true)))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Whether the mark of a connection that [`open`] made did not arrive. One round trip.
+pub(crate) async fn is_unmarked(connection: &mut PgConnection) -> Result<bool, Fault> {
+    let ask = "SELECT coalesce(current_setting('fleet.direct', true), '')";
+    let row = sqlx::raw_sql(ask).fetch_one(connection).await.map_err(|e| errors::fault(&e))?;
+    Ok(row.try_get::<String, _>(0).map_err(|e| errors::fault(&e))? != MARK.1)
+}
+
+pub(crate) async fn connect(options: &PgConnectOptions, door: &TenantEndpoint) -> Result<PgConnection, Fault> {
+    let limit = door.timeouts.connect;
+    match tokio::time::timeout(limit, options.connect()).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
+            let fault = errors::connecting(&error);
+            if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant, limit).await {
+                return Err(Fault { class: FaultClass::Dns, ..fault });
+            }
+            Err(fault)
+        }
+        Err(_) => Err(door.connect_timeout()),
+    }
+}
+
+/// The first step that a pooler can't carry, as the fault that it would be; `None`: all are whole transactions in one
+/// message.
+pub(crate) fn too_much_for_a_pooler(work: &Work, segments: &[Segment]) -> Option<Fault> {
+    let (step, why) = segments.iter().find_map(|segment| match segment {
+        Segment::Together(_) => None,
+        Segment::Alone(step) => Some((*step, "its statements run outside a transaction, under a lock of the session")),
+        Segment::Native { step, .. } => Some((*step, "it runs as Rust code, with prepared statements of the session")),
+    })?;
+    let migration = &work.steps[step].script.migration;
+    let text = format!(
+        "{migration} can't run through a connection pooler: {why}; set migration_url to the server itself for this tenant; \
+         nothing was touched"
+    );
+    Some(Fault::new(FaultClass::Pooler, text))
+}

@@ -1,0 +1,96 @@
+//! What PostgreSQL is asked to make sure of before and around a script: lock, schema, history, time limits.
+//!
+//! Only text is made here; the session sends it.
+
+use sha2::{Digest, Sha256};
+
+use crate::engine::{TenantEndpoint, literal};
+use crate::model::tenant::Engine;
+use crate::policy::Timeouts;
+
+/// A migration may change the search path, as dumps do: the history would be another schema's, or nowhere.
+pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
+
+/// Takes the tenant's lock for the transaction, and makes sure that unqualified names mean the tenant's schema.
+pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
+    let mut sql = vec![guard(&format!(
+        "IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = \
+         'FL001'; END IF;",
+        lock_key(door)
+    ))];
+    if let Some(schema) = &door.tenant.schema {
+        if door.tenant.create_missing {
+            sql.push(format!("CREATE SCHEMA IF NOT EXISTS {}", Engine::Postgres.quote(schema)));
+        }
+        sql.push(format!("SET LOCAL search_path = {}", Engine::Postgres.quote(schema)));
+        sql.push(guard(&format!(
+            "IF current_schema() IS DISTINCT FROM {} THEN RAISE EXCEPTION 'the tenant''s schema does not exist or may \
+             not be used' USING ERRCODE = 'FL003'; END IF;",
+            literal(Engine::Postgres, schema)
+        )));
+    } else {
+        sql.push(OWN_SEARCH_PATH.to_owned());
+    }
+    sql
+}
+
+/// Fails unless the history is what was planned and no journal is open.
+pub(crate) fn history(door: &TenantEndpoint, expected: &[String]) -> String {
+    let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
+    let journal = door.journal().table().to_owned();
+    guard(&format!(
+        "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
+         'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
+         IF (SELECT coalesce(array_agg(version ORDER BY version COLLATE \"C\"), '{{}}') FROM ({}) AS entries) IS DISTINCT \
+         FROM ARRAY[{versions}]::text[] THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = \
+         'FL002'; END IF;",
+        literal(Engine::Postgres, &journal),
+        literal(
+            Engine::Postgres,
+            &format!("SELECT count(*) FROM {journal} WHERE NOT (direction = 'up' AND left(migration, 3) = 'R__')")
+        ),
+        door.books().read(),
+    ))
+}
+
+/// Advisory locks are a database's own, so the key carries the schema only.
+pub(crate) fn lock_key(door: &TenantEndpoint) -> i64 {
+    let schema = door.tenant.schema.as_deref().unwrap_or("");
+    let hash = Sha256::digest(format!("fleet tenant lock\n{schema}"));
+    i64::from_be_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+/// Whether another session has the tenant's lock, without touching it
+/// (<https://www.postgresql.org/docs/15/view-pg-locks.html> says where the halves of a key are).
+pub(crate) fn is_locked(door: &TenantEndpoint) -> String {
+    let key = lock_key(door).cast_unsigned();
+    let (high, low) = (key >> 32, key & 0xffff_ffff);
+    format!(
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = \
+         {high} AND objid = {low} AND pid <> pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = \
+         current_database()))"
+    )
+}
+
+fn guard(body: &str) -> String {
+    format!("DO $fleet_guard$ DECLARE open_journals bigint; BEGIN {body} END $fleet_guard$")
+}
+
+/// The limits of one transaction; `SET LOCAL` also holds behind a transaction pooler.
+pub(crate) fn local_settings(timeouts: &Timeouts) -> Vec<String> {
+    settings(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).collect()
+}
+
+pub(crate) fn session_settings(timeouts: &Timeouts, schema: Option<&str>) -> Vec<String> {
+    let mut all: Vec<String> = settings(timeouts).map(|(name, ms)| format!("SET {name} = {ms}")).collect();
+    all.extend(schema.map(|s| format!("SET search_path = {}", Engine::Postgres.quote(s))));
+    all
+}
+
+/// Milliseconds; zero means no limit. A transaction of ours that sits idle has lost its runner: 60 s are plenty.
+fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
+    let lock = timeouts.lock.as_millis();
+    let statement = timeouts.statement.as_millis();
+    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
+        .into_iter()
+}

@@ -1,0 +1,193 @@
+//! What a PostgreSQL database says of itself: the system views in one message.
+//!
+//! Times of other users' transactions are shown only to a superuser or a member of `pg_read_all_stats`
+//! (<https://www.postgresql.org/docs/15/monitoring-stats.html>); what is hidden is told as unknown.
+
+use std::path::Path;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::engine::{TenantEndpoint, address, errors, literal};
+use crate::model::fault::Fault;
+use crate::model::health::{Extension, Follower, Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
+use crate::model::tenant::Engine;
+
+/// Seconds at the most between the two times that a server calls its start.
+const START_TAKES: u64 = 120;
+
+/// All columns are text, and the first says what a row is about.
+fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
+    let here = match &door.tenant.schema {
+        Some(schema) => literal(Engine::Postgres, schema),
+        None => "current_schema()::text".to_owned(),
+    };
+    let age = "coalesce(greatest(0, extract(epoch FROM clock_timestamp() - a.xact_start)), 0)::bigint::text";
+    let who = format!("a.pid::text, coalesce(a.usename, '')::text, a.application_name, {age}");
+    let own = format!(
+        "SELECT 'server', current_setting('server_version'), current_setting('transaction_read_only'), \
+         coalesce(current_setting('fleet.direct', true), ''), pg_is_in_recovery()::text, quote_ident(current_user), \
+         quote_ident(current_database());\n\
+         SELECT 'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')::text, \
+         (current_setting('max_connections')::bigint - CASE WHEN r.rolsuper THEN 0 ELSE \
+         current_setting('superuser_reserved_connections')::bigint END)::text, r.rolconnlimit::text, \
+         (SELECT count(*) FROM pg_stat_activity a WHERE a.usename = r.rolname)::text \
+         FROM pg_roles r WHERE r.rolname = current_user;\n\
+         SELECT 'rights', CASE WHEN n.oid IS NULL THEN (has_database_privilege(current_database(), 'CREATE'))::text ELSE \
+         (has_schema_privilege(n.oid, 'CREATE'))::text END, coalesce(quote_ident(n.nspname), '') \
+         FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = {here};\n\
+         SELECT 'foreign', format('%I.%I', n.nspname, c.relname), count(*) OVER ()::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = {here} AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE') \
+         ORDER BY 2 LIMIT 5;\n\
+         SELECT 'transaction', {who} FROM pg_stat_activity a WHERE a.datname = current_database() AND a.xact_start IS NOT NULL \
+         AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend' ORDER BY a.xact_start LIMIT 5;\n\
+         SELECT 'hidden', count(*)::text FROM pg_stat_activity a WHERE a.datname = current_database() \
+         AND a.query = '<insufficient privilege>' HAVING count(*) > 0;\n\
+         SELECT 'lock', {who}, c.relname::text, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+         JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.granted AND l.locktype = 'relation' AND n.nspname = {here} AND c.relkind IN ('r', 'p', 'm') \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.pid <> pg_backend_pid() \
+         AND a.backend_type = 'client backend' ORDER BY a.xact_start, c.relname, l.mode LIMIT 10"
+    );
+    let mut all = vec![own];
+    all.extend(ask.server.then(|| OF_THE_SERVER.to_owned()));
+    all.extend((!ask.extensions.is_empty()).then(|| extensions(&ask.extensions)));
+    all.join(";\n")
+}
+
+/// How far a standby is behind is known only while it receives something; one that has applied all of it is not behind,
+/// however long nothing was written. Other users see of followers only that they are there.
+const OF_THE_SERVER: &str = "SELECT 'follows', coalesce((SELECT sender_host FROM pg_stat_wal_receiver), ''), \
+     (EXISTS (SELECT FROM pg_stat_wal_receiver))::text, CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
+     ELSE floor(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())) END::bigint::text \
+     WHERE pg_is_in_recovery();\n\
+     SELECT 'follower', coalesce(nullif(application_name, ''), host(client_addr), 'process ' || pid), state, \
+     coalesce(greatest(0, floor(extract(epoch FROM replay_lag))), 0)::bigint::text FROM pg_stat_replication \
+     WHERE state IS DISTINCT FROM 'backup' ORDER BY replay_lag DESC NULLS LAST LIMIT 5;\n\
+     SELECT 'folder', setting, extract(epoch FROM pg_postmaster_start_time())::bigint::text FROM pg_settings \
+     WHERE name = 'data_directory'";
+
+/// A trusted extension, or one that needs no superuser, takes the right to create in the database
+/// (<https://www.postgresql.org/docs/15/sql-createextension.html>). Before version 13 there are no trusted ones.
+fn extensions(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("({})", literal(Engine::Postgres, name))).collect();
+    format!(
+        "SELECT 'extension', w.name, current_database()::text, (e.oid IS NOT NULL)::text, (v.name IS NOT NULL)::text, \
+         (r.rolsuper OR (NOT coalesce(v.superuser AND NOT coalesce((to_jsonb(v)->>'trusted')::boolean, false), true) AND \
+         has_database_privilege(current_database(), 'CREATE')))::text FROM (VALUES {}) w(name) JOIN pg_roles r ON r.rolname = \
+         current_user LEFT JOIN pg_extension e ON e.extname = w.name LEFT JOIN pg_available_extensions a ON a.name = w.name \
+         LEFT JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version",
+        names.join(", ")
+    )
+}
+
+/// Reads it in one round trip. `pooled`: what is known of a pooler already.
+pub(in crate::engine) async fn read(
+    connection: &mut PgConnection,
+    door: &TenantEndpoint,
+    pooled: Option<bool>,
+    ask: &Questions,
+) -> Result<Health, Fault> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(queries(door, ask))).fetch_all(connection).await;
+    let mut health = Health::default();
+    for row in rows.map_err(|e| errors::fault(&e))? {
+        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
+        match text(0).as_str() {
+            "server" => {
+                health.number = crate::engine::health::number(&text(1));
+                health.version = format!("PostgreSQL {}", text(1).split(' ').next().unwrap_or_default());
+                health.read_only = text(2) == "on";
+                health.pooled = pooled.unwrap_or(text(3) != "yes");
+                health.is_standby = text(4) == "true";
+                health.grantee = text(5);
+                health.grant_on = format!("DATABASE {}", text(6));
+            }
+            "connections" => health.connections = room(&row),
+            "rights" => rights(&mut health, door, text(1) == "true", &text(2)),
+            "foreign" => {
+                health.foreign_tables.push(text(1));
+                health.foreign_count = text(2).parse().unwrap_or(0);
+            }
+            "transaction" => health.transactions.push(who(&row)),
+            "hidden" => health
+                .unknown
+                .push("transactions of other users: this user is no member of pg_read_all_stats".to_owned()),
+            "lock" => health.locks.push(HeldLock { table: text(5), mode: text(6), by: who(&row) }),
+            "follows" => health.follows = Some(upstream(&row)),
+            "follower" if text(2).is_empty() => {
+                health.unknown.push("how far its followers are behind: pg_read_all_stats is lacking".to_owned());
+            }
+            "follower" => {
+                health.followers.push(Follower { name: text(1), lag_seconds: text(3).parse().unwrap_or(0) });
+            }
+            "folder" => health.free_bytes = free(door, &text(1), &text(2)),
+            "extension" => health.extensions.push(Extension {
+                name: text(1),
+                database: text(2),
+                is_installed: text(3) == "true",
+                is_available: text(4) == "true",
+                may_create: text(5) == "true",
+            }),
+            _ => {}
+        }
+    }
+    if ask.server && health.free_bytes.is_none() {
+        health
+            .unknown
+            .push("free space: PostgreSQL does not tell, and its folder can't be looked at from here".to_owned());
+    }
+    health.unknown.dedup();
+    Ok(health)
+}
+
+/// Without the schema there is the right to make it, unless somebody else has to.
+fn rights(health: &mut Health, door: &TenantEndpoint, may_create: bool, schema: &str) {
+    if let (Some(name), "", false) = (&door.tenant.schema, schema, door.tenant.create_missing) {
+        health.missing_schema = Some(Engine::Postgres.quote(name));
+    } else if !may_create {
+        let place = if schema.is_empty() { "the database".to_owned() } else { format!("schema {schema}") };
+        health.missing_rights.push(format!("CREATE on {place}"));
+        if !schema.is_empty() {
+            health.grant_on = format!("SCHEMA {schema}");
+        }
+    }
+}
+
+fn upstream(row: &PgRow) -> Upstream {
+    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
+    Upstream { host: text(1), is_running: text(2) == "true", lag_seconds: text(3).parse().ok() }
+}
+
+/// What is free on the disk of a server's folder, where it is on this machine, may be read, and is this server's: another
+/// one may have the same path in a container. Its first file says when it was started
+/// (<https://www.postgresql.org/docs/15/storage-file-layout.html>).
+fn free(door: &TenantEndpoint, folder: &str, started: &str) -> Option<u64> {
+    let options = address::postgres(&door.tenant).ok()?;
+    let is_here = options.get_socket().is_some() || crate::engine::health::is_local(options.get_host());
+    if !is_here || folder.is_empty() {
+        return None;
+    }
+    let of_process = std::fs::read_to_string(Path::new(folder).join("postmaster.pid")).ok()?;
+    let there = of_process.lines().nth(2)?.trim().parse::<u64>().ok()?;
+    let is_it = there.abs_diff(started.parse().ok()?) <= START_TAKES;
+    is_it.then(|| crate::backup::free_space(Path::new(folder)).ok()).flatten()
+}
+
+fn who(row: &PgRow) -> OpenTransaction {
+    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
+    OpenTransaction {
+        id: text(1).parse().unwrap_or(0),
+        user: text(2),
+        application: text(3),
+        seconds: text(4).parse().unwrap_or(0),
+    }
+}
+
+/// The tighter of the server's limit and the role's own.
+fn room(row: &PgRow) -> Option<Room> {
+    let number = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten()?.parse::<i64>().ok();
+    let (used, most, own_most, own_used) = (number(1)?, number(2)?, number(3)?, number(4)?);
+    let is_tighter = own_most >= 0 && own_most - own_used < most - used;
+    let (used, most) = if is_tighter { (own_used, own_most) } else { (used, most) };
+    Some(Room { used: used.unsigned_abs(), most: most.max(0).unsigned_abs() })
+}

@@ -1,0 +1,159 @@
+//! What PostgreSQL's catalogs are asked about the schema that comes first in the search path; text only.
+//!
+//! Each query's first column says what its rows are; all columns are text. Names of objects in that schema are printed
+//! without it, because it is the only one in the path. Objects that belong to an extension are left out.
+
+/// The schema that is read.
+const HERE: &str = "to_regnamespace(quote_ident(current_schema()))";
+
+/// Replaces `$here`, and `MEMBER(catalog, oid)`: whether an object belongs to an extension.
+fn filled(query: &str) -> String {
+    let mut out = query.replace("$here", HERE);
+    for (catalog, alias) in [("pg_class", "c"), ("pg_proc", "p"), ("pg_type", "t")] {
+        let member = format!(
+            "EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{catalog}'::regclass AND e.objid = {alias}.oid AND \
+             e.deptype = 'e')"
+        );
+        out = out.replace(&format!("MEMBER({alias})"), &member);
+    }
+    out
+}
+
+/// All queries, in one message.
+pub(crate) fn all() -> String {
+    QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
+}
+
+const QUERIES: [&str; 15] = [
+    "SELECT 'schema', quote_ident(current_schema()) WHERE current_schema() IS NOT NULL",
+    TABLES,
+    TABLE_OPTIONS,
+    COLUMNS,
+    CONSTRAINTS,
+    INDEXES,
+    "SELECT 'policy', c.relname::text, concat_ws(' ', 'policy', p.polname, CASE WHEN p.polpermissive THEN 'permissive' ELSE \
+     'restrictive' END, 'for', p.polcmd::text, 'using', pg_get_expr(p.polqual, p.polrelid), 'check', \
+     pg_get_expr(p.polwithcheck, p.polrelid)) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace \
+     = $here",
+    "SELECT 'statistics', c.relname::text, concat_ws(' ', 'statistics', pg_get_statisticsobjdef(s.oid)) FROM pg_statistic_ext \
+     s JOIN pg_class c ON c.oid = s.stxrelid WHERE c.relnamespace = $here",
+    "SELECT 'other', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, c.relname::text, \
+     pg_get_viewdef(c.oid, true), concat_ws(' ', array_to_string(c.reloptions, ','), CASE WHEN c.relkind = 'm' AND NOT \
+     c.relispopulated THEN 'not populated' END), obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relnamespace = \
+     $here AND c.relkind IN ('v', 'm') AND NOT MEMBER(c)",
+    "SELECT 'other', 'trigger', c.relname || '.' || t.tgname, pg_get_triggerdef(t.oid, true), CASE t.tgenabled WHEN 'O' \
+     THEN '' WHEN 'D' THEN 'disabled' ELSE 'enabled ' || t.tgenabled::text END, obj_description(t.oid, 'pg_trigger') FROM \
+     pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE c.relnamespace = $here AND NOT t.tgisinternal AND t.tgparentid \
+     = 0 AND NOT MEMBER(c)",
+    "SELECT 'other', 'rule', c.relname || '.' || r.rulename, pg_get_ruledef(r.oid, true), CASE r.ev_enabled WHEN 'O' THEN \
+     '' ELSE 'enabled ' || r.ev_enabled::text END, obj_description(r.oid, 'pg_rewrite') FROM pg_rewrite r JOIN pg_class c \
+     ON c.oid = r.ev_class WHERE c.relnamespace = $here AND r.rulename <> '_RETURN' AND NOT MEMBER(c)",
+    ROUTINES,
+    AGGREGATES,
+    TYPES,
+    SEQUENCES,
+];
+
+const TABLES: &str = "SELECT 'table', c.relname::text FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN ('r', \
+                      'p', 'f') AND NOT MEMBER(c)";
+
+/// What else tells tables apart; rows without a value are no option.
+const TABLE_OPTIONS: &str = "\
+    SELECT 'option', c.relname::text, o.name, o.value FROM pg_class c CROSS JOIN LATERAL (VALUES \
+    ('unlogged', CASE c.relpersistence WHEN 'u' THEN 'yes' END), \
+    ('partition by', CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END), \
+    ('partition', pg_get_expr(c.relpartbound, c.oid)), \
+    ('child of', (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno) FROM pg_inherits i WHERE \
+    i.inhrelid = c.oid)), \
+    ('with', (SELECT string_agg(x, ', ' ORDER BY x) FROM unnest(c.reloptions) x)), \
+    ('row security', CASE WHEN c.relforcerowsecurity THEN 'forced ' ELSE '' END || CASE WHEN c.relrowsecurity THEN \
+    'enabled' END), \
+    ('replica identity', CASE WHEN c.relreplident <> 'd' THEN c.relreplident::text END), \
+    ('typed as', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END), \
+    ('access method', (SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND a.amname <> 'heap')), \
+    ('server', (SELECT s.srvname || ' ' || coalesce(array_to_string(f.ftoptions, ','), '') FROM pg_foreign_table f JOIN \
+    pg_foreign_server s ON s.oid = f.ftserver WHERE f.ftrelid = c.oid)), \
+    ('comment', obj_description(c.oid, 'pg_class'))) o(name, value) \
+    WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f') AND o.value IS NOT NULL";
+
+/// A collation or storage that is not the type's own belongs to the column.
+const COLUMNS: &str = "\
+    SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation <> \
+    t.typcollation AND a.attcollation <> 0 THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END || CASE WHEN \
+    a.attstorage <> t.typstorage THEN ' storage ' || a.attstorage::text ELSE '' END, CASE WHEN a.attnotnull THEN 'no' ELSE \
+    'yes' END, CASE a.attgenerated WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) END, \
+    CASE WHEN a.attidentity = 'a' THEN 'identity always' WHEN a.attidentity = 'd' THEN 'identity by default' WHEN \
+    a.attgenerated = 's' THEN 'stored ' || pg_get_expr(d.adbin, d.adrelid) WHEN a.attgenerated = 'v' THEN 'virtual ' || \
+    pg_get_expr(d.adbin, d.adrelid) END, col_description(c.oid, a.attnum) \
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d \
+    ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+    WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped \
+    ORDER BY c.relname, a.attnum";
+
+/// NOT NULL is a column's; what a partition has from its parent has a made-up name. Columns are joined by newlines, which
+/// no sane name holds.
+const CONSTRAINTS: &str = "\
+    SELECT 'constraint', c.relname::text, k.contype::text, k.conname::text, \
+    (SELECT string_agg(a.attname::text, E'\\n' ORDER BY x.n) FROM unnest(k.conkey) WITH ORDINALITY x(attnum, n) JOIN \
+    pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.attnum), \
+    (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY x.n) FROM unnest(k.conkey) WITH ORDINALITY x(attnum, n) JOIN \
+    pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.attnum), \
+    pg_get_constraintdef(k.oid), pg_get_expr(k.conbin, k.conrelid), \
+    CASE WHEN r.relnamespace = c.relnamespace THEN r.relname::text ELSE k.confrelid::regclass::text END, \
+    (SELECT string_agg(a.attname::text, E'\\n' ORDER BY x.n) FROM unnest(k.confkey) WITH ORDINALITY x(attnum, n) JOIN \
+    pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.attnum), \
+    k.confdeltype::text, k.confupdtype::text, \
+    concat_ws(' ', CASE WHEN k.condeferrable THEN 'deferrable' END, CASE WHEN k.condeferred THEN 'initially deferred' END, \
+    CASE WHEN NOT k.convalidated THEN 'not valid' END, CASE WHEN k.confmatchtype = 'f' THEN 'match full' END, CASE WHEN \
+    k.contype = 'c' AND k.connoinherit THEN 'no inherit' END), obj_description(k.oid, 'pg_constraint') \
+    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_class r ON r.oid = k.confrelid \
+    WHERE c.relnamespace = $here AND k.contype IN ('p', 'u', 'f', 'c', 'x') AND (k.conparentid = 0 OR k.contype <> 'f')";
+
+/// Those of constraints are told with them; a partition's share of an index is told with its parent.
+const INDEXES: &str = "\
+    SELECT 'index', c.relname::text, c.relkind::text, x.relname::text, pg_get_indexdef(i.indexrelid, 0, true) || CASE WHEN \
+    i.indisvalid THEN '' ELSE ' invalid' END || CASE WHEN i.indisclustered THEN ' clustered' ELSE '' END || CASE WHEN \
+    i.indisreplident THEN ' replica identity' ELSE '' END || coalesce(' comment ' || obj_description(x.oid, 'pg_class'), \
+    ''), CASE WHEN i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL THEN (SELECT string_agg(a.attname::text, \
+    E'\\n' ORDER BY y.n) FROM unnest(i.indkey::int2[]) WITH ORDINALITY y(attnum, n) JOIN pg_attribute a ON a.attrelid = \
+    c.oid AND a.attnum = y.attnum WHERE y.n <= i.indnkeyatts) END \
+    FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid \
+    WHERE c.relnamespace = $here AND NOT x.relispartition AND c.relkind IN ('r', 'p', 'f', 'm') AND NOT EXISTS (SELECT FROM \
+    pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x'))";
+
+const ROUTINES: &str = "\
+    SELECT 'routine', CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END, p.proname || '(' || \
+    pg_get_function_identity_arguments(p.oid) || ')', pg_get_functiondef(p.oid), '', obj_description(p.oid, 'pg_proc') \
+    FROM pg_proc p WHERE p.pronamespace = $here AND p.prokind <> 'a' AND NOT MEMBER(p)";
+
+const AGGREGATES: &str = "\
+    SELECT 'other', 'aggregate', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', concat_ws(' ', \
+    g.aggkind::text, 'state', g.aggtransfn::regprocedure::text, format_type(g.aggtranstype, NULL), 'final', \
+    g.aggfinalfn::text, 'combine', g.aggcombinefn::text, 'initial', g.agginitval, 'moving', g.aggmtransfn::text, \
+    g.aggminvtransfn::text, 'returns', format_type(p.prorettype, NULL)), '', obj_description(p.oid, 'pg_proc') \
+    FROM pg_proc p JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE p.pronamespace = $here AND NOT MEMBER(p)";
+
+/// Enums, domains, ranges and composite types that are not a table's row.
+const TYPES: &str = "\
+    SELECT 'other', 'type', t.typname::text, CASE t.typtype \
+    WHEN 'e' THEN 'enum ' || coalesce((SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder) FROM \
+    pg_enum e WHERE e.enumtypid = t.oid), '') \
+    WHEN 'd' THEN concat_ws(' ', 'domain', format_type(t.typbasetype, t.typtypmod), CASE WHEN t.typnotnull THEN 'not null' \
+    END, 'default ' || t.typdefault, 'collate ' || NULLIF(t.typcollation, b.typcollation)::regcollation::text, (SELECT \
+    string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ', ' ORDER BY k.conname) FROM pg_constraint k WHERE \
+    k.contypid = t.oid AND k.contype = 'c')) \
+    WHEN 'r' THEN 'range ' || (SELECT format_type(g.rngsubtype, NULL) FROM pg_range g WHERE g.rngtypid = t.oid) \
+    ELSE 'composite ' || (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' \
+    ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END, '', \
+    obj_description(t.oid, 'pg_type') \
+    FROM pg_type t LEFT JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_class c ON c.oid = t.typrelid \
+    WHERE t.typnamespace = $here AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND NOT MEMBER(t)";
+
+/// Those that belong to a column are told by its default or its identity. Where a sequence stands is data.
+const SEQUENCES: &str = "\
+    SELECT 'other', 'sequence', c.relname::text, concat_ws(' ', format_type(s.seqtypid, NULL), 'start', s.seqstart, \
+    'increment', s.seqincrement, 'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' \
+    END, CASE c.relpersistence WHEN 'u' THEN 'unlogged' END), '', obj_description(c.oid, 'pg_class') \
+    FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE c.relnamespace = $here AND NOT MEMBER(c) AND NOT EXISTS \
+    (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = \
+    'pg_class'::regclass AND d.deptype IN ('a', 'i'))";

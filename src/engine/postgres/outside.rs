@@ -1,0 +1,57 @@
+//! PostgreSQL statements that can't run in a transaction, indexes made concurrently above all.
+//!
+//! It keeps no journal: the session does, around each of them.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+
+use crate::engine::postgres::PostgresSession;
+use crate::engine::{errors, literal};
+use crate::model::fault::Fault;
+use crate::model::tenant::Engine;
+use crate::sql::{DdlEffect, SchemaObject, effect};
+
+impl PostgresSession {
+    /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
+    pub(crate) async fn run_outside(&mut self, sql: &str, lock: Duration) -> Result<(), Fault> {
+        let words: Vec<String> = crate::sql::first_words(Engine::Postgres, sql).take(4).collect();
+        let concurrently = words.iter().any(|w| w == "concurrently");
+        if !concurrently {
+            return self.run(sql.to_owned()).await;
+        }
+        if words[0] == "create" {
+            self.drop_invalid_indexes(sql).await?;
+        }
+        // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
+        self.run("SET lock_timeout = 0".to_owned()).await?;
+        let result = self.run(sql.to_owned()).await;
+        let back = format!("SET lock_timeout = {}", lock.as_millis());
+        result.and(self.run(back).await)
+    }
+
+    /// Drops the index of exactly this name, on the table that the statement names, where an earlier try left it invalid.
+    async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
+        let Some(DdlEffect::Creates(SchemaObject::Index(index, Some(table)))) = effect(Engine::Postgres, sql) else {
+            return Ok(());
+        };
+        let quoted = |name: &str| Engine::Postgres.quote(name);
+        let table = match &table.schema {
+            Some(schema) => format!("{}.{}", quoted(schema), quoted(&table.name)),
+            None => quoted(&table.name),
+        };
+        // An index lives in the schema of its table (https://www.postgresql.org/docs/15/sql-createindex.html).
+        let invalid = format!(
+            "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_index i JOIN pg_class c ON c.oid = \
+             i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relname = {} AND \
+             i.indrelid = to_regclass({})",
+            literal(Engine::Postgres, &index.name),
+            literal(Engine::Postgres, &table)
+        );
+        let rows = self.rows(invalid).await.map_err(|e| errors::fault(&e))?;
+        for name in rows.iter().filter_map(|r| r.try_get::<String, _>(0).ok()) {
+            self.run(format!("DROP INDEX CONCURRENTLY {name}")).await?;
+        }
+        Ok(())
+    }
+}

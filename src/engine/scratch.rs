@@ -1,0 +1,291 @@
+//! Databases that are made to try something out, and dropped again.
+//!
+//! Nothing here is ever a tenant's: a name is made up for each, and only names of that form are dropped. When the process
+//! dies its database stays; the next one to make a scratch database on that server a day later removes it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection, Row as _};
+use url::Url;
+
+use super::mysql::decode;
+use super::{errors, unix_now};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+
+/// What every scratch database's name begins with; then come the second since 1970 in which it was made, and a number.
+const PREFIX: &str = "fleet_scratch_";
+
+/// Whatever is older was left behind: nothing that is tried out takes this long.
+const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A place where scratch databases of one engine are made.
+#[derive(Clone)]
+pub(crate) enum ScratchPlace {
+    /// SQLite files in folders of their own within this one.
+    Folder(PathBuf),
+    /// On a server: the URL of any database on it that the user may connect to.
+    Server(Engine, SecretString),
+}
+
+impl ScratchPlace {
+    /// The folder for temporary files of this machine.
+    pub(crate) fn temporary() -> Self {
+        ScratchPlace::Folder(std::env::temp_dir())
+    }
+
+    /// The engine of the databases made here.
+    pub(crate) fn engine(&self) -> Engine {
+        match self {
+            ScratchPlace::Folder(_) => Engine::Sqlite,
+            ScratchPlace::Server(engine, _) => *engine,
+        }
+    }
+
+    /// Makes a database, hands it to `work` as a tenant, and drops it: also when `work` panics, or `stop` ends first, which
+    /// gives `None`. `tell` is told what was removed that others had left behind, and what could not be dropped.
+    ///
+    /// # Errors
+    /// A [`Fault`] when no database can be made; `work` has not begun then.
+    ///
+    /// # Panics
+    /// As `work` does, once the database is dropped.
+    pub(crate) async fn with<T>(
+        &self,
+        stop: impl Future<Output = ()>,
+        tell: &(dyn Fn(String) + Sync),
+        work: impl AsyncFnOnce(Arc<Tenant>) -> T,
+    ) -> Result<Option<T>, Fault> {
+        let mut stop = std::pin::pin!(stop);
+        let swept = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(None),
+            swept = self.sweep() => swept?,
+        };
+        for name in swept {
+            tell(format!("removed {name}, a scratch database of {} that was left behind", self.engine()));
+        }
+        let name = format!("{PREFIX}{:x}_{:08x}", unix_now(), fastrand::u32(..));
+        let tenant = Arc::new(self.tenant(&name)?);
+        self.change(&name, true).await?;
+        let result = tokio::select! {
+            biased;
+            () = &mut stop => Ok(None),
+            result = AssertUnwindSafe(work(tenant)).catch_unwind() => result.map(Some),
+        };
+        if let Err(fault) = self.change(&name, false).await {
+            tell(format!("the scratch database {name} of {} could not be dropped: {fault}", self.engine()));
+        }
+        result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+    }
+
+    /// Drops what was left behind more than a day ago. Returns the names.
+    async fn sweep(&self) -> Result<Vec<String>, Fault> {
+        let mut gone = Vec::new();
+        for name in self.names().await?.into_iter().filter(|name| is_left_behind(name, unix_now())) {
+            // Another process may be sweeping, too.
+            if self.change(&name, false).await.is_ok() {
+                gone.push(name);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Everything here that has a scratch database's name.
+    async fn names(&self) -> Result<Vec<String>, Fault> {
+        let mut names: Vec<String> = match self {
+            ScratchPlace::Folder(folder) => {
+                let entries = std::fs::read_dir(folder).map_err(|error| io(folder, &error))?;
+                entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+            }
+            ScratchPlace::Server(Engine::Mysql, url) => {
+                let mut connection = mysql(url).await?;
+                let list =
+                    "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'fleet\\_scratch\\_%'";
+                let rows = sqlx::raw_sql(list).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e))?;
+                let _ = connection.close().await;
+                rows.iter().filter_map(|row| decode::text(row, 0)).collect()
+            }
+            ScratchPlace::Server(_, url) => {
+                let mut connection = postgres(url).await?;
+                let list = "SELECT datname::text FROM pg_database WHERE datname LIKE 'fleet\\_scratch\\_%'";
+                let rows = sqlx::raw_sql(list).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e))?;
+                let _ = connection.close().await;
+                rows.iter().filter_map(|row| row.try_get(0).ok()).collect()
+            }
+        };
+        names.retain(|name| made_at(name).is_some());
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Makes the database of a name, or drops it.
+    async fn change(&self, name: &str, make: bool) -> Result<(), Fault> {
+        assert!(made_at(name).is_some(), "{name} is no scratch database");
+        match self {
+            ScratchPlace::Folder(folder) => {
+                let folder = folder.join(name);
+                let result = if make { make_private(&folder) } else { std::fs::remove_dir_all(&folder) };
+                result.map_err(|error| io(&folder, &error))
+            }
+            ScratchPlace::Server(Engine::Mysql, url) => {
+                let mut connection = mysql(url).await?;
+                if !make {
+                    end_sessions(&mut connection, name).await;
+                }
+                // A query that has just been ended may take a moment to let go of its tables.
+                let wait = "SET SESSION lock_wait_timeout = 30";
+                let verb = if make { "CREATE" } else { "DROP" };
+                let sql = format!("{wait}; {verb} DATABASE {}", Engine::Mysql.quote(name));
+                let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                let _ = connection.close().await;
+                result.map(drop).map_err(|e| errors::fault(&e))
+            }
+            ScratchPlace::Server(_, url) => {
+                let mut connection = postgres(url).await?;
+                let quoted = Engine::Postgres.quote(name);
+                // The template may not have other sessions; `FORCE` ends what is still running in the database.
+                let sql = match make {
+                    true => format!("CREATE DATABASE {quoted} TEMPLATE template0"),
+                    false => format!("DROP DATABASE {quoted} WITH (FORCE)"),
+                };
+                let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+                let _ = connection.close().await;
+                result.map(drop).map_err(|e| errors::fault(&e))
+            }
+        }
+    }
+
+    fn tenant(&self, name: &str) -> Result<Tenant, Fault> {
+        let address = match self {
+            ScratchPlace::Folder(folder) => Address::File(folder.join(name).join("scratch.db")),
+            ScratchPlace::Server(_, url) => {
+                let mut url = Url::parse(url.expose_secret()).map_err(|_| bad_url())?;
+                url.set_path(name);
+                Address::Url(SecretString::from(String::from(url)))
+            }
+        };
+        Ok(Tenant {
+            id: TenantId::from(name),
+            engine: self.engine(),
+            server: "scratch".into(),
+            tags: BTreeMap::new(),
+            schema: None,
+            address,
+            migration_address: None,
+            create_missing: true,
+            lock_timeout: None,
+            depends_on: Vec::new(),
+        })
+    }
+}
+
+/// When a database was made, in seconds since 1970, from its name; `None` for one that is not ours.
+fn made_at(name: &str) -> Option<u64> {
+    let (seconds, number) = name.strip_prefix(PREFIX)?.split_once('_')?;
+    let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    (is_hex(seconds) && number.len() == 8 && is_hex(number)).then(|| u64::from_str_radix(seconds, 16).ok())?
+}
+
+fn is_left_behind(name: &str, now: u64) -> bool {
+    made_at(name).is_some_and(|made| now.saturating_sub(made) > LEFT_BEHIND.as_secs())
+}
+
+/// A folder that nobody else may look into: what is tried out may hold somebody's data.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn io(folder: &Path, error: &std::io::Error) -> Fault {
+    Fault::new(FaultClass::UnknownDatabase, format!("{}: {error}", folder.display()))
+}
+
+fn bad_url() -> Fault {
+    Fault::new(FaultClass::BadAddress, "the scratch server's URL can't be used by the driver")
+}
+
+/// To reach a scratch server and log in.
+const CONNECT: Duration = Duration::from_secs(10);
+
+async fn within<C>(connect: impl Future<Output = sqlx::Result<C>>) -> Result<C, Fault> {
+    let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 10s");
+    tokio::time::timeout(CONNECT, connect).await.map_err(late)?.map_err(|e| errors::fault(&e))
+}
+
+/// Ends what is still at work in a scratch database, as PostgreSQL's `FORCE` does: a query that was given up goes on, and
+/// would keep its tables from being dropped.
+async fn end_sessions(connection: &mut MySqlConnection, name: &str) {
+    let list = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+    let Ok(rows) = sqlx::raw_sql(AssertSqlSafe(list)).fetch_all(&mut *connection).await else { return };
+    for id in rows.iter().filter_map(|row| decode::number(row, 0)) {
+        // One that has ended by itself is as good.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut *connection).await;
+    }
+}
+
+async fn postgres(url: &SecretString) -> Result<PgConnection, Fault> {
+    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| bad_url())?;
+    within(options.application_name("fleet:scratch").disable_statement_logging().connect()).await
+}
+
+async fn mysql(url: &SecretString) -> Result<MySqlConnection, Fault> {
+    let options = MySqlConnectOptions::from_str(url.expose_secret()).map_err(|_| bad_url())?;
+    within(options.disable_statement_logging().connect()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_names_are_ever_left_behind() {
+        let day = LEFT_BEHIND.as_secs();
+        assert!(is_left_behind("fleet_scratch_10_0123abcd", 0x10 + day + 1));
+        assert!(!is_left_behind("fleet_scratch_10_0123abcd", 0x10 + day));
+        for other in ["fleet_scratch_", "fleet_scratch_10", "fleet_scratch_10_x", "acme", "fleet_scratch_1g_0123abcd"] {
+            assert!(!is_left_behind(other, u64::MAX), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_removed_whatever_happens_and_old_ones_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = ScratchPlace::Folder(folder.path().to_owned());
+        let old = folder.path().join("fleet_scratch_10_0123abcd");
+        std::fs::create_dir(&old).unwrap();
+        std::fs::create_dir(folder.path().join("mine")).unwrap();
+        let told = std::sync::Mutex::new(Vec::new());
+        let tell = |text: String| told.lock().unwrap().push(text);
+        let used = place
+            .with(std::future::pending(), &tell, async |tenant: Arc<Tenant>| {
+                let Address::File(path) = tenant.address.clone() else { panic!("a file") };
+                std::fs::write(&path, "").unwrap();
+                path
+            })
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!used.exists() && !old.exists() && folder.path().join("mine").exists());
+        assert!(told.lock().unwrap()[0].contains("fleet_scratch_10_0123abcd"), "{told:?}");
+
+        let stopped = place.with(async {}, &tell, async |_| std::future::pending::<()>().await).await.unwrap();
+        assert_eq!(stopped, None);
+        let panics = place.with(std::future::pending(), &tell, async |_| panic!("planted"));
+        assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["mine"]);
+    }
+}

@@ -1,0 +1,210 @@
+//! A database that plays a script, for tests of scheduling only: what a user has a database for is tested on real ones.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::{ApplyError, Canceller, Cell, Database, Key, Liveness, PartialState, Probe, Session, Settlement, Work};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::health::{Health, Questions};
+use crate::model::schema::{Direction, Unfinished};
+use crate::model::shape::{Column, Shape, Table};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::Timeouts;
+
+/// What one attempt meets.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// Everything works.
+    Succeeds,
+    /// Connecting fails.
+    Refuses(FaultClass),
+    /// The first step fails with this.
+    Stops(FaultClass, PartialState),
+    /// Everything is committed, and the connection is lost before the answer arrives.
+    CommitsUnseen,
+    /// Everything is committed, no answer arrives, and the server says this of the session.
+    AnswersNever(Liveness),
+    /// The code panics.
+    Panics,
+    /// Nothing happens until it is cancelled.
+    Hangs,
+}
+
+/// The scripted database.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    pub(crate) acts: Mutex<HashMap<TenantId, VecDeque<Act>>>,
+    pub(crate) histories: Arc<Mutex<HashMap<TenantId, Vec<String>>>>,
+    pub(crate) takes: Duration,
+    pub(crate) now: Arc<AtomicUsize>,
+    pub(crate) most: Arc<AtomicUsize>,
+    pub(crate) connects: AtomicUsize,
+    /// The lock timeouts that each tenant was connected with, in order.
+    pub(crate) locks: Mutex<HashMap<TenantId, Vec<Duration>>>,
+    pub(crate) read_together: bool,
+    /// So many connections at once, and no more; 0: any number.
+    pub(crate) room: usize,
+}
+
+impl Scripted {
+    pub(crate) fn act(&self, tenant: &str, acts: impl IntoIterator<Item = Act>) {
+        self.acts.lock().unwrap().insert(TenantId::from(tenant), acts.into_iter().collect());
+    }
+
+    pub(crate) fn set_history(&self, tenant: &str, versions: &[&str]) {
+        let versions = versions.iter().map(|v| v.to_string()).collect();
+        self.histories.lock().unwrap().insert(TenantId::from(tenant), versions);
+    }
+
+    pub(crate) fn history(&self, tenant: &str) -> Vec<String> {
+        self.histories.lock().unwrap().get(&TenantId::from(tenant)).cloned().unwrap_or_default()
+    }
+}
+
+struct ScriptedSession {
+    tenant: TenantId,
+    act: Act,
+    takes: Duration,
+    pub(crate) histories: Arc<Mutex<HashMap<TenantId, Vec<String>>>>,
+    pub(crate) now: Arc<AtomicUsize>,
+    cancelled: CancellationToken,
+}
+
+impl Drop for ScriptedSession {
+    fn drop(&mut self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Database for Scripted {
+    async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
+        self.connect_within(tenant, Timeouts::default()).await
+    }
+
+    async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
+        self.locks.lock().unwrap().entry(tenant.id.clone()).or_default().push(timeouts.lock);
+        self.connects.fetch_add(1, Ordering::SeqCst);
+        let act = self.acts.lock().unwrap().get_mut(&tenant.id).and_then(VecDeque::pop_front).unwrap_or(Act::Succeeds);
+        if let Act::Refuses(class) = act {
+            return Err(Fault::new(class, "scripted"));
+        }
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.room > 0 && now > self.room {
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            return Err(Fault::new(FaultClass::TooManyConnections, "scripted"));
+        }
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Ok(Box::new(ScriptedSession {
+            tenant: tenant.id.clone(),
+            act,
+            takes: self.takes,
+            histories: self.histories.clone(),
+            now: self.now.clone(),
+            cancelled: CancellationToken::new(),
+        }))
+    }
+
+    async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
+        if !self.read_together {
+            return HashMap::new();
+        }
+        tenants.iter().map(|t| (t.id.clone(), self.history(t.id.as_str()))).collect()
+    }
+}
+
+#[async_trait]
+impl Session for ScriptedSession {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        Ok(self.histories.lock().unwrap().get(&self.tenant).cloned().unwrap_or_default())
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        Ok(None)
+    }
+
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(false)
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
+        Err(Fault::new(FaultClass::Other, "scripted"))
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        Ok(Shape::default())
+    }
+
+    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
+        Ok(Health::default())
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        Ok(vec![0; tables.len()])
+    }
+
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        tokio::time::sleep(self.takes).await;
+        let commit = |histories: &Mutex<HashMap<TenantId, Vec<String>>>| {
+            let mut histories = histories.lock().unwrap();
+            let history = histories.entry(self.tenant.clone()).or_default();
+            for step in &work.steps {
+                let again = history.contains(&step.script.migration.to_string());
+                assert!(step.script.direction == Direction::Down || !again, "applied twice");
+                step.script.enter_into(history);
+            }
+        };
+        match self.act.clone() {
+            Act::Succeeds => commit(&self.histories),
+            Act::Panics => panic!("scripted panic"),
+            Act::Stops(class, residue) => {
+                return Err(ApplyError { committed: 0, at: None, fault: Fault::new(class, "scripted"), residue });
+            }
+            Act::CommitsUnseen => {
+                commit(&self.histories);
+                let fault = Fault::new(FaultClass::ConnectionLost, "scripted");
+                return Err(ApplyError { committed: 0, at: None, fault, residue: PartialState::Unknown });
+            }
+            Act::AnswersNever(_) => {
+                commit(&self.histories);
+                return std::future::pending().await;
+            }
+            Act::Hangs => {
+                self.cancelled.cancelled().await;
+                let fault = Fault::new(FaultClass::Cancelled, "scripted");
+                return Err(ApplyError { committed: 0, at: None, fault, residue: PartialState::Nothing });
+            }
+            Act::Refuses(_) => unreachable!("it was refused when it connected"),
+        }
+        Ok(())
+    }
+
+    async fn fill(&mut self, _: &Table, _: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        Ok(rows.len() as u64)
+    }
+
+    async fn keys(&mut self, _: &Table, _: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn canceller(&self) -> Canceller {
+        let cancelled = self.cancelled.clone();
+        Box::new(move || Box::pin(async move { cancelled.cancel() }))
+    }
+
+    fn pulse(&self) -> Option<Probe> {
+        let sign = if let Act::AnswersNever(sign) = self.act { sign } else { Liveness::Works };
+        Some(Box::new(move |_, _| Box::pin(async move { sign })))
+    }
+
+    async fn close(self: Box<Self>) {}
+}

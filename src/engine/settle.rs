@@ -1,0 +1,47 @@
+//! Settling a tenant that is in doubt: a person has looked, and says how it stands.
+//!
+//! Only the journal and the history row change here, in one transaction: dying before its commit leaves the tenant in
+//! doubt as it was. Nothing of the migration itself is run.
+
+use super::TenantEndpoint;
+use crate::engine::journal::Journal;
+use crate::model::schema::{Direction, Unfinished};
+
+/// What a person found out about the migration that was begun and not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// All of it is in place (up), or gone (down): it counts as done.
+    Applied,
+    /// Nothing of it is in place (any more): it counts as not begun.
+    NotApplied,
+    /// Everything before this statement, counted from 1, is in place: the next run goes on there.
+    ResumeAt {
+        /// The statement.
+        statement: usize,
+        /// The SHA-256 of the script that is meant.
+        sha256: String,
+    },
+}
+
+/// The statements that settle it, without the transaction around them.
+pub(crate) fn statements(
+    door: &TenantEndpoint,
+    journal: &Journal,
+    unfinished: &Unfinished,
+    settlement: &Settlement,
+) -> Vec<String> {
+    let record = door.migrations.record(&unfinished.migration, door.tenant.engine);
+    let row = |direction| door.books().record_of(&unfinished.migration, &record, direction);
+    // The way up deletes the row first: it may be there, or not.
+    let absent = row(Direction::Down);
+    let present = row(Direction::Up);
+    match (settlement, unfinished.direction) {
+        (Settlement::Applied, Direction::Up) | (Settlement::NotApplied, Direction::Down) => {
+            vec![absent, present, journal.close()]
+        }
+        (Settlement::Applied, Direction::Down) | (Settlement::NotApplied, Direction::Up) => {
+            vec![absent, journal.close()]
+        }
+        (Settlement::ResumeAt { statement, sha256 }, _) => vec![journal.vouch(*statement, sha256)],
+    }
+}

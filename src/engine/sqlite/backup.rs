@@ -1,0 +1,136 @@
+//! SQLite: the engine's online backup, out of a live file and back into it.
+//!
+//! Out: a read transaction is held over all of it, so that the copy is of one moment whoever writes meanwhile. The copy is
+//! in journal mode `delete`, one file that is complete by itself. In: all pages are written in one transaction of the
+//! tenant's file, which is never replaced: other connections wait or see the old content until its commit, and dying in
+//! it leaves a journal that the next one to open the file rolls back. A rename over the file would leave open
+//! connections on the old one, and a `-wal` that belongs to neither.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::backup::{Transfer, broken, fault_undone};
+use crate::engine::sqlite::SqliteSession;
+use crate::engine::sqlite::file::FileLock;
+use crate::model::fault::{Fault, FaultClass};
+
+/// Pages between two looks at whether to stop.
+const PAGES: i32 = 2_000;
+
+/// How a copy is bounded.
+#[derive(Clone)]
+struct Bounds {
+    lock: Duration,
+    limit: Duration,
+    cancel: CancellationToken,
+}
+
+impl SqliteSession {
+    pub(in crate::engine) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+        let (from, file) = (self.path.clone(), to.file.to_owned());
+        let bounds = self.bounds(to);
+        // Nobody is in the middle of a step that no transaction hides.
+        let _lock = FileLock::take(&from)?;
+        blocking(move || copy_out(&from, &file, &bounds)).await?;
+        Ok(format!("SQLite {} online backup", rusqlite::version()))
+    }
+
+    pub(in crate::engine) async fn bring_back(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        // Our own connection must not be what the transaction waits for.
+        self.release().await;
+        let (source, file, create) = (from.file.to_owned(), self.path.clone(), self.door.tenant.create_missing);
+        let bounds = self.bounds(from);
+        let _lock = FileLock::take(&file)?;
+        blocking(move || copy_in(&source, &file, create, &bounds)).await?;
+        self.connection().await.map(drop)
+    }
+
+    fn bounds(&self, transfer: &Transfer<'_>) -> Bounds {
+        Bounds { lock: self.door.timeouts.lock, limit: transfer.limit, cancel: transfer.cancel.clone() }
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Result<(), Fault> + Send + 'static) -> Result<(), Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(broken(format!("the copy was lost: {error}"))),
+    }
+}
+
+fn copy_out(from: &Path, to: &Path, bounds: &Bounds) -> Result<(), Fault> {
+    drop(crate::backup::open_private(to).map_err(|e| broken(format!("{} can't be made: {e}", to.display())))?);
+    let source = open(from, OpenFlags::SQLITE_OPEN_READ_WRITE, bounds)?;
+    source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_master").map_err(|e| fault(&e))?;
+    let mut copy = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE, bounds)?;
+    copy_pages(&source, &mut copy, bounds)?;
+    drop(source);
+    copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(|e| fault(&e))?;
+    check(&copy, to)?;
+    copy.close().map_err(|(_, e)| fault(&e))
+}
+
+fn copy_in(from: &Path, to: &Path, create: bool, bounds: &Bounds) -> Result<(), Fault> {
+    let source = open(from, OpenFlags::SQLITE_OPEN_READ_ONLY, bounds)?;
+    check(&source, from)?;
+    let create = if create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+    let mut tenant = open(to, OpenFlags::SQLITE_OPEN_READ_WRITE | create, bounds)?;
+    copy_pages(&source, &mut tenant, bounds).map_err(fault_undone)?;
+    tenant.close().map_err(|(_, e)| fault(&e))
+}
+
+fn open(file: &Path, flags: OpenFlags, bounds: &Bounds) -> Result<Connection, Fault> {
+    let connection =
+        Connection::open_with_flags(file, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|e| fault(&e))?;
+    connection.busy_timeout(bounds.lock).map_err(|e| fault(&e))?;
+    Ok(connection)
+}
+
+/// All pages in one transaction of the destination. Stopping on the way rolls that back.
+fn copy_pages(from: &Connection, to: &mut Connection, bounds: &Bounds) -> Result<(), Fault> {
+    let begun = Instant::now();
+    let mut waited_since = None;
+    let backup = Backup::new(from, to).map_err(|e| fault(&e))?;
+    loop {
+        if bounds.cancel.is_cancelled() {
+            return Err(Fault::new(FaultClass::Cancelled, "the copy was ended"));
+        }
+        if !bounds.limit.is_zero() && begun.elapsed() > bounds.limit {
+            let limit = crate::policy::format_duration(bounds.limit);
+            return Err(broken(format!("the copy did not end within {limit}; backup_timeout sets that limit")));
+        }
+        match backup.step(PAGES).map_err(|e| fault(&e))? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => waited_since = None,
+            _ => {
+                let since = *waited_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > bounds.lock {
+                    return Err(Fault::with_code(FaultClass::Busy, "5", "the database is locked"));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+fn check(copy: &Connection, file: &Path) -> Result<(), Fault> {
+    let found: String = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(|e| fault(&e))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(broken(format!("{} is damaged (PRAGMA integrity_check: {found})", file.display())))
+}
+
+fn fault(error: &rusqlite::Error) -> Fault {
+    let Some(code) = error.sqlite_error() else { return broken(error.to_string()) };
+    let class = match code.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => FaultClass::Busy,
+        ErrorCode::DiskFull | ErrorCode::OutOfMemory => FaultClass::Resources,
+        ErrorCode::ReadOnly => FaultClass::ReadOnly,
+        _ => FaultClass::Backup,
+    };
+    Fault::with_code(class, code.extended_code.to_string(), error.to_string())
+}

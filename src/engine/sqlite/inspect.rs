@@ -1,0 +1,178 @@
+//! The shape of an SQLite database: pragmas as tables, and the text of what they do not tell.
+//!
+//! A table is not told by its text alone: ALTER TABLE rewrites it, so that a column taken away and added again would look
+//! like another table.
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::engine::errors;
+use crate::engine::inspect::{Gathered, count_queries, counted};
+use crate::engine::sqlite::inspect_text::{canonical, tokens, written};
+use crate::model::fault::Fault;
+use crate::model::shape::{Column, ForeignKey, Shape, Unique};
+use crate::model::tenant::Engine;
+
+/// Tables that are not SQLite's own, and not a virtual table's.
+const OURS: &str = "FROM sqlite_master m JOIN pragma_table_list l ON l.name = m.name AND l.schema = 'main' WHERE m.type = \
+                    'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND l.type <> 'shadow'";
+
+/// Everything in one message, in one transaction: another process may be changing the file. Each query's first column says
+/// what its rows are; all columns are text.
+fn queries() -> String {
+    let ours = format!("(SELECT m.name AS name {OURS})");
+    let all = [
+        "BEGIN".to_owned(),
+        format!("SELECT 'table', m.name, m.sql, l.type, CAST(l.wr AS text), CAST(l.strict AS text) {OURS}"),
+        format!(
+            "SELECT 'column', o.name, x.name, lower(x.type), CAST(x.\"notnull\" AS text), x.dflt_value, CAST(x.pk AS text) \
+             FROM {ours} o, pragma_table_xinfo(o.name) x ORDER BY o.name, x.cid"
+        ),
+        format!(
+            "SELECT 'primary', o.name, x.name FROM {ours} o, pragma_table_xinfo(o.name) x WHERE x.pk > 0 ORDER BY o.name, x.pk"
+        ),
+        format!(
+            "SELECT 'index', o.name, i.name, i.origin, CAST(i.\"unique\" AS text), CAST(i.partial AS text), (SELECT \
+             group_concat(coalesce(x.name, ''), char(10)) FROM (SELECT name FROM pragma_index_info(i.name) ORDER BY seqno) \
+             x), m.sql FROM {ours} o, pragma_index_list(o.name) i LEFT JOIN sqlite_master m ON m.type = 'index' AND m.name = \
+             i.name"
+        ),
+        format!(
+            "SELECT 'foreign', o.name, CAST(f.id AS text), f.\"table\", f.\"from\", f.\"to\", lower(f.on_delete), \
+             lower(f.on_update), lower(f.match) FROM {ours} o, pragma_foreign_key_list(o.name) f ORDER BY o.name, f.id, f.seq"
+        ),
+        "SELECT 'other', m.type, CASE m.type WHEN 'trigger' THEN m.tbl_name || '.' ELSE '' END || m.name, m.sql FROM \
+         sqlite_master m WHERE m.type IN ('view', 'trigger')"
+            .to_owned(),
+        "COMMIT".to_owned(),
+    ];
+    all.join(";\n")
+}
+
+async fn read(connection: &mut SqliteConnection, message: String) -> Result<Vec<SqliteRow>, Fault> {
+    let rows = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(&mut *connection).await;
+    if rows.is_err() {
+        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+    }
+    rows.map_err(|e| errors::fault(&e))
+}
+
+pub(in crate::engine) async fn shape(connection: &mut SqliteConnection, history_table: &str) -> Result<Shape, Fault> {
+    let rows = read(connection, queries()).await?;
+    let mut gathered = Gathered::default();
+    // A foreign key has a number within its table only.
+    let mut key = None;
+    for row in &rows {
+        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten();
+        let must = |i: usize| text(i).unwrap_or_default();
+        match must(0).as_str() {
+            "table" => gathered.add_table(must(1)),
+            "other" => gathered.add_other(&must(1), must(2), canonical(&tokens(&must(3)))),
+            _ => {}
+        }
+        let Some(table) = gathered.table(&must(1)) else { continue };
+        match must(0).as_str() {
+            "table" => {
+                for (is, option) in [(must(4) == "1", "without rowid"), (must(5) == "1", "strict")] {
+                    table.options.extend(is.then(|| option.to_owned()));
+                }
+                if must(3) == "virtual" {
+                    table.options.push(canonical(&tokens(&must(2))));
+                }
+            }
+            "column" => table.columns.push(Column {
+                name: must(2),
+                kind: must(3),
+                nullable: must(4) == "0",
+                default: text(5),
+                ..Column::default()
+            }),
+            "primary" => table.primary_key.push(must(2)),
+            "index" => index(table, row),
+            "foreign" => {
+                let is_same = key.replace((must(1), must(2))) == Some((must(1), must(2)));
+                foreign_key(table, row, is_same);
+            }
+            _ => {}
+        }
+    }
+    for row in &rows {
+        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
+        if text(0) == "table" && text(3) == "table" {
+            add_written(&mut gathered, &text(1), &text(2));
+        }
+    }
+    Ok(gathered.finish(history_table))
+}
+
+/// The number of rows of each table.
+pub(in crate::engine) async fn row_counts(
+    connection: &mut SqliteConnection,
+    tables: &[String],
+) -> Result<Vec<u64>, Fault> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let message = format!("BEGIN;\n{}COMMIT", count_queries(Engine::Sqlite, None, tables));
+    let rows = read(connection, message).await?;
+    counted(tables, rows.iter().map(|row| row.try_get(0).ok()))
+}
+
+/// The index that a key makes by itself has a number in its name; the key is told without it.
+fn index(table: &mut crate::model::shape::Table, row: &SqliteRow) {
+    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
+    let (name, origin, definition) = (text(2), text(3), text(7));
+    let columns: Vec<String> = text(6).split('\n').map(str::to_owned).collect();
+    match origin.as_str() {
+        "pk" => {}
+        "u" => table.uniques.push(Unique { name: String::new(), columns }),
+        _ => {
+            // A unique index is not a unique constraint, and can have an order or a collation: it is told as an index, too.
+            let is_of_columns = columns.iter().all(|column| !column.is_empty());
+            if text(4) == "1" && text(5) == "0" && is_of_columns {
+                table.uniques.push(Unique { name: name.clone(), columns });
+            }
+            table.indexes.push(format!("{name}: {}", canonical(&tokens(&definition))));
+        }
+    }
+}
+
+/// One row a column of a foreign key, in order.
+fn foreign_key(table: &mut crate::model::shape::Table, row: &SqliteRow, is_same: bool) {
+    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten();
+    let must = |i: usize| text(i).unwrap_or_default();
+    if is_same && let Some(key) = table.foreign_keys.last_mut() {
+        key.columns.push(must(4));
+        key.to_columns.extend(text(5));
+        return;
+    }
+    table.foreign_keys.push(ForeignKey {
+        name: String::new(),
+        columns: vec![must(4)],
+        to_table: must(3),
+        // Without columns it is the primary key that is meant.
+        to_columns: text(5).into_iter().collect(),
+        on_delete: must(6),
+        on_update: must(7),
+    });
+    if must(8) != "none" {
+        table.options.push(format!("foreign key {} matches {}", must(4), must(8)));
+    }
+}
+
+fn add_written(gathered: &mut Gathered, name: &str, sql: &str) {
+    let Some(table) = gathered.table(name) else { return };
+    let written = written(sql);
+    table.checks.extend(written.checks);
+    table.options.extend(written.clauses);
+    for (name, collation) in written.collations {
+        if let Some(column) = table.columns.iter_mut().find(|c| c.name.eq_ignore_ascii_case(&name)) {
+            column.kind.push_str(&format!(" collate {collation}"));
+        }
+    }
+    for (name, how) in written.generated {
+        if let Some(column) = table.columns.iter_mut().find(|c| c.name.eq_ignore_ascii_case(&name)) {
+            column.generated = Some(how);
+        }
+    }
+}

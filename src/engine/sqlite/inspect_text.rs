@@ -1,0 +1,239 @@
+//! Just enough of SQLite's grammar to read what its pragmas do not tell: CHECKs, generated columns, collations.
+//!
+//! It never runs anything. A text that it does not understand gives fewer parts, and the canonical text stands for the rest.
+
+/// A piece of SQL text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// As it was written.
+    pub(crate) text: String,
+    /// What it is called, where it is a name or a keyword: without quotes.
+    pub(crate) word: Option<String>,
+}
+
+impl Token {
+    pub(crate) fn is(&self, keyword: &str) -> bool {
+        self.text.eq_ignore_ascii_case(keyword)
+    }
+}
+
+/// Comments and white space are left out.
+pub(crate) fn tokens(sql: &str) -> Vec<Token> {
+    let mut out = Vec::new();
+    let mut rest = sql;
+    while let Some(first) = rest.chars().next() {
+        let (length, word) = match first {
+            c if c.is_whitespace() => (c.len_utf8(), None),
+            '-' if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), None),
+            '/' if rest.starts_with("/*") => (rest[2..].find("*/").map_or(rest.len(), |at| at + 4), None),
+            '\'' => (quoted(rest, '\''), None),
+            '"' | '`' => {
+                let length = quoted(rest, first);
+                let inner = rest
+                    .get(1..length.max(2) - 1)
+                    .unwrap_or_default()
+                    .replace(&format!("{first}{first}"), &first.to_string());
+                (length, Some(inner))
+            }
+            '[' => {
+                let length = rest.find(']').map_or(rest.len(), |at| at + 1);
+                (length, Some(rest.get(1..length.max(2) - 1).unwrap_or_default().to_owned()))
+            }
+            c if is_word(c) => {
+                let length = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
+                (length, Some(rest[..length].to_owned()))
+            }
+            c if is_operator(c) => (rest.find(|c: char| !is_operator(c)).unwrap_or(rest.len()), None),
+            c => (c.len_utf8(), None),
+        };
+        let is_nothing = first.is_whitespace() || rest.starts_with("--") || rest.starts_with("/*");
+        if !is_nothing {
+            out.push(Token { text: rest[..length].to_owned(), word });
+        }
+        rest = &rest[length..];
+    }
+    out
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
+}
+
+fn is_operator(c: char) -> bool {
+    "<>=!|&~+%".contains(c)
+}
+
+/// The length of a quoted piece; a quote inside is written twice.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c == quote {
+            if chars.peek().is_some_and(|(_, next)| *next == quote) {
+                chars.next();
+            } else {
+                return at + 1;
+            }
+        }
+    }
+    text.len()
+}
+
+/// The same text for the same SQL: renaming a table there and back puts quotes around its name.
+pub(crate) fn canonical(tokens: &[Token]) -> String {
+    let mut out = String::new();
+    for token in tokens {
+        let is_plain = |word: &&String| !word.is_empty() && word.chars().all(is_word);
+        let text = token.word.as_ref().filter(is_plain).unwrap_or(&token.text);
+        let is_glued = [",", ")", ".", ";"].contains(&text.as_str()) || out.ends_with(['(', '.']) || out.is_empty();
+        if !is_glued {
+            out.push(' ');
+        }
+        out.push_str(text);
+    }
+    out
+}
+
+/// What a `CREATE TABLE` says beside what the pragmas tell.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Name, or nothing, and expression of each CHECK.
+    pub(crate) checks: Vec<(String, String)>,
+    /// A column's name and what else it says: its generation, AUTOINCREMENT.
+    pub(crate) generated: Vec<(String, String)>,
+    /// A column's name and its collation.
+    pub(crate) collations: Vec<(String, String)>,
+    /// Clauses that change what a constraint does: ON CONFLICT, DEFERRABLE, descending keys; names of constraints.
+    pub(crate) clauses: Vec<String>,
+}
+
+/// Reads a `CREATE TABLE`.
+pub(crate) fn written(sql: &str) -> Written {
+    let tokens = tokens(sql);
+    let mut out = Written::default();
+    let Some(open) = tokens.iter().position(|t| t.text == "(") else { return out };
+    let body = &tokens[open + 1..closing(&tokens, open)];
+    for part in parts(body) {
+        let is_constraint = ["constraint", "check", "primary", "unique", "foreign"].iter().any(|k| part[0].is(k));
+        let column = part[0].word.clone().filter(|_| !is_constraint);
+        read_part(part, column.as_deref(), &mut out);
+    }
+    out
+}
+
+/// The place of the bracket that closes the one at `open`, or the end.
+fn closing(tokens: &[Token], open: usize) -> usize {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token.text.as_str() {
+            "(" => depth += 1,
+            ")" if depth <= 1 => return at,
+            ")" => depth -= 1,
+            _ => {}
+        }
+    }
+    tokens.len()
+}
+
+/// The parts between commas that no bracket holds; none is empty.
+fn parts(tokens: &[Token]) -> Vec<&[Token]> {
+    let mut out = Vec::new();
+    let (mut begin, mut at) = (0, 0);
+    while at < tokens.len() {
+        match tokens[at].text.as_str() {
+            "(" => at = closing(tokens, at),
+            "," => {
+                out.push(&tokens[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    out.push(&tokens[begin.min(tokens.len())..]);
+    out.retain(|part| !part.is_empty());
+    out
+}
+
+/// One column or table constraint, from left to right.
+fn read_part(part: &[Token], column: Option<&str>, out: &mut Written) {
+    let name_of = column.unwrap_or("table");
+    let mut name = String::new();
+    let mut at = usize::from(column.is_some());
+    while at < part.len() {
+        let word = |i: usize| part.get(i).and_then(|t| t.word.clone()).unwrap_or_default();
+        let token = &part[at];
+        let opens = part.get(at + 1).is_some_and(|t| t.text == "(");
+        let end = if opens { closing(part, at + 1) } else { at };
+        let inner = if opens { canonical(&part[at + 2..end]) } else { String::new() };
+        if token.is("constraint") {
+            name = word(at + 1);
+            at += 1;
+        } else if token.is("check") && opens {
+            out.checks.push((std::mem::take(&mut name), inner));
+            at = end;
+        } else if token.is("as") && opens {
+            let stored = if part.get(end + 1).is_some_and(|t| t.is("stored")) { "stored" } else { "virtual" };
+            out.generated.push((name_of.to_owned(), format!("{stored} {inner}")));
+            at = end;
+        } else if token.is("autoincrement") {
+            out.generated.push((name_of.to_owned(), "autoincrement".to_owned()));
+        } else if token.is("collate") && column.is_some() {
+            out.collations.push((name_of.to_owned(), word(at + 1).to_lowercase()));
+            at += 1;
+        } else if token.is("conflict") {
+            out.clauses.push(format!("{name_of} on conflict {}", word(at + 1).to_lowercase()));
+            at += 1;
+        } else if token.is("deferrable") {
+            let not = if at > 0 && part[at - 1].is("not") { "not " } else { "" };
+            let when: Vec<String> = part[at..].iter().skip(1).take(2).map(|t| t.text.to_lowercase()).collect();
+            let key = canonical(&part[usize::from(column.is_some())..at]);
+            out.clauses.push(format!("{name_of} {not}deferrable {} ({key})", when.join(" ")));
+        } else if ["primary", "unique", "references", "foreign"].iter().any(|k| token.is(k)) && !name.is_empty() {
+            out.clauses.push(format!("{name_of} {} is named {name}", token.text.to_lowercase()));
+            name.clear();
+        } else if (token.is("unique") || token.is("key")) && opens {
+            // A collation or an order within a key.
+            if part[at + 2..end].iter().any(|t| t.is("desc") || t.is("collate")) {
+                out.clauses.push(format!("{name_of} key ({inner})"));
+            }
+            at = end;
+        } else if opens {
+            at = end;
+        }
+        at += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pragmas_do_not_tell_is_read_from_the_text() {
+        let sql = "CREATE TABLE \"t\" (\n id integer PRIMARY KEY AUTOINCREMENT, -- a, comment\n \
+                   n text COLLATE NOCASE CONSTRAINT short CHECK (length(n) < 9 /* ) */ AND n <> ')'),\n \
+                   d decimal(12, 2) AS (id * 2) STORED, CHECK(id > 0), \
+                   CONSTRAINT fk FOREIGN KEY (id) REFERENCES u (id) DEFERRABLE INITIALLY DEFERRED, \
+                   UNIQUE (n) ON CONFLICT REPLACE)";
+        let found = written(sql);
+        assert_eq!(
+            found.checks,
+            [("short".into(), "length (n) < 9 AND n <> ')'".to_owned()), ("".into(), "id > 0".into())]
+        );
+        assert_eq!(found.generated, [("id".into(), "autoincrement".to_owned()), ("d".into(), "stored id * 2".into())]);
+        assert_eq!(found.collations, [("n".to_owned(), "nocase".to_owned())]);
+        assert_eq!(found.clauses.len(), 3, "{:?}", found.clauses);
+    }
+
+    #[test]
+    fn quotes_and_white_space_make_no_other_text() {
+        let of = |sql: &str| canonical(&tokens(sql));
+        assert_eq!(of("CREATE INDEX i ON \"t\"(a,[b])"), of("CREATE  INDEX i\nON t (a, `b`) -- so"));
+        assert_ne!(of("SELECT 'a  b'"), of("SELECT 'a b'"));
+        assert_ne!(of("SELECT \"a b\""), of("SELECT a b"));
+        assert_eq!(of("SELECT 'it''s', \"a\"\"b\" "), "SELECT 'it''s', \"a\"\"b\"");
+        for broken in ["'", "\"", "[", "/*", "CREATE TABLE t (", "`x"] {
+            let _ = written(broken);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! SQLite: a whole script in one call, each migration in an exclusive transaction with its history row.
+//!
+//! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
+//! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use crate::engine::history;
+use crate::engine::journal;
+use crate::engine::rows;
+use crate::engine::sqlite::file;
+use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
+use crate::engine::{
+    ApplyError, Canceller, Cell, Key, LockWait, PartialState, Segment, Session, Settlement, TenantEndpoint, Transfer,
+    Watch, Work, errors, literal, settle,
+};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::health::{Health, Questions};
+use crate::model::schema::Unfinished;
+use crate::model::shape::{Column, Shape, Table};
+use crate::model::tenant::{Address, Engine};
+
+pub(crate) struct SqliteSession {
+    pub(crate) door: TenantEndpoint,
+    pub(crate) path: PathBuf,
+    /// `None` for a file that is not there yet, and while native code has the file.
+    pub(crate) connection: Option<SqliteConnection>,
+    pub(crate) has_history: bool,
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+impl SqliteSession {
+    pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
+        let path = match door.tenant.address_for_migrations() {
+            Address::File(path) => path.clone(),
+            Address::Unusable(reason) => return Err(Fault::new(FaultClass::BadAddress, reason.clone())),
+            Address::Url(_) => return Err(Fault::new(FaultClass::BadAddress, "an SQLite tenant needs a file")),
+        };
+        let mut session = SqliteSession { door, path, connection: None, has_history: true, cancelled: Arc::default() };
+        if session.path.exists() {
+            session.connect(false).await?;
+        } else if session.door.tenant.create_missing {
+            check_folder(&session.path)?;
+            session.has_history = false;
+        } else {
+            let text = format!(
+                "the file {} does not exist; correct the path, or set create_missing = true for this tenant",
+                session.path.display()
+            );
+            return Err(Fault::with_code(FaultClass::UnknownDatabase, "14", text));
+        }
+        Ok(session)
+    }
+
+    pub(crate) fn options(&self, create: bool) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(create)
+            .busy_timeout(self.door.timeouts.lock)
+            .disable_statement_logging()
+    }
+
+    pub(crate) async fn connect(&mut self, create: bool) -> Result<(), Fault> {
+        if create {
+            make_folder(&self.path)?;
+        }
+        let mut connection = self.options(create).connect().await.map_err(|e| errors::fault(&e))?;
+        stop_when(&mut connection, self.cancelled.clone()).await.map_err(|e| errors::fault(&e))?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    pub(crate) async fn connection(&mut self) -> Result<&mut SqliteConnection, Fault> {
+        if self.connection.is_none() {
+            let create = self.door.tenant.create_missing;
+            self.connect(create).await?;
+        }
+        Ok(self.connection.as_mut().expect("set just above"))
+    }
+
+    pub(crate) async fn rows(&mut self, sql: String) -> Result<Vec<SqliteRow>, Fault> {
+        let connection = self.connection().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|e| errors::fault(&e))
+    }
+
+    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        let connection = self.connection().await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+
+    /// Whether a table is there; asked only after a read failed, because SQLite has one code for all mistakes.
+    pub(crate) async fn has_table(&mut self, table: &str) -> Result<bool, Fault> {
+        let name = literal(Engine::Sqlite, table);
+        let rows = self.rows(format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = {name}")).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Begins a transaction. While SQLite itself waits for a lock nothing can stop it, so it waits in short turns.
+    ///
+    /// Exclusive, so that readers of a file without a write-ahead log are waited for here, once. An immediate one asks for
+    /// them as soon as the page cache is full, again with each large statement and with the commit, and waits the whole
+    /// limit each time, while no new reader gets in (<https://www.sqlite.org/lockingv3.html>).
+    pub(crate) async fn begin(&mut self, foreign_keys: bool, limit: Duration) -> Result<(), Fault> {
+        const TURN_MS: u32 = 50;
+        let begun = Instant::now();
+        let before = if foreign_keys { "" } else { "PRAGMA foreign_keys = OFF;\n" };
+        let begin = format!("{before}PRAGMA busy_timeout = {TURN_MS};\nBEGIN EXCLUSIVE;\n{}", busy_timeout(limit));
+        loop {
+            match self.run(begin.clone()).await {
+                Err(fault)
+                    if fault.class == FaultClass::Busy
+                        && begun.elapsed() < limit
+                        && !self.cancelled.load(Ordering::Relaxed) => {}
+                result => return result,
+            }
+        }
+    }
+
+    pub(crate) async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
+        match self.rows(self.door.journal().read()).await {
+            Ok(rows) => {
+                Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.try_get(i).ok().flatten()))))
+            }
+            Err(fault) if self.has_table(journal::TABLE).await? => Err(fault),
+            Err(_) => Ok(None),
+        }
+    }
+
+    pub(crate) async fn release(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// Makes a connection fail whatever it is doing once it is cancelled.
+pub(crate) async fn stop_when(connection: &mut SqliteConnection, cancelled: Arc<AtomicBool>) -> sqlx::Result<()> {
+    let mut handle = connection.lock_handle().await?;
+    // Called every 10,000 steps of SQLite's machine: often enough to stop within milliseconds, too rarely to cost.
+    handle.set_progress_handler(10_000, move || !cancelled.load(Ordering::Relaxed));
+    Ok(())
+}
+
+/// Rounded up to a millisecond: none at all would mean not to wait.
+pub(crate) fn busy_timeout(limit: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", limit.as_millis().clamp(1, i32::MAX as u128))
+}
+
+#[async_trait]
+impl Session for SqliteSession {
+    async fn history(&mut self) -> Result<Vec<String>, Fault> {
+        if self.connection.is_none() {
+            return Ok(Vec::new());
+        }
+        let books = self.door.books();
+        self.has_history = true;
+        let rows = match self.rows(books.look()).await {
+            Err(fault) if fault.code.as_deref() == Some("1") => {
+                let mut rows = Vec::new();
+                let tables = [&self.door.migrations.catalog().history_table.clone(), history::SCRIPTS];
+                for (query, table) in books.read_apart().into_iter().zip(tables) {
+                    if self.has_table(table).await? {
+                        // Another run may have made the table after it was missed; any other mistake is made again.
+                        rows.extend(self.rows(query).await?);
+                    } else {
+                        self.has_history = false;
+                    }
+                }
+                rows
+            }
+            rows => rows?,
+        };
+        let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+        if let Some(query) = books.unknown_scripts(&mut entries) {
+            entries.extend(self.rows(query).await?.iter().filter_map(|r| r.try_get::<String, _>(0).ok()));
+        }
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(None);
+        }
+        Ok(self.entry().await?.map(|entry| entry.unfinished))
+    }
+
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(FileLock::is_taken(&self.path))
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        if self.connection.is_none() || !self.has_table(history::REFRESHES).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows(self.door.books().read_refreshes()).await?;
+        Ok(rows.iter().filter_map(|r| history::HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
+    }
+
+    async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
+        let entry = match self.connection.is_some() {
+            true => self.entry().await?,
+            false => None,
+        };
+        let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let _lock = FileLock::take(&self.path)?;
+        let mut all = vec!["BEGIN IMMEDIATE".to_owned()];
+        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
+        all.push("COMMIT".to_owned());
+        if let Err(fault) = self.run(all.join(";\n")).await {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            return Err(fault);
+        }
+        Ok(entry.unfinished)
+    }
+
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(Shape::default());
+        }
+        let history_table = self.door.migrations.catalog().history_table.clone();
+        crate::engine::sqlite::inspect::shape(self.connection().await?, &history_table).await
+    }
+
+    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(crate::engine::sqlite::health::read(&self.path, None).await);
+        }
+        let rows = self.rows("SELECT sqlite_version()".to_owned()).await?;
+        let version: String = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
+        Ok(crate::engine::sqlite::health::read(&self.path, Some(&version)).await)
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.connection.is_none() && !self.path.exists() {
+            return Err(Fault::new(FaultClass::Missing, "the file does not exist, so no table does"));
+        }
+        crate::engine::sqlite::inspect::row_counts(self.connection().await?, tables).await
+    }
+
+    async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
+        let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
+        self.connection().await.map_err(|fault| ApplyError::before(0, fault))?;
+        // Also for steps in a transaction: another run may be in the middle of one without.
+        let _lock = FileLock::take(&self.path).map_err(|fault| ApplyError::before(0, fault))?;
+        if !segments.first().is_some_and(alone)
+            && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?
+            && !entry.is_void(&work.steps[0])
+        {
+            let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+            return Err(ApplyError {
+                residue: PartialState::InDoubt(entry.unfinished),
+                ..ApplyError::before(0, fault)
+            });
+        }
+        for segment in segments {
+            match segment {
+                Segment::Together(steps) => self.apply_together(work, steps).await?,
+                Segment::Alone(step) => self.apply_alone(work, step).await?,
+                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in rows::inserts(&self.door, table, columns, rows) {
+            self.begin(true, self.door.timeouts.lock).await.map_err(|fault| (filled, fault))?;
+            let sent = self.run(format!("{insert};\nCOMMIT")).await;
+            if let Err(fault) = sent {
+                let _ = self.run("ROLLBACK".to_owned()).await;
+                return Err((filled, fault));
+            }
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(rows::literals(&self.door, table, columns)).await?;
+        Ok(rows::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
+    }
+
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(None);
+        }
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        let rows = self.rows(sql.to_owned()).await?;
+        Ok(Some(rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(0).unsigned_abs()))
+    }
+
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+        self.back_up(to).await
+    }
+
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        self.bring_back(from).await
+    }
+
+    fn canceller(&self) -> Canceller {
+        let cancelled = self.cancelled.clone();
+        Box::new(move || Box::pin(async move { cancelled.store(true, Ordering::Relaxed) }))
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let path = self.path.clone();
+        Some(Box::new(move || {
+            let path = path.clone();
+            Box::pin(async move {
+                let holders = tokio::task::spawn_blocking(move || file::holders(&path)).await;
+                LockWait { holders: holders.unwrap_or_default(), ..LockWait::default() }
+            })
+        }))
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.release().await;
+    }
+}

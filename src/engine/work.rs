@@ -1,0 +1,306 @@
+//! What is to be applied to one tenant, and how far it came.
+//!
+//! Plain data for the engines and for the run; nothing here is sent anywhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::StoppedAt;
+use crate::model::schema::{Execution, Record, Script, Unfinished};
+use crate::policy::Limits;
+use crate::sql::{Directive, directive};
+
+/// What is to be applied to one tenant.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    /// The run's id, for the journal.
+    pub(crate) run: String,
+    /// What the tenant's history was when this was decided, sorted. A tenant whose history has moved on is left alone.
+    pub(crate) history: Vec<String>,
+    /// The steps in order.
+    pub(crate) steps: Vec<Step>,
+    /// Where to tell what happens on the way.
+    pub(crate) teller: Notifier,
+    /// Set when the work is cancelled: between two batches it can end at once.
+    pub(crate) cancelled: Arc<AtomicBool>,
+}
+
+/// Something to be told of a step while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A statement that is repeated in batches has changed so many rows in this attempt.
+    Rows {
+        /// The migration, or the table that is filled.
+        migration: Arc<str>,
+        /// The statement, from 1; `None` where a table is filled.
+        statement: Option<usize>,
+        /// Rows so far.
+        rows: u64,
+    },
+    /// A line that the migration has to say of this tenant's data.
+    Note(String),
+}
+
+/// Where tellings go; by default nowhere.
+#[derive(Clone, Default)]
+pub(crate) struct Notifier(Option<Arc<dyn Fn(Notice) + Send + Sync>>);
+
+impl Notifier {
+    /// Tells it to `hear`, which must not block.
+    pub(crate) fn new(hear: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        Notifier(Some(Arc::new(hear)))
+    }
+
+    /// Tells it.
+    pub(crate) fn tell(&self, telling: Notice) {
+        if let Some(hear) = &self.0 {
+            hear(telling);
+        }
+    }
+}
+
+/// Counts the rows of a statement that is repeated in batches, and tells now and then how many there are.
+pub(crate) struct Batches<'a> {
+    work: &'a Work,
+    migration: &'a Arc<str>,
+    statement: usize,
+    rows: u64,
+    told: Instant,
+}
+
+/// How often the rows of long work are told: of a statement in batches, of a table that is being filled.
+pub(crate) const TELL_EVERY: Duration = Duration::from_secs(2);
+
+impl<'a> Batches<'a> {
+    /// `statement` is counted from 0.
+    pub(crate) fn new(work: &'a Work, step: usize, statement: usize) -> Self {
+        let migration = &work.steps[step].script.migration;
+        Batches { work, migration, statement: statement + 1, rows: 0, told: Instant::now() }
+    }
+
+    /// Whether the work was cancelled in between.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.work.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Takes in one batch. Whether another one is to follow.
+    pub(crate) fn goes_on(&mut self, rows: u64) -> bool {
+        self.rows += rows;
+        if rows > 0 && self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            let telling =
+                Notice::Rows { migration: self.migration.clone(), statement: Some(self.statement), rows: self.rows };
+            self.work.teller.tell(telling);
+        }
+        rows > 0
+    }
+}
+
+impl std::fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Teller")
+    }
+}
+
+/// One migration in one direction.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// Its place in the catalog.
+    pub(crate) index: usize,
+    /// Its script.
+    pub(crate) script: Arc<Script>,
+    /// The time limits that it has for itself; what they leave open is what the session was opened with.
+    pub(crate) limits: Limits,
+}
+
+/// Why and where [`Session::apply`] stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct ApplyError {
+    /// How many steps were committed before.
+    pub(crate) committed: usize,
+    /// The step and statement that failed, where one was under way.
+    pub(crate) at: Option<StoppedAt>,
+    /// What went wrong.
+    pub(crate) fault: Fault,
+    /// What the failed step left behind.
+    pub(crate) residue: PartialState,
+}
+
+/// What a failed step left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PartialState {
+    /// Nothing: it was rolled back, or had not begun.
+    Nothing,
+    /// Its first statements, by the journal; another attempt goes on behind them.
+    Resumable {
+        /// How many statements are in place.
+        statements: usize,
+    },
+    /// A journal that only a person can settle.
+    InDoubt(Unfinished),
+    /// The connection was lost; the tenant has to be read again to know.
+    Unknown,
+}
+
+impl Work {
+    /// The history as it will be before step number `step`, sorted.
+    pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
+        let mut versions = self.history.clone();
+        for done in &self.steps[..step] {
+            done.script.enter_into(&mut versions);
+        }
+        versions.sort_unstable();
+        versions
+    }
+}
+
+/// Steps that are sent in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Segment {
+    /// Scripts in a row, in one message.
+    Together(std::ops::Range<usize>),
+    /// A script that must not run in a transaction, on an engine that has them, or one with statements in batches.
+    Alone(usize),
+    /// Rust code.
+    Native {
+        /// Which step.
+        step: usize,
+        /// In a transaction of ours.
+        transaction: bool,
+    },
+}
+
+impl Work {
+    /// Whether views are refreshed, which is written down in a table of its own.
+    pub(crate) fn refreshes(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))
+    }
+
+    /// A statement in batches that need not run out of rows to change.
+    fn endless(&self) -> Option<(&str, &str)> {
+        const RUN_OUT: [&str; 5] = ["insert", "update", "delete", "replace", "with"];
+        self.steps.iter().find_map(|Step { script, .. }| {
+            let is_endless = |sql: &&String| {
+                let first = crate::sql::first_words(script.engine, sql).next();
+                directive(sql) == Some(Directive::Batch) && !first.is_some_and(|word| RUN_OUT.contains(&word.as_str()))
+            };
+            script.statements.iter().find(is_endless).map(|sql| (&*script.migration, sql.as_str()))
+        })
+    }
+
+    /// The steps in order, those that can go in one message together.
+    ///
+    /// # Errors
+    /// A [`Fault`] when a step has no way down; nothing has been sent then.
+    pub(crate) fn segments(&self) -> Result<Vec<Segment>, Fault> {
+        if let Some((migration, sql)) = self.endless() {
+            let text = format!(
+                "{migration} has a batch that is no INSERT, UPDATE, DELETE, REPLACE or WITH, so that it might never end: {}",
+                sql.chars().take(120).collect::<String>()
+            );
+            return Err(Fault::new(FaultClass::Migration, text));
+        }
+        let mut segments: Vec<Segment> = Vec::new();
+        for (step, Step { script, .. }) in self.steps.iter().enumerate() {
+            let next = match &script.execution {
+                Execution::Compiled { .. } if has_batches(script) => Segment::Alone(step),
+                Execution::Compiled { transaction } if *transaction || !script.engine.has_transactional_ddl() => {
+                    Segment::Together(step..step + 1)
+                }
+                Execution::Compiled { .. } => Segment::Alone(step),
+                Execution::Native { transaction, .. } => Segment::Native { step, transaction: *transaction },
+                Execution::Irreversible { reason } => {
+                    return Err(Fault::new(FaultClass::Migration, reason.clone()));
+                }
+            };
+            match (segments.last_mut(), next) {
+                (Some(Segment::Together(steps)), Segment::Together(more)) => steps.end = more.end,
+                (_, next) => segments.push(next),
+            }
+        }
+        Ok(segments)
+    }
+}
+
+/// Whether a statement is repeated until it changes no row, each time in a transaction of its own.
+fn has_batches(script: &Script) -> bool {
+    script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
+}
+
+impl ApplyError {
+    /// A stop before anything was sent.
+    pub(crate) fn before(committed: usize, fault: Fault) -> Self {
+        ApplyError { committed, at: None, fault, residue: PartialState::Nothing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::{Direction, NativeReason};
+    use crate::model::tenant::Engine;
+
+    fn work(engine: Engine, executions: impl IntoIterator<Item = Execution>) -> Work {
+        let step = |(index, execution)| {
+            let script = Script {
+                migration: format!("m{index}").into(),
+                direction: Direction::Up,
+                engine,
+                execution,
+                statements: Vec::new(),
+                sha256: String::new(),
+                record: Record::Migration,
+                source: None,
+            };
+            Step { index, script: Arc::new(script), limits: Limits::default() }
+        };
+        let steps = executions.into_iter().enumerate().map(step).collect();
+        Work {
+            run: "r".into(),
+            history: vec!["a".into()],
+            steps,
+            teller: Notifier::default(),
+            cancelled: Arc::default(),
+        }
+    }
+
+    fn compiled(transaction: bool) -> Execution {
+        Execution::Compiled { transaction }
+    }
+
+    #[test]
+    fn scripts_in_a_row_go_together_and_others_part_them() {
+        let native = Execution::Native { transaction: true, reason: NativeReason::Forced };
+        let steps = [compiled(true), compiled(true), compiled(false), native, compiled(true)];
+        assert_eq!(
+            work(Engine::Postgres, steps).segments().unwrap(),
+            [
+                Segment::Together(0..2),
+                Segment::Alone(2),
+                Segment::Native { step: 3, transaction: true },
+                Segment::Together(4..5),
+            ]
+        );
+        let steps = [compiled(false), compiled(false)];
+        assert_eq!(
+            work(Engine::Mysql, steps).segments().unwrap(),
+            [Segment::Together(0..2)],
+            "nothing is wrapped there"
+        );
+    }
+
+    #[test]
+    fn a_step_without_a_way_down_stops_all_of_them_before_the_first() {
+        let steps = [compiled(true), Execution::Irreversible { reason: "never".into() }];
+        assert_eq!(work(Engine::Postgres, steps).segments().unwrap_err().class, FaultClass::Migration);
+    }
+
+    #[test]
+    fn the_history_grows_with_the_steps() {
+        let work = work(Engine::Sqlite, [compiled(true), compiled(true)]);
+        assert_eq!(work.history_before(0), ["a"]);
+        assert_eq!(work.history_before(2), ["a", "m0", "m1"]);
+    }
+}

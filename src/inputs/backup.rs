@@ -1,0 +1,19 @@
+//! `[backup]`: a command of the operator's that backs one tenant up.
+//!
+//! It has the file only: what is run is never set by the environment.
+
+use super::Diagnostics;
+use super::document::{Document, Reader};
+
+/// Reads `[backup]`.
+pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Option<Vec<String>> {
+    let item = document.root.get("backup")?;
+    let reader = Reader::of(item, "[backup]", &["command"], drafts)?;
+    let words = reader.texts("command", drafts)?;
+    if words.first().is_none_or(|(program, _)| program.trim().is_empty()) {
+        let span = reader.item("command").map_or(reader.span.clone(), |item| item.span());
+        drafts.at(span, "`command` names no program").help("write command = [\"program\", \"argument\"]");
+        return None;
+    }
+    Some(words.into_iter().map(|(word, _)| word.to_owned()).collect())
+}

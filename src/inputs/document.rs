@@ -1,0 +1,315 @@
+//! The TOML text with the place of every value, and readers that note a mistake instead of giving up.
+//!
+//! It knows TOML and types, not what the keys of a tenant file mean.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Diagnostics;
+use super::keys::Form;
+use crate::model::text::{suggestion, unprintable};
+use crate::policy::{FailureBudget, parse_duration};
+
+/// A value and where it is.
+pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
+
+/// A parsed text.
+pub(crate) struct Document<'d> {
+    /// The text itself, its mistakes included.
+    pub(crate) text: &'d str,
+    /// What could be parsed of it.
+    pub(crate) root: DeTable<'d>,
+}
+
+/// How often a text is mended and parsed again, to find what the parser does not reach behind a mistake.
+const ROUNDS: usize = 20;
+
+/// The longest key and value of a tag, in characters.
+const LONGEST_LABEL: usize = 256;
+
+/// Of a key that nobody knows so much is shown, in characters.
+const LONGEST_KEY: usize = 60;
+
+/// Parses `text` and hands on all that could be parsed. Each syntax mistake becomes a draft; lines with one are left out.
+pub(crate) fn with_document<T>(
+    text: &str,
+    drafts: &mut Diagnostics,
+    then: impl FnOnce(&Document<'_>, &mut Diagnostics) -> T,
+) -> T {
+    let (root, mut errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return then(&Document { text, root: root.into_inner() }, drafts);
+    }
+    let mut mended = text.to_owned();
+    let mut round = 0;
+    loop {
+        round += 1;
+        let mut progress = false;
+        for error in &errors {
+            let at = error.span().map_or(0, |span| span.start);
+            note_syntax(error, drafts);
+            progress |= mend(&mut mended, at);
+        }
+        let (root, more) = DeTable::parse_recoverable(&mended);
+        if more.is_empty() || !progress || round == ROUNDS {
+            return then(&Document { text, root: root.into_inner() }, drafts);
+        }
+        errors = more;
+    }
+}
+
+fn note_syntax(error: &toml::de::Error, drafts: &mut Diagnostics) {
+    let message = error.message();
+    let help = match message {
+        m if m.contains("quoted") => Some("put the value in quotes: key = \"value\""),
+        m if m.contains("duplicate key") => Some("keep one of the two"),
+        m if m.contains("no value") => Some("write: key = value"),
+        m if m.contains("invalid basic string") => Some("a text ends with the quote it began with"),
+        _ => None,
+    };
+    let draft = drafts.syntax(error.span().unwrap_or(0..0), message);
+    if let Some(help) = help {
+        draft.help(help);
+    }
+}
+
+/// Takes the line at `at` out without moving any other; a table header becomes one of a table that nothing reads, so
+/// that the keys below it do not fall to the table above. Says whether there was anything to take out.
+fn mend(text: &mut String, at: usize) -> bool {
+    const NOBODY: &str = "[[_]]";
+    let at = at.min(text.len().saturating_sub(1));
+    let start = text.as_bytes()[..at].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let end = text.as_bytes()[start..].iter().position(|b| *b == b'\n').map_or(text.len(), |i| start + i);
+    let line = text[start..end].trim();
+    if line.is_empty() || line == NOBODY {
+        return false;
+    }
+    let keep = if line.starts_with('[') && end - start >= NOBODY.len() { NOBODY } else { "" };
+    // Not by a width in `format!`: that ends at 65,535.
+    text.replace_range(start..end, &format!("{keep}{}", " ".repeat(end - start - keep.len())));
+    true
+}
+
+impl Document<'_> {
+    /// The place of `part` inside the text of a string value; the whole value where its spelling hides that place.
+    pub(crate) fn within(&self, item: &Item<'_>, part: Range<usize>) -> Range<usize> {
+        let span = item.span();
+        let spelled = self.text.get(span.start + 1..span.end.saturating_sub(1));
+        match item.get_ref().as_str() {
+            Some(value) if spelled == Some(value) => span.start + 1 + part.start..span.start + 1 + part.end,
+            _ => span,
+        }
+    }
+}
+
+/// Reads one table. Every getter notes its mistakes and returns `None` for them.
+pub(crate) struct Reader<'a, 'd> {
+    table: &'a DeTable<'d>,
+    /// The header or inline table, for what is missing in it.
+    pub(crate) span: Range<usize>,
+    /// Values must never be shown.
+    secret: bool,
+}
+
+impl<'a, 'd> Reader<'a, 'd> {
+    /// Reads `item` as a table and notes its unknown keys. `what` names it in texts: `[fleet]`.
+    pub(crate) fn of(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Diagnostics) -> Option<Self> {
+        let Some(table) = item.get_ref().as_table() else {
+            drafts.at(item.span(), format!("{what} must be a table, not {}", article(item)));
+            return None;
+        };
+        let reader = Reader { table, span: item.span(), secret: false };
+        reader.refuse_unknown(what, known, drafts);
+        Some(reader)
+    }
+
+    /// As [`Reader::of`], for a table whose values must never be shown.
+    pub(crate) fn of_secret(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Diagnostics) -> Option<Self> {
+        Self::of(item, what, known, drafts).map(|reader| Reader { secret: true, ..reader })
+    }
+
+    fn refuse_unknown(&self, what: &str, known: &[&str], drafts: &mut Diagnostics) {
+        for key in self.table.keys().filter(|key| !known.contains(&&**key.get_ref())) {
+            unknown_key(key, what, known, drafts);
+        }
+    }
+
+    /// Whether the table has this key, right or wrong.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// How many keys it has.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The value of a key, whatever its type.
+    pub(crate) fn item(&self, key: &str) -> Option<&'a Item<'d>> {
+        self.table.get(key)
+    }
+
+    /// A text without control characters.
+    pub(crate) fn text(&self, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
+        let item = self.item(key)?;
+        let Some(text) = item.get_ref().as_str() else {
+            self.wrong_type(item, key, "a text in quotes", drafts);
+            return None;
+        };
+        match unprintable(text) {
+            None => Some(text),
+            Some(found) => {
+                let draft = drafts.at(item.span(), format!("`{key}` holds the unprintable character {found}"));
+                draft.help("remove it");
+                if self.secret {
+                    draft.hide();
+                }
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self, key: &str, drafts: &mut Diagnostics) -> Option<bool> {
+        let item = self.item(key)?;
+        let value = item.get_ref().as_bool();
+        if value.is_none() {
+            self.wrong_type(item, key, "true or false, without quotes", drafts);
+        }
+        value
+    }
+
+    /// A whole number from `least` to `most`.
+    pub(crate) fn number(&self, key: &str, least: u64, most: u64, drafts: &mut Diagnostics) -> Option<u64> {
+        let item = self.item(key)?;
+        let value = integer(item).and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
+        if value.is_none() {
+            let wanted =
+                if most >= u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
+            self.wrong_type(item, key, &format!("a whole number, {wanted}, without quotes"), drafts);
+        }
+        value
+    }
+
+    /// A failure budget: a number or a text.
+    pub(crate) fn budget(&self, key: &str, drafts: &mut Diagnostics) -> Option<FailureBudget> {
+        let item = self.item(key)?;
+        match Form::Budget.read(item) {
+            Ok(text) => text.parse().ok(),
+            Err(wanted) => {
+                drafts.at(item.span(), format!("`{key}` {wanted}"));
+                None
+            }
+        }
+    }
+
+    /// A duration; `zero`: whether none at all has a meaning.
+    pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Diagnostics) -> Option<Duration> {
+        let item = self.item(key)?;
+        match (Form::Duration { zero }).read(item) {
+            Ok(text) => parse_duration(&text).ok(),
+            Err(wanted) => {
+                drafts.at(item.span(), format!("`{key}` {wanted}"));
+                None
+            }
+        }
+    }
+
+    /// A list of texts, each with its place.
+    pub(crate) fn texts(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(&'a str, Range<usize>)>> {
+        let item = self.item(key)?;
+        let Some(array) = item.get_ref().as_array() else {
+            self.wrong_type(item, key, "a list of texts: [\"a\", \"b\"]", drafts);
+            return None;
+        };
+        let mut texts = Vec::with_capacity(array.len());
+        for entry in array.iter() {
+            match entry.get_ref().as_str() {
+                Some(text) => texts.push((text, entry.span())),
+                None => self.wrong_type(entry, key, "a list of texts: [\"a\", \"b\"]", drafts),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A table of texts: `{ plan = "pro" }`; no key and no text is longer than [`LONGEST_LABEL`].
+    pub(crate) fn labels(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(String, String)>> {
+        let item = self.item(key)?;
+        let Some(table) = item.get_ref().as_table() else {
+            self.wrong_type(item, key, "a table of texts: { plan = \"pro\" }", drafts);
+            return None;
+        };
+        let inner = Reader { table, span: item.span(), secret: self.secret };
+        let is_long = |text: &str| text.chars().nth(LONGEST_LABEL).is_some();
+        let mut labels = Vec::with_capacity(table.len());
+        for label in table.keys() {
+            if let Some(found) = unprintable(label.get_ref()) {
+                drafts.at(label.span(), format!("a key in `{key}` holds the unprintable character {found}"));
+            } else if is_long(label.get_ref()) {
+                drafts.too_long(label.span(), &format!("a key in `{key}`"), LONGEST_LABEL);
+            } else if let Some(text) = inner.text(label.get_ref(), drafts) {
+                if is_long(text) {
+                    let at = inner.item(label.get_ref()).map_or(label.span(), Item::span);
+                    drafts.too_long(at, &format!("`{}` in `{key}`", label.get_ref()), LONGEST_LABEL);
+                }
+                labels.push((label.get_ref().to_string(), text.to_owned()));
+            }
+        }
+        Some(labels)
+    }
+
+    fn wrong_type(&self, item: &Item<'_>, key: &str, wanted: &str, drafts: &mut Diagnostics) {
+        let draft = drafts.at(item.span(), format!("`{key}` must be {wanted}, not {}", article(item)));
+        if self.secret {
+            draft.hide();
+        }
+    }
+}
+
+/// Notes a key that nothing reads. Its value may be a misspelt password, so it is not shown.
+pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, known: &[&str], drafts: &mut Diagnostics) {
+    let mut shown: String = key.get_ref().chars().take(LONGEST_KEY).collect();
+    if shown.len() < key.get_ref().len() {
+        shown.push_str("...");
+    }
+    let draft = drafts.at(key.span(), format!("unknown key `{}` in {what}", shown.escape_debug()));
+    draft.hide_behind();
+    match suggestion(key.get_ref(), known.iter().copied()) {
+        Some(near) => draft.help(format!("did you mean `{near}`?")),
+        None => draft.help(format!("{what} has: {}", known.join(", "))),
+    };
+}
+
+/// An integer that fits.
+pub(crate) fn integer(item: &Item<'_>) -> Option<i64> {
+    let digits = item.get_ref().as_integer()?;
+    i64::from_str_radix(&digits.as_str().replace('_', ""), digits.radix()).ok()
+}
+
+/// The type of a value for a text: `a number`.
+pub(crate) fn article(item: &Item<'_>) -> &'static str {
+    match item.get_ref() {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "this number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invisible_characters_are_named() {
+        assert_eq!(unprintable("acmé ✓"), None);
+        assert_eq!(unprintable("a\0"), Some("U+0000".to_owned()));
+        assert_eq!(unprintable("a\u{202E}b"), Some("U+202E".to_owned()));
+    }
+}

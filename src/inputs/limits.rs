@@ -1,0 +1,34 @@
+//! `[migrations."NAME"]`: the time limits of single migrations.
+//!
+//! Whether there is such a migration is not known here: the program that has them checks the names.
+
+use std::collections::BTreeMap;
+
+use super::Diagnostics;
+use super::document::{Document, Reader, article};
+use crate::model::text::unprintable;
+use crate::policy::Limits;
+
+const KEYS: [&str; 2] = ["lock_timeout", "statement_timeout"];
+
+/// Reads all of them.
+pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMap<String, Limits> {
+    let mut all = BTreeMap::new();
+    let Some(item) = document.root.get("migrations") else { return all };
+    let Some(table) = item.get_ref().as_table() else {
+        drafts.at(item.span(), format!("`migrations` must be a table, not {}", article(item)));
+        return all;
+    };
+    for (name, item) in table.iter() {
+        if let Some(found) = unprintable(name.get_ref()) {
+            drafts.at(name.span(), format!("this name holds the unprintable character {found}")).help("remove it");
+            continue;
+        }
+        let what = format!("[migrations.\"{}\"]", name.get_ref());
+        let Some(reader) = Reader::of(item, &what, &KEYS, drafts) else { continue };
+        let lock = reader.duration("lock_timeout", false, drafts);
+        let statement = reader.duration("statement_timeout", true, drafts);
+        all.insert(name.get_ref().to_string(), Limits { lock, statement });
+    }
+    all
+}

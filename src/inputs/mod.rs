@@ -1,0 +1,30 @@
+//! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
+//!
+//! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET__FLEET__KEY` of the environment, then flags.
+//! `[scratch]` has the file and `FLEET__SCRATCH__KEY` only; `[backup]` has the file only.
+//! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
+
+mod backup;
+mod database_url;
+pub(crate) mod diagnostics;
+mod document;
+mod keys;
+mod layer;
+mod limits;
+mod mask;
+pub(crate) mod registry;
+mod scratch;
+pub(crate) mod select;
+mod settings;
+mod url_parameters;
+mod variables;
+
+pub(crate) use diagnostics::Mistakes;
+pub(crate) use scratch::ScratchServers;
+pub(crate) use settings::{LedgerLocation, Origin, Overrides, Settings};
+pub(crate) use variables::Variables;
+
+pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
+pub(crate) use diagnostics::Diagnostics;
+pub(crate) use document::{Document, Item, Reader, unknown_key, with_document};
+pub(crate) use settings::{Sources, folder_of, read_settings};

@@ -1,0 +1,249 @@
+//! Passwords that are kept outside the tenant file: in a variable, a file, or the output of a command.
+//!
+//! They are fetched for the selected tenants only. A failure is that tenant's own, and no text from here holds a secret:
+//! of a command only the program is named, and of what it printed only the last line of its stderr, when it failed.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::AsyncReadExt;
+
+use super::file::Registry;
+use crate::inputs::{Diagnostics, Item, Reader, ServerUrl};
+use crate::model::tenant::{Address, Tenant};
+use crate::model::text::unprintable;
+
+/// A command that has not answered by then is given up.
+const LIMIT: Duration = Duration::from_secs(10);
+/// So many files and commands are read at once.
+const AT_ONCE: usize = 8;
+/// How long after its end a failed command's stderr is waited for: a process that it left behind may hold it open.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+/// The longest line of stderr that is shown, in characters.
+const LONGEST_LINE: usize = 200;
+/// No password is longer than this many bytes.
+const LONGEST: u64 = 65_536;
+
+/// Where a password is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum PasswordSource {
+    /// An environment variable; read with the tenant file.
+    Env(String),
+    /// A file, as an absolute path.
+    File(PathBuf),
+    /// A program and its arguments; its output is the password. It starts in the folder of the tenant file.
+    Command(Vec<String>),
+}
+
+/// A tenant whose password has not been read yet.
+#[derive(Clone)]
+pub(crate) struct Pending {
+    pub(crate) source: PasswordSource,
+    /// Where it goes; `None` leaves the address alone.
+    pub(crate) url: Option<ServerUrl>,
+    pub(crate) migration_url: Option<ServerUrl>,
+}
+
+impl Pending {
+    /// The addresses that wait for the password.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = &ServerUrl> {
+        self.url.iter().chain(&self.migration_url)
+    }
+}
+
+/// What has been fetched in this process, failures too, so that nothing runs twice.
+pub(crate) type Fetched = tokio::sync::Mutex<HashMap<PasswordSource, Result<SecretString, String>>>;
+
+impl PasswordSource {
+    /// Reads `password = { .. }`.
+    pub(crate) fn read(item: &Item<'_>, folder: &Path, drafts: &mut Diagnostics) -> Option<Self> {
+        const FORMS: &str =
+            "write { env = \"VAR\" }, { file = \"/run/secrets/x\" } or { command = [\"vault\", \"read\", \"..\"] }";
+        if !item.get_ref().is_table() {
+            let message = "`password` must say where the password is, and never be the password itself";
+            drafts.at(item.span(), message).help(FORMS).hide();
+            return None;
+        }
+        let reader = Reader::of_secret(item, "`password`", &["env", "file", "command"], drafts)?;
+        if reader.len() != 1 {
+            drafts.at(item.span(), "`password` must have exactly one of env, file and command").help(FORMS).hide();
+            return None;
+        }
+        if let Some(name) = reader.text("env", drafts) {
+            return Some(PasswordSource::Env(name.to_owned()));
+        }
+        if let Some(path) = reader.text("file", drafts) {
+            return Some(PasswordSource::File(folder.join(path)));
+        }
+        let words = reader.texts("command", drafts)?;
+        if words.first().is_none_or(|(program, _)| program.is_empty()) {
+            drafts.at(item.span(), "`command` names no program").help(FORMS).hide();
+            return None;
+        }
+        Some(PasswordSource::Command(words.into_iter().map(|(word, _)| word.to_owned()).collect()))
+    }
+
+    async fn fetch(&self, folder: &Path) -> Result<SecretString, String> {
+        match self {
+            PasswordSource::Env(name) => Err(format!("the environment variable {name} was not read")),
+            PasswordSource::File(path) => {
+                let bytes = read_file(path).await;
+                let named = format!("the password file {}", path.display());
+                password(bytes.map_err(|e| format!("{named} can't be read: {e}"))?, &named)
+            }
+            PasswordSource::Command(words) => {
+                // The arguments may hold a token.
+                let rest = if words.len() > 1 { " …" } else { "" };
+                let named = format!("the password command {}{rest}", words[0].escape_debug());
+                let output = tokio::time::timeout(LIMIT, run(words, folder)).await;
+                let bytes = output.map_err(|_| format!("{named} gave no answer within {} s", LIMIT.as_secs()))?;
+                password(bytes.map_err(|e| format!("{named} {e}; run it by hand to see why"))?, &named)
+            }
+        }
+    }
+}
+
+async fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    tokio::fs::File::open(path).await?.take(LONGEST + 1).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+async fn run(words: &[String], folder: &Path) -> Result<Vec<u8>, String> {
+    let mut command = tokio::process::Command::new(&words[0]);
+    command.args(&words[1..]).current_dir(folder).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| format!("can't be started: {e}"))?;
+    // Read beside it, so that a talkative command does not block, and to the end, which may be long after the command's.
+    let stderr = child.stderr.take().map(|stderr| tokio::spawn(tail(stderr)));
+    let mut bytes = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(LONGEST + 1).read_to_end(&mut bytes).await.map_err(|e| format!("can't be read: {e}"))?;
+    }
+    let status = child.wait().await.map_err(|e| format!("was lost: {e}"))?;
+    if status.success() {
+        return Ok(bytes);
+    }
+    let said = match stderr {
+        Some(stderr) => tokio::time::timeout(LAST_WORDS, stderr).await,
+        None => return Err(format!("failed ({status})")),
+    };
+    let said = said.ok().and_then(Result::ok).unwrap_or_default();
+    let line = last_line(&String::from_utf8_lossy(&said), &String::from_utf8_lossy(&bytes));
+    Err(line.map_or_else(|| format!("failed ({status})"), |line| format!("failed ({status}): {line}")))
+}
+
+/// The last bytes of a stream.
+async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
+    const KEPT: usize = 4_096;
+    let (mut kept, mut piece) = (Vec::new(), [0; KEPT]);
+    while let Ok(n @ 1..) = stream.read(&mut piece).await {
+        kept.extend_from_slice(&piece[..n]);
+        kept.drain(..kept.len().saturating_sub(KEPT));
+    }
+    kept
+}
+
+/// The last line of a failed command's stderr as it may be shown: short, printable, without what is on its stdout.
+fn last_line(stderr: &str, stdout: &str) -> Option<String> {
+    let mut line = stderr.lines().map(printable).rfind(|line| !line.is_empty())?;
+    for secret in stdout.lines().map(str::trim).filter(|secret| !secret.is_empty()) {
+        line = line.replace(secret, "***");
+    }
+    Some(match line.char_indices().nth(LONGEST_LINE) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line,
+    })
+}
+
+/// A line without terminal sequences and unprintable characters.
+fn printable(line: &str) -> String {
+    let mut out = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1B}' {
+            // A colour is ESC [ numbers letter.
+            chars.by_ref().find(char::is_ascii_alphabetic);
+        } else if unprintable(c.encode_utf8(&mut [0; 4])).is_none() {
+            out.push(c);
+        }
+    }
+    out.trim().to_owned()
+}
+
+/// The password in what a file or command gave: the text without one newline at its end.
+fn password(bytes: Vec<u8>, named: &str) -> Result<SecretString, String> {
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("{named} gave more than {LONGEST} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format!("{named} gave something that is not UTF-8 text"))?;
+    let text = text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line));
+    match text {
+        "" => Err(format!("{named} gave nothing")),
+        _ if text.contains(['\n', '\0']) => Err(format!("{named} gave more than one line; a password is one line")),
+        _ => Ok(SecretString::from(text.to_owned())),
+    }
+}
+
+impl Registry {
+    /// Fills in the passwords of these tenants that are in files or come from commands; call it before connecting.
+    /// Each file is read and each command run once for the life of this registry, eight at once, within 10 s.
+    /// Where that fails the tenant's address becomes [`Address::Unusable`] with the reason.
+    pub(crate) async fn resolve_credentials(&self, tenants: &mut [Arc<Tenant>]) {
+        let mut fetched = self.fetched.lock().await;
+        let mut wanted: Vec<&PasswordSource> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for tenant in tenants.iter() {
+            if let Some(pending) = self.pending.get(&tenant.id)
+                && !fetched.contains_key(&pending.source)
+                && seen.insert(&pending.source)
+            {
+                wanted.push(&pending.source);
+            }
+        }
+        let fetch = |source: PasswordSource| async move { (source.clone(), source.fetch(&self.folder).await) };
+        let results = futures_util::stream::iter(wanted.into_iter().cloned().map(fetch));
+        fetched.extend(results.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
+        for tenant in tenants {
+            let Some(pending) = self.pending.get(&tenant.id) else { continue };
+            if let Some(result) = fetched.get(&pending.source) {
+                pending.fill(Arc::make_mut(tenant), result);
+            }
+        }
+    }
+
+    /// Fills in the addresses of these tenants without the passwords that would have to be fetched: for showing where
+    /// they are, never for connecting.
+    pub(crate) fn leave_out_credentials(&self, tenants: &mut [Arc<Tenant>]) {
+        for tenant in tenants {
+            let Some(pending) = self.pending.get(&tenant.id) else { continue };
+            let tenant = Arc::make_mut(tenant);
+            if let Some(url) = &pending.url {
+                tenant.address = Address::Url(url.secret());
+            }
+            if let Some(url) = &pending.migration_url {
+                tenant.migration_address = Some(Address::Url(url.secret()));
+            }
+        }
+    }
+}
+
+impl Pending {
+    pub(crate) fn fill(&self, tenant: &mut Tenant, password: &Result<SecretString, String>) {
+        let address = |url: &ServerUrl| match password {
+            Ok(password) => Address::Url(url.with_password(password.expose_secret())),
+            Err(reason) => Address::Unusable(reason.clone()),
+        };
+        if let Some(url) = &self.url {
+            tenant.address = address(url);
+        }
+        if let Some(url) = &self.migration_url {
+            tenant.migration_address = Some(address(url));
+        }
+    }
+}

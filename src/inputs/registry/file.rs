@@ -1,0 +1,195 @@
+//! Finds and reads `tenants.toml`.
+//!
+//! It reads this one file and the environment; passwords in other files are fetched later, for selected tenants only.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use super::credentials::{Fetched, Pending};
+use super::identity::{Folders, Identity};
+use super::{REST, WaveRule, dependencies, tenants, waves};
+use crate::inputs::{
+    Diagnostics, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of,
+    read_settings, unknown_key, with_document,
+};
+use crate::model::tenant::{Address, Tenant, TenantId};
+use crate::model::text::suggestion;
+
+/// The name of the tenant file.
+pub(crate) const FILE_NAME: &str = "tenants.toml";
+
+const SECTIONS: [&str; 7] = ["fleet", "defaults", "scratch", "backup", "migrations", "wave", "tenant"];
+
+/// The tenant file in `start` or in the nearest folder above it.
+pub(crate) fn find(start: &Path) -> Option<PathBuf> {
+    let start = std::path::absolute(start).ok()?;
+    start.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file())
+}
+
+/// A whole fleet as its file describes it.
+pub(crate) struct Registry {
+    /// The file, as it was named.
+    pub(crate) path: PathBuf,
+    /// The settings, with environment and flags laid over those of the file.
+    pub(crate) settings: Settings,
+    /// All tenants, in file order.
+    pub(crate) tenants: Vec<Arc<Tenant>>,
+    /// The waves, in file order; tenants that none matches are the last wave.
+    pub(crate) waves: Vec<WaveRule>,
+    /// What is allowed but should be changed, as sentences for people.
+    pub(crate) warnings: Vec<String>,
+    /// The absolute folder of the file.
+    pub(super) folder: PathBuf,
+    pub(super) pending: HashMap<TenantId, Pending>,
+    pub(super) fetched: Fetched,
+    /// The first tenant whose password stands in the file, and how many there are.
+    literal_passwords: Option<(TenantId, usize)>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Registry");
+        shown.field("path", &self.path).field("tenants", &self.tenants.len()).field("waves", &self.waves.len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// Reads the tenant file at `path`, with the environment of this process and `overrides` laid over its settings.
+///
+/// # Errors
+/// All mistakes of the file at once, or that it can't be read.
+pub(crate) fn load(path: &Path, overrides: &Overrides) -> Result<Registry, Mistakes> {
+    let unreadable = |why: String, help: &str| Mistakes::unreadable(path, why, help);
+    let bytes = std::fs::read(path).map_err(|e| {
+        unreadable(format!("can't read {}: {e}", path.display()), "name the file with --config FILE or FLEET_CONFIG")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let line = e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+        unreadable(format!("line {line} of {} is not UTF-8 text", path.display()), "save the file as UTF-8")
+    })?;
+    let mut registry = Registry::parse(&text, path, overrides, &Variables::of_process())?;
+    registry.warn_of_readers();
+    Ok(registry)
+}
+
+impl Registry {
+    /// Reads the text of a tenant file. Relative paths in it start at the folder of `path`, which need not exist.
+    ///
+    /// # Errors
+    /// All mistakes of the text at once.
+    pub(crate) fn parse(
+        text: &str,
+        path: &Path,
+        overrides: &Overrides,
+        variables: &Variables,
+    ) -> Result<Self, Mistakes> {
+        let folder = folder_of(path);
+        let sources = Sources { folder: &folder, overrides, variables };
+        let mut drafts = Diagnostics::default();
+        let (settings, waves, read) = with_document(text, &mut drafts, |document, drafts| {
+            for key in document.root.keys().filter(|key| !SECTIONS.contains(&&**key.get_ref())) {
+                unknown_key(key, "the file", &SECTIONS, drafts);
+            }
+            let settings = read_settings(document, sources, drafts);
+            let (waves, read) = (waves::read(document, drafts), tenants::read(document, sources, drafts));
+            // A tenant that can't be read moves the shares of all others, so that waves are compared when all is well.
+            if drafts.is_empty() && !read.dependencies.is_empty() {
+                compare_waves(&waves, &read, drafts);
+            }
+            (settings, waves, read)
+        });
+        drafts.finish(path, text)?;
+
+        let mut warnings = strangers(&waves, &read.tenants);
+        warnings.extend(waves.iter().filter_map(|wave| wave.rule.why_empty(&read.tenants)));
+        Ok(Registry {
+            path: path.to_owned(),
+            settings,
+            tenants: read.tenants,
+            waves: waves.into_iter().map(|wave| wave.rule).collect(),
+            warnings,
+            pending: read.pending,
+            fetched: Fetched::default(),
+            literal_passwords: read.literal_passwords,
+            folder,
+        })
+    }
+
+    #[cfg(unix)]
+    fn warn_of_readers(&mut self) {
+        use std::os::unix::fs::PermissionsExt;
+
+        let Ok(found) = std::fs::metadata(&self.path) else { return };
+        let mode = found.permissions().mode() & 0o777;
+        if mode & 0o077 == 0 {
+            return;
+        }
+        let path = self.path.display();
+        if let Some((first, count)) = &self.literal_passwords {
+            self.warnings.push(format!(
+                "{path} holds passwords ({count}, the first at tenant {first}) and can be read by others (mode {mode:03o}); \
+                 run: chmod 600 {path}, or write password = {{ env = \"VAR\" }}"
+            ));
+        }
+        if self.settings.scratch.literal_password {
+            self.warnings.push(format!(
+                "{path} holds a password in [scratch] and can be read by others (mode {mode:03o}); run: chmod 600 {path}, or \
+                 write ${{VAR}} in its place"
+            ));
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn warn_of_readers(&mut self) {}
+
+    /// The tenant whose own database the ledger would be in, by any of its addresses and whatever its schema is.
+    pub(crate) fn tenant_at_ledger(&self) -> Option<&Arc<Tenant>> {
+        let mut folders = Folders::default();
+        let ledger = match &self.settings.ledger {
+            LedgerLocation::File(file) => folders.identity(file),
+            LedgerLocation::Url(url) => Identity::whole_database(&ServerUrl::parse(url.expose_secret()).ok()?),
+        };
+        let mut is_it = |tenant: &Tenant| {
+            let addresses = [Some(&tenant.address), tenant.migration_address.as_ref()];
+            let at = addresses.into_iter().flatten().any(|address| match address {
+                Address::File(file) => folders.identity(file) == ledger,
+                Address::Url(url) => {
+                    ServerUrl::parse(url.expose_secret()).is_ok_and(|url| Identity::whole_database(&url) == ledger)
+                }
+                Address::Unusable(_) => false,
+            });
+            // One whose password is not fetched has no address yet.
+            let pending = self.pending.get(&tenant.id);
+            at || pending.is_some_and(|p| p.urls().any(|url| Identity::whole_database(url) == ledger))
+        };
+        self.tenants.iter().find(|tenant| is_it(tenant))
+    }
+}
+
+/// Notes tenants that depend on one of a later wave.
+fn compare_waves(waves: &[waves::Read], read: &tenants::Read, drafts: &mut Diagnostics) {
+    let places = waves::places(waves.iter().map(|wave| &wave.rule), &read.tenants);
+    let ids = read.tenants.iter().map(|tenant| tenant.id.as_str());
+    let places: HashMap<&str, usize> = ids.zip(places).collect();
+    let name = |place: usize| waves.get(place).map_or(REST, |wave| &wave.rule.name);
+    let wave = |id: &str| places.get(id).map(|&place| (place, name(place)));
+    dependencies::check_waves(&read.dependencies, wave, drafts);
+}
+
+/// Ids in waves that no tenant has: a misspelt one would quietly leave the canary.
+fn strangers(waves: &[waves::Read], tenants: &[Arc<Tenant>]) -> Vec<String> {
+    let known: std::collections::HashSet<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
+    let mut found = Vec::new();
+    for wave in waves {
+        for (id, _) in wave.plain.iter().filter(|(id, _)| !known.contains(id.as_str())).take(10) {
+            let near = suggestion(id, known.iter().copied()).map(|near| format!("; did you mean {near}?"));
+            let near = near.unwrap_or_default();
+            found.push(format!("wave {} names the tenant {id}, which is not in the file{near}", wave.rule.name));
+        }
+    }
+    found
+}

@@ -1,0 +1,433 @@
+//! `[defaults]` and `[[tenant]]`: each tenant checked by itself and against all others.
+//!
+//! It opens no database and reads no password file.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::credentials::{PasswordSource, Pending};
+use super::dependencies::{self, Dependency};
+use super::identity::{Folders, Identity};
+use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
+use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::text::unprintable;
+
+const KEYS: [&str; 10] = [
+    "id",
+    "url",
+    "schema",
+    "server",
+    "tags",
+    "migration_url",
+    "password",
+    "create_missing",
+    "lock_timeout",
+    "depends_on",
+];
+const DEFAULT_KEYS: [&str; 4] = ["create_missing", "password", "server", "tags"];
+
+/// The longest id, and the longest name of a server or a wave, in characters.
+pub(crate) const LONGEST_NAME: usize = 128;
+/// The longest URL, in characters; paths of files end at 4,096 bytes on Linux.
+const LONGEST_URL: usize = 8_192;
+/// The longest name that PostgreSQL keeps, in bytes; it cuts longer ones off without a word.
+const LONGEST_SCHEMA: usize = 63;
+
+/// What the tenant tables say.
+#[derive(Default)]
+pub(crate) struct Read {
+    pub(crate) tenants: Vec<Arc<Tenant>>,
+    pub(crate) pending: HashMap<TenantId, Pending>,
+    /// The first tenant whose password stands in the file, and how many there are.
+    pub(crate) literal_passwords: Option<(TenantId, usize)>,
+    /// What the tenants say in `depends_on`, in file order.
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+/// Reads all tenants.
+pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Read {
+    let defaults = Defaults::read(document, sources, drafts);
+    let list = match document.root.get("tenant") {
+        None => {
+            let help = "add one: [[tenant]] with id = \"acme\" and url = \"sqlite:data/acme.db\"";
+            drafts.elsewhere("the file has no tenant").help(help).absence();
+            return Read::default();
+        }
+        Some(item) => match item.get_ref().as_array() {
+            Some(list) if !list.is_empty() => list,
+            _ => {
+                drafts.at(item.span(), "`tenant` must be a list of tables").help("write [[tenant]], with two brackets");
+                return Read::default();
+            }
+        },
+    };
+    let mut reading = TenantParser {
+        document,
+        sources,
+        drafts,
+        defaults,
+        ids: HashMap::new(),
+        databases: HashMap::new(),
+        folders: Folders::default(),
+        servers: HashMap::new(),
+        unset: HashMap::new(),
+        out: Read { tenants: Vec::with_capacity(list.len()), ..Read::default() },
+    };
+    for item in list.iter() {
+        reading.tenant(item);
+    }
+    let known = reading.ids.keys().map(String::as_str).collect();
+    dependencies::check(&reading.out.dependencies, &known, reading.drafts);
+    for (name, unset) in reading.unset {
+        unset.note(&name, reading.drafts);
+    }
+    reading.out
+}
+
+/// `[defaults]`.
+#[derive(Default)]
+struct Defaults {
+    create_missing: bool,
+    password: Option<(PasswordSource, Range<usize>)>,
+    server: Option<String>,
+    tags: BTreeMap<String, String>,
+}
+
+impl Defaults {
+    fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
+        let Some(item) = document.root.get("defaults") else { return Defaults::default() };
+        let Some(reader) = Reader::of(item, "[defaults]", &DEFAULT_KEYS, drafts) else { return Defaults::default() };
+        let password = reader.item("password");
+        Defaults {
+            create_missing: reader.boolean("create_missing", drafts).unwrap_or(false),
+            password: password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span()))),
+            server: server(&reader, drafts),
+            tags: reader.labels("tags", drafts).unwrap_or_default().into_iter().collect(),
+        }
+    }
+}
+
+/// A text that must not be empty.
+fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
+    let text = reader.text(key, drafts)?;
+    if text.trim().is_empty() {
+        let at = reader.item(key).map_or(reader.span.clone(), Item::span);
+        drafts.at(at, format!("`{key}` is empty")).help("fill it or remove it");
+        return None;
+    }
+    Some(text)
+}
+
+/// A server key.
+fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
+    let text = label(reader, "server", drafts)?;
+    if text.chars().nth(LONGEST_NAME).is_some() {
+        drafts.too_long(reader.item("server").map_or(reader.span.clone(), Item::span), "`server`", LONGEST_NAME);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// Where a tenant's database is, as its URL says.
+enum Target {
+    File(std::path::PathBuf),
+    Server { url: ServerUrl, literal_password: bool },
+}
+
+/// The state of reading all tenants; hash maps, so that a large fleet is compared in one pass.
+struct TenantParser<'a, 'd> {
+    document: &'a Document<'d>,
+    sources: Sources<'a>,
+    drafts: &'a mut Diagnostics,
+    defaults: Defaults,
+    ids: HashMap<String, Range<usize>>,
+    databases: HashMap<Identity, (TenantId, Range<usize>)>,
+    folders: Folders,
+    servers: HashMap<String, Arc<str>>,
+    unset: HashMap<String, Unset>,
+    out: Read,
+}
+
+/// A variable that tenants need and that is not set: one mistake of the environment, not one of each tenant.
+struct Unset {
+    /// Where the first of them needs it, or where the defaults do.
+    at: Range<usize>,
+    /// It is set, to nothing.
+    is_empty: bool,
+    in_defaults: bool,
+    /// How many tenants need it.
+    tenants: usize,
+    /// Where the last of them is, so that one who needs it twice is counted once.
+    last: Range<usize>,
+}
+
+impl Unset {
+    fn note(self, name: &str, drafts: &mut Diagnostics) {
+        let state = if self.is_empty { "empty" } else { "not set" };
+        let users = match (self.tenants, self.in_defaults) {
+            (1, _) => String::new(),
+            (n, true) => format!(" (used by {n} tenants)"),
+            (n, false) => format!(" (used by {n} tenants, the first here)"),
+        };
+        let draft = drafts.at(self.at, format!("the environment variable {name} is {state}{users}"));
+        draft.help(format!("set it before the command: export {name}=..."));
+    }
+}
+
+impl TenantParser<'_, '_> {
+    fn tenant(&mut self, item: &Item<'_>) {
+        let Some(reader) = Reader::of(item, "[[tenant]]", &KEYS, self.drafts) else { return };
+        let id = self.id(&reader);
+        let create_missing = reader.boolean("create_missing", self.drafts).unwrap_or(self.defaults.create_missing);
+        let server = server(&reader, self.drafts);
+        let mut tags = self.defaults.tags.clone();
+        tags.extend(reader.labels("tags", self.drafts).unwrap_or_default());
+        let lock_timeout = reader.duration("lock_timeout", false, self.drafts);
+        let depends_on = self.depends_on(&reader, id.as_ref());
+        let password = reader.item("password");
+        let source = password.and_then(|at| PasswordSource::read(at, self.sources.folder, self.drafts));
+        if !reader.has("url") {
+            let help = "add: url = \"postgres://user@host/database\", \"mysql://..\" or \"sqlite:path/to/file.db\"";
+            self.drafts.at(reader.span.clone(), "this tenant has no url").help(help).absence();
+        }
+        let target = self.target(&reader, "url");
+        let schema = self.schema(&reader, target.as_ref());
+        let migration = self.migration_target(&reader, target.as_ref());
+        let (Some(id), Some(target)) = (id, target) else { return };
+
+        self.compare(&reader, &id, [("url", Some(&target)), ("migration_url", migration.as_ref())], schema.as_deref());
+        if let (Target::File(_), Some(at)) = (&target, password) {
+            self.drafts.at(at.span(), "an SQLite file has no password").help("remove it").hide();
+        }
+        let server = server.or_else(|| self.defaults.server.clone()).unwrap_or_else(|| target.default_server());
+        let server = self.servers.entry(server).or_insert_with_key(|key| key.as_str().into()).clone();
+        let mut tenant = Tenant {
+            engine: target.engine(),
+            address: target.address(),
+            migration_address: migration.as_ref().map(Target::address),
+            id,
+            server,
+            tags,
+            schema,
+            create_missing,
+            lock_timeout,
+            depends_on,
+        };
+        self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));
+        self.out.tenants.push(Arc::new(tenant));
+    }
+
+    fn id(&mut self, reader: &Reader<'_, '_>) -> Option<TenantId> {
+        if !reader.has("id") {
+            let draft = self.drafts.at(reader.span.clone(), "this tenant has no id");
+            draft.help("add: id = \"acme\"").absence();
+        }
+        let id = label(reader, "id", self.drafts)?;
+        let at = reader.item("id").map_or(reader.span.clone(), Item::span);
+        if id.chars().nth(LONGEST_NAME).is_some() {
+            self.drafts.too_long(at, "this id", LONGEST_NAME);
+            return None;
+        }
+        if let Some(first) = self.ids.get(id) {
+            let draft = self.drafts.at(at, format!("a second tenant has the id `{id}`"));
+            draft.related(first.clone(), "the first is here").help("give each tenant an id of its own");
+            return None;
+        }
+        self.ids.insert(id.to_owned(), at);
+        Some(TenantId::from(id))
+    }
+
+    /// Whom it waits for, each once; whether they exist is known when all tenants have been read.
+    fn depends_on(&mut self, reader: &Reader<'_, '_>, id: Option<&TenantId>) -> Vec<TenantId> {
+        let mut ids: Vec<TenantId> = Vec::new();
+        let mut seen = HashSet::new();
+        for (text, at) in reader.texts("depends_on", self.drafts).unwrap_or_default() {
+            if let Some(found) = unprintable(text) {
+                let message = format!("a text in `depends_on` holds the unprintable character {found}");
+                self.drafts.at(at, message).help("remove it");
+            } else if text.chars().nth(LONGEST_NAME).is_some() {
+                self.drafts.too_long(at, "an id in `depends_on`", LONGEST_NAME);
+            } else if seen.insert(text) {
+                ids.push(TenantId::from(text));
+                if let Some(of) = id {
+                    self.out.dependencies.push(Dependency { of: of.to_string(), on: text.to_owned(), at });
+                }
+            }
+        }
+        ids
+    }
+
+    fn target(&mut self, reader: &Reader<'_, '_>, key: &str) -> Option<Target> {
+        let item = reader.item(key)?;
+        let Some(template) = item.get_ref().as_str() else {
+            let draft = self.drafts.at(item.span(), format!("`{key}` must be a text in quotes"));
+            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
+            return None;
+        };
+        if template.chars().nth(LONGEST_URL).is_some() {
+            let draft = self.drafts.at(item.span(), format!("`{key}` has more than {LONGEST_URL} characters"));
+            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
+            return None;
+        }
+        let expanded = match expand(template, self.sources.variables) {
+            Ok(expanded) => expanded,
+            Err(problems) => {
+                for (problem, part) in problems {
+                    let at = self.document.within(item, part);
+                    match &problem.variable {
+                        Some(name) => self.unset(name, at, reader.span.clone(), false),
+                        None => _ = self.drafts.at(at, problem.message).help(problem.help),
+                    }
+                }
+                return None;
+            }
+        };
+        let target = if is_sqlite(&expanded.text) {
+            sqlite_path(&expanded.text, self.sources.folder).map(Target::File)
+        } else {
+            let literal_password = expanded.literal_password;
+            ServerUrl::parse_in(&expanded.text, self.sources.folder).map(|url| Target::Server { url, literal_password })
+        };
+        match target {
+            Ok(target) => Some(target),
+            Err(problem) => {
+                self.drafts.at(item.span(), format!("`{key}` {}", problem.message)).help(problem.help);
+                None
+            }
+        }
+    }
+
+    /// Counts a tenant (by its place) that needs a variable which is not set.
+    fn unset(&mut self, name: &str, at: Range<usize>, tenant: Range<usize>, in_defaults: bool) {
+        let is_empty = self.sources.variables.get(name).is_some();
+        let first = Unset { at, is_empty, in_defaults, tenants: 0, last: 0..0 };
+        let unset = self.unset.entry(name.to_owned()).or_insert(first);
+        if unset.last != tenant {
+            unset.tenants += 1;
+            unset.last = tenant;
+        }
+    }
+
+    fn schema(&mut self, reader: &Reader<'_, '_>, target: Option<&Target>) -> Option<String> {
+        let schema = label(reader, "schema", self.drafts)?;
+        let at = reader.item("schema").map_or(reader.span.clone(), Item::span);
+        if let Some(engine) = target.map(Target::engine).filter(|engine| *engine != Engine::Postgres) {
+            let help = "remove it; only a PostgreSQL tenant can be a schema in a database";
+            self.drafts.at(at, format!("`schema` has no meaning for {engine}")).help(help);
+        } else if schema.len() > LONGEST_SCHEMA {
+            let help = "PostgreSQL would cut it off and use another schema";
+            self.drafts.at(at, format!("this schema name has more than {LONGEST_SCHEMA} bytes")).help(help);
+        } else if schema.starts_with("pg_") || schema == "information_schema" {
+            self.drafts.at(at, "this schema belongs to PostgreSQL itself").help("name the tenant's own schema");
+        }
+        Some(schema.to_owned())
+    }
+
+    fn migration_target(&mut self, reader: &Reader<'_, '_>, target: Option<&Target>) -> Option<Target> {
+        let migration = self.target(reader, "migration_url")?;
+        let engine = target?.engine();
+        if migration.engine() != engine || engine == Engine::Sqlite {
+            let at = reader.item("migration_url").map_or(reader.span.clone(), Item::span);
+            let help = "it is for a server database whose url is a pooler: the same database without the pooler";
+            self.drafts.at(at, format!("`migration_url` does not fit a url of {engine}")).help(help);
+            return None;
+        }
+        Some(migration)
+    }
+
+    /// Notes when another tenant has one of these databases.
+    fn compare(
+        &mut self,
+        reader: &Reader<'_, '_>,
+        id: &TenantId,
+        targets: [(&str, Option<&Target>); 2],
+        schema: Option<&str>,
+    ) {
+        for (key, target) in targets {
+            let (Some(target), Some(item)) = (target, reader.item(key)) else { continue };
+            let identity = match target {
+                Target::File(path) => self.folders.identity(path),
+                Target::Server { url, .. } => Identity::of_server(url, schema),
+            };
+            match self.databases.get(&identity) {
+                Some((other, _)) if other == id => {}
+                Some((other, first)) => {
+                    let draft = self.drafts.at(item.span(), format!("tenants `{other}` and `{id}` are one database"));
+                    draft.related(first.clone(), format!("`{other}` is here"));
+                    draft.help("give each tenant a database of its own, or on PostgreSQL a schema");
+                    return;
+                }
+                None => {
+                    self.databases.insert(identity, (id.clone(), item.span()));
+                }
+            }
+        }
+    }
+
+    /// Puts the password in where the URL has none, or notes that it has to be fetched.
+    fn password(
+        &mut self,
+        reader: &Reader<'_, '_>,
+        tenant: &mut Tenant,
+        own: Option<(PasswordSource, Range<usize>)>,
+        (target, migration): (Target, Option<Target>),
+    ) {
+        let Target::Server { url, literal_password } = target else { return };
+        let literal = literal_password || matches!(migration, Some(Target::Server { literal_password: true, .. }));
+        if literal {
+            self.out.literal_passwords.get_or_insert_with(|| (tenant.id.clone(), 0)).1 += 1;
+        }
+        if let (Some((_, at)), true) = (&own, url.has_password()) {
+            let help = "keep one of them; the password in the url is the one to remove";
+            self.drafts.at(at.clone(), "this tenant has a password here and another in its url").help(help);
+            return;
+        }
+        let is_own = own.is_some();
+        let Some((source, at)) = own.or_else(|| self.defaults.password.clone()) else { return };
+        let without = |url: ServerUrl| Some(url).filter(|url| !url.has_password());
+        let migration = migration.and_then(|m| match m {
+            Target::Server { url, .. } => without(url),
+            Target::File(_) => None,
+        });
+        let pending = Pending { url: without(url), migration_url: migration, source };
+        if pending.url.is_none() && pending.migration_url.is_none() {
+            return;
+        }
+        if let PasswordSource::Env(name) = &pending.source {
+            match self.sources.variables.get(name).filter(|value| !value.is_empty()) {
+                Some(password) => pending.fill(tenant, &Ok(SecretString::from(password.to_owned()))),
+                None => self.unset(name, at, reader.span.clone(), !is_own),
+            }
+            return;
+        }
+        // Until it is fetched, the address is unusable: nothing connects without the password by mistake.
+        pending.fill(tenant, &Err("its password has not been fetched".to_owned()));
+        self.out.pending.insert(tenant.id.clone(), pending);
+    }
+}
+
+impl Target {
+    fn engine(&self) -> Engine {
+        match self {
+            Target::File(_) => Engine::Sqlite,
+            Target::Server { url, .. } => url.engine,
+        }
+    }
+
+    fn address(&self) -> Address {
+        match self {
+            Target::File(path) => Address::File(path.clone()),
+            Target::Server { url, .. } => Address::Url(url.secret()),
+        }
+    }
+
+    fn default_server(&self) -> String {
+        match self {
+            Target::File(_) => "local".to_owned(),
+            Target::Server { url, .. } => format!("{}:{}", url.host, url.port),
+        }
+    }
+}

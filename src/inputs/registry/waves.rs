@@ -1,0 +1,217 @@
+//! `[[wave]]`: ordered rules that divide the fleet; a tenant belongs to the first that matches, else to the rest.
+//!
+//! Rules only: which tenants a run takes is decided by the selection.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::patterns::{Patterns, is_glob};
+use super::share::{smallest_count, smallest_percent};
+use super::tenants::LONGEST_NAME;
+use crate::inputs::{Diagnostics, Document, Item, Reader};
+use crate::model::tenant::Tenant;
+use crate::model::text::{suggestion, unprintable};
+use crate::policy::FailureBudget;
+
+/// The name of the last wave: all tenants that no rule matched.
+pub(crate) const REST: &str = "rest";
+
+const KEYS: [&str; 8] = ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures", "lock_timeout"];
+
+/// One wave of the file.
+#[derive(Debug, Clone)]
+pub(crate) struct WaveRule {
+    /// Unique in its fleet, never [`REST`].
+    pub(crate) name: String,
+    /// Which tenants it takes.
+    pub(crate) members: Members,
+    /// Tenants in flight in this wave.
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    /// How many of them may fail.
+    pub(crate) max_failures: Option<FailureBudget>,
+    /// To be granted a lock on its tenants.
+    pub(crate) lock_timeout: Option<Duration>,
+}
+
+/// Which tenants belong to a wave: those that any of the parts picks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Members {
+    /// Tenants that carry all of these tags. Empty: this part picks none.
+    pub(crate) tags: Vec<(String, String)>,
+    /// Tenants with these ids.
+    pub(crate) tenants: Patterns,
+    /// This share of all tenants of the file, 0 to 100, by a stable number of their ids; at least one above 0.
+    pub(crate) percent: Option<u8>,
+    /// This many of all tenants of the file, by the same number.
+    pub(crate) count: Option<usize>,
+}
+
+impl Members {
+    /// Which of all tenants of the file belong to it, in the same order.
+    pub(crate) fn pick(&self, tenants: &[Arc<Tenant>]) -> Vec<bool> {
+        let carries = |t: &Tenant| {
+            !self.tags.is_empty() && self.tags.iter().all(|(key, value)| t.tags.get(key).is_some_and(|v| v == value))
+        };
+        let mut picked: Vec<bool> = tenants.iter().map(|t| carries(t) || self.tenants.matches(t.id.as_str())).collect();
+        if self.percent.is_some() || self.count.is_some() {
+            let ids: Vec<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
+            let percent = self.percent.map(|percent| smallest_percent(&ids, percent));
+            let count = self.count.map(|count| smallest_count(&ids, count));
+            for more in [percent, count].into_iter().flatten() {
+                picked.iter_mut().zip(more).for_each(|(picked, more)| *picked |= more);
+            }
+        }
+        picked
+    }
+}
+
+impl WaveRule {
+    /// A sentence for a wave that no tenant can ever be in, which a spelling mistake makes of a canary without a word.
+    pub(crate) fn why_empty(&self, tenants: &[Arc<Tenant>]) -> Option<String> {
+        let members = &self.members;
+        if members.pick(tenants).contains(&true) {
+            return None;
+        }
+        let mut reasons: Vec<String> = lacking(&members.tags, tenants).into_iter().collect();
+        let (globs, ids): (Vec<&str>, Vec<&str>) =
+            members.tenants.texts().iter().map(|t| &**t).partition(|t| is_glob(t));
+        if !globs.is_empty() {
+            reasons.push(format!("no tenant matches {}", globs.join(" or ")));
+        }
+        if !ids.is_empty() {
+            reasons.push("the tenants it names are not in the file".to_owned());
+        }
+        if reasons.is_empty() && members.percent == Some(0) {
+            reasons.push("its percent is 0".to_owned());
+        }
+        Some(format!("wave {} takes no tenant: {}", self.name, reasons.join(", and ")))
+    }
+}
+
+/// The wave of each tenant, by its place: the first rule that matches, else the rest, which comes behind all rules.
+pub(crate) fn places<'r>(
+    rules: impl DoubleEndedIterator<Item = &'r WaveRule> + ExactSizeIterator,
+    tenants: &[Arc<Tenant>],
+) -> Vec<usize> {
+    let mut places = vec![rules.len(); tenants.len()];
+    for (place, rule) in rules.enumerate().rev() {
+        let picked = rule.members.pick(tenants);
+        places.iter_mut().zip(picked).filter(|(_, picked)| *picked).for_each(|(at, _)| *at = place);
+    }
+    places
+}
+
+/// Why nobody carries all of these tags.
+fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String> {
+    let known: HashSet<(&String, &String)> = tenants.iter().flat_map(|t| &t.tags).collect();
+    let texts = |tags: &[(String, String)]| tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
+    let Some((key, value)) = tags.iter().find(|(key, value)| !known.contains(&(key, value))) else {
+        return (!tags.is_empty()).then(|| format!("no tenant has all of the tags {}", texts(tags).join(", ")));
+    };
+    let (wrong, mut known) = (format!("{key}={value}"), known.into_iter().collect::<Vec<_>>());
+    // Sorted, so that of equally near tags the same one is always named.
+    known.sort_unstable();
+    let known: Vec<String> = known.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let near = suggestion(&wrong, known.iter().map(String::as_str));
+    let near = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+    Some(format!("no tenant has the tag {wrong}{near}"))
+}
+
+/// A rule and the plain ids in it, with their places, to be compared with the tenants.
+pub(crate) struct Read {
+    pub(crate) rule: WaveRule,
+    pub(crate) plain: Vec<(String, Range<usize>)>,
+}
+
+/// Reads all `[[wave]]` tables.
+pub(crate) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<Read> {
+    let Some(item) = document.root.get("wave") else { return Vec::new() };
+    let Some(list) = item.get_ref().as_array() else {
+        drafts.at(item.span(), "`wave` must be a list of tables").help("write [[wave]], with two brackets");
+        return Vec::new();
+    };
+    let mut waves = Vec::new();
+    let mut names = std::collections::HashMap::new();
+    for item in list.iter() {
+        let Some(reader) = Reader::of(item, "[[wave]]", &KEYS, drafts) else { continue };
+        let name = name(&reader, drafts);
+        if let (Some(name), Some(at)) = (&name, reader.item("name").map(Item::span))
+            && let Some(first) = names.insert(name.clone(), at.clone())
+        {
+            drafts.at(at, format!("a second wave has the name `{name}`")).related(first, "the first is here");
+        }
+        waves.push(rule(&reader, name.unwrap_or_default(), drafts));
+    }
+    waves
+}
+
+fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
+    if !reader.has("name") {
+        drafts.at(reader.span.clone(), "this wave has no name").help("add: name = \"canary\"").absence();
+    }
+    let name = reader.text("name", drafts)?;
+    let at = reader.item("name").map_or(reader.span.clone(), Item::span);
+    if name.trim().is_empty() {
+        drafts.at(at, "the name of this wave is empty").help("write: name = \"canary\"");
+        return None;
+    }
+    if name.chars().nth(LONGEST_NAME).is_some() {
+        drafts.too_long(at, "the name of this wave", LONGEST_NAME);
+        return None;
+    }
+    if name == REST {
+        let help = "choose another name; all tenants that no wave matches are the wave \"rest\"";
+        drafts.at(at, "the name `rest` is taken by the last wave").help(help);
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Read {
+    let mut members = Members::default();
+    if !["tags", "tenants", "percent", "count"].iter().any(|key| reader.has(key)) {
+        let help =
+            "say which tenants it takes: tags = { ring = \"canary\" }, tenants = [\"acme\"], percent = 5 or count = 2";
+        drafts.at(reader.span.clone(), "this wave has no members").help(help).absence();
+    }
+    members.tags = reader.labels("tags", drafts).unwrap_or_default();
+    for key in ["tags", "tenants"] {
+        if let Some(item) = reader.item(key).filter(|item| is_empty(item)) {
+            drafts
+                .at(item.span(), format!("`{key}` is empty, so that it picks no tenant"))
+                .help("fill it or remove it");
+        }
+    }
+    let mut plain = Vec::new();
+    for (text, at) in reader.texts("tenants", drafts).unwrap_or_default() {
+        if let Some(found) = unprintable(text) {
+            let message = format!("a text in `tenants` holds the unprintable character {found}");
+            drafts.at(at, message).help("remove it");
+            continue;
+        }
+        match Patterns::new([text]) {
+            Err(bad) => {
+                drafts.at(at, bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");
+            }
+            Ok(_) if !is_glob(text) => plain.push((text.to_owned(), at)),
+            Ok(_) => {}
+        }
+    }
+    let texts = reader.texts("tenants", &mut Diagnostics::default()).unwrap_or_default();
+    members.tenants = Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default();
+    members.percent = reader.number("percent", 0, 100, drafts).and_then(|n| u8::try_from(n).ok());
+    members.count = reader.number("count", 1, u64::from(u32::MAX), drafts).and_then(|n| usize::try_from(n).ok());
+    let concurrency = reader.number("concurrency", 1, 1_000_000, drafts).and_then(|n| usize::try_from(n).ok());
+    let max_failures = reader.budget("max_failures", drafts);
+    let concurrency = concurrency.and_then(NonZeroUsize::new);
+    let lock_timeout = reader.duration("lock_timeout", false, drafts);
+    Read { rule: WaveRule { name, members, concurrency, max_failures, lock_timeout }, plain }
+}
+
+fn is_empty(item: &Item<'_>) -> bool {
+    let value = item.get_ref();
+    value.as_array().is_some_and(|list| list.is_empty()) || value.as_table().is_some_and(|table| table.is_empty())
+}

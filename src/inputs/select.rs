@@ -1,0 +1,439 @@
+//! Which tenants a command takes, in which waves, and why every other tenant is left out.
+//!
+//! A pure function of the registry and the filter: it asks no database, and no tenant is dropped without a reason.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, places, share, smallest_percent};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::model::text::suggestion;
+use crate::policy::FailureBudget;
+
+/// The name of the wave that `--canary` takes and `--canary-percent` makes.
+pub(crate) const CANARY: &str = "canary";
+
+/// What flags ask for. Empty: every tenant.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// Ids or globs; a tenant must match one.
+    pub(crate) tenants: Vec<String>,
+    /// Tags; a tenant must carry, for each key named, one of the values named for it.
+    pub(crate) tags: Vec<(String, String)>,
+    /// Server keys; a tenant must have one of them.
+    pub(crate) servers: Vec<String>,
+    /// Ids or globs of tenants to leave out, whatever else they match.
+    pub(crate) exclude: Vec<String>,
+    /// Names of waves; a tenant must be in one of them.
+    pub(crate) wave: Vec<String>,
+    /// Only these, for a run that continues or repeats another.
+    pub(crate) only: Option<BTreeSet<TenantId>>,
+    /// Only the wave named `canary`.
+    pub(crate) canary: bool,
+    /// Only this share (0 to 100) of what matches, as a wave named `canary`: the same tenants each time, and a larger
+    /// share includes a smaller.
+    pub(crate) canary_percent: Option<u8>,
+    /// At most so many tenants, the first in plan order.
+    pub(crate) limit: Option<usize>,
+    /// One part of a run that several machines divide among them.
+    pub(crate) partition: Option<Partition>,
+}
+
+/// Part `index` of `of`; the parts of a fleet are disjoint and together all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Partition {
+    index: u64,
+    of: u64,
+}
+
+/// A text that is no partition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a partition; write hash:1/4 for the first of four")]
+pub(crate) struct BadPartition(pub(crate) String);
+
+impl FromStr for Partition {
+    type Err = BadPartition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.strip_prefix("hash:").and_then(|rest| rest.split_once('/'));
+        let numbers = parts.and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((index, of)) if 1 <= index && index <= of => Ok(Partition { index, of }),
+            _ => Err(BadPartition(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hash:{}/{}", self.index, self.of)
+    }
+}
+
+impl Partition {
+    /// Whether this part has the tenant: `SHA-256(id)`, first 8 bytes big endian, modulo the number of parts.
+    pub(crate) fn contains(self, id: &str) -> bool {
+        share(id) % self.of == self.index - 1
+    }
+}
+
+/// What the filter says of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// It is taken, in this place of [`Selection::waves`] as long as no wave is empty.
+    Selected {
+        /// The place of its wave in plan order.
+        wave: usize,
+    },
+    /// It is left out.
+    Mismatch(Mismatch),
+}
+
+/// Why a tenant is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// No `--tenant` matches its id.
+    TenantGlob,
+    /// It lacks this tag; several values that would do are joined by `|`.
+    Tag(Arc<str>, Arc<str>),
+    /// It is on another server.
+    Server,
+    /// An `--exclude` matches its id.
+    Excluded,
+    /// It is in another wave.
+    Wave,
+    /// The run to be repeated or continued does not have it.
+    NotInRun,
+    /// It is not a canary; its turn comes later.
+    NotCanary,
+    /// Another part of the run has it.
+    Partition,
+    /// The limit was reached before it; its turn comes later.
+    Limit,
+}
+
+impl Mismatch {
+    /// Whether the tenant is wanted, but not in this run: work is left over.
+    pub(crate) fn is_held_back(&self) -> bool {
+        matches!(self, Mismatch::NotCanary | Mismatch::Partition | Mismatch::Limit)
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mismatch::TenantGlob => f.write_str("no --tenant matches it"),
+            Mismatch::Tag(key, value) => write!(f, "it lacks the tag {key}={value}"),
+            Mismatch::Server => f.write_str("it is on another server"),
+            Mismatch::Excluded => f.write_str("--exclude matches it"),
+            Mismatch::Wave => f.write_str("it is in another wave"),
+            Mismatch::NotInRun => f.write_str("the run does not have it"),
+            Mismatch::NotCanary => f.write_str("it is not a canary"),
+            Mismatch::Partition => f.write_str("it is in another partition"),
+            Mismatch::Limit => f.write_str("the limit was reached before it"),
+        }
+    }
+}
+
+/// Every tenant of the registry exactly once: in a wave, or in `mismatches`.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    /// What is taken, in plan order; no wave is empty.
+    pub(crate) waves: Vec<Wave>,
+    /// What is left out, in file order.
+    pub(crate) mismatches: Vec<(TenantId, Mismatch)>,
+    /// How many of `mismatches` are wanted but left for later, by a canary, a partition or a limit.
+    pub(crate) held_back: usize,
+    /// Words of the filter that fit no tenant at all: perhaps typing mistakes.
+    pub(crate) unmatched_patterns: Vec<Unmatched>,
+}
+
+impl Selection {
+    /// How many tenants are taken.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.waves.iter().map(|wave| wave.tenants.len()).sum()
+    }
+
+    /// Whether no tenant is taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waves.is_empty()
+    }
+
+    /// All tenants that are taken, in plan order.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.waves.iter().flat_map(|wave| &wave.tenants)
+    }
+
+    /// Fetches the passwords of the tenants that are taken; see [`Registry::resolve_credentials`].
+    pub(crate) async fn resolve_credentials(&mut self, registry: &Registry) {
+        for wave in &mut self.waves {
+            registry.resolve_credentials(&mut wave.tenants).await;
+        }
+    }
+
+    /// For showing the tenants that are taken; see [`Registry::leave_out_credentials`].
+    pub(crate) fn leave_out_credentials(&mut self, registry: &Registry) {
+        for wave in &mut self.waves {
+            registry.leave_out_credentials(&mut wave.tenants);
+        }
+    }
+}
+
+/// One wave of a selection.
+#[derive(Debug, Clone)]
+pub(crate) struct Wave {
+    /// Its name in the file, `rest`, or `canary`.
+    pub(crate) name: String,
+    /// Its tenants, in file order.
+    pub(crate) tenants: Vec<Arc<Tenant>>,
+    /// A cap of its own.
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    /// How many of them may fail.
+    pub(crate) max_failures: FailureBudget,
+    /// To be granted a lock on its tenants, where that differs from the fleet's.
+    pub(crate) lock_timeout: Option<Duration>,
+}
+
+/// A word of the filter that fits no tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unmatched {
+    /// The flag: `--tenant`.
+    pub(crate) flag: &'static str,
+    /// What was given to it.
+    pub(crate) pattern: String,
+    /// What was probably meant.
+    pub(crate) did_you_mean: Option<String>,
+}
+
+impl fmt::Display for Unmatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.flag, self.pattern)?;
+        self.did_you_mean.as_ref().map_or(Ok(()), |near| write!(f, " (did you mean {near}?)"))
+    }
+}
+
+/// Why a filter can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SelectError {
+    /// A pattern is no glob.
+    #[error("{flag}: {bad}; a pattern is an id or a glob such as acme, b-* or {{a,b}}-?")]
+    Pattern {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong.
+        bad: BadPattern,
+    },
+    /// No wave has this name.
+    #[error("--wave: there is no wave '{name}'; the waves are: {known}")]
+    UnknownWave {
+        /// The name.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// There is no wave to be the canary.
+    #[error(
+        "--canary takes the wave named canary, and the file has none (waves: {known}); add [[wave]] with \
+         name = \"canary\" to the tenant file, or use --canary-percent 5"
+    )]
+    NoCanary {
+        /// All names.
+        known: String,
+    },
+    /// Two ways to say who the canaries are.
+    #[error("--canary and --canary-percent can't be used together; choose one")]
+    TwoCanaries,
+    /// A share above 100.
+    #[error("--canary-percent must be from 0 to 100, not {0}")]
+    Percent(u8),
+}
+
+/// Decides what a command takes.
+///
+/// # Errors
+/// For a filter that can't mean anything: a bad glob, an unknown wave, `--canary` without such a wave.
+pub(crate) fn select(registry: &Registry, filter: &Filter) -> Result<Selection, SelectError> {
+    let rules = Rules::of(registry, filter)?;
+    // They do not depend on the filter.
+    let places = places(registry.waves.iter(), &registry.tenants);
+    let tenants = &registry.tenants;
+    let mut matches: Vec<Match> = tenants.iter().zip(&places).map(|(t, &wave)| rules.judge(t, wave)).collect();
+    if filter.canary {
+        hold_back(&mut matches, Mismatch::NotCanary, |_, wave| rules.names[wave] != CANARY);
+    }
+    if let Some(percent) = filter.canary_percent {
+        let wanted: Vec<usize> = (0..tenants.len()).filter(|&i| matches!(matches[i], Match::Selected { .. })).collect();
+        let ids: Vec<&str> = wanted.iter().map(|&i| tenants[i].id.as_str()).collect();
+        let picked = smallest_percent(&ids, percent);
+        let canaries: HashSet<usize> = wanted.into_iter().zip(picked).filter(|(_, p)| *p).map(|(i, _)| i).collect();
+        hold_back(&mut matches, Mismatch::NotCanary, |i, _| !canaries.contains(&i));
+    }
+    if let Some(partition) = filter.partition {
+        hold_back(&mut matches, Mismatch::Partition, |i, _| !partition.contains(tenants[i].id.as_str()));
+    }
+    if let Some(limit) = filter.limit {
+        let first = in_plan_order(&matches).into_iter().take(limit).collect::<HashSet<usize>>();
+        hold_back(&mut matches, Mismatch::Limit, |i, _| !first.contains(&i));
+    }
+    Ok(gather(registry, filter, &rules, matches))
+}
+
+/// The filter, compiled.
+struct Rules<'f> {
+    filter: &'f Filter,
+    tenants: Patterns,
+    exclude: Patterns,
+    servers: HashSet<&'f str>,
+    tags: BTreeMap<&'f str, Vec<&'f str>>,
+    /// The mismatch for each key of `tags`, made once and shared.
+    lacking: BTreeMap<&'f str, Mismatch>,
+    /// The waves of the file in order, the rest last.
+    names: Vec<&'f str>,
+}
+
+impl<'f> Rules<'f> {
+    fn of(registry: &'f Registry, filter: &'f Filter) -> Result<Self, SelectError> {
+        let patterns = |flag, texts: &[String]| {
+            Patterns::new(texts.iter().cloned()).map_err(|bad| SelectError::Pattern { flag, bad })
+        };
+        let mut tags: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (key, value) in &filter.tags {
+            tags.entry(key).or_default().push(value);
+        }
+        let lacking = tags.iter().map(|(&k, values)| (k, Mismatch::Tag(k.into(), values.join("|").into()))).collect();
+        let names: Vec<&str> = registry.waves.iter().map(|w| w.name.as_str()).chain([REST]).collect();
+        let known = || names.join(", ");
+        if let Some(name) = filter.wave.iter().find(|name| !names.contains(&name.as_str())) {
+            return Err(SelectError::UnknownWave { name: name.clone(), known: known() });
+        }
+        match (filter.canary, filter.canary_percent) {
+            (true, Some(_)) => return Err(SelectError::TwoCanaries),
+            (true, None) if !names.contains(&CANARY) => return Err(SelectError::NoCanary { known: known() }),
+            (_, Some(percent)) if percent > 100 => return Err(SelectError::Percent(percent)),
+            _ => {}
+        }
+        Ok(Rules {
+            tenants: patterns("--tenant", &filter.tenants)?,
+            exclude: patterns("--exclude", &filter.exclude)?,
+            servers: filter.servers.iter().map(String::as_str).collect(),
+            filter,
+            tags,
+            lacking,
+            names,
+        })
+    }
+
+    fn judge(&self, tenant: &Tenant, wave: usize) -> Match {
+        let id = tenant.id.as_str();
+        let lacks = |key: &str, values: &[&str]| tenant.tags.get(key).is_none_or(|v| !values.contains(&v.as_str()));
+        let mismatch = if self.exclude.matches(id) {
+            Mismatch::Excluded
+        } else if !self.tenants.is_empty() && !self.tenants.matches(id) {
+            Mismatch::TenantGlob
+        } else if let Some((key, _)) = self.tags.iter().find(|(key, values)| lacks(key, values)) {
+            self.lacking[key].clone()
+        } else if !self.servers.is_empty() && !self.servers.contains(&*tenant.server) {
+            Mismatch::Server
+        } else if self.filter.only.as_ref().is_some_and(|only| !only.contains(&tenant.id)) {
+            Mismatch::NotInRun
+        } else if !self.filter.wave.is_empty() && !self.filter.wave.iter().any(|name| name == self.names[wave]) {
+            Mismatch::Wave
+        } else {
+            return Match::Selected { wave };
+        };
+        Match::Mismatch(mismatch)
+    }
+
+    /// The words of the filter that fit no tenant of the file.
+    fn unmatched(&self, registry: &Registry) -> Vec<Unmatched> {
+        let tenants = &registry.tenants;
+        let mut found = Vec::new();
+        for (flag, patterns) in [("--tenant", &self.tenants), ("--exclude", &self.exclude)] {
+            let hit: HashSet<usize> = tenants.iter().flat_map(|t| patterns.matching(t.id.as_str())).collect();
+            for (_, text) in patterns.texts().iter().enumerate().filter(|(i, _)| !hit.contains(i)) {
+                found.push(near(flag, text, tenants.iter().map(|t| t.id.as_str())));
+            }
+        }
+        let servers: BTreeSet<&str> = tenants.iter().map(|t| &*t.server).collect();
+        for server in self.filter.servers.iter().filter(|s| !servers.contains(s.as_str())) {
+            found.push(near("--server", server, servers.iter().copied()));
+        }
+        if !self.filter.tags.is_empty() {
+            let tags: BTreeSet<String> =
+                tenants.iter().flat_map(|t| t.tags.iter().map(|(key, value)| format!("{key}={value}"))).collect();
+            let wanted = self.filter.tags.iter().map(|(key, value)| format!("{key}={value}"));
+            found.extend(wanted.filter(|w| !tags.contains(w)).map(|w| near("--tag", &w, tags.iter().map(|t| &**t))));
+        }
+        found
+    }
+}
+
+fn near<'a>(flag: &'static str, text: &str, known: impl Iterator<Item = &'a str>) -> Unmatched {
+    Unmatched { flag, pattern: text.to_owned(), did_you_mean: suggestion(text, known).map(str::to_owned) }
+}
+
+/// Leaves out the tenants that are still taken and for which `later` holds (place in the file, place of the wave).
+fn hold_back(matches: &mut [Match], why: Mismatch, later: impl Fn(usize, usize) -> bool) {
+    for (i, found) in matches.iter_mut().enumerate() {
+        if matches!(found, Match::Selected { wave } if later(i, *wave)) {
+            *found = Match::Mismatch(why.clone());
+        }
+    }
+}
+
+/// The places of the tenants that are taken: by wave, then as in the file.
+fn in_plan_order(matches: &[Match]) -> Vec<usize> {
+    let wave = |i: usize| match matches[i] {
+        Match::Selected { wave } => Some(wave),
+        Match::Mismatch(_) => None,
+    };
+    let mut order: Vec<usize> = (0..matches.len()).filter(|&i| wave(i).is_some()).collect();
+    order.sort_by_key(|&i| wave(i));
+    order
+}
+
+fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<Match>) -> Selection {
+    let mut members: Vec<Vec<Arc<Tenant>>> = vec![Vec::new(); rules.names.len()];
+    let mut mismatches = Vec::new();
+    for (tenant, found) in registry.tenants.iter().zip(matches) {
+        match found {
+            Match::Selected { wave } => members[wave].push(tenant.clone()),
+            Match::Mismatch(why) => mismatches.push((tenant.id.clone(), why)),
+        }
+    }
+    let mut waves: Vec<(Wave, Option<FailureBudget>)> = Vec::new();
+    let make = |name: &str, tenants| {
+        let rule = registry.waves.iter().find(|rule| rule.name == name);
+        let concurrency = rule.and_then(|rule| rule.concurrency);
+        let max_failures = registry.settings.max_failures;
+        let lock_timeout = rule.and_then(|rule| rule.lock_timeout);
+        let wave = Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout };
+        (wave, rule.and_then(|rule| rule.max_failures))
+    };
+    if filter.canary_percent.is_some() {
+        waves.push(make(CANARY, members.concat()));
+    } else {
+        waves.extend(rules.names.iter().zip(members).map(|(name, tenants)| make(name, tenants)));
+    }
+    waves.retain(|(wave, _)| !wave.tenants.is_empty());
+    let last = waves.len().saturating_sub(1);
+    let budgeted = waves.into_iter().enumerate().map(|(i, (mut wave, own))| {
+        // A failure in an early wave stops the rollout unless the file says otherwise: that is what it is for.
+        wave.max_failures = own.unwrap_or(if i < last { FailureBudget::Count(0) } else { wave.max_failures });
+        wave
+    });
+    Selection {
+        waves: budgeted.collect(),
+        held_back: mismatches.iter().filter(|(_, why)| why.is_held_back()).count(),
+        mismatches,
+        unmatched_patterns: rules.unmatched(registry),
+    }
+}
+
+#[cfg(test)]
+mod tests;

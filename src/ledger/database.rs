@@ -1,0 +1,196 @@
+//! One ledger's place: how it is named in texts, and what a driver's error means there.
+//!
+//! The only file that looks inside driver errors. It must let no secret through: SeaORM and sqlx quote URLs.
+
+use std::path::PathBuf;
+
+use sea_orm::{DbErr, RuntimeErr};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::mysql::MySqlDatabaseError;
+use url::Url;
+
+use super::Location;
+use super::error::LedgerError;
+
+/// One ledger's place.
+pub(super) struct LedgerDatabase {
+    /// `ledger /path/to/file` or `ledger at postgres://host:port/database`.
+    shown: String,
+    /// Texts that must never be shown.
+    secrets: Vec<SecretString>,
+    is_file: bool,
+}
+
+impl LedgerDatabase {
+    /// # Errors
+    /// [`LedgerError::BadUrl`] for a text that is not a URL or has a scheme without an engine.
+    pub(super) fn of(location: &Location) -> Result<LedgerDatabase, LedgerError> {
+        match location {
+            Location::File(file) => {
+                Ok(LedgerDatabase { shown: format!("ledger {}", file.display()), secrets: Vec::new(), is_file: true })
+            }
+            Location::Url(secret) => LedgerDatabase::of_url(secret.expose_secret()),
+        }
+    }
+
+    fn of_url(text: &str) -> Result<LedgerDatabase, LedgerError> {
+        let url = Url::parse(text).map_err(|e| LedgerError::BadUrl { reason: e.to_string() })?;
+        if !matches!(url.scheme(), "postgres" | "postgresql" | "mysql" | "mariadb") {
+            return Err(LedgerError::BadUrl { reason: format!("'{}' is not the scheme of an engine", url.scheme()) });
+        }
+        let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+        let shown =
+            format!("ledger at {}://{}{port}{}", url.scheme(), url.host_str().unwrap_or("localhost"), url.path());
+        let mut secrets = vec![text.to_owned()];
+        let passwords = url.password().map(str::to_owned).into_iter();
+        let in_query = url.query_pairs().filter(|(k, _)| k.contains("password")).map(|(_, v)| v.into_owned());
+        for password in passwords.chain(in_query) {
+            secrets.push(percent_encoding::percent_decode_str(&password).decode_utf8_lossy().into_owned());
+            secrets.push(password);
+        }
+        secrets.retain(|s| !s.is_empty());
+        Ok(LedgerDatabase { shown, secrets: secrets.into_iter().map(SecretString::from).collect(), is_file: false })
+    }
+
+    /// How texts name it.
+    pub(super) fn name(&self) -> String {
+        self.shown.clone()
+    }
+
+    /// Whether writing once more can help after `error`. A lock on a file has been waited for already.
+    pub(super) fn is_worth_another_try(&self, error: &LedgerError) -> bool {
+        !self.is_file && matches!(error, LedgerError::Unreachable { .. } | LedgerError::LockWait { .. })
+    }
+
+    /// What SeaORM's error means here.
+    pub(super) fn explain(&self, action: &'static str, error: &DbErr) -> LedgerError {
+        match error {
+            DbErr::Conn(RuntimeErr::SqlxError(e))
+            | DbErr::Exec(RuntimeErr::SqlxError(e))
+            | DbErr::Query(RuntimeErr::SqlxError(e)) => self.explain_sqlx(action, e),
+            DbErr::ConnectionAcquire(_) => self.unreachable(action, error),
+            other => LedgerError::Refused { action, site: self.name(), reason: self.scrub(other) },
+        }
+    }
+
+    /// What a driver's error means here.
+    pub(super) fn explain_sqlx(&self, action: &'static str, error: &sqlx::Error) -> LedgerError {
+        match error {
+            sqlx::Error::Database(e) => {
+                let code = e.code().unwrap_or_default();
+                let number = e.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
+                let shown = if number == 0 { code.to_string() } else { number.to_string() };
+                let reason = self.scrub(&format!("[{shown}] {}", e.message()));
+                if self.is_file {
+                    self.explain_sqlite(action, code.parse().unwrap_or(0), reason)
+                } else {
+                    self.explain_server(action, &code, number, reason)
+                }
+            }
+            sqlx::Error::Configuration(e) if !self.is_file => LedgerError::BadUrl { reason: self.scrub(e) },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => self.unreachable(action, error),
+            other => LedgerError::Refused { action, site: self.name(), reason: self.scrub(other) },
+        }
+    }
+
+    /// It did not answer.
+    pub(super) fn unreachable(&self, action: &'static str, reason: &dyn std::fmt::Display) -> LedgerError {
+        LedgerError::Unreachable { action, site: self.name(), reason: self.scrub(reason) }
+    }
+
+    /// Result codes: <https://www.sqlite.org/rescode.html>; the low byte of an extended code is the primary one.
+    fn explain_sqlite(&self, action: &'static str, code: u32, reason: String) -> LedgerError {
+        let site = self.name();
+        match code & 0xff {
+            5 | 6 => LedgerError::LockWait { action, site, reason },
+            3 | 8 | 14 | 23 => LedgerError::NotWritable { action, site, reason },
+            11 => LedgerError::Damaged { action, site, reason },
+            13 => LedgerError::Full { action, site, reason },
+            26 => LedgerError::NotADatabase { action, site },
+            10 => {
+                let reason = format!("the disk failed: {reason}; look at its free space and the system's log");
+                LedgerError::Refused { action, site, reason }
+            }
+            _ => LedgerError::Refused { action, site, reason },
+        }
+    }
+
+    /// SQLSTATEs (<https://www.postgresql.org/docs/current/errcodes-appendix.html>) and MySQL's error numbers.
+    fn explain_server(&self, action: &'static str, code: &str, number: u16, reason: String) -> LedgerError {
+        let site = self.name();
+        match (code, number) {
+            (_, 1021 | 1114) | ("53100", _) => LedgerError::Full { action, site, reason },
+            (_, 1290 | 1792 | 1836) | ("25006", _) => LedgerError::NotWritable { action, site, reason },
+            (_, 1205 | 1213) | ("40001" | "40P01" | "55P03", _) => LedgerError::LockWait { action, site, reason },
+            (_, 1040 | 1053 | 1203) | ("53300" | "57P01" | "57P02" | "57P03", _) => {
+                LedgerError::Unreachable { action, site, reason }
+            }
+            _ => LedgerError::Refused { action, site, reason },
+        }
+    }
+
+    fn scrub(&self, text: &dyn std::fmt::Display) -> String {
+        self.secrets.iter().fold(text.to_string(), |text, secret| text.replace(secret.expose_secret(), "***"))
+    }
+
+    /// A path below a file, or a file where a folder should be, is told apart before SQLite says only "can't open".
+    pub(super) fn check_path(file: &std::path::Path) -> Result<(), LedgerError> {
+        let folder = match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        if !folder.is_dir() {
+            return Err(LedgerError::NoFolder { file: file.to_owned(), folder });
+        }
+        if file.exists() && !file.is_file() {
+            return Err(LedgerError::NotAFile { file: file.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(url: &str) -> LedgerDatabase {
+        LedgerDatabase::of(&Location::Url(SecretString::from(url.to_owned()))).unwrap()
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let url = "postgres://fleet:s3%2Fcret@db:5433/ledger?sslpassword=k3y";
+        let site = site(url);
+        assert_eq!(site.name(), "ledger at postgres://db:5433/ledger");
+        let quoting = DbErr::Custom(format!("no driver for '{url}', password s3/cret (s3%2Fcret), key k3y"));
+        let text = site.explain("open", &quoting).to_string();
+        assert!(!text.contains("cret") && !text.contains("k3y"), "{text}");
+        assert_eq!(
+            text,
+            "open the ledger at postgres://db:5433/ledger: Custom Error: no driver for '***', password *** (***), key ***"
+        );
+    }
+
+    #[test]
+    fn a_url_without_an_engine_is_refused_without_being_quoted() {
+        for bad in ["redis://u:s3cret@h/1", "s3cret", "sqlite:s3cret.db"] {
+            let Err(error) = LedgerDatabase::of(&Location::Url(SecretString::from(bad.to_owned()))) else {
+                panic!("{bad}")
+            };
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_lost_server_is_worth_another_try_and_a_full_disk_is_not() {
+        let site = site("mysql://h/ledger");
+        assert!(site.is_worth_another_try(&site.explain_sqlx("write", &sqlx::Error::PoolTimedOut)));
+        let full = LedgerError::Full { action: "write", site: site.name(), reason: String::new() };
+        assert!(!site.is_worth_another_try(&full));
+    }
+}

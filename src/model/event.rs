@@ -1,0 +1,147 @@
+//! What a run tells the world while it goes on. Events own their data, so that they can be kept and sent as they are.
+//!
+//! Plain data: the dispatcher is the only one that makes them; the ledger and the report only read them.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::model::fault::Fault;
+use crate::model::outcome::{NotStarted, TenantRecord};
+use crate::model::plan::Target;
+use crate::model::schema::Direction;
+use crate::model::stats::RunStats;
+use crate::model::tenant::{Engine, TenantId};
+
+/// A moment of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event {
+    /// The run begins. It is in the ledger before any tenant is touched.
+    RunStarted(RunHeader),
+    /// A wave begins.
+    WaveStarted {
+        /// Its name.
+        wave: String,
+        /// How many tenants it has.
+        tenants: usize,
+    },
+    /// An attempt on a tenant begins.
+    AttemptStarted {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// 1 for the first.
+        attempt: u32,
+    },
+    /// An attempt failed, left nothing behind, and will be made again.
+    AttemptFailed {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// Which attempt.
+        attempt: u32,
+        /// What went wrong.
+        error: Fault,
+        /// After how many milliseconds it is tried again.
+        retry_in_ms: u64,
+    },
+    /// A statement that is repeated in batches goes on; told now and then, not for every batch.
+    Progress {
+        /// The tenant's place in the plan.
+        index: usize,
+        /// The tenant.
+        tenant: TenantId,
+        /// The migration, or the table that is filled.
+        migration: String,
+        /// The statement in it, counted from 1; `None` where a table is filled.
+        statement: Option<usize>,
+        /// Rows so far, in this attempt.
+        rows: u64,
+    },
+    /// A tenant has its outcome. What it says was committed before this was said.
+    TenantFinished(TenantRecord),
+    /// A wave is over.
+    WaveFinished {
+        /// Its name.
+        wave: String,
+        /// The counts of the whole run so far.
+        stats: RunStats,
+    },
+    /// Nothing new is started from here on.
+    Draining {
+        /// Why.
+        reason: NotStarted,
+        /// Tenants still in flight.
+        in_flight: usize,
+    },
+    /// What is in flight is being cancelled on the servers.
+    Cancelling {
+        /// Tenants in flight.
+        in_flight: usize,
+    },
+    /// The run is over; every selected tenant had its outcome before this.
+    RunFinished {
+        /// The final counts.
+        stats: RunStats,
+    },
+}
+
+/// What is known of a run when it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunHeader {
+    /// A UUIDv7: ids sort by time.
+    pub(crate) run: Uuid,
+    /// Up or down.
+    pub(crate) direction: Direction,
+    /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`.
+    pub(crate) goal: String,
+    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to, or `chore` with a command;
+    /// with either, `backups` and a folder where the run makes backups.
+    pub(crate) goal_data: serde_json::Value,
+    /// The run that this one resumes.
+    pub(crate) resumes: Option<Uuid>,
+    /// The catalog's migrations, in order.
+    pub(crate) catalog: Vec<String>,
+    /// Every selected tenant in plan order.
+    pub(crate) tenants: Vec<PlannedTenant>,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub(crate) started_at_ms: i64,
+    /// The version of the program.
+    pub(crate) program: String,
+}
+
+impl RunHeader {
+    /// The command that a run was which moves no version, such as `refresh --group hourly`; `None` for migrations.
+    pub(crate) fn chore(&self) -> Option<&str> {
+        chore(&self.goal_data)
+    }
+
+    /// The folder of the backups that this run makes, where it makes any.
+    pub(crate) fn backups(&self) -> Option<&str> {
+        self.goal_data.get("backups").and_then(serde_json::Value::as_str)
+    }
+}
+
+/// See [`RunHeader::chore`].
+pub(crate) fn chore(goal_data: &serde_json::Value) -> Option<&str> {
+    goal_data.get("chore").and_then(serde_json::Value::as_str)
+}
+
+/// A tenant in the plan, as events and the ledger keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PlannedTenant {
+    /// The tenant.
+    pub(crate) tenant: TenantId,
+    /// Its engine.
+    pub(crate) engine: Engine,
+    /// Its server key.
+    pub(crate) server: String,
+    /// The wave it belongs to.
+    pub(crate) wave: String,
+    /// Where the goal is a number of steps: what that means for this tenant, from where it was when the run was planned.
+    /// It keeps a resumed run from taking the steps twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<Target>,
+}

@@ -1,0 +1,230 @@
+//! What went wrong on a tenant: a class, the engine's own code, a text without secrets.
+//!
+//! Plain data. Classes are decided from SQLSTATEs and error numbers at the database door, never from text.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The class of a fault. Retrying and reporting go by this, never by the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub(crate) enum FaultClass {
+    /// Nothing listens at the address.
+    ConnectionRefused,
+    /// The host name does not resolve.
+    Dns,
+    /// The server did not answer within the connect timeout.
+    ConnectTimeout,
+    /// The server refused the user or the password.
+    Authentication,
+    /// The database, schema or file does not exist.
+    UnknownDatabase,
+    /// The server has no connection to spare.
+    TooManyConnections,
+    /// TLS was required and failed, or is not offered.
+    Tls,
+    /// The address itself is unusable: a credential could not be read, or the URL is malformed.
+    BadAddress,
+    /// A pooler stands in front of the database, and the work needs a session that is its own.
+    Pooler,
+    /// The connection was lost after it had been made.
+    ConnectionLost,
+    /// A lock was not granted within the lock timeout.
+    LockTimeout,
+    /// The engine broke a deadlock by failing us.
+    Deadlock,
+    /// A serialization failure.
+    Serialization,
+    /// An SQLite database is busy.
+    Busy,
+    /// A statement ran into its time limit.
+    StatementTimeout,
+    /// We cancelled it.
+    Cancelled,
+    /// Another run holds this tenant.
+    TenantLocked,
+    /// The history changed between reading and applying.
+    HistoryMoved,
+    /// The session is not in the tenant's schema.
+    WrongSchema,
+    /// The database is read-only.
+    ReadOnly,
+    /// The user lacks a right.
+    PermissionDenied,
+    /// An object that a migration creates is there already.
+    AlreadyExists,
+    /// An object that a migration needs is missing.
+    Missing,
+    /// A constraint was violated by data.
+    ConstraintViolation,
+    /// The SQL is not valid on this engine.
+    Syntax,
+    /// No disk space, or another resource of the server is used up.
+    Resources,
+    /// The file is not a database, or it is damaged.
+    NotADatabase,
+    /// The migration's own Rust code returned an error that no database caused.
+    Migration,
+    /// The migration's own Rust code panicked.
+    Panic,
+    /// The history has a hole that the run was not told to fill.
+    HistoryGap,
+    /// An SQL script is not the one that was applied.
+    Edited,
+    /// A backup could not be made, or is not what it should be.
+    Backup,
+    /// Anything else.
+    Other,
+}
+
+impl FaultClass {
+    /// Whether trying again can help, provided the failed attempt left nothing behind.
+    pub(crate) fn is_transient(self) -> bool {
+        use FaultClass::*;
+        matches!(
+            self,
+            ConnectionRefused
+                | ConnectTimeout
+                | TooManyConnections
+                | ConnectionLost
+                | LockTimeout
+                | Deadlock
+                | Serialization
+                | Busy
+                | TenantLocked
+                | HistoryMoved
+        )
+    }
+
+    /// Whether the tenant could not be reached at all (its database was not touched).
+    pub(crate) fn is_unreachable(self) -> bool {
+        use FaultClass::*;
+        matches!(
+            self,
+            ConnectionRefused
+                | Dns
+                | ConnectTimeout
+                | Authentication
+                | UnknownDatabase
+                | TooManyConnections
+                | Tls
+                | BadAddress
+                | NotADatabase
+        )
+    }
+
+    /// The snake_case name, as in JSON.
+    pub(crate) fn name(self) -> &'static str {
+        use FaultClass::*;
+        match self {
+            ConnectionRefused => "connection_refused",
+            Dns => "dns",
+            ConnectTimeout => "connect_timeout",
+            Authentication => "authentication",
+            UnknownDatabase => "unknown_database",
+            TooManyConnections => "too_many_connections",
+            Tls => "tls",
+            BadAddress => "bad_address",
+            Pooler => "pooler",
+            ConnectionLost => "connection_lost",
+            LockTimeout => "lock_timeout",
+            Deadlock => "deadlock",
+            Serialization => "serialization",
+            Busy => "busy",
+            StatementTimeout => "statement_timeout",
+            Cancelled => "cancelled",
+            TenantLocked => "held_by_another_run",
+            HistoryMoved => "history_moved",
+            WrongSchema => "wrong_schema",
+            ReadOnly => "read_only",
+            PermissionDenied => "permission_denied",
+            AlreadyExists => "already_exists",
+            Missing => "missing",
+            ConstraintViolation => "constraint_violation",
+            Syntax => "syntax",
+            Resources => "resources",
+            NotADatabase => "not_a_database",
+            Migration => "migration",
+            Panic => "panic",
+            HistoryGap => "history_gap",
+            Edited => "edited",
+            Backup => "backup",
+            Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One thing that went wrong on one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}{message}", code.as_ref().map(|c| format!("[{c}] ")).unwrap_or_default())]
+pub(crate) struct Fault {
+    /// What kind of thing.
+    pub(crate) class: FaultClass,
+    /// The engine's own code: a PostgreSQL SQLSTATE (`42P07`), a MySQL error number (`1050`), an SQLite result code (`1`).
+    pub(crate) code: Option<String>,
+    /// The engine's text, or ours. No secret, at most [`Fault::MAX_MESSAGE`] characters: see [`bounded`].
+    pub(crate) message: String,
+}
+
+impl Fault {
+    /// The longest message that is kept, in characters.
+    pub(crate) const MAX_MESSAGE: usize = 2_000;
+
+    /// A fault without an engine code.
+    pub(crate) fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Fault { class, code: None, message: bounded(message.into()) }
+    }
+
+    /// A fault with the engine's code.
+    pub(crate) fn with_code(class: FaultClass, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Fault { class, code: Some(code.into()), message: bounded(message.into()) }
+    }
+}
+
+/// A text of a database in at most [`Fault::MAX_MESSAGE`] characters. Of a longer one its beginning is kept, which says
+/// what happened, and its end, where an engine names the place; between them stands how much was left out.
+pub(crate) fn bounded(text: String) -> String {
+    // The rest is for the mark, which is shorter for any number.
+    const HEAD: usize = Fault::MAX_MESSAGE - 600;
+    const TAIL: usize = 500;
+    if text.char_indices().nth(Fault::MAX_MESSAGE).is_none() {
+        return text;
+    }
+    let head = text.char_indices().nth(HEAD).map_or(text.len(), |(at, _)| at);
+    let tail = text.char_indices().rev().nth(TAIL - 1).map_or(0, |(at, _)| at);
+    let left_out = text[head..tail].chars().count();
+    format!("{} [... {left_out} characters left out ...] {}", &text[..head], &text[tail..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_huge_message_the_middle_is_left_out_and_counted() {
+        let text = format!("begin{}end", "é".repeat(10_000_000));
+        let fault = Fault::new(FaultClass::Other, text.clone());
+        assert!(fault.message.chars().count() <= Fault::MAX_MESSAGE);
+        let (head, rest) = fault.message.split_once(" [... ").unwrap();
+        let (count, tail) = rest.split_once(" characters left out ...] ").unwrap();
+        assert!(text.starts_with(head) && text.ends_with(tail) && tail.ends_with("éend"), "{}", fault.message);
+        let kept = head.chars().count() + tail.chars().count();
+        assert_eq!(count.parse(), Ok(text.chars().count() - kept));
+        let all = "é".repeat(Fault::MAX_MESSAGE);
+        assert_eq!(Fault::new(FaultClass::Other, all.clone()).message, all);
+    }
+
+    #[test]
+    fn the_code_is_shown_before_the_text() {
+        let fault = Fault::with_code(FaultClass::AlreadyExists, "42P07", "relation \"users\" already exists");
+        assert_eq!(fault.to_string(), "[42P07] relation \"users\" already exists");
+    }
+}

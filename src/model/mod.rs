@@ -1,0 +1,27 @@
+//! The vocabulary: tenants, versions, outcomes, events and the other words of a run, as plain data and pure decisions.
+//!
+//! Nothing here does I/O or reads a clock.
+
+pub(crate) mod text;
+
+pub(crate) mod tenant;
+
+pub(crate) mod fault;
+
+pub(crate) mod schema;
+
+pub(crate) mod shape;
+
+pub(crate) mod outcome;
+
+pub(crate) mod observation;
+
+pub(crate) mod health;
+
+pub(crate) mod stats;
+
+pub(crate) mod plan;
+
+pub(crate) mod event;
+
+pub(crate) mod sink;

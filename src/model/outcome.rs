@@ -1,0 +1,357 @@
+//! How a run ended for one tenant. Exactly one outcome for each selected tenant, always.
+//!
+//! Plain data: nothing here decides anything but what an outcome counts as.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::Unfinished;
+use crate::model::tenant::{Engine, TenantId};
+
+/// How a run ended for one tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// It was at its target already.
+    UpToDate,
+    /// Migrations were applied, and all of them were committed.
+    Migrated(Moved),
+    /// Migrations were taken back, and all of that was committed.
+    RolledBack(Moved),
+    /// Views were refreshed, and all of that was committed.
+    Refreshed {
+        /// How many.
+        n: u64,
+    },
+    /// The present text of SQL scripts was written down as what was applied.
+    Accepted {
+        /// How many scripts.
+        n: u64,
+    },
+    /// Rows were made up.
+    Seeded {
+        /// How many.
+        n: u64,
+    },
+    /// It was backed up, and nothing of it changed.
+    BackedUp {
+        /// The size of the backup's file; 0 where a command of the operator's made it.
+        bytes: u64,
+    },
+    /// It was brought back from a backup.
+    Restored {
+        /// The size of that backup.
+        bytes: u64,
+    },
+    /// Something went wrong that trying again would not help, or that outlasted the attempts.
+    Failed {
+        /// What kind of thing.
+        class: FaultClass,
+    },
+    /// A lock was not granted in any attempt.
+    LockTimeout {
+        /// Who held it, where that could be known; of several the one whose transaction is the oldest.
+        blocker: Option<Box<Blocker>>,
+        /// Who else held it, and who waited behind us for the same thing.
+        #[serde(flatten, default)]
+        queue: LockQueue,
+    },
+    /// A migration was begun and not finished, and the engine could not roll it back. Nothing was touched by this run,
+    /// or the connection was lost at the worst moment.
+    InDoubt(InDoubt),
+    /// Its history has migrations that this binary does not know. Nothing was touched.
+    Ahead {
+        /// The unknown versions.
+        unknown: Vec<String>,
+    },
+    /// It could not be reached when it was tried last. What earlier attempts committed is in the record; without any,
+    /// nothing was touched.
+    Unreachable {
+        /// Why.
+        class: FaultClass,
+    },
+    /// The run was cancelled while it was in flight.
+    Interrupted,
+    /// It was selected, but the run had a reason to leave it alone.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// The run ended before its turn came.
+    NotStarted {
+        /// Why.
+        reason: NotStarted,
+        /// The tenant that it had to wait for, where that is why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waited_for: Option<TenantId>,
+    },
+}
+
+/// From which version to which, and over how many migrations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    /// The version before; `None`: nothing had been applied.
+    pub(crate) from: Option<String>,
+    /// The version now; `None`: nothing is applied any more.
+    pub(crate) to: Option<String>,
+    /// How many migrations were applied or taken back.
+    pub(crate) n: usize,
+}
+
+/// What is known of a tenant that is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all = "snake_case")]
+pub(crate) enum InDoubt {
+    /// The journal shows a migration that was begun and not finished.
+    Journal(Unfinished),
+    /// The connection was lost while a commit or a non-transactional statement was under way, and the tenant could not
+    /// be read again to find out, or was held from then on, perhaps by the session that was lost.
+    Unanswered,
+}
+
+/// Why a tenant's turn did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NotStarted {
+    /// The operator interrupted the run.
+    Interrupted,
+    /// The failure budget of a wave was used up.
+    FailureBudget,
+    /// The ledger could no longer be written.
+    Ledger,
+    /// A tenant that it depends on, or on the way back one that depends on it, did not end well.
+    Dependency,
+}
+
+impl NotStarted {
+    /// The outcome of a tenant that a run did not get to for this reason.
+    pub(crate) fn outcome(self) -> Outcome {
+        Outcome::NotStarted { reason: self, waited_for: None }
+    }
+}
+
+/// Others at a lock that was not granted; at most ten of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LockQueue {
+    /// Other holders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<Blocker>,
+    /// Who queued behind us.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) waiting: Vec<Blocker>,
+}
+
+/// Who holds the lock we waited for, or waits for it too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Blocker {
+    /// The server's process or connection id.
+    pub(crate) id: i64,
+    /// The database user.
+    pub(crate) user: Option<String>,
+    /// The application name it gave.
+    pub(crate) application: Option<String>,
+    /// The client's host, as the server sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) address: Option<String>,
+    /// The database that it is connected to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<String>,
+    /// How long its transaction has been open, in seconds.
+    pub(crate) transaction_seconds: Option<u64>,
+    /// What it runs, or ran last; at most 200 characters.
+    pub(crate) query: Option<String>,
+    /// The lock that it holds and its mode, where the engine tells: `orders (MDL_SHARED_READ)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<String>,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}", self.id)?;
+        for (what, text) in [("user", &self.user), ("application", &self.application), ("from", &self.address)] {
+            if let Some(text) = text {
+                write!(f, ", {what} {text}")?;
+            }
+        }
+        if let Some(lock) = &self.lock {
+            write!(f, ", holds {lock}")?;
+        }
+        if let Some(seconds) = self.transaction_seconds {
+            write!(f, ", transaction open for {seconds} s")?;
+        }
+        self.query.as_ref().map_or(Ok(()), |query| write!(f, ": {query}"))
+    }
+}
+
+/// Where a tenant's script stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoppedAt {
+    /// The migration.
+    pub(crate) migration: String,
+    /// The statement in it, counted from 1, where it is known.
+    pub(crate) statement: Option<usize>,
+    /// That statement's SQL, where it is known; at most 500 characters.
+    pub(crate) sql: Option<String>,
+    /// Where it stands, for an SQL script: `sql/0003_views.up.sql:12`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
+}
+
+/// Everything that is kept of one tenant's part in a run: the row of the report and of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TenantRecord {
+    /// Its place in the plan, from 0. The plan order is the report order.
+    pub(crate) index: usize,
+    /// The tenant.
+    pub(crate) tenant: TenantId,
+    /// Its engine.
+    pub(crate) engine: Engine,
+    /// Its server key.
+    pub(crate) server: String,
+    /// The wave it belonged to.
+    pub(crate) wave: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+    /// Where the tenant is now, as last read or committed; `None` when nothing is applied or when it is not known.
+    pub(crate) version: Option<String>,
+    /// Whether `version` was read or committed. A tenant that could not be read, or was lost, is anywhere.
+    #[serde(default)]
+    pub(crate) version_known: bool,
+    /// Migrations that this run committed on the tenant, in order, also when a later one failed.
+    pub(crate) committed: Vec<String>,
+    /// How many times it was tried; 0 when its turn did not come.
+    pub(crate) attempts: u32,
+    /// From the first attempt's start to the end of the last, rests included, in milliseconds.
+    #[serde(rename = "duration_ms", with = "millis")]
+    pub(crate) duration: Duration,
+    /// What the migrations had to say of this tenant's data, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) notes: Vec<String>,
+    /// Whether the backup of this run was loaded again after the failure: nothing that the run did has stayed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) brought_back: bool,
+    /// Where it stopped, when it did not end well.
+    pub(crate) stopped_at: Option<StoppedAt>,
+    /// What went wrong, when something did.
+    pub(crate) error: Option<Fault>,
+}
+
+impl StoppedAt {
+    /// Migration, statement and, for an SQL script, file and line, as reports print them.
+    pub(crate) fn place(&self) -> String {
+        let statement = self.statement.map(|n| format!(", statement {n}")).unwrap_or_default();
+        let file = self.file.as_ref().map(|file| format!(" ({file})")).unwrap_or_default();
+        format!("{}{statement}{file}", self.migration)
+    }
+}
+
+impl Outcome {
+    /// The snake_case name, as in JSON and in the ledger.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Outcome::UpToDate => "up_to_date",
+            Outcome::Migrated(_) => "migrated",
+            Outcome::RolledBack(_) => "rolled_back",
+            Outcome::Refreshed { .. } => "refreshed",
+            Outcome::Accepted { .. } => "accepted",
+            Outcome::Seeded { .. } => "seeded",
+            Outcome::BackedUp { .. } => "backed_up",
+            Outcome::Restored { .. } => "restored",
+            Outcome::Failed { .. } => "failed",
+            Outcome::LockTimeout { .. } => "lock_timeout",
+            Outcome::InDoubt(_) => "in_doubt",
+            Outcome::Ahead { .. } => "ahead",
+            Outcome::Unreachable { .. } => "unreachable",
+            Outcome::Interrupted => "interrupted",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::NotStarted { .. } => "not_started",
+        }
+    }
+
+    /// What the outcome counts as.
+    pub(crate) fn standing(&self) -> Standing {
+        match self {
+            Outcome::UpToDate
+            | Outcome::Migrated(_)
+            | Outcome::RolledBack(_)
+            | Outcome::Refreshed { .. }
+            | Outcome::Accepted { .. }
+            | Outcome::Seeded { .. }
+            | Outcome::BackedUp { .. }
+            | Outcome::Restored { .. } => Standing::AtTarget,
+            Outcome::Failed { .. }
+            | Outcome::LockTimeout { .. }
+            | Outcome::InDoubt(_)
+            | Outcome::Ahead { .. }
+            | Outcome::Unreachable { .. } => Standing::Failed,
+            Outcome::Interrupted | Outcome::Skipped { .. } | Outcome::NotStarted { .. } => Standing::Outstanding,
+        }
+    }
+}
+
+/// What an outcome counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// The tenant is where the run was to bring it.
+    AtTarget,
+    /// It is not, and someone must look.
+    Failed,
+    /// It is not, because the run did not get that far.
+    Outstanding,
+}
+
+/// Durations as whole milliseconds in JSON.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_json() {
+        let record = TenantRecord {
+            index: 3,
+            tenant: TenantId::from("acme"),
+            engine: Engine::Mysql,
+            server: "db7".into(),
+            wave: "canary".into(),
+            outcome: Outcome::InDoubt(InDoubt::Journal(Unfinished {
+                migration: "m1".into(),
+                direction: crate::model::schema::Direction::Up,
+                statement: Some(4),
+                run: "r".into(),
+                stopped: false,
+                sha256: String::new(),
+            })),
+            version: None,
+            version_known: false,
+            committed: vec![],
+            attempts: 1,
+            duration: Duration::from_millis(1234),
+            notes: vec![],
+            brought_back: false,
+            stopped_at: None,
+            error: Some(Fault::with_code(FaultClass::ConnectionLost, "2013", "lost connection")),
+        };
+        let json = serde_json::to_string(&record).unwrap();
+        assert!(json.contains(r#""outcome":"in_doubt""#) && json.contains(r#""duration_ms":1234"#), "{json}");
+        assert_eq!(serde_json::from_str::<TenantRecord>(&json).unwrap(), record);
+    }
+}

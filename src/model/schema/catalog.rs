@@ -1,0 +1,428 @@
+//! The catalog of migrations, and what a tenant's history says against it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Direction;
+use crate::model::tenant::Engine;
+
+/// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Catalog {
+    /// Names in the order in which they are applied.
+    pub(crate) migrations: Vec<Arc<str>>,
+    /// The table in each tenant that records applied migrations, `seaql_migrations` unless the migrator says otherwise.
+    pub(crate) history_table: String,
+    /// What is known of the SQL scripts: the last so many of `migrations`, in the same order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scripts: Vec<ScriptEntry>,
+}
+
+/// An SQL script in the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ScriptEntry {
+    /// Once, or whenever it changes.
+    pub(crate) kind: ScriptKind,
+    /// What it is applied with, by engine in the order of [`Engine::ALL`]: each may have a file of its own.
+    pub(crate) checksums: [Arc<str>; 3],
+}
+
+/// How often an SQL script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ScriptKind {
+    /// Once on each tenant, in the order of versions.
+    Versioned,
+    /// Behind all versioned ones, again whenever its text has changed.
+    Repeatable,
+}
+
+/// The checksum of a script on an engine that it has no file for: SHA-256 of nothing.
+pub(crate) const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// The text that a history has for something that was applied: its name, and for an SQL script, behind a tab, the
+/// checksum it was applied with. Names hold no control characters, so the tab is unmistakable.
+pub(crate) fn history_entry(name: &str, checksum: Option<&str>) -> String {
+    match checksum {
+        Some(checksum) => format!("{name}\t{checksum}"),
+        None => name.to_owned(),
+    }
+}
+
+/// The name in a [`history_entry`].
+pub(crate) fn name_of(entry: &str) -> &str {
+    entry.split_once('\t').map_or(entry, |(name, _)| name)
+}
+
+impl Catalog {
+    /// A catalog of Rust migrations only.
+    pub(crate) fn new<N: Into<Arc<str>>>(migrations: impl IntoIterator<Item = N>, history_table: &str) -> Self {
+        let migrations = migrations.into_iter().map(Into::into).collect();
+        Catalog { migrations, history_table: history_table.to_owned(), scripts: Vec::new() }
+    }
+
+    /// The place of a migration in the order, from its exact name or its entry in a history.
+    pub(crate) fn position(&self, entry: &str) -> Option<usize> {
+        let name = name_of(entry);
+        self.migrations.iter().position(|m| &**m == name)
+    }
+
+    /// What is known of the SQL script at a place; `None` for a Rust migration.
+    pub(crate) fn script(&self, index: usize) -> Option<&ScriptEntry> {
+        self.scripts.get(index.checked_sub(self.migrations.len() - self.scripts.len())?)
+    }
+
+    fn kind(&self, index: usize) -> Option<ScriptKind> {
+        self.script(index).map(|script| script.kind)
+    }
+
+    /// Whether a script runs whenever it changes. It never is a tenant's version.
+    pub(crate) fn is_repeatable(&self, index: usize) -> bool {
+        self.kind(index) == Some(ScriptKind::Repeatable)
+    }
+
+    /// The version of a tenant that has everything: the last migration that is not repeatable.
+    pub(crate) fn head(&self) -> Option<&Arc<str>> {
+        (0..self.migrations.len()).rev().find(|&i| !self.is_repeatable(i)).map(|i| &self.migrations[i])
+    }
+
+    /// Finds the one migration that `wanted` names: its exact name, or what only one name begins with, or else contains.
+    ///
+    /// # Errors
+    /// [`UnknownMigration`] when none or several match; it lists the candidates.
+    pub(crate) fn resolve(&self, wanted: &str) -> Result<usize, UnknownMigration> {
+        if let Some(at) = self.position(wanted) {
+            return Ok(at);
+        }
+        let all = 0..self.migrations.len();
+        let mut matches: Vec<usize> = all.clone().filter(|&i| self.migrations[i].starts_with(wanted)).collect();
+        if matches.len() != 1 {
+            matches = all.filter(|&i| self.migrations[i].contains(wanted)).collect();
+        }
+        match matches.as_slice() {
+            [one] => Ok(*one),
+            many => Err(UnknownMigration {
+                wanted: wanted.to_owned(),
+                candidates: if many.is_empty() {
+                    self.migrations.iter().map(|m| m.to_string()).collect()
+                } else {
+                    many.iter().map(|&i| self.migrations[i].to_string()).collect()
+                },
+                ambiguous: !many.is_empty(),
+            }),
+        }
+    }
+
+    /// Compares a tenant's history with this catalog.
+    pub(crate) fn state(&self, history: &[String], engine: Engine) -> State {
+        let unknown: Vec<String> =
+            history.iter().filter(|v| self.position(v).is_none()).map(|v| name_of(v).to_owned()).collect();
+        if !unknown.is_empty() {
+            return State::Ahead { unknown };
+        }
+        let edited = self.edited(history, engine);
+        if !edited.is_empty() {
+            return State::Edited { scripts: edited };
+        }
+        let missing = self.missing(history, engine);
+        if missing.is_empty() {
+            return State::AtTarget;
+        }
+        if history.is_empty() {
+            return State::Empty;
+        }
+        let gaps = self.gaps(&missing);
+        if gaps.is_empty() {
+            return State::Behind { pending: missing.len() };
+        }
+        State::Gap { missing: gaps.into_iter().map(|i| self.migrations[i].to_string()).collect() }
+    }
+
+    /// The missing ones that have an applied one of the same kind behind them: Rust migrations and SQL scripts each go
+    /// on by themselves, so a new migration before applied scripts is no hole.
+    pub(crate) fn gaps(&self, missing: &[usize]) -> Vec<usize> {
+        let last_applied =
+            |kind| (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i));
+        let last = [None, Some(ScriptKind::Versioned)].map(|kind| (kind, last_applied(kind)));
+        let is_gap = |i: usize| last.iter().any(|(kind, last)| self.kind(i) == *kind && last.is_some_and(|l| i < l));
+        missing.iter().copied().filter(|&i| is_gap(i)).collect()
+    }
+
+    /// The places of the migrations that are to be applied where the history is this one, in catalog order: what it
+    /// lacks, and repeatable scripts that have changed since.
+    pub(crate) fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
+        let is_missing = |i: &usize| match self.applied_as(*i, history) {
+            None => true,
+            Some(applied) if self.is_repeatable(*i) => !self.is_current(*i, applied, engine),
+            Some(applied) => self.was_nothing(*i, applied, engine),
+        };
+        (0..self.migrations.len()).filter(is_missing).collect()
+    }
+
+    /// The history that a run on the way down goes by: without transactional DDL the row of a migration goes first, so one
+    /// that stopped on its way down is still to be taken back although it has none.
+    pub(crate) fn before_way_down(
+        &self,
+        mut history: Vec<String>,
+        unfinished: &Unfinished,
+        engine: Engine,
+    ) -> Vec<String> {
+        let place = self.position(&unfinished.migration).filter(|&place| !self.is_applied(place, &history));
+        if let Some(place) = place
+            && unfinished.direction == Direction::Down
+            && unfinished.goes_on()
+        {
+            let checksum = self.script(place).map(|script| &*script.checksums[engine as usize]);
+            history.push(history_entry(&unfinished.migration, checksum));
+            history.sort_unstable();
+        }
+        history
+    }
+
+    /// Whether anything of this name is in the history, however it was applied.
+    pub(crate) fn is_applied(&self, index: usize, history: &[String]) -> bool {
+        self.applied_as(index, history).is_some()
+    }
+
+    /// Whether a script did nothing where it was applied, and has a file for that engine now.
+    fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
+        let present = self.script(index).map(|script| &*script.checksums[engine as usize]);
+        entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
+    }
+
+    fn applied_as<'h>(&self, index: usize, history: &'h [String]) -> Option<&'h String> {
+        history.iter().find(|entry| *name_of(entry) == *self.migrations[index])
+    }
+
+    fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
+        let checksum = entry.split_once('\t').map(|(_, checksum)| checksum);
+        match (self.script(index), checksum) {
+            (Some(script), Some(applied)) => *script.checksums[engine as usize] == *applied,
+            (None, None) => true,
+            // A Rust migration became a script of the same name, or the other way round.
+            _ => false,
+        }
+    }
+
+    /// The versioned scripts whose text is not what was applied, in catalog order.
+    pub(crate) fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
+        let is_edited = |i: &usize| {
+            !self.is_repeatable(*i)
+                && self
+                    .applied_as(*i, history)
+                    .is_some_and(|entry| !self.is_current(*i, entry, engine) && !self.was_nothing(*i, entry, engine))
+        };
+        (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
+    }
+
+    /// The newest applied migration that this catalog knows, or the newest unknown one, or `None` for an empty history.
+    /// Repeatable scripts are no version.
+    pub(crate) fn version_of(&self, history: &[String]) -> Option<String> {
+        if let Some(unknown) = history.iter().filter(|v| self.position(v).is_none()).max() {
+            return Some(name_of(unknown).to_owned());
+        }
+        let newest = history.iter().filter_map(|v| self.position(v)).filter(|i| !self.is_repeatable(*i)).max()?;
+        Some(self.migrations[newest].to_string())
+    }
+}
+
+/// No migration, or more than one, goes by that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} '{wanted}'; {}: {}",
+    if *ambiguous { "more than one migration matches" } else { "no migration is named" },
+    if *ambiguous { "it could be" } else { "the catalog has" },
+    candidates.join(", "))]
+pub(crate) struct UnknownMigration {
+    /// What was asked for.
+    pub(crate) wanted: String,
+    /// What there is.
+    pub(crate) candidates: Vec<String>,
+    /// Whether several names contain it.
+    pub(crate) ambiguous: bool,
+}
+
+/// What a tenant's own history says against the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum State {
+    /// No migration has been applied.
+    Empty,
+    /// A number of migrations at the end of the catalog are pending.
+    Behind {
+        /// How many.
+        pending: usize,
+    },
+    /// Everything in the catalog has been applied.
+    AtTarget,
+    /// The history has rows that the catalog does not know: a newer program was here.
+    Ahead {
+        /// The unknown versions.
+        unknown: Vec<String>,
+    },
+    /// A migration is missing although a later one has been applied.
+    Gap {
+        /// The missing ones that lie before an applied one.
+        missing: Vec<String>,
+    },
+    /// SQL scripts were edited after they had been applied.
+    Edited {
+        /// Which.
+        scripts: Vec<String>,
+    },
+    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came.
+    InDoubt(Unfinished),
+    /// The engine refused a statement of a migration that it could not roll back: the next run goes on there.
+    Stopped(Unfinished),
+    /// Another run works on it at this moment.
+    Migrating,
+    /// The tenant could not be asked.
+    Unreachable,
+}
+
+impl State {
+    /// One word for tables and JSON.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            State::Empty => "empty",
+            State::Behind { .. } => "behind",
+            State::AtTarget => "at_target",
+            State::Ahead { .. } => "ahead",
+            State::Gap { .. } => "gap",
+            State::Edited { .. } => "edited",
+            State::InDoubt(_) => "in_doubt",
+            State::Stopped(_) => "stopped",
+            State::Migrating => "migrating",
+            State::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// What a journal says of a migration that was begun and not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unfinished {
+    /// The migration.
+    pub(crate) migration: String,
+    /// Up or down.
+    pub(crate) direction: Direction,
+    /// The statement that was begun last, counted from 1; it may or may not have happened. `None`: not known
+    /// (the migration ran natively). 0: none had been begun.
+    pub(crate) statement: Option<usize>,
+    /// The run that began it.
+    pub(crate) run: String,
+    /// The engine refused that statement: it is certain that all before it happened, and that it did not.
+    #[serde(default)]
+    pub(crate) stopped: bool,
+    /// SHA-256 of the script that was being applied, in lower-case hex; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) sha256: String,
+}
+
+impl Unfinished {
+    /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.stopped && self.statement.is_some()
+    }
+}
+
+impl Unfinished {
+    /// Whether it was the way up of a repeatable script, by its name: that may begin again, so nobody has to look.
+    pub(crate) fn may_begin_again(&self) -> bool {
+        self.direction == Direction::Up && self.migration.starts_with("R__")
+    }
+}
+
+impl Unfinished {
+    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
+    pub(crate) const RESTORE: &'static str = "restore of a backup";
+
+    /// Whether it is no migration but a restore, of the backup that `run` made.
+    pub(crate) fn is_restore(&self) -> bool {
+        self.migration == Self::RESTORE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        Catalog::new(["m1_a", "m2_b", "m3_c"], "seaql_migrations")
+    }
+
+    fn with_scripts() -> Catalog {
+        let script =
+            |kind, checksum: &str| ScriptEntry { kind, checksums: [checksum.into(), checksum.into(), checksum.into()] };
+        let names = ["m1", "m2", "1_index", "2_part", "R__view"];
+        let scripts = vec![
+            script(ScriptKind::Versioned, "c1"),
+            script(ScriptKind::Versioned, "c2"),
+            script(ScriptKind::Repeatable, "r2"),
+        ];
+        Catalog { scripts, ..Catalog::new(names, "h") }
+    }
+
+    #[test]
+    fn a_new_migration_before_applied_scripts_is_pending_and_no_hole() {
+        let c = with_scripts();
+        assert_eq!(
+            c.state(&history(&["m1", "1_index\tc1", "2_part\tc2", "R__view\tr2"]), Engine::Postgres),
+            State::Behind { pending: 1 }
+        );
+        assert_eq!(
+            c.state(&history(&["m1", "m2", "2_part\tc2"]), Engine::Postgres),
+            State::Gap { missing: vec!["1_index".into()] }
+        );
+        assert_eq!(
+            c.state(&history(&["m2", "1_index\tc1"]), Engine::Postgres),
+            State::Gap { missing: vec!["m1".into()] }
+        );
+    }
+
+    #[test]
+    fn a_changed_script_is_run_again_or_refused_by_its_kind() {
+        let c = with_scripts();
+        let all = history(&["m1", "m2", "1_index\tc1", "2_part\tc2", "R__view\tr1"]);
+        assert_eq!(
+            (c.state(&all, Engine::Postgres), c.missing(&all, Engine::Postgres)),
+            (State::Behind { pending: 1 }, vec![4])
+        );
+        assert_eq!(c.version_of(&all), Some("2_part".into()), "a repeatable script is no version");
+        assert_eq!(c.head().map(|h| &**h), Some("2_part"));
+        let edited = history(&["m1", "m2", "1_index\tother", "2_part\tc2"]);
+        assert_eq!(c.state(&edited, Engine::Postgres), State::Edited { scripts: vec!["1_index".into()] });
+        let nothing = history(&["m1", "m2", &history_entry("1_index", Some(NOTHING))]);
+        assert_eq!(c.edited(&nothing, Engine::Postgres), [""; 0]);
+        assert_eq!(c.missing(&nothing, Engine::Postgres), [2, 3, 4], "a file for this engine came later");
+        let unknown = history(&["m1", "9_gone\tx"]);
+        assert_eq!(c.state(&unknown, Engine::Postgres), State::Ahead { unknown: vec!["9_gone".into()] });
+        let became_a_script = history(&["m1", "m2", "1_index"]);
+        assert_eq!(c.state(&became_a_script, Engine::Postgres), State::Edited { scripts: vec!["1_index".into()] });
+    }
+
+    fn history(versions: &[&str]) -> Vec<String> {
+        versions.iter().map(|v| v.to_string()).collect()
+    }
+
+    #[test]
+    fn state_covers_every_shape_of_history() {
+        let c = catalog();
+        assert_eq!(c.state(&[], Engine::Postgres), State::Empty);
+        assert_eq!(c.state(&history(&["m1_a"]), Engine::Postgres), State::Behind { pending: 2 });
+        assert_eq!(c.state(&history(&["m1_a", "m2_b", "m3_c"]), Engine::Postgres), State::AtTarget);
+        assert_eq!(c.state(&history(&["m1_a", "m3_c"]), Engine::Postgres), State::Gap { missing: vec!["m2_b".into()] });
+        assert_eq!(
+            c.state(&history(&["m1_a", "m9_z"]), Engine::Postgres),
+            State::Ahead { unknown: vec!["m9_z".into()] }
+        );
+    }
+
+    #[test]
+    fn a_migration_is_found_by_a_unique_part_of_its_name() {
+        let c = catalog();
+        assert_eq!(c.resolve("m2_b"), Ok(1));
+        assert_eq!(c.resolve("_c"), Ok(2));
+        assert!(c.resolve("m").unwrap_err().ambiguous);
+        assert!(!c.resolve("nope").unwrap_err().ambiguous);
+    }
+}

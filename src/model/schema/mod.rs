@@ -1,0 +1,11 @@
+//! The catalog of migrations, what a tenant's history says against it, and compiled scripts.
+//!
+//! Plain data and pure functions: no database, no clock, no SeaORM.
+
+mod catalog;
+mod script;
+
+pub(crate) use catalog::{
+    Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
+};
+pub(crate) use script::{Direction, Execution, NativeReason, Record, Script, Source};

@@ -1,0 +1,171 @@
+//! A migration compiled for one engine: its statements, how they run, and what is written down for them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{history_entry, name_of};
+use crate::model::tenant::Engine;
+
+/// Whether migrations are applied or taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Direction {
+    /// Apply.
+    Up,
+    /// Take back.
+    Down,
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Direction::Up => "up",
+            Direction::Down => "down",
+        })
+    }
+}
+
+/// One migration, one direction, compiled for one engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Script {
+    /// The migration's name.
+    pub(crate) migration: Arc<str>,
+    /// Up or down.
+    pub(crate) direction: Direction,
+    /// The engine it was compiled for.
+    pub(crate) engine: Engine,
+    /// How it will run.
+    pub(crate) execution: Execution,
+    /// The recorded SQL, in order. For a native script it is what the recorder saw before it gave up: for reading only.
+    pub(crate) statements: Vec<String>,
+    /// SHA-256 over the engine, the direction, the execution and the statements, in lower-case hex.
+    pub(crate) sha256: String,
+    /// What is written down in the tenant's database when it has been applied.
+    pub(crate) record: Record,
+    /// Where it was read from, for an SQL script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<Source>,
+}
+
+/// What is written down in the tenant's database when a script has been applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Record {
+    /// A row of SeaORM's history.
+    Migration,
+    /// A row in the table of SQL scripts.
+    Script {
+        /// The checksum that it is applied with.
+        checksum: Arc<str>,
+        /// Whether it may run again and again; then it may also begin again after it stopped half way.
+        repeatable: bool,
+    },
+    /// When a view was refreshed.
+    Refresh {
+        /// The view.
+        view: String,
+    },
+}
+
+/// The file of an SQL script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Source {
+    /// Its path.
+    pub(crate) file: String,
+    /// The line, from 1, on which each statement begins.
+    pub(crate) lines: Vec<usize>,
+}
+
+impl Script {
+    /// The entry that it leaves in the history when it is applied; `None` where it leaves none.
+    pub(crate) fn history_entry(&self) -> Option<String> {
+        match &self.record {
+            Record::Migration => Some(history_entry(&self.migration, None)),
+            Record::Script { checksum, .. } => Some(history_entry(&self.migration, Some(checksum))),
+            Record::Refresh { .. } => None,
+        }
+    }
+
+    /// Brings a history to what it is once this script has been applied.
+    pub(crate) fn enter_into(&self, history: &mut Vec<String>) {
+        let Some(entry) = self.history_entry() else { return };
+        history.retain(|e| *name_of(e) != *self.migration);
+        if self.direction == Direction::Up {
+            history.push(entry);
+        }
+    }
+
+    /// Whether a failure leaves nothing behind: the engine rolls DDL back and the script runs in a transaction.
+    pub(crate) fn is_atomic(&self) -> bool {
+        let transaction = match &self.execution {
+            Execution::Compiled { transaction } => *transaction,
+            Execution::Native { transaction, .. } => *transaction,
+            Execution::Irreversible { .. } => return true,
+        };
+        transaction && self.engine.has_transactional_ddl()
+    }
+}
+
+/// How a script runs on a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "execution", rename_all = "snake_case")]
+pub(crate) enum Execution {
+    /// The recorded SQL is sent as it is.
+    Compiled {
+        /// In one transaction with its history row; false where the migration says `use_transaction() == Some(false)`.
+        transaction: bool,
+    },
+    /// The Rust code runs against the tenant through SeaORM.
+    Native {
+        /// Inside our transaction with its history row.
+        transaction: bool,
+        /// Why it could not be compiled.
+        reason: NativeReason,
+    },
+    /// A `down` that is not written: it can't run at all.
+    Irreversible {
+        /// What the migration said.
+        reason: String,
+    },
+}
+
+/// Why a migration runs natively and not as a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", content = "detail", rename_all = "snake_case")]
+pub(crate) enum NativeReason {
+    /// It asks the database something, so what it does may depend on the tenant.
+    Queries(String),
+    /// It begins, commits or rolls back transactions itself.
+    OwnTransaction,
+    /// It failed on the recorder.
+    Failed(String),
+    /// It panicked on the recorder.
+    Panicked(String),
+    /// Two recordings differ: it depends on a clock, a random number or a result.
+    Differs(String),
+    /// It was stopped on the recorder after more calls than a migration that ends would make.
+    Endless,
+    /// It binds a value that SQL text does not carry exactly.
+    Values(String),
+    /// The operator asked for it (`--native`).
+    Forced,
+}
+
+impl fmt::Display for NativeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NativeReason::Queries(sql) => write!(f, "it queries the database ({sql})"),
+            NativeReason::OwnTransaction => f.write_str("it manages its own transactions"),
+            NativeReason::Failed(why) => write!(f, "it fails without a database ({why})"),
+            NativeReason::Panicked(why) => write!(f, "it panics without a database ({why})"),
+            NativeReason::Differs(what) => write!(f, "two recordings differ ({what})"),
+            NativeReason::Endless => {
+                f.write_str("it makes more than 100,000 calls without a database, as if it never ended")
+            }
+            NativeReason::Values(kind) => write!(f, "it binds {kind}, which SQL text does not carry exactly"),
+            NativeReason::Forced => f.write_str("native execution was asked for"),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Characters that cannot be seen, and the nearest known word for a misspelt one.
+
+/// The first character that can't be printed or can't be seen, as text: `U+0007`.
+pub(crate) fn unprintable(text: &str) -> Option<String> {
+    text.chars().find(|&c| is_unseen(c)).map(|c| format!("U+{:04X}", u32::from(c)))
+}
+
+/// Whether nobody sees this character, or it changes how the text around it reads, or fonts differ on what it is.
+pub(crate) fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
+            | 0xE000..=0xF8FF | 0xE0000..=0xE007F)
+}
+
+/// The known word that a wrong one was probably meant to be.
+pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let wrong = wrong.to_lowercase();
+    let most = wrong.chars().count().div_ceil(3).clamp(1, 3);
+    known
+        .filter(|k| k.len().abs_diff(wrong.len()) <= 4 * most)
+        .map(|k| (strsim::damerau_levenshtein(&wrong, &k.to_lowercase()), k))
+        .filter(|&(distance, _)| distance <= most)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_what_is_near_and_nothing_else() {
+        let known = ["concurrency", "per_server", "name"];
+        assert_eq!(suggestion("conncurrency", known.into_iter()), Some("concurrency"));
+        assert_eq!(suggestion("Name", known.into_iter()), Some("name"));
+        assert_eq!(suggestion("zebra", known.into_iter()), None);
+    }
+}

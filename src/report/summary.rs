@@ -1,0 +1,239 @@
+//! What a set of observations comes to: counts by state and by version, and who needs attention.
+//!
+//! Shared by the matrix and the status; it decides nothing about a tenant that its observation does not say.
+
+use serde_json::{Value, json};
+
+use crate::model::fault::Fault;
+use crate::model::observation::Observation;
+use crate::model::schema::{Catalog, Direction, State, Unfinished};
+
+use super::causes::{Cause, group_by};
+use super::label;
+use super::style::{Style, Tone, clean, paragraph};
+use super::table::{Cell, Column, Table};
+
+/// The names of all states in the order in which they are counted.
+const STATES: [&str; 10] =
+    ["at_target", "behind", "empty", "migrating", "stopped", "gap", "edited", "ahead", "in_doubt", "unreachable"];
+
+/// Where a state stands in the order of rows: what is well first, what needs attention last.
+pub(super) fn rank(state: &State) -> (usize, usize) {
+    let at = STATES.iter().position(|s| *s == state.name()).unwrap_or(STATES.len());
+    (at, if let State::Behind { pending } = state { *pending } else { 0 })
+}
+
+/// The state in a table cell.
+pub(super) fn state_text(state: &State) -> String {
+    match state {
+        State::Behind { pending } => format!("behind {pending}"),
+        State::Ahead { unknown } => format!("ahead {}", unknown.len()),
+        State::Gap { missing } => format!("gap {}", missing.len()),
+        State::Edited { scripts } => format!("edited {}", scripts.len()),
+        other => words(other.name()),
+    }
+}
+
+/// A snake_case name as words.
+pub(super) fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// What colour a state has.
+pub(super) fn tone(state: &State) -> Tone {
+    match state {
+        State::AtTarget => Tone::Good,
+        State::Empty | State::Behind { .. } | State::Migrating => Tone::Warning,
+        State::Ahead { .. }
+        | State::Gap { .. }
+        | State::Edited { .. }
+        | State::InDoubt(_)
+        | State::Stopped(_)
+        | State::Unreachable => Tone::Bad,
+    }
+}
+
+/// The states that there are, with how many tenants are in each.
+pub(super) fn by_state<'a>(
+    observations: impl IntoIterator<Item = &'a Observation> + Clone,
+) -> Vec<(&'static str, usize)> {
+    STATES
+        .into_iter()
+        .map(|name| (name, observations.clone().into_iter().filter(|o| o.state.name() == name).count()))
+        .filter(|(_, n)| *n > 0)
+        .collect()
+}
+
+/// `500 tenants: 480 at target, 20 behind`.
+pub(super) fn total_line(observations: &[Observation]) -> String {
+    let states: Vec<String> = by_state(observations).into_iter().map(|(s, n)| format!("{n} {}", words(s))).collect();
+    match states.is_empty() {
+        true => "0 tenants".to_owned(),
+        false => format!("{}: {}", label::count(observations.len(), "tenant"), states.join(", ")),
+    }
+}
+
+/// How many tenants are at one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct VersionCount {
+    /// The version; `None` when nothing is applied, or when it is not known.
+    pub(crate) version: Option<String>,
+    /// Whether it was read.
+    pub(crate) known: bool,
+    /// How many tenants.
+    pub(crate) tenants: usize,
+}
+
+impl VersionCount {
+    /// The version as a row's name.
+    pub(super) fn text(&self) -> String {
+        match (&self.version, self.known) {
+            (Some(v), _) => v.clone(),
+            (None, true) => "(nothing applied)".to_owned(),
+            (None, false) => "(not known)".to_owned(),
+        }
+    }
+}
+
+/// The versions that there are: unknown ones first, then the newest to the oldest, then empty, then unread tenants.
+pub(super) fn by_version(catalog: &Catalog, observations: &[Observation]) -> Vec<VersionCount> {
+    let key = |o: &&Observation| (o.version.clone(), o.version.is_some() || o.state != State::Unreachable);
+    let mut versions: Vec<VersionCount> = group_by(observations, key)
+        .into_iter()
+        .map(|((version, known), tenants)| VersionCount { version, known, tenants: tenants.len() })
+        .collect();
+    let order = |v: &VersionCount| match (&v.version, v.known) {
+        (Some(name), _) => catalog.position(name).map_or(0, |at| 1 + catalog.migrations.len() - at),
+        (None, known) => catalog.migrations.len() + if known { 2 } else { 3 },
+    };
+    versions.sort_by_key(|v| (order(v), v.version.clone()));
+    versions
+}
+
+/// The summary by version, with bars.
+pub(super) fn version_table(versions: &[VersionCount], style: &Style) -> String {
+    const BAR: usize = 20;
+    let all: usize = versions.iter().map(|v| v.tenants).sum();
+    let mut table = Table::new([
+        Column::new("VERSION").at_least(16),
+        Column::new("TENANTS").right(),
+        Column::new("SHARE").right(),
+        Column::new(""),
+    ]);
+    for v in versions {
+        // Rounded up, so that one tenant of many still has a bar.
+        let filled = (v.tenants * BAR).div_ceil(all.max(1));
+        let bar = if style.unicode { "█" } else { "#" }.repeat(filled);
+        let share = label::share(v.tenants, all);
+        table.row([v.text().into(), v.tenants.to_string().into(), share.into(), Cell::new(bar).tone(Tone::Dim)]);
+    }
+    table.render(style)
+}
+
+/// The summary as data.
+pub(super) fn summary_json(catalog: &Catalog, observations: &[Observation]) -> Value {
+    let states: serde_json::Map<String, Value> = STATES
+        .into_iter()
+        .map(|name| (name.to_owned(), observations.iter().filter(|o| o.state.name() == name).count().into()))
+        .collect();
+    let versions: Vec<Value> = by_version(catalog, observations)
+        .into_iter()
+        .map(|v| json!({ "version": v.version, "known": v.known, "tenants": v.tenants }))
+        .collect();
+    json!({ "tenants": observations.len(), "by_state": states, "by_version": versions })
+}
+
+/// Tenants that need attention for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Attention<'a> {
+    /// The state, in words.
+    pub(crate) state: String,
+    /// Why.
+    pub(crate) why: String,
+    /// Who.
+    pub(crate) tenants: Vec<&'a str>,
+}
+
+/// Everyone who is not simply at target, behind or empty, grouped by the reason.
+pub(super) fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
+    let wanted =
+        observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
+    let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
+    groups.sort_by_key(|((rank, ..), _)| *rank);
+    groups
+        .into_iter()
+        .map(|((_, state, why), members)| {
+            let tenants = members.iter().map(|o| o.tenant.as_str()).collect();
+            let why = if let [alone] = members.as_slice() { self::why(alone, false) } else { why };
+            Attention { state, why, tenants }
+        })
+        .collect()
+}
+
+/// Why a tenant needs attention; for several at once when it is shared.
+fn why(o: &Observation, is_shared: bool) -> String {
+    let fault = |f: &Fault| Cause::told(f, &o.tenant, is_shared);
+    let state = match &o.state {
+        State::Gap { missing } => {
+            format!("missing although a later migration has been applied: {}", missing.join(", "))
+        }
+        State::Edited { scripts } => {
+            format!(
+                "edited after having been applied: {}; if that was meant: fleet scripts accept {}",
+                scripts.join(", "),
+                scripts.join(" ")
+            )
+        }
+        State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
+        State::InDoubt(unfinished) => unfinished_text(unfinished),
+        State::Stopped(unfinished) => stopped_text(unfinished),
+        State::Migrating => "being migrated by another run; look again when that has ended".to_owned(),
+        State::Unreachable if o.error.is_none() => "no reason is known".to_owned(),
+        _ => String::new(),
+    };
+    match (&o.error, state.is_empty()) {
+        (Some(error), true) => fault(error),
+        (Some(error), false) => format!("{state}; {}", fault(error)),
+        (None, _) => state,
+    }
+}
+
+/// What a journal says of a step that the next run goes on with.
+pub(crate) fn stopped_text(u: &Unfinished) -> String {
+    let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
+    format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration)
+}
+
+/// What a journal says, as far as it says it.
+pub(super) fn unfinished_text(u: &Unfinished) -> String {
+    let point = match u.statement {
+        None => "which statement it stopped at is not known".to_owned(),
+        Some(0) => "none of its statements had been begun".to_owned(),
+        Some(n) if u.stopped => format!("it stopped before statement {n}: all before it happened, no other did"),
+        Some(n) => format!("statement {n} was begun last and may or may not have happened"),
+    };
+    format!("{} ({}) was begun by run {} and not finished; {point}; see runs settle", u.migration, u.direction, u.run)
+}
+
+/// The concerns as text: a heading, then two lines or more for each; at most `most` of them.
+pub(super) fn concerns_text(concerns: &[Attention<'_>], most: usize, style: &Style) -> String {
+    if concerns.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("{}\n", style.paint(Tone::Bold, "NEEDS ATTENTION"));
+    for c in concerns.iter().take(most) {
+        let head = format!("{} ({}): ", c.state, c.tenants.len());
+        let room = style.columns().saturating_sub(head.len() + 2).min(100);
+        let names = label::names(&c.tenants, room, style);
+        out.push_str(&format!("  {}{names}\n", style.paint(Tone::Bad, &clean(&head))));
+        out.push_str(&paragraph(&c.why, "    ", 3, style));
+    }
+    if let Some(more) = concerns.len().checked_sub(most).filter(|n| *n > 0) {
+        out.push_str(&format!(
+            "  {} {}; --format json has all of them\n",
+            style.ellipsis(),
+            label::count(more, "more reason")
+        ));
+    }
+    out
+}

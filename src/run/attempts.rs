@@ -1,0 +1,214 @@
+//! The facts of one tenant: what its attempts in this run read, committed and left behind.
+//!
+//! It gathers and decides nothing: what follows from the facts is in [`super::decide`].
+
+use std::time::Duration;
+
+use super::decide::{Counted, Retry};
+use super::unit::{Attempt, AttemptEnd};
+use crate::engine::{LockWait, PartialState};
+use crate::model::fault::{Fault, FaultClass, bounded};
+use crate::model::outcome::{Moved, StoppedAt};
+use crate::model::plan::Goal;
+use crate::model::schema::{Catalog, Direction, name_of};
+use crate::model::tenant::Engine;
+use crate::policy::RetryPolicy;
+
+/// The attempts on one tenant in this run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AttemptHistory {
+    /// The number of attempts made.
+    pub(super) attempts: u32,
+    /// Waits for another run on this tenant, or for a server without a free connection.
+    pub(super) waits: Waits,
+    /// Tries that ended because a lock was not granted.
+    pub(super) locks: LockTries,
+    /// The history at the first read.
+    first: Option<Vec<String>>,
+    /// The history now, as far as it is known.
+    now: Option<Vec<String>>,
+    /// Migrations that this run committed, in order.
+    pub(super) committed: Vec<String>,
+    /// Notes of the migrations, in order.
+    pub(super) notes: Vec<String>,
+    /// Notes that were only counted.
+    unsaid: usize,
+    /// An attempt may have changed something that is still so.
+    pub(super) touched: bool,
+    /// The backup of this run was loaded again.
+    pub(super) brought_back: bool,
+    /// An attempt was lost, and the tenant has not been read since.
+    pub(super) unanswered: bool,
+    /// The fault and place of the first lost attempt.
+    pub(super) lost: Option<(Fault, Option<StoppedAt>)>,
+    /// The holders of the lock that the last attempt ran into.
+    pub(super) locked: LockWait,
+    /// The failure of the last attempt, for a tenant whose next try is not made any more.
+    pub(super) last: Option<Failure>,
+}
+
+/// A failed attempt: fault, place, and the state it left behind.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) fault: Fault,
+    pub(super) at: Option<StoppedAt>,
+    pub(super) residue: PartialState,
+}
+
+/// Waiting for another run, or for a server that has no connection to spare.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Waits {
+    pub(super) times: u32,
+    pub(super) waited: Duration,
+}
+
+/// Waiting for locks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LockTries {
+    pub(super) tries: u32,
+    /// The lock timeouts of all tries, and the pauses between them.
+    pub(super) spent: Duration,
+    /// The lock timeout of the last attempt.
+    pub(super) timeout: Duration,
+}
+
+/// Lines that are kept of one tenant: what goes beyond is to be looked up in its database.
+const MOST_NOTES: usize = 200;
+
+impl AttemptHistory {
+    /// Records an attempt.
+    pub(super) fn record(&mut self, attempt: &Attempt, direction: Direction) {
+        self.attempts += 1;
+        // A try that was over before anybody could look leaves what the one before it saw.
+        if !attempt.locked.holders.is_empty() {
+            self.locked = attempt.locked.clone();
+        }
+        for killed in &attempt.killed {
+            self.note(format!("terminated to get at a lock: {killed}"));
+        }
+        for kept in &attempt.kept {
+            // Each try says the same.
+            if !self.notes.contains(kept) {
+                self.note(kept.clone());
+            }
+        }
+        self.locks.timeout = attempt.lock;
+        if let Some(history) = &attempt.history {
+            if self.first.is_none() {
+                self.first = Some(history.clone());
+            }
+            if self.unanswered
+                && let Some(before) = &self.now
+            {
+                // The lost attempt is answered: what it committed is in the history now (or gone from it).
+                let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
+                let mut found: Vec<String> =
+                    new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
+                if direction == Direction::Down {
+                    found.reverse();
+                }
+                self.committed.extend(found);
+            }
+            // Whoever holds the tenant now, or has moved it since this was read, may be the session that was lost, still
+            // at work for us.
+            self.unanswered &= matches!(
+                &attempt.end,
+                AttemptEnd::Stopped { fault, .. }
+                    if matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved)
+            );
+            self.now = Some(history.clone());
+        }
+        if let Some(now) = &mut self.now {
+            for script in &attempt.committed {
+                script.enter_into(now);
+            }
+        }
+        self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
+        let left = match &attempt.end {
+            AttemptEnd::Stopped { residue, .. } | AttemptEnd::Cancelled { residue, .. } => {
+                *residue != PartialState::Nothing
+            }
+            _ => false,
+        };
+        self.touched |= left || !attempt.committed.is_empty();
+        if matches!(attempt.end, AttemptEnd::Restored { .. }) {
+            // All that this run did is gone with it.
+            self.committed.clear();
+            self.brought_back = true;
+        }
+        let lost = match &attempt.end {
+            AttemptEnd::Stopped { residue, .. } | AttemptEnd::Cancelled { residue, .. } => {
+                *residue == PartialState::Unknown
+            }
+            _ => false,
+        };
+        self.unanswered |= lost;
+        if let AttemptEnd::Stopped { fault, at, residue: PartialState::Unknown } = &attempt.end {
+            self.lost.get_or_insert_with(|| (fault.clone(), at.clone()));
+        }
+    }
+
+    /// Records that another attempt follows, and what its pause is counted as.
+    pub(super) fn pausing(&mut self, retry: &Retry) {
+        match retry.counted {
+            Counted::Wait => {
+                self.waits.times += 1;
+                self.waits.waited += retry.pause;
+            }
+            Counted::Lock => {
+                self.locks.tries += 1;
+                self.locks.spent += self.locks.timeout + retry.pause;
+            }
+            Counted::Attempt => {}
+        }
+        self.last = Some(retry.failure.clone());
+    }
+
+    /// The attempts that count: waiting for another run, or for a lock, is none.
+    pub(super) fn counted(&self) -> u32 {
+        self.attempts - self.waits.times - self.locks.tries
+    }
+
+    /// Keeps what a migration had to say; beyond [`MOST_NOTES`] lines it is only counted.
+    pub(super) fn note(&mut self, text: String) {
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(text);
+            return;
+        }
+        self.unsaid += 1;
+        let more = format!("and {} more", self.unsaid + 1);
+        self.notes[MOST_NOTES - 1] = more;
+    }
+
+    /// The divisor of the lock timeout for the next attempt; one that nothing follows has all of it.
+    pub(super) fn divisor(&self, retry: &RetryPolicy) -> u32 {
+        if retry.attempts <= 1 { 1 } else { retry.locks.divisor(self.locks.tries) }
+    }
+
+    /// Whether the tenant was read, and not lost since.
+    pub(super) fn is_known(&self) -> bool {
+        self.now.is_some() && !self.unanswered
+    }
+
+    /// The newest applied migration, as far as is known.
+    pub(super) fn version(&self, catalog: &Catalog) -> Option<String> {
+        self.now.as_ref().filter(|_| self.is_known()).and_then(|now| catalog.version_of(now)).map(bounded)
+    }
+
+    /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
+    /// attempt left it.
+    pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
+        let settled =
+            self.first.as_ref().and_then(|first| crate::model::plan::settle_steps(catalog, engine, first, &goal));
+        Goal { target: settled.unwrap_or(goal.target), ..goal }
+    }
+
+    /// The versions between which this run moved the tenant.
+    pub(super) fn moved(&self, catalog: &Catalog) -> Moved {
+        Moved {
+            from: self.first.as_ref().and_then(|first| catalog.version_of(first)),
+            to: self.now.as_ref().and_then(|now| catalog.version_of(now)),
+            n: self.committed.len(),
+        }
+    }
+}

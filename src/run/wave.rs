@@ -1,0 +1,51 @@
+//! A wave while it runs: its queue, its counts, and the histories that were read for it together.
+//!
+//! It starts nothing and emits nothing; the dispatcher does.
+
+use std::collections::HashMap;
+
+use super::PlannedWave;
+use super::queue::Queue;
+use crate::model::outcome::{NotStarted, Outcome};
+use crate::model::stats::uses_failure_budget;
+use crate::model::tenant::TenantId;
+
+/// A wave of the plan, and how far it has come.
+pub(super) struct WaveRun<'p> {
+    pub(super) planned: &'p PlannedWave,
+    pub(super) queue: Queue,
+    /// Histories that one connection read for many tenants; each is used once.
+    pub(super) known: HashMap<TenantId, Vec<String>>,
+    counts: WaveCounts,
+}
+
+/// The tenants of a wave that have their outcome.
+#[derive(Debug, Clone, Copy, Default)]
+struct WaveCounts {
+    finished: usize,
+    failed: usize,
+}
+
+impl<'p> WaveRun<'p> {
+    /// A wave with an empty queue.
+    pub(super) fn new(planned: &'p PlannedWave, known: HashMap<TenantId, Vec<String>>) -> Self {
+        WaveRun { planned, queue: Queue::new(Vec::new(), 1, 1), known, counts: WaveCounts::default() }
+    }
+
+    /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
+    pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
+        self.counts.finished += 1;
+        if !uses_failure_budget(outcome) {
+            return None;
+        }
+        self.counts.failed += 1;
+        let WaveCounts { finished, failed } = self.counts;
+        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, self.planned.tenants.len());
+        exceeded.then_some(NotStarted::FailureBudget)
+    }
+
+    /// Whether any tenant has its outcome.
+    pub(super) fn has_outcomes(&self) -> bool {
+        self.counts.finished > 0
+    }
+}

@@ -1,0 +1,164 @@
+//! Which semicolons end a statement, and which stand inside the body of a trigger, a function or a procedure.
+//!
+//! It follows keywords, not a grammar: what is no SQL at all may be cut anywhere, and the engine will say so.
+
+mod mysql;
+
+use super::lex::{Kind, Token};
+use crate::model::tenant::Engine;
+
+/// The tokens of a text that are code, asked for by their place among themselves.
+pub(crate) struct Code<'a> {
+    sql: &'a str,
+    tokens: Vec<Token>,
+}
+
+impl<'a> Code<'a> {
+    /// Comments and white space are left out; so are the marks of `/*! */`, because what is between is code.
+    pub(crate) fn new(sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
+        let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable);
+        Code { sql, tokens: tokens.filter(is_code).collect() }
+    }
+
+    fn kind(&self, at: usize) -> Option<Kind> {
+        self.tokens.get(at).map(|token| token.kind)
+    }
+
+    fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+        self.kind(at) == Some(Kind::Symbol(symbol))
+    }
+
+    /// A word without quotes in lower case; empty for anything else.
+    fn word(&self, at: usize) -> String {
+        let word = self.tokens.get(at).filter(|token| token.kind == Kind::Word);
+        word.map(|token| self.sql[token.start..token.end].to_ascii_lowercase()).unwrap_or_default()
+    }
+
+    fn is(&self, at: usize, word: &str) -> bool {
+        let token = self.tokens.get(at).filter(|token| token.kind == Kind::Word);
+        token.is_some_and(|token| self.sql[token.start..token.end].eq_ignore_ascii_case(word))
+    }
+
+    /// Whether the token before this one is the word.
+    fn is_after(&self, at: usize, word: &str) -> bool {
+        at.checked_sub(1).is_some_and(|before| self.is(before, word))
+    }
+
+    /// Whether this is the second part of a qualified name, where a keyword is none.
+    fn is_qualified(&self, at: usize) -> bool {
+        at.checked_sub(1).is_some_and(|before| self.is_symbol(before, b'.'))
+    }
+}
+
+/// How far into a body one statement has come.
+pub(crate) enum Body {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+    Mysql(mysql::Mysql),
+}
+
+impl Body {
+    /// Before the first token of a statement.
+    pub(crate) fn new(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => Body::Sqlite(Sqlite::default()),
+            Engine::Postgres => Body::Postgres(Postgres::default()),
+            Engine::Mysql => Body::Mysql(mysql::Mysql::default()),
+        }
+    }
+
+    /// Goes on by one token of code that does not end the statement.
+    pub(crate) fn take(&mut self, code: &Code<'_>, at: usize) {
+        match self {
+            Body::Sqlite(body) => body.take(code, at),
+            Body::Postgres(body) => body.take(code, at),
+            Body::Mysql(body) => body.take(code, at),
+        }
+    }
+
+    /// Whether the semicolon at this place ends the statement.
+    pub(crate) fn ends_at(&mut self, code: &Code<'_>, at: usize) -> bool {
+        match self {
+            Body::Sqlite(body) => body.is_ended(code, at),
+            Body::Postgres(body) => body.opened.is_empty(),
+            Body::Mysql(body) => body.is_ended(),
+        }
+    }
+
+    /// What is open behind the last token, and where it was opened, in bytes.
+    pub(crate) fn open(&mut self, code: &Code<'_>) -> Option<(&'static str, usize)> {
+        let (what, opened) = match self {
+            Body::Sqlite(body) if !body.is_ended(code, code.tokens.len()) => ("a body (BEGIN … END)", body.begun),
+            Body::Sqlite(_) => return None,
+            Body::Postgres(body) if body.is_rule => ("a rule's list of statements ((…))", body.opened.first().copied()),
+            Body::Postgres(body) => ("a body (BEGIN ATOMIC … END)", body.opened.first().copied()),
+            Body::Mysql(body) => body.open()?,
+        };
+        opened.map(|at| (what, code.tokens[at].start))
+    }
+}
+
+/// A trigger's body ends where SQLite's own shell sees its end: at `; END ;`
+/// (<https://www.sqlite.org/c3ref/complete.html>). Counting would be wrong, since `end` may be the name of a column.
+#[derive(Default)]
+pub(crate) struct Sqlite {
+    words: usize,
+    is_trigger: bool,
+    begun: Option<usize>,
+}
+
+impl Sqlite {
+    fn take(&mut self, code: &Code<'_>, at: usize) {
+        // `EXPLAIN QUERY PLAN CREATE TEMP TRIGGER IF NOT EXISTS …`: the word is one of the first six.
+        self.words += 1;
+        self.is_trigger |= code.is(at, "trigger") && self.words <= 6 && {
+            let temporary = code.is_after(at, "temp") || code.is_after(at, "temporary");
+            code.is_after(at - usize::from(temporary), "create")
+        };
+        if self.is_trigger && self.begun.is_none() && code.is(at, "begin") && !code.is_qualified(at) {
+            self.begun = Some(at);
+        }
+    }
+
+    fn is_ended(&self, code: &Code<'_>, at: usize) -> bool {
+        let is_end = at >= 2 && code.is(at - 1, "end") && code.is_symbol(at - 2, b';');
+        self.begun.is_none_or(|begun| is_end && at - 2 > begun)
+    }
+}
+
+/// `BEGIN ATOMIC … END` of a function in standard SQL, with the `CASE … END` in it, and the statements of a rule in
+/// parentheses. Other bodies are texts in quotes.
+#[derive(Default)]
+pub(crate) struct Postgres {
+    words: usize,
+    is_routine: bool,
+    is_rule: bool,
+    opened: Vec<usize>,
+}
+
+impl Postgres {
+    fn take(&mut self, code: &Code<'_>, at: usize) {
+        self.words += 1;
+        if self.words <= 4 && (code.is_after(at, "create") || code.is_after(at, "replace")) {
+            self.is_routine |= code.is(at, "function") || code.is(at, "procedure");
+            self.is_rule |= code.is(at, "rule");
+        }
+        if self.is_rule {
+            match code.kind(at) {
+                Some(Kind::Symbol(b'(')) => self.opened.push(at),
+                Some(Kind::Symbol(b')')) => drop(self.opened.pop()),
+                _ => {}
+            }
+        }
+        // Behind AS any keyword is a name.
+        if !self.is_routine || code.is_qualified(at) || code.is_after(at, "as") {
+            return;
+        }
+        let begins = self.opened.is_empty() && code.is(at, "begin") && code.is(at + 1, "atomic");
+        if begins || (!self.opened.is_empty() && code.is(at, "case")) {
+            self.opened.push(at);
+        } else if code.is(at, "end") {
+            self.opened.pop();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The tokens of a piece of SQL, as each engine sees them: quotes, comments, words and semicolons.
+//!
+//! It knows no grammar and rewrites nothing; each byte of the text is in exactly one token.
+
+use crate::model::tenant::Engine;
+
+/// What a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// White space, or a byte order mark.
+    Space,
+    /// A comment with its marks; a line comment ends before its line end.
+    Comment,
+    /// A text or a name in quotes of any sort.
+    Quote,
+    /// A keyword or a name without quotes.
+    Word,
+    /// A number, or what looks like one.
+    Number,
+    /// `/*!` and what follows it up to the code, or the `*/` that closes it: MySQL runs what is between.
+    Executable,
+    /// Any other character.
+    Symbol(u8),
+}
+
+/// One token: `text[start..end]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// The end of the text came before the end of this quote or comment. Always false for other kinds.
+    pub(crate) is_unclosed: bool,
+}
+
+/// Reads a text from its beginning.
+///
+/// MySQL is read as with its default `sql_mode`: a backslash escapes, and `"` quotes a text. PostgreSQL is read with
+/// `standard_conforming_strings` on, its default since 9.1.
+pub(crate) struct Lexer<'a> {
+    engine: Engine,
+    bytes: &'a [u8],
+    at: usize,
+    /// Between `/*!` and its `*/`.
+    pub(crate) in_executable: bool,
+}
+
+/// The tokens of a text.
+pub(crate) fn tokens(engine: Engine, sql: &str) -> Lexer<'_> {
+    Lexer { engine, bytes: sql.as_bytes(), at: 0, in_executable: false }
+}
+
+impl Iterator for Lexer<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        let start = self.at;
+        let first = *self.bytes.get(start)?;
+        let (kind, end) = self.token(first);
+        self.at = end.unwrap_or(self.bytes.len());
+        Some(Token { kind, start, end: self.at, is_unclosed: end.is_none() })
+    }
+}
+
+impl Lexer<'_> {
+    /// The kind of the token that begins here, and its end; no end where it is not closed.
+    fn token(&mut self, first: u8) -> (Kind, Option<usize>) {
+        let rest = &self.bytes[self.at..];
+        let second = rest.get(1).copied();
+        match first {
+            _ if rest.starts_with(b"\xEF\xBB\xBF") => (Kind::Space, Some(self.at + 3)),
+            b if is_space(b) => (Kind::Space, Some(self.after_all(self.at, is_space))),
+            b'\'' => (Kind::Quote, self.quoted(b'\'', self.engine == Engine::Mysql || self.is_after_e())),
+            b'"' => (Kind::Quote, self.quoted(b'"', self.engine == Engine::Mysql)),
+            b'`' if self.engine != Engine::Postgres => (Kind::Quote, self.quoted(b'`', false)),
+            b'[' if self.engine == Engine::Sqlite => (Kind::Quote, self.after_next(b"]", self.at + 1)),
+            b'-' if second == Some(b'-') && self.is_line_comment() => (Kind::Comment, Some(self.line_end())),
+            b'#' if self.engine == Engine::Mysql => (Kind::Comment, Some(self.line_end())),
+            b'/' if second == Some(b'*') => self.block_comment(),
+            b'*' if self.in_executable && second == Some(b'/') => {
+                self.in_executable = false;
+                (Kind::Executable, Some(self.at + 2))
+            }
+            b'$' if self.engine == Engine::Postgres => self.dollar(),
+            b if b.is_ascii_digit() => (Kind::Number, Some(self.after_all(self.at, is_word))),
+            b if is_word(b) => (Kind::Word, Some(self.after_all(self.at, |b| is_word(b) || b == b'$'))),
+            b => (Kind::Symbol(b), Some(self.at + 1)),
+        }
+    }
+
+    fn after_all(&self, from: usize, belongs: impl Fn(u8) -> bool) -> usize {
+        self.bytes[from..].iter().position(|&b| !belongs(b)).map_or(self.bytes.len(), |n| from + n)
+    }
+
+    /// The place behind the next `needle`.
+    fn after_next(&self, needle: &[u8], from: usize) -> Option<usize> {
+        let rest = self.bytes.get(from..)?;
+        rest.windows(needle.len()).position(|w| w == needle).map(|n| from + n + needle.len())
+    }
+
+    /// The end of a quote in which a doubled quote stands for one.
+    fn quoted(&self, quote: u8, has_escapes: bool) -> Option<usize> {
+        let mut at = self.at + 1;
+        loop {
+            match *self.bytes.get(at)? {
+                b'\\' if has_escapes => at += 2,
+                b if b == quote && self.bytes.get(at + 1) == Some(&quote) => at += 2,
+                b if b == quote => return Some(at + 1),
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// Whether the quote here follows PostgreSQL's `E`, which has to be a word of its own.
+    fn is_after_e(&self) -> bool {
+        let before = |n: usize| self.at.checked_sub(n).map(|at| self.bytes[at]);
+        self.engine == Engine::Postgres
+            && matches!(before(1), Some(b'e' | b'E'))
+            && !before(2).is_some_and(|b| is_word(b) || b == b'$')
+    }
+
+    /// Whether two dashes begin a comment: on MySQL only with white space behind them
+    /// (<https://dev.mysql.com/doc/refman/8.4/en/ansi-diff-comments.html>).
+    fn is_line_comment(&self) -> bool {
+        let third = self.bytes.get(self.at + 2);
+        self.engine != Engine::Mysql || third.is_none_or(|&b| is_space(b) || b.is_ascii_control())
+    }
+
+    /// The end of the line: PostgreSQL takes a lone CR for one too.
+    fn line_end(&self) -> usize {
+        let is_end = |b: u8| b == b'\n' || (b == b'\r' && self.engine == Engine::Postgres);
+        self.after_all(self.at, |b| !is_end(b))
+    }
+
+    fn block_comment(&mut self) -> (Kind, Option<usize>) {
+        let rest = &self.bytes[self.at..];
+        let mark = if rest.starts_with(b"/*!") {
+            Some(3)
+        } else if rest.starts_with(b"/*M!") {
+            Some(4)
+        } else {
+            None
+        };
+        match self.engine {
+            Engine::Mysql if mark.is_some() && !self.in_executable => {
+                self.in_executable = true;
+                let code = self.at + mark.unwrap_or_default();
+                (Kind::Executable, Some(self.after_all(code, |b| b.is_ascii_digit())))
+            }
+            Engine::Postgres => (Kind::Comment, self.nested_comment()),
+            _ => (Kind::Comment, self.after_next(b"*/", self.at + 2)),
+        }
+    }
+
+    fn nested_comment(&self) -> Option<usize> {
+        let (mut at, mut depth) = (self.at, 0_usize);
+        loop {
+            match self.bytes.get(at..at + 2)? {
+                b"/*" => (at, depth) = (at + 2, depth + 1),
+                b"*/" if depth == 1 => return Some(at + 2),
+                b"*/" => (at, depth) = (at + 2, depth - 1),
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// A dollar quote, or the `$` of a parameter. A `$` inside a name never comes here: it is part of the word.
+    fn dollar(&self) -> (Kind, Option<usize>) {
+        let tag = self.after_all(self.at + 1, is_word);
+        let is_tag = self.bytes.get(tag) == Some(&b'$') && !self.bytes[self.at + 1].is_ascii_digit();
+        match is_tag {
+            true => (Kind::Quote, self.after_next(&self.bytes[self.at..=tag], tag + 1)),
+            false => (Kind::Symbol(b'$'), Some(self.at + 1)),
+        }
+    }
+}
+
+/// What every engine takes for white space; the vertical tab and the form feed are among it.
+fn is_space(b: u8) -> bool {
+    b.is_ascii_whitespace() || b == 0x0b
+}
+
+/// A character of a name: any that is not ASCII is one on all engines.
+fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_' || !b.is_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tokens but for white space, with `!` behind an unclosed one.
+    fn read(engine: Engine, sql: &str) -> Vec<String> {
+        let all: Vec<Token> = tokens(engine, sql).collect();
+        assert_eq!(all.iter().map(|t| &sql[t.start..t.end]).collect::<String>(), sql);
+        let code = all.into_iter().filter(|t| t.kind != Kind::Space);
+        code.map(|t| format!("{}{}", &sql[t.start..t.end], if t.is_unclosed { "!" } else { "" })).collect()
+    }
+
+    #[test]
+    fn quotes_end_where_the_engine_ends_them() {
+        use Engine::{Mysql, Postgres, Sqlite};
+        for (engine, sql, wanted) in [
+            (Postgres, r"'a\' b", &[r"'a\'", "b"][..]),
+            (Postgres, r"E'a\' b'", &["E", r"'a\' b'"]),
+            (Postgres, r"name'a\'", &["name", r"'a\'"]),
+            (Postgres, r"U&'a\' U&'b'", &["U", "&", r"'a\'", "U", "&", "'b'"]),
+            (Postgres, "'it''s' \"a\"\"b\"", &["'it''s'", "\"a\"\"b\""]),
+            (Postgres, "$$a;$b$ ';$$ x", &["$$a;$b$ ';$$", "x"]),
+            (Postgres, "$b$ $$ $c$ $b$", &["$b$ $$ $c$ $b$"]),
+            (Postgres, "a$b$ + c$b$", &["a$b$", "+", "c$b$"]),
+            (Postgres, "$1$a", &["$", "1", "$", "a"]),
+            (Postgres, "$ä$;$ä$", &["$ä$;$ä$"]),
+            (Postgres, "$x$ …", &["$x$ …!"]),
+            (Postgres, "a[1]`", &["a", "[", "1", "]", "`"]),
+            (Mysql, r#"'a\'b' "c\"d" `e\`"#, &[r"'a\'b'", r#""c\"d""#, r"`e\`"]),
+            (Mysql, r"'a\", &[r"'a\!"]),
+            (Mysql, "$$", &["$", "$"]),
+            (Sqlite, r"'a\' [b'] `c``d`", &[r"'a\'", "[b']", "`c``d`"]),
+            (Sqlite, "[b", &["[b!"]),
+        ] {
+            assert_eq!(read(engine, sql), wanted, "{engine} {sql}");
+        }
+    }
+
+    #[test]
+    fn comments_end_where_the_engine_ends_them() {
+        use Engine::{Mysql, Postgres, Sqlite};
+        for (engine, sql, wanted) in [
+            (Postgres, "a--b\nc", &["a", "--b", "c"][..]),
+            (Postgres, "--b\rc", &["--b", "c"]),
+            (Postgres, "/* /* */ ; */ a", &["/* /* */ ; */", "a"]),
+            (Postgres, "/* /* */ a", &["/* /* */ a!"]),
+            (Postgres, "/*! a */", &["/*! a */"]),
+            (Sqlite, "/* /* */ a", &["/* /* */", "a"]),
+            (Sqlite, "# a", &["#", "a"]),
+            (Mysql, "5--1", &["5", "-", "-", "1"]),
+            (Mysql, "5-- 1\n-", &["5", "-- 1", "-"]),
+            (Mysql, "--", &["--"]),
+            (Mysql, "a # ' \r\nb", &["a", "# ' \r", "b"]),
+            (Mysql, "/*!50003 a /* b */ 'c' */ d", &["/*!50003", "a", "/* b */", "'c'", "*/", "d"]),
+            (Mysql, "/*M!100100 a*/", &["/*M!100100", "a", "*/"]),
+        ] {
+            assert_eq!(read(engine, sql), wanted, "{engine} {sql}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(text in "[-#;/*!'\"`$\\[\\]\\\\a0_é\\n\\r ]{0,40}|\\PC{0,60}") {
+            for engine in Engine::ALL {
+                read(engine, &text);
+            }
+        }
+    }
+}

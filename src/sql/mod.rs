@@ -1,0 +1,17 @@
+//! Just enough SQL for each engine: words, statements, bodies, and the effect of a statement.
+//!
+//! The lexer is lossless: a text is cut into parts and never rewritten. Nothing here runs SQL.
+
+mod body;
+mod effect;
+pub(crate) mod extension;
+pub(crate) mod lex;
+pub(crate) mod rights;
+pub(crate) mod split;
+pub(crate) mod statement;
+
+pub(crate) use effect::{DdlEffect, SchemaObject, effect};
+pub(crate) use split::split;
+pub(crate) use statement::{
+    Directive, changes_session, directive, first_words, is_multiple, may_leave_a_part, reads_session,
+};

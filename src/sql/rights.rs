@@ -1,0 +1,64 @@
+//! The rights of MySQL and MariaDB that statements take beside those which every migration takes.
+//!
+//! It reads words and knows no more grammar than it needs; what a procedure puts together is not found.
+
+use super::lex::{self, Kind};
+use super::{first_words, split};
+use crate::model::tenant::Engine;
+
+/// What is created, and the right that takes; `None`: one that every migration takes, or that is none of a database's.
+const MADE: [(&str, Option<&str>); 13] = [
+    ("trigger", Some("TRIGGER")),
+    ("view", Some("CREATE VIEW")),
+    ("procedure", Some("CREATE ROUTINE")),
+    ("function", Some("CREATE ROUTINE")),
+    ("event", Some("EVENT")),
+    ("table", None),
+    ("index", None),
+    ("sequence", None),
+    ("database", None),
+    ("schema", None),
+    ("user", None),
+    ("role", None),
+    ("server", None),
+];
+
+/// The rights that a text of statements takes.
+pub(crate) fn needed(sql: &str) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    for piece in split(Engine::Mysql, sql) {
+        let first = first_words(Engine::Mysql, piece.text).next();
+        if !matches!(first.as_deref(), Some("create" | "alter")) {
+            continue;
+        }
+        let code = lex::tokens(Engine::Mysql, piece.text).filter(|token| token.kind == Kind::Word);
+        let words: Vec<String> = code.map(|token| piece.text[token.start..token.end].to_ascii_lowercase()).collect();
+        let made = words.iter().find_map(|word| MADE.iter().find(|(made, _)| made == word));
+        let Some((kind, right)) = made else { continue };
+        found.extend(*right);
+        if *kind == "table" && words.iter().any(|word| word == "references") {
+            found.push("REFERENCES");
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn rights_are_found_in_what_is_created() {
+        for (sql, expected) in [
+            ("CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.b = 1", &["TRIGGER"][..]),
+            ("create or replace definer=`x`@`%` view v as select 1", &["CREATE VIEW"]),
+            (
+                "CREATE TABLE a (b int, FOREIGN KEY (b) REFERENCES c (d)); CREATE FUNCTION f() RETURNS int RETURN 1",
+                &["REFERENCES", "CREATE ROUTINE"],
+            ),
+            ("CREATE TABLE a (view int, `trigger` int)", &[]),
+            ("INSERT INTO a VALUES ('CREATE TRIGGER t')", &[]),
+            ("CREATE UNIQUE INDEX event ON a (b)", &[]),
+        ] {
+            assert_eq!(super::needed(sql), expected, "{sql}");
+        }
+    }
+}

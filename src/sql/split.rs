@@ -1,0 +1,133 @@
+//! Where statements begin and end in a piece of SQL, as the engine that gets it sees it.
+//!
+//! It never rewrites SQL, and nothing is decided by it that would be wrong when it sees too many pieces.
+
+use super::body::{Body, Code};
+use super::lex::{self, Kind, Token};
+use crate::model::tenant::Engine;
+
+/// One statement of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Piece<'a> {
+    /// The statement with the comments before it and inside it, without its semicolon.
+    pub(crate) text: &'a str,
+    /// The line of its first code, counted from 1.
+    pub(crate) line: usize,
+    /// Where `text` begins in the whole, in bytes.
+    pub(crate) start: usize,
+}
+
+/// Something that is begun in a text and not ended there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unclosed {
+    /// What it is, with its article.
+    pub(crate) what: &'static str,
+    /// The line where it begins, counted from 1.
+    pub(crate) line: usize,
+}
+
+/// The statements of a text; those without any code are left out.
+///
+/// The bodies of triggers, functions and procedures are one piece with what they belong to.
+pub(crate) fn split(engine: Engine, sql: &str) -> Vec<Piece<'_>> {
+    scan(engine, sql).0
+}
+
+/// What is begun and never ended: everything behind its beginning may be taken for a part of it.
+pub(crate) fn unclosed(engine: Engine, sql: &str) -> Option<Unclosed> {
+    scan(engine, sql).1
+}
+
+/// A statement while its tokens come in.
+#[derive(Default)]
+struct Begun {
+    /// Where its first token or comment is.
+    start: Option<usize>,
+    /// Where its first code is.
+    code: Option<usize>,
+    end: usize,
+}
+
+fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
+    let (all, executable) = all_tokens(engine, sql);
+    let code = Code::new(sql, all.iter().map(|(token, _)| *token));
+    let mut lines = Lines { sql, at: 0, line: 1 };
+    let (mut pieces, mut begun, mut body) = (Vec::new(), Begun::default(), Body::new(engine));
+    let mut finish = |begun: Begun| {
+        if let (Some(start), Some(code)) = (begun.start, begun.code) {
+            pieces.push(Piece { text: &sql[start..begun.end], line: lines.of(code), start });
+        }
+    };
+    // The place among the tokens that are code.
+    let mut place = 0;
+    for (token, in_executable) in &all {
+        match token.kind {
+            Kind::Space => continue,
+            Kind::Symbol(b';') => {
+                place += 1;
+                if body.ends_at(&code, place - 1) && !in_executable {
+                    finish(std::mem::take(&mut begun));
+                    body = Body::new(engine);
+                    continue;
+                }
+            }
+            Kind::Comment => {}
+            Kind::Executable => begun.code = begun.code.or(Some(token.start)),
+            _ => {
+                body.take(&code, place);
+                place += 1;
+                begun.code = begun.code.or(Some(token.start));
+            }
+        }
+        begun.start = begun.start.or(Some(token.start));
+        begun.end = token.end;
+    }
+    finish(begun);
+    let quote = all.iter().find(|(token, _)| token.is_unclosed).map(|(token, _)| (name(sql, token), token.start));
+    let open = quote.or(executable.map(|at| ("a comment with code (/*! … */)", at))).or(body.open(&code));
+    (pieces, open.map(|(what, at)| Unclosed { what, line: Lines { sql, at: 0, line: 1 }.of(at) }))
+}
+
+/// All tokens, each with whether it stands in MySQL's `/*! */`, and where such a comment is left open.
+fn all_tokens(engine: Engine, sql: &str) -> (Vec<(Token, bool)>, Option<usize>) {
+    let mut lexer = lex::tokens(engine, sql);
+    let mut all = Vec::new();
+    let mut opened = None;
+    while let Some(token) = lexer.next() {
+        if token.kind == Kind::Executable {
+            opened = lexer.in_executable.then_some(token.start);
+        }
+        all.push((token, lexer.in_executable));
+    }
+    (all, opened)
+}
+
+/// What an unclosed token is.
+fn name(sql: &str, token: &Token) -> &'static str {
+    match sql.as_bytes()[token.start] {
+        b'\'' => "a text in quotes ('…')",
+        b'"' => "a name or text in quotes (\"…\")",
+        b'`' => "a name in quotes (`…`)",
+        b'[' => "a name in brackets ([…])",
+        b'$' => "a text in dollar quotes ($…$)",
+        _ => "a comment (/* … */)",
+    }
+}
+
+/// Counts lines; places must come in their order.
+struct Lines<'a> {
+    sql: &'a str,
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, place: usize) -> usize {
+        self.line += self.sql.as_bytes()[self.at..place].iter().filter(|&&b| b == b'\n').count();
+        self.at = place;
+        self.line
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! What a statement is, from its first words: whether it ends transactions or changes the session, and what its leading
+//! comment asks for.
+//!
+//! It knows words only; where statements begin and end is told by `scan`.
+
+use serde::Serialize;
+
+use super::lex::{self, Kind};
+use super::split::split;
+use crate::model::tenant::Engine;
+
+/// What the comment before a statement asks of whoever runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Directive {
+    /// `/* fleet: batch */`: it is repeated until it affects no row.
+    Batch,
+    /// `/* fleet: report */`: its rows are shown.
+    Report,
+}
+
+/// The directive in the comments before a statement's first word; the first one, where there are several.
+pub(crate) fn directive(sql: &str) -> Option<Directive> {
+    // Whose statement it is makes no difference: only MySQL has `#`, and all others have `--` without a space behind it.
+    [Engine::Mysql, Engine::Postgres].into_iter().find_map(|engine| {
+        let head = lex::tokens(engine, sql).take_while(|t| matches!(t.kind, Kind::Space | Kind::Comment));
+        let mut comments = head.filter(|token| token.kind == Kind::Comment);
+        comments.find_map(|token| Directive::named(fleet_comment(&sql[token.start..token.end])?))
+    })
+}
+
+impl Directive {
+    /// The directive that goes by this word.
+    pub(crate) fn named(word: &str) -> Option<Self> {
+        match word {
+            "batch" => Some(Directive::Batch),
+            "report" => Some(Directive::Report),
+            _ => None,
+        }
+    }
+}
+
+/// What a comment says to fleet: the words behind `fleet:`.
+pub(crate) fn fleet_comment(comment: &str) -> Option<&str> {
+    Some(comment_text(comment).strip_prefix("fleet:")?.trim())
+}
+
+/// A comment without its marks.
+pub(crate) fn comment_text(comment: &str) -> &str {
+    let block = comment.strip_prefix("/*").map(|rest| rest.strip_suffix("*/").unwrap_or(rest));
+    let line = comment.strip_prefix("--").or_else(|| comment.strip_prefix('#'));
+    block.or(line).unwrap_or(comment).trim()
+}
+
+/// Whether a text may hold more than one statement, or none.
+pub(crate) fn is_multiple(engine: Engine, sql: &str) -> bool {
+    split(engine, sql).len() != 1
+}
+
+/// Whether a statement in the text begins, commits or rolls back a transaction, or makes that the session's own business.
+pub(crate) fn controls_transactions(engine: Engine, sql: &str) -> bool {
+    // Some settings of a server change what a backslash means: either reading counts.
+    let is_unclear = engine != Engine::Sqlite && sql.contains("\\'");
+    let other_pieces = sql.split([';', '\n']).filter(|_| is_unclear);
+    let pieces = split(engine, sql);
+    pieces.iter().map(|piece| piece.text).chain(other_pieces).any(|piece| is_transaction_control(engine, piece))
+}
+
+/// [`controls_transactions`] for a text that is one statement.
+pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
+    let words: Vec<String> = first_words(engine, piece).take(3).collect();
+    let word = |i: usize| words.get(i).map(String::as_str);
+    match word(0) {
+        Some("commit" | "rollback" | "savepoint" | "release") => true,
+        Some("abort") => engine == Engine::Postgres,
+        Some("xa") => engine == Engine::Mysql,
+        Some("end") => engine != Engine::Mysql && matches!(word(1), None | Some("transaction" | "work" | "and")),
+        Some("start" | "prepare") => word(1) == Some("transaction"),
+        // MySQL's locks let nobody write the journal; PostgreSQL's LOCK TABLE belongs into a transaction.
+        Some("lock") => word(1) == Some("tables") || (engine == Engine::Mysql && word(1) == Some("table")),
+        Some("set") => piece.to_ascii_lowercase().contains("autocommit"),
+        Some("begin") => matches!(
+            word(1),
+            None | Some("transaction" | "work" | "immediate" | "exclusive" | "deferred" | "isolation" | "read")
+        ),
+        _ => false,
+    }
+}
+
+/// Whether a text changes something that lives as long as the connection: going on without it on another one would be
+/// going on with something else (a user variable would be NULL, a name would mean another database's table).
+pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
+    sql.contains('@')
+        || split(engine, sql).into_iter().any(|piece| {
+            let words: Vec<String> = first_words(engine, piece.text).take(4).collect();
+            let first = words.first().map(String::as_str);
+            matches!(first, Some("set" | "reset" | "use" | "prepare" | "pragma" | "attach" | "detach"))
+                || piece.text.to_ascii_lowercase().contains("set_config")
+                || (first == Some("create") && words.iter().any(|w| w == "temporary" || w == "temp"))
+        })
+}
+
+/// Whether a text asks what the session did last: another session would be told of something else, or of nothing.
+pub(crate) fn reads_session(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    let words = ["last_insert_id", "last_insert_rowid", "lastval", "currval", "row_count", "found_rows", "changes("];
+    words.iter().any(|word| sql.contains(word))
+}
+
+/// Whether a statement that runs without a transaction may have done a part of its work when the engine refuses it.
+/// What is kept by a storage engine without transactions is not told by the text.
+pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
+    let words: Vec<String> = first_words(engine, sql).take(2).collect();
+    let first = words.first().map(String::as_str);
+    let several = || lex::tokens(engine, sql).any(|token| &sql[token.start..token.end] == ",");
+    match engine {
+        Engine::Sqlite => false,
+        // A procedure commits what it likes; each of several objects goes by itself.
+        Engine::Mysql => match first {
+            Some("call" | "execute" | "load") => true,
+            Some("drop" | "rename") => several(),
+            _ => false,
+        },
+        // Of DETACH PARTITION the first of two transactions stays.
+        Engine::Postgres => match first {
+            Some("call" | "do" | "execute") => true,
+            Some("alter") => {
+                let sql = sql.to_ascii_lowercase();
+                sql.contains("detach") && sql.contains("concurrently")
+            }
+            _ => false,
+        },
+    }
+}
+
+/// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.
+pub(crate) fn first_words(engine: Engine, piece: &str) -> impl Iterator<Item = String> + '_ {
+    let code = lex::tokens(engine, piece)
+        .filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable))
+        .take_while(|token| token.kind == Kind::Word);
+    code.map(|token| piece[token.start..token.end].to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tenant::Engine::{Mysql, Postgres, Sqlite};
+
+    #[test]
+    fn what_lives_in_a_session_is_seen() {
+        for (engine, sql) in [
+            (Mysql, "CREATE OR REPLACE TEMPORARY TABLE t (i int)"),
+            (Postgres, "create local temp table t (i int)"),
+            (Sqlite, "CREATE TEMP TABLE t (i int)"),
+            (Postgres, "SET search_path TO x"),
+        ] {
+            assert!(changes_session(engine, sql), "{sql}");
+        }
+        assert!(!changes_session(Mysql, "CREATE TABLE temporary_ones (i int)"));
+        assert!(reads_session("INSERT INTO child VALUES (LAST_INSERT_ID())") && reads_session("select currval('s')"));
+        assert!(!reads_session("INSERT INTO child VALUES (1)"));
+    }
+
+    #[test]
+    fn a_statement_that_may_leave_a_part_is_seen() {
+        for (engine, sql) in [
+            (Mysql, "/* x */ CALL bump()"),
+            (Mysql, "DROP TABLE acc, typo"),
+            (Postgres, "DO $$ BEGIN COMMIT; END $$"),
+            (Postgres, "ALTER TABLE po DETACH PARTITION po1 CONCURRENTLY"),
+        ] {
+            assert!(may_leave_a_part(engine, sql), "{sql}");
+        }
+        for (engine, sql) in [
+            (Mysql, "DROP TABLE acc"),
+            (Mysql, "INSERT INTO a VALUES (1, 2)"),
+            (Postgres, "CREATE INDEX CONCURRENTLY i ON t (a, b)"),
+            (Sqlite, "DROP TABLE a"),
+        ] {
+            assert!(!may_leave_a_part(engine, sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn transaction_control_is_seen_and_bodies_are_not_mistaken_for_it() {
+        for (engine, sql) in [
+            (Postgres, "BEGIN; create table t(i int); COMMIT"),
+            (Mysql, "/* x */ start transaction"),
+            (Mysql, "/*!40000 start transaction */"),
+            (Sqlite, "begin immediate"),
+            (Sqlite, "rollback"),
+            (Postgres, "select 1; END"),
+            (Sqlite, "end transaction"),
+            (Postgres, "abort"),
+            (Mysql, "lock tables t write"),
+            (Mysql, "set session autocommit = 0"),
+            (Mysql, "set @x = 1, autocommit = 0"),
+            (Mysql, "lock table t write"),
+            (Mysql, "insert into t values ('C:\\'); commit; select 'b'"),
+            (Mysql, "x; # don't\ncommit"),
+        ] {
+            assert!(controls_transactions(engine, sql), "{engine} {sql}");
+        }
+        for (engine, sql) in [
+            (Sqlite, "create trigger t after insert on a begin update b set c = 1; end"),
+            (Mysql, "create trigger t after insert on a for each row begin update b set c = 1; end"),
+            (Mysql, "begin not atomic select 1; commit; end"),
+            (Postgres, "do $$ begin commit; end $$"),
+            (Sqlite, "insert into t values ('; commit;')"),
+            (Mysql, "select 1 # ; commit;"),
+            (Postgres, "create table begin_again (i int)"),
+            (Postgres, "lock table t in exclusive mode"),
+        ] {
+            assert!(!controls_transactions(engine, sql), "{engine} {sql}");
+        }
+    }
+
+    #[test]
+    fn a_directive_stands_before_the_first_word() {
+        for sql in [
+            "/* fleet: batch */ update t set a = 1",
+            "-- why\n--fleet:batch\nupdate t set a = 1",
+            "# fleet: batch\r\nupdate t",
+            "/* fleet: batch */ -- fleet: report\nupdate t",
+        ] {
+            assert_eq!(directive(sql), Some(Directive::Batch), "{sql}");
+        }
+        assert_eq!(directive("-- fleet: report\nselect 1"), Some(Directive::Report));
+        for sql in ["update t /* fleet: batch */ set a = 1", "-- fleet: batches\nx", "'-- fleet: batch'", ""] {
+            assert_eq!(directive(sql), None, "{sql}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_survived(text in "\\PC{0,80}") {
+            for engine in Engine::ALL {
+                let _ = controls_transactions(engine, &text);
+                let _ = changes_session(engine, &text);
+            }
+            let _ = directive(&text);
+        }
+    }
+}

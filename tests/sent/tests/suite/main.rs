@@ -1,0 +1,153 @@
+//! The SQL sent to each engine for the sample, compared byte for byte with the files in `../../golden`: proof that a
+//! refactoring does not change it.
+//!
+//! The program under test (`../../src`) is the whole command line with the sample's migrations and scripts. PostgreSQL and
+//! MariaDB are reached through a TCP relay, and the record is what arrives there: logins, queries, parses, binds, prepares
+//! and the end of each connection. For SQLite it is each statement that SQLite starts, on every connection to a tenant, as
+//! SQLite's own trace reports it. SQLite's record lacks statements that fail to compile (a read of a missing table), and
+//! does not show which statements went in one call.
+//!
+//! Values that differ per run are replaced by fixed words (`normalize.rs`): names of databases (`DATABASE`), seconds since
+//! 1970 within the test (`TIME`), run ids (`RUN`) and the random part of session names (`NAME`). User names and passwords
+//! are left out. All else is compared verbatim. The files abbreviate: a line of more than 900 bytes, a long line that was
+//! there before in the same file, and in `up`, `down` and `refresh` the statements of each migration are represented by
+//! their length and the first 64 bits of their SHA-256. The full texts are written to `target/tmp/sent`; compare those of
+//! two commits with `diff -r`.
+//!
+//! Two servers are needed: `eval "$(scripts/servers start)"` sets the variables. To record the files anew:
+//!
+//! ```sh
+//! SENT_RECORD=1 cargo nextest run -p sent && git diff tests/sent/golden
+//! ```
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod golden;
+mod normalize;
+#[path = "../../../support/process.rs"]
+#[expect(dead_code, reason = "the tests of the whole program use the rest")]
+mod process;
+mod tap;
+mod tenants;
+mod wire;
+
+use normalize::Detail::{Folded, Full};
+use tenants::{Engine, Tenants};
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sent");
+
+/// The migration before the first one without a transaction.
+const BEFORE_ALONE: &str = "m20251001_000001_multi_platform_orders";
+
+/// A versioned script.
+const VERSIONED: &str = "0005_sale_lines.up.sql";
+/// A script that is applied again when its text changes.
+const REPEATABLE: &str = "R__order_status_overview.sql";
+
+/// The whole sample up, up to date, with edited scripts, and down again.
+fn the_sample(engine: Engine) {
+    let mut tenants = Tenants::new(engine);
+    tenants.case("up", Folded, |case| {
+        case.run("the whole sample, from nothing", &["migrate", "--tenant", "one", "--yes"], 0);
+    });
+    tenants.case("up_to_date", Full, |case| {
+        case.run("migrate with nothing to do", &["migrate", "--tenant", "one", "--yes"], 0);
+        case.run("plan", &["plan", "--tenant", "one"], 0);
+        case.run("status", &["status", "--tenant", "one"], 0);
+        case.run("doctor", &["doctor", "--tenant", "one"], 0);
+    });
+    tenants.case("refresh", Folded, |case| {
+        case.run("all views are refreshed", &["refresh", "--tenant", "one", "--no-preflight", "--yes"], 0);
+        case.run("times of the last refreshes", &["refresh", "--status", "--tenant", "one"], 0);
+    });
+    tenants.case("edited", Full, |case| {
+        case.edit(REPEATABLE);
+        case.run("a repeatable script is applied again", &change(&["migrate"]), 0);
+        case.edit(VERSIONED);
+        case.run("the checksum of an edited script is accepted", &change(&["scripts", "accept", "0005_sale_lines"]), 0);
+    });
+    tenants.case("down", Folded, |case| {
+        case.run("the last three steps down", &change(&["rollback", "--steps", "3"]), 0);
+        case.run("all other steps down", &change(&["rollback", "--all"]), 0);
+    });
+    tenants.finish();
+}
+
+/// Single steps: native, without a transaction, and stopped half way.
+fn single_steps(engine: Engine) {
+    let mut tenants = Tenants::new(engine);
+    let (up, down) = (change(&["migrate", "--steps", "1"]), change(&["rollback", "--steps", "1"]));
+    let native = |command| change(&[command, "--steps", "1", "--native"]);
+    tenants.case("native", Full, |case| {
+        case.run("the first migration natively", &native("migrate"), 0);
+        case.run("and down again", &native("rollback"), 0);
+    });
+    tenants.prepare(&change(&["migrate", "--to", BEFORE_ALONE]));
+    tenants.case("stopped", Full, |case| {
+        case.sql("ALTER TABLE order_items RENAME COLUMN quantity TO away");
+        case.run("a step without a transaction stops half way", &up, 100);
+        case.run("status", &["status", "--tenant", "one"], 0);
+        case.sql("ALTER TABLE order_items RENAME COLUMN away TO quantity");
+        case.run("the step is settled by hand", &["runs", "settle", "one", "--resume-at", "4", "--yes"], 0);
+        case.run("the step is resumed", &up, 0);
+    });
+    tenants.case("alone", Full, |case| {
+        case.run("a step without a transaction, down", &down, 0);
+        case.run("and up again", &up, 0);
+    });
+    tenants.case("native_alone", Full, |case| {
+        case.run("the step natively, down", &native("rollback"), 0);
+        case.run("and up again", &native("migrate"), 0);
+    });
+    tenants.case("two_tenants", Full, |case| {
+        let first = ["migrate", "--steps", "1", "--tenant", "two", "--no-preflight", "--yes"];
+        case.run("a tenant whose file or schema is created", &first, 0);
+        case.run("the histories of two tenants", &["matrix", "--all", "--concurrency", "1"], 0);
+    });
+    tenants.finish();
+}
+
+/// A command that changes tenant `one`, without the preflight.
+fn change<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    [command, &["--tenant", "one", "--no-preflight", "--yes"]].concat()
+}
+
+#[test]
+fn the_sample_on_sqlite() {
+    the_sample(Engine::Sqlite);
+}
+
+#[test]
+fn the_sample_on_postgres() {
+    the_sample(Engine::Postgres);
+}
+
+#[test]
+fn the_sample_in_a_postgres_schema() {
+    the_sample(Engine::PostgresSchema);
+}
+
+#[test]
+fn the_sample_on_mariadb() {
+    the_sample(Engine::Mariadb);
+}
+
+#[test]
+fn single_steps_on_sqlite() {
+    single_steps(Engine::Sqlite);
+}
+
+#[test]
+fn single_steps_on_postgres() {
+    single_steps(Engine::Postgres);
+}
+
+#[test]
+fn single_steps_in_a_postgres_schema() {
+    single_steps(Engine::PostgresSchema);
+}
+
+#[test]
+fn single_steps_on_mariadb() {
+    single_steps(Engine::Mariadb);
+}
