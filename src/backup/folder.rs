@@ -95,14 +95,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn ending(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => "db",
-        Engine::Postgres => "dump",
-        Engine::Mysql => "sql",
-    }
-}
-
 impl BackupFolder {
     /// The folder of a run below the folder of all backups. Nothing is created.
     pub(crate) fn of_run(all: &Path, run: &str) -> Self {
@@ -126,8 +118,8 @@ impl BackupFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let file = self.path.join(format!("{name}.{}", ending(engine)));
-        let partial = self.path.join(format!("{name}.{}.{PARTIAL}", ending(engine)));
+        let file = self.path.join(format!("{name}.{}", engine.capabilities().dump_ending));
+        let partial = self.path.join(format!("{name}.{}.{PARTIAL}", engine.capabilities().dump_ending));
         let _ = std::fs::remove_file(&partial);
         Ok(Draft { partial, file, manifest })
     }

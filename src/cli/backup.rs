@@ -3,27 +3,24 @@
 //! Backing up and bringing back are runs like any other; nothing here touches a tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::args::{Backup, Output, Prune, Restore};
+use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
+use super::command::Run;
 use super::exit::{CliError, run_error};
-use super::migrate::{self, Chore, Intent};
-use super::previous_run::PreviousRun;
 use super::session;
 use super::setup::Program;
+use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
-use crate::compile::MigrationSet;
-use crate::inputs::select::Selection;
+use crate::inputs::Overrides;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
-use crate::model::plan::{Goal, Target};
-use crate::model::schema::Direction;
+use crate::model::run_kind::RunKind;
 use crate::model::tenant::TenantId;
 use crate::report::backups::{self, BackupRow};
 use crate::report::{clean, count};
-use crate::run::{BackupPlan, RestorePlan, Task};
+use crate::run::{BackupPlan, RestorePlan};
 
 /// The backups that a run is to make, by the settings.
 pub(super) fn plan(program: &Program) -> BackupPlan {
@@ -31,7 +28,7 @@ pub(super) fn plan(program: &Program) -> BackupPlan {
     BackupPlan {
         folder: settings.backups.clone(),
         command: settings.backup_command.clone(),
-        restore_on_failure: settings.restore_on_failure,
+        restore_on_failure: settings.restore_on_failure(),
     }
 }
 
@@ -51,53 +48,61 @@ pub(super) fn wanted(program: &Program, backup: bool) -> Result<Option<BackupPla
     Ok(backup.then_some(plan))
 }
 
-fn intent(selection: Selection, chore: Chore, backup: Option<BackupPlan>) -> Intent {
-    Intent {
-        kill_blockers: None,
-        goal: Goal { direction: Direction::Up, target: Target::End, out_of_order: false },
-        selection,
-        targets: Default::default(),
-        resumes: None,
-        native: false,
-        dry_run: false,
-        chore: Some(chore),
-        backup,
-    }
-}
-
-pub(super) async fn backup(program: &Program, set: &Arc<MigrationSet>, args: Backup) -> Result<u8, CliError> {
-    let selection = program.select(&args.selection).await?;
-    let chore = Chore { command: "backup".to_owned(), question: "Back up".to_owned(), task: Task::Backup };
-    let backup = BackupPlan { restore_on_failure: false, ..plan(program) };
-    // Nothing in any tenant changes, so nobody is asked.
-    let output = super::args::RunOutput { yes: true, ..args.output };
-    migrate::start(program, set, intent(selection, chore, Some(backup)), &output).await
-}
-
-pub(super) async fn restore(program: &Program, set: &Arc<MigrationSet>, args: Restore) -> Result<u8, CliError> {
-    let found = find(program, &args.run).await?;
-    if found.manifests.is_empty() {
-        return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
-    }
-    let backed_up: BTreeSet<TenantId> = found.manifests.iter().map(|m| m.tenant.clone()).collect();
-    let mut filter = args.selection.filter();
-    filter.only = Some(match &args.selection.failed_of {
-        None => backed_up,
-        Some(run) => {
-            let ledger = program.existing_ledger().await?;
-            let former = PreviousRun::read(&ledger, run).await;
-            ledger.close().await;
-            former?.failed().intersection(&backed_up).cloned().collect()
+impl Run for Backup {
+    fn overrides(&self) -> Overrides {
+        match &self.what {
+            Some(Backups::List { show }) => show.flags.overrides(),
+            Some(Backups::Prune(prune)) => prune.flags.overrides(),
+            None => self.on.flags.overrides(),
         }
-    });
-    let selection = program.filter(filter).await?;
-    let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
-    let chore = Chore {
-        command: format!("restore --run {}", found.run),
-        question: format!("Replace the content by the backups of run {} on", found.run),
-        task: Task::Restore(RestorePlan { run: found.run, folder }),
-    };
-    migrate::start(program, set, intent(selection, chore, None), &args.output).await
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        match self.what {
+            Some(Backups::List { show }) => list(program, &show.output).await,
+            Some(Backups::Prune(prune)) => self::prune(program, &prune).await,
+            None => backup(program, self.on).await,
+        }
+    }
+}
+
+async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
+    let set = program.set().await?;
+    let kind = RunKind::Backup { backups: None };
+    let task = Task { kind, command: "backup".to_owned(), question: "Back up".to_owned() };
+    let backup = BackupPlan { restore_on_failure: false, ..plan(program) };
+    let intent = Intent::task(task, program.select(&on.selection).await?).backup(Some(backup));
+    // Nothing in any tenant changes, so nobody is asked.
+    start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
+}
+
+impl Run for Restore {
+    fn overrides(&self) -> Overrides {
+        self.on.flags.overrides()
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let found = find(program, &self.run).await?;
+        if found.manifests.is_empty() {
+            return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
+        }
+        let backed_up: BTreeSet<TenantId> = found.manifests.iter().map(|m| m.tenant.clone()).collect();
+        let mut filter = self.on.selection.filter();
+        filter.only = Some(match &self.on.selection.failed_of {
+            None => backed_up,
+            Some(run) => program.previous_run(run).await?.failed().intersection(&backed_up).cloned().collect(),
+        });
+        let selection = program.filter(filter).await?;
+        let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
+        let task = Task {
+            kind: RunKind::Restore { run: found.run.clone() },
+            command: format!("restore --run {}", found.run),
+            question: format!("Replace the content by the backups of run {} on", found.run),
+        };
+        let intent = Intent::task(task, selection).restore(RestorePlan { run: found.run, folder });
+        start(program, &set, intent, &self.on.output).await
+    }
 }
 
 /// The backups of a run that is named as everywhere; where the ledger is gone, by the whole name of its folder.
@@ -115,8 +120,8 @@ async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
         return Ok(found);
     }
     // It may have been told another folder than the one in force now.
-    let elsewhere = summary.goal_data.get("backups").and_then(|folder| folder.as_str()).map(std::path::PathBuf::from);
-    let parent = elsewhere.as_ref().and_then(|folder| folder.parent()).filter(|folder| folder.is_dir());
+    let elsewhere = summary.kind.backups().map(std::path::Path::new);
+    let parent = elsewhere.and_then(std::path::Path::parent).filter(|folder| folder.is_dir());
     let found = match parent {
         Some(parent) => BackupFolder::runs(parent).map_err(|e| unreadable(parent, &e))?,
         None => Vec::new(),
@@ -182,7 +187,7 @@ fn missing(run: &RunBackups, records: &[(PlannedTenant, Option<TenantRecord>)]) 
     without.filter(|(_, record)| record.as_ref().is_none_or(needed)).count()
 }
 
-pub(super) async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
+async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let row = |run: &RunBackups| BackupRow {
@@ -223,12 +228,13 @@ fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
     let more = if open.len() > first.len() { format!(", ... (+{})", open.len() - first.len()) } else { String::new() };
     let how = match summary.status() {
         RunStatus::Finished => "not at their target since",
-        RunStatus::Unfinished => "the run is unfinished, and not at their target since",
+        RunStatus::Running => "the run goes on, and not at their target yet",
+        RunStatus::Dead | RunStatus::Unfinished => "the run is unfinished, and not at their target since",
     };
     Some(format!("{how}: {}{more}", first.join(", ")))
 }
 
-pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
+async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
@@ -244,13 +250,11 @@ pub(super) async fn prune(program: &Program, args: &Prune) -> Result<u8, CliErro
         terminal::print("nothing to remove")?;
         return Ok(0);
     }
-    if !args.yes && !program.terminal.interactive {
-        return Err(CliError::Usage("this removes backups and nobody can be asked: add --yes".to_owned()));
-    }
-    let question = format!("Remove the backups of {}. Go ahead?", count(gone.len(), "run"));
-    if !args.yes && !program.terminal.confirm(&question) {
-        program.terminal.tell("nothing was done");
-        return Ok(1);
+    if !args.yes {
+        program.terminal.require_person("removes backups", "")?;
+        if !program.terminal.confirm(&format!("Remove the backups of {}. Go ahead?", count(gone.len(), "run"))) {
+            return Ok(1);
+        }
     }
     for run in gone {
         let what = run.path.display().to_string();

@@ -3,38 +3,43 @@
 use std::sync::Arc;
 
 use super::args::Check;
+use super::command::Run;
 use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
 use crate::check::prove;
-use crate::compile::{Entities, MigrationSet};
+use crate::inputs::Overrides;
 use crate::report::entities::{EngineFindings, EntitiesView};
 
-pub(super) async fn entities(
-    program: &Program,
-    set: &Arc<MigrationSet>,
-    entities: Option<&Entities>,
-    args: &Check,
-) -> Result<u8, CliError> {
-    let Some(entities) = entities else {
-        let text = "this program names no entities; start it with fleet::cli::main_with(migrator, |schema| \
-                    schema.builder().register(user::Entity))";
-        return Err(CliError::Usage(text.to_owned()));
-    };
-    let check = |bench| async move { prove::entities(&bench, entities).await };
-    let tried = scratch::on_each(program, set, &args.engines, check).await;
-    let is_wrong = tried.results.iter().any(|(_, result)| matches!(result, Ok(Ok(found)) if !found.is_empty()));
-    let could_not = tried.results.iter().any(|(_, result)| !matches!(result, Ok(Ok(_))));
-    let code = tried.code(is_wrong, could_not);
-    let row = |(engine, result): (_, Result<Result<_, String>, String>)| match result.and_then(|found| found) {
-        Ok(findings) => EngineFindings { engine, could_not: None, findings },
-        Err(why) => {
-            program.terminal.warn(&format!("{engine} was not checked: {why}"));
-            EngineFindings { engine, could_not: Some(why), findings: Vec::new() }
-        }
-    };
-    let engines: Vec<EngineFindings> = tried.results.into_iter().map(row).collect();
-    let view = EntitiesView { engines: &engines };
-    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
-    Ok(code)
+impl Run for Check {
+    fn overrides(&self) -> Overrides {
+        self.show.flags.overrides()
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        // Entities are what the Rust migrations make; SQL scripts add what only SQL reads.
+        let set = Arc::new(program.code.migrations().await?);
+        let Some(entities) = &program.code.entities else {
+            let text = "this program names no entities; start it with fleet::cli::main_with(migrator, |schema| \
+                        schema.builder().register(user::Entity))";
+            return Err(CliError::Usage(text.to_owned()));
+        };
+        let check = |bench| async move { prove::entities(&bench, entities).await };
+        let tried = scratch::on_each(program, &set, &self.engines, check).await;
+        let is_wrong = tried.results.iter().any(|(_, result)| matches!(result, Ok(Ok(found)) if !found.is_empty()));
+        let could_not = tried.results.iter().any(|(_, result)| !matches!(result, Ok(Ok(_))));
+        let code = tried.code(is_wrong, could_not);
+        let row = |(engine, result): (_, Result<Result<_, String>, String>)| match result.and_then(|found| found) {
+            Ok(findings) => EngineFindings { engine, could_not: None, findings },
+            Err(why) => {
+                program.terminal.warn(&format!("{engine} was not checked: {why}"));
+                EngineFindings { engine, could_not: Some(why), findings: Vec::new() }
+            }
+        };
+        let engines: Vec<EngineFindings> = tried.results.into_iter().map(row).collect();
+        let output = &self.show.output;
+        let view = EntitiesView { engines: &engines };
+        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        Ok(code)
+    }
 }

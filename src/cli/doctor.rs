@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Doctor;
+use super::command::Run;
 use super::exit::CliError;
-use super::setup::{Program, settle_words, tenant_flag};
+use super::setup::{Program, resolve_words, tenant_flag};
 use crate::backup;
 use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
+use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
+use crate::model::engine::{Capabilities, Engine};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Needs};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::report;
 use crate::run::{self, Pace};
 
 type Examined = Vec<(Arc<Tenant>, Result<Health, Fault>)>;
-
-/// What may stand beside a fleet and copy its databases.
-const DUMP_TOOLS: [(&str, Engine); 2] = [("pg_dump", Engine::Postgres), ("mariadb-dump", Engine::Mysql)];
 
 /// A tool that does not say its version within this time is taken for missing.
 const TOOL_LIMIT: Duration = Duration::from_secs(5);
@@ -32,37 +32,46 @@ const FILES_ASKED: usize = 20;
 /// Tenants of a server that are asked before a run when the first one is not let in.
 const ASKED_AGAIN: usize = 4;
 
-pub(super) async fn doctor(program: &Program, set: &Arc<MigrationSet>, args: &Doctor) -> Result<u8, CliError> {
-    let selection = program.select(&args.selection).await?;
-    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let needs = needs(set, &tenants).await;
-    let answers = run::examine(&tenants, &program.door(set), program.pace(), &names(&needs)).await;
-    let seen = program.observe(set, &tenants).await;
-    let examined: Examined = tenants.into_iter().zip(answers).collect();
-    let check = program.command("tenants check");
-    let mut findings = doctor::judge(&examined, &limits(program, &check), &needs);
-    findings.extend(seen.iter().filter_map(|seen| {
-        let (settle, flag) = (settle_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
-        doctor::unfinished(seen, &settle, &flag, |words| program.command(words))
-    }));
-    findings.extend(backups(program));
-    let mut versions = Vec::new();
-    for (tool, engine) in DUMP_TOOLS {
-        versions.push((tool, engine, version_of(tool).await));
+impl Run for Doctor {
+    fn overrides(&self) -> Overrides {
+        self.read.flags.overrides()
     }
-    findings.extend(doctor::tools(&versions, &examined));
-    findings.sort_by_key(|finding| finding.severity);
-    let text = report::doctor::render(&findings, examined.len(), args.output.shape(), &args.output.style(program));
-    args.output.deliver(&text)?;
-    Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let selection = program.select(&self.read.selection).await?;
+        let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        let needs = needs(&set, &tenants).await;
+        let answers = run::examine(&tenants, &program.door(&set), program.pace(), &names(&needs)).await;
+        let seen = program.observe(&set, &tenants).await;
+        let examined: Examined = tenants.into_iter().zip(answers).collect();
+        let check = program.command("tenants check");
+        let mut findings = doctor::judge(&examined, &limits(program, &check), &needs);
+        findings.extend(seen.iter().filter_map(|seen| {
+            let (resolve, flag) = (resolve_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
+            doctor::unfinished(seen, &resolve, &flag, |words| program.command(words))
+        }));
+        findings.extend(backups(program));
+        let mut versions = Vec::new();
+        for engine in Engine::ALL {
+            if let Some(tool) = engine.capabilities().dump_program {
+                versions.push((tool, engine, version_of(tool).await));
+            }
+        }
+        findings.extend(doctor::tools(&versions, &examined));
+        findings.sort_by_key(|finding| finding.severity);
+        let output = &self.read.output;
+        output.deliver(&report::doctor::render(&findings, examined.len(), output.shape(), &output.style(program)))?;
+        Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
+    }
 }
 
 /// What the migrations take of the engines that the tenants have.
 async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
-    let any = |engine| tenants.iter().any(|tenant| tenant.engine == engine);
+    let any = |have: fn(&Capabilities) -> bool| tenants.iter().any(|tenant| have(tenant.engine.capabilities()));
     Needs {
-        extensions: if any(Engine::Postgres) { set.extensions().await } else { Vec::new() },
-        rights: if any(Engine::Mysql) { set.rights().await } else { Vec::new() },
+        extensions: if any(|can| can.extensions) { set.extensions().await } else { Vec::new() },
+        rights: if any(|can| can.single_privileges) { set.rights().await } else { Vec::new() },
     }
 }
 
@@ -79,7 +88,7 @@ fn backups(program: &Program) -> Vec<Finding> {
     let shown = program.shown(folder);
     let prune = program.command("backup prune --older-than 30d");
     let free = backup::free_space(there).ok().map(|free| doctor::backups(&shown, free, &prune));
-    let are_made = folder.is_dir() || settings.backup_command.is_some() || settings.restore_on_failure;
+    let are_made = folder.is_dir() || settings.backup_command.is_some() || settings.restore_on_failure();
     let is_read_only = are_made && !backup::may_write(there);
     free.into_iter().chain(is_read_only.then(|| doctor::read_only_backups(&shown))).collect()
 }
@@ -89,8 +98,8 @@ fn limits<'a>(program: &Program, check: &'a str) -> Limits<'a> {
     Limits {
         long_transaction: settings.long_transaction,
         replication_lag: settings.replication_lag,
-        lock: settings.timeouts.lock,
-        per_server: settings.concurrency.per_server.get().min(settings.concurrency.global.get()),
+        lock: settings.timeouts().lock,
+        per_server: settings.concurrency().per_server.get().min(settings.concurrency().global.get()),
         check,
     }
 }
@@ -161,7 +170,7 @@ fn gone(seen: &Result<Health, Fault>) -> Option<&Fault> {
 
 /// One tenant of a server; of files more, since nothing stands for them all.
 fn first_asked(tenants: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
-    let most = if tenants[0].engine == Engine::Sqlite { FILES_ASKED } else { 1 };
+    let most = if tenants[0].engine.capabilities().server { 1 } else { FILES_ASKED };
     let n = tenants.len().min(most);
     (0..n).map(|i| tenants[i * tenants.len() / n].clone()).collect()
 }
@@ -171,7 +180,7 @@ fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
     use FaultClass::{Authentication, BadAddress, Tls, UnknownDatabase};
     let [(_, Err(fault))] = &seen[..] else { return Vec::new() };
     let own = matches!(fault.class, Authentication | BadAddress | Tls | UnknownDatabase);
-    if own && tenants[0].engine != Engine::Sqlite {
+    if own && tenants[0].engine.capabilities().server {
         tenants.iter().skip(1).take(ASKED_AGAIN).cloned().collect()
     } else {
         Vec::new()

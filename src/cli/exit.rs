@@ -15,7 +15,7 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (1, "could not start, or an internal error"),
     (
         2,
-        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs settle), or check, prove or doctor found something",
+        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), or check, prove or doctor found something",
     ),
     (4, "no tenant matched"),
     (5, "what ran passed, work is outstanding (--limit, --canary, --partition)"),
@@ -69,6 +69,8 @@ pub(super) enum CliError {
     Settings(String),
     #[error("{0}")]
     CanNotStart(String),
+    #[error("{text}\nsee: {next}; nothing was started")]
+    StillRunning { text: String, next: String },
     #[error("{text}\nsee: {next}; --no-preflight starts all the same")]
     Outage { text: String, next: String },
     #[error("can't write {what}: {error}")]
@@ -85,7 +87,7 @@ impl CliError {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
             CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
             CliError::NothingMatched(_) => 4,
-            CliError::Ledger(_) | CliError::Outage { .. } => 75,
+            CliError::Ledger(_) | CliError::Outage { .. } | CliError::StillRunning { .. } => 75,
             CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,
         }
     }

@@ -101,7 +101,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
             }
             Decision::Refuse(Refusal::Edited(scripts)) => {
                 row.refusal =
-                    Some(format!("{} was edited after it had been applied; see `scripts accept`", scripts.join(", ")));
+                    Some(format!("{} was edited after it had been applied; see `scripts repair`", scripts.join(", ")));
             }
         },
     }
@@ -114,7 +114,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
             row.note = Some(stopped_text(unfinished));
         } else {
             row.steps.clear();
-            row.refusal = Some(format!("{}; or settle it: `runs settle`", stopped_text(unfinished)));
+            row.refusal = Some(format!("{}; or resolve it: `runs resolve`", stopped_text(unfinished)));
         }
     }
     row
@@ -131,7 +131,7 @@ pub(super) fn refuse_changed(row: &mut PlanRow, state: &State, scripts: &[Script
         row.steps.clear();
         row.note = None;
         row.refusal = Some(format!(
-            "it stopped in {}, whose script is another one now; put the old one back, or see `runs settle`",
+            "it stopped in {}, whose script is another one now; put the old one back, or see `runs resolve`",
             unfinished.migration
         ));
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::args::{Look, Matrix, Output, Plan, Shape};
+use super::args::{Matrix, Plan, Status};
+use super::command::Run;
 use super::exit::CliError;
+use super::goals;
 use super::setup::Program;
-use super::{goals, terminal};
 use crate::compile::{LazyScripts, MigrationSet};
+use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, predecessors};
@@ -16,80 +18,79 @@ use crate::model::tenant::Tenant;
 use crate::report::matrix::MatrixView;
 use crate::report::plan::{LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
-use crate::report::{Format, Style};
 
-impl Output {
-    pub(super) fn shape(&self) -> Format {
-        match self.format {
-            Shape::Table => Format::Table,
-            Shape::Json => Format::Json,
-            Shape::Csv => Format::Csv,
-            Shape::Md => Format::Md,
-        }
+impl Run for Status {
+    fn overrides(&self) -> Overrides {
+        self.read.flags.overrides()
     }
 
-    /// How stdout may look; a file gets no colours.
-    pub(super) fn style(&self, program: &Program) -> Style {
-        match self.output {
-            Some(_) => Style { colour: false, ..program.terminal.out },
-            None => program.terminal.out,
-        }
-    }
-
-    pub(super) fn deliver(&self, text: &str) -> Result<(), CliError> {
-        terminal::deliver(text, self.output.as_deref())
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let observations = self.status(program, &set).await?;
+        Ok(self.code(&observations))
     }
 }
 
-async fn read(
-    program: &Program,
-    set: &Arc<MigrationSet>,
-    look: &Look,
-) -> Result<(Vec<Arc<Tenant>>, Vec<Observation>), CliError> {
-    let selection = program.select(&look.selection).await?;
-    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let observations = program.observe(set, &tenants).await;
-    Ok((tenants, observations))
+impl Status {
+    async fn observe(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Vec<Observation>, CliError> {
+        let selection = program.select(&self.read.selection).await?;
+        let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        Ok(program.observe(set, &tenants).await)
+    }
+
+    async fn status(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Vec<Observation>, CliError> {
+        let observations = self.observe(program, set).await?;
+        let view = StatusView { catalog: set.catalog(), observations: &observations };
+        let output = &self.read.output;
+        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        Ok(observations)
+    }
+
+    fn code(&self, observations: &[Observation]) -> u8 {
+        let pending = observations.iter().any(|o| o.state != State::AtTarget);
+        if self.exit_code && pending { 2 } else { 0 }
+    }
+
+    /// Reaches every tenant; fails when one can't be read.
+    pub(super) async fn check(&self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let observations = self.status(program, &set).await?;
+        let unreachable = observations.iter().any(|o| o.state == State::Unreachable);
+        Ok(if unreachable { 100 } else { self.code(&observations) })
+    }
 }
 
-fn code(look: &Look, observations: &[Observation]) -> u8 {
-    let pending = observations.iter().any(|o| o.state != State::AtTarget);
-    if look.exit_code && pending { 2 } else { 0 }
+impl Run for Matrix {
+    fn overrides(&self) -> Overrides {
+        self.status.read.flags.overrides()
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let observations = self.status.observe(program, &set).await?;
+        let view = MatrixView { catalog: set.catalog(), observations: &observations, all: self.all };
+        let output = &self.status.read.output;
+        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        Ok(self.status.code(&observations))
+    }
 }
 
-pub(super) async fn status(program: &Program, set: &Arc<MigrationSet>, look: &Look) -> Result<u8, CliError> {
-    let (_, observations) = read(program, set, look).await?;
-    let view = StatusView { catalog: set.catalog(), observations: &observations };
-    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
-    Ok(code(look, &observations))
-}
+impl Run for Plan {
+    fn overrides(&self) -> Overrides {
+        self.read.flags.overrides()
+    }
 
-pub(super) async fn matrix(program: &Program, set: &Arc<MigrationSet>, matrix: &Matrix) -> Result<u8, CliError> {
-    let look = &matrix.look;
-    let (_, observations) = read(program, set, look).await?;
-    let view = MatrixView { catalog: set.catalog(), observations: &observations, all: matrix.all };
-    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
-    Ok(code(look, &observations))
-}
-
-/// Reaches every tenant; fails when one can't be read.
-pub(super) async fn check(program: &Program, set: &Arc<MigrationSet>, look: &Look) -> Result<u8, CliError> {
-    let (_, observations) = read(program, set, look).await?;
-    let view = StatusView { catalog: set.catalog(), observations: &observations };
-    look.output.deliver(&view.render(look.output.shape(), &look.output.style(program)))?;
-    let unreachable = observations.iter().any(|o| o.state == State::Unreachable);
-    Ok(if unreachable { 100 } else { code(look, &observations) })
-}
-
-pub(super) async fn plan(program: &Program, set: &Arc<MigrationSet>, args: &Plan) -> Result<u8, CliError> {
-    let direction = if args.down { Direction::Down } else { Direction::Up };
-    let goal = goals::goal(set.catalog(), direction, args.to.as_deref(), args.steps, args.out_of_order)?;
-    let selection = program.select(&args.selection).await?;
-    goals::refuse_backwards(program, &selection, direction)?;
-    let planned = planned(program, set, &selection, &goal, args.native).await;
-    let view = planned.view(set, &goal, args.sql);
-    args.output.deliver(&view.render(args.output.shape(), &args.output.style(program)))?;
-    Ok(if args.exit_code && planned.is_pending() { 2 } else { 0 })
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let direction = if self.down { Direction::Down } else { Direction::Up };
+        let goal = goals::goal(set.catalog(), direction, self.to.as_deref(), self.steps, self.out_of_order)?;
+        let selection = program.select(&self.read.selection).await?;
+        goals::refuse_backwards(program, &selection, direction)?;
+        let planned = planned(program, &set, &selection, &goal, self.native).await;
+        let (view, output) = (planned.view(&set, &goal, self.sql), &self.read.output);
+        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
+    }
 }
 
 /// What a run would do, from reading every tenant.

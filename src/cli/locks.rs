@@ -3,31 +3,42 @@
 use std::sync::Arc;
 
 use super::args::Locks;
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
+use crate::inputs::Overrides;
+use crate::model::locks::LockHolder;
 use crate::model::tenant::Tenant;
 use crate::report::locks::{self, LockRow};
 
-pub(super) async fn locks(program: &Program, args: &Locks) -> Result<u8, CliError> {
-    let selection = program.select(&args.selection).await?;
-    let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let (found, faults) = engine::locks(&tenants, program.settings().timeouts.connect).await;
-    let row = |at: engine::LockHolder| LockRow {
-        tenants: at.tenants,
-        engine: at.engine,
-        server: at.server,
-        waits_for: at.waits_for,
-        is_holder: at.is_holder,
-        certain: at.certain,
-        session: at.session,
-    };
-    let rows: Vec<LockRow> = found.into_iter().map(row).collect();
-    let unasked: Vec<(String, String)> = faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
-    args.output.deliver(&locks::list(&rows, &unasked, args.output.shape(), &args.output.style(program)))?;
-    Ok(match (unasked.is_empty(), args.exit_code && rows.iter().any(LockRow::is_contended)) {
-        (false, _) => 100,
-        (true, true) => 2,
-        (true, false) => 0,
-    })
+impl Run for Locks {
+    fn overrides(&self) -> Overrides {
+        self.read.flags.overrides()
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let selection = program.select(&self.read.selection).await?;
+        let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        let (found, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;
+        let row = |at: LockHolder| LockRow {
+            tenants: at.tenants,
+            engine: at.engine,
+            server: at.server,
+            waits_for: at.waits_for,
+            is_holder: at.is_holder,
+            certain: at.certain,
+            session: at.session,
+        };
+        let rows: Vec<LockRow> = found.into_iter().map(row).collect();
+        let output = &self.read.output;
+        let unasked: Vec<(String, String)> =
+            faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
+        output.deliver(&locks::list(&rows, &unasked, output.shape(), &output.style(program)))?;
+        Ok(match (unasked.is_empty(), self.exit_code && rows.iter().any(LockRow::is_contended)) {
+            (false, _) => 100,
+            (true, true) => 2,
+            (true, false) => 0,
+        })
+    }
 }

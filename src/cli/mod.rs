@@ -5,6 +5,7 @@
 mod args;
 mod backup;
 mod check;
+mod command;
 mod doctor;
 mod exit;
 mod goals;
@@ -12,9 +13,12 @@ mod inspect;
 mod locks;
 mod migrate;
 mod next;
+mod origin;
+mod output;
 mod previous_run;
 mod probe;
 mod prove;
+mod reference;
 mod refresh;
 mod resolve;
 mod runs;
@@ -24,39 +28,39 @@ mod seed;
 mod session;
 mod setup;
 mod signals;
+mod start;
 mod tenants;
 mod terminal;
 
 use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use clap::{CommandFactory, Parser};
 use futures_util::FutureExt;
 
-use self::args::{Backups, Cli, Command, Global, Runs, Scripts, Tenants};
+use self::args::{Cli, Command, Global};
+use self::command::{Code, Invocation};
 use self::exit::CliError;
-use self::setup::Program;
 use self::terminal::Terminal;
-use crate::compile::{Entities, MigrationSet, Migrator, folder};
-use crate::model::text::suggestion;
+use crate::compile::{Entities, Migrator};
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
 /// Takes a [`sea_orm_migration::MigratorTrait`] as well as a [`sea_orm_migration::MigratorTraitSelf`]. It reads the
 /// process's arguments and returns its exit code; see `fleet help-exit-codes`.
 pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
-    start(migrator, None)
+    start(Code::new(migrator, None))
 }
 
 /// As [`main`], with the program's entities, for `fleet check --entities`: any function that registers them with SeaORM's
 /// schema builder; see [`Entities`].
 pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entities>) -> ExitCode {
-    start(migrator, Some(entities.into()))
+    start(Code::new(migrator, Some(entities.into())))
 }
 
-fn start<M: Migrator>(migrator: M, entities: Option<Entities>) -> ExitCode {
+fn start(code: Code) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -76,7 +80,7 @@ fn start<M: Migrator>(migrator: M, entities: Option<Entities>) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let command = AssertUnwindSafe(run(cli, &migrator, entities.as_ref(), terminal)).catch_unwind();
+    let command = AssertUnwindSafe(run(cli, code, terminal)).catch_unwind();
     let result = runtime.block_on(command);
     // Blocking work that hangs (a name look-up) must not keep the program from ending.
     runtime.shutdown_background();
@@ -98,19 +102,8 @@ fn start<M: Migrator>(migrator: M, entities: Option<Entities>) -> ExitCode {
     }
 }
 
-async fn run<M: Migrator>(
-    cli: Cli,
-    migrator: &M,
-    entities: Option<&Entities>,
-    terminal: Terminal,
-) -> Result<u8, CliError> {
-    let global = cli.global;
-    let program = |overrides| Program::load(&global, overrides, terminal);
-    let both = async |overrides| -> Result<(Program, Arc<MigrationSet>), CliError> {
-        let program = program(overrides)?;
-        let set = set(&program, migrator).await?;
-        Ok((program, set))
-    };
+async fn run(cli: Cli, code: Code, terminal: Terminal) -> Result<u8, CliError> {
+    let at = Invocation { global: cli.global, terminal, code: Rc::new(code) };
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -123,127 +116,28 @@ async fn run<M: Migrator>(
             terminal::print(&lines.join("\n"))?;
             Ok(0)
         }
-        Command::Config { overrides } => tenants::config(&program(overrides.overrides())?),
-        Command::Tenants(Tenants::List { selection, output }) => {
-            tenants::list(&program(Default::default())?, &selection, &output).await
+        Command::HelpReference { page } => {
+            terminal::print(reference::page(page, Cli::command()).trim_end())?;
+            Ok(0)
         }
-        Command::Tenants(Tenants::Check { look }) => {
-            let (program, set) = both(look.flags.overrides()).await?;
-            inspect::check(&program, &set, &look).await
-        }
-        Command::Status(look) => {
-            let (program, set) = both(look.flags.overrides()).await?;
-            inspect::status(&program, &set, &look).await
-        }
-        Command::Locks(look) => locks::locks(&program(look.flags.overrides())?, &look).await,
-        Command::Matrix(matrix) => {
-            let (program, set) = both(matrix.look.flags.overrides()).await?;
-            inspect::matrix(&program, &set, &matrix).await
-        }
-        Command::Plan(plan) => {
-            let (program, set) = both(plan.flags.overrides()).await?;
-            inspect::plan(&program, &set, &plan).await
-        }
-        Command::Doctor(args) => {
-            let (program, set) = both(args.flags.overrides()).await?;
-            doctor::doctor(&program, &set, &args).await
-        }
-        Command::Check(check) => {
-            // Entities are what the Rust migrations make; SQL scripts add what only SQL reads.
-            let (program, set) = (program(check.flags.overrides())?, Arc::new(MigrationSet::new(migrator).await?));
-            check::entities(&program, &set, entities, &check).await
-        }
-        Command::Prove(prove) => {
-            let (program, set) = both(prove.flags.overrides()).await?;
-            prove::prove(&program, &set, &prove).await
-        }
-        Command::Migrate(migrate) => {
-            let (program, set) = both(migrate.change.overrides()).await?;
-            migrate::migrate(&program, &set, migrate).await
-        }
-        Command::Rollback(rollback) => {
-            let (program, set) = both(rollback.change.overrides()).await?;
-            migrate::rollback(&program, &set, rollback).await
-        }
-        Command::Refresh(args) => {
-            let (program, set) = both(args.flags.overrides()).await?;
-            refresh::refresh(&program, &set, args).await
-        }
-        Command::Seed(args) => {
-            let (program, set) = both(args.flags.overrides()).await?;
-            seed::seed(&program, &set, args).await
-        }
-        Command::Backup(args) => match args.what {
-            Some(Backups::List { flags, output }) => backup::list(&program(flags.overrides())?, &output).await,
-            Some(Backups::Prune(prune)) => backup::prune(&program(prune.flags.overrides())?, &prune).await,
-            None => {
-                let (program, set) = both(args.flags.overrides()).await?;
-                backup::backup(&program, &set, args).await
-            }
-        },
-        Command::Restore(args) => {
-            let (program, set) = both(args.flags.overrides()).await?;
-            backup::restore(&program, &set, args).await
-        }
-        Command::Scripts(Scripts::List { flags, output }) => {
-            let (program, set) = both(flags.overrides()).await?;
-            scripts::list(&program, &set, &output)
-        }
-        Command::Scripts(Scripts::Accept { names, selection, flags, output }) => {
-            let (program, set) = both(flags.overrides()).await?;
-            scripts::accept(&program, &set, &names, &selection, &output).await
-        }
-        Command::Runs(Runs::List { limit, flags, output }) => {
-            runs::list(&program(flags.overrides())?, limit, &output).await
-        }
-        Command::Runs(Runs::Show { run, flags, output }) => {
-            runs::show(&program(flags.overrides())?, &run, &output).await
-        }
-        Command::Runs(Runs::Settle(args)) => {
-            let (program, set) = both(args.flags.overrides()).await?;
-            resolve::settle(&program, &set, &args).await
-        }
-        Command::Runs(Runs::Resume { run, native, flags, output }) => {
-            let (program, set) = both(flags.overrides()).await?;
-            runs::resume(&program, &set, &run, native, output).await
-        }
+        Command::Config(show) => tenants::config(&at.program(show.flags.overrides())?, &show.output),
+        Command::Migrate(command) => at.run(command).await,
+        Command::Rollback(command) => at.run(command).await,
+        Command::Plan(command) => at.run(command).await,
+        Command::Status(command) => at.run(command).await,
+        Command::Matrix(command) => at.run(command).await,
+        Command::Locks(command) => at.run(command).await,
+        Command::Refresh(command) => at.run(command).await,
+        Command::Backup(command) => at.run(command).await,
+        Command::Restore(command) => at.run(command).await,
+        Command::Scripts(command) => at.run(command).await,
+        Command::Seed(command) => at.run(command).await,
+        Command::Doctor(command) => at.run(command).await,
+        Command::Check(command) => at.run(command).await,
+        Command::Prove(command) => at.run(command).await,
+        Command::Runs(command) => at.run(command).await,
+        Command::Tenants(command) => at.run(command).await,
     }
-}
-
-/// The migrations of this program, with the SQL scripts that its tenant file names behind them.
-async fn set<M: Migrator>(program: &Program, migrator: &M) -> Result<Arc<MigrationSet>, CliError> {
-    let mut set = MigrationSet::new(migrator).await?;
-    if let Some(folder) = &program.settings().scripts {
-        let folder = program.shown(folder);
-        // Many files keep all cores busy for a moment; the tasks of this runtime must not wait for that.
-        let read = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
-        let unread =
-            |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
-        let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
-        set = set.with_scripts(scripts)?;
-    }
-    check_names(program, &set)?;
-    Ok(Arc::new(set))
-}
-
-/// A limit for a migration that does not exist is a spelling mistake, and the one that was meant would go without.
-fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
-    let catalog = set.catalog();
-    let wrong: Vec<String> = program
-        .settings()
-        .migrations
-        .keys()
-        .filter(|name| !catalog.migrations.iter().any(|m| **m == ***name))
-        .map(|name| {
-            let near = suggestion(name, catalog.migrations.iter().map(|m| &**m));
-            let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
-            format!(
-                "{}: [migrations.\"{name}\"] names no migration of this program{near}",
-                program.registry.path.display()
-            )
-        })
-        .collect();
-    if wrong.is_empty() { Ok(()) } else { Err(CliError::Settings(wrong.join("\n"))) }
 }
 
 /// Logs go to stderr, by `-v` or `FLEET_LOG`; the drivers' own logs could hold SQL and are left out below `-vv`.

@@ -5,10 +5,10 @@
 use super::setup::Program;
 use crate::model::event::RunHeader;
 use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
-use crate::model::plan::Goal;
 use crate::model::schema::Direction;
 
 /// The commands that go on with a run.
+#[derive(Default)]
 pub(super) struct Next {
     /// The first to be typed, where there is anything left that a command can do by itself.
     pub(super) first: Option<String>,
@@ -22,15 +22,15 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
     let in_doubt: Vec<&TenantRecord> =
         records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
-    // A tenant in doubt is refused until it is settled: the command for that stands by itself.
+    // A tenant in doubt is refused until it is resolved: the command for that stands by itself.
     let failed = count(|o| o.standing() == Standing::Failed && !matches!(o, Outcome::InDoubt(_)));
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
     let outstanding = count(|o| o.standing() == Standing::Outstanding);
     let left = header.tenants.len().saturating_sub(records.len()) + outstanding + lost;
     let again = (failed > 0).then(|| program.command(&again(header)));
-    let go_on = (left > 0).then(|| match header.chore() {
-        // It can be repeated as often as one likes.
-        Some(chore) => program.command(chore),
+    let go_on = (left > 0).then(|| match header.command() {
+        // A task can be repeated as often as one likes.
+        Some(command) => program.command(command),
         None => program.command(&format!("runs resume {run}")),
     });
     let mut rest = String::new();
@@ -39,7 +39,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
         rest = format!("the {left} that the run did not get to{or_lost}: {go_on}\n");
     }
     if let Some(first) = in_doubt.first() {
-        let command = program.settle_command(&first.tenant, "");
+        let command = program.resolve_command(&first.tenant, "");
         let others = match in_doubt.len() {
             1 => String::new(),
             n => format!(" (and likewise for the other {})", n - 1),
@@ -52,12 +52,11 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
 /// The words that take the failures of a run again, as it took them.
 fn again(header: &RunHeader) -> String {
     let run = header.run;
-    if let Some(chore) = header.chore() {
-        return format!("{chore} --failed-of {run}");
+    if let Some(command) = header.command() {
+        return format!("{command} --failed-of {run}");
     }
     let verb = if header.direction == Direction::Up { "migrate" } else { "rollback" };
-    let goal: Option<Goal> = serde_json::from_value(header.goal_data.clone()).ok();
-    let order = if goal.is_some_and(|goal| goal.out_of_order) { " --out-of-order" } else { "" };
-    let backup = if header.backups().is_some() { " --backup" } else { "" };
+    let order = if header.kind.goal().is_some_and(|goal| goal.out_of_order) { " --out-of-order" } else { "" };
+    let backup = if header.kind.backups().is_some() { " --backup" } else { "" };
     format!("{verb} --failed-of {run}{order}{backup}")
 }

@@ -1,4 +1,4 @@
-//! What a run that is in the ledger says to a new one: whom it left, who failed, and where it was going.
+//! A previous run, as read from the ledger: its goal, its failures, the tenants it did not reach.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,21 +17,21 @@ pub(super) struct PreviousRun {
     pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
 }
 
-/// Tenants of a former run that can be taken again, and those that the tenant file does not have any more.
+/// Tenants of a previous run: those that can be taken again, and those that the tenant file does not have any more.
 pub(super) struct Retained {
     pub(super) present: BTreeSet<TenantId>,
-    pub(super) gone: Vec<TenantId>,
+    pub(super) missing: Vec<TenantId>,
 }
 
 impl Retained {
-    /// Says who is gone, when someone is.
+    /// Names the missing tenants, where there are any.
     pub(super) fn warning(&self, run: uuid::Uuid) -> Option<String> {
-        if self.gone.is_empty() {
+        if self.missing.is_empty() {
             return None;
         }
-        let names: Vec<String> = self.gone.iter().take(10).map(|id| crate::report::clean(id.as_str())).collect();
-        let more = if self.gone.len() > 10 { ", ..." } else { "" };
-        let count = self.gone.len();
+        let names: Vec<String> = self.missing.iter().take(10).map(|id| crate::report::clean(id.as_str())).collect();
+        let more = if self.missing.len() > 10 { ", ..." } else { "" };
+        let count = self.missing.len();
         Some(format!(
             "{count} of the tenants wanted from run {run} are not in the tenant file any more: {}{more}",
             names.join(", ")
@@ -41,10 +41,10 @@ impl Retained {
 
 impl PreviousRun {
     /// Parts the wanted tenants of this run by whether the file still has them.
-    pub(super) fn taken(wanted: BTreeSet<TenantId>, registry: &Registry) -> Retained {
+    pub(super) fn retained(wanted: BTreeSet<TenantId>, registry: &Registry) -> Retained {
         let known: BTreeSet<&TenantId> = registry.tenants.iter().map(|t| &t.id).collect();
-        let (present, gone) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
-        Retained { present, gone: gone.into_iter().collect() }
+        let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
+        Retained { present, missing: missing.into_iter().collect() }
     }
 
     pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
@@ -62,7 +62,7 @@ impl PreviousRun {
     }
 
     /// The tenants that it did not get to, or whose outcome was not recorded.
-    pub(super) fn left(&self) -> BTreeSet<TenantId> {
+    pub(super) fn unreached(&self) -> BTreeSet<TenantId> {
         let left = |r: &Option<TenantRecord>| {
             r.as_ref().is_none_or(|r| r.outcome.standing() == Standing::Outstanding || is_lost(&r.outcome))
         };
@@ -79,25 +79,23 @@ impl PreviousRun {
     /// Of the tenants it left, those that it may have brought some steps forward without anyone knowing: its goal was a
     /// number of steps, what that means for them was never settled, and no outcome says that their turn did not come.
     pub(super) fn uncertain(&self) -> BTreeSet<TenantId> {
-        let goal: Option<Goal> = serde_json::from_value(self.header.goal_data.clone()).ok();
-        if !goal.is_some_and(|goal| matches!(goal.target, Target::Steps(_))) {
+        if !self.header.kind.goal().is_some_and(|goal| matches!(goal.target, Target::Steps(_))) {
             return BTreeSet::new();
         }
-        let left = self.left();
+        let unreached = self.unreached();
         let began = |r: &Option<TenantRecord>| !matches!(r, Some(r) if matches!(r.outcome, Outcome::NotStarted { .. }));
         let unsettled = self.records.iter().filter(|(planned, record)| planned.target.is_none() && began(record));
-        unsettled.map(|(planned, _)| planned.tenant.clone()).filter(|id| left.contains(id)).collect()
+        unsettled.map(|(planned, _)| planned.tenant.clone()).filter(|id| unreached.contains(id)).collect()
     }
 
     /// Its goal, in the places of today's catalog.
     pub(super) fn goal(&self, catalog: &Catalog) -> Result<Goal, CliError> {
-        if let Some(chore) = self.header.chore() {
+        if let Some(command) = self.header.command() {
             let text =
-                format!("run {} was no migration but `{chore}`, which can simply be given again", self.header.run);
+                format!("run {} was no migration but `{command}`, which can simply be given again", self.header.run);
             return Err(CliError::Usage(text));
         }
-        let recorded: Result<Goal, _> = serde_json::from_value(self.header.goal_data.clone());
-        let goal = recorded.map_err(|_| {
+        let goal = self.header.kind.goal().ok_or_else(|| {
             CliError::Usage(format!(
                 "the goal of run {} was recorded by another version; name it with --to",
                 self.header.run
@@ -173,6 +171,7 @@ mod tests {
 
     use super::*;
     use crate::model::outcome::NotStarted;
+    use crate::model::run_kind::RunKind;
     use crate::model::tenant::Engine;
 
     fn planned(tenant: &str, target: Option<Target>) -> PlannedTenant {
@@ -186,12 +185,14 @@ mod tests {
             run: Uuid::now_v7(),
             direction: Direction::Down,
             goal: String::new(),
-            goal_data: serde_json::to_value(goal).unwrap(),
+            kind: RunKind::Migrate { goal, backups: None },
             resumes: None,
             catalog: Vec::new(),
             tenants: Vec::new(),
             started_at_ms: 0,
             program: String::new(),
+            started_by: Default::default(),
+            selection: Vec::new(),
         };
         PreviousRun { header, records }
     }

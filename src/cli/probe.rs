@@ -73,7 +73,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn is(&self, have: &str, wanted: &str) -> bool {
         // Only PostgreSQL tells names apart by case in every place; nobody has two that differ by case alone elsewhere.
-        if self.engine == Engine::Postgres { have == wanted } else { have.eq_ignore_ascii_case(wanted) }
+        if self.engine.capabilities().case_sensitive_names { have == wanted } else { have.eq_ignore_ascii_case(wanted) }
     }
 
     fn at(&self, thing: &SchemaObject) -> Option<(String, Presence)> {
@@ -113,7 +113,7 @@ impl Look<'_> {
             let described =
                 table.indexes.iter().find(|index| index.split_once(':').is_some_and(|(head, _)| self.is(head, name)));
             match described {
-                Some(index) if self.engine == Engine::Postgres && index.contains(" invalid") => {
+                Some(index) if self.engine.capabilities().invalid_indexes && index.contains(" invalid") => {
                     return Presence::Invalid;
                 }
                 Some(_) => return Presence::There,

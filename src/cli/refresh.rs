@@ -2,36 +2,41 @@
 
 use std::sync::Arc;
 
-use super::args::{Refresh, RunFormat};
+use super::args::{Refresh, RunArgs};
+use super::command::Run;
 use super::exit::CliError;
-use super::migrate::Chore;
-use super::scripts::start;
 use super::setup::{Program, quoted};
-use super::terminal;
+use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
+use crate::inputs::Overrides;
+use crate::model::run_kind::RunKind;
+use crate::report::Format;
 use crate::report::refreshes::{self, TenantRefreshes};
-use crate::report::{Format, Style};
-use crate::run::{self, Task};
+use crate::run;
 
-pub(super) async fn refresh(program: &Program, set: &Arc<MigrationSet>, args: Refresh) -> Result<u8, CliError> {
-    let views = wanted(set, &args)?;
-    if args.status {
-        return status(program, set, &views, &args).await;
+impl Run for Refresh {
+    fn overrides(&self) -> Overrides {
+        self.on.flags.overrides()
     }
-    let words = args
-        .group
-        .iter()
-        .map(|group| format!(" --group {group}"))
-        .chain(args.view.iter().map(|view| format!(" --view {}", quoted(view))));
-    let chore = Chore {
-        command: format!("refresh{}", words.collect::<String>()),
-        question: match views.len() {
-            1 => format!("Refresh {} on", views[0].name),
-            n => format!("Refresh {n} views on"),
-        },
-        task: Task::Refresh(views),
-    };
-    start(program, set, chore, &args.selection, &args.output).await
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let views = wanted(&set, &self)?;
+        if self.status {
+            return status(program, &set, &views, &self.on).await;
+        }
+        let groups = self.group.iter().map(|group| format!(" --group {group}"));
+        let words = groups.chain(self.view.iter().map(|view| format!(" --view {}", quoted(view))));
+        let task = Task {
+            command: format!("refresh{}", words.collect::<String>()),
+            question: match views.as_slice() {
+                [view] => format!("Refresh {} on", view.name),
+                _ => format!("Refresh {} views on", views.len()),
+            },
+            kind: RunKind::Refresh { views: views.into_iter().map(|view| view.name).collect() },
+        };
+        start::task(program, &set, task, &self.on).await
+    }
 }
 
 /// The views that the flags name, in the order in which they are made: one may be made from another.
@@ -57,8 +62,8 @@ fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
     Ok(views)
 }
 
-async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], args: &Refresh) -> Result<u8, CliError> {
-    let selection = program.select(&args.selection).await?;
+async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: &RunArgs) -> Result<u8, CliError> {
+    let selection = program.select(&on.selection).await?;
     let tenants: Vec<_> = selection.tenants().cloned().collect();
     let read = run::observe_refreshes(&tenants, &program.door(set), program.pace()).await;
     let rows: Vec<TenantRefreshes> = tenants
@@ -66,16 +71,7 @@ async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], args
         .zip(read)
         .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), engine: tenant.engine, refreshes })
         .collect();
-    let format = match args.output.format {
-        RunFormat::Table => Format::Table,
-        RunFormat::Json | RunFormat::Jsonl => Format::Json,
-        RunFormat::Csv => Format::Csv,
-        RunFormat::Md => Format::Md,
-    };
-    let style = match args.output.output {
-        Some(_) => Style { colour: false, ..program.terminal.out },
-        None => program.terminal.out,
-    };
-    terminal::deliver(&refreshes::render(views, &rows, format, &style), args.output.output.as_deref())?;
+    let format = on.output.shape().unwrap_or(Format::Json);
+    on.output.deliver(&refreshes::render(views, &rows, format, &on.output.style(program)))?;
     Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })
 }

@@ -1,9 +1,9 @@
-//! `runs settle`: a tenant in doubt, what is known of it, and a person's word on how it stands.
+//! `runs resolve`: a tenant in doubt, what is known of it, and a person's word on how it stands.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::Settle;
+use super::args::Resolve;
 use super::exit::CliError;
 use super::probe::{self, Evidence};
 use super::setup::{Program, tenant_flag};
@@ -18,12 +18,13 @@ use crate::policy::format_duration;
 use crate::report::clean;
 use crate::sql::{DdlEffect, effect};
 
-pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Settle) -> Result<u8, CliError> {
+pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
+    let set = &program.set().await?;
     let tenant = one(program, &args.tenant).await?;
     let failed = |fault: Fault| CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", tenant.id));
     let mut session = program.door(set).connect(&tenant).await.map_err(failed)?;
     // A line that is dead tells nobody, and a person waits.
-    let timeouts = program.settings().timeouts;
+    let timeouts = program.settings().timeouts();
     let limit = timeouts.connect + timeouts.lock;
     let result = async {
         let Some(unfinished) = answered(limit, session.unfinished()).await.map_err(failed)? else {
@@ -58,7 +59,7 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
         }
         let Some(settlement) = settlement(args, script.as_deref())? else {
             let next =
-                ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.settle_command(&tenant.id, flag));
+                ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.resolve_command(&tenant.id, flag));
             terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
             return Ok(2);
         };
@@ -69,21 +70,18 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             }
             program.terminal.warn(&why);
         }
-        if !args.yes && !program.terminal.interactive {
-            return Err(CliError::Usage(
-                "this changes the tenant's history and nobody can be asked: add --yes".to_owned(),
-            ));
-        }
-        if !args.yes && !program.terminal.confirm(&format!("Settle it as: {}?", words(&settlement))) {
-            program.terminal.tell("nothing was done");
-            return Ok(1);
+        if !args.yes {
+            program.terminal.require_person("changes databases", "")?;
+            if !program.terminal.confirm(&format!("Resolve it as: {}?", words(&settlement))) {
+                return Ok(1);
+            }
         }
         answered(limit * 2, session.settle(&settlement)).await.map_err(|fault| match fault.class {
             // The change may have been committed, and only the answer lost.
             FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
-                "tenant {}: {fault}; whether it was settled is not known: look again with `{}`",
+                "tenant {}: {fault}; whether it was resolved is not known: look again with `{}`",
                 tenant.id,
-                program.settle_command(&tenant.id, "")
+                program.resolve_command(&tenant.id, "")
             )),
             _ => failed(fault),
         })?;
@@ -93,7 +91,7 @@ pub(super) async fn settle(program: &Program, set: &Arc<MigrationSet>, args: &Se
             _ => "migrate",
         };
         let next = program.command(&format!("{verb} {}", tenant_flag(&tenant.id)));
-        terminal::print(&format!("tenant {} is settled as: {}; next: {next}", tenant.id, words(&settlement)))?;
+        terminal::print(&format!("tenant {} is resolved as: {}; next: {next}", tenant.id, words(&settlement)))?;
         Ok(0)
     }
     .await;
@@ -184,7 +182,7 @@ fn advice(unfinished: &Unfinished, script: Option<&Script>, found: &Evidence) ->
     format!("{} -> {meaning}{flag}", clean(&found.text))
 }
 
-fn settlement(args: &Settle, script: Option<&Script>) -> Result<Option<Settlement>, CliError> {
+fn settlement(args: &Resolve, script: Option<&Script>) -> Result<Option<Settlement>, CliError> {
     if args.applied {
         return Ok(Some(Settlement::Applied));
     }

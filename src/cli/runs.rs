@@ -1,33 +1,54 @@
-//! `runs list`, `runs show`, `runs resume`, and what a former run says to a new one.
+//! `runs list`, `runs show` and `runs resume`; `runs resolve` has a file of its own.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use super::args::{Output, RunOutput};
-use super::exit::CliError;
-use super::exit::run_error;
-use super::migrate::{self, Intent};
-use super::next;
+use super::args::{Output, RunOutput, Runs};
+use super::command::Run;
+use super::exit::{CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
-use crate::compile::MigrationSet;
+use super::start::{Intent, start};
+use super::{backup, next, resolve};
+use crate::inputs::Overrides;
 use crate::inputs::select::Filter;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
-use crate::model::event::RunHeader;
+use crate::model::event::{Event, RunHeader};
 use crate::model::outcome::TenantRecord;
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::report::runs::{AttemptRow, RunRow, RunView};
 use crate::report::{Format, count};
 
-pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
+impl Run for Runs {
+    fn overrides(&self) -> Overrides {
+        match self {
+            Runs::List { show, .. } | Runs::Show { show, .. } => show.flags.overrides(),
+            Runs::Resume { flags, .. } => flags.overrides(),
+            Runs::Resolve(resolve) => resolve.flags.overrides(),
+        }
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        match self {
+            Runs::List { limit, show } => list(program, limit, &show.output).await,
+            Runs::Show { run, show } => self::show(program, &run, &show.output).await,
+            Runs::Resume { run, native, output, .. } => resume(program, &run, native, &output).await,
+            Runs::Resolve(resolve) => resolve::resolve(program, &resolve).await,
+        }
+    }
+}
+
+async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
     let runs = ledger.runs(limit).await.map_err(CliError::Ledger);
     ledger.close().await;
     let runs = runs?;
     let mut rows: Vec<RunRow> = runs.iter().map(row).collect();
     for row in &mut rows {
-        if row.finished_at_ms.is_none() && runs.iter().any(|other| other.resumes == Some(row.run)) {
+        if row.finished_at_ms.is_none()
+            && row.status != "running"
+            && runs.iter().any(|other| other.resumes == Some(row.run))
+        {
             row.status = "resumed later".to_owned();
         }
     }
@@ -38,16 +59,25 @@ pub(super) async fn list(program: &Program, limit: usize, output: &Output) -> Re
 fn row(run: &RunSummary) -> RunRow {
     let stats = run.stats.unwrap_or_default();
     let count = |n: usize| n as u64;
-    let finished = run.status() == RunStatus::Finished;
+    let status = run.status();
+    let finished = status == RunStatus::Finished;
     let verdict = run.stats.map(|s| s.verdict()).and_then(|v| serde_json::to_value(v).ok());
     RunRow {
         run: run.run,
         direction: run.direction,
         goal: run.goal.clone(),
-        is_chore: crate::model::event::chore(&run.goal_data).is_some(),
+        is_task: run.kind.is_task(),
         started_at_ms: run.started_at_ms,
         finished_at_ms: run.finished_at_ms,
-        status: if finished { "finished" } else { "unfinished" }.to_owned(),
+        status: match status {
+            RunStatus::Finished => "finished",
+            RunStatus::Running => "running",
+            RunStatus::Dead => "died",
+            RunStatus::Unfinished => "unfinished",
+        }
+        .to_owned(),
+        started_by: run.started_by.clone(),
+        selection: run.selection.clone(),
         verdict: verdict.and_then(|v| v.as_str().map(str::to_owned)),
         selected: count(run.selected),
         at_target: count(stats.at_target()),
@@ -57,11 +87,11 @@ fn row(run: &RunSummary) -> RunRow {
     }
 }
 
-pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
+async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
     let ledger = program.existing_ledger().await?;
     let shown = read(&ledger, wanted).await;
     ledger.close().await;
-    let (summary, former, attempts) = shown?;
+    let Shown { summary, former, attempts, events } = shown?;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
@@ -71,8 +101,13 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     let mut row = row(&summary);
     row.at_target = stats.at_target() as u64;
     row.failures = stats.failures() as u64;
-    let next = next::after(program, &former.header, &records);
+    // A run that lives needs nothing from anybody: what is not done yet, it is about to do.
+    let next = match summary.status() {
+        RunStatus::Running => next::Next::default(),
+        _ => next::after(program, &former.header, &records),
+    };
     let view = RunView {
+        events: &events,
         row: &row,
         header: &former.header,
         records: &records,
@@ -88,7 +123,15 @@ pub(super) async fn show(program: &Program, wanted: &str, output: &Output) -> Re
     Ok(0)
 }
 
-async fn read(ledger: &Ledger, wanted: &str) -> Result<(RunSummary, PreviousRun, Vec<AttemptRow>), CliError> {
+/// A run as the ledger has it.
+struct Shown {
+    summary: RunSummary,
+    former: PreviousRun,
+    attempts: Vec<AttemptRow>,
+    events: Vec<(i64, Event)>,
+}
+
+async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
@@ -102,60 +145,69 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<(RunSummary, PreviousRun,
             error: a.error,
         })
         .collect();
-    Ok((summary, former, attempts))
+    let events = ledger.events(summary.run).await.map_err(run_error)?;
+    Ok(Shown { summary, former, attempts, events })
 }
 
-pub(super) async fn resume(
-    program: &Program,
-    set: &Arc<MigrationSet>,
-    wanted: &str,
-    native: bool,
-    output: RunOutput,
-) -> Result<u8, CliError> {
+async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
+    let set = program.set().await?;
     let ledger = program.existing_ledger().await?;
     let read = async {
-        let former = PreviousRun::read(&ledger, wanted).await?;
-        let open = ledger.open_ends(former.header.run).await.map_err(run_error)?;
-        Ok::<_, CliError>((former, open))
+        let summary = ledger.run(wanted).await.map_err(run_error)?;
+        if summary.status() == RunStatus::Running {
+            return Err(still_running(program, &summary));
+        }
+        let previous = PreviousRun::read(&ledger, &summary.run.to_string()).await?;
+        let open = ledger.open_ends(previous.header.run).await.map_err(run_error)?;
+        Ok::<_, CliError>((previous, open))
     };
     let read = read.await;
     ledger.close().await;
-    let (former, open) = read?;
-    let left = former.left();
-    if left.is_empty() {
-        return Ok(nothing_left(program, &former, &open));
+    let (previous, open) = read?;
+    let run = previous.header.run;
+    let unreached = previous.unreached();
+    if unreached.is_empty() {
+        return Ok(nothing_left(program, &previous, &open));
     }
-    let uncertain = former.uncertain();
+    let uncertain = previous.uncertain();
     for id in &uncertain {
         program.terminal.warn(&format!(
-            "tenant {} could not be read when run {} was planned, so nobody knows whether it took its steps; it is left \
+            "tenant {} could not be read when run {run} was planned, so nobody knows whether it took its steps; it is left \
              out: look at it with `status`, then name its goal with --to",
-            crate::report::clean(id.as_str()),
-            former.header.run
+            crate::report::clean(id.as_str())
         ));
     }
-    let taken = PreviousRun::taken(left.difference(&uncertain).cloned().collect(), &program.registry);
-    if let Some(warning) = taken.warning(former.header.run) {
+    let retained = PreviousRun::retained(unreached.difference(&uncertain).cloned().collect(), &program.registry);
+    if let Some(warning) = retained.warning(run) {
         program.terminal.warn(&warning);
     }
-    let only = Some(taken.present);
+    let only = Some(retained.present);
     let mut selection = program.filter(Filter { only, ..Filter::default() }).await?;
-    selection.held_back += taken.gone.len() + uncertain.len();
-    let intent = Intent {
-        goal: former.goal(set.catalog())?,
-        selection,
-        targets: former.targets(set.catalog())?,
-        resumes: Some(former.header.run),
-        native,
-        dry_run: false,
-        kill_blockers: None,
-        chore: None,
-        backup: former.header.backups().is_some().then(|| super::backup::plan(program)),
-    };
-    migrate::start(program, set, intent, &output).await
+    selection.held_back += retained.missing.len() + uncertain.len();
+    let intent = Intent::migrate(previous.goal(set.catalog())?, selection)
+        .targets(previous.targets(set.catalog())?)
+        .resumes(run)
+        .native(native)
+        .backup(previous.header.kind.backups().is_some().then(|| backup::plan(program)));
+    start(program, &set, intent, output).await
 }
 
-/// A run that got to all its tenants. Those that failed in it are not well for that, unless a later run brought them there.
+/// The refusal to resume a run that lives: two runs would divide its tenants between them.
+fn still_running(program: &Program, run: &RunSummary) -> CliError {
+    let by = &run.started_by;
+    let since = crate::report::moment(run.started_at_ms);
+    let sign = run.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);
+    CliError::StillRunning {
+        text: format!(
+            "run {} still goes on: {} on {}, process {}, since {since}, last sign of life {sign} s ago; wait for its end, or \
+             end that process with Ctrl-C or SIGTERM, which lets the tenants in flight finish",
+            run.run, by.user, by.host, by.process.id
+        ),
+        next: program.command(&format!("runs show {}", run.run)),
+    }
+}
+
+/// A run that reached every tenant. Failed tenants stay failed unless a later run migrated them.
 fn nothing_left(program: &Program, former: &PreviousRun, open: &BTreeSet<TenantId>) -> u8 {
     let run = former.header.run;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();

@@ -6,53 +6,32 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
-
+use super::args::Engines;
 use super::setup::Program;
 use super::signals::Signals;
 use crate::check::prove::{Bench, Stopping};
 use crate::compile::MigrationSet;
 use crate::engine::ScratchPlace;
-use crate::inputs::ScratchServers;
+use crate::inputs::{ScratchServers, scratch};
 use crate::model::tenant::Engine;
 use crate::run::{Cancel, Level};
 
-/// Which engines.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Selection")]
-pub(super) struct Engines {
-    /// Only this engine (repeatable) [default: every engine that a tenant of the file has]
-    #[arg(long, value_name = "ENGINE")]
-    engine: Vec<EngineName>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum EngineName {
-    Sqlite,
-    #[value(alias = "postgresql")]
-    Postgres,
-    #[value(alias = "mariadb")]
-    Mysql,
-}
-
-impl Engines {
-    /// In a fixed order, each with its place, or with what to do about it.
-    fn places(&self, program: &Program) -> Vec<(Engine, Result<ScratchPlace, String>)> {
-        let wanted: BTreeSet<usize> = self.engine.iter().map(|name| *name as usize).collect();
-        let used: BTreeSet<usize> = program.registry.tenants.iter().map(|tenant| tenant.engine as usize).collect();
-        let wanted = if wanted.is_empty() { used } else { wanted };
-        let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(&(*engine as usize)));
-        engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
-    }
+/// The engines in a fixed order, each with its place, or with what to do about it.
+fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPlace, String>)> {
+    let wanted: BTreeSet<Engine> = engines.engine.iter().map(|name| name.0).collect();
+    let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
+    let wanted = if wanted.is_empty() { used } else { wanted };
+    let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
+    engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
 }
 
 fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, String> {
     let Some(key) = ScratchServers::key(engine) else { return Ok(ScratchPlace::temporary()) };
     servers.url(engine).map(|url| ScratchPlace::Server(engine, url.clone())).ok_or_else(|| {
         format!(
-            "no scratch server: set {key} in [scratch] of the tenant file, or FLEET__SCRATCH__{}, to a server where \
+            "no scratch server: set {key} in [scratch] of the tenant file, or {}, to a server where \
              databases may be made; --engine leaves {engine} out on purpose",
-            key.to_ascii_uppercase()
+            scratch::variable(key)
         )
     })
 }
@@ -95,10 +74,10 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
         })
     });
     let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |text: String| terminal.warn(&text));
-    let timeouts = program.settings().timeouts;
+    let timeouts = program.settings().timeouts();
     let bench = |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone() };
     let (work, bench) = (&work, &bench);
-    let tried = engines.places(program).into_iter().map(|(engine, place)| async move {
+    let tried = places(program, engines).into_iter().map(|(engine, place)| async move {
         match place {
             Ok(place) => (engine, Ok(work(bench(place)).await)),
             Err(why) => (engine, Err(why)),

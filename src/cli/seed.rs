@@ -1,36 +1,49 @@
-//! `seed`: made-up rows for the tables of the selected tenants.
-
-use std::sync::Arc;
+//! `seed`: generated rows for the tables of the selected tenants.
 
 use super::args::Seed;
+use super::command::Run;
 use super::exit::CliError;
-use super::migrate::Chore;
-use super::scripts::start;
 use super::setup::{Program, quoted};
-use crate::compile::MigrationSet;
-use crate::run::Task;
+use super::start::{Intent, Task, start};
+use crate::inputs::Overrides;
+use crate::model::run_kind::RunKind;
 use crate::seed::SeedRequest;
 
-pub(super) async fn seed(program: &Program, set: &Arc<MigrationSet>, args: Seed) -> Result<u8, CliError> {
-    let rows: String =
-        args.rows.iter().map(|(table, n)| format!(" --rows {}", quoted(&format!("{table}={n}")))).collect();
-    let request = SeedRequest {
-        scale: args.scale,
-        rows: args.rows,
-        seed: args.seed,
-        derived: set.derived(),
-        append: args.append,
-        malformed_percent: args.malformed,
-        ..SeedRequest::default()
-    };
-    let append = if request.append { " --append" } else { "" };
-    let chore = Chore {
-        command: format!(
-            "seed --scale {} --seed {} --malformed {}{append}{rows}",
-            request.scale, request.seed, request.malformed_percent
-        ),
-        question: "Add made-up rows to".to_owned(),
-        task: Task::Seed(request),
-    };
-    start(program, set, chore, &args.selection, &args.output).await
+impl Run for Seed {
+    fn overrides(&self) -> Overrides {
+        self.on.flags.overrides()
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        let set = program.set().await?;
+        let rows: String =
+            self.rows.iter().map(|(table, n)| format!(" --rows {}", quoted(&format!("{table}={n}")))).collect();
+        let append = if self.append { " --append" } else { "" };
+        let task = Task {
+            kind: RunKind::Seed {
+                scale: self.scale,
+                seed: self.seed,
+                rows: self.rows.clone(),
+                append: self.append,
+                malformed_percent: self.malformed,
+            },
+            command: format!(
+                "seed --scale {} --seed {} --malformed {}{append}{rows}",
+                self.scale, self.seed, self.malformed
+            ),
+            question: "Add generated rows to".to_owned(),
+        };
+        let request = SeedRequest {
+            scale: self.scale,
+            rows: self.rows,
+            seed: self.seed,
+            derived: set.derived(),
+            append: self.append,
+            malformed_percent: self.malformed,
+            rules: program.seed_rules()?,
+            ..SeedRequest::default()
+        };
+        let intent = Intent::task(task, program.select(&self.on.selection).await?).seed(request);
+        start(program, &set, intent, &self.on.output).await
+    }
 }

@@ -131,22 +131,12 @@ fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), C
 }
 
 fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
-    let format = match output.format {
-        RunFormat::Table => Format::Table,
-        RunFormat::Json => Format::Json,
-        RunFormat::Csv => Format::Csv,
-        RunFormat::Md => Format::Md,
-        RunFormat::Jsonl => return Ok(()),
-    };
-    let style = match output.output {
-        Some(_) => Style { colour: false, ..program.terminal.out },
-        None => program.terminal.out,
-    };
-    let mut text = view.render(format, &style);
+    let Some(format) = output.shape() else { return Ok(()) };
+    let mut text = view.render(format, &output.style(program));
     if format == Format::Table {
         text = format!("{}\n{rest}", text.trim_end());
     }
-    terminal::deliver(&text, output.output.as_deref())
+    output.deliver(&text)
 }
 
 /// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.

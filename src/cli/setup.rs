@@ -1,12 +1,15 @@
 //! What every command starts from: the tenant file, its settings, a selection, a door to the databases.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::args::{Global, Selection as SelectionArgs};
+use super::command::Code;
 use super::exit::CliError;
+use super::previous_run::PreviousRun;
 use super::terminal::Terminal;
-use crate::compile::MigrationSet;
+use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
@@ -14,7 +17,9 @@ use crate::inputs::{Overrides, ServerUrl, Settings};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
 use crate::model::tenant::{Tenant, TenantId};
+use crate::model::text::suggestion;
 use crate::run;
+use crate::seed::Rules;
 
 /// The fleet as this command sees it.
 pub(super) struct Program {
@@ -24,10 +29,16 @@ pub(super) struct Program {
     pub(super) named: bool,
     /// The places that were given as flags, so that a command to type next means the same ones.
     places: Vec<String>,
+    pub(super) code: Rc<Code>,
 }
 
 impl Program {
-    pub(super) fn load(global: &Global, overrides: Overrides, terminal: Terminal) -> Result<Self, CliError> {
+    pub(super) fn load(
+        global: &Global,
+        overrides: Overrides,
+        terminal: Terminal,
+        code: Rc<Code>,
+    ) -> Result<Self, CliError> {
         let path = match &global.config {
             Some(path) => path.clone(),
             None => {
@@ -41,18 +52,47 @@ impl Program {
         for warning in &registry.warnings {
             terminal.warn(warning);
         }
-        Ok(Program { registry, terminal, named: global.config.is_some(), places })
+        Ok(Program { registry, terminal, named: global.config.is_some(), places, code })
     }
 
     pub(super) fn settings(&self) -> &Settings {
         &self.registry.settings
     }
 
-    pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
-        Arc::new(Servers::new(set.clone(), self.settings().timeouts))
+    /// The migrations of this program, with the SQL scripts that its tenant file names behind them.
+    pub(super) async fn set(&self) -> Result<Arc<MigrationSet>, CliError> {
+        let mut set = self.code.migrations().await?;
+        if let Some(folder) = &self.settings().scripts {
+            let folder = self.shown(folder);
+            // Many files keep all cores busy for a moment; the tasks of this runtime must not wait for that.
+            let read = tokio::task::spawn_blocking(move || folder::read(&folder)).await;
+            let unread =
+                |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
+            let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
+            set = set.with_scripts(scripts)?;
+        }
+        check_names(self, &set)?;
+        Ok(Arc::new(set))
     }
 
-    /// The selected tenants with their passwords; tells of words that fit none.
+    /// The rules by which rows are generated: those of the tenant file before the general ones.
+    pub(super) fn seed_rules(&self) -> Result<Arc<Rules>, CliError> {
+        let Some(path) = &self.settings().seed_rules else { return Ok(Arc::default()) };
+        let shown = self.shown(path);
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            CliError::Settings(format!("can't read the rules of [seed], {}: {error}", shown.display()))
+        })?;
+        let rules = Rules::parse(&text).map_err(|error| {
+            CliError::Settings(format!("the rules of [seed], {}, can't be used: {error}", shown.display()))
+        })?;
+        Ok(Arc::new(rules))
+    }
+
+    pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
+        Arc::new(Servers::new(set.clone(), self.settings().timeouts()))
+    }
+
+    /// The selected tenants with their passwords; warns of words that match none.
     pub(super) async fn select(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
         self.filter(self.wanted(args).await?).await
     }
@@ -73,10 +113,7 @@ impl Program {
     async fn wanted(&self, args: &SelectionArgs) -> Result<Filter, CliError> {
         let mut filter = args.filter();
         if let Some(run) = args.failed_of.as_deref() {
-            let ledger = self.existing_ledger().await?;
-            let former = super::previous_run::PreviousRun::read(&ledger, run).await;
-            ledger.close().await;
-            filter.only = Some(former?.failed());
+            filter.only = Some(self.previous_run(run).await?.failed());
         }
         Ok(filter)
     }
@@ -84,7 +121,7 @@ impl Program {
     fn matching(&self, filter: &Filter) -> Result<Selection, CliError> {
         let selection = select::select(&self.registry, filter)?;
         for unmatched in &selection.unmatched_patterns {
-            self.terminal.warn(&format!("{unmatched} fits no tenant"));
+            self.terminal.warn(&format!("{unmatched} matches no tenant"));
         }
         if selection.is_empty() {
             return Err(CliError::NothingMatched(why_nothing(&selection)));
@@ -99,8 +136,8 @@ impl Program {
     /// How tenants are read.
     pub(super) fn pace(&self) -> run::Pace {
         let settings = self.settings();
-        let (concurrency, timeouts) = (settings.concurrency, settings.timeouts);
-        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry.lock_wait_limit }
+        let (concurrency, timeouts) = (settings.concurrency(), settings.timeouts());
+        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
     }
 
     /// The ledger, for reading: it is not created.
@@ -110,6 +147,14 @@ impl Program {
             Ok(None) => Err(CliError::Usage("no run has been recorded yet: there is no ledger".to_owned())),
             Err(error) => Err(CliError::Ledger(error)),
         }
+    }
+
+    /// A run that the ledger has: an id, its beginning or end, or "last".
+    pub(super) async fn previous_run(&self, wanted: &str) -> Result<PreviousRun, CliError> {
+        let ledger = self.existing_ledger().await?;
+        let previous = PreviousRun::read(&ledger, wanted).await;
+        ledger.close().await;
+        previous
     }
 
     /// A path as it is shown: from the current folder where it lies below it.
@@ -124,11 +169,11 @@ impl Program {
         self.line(&words.join(" "))
     }
 
-    /// `fleet runs settle …` for this tenant with these flags, as a command to type next.
-    pub(super) fn settle_command(&self, id: &TenantId, flags: &str) -> String {
+    /// `fleet runs resolve …` for this tenant with these flags, as a command to type next.
+    pub(super) fn resolve_command(&self, id: &TenantId, flags: &str) -> String {
         let flags: Vec<&str> = std::iter::once(flags).filter(|flags| !flags.is_empty()).collect();
         let flags: Vec<&str> = flags.into_iter().chain(self.places.iter().map(String::as_str)).collect();
-        self.line(&settle_words(id, &flags.join(" ")))
+        self.line(&resolve_words(id, &flags.join(" ")))
     }
 
     fn line(&self, rest: &str) -> String {
@@ -143,23 +188,38 @@ impl Program {
     }
 }
 
+/// A limit for a migration that does not exist is a spelling mistake, and the one that was meant would go without.
+fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
+    let catalog = set.catalog();
+    let wrong: Vec<String> = program
+        .settings()
+        .migrations
+        .keys()
+        .filter(|name| !catalog.migrations.iter().any(|m| **m == ***name))
+        .map(|name| {
+            let near = suggestion(name, catalog.migrations.iter().map(|m| &**m));
+            let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+            format!(
+                "{}: [migrations.\"{name}\"] names no migration of this program{near}",
+                program.registry.path.display()
+            )
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(CliError::Settings(wrong.join("\n"))) }
+}
+
 /// The flags that say where things are: another ledger does not know the run, and other scripts make another goal of it.
 fn places(overrides: &Overrides) -> Vec<String> {
     // A password that was typed is not repeated.
-    let masked = |text: &String| match ServerUrl::parse(text) {
+    let masked = |text: &str| match ServerUrl::parse(text) {
         Ok(url) if url.has_password() => url.masked(),
-        _ => text.clone(),
+        _ => text.to_owned(),
     };
-    let given = [
-        ("--ledger", overrides.ledger.as_ref().map(masked)),
-        ("--scripts", overrides.scripts.clone()),
-        ("--backups", overrides.backups.clone()),
-    ];
-    let flag = |(name, value): (&str, Option<String>)| {
-        let value = quoted(&value?);
-        Some(if value.starts_with('-') { format!("{name}={value}") } else { format!("{name} {value}") })
+    let flag = |key| {
+        let value = quoted(&masked(overrides.get(key)?));
+        Some(if value.starts_with('-') { format!("--{key}={value}") } else { format!("--{key} {value}") })
     };
-    given.into_iter().filter_map(flag).collect()
+    ["ledger", "scripts", "backups"].into_iter().filter_map(flag).collect()
 }
 
 /// A word as a shell reads it back.
@@ -179,12 +239,12 @@ pub(super) fn tenant_flag(id: &TenantId) -> String {
     if id.as_str().starts_with('-') { format!("--tenant={word}") } else { format!("--tenant {word}") }
 }
 
-/// `runs settle` for this tenant with these flags. What begins like a flag goes behind all flags.
-pub(super) fn settle_words(id: &TenantId, flags: &str) -> String {
+/// `runs resolve` for this tenant with these flags. What begins like a flag goes behind all flags.
+pub(super) fn resolve_words(id: &TenantId, flags: &str) -> String {
     let word = quoted(id.as_str());
     let words = if word.trim_start_matches('\'').starts_with('-') { [flags, "--", &word] } else { [&word, flags, ""] };
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    format!("runs settle {}", words.join(" "))
+    format!("runs resolve {}", words.join(" "))
 }
 
 /// Why nobody is left, most frequent reason first.
@@ -201,7 +261,7 @@ fn why_nothing(selection: &Selection) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{places, quoted, settle_words, tenant_flag};
+    use super::{places, quoted, resolve_words, tenant_flag};
     use crate::inputs::Overrides;
     use crate::inputs::registry::Patterns;
     use crate::model::tenant::TenantId;
@@ -219,19 +279,14 @@ mod tests {
             assert!(patterns.matches(id), "{pattern} for {id}");
             assert!(!["a", "b", "ab", "x1", "acme"].into_iter().any(|other| patterns.matches(other)), "{pattern}");
         }
-        assert_eq!(settle_words(&TenantId::from("a b"), "--applied"), "runs settle 'a b' --applied");
-        assert_eq!(settle_words(&TenantId::from("--yes"), "--applied"), "runs settle --applied -- --yes");
-        assert_eq!(settle_words(&TenantId::from("-'x"), ""), r"runs settle -- '-'\''x'");
+        assert_eq!(resolve_words(&TenantId::from("a b"), "--applied"), "runs resolve 'a b' --applied");
+        assert_eq!(resolve_words(&TenantId::from("--yes"), "--applied"), "runs resolve --applied -- --yes");
+        assert_eq!(resolve_words(&TenantId::from("-'x"), ""), r"runs resolve -- '-'\''x'");
     }
 
     #[test]
     fn a_command_to_type_next_repeats_the_places_without_a_password() {
-        let given = |ledger: &str| Overrides {
-            ledger: Some(ledger.to_owned()),
-            scripts: Some("my scripts".to_owned()),
-            backups: Some("-b".to_owned()),
-            ..Overrides::default()
-        };
+        let given = |ledger: &str| Overrides::from([("ledger", ledger), ("scripts", "my scripts"), ("backups", "-b")]);
         assert_eq!(places(&given("l.db")), ["--ledger l.db", "--scripts 'my scripts'", "--backups=-b"]);
         assert_eq!(places(&given("postgres://u:s3cret@h/db"))[0], "--ledger 'postgres://u:***@h/db'");
         assert_eq!(places(&given("mysql://u@h/db"))[0], "--ledger mysql://u@h/db");

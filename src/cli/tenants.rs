@@ -1,14 +1,31 @@
-//! `tenants list` and `config`: what the tenant file says. No database is asked.
+//! `tenants` and `config`: what the tenant file says. Only `tenants check` asks a database.
 
-use super::args::{Output, Selection};
+use super::args::{Output, Selection, Tenants};
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
-use super::terminal;
 use crate::engine;
-use crate::report::clean;
+use crate::inputs::Overrides;
+use crate::report::settings;
 use crate::report::tenants::{self, TenantRow};
 
-pub(super) async fn list(program: &Program, selection: &Selection, output: &Output) -> Result<u8, CliError> {
+impl Run for Tenants {
+    fn overrides(&self) -> Overrides {
+        match self {
+            Tenants::List { .. } => Overrides::default(),
+            Tenants::Check { status } => status.overrides(),
+        }
+    }
+
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
+        match self {
+            Tenants::List { selection, output } => list(program, &selection, &output).await,
+            Tenants::Check { status } => status.check(program).await,
+        }
+    }
+}
+
+async fn list(program: &Program, selection: &Selection, output: &Output) -> Result<u8, CliError> {
     let selection = program.select_to_show(selection).await?;
     let rows: Vec<TenantRow> = selection
         .waves
@@ -29,14 +46,8 @@ pub(super) async fn list(program: &Program, selection: &Selection, output: &Outp
     Ok(0)
 }
 
-/// One line a setting: name, value, where it comes from.
-pub(super) fn config(program: &Program) -> Result<u8, CliError> {
-    let origins = &program.settings().origins;
-    let widest = |of: fn(&(String, String, crate::inputs::Origin)) -> usize| origins.iter().map(of).max().unwrap_or(0);
-    // A width in `format!` ends at 65,535, and a screen long before.
-    let (keys, values) = (widest(|o| o.0.len()).min(60), widest(|o| o.1.chars().count()).min(120));
-    let lines: Vec<String> =
-        origins.iter().map(|(key, value, origin)| format!("{key:keys$}  {:values$}  {origin}", clean(value))).collect();
-    terminal::print(&format!("{}\n{}", program.registry.path.display(), lines.join("\n")))?;
+pub(super) fn config(program: &Program, output: &Output) -> Result<u8, CliError> {
+    let text = settings::in_force(&program.registry.path, program.settings(), output.shape());
+    output.deliver(&text)?;
     Ok(0)
 }

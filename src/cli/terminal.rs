@@ -61,13 +61,27 @@ impl Terminal {
         self.tell(&format!("error: {}", clean_lines(text)));
     }
 
-    /// Asks for a yes. Anything else is a no.
+    /// Refuses a command that needs a yes where nobody can give it. `action`: `changes databases`; `or`: another way out,
+    /// beginning with a comma.
+    pub(super) fn require_person(&self, action: &str, or: &str) -> Result<(), CliError> {
+        if self.interactive {
+            return Ok(());
+        }
+        Err(CliError::Usage(format!("this {action} and stdin is not a terminal; pass --yes to confirm{or}")))
+    }
+
+    /// Asks for a yes. Anything else is a no, and said to have changed nothing.
     pub(super) fn confirm(&self, question: &str) -> bool {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");
         let _ = stderr.flush();
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes")
+        let is_yes =
+            std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes");
+        if !is_yes {
+            let _ = writeln!(stderr, "nothing was done");
+        }
+        is_yes
     }
 }
 

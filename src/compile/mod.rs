@@ -18,11 +18,10 @@ use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
 
+use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
-use crate::policy::Limits;
-
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
-use crate::model::tenant::Engine;
+use crate::policy::Limits;
 
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
@@ -35,7 +34,7 @@ pub(crate) struct MigrationSet {
     catalog: Arc<Catalog>,
     migrations: Vec<Arc<dyn MigrationTrait>>,
     /// The recorded statement that creates the history table, by engine.
-    install: [(Engine, String); 3],
+    install: EngineMap<String>,
     /// The SQL scripts behind the migrations.
     folder: SqlFolder,
     views: Vec<View>,
@@ -77,12 +76,12 @@ impl MigrationSet {
                 return Err(CompileError::DuplicateName(name.to_owned()));
             }
         }
-        let mut install = Vec::with_capacity(3);
+        let mut install = EngineMap::<String>::default();
         for engine in Engine::ALL {
             let recorder = recorder::Recorder::new(backend(engine), 0);
             let failed = migrator.install(&recorder.connection()).await.err().map(|e| e.to_string());
             match (failed, recorder.take().as_slice()) {
-                (None, [recorder::Op::Execute(sql)]) => install.push((engine, sql.clone())),
+                (None, [recorder::Op::Execute(sql)]) => install[engine].clone_from(sql),
                 (failed, ops) => {
                     let reason = failed.unwrap_or_else(|| format!("{} calls instead of one", ops.len()));
                     return Err(CompileError::Install { engine, reason });
@@ -93,7 +92,7 @@ impl MigrationSet {
         Ok(MigrationSet {
             catalog: Arc::new(catalog),
             migrations,
-            install: install.try_into().expect("one for each of the three engines"),
+            install,
             folder: SqlFolder::default(),
             views: Vec::new(),
         })
@@ -132,8 +131,9 @@ impl MigrationSet {
     pub(crate) async fn extensions(&self) -> Vec<NeededExtension> {
         let mut found: BTreeMap<String, NeededExtension> = BTreeMap::new();
         for (index, name) in self.catalog.migrations.iter().enumerate() {
-            let statements = self.statements_up(index, Engine::Postgres).await;
-            for (extension, is_optional) in statements.iter().flat_map(|sql| crate::sql::extension::created(sql)) {
+            for (extension, is_optional) in
+                self.read_up(index, |can| can.extensions, crate::sql::extension::created).await
+            {
                 let needed = NeededExtension { name: extension.clone(), migration: name.to_string(), is_optional };
                 // One that must be there counts more than one that need not.
                 let known = found.entry(extension).or_insert_with(|| needed.clone());
@@ -149,11 +149,23 @@ impl MigrationSet {
     pub(crate) async fn rights(&self) -> Vec<&'static str> {
         let mut found = BTreeSet::new();
         for index in 0..self.catalog.migrations.len() {
-            found.extend(
-                self.statements_up(index, Engine::Mysql).await.iter().flat_map(|sql| crate::sql::rights::needed(sql)),
-            );
+            found.extend(self.read_up(index, |can| can.single_privileges, crate::sql::rights::needed).await);
         }
         found.into_iter().collect()
+    }
+
+    /// What `read` finds in the statements of a migration on its way up, on the engines that `have` it.
+    async fn read_up<T>(
+        &self,
+        index: usize,
+        have: fn(&Capabilities) -> bool,
+        read: fn(Engine, &str) -> Vec<T>,
+    ) -> Vec<T> {
+        let mut found = Vec::new();
+        for engine in Engine::ALL.into_iter().filter(|engine| have(engine.capabilities())) {
+            found.extend(self.statements_up(index, engine).await.iter().flat_map(|sql| read(engine, sql)));
+        }
+        found
     }
 
     /// What a migration sends on its way up, as far as recording it once tells.
@@ -219,8 +231,7 @@ impl MigrationSet {
 
     /// The statement that creates the history table where it is missing.
     pub(crate) fn install(&self, engine: Engine) -> &str {
-        let found = self.install.iter().find(|(e, _)| *e == engine);
-        &found.expect("recorded for every engine").1
+        &self.install[engine]
     }
 
     /// What is written down in a tenant's database for a migration of this name.
@@ -259,20 +270,14 @@ impl MigrationSet {
         }
         for (index, first) in wanted.zip(first) {
             let second = recorder::record(&self.migrations[index], direction, backend(engine), 1).await;
-            scripts[index] = Some(Arc::new(self.script(index, engine, direction, &first, &second, force_native)));
+            let way = Way { engine, direction, force_native };
+            scripts[index] = Some(Arc::new(self.script(index, way, [&first, &second])));
         }
         Scripts { scripts }
     }
 
-    fn script(
-        &self,
-        index: usize,
-        engine: Engine,
-        direction: Direction,
-        first: &recorder::Recording,
-        second: &recorder::Recording,
-        force_native: bool,
-    ) -> Script {
+    fn script(&self, index: usize, way: Way, [first, second]: [&recorder::Recording; 2]) -> Script {
+        let Way { engine, direction, force_native } = way;
         let transaction = self.runs_in_transaction(index, engine);
         let statements = first.statements();
         let execution = match purity::judge(engine, direction, first, second) {
@@ -294,8 +299,17 @@ impl MigrationSet {
     /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a failed
     /// migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
     fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
-        engine.has_transactional_ddl() && self.migrations[index].use_transaction() != Some(false)
+        engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
     }
+}
+
+/// How migrations are compiled.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    engine: Engine,
+    direction: Direction,
+    /// Even what is pure runs as its own Rust code.
+    force_native: bool,
 }
 
 /// The scripts of one direction for one engine.
@@ -323,7 +337,7 @@ pub(crate) struct LazyScripts {
     direction: Direction,
     wanted: std::ops::Range<usize>,
     force_native: bool,
-    compiled: [tokio::sync::OnceCell<Arc<Scripts>>; 3],
+    compiled: EngineMap<tokio::sync::OnceCell<Arc<Scripts>>>,
 }
 
 impl LazyScripts {
@@ -334,7 +348,7 @@ impl LazyScripts {
         wanted: std::ops::Range<usize>,
         force_native: bool,
     ) -> Self {
-        LazyScripts { migrations, direction, wanted, force_native, compiled: Default::default() }
+        LazyScripts { migrations, direction, wanted, force_native, compiled: EngineMap::default() }
     }
 
     /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
@@ -342,9 +356,14 @@ impl LazyScripts {
         self.migrations.acceptance(index, engine)
     }
 
+    /// See [`MigrationSet::views`].
+    pub(crate) fn views(&self) -> &[View] {
+        self.migrations.views()
+    }
+
     /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.
     pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
-        let cell = &self.compiled[engine as usize];
+        let cell = &self.compiled[engine];
         let compile = || async {
             Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), self.force_native).await)
         };
@@ -354,11 +373,9 @@ impl LazyScripts {
 
 /// SeaORM's word for an engine.
 pub(crate) fn backend(engine: Engine) -> DbBackend {
-    match engine {
-        Engine::Sqlite => DbBackend::Sqlite,
-        Engine::Postgres => DbBackend::Postgres,
-        Engine::Mysql => DbBackend::MySql,
-    }
+    const WORDS: EngineMap<DbBackend> =
+        EngineMap { sqlite: DbBackend::Sqlite, postgres: DbBackend::Postgres, mysql: DbBackend::MySql };
+    WORDS[engine]
 }
 
 fn digest(engine: Engine, direction: Direction, execution: &Execution, statements: &[String]) -> String {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::digest;
 use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
+use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Execution, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source};
-use crate::model::tenant::Engine;
 
 /// A view that is brought up to date on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +19,19 @@ pub(crate) struct View {
     /// The place in the catalog of the script that makes it.
     pub(crate) index: usize,
     /// What refreshes it, by engine; `None` where the script makes no view.
-    scripts: [Option<Arc<Script>>; 3],
+    scripts: EngineMap<Option<Arc<Script>>>,
 }
 
 impl View {
     /// What refreshes it on an engine; `None` where that engine has no such view.
     pub(crate) fn refresh(&self, engine: Engine) -> Option<&Arc<Script>> {
-        self.scripts[engine as usize].as_ref()
+        self.scripts[engine].as_ref()
     }
 }
 
 /// What the catalog knows of a script.
 pub(super) fn entry(script: &SqlScript) -> ScriptEntry {
-    let checksums = Engine::ALL.map(|engine| checksum(script, engine));
-    ScriptEntry { kind: script.kind, checksums }
+    ScriptEntry { kind: script.kind, checksums: EngineMap::from_fn(|engine| checksum(script, engine)) }
 }
 
 /// What is written down for a script on an engine.
@@ -51,26 +50,26 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
         Direction::Up => script.up.get(engine),
         Direction::Down => script.down.get(engine),
     };
-    let record = record(script, engine);
+    let open = Open { script, engine, direction, record: record(script, engine) };
     let does_something = script.up.get(engine).is_some_and(|up| !up.statements.is_empty());
     match part {
         Some(part) => match part.mistakes.first() {
-            Some(mistake) => unusable(script, engine, direction, record, mistake.to_string()),
-            None => from_part(script, engine, direction, record, part),
+            Some(mistake) => open.unusable(mistake.to_string()),
+            None => open.with_part(part),
         },
         None if direction == Direction::Down && does_something && script.kind == ScriptKind::Versioned => {
             let up = script.up.get(engine).map(|part| part.file.display().to_string()).unwrap_or_default();
             let reason = format!("{up} has no down part; write {}", down_name(script, &up));
-            unusable(script, engine, direction, record, reason)
+            open.unusable(reason)
         }
-        None => sealed(script, engine, direction, record, Execution::Compiled { transaction: true }, Vec::new(), None),
+        None => open.seal(Execution::Compiled { transaction: true }, Vec::new(), None),
     }
 }
 
 /// What only writes the present checksum down: a person has said that this text is what was applied.
 pub(super) fn acceptance(script: &SqlScript, engine: Engine) -> Script {
-    let record = record(script, engine);
-    sealed(script, engine, Direction::Up, record, Execution::Compiled { transaction: true }, Vec::new(), None)
+    let open = Open { script, engine, direction: Direction::Up, record: record(script, engine) };
+    open.seal(Execution::Compiled { transaction: true }, Vec::new(), None)
 }
 
 /// The file that a missing down part would be in.
@@ -84,40 +83,42 @@ fn down_name(script: &SqlScript, up: &str) -> String {
     }
 }
 
-/// One that can't run: what it says is told before anything is touched.
-fn unusable(script: &SqlScript, engine: Engine, direction: Direction, record: Record, reason: String) -> Script {
-    sealed(script, engine, direction, record, Execution::Irreversible { reason }, Vec::new(), None)
-}
-
-fn from_part(script: &SqlScript, engine: Engine, direction: Direction, record: Record, part: &Arc<SqlPart>) -> Script {
-    let execution = Execution::Compiled { transaction: part.transaction && engine.has_transactional_ddl() };
-    // A table that the fleet refreshes is filled when it is made; a view of the engine's own fills itself.
-    let fills = direction == Direction::Up && !is_materialized(part);
-    let filling = part.refresh.iter().filter(|_| fills);
-    let all: Vec<&SqlStatement> = part.statements.iter().chain(filling).collect();
-    let source = Source { file: part.file.display().to_string(), lines: all.iter().map(|s| s.line).collect() };
-    let statements = all.into_iter().map(|s| s.sql.clone()).collect();
-    sealed(script, engine, direction, record, execution, statements, Some(source))
-}
-
-/// Whether the engine itself keeps the view's rows.
-fn is_materialized(part: &SqlPart) -> bool {
-    part.refresh
-        .first()
-        .is_some_and(|s| crate::sql::first_words(Engine::Postgres, &s.sql).next().as_deref() == Some("refresh"))
-}
-
-fn sealed(
-    script: &SqlScript,
+/// A script whose statements are not sealed yet.
+struct Open<'a> {
+    script: &'a SqlScript,
     engine: Engine,
     direction: Direction,
     record: Record,
-    execution: Execution,
-    statements: Vec<String>,
-    source: Option<Source>,
-) -> Script {
-    let sha256 = digest(engine, direction, &execution, &statements);
-    Script { migration: script.name.clone(), direction, engine, execution, statements, sha256, record, source }
+}
+
+impl Open<'_> {
+    /// One that can't run: the reason is told before anything is touched.
+    fn unusable(self, reason: String) -> Script {
+        self.seal(Execution::Irreversible { reason }, Vec::new(), None)
+    }
+
+    fn with_part(self, part: &SqlPart) -> Script {
+        let transaction = part.transaction && self.engine.capabilities().transactional_ddl;
+        // A table that the fleet refreshes is filled when it is made; a view of the engine's own fills itself.
+        let fills = self.direction == Direction::Up && !is_materialized(self.engine, part);
+        let filling = part.refresh.iter().filter(|_| fills);
+        let all: Vec<&SqlStatement> = part.statements.iter().chain(filling).collect();
+        let source = Source { file: part.file.display().to_string(), lines: all.iter().map(|s| s.line).collect() };
+        let statements = all.into_iter().map(|s| s.sql.clone()).collect();
+        self.seal(Execution::Compiled { transaction }, statements, Some(source))
+    }
+
+    fn seal(self, execution: Execution, statements: Vec<String>, source: Option<Source>) -> Script {
+        let Open { script, engine, direction, record } = self;
+        let sha256 = digest(engine, direction, &execution, &statements);
+        Script { migration: script.name.clone(), direction, engine, execution, statements, sha256, record, source }
+    }
+}
+
+/// Whether the engine itself keeps the view's rows.
+fn is_materialized(engine: Engine, part: &SqlPart) -> bool {
+    let first = part.refresh.first().and_then(|s| crate::sql::first_words(engine, &s.sql).next());
+    first.as_deref() == Some("refresh")
 }
 
 /// The views of a folder; `first` is the place of its first script in the catalog.
@@ -132,12 +133,12 @@ pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
                     name: note.name.clone(),
                     group: note.group,
                     index: first + number,
-                    scripts: [const { None }; 3],
+                    scripts: EngineMap::default(),
                 };
                 views.push(view);
                 views.len() - 1
             });
-            views[at].scripts[engine as usize] = Some(refresh);
+            views[at].scripts[engine] = Some(refresh);
         }
     }
     views
@@ -146,8 +147,7 @@ pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
 /// What brings a view up to date: in one transaction on every engine, since it changes rows only.
 fn refresh(script: &SqlScript, engine: Engine, part: &SqlPart, view: &str) -> Script {
     let source = Source { file: part.file.display().to_string(), lines: part.refresh.iter().map(|s| s.line).collect() };
-    let record = Record::Refresh { view: view.to_owned() };
     let statements = part.refresh.iter().map(|s| s.sql.clone()).collect();
-    let execution = Execution::Compiled { transaction: true };
-    sealed(script, engine, Direction::Up, record, execution, statements, Some(source))
+    let open = Open { script, engine, direction: Direction::Up, record: Record::Refresh { view: view.to_owned() } };
+    open.seal(Execution::Compiled { transaction: true }, statements, Some(source))
 }

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection, Row as _};
-use url::Url;
 
+use super::dialect::literal;
+use super::driver::driver;
 use super::history::HistoryTables;
-use super::mysql::decode;
-use super::{address, literal};
-use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::engine::Engine;
+use crate::model::tenant::{Tenant, TenantId};
 
 /// Tenants in one query: a server's parser is slower than linear in the length of a union.
 const AT_ONCE: usize = 200;
@@ -33,34 +31,18 @@ pub(crate) async fn read(
     let wanted = Wanted { history_table, has_scripts };
     let mut groups: HashMap<String, Vec<Arc<Tenant>>> = HashMap::new();
     for tenant in tenants {
-        if let Some(key) = shared_connection(tenant) {
+        if let Some(key) = driver(tenant.engine).shared_connection(tenant) {
             groups.entry(key).or_default().push(tenant.clone());
         }
     }
     let reads = groups.into_values().filter(|group| group.len() >= WORTH_IT).map(|group| async move {
         // The connection, and then every query, has the connect timeout: a hanging server must not hold up the rest.
-        match group[0].engine {
-            Engine::Mysql => mysql(&group, wanted, limit).await,
-            Engine::Postgres => postgres(&group, wanted, limit).await,
-            Engine::Sqlite => HashMap::new(),
+        match driver(group[0].engine).reader(&group[0], limit).await {
+            Some(reader) => read_chunks(&group, wanted, reader).await,
+            None => HashMap::new(),
         }
     });
     futures_util::future::join_all(reads).await.into_iter().flatten().collect()
-}
-
-/// What tenants must have in common to be read over one connection; `None`: a tenant of its own.
-fn shared_connection(tenant: &Tenant) -> Option<String> {
-    let Address::Url(url) = tenant.address_for_migrations() else { return None };
-    match tenant.engine {
-        Engine::Sqlite => None,
-        Engine::Postgres => tenant.schema.as_ref().map(|_| url.expose_secret().to_owned()),
-        Engine::Mysql => {
-            let mut url = Url::parse(url.expose_secret()).ok()?;
-            address::database(tenant)?;
-            url.set_path("");
-            Some(url.to_string())
-        }
-    }
 }
 
 /// Puts rows of (place in `group`, version) together; a place without rows is a tenant with an empty history table.
@@ -108,94 +90,24 @@ impl<'a> Wanted<'a> {
 
 /// A connection that sees a whole group.
 #[async_trait]
-trait Reader: Send {
+pub(crate) trait Reader: Send {
     /// The (number, text) rows of a query; `None` when it failed or took too long.
     async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>>;
 
     /// Asks which of some quoted names have the quoted tables: a (0, name) row for each that there is.
     fn exist(&self, tables: &str, names: &str) -> String;
 
-    async fn close(self);
+    async fn close(self: Box<Self>);
 }
 
-struct MysqlReader {
-    connection: MySqlConnection,
-    limit: Duration,
-}
-
-struct PostgresReader {
-    connection: PgConnection,
-    limit: Duration,
-}
-
-#[async_trait]
-impl Reader for MysqlReader {
-    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
-        let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
-        let rows = tokio::time::timeout(self.limit, query).await.ok()?.ok()?;
-        let pair = |row| Some((usize::try_from(decode::number(row, 0)?).ok()?, decode::text(row, 1)?));
-        rows.iter().map(pair).collect()
-    }
-
-    fn exist(&self, tables: &str, names: &str) -> String {
-        format!(
-            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name IN ({tables}) AND table_schema IN \
-             ({names})"
-        )
-    }
-
-    async fn close(self) {
-        let _ = self.connection.close().await;
-    }
-}
-
-#[async_trait]
-impl Reader for PostgresReader {
-    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
-        let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
-        let rows = tokio::time::timeout(self.limit, query).await.ok()?.ok()?;
-        let pair = |row: &sqlx::postgres::PgRow| {
-            Some((usize::try_from(row.try_get::<i32, _>(0).ok()?).ok()?, row.try_get::<String, _>(1).ok()?))
-        };
-        rows.iter().map(pair).collect()
-    }
-
-    fn exist(&self, tables: &str, names: &str) -> String {
-        // One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
-        format!(
-            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN \
-             ({tables}) AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
-        )
-    }
-
-    async fn close(self) {
-        let _ = self.connection.close().await;
-    }
-}
-
-async fn mysql(group: &[Arc<Tenant>], wanted: Wanted<'_>, limit: Duration) -> HashMap<TenantId, Vec<String>> {
-    let Ok(options) = address::mysql(&group[0]) else { return HashMap::new() };
-    let Ok(Ok(connection)) = tokio::time::timeout(limit, options.connect()).await else { return HashMap::new() };
-    let databases: Vec<String> = group.iter().filter_map(|t| address::database(t)).collect();
-    read_chunks(group, &databases, wanted, MysqlReader { connection, limit }).await
-}
-
-async fn postgres(group: &[Arc<Tenant>], wanted: Wanted<'_>, limit: Duration) -> HashMap<TenantId, Vec<String>> {
-    let Ok(options) = address::postgres(&group[0]) else { return HashMap::new() };
-    let options = options.application_name("fleet:read");
-    let Ok(Ok(connection)) = tokio::time::timeout(limit, options.connect()).await else { return HashMap::new() };
-    let schemas: Vec<String> = group.iter().filter_map(|t| t.schema.clone()).collect();
-    read_chunks(group, &schemas, wanted, PostgresReader { connection, limit }).await
-}
-
-/// Reads one group over one connection; `names` are its databases or schemas.
+/// Reads one group over one connection.
 async fn read_chunks(
     group: &[Arc<Tenant>],
-    names: &[String],
     wanted: Wanted<'_>,
-    mut reader: impl Reader,
+    mut reader: Box<dyn Reader>,
 ) -> HashMap<TenantId, Vec<String>> {
     let engine = group[0].engine;
+    let names: Vec<String> = group.iter().filter_map(|tenant| driver(engine).namespace(tenant)).collect();
     let tables = wanted.tables();
     let union = |places: &[usize]| wanted.union(engine, places.iter().map(|&i| (i, names[i].as_str())));
     let list = |names: &mut dyn Iterator<Item = &str>| names.map(|n| literal(engine, n)).collect::<Vec<_>>().join(", ");

@@ -4,7 +4,8 @@
 //! Only text is made here. SeaORM's own table holds Rust migrations and nothing else: its tools refuse a history with
 //! versions that they do not know.
 
-use super::{literal, unix_now};
+use super::dialect::{ScriptsTable, dialect, literal};
+use super::unix_now;
 use crate::model::schema::{Direction, Record, Script};
 use crate::model::tenant::Engine;
 
@@ -40,10 +41,10 @@ impl HistoryTables {
 
     /// The statement that creates the table of SQL scripts, where the catalog has any.
     pub(crate) fn create_scripts(&self) -> Option<String> {
-        let bytes = if self.engine == Engine::Mysql { " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" } else { "" };
+        let name = dialect(self.engine).types().name;
         self.has_scripts.then(|| {
             format!(
-                "CREATE TABLE IF NOT EXISTS {} (version varchar(255){bytes} NOT NULL PRIMARY KEY, checksum varchar(64) NOT \
+                "CREATE TABLE IF NOT EXISTS {} (version {name} NOT NULL PRIMARY KEY, checksum varchar(64) NOT \
                  NULL, applied_at bigint NOT NULL)",
                 self.scripts
             )
@@ -52,9 +53,9 @@ impl HistoryTables {
 
     /// The statement that creates the table of refreshes.
     pub(crate) fn create_refreshes(&self) -> String {
-        let bytes = if self.engine == Engine::Mysql { " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" } else { "" };
+        let name = dialect(self.engine).types().name;
         format!(
-            "CREATE TABLE IF NOT EXISTS {} (view_name varchar(255){bytes} NOT NULL PRIMARY KEY, refreshed_at bigint NOT \
+            "CREATE TABLE IF NOT EXISTS {} (view_name {name} NOT NULL PRIMARY KEY, refreshed_at bigint NOT \
              NULL)",
             self.refreshes
         )
@@ -89,18 +90,8 @@ impl HistoryTables {
         if self.has_scripts {
             return self.read();
         }
-        let name = literal(self.engine, SCRIPTS);
-        let mark = literal(self.engine, SCRIPTS_MARK);
-        let there = match self.engine {
-            Engine::Sqlite => format!("SELECT {mark} FROM sqlite_master WHERE type = 'table' AND name = {name}"),
-            Engine::Postgres => {
-                format!("SELECT {mark}::text WHERE to_regclass({}) IS NOT NULL", literal(self.engine, &self.scripts))
-            }
-            Engine::Mysql => format!(
-                "SELECT CONVERT({mark} USING utf8mb4) COLLATE utf8mb4_bin FROM information_schema.tables WHERE \
-                 table_schema = {database} AND table_name = {name}"
-            ),
-        };
+        let table = ScriptsTable { name: literal(self.engine, SCRIPTS), qualified: &self.scripts, database };
+        let there = dialect(self.engine).marks_scripts(&literal(self.engine, SCRIPTS_MARK), &table);
         format!("{} UNION ALL {there}", self.read_history())
     }
 
@@ -119,30 +110,18 @@ impl HistoryTables {
     }
 
     fn read_history(&self) -> String {
-        let text = match self.engine {
-            Engine::Sqlite => "version",
-            Engine::Postgres => "version::text AS version",
-            // Texts of two tables go together only in one collation.
-            Engine::Mysql => "CONVERT(version USING utf8mb4) COLLATE utf8mb4_bin AS version",
-        };
+        let [text, _] = dialect(self.engine).entries();
         format!("SELECT {text} FROM {}", self.history)
     }
 
     fn read_scripts(&self) -> String {
-        let entry = match self.engine {
-            Engine::Sqlite => "version || char(9) || checksum",
-            Engine::Postgres => "version::text || chr(9) || checksum::text",
-            Engine::Mysql => "CONVERT(CONCAT(version, CHAR(9), checksum) USING utf8mb4) COLLATE utf8mb4_bin",
-        };
+        let [_, entry] = dialect(self.engine).entries();
         format!("SELECT {entry} FROM {}", self.scripts)
     }
 
     /// When each view was refreshed: name and seconds since 1970, as text.
     pub(crate) fn read_refreshes(&self) -> String {
-        let text = |column: &str| match self.engine {
-            Engine::Mysql => format!("CAST({column} AS char)"),
-            Engine::Sqlite | Engine::Postgres => format!("CAST({column} AS text)"),
-        };
+        let text = |column: &str| dialect(self.engine).as_text(column);
         format!("SELECT {}, {} FROM {}", text("view_name"), text("refreshed_at"), self.refreshes)
     }
 
@@ -172,31 +151,17 @@ impl HistoryTables {
             (Record::Migration, Direction::Down) => {
                 format!("DELETE FROM {} WHERE {} = {name}", self.history, engine.quote("version"))
             }
-            (Record::Script { checksum, .. }, Direction::Up) => self.put(
+            (Record::Script { checksum, .. }, Direction::Up) => dialect(engine).put(
                 &self.scripts,
-                ["version", "checksum", "applied_at"],
+                &["version", "checksum", "applied_at"],
                 &[name, literal(engine, checksum), unix_now().to_string()],
             ),
             (Record::Script { .. }, Direction::Down) => format!("DELETE FROM {} WHERE version = {name}", self.scripts),
-            (Record::Refresh { view }, _) => self.put(
+            (Record::Refresh { view }, _) => dialect(engine).put(
                 &self.refreshes,
-                ["view_name", "refreshed_at"],
+                &["view_name", "refreshed_at"],
                 &[literal(engine, view), unix_now().to_string()],
             ),
         }
-    }
-
-    /// A row, or a new row in the place of one with the same key, which is the first column.
-    fn put<const N: usize>(&self, table: &str, columns: [&str; N], values: &[String]) -> String {
-        let (names, values) = (columns.join(", "), values.join(", "));
-        if self.engine == Engine::Mysql {
-            return format!("REPLACE INTO {table} ({names}) VALUES ({values})");
-        }
-        let changes: Vec<String> = columns[1..].iter().map(|c| format!("{c} = excluded.{c}")).collect();
-        format!(
-            "INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT ({}) DO UPDATE SET {}",
-            columns[0],
-            changes.join(", ")
-        )
     }
 }

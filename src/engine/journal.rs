@@ -4,7 +4,8 @@
 //! that the process or the connection died; statement k may or may not have happened, all before it have. A row `stopped`
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
-use super::{Step, literal, unix_now};
+use super::dialect::{dialect, literal};
+use super::{Step, unix_now};
 use crate::model::schema::{Direction, Record, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
@@ -89,7 +90,7 @@ impl Journal {
     }
 
     pub(crate) fn create(&self) -> String {
-        let integer = if self.engine == Engine::Mysql { "int" } else { "integer" };
+        let integer = dialect(self.engine).types().integer;
         format!(
             "CREATE TABLE IF NOT EXISTS {} (id {integer} NOT NULL PRIMARY KEY, migration varchar(255) NOT NULL, \
              direction varchar(4) NOT NULL, statement {integer} NULL, state varchar(8) NOT NULL, sha256 varchar(64) NOT NULL, \
@@ -100,10 +101,7 @@ impl Journal {
 
     /// Every column as text, in the order that [`entry`] takes.
     pub(crate) fn read(&self) -> String {
-        let text = |column: &str| match self.engine {
-            Engine::Mysql => format!("CAST({column} AS char)"),
-            Engine::Sqlite | Engine::Postgres => format!("CAST({column} AS text)"),
-        };
+        let text = |column: &str| dialect(self.engine).as_text(column);
         let columns = ["migration", "direction", "statement", "state", "sha256", "run"].map(text).join(", ");
         format!("SELECT {columns} FROM {} WHERE id = 1", self.table)
     }

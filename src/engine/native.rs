@@ -5,27 +5,18 @@
 
 use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, SqlxMySqlConnector,
-    SqlxPostgresConnector, SqlxSqliteConnector, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait};
 use sea_orm_migration::SchemaManager;
+use sqlx::Connection as _;
 use sqlx::pool::{PoolConnection, PoolOptions};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection as _, MySql, Pool, Postgres};
 
-use super::postgres::guards;
-use super::{ApplyError, PartialState, TenantEndpoint, Work, errors, sqlite};
+use super::{ApplyError, PartialState, TenantEndpoint, Work, errors};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::Direction;
-use crate::model::tenant::Engine;
 
 /// A session's connection: by itself, or out of a pool of one, because SeaORM takes pools only.
 pub(crate) enum Link<DB: sqlx::Database> {
@@ -69,6 +60,32 @@ pub(crate) struct Native<'a> {
     pub(crate) step: usize,
 }
 
+/// What an engine sends in the transaction around native code, beside the migration itself and its history row.
+pub(crate) struct Around<'a> {
+    /// First: settings, locks, guards.
+    pub(crate) preamble: &'a [String],
+    /// How the transaction is known again.
+    pub(crate) mark: Mark,
+    /// Between the migration and its history row.
+    pub(crate) before_record: Option<&'static str>,
+    /// Behind the history row.
+    pub(crate) before_commit: Option<&'a Check>,
+}
+
+/// How it is found out that the migration's own SQL has ended the transaction around it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mark {
+    /// No transaction begins inside another: `BEGIN` succeeds where it is gone.
+    Begin,
+    /// A setting that is the transaction's own.
+    Setting {
+        set: &'static str,
+        /// Fails with `code` where the setting is gone.
+        check: &'static str,
+        code: &'static str,
+    },
+}
+
 /// A statement before the commit that raises an error where there must be no commit.
 pub(crate) struct Check {
     pub(crate) sql: String,
@@ -77,7 +94,7 @@ pub(crate) struct Check {
 }
 
 /// The end of a native step that did not succeed.
-enum Ended {
+pub(crate) enum Ended {
     /// The preamble, the history row or the transaction itself failed.
     Ours(Fault),
     /// The migration's own code failed.
@@ -87,76 +104,21 @@ enum Ended {
 }
 
 impl Native<'_> {
-    /// In a transaction on PostgreSQL, behind the same guards as a compiled script.
-    pub(crate) async fn postgres(&self, options: PgConnectOptions, preamble: &[String]) -> Result<(), ApplyError> {
-        let pool =
-            pool(self.door).connect_with(options).await.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
-        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        let result = self.in_transaction(&db, TransactionOptions::default(), preamble, None).await;
-        let _ = db.close().await;
-        result.map_err(|ended| self.stop(ended))
-    }
-
-    /// Without a transaction on PostgreSQL, over the session's own connection; the caller keeps lock and journal on it.
-    pub(crate) async fn postgres_alone(&self, pool: Pool<Postgres>) -> Result<(), ApplyError> {
-        self.alone(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await
-    }
-
-    /// Without a transaction on MySQL, where DDL commits by itself, over the session's own connection; the caller keeps
-    /// lock and journal on it.
-    pub(crate) async fn mysql_alone(&self, pool: Pool<MySql>) -> Result<(), ApplyError> {
-        self.alone(&SqlxMySqlConnector::from_sqlx_mysql_pool(pool)).await
-    }
-
-    async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
+    /// Without a transaction of ours.
+    pub(crate) async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
         self.migrate(&SchemaManager::new(db)).await.map_err(|ended| self.stop(ended))
     }
 
-    /// In an exclusive transaction on SQLite, as compiled ones are.
-    pub(crate) async fn sqlite(
-        &self,
-        options: SqliteConnectOptions,
-        cancelled: &Arc<AtomicBool>,
-        preamble: &[String],
-        before_commit: Option<&Check>,
-    ) -> Result<(), ApplyError> {
-        let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
-        let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
-        let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-        let exclusive = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
-            ..TransactionOptions::default()
-        };
-        let result = self.in_transaction(&db, exclusive, preamble, before_commit).await;
-        let _ = db.close().await;
-        result.map_err(|ended| self.stop(ended))
-    }
-
-    /// Without a transaction of ours on SQLite; the caller keeps the journal.
-    pub(crate) async fn sqlite_without_transaction(
-        &self,
-        options: SqliteConnectOptions,
-        cancelled: &Arc<AtomicBool>,
-    ) -> Result<(), ApplyError> {
-        let pool = sqlite_pool(self.door, cancelled).connect_with(options).await;
-        let pool = pool.map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
-        let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-        let result = self.migrate(&SchemaManager::new(&db)).await;
-        let _ = db.close().await;
-        result.map_err(|ended| self.stop(ended))
-    }
-
     /// The migration and its history row in one transaction. Dying before the commit leaves nothing.
-    async fn in_transaction(
+    pub(crate) async fn in_transaction(
         &self,
         db: &DatabaseConnection,
         options: TransactionOptions,
-        preamble: &[String],
-        before_commit: Option<&Check>,
+        around: &Around<'_>,
     ) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
         let transaction = db.begin_with_options(options).await.map_err(ours)?;
-        let result = self.inside(&transaction, preamble, before_commit).await;
+        let result = self.inside(&transaction, around).await;
         match result {
             // The history row was inserted after the migration: had an error been swallowed, that would have failed.
             Ok(()) => transaction.commit().await.map_err(ours),
@@ -167,17 +129,11 @@ impl Native<'_> {
         }
     }
 
-    async fn inside(
-        &self,
-        transaction: &DatabaseTransaction,
-        preamble: &[String],
-        before_commit: Option<&Check>,
-    ) -> Result<(), Ended> {
+    async fn inside(&self, transaction: &DatabaseTransaction, around: &Around<'_>) -> Result<(), Ended> {
         let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
-        transaction.execute_unprepared(&preamble.join(";\n")).await.map_err(ours)?;
-        let is_postgres = self.door.tenant.engine == Engine::Postgres;
-        if is_postgres {
-            transaction.execute_unprepared("SELECT set_config('fleet.step', 'open', true)").await.map_err(ours)?;
+        transaction.execute_unprepared(&around.preamble.join(";\n")).await.map_err(ours)?;
+        if let Mark::Setting { set, .. } = around.mark {
+            transaction.execute_unprepared(set).await.map_err(ours)?;
         }
         let migrated = self.migrate(&SchemaManager::new(transaction)).await;
         // After these SQLite has rolled back by itself (https://www.sqlite.org/lang_transaction.html).
@@ -186,18 +142,18 @@ impl Native<'_> {
             Err(Ended::Migration(fault))
                 if matches!(fault.class, FaultClass::Cancelled | FaultClass::Resources | FaultClass::Busy)
         );
-        if !rolled_back && has_escaped(transaction, is_postgres).await {
+        if !rolled_back && has_escaped(transaction, around.mark).await {
             let text = "the migration ended the transaction around it by itself: what it did before that stays, whatever \
                         came after; look at the tenant, and let such a migration say use_transaction() == Some(false)";
             return Err(Ended::Escaped(Fault::new(FaultClass::Migration, text)));
         }
         migrated?;
-        if self.door.tenant.engine == Engine::Postgres && self.door.tenant.schema.is_none() {
-            transaction.execute_unprepared(guards::OWN_SEARCH_PATH).await.map_err(ours)?;
+        if let Some(sql) = around.before_record {
+            transaction.execute_unprepared(sql).await.map_err(ours)?;
         }
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;
-        if let Some(check) = before_commit {
+        if let Some(check) = around.before_commit {
             transaction.execute_unprepared(&check.sql).await.map_err(|e| {
                 let fault = errors::sea_orm_fault(&e);
                 Ended::Ours(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
@@ -225,7 +181,7 @@ impl Native<'_> {
         }
     }
 
-    fn stop(&self, ended: Ended) -> ApplyError {
+    pub(crate) fn stop(&self, ended: Ended) -> ApplyError {
         let migration = self.work.steps[self.step].script.migration.to_string();
         let (fault, at) = match ended {
             Ended::Ours(fault) => (fault, None),
@@ -242,15 +198,11 @@ impl Native<'_> {
 }
 
 /// Whether the transaction that was begun around a migration is gone: its own SQL committed or rolled it back.
-async fn has_escaped(transaction: &DatabaseTransaction, is_postgres: bool) -> bool {
-    if is_postgres {
-        // The mark is the transaction's own; an aborted one answers with 25P02, and is still ours.
-        let check = "DO $fleet_guard$ BEGIN IF current_setting('fleet.step', true) IS DISTINCT FROM 'open' THEN RAISE \
-                     EXCEPTION 'gone' USING ERRCODE = 'FL005'; END IF; END $fleet_guard$";
+async fn has_escaped(transaction: &DatabaseTransaction, mark: Mark) -> bool {
+    if let Mark::Setting { check, code, .. } = mark {
         let result = transaction.execute_unprepared(check).await;
-        return result.is_err_and(|e| errors::sea_orm_fault(&e).code.as_deref() == Some("FL005"));
+        return result.is_err_and(|e| errors::sea_orm_fault(&e).code.as_deref() == Some(code));
     }
-    // SQLite begins no transaction inside another.
     let escaped = transaction.execute_unprepared("BEGIN").await.is_ok();
     if escaped {
         let _ = transaction.execute_unprepared("ROLLBACK").await;
@@ -267,13 +219,4 @@ pub(crate) fn pool<DB: sqlx::Database>(door: &TenantEndpoint) -> PoolOptions<DB>
         .idle_timeout(None)
         .max_lifetime(None)
         .acquire_timeout(door.timeouts.connect.max(Duration::from_secs(1)))
-}
-
-/// A pool whose connection stops as soon as it is cancelled.
-fn sqlite_pool(door: &TenantEndpoint, cancelled: &Arc<AtomicBool>) -> PoolOptions<sqlx::Sqlite> {
-    let cancelled = cancelled.clone();
-    pool::<sqlx::Sqlite>(door).after_connect(move |connection, _| {
-        let cancelled = cancelled.clone();
-        Box::pin(async move { sqlite::stop_when(connection, cancelled).await })
-    })
 }

@@ -7,21 +7,35 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::MySqlConnectOptions;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection, Row as _};
 use url::Url;
 
-use super::mysql::decode;
+use super::driver::driver;
 use super::{errors, unix_now};
+use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::tenant::{Address, Tenant, TenantId};
+
+/// An engine's servers, on which databases can be made and dropped.
+#[async_trait]
+pub(crate) trait ScratchServer: Sync {
+    /// The databases whose names are like those of scratch databases.
+    async fn names(&self, url: &SecretString) -> Result<Vec<String>, Fault>;
+
+    async fn create(&self, url: &SecretString, name: &str) -> Result<(), Fault>;
+
+    /// Drops a database, and ends what is still running in it.
+    async fn drop(&self, url: &SecretString, name: &str) -> Result<(), Fault>;
+}
+
+fn server(engine: Engine) -> Result<&'static dyn ScratchServer, Fault> {
+    driver(engine).scratch().ok_or_else(bad_url)
+}
 
 /// What every scratch database's name begins with; then come the second since 1970 in which it was made, and a number.
 const PREFIX: &str = "fleet_scratch_";
@@ -47,7 +61,7 @@ impl ScratchPlace {
     /// The engine of the databases made here.
     pub(crate) fn engine(&self) -> Engine {
         match self {
-            ScratchPlace::Folder(_) => Engine::Sqlite,
+            ScratchPlace::Folder(_) => Engine::OF_FILES,
             ScratchPlace::Server(engine, _) => *engine,
         }
     }
@@ -77,13 +91,13 @@ impl ScratchPlace {
         }
         let name = format!("{PREFIX}{:x}_{:08x}", unix_now(), fastrand::u32(..));
         let tenant = Arc::new(self.tenant(&name)?);
-        self.change(&name, true).await?;
+        self.create(&name).await?;
         let result = tokio::select! {
             biased;
             () = &mut stop => Ok(None),
             result = AssertUnwindSafe(work(tenant)).catch_unwind() => result.map(Some),
         };
-        if let Err(fault) = self.change(&name, false).await {
+        if let Err(fault) = self.drop(&name).await {
             tell(format!("the scratch database {name} of {} could not be dropped: {fault}", self.engine()));
         }
         result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
@@ -94,7 +108,7 @@ impl ScratchPlace {
         let mut gone = Vec::new();
         for name in self.names().await?.into_iter().filter(|name| is_left_behind(name, unix_now())) {
             // Another process may be sweeping, too.
-            if self.change(&name, false).await.is_ok() {
+            if self.drop(&name).await.is_ok() {
                 gone.push(name);
             }
         }
@@ -108,61 +122,32 @@ impl ScratchPlace {
                 let entries = std::fs::read_dir(folder).map_err(|error| io(folder, &error))?;
                 entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
             }
-            ScratchPlace::Server(Engine::Mysql, url) => {
-                let mut connection = mysql(url).await?;
-                let list =
-                    "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'fleet\\_scratch\\_%'";
-                let rows = sqlx::raw_sql(list).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e))?;
-                let _ = connection.close().await;
-                rows.iter().filter_map(|row| decode::text(row, 0)).collect()
-            }
-            ScratchPlace::Server(_, url) => {
-                let mut connection = postgres(url).await?;
-                let list = "SELECT datname::text FROM pg_database WHERE datname LIKE 'fleet\\_scratch\\_%'";
-                let rows = sqlx::raw_sql(list).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e))?;
-                let _ = connection.close().await;
-                rows.iter().filter_map(|row| row.try_get(0).ok()).collect()
-            }
+            ScratchPlace::Server(engine, url) => server(*engine)?.names(url).await?,
         };
         names.retain(|name| made_at(name).is_some());
         names.sort_unstable();
         Ok(names)
     }
 
-    /// Makes the database of a name, or drops it.
-    async fn change(&self, name: &str, make: bool) -> Result<(), Fault> {
+    async fn create(&self, name: &str) -> Result<(), Fault> {
         assert!(made_at(name).is_some(), "{name} is no scratch database");
         match self {
             ScratchPlace::Folder(folder) => {
                 let folder = folder.join(name);
-                let result = if make { make_private(&folder) } else { std::fs::remove_dir_all(&folder) };
-                result.map_err(|error| io(&folder, &error))
+                make_private(&folder).map_err(|error| io(&folder, &error))
             }
-            ScratchPlace::Server(Engine::Mysql, url) => {
-                let mut connection = mysql(url).await?;
-                if !make {
-                    end_sessions(&mut connection, name).await;
-                }
-                // A query that has just been ended may take a moment to let go of its tables.
-                let wait = "SET SESSION lock_wait_timeout = 30";
-                let verb = if make { "CREATE" } else { "DROP" };
-                let sql = format!("{wait}; {verb} DATABASE {}", Engine::Mysql.quote(name));
-                let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
-                let _ = connection.close().await;
-                result.map(drop).map_err(|e| errors::fault(&e))
+            ScratchPlace::Server(engine, url) => server(*engine)?.create(url, name).await,
+        }
+    }
+
+    async fn drop(&self, name: &str) -> Result<(), Fault> {
+        assert!(made_at(name).is_some(), "{name} is no scratch database");
+        match self {
+            ScratchPlace::Folder(folder) => {
+                let folder = folder.join(name);
+                std::fs::remove_dir_all(&folder).map_err(|error| io(&folder, &error))
             }
-            ScratchPlace::Server(_, url) => {
-                let mut connection = postgres(url).await?;
-                let quoted = Engine::Postgres.quote(name);
-                // The template may not have other sessions; `FORCE` ends what is still running in the database.
-                let sql = match make {
-                    true => format!("CREATE DATABASE {quoted} TEMPLATE template0"),
-                    false => format!("DROP DATABASE {quoted} WITH (FORCE)"),
-                };
-                let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
-                let _ = connection.close().await;
-                result.map(drop).map_err(|e| errors::fault(&e))
-            }
+            ScratchPlace::Server(engine, url) => server(*engine)?.drop(url, name).await,
         }
     }
 
@@ -213,37 +198,16 @@ fn io(folder: &Path, error: &std::io::Error) -> Fault {
     Fault::new(FaultClass::UnknownDatabase, format!("{}: {error}", folder.display()))
 }
 
-fn bad_url() -> Fault {
+pub(super) fn bad_url() -> Fault {
     Fault::new(FaultClass::BadAddress, "the scratch server's URL can't be used by the driver")
 }
 
 /// To reach a scratch server and log in.
 const CONNECT: Duration = Duration::from_secs(10);
 
-async fn within<C>(connect: impl Future<Output = sqlx::Result<C>>) -> Result<C, Fault> {
+pub(super) async fn within<C>(connect: impl Future<Output = sqlx::Result<C>>) -> Result<C, Fault> {
     let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 10s");
     tokio::time::timeout(CONNECT, connect).await.map_err(late)?.map_err(|e| errors::fault(&e))
-}
-
-/// Ends what is still at work in a scratch database, as PostgreSQL's `FORCE` does: a query that was given up goes on, and
-/// would keep its tables from being dropped.
-async fn end_sessions(connection: &mut MySqlConnection, name: &str) {
-    let list = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
-    let Ok(rows) = sqlx::raw_sql(AssertSqlSafe(list)).fetch_all(&mut *connection).await else { return };
-    for id in rows.iter().filter_map(|row| decode::number(row, 0)) {
-        // One that has ended by itself is as good.
-        let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut *connection).await;
-    }
-}
-
-async fn postgres(url: &SecretString) -> Result<PgConnection, Fault> {
-    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| bad_url())?;
-    within(options.application_name("fleet:scratch").disable_statement_logging().connect()).await
-}
-
-async fn mysql(url: &SecretString) -> Result<MySqlConnection, Fault> {
-    let options = MySqlConnectOptions::from_str(url.expose_secret()).map_err(|_| bad_url())?;
-    within(options.disable_statement_logging().connect()).await
 }
 
 #[cfg(test)]

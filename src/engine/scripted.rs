@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{ApplyError, Canceller, Cell, Database, Key, Liveness, PartialState, Probe, Session, Settlement, Work};
+use super::{ApplyError, Canceller, Database, Liveness, PartialState, Probe, Session, Settlement, Work};
+use super::{Dump, HealthCheck, Inspect, Observe, Rows};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::schema::{Direction, Unfinished};
-use crate::model::shape::{Column, Shape, Table};
+use crate::model::shape::{Cell, Column, Key, Shape, Table};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 
@@ -128,28 +129,8 @@ impl Session for ScriptedSession {
         Ok(None)
     }
 
-    async fn is_held(&mut self) -> Result<bool, Fault> {
-        Ok(false)
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        Ok(Vec::new())
-    }
-
     async fn settle(&mut self, _: &Settlement) -> Result<Unfinished, Fault> {
         Err(Fault::new(FaultClass::Other, "scripted"))
-    }
-
-    async fn shape(&mut self) -> Result<Shape, Fault> {
-        Ok(Shape::default())
-    }
-
-    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
-        Ok(Health::default())
-    }
-
-    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
-        Ok(vec![0; tables.len()])
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -188,6 +169,33 @@ impl Session for ScriptedSession {
         Ok(())
     }
 
+    async fn close(self: Box<Self>) {}
+}
+
+#[async_trait]
+impl Inspect for ScriptedSession {
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        Ok(Shape::default())
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        Ok(vec![0; tables.len()])
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl HealthCheck for ScriptedSession {
+    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
+        Ok(Health::default())
+    }
+}
+
+#[async_trait]
+impl Rows for ScriptedSession {
     async fn fill(&mut self, _: &Table, _: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
         Ok(rows.len() as u64)
     }
@@ -195,16 +203,23 @@ impl Session for ScriptedSession {
     async fn keys(&mut self, _: &Table, _: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         Ok(Vec::new())
     }
+}
+
+impl Dump for ScriptedSession {}
+
+#[async_trait]
+impl Observe for ScriptedSession {
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(false)
+    }
 
     fn canceller(&self) -> Canceller {
         let cancelled = self.cancelled.clone();
         Box::new(move || Box::pin(async move { cancelled.cancel() }))
     }
 
-    fn pulse(&self) -> Option<Probe> {
+    fn probe(&self) -> Option<Probe> {
         let sign = if let Act::AnswersNever(sign) = self.act { sign } else { Liveness::Works };
         Some(Box::new(move |_, _| Box::pin(async move { sign })))
     }
-
-    async fn close(self: Box<Self>) {}
 }

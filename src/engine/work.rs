@@ -206,7 +206,9 @@ impl Work {
         for (step, Step { script, .. }) in self.steps.iter().enumerate() {
             let next = match &script.execution {
                 Execution::Compiled { .. } if has_batches(script) => Segment::Alone(step),
-                Execution::Compiled { transaction } if *transaction || !script.engine.has_transactional_ddl() => {
+                Execution::Compiled { transaction }
+                    if *transaction || !script.engine.capabilities().transactional_ddl =>
+                {
                     Segment::Together(step..step + 1)
                 }
                 Execution::Compiled { .. } => Segment::Alone(step),

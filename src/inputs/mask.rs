@@ -4,36 +4,19 @@
 
 use std::ops::Range;
 
+use super::Setting;
+use super::form::Form;
+
 /// What stands in for a secret.
 pub(crate) const MASK: &str = "***";
 
-/// Keys whose values are never secret, so that a line with a syntax mistake can be shown with its value.
-const HARMLESS: [&str; 24] = [
-    "id",
-    "schema",
-    "server",
-    "tags",
-    "create_missing",
-    "name",
-    "concurrency",
-    "per_server",
-    "connect_timeout",
-    "lock_timeout",
-    "statement_timeout",
-    "cancel_timeout",
-    "silence_timeout",
-    "attempts",
-    "retry_pause",
-    "longest_pause",
-    "hold_wait",
-    "scripts",
-    "max_failures",
-    "percent",
-    "count",
-    "tenants",
-    "env",
-    "file",
-];
+/// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its value.
+const HARMLESS: [&str; 11] =
+    ["id", "schema", "server", "tags", "create_missing", "percent", "count", "tenants", "rules", "env", "file"];
+
+fn is_harmless(key: &str) -> bool {
+    HARMLESS.contains(&key) || Setting::of(key).is_some_and(|setting| setting.form != Form::Ledger)
+}
 
 /// How much of a line has to be hidden besides what looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,42 +57,52 @@ pub(crate) fn mask(line: &str, span: Range<usize>, hide: Hide) -> Masked {
 
 fn replace(line: &str, span: Range<usize>, hidden: &[Range<usize>]) -> Masked {
     let mut text = String::with_capacity(line.len());
-    let (mut start, mut end) = (None, None);
+    let mut ends = Ends { span, start: None, end: None };
     let mut at = 0;
     for range in hidden.iter().filter(|r| !r.is_empty()) {
         if range.end <= at {
             continue;
         }
         let from = range.start.max(at);
-        place(&mut start, &mut end, &span, at..from, text.len());
+        ends.find_in(at..from, text.len());
         text.push_str(&line[at..from]);
         if range.start >= at {
             let leading = line[from..range.end].len() - line[from..range.end].trim_start().len();
             text.push_str(&line[from..from + leading]);
             let shown = text.len();
             text.push_str(MASK);
-            if span.start < range.end && span.start >= from && start.is_none() {
-                start = Some(shown);
+            if ends.span.start < range.end && ends.span.start >= from && ends.start.is_none() {
+                ends.start = Some(shown);
             }
-            if span.end <= range.end && span.end > from && end.is_none() {
-                end = Some(text.len());
+            if ends.span.end <= range.end && ends.span.end > from && ends.end.is_none() {
+                ends.end = Some(text.len());
             }
         }
         at = range.end;
     }
-    place(&mut start, &mut end, &span, at..line.len(), text.len());
+    ends.find_in(at..line.len(), text.len());
     text.push_str(&line[at..]);
-    let start = start.unwrap_or(text.len());
-    Masked { span: start..end.unwrap_or(text.len()).max(start), text }
+    let start = ends.start.unwrap_or(text.len());
+    Masked { span: start..ends.end.unwrap_or(text.len()).max(start), text }
 }
 
-/// Finds the ends of `span` where they lie in the shown piece `from`, which starts at `shown` in the masked text.
-fn place(start: &mut Option<usize>, end: &mut Option<usize>, span: &Range<usize>, from: Range<usize>, shown: usize) {
-    if start.is_none() && from.contains(&span.start) {
-        *start = Some(shown + span.start - from.start);
-    }
-    if end.is_none() && span.end >= from.start && span.end <= from.end && span.start <= span.end {
-        *end = Some(shown + span.end - from.start);
+/// The ends of a span in the masked text, as far as they were found.
+struct Ends {
+    span: Range<usize>,
+    start: Option<usize>,
+    end: Option<usize>,
+}
+
+impl Ends {
+    /// Finds the ends that lie in the shown piece `from`, which starts at `shown` in the masked text.
+    fn find_in(&mut self, from: Range<usize>, shown: usize) {
+        let span = &self.span;
+        if self.start.is_none() && from.contains(&span.start) {
+            self.start = Some(shown + span.start - from.start);
+        }
+        if self.end.is_none() && span.end >= from.start && span.end <= from.end && span.start <= span.end {
+            self.end = Some(shown + span.end - from.start);
+        }
     }
 }
 
@@ -192,12 +185,12 @@ fn in_value(line: &str, key_end: usize) -> Vec<Range<usize>> {
 
 fn doubtful_value(line: &str) -> Option<Range<usize>> {
     match line.split_once('=') {
-        Some((key, _)) if HARMLESS.contains(&key.trim()) => None,
+        Some((key, _)) if is_harmless(key.trim()) => None,
         Some((key, _)) => Some(key.len() + 1..line.len()),
         None if line.trim_start().starts_with(['[', '#']) => None,
         None => {
             let word = line.trim_start().split(char::is_whitespace).next().unwrap_or_default();
-            let known = HARMLESS.contains(&word) || ["url", "migration_url", "password", "ledger"].contains(&word);
+            let known = is_harmless(word) || ["url", "migration_url", "password", "ledger"].contains(&word);
             let from = if known { line.len() - line.trim_start().len() + word.len() } else { 0 };
             Some(from..line.len())
         }

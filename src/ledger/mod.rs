@@ -24,12 +24,16 @@
 //! | `fleet_run` | run |
 //! | `fleet_tenant` | selected tenant of a run, written before any tenant is touched |
 //! | `fleet_outcome` | tenant of a run that has its outcome; a table of its own, so that a batch is one insert |
+//! | `fleet_event` | start and end of a wave, and moment at which the run was asked to stop |
+//! | `fleet_progress` | tenant that told how far a long statement had come: the latest only |
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
 mod database;
 mod entity;
 mod error;
+mod migrations;
 mod open;
+mod process;
 mod reader;
 mod recorder;
 mod run_selector;
@@ -41,5 +45,6 @@ mod tests;
 pub(crate) use crate::inputs::LedgerLocation as Location;
 pub(crate) use error::LedgerError;
 pub(crate) use open::Ledger;
+pub(crate) use process::current as current_process;
 pub(crate) use reader::{RunStatus, RunSummary};
 pub(crate) use recorder::Recorder;

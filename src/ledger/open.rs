@@ -1,4 +1,4 @@
-//! Opening a ledger: connect, make the tables where they are missing, refuse a newer one.
+//! Opening a ledger: connect, make or upgrade the tables, refuse a newer version.
 //!
 //! It must not create anything for a reader: `runs list` in the wrong folder leaves no file behind.
 
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    EntityTrait, QueryFilter, QueryOrder, Schema, SqliteTransactionMode, SqlxMySqlConnector, SqlxPostgresConnector,
+    EntityTrait, QueryFilter, QueryOrder, SqliteTransactionMode, SqlxMySqlConnector, SqlxPostgresConnector,
     SqlxSqliteConnector, Statement, TransactionOptions, TransactionTrait,
 };
+use sea_orm_migration::MigratorTrait;
 use secrecy::ExposeSecret;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -20,12 +21,13 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::Location;
 use super::database::LedgerDatabase;
-use super::entity::{attempt, outcome, run, tenant, version};
+use super::entity::version;
 use super::error::LedgerError;
+use super::migrations::LedgerMigrator;
 use super::recorder::Recorder;
 
 /// The version of the tables that this program makes and knows.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// For how long a lock or a server is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +49,8 @@ pub(super) struct Store {
     pub(super) site: LedgerDatabase,
     /// The file that is written, with its device and number.
     file: Option<(PathBuf, (u64, u64))>,
+    /// The version of the tables. A reader leaves an older ledger as it is.
+    pub(super) version: i32,
 }
 
 /// What opening an SQLite file may do.
@@ -79,11 +83,10 @@ impl Ledger {
 
     pub(super) async fn open_patiently(location: &Location, patience: Duration) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(location)?;
-        let until = Instant::now() + patience;
         let db = match location {
             Location::File(file) => {
                 LedgerDatabase::check_path(file)?;
-                connect_file(file, Access::Create, patience, until, &site).await?
+                connect_file(file, Access::Create, patience, &site).await?
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
         };
@@ -91,15 +94,18 @@ impl Ledger {
             Location::File(file) => identity(file).map(|found| (file.clone(), found)),
             Location::Url(_) => None,
         };
-        let store = Store { db, site, file };
+        let store = Store { db, site, file, version: VERSION };
         match store.version().await? {
             Some(found) => {
                 store.check_version(found)?;
                 store.check_writable().await?;
+                if found < VERSION {
+                    store.upgrade().await?;
+                }
             }
             None => {
                 store.check_own().await?;
-                store.create_tables().await?;
+                store.upgrade().await?;
             }
         }
         Ok(Ledger { store: Arc::new(store) })
@@ -121,9 +127,10 @@ impl Ledger {
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
         };
-        let store = Store { db, site, file: None };
+        let mut store = Store { db, site, file: None, version: VERSION };
         let Some(found) = store.version().await? else { return Ok(None) };
         store.check_version(found)?;
+        store.version = found;
         Ok(Some(Ledger { store: Arc::new(store) }))
     }
 
@@ -132,7 +139,7 @@ impl Ledger {
     pub(super) async fn open_frozen(file: &Path) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(&Location::File(file.to_owned()))?;
         let db = connect_frozen(file, &site).await?;
-        Ok(Ledger { store: Arc::new(Store { db, site, file: None }) })
+        Ok(Ledger { store: Arc::new(Store { db, site, file: None, version: VERSION }) })
     }
 
     /// A recorder for one run.
@@ -201,7 +208,8 @@ impl Store {
             return Ok(());
         }
         let sql = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@' AND name NOT IN \
-                   ('fleet_ledger', 'fleet_run', 'fleet_tenant', 'fleet_outcome', 'fleet_attempt') LIMIT 1";
+                   ('fleet_ledger', 'fleet_ledger_migrations', 'fleet_run', 'fleet_tenant', 'fleet_outcome', \
+                    'fleet_attempt', 'fleet_event', 'fleet_progress') LIMIT 1";
         let read = async {
             let row = self.db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
             row.map(|row| row.try_get::<String>("", "name")).transpose()
@@ -239,21 +247,29 @@ impl Store {
         write_nothing.await.map_err(self.explain(OPEN))
     }
 
-    /// Makes the tables. The version row comes last: MySQL commits each table by itself, so whoever finds the row knows
-    /// that all tables are there, and whoever does not makes those that are missing.
-    async fn create_tables(&self) -> Result<(), LedgerError> {
-        let create = async {
+    /// Makes the tables, or carries those of an older version forward. The version row comes last: MySQL commits each
+    /// statement by itself, so whoever finds the row knows that all of its version is there, and whoever does not makes
+    /// what is missing. Older programs refuse a ledger with a newer row.
+    ///
+    /// Dying in it: SQLite and PostgreSQL roll it back; on MySQL the next program goes on with it.
+    async fn upgrade(&self) -> Result<(), LedgerError> {
+        let upgrade = async {
             let tx = self.begin().await?;
-            if tx.get_database_backend() == DbBackend::Postgres {
-                // Two sessions that create one table at once fail even with IF NOT EXISTS.
-                tx.execute_unprepared(
-                    "SET LOCAL lock_timeout = '10s'; SELECT pg_advisory_xact_lock(7380386120393126247)",
-                )
-                .await?;
+            let backend = tx.get_database_backend();
+            // Two programs that change one schema at once fail, even with IF NOT EXISTS; the second finds nothing to do.
+            match backend {
+                DbBackend::Postgres => {
+                    let lock = "SET LOCAL lock_timeout = '10s'; SELECT pg_advisory_xact_lock(7380386120393126247)";
+                    tx.execute_unprepared(lock).await.map(drop)?;
+                }
+                DbBackend::MySql => drop(tx.query_one_raw(Statement::from_string(backend, MYSQL_LOCK)).await?),
+                _ => {}
             }
-            for sql in table_statements(tx.get_database_backend()) {
-                tx.execute_unprepared(&sql).await?;
+            let upgraded = LedgerMigrator::up(&tx, None).await;
+            if backend == DbBackend::MySql {
+                tx.query_one_raw(Statement::from_string(backend, MYSQL_UNLOCK)).await?;
             }
+            upgraded?;
             version::Entity::insert(version::ActiveModel { version: Set(VERSION) })
                 .on_conflict(
                     OnConflict::column(version::Column::Version).update_column(version::Column::Version).to_owned(),
@@ -262,9 +278,24 @@ impl Store {
                 .await?;
             tx.commit().await
         };
-        create.await.map_err(self.explain("create the tables of"))
+        upgrade.await.map_err(self.explain("create or upgrade the tables of"))
+    }
+
+    /// The present time by the clock of the ledger's database, in milliseconds since 1970-01-01 UTC, as an expression: the
+    /// clocks of the machines that share a ledger need not agree.
+    pub(super) fn clock(&self) -> &'static str {
+        match self.db.get_database_backend() {
+            DbBackend::Postgres => "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
+            DbBackend::MySql => "CAST(unix_timestamp(now(3)) * 1000 AS signed)",
+            _ => "CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
+        }
     }
 }
+
+/// The lock of an upgrade on MySQL, released with the session at the latest. Names are server-wide, so it carries the
+/// database; where named locks are forbidden, the upgrade fails and says so.
+const MYSQL_LOCK: &str = "SELECT get_lock(concat('fleet_ledger:', left(sha2(database(), 256), 32)), 10)";
+const MYSQL_UNLOCK: &str = "SELECT release_lock(concat('fleet_ledger:', left(sha2(database(), 256), 32)))";
 
 /// What tells a file from any other: its device and its number on it.
 fn identity(file: &Path) -> Option<(u64, u64)> {
@@ -272,38 +303,15 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// The statements that make the tables, in order.
-fn table_statements(backend: DbBackend) -> Vec<String> {
-    let schema = Schema::new(backend);
-    let tables = [
-        schema.create_table_from_entity(version::Entity),
-        schema.create_table_from_entity(run::Entity),
-        schema.create_table_from_entity(tenant::Entity),
-        schema.create_table_from_entity(outcome::Entity),
-        schema.create_table_from_entity(attempt::Entity),
-    ];
-    let build = |mut table: sea_orm::sea_query::TableCreateStatement| {
-        table.if_not_exists();
-        if backend != DbBackend::MySql {
-            return backend.build(&table).sql;
-        }
-        // MySQL's TEXT ends at 64 KB, which a long catalog or a record with many migrations exceeds. A column type can't
-        // be LONGTEXT there and TEXT elsewhere in one entity, so it is put into the statement.
-        table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
-        backend.build(&table).sql.replace("` text", "` longtext")
-    };
-    tables.into_iter().map(build).collect()
-}
-
-/// Connects to an SQLite file, again and again until `until` while another process holds it: switching to the
-/// write-ahead log needs the file alone, and does not wait for it by itself.
+/// Connects to an SQLite file, again and again for `patience` while another process holds it: switching to the write-ahead
+/// log needs the file alone, and does not wait for it by itself.
 async fn connect_file(
     file: &Path,
     access: Access,
     patience: Duration,
-    until: Instant,
     site: &LedgerDatabase,
 ) -> Result<DatabaseConnection, LedgerError> {
+    let until = Instant::now() + patience;
     loop {
         let error = match try_connect_file(file, access, patience).await {
             Ok(db) => return Ok(db),
@@ -339,7 +347,7 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
 /// without a write-ahead log is complete in its one file and can be read as it is.
 async fn read_file(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
     // Connecting reads the file, so this fails where nothing can be read.
-    let error = match connect_file(file, Access::Read, PATIENCE, Instant::now() + PATIENCE, site).await {
+    let error = match connect_file(file, Access::Read, PATIENCE, site).await {
         Err(error @ LedgerError::NotWritable { .. }) => error,
         done => return done,
     };
@@ -352,7 +360,7 @@ async fn read_file(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnect
 }
 
 async fn connect_frozen(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnection, LedgerError> {
-    connect_file(file, Access::Immutable, PATIENCE, Instant::now() + PATIENCE, site).await
+    connect_file(file, Access::Immutable, PATIENCE, site).await
 }
 
 /// Connects to a server. Raw first: a pool would turn a refused connection or a wrong password into a timeout.
@@ -375,20 +383,5 @@ async fn connect_server(url: &str, site: &LedgerDatabase) -> Result<DatabaseConn
     match tokio::time::timeout(PATIENCE, connect).await {
         Ok(done) => done.map_err(|e| site.explain_sqlx(OPEN, &e)),
         Err(_) => Err(site.unreachable(OPEN, &"no answer within 10 s")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_has_room_on_mysql() {
-        for sql in table_statements(DbBackend::MySql) {
-            assert!(!sql.contains("` text"), "{sql}");
-            assert!(sql.ends_with("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"), "{sql}");
-        }
-        let runs = &table_statements(DbBackend::MySql)[1];
-        assert!(runs.contains("`catalog` longtext NOT NULL"), "{runs}");
     }
 }

@@ -5,19 +5,25 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::entity::{attempt, outcome, run, tenant};
+use super::entity::{attempt, event, outcome, progress, run, tenant};
 use super::error::LedgerError;
 use super::open::{Ledger, Store};
+use super::process;
 use super::run_selector::RunSelector;
-use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::fault::Fault;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
+use crate::model::started_by::{Liveness, StartedBy, liveness};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 
@@ -35,8 +41,8 @@ pub(crate) struct RunSummary {
     pub(crate) direction: Direction,
     /// The goal in words.
     pub(crate) goal: String,
-    /// The goal as data: what `plan::Goal` serialises to.
-    pub(crate) goal_data: Value,
+    /// The work, as data.
+    pub(crate) kind: RunKind,
     /// The run that this one resumes.
     pub(crate) resumes: Option<Uuid>,
     /// The version of the program.
@@ -51,15 +57,27 @@ pub(crate) struct RunSummary {
     pub(crate) selected: usize,
     /// Selected tenants whose outcome is recorded.
     pub(crate) with_outcome: usize,
+    /// User, host, process and command line; empty for a run of an older program.
+    pub(crate) started_by: StartedBy,
+    /// The flags that selected the tenants.
+    pub(crate) selection: Vec<String>,
+    /// Whether it goes on, where its end is not recorded.
+    pub(crate) liveness: Liveness,
+    /// The age of its last sign of life, in milliseconds by the ledger's clock.
+    pub(crate) silent_ms: Option<i64>,
 }
 
-/// Whether a run came to its end.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RunStatus {
     /// Its end is recorded.
     Finished,
-    /// It goes on, or its process died, or its ledger was lost before the end.
+    /// It goes on.
+    Running,
+    /// Its process died, or its ledger was lost, before the end.
+    Dead,
+    /// Its end is not recorded, and it was begun by a program that gave no signs of life.
     Unfinished,
 }
 
@@ -81,9 +99,14 @@ pub(crate) struct AttemptRow {
 }
 
 impl RunSummary {
-    /// Whether it came to its end.
+    /// Its state.
     pub(crate) fn status(&self) -> RunStatus {
-        if self.finished_at_ms.is_some() { RunStatus::Finished } else { RunStatus::Unfinished }
+        match self.liveness {
+            _ if self.finished_at_ms.is_some() => RunStatus::Finished,
+            Liveness::Running => RunStatus::Running,
+            Liveness::Dead => RunStatus::Dead,
+            Liveness::Unknown => RunStatus::Unfinished,
+        }
     }
 }
 
@@ -143,12 +166,14 @@ impl Ledger {
             run,
             direction: summary.direction,
             goal: summary.goal,
-            goal_data: summary.goal_data,
+            kind: summary.kind,
             resumes: summary.resumes,
             catalog,
             tenants,
             started_at_ms: summary.started_at_ms,
             program: summary.program,
+            started_by: summary.started_by,
+            selection: summary.selection,
         })
     }
 
@@ -204,6 +229,28 @@ impl Ledger {
         Ok(open)
     }
 
+    /// The waves of a run and the moments at which it was asked to stop, in order, then the latest progress of each tenant
+    /// that told any; each with its time in milliseconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. A run of a program before version 2 has none.
+    pub(crate) async fn events(&self, run: Uuid) -> Result<Vec<(i64, Event)>, LedgerError> {
+        let store = &self.store;
+        if store.version < 2 {
+            return Ok(Vec::new());
+        }
+        let id = run.to_string();
+        let events = event::Entity::find().filter(event::Column::Run.eq(&id)).order_by_asc(event::Column::Seq);
+        let progress =
+            progress::Entity::find().filter(progress::Column::Run.eq(&id)).order_by_asc(progress::Column::Place);
+        let events = events.all(&store.db).await.map_err(store.explain(READ))?;
+        let progress = progress.all(&store.db).await.map_err(store.explain(READ))?;
+        let rows = events.into_iter().map(|row| (row.at_ms, row.event));
+        rows.chain(progress.into_iter().map(|row| (row.at_ms, row.event)))
+            .map(|(at_ms, text)| Ok((at_ms, store.parse(&text, || format!("an event of run {run}"))?)))
+            .collect()
+    }
+
     /// The recorded attempts of a run, by tenant in plan order, then in the order in which they were made.
     ///
     /// # Errors
@@ -232,7 +279,13 @@ impl Ledger {
 
 impl Store {
     async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
-        let rows: Vec<run::Model> = query.all(&self.db).await.map_err(self.explain(READ))?;
+        let rows: Vec<run::Model> = match self.version {
+            // A reader leaves an older ledger as it is, and its runs without what was not recorded then.
+            1 => before_live_runs(query).into_model().all(&self.db).await,
+            _ => query.all(&self.db).await,
+        }
+        .map_err(self.explain(READ))?;
+        let ages = self.ages(&rows).await?;
         let ids = rows.iter().map(|row| row.run.clone());
         let counts = outcome::Entity::find()
             .select_only()
@@ -242,21 +295,50 @@ impl Store {
             .group_by(outcome::Column::Run);
         let counts: Vec<(String, i64)> = counts.into_tuple().all(&self.db).await.map_err(self.explain(READ))?;
         let counts: HashMap<String, i64> = counts.into_iter().collect();
-        rows.into_iter().map(|row| self.summary(&counts, row)).collect()
+        rows.into_iter().map(|row| self.summary(&counts, &ages, row)).collect()
     }
 
-    fn summary(&self, counts: &HashMap<String, i64>, row: run::Model) -> Result<RunSummary, LedgerError> {
+    /// The ages of the last heartbeats of runs without an end, in milliseconds by the ledger's clock.
+    async fn ages(&self, rows: &[run::Model]) -> Result<HashMap<String, i64>, LedgerError> {
+        let open: Vec<&str> = rows
+            .iter()
+            .filter(|row| row.finished_at_ms.is_none() && row.heartbeat_at_ms.is_some())
+            .map(|row| row.run.as_str())
+            .collect();
+        if open.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let age = Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs));
+        let ages = run::Entity::find().select_only().column(run::Column::Run).column_as(age, "age");
+        let ages = ages.filter(run::Column::Run.is_in(open)).into_tuple().all(&self.db).await;
+        let ages: Vec<(String, i64)> = ages.map_err(self.explain(READ))?;
+        Ok(ages.into_iter().collect())
+    }
+
+    fn summary(
+        &self,
+        counts: &HashMap<String, i64>,
+        ages: &HashMap<String, i64>,
+        row: run::Model,
+    ) -> Result<RunSummary, LedgerError> {
         let what = || format!("run {}", row.run);
+        let started_by: StartedBy =
+            row.started_by.as_deref().map(|text| self.parse(text, what)).transpose()?.unwrap_or_default();
+        let silent_ms = ages.get(&row.run).copied();
         Ok(RunSummary {
             run: self.id(&row.run, what)?,
             direction: self.word(&row.direction, what)?,
-            goal_data: self.parse(&row.goal_data, what)?,
+            kind: RunKind::from_ledger(self.parse(&row.goal_data, what)?),
             resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
             stats: row.stats.as_deref().map(|text| self.parse(text, what)).transpose()?,
             selected: self.number(row.selected, what)?,
             with_outcome: self.number(counts.get(&row.run).copied().unwrap_or(0), what)?,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,
+            liveness: liveness(silent_ms, process::is_there(&started_by.process)),
+            silent_ms,
+            selection: row.selection.as_deref().map(|text| self.parse(text, what)).transpose()?.unwrap_or_default(),
+            started_by,
             goal: row.goal,
             program: row.program,
         })
@@ -302,6 +384,20 @@ impl Store {
     fn unreadable(&self, what: String, reason: &dyn std::fmt::Display) -> LedgerError {
         LedgerError::Unreadable { site: self.site.name(), what, reason: reason.to_string() }
     }
+}
+
+/// A query of runs in a ledger of version 1, whose table lacks the columns of later ones.
+fn before_live_runs(query: Select<run::Entity>) -> Select<run::Entity> {
+    use run::Column::{HeartbeatAtMs, Selection, StartedBy};
+    let later = [HeartbeatAtMs, StartedBy, Selection];
+    let mut query = query.select_only();
+    for column in run::Column::iter() {
+        query = match later.iter().any(|other| other.as_str() == column.as_str()) {
+            true => query.column_as(Expr::cust("NULL"), column.as_str()),
+            false => query.column(column),
+        };
+    }
+    query
 }
 
 /// By the time of their start; ids decide between runs of one millisecond.

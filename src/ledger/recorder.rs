@@ -138,7 +138,7 @@ impl Recorder {
             run: run.clone(),
             direction: header.direction.to_string(),
             goal: header.goal.clone(),
-            goal_data: header.goal_data.to_string(),
+            goal_data: json(&header.kind),
             resumes: header.resumes.as_ref().map(Uuid::to_string),
             catalog: json(&header.catalog),
             program: header.program.clone(),
@@ -146,6 +146,9 @@ impl Recorder {
             started_at_ms: header.started_at_ms,
             finished_at_ms: None,
             stats: None,
+            heartbeat_at_ms: Some(header.started_at_ms),
+            started_by: Some(json(&header.started_by)),
+            selection: Some(json(&header.selection)),
         };
         let tenant = |(index, planned): (usize, &crate::model::event::PlannedTenant)| tenant::Model {
             run: run.clone(),

@@ -12,9 +12,10 @@ use sea_orm::{
     QueryFilter,
 };
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::entity::{attempt, outcome, run};
+use super::entity::{attempt, event, outcome, progress, run};
 use super::error::LedgerError;
 use super::open::Store;
 use crate::model::event::Event;
@@ -46,6 +47,9 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1
 /// A server that does not answer a batch for so long is lost.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
+/// The time between two signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
 const WRITE: &str = "write";
 
 /// An event and when it happened, in milliseconds since 1970-01-01 UTC.
@@ -61,6 +65,8 @@ pub(super) struct Writer {
     /// When the current attempt of each tenant in flight began.
     started: HashMap<usize, i64>,
     next_seq: i64,
+    next_event: i64,
+    heartbeat: Interval,
 }
 
 /// The rows of one transaction.
@@ -69,7 +75,27 @@ struct Batch {
     /// By place: a tenant that is told twice in one batch is one row, as several engines demand.
     outcomes: BTreeMap<i64, outcome::Model>,
     attempts: Vec<attempt::Model>,
+    events: Vec<event::Model>,
+    /// By place: only the latest of a tenant is kept.
+    progress: BTreeMap<i64, progress::Model>,
     finished: Option<(i64, String)>,
+}
+
+/// The end of an attempt: its fault, if any, and the pause before the next one.
+#[derive(Clone, Copy)]
+struct AttemptEnd<'a> {
+    fault: Option<&'a Fault>,
+    retry_in_ms: Option<i64>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.outcomes.is_empty()
+            && self.attempts.is_empty()
+            && self.events.is_empty()
+            && self.progress.is_empty()
+            && self.finished.is_none()
+    }
 }
 
 impl Writer {
@@ -79,13 +105,15 @@ impl Writer {
         inbox: mpsc::Receiver<Timed>,
         ending: CancellationToken,
     ) -> Writer {
-        Writer { store, run, inbox, ending, started: HashMap::new(), next_seq: 0 }
+        let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Writer { store, run, inbox, ending, started: HashMap::new(), next_seq: 0, next_event: 0, heartbeat }
     }
 
     /// Writes until the inbox is closed and empty.
     pub(super) async fn run(mut self) -> Result<(), LedgerError> {
         let mut events = Vec::with_capacity(BATCH);
-        while self.gather(&mut events).await {
+        while self.gather(&mut events).await? {
             let mut batch = Batch::default();
             for (event, now_ms) in events.drain(..) {
                 self.add(&mut batch, event, now_ms);
@@ -97,10 +125,15 @@ impl Writer {
 
     /// Takes what has queued; false when there is nothing and never will be. It sleeps instead of waking for each event:
     /// a run makes a thousand a second, and every wake would cost the run's own threads.
-    async fn gather(&mut self, events: &mut Vec<Timed>) -> bool {
-        let taken = self.inbox.recv_many(events, BATCH).await;
+    async fn gather(&mut self, events: &mut Vec<Timed>) -> Result<bool, LedgerError> {
+        let taken = loop {
+            tokio::select! {
+                taken = self.inbox.recv_many(events, BATCH) => break taken,
+                _ = self.heartbeat.tick() => self.beat().await?,
+            }
+        };
         if taken == 0 {
-            return false;
+            return Ok(false);
         }
         if taken < BATCH {
             tokio::select! {
@@ -112,7 +145,19 @@ impl Writer {
                 events.push(event);
             }
         }
-        true
+        Ok(true)
+    }
+
+    /// A sign of life, also while nothing else is written. Dying before it: the run counts as dead a little earlier.
+    async fn beat(&self) -> Result<(), LedgerError> {
+        let beat = || async {
+            let sign = run::Entity::update_many()
+                .col_expr(run::Column::HeartbeatAtMs, Expr::cust(self.store.clock()))
+                .filter(run::Column::Run.eq(&self.run));
+            sign.exec(&self.store.db).await.map_err(self.store.explain(WRITE))?;
+            self.store.check_place(WRITE)
+        };
+        persist(beat, |error| self.store.site.is_worth_another_try(error)).await
     }
 
     fn add(&mut self, batch: &mut Batch, event: Event, now_ms: i64) {
@@ -122,12 +167,13 @@ impl Writer {
             }
             Event::AttemptFailed { index, attempt, error, retry_in_ms, .. } => {
                 let retry = Some(i64::try_from(retry_in_ms).unwrap_or(i64::MAX));
-                let row = self.attempt(index, attempt, now_ms, Some(&error), retry);
+                let row = self.attempt(index, attempt, now_ms, AttemptEnd { fault: Some(&error), retry_in_ms: retry });
                 batch.attempts.push(row);
             }
             Event::TenantFinished(record) => {
+                let end = AttemptEnd { fault: record.error.as_ref(), retry_in_ms: None };
                 if record.attempts > 1 || (record.attempts == 1 && record.error.is_some()) {
-                    let row = self.attempt(record.index, record.attempts, now_ms, record.error.as_ref(), None);
+                    let row = self.attempt(record.index, record.attempts, now_ms, end);
                     batch.attempts.push(row);
                 }
                 self.started.remove(&record.index);
@@ -135,23 +181,24 @@ impl Writer {
                 batch.outcomes.insert(row.place, row);
             }
             Event::RunFinished { stats } => batch.finished = Some((now_ms, json(&stats))),
-            Event::RunStarted(_)
-            | Event::WaveStarted { .. }
-            | Event::Progress { .. }
+            Event::Progress { index, .. } => {
+                let (run, place) = (self.run.clone(), place(index));
+                let row = progress::Model { run, place, at_ms: now_ms, event: json(&event) };
+                batch.progress.insert(place, row);
+            }
+            Event::WaveStarted { .. }
             | Event::WaveFinished { .. }
             | Event::Draining { .. }
-            | Event::Cancelling { .. } => {}
+            | Event::Cancelling { .. } => {
+                let seq = self.next_event;
+                self.next_event += 1;
+                batch.events.push(event::Model { run: self.run.clone(), seq, at_ms: now_ms, event: json(&event) });
+            }
+            Event::RunStarted(_) => {}
         }
     }
 
-    fn attempt(
-        &mut self,
-        index: usize,
-        attempt: u32,
-        now_ms: i64,
-        fault: Option<&Fault>,
-        retry_in_ms: Option<i64>,
-    ) -> attempt::Model {
+    fn attempt(&mut self, index: usize, attempt: u32, now_ms: i64, end: AttemptEnd<'_>) -> attempt::Model {
         let seq = self.next_seq;
         self.next_seq += 1;
         attempt::Model {
@@ -161,8 +208,8 @@ impl Writer {
             attempt: i64::from(attempt),
             started_at_ms: self.started.get(&index).copied().unwrap_or(now_ms),
             ended_at_ms: now_ms,
-            fault: fault.map(json),
-            retry_in_ms,
+            fault: end.fault.map(json),
+            retry_in_ms: end.retry_in_ms,
         }
     }
 
@@ -193,7 +240,7 @@ impl Writer {
     }
 
     async fn try_write(&self, batch: &Batch) -> Result<(), DbErr> {
-        if batch.outcomes.is_empty() && batch.attempts.is_empty() && batch.finished.is_none() {
+        if batch.is_empty() {
             return Ok(());
         }
         let tx = self.store.begin().await?;
@@ -201,6 +248,10 @@ impl Writer {
         insert_all(&tx, &outcomes, |row| row.record.len()).await?;
         let attempts: Vec<&attempt::Model> = batch.attempts.iter().collect();
         insert_all(&tx, &attempts, |row| row.fault.as_ref().map_or(0, String::len)).await?;
+        let events: Vec<&event::Model> = batch.events.iter().collect();
+        insert_all(&tx, &events, |row| row.event.len()).await?;
+        let progress: Vec<&progress::Model> = batch.progress.values().collect();
+        insert_all(&tx, &progress, |row| row.event.len()).await?;
         if let Some((at_ms, stats)) = &batch.finished {
             run::Entity::update_many()
                 .col_expr(run::Column::FinishedAtMs, Expr::value(*at_ms))

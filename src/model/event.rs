@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::model::fault::Fault;
 use crate::model::outcome::{NotStarted, TenantRecord};
 use crate::model::plan::Target;
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
+use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Engine, TenantId};
 
@@ -95,11 +97,11 @@ pub(crate) struct RunHeader {
     pub(crate) run: Uuid,
     /// Up or down.
     pub(crate) direction: Direction,
-    /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`.
+    /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`; of a task the command that gives it again.
     pub(crate) goal: String,
-    /// The goal as data, so that a run can be resumed: what `plan::Goal` serialises to, or `chore` with a command;
-    /// with either, `backups` and a folder where the run makes backups.
-    pub(crate) goal_data: serde_json::Value,
+    /// The work, as data.
+    #[serde(rename = "goal_data")]
+    pub(crate) kind: RunKind,
     /// The run that this one resumes.
     pub(crate) resumes: Option<Uuid>,
     /// The catalog's migrations, in order.
@@ -110,23 +112,19 @@ pub(crate) struct RunHeader {
     pub(crate) started_at_ms: i64,
     /// The version of the program.
     pub(crate) program: String,
+    /// User, host, process and command line.
+    #[serde(default)]
+    pub(crate) started_by: StartedBy,
+    /// The flags that selected the tenants, as they were given.
+    #[serde(default)]
+    pub(crate) selection: Vec<String>,
 }
 
 impl RunHeader {
-    /// The command that a run was which moves no version, such as `refresh --group hourly`; `None` for migrations.
-    pub(crate) fn chore(&self) -> Option<&str> {
-        chore(&self.goal_data)
+    /// The command that gives a task again, such as `refresh --group hourly`; `None` for a migration, which is resumed.
+    pub(crate) fn command(&self) -> Option<&str> {
+        self.kind.is_task().then_some(&*self.goal)
     }
-
-    /// The folder of the backups that this run makes, where it makes any.
-    pub(crate) fn backups(&self) -> Option<&str> {
-        self.goal_data.get("backups").and_then(serde_json::Value::as_str)
-    }
-}
-
-/// See [`RunHeader::chore`].
-pub(crate) fn chore(goal_data: &serde_json::Value) -> Option<&str> {
-    goal_data.get("chore").and_then(serde_json::Value::as_str)
 }
 
 /// A tenant in the plan, as events and the ledger keep it.

@@ -4,15 +4,19 @@
 
 pub(crate) mod text;
 
+pub(crate) mod engine;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;
 
 pub(crate) mod schema;
 
-pub(crate) mod shape;
+pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
+
+pub(crate) mod locks;
 
 pub(crate) mod observation;
 
@@ -22,6 +26,10 @@ pub(crate) mod stats;
 
 pub(crate) mod plan;
 
+pub(crate) mod run_kind;
+
 pub(crate) mod event;
+
+pub(crate) mod started_by;
 
 pub(crate) mod sink;

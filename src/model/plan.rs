@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_way_back_takes_repeatable_scripts_first_and_does_not_count_them() {
-        let script = |kind| ScriptEntry { kind, checksums: ["c".into(), "c".into(), "c".into()] };
+        let script = |kind| ScriptEntry { kind, checksums: crate::model::engine::EngineMap::from_fn(|_| "c".into()) };
         let scripts =
             vec![script(ScriptKind::Versioned), script(ScriptKind::Repeatable), script(ScriptKind::Repeatable)];
         let c = Catalog { scripts, ..Catalog::new(["m1", "1_a", "R__b", "R__c"], "h") };

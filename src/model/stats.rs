@@ -83,8 +83,8 @@ impl RunStats {
 
     /// Tenants that are where the run was to bring them.
     pub(crate) fn at_target(&self) -> usize {
-        let chores = self.refreshed + self.accepted + self.seeded + self.backed_up + self.restored;
-        self.up_to_date + self.migrated + self.rolled_back + chores
+        let tasks = self.refreshed + self.accepted + self.seeded + self.backed_up + self.restored;
+        self.up_to_date + self.migrated + self.rolled_back + tasks
     }
 
     /// Tenants that someone must look at.

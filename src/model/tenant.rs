@@ -10,53 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-/// The database engines that `fleet` migrates. MariaDB and MySQL are one engine here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Engine {
-    /// An SQLite file.
-    Sqlite,
-    /// A PostgreSQL database, or a schema in one.
-    Postgres,
-    /// A MySQL or MariaDB database.
-    Mysql,
-}
-
-impl Engine {
-    /// All engines, in the order in which they are shown.
-    pub(crate) const ALL: [Engine; 3] = [Engine::Sqlite, Engine::Postgres, Engine::Mysql];
-
-    /// Whether DDL can be rolled back, so that a whole migration succeeds or leaves nothing.
-    ///
-    /// MySQL and MariaDB commit each DDL statement by itself
-    /// (<https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html>).
-    pub(crate) fn has_transactional_ddl(self) -> bool {
-        !matches!(self, Engine::Mysql)
-    }
-
-    /// Quotes an identifier for this engine. A quote character inside the name is doubled.
-    pub(crate) fn quote(self, identifier: &str) -> String {
-        match self {
-            Engine::Mysql => format!("`{}`", identifier.replace('`', "``")),
-            Engine::Sqlite | Engine::Postgres => format!("\"{}\"", identifier.replace('"', "\"\"")),
-        }
-    }
-
-    /// The lower-case name used in reports: `sqlite`, `postgres` or `mysql`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-            Engine::Mysql => "mysql",
-        }
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
+pub(crate) use super::engine::Engine;
 
 /// The id of a tenant, unique in its fleet. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -130,12 +84,6 @@ impl Tenant {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quoting_doubles_the_quote_character() {
-        assert_eq!(Engine::Postgres.quote("a\"b"), "\"a\"\"b\"");
-        assert_eq!(Engine::Mysql.quote("a`b"), "`a``b`");
-    }
 
     #[test]
     fn debug_of_an_address_hides_the_password() {

@@ -26,8 +26,8 @@ pub(super) fn tail(name: &str) -> &str {
 }
 
 /// What a run is about: `up to head`, `down by 2 steps`, `refresh --group hourly`.
-pub(super) fn aim(direction: Direction, goal: &str, is_chore: bool) -> String {
-    if is_chore { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
+pub(super) fn aim(direction: Direction, goal: &str, is_task: bool) -> String {
+    if is_task { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
 }
 
 /// Where a run goes, after its direction: `to head`, `by 2 steps`.
@@ -121,7 +121,7 @@ pub(crate) fn count(n: usize, what: &str) -> String {
 }
 
 /// A moment as RFC 3339 in UTC, to the second; `?` for one that no calendar of four-digit years since 1970 has.
-pub(super) fn moment(ms: i64) -> String {
+pub(crate) fn moment(ms: i64) -> String {
     const END_OF_9999_MS: u64 = 253_402_300_799_999;
     match u64::try_from(ms) {
         Ok(ms) if ms <= END_OF_9999_MS => {

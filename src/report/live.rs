@@ -184,7 +184,7 @@ fn started(h: &RunHeader) -> String {
     waves.dedup();
     let resumes = h.resumes.map(|run| format!(", resumes {run}")).unwrap_or_default();
     let (tenants, waves) = (label::count(h.tenants.len(), "tenant"), label::count(waves.len(), "wave"));
-    let aim = label::aim(h.direction, &h.goal, h.chore().is_some());
+    let aim = label::aim(h.direction, &h.goal, h.kind.is_task());
     format!("run {}: {aim}, {tenants} in {waves}{resumes}", h.run)
 }
 

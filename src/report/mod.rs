@@ -15,6 +15,7 @@ pub(crate) mod prove;
 pub(crate) mod refreshes;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod style;
 pub(crate) mod tenants;
@@ -27,8 +28,8 @@ mod markdown;
 mod summary;
 mod table;
 
-pub(crate) use label::count;
 pub(crate) use label::towards;
+pub(crate) use label::{count, moment};
 pub(crate) use style::{Format, Style, clean};
 pub(crate) use summary::stopped_text;
 

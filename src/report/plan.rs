@@ -273,14 +273,14 @@ impl PlanView<'_> {
     /// What the table has no room for: why a script runs natively, and what "not atomic" means here.
     fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.scripts.iter().filter_map(remark).collect();
-        if self.scripts.iter().any(|s| !s.is_atomic() && !s.engine.has_transactional_ddl()) {
+        if self.scripts.iter().any(|s| !s.is_atomic() && !s.engine.capabilities().transactional_ddl) {
             notes.push(
                 "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it did \
                  before stays"
                     .to_owned(),
             );
         }
-        if self.scripts.iter().any(|s| !s.is_atomic() && s.engine.has_transactional_ddl()) {
+        if self.scripts.iter().any(|s| !s.is_atomic() && s.engine.capabilities().transactional_ddl) {
             notes.push("a script that runs outside a transaction is not atomic: when it fails midway, what it did before stays".to_owned());
         }
         notes

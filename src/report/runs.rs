@@ -8,16 +8,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::model::event::RunHeader;
+use crate::model::event::{Event, RunHeader};
 use crate::model::fault::Fault;
 use crate::model::outcome::TenantRecord;
 use crate::model::schema::Direction;
+use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 
 use super::outcome::{OutcomeView, took};
 use super::style::{Format, Style, Tone, clean};
 use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, summary};
+use super::{csv_text, json, label, live, markdown, summary};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(crate) struct RunRow {
     /// The goal in words.
     pub(crate) goal: String,
     /// Whether it moved no version, so that the goal says all.
-    pub(crate) is_chore: bool,
+    pub(crate) is_task: bool,
     /// When it began, in milliseconds since 1970-01-01 UTC.
     pub(crate) started_at_ms: i64,
     /// When it ended; `None` when that is not recorded.
@@ -48,6 +49,10 @@ pub(crate) struct RunRow {
     pub(crate) outstanding: u64,
     /// The run that it resumed.
     pub(crate) resumes: Option<Uuid>,
+    /// User, host, process and command line; empty for a run of an older program.
+    pub(crate) started_by: StartedBy,
+    /// The flags that selected the tenants.
+    pub(crate) selection: Vec<String>,
 }
 
 impl RunRow {
@@ -58,7 +63,7 @@ impl RunRow {
     }
 
     fn goal_text(&self) -> String {
-        label::aim(self.direction, &self.goal, self.is_chore)
+        label::aim(self.direction, &self.goal, self.is_task)
     }
 
     fn result(&self) -> String {
@@ -81,6 +86,7 @@ impl RunRow {
             "status": self.status, "verdict": self.verdict,
             "selected": self.selected, "at_target": self.at_target, "failures": self.failures,
             "outstanding": self.outstanding, "resumes": self.resumes,
+            "started_by": self.started_by, "selection": self.selection,
         })
     }
 }
@@ -160,6 +166,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) stats: &'a RunStats,
     /// The attempts that are recorded.
     pub(crate) attempts: &'a [AttemptRow],
+    /// The waves, the moments at which it was asked to stop, and the latest progress of tenants, with their times.
+    pub(crate) events: &'a [(i64, Event)],
     /// The command line that goes on with it, or runs its failures again.
     pub(crate) rerun: Option<&'a str>,
 }
@@ -190,6 +198,7 @@ impl RunView<'_> {
         let r = self.row;
         let finished = match r.finished_at_ms {
             Some(ms) => label::moment(ms),
+            None if r.status == "running" => "it goes on".to_owned(),
             None => "its end is not recorded".to_owned(),
         };
         let mut table = Table::new([Column::new(""), Column::new("").at_least(20)]);
@@ -205,8 +214,17 @@ impl RunView<'_> {
         line("status", summary::words(&r.status));
         line("verdict", r.verdict.as_deref().map(summary::words).unwrap_or_default());
         line("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default());
-        line("backups", clean(self.header.backups().unwrap_or_default()));
+        line("backups", clean(self.header.kind.backups().unwrap_or_default()));
         line("program", self.header.program.clone());
+        let by = &r.started_by;
+        if !by.host.is_empty() {
+            line("started by", clean(&format!("{} on {}, process {}", by.user, by.host, by.process.id)));
+        }
+        line("command", clean(&by.command));
+        for (at_ms, event) in self.events {
+            let (name, text) = moment_of_run(event);
+            line(name, clean(&format!("{} {text}", label::moment(*at_ms))));
+        }
         let mut out = table.render(style) + "\n";
         let failed: Vec<&AttemptRow> = self.attempts.iter().filter(|a| a.error.is_some()).collect();
         if !failed.is_empty() {
@@ -221,11 +239,29 @@ impl RunView<'_> {
         for (key, value) in self.row.fields().as_object().into_iter().flatten() {
             fields[key.as_str()] = value.clone();
         }
-        if let Some(folder) = self.header.backups() {
+        if let Some(folder) = self.header.kind.backups() {
             fields["backups"] = folder.into();
         }
         fields["attempts"] = json::value(self.attempts);
+        let event = |(at_ms, event): &(i64, Event)| json!({ "at_ms": at_ms, "event": event });
+        fields["events"] = self.events.iter().map(event).collect();
         json::document(fields)
+    }
+}
+
+/// A recorded event in words: its kind, and the rest.
+fn moment_of_run(event: &Event) -> (&'static str, String) {
+    match event {
+        Event::WaveStarted { wave, tenants } => {
+            ("wave", format!("{wave} began with {}", label::count(*tenants, "tenant")))
+        }
+        Event::WaveFinished { wave, stats } => {
+            ("wave", format!("{wave} ended; {} of {} at target so far", stats.at_target(), stats.selected))
+        }
+        Event::Progress { tenant, migration, rows, .. } => ("progress", format!("{tenant}: {migration}, {rows} rows")),
+        Event::Draining { in_flight, .. } => ("stop", format!("nothing new was started; {in_flight} in flight")),
+        Event::Cancelling { in_flight } => ("stop", format!("{in_flight} in flight were cancelled")),
+        other => ("event", live::jsonl(other)),
     }
 }
 

@@ -179,7 +179,7 @@ fn why(o: &Observation, is_shared: bool) -> String {
         }
         State::Edited { scripts } => {
             format!(
-                "edited after having been applied: {}; if that was meant: fleet scripts accept {}",
+                "edited after having been applied: {}; if that was meant: fleet scripts repair {}",
                 scripts.join(", "),
                 scripts.join(" ")
             )
@@ -212,7 +212,7 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
         Some(n) if u.stopped => format!("it stopped before statement {n}: all before it happened, no other did"),
         Some(n) => format!("statement {n} was begun last and may or may not have happened"),
     };
-    format!("{} ({}) was begun by run {} and not finished; {point}; see runs settle", u.migration, u.direction, u.run)
+    format!("{} ({}) was begun by run {} and not finished; {point}; see runs resolve", u.migration, u.direction, u.run)
 }
 
 /// The concerns as text: a heading, then two lines or more for each; at most `most` of them.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::decide::{Counted, Retry};
 use super::unit::{Attempt, AttemptEnd};
-use crate::engine::{LockWait, PartialState};
+use crate::engine::PartialState;
 use crate::model::fault::{Fault, FaultClass, bounded};
+use crate::model::locks::LockWait;
 use crate::model::outcome::{Moved, StoppedAt};
 use crate::model::plan::Goal;
 use crate::model::schema::{Catalog, Direction, name_of};

@@ -9,14 +9,14 @@ use super::unit::AttemptEnd;
 use crate::engine::PartialState;
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::outcome::{InDoubt, LockQueue, Outcome, StoppedAt};
-use crate::model::plan::{Goal, Refusal};
+use crate::model::plan::Refusal;
 use crate::model::schema::{Catalog, Direction};
 use crate::policy::RetryPolicy;
 
 /// The rules of a decision: they are the same for every tenant of a run, but for the jitter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
-    pub(super) goal: &'a Goal,
+    pub(super) direction: Direction,
     pub(super) catalog: &'a Catalog,
     pub(super) retry: &'a RetryPolicy,
     /// In 0.0..1.0.
@@ -115,7 +115,7 @@ fn conclusion(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_>) -> C
         AttemptEnd::Nothing | AttemptEnd::Done if history.committed.is_empty() => Conclusion::of(Outcome::UpToDate),
         AttemptEnd::Nothing | AttemptEnd::Done => {
             let moved = history.moved(rules.catalog);
-            Conclusion::of(match rules.goal.direction {
+            Conclusion::of(match rules.direction {
                 Direction::Up => Outcome::Migrated(moved),
                 Direction::Down => Outcome::RolledBack(moved),
             })
@@ -152,7 +152,7 @@ fn refused(refusal: Refusal) -> Conclusion {
             FaultClass::Edited,
             format!(
                 "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
-                 was applied: fleet scripts accept {}",
+                 was applied: fleet scripts repair {}",
                 scripts.join(", "),
                 scripts.join(" ")
             ),
@@ -247,7 +247,7 @@ pub(super) fn waiting_pause(times: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::plan::Target;
+    use crate::model::plan::{Goal, Target};
     use crate::model::tenant::Engine;
     use crate::run::unit::Attempt;
 
@@ -270,7 +270,6 @@ mod tests {
     #[test]
     fn a_tenant_in_doubt_tells_what_its_connection_died_of() {
         let catalog = Catalog::new(["m1", "m2"], "h");
-        let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
         let retry = RetryPolicy { attempts: 3, ..RetryPolicy::default() };
         let unfinished = crate::model::schema::Unfinished {
             migration: "m2".into(),
@@ -287,12 +286,12 @@ mod tests {
         let mut history = AttemptHistory::default();
         let lost = stopped(FaultClass::ConnectionLost, "gone away", PartialState::Unknown);
         let found = stopped(FaultClass::Other, "was begun and not finished", PartialState::InDoubt(unfinished));
-        history.record(&lost, goal.direction);
-        let rules = Rules { goal: &goal, catalog: &catalog, retry: &retry, jitter: 0.0, final_try: false };
+        history.record(&lost, Direction::Up);
+        let rules = Rules { direction: Direction::Up, catalog: &catalog, retry: &retry, jitter: 0.0, final_try: false };
         let next = decide(&history, lost.end, &rules);
         let Next::Again(again) = next else { panic!("{next:?}") };
         history.pausing(&again);
-        history.record(&found, goal.direction);
+        history.record(&found, Direction::Up);
         let next = decide(&history, found.end, &rules);
         let Next::Conclude(Conclusion { outcome: Outcome::InDoubt(InDoubt::Journal(_)), fault: Some(fault), .. }) =
             next

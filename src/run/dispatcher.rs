@@ -18,7 +18,7 @@ use super::order::{Order, Readiness};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, AttemptEnd};
 use super::wave::WaveRun;
-use super::{PlannedWave, RunPlan, Task};
+use super::{PlannedWave, RunPlan};
 use crate::engine::{Database, Notice, Notifier, PartialState};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
@@ -183,16 +183,14 @@ impl Dispatcher {
         for &index in &wave.planned.tenants {
             let tenant = self.plan.tenants[index].clone();
             // A tenant that lacks a migration may be in the middle of it, which only its journal says.
-            let done = wave.known.get(&tenant.id).is_some_and(|history| {
-                let goal = self.plan.goal_of(index);
+            let done = wave.known.get(&tenant.id).zip(self.plan.goal_of(index)).is_some_and(|(history, goal)| {
                 self.plan.catalog.missing(history, tenant.engine).is_empty()
-                    && matches!(self.plan.task, Task::Migrate)
                     && plan::decide(&self.plan.catalog, tenant.engine, history, &goal) == Decision::Nothing
             });
             if done && self.cancel.reason().is_none() {
                 let mut in_flight = InFlight::fresh();
                 let attempt = Attempt::without_work(wave.known.remove(&tenant.id), AttemptEnd::Nothing);
-                in_flight.history.record(&attempt, self.plan.goal.direction);
+                in_flight.history.record(&attempt, self.plan.header.direction);
                 self.conclude(wave, index, in_flight, Conclusion::of(Outcome::UpToDate)).await;
             } else {
                 waiting.push((index, tenant.server.clone()));
@@ -244,9 +242,10 @@ impl Dispatcher {
         let tenant = self.plan.tenants[index].clone();
         let attempt = history.attempts + 1;
         let divisor = history.divisor(&self.plan.retry);
+        let goal = self.plan.goal_of(index);
         let assignment = Assignment {
             plan: self.plan.clone(),
-            goal: history.goal(self.plan.goal_of(index), &self.plan.catalog, tenant.engine),
+            goal: goal.map(|goal| history.goal(goal, &self.plan.catalog, tenant.engine)),
             database: self.database.clone(),
             timeouts: self.plan.timeouts_of(index, wave.planned).shortened(divisor),
             divisor,
@@ -308,9 +307,9 @@ impl Dispatcher {
     async fn record(&mut self, wave: &mut WaveRun<'_>, index: usize, attempt: Attempt) {
         let mut in_flight = self.tenants.remove(&index).expect("a task's tenant is in flight");
         let plan = self.plan.clone();
-        in_flight.history.record(&attempt, plan.goal.direction);
+        in_flight.history.record(&attempt, plan.header.direction);
         let rules = Rules {
-            goal: &plan.goal,
+            direction: plan.header.direction,
             catalog: &plan.catalog,
             retry: &plan.retry,
             jitter: fastrand::f64(),

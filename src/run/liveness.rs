@@ -14,15 +14,15 @@ use crate::policy::format_duration;
 impl Assignment {
     /// Comes to an end only when the connection has to be given up, with the reason. A lock that is waited for, or a
     /// statement that takes hours, is work.
-    pub(super) async fn abandoned(&self, pulse: Option<Probe>) -> Fault {
-        let Some(pulse) = pulse else { return std::future::pending().await };
+    pub(super) async fn abandoned(&self, probe: Option<Probe>) -> Fault {
+        let Some(probe) = probe else { return std::future::pending().await };
         let limit = self.timeouts.silence;
         let every = (limit / 4).max(Duration::from_millis(1));
         let mut quiet: Option<Instant> = None;
         loop {
             tokio::time::sleep(every).await;
             let for_now = quiet.map_or(Duration::ZERO, |since| since.elapsed());
-            let sign = pulse(every, for_now >= limit).await;
+            let sign = probe(every, for_now >= limit).await;
             // The first that is heard is the tenant's lock and history, which may have to wait for a lock themselves.
             let most = if sign == Liveness::Unheard { limit + self.timeouts.lock } else { limit };
             if sign == Liveness::Works {

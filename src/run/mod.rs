@@ -4,7 +4,6 @@
 //! applies anything, and this is it.
 
 mod attempts;
-mod backup;
 mod cancel;
 mod decide;
 mod dispatcher;
@@ -24,7 +23,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::compile::{LazyScripts, View};
+use crate::compile::LazyScripts;
 use crate::model::event::RunHeader;
 use crate::model::plan::Goal;
 use crate::model::schema::Catalog;
@@ -32,17 +31,15 @@ use crate::model::tenant::{Engine, Tenant};
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
 use crate::seed::SeedRequest;
 
-pub(crate) use backup::{BackupPlan, RestorePlan};
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
 pub(crate) use observe::{Pace, examine, observe, observe_refreshes};
+pub(crate) use tasks::{BackupPlan, RestorePlan};
 
 /// Everything that a run needs to know; nothing in it changes while it goes on.
 pub(crate) struct RunPlan {
     /// The header, as the ledger and the report get it.
     pub(crate) header: RunHeader,
-    /// What the run is to reach; `header.tenants[i].target`, where there is one, says what that is for tenant i.
-    pub(crate) goal: Goal,
     /// The catalog.
     pub(crate) catalog: Arc<Catalog>,
     /// The tenants in plan order, each in exactly one wave.
@@ -63,27 +60,12 @@ pub(crate) struct RunPlan {
     pub(crate) limits: HashMap<(usize, Engine), Limits>,
     /// Sessions that hold a lock in a tenant's own database are terminated when their transaction is older than this.
     pub(crate) kill_blockers: Option<Duration>,
-    /// What is done on each tenant.
-    pub(crate) task: Task,
     /// The backups that it makes: of each tenant before its first change, or as the task itself.
     pub(crate) backup: Option<BackupPlan>,
-}
-
-/// What a run does on each tenant.
-#[derive(Debug, Clone)]
-pub(crate) enum Task {
-    /// Brings its schema to the goal.
-    Migrate,
-    /// Writes down the present checksums of SQL scripts that were edited after they had been applied: those named here.
-    Accept(Vec<String>),
-    /// Brings these views up to date.
-    Refresh(Vec<View>),
-    /// Fills its tables with made-up rows.
-    Seed(SeedRequest),
-    /// Backs it up.
-    Backup,
-    /// Brings it back from the backup of another run.
-    Restore(RestorePlan),
+    /// The backups that a restore takes.
+    pub(crate) restore: Option<RestorePlan>,
+    /// The rows that a seed generates.
+    pub(crate) seed: Option<SeedRequest>,
 }
 
 impl RunPlan {
@@ -98,10 +80,12 @@ impl RunPlan {
         self.limits.get(&(migration, engine)).copied().unwrap_or_default()
     }
 
-    /// What the tenant at this place is to reach.
-    pub(crate) fn goal_of(&self, index: usize) -> Goal {
+    /// The goal of a migration for the tenant at this place: its own target, where the header has one. `None`: the run is a
+    /// task.
+    pub(crate) fn goal_of(&self, index: usize) -> Option<Goal> {
+        let goal = self.header.kind.goal()?;
         let target = self.header.tenants.get(index).and_then(|planned| planned.target);
-        Goal { target: target.unwrap_or(self.goal.target), ..self.goal }
+        Some(Goal { target: target.unwrap_or(goal.target), ..goal })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::observation::Observation;
 use crate::model::schema::{Catalog, State};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::{Concurrency, Timeouts};
 
 /// How many are read at once, and for how long.
@@ -126,8 +126,9 @@ async fn ask_each<T: Send + 'static>(
 fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, extensions: &[String]) -> Questions {
     let (server, database) = crate::engine::place(tenant);
     let mut asked = asked.lock().expect("nobody panics while holding it");
-    let is_postgres = tenant.engine == Engine::Postgres;
-    let is_new = is_postgres && !extensions.is_empty() && asked.insert(format!("database {database}"));
+    let is_new = tenant.engine.capabilities().extensions
+        && !extensions.is_empty()
+        && asked.insert(format!("database {database}"));
     Questions { server: asked.insert(server), extensions: if is_new { extensions.to_vec() } else { Vec::new() } }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::model::plan::predecessors;
 
-use super::{RunPlan, Task};
+use super::RunPlan;
 
 /// The waits of a run, by the tenants' places in the plan.
 #[derive(Debug, Default)]
@@ -33,10 +33,10 @@ pub(super) enum Readiness {
 impl Order {
     /// The order of a plan. Only migrations have one: a backup of one tenant needs no other.
     pub(super) fn of(plan: &RunPlan) -> Self {
-        if !matches!(plan.task, Task::Migrate) || plan.tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
+        if plan.header.kind.is_task() || plan.tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
             return Order::default();
         }
-        let before = predecessors(&plan.tenants, plan.goal.direction);
+        let before = predecessors(&plan.tenants, plan.header.direction);
         let mut followers = vec![Vec::new(); before.len()];
         for (place, all) in before.iter().enumerate() {
             all.iter().for_each(|&other| followers[other].push(place));

@@ -19,6 +19,7 @@ use crate::model::event::Event;
 use crate::model::fault::FaultClass;
 use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
 use crate::model::plan::Target;
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::stats::{RunStats, Verdict};
 use crate::model::tenant::{Address, Engine, TenantId};
@@ -93,17 +94,18 @@ async fn plan_of(
         run: Uuid::now_v7(),
         direction,
         goal: "head".into(),
-        goal_data: serde_json::Value::Null,
+        kind: RunKind::Migrate { goal: Goal { direction, target: Target::End, out_of_order: false }, backups: None },
         resumes: None,
         catalog: vec!["m1".into(), "m2".into()],
         tenants: Vec::new(),
         started_at_ms: 0,
         program: "test".into(),
+        started_by: Default::default(),
+        selection: Vec::new(),
     };
     RunPlan {
         backup: None,
         header,
-        goal: Goal { direction, target: Target::End, out_of_order: false },
         catalog: set.catalog().clone(),
         tenants,
         waves: planned,
@@ -114,7 +116,8 @@ async fn plan_of(
             per_server: NonZeroUsize::new(per_server).unwrap(),
         },
         retry: RetryPolicy::default(),
-        task: super::Task::Migrate,
+        restore: None,
+        seed: None,
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{RunPlan, Task};
-use crate::engine::{ApplyError, Database, LockWait, Notifier, PartialState, Session, Step, Terminations, Watch, Work};
+use super::RunPlan;
+use crate::engine::{ApplyError, Database, Notifier, PartialState, Session, Step, Watch, Work};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
@@ -71,7 +72,7 @@ impl Attempt {
 pub(super) enum AttemptEnd {
     /// There was nothing to do.
     Nothing,
-    /// A task other than migrating is done, with this outcome.
+    /// A task is done, with this outcome.
     Task(Outcome),
     /// Everything that was to be done is committed.
     Done,
@@ -90,7 +91,8 @@ pub(super) enum AttemptEnd {
 /// What the unit is given.
 pub(super) struct Assignment {
     pub(super) plan: Arc<RunPlan>,
-    pub(super) goal: Goal,
+    /// The goal of a migration; `None`: the run is a task.
+    pub(super) goal: Option<Goal>,
     pub(super) database: Arc<dyn Database>,
     pub(super) tenant: Arc<Tenant>,
     /// The time limits of this tenant in this attempt.
@@ -141,14 +143,12 @@ impl Assignment {
                 Err(end) => return Attempt::without_work(None, end),
             },
         };
-        if !matches!(self.plan.task, Task::Migrate) {
-            return self.chore(session, history).await;
-        }
-        let history = match self.stopped_way_down(session, history).await {
+        let Some(goal) = &self.goal else { return self.task(session, history).await };
+        let history = match self.stopped_way_down(session, history, goal.direction).await {
             Ok(history) => history,
             Err(end) => return Attempt::without_work(None, end),
         };
-        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, &self.goal) {
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, goal) {
             Decision::Nothing => {
                 let end = self.nothing_to_do(session, &history).await;
                 return Attempt::without_work(Some(history), end);
@@ -169,21 +169,21 @@ impl Assignment {
             return Attempt::without_work(Some(history), end);
         }
         let attempt = self.carry_out(session, history, work).await;
-        self.mend(session, attempt).await
+        self.restore_after_failure(session, attempt).await
     }
 
     /// Applies what was decided, and watches who holds it up.
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
-        let (watch, pulse) = (session.watch(), session.pulse());
+        let (watch, probe) = (session.watch(), session.probe());
         let seen = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
         let (committed, end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
-            fault = self.abandoned(pulse) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
+            fault = self.abandoned(probe) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let seen = seen.into_inner().expect("nobody panics while holding it");
@@ -246,8 +246,9 @@ impl Assignment {
         &self,
         session: &mut dyn Session,
         history: Vec<String>,
+        direction: Direction,
     ) -> Result<Vec<String>, AttemptEnd> {
-        if self.goal.direction == Direction::Up {
+        if direction == Direction::Up {
             return Ok(history);
         }
         match self.unfinished(session).await? {

@@ -2,10 +2,9 @@
 //!
 //! It follows keywords, not a grammar: what is no SQL at all may be cut anywhere, and the engine will say so.
 
-mod mysql;
+pub(super) mod mysql;
 
 use super::lex::{Kind, Token};
-use crate::model::tenant::Engine;
 
 /// The tokens of a text that are code, asked for by their place among themselves.
 pub(crate) struct Code<'a> {
@@ -58,15 +57,6 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// Before the first token of a statement.
-    pub(crate) fn new(engine: Engine) -> Self {
-        match engine {
-            Engine::Sqlite => Body::Sqlite(Sqlite::default()),
-            Engine::Postgres => Body::Postgres(Postgres::default()),
-            Engine::Mysql => Body::Mysql(mysql::Mysql::default()),
-        }
-    }
-
     /// Goes on by one token of code that does not end the statement.
     pub(crate) fn take(&mut self, code: &Code<'_>, at: usize) {
         match self {

@@ -2,6 +2,7 @@
 //!
 //! It knows the plain forms only: a statement that it can't read has no effect that it could name.
 
+use super::dialect::syntax;
 use super::lex::{self, Kind};
 use crate::model::tenant::Engine;
 
@@ -40,7 +41,7 @@ pub(crate) enum SchemaObject {
 
 /// The effect of a statement; of an `ALTER TABLE` that does several things, the first of them.
 pub(crate) fn effect(engine: Engine, sql: &str) -> Option<DdlEffect> {
-    let mut words = Words { engine, tokens: tokens(engine, sql), at: 0 };
+    let mut words = Words { folds_names: syntax(engine).lexis().folds_names, tokens: tokens(engine, sql), at: 0 };
     match words.keyword()?.as_str() {
         "create" => words.create(),
         "drop" => words.drop(),
@@ -83,7 +84,7 @@ fn unquoted(text: &str) -> Option<String> {
 }
 
 struct Words {
-    engine: Engine,
+    folds_names: bool,
     tokens: Vec<Token>,
     at: usize,
 }
@@ -128,7 +129,7 @@ impl Words {
     fn part(&mut self) -> Option<String> {
         let part = match self.tokens.get(self.at)? {
             // PostgreSQL folds what is not quoted (https://www.postgresql.org/docs/15/sql-syntax-lexical.html).
-            Token::Word(word) if self.engine == Engine::Postgres => word.to_lowercase(),
+            Token::Word(word) if self.folds_names => word.to_lowercase(),
             Token::Word(name) | Token::Name(name) => name.clone(),
             Token::Symbol(_) => return None,
         };

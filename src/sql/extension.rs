@@ -4,23 +4,23 @@
 
 use super::lex::{self, Kind};
 use super::{first_words, split::split};
-use crate::model::tenant::Engine;
+use crate::model::engine::Engine;
 
 /// The extensions that a statement creates, each with whether its failure is caught (a block with `EXCEPTION`).
-pub(crate) fn created(sql: &str) -> Vec<(String, bool)> {
+pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
     let mut found = Vec::new();
     // Most statements are not about it, and need not be read word by word.
     if !sql.to_ascii_lowercase().contains("extension") {
         return found;
     }
-    for piece in split(Engine::Postgres, sql) {
-        match first_words(Engine::Postgres, piece.text).next().as_deref() {
-            Some("create") => found.extend(named(piece.text).into_iter().take(1).map(|name| (name, false))),
+    for piece in split(engine, sql) {
+        match first_words(engine, piece.text).next().as_deref() {
+            Some("create") => found.extend(named(engine, piece.text).into_iter().take(1).map(|name| (name, false))),
             Some("do") => {
-                let body = body(piece.text);
-                let is_caught =
-                    words(body).any(|(kind, word)| kind == Kind::Word && word.eq_ignore_ascii_case("exception"));
-                found.extend(named(body).into_iter().map(|name| (name, is_caught)));
+                let body = body(engine, piece.text);
+                let is_caught = words(engine, body)
+                    .any(|(kind, word)| kind == Kind::Word && word.eq_ignore_ascii_case("exception"));
+                found.extend(named(engine, body).into_iter().map(|name| (name, is_caught)));
             }
             _ => {}
         }
@@ -29,21 +29,21 @@ pub(crate) fn created(sql: &str) -> Vec<(String, bool)> {
 }
 
 /// What stands between the dollar signs of a block.
-fn body(block: &str) -> &str {
-    let quote = lex::tokens(Engine::Postgres, block).find(|token| token.kind == Kind::Quote);
+fn body(engine: Engine, block: &str) -> &str {
+    let quote = lex::tokens(engine, block).find(|token| token.kind == Kind::Quote);
     let text = quote.map_or("", |token| &block[token.start..token.end]);
     let tag = text.get(1..).and_then(|rest| rest.find('$')).map_or(0, |at| at + 2);
     text.get(tag..text.len().saturating_sub(tag)).unwrap_or("")
 }
 
-fn words(sql: &str) -> impl Iterator<Item = (Kind, &str)> {
-    let code = lex::tokens(Engine::Postgres, sql).filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
+fn words(engine: Engine, sql: &str) -> impl Iterator<Item = (Kind, &str)> {
+    let code = lex::tokens(engine, sql).filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
     code.map(|token| (token.kind, &sql[token.start..token.end]))
 }
 
 /// The names behind `CREATE EXTENSION [IF NOT EXISTS]`.
-fn named(sql: &str) -> Vec<String> {
-    let words: Vec<(Kind, &str)> = words(sql).collect();
+fn named(engine: Engine, sql: &str) -> Vec<String> {
+    let words: Vec<(Kind, &str)> = words(engine, sql).collect();
     let is = |at: usize, wanted: &str| {
         words.get(at).is_some_and(|(kind, word)| *kind == Kind::Word && word.eq_ignore_ascii_case(wanted))
     };
@@ -68,8 +68,12 @@ mod tests {
 
     #[test]
     fn extensions_are_found_in_statements_and_in_blocks() {
-        let created =
-            |sql: &str| created(sql).into_iter().map(|(name, caught)| format!("{name} {caught}")).collect::<Vec<_>>();
+        let created = |sql: &str| {
+            created(Engine::Postgres, sql)
+                .into_iter()
+                .map(|(name, caught)| format!("{name} {caught}"))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(created("CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" WITH SCHEMA public"), ["uuid-ossp false"]);
         assert_eq!(created("SELECT 1; create extension /* x */ PostGIS;"), ["postgis false"]);
         let block = "DO $x$ BEGIN CREATE EXTENSION pg_trgm; EXCEPTION WHEN others THEN NULL; END $x$";

@@ -2,7 +2,8 @@
 //!
 //! It knows no grammar and rewrites nothing; each byte of the text is in exactly one token.
 
-use crate::model::tenant::Engine;
+use super::dialect::{Lexis, syntax};
+use crate::model::engine::Engine;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub(crate) struct Token {
 /// MySQL is read as with its default `sql_mode`: a backslash escapes, and `"` quotes a text. PostgreSQL is read with
 /// `standard_conforming_strings` on, its default since 9.1.
 pub(crate) struct Lexer<'a> {
-    engine: Engine,
+    lexis: &'static Lexis,
     bytes: &'a [u8],
     at: usize,
     /// Between `/*!` and its `*/`.
@@ -47,7 +48,7 @@ pub(crate) struct Lexer<'a> {
 
 /// The tokens of a text.
 pub(crate) fn tokens(engine: Engine, sql: &str) -> Lexer<'_> {
-    Lexer { engine, bytes: sql.as_bytes(), at: 0, in_executable: false }
+    Lexer { lexis: syntax(engine).lexis(), bytes: sql.as_bytes(), at: 0, in_executable: false }
 }
 
 impl Iterator for Lexer<'_> {
@@ -70,18 +71,18 @@ impl Lexer<'_> {
         match first {
             _ if rest.starts_with(b"\xEF\xBB\xBF") => (Kind::Space, Some(self.at + 3)),
             b if is_space(b) => (Kind::Space, Some(self.after_all(self.at, is_space))),
-            b'\'' => (Kind::Quote, self.quoted(b'\'', self.engine == Engine::Mysql || self.is_after_e())),
-            b'"' => (Kind::Quote, self.quoted(b'"', self.engine == Engine::Mysql)),
-            b'`' if self.engine != Engine::Postgres => (Kind::Quote, self.quoted(b'`', false)),
-            b'[' if self.engine == Engine::Sqlite => (Kind::Quote, self.after_next(b"]", self.at + 1)),
+            b'\'' => (Kind::Quote, self.quoted(b'\'', self.lexis.has_backslash_escapes || self.is_after_e())),
+            b'"' => (Kind::Quote, self.quoted(b'"', self.lexis.has_backslash_escapes)),
+            b'`' if self.lexis.has_backticks => (Kind::Quote, self.quoted(b'`', false)),
+            b'[' if self.lexis.has_brackets => (Kind::Quote, self.after_next(b"]", self.at + 1)),
             b'-' if second == Some(b'-') && self.is_line_comment() => (Kind::Comment, Some(self.line_end())),
-            b'#' if self.engine == Engine::Mysql => (Kind::Comment, Some(self.line_end())),
+            b'#' if self.lexis.has_hash_comments => (Kind::Comment, Some(self.line_end())),
             b'/' if second == Some(b'*') => self.block_comment(),
             b'*' if self.in_executable && second == Some(b'/') => {
                 self.in_executable = false;
                 (Kind::Executable, Some(self.at + 2))
             }
-            b'$' if self.engine == Engine::Postgres => self.dollar(),
+            b'$' if self.lexis.has_dollar_quotes => self.dollar(),
             b if b.is_ascii_digit() => (Kind::Number, Some(self.after_all(self.at, is_word))),
             b if is_word(b) => (Kind::Word, Some(self.after_all(self.at, |b| is_word(b) || b == b'$'))),
             b => (Kind::Symbol(b), Some(self.at + 1)),
@@ -114,7 +115,7 @@ impl Lexer<'_> {
     /// Whether the quote here follows PostgreSQL's `E`, which has to be a word of its own.
     fn is_after_e(&self) -> bool {
         let before = |n: usize| self.at.checked_sub(n).map(|at| self.bytes[at]);
-        self.engine == Engine::Postgres
+        self.lexis.has_escape_strings
             && matches!(before(1), Some(b'e' | b'E'))
             && !before(2).is_some_and(|b| is_word(b) || b == b'$')
     }
@@ -123,12 +124,12 @@ impl Lexer<'_> {
     /// (<https://dev.mysql.com/doc/refman/8.4/en/ansi-diff-comments.html>).
     fn is_line_comment(&self) -> bool {
         let third = self.bytes.get(self.at + 2);
-        self.engine != Engine::Mysql || third.is_none_or(|&b| is_space(b) || b.is_ascii_control())
+        !self.lexis.needs_space_after_dashes || third.is_none_or(|&b| is_space(b) || b.is_ascii_control())
     }
 
     /// The end of the line: PostgreSQL takes a lone CR for one too.
     fn line_end(&self) -> usize {
-        let is_end = |b: u8| b == b'\n' || (b == b'\r' && self.engine == Engine::Postgres);
+        let is_end = |b: u8| b == b'\n' || (b == b'\r' && self.lexis.ends_lines_at_cr);
         self.after_all(self.at, |b| !is_end(b))
     }
 
@@ -141,15 +142,12 @@ impl Lexer<'_> {
         } else {
             None
         };
-        match self.engine {
-            Engine::Mysql if mark.is_some() && !self.in_executable => {
-                self.in_executable = true;
-                let code = self.at + mark.unwrap_or_default();
-                (Kind::Executable, Some(self.after_all(code, |b| b.is_ascii_digit())))
-            }
-            Engine::Postgres => (Kind::Comment, self.nested_comment()),
-            _ => (Kind::Comment, self.after_next(b"*/", self.at + 2)),
+        if let Some(mark) = mark.filter(|_| self.lexis.has_executable_comments && !self.in_executable) {
+            self.in_executable = true;
+            return (Kind::Executable, Some(self.after_all(self.at + mark, |b| b.is_ascii_digit())));
         }
+        let end = if self.lexis.nests_comments { self.nested_comment() } else { self.after_next(b"*/", self.at + 2) };
+        (Kind::Comment, end)
     }
 
     fn nested_comment(&self) -> Option<usize> {

@@ -3,6 +3,7 @@
 //! The lexer is lossless: a text is cut into parts and never rewritten. Nothing here runs SQL.
 
 mod body;
+pub(crate) mod dialect;
 mod effect;
 pub(crate) mod extension;
 pub(crate) mod lex;

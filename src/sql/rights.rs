@@ -4,7 +4,7 @@
 
 use super::lex::{self, Kind};
 use super::{first_words, split};
-use crate::model::tenant::Engine;
+use crate::model::engine::Engine;
 
 /// What is created, and the right that takes; `None`: one that every migration takes, or that is none of a database's.
 const MADE: [(&str, Option<&str>); 13] = [
@@ -24,14 +24,14 @@ const MADE: [(&str, Option<&str>); 13] = [
 ];
 
 /// The rights that a text of statements takes.
-pub(crate) fn needed(sql: &str) -> Vec<&'static str> {
+pub(crate) fn needed(engine: Engine, sql: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
-    for piece in split(Engine::Mysql, sql) {
-        let first = first_words(Engine::Mysql, piece.text).next();
+    for piece in split(engine, sql) {
+        let first = first_words(engine, piece.text).next();
         if !matches!(first.as_deref(), Some("create" | "alter")) {
             continue;
         }
-        let code = lex::tokens(Engine::Mysql, piece.text).filter(|token| token.kind == Kind::Word);
+        let code = lex::tokens(engine, piece.text).filter(|token| token.kind == Kind::Word);
         let words: Vec<String> = code.map(|token| piece.text[token.start..token.end].to_ascii_lowercase()).collect();
         let made = words.iter().find_map(|word| MADE.iter().find(|(made, _)| made == word));
         let Some((kind, right)) = made else { continue };
@@ -58,7 +58,7 @@ mod tests {
             ("INSERT INTO a VALUES ('CREATE TRIGGER t')", &[]),
             ("CREATE UNIQUE INDEX event ON a (b)", &[]),
         ] {
-            assert_eq!(super::needed(sql), expected, "{sql}");
+            assert_eq!(super::needed(crate::model::engine::Engine::Mysql, sql), expected, "{sql}");
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It never rewrites SQL, and nothing is decided by it that would be wrong when it sees too many pieces.
 
-use super::body::{Body, Code};
+use super::body::Code;
+use super::dialect::syntax;
 use super::lex::{self, Kind, Token};
 use crate::model::tenant::Engine;
 
@@ -52,7 +53,7 @@ fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
     let (all, executable) = all_tokens(engine, sql);
     let code = Code::new(sql, all.iter().map(|(token, _)| *token));
     let mut lines = Lines { sql, at: 0, line: 1 };
-    let (mut pieces, mut begun, mut body) = (Vec::new(), Begun::default(), Body::new(engine));
+    let (mut pieces, mut begun, mut body) = (Vec::new(), Begun::default(), syntax(engine).body());
     let mut finish = |begun: Begun| {
         if let (Some(start), Some(code)) = (begun.start, begun.code) {
             pieces.push(Piece { text: &sql[start..begun.end], line: lines.of(code), start });
@@ -67,7 +68,7 @@ fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
                 place += 1;
                 if body.ends_at(&code, place - 1) && !in_executable {
                     finish(std::mem::take(&mut begun));
-                    body = Body::new(engine);
+                    body = syntax(engine).body();
                     continue;
                 }
             }

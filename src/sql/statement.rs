@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::dialect::{ALL_COMMENTS, syntax};
 use super::lex::{self, Kind};
 use super::split::split;
 use crate::model::tenant::Engine;
@@ -21,8 +22,8 @@ pub(crate) enum Directive {
 
 /// The directive in the comments before a statement's first word; the first one, where there are several.
 pub(crate) fn directive(sql: &str) -> Option<Directive> {
-    // Whose statement it is makes no difference: only MySQL has `#`, and all others have `--` without a space behind it.
-    [Engine::Mysql, Engine::Postgres].into_iter().find_map(|engine| {
+    // The engine makes no difference.
+    ALL_COMMENTS.into_iter().find_map(|engine| {
         let head = lex::tokens(engine, sql).take_while(|t| matches!(t.kind, Kind::Space | Kind::Comment));
         let mut comments = head.filter(|token| token.kind == Kind::Comment);
         comments.find_map(|token| Directive::named(fleet_comment(&sql[token.start..token.end])?))
@@ -60,7 +61,7 @@ pub(crate) fn is_multiple(engine: Engine, sql: &str) -> bool {
 /// Whether a statement in the text begins, commits or rolls back a transaction, or makes that the session's own business.
 pub(crate) fn controls_transactions(engine: Engine, sql: &str) -> bool {
     // Some settings of a server change what a backslash means: either reading counts.
-    let is_unclear = engine != Engine::Sqlite && sql.contains("\\'");
+    let is_unclear = syntax(engine).lexis().is_backslash_unsure && sql.contains("\\'");
     let other_pieces = sql.split([';', '\n']).filter(|_| is_unclear);
     let pieces = split(engine, sql);
     pieces.iter().map(|piece| piece.text).chain(other_pieces).any(|piece| is_transaction_control(engine, piece))
@@ -70,14 +71,14 @@ pub(crate) fn controls_transactions(engine: Engine, sql: &str) -> bool {
 pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
     let words: Vec<String> = first_words(engine, piece).take(3).collect();
     let word = |i: usize| words.get(i).map(String::as_str);
+    let lexis = syntax(engine).lexis();
     match word(0) {
         Some("commit" | "rollback" | "savepoint" | "release") => true,
-        Some("abort") => engine == Engine::Postgres,
-        Some("xa") => engine == Engine::Mysql,
-        Some("end") => engine != Engine::Mysql && matches!(word(1), None | Some("transaction" | "work" | "and")),
+        first @ Some(_) if first == lexis.transaction_word => true,
+        Some("end") => lexis.has_end && matches!(word(1), None | Some("transaction" | "work" | "and")),
         Some("start" | "prepare") => word(1) == Some("transaction"),
         // MySQL's locks let nobody write the journal; PostgreSQL's LOCK TABLE belongs into a transaction.
-        Some("lock") => word(1) == Some("tables") || (engine == Engine::Mysql && word(1) == Some("table")),
+        Some("lock") => word(1) == Some("tables") || (lexis.locks_for_session && word(1) == Some("table")),
         Some("set") => piece.to_ascii_lowercase().contains("autocommit"),
         Some("begin") => matches!(
             word(1),
@@ -110,27 +111,7 @@ pub(crate) fn reads_session(sql: &str) -> bool {
 /// Whether a statement that runs without a transaction may have done a part of its work when the engine refuses it.
 /// What is kept by a storage engine without transactions is not told by the text.
 pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
-    let words: Vec<String> = first_words(engine, sql).take(2).collect();
-    let first = words.first().map(String::as_str);
-    let several = || lex::tokens(engine, sql).any(|token| &sql[token.start..token.end] == ",");
-    match engine {
-        Engine::Sqlite => false,
-        // A procedure commits what it likes; each of several objects goes by itself.
-        Engine::Mysql => match first {
-            Some("call" | "execute" | "load") => true,
-            Some("drop" | "rename") => several(),
-            _ => false,
-        },
-        // Of DETACH PARTITION the first of two transactions stays.
-        Engine::Postgres => match first {
-            Some("call" | "do" | "execute") => true,
-            Some("alter") => {
-                let sql = sql.to_ascii_lowercase();
-                sql.contains("detach") && sql.contains("concurrently")
-            }
-            _ => false,
-        },
-    }
+    syntax(engine).may_leave_a_part(sql)
 }
 
 /// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.

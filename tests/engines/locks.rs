@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::LockWait;
 use crate::model::fault::FaultClass;
+use crate::model::locks::LockWait;
 use crate::model::outcome::{Blocker, Outcome};
 use crate::model::schema::State;
 use crate::policy::Limits;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::compile::MigrationSet;
 use crate::compile::folder::{self, RefreshGroup, SqlFolder};
 use crate::model::outcome::Outcome;
+use crate::model::run_kind::RunKind;
 use crate::model::schema::State;
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
-use crate::run::Task;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::{Home, Site, with};
@@ -49,9 +49,9 @@ async fn migrated(fleet: &Fleet, home: &Home) {
 }
 
 async fn refresh(fleet: &Fleet, home: &Home) {
-    let views = fleet.set.views().to_vec();
+    let views = fleet.set.derived();
     let n = u64::try_from(views.len()).unwrap();
-    let record = fleet.chore(Task::Refresh(views), &home.tenant).await;
+    let record = fleet.task(RunKind::Refresh { views }, &home.tenant).await;
     assert_eq!(record.outcome, Outcome::Refreshed { n }, "{:?} {:?}", record.error, record.stopped_at);
 }
 

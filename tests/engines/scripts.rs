@@ -2,8 +2,8 @@
 
 use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;
+use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, State};
-use crate::run::Task;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
@@ -78,12 +78,13 @@ async fn an_edited_script_is_refused_until_it_is_accepted(home: &Home) {
     for direction in [Direction::Up, Direction::Down] {
         let record = fleet.run(direction, std::slice::from_ref(&home.tenant), Default::default()).await.remove(0);
         assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::Edited });
-        assert!(record.error.unwrap().message.contains("scripts accept 0001_b"));
+        assert!(record.error.unwrap().message.contains("scripts repair 0001_b"));
         assert_eq!(record.committed, [""; 0]);
     }
-    let other = fleet.chore(Task::Accept(vec!["0002_c".into()]), &home.tenant).await;
+    let repair = |name: &str| RunKind::Repair { scripts: vec![name.into()] };
+    let other = fleet.task(repair("0002_c"), &home.tenant).await;
     assert_eq!(other.outcome, Outcome::UpToDate, "only what is named");
-    let accepted = fleet.chore(Task::Accept(vec!["0001_b".into()]), &home.tenant).await;
+    let accepted = fleet.task(repair("0001_b"), &home.tenant).await;
     assert_eq!(accepted.outcome, Outcome::Accepted { n: 1 }, "{:?}", accepted.error);
     assert_eq!(home.texts("SELECT i FROM b").await, ["1"], "nothing of it was run");
     let record = fleet.up(&home.tenant).await;
@@ -222,14 +223,14 @@ async fn a_refresh_is_dated_and_whole(home: &Home) {
     );
     let file = home.site.pick("R__totals.sqlite.sql", "R__totals.postgres.sql", "R__totals.mysql.sql");
     let fleet = Fleet::with_scripts(&base(), &[(file, view)]).await;
-    let refresh = Task::Refresh(fleet.set.views().to_vec());
-    let early = fleet.chore(refresh.clone(), &home.tenant).await;
+    let refresh = RunKind::Refresh { views: fleet.set.derived() };
+    let early = fleet.task(refresh.clone(), &home.tenant).await;
     assert!(matches!(early.outcome, Outcome::Skipped { .. }), "{:?}", early.outcome);
     assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
     assert_eq!(home.texts("SELECT n FROM totals").await, ["0"], "it is filled when it is made");
     home.run("INSERT INTO a VALUES (1, 1)").await;
     let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let record = fleet.chore(refresh.clone(), &home.tenant).await;
+    let record = fleet.task(refresh.clone(), &home.tenant).await;
     assert_eq!(record.outcome, Outcome::Refreshed { n: 1 }, "{:?}", record.error);
     assert_eq!(home.texts("SELECT n FROM totals").await, ["1"]);
     let mut session = fleet.database().connect(&home.tenant).await.unwrap();
@@ -239,7 +240,7 @@ async fn a_refresh_is_dated_and_whole(home: &Home) {
     // One that fails leaves the rows that were there.
     if home.site != Site::Postgres && home.site != Site::PostgresSchema {
         home.run("ALTER TABLE a RENAME TO gone").await;
-        let failed = fleet.chore(refresh, &home.tenant).await;
+        let failed = fleet.task(refresh, &home.tenant).await;
         assert_eq!(failed.outcome, Outcome::Failed { class: missing(home) }, "{:?}", failed.error);
         assert_eq!(home.texts("SELECT n FROM totals").await, ["1"]);
     }

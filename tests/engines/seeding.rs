@@ -1,11 +1,12 @@
-//! Made-up rows: the whole sample schema and a schema of somebody else, on every engine, with every key in place.
+//! Generated rows: the whole sample schema and a schema of somebody else, on every engine, with every key in place.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Key, Session};
-use crate::model::shape::Column;
-use crate::seed::{SeedRequest, SeedStop, SeedSummary, seed};
+use crate::engine::Session;
+use crate::model::shape::{Column, Key};
+use crate::seed::{Rules, SeedRequest, SeedStop, SeedSummary, seed};
 use entity::{audit_logs, inventory_items, order_items, orders, tenants, users};
 use migration::Migrator;
 use sea_orm::{EntityTrait, FromQueryResult, Statement};
@@ -26,6 +27,12 @@ on_every_site!(
 /// The migrations of a program of its own.
 #[path = "../../examples/embed/src/migrations/mod.rs"]
 mod embedded;
+
+/// A request with the rules of the sample.
+fn of_the_sample() -> SeedRequest {
+    let rules = Rules::parse(include_str!("../../migration/seed.toml")).unwrap();
+    SeedRequest { rules: Arc::new(rules), ..SeedRequest::default() }
+}
 
 async fn run(fleet: &Fleet, home: &Home, request: SeedRequest) -> Result<SeedSummary, Box<SeedStop>> {
     let mut session = fleet.database().connect(&home.tenant).await.unwrap();
@@ -73,7 +80,7 @@ async fn migrated(home: &Home) -> Fleet {
 
 async fn the_sample_schema_is_filled_whole(home: &Home) {
     let fleet = migrated(home).await;
-    let request = SeedRequest::default();
+    let request = of_the_sample();
     let summary = filled(&fleet, home, request.clone()).await;
     let first = contents(&fleet, home).await;
     for (table, rows) in &first {
@@ -125,14 +132,14 @@ async fn entities_read_them(home: &Home) {
 
 async fn more_is_added_behind_what_is_there(home: &Home) {
     let fleet = migrated(home).await;
-    filled(&fleet, home, SeedRequest::default()).await;
+    filled(&fleet, home, of_the_sample()).await;
     let before = contents(&fleet, home).await;
-    let again = filled(&fleet, home, SeedRequest::default()).await;
+    let again = filled(&fleet, home, of_the_sample()).await;
     assert_eq!(again.added(), 0);
-    let left = filled(&fleet, home, SeedRequest { scale: 2, ..SeedRequest::default() }).await;
+    let left = filled(&fleet, home, SeedRequest { scale: 2, ..of_the_sample() }).await;
     let orders = left.tables.iter().find(|t| t.table == "orders").unwrap();
     assert_eq!(orders.note().unwrap(), "orders has 100 of 200 rows; `--append` goes on from there");
-    let more = filled(&fleet, home, SeedRequest { scale: 2, append: true, ..SeedRequest::default() }).await;
+    let more = filled(&fleet, home, SeedRequest { scale: 2, append: true, ..of_the_sample() }).await;
     assert_eq!(more.tables.iter().find(|t| t.table == "orders").unwrap().added, 100);
     no_orphans(home).await;
     let after = contents(&fleet, home).await;
@@ -249,7 +256,7 @@ async fn many_rows_take_seconds(home: &Home) {
     let fleet = Fleet::of(&Migrations::of([sql("m1", [table])])).await;
     fleet.up(&home.tenant).await;
     let begun = Instant::now();
-    let summary = filled(&fleet, home, SeedRequest { scale: 67, ..SeedRequest::default() }).await;
+    let summary = filled(&fleet, home, SeedRequest { scale: 67, ..of_the_sample() }).await;
     let took = begun.elapsed();
     assert_eq!(summary.added(), 20_100);
     assert!(took < Duration::from_secs(30), "{took:?}");
@@ -273,7 +280,7 @@ async fn every_engine_gets_the_same_rows() {
     for site in [Site::Sqlite, Site::Postgres, Site::Mariadb] {
         with(site, async |home| {
             let fleet = migrated(home).await;
-            filled(&fleet, home, SeedRequest::default()).await;
+            filled(&fleet, home, of_the_sample()).await;
             let mut session = fleet.database().connect(&home.tenant).await.unwrap();
             let shape = session.shape().await.unwrap();
             let table = shape.tables.iter().find(|t| t.name == "users").unwrap();

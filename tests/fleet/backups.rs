@@ -371,9 +371,9 @@ fn a_restore_that_died_is_told_and_the_same_restore_mends_it() {
     assert_eq!(record(&report(&fleet, "report.json"), "my-000")["outcome"], "in_doubt");
     let refused = run(&fleet, &["migrate", "--yes"], 100);
     assert_eq!(record(&refused, "my-000")["outcome"], "in_doubt", "{refused}");
-    let told = fleet.run(&["runs", "settle", "my-000"]).exits(2);
+    let told = fleet.run(&["runs", "resolve", "my-000"]).exits(2);
     told.shows(&[&format!("restore --run {run_name} --tenant my-000")]);
-    fleet.run(&["runs", "settle", "my-000", "--applied", "--yes"]).exits(2);
+    fleet.run(&["runs", "resolve", "my-000", "--applied", "--yes"]).exits(2);
 
     run(&fleet, &["restore", "--run", &run_name, "--yes"], 0);
     let without_journal = |text: String| text.replace("fleet_journal", "");

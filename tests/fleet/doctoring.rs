@@ -233,7 +233,7 @@ fn no_command_that_changes_tenants_starts_in_an_outage() {
         &["rollback", "--steps", "1", "--yes"],
         &["refresh", "--yes"],
         &["seed", "--yes"],
-        &["scripts", "accept", "R__v", "--yes"],
+        &["scripts", "repair", "R__v", "--yes"],
         &["backup"],
         &restore,
         &resume,

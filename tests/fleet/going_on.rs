@@ -81,14 +81,14 @@ fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
     assert_eq!(found["error"]["class"], "connection_lost", "{found:#}");
     assert!(report["rerun"].is_null(), "running it again would be refused: {}", report["rerun"]);
 
-    let settle = "runs settle my-000";
+    let settle = "runs resolve my-000";
     let shown = fleet.run(&["runs", "show", "last"]).exits(0).shows(&[settle]);
     assert!(!shown.out.contains("--failed-of"), "{}", shown.out);
     fleet.run(&["runs", "resume", "last", "--yes"]).exits(100).tells(&[settle]);
-    let back = fleet.run(&["runs", "settle", "my-000", "--resume-at", "1", "--yes"]).exits(64);
+    let back = fleet.run(&["runs", "resolve", "my-000", "--resume-at", "1", "--yes"]).exits(64);
     back.tells(&["happened", "nothing was changed"]);
     let at = found["statement"].as_u64().unwrap().to_string();
-    fleet.run(&["runs", "settle", "my-000", "--resume-at", &at, "--yes"]).exits(0);
+    fleet.run(&["runs", "resolve", "my-000", "--resume-at", &at, "--yes"]).exits(0);
     fleet.run(&["status"]).exits(0).shows(&[&format!("stopped before statement {at}")]);
     fleet.run(&["migrate", "--yes"]).exits(0);
     fleet.run(&["runs", "resume", report["run"].as_str().unwrap(), "--yes"]).exits(0);

@@ -374,8 +374,8 @@ fn a_proposed_command_means_its_tenant_and_nothing_else() {
         finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
     };
     for id in ids {
-        let looked = fleet.run(&["runs", "settle", "--", id]).exits(2);
-        assert_ran_harmlessly("runs settle", &looked);
+        let looked = fleet.run(&["runs", "resolve", "--", id]).exits(2);
+        assert_ran_harmlessly("runs resolve", &looked);
         let line = looked.out.lines().find(|line| line.contains("--not-applied")).unwrap();
         fleet.ask(&toml(id), "DROP TABLE made");
         let settled = shell(&line.replace("--not-applied", "--not-applied --yes")).exits(0);

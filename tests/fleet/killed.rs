@@ -60,10 +60,10 @@ fn a_killed_run_is_finished_by_resume() {
     kill_after(&fleet, &["migrate", "--to", GOAL, "--yes"], 33);
 
     let killed = &runs(&fleet)[0];
-    assert_eq!(killed["status"], "unfinished", "{killed:#}");
+    assert_eq!(killed["status"], "died", "{killed:#}");
     let id = killed["run"].as_str().unwrap();
-    fleet.run(&["runs", "list"]).exits(0).shows(&[id, "unfinished"]);
-    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["unfinished", &format!("runs resume {id}")]);
+    fleet.run(&["runs", "list"]).exits(0).shows(&[id, "died"]);
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["died", &format!("runs resume {id}")]);
     let done = fleet.tenants.iter().filter(|t| fleet.history(&t.id).is_some_and(|h| h == expected())).count();
     assert!((33..100).contains(&done), "{done} tenants were at head when the run was killed");
 
@@ -168,25 +168,25 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
 
     let resumed = fleet.run(&["runs", "resume", "last", "--yes", "--report", "json=resumed.json"]).exits(100);
     assert_eq!(with(&json_file(&fleet.path("resumed.json")), "in_doubt"), ["my-000"]);
-    resumed.shows(&["IN DOUBT", "my-000", "statement 3", "runs settle my-000"]);
+    resumed.shows(&["IN DOUBT", "my-000", "statement 3", "runs resolve my-000"]);
     fleet.run(&["migrate", "--yes"]).exits(100);
     assert_eq!(fleet.history("my-000").unwrap(), all()[..up_to("add_tenant_features")], "it is left alone");
     assert_eq!(fleet.history("my-001").unwrap(), all(), "its neighbour is not");
     fleet.run(&["tenants", "check"]).shows(&["in doubt", "my-000"]);
-    fleet.run(&["doctor"]).exits(2).shows(&["error", "in doubt: ", "runs settle my-000"]);
+    fleet.run(&["doctor"]).exits(2).shows(&["error", "in doubt: ", "runs resolve my-000"]);
 
-    let looked = fleet.run(&["runs", "settle", "my-000"]).exits(2);
+    let looked = fleet.run(&["runs", "resolve", "my-000"]).exits(2);
     looked.shows(&["--applied", "--not-applied", "--resume-at"]).tells(&[
         "my-000",
         "ALTER TABLE",
         "is not there -> it did not happen: --resume-at 3",
     ]);
-    fleet.run(&["runs", "settle", "my-000", "--not-applied"]).exits(64).tells(&["--yes"]);
-    fleet.run(&["runs", "settle", "my-000", "--resume-at", "3", "--yes"]).exits(0).shows(&["migrate --tenant my-000"]);
+    fleet.run(&["runs", "resolve", "my-000", "--not-applied"]).exits(64).tells(&["--yes"]);
+    fleet.run(&["runs", "resolve", "my-000", "--resume-at", "3", "--yes"]).exits(0).shows(&["migrate --tenant my-000"]);
     fleet.run(&["migrate", "--yes"]).exits(0);
     assert_eq!(fleet.history("my-000").unwrap(), all());
     assert!(fleet.has_table("my-000", "locations"));
-    fleet.run(&["runs", "settle", "my-000"]).exits(0).tells(&["not in doubt"]);
+    fleet.run(&["runs", "resolve", "my-000"]).exits(0).tells(&["not in doubt"]);
 }
 
 /// A dump tool is told its password in a file. Who is killed leaves it, and whatever run comes next removes it, but none

@@ -55,3 +55,51 @@ fn a_shared_ledger_shows_a_run_on_another_machine() {
         finish(&mut program(other.path(), &["runs", "show", "last"])).exits(0).shows(&["2 migrated"]);
     }
 }
+
+#[test]
+fn a_run_that_lives_is_told_and_not_resumed_and_one_that_was_killed_is() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"60s\"").sqlite(2);
+    fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
+    let url = format!("sqlite:{}", fleet.path("lite-000.db").display());
+    let holder = block_on(async {
+        let mut holder = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        holder.execute("BEGIN IMMEDIATE").await.unwrap();
+        holder
+    });
+    let mut alive = fleet.program(&["migrate", "--yes", "--steps", "1", "--tenant=lite-000"]).spawn().unwrap();
+    let newest = || fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].clone();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while newest()["status"] != "running" {
+        assert!(std::time::Instant::now() < until, "{:#}", newest());
+    }
+    let run = newest();
+    assert_eq!(run["selection"], serde_json::json!(["--tenant=lite-000"]), "{run:#}");
+    assert_eq!(run["started_by"]["process"]["id"], alive.id(), "{run:#}");
+    let id = run["run"].as_str().unwrap();
+    let refused = fleet.run(&["runs", "resume", id, "--yes"]).exits(75);
+    refused.tells(&["still goes on", &format!("process {}", alive.id()), "nothing was started"]);
+    let shown =
+        fleet.run(&["runs", "show", id]).exits(0).shows(&["running", "it goes on", "--tenant=lite-000", "wave"]);
+    assert!(!shown.out.contains("resume"), "{}", shown.out);
+
+    alive.kill().unwrap();
+    alive.wait().unwrap();
+    assert_eq!(newest()["status"], "died");
+    fleet.run(&["runs", "show", id]).exits(0).shows(&["died", &format!("runs resume {id}")]);
+    block_on(holder.close()).unwrap();
+    fleet.run(&["runs", "resume", id, "--yes"]).exits(0);
+    assert_eq!(fleet.history("lite-000").unwrap(), all()[..2]);
+}
+
+#[test]
+fn a_ledger_of_version_1_is_read_and_carried_forward() {
+    let fleet = Fleet::new().sqlite(1);
+    let old = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/ledger-v1.db");
+    std::fs::copy(&old, fleet.path("fleet-ledger.db")).unwrap();
+    let goals = ["1 step", "backup", "2 steps", "unfinished", "all at target"];
+    fleet.run(&["runs", "list"]).exits(0).shows(&goals);
+    assert!(std::fs::read(&old).unwrap() == std::fs::read(fleet.path("fleet-ledger.db")).unwrap(), "a reader wrote");
+    fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
+    let runs = fleet.run(&["runs", "list"]).exits(0).shows(&goals).out;
+    assert_eq!(runs.lines().count(), 7, "{runs}");
+}

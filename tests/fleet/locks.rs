@@ -45,7 +45,7 @@ fn a_stopped_tenant_is_planned_and_goes_on() {
         stopped.shows(&["stopped before statement", "; the next migrate goes on there"]);
     }
     fleet.run(&["plan"]).exits(0).shows(&["1 to migrate"]);
-    fleet.run(&["runs", "settle", "my-000"]).tells(&["not in doubt"]);
+    fleet.run(&["runs", "resolve", "my-000"]).tells(&["not in doubt"]);
     fleet.ask("my-000", "DROP TABLE users");
     fleet.run(&["migrate", "--yes"]).exits(0);
     assert_eq!(fleet.history("my-000").unwrap(), all());

@@ -11,6 +11,7 @@ use crate::model::event::{Event, RunHeader};
 use crate::model::observation::Observation;
 use crate::model::outcome::TenantRecord;
 use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
@@ -56,9 +57,9 @@ impl Fleet {
     }
 
     /// Does something other than migrating on one tenant.
-    pub(crate) async fn chore(&self, task: crate::run::Task, tenant: &Arc<Tenant>) -> TenantRecord {
-        let tenants = std::slice::from_ref(tenant);
-        let plan = RunPlan { task, ..self.plan(Direction::Up, tenants) };
+    pub(crate) async fn task(&self, kind: RunKind, tenant: &Arc<Tenant>) -> TenantRecord {
+        let mut plan = self.plan(Direction::Up, std::slice::from_ref(tenant));
+        plan.header.kind = kind;
         self.execute(plan, Cancel::default()).await.remove(0)
     }
 
@@ -109,12 +110,17 @@ impl Fleet {
             run: Uuid::now_v7(),
             direction,
             goal: "head".into(),
-            goal_data: serde_json::Value::Null,
+            kind: RunKind::Migrate {
+                goal: Goal { direction, target: Target::End, out_of_order: false },
+                backups: None,
+            },
             resumes: None,
             catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
             tenants: Vec::new(),
             started_at_ms: 0,
             program: "test".into(),
+            started_by: Default::default(),
+            selection: Vec::new(),
         };
         let wave = PlannedWave {
             name: "all".into(),
@@ -126,9 +132,9 @@ impl Fleet {
         let all = 0..catalog.migrations.len();
         RunPlan {
             backup: None,
-            task: crate::run::Task::Migrate,
+            restore: None,
+            seed: None,
             header,
-            goal: Goal { direction, target: Target::End, out_of_order: false },
             catalog,
             tenants: tenants.to_vec(),
             waves: vec![wave],

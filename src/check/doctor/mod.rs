@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::dialect;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, HeldLock, Needs, OpenTransaction};
 use crate::model::observation::Observation;
@@ -91,7 +92,7 @@ pub(crate) fn judge(
             Ok(health) => {
                 judge_rights(&mut findings, tenant, health, needs);
                 judge_one(&mut findings, tenant, health, limits);
-                server::judge(&mut findings, tenant, health, limits, &needs.extensions);
+                server::judge(&mut findings, &server::Seen { tenant, health, limits }, &needs.extensions);
             }
             Err(fault) => {
                 let fix = way_out(fault, limits);
@@ -139,14 +140,14 @@ fn judge_rights(findings: &mut Findings, tenant: &Tenant, health: &Health, needs
         let fix = format!("set create_missing = true for this tenant, or type: CREATE SCHEMA {schema};");
         findings.tenant(tenant, Severity::Error, what, fix);
     }
-    let is_needed =
-        |right: &str| tenant.engine != Engine::Mysql || RIGHTS.contains(&right) || needs.rights.contains(&right);
+    let are_single = tenant.engine.capabilities().single_privileges;
+    let is_needed = |right: &str| !are_single || RIGHTS.contains(&right) || needs.rights.contains(&right);
     let (unsure, missing): (Vec<&str>, Vec<&str>) = health
         .missing_rights
         .iter()
         .map(String::as_str)
         .filter(|right| is_needed(right))
-        .partition(|right| tenant.engine == Engine::Mysql && *right == REFERENCES);
+        .partition(|right| are_single && *right == REFERENCES);
     for (severity, rights) in [(Severity::Error, missing), (Severity::Warning, unsure)] {
         if !rights.is_empty() {
             let what = format!("the user lacks the right {}", rights.join(", "));
@@ -176,11 +177,11 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
     }
     for open in health.transactions.iter().filter(|open| Duration::from_secs(open.seconds) >= limits.long_transaction) {
         let what = format!("a transaction has been open for {}: {}", age(open), who(open));
-        findings.server(tenant, Warning, what, end(tenant.engine, open));
+        findings.server(tenant, Warning, what, dialect(tenant.engine).end_session(open.id));
     }
     for lock in health.locks.iter().filter(|lock| is_in_the_way(lock, limits)) {
         let what = format!("{} has been locked ({}) for {}: {}", lock.table, lock.mode, age(&lock.by), who(&lock.by));
-        findings.tenant(tenant, Warning, what, end(tenant.engine, &lock.by));
+        findings.tenant(tenant, Warning, what, dialect(tenant.engine).end_session(lock.by.id));
     }
     for holder in &health.file_holders {
         let program = if holder.program.is_empty() { String::new() } else { format!(" ({})", holder.program) };
@@ -201,11 +202,14 @@ fn is_in_the_way(lock: &HeldLock, limits: &Limits<'_>) -> bool {
 
 /// On MySQL all that is needed, not only what is missing: rights on two names that both fit a database do not add up.
 fn rights_fix(engine: Engine, health: &Health, needs: &Needs) -> String {
-    let rights = match engine {
-        Engine::Sqlite => return "give the user that runs fleet the right to write the file and its folder".to_owned(),
-        Engine::Postgres if health.grant_on.starts_with("SCHEMA") => "USAGE, CREATE".to_owned(),
-        Engine::Postgres => "CREATE".to_owned(),
-        Engine::Mysql => [&RIGHTS[..], &needs.rights].concat().join(", "),
+    let can = engine.capabilities();
+    if !can.server {
+        return "give the user that runs fleet the right to write the file and its folder".to_owned();
+    }
+    let rights = match health.grant_on.starts_with("SCHEMA") {
+        _ if can.single_privileges => [&RIGHTS[..], &needs.rights].concat().join(", "),
+        true => "USAGE, CREATE".to_owned(),
+        false => "CREATE".to_owned(),
     };
     format!("as an administrator: GRANT {rights} ON {} TO {};", health.grant_on, health.grantee)
 }
@@ -240,13 +244,6 @@ fn age(open: &OpenTransaction) -> String {
 fn who(open: &OpenTransaction) -> String {
     let application = if open.application.is_empty() { String::new() } else { format!(", {}", open.application) };
     format!("session {}, user {}{application}", open.id, open.user)
-}
-
-fn end(engine: Engine, open: &OpenTransaction) -> String {
-    match engine {
-        Engine::Mysql => format!("KILL {};", open.id),
-        _ => format!("SELECT pg_terminate_backend({});", open.id),
-    }
 }
 
 /// What to do about a tenant that could not be reached.
@@ -315,7 +312,8 @@ pub(crate) fn tools(
         };
         let own = version.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse::<u32>().ok());
         // It refuses a server that is newer than itself.
-        let too_old = *engine == Engine::Postgres && own.zip(newest).is_some_and(|(own, server)| own < server);
+        let too_old =
+            engine.capabilities().dump_refuses_newer && own.zip(newest).is_some_and(|(own, server)| own < server);
         let (severity, fix) = if too_old {
             (Severity::Warning, "install the client package of the server's version")
         } else {

@@ -6,22 +6,26 @@ use std::time::Duration;
 
 use super::Severity::{Error, Info, Warning};
 use super::{Findings, Limits};
+use crate::engine::{Product, dialect};
 use crate::model::health::{Extension, Health, NeededExtension, Upstream};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
 
 /// A disk with less is nearly full.
 const LEAST_FREE: u64 = 256 * 1024 * 1024;
 
-pub(super) fn judge(
-    findings: &mut Findings,
-    tenant: &Tenant,
-    health: &Health,
-    limits: &Limits<'_>,
-    needed: &[NeededExtension],
-) {
+/// A server's own words, and the limits that it is held to.
+pub(super) struct Seen<'a> {
+    /// The tenant that it was seen from.
+    pub(super) tenant: &'a Tenant,
+    pub(super) health: &'a Health,
+    pub(super) limits: &'a Limits<'a>,
+}
+
+pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededExtension]) {
+    let &Seen { tenant, health, limits } = seen;
     if !health.version.is_empty() {
-        let (oldest, name) = oldest(tenant.engine, &health.version);
+        let Product { oldest, name } = dialect(tenant.engine).product(&health.version);
         let (severity, fix) = if health.number < oldest {
             (Warning, format!("fleet is made for {name} {}.{} and later: upgrade the server", oldest.0, oldest.1))
         } else {
@@ -51,7 +55,7 @@ pub(super) fn judge(
         }
     }
     if let Some(upstream) = &health.follows {
-        judge_upstream(findings, tenant, health, upstream, limits);
+        judge_upstream(findings, seen, upstream);
     }
     for follower in &health.followers {
         let lag = Duration::from_secs(follower.lag_seconds);
@@ -84,7 +88,8 @@ pub(super) fn seconds(duration: Duration) -> String {
 
 /// A server that follows another one. PostgreSQL lets nobody write on it, which each of its tenants is told; MariaDB does,
 /// and what is written there is in no other server.
-fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, upstream: &Upstream, limits: &Limits<'_>) {
+fn judge_upstream(findings: &mut Findings, seen: &Seen<'_>, upstream: &Upstream) {
+    let &Seen { tenant, health, limits } = seen;
     let host = if upstream.host.is_empty() { "another server".to_owned() } else { upstream.host.clone() };
     let lag = upstream.lag_seconds.map(Duration::from_secs);
     let state = match (upstream.is_running, lag) {
@@ -93,8 +98,9 @@ fn judge_upstream(findings: &mut Findings, tenant: &Tenant, health: &Health, ups
         (true, None) => String::new(),
     };
     let is_late = !upstream.is_running || lag.is_some_and(|lag| lag >= limits.replication_lag);
-    let writable = tenant.engine == Engine::Mysql && !health.read_only;
-    let kind = if tenant.engine == Engine::Postgres { "a standby" } else { "a replica" };
+    let takes_writes = tenant.engine.capabilities().writable_replicas;
+    let writable = takes_writes && !health.read_only;
+    let kind = if takes_writes { "a replica" } else { "a standby" };
     let danger = if writable { "; what is changed here is missing there" } else { "" };
     let severity = if is_late || writable { Warning } else { Info };
     let fix =
@@ -110,7 +116,7 @@ fn judge_extension(findings: &mut Findings, tenant: &Tenant, extension: &Extensi
         Extension { is_available: true, .. } => (
             Warning,
             format!("the user may not create the extension {name} in the database {database}, which {migration} does"),
-            format!("as an administrator, in that database: CREATE EXTENSION {};", Engine::Postgres.quote(name)),
+            format!("as an administrator, in that database: CREATE EXTENSION {};", tenant.engine.quote(name)),
         ),
         Extension { is_available: false, .. } => (
             Error,
@@ -121,14 +127,4 @@ fn judge_extension(findings: &mut Findings, tenant: &Tenant, extension: &Extensi
     let (severity, what) =
         if needed.is_optional { (Info, format!("{what} and does without")) } else { (severity, what) };
     findings.server(tenant, severity, what, fix);
-}
-
-/// The oldest version that is supported, and the product's name.
-fn oldest(engine: Engine, version: &str) -> ((u32, u32), &'static str) {
-    match engine {
-        Engine::Sqlite => ((3, 35), "SQLite"),
-        Engine::Postgres => ((12, 0), "PostgreSQL"),
-        Engine::Mysql if version.starts_with("MariaDB") => ((10, 5), "MariaDB"),
-        Engine::Mysql => ((8, 0), "MySQL"),
-    }
 }

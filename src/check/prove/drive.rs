@@ -104,7 +104,7 @@ async fn up_and_down(bench: &Bench, fill: &dyn Fill) -> Rounds {
         let begun = all.rounds.len();
         // The rounds are kept outside, so that those that are done survive an interruption.
         let rounds = &mut all.rounds;
-        let chain = async |tenant: Arc<Tenant>| chain(bench, fill, &scripts, &tenant, rounds).await;
+        let chain = async |tenant: Arc<Tenant>| chain(bench, &Means { fill, scripts: &scripts }, &tenant, rounds).await;
         let result = bench.place.with((bench.stop)(), &*bench.tell, chain).await;
         all.could_not = match result {
             Ok(Some(Ok(()))) if all.rounds.len() > begun => None,
@@ -128,11 +128,16 @@ async fn up_and_down(bench: &Bench, fill: &dyn Fill) -> Rounds {
     all
 }
 
+/// The rows and the scripts of a proof.
+struct Means<'a> {
+    fill: &'a dyn Fill,
+    scripts: &'a Both,
+}
+
 /// Goes on behind `rounds` in an empty database, until one leaves something behind or all are done.
 async fn chain(
     bench: &Bench,
-    fill: &dyn Fill,
-    scripts: &Both,
+    &Means { fill, scripts }: &Means<'_>,
     tenant: &Arc<Tenant>,
     rounds: &mut Vec<Round>,
 ) -> Result<(), String> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Bench;
 use super::trial::Trial;
 use crate::compile::{Entities, MigrationSet};
+use crate::engine::dialect;
 use crate::model::schema::Direction;
 use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::{Engine, Tenant};
@@ -128,21 +129,12 @@ fn family(engine: Engine, kind: &str) -> String {
     }
     let base = base.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = ["character varying", "character", "text", "bpchar", "citext", "varchar", "char"];
-    let more_text = ["tinytext", "mediumtext", "longtext", "enum", "set"];
-    let bytes = ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob"];
-    let whole = ["integer", "int", "bigint", "smallint", "tinyint", "mediumint"];
-    // MySQL has no type of its own for yes and no.
-    if engine == Engine::Mysql && kind.eq_ignore_ascii_case("tinyint(1)") {
-        return "boolean".to_owned();
-    }
     let base = base.as_str();
-    let family = match engine {
+    // A type of yes and no goes before its base.
+    let family = match dialect(engine).family(kind, base) {
+        Some("boolean") => "boolean",
         _ if text.contains(&base) => "text",
-        Engine::Mysql if more_text.contains(&base) => "text",
-        Engine::Mysql | Engine::Sqlite if bytes.iter().any(|b| base.starts_with(b)) => "bytes",
-        Engine::Postgres if base == "json" || base == "jsonb" => "json",
-        Engine::Sqlite if whole.contains(&base) => "integer",
-        _ => base,
+        own => own.unwrap_or(base),
     };
     family.to_owned()
 }

@@ -52,7 +52,7 @@ pub(crate) trait Fill: Send + Sync {
     async fn fill(&self, session: &mut dyn Session) -> Result<u64, Fault>;
 }
 
-/// Made-up rows, the same each time, for every table that is still empty.
+/// Generated rows, the same each time, for every table that is still empty.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seeds(pub(crate) SeedRequest);
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::shared::{Output, RunFlags, RunOutput, Selection};
+use super::settings::{ChangeFlags, RunFlags};
+use super::shared::{ReadArgs, RunArgs, ShowArgs};
 use crate::compile::folder::RefreshGroup;
 use crate::inputs::Overrides;
 use crate::policy::parse_duration;
@@ -30,20 +31,15 @@ pub(in crate::cli) struct Change {
     /// Backs each tenant up right before its first change; one whose backup fails is not touched
     #[arg(long)]
     pub(in crate::cli) backup: bool,
-    /// With --backup: what becomes of a tenant that failed and could not be rolled back: leave or restore
-    #[arg(long, value_name = "WHAT")]
-    on_failure: Option<String>,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
+    own_flags: ChangeFlags,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: RunOutput,
+    pub(in crate::cli) on: RunArgs,
 }
 
 impl Change {
     pub(in crate::cli) fn overrides(&self) -> Overrides {
-        Overrides { on_failure: self.on_failure.clone(), ..self.flags.overrides() }
+        self.on.flags.overrides().and(&self.own_flags.overrides())
     }
 }
 
@@ -53,11 +49,7 @@ pub(in crate::cli) struct Backup {
     #[command(subcommand)]
     pub(in crate::cli) what: Option<Backups>,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: RunOutput,
+    pub(in crate::cli) on: RunArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,9 +57,7 @@ pub(in crate::cli) enum Backups {
     /// The runs that have backups: when, how many tenants, how large, and whether they are complete
     List {
         #[command(flatten)]
-        flags: RunFlags,
-        #[command(flatten)]
-        output: Output,
+        show: ShowArgs,
     },
     /// Removes old backups, but none of a run with a tenant that is not at its target, or restored, since
     Prune(Prune),
@@ -75,7 +65,7 @@ pub(in crate::cli) enum Backups {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Prune {
-    /// Of runs that began longer ago: 30d, 12h
+    /// Only runs started before this age (e.g. 30d, 12h)
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub(in crate::cli) older_than: Duration,
     /// Go ahead without asking
@@ -91,11 +81,7 @@ pub(in crate::cli) struct Restore {
     #[arg(long, value_name = "RUN")]
     pub(in crate::cli) run: String,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: RunOutput,
+    pub(in crate::cli) on: RunArgs,
 }
 
 #[derive(Debug, Args)]
@@ -156,11 +142,7 @@ pub(in crate::cli) struct Plan {
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) read: ReadArgs,
 }
 
 #[derive(Debug, Args)]
@@ -175,36 +157,28 @@ pub(in crate::cli) struct Refresh {
     #[arg(long)]
     pub(in crate::cli) status: bool,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: RunOutput,
+    pub(in crate::cli) on: RunArgs,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Seed {
-    /// 1 is about a hundred rows in a middling table
+    /// Scale factor: 1 gives about 100 rows in a medium-sized table
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(in crate::cli) scale: u32,
-    /// So many rows in this table, whatever the scale says (repeatable)
+    /// Rows to generate for TABLE, whatever the scale says (repeatable)
     #[arg(long, value_name = "TABLE=N", value_parser = parse_rows)]
     pub(in crate::cli) rows: Vec<(String, u64)>,
-    /// Another number gives other rows
+    /// Seed of the random numbers: the same rows for the same seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(in crate::cli) seed: u64,
     /// Also fills up tables that have rows; else only empty ones are filled
     #[arg(long)]
     pub(in crate::cli) append: bool,
-    /// How many of a hundred amounts and days are malformed in legacy tables
+    /// Percentage of rows with a malformed amount or day, where the seed rules mark columns as legacy text
     #[arg(long, value_name = "PERCENT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(in crate::cli) malformed: u8,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: RunOutput,
+    pub(in crate::cli) on: RunArgs,
 }
 
 pub(super) fn parse_rows(text: &str) -> Result<(String, u64), String> {
@@ -221,20 +195,15 @@ pub(in crate::cli) enum Scripts {
     /// The scripts in the order in which they are applied, and what each is on each engine
     List {
         #[command(flatten)]
-        flags: RunFlags,
-        #[command(flatten)]
-        output: Output,
+        show: ShowArgs,
     },
-    /// Takes the present text of edited scripts for what was applied: only their checksums change
-    Accept {
+    /// Records the present text of edited scripts as what was applied: only their checksums change
+    #[command(alias = "accept")]
+    Repair {
         /// The scripts: their names, or parts that only one has
         #[arg(required = true, value_name = "SCRIPT")]
         names: Vec<String>,
         #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        flags: RunFlags,
-        #[command(flatten)]
-        output: RunOutput,
+        on: RunArgs,
     },
 }

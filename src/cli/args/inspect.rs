@@ -1,23 +1,19 @@
 //! The commands that look and prove, and those about former runs. None of them changes a tenant but by finishing or
-//! settling what a run began.
+//! resolving what a run began.
 
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
-use super::shared::{Output, RunFlags, RunOutput, Selection};
-use crate::cli::scratch::Engines;
+use super::settings::RunFlags;
+use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Look {
+pub(in crate::cli) struct Status {
     /// Exits with 2 when a tenant is not at the newest migration, or can't be read
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) read: ReadArgs,
 }
 
 #[derive(Debug, Args)]
@@ -26,21 +22,13 @@ pub(in crate::cli) struct Locks {
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) read: ReadArgs,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Doctor {
     #[command(flatten)]
-    pub(in crate::cli) selection: Selection,
-    #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) read: ReadArgs,
 }
 
 #[derive(Debug, Args)]
@@ -51,17 +39,15 @@ pub(in crate::cli) struct Check {
     #[command(flatten)]
     pub(in crate::cli) engines: Engines,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) show: ShowArgs,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Prove {
-    /// No made-up rows: only those of the migrations themselves
+    /// No generated rows: only those of the migrations themselves
     #[arg(long)]
     pub(in crate::cli) empty: bool,
-    /// So many made-up rows in a table (repeatable): 0 for one that only a migration fills
+    /// Rows to generate for TABLE (repeatable); 0 leaves it to the migrations
     #[arg(long, value_name = "TABLE=N", value_parser = parse_rows, conflicts_with = "empty")]
     pub(in crate::cli) rows: Vec<(String, u64)>,
     /// A migration without a way down is a failure, too
@@ -70,9 +56,7 @@ pub(in crate::cli) struct Prove {
     #[command(flatten)]
     pub(in crate::cli) engines: Engines,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
-    #[command(flatten)]
-    pub(in crate::cli) output: Output,
+    pub(in crate::cli) show: ShowArgs,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +65,7 @@ pub(in crate::cli) struct Matrix {
     #[arg(long)]
     pub(in crate::cli) all: bool,
     #[command(flatten)]
-    pub(in crate::cli) look: Look,
+    pub(in crate::cli) status: Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,18 +76,14 @@ pub(in crate::cli) enum Runs {
         #[arg(long, default_value_t = 20)]
         limit: usize,
         #[command(flatten)]
-        flags: RunFlags,
-        #[command(flatten)]
-        output: Output,
+        show: ShowArgs,
     },
     /// One run: its outcomes and failed attempts
     Show {
         /// The run: its id, its beginning or end, or "last"
         run: String,
         #[command(flatten)]
-        flags: RunFlags,
-        #[command(flatten)]
-        output: Output,
+        show: ShowArgs,
     },
     /// Finishes what an interrupted or killed run left; touches nothing twice
     Resume {
@@ -117,13 +97,14 @@ pub(in crate::cli) enum Runs {
         #[command(flatten)]
         output: RunOutput,
     },
-    /// Settles a tenant that is in doubt, after you have looked at its database
-    Settle(Settle),
+    /// Resolves a tenant that is in doubt, after you have looked at its database
+    #[command(alias = "settle")]
+    Resolve(Resolve),
 }
 
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("how").args(["applied", "not_applied", "resume_at"])))]
-pub(in crate::cli) struct Settle {
+pub(in crate::cli) struct Resolve {
     /// The tenant's id; without one of the three flags, what is known of it is shown and nothing changes
     pub(in crate::cli) tenant: String,
     /// All of the migration is in place: it counts as done
@@ -143,7 +124,6 @@ pub(in crate::cli) struct Settle {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one is made for a command line, and taken apart at once")]
 pub(in crate::cli) enum Tenants {
     /// All selected tenants, where they are and which wave they belong to
     List {
@@ -155,6 +135,6 @@ pub(in crate::cli) enum Tenants {
     /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
     Check {
         #[command(flatten)]
-        look: Look,
+        status: Status,
     },
 }

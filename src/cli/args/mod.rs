@@ -2,6 +2,7 @@
 
 mod change;
 mod inspect;
+mod settings;
 mod shared;
 
 use clap::{Parser, Subcommand};
@@ -31,7 +32,7 @@ pub(super) enum Command {
     /// Shows what migrate would do, and the SQL it would send; touches nothing
     Plan(Plan),
     /// Counts tenants by state and version
-    Status(Look),
+    Status(Status),
     /// Shows who is at which migration
     Matrix(Matrix),
     /// Shows who holds and who waits for locks on the tenants' databases at this moment, and who has a transaction open;
@@ -46,7 +47,7 @@ pub(super) enum Command {
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),
-    /// Fills the tenants' tables with made-up rows, the same each time
+    /// Fills the tenants' tables with generated rows, the same each time
     Seed(Seed),
     /// Looks for what would make a run fail or wait, and says what to do; exits with 2 when it finds errors
     Doctor(Doctor),
@@ -62,10 +63,7 @@ pub(super) enum Command {
     Tenants(Tenants),
     /// The settings in force and where each comes from
     #[command(name = "config")]
-    Config {
-        #[command(flatten)]
-        overrides: RunFlags,
-    },
+    Config(ShowArgs),
     /// Writes a completion script for a shell
     Completions {
         /// Which shell
@@ -73,4 +71,7 @@ pub(super) enum Command {
     },
     /// What each exit code means
     HelpExitCodes,
+    /// A reference page of the book, as Markdown
+    #[command(hide = true)]
+    HelpReference { page: super::reference::Page },
 }

@@ -56,14 +56,9 @@ const WORDS: [&str; 9] = [
 ];
 
 /// Reads the comments of a file.
-pub(super) fn read(
-    engine: Engine,
-    direction: Direction,
-    text: &str,
-    pieces: &[Piece<'_>],
-    found: &mut Vec<Found>,
-) -> Notes {
-    let mut reader = Reader { direction, notes: Notes::default(), found };
+pub(super) fn read(engine: Engine, direction: Direction, text: &str, pieces: &[Piece<'_>]) -> (Notes, Vec<Found>) {
+    let mut found = Vec::new();
+    let mut reader = Reader { direction, notes: Notes::default(), found: &mut found };
     // sqlx goes by the first bytes of the file and nothing else.
     if text.starts_with("-- no-transaction") {
         reader.notes.transaction = Some(false);
@@ -86,7 +81,7 @@ pub(super) fn read(
         counted = token.start;
         reader.comment(&text[token.start..token.end], place, line);
     }
-    reader.notes
+    (reader.notes, found)
 }
 
 /// Where the first code of a statement is, in bytes of the whole text.

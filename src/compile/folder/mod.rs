@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::ScriptKind;
-use crate::model::tenant::Engine;
 use crate::policy::Limits;
 
 pub(crate) use read::read;
@@ -46,23 +46,23 @@ pub(crate) struct SqlScript {
 ///
 /// A general file is kept once for each engine, because engines disagree about where its statements end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Variants([Option<Arc<SqlPart>>; 3]);
+pub(crate) struct Variants(EngineMap<Option<Arc<SqlPart>>>);
 
 impl Variants {
     /// What an engine is sent: its own file, else the general one, else nothing.
     pub(crate) fn get(&self, engine: Engine) -> Option<&Arc<SqlPart>> {
-        self.0[engine as usize].as_ref()
+        self.0[engine].as_ref()
     }
 
     /// Whether there is no file for any engine.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        self.0.iter().all(|(_, part)| part.is_none())
     }
 
     /// Each file with the engine that it is read for; a general file comes once for each engine that uses it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Engine, &Arc<SqlPart>)> {
-        Engine::ALL.into_iter().filter_map(|engine| Some((engine, self.get(engine)?)))
+        self.0.iter().filter_map(|(engine, part)| Some((engine, part.as_ref()?)))
     }
 }
 

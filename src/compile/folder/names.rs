@@ -69,11 +69,9 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Wro
     };
     let Some((base, last)) = rest.rsplit_once('.') else { return Ok((rest, None, direction)) };
     let lower = last.to_ascii_lowercase();
-    let engine = match lower.as_str() {
-        "postgres" | "postgresql" | "postgre" | "pgsql" | "psql" | "pg" => Engine::Postgres,
-        "mysql" | "mariadb" | "maria" => Engine::Mysql,
-        "sqlite" | "sqlite3" => Engine::Sqlite,
-        "up" | "down" => {
+    let engine = match (Engine::named(&lower), lower.as_str()) {
+        (Some(engine), _) => engine,
+        (None, "up" | "down") => {
             let instead = format!("write it in lower case and once, like `{base}.{lower}.sql`");
             return Err((format!("`.{last}` is no direction here"), instead));
         }

@@ -12,6 +12,7 @@ use super::rules::{self, Statement};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
+use crate::sql::dialect::syntax;
 use crate::sql::split::{split, unclosed};
 use crate::sql::statement::Directive;
 
@@ -50,7 +51,7 @@ impl Source<'_> {
     pub(super) fn own(&self, engine: Engine, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
         let (part, found) = self.read(engine);
         mistakes.extend(found.into_iter().map(|found| found.in_file(self.file)));
-        variants.0[engine as usize] = Some(Arc::new(part));
+        variants.0[engine] = Some(Arc::new(part));
     }
 
     /// Reads a general file for the engines that have no file of their own yet.
@@ -65,7 +66,7 @@ impl Source<'_> {
         };
         let mut told: Vec<Found> = readings[0].1.iter().filter(|found| is_common(found)).cloned().collect();
         for (engine, (part, all)) in Engine::ALL.into_iter().zip(&readings) {
-            if variants.0[engine as usize].is_some() {
+            if variants.0[engine].is_some() {
                 continue;
             }
             let mut part = part.clone();
@@ -76,16 +77,15 @@ impl Source<'_> {
                     false => part.mistakes.push(found.clone().in_file(self.file)),
                 }
             }
-            variants.0[engine as usize] = Some(Arc::new(part));
+            variants.0[engine] = Some(Arc::new(part));
         }
         told.sort_by_key(|found| found.line);
         mistakes.extend(told.into_iter().map(|found| found.in_file(self.file)));
     }
 
     fn read(&self, engine: Engine) -> (SqlPart, Vec<Found>) {
-        let mut found = Vec::new();
         let pieces = split(engine, &self.text);
-        let notes = comments::read(engine, self.direction, &self.text, &pieces, &mut found);
+        let (notes, mut found) = comments::read(engine, self.direction, &self.text, &pieces);
         found.extend(rules::psql_commands(engine, &self.text));
         if let Some(open) = unclosed(engine, &self.text) {
             let what = format!("{} begins here and never ends", open.what);
@@ -173,15 +173,15 @@ fn fill_refresh(engine: Engine, notes: &Notes, refresh: &mut Vec<SqlStatement>) 
             let instead = "write `-- fleet: view=NAME group=daily` at the head of the file";
             Some(Found::new(Some(line), "`refresh` in a script that names no view", instead))
         }
-        (Some((view, line)), None) if engine == Engine::Postgres => {
+        (Some((view, line)), None) => {
             let name: Vec<String> = view.name.split('.').map(|part| engine.quote(part)).collect();
-            let sql = format!("REFRESH MATERIALIZED VIEW CONCURRENTLY {}", name.join("."));
+            let Some(sql) = syntax(engine).refresh_view(&name.join(".")) else {
+                let what = format!("on {engine} nothing says how this view is brought up to date");
+                let instead = "write those statements behind a line `-- fleet: refresh`";
+                return Some(Found::new(Some(*line), what, instead));
+            };
             refresh.push(SqlStatement { sql, line: *line });
             None
-        }
-        (Some((_, line)), None) => {
-            let what = format!("on {engine} nothing says how this view is brought up to date");
-            Some(Found::new(Some(*line), what, "write those statements behind a line `-- fleet: refresh`"))
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::part::Found;
 use crate::model::tenant::Engine;
+use crate::sql::dialect::syntax;
 use crate::sql::lex::{self, Kind, Token};
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
@@ -91,25 +92,7 @@ impl<'a> Statement<'a> {
 
     /// Whether it can't run in a transaction on its engine.
     fn needs_no_transaction(&self) -> bool {
-        let is_create_or_drop = matches!(self.word(0), "create" | "drop");
-        match self.engine {
-            Engine::Mysql => false,
-            Engine::Sqlite => self.word(0) == "vacuum",
-            Engine::Postgres if is_create_or_drop => {
-                let kind = if self.word(1) == "unique" { 2 } else { 1 };
-                matches!(self.word(kind), "database" | "tablespace")
-                    || (self.word(kind) == "index" && self.word(kind + 1) == "concurrently")
-            }
-            Engine::Postgres => match self.word(0) {
-                "vacuum" => true,
-                "alter" => {
-                    self.word(1) == "system"
-                        || (self.word(1) == "table" && self.has("detach") && self.has("concurrently"))
-                }
-                "reindex" => self.has("concurrently") || matches!(self.word(1), "database" | "system" | "schema"),
-                _ => false,
-            },
-        }
+        syntax(self.engine).needs_no_transaction(&self.words)
     }
 
     /// What is wrong with a statement that can't run in the transaction of its script.

@@ -8,15 +8,46 @@ pub(crate) mod tool;
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use secrecy::ExposeSecret as _;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) use self::secret::remove_left_secrets;
-use self::tool::Limits;
+pub(crate) use self::tool::Limits;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant};
+
+/// Writing all of a tenant to a file, and bringing it back.
+#[async_trait]
+pub(crate) trait Dump: Send {
+    /// About how many bytes a backup takes at the most; `None` where there is nothing yet that could be backed up.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
+    }
+
+    /// Writes all of the tenant to a file, as it is at one moment, and checks it. Returns what made it, with its version.
+    /// Dying in it: the file is partial, and the tenant as it was.
+    ///
+    /// # Errors
+    /// A [`Fault`]; of class `cancelled` when it was ended by us.
+    async fn dump(&mut self, _to: &Transfer<'_>) -> Result<String, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
+    }
+
+    /// Brings the tenant back to what a dump has: what is not in it goes. What dying in it leaves is told in
+    /// `docs/book/src/design/architecture.md`.
+    ///
+    /// # Errors
+    /// A [`Fault`]. The tenant is as it was, unless [`unfinished`](super::Session::unfinished) says that a restore was begun.
+    async fn load(&mut self, _from: &Transfer<'_>) -> Result<(), Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
+    }
+}
 
 /// A file that a tenant's content goes to or comes from, and how long that may take.
 #[derive(Debug, Clone)]
@@ -50,20 +81,14 @@ pub(crate) fn database_name(tenant: &Tenant) -> String {
 ///
 /// # Errors
 /// A [`Fault`] when it can't be started, ends with anything but 0, or is ended by us.
-pub(crate) async fn hook(
-    command: &[String],
-    tenant: &Tenant,
-    run: &str,
-    limit: Duration,
-    cancel: &CancellationToken,
-) -> Result<(), Fault> {
+pub(crate) async fn hook(command: &[String], tenant: &Tenant, run: &str, limits: &Limits) -> Result<(), Fault> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Fault::new(FaultClass::Backup, "the command in [backup] is empty"));
     };
     let mut child = Command::new(program);
     child.args(arguments).env("FLEET_TENANT", tenant.id.as_str()).env("FLEET_ENGINE", tenant.engine.name());
     child.env("FLEET_SERVER", &*tenant.server).env("FLEET_RUN", run);
-    tool::run(child, program, &Limits { limit, cancel: cancel.clone() }).await
+    tool::run(child, program, limits).await
 }
 
 /// The password of a tenant's URL, decoded; a URL without one has none here either.

@@ -21,6 +21,15 @@ use crate::model::tenant::Engine;
 use crate::policy::Limits;
 use crate::sql::{Directive, directive};
 
+/// Where a message was refused.
+pub(crate) struct Refused {
+    place: Option<Place>,
+    /// Statements of that place that had completed.
+    within: usize,
+    /// The statement is repeated in batches, of which some may have been committed.
+    in_batches: bool,
+}
+
 impl MysqlSession {
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
     pub(crate) async fn become_pooled(&mut self) -> Result<(), Fault> {
@@ -147,19 +156,13 @@ impl MysqlSession {
         let fault = errors::fault(&error);
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
-        let residue = self.left_behind(work, place, sent.within, false, &fault).await;
+        let residue = self.left_behind(work, Refused { place, within: sent.within, in_batches: false }, &fault).await;
         Err(ApplyError { committed, at: stopped_at(work, place), fault, residue })
     }
 
     /// What a refused statement left behind, noted in the journal while the connection still answers.
-    pub(crate) async fn left_behind(
-        &mut self,
-        work: &Work,
-        place: Option<Place>,
-        within: usize,
-        in_batches: bool,
-        fault: &Fault,
-    ) -> PartialState {
+    pub(crate) async fn left_behind(&mut self, work: &Work, refused: Refused, fault: &Fault) -> PartialState {
+        let Refused { place, within, in_batches } = refused;
         if fault.class == FaultClass::ConnectionLost {
             return PartialState::Unknown;
         }
@@ -243,7 +246,7 @@ impl MysqlSession {
                 let place = Some(Place::Statement { step, statement });
                 let batches = asked == Some(Directive::Batch);
                 let within = usize::from(crate::sql::is_multiple(Engine::Mysql, sql));
-                let residue = self.left_behind(work, place, within, batches, &fault).await;
+                let residue = self.left_behind(work, Refused { place, within, in_batches: batches }, &fault).await;
                 return Err(ApplyError { committed: step, at: stopped_at(work, place), fault, residue });
             }
         }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
 use tokio::process::Command;
 
 use crate::engine::backup::secret::SecretFile;
@@ -16,10 +17,11 @@ use crate::engine::backup::tool;
 use crate::engine::backup::{Transfer, broken, parameter, password};
 use crate::engine::history;
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
 use crate::engine::mysql::definers::{self, Account, definers};
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
-use crate::engine::{errors, journal, literal};
+use crate::engine::mysql::{codes, decode};
+use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
 use sqlx::mysql::MySqlSslMode;
@@ -51,20 +53,21 @@ impl Program {
     }
 
     fn is_mariadb(&self) -> bool {
-        self.version.contains("MariaDB")
+        Flavour::of(&self.version) == Flavour::MariaDb
     }
 }
 
-impl MysqlSession {
+#[async_trait]
+impl Dump for MysqlSession {
     /// The size of what is to be dumped, in bytes, as the engine estimates it.
-    pub(in crate::engine) async fn size(&mut self) -> Result<Option<u64>, Fault> {
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
         let sql = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables \
                    WHERE table_schema = DATABASE()";
         let rows = self.rows(sql.to_owned()).await?;
         Ok(Some(rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0).unsigned_abs()))
     }
 
-    pub(in crate::engine) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let program = Program::find(["mariadb-dump", "mysqldump"]).await?;
         // Nobody is in the middle of a migration while it is dumped, which no transaction could hide here.
         self.hold().await?;
@@ -73,6 +76,34 @@ impl MysqlSession {
         dumped.map(|()| program.version)
     }
 
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        let program = Program::find(["mariadb", "mysql"]).await?;
+        check_end(from.file)?;
+        let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
+        let defaults = self.defaults(&program).await?;
+        let database = self.door.namespace().unwrap_or_default();
+        self.check_definers(from.file).await?;
+        let was = self.hold().await?;
+        let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
+        self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
+        self.empty(&was).await?;
+        let mut command = client(program.name, &defaults);
+        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
+        command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
+        // Bytes are taken as they are, and a dump can't make the client run anything.
+        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
+        command.stdin(Stdio::from(dump)).stdout(Stdio::null());
+        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
+        // A tenant that had no journal has none again; any other's came with the end of the dump.
+        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
+        if marked {
+            self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
+        }
+        self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
+    }
+}
+
+impl MysqlSession {
     async fn dump_to(&mut self, to: &Transfer<'_>, program: &Program) -> Result<(), Fault> {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;
@@ -117,36 +148,8 @@ impl MysqlSession {
         let mut command = client(program.name, defaults);
         command.args(["--single-transaction", "--quick", "--hex-blob", "--skip-dump-date", "--no-tablespaces"]);
         command.arg("--default-character-set=utf8mb4");
-        if !program.is_mariadb() {
-            command.args(["--set-gtid-purged=OFF", "--column-statistics=0"]);
-        }
+        command.args(Flavour::of(&program.version).dump_options());
         command
-    }
-
-    pub(in crate::engine) async fn bring_back(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        let program = Program::find(["mariadb", "mysql"]).await?;
-        check_end(from.file)?;
-        let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
-        let defaults = self.defaults(&program).await?;
-        let database = self.door.namespace().unwrap_or_default();
-        self.check_definers(from.file).await?;
-        let was = self.hold().await?;
-        let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
-        self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
-        self.empty(&was).await?;
-        let mut command = client(program.name, &defaults);
-        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
-        command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
-        // Bytes are taken as they are, and a dump can't make the client run anything.
-        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
-        command.stdin(Stdio::from(dump)).stdout(Stdio::null());
-        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
-        // A tenant that had no journal has none again; any other's came with the end of the dump.
-        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
-        if marked {
-            self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
-        }
-        self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
     }
 
     /// What the load would be refused in its middle is found out before anything is dropped: objects of a definer who is
@@ -161,7 +164,7 @@ impl MysqlSession {
         let (user, version) = (definers::current(&text(0)), text(1));
         others.remove(&user);
         // Whoever may give his role an object may make one of it; only MariaDB has roles that define.
-        if version.contains("MariaDB") && others.iter().any(|(_, host)| host.is_empty()) {
+        if Flavour::of(&version).has_defining_roles() && others.iter().any(|(_, host)| host.is_empty()) {
             let rows = self.rows("SELECT CURRENT_ROLE()".to_owned()).await?;
             let role = rows.first().and_then(|row| decode::text(row, 0)).unwrap_or_default();
             others.remove(&(role, String::new()));
@@ -279,7 +282,7 @@ fn if_exists(what: &str) -> String {
 /// begun is not taken back.
 fn told(fault: Fault) -> Fault {
     let Some(number) = number(&fault.message) else { return fault };
-    let class = match errors::mysql_class(number) {
+    let class = match codes::class(number) {
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
         _ => fault.class,
     };

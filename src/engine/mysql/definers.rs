@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::io::BufRead;
 
+use crate::engine::mysql::flavour::Flavour;
+
 /// A user and the host that it is of; a role has no host.
 pub(crate) type Account = (String, String);
 
@@ -62,25 +64,17 @@ pub(crate) fn current(user: &str) -> Account {
 }
 
 /// What a server of this version calls the right to make objects of others.
-///
-/// Sources: <https://mariadb.com/kb/en/grant/#set-user> (10.5; a part of `SUPER` up to 10.11),
-/// <https://dev.mysql.com/doc/refman/8.4/en/privileges-provided.html> (`SET_ANY_DEFINER` since 8.2).
 pub(crate) fn right(version: &str) -> &'static str {
     let mut numbers = version.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
     let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    match (version.contains("MariaDB"), release) {
-        (true, (10, 5..) | (11.., _)) => "SET USER",
-        (false, (8, 2..) | (9.., _)) => "SET_ANY_DEFINER",
-        (false, (8, _)) => "SET_USER_ID",
-        _ => "SUPER",
-    }
+    Flavour::of(version).definer_privilege(release)
 }
 
 /// Whether somebody with these grants, as `SHOW GRANTS` tells them, may make objects of others.
 pub(crate) fn may_define(grants: &[String], version: &str) -> bool {
     let wanted = right(version);
     // From 11.0 on MariaDB no longer takes it for the finer rights.
-    let is_super_enough = !version.contains("MariaDB") || version.starts_with("10.");
+    let is_super_enough = Flavour::of(version) != Flavour::MariaDb || version.starts_with("10.");
     let privileges = |grant: &String| -> Option<String> {
         let (privileges, _) = grant.strip_prefix("GRANT ")?.split_once(" ON *.* TO ")?;
         Some(privileges.to_owned())

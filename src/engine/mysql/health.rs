@@ -4,11 +4,14 @@
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
-use crate::engine::mysql::decode;
-use crate::engine::{TenantEndpoint, address, errors, literal};
+use crate::engine::mysql::flavour::Flavour;
+use crate::engine::mysql::session::lost_connection;
+use crate::engine::mysql::{MysqlSession, decode};
+use crate::engine::{HealthCheck, TenantEndpoint, address, errors, literal};
 use crate::model::fault::Fault;
 use crate::model::health::{Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
 use crate::model::tenant::Engine;
@@ -48,19 +51,23 @@ const LOCKS: &str = "SELECT CAST(m.thread_id AS CHAR), p.user, CAST(COALESCE(TIM
 /// The newer words first: MySQL 8.4 knows no others, and servers before MariaDB 10.5 and MySQL 8.0.22 only the older ones.
 const REPLICA: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
 
+#[async_trait]
+impl HealthCheck for MysqlSession {
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
+        let connection = self.connection.as_deref_mut().ok_or_else(lost_connection)?;
+        read(connection, &self.door, ask).await
+    }
+}
+
 /// Reads it: a few small queries, since a right that is lacking would spoil those behind it in one message.
-pub(in crate::engine) async fn read(
-    connection: &mut MySqlConnection,
-    door: &TenantEndpoint,
-    ask: &Questions,
-) -> Result<Health, Fault> {
+async fn read(connection: &mut MySqlConnection, door: &TenantEndpoint, ask: &Questions) -> Result<Health, Fault> {
     let mut health = Health::default();
     let rows = rows(connection, SERVER).await?;
     let Some(server) = rows.first() else { return Ok(health) };
     let text = |i: usize| decode::text(server, i).unwrap_or_default();
     let version = text(0);
     health.number = crate::engine::health::number(&version);
-    let product = if version.contains("MariaDB") { "MariaDB" } else { "MySQL" };
+    let product = Flavour::of(&version).product().name;
     health.version = format!("{product} {}", version.split('-').next().unwrap_or_default());
     health.read_only = !["0", "OFF"].contains(&text(1).as_str());
     if let Some(used) = self::rows(connection, CONNECTED).await?.first().and_then(|row| decode::text(row, 1)) {

@@ -6,13 +6,16 @@
 
 use std::collections::HashMap;
 
+use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
 use super::inspect_others as mysql_others;
-use crate::engine::errors;
+use crate::engine::history::HistoryTables;
 use crate::engine::inspect::{Gathered, count_queries, counted};
-use crate::engine::mysql::decode;
+use crate::engine::mysql::flavour::Flavour;
+use crate::engine::mysql::{MysqlSession, decode};
+use crate::engine::{Inspect, errors};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
@@ -56,12 +59,27 @@ async fn read(connection: &mut MySqlConnection, message: String) -> Result<Vec<M
     sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(connection).await.map_err(|e| errors::fault(&e))
 }
 
+#[async_trait]
+impl Inspect for MysqlSession {
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        let history_table = self.door.migrations.catalog().history_table.clone();
+        let use_own = self.door.namespace().map(|name| format!("USE {};\n", Engine::Mysql.quote(&name)));
+        shape(self.connection()?, &use_own.unwrap_or_default(), &history_table).await
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        let database = self.door.namespace();
+        row_counts(self.connection()?, database.as_deref(), tables).await
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
+        Ok(rows.iter().filter_map(|row| HistoryTables::refresh([0, 1].map(|i| decode::text(row, i)))).collect())
+    }
+}
+
 /// `use_own` switches back to the tenant's database, should a migration have switched to another.
-pub(in crate::engine) async fn shape(
-    connection: &mut MySqlConnection,
-    use_own: &str,
-    history_table: &str,
-) -> Result<Shape, Fault> {
+async fn shape(connection: &mut MySqlConnection, use_own: &str, history_table: &str) -> Result<Shape, Fault> {
     let queries = QUERIES.iter().chain(&mysql_others::QUERIES).map(|query| format!("{query};\n"));
     let message: String = std::iter::once(use_own.to_owned()).chain(queries).collect();
     let rows = read(&mut *connection, message).await?;
@@ -71,7 +89,7 @@ pub(in crate::engine) async fn shape(
         let kind = decode::text(row.0, 0).unwrap_or_default();
         match kind.as_str() {
             "server" => {
-                reading.is_mariadb = row.must("VERSION()").contains("MariaDB");
+                reading.is_mariadb = Flavour::of(&row.must("VERSION()")) == Flavour::MariaDb;
                 reading.database = Engine::Mysql.quote(&row.must("DATABASE()"));
             }
             "table" => reading.table(&row),
@@ -96,7 +114,7 @@ pub(in crate::engine) async fn shape(
 }
 
 /// The number of rows of each table.
-pub(in crate::engine) async fn row_counts(
+async fn row_counts(
     connection: &mut MySqlConnection,
     database: Option<&str>,
     tables: &[String],

@@ -2,11 +2,21 @@
 
 mod apply;
 mod backup;
+pub(in crate::engine) mod codes;
 pub(crate) mod decode;
 mod definers;
+pub(in crate::engine) mod dialect;
+pub(in crate::engine) mod driver;
+mod flavour;
 mod health;
 mod inspect;
 mod inspect_others;
+mod liveness;
+mod locks;
+mod native;
+mod observe;
+mod rows;
+mod scratch;
 mod session;
 mod tenant_lock;
 

@@ -5,29 +5,19 @@
 //! it happened, that one may have, none behind it has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySql, Pool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, MySql, Pool};
 
-use crate::engine::history::HistoryTables;
 use crate::engine::journal;
-use crate::engine::liveness;
 use crate::engine::mysql::decode;
-use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME, TenantLock, session_settings};
+use crate::engine::mysql::tenant_lock::TenantLock;
 use crate::engine::native::Link;
-use crate::engine::rows;
-use crate::engine::{
-    ApplyError, Canceller, Cell, Key, LockWait, Probe, Segment, Session, Settlement, TenantEndpoint, Terminations,
-    Transfer, Watch, Work, address, blocker, errors, settle,
-};
+use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, errors, settle};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, Questions};
 use crate::model::schema::Unfinished;
-use crate::model::shape::{Column, Shape, Table};
-use crate::model::tenant::Engine;
 
 pub(crate) struct MysqlSession {
     pub(crate) door: TenantEndpoint,
@@ -79,18 +69,6 @@ impl MysqlSession {
         }
     }
 
-    /// Why nobody is terminated where the server does not tell who holds a lock.
-    async fn several(&mut self) -> Option<String> {
-        let rows = self.rows(blocker::OTHERS.to_owned()).await.ok()?;
-        let others = rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0);
-        (others > 1).then(|| {
-            format!(
-                "nobody was terminated: {others} sessions are connected to this database and the server does not tell which \
-                 of them holds the lock; it does with INSTALL SONAME 'metadata_lock_info'"
-            )
-        })
-    }
-
     /// The journal's row, where there is one; `None` when there is no journal.
     pub(crate) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
@@ -98,7 +76,7 @@ impl MysqlSession {
     }
 }
 
-fn lost_connection() -> Fault {
+pub(in crate::engine::mysql) fn lost_connection() -> Fault {
     Fault::new(FaultClass::ConnectionLost, "the connection was lost")
 }
 
@@ -129,20 +107,6 @@ impl Session for MysqlSession {
         Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
     }
 
-    async fn is_held(&mut self) -> Result<bool, Fault> {
-        let sql = format!(
-            "SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), IS_USED_LOCK({LOAD_LOCK}), 0) AS signed), CAST(CONNECTION_ID() AS signed)"
-        );
-        let rows = self.rows(sql).await?;
-        let number = |i| rows.first().and_then(|row| decode::number(row, i)).unwrap_or(0);
-        Ok(number(0) != 0 && number(0) != number(1))
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
-        Ok(rows.iter().filter_map(|row| HistoryTables::refresh([0, 1].map(|i| decode::text(row, i)))).collect())
-    }
-
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let mut all = vec!["START TRANSACTION".to_owned()];
@@ -153,22 +117,6 @@ impl Session for MysqlSession {
             return Err(fault);
         }
         Ok(entry.unfinished)
-    }
-
-    async fn shape(&mut self) -> Result<Shape, Fault> {
-        let history_table = self.door.migrations.catalog().history_table.clone();
-        let use_own = self.door.namespace().map(|name| format!("USE {};\n", Engine::Mysql.quote(&name)));
-        crate::engine::mysql::inspect::shape(self.connection()?, &use_own.unwrap_or_default(), &history_table).await
-    }
-
-    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
-        let database = self.door.namespace();
-        crate::engine::mysql::inspect::row_counts(self.connection()?, database.as_deref(), tables).await
-    }
-
-    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
-        let connection = self.connection.as_deref_mut().ok_or_else(lost_connection)?;
-        crate::engine::mysql::health::read(connection, &self.door, ask).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -196,97 +144,6 @@ impl Session for MysqlSession {
             held = TenantLock { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
         }
         Ok(())
-    }
-
-    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
-        let mut filled = 0;
-        for (insert, count) in rows::inserts(&self.door, table, columns, rows) {
-            let settings = session_settings(&self.door.timeouts);
-            let sent = self.run(format!("{settings};\nSTART TRANSACTION;\n{insert};\nCOMMIT")).await;
-            if let Err(fault) = sent {
-                let _ = self.run("ROLLBACK".to_owned()).await;
-                return Err((filled, fault));
-            }
-            filled += count;
-        }
-        Ok(filled)
-    }
-
-    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
-        let rows = self.rows(rows::literals(&self.door, table, columns)).await?;
-        Ok(rows::keys(&rows, columns.len(), decode::text))
-    }
-
-    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
-        self.size().await
-    }
-
-    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
-        self.back_up(to).await
-    }
-
-    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        self.bring_back(from).await
-    }
-
-    fn canceller(&self) -> Canceller {
-        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
-        Box::new(move || {
-            Box::pin(async move {
-                let id = id.load(Ordering::Relaxed);
-                if id == 0 {
-                    return;
-                }
-                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await {
-                    let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {id}"))).execute(&mut connection).await;
-                    let _ = connection.close().await;
-                }
-            })
-        })
-    }
-
-    fn watch(&self) -> Option<Watch> {
-        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
-        Some(Box::new(move || {
-            let id = id.load(Ordering::Relaxed);
-            Box::pin(blocker::mysql(options.clone(), id, limit))
-        }))
-    }
-
-    fn pulse(&self) -> Option<Probe> {
-        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
-        Some(Box::new(move |idle, end| {
-            let id = id.load(Ordering::Relaxed);
-            Box::pin(liveness::mysql(options.clone(), id, liveness::Question { idle, end, limit }))
-        }))
-    }
-
-    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
-        let mut all = Terminations::default();
-        if let Err(fault) = self.rows(blocker::SEES_ALL.to_owned()).await
-            && fault.class == FaultClass::PermissionDenied
-        {
-            all.refused
-                .push("nobody was terminated: who holds a lock is hidden from this user, who lacks PROCESS".into());
-            return all;
-        }
-        // Where the holder is only likely to be one, it has to be the only one that it can be.
-        if !locked.certain && !locked.holders.is_empty() {
-            all.refused.extend(self.several().await);
-        }
-        for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
-            let sql = blocker::may_terminate_mysql(holder, older_than, LOCK_NAME, locked.certain);
-            if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
-                continue;
-            }
-            match self.run(format!("KILL CONNECTION {}", holder.id)).await {
-                Ok(()) => all.terminated.push(holder.clone()),
-                // 1094: it is gone already.
-                Err(fault) if fault.code.as_deref() == Some("1094") => {}
-                Err(_) => all.refused.push(blocker::refused(holder, "CONNECTION ADMIN (or SUPER)")),
-            }
-        }
-        all
     }
 
     async fn close(mut self: Box<Self>) {

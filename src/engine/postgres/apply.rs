@@ -10,7 +10,7 @@ use crate::engine::journal;
 use crate::engine::message::{Message, Place, send, stopped_at, stopped_behind};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::guards;
+use crate::engine::postgres::{codes, guards};
 use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Direction;
@@ -41,7 +41,7 @@ impl PostgresSession {
         let committed = first + message.committed(sent.completed);
         let place = message.place(sent.completed);
         // What does not parse is refused as a whole, before the first part: only the character tells whose mistake it is.
-        let parsed = errors::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
+        let parsed = codes::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
         let at = match parsed.and_then(|character| message.part_at(character)) {
             Some((place, lines)) => stopped_behind(work, place, lines),
             None => stopped_at(work, place),

@@ -7,14 +7,15 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::engine::backup::secret::SecretFile;
 use crate::engine::backup::{Transfer, broken, fault_undone, parameter, password, tool};
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::guards;
-use crate::engine::{errors, literal};
+use crate::engine::postgres::{codes, guards};
+use crate::engine::{Dump, errors, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
 use sqlx::Row as _;
@@ -67,9 +68,10 @@ DO $fleet_empty$ DECLARE outside oid[]; BEGIN
 END $fleet_empty$;
 ";
 
-impl PostgresSession {
+#[async_trait]
+impl Dump for PostgresSession {
     /// The size of what is to be dumped, in bytes; `None` where the schema is not there.
-    pub(in crate::engine) async fn size(&mut self) -> Result<Option<u64>, Fault> {
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
         let sql = match &self.door.tenant.schema {
             None => "SELECT pg_database_size(current_database())".to_owned(),
             Some(schema) => {
@@ -86,7 +88,7 @@ impl PostgresSession {
         Ok(bytes.map(i64::unsigned_abs))
     }
 
-    pub(in crate::engine) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let version = tool::version("pg_dump").await?;
         self.check_age(&version).await?;
         let key = guards::lock_key(&self.door);
@@ -99,6 +101,22 @@ impl PostgresSession {
         dumped.map(|()| version)
     }
 
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+        for program in ["pg_restore", "psql"] {
+            tool::version(program).await?;
+        }
+        // A step that failed may have left the session its lock, which the transaction below takes.
+        self.run("SELECT pg_advisory_unlock_all()".to_owned()).await?;
+        let secret = self.secret()?;
+        let mut load = self.command("psql", secret.as_ref());
+        load.args(["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]);
+        load.stdin(Stdio::piped()).stdout(Stdio::null());
+        let work = self.pour(from.file, load);
+        tool::within(&from.limits(), "psql", work).await
+    }
+}
+
+impl PostgresSession {
     async fn dump_to(&mut self, to: &Transfer<'_>) -> Result<(), Fault> {
         let secret = self.secret()?;
         drop(crate::backup::open_private(to.file).map_err(|e| broken(format!("{}: {e}", to.file.display())))?);
@@ -127,20 +145,6 @@ impl PostgresSession {
                 "{version} can't dump a server of version {server}; install postgresql-client-{server} or newer"
             ))),
         }
-    }
-
-    pub(in crate::engine) async fn bring_back(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        for program in ["pg_restore", "psql"] {
-            tool::version(program).await?;
-        }
-        // A step that failed may have left the session its lock, which the transaction below takes.
-        self.run("SELECT pg_advisory_unlock_all()".to_owned()).await?;
-        let secret = self.secret()?;
-        let mut load = self.command("psql", secret.as_ref());
-        load.args(["--no-psqlrc", "--no-password", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose"]);
-        load.stdin(Stdio::piped()).stdout(Stdio::null());
-        let work = self.pour(from.file, load);
-        tool::within(&from.limits(), "psql", work).await
     }
 
     /// `BEGIN`, what empties the tenant, the dump as SQL, and `COMMIT` only when the dump was whole.
@@ -256,7 +260,7 @@ fn told(fault: Fault, said: &str) -> Fault {
     let Some(code) = sqlstate(said) else { return fault };
     // Where the server's source raised it helps nobody.
     let message = fault.message.split(" LOCATION:").next().unwrap_or_default().to_owned();
-    let class = match errors::postgres_class(code) {
+    let class = match codes::class(code) {
         class if class.is_transient() => class,
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
         _ => FaultClass::Backup,

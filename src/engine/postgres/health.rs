@@ -5,10 +5,12 @@
 
 use std::path::Path;
 
+use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::engine::{TenantEndpoint, address, errors, literal};
+use crate::engine::postgres::PostgresSession;
+use crate::engine::{HealthCheck, TenantEndpoint, address, errors, literal};
 use crate::model::fault::Fault;
 use crate::model::health::{Extension, Follower, Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
 use crate::model::tenant::Engine;
@@ -81,8 +83,19 @@ fn extensions(names: &[String]) -> String {
     )
 }
 
+#[async_trait]
+impl HealthCheck for PostgresSession {
+    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
+        self.connection().await?;
+        let connection = self.connection.as_mut().expect("made just above");
+        let health = read(connection, &self.door, self.pooled, ask).await?;
+        self.pooled = Some(health.pooled);
+        Ok(health)
+    }
+}
+
 /// Reads it in one round trip. `pooled`: what is known of a pooler already.
-pub(in crate::engine) async fn read(
+async fn read(
     connection: &mut PgConnection,
     door: &TenantEndpoint,
     pooled: Option<bool>,

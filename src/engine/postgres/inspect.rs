@@ -2,27 +2,29 @@
 //!
 //! It asks the server and puts its answers together; what is asked stands in `postgres_queries`.
 
+use async_trait::async_trait;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::inspect_queries as postgres_queries;
+use crate::engine::history::HistoryTables;
 use crate::engine::inspect::{Gathered, count_queries, counted, unqualified};
-use crate::engine::postgres::guards;
-use crate::engine::{TenantEndpoint, errors};
+use crate::engine::postgres::{PostgresSession, guards};
+use crate::engine::{Inspect, TenantEndpoint, errors};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
 use crate::policy::Timeouts;
 
 /// Where and how long is read.
-pub(in crate::engine) struct Place<'a> {
+struct Place<'a> {
     /// The tenant's schema; without one, the first of its own search path.
     schema: Option<&'a str>,
     timeouts: &'a Timeouts,
 }
 
 impl<'a> Place<'a> {
-    pub(in crate::engine) fn of(door: &'a TenantEndpoint) -> Self {
+    fn of(door: &'a TenantEndpoint) -> Self {
         Place { schema: door.tenant.schema.as_deref(), timeouts: &door.timeouts }
     }
 }
@@ -50,12 +52,41 @@ async fn read(connection: &mut PgConnection, place: &Place<'_>, queries: &str) -
     rows.map_err(|e| errors::fault(&e))
 }
 
+#[async_trait]
+impl Inspect for PostgresSession {
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        self.connection().await?;
+        let place = Place::of(&self.door);
+        let connection = self.connection.as_mut().expect("made just above");
+        match shape(connection, &place, &self.door.migrations.catalog().history_table).await? {
+            Some(shape) => Ok(shape),
+            None if self.door.tenant.create_missing => Ok(Shape::default()),
+            None => Err(self.door.no_schema()),
+        }
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        self.connection().await?;
+        let place = Place::of(&self.door);
+        let connection = self.connection.as_mut().expect("made just above");
+        row_counts(connection, &place, tables).await
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        match self.rows(self.door.books().read_refreshes()).await {
+            Ok(rows) => {
+                Ok(rows.iter().filter_map(|r| HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
+            }
+            Err(error) => match errors::fault(&error) {
+                fault if fault.code.as_deref() == Some("42P01") => Ok(Vec::new()),
+                fault => Err(fault),
+            },
+        }
+    }
+}
+
 /// The shape of the tenant's schema; `None` where there is no such schema.
-pub(in crate::engine) async fn shape(
-    connection: &mut PgConnection,
-    place: &Place<'_>,
-    history_table: &str,
-) -> Result<Option<Shape>, Fault> {
+async fn shape(connection: &mut PgConnection, place: &Place<'_>, history_table: &str) -> Result<Option<Shape>, Fault> {
     let rows = read(connection, place, &postgres_queries::all()).await?;
     let mut gathered = Gathered::default();
     let mut here = None;
@@ -85,11 +116,7 @@ pub(in crate::engine) async fn shape(
 }
 
 /// The number of rows of each table.
-pub(in crate::engine) async fn row_counts(
-    connection: &mut PgConnection,
-    place: &Place<'_>,
-    tables: &[String],
-) -> Result<Vec<u64>, Fault> {
+async fn row_counts(connection: &mut PgConnection, place: &Place<'_>, tables: &[String]) -> Result<Vec<u64>, Fault> {
     let rows = read(connection, place, &count_queries(Engine::Postgres, None, tables)).await?;
     counted(tables, rows.iter().map(|row| row.try_get(0).ok()))
 }

@@ -2,12 +2,21 @@
 
 mod apply;
 mod backup;
+pub(in crate::engine) mod codes;
 pub(crate) mod connect;
+pub(in crate::engine) mod dialect;
+pub(in crate::engine) mod driver;
 pub(crate) mod guards;
 mod health;
 mod inspect;
 mod inspect_queries;
+mod liveness;
+mod locks;
+mod native;
+mod observe;
 mod outside;
+mod rows;
+mod scratch;
 mod session;
 
 pub(crate) use session::PostgresSession;

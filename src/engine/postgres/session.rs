@@ -4,27 +4,17 @@
 //! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal says where.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Pool, Postgres, Row as _};
+use sqlx::{AssertSqlSafe, Pool, Postgres, Row as _};
 
-use crate::engine::history::HistoryTables;
 use crate::engine::journal;
-use crate::engine::liveness;
 use crate::engine::native::Link;
 use crate::engine::postgres::connect::{connect, is_unmarked, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
-use crate::engine::rows;
-use crate::engine::{
-    ApplyError, Canceller, Cell, Key, LockWait, Probe, Segment, Session, Settlement, TenantEndpoint, Terminations,
-    Transfer, Watch, Work, address, blocker, errors, literal, settle,
-};
+use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, errors, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, Questions};
 use crate::model::schema::Unfinished;
-use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::Engine;
 
 pub(crate) struct PostgresSession {
@@ -175,23 +165,6 @@ impl Session for PostgresSession {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
     }
 
-    async fn is_held(&mut self) -> Result<bool, Fault> {
-        let rows = self.rows(guards::is_locked(&self.door)).await.map_err(|e| errors::fault(&e))?;
-        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false))
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        match self.rows(self.door.books().read_refreshes()).await {
-            Ok(rows) => {
-                Ok(rows.iter().filter_map(|r| HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
-            }
-            Err(error) => match errors::fault(&error) {
-                fault if fault.code.as_deref() == Some("42P01") => Ok(Vec::new()),
-                fault => Err(fault),
-            },
-        }
-    }
-
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.entry().await?.ok_or_else(|| self.door.nothing_to_settle())?;
         let mut all = vec!["BEGIN".to_owned()];
@@ -204,34 +177,6 @@ impl Session for PostgresSession {
             return Err(fault);
         }
         Ok(entry.unfinished)
-    }
-
-    async fn shape(&mut self) -> Result<Shape, Fault> {
-        self.connection().await?;
-        let place = crate::engine::postgres::inspect::Place::of(&self.door);
-        let connection = self.connection.as_mut().expect("made just above");
-        match crate::engine::postgres::inspect::shape(connection, &place, &self.door.migrations.catalog().history_table)
-            .await?
-        {
-            Some(shape) => Ok(shape),
-            None if self.door.tenant.create_missing => Ok(Shape::default()),
-            None => Err(self.door.no_schema()),
-        }
-    }
-
-    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
-        self.connection().await?;
-        let place = crate::engine::postgres::inspect::Place::of(&self.door);
-        let connection = self.connection.as_mut().expect("made just above");
-        crate::engine::postgres::inspect::row_counts(connection, &place, tables).await
-    }
-
-    async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
-        self.connection().await?;
-        let connection = self.connection.as_mut().expect("made just above");
-        let health = crate::engine::postgres::health::read(connection, &self.door, self.pooled, ask).await?;
-        self.pooled = Some(health.pooled);
-        Ok(health)
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -249,90 +194,6 @@ impl Session for PostgresSession {
             }
         }
         Ok(())
-    }
-
-    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
-        let mut filled = 0;
-        for (insert, count) in rows::inserts(&self.door, table, columns, rows) {
-            let mut all = vec!["BEGIN".to_owned()];
-            all.extend(guards::local_settings(&self.door.timeouts));
-            all.extend(guards::lock_and_schema(&self.door));
-            all.extend([insert, "COMMIT".to_owned()]);
-            let sent = self.run(all.join(";\n")).await;
-            if let Err(fault) = sent {
-                let _ = self.run("ROLLBACK".to_owned()).await;
-                return Err((filled, fault));
-            }
-            filled += count;
-        }
-        Ok(filled)
-    }
-
-    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
-        let rows = self.rows(rows::literals(&self.door, table, columns)).await.map_err(|e| errors::fault(&e))?;
-        Ok(rows::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
-    }
-
-    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
-        self.size().await
-    }
-
-    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
-        self.back_up(to).await
-    }
-
-    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        self.bring_back(from).await
-    }
-
-    fn canceller(&self) -> Canceller {
-        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
-        Box::new(move || {
-            Box::pin(async move {
-                let cancel = format!(
-                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = {} AND pid <> \
-                     pg_backend_pid()",
-                    literal(Engine::Postgres, &name)
-                );
-                let control = options.application_name("fleet:cancel");
-                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, control.connect()).await {
-                    let _ = sqlx::raw_sql(AssertSqlSafe(cancel)).execute(&mut connection).await;
-                    let _ = connection.close().await;
-                }
-            })
-        })
-    }
-
-    fn watch(&self) -> Option<Watch> {
-        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
-        Some(Box::new(move || Box::pin(blocker::postgres(options.clone(), name.clone(), limit))))
-    }
-
-    fn pulse(&self) -> Option<Probe> {
-        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
-        Some(Box::new(move |idle, end| {
-            Box::pin(liveness::postgres(options.clone(), name.clone(), liveness::Question { idle, end, limit }))
-        }))
-    }
-
-    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
-        let mut all = Terminations::default();
-        for holder in &locked.holders {
-            match self.rows(blocker::terminate_postgres(holder, older_than)).await.map_err(|e| errors::fault(&e)) {
-                Ok(rows) if rows.iter().any(|row| row.try_get(0).unwrap_or(false)) => {
-                    all.terminated.push(holder.clone());
-                }
-                Ok(_) if self.rows(blocker::is_hidden(holder)).await.is_ok_and(|rows| !rows.is_empty()) => {
-                    all.refused.push(blocker::refused(holder, "pg_read_all_stats, which shows since when it holds on"));
-                }
-                Err(fault) if fault.class == FaultClass::PermissionDenied => {
-                    all.refused
-                        .push(blocker::refused(holder, "pg_signal_backend (of a superuser's session: superuser)"));
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-        all
     }
 
     async fn close(mut self: Box<Self>) {

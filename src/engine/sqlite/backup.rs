@@ -9,10 +9,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use sqlx::Row as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Dump;
 use crate::engine::backup::{Transfer, broken, fault_undone};
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::file::FileLock;
@@ -29,8 +32,18 @@ struct Bounds {
     cancel: CancellationToken,
 }
 
-impl SqliteSession {
-    pub(in crate::engine) async fn back_up(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
+#[async_trait]
+impl Dump for SqliteSession {
+    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(None);
+        }
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        let rows = self.rows(sql.to_owned()).await?;
+        Ok(Some(rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(0).unsigned_abs()))
+    }
+
+    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let (from, file) = (self.path.clone(), to.file.to_owned());
         let bounds = self.bounds(to);
         // Nobody is in the middle of a step that no transaction hides.
@@ -39,7 +52,7 @@ impl SqliteSession {
         Ok(format!("SQLite {} online backup", rusqlite::version()))
     }
 
-    pub(in crate::engine) async fn bring_back(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
+    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
         // Our own connection must not be what the transaction waits for.
         self.release().await;
         let (source, file, create) = (from.file.to_owned(), self.path.clone(), self.door.tenant.create_missing);
@@ -48,7 +61,9 @@ impl SqliteSession {
         blocking(move || copy_in(&source, &file, create, &bounds)).await?;
         self.connection().await.map(drop)
     }
+}
 
+impl SqliteSession {
     fn bounds(&self, transfer: &Transfer<'_>) -> Bounds {
         Bounds { lock: self.door.timeouts.lock, limit: transfer.limit, cancel: transfer.cancel.clone() }
     }

@@ -5,16 +5,32 @@
 use std::path::Path;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use rustix::fs::{Access, access};
+use sqlx::Row as _;
 
-use crate::engine::sqlite::file;
-use crate::model::health::{FileHolder, Health};
+use crate::engine::HealthCheck;
+use crate::engine::sqlite::{SqliteSession, file};
+use crate::model::fault::Fault;
+use crate::model::health::{FileHolder, Health, Questions};
 
 /// A lock that is still there after this time is no passing one.
 const SECOND_LOOK: Duration = Duration::from_millis(200);
 
+#[async_trait]
+impl HealthCheck for SqliteSession {
+    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(read(&self.path, None).await);
+        }
+        let rows = self.rows("SELECT sqlite_version()".to_owned()).await?;
+        let version: String = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
+        Ok(read(&self.path, Some(&version)).await)
+    }
+}
+
 /// Looks at the file and its folder. `version` is the library's, which only an open file has told.
-pub(in crate::engine) async fn read(path: &Path, version: Option<&str>) -> Health {
+async fn read(path: &Path, version: Option<&str>) -> Health {
     let mut health = Health {
         version: version.map(|version| format!("SQLite {version}")).unwrap_or_default(),
         number: version.map(crate::engine::health::number).unwrap_or_default(),

@@ -3,13 +3,16 @@
 //! A table is not told by its text alone: ALTER TABLE rewrites it, so that a column taken away and added again would look
 //! like another table.
 
+use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::engine::errors;
+use crate::engine::history::{self, HistoryTables};
 use crate::engine::inspect::{Gathered, count_queries, counted};
+use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::inspect_text::{canonical, tokens, written};
-use crate::model::fault::Fault;
+use crate::engine::{Inspect, errors};
+use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
 
@@ -57,7 +60,36 @@ async fn read(connection: &mut SqliteConnection, message: String) -> Result<Vec<
     rows.map_err(|e| errors::fault(&e))
 }
 
-pub(in crate::engine) async fn shape(connection: &mut SqliteConnection, history_table: &str) -> Result<Shape, Fault> {
+#[async_trait]
+impl Inspect for SqliteSession {
+    async fn shape(&mut self) -> Result<Shape, Fault> {
+        if self.connection.is_none() && !self.path.exists() {
+            return Ok(Shape::default());
+        }
+        let history_table = self.door.migrations.catalog().history_table.clone();
+        shape(self.connection().await?, &history_table).await
+    }
+
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.connection.is_none() && !self.path.exists() {
+            return Err(Fault::new(FaultClass::Missing, "the file does not exist, so no table does"));
+        }
+        row_counts(self.connection().await?, tables).await
+    }
+
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        if self.connection.is_none() || !self.has_table(history::REFRESHES).await? {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows(self.door.books().read_refreshes()).await?;
+        Ok(rows.iter().filter_map(|r| HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
+    }
+}
+
+async fn shape(connection: &mut SqliteConnection, history_table: &str) -> Result<Shape, Fault> {
     let rows = read(connection, queries()).await?;
     let mut gathered = Gathered::default();
     // A foreign key has a number within its table only.
@@ -106,10 +138,7 @@ pub(in crate::engine) async fn shape(connection: &mut SqliteConnection, history_
 }
 
 /// The number of rows of each table.
-pub(in crate::engine) async fn row_counts(
-    connection: &mut SqliteConnection,
-    tables: &[String],
-) -> Result<Vec<u64>, Fault> {
+async fn row_counts(connection: &mut SqliteConnection, tables: &[String]) -> Result<Vec<u64>, Fault> {
     if tables.is_empty() {
         return Ok(Vec::new());
     }

@@ -2,10 +2,16 @@
 
 mod apply;
 mod backup;
+pub(in crate::engine) mod codes;
+pub(in crate::engine) mod dialect;
+pub(in crate::engine) mod driver;
 pub(crate) mod file;
 mod health;
 mod inspect;
 mod inspect_text;
+mod native;
+mod observe;
+mod rows;
 mod session;
 
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};

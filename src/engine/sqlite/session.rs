@@ -14,17 +14,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::engine::history;
 use crate::engine::journal;
-use crate::engine::rows;
-use crate::engine::sqlite::file;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
 use crate::engine::{
-    ApplyError, Canceller, Cell, Key, LockWait, PartialState, Segment, Session, Settlement, TenantEndpoint, Transfer,
-    Watch, Work, errors, literal, settle,
+    ApplyError, PartialState, Segment, Session, Settlement, TenantEndpoint, Work, errors, literal, settle,
 };
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, Questions};
 use crate::model::schema::Unfinished;
-use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::{Address, Engine};
 
 pub(crate) struct SqliteSession {
@@ -192,18 +187,6 @@ impl Session for SqliteSession {
         Ok(self.entry().await?.map(|entry| entry.unfinished))
     }
 
-    async fn is_held(&mut self) -> Result<bool, Fault> {
-        Ok(FileLock::is_taken(&self.path))
-    }
-
-    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        if self.connection.is_none() || !self.has_table(history::REFRESHES).await? {
-            return Ok(Vec::new());
-        }
-        let rows = self.rows(self.door.books().read_refreshes()).await?;
-        Ok(rows.iter().filter_map(|r| history::HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
-    }
-
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = match self.connection.is_some() {
             true => self.entry().await?,
@@ -219,33 +202,6 @@ impl Session for SqliteSession {
             return Err(fault);
         }
         Ok(entry.unfinished)
-    }
-
-    async fn shape(&mut self) -> Result<Shape, Fault> {
-        if self.connection.is_none() && !self.path.exists() {
-            return Ok(Shape::default());
-        }
-        let history_table = self.door.migrations.catalog().history_table.clone();
-        crate::engine::sqlite::inspect::shape(self.connection().await?, &history_table).await
-    }
-
-    async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
-        if self.connection.is_none() && !self.path.exists() {
-            return Ok(crate::engine::sqlite::health::read(&self.path, None).await);
-        }
-        let rows = self.rows("SELECT sqlite_version()".to_owned()).await?;
-        let version: String = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or_default();
-        Ok(crate::engine::sqlite::health::read(&self.path, Some(&version)).await)
-    }
-
-    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
-        if tables.is_empty() {
-            return Ok(Vec::new());
-        }
-        if self.connection.is_none() && !self.path.exists() {
-            return Err(Fault::new(FaultClass::Missing, "the file does not exist, so no table does"));
-        }
-        crate::engine::sqlite::inspect::row_counts(self.connection().await?, tables).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -272,58 +228,6 @@ impl Session for SqliteSession {
             }
         }
         Ok(())
-    }
-
-    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
-        let mut filled = 0;
-        for (insert, count) in rows::inserts(&self.door, table, columns, rows) {
-            self.begin(true, self.door.timeouts.lock).await.map_err(|fault| (filled, fault))?;
-            let sent = self.run(format!("{insert};\nCOMMIT")).await;
-            if let Err(fault) = sent {
-                let _ = self.run("ROLLBACK".to_owned()).await;
-                return Err((filled, fault));
-            }
-            filled += count;
-        }
-        Ok(filled)
-    }
-
-    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
-        let rows = self.rows(rows::literals(&self.door, table, columns)).await?;
-        Ok(rows::keys(&rows, columns.len(), |row, i| row.try_get(i).ok().flatten()))
-    }
-
-    async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
-        if self.connection.is_none() && !self.path.exists() {
-            return Ok(None);
-        }
-        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
-        let rows = self.rows(sql.to_owned()).await?;
-        Ok(Some(rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(0).unsigned_abs()))
-    }
-
-    async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
-        self.back_up(to).await
-    }
-
-    async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        self.bring_back(from).await
-    }
-
-    fn canceller(&self) -> Canceller {
-        let cancelled = self.cancelled.clone();
-        Box::new(move || Box::pin(async move { cancelled.store(true, Ordering::Relaxed) }))
-    }
-
-    fn watch(&self) -> Option<Watch> {
-        let path = self.path.clone();
-        Some(Box::new(move || {
-            let path = path.clone();
-            Box::pin(async move {
-                let holders = tokio::task::spawn_blocking(move || file::holders(&path)).await;
-                LockWait { holders: holders.unwrap_or_default(), ..LockWait::default() }
-            })
-        }))
     }
 
     async fn close(mut self: Box<Self>) {

@@ -22,7 +22,7 @@ use crate::model::text::suggestion;
 /// The name of the tenant file.
 pub(crate) const FILE_NAME: &str = "tenants.toml";
 
-const SECTIONS: [&str; 7] = ["fleet", "defaults", "scratch", "backup", "migrations", "wave", "tenant"];
+const SECTIONS: [&str; 8] = ["fleet", "defaults", "scratch", "backup", "seed", "migrations", "wave", "tenant"];
 
 /// The tenant file in `start` or in the nearest folder above it.
 pub(crate) fn find(start: &Path) -> Option<PathBuf> {
@@ -104,7 +104,8 @@ impl Registry {
         });
         drafts.finish(path, text)?;
 
-        let mut warnings = strangers(&waves, &read.tenants);
+        let mut warnings = settings.warnings.clone();
+        warnings.extend(strangers(&waves, &read.tenants));
         warnings.extend(waves.iter().filter_map(|wave| wave.rule.why_empty(&read.tenants)));
         Ok(Registry {
             path: path.to_owned(),

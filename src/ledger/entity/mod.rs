@@ -6,7 +6,9 @@
 //! the column, and would not use its index.
 
 pub(super) mod attempt;
+pub(super) mod event;
 pub(super) mod outcome;
+pub(super) mod progress;
 pub(super) mod run;
 pub(super) mod tenant;
 pub(super) mod version;

@@ -36,6 +36,14 @@ pub(crate) struct Model {
     /// The final counts as JSON.
     #[sea_orm(column_type = "Text", nullable)]
     pub(crate) stats: Option<String>,
+    /// The last sign of life, by the clock of the ledger's database; NULL in runs of version 1.
+    pub(crate) heartbeat_at_ms: Option<i64>,
+    /// User, host, process and command line, as JSON; NULL in runs of version 1.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) started_by: Option<String>,
+    /// The flags that selected its tenants, as JSON; NULL in runs of version 1.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) selection: Option<String>,
 }
 
 /// None are declared: rows are joined by the reader.

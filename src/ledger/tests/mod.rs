@@ -4,6 +4,7 @@ mod faults;
 mod finding;
 mod processes;
 mod recording;
+mod upgrades;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,10 @@ use super::*;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Unfinished};
+use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Engine, TenantId};
 
@@ -30,12 +34,14 @@ fn at(file: &Path) -> Location {
     Location::File(file.to_owned())
 }
 
+const GOAL: Goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
+
 fn header(tenants: usize) -> RunHeader {
     RunHeader {
         run: Uuid::now_v7(),
         direction: Direction::Up,
         goal: "head".into(),
-        goal_data: serde_json::json!({"direction": "up", "target": "end", "out_of_order": false}),
+        kind: RunKind::Migrate { goal: GOAL, backups: None },
         resumes: None,
         catalog: vec!["m1_a".into(), "m2_b".into()],
         tenants: (0..tenants)
@@ -44,11 +50,13 @@ fn header(tenants: usize) -> RunHeader {
                 engine: Engine::ALL[i % 3],
                 server: "db1:5432".into(),
                 wave: if i == 0 { "canary".into() } else { "rest".into() },
-                target: (i % 2 == 1).then_some(crate::model::plan::Target::Migration(i)),
+                target: (i % 2 == 1).then_some(Target::Migration(i)),
             })
             .collect(),
         started_at_ms: 1_700_000_000_000,
         program: "0.1.0".into(),
+        started_by: StartedBy { process: super::process::current(), ..StartedBy::default() },
+        selection: Vec::new(),
     }
 }
 

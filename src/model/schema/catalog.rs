@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Direction;
-use crate::model::tenant::Engine;
+use crate::model::engine::{Engine, EngineMap};
 
 /// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -24,8 +24,8 @@ pub(crate) struct Catalog {
 pub(crate) struct ScriptEntry {
     /// Once, or whenever it changes.
     pub(crate) kind: ScriptKind,
-    /// What it is applied with, by engine in the order of [`Engine::ALL`]: each may have a file of its own.
-    pub(crate) checksums: [Arc<str>; 3],
+    /// What it is applied with, by engine: each may have a file of its own.
+    pub(crate) checksums: EngineMap<Arc<str>>,
 }
 
 /// How often an SQL script runs.
@@ -173,7 +173,7 @@ impl Catalog {
             && unfinished.direction == Direction::Down
             && unfinished.goes_on()
         {
-            let checksum = self.script(place).map(|script| &*script.checksums[engine as usize]);
+            let checksum = self.script(place).map(|script| &*script.checksums[engine]);
             history.push(history_entry(&unfinished.migration, checksum));
             history.sort_unstable();
         }
@@ -187,7 +187,7 @@ impl Catalog {
 
     /// Whether a script did nothing where it was applied, and has a file for that engine now.
     fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
-        let present = self.script(index).map(|script| &*script.checksums[engine as usize]);
+        let present = self.script(index).map(|script| &*script.checksums[engine]);
         entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
     }
 
@@ -198,7 +198,7 @@ impl Catalog {
     fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
         let checksum = entry.split_once('\t').map(|(_, checksum)| checksum);
         match (self.script(index), checksum) {
-            (Some(script), Some(applied)) => *script.checksums[engine as usize] == *applied,
+            (Some(script), Some(applied)) => *script.checksums[engine] == *applied,
             (None, None) => true,
             // A Rust migration became a script of the same name, or the other way round.
             _ => false,
@@ -351,8 +351,7 @@ mod tests {
     }
 
     fn with_scripts() -> Catalog {
-        let script =
-            |kind, checksum: &str| ScriptEntry { kind, checksums: [checksum.into(), checksum.into(), checksum.into()] };
+        let script = |kind, checksum: &str| ScriptEntry { kind, checksums: EngineMap::from_fn(|_| checksum.into()) };
         let names = ["m1", "m2", "1_index", "2_part", "R__view"];
         let scripts = vec![
             script(ScriptKind::Versioned, "c1"),

@@ -104,7 +104,7 @@ impl Script {
             Execution::Native { transaction, .. } => *transaction,
             Execution::Irreversible { .. } => return true,
         };
-        transaction && self.engine.has_transactional_ddl()
+        transaction && self.engine.capabilities().transactional_ddl
     }
 }
 

@@ -16,7 +16,7 @@ use super::view::OutcomeView;
 pub(super) fn render(view: &OutcomeView<'_>) -> String {
     let mut report = Report::new(format!(
         "fleet {}",
-        label::aim(view.header.direction, &view.header.goal, view.header.chore().is_some())
+        label::aim(view.header.direction, &view.header.goal, view.header.kind.is_task())
     ));
     if let Some(elapsed) = view.elapsed {
         report.set_time(elapsed);

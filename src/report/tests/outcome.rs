@@ -7,6 +7,8 @@ use uuid::Uuid;
 use super::*;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
+use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::stats::RunStats;
 use crate::report::Format;
@@ -16,11 +18,12 @@ pub(super) const RERUN: &str =
     "fleet migrate --failed-of 0198c0de-0000-7000-8000-000000000001 --to m20240330_000001_inventory_tracking";
 
 pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
+    let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
     RunHeader {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001),
         direction: Direction::Up,
         goal: "head".to_owned(),
-        goal_data: serde_json::json!({ "direction": "up" }),
+        kind: RunKind::Migrate { goal, backups: None },
         resumes: None,
         catalog: catalog().migrations.iter().map(|m| m.to_string()).collect(),
         tenants: records
@@ -35,6 +38,8 @@ pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
             .collect(),
         started_at_ms: 1_795_169_702_000,
         program: "0.1.0".to_owned(),
+        started_by: Default::default(),
+        selection: Vec::new(),
     }
 }
 

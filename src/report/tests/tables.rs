@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::outcome::{header, mixed, stats};
 use super::*;
 use crate::model::schema::Direction;
+use crate::model::started_by::StartedBy;
 use crate::report::Format;
 use crate::report::runs::{self, AttemptRow, RunRow, RunView};
 use crate::report::tenants::{self, TenantRow};
@@ -14,7 +15,7 @@ fn run(n: u128, finished: bool) -> RunRow {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 + n),
         direction: Direction::Up,
         goal: "m20240330_000001_inventory_tracking".to_owned(),
-        is_chore: false,
+        is_task: false,
         started_at_ms: 1_795_169_702_000,
         finished_at_ms: finished.then_some(1_795_169_763_500),
         status: if finished { "finished" } else { "running" }.to_owned(),
@@ -24,6 +25,8 @@ fn run(n: u128, finished: bool) -> RunRow {
         failures: 5,
         outstanding: 0,
         resumes: (n == 2).then(|| Uuid::from_u128(1)),
+        started_by: StartedBy::default(),
+        selection: Vec::new(),
     }
 }
 
@@ -65,6 +68,7 @@ fn one_run_in_full() {
         records: &records[..4],
         stats: &stats,
         attempts: &attempts,
+        events: &[],
         rerun: Some("fleet runs resume 0198c0de-0000-7000-8000-000000000002"),
     };
     let text = view.render(Format::Table, &NARROW);

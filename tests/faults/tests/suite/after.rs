@@ -110,7 +110,7 @@ pub(crate) fn is_true(fleet: &Fleet, report: &Value) {
     }
 }
 
-/// What is typed after a run that ended badly or not at all: `runs resume`, `runs settle` for tenants in doubt, then the
+/// What is typed after a run that ended badly or not at all: `runs resume`, `runs resolve` for tenants in doubt, then the
 /// migration again. Returns the report of the resumed run, where it left something to be resumed, and how many tenants
 /// were settled.
 #[track_caller]

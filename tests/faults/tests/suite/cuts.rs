@@ -383,7 +383,7 @@ fn mariadb_settlements_that_are_lost_are_not_called_undone() {
     let mut net = Sweep { places: 0, head, ..sweep(Kind::Stall, STALL, MARIADB) }.net();
     net.open();
     let id = net.fleet.tenants[0].id.clone();
-    let settle = ["runs", "settle", &id, "--not-applied", "--yes"];
+    let settle = ["runs", "resolve", &id, "--not-applied", "--yes"];
     let begun = "INSERT INTO fleet_journal VALUES (1, 'm2_interest', 'up', NULL, 'running', '', 'r', 0)";
     // Its first migration has left an empty journal there.
     net.fleet.ask(&id, begun);
@@ -417,7 +417,7 @@ fn mariadb_settlements_that_are_lost_are_not_called_undone() {
                 assert!(is_open, "{told}");
                 undone += 1;
             } else {
-                assert!(ran.err.contains(&format!("look again with `faults runs settle {id}`")), "{told}");
+                assert!(ran.err.contains(&format!("look again with `faults runs resolve {id}`")), "{told}");
                 settled += usize::from(!is_open);
             }
         }

@@ -2,7 +2,7 @@
 //! have ended, and what was lost or done twice, which must be nothing.
 //!
 //! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. `scripts/faults` runs it with the finest
-//! steps and writes the figures into docs/reliability.md.
+//! steps and writes the figures into docs/book/src/design/reliability.md.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod after;

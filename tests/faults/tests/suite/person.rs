@@ -1,4 +1,4 @@
-//! A careful person who is told that a MariaDB tenant is in doubt: reads what `runs settle` says, looks at the tenant, and
+//! A careful person who is told that a MariaDB tenant is in doubt: reads what `runs resolve` says, looks at the tenant, and
 //! types one of the commands that were printed.
 //!
 //! It never looks into fleet's own tables: what it knows is what it was told, and the tenant's own rows.
@@ -45,9 +45,9 @@ const STATEMENTS: [(&str, &[(&str, &str)]); 4] = [
     ),
 ];
 
-/// Settles a tenant as `runs settle` says, and migrates it as that says. The tenant file has been written.
+/// Settles a tenant as `runs resolve` says, and migrates it as that says. The tenant file has been written.
 pub(crate) fn settle(fleet: &Fleet, tenant: &str) {
-    let told = run(fleet, &["runs", "settle", tenant]).exits(2);
+    let told = run(fleet, &["runs", "resolve", tenant]).exits(2);
     let words: Vec<&str> = told.err.split_whitespace().collect();
     let word_before = |mark: &str| words.iter().position(|word| *word == mark).map(|at| words[at - 1]);
     let migration = word_before("(up)").unwrap_or_else(|| panic!("no migration is named: {told:?}"));

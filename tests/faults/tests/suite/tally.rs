@@ -59,7 +59,7 @@ impl Tally {
     }
 }
 
-/// Whether every step is to be taken, as for the figures in docs/reliability.md, or only every so many.
+/// Whether every step is to be taken, as for the figures in docs/book/src/design/reliability.md, or only every so many.
 pub(crate) fn thorough() -> bool {
     std::env::var_os("FAULTS_THOROUGH").is_some()
 }

@@ -64,7 +64,7 @@ fn the_sample(engine: Engine) {
         case.edit(REPEATABLE);
         case.run("a repeatable script is applied again", &change(&["migrate"]), 0);
         case.edit(VERSIONED);
-        case.run("the checksum of an edited script is accepted", &change(&["scripts", "accept", "0005_sale_lines"]), 0);
+        case.run("the checksum of an edited script is accepted", &change(&["scripts", "repair", "0005_sale_lines"]), 0);
     });
     tenants.case("down", Folded, |case| {
         case.run("the last three steps down", &change(&["rollback", "--steps", "3"]), 0);
@@ -88,7 +88,7 @@ fn single_steps(engine: Engine) {
         case.run("a step without a transaction stops half way", &up, 100);
         case.run("status", &["status", "--tenant", "one"], 0);
         case.sql("ALTER TABLE order_items RENAME COLUMN away TO quantity");
-        case.run("the step is settled by hand", &["runs", "settle", "one", "--resume-at", "4", "--yes"], 0);
+        case.run("the step is settled by hand", &["runs", "resolve", "one", "--resume-at", "4", "--yes"], 0);
         case.run("the step is resumed", &up, 0);
     });
     tenants.case("alone", Full, |case| {

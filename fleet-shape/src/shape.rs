@@ -1,0 +1,386 @@
+//! What a database's schema looks like: tables, columns, keys, and everything else that SQL made there.
+//!
+//! Plain data: how it is read from an engine is not known here, and nothing here touches a database.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Everything that SQL made in one tenant's namespace, in a fixed order. Fleet's own tables and the history are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Base tables, by name.
+    pub tables: Vec<Table>,
+    /// Views, materialized views, triggers, routines, types, sequences of their own, by kind and name.
+    pub others: Vec<Other>,
+}
+
+/// A base table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its name, without a namespace.
+    pub name: String,
+    /// Its columns in the table's own order.
+    pub columns: Vec<Column>,
+    /// The columns of the primary key, in key order; empty where there is none.
+    pub primary_key: Vec<String>,
+    /// Unique constraints and unique indexes without a condition, by name.
+    pub uniques: Vec<Unique>,
+    /// Other indexes as the engine describes them, name first (`ix_total: …`), sorted. A unique index of PostgreSQL or
+    /// SQLite is here and among `uniques`, because it is more than a unique constraint.
+    pub indexes: Vec<String>,
+    /// Foreign keys, by name (by columns where the engine keeps no name).
+    pub foreign_keys: Vec<ForeignKey>,
+    /// CHECK constraints: name (empty where there is none) and expression as the engine prints it, sorted.
+    pub checks: Vec<(String, String)>,
+    /// Anything else that tells two tables apart: partitioning, comment, storage; as text, sorted.
+    pub options: Vec<String>,
+}
+
+/// A column.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as the engine prints it, in lower case: `character varying(64)`, `decimal(12,2)`, `uuid_text`.
+    pub kind: String,
+    /// Whether it takes NULL.
+    pub nullable: bool,
+    /// Its default as the engine prints it.
+    pub default: Option<String>,
+    /// Whether the engine computes it (generated, identity, auto-increment), and how.
+    pub generated: Option<String>,
+    /// Its comment, where the engine keeps one.
+    pub comment: Option<String>,
+}
+
+/// A set of columns that holds no value twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unique {
+    /// Its name; empty where the engine keeps none.
+    pub name: String,
+    /// Its columns, in order.
+    pub columns: Vec<String>,
+}
+
+/// A reference to another table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// Its name; empty where the engine keeps none.
+    pub name: String,
+    /// The columns of this table, in order.
+    pub columns: Vec<String>,
+    /// The table that is referred to.
+    pub to_table: String,
+    /// Its columns, in the same order; empty where SQLite was told none and means the primary key.
+    pub to_columns: Vec<String>,
+    /// `cascade`, `restrict`, `set null`, `set default`, `no action`.
+    pub on_delete: String,
+    /// As `on_delete`.
+    pub on_update: String,
+}
+
+/// Something that is not a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Other {
+    /// `view`, `materialized view`, `trigger`, `function`, `procedure`, `aggregate`, `type`, `sequence`, `event`, `rule`,
+    /// `index` (of a materialized view).
+    pub kind: String,
+    /// Its name; a trigger's with its table: `orders.set_total`; a routine's with its parameters on PostgreSQL.
+    pub name: String,
+    /// Its definition as the engine prints it, white space as it is.
+    pub definition: String,
+}
+
+impl Shape {
+    /// SHA-256, in lower-case hex, of everything that is told here. Two databases with the same one look the same.
+    ///
+    /// White space in definitions does not count, but within quotes, and neither does the order of columns in a table: a
+    /// column that is taken away and added again stands at the end, and up, down and up again must still be the same.
+    pub fn fingerprint(&self) -> String {
+        let canonical = serde_json::to_vec(&self.canonical()).expect("plain data becomes JSON");
+        Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What is not the same in `other`, in plain words, one line each; empty exactly when the fingerprints are equal.
+    /// This one is called "here", the other one "there".
+    pub fn differences(&self, other: &Shape) -> Vec<String> {
+        self.differences_between(other, "here", "there")
+    }
+
+    /// As [`Shape::differences`], with names for the two sides that fit behind "is bigint ...": `before`, `after`.
+    pub fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
+        let sides = (one_side, other_side);
+        let (here, there) = (self.canonical(), other.canonical());
+        let mut found = Vec::new();
+        for (name, pair) in paired(&here.tables, &there.tables, |t| t.name.clone()) {
+            match pair {
+                (Some(a), Some(b)) => found.extend(a.differences(b, sides)),
+                (Some(_), None) => found.push(only(&format!("table {name}"), sides.0)),
+                (None, _) => found.push(only(&format!("table {name}"), sides.1)),
+            }
+        }
+        let title = |o: &Other| format!("{} {}", o.kind, o.name);
+        let text = |o: &Other| o.definition.clone();
+        found.extend(told("", sides, &here.others, &there.others, title, text));
+        if found.is_empty() && here != there {
+            found.push("they differ in something that has the same words for both".to_owned());
+        }
+        found
+    }
+
+    /// The same for the same schema: sorted, and without white space that means nothing.
+    fn canonical(&self) -> Shape {
+        let mut shape = self.clone();
+        for table in &mut shape.tables {
+            table.columns.sort_by(|a, b| a.name.cmp(&b.name));
+            for column in &mut table.columns {
+                column.kind = spaced(&column.kind);
+                for text in [&mut column.default, &mut column.generated] {
+                    *text = text.as_deref().map(spaced);
+                }
+            }
+            table.uniques.sort_by(|a, b| (&a.name, &a.columns).cmp(&(&b.name, &b.columns)));
+            let key = |k: &ForeignKey| (k.name.clone(), k.columns.clone(), k.to_table.clone(), k.to_columns.clone());
+            table.foreign_keys.sort_by_key(key);
+            for text in table.indexes.iter_mut().chain(&mut table.options) {
+                *text = spaced(text);
+            }
+            for (_, expression) in &mut table.checks {
+                *expression = spaced(expression);
+            }
+            table.indexes.sort();
+            table.options.sort();
+            table.checks.sort();
+        }
+        shape.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        for other in &mut shape.others {
+            other.definition = spaced(&other.definition);
+        }
+        shape.others.sort();
+        shape
+    }
+}
+
+impl Table {
+    /// Both are canonical.
+    fn differences(&self, other: &Table, sides: Sides<'_>) -> Vec<String> {
+        let table = format!("table {}: ", self.name);
+        let mut found = Vec::new();
+        let column = |c: &Column| format!("column {}", c.name);
+        found.extend(told(&table, sides, &self.columns, &other.columns, column, Column::in_words));
+        if self.primary_key != other.primary_key {
+            let key = |key: &[String]| if key.is_empty() { "nothing".to_owned() } else { key.join(", ") };
+            found.push(format!(
+                "{table}primary key is {} {}, {} {}",
+                key(&self.primary_key),
+                sides.0,
+                key(&other.primary_key),
+                sides.1
+            ));
+        }
+        // What has no name is known by its columns.
+        let unique = |u: &Unique| format!("unique {}", or(&u.name, || u.columns.join(", ")));
+        found.extend(told(&table, sides, &self.uniques, &other.uniques, unique, |u| u.columns.join(", ")));
+        let named = |text: &String| format!("index {}", text.split_once(": ").map_or(text.as_str(), |(name, _)| name));
+        let rest = |text: &String| text.split_once(": ").map_or(String::new(), |(_, rest)| rest.to_owned());
+        found.extend(told(&table, sides, &self.indexes, &other.indexes, named, rest));
+        let key = |k: &ForeignKey| format!("foreign key {}", or(&k.name, || k.columns.join(", ")));
+        found.extend(told(&table, sides, &self.foreign_keys, &other.foreign_keys, key, ForeignKey::in_words));
+        let check = |(name, text): &(String, String)| format!("check {}", or(name, || text.clone()));
+        found.extend(told(&table, sides, &self.checks, &other.checks, check, |(_, text)| text.clone()));
+        found.extend(told(&table, sides, &self.options, &other.options, Clone::clone, |_| String::new()));
+        found
+    }
+}
+
+impl Column {
+    fn in_words(&self) -> String {
+        let mut words = vec![self.kind.clone()];
+        words.extend((!self.nullable).then(|| "not null".to_owned()));
+        words.extend(self.default.as_ref().map(|d| format!("default {d}")));
+        words.extend(self.generated.clone());
+        words.extend(self.comment.as_ref().map(|c| format!("comment '{c}'")));
+        words.join(" ")
+    }
+}
+
+impl ForeignKey {
+    fn in_words(&self) -> String {
+        let (from, to) = (self.columns.join(", "), self.to_columns.join(", "));
+        let (delete, update) = (&self.on_delete, &self.on_update);
+        format!("({from}) to {}({to}) on delete {delete} on update {update}", self.to_table)
+    }
+}
+
+/// What the two sides are called.
+type Sides<'a> = (&'a str, &'a str);
+
+fn only(what: &str, side: &str) -> String {
+    format!("{what} is only {side}")
+}
+
+fn or(name: &str, other: impl Fn() -> String) -> String {
+    if name.is_empty() { other() } else { name.to_owned() }
+}
+
+/// Items of both sides by what they are called, in order.
+fn paired<'a, T>(
+    here: &'a [T],
+    there: &'a [T],
+    name: impl Fn(&T) -> String,
+) -> BTreeMap<String, (Option<&'a T>, Option<&'a T>)> {
+    let mut pairs: BTreeMap<String, (Option<&T>, Option<&T>)> = BTreeMap::new();
+    for item in here {
+        pairs.entry(name(item)).or_default().0 = Some(item);
+    }
+    for item in there {
+        pairs.entry(name(item)).or_default().1 = Some(item);
+    }
+    pairs
+}
+
+/// What is not the same among named things, one line each. Of several with one name all are told when one differs.
+fn told<T>(
+    before: &str,
+    sides: Sides<'_>,
+    here: &[T],
+    there: &[T],
+    name: impl Fn(&T) -> String,
+    text: impl Fn(&T) -> String,
+) -> Vec<String> {
+    let gather = |items: &[T]| {
+        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for item in items {
+            all.entry(name(item)).or_default().push(text(item));
+        }
+        all
+    };
+    let (ours, theirs) = (gather(here), gather(there));
+    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let (one, other) = sides;
+    let line = |name: &String| match (ours.get(name), theirs.get(name)) {
+        (Some(a), Some(b)) if a == b => None,
+        (Some(a), Some(b)) if a.iter().all(String::is_empty) && b.iter().all(String::is_empty) => {
+            Some(format!("{before}{name} is {one} {} times, {other} {}", a.len(), b.len()))
+        }
+        (Some(a), Some(b)) => Some(format!("{before}{name} is {} {one}, {} {other}", a.join("; "), b.join("; "))),
+        (Some(_), None) => Some(only(&format!("{before}{name}"), one)),
+        _ => Some(only(&format!("{before}{name}"), other)),
+    };
+    names.into_iter().filter_map(line).collect()
+}
+
+/// White space as single spaces, but within quotes.
+fn spaced(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut quote = None;
+    for c in text.trim().chars() {
+        match quote {
+            Some(open) => quote = (c != open).then_some(open),
+            None if c.is_whitespace() => {
+                if !out.ends_with(' ') {
+                    out.push(' ');
+                }
+                continue;
+            }
+            None => quote = ['\'', '"', '`'].contains(&c).then_some(c),
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orders() -> Shape {
+        let column = |name: &str, kind: &str| Column { name: name.into(), kind: kind.into(), ..Column::default() };
+        let table = Table {
+            name: "orders".into(),
+            columns: vec![column("id", "bigint"), column("total", "decimal(12,2)")],
+            primary_key: vec!["id".into()],
+            uniques: vec![Unique { name: "u".into(), columns: vec!["total".into()] }],
+            indexes: vec!["i: on (total)".into()],
+            foreign_keys: vec![ForeignKey {
+                columns: vec!["id".into()],
+                to_table: "x".into(),
+                ..ForeignKey::default()
+            }],
+            checks: vec![("c".into(), "total  >\n0".into())],
+            options: vec!["engine innodb".into()],
+        };
+        let view = Other { kind: "view".into(), name: "v".into(), definition: "SELECT 'a  b'".into() };
+        Shape { tables: vec![table], others: vec![view] }
+    }
+
+    #[test]
+    fn order_of_columns_and_white_space_do_not_count() {
+        let (one, mut two) = (orders(), orders());
+        two.tables[0].columns.reverse();
+        two.tables[0].checks[0].1 = "total > 0".into();
+        two.others[0].definition = " SELECT\n\t'a  b' ".into();
+        assert_eq!(one.fingerprint(), two.fingerprint());
+        assert_eq!(one.differences(&two), [""; 0]);
+        two.others[0].definition = "SELECT 'a b'".into();
+        assert_ne!(one.fingerprint(), two.fingerprint(), "within quotes it counts");
+    }
+
+    #[test]
+    fn every_change_changes_the_fingerprint_and_is_told_in_words() {
+        type Change = (fn(&mut Shape), &'static str);
+        let changes: [Change; 20] = [
+            (|s| s.tables[0].name = "orders2".into(), "table orders is only here"),
+            (
+                |s| s.tables[0].columns[1].kind = "decimal(10,2)".into(),
+                "table orders: column total is decimal(12,2) not null here, decimal(10,2) not null there",
+            ),
+            (
+                |s| s.tables[0].columns[1].nullable = true,
+                "table orders: column total is decimal(12,2) not null here, decimal(12,2) there",
+            ),
+            (|s| s.tables[0].columns[1].default = Some("0".into()), "column total is"),
+            (|s| s.tables[0].columns[1].generated = Some("identity".into()), "column total is"),
+            (|s| s.tables[0].columns[1].comment = Some("!".into()), "column total is"),
+            (|s| drop(s.tables[0].columns.pop()), "table orders: column total is only here"),
+            (|s| s.tables[0].primary_key.clear(), "table orders: primary key is id here, nothing there"),
+            (
+                |s| s.tables[0].uniques[0].columns.push("id".into()),
+                "table orders: unique u is total here, total, id there",
+            ),
+            (|s| s.tables[0].uniques.clear(), "table orders: unique u is only here"),
+            (
+                |s| s.tables[0].indexes[0] = "i: on (id)".into(),
+                "table orders: index i is on (total) here, on (id) there",
+            ),
+            (|s| s.tables[0].indexes.clear(), "table orders: index i is only here"),
+            (
+                |s| s.tables[0].foreign_keys[0].on_delete = "cascade".into(),
+                "table orders: foreign key id is (id) to x() on delete",
+            ),
+            (|s| s.tables[0].foreign_keys.clear(), "table orders: foreign key id is only here"),
+            (
+                |s| s.tables[0].checks[0].1 = "total > 1".into(),
+                "table orders: check c is total > 0 here, total > 1 there",
+            ),
+            (|s| s.tables[0].checks[0].0 = "d".into(), "table orders: check c is only here"),
+            (
+                |s| s.tables[0].options.push("engine innodb".into()),
+                "table orders: engine innodb is here 1 times, there 2",
+            ),
+            (|s| s.tables[0].options.clear(), "table orders: engine innodb is only here"),
+            (|s| s.others[0].definition.push('x'), "view v is SELECT 'a  b' here, SELECT 'a  b'x there"),
+            (|s| s.others.clear(), "view v is only here"),
+        ];
+        for (change, words) in changes {
+            let mut changed = orders();
+            change(&mut changed);
+            let told = orders().differences(&changed);
+            assert!(told.iter().any(|line| line.contains(words)), "{words}: {told:?}");
+            assert!(!changed.differences(&orders()).is_empty(), "{words}: the other way round");
+            assert_ne!(orders().fingerprint(), changed.fingerprint(), "{words}");
+        }
+    }
+}

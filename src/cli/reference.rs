@@ -1,0 +1,161 @@
+//! Reference pages of the book, from what the program knows of itself: its arguments, its settings, its exit codes.
+//!
+//! Markdown on stdout. The test `book` compares the pages with it, and writes them when it is told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use clap::{Arg, Command, ValueEnum};
+
+use super::exit;
+
+/// A page that the program writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Page {
+    Commands,
+    Settings,
+    ExitCodes,
+}
+
+const MADE: &str = "<!-- Made by `fleet help-reference`. `REWRITE_BOOK=1 cargo test --test book` writes it anew. -->";
+
+pub(super) fn page(page: Page, mut root: Command) -> String {
+    root.build();
+    match page {
+        Page::Commands => commands(&root),
+        Page::Settings => crate::report::settings::reference(MADE),
+        Page::ExitCodes => exit_codes(),
+    }
+}
+
+fn exit_codes() -> String {
+    let rows: String =
+        exit::MEANINGS.iter().map(|(code, meaning)| format!("| {code} | {} |\n", cell(meaning))).collect();
+    format!(
+        "# Exit codes\n\n{MADE}\n\nThe same on every command, and in `fleet help-exit-codes`.\n\n| code | meaning |\n|---|---|\n{rows}"
+    )
+}
+
+fn commands(root: &Command) -> String {
+    let leaves = leaves(root);
+    let shared = shared(&leaves);
+    let mut out = format!("# Commands\n\n{MADE}\n\n| command | does |\n|---|---|\n");
+    for (name, command) in &leaves {
+        let _ = writeln!(out, "| [`{name}`](#{}) | {} |", name.replace(' ', "-"), about(command));
+    }
+    out.push_str("\n## Options of several commands\n");
+    for (heading, names) in &shared {
+        let _ = write!(out, "\n### {heading}\n\n");
+        let owner = leaves.iter().find(|(_, command)| names.iter().all(|name| has(command, name)));
+        let arguments = owner.iter().flat_map(|(_, command)| command.get_arguments());
+        table(&mut out, arguments.filter(|arg| names.contains(arg.get_id().as_str())));
+    }
+    out.extend(leaves.iter().map(|(name, command)| section(name, command, &shared)));
+    out
+}
+
+/// A command with the options that are its own, and the groups that it shares with others.
+fn section(name: &str, command: &Command, shared: &BTreeMap<String, BTreeSet<String>>) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
+    let mut out = format!("\n## {name}\n\n{}.\n\n`{usage}`\n", about(command));
+    let aliases: Vec<String> = command.get_visible_aliases().map(|alias| format!("`{alias}`")).collect();
+    if !aliases.is_empty() {
+        let _ = writeln!(out, "\nAlso called {}.", aliases.join(", "));
+    }
+    let whole = |names: &&BTreeSet<String>| names.iter().all(|name| has(command, name));
+    let is_shared = |arg: &&Arg| {
+        let group = arg.get_help_heading().and_then(|heading| shared.get(heading)).filter(whole);
+        group.is_some_and(|names| names.contains(arg.get_id().as_str()))
+    };
+    let own: Vec<&Arg> = command.get_arguments().filter(|arg| !is_shared(arg)).collect();
+    if own.iter().any(|arg| is_shown(arg)) {
+        out.push('\n');
+        table(&mut out, own.into_iter());
+    }
+    let groups = shared.iter().filter(|(_, names)| whole(names));
+    let groups: Vec<String> = groups.map(|(heading, _)| format!("[{heading}](#{})", heading.to_lowercase())).collect();
+    let _ = writeln!(out, "\nOptions shared with other commands: {}.", groups.join(", "));
+    out
+}
+
+/// All commands that can be typed, by their whole name.
+fn leaves(root: &Command) -> Vec<(String, &Command)> {
+    fn walk<'a>(prefix: &str, command: &'a Command, found: &mut Vec<(String, &'a Command)>) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+            let name = format!("{prefix} {}", sub.get_name());
+            if !sub.is_subcommand_required_set() {
+                found.push((name.clone(), sub));
+            }
+            walk(&name, sub, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk("fleet", root, &mut found);
+    found
+}
+
+/// Under each heading the options that most commands with this heading have.
+fn shared(leaves: &[(String, &Command)]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut commands: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, command) in leaves {
+        let headings: BTreeSet<&str> = command.get_arguments().filter_map(Arg::get_help_heading).collect();
+        headings.iter().for_each(|heading| *uses.entry(heading).or_default() += 1);
+        for arg in command.get_arguments().filter(|arg| is_shown(arg)) {
+            if let Some(heading) = arg.get_help_heading() {
+                *commands.entry(heading).or_default().entry(arg.get_id().as_str()).or_default() += 1;
+            }
+        }
+    }
+    // What is written has another meaning for a run than for a report.
+    commands.remove("Output");
+    let most = |heading: &str, count: usize| count * 2 > uses.get(heading).copied().unwrap_or_default();
+    let group = |(heading, counts): (&str, BTreeMap<&str, usize>)| {
+        let common =
+            counts.into_iter().filter(|(_, count)| most(heading, *count)).map(|(id, _)| id.to_owned()).collect();
+        (heading.to_owned(), common)
+    };
+    commands.into_iter().map(group).collect()
+}
+
+fn has(command: &Command, id: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == id)
+}
+
+fn is_shown(arg: &Arg) -> bool {
+    !arg.is_hide_set() && arg.get_id() != "help" && arg.get_id() != "version"
+}
+
+fn table<'a>(out: &mut String, arguments: impl Iterator<Item = &'a Arg>) {
+    out.push_str("| option | meaning |\n|---|---|\n");
+    for arg in arguments.filter(|arg| is_shown(arg)) {
+        let values: String = match arg.get_action().takes_values() {
+            true => arg.get_value_names().unwrap_or_default().iter().map(|name| format!(" {name}")).collect(),
+            false => String::new(),
+        };
+        let name = match (arg.get_short(), arg.get_long()) {
+            (Some(short), Some(long)) => format!("-{short}, --{long}{values}"),
+            (None, Some(long)) => format!("--{long}{values}"),
+            _ => values.trim().to_owned(),
+        };
+        let mut meaning = cell(&arg.get_help().map(ToString::to_string).unwrap_or_default());
+        let defaults: Vec<String> = arg.get_default_values().iter().map(|v| v.to_string_lossy().into_owned()).collect();
+        if arg.get_action().takes_values() && !defaults.is_empty() {
+            let _ = write!(meaning, "; default `{}`", defaults.join(" "));
+        }
+        if let Some(variable) = arg.get_env() {
+            let _ = write!(meaning, "; also `{}`", variable.to_string_lossy());
+        }
+        let _ = writeln!(out, "| `{}` | {meaning} |", name.replace('|', "\\|"));
+    }
+}
+
+fn about(command: &Command) -> String {
+    cell(&command.get_about().map(ToString::to_string).unwrap_or_default())
+}
+
+/// A text that no cell of a table ends at.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "\\<").replace('\n', " ")
+}

@@ -1,0 +1,291 @@
+//! The way of every run to its start: the intent of a command, the question, and the plan.
+//!
+//! It knows no command.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::args::{RunArgs, RunOutput};
+use super::exit::CliError;
+use super::inspect::{self, Planned};
+use super::session;
+use super::setup::Program;
+use super::{doctor, goals, origin};
+use crate::compile::{LazyScripts, MigrationSet};
+use crate::inputs::select::Selection;
+use crate::model::event::{PlannedTenant, RunHeader};
+use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
+use crate::model::schema::{Direction, Execution};
+use crate::model::tenant::{Engine, TenantId};
+use crate::report::plan::PlanRow;
+use crate::report::{Format, count, towards};
+use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
+use crate::seed::SeedRequest;
+
+/// A task as a command asks for it.
+pub(super) struct Task {
+    pub(super) kind: RunKind,
+    /// The command without the selection, to be typed again: `refresh --group hourly`.
+    pub(super) command: String,
+    /// The question without the tenants: `Refresh 3 views on`.
+    pub(super) question: String,
+}
+
+/// A run that is about to be planned. It is built in one expression, from `migrate` or `task`.
+pub(super) struct Intent {
+    kind: RunKind,
+    selection: Selection,
+    /// Empty for a migration.
+    command: String,
+    question: String,
+    targets: HashMap<TenantId, Target>,
+    resumes: Option<Uuid>,
+    native: bool,
+    dry_run: bool,
+    kill_blockers: Option<Duration>,
+    backup: Option<BackupPlan>,
+    restore: Option<RestorePlan>,
+    seed: Option<SeedRequest>,
+}
+
+impl Intent {
+    /// A migration of these tenants to a goal.
+    pub(super) fn migrate(goal: Goal, selection: Selection) -> Self {
+        let kind = RunKind::Migrate { goal, backups: None };
+        Intent::task(Task { kind, command: String::new(), question: String::new() }, selection)
+    }
+
+    /// A task on these tenants.
+    pub(super) fn task(task: Task, selection: Selection) -> Self {
+        Intent {
+            kind: task.kind,
+            selection,
+            command: task.command,
+            question: task.question,
+            targets: HashMap::new(),
+            resumes: None,
+            native: false,
+            dry_run: false,
+            kill_blockers: None,
+            backup: None,
+            restore: None,
+            seed: None,
+        }
+    }
+
+    /// Targets that a previous run settled for its tenants.
+    pub(super) fn targets(self, targets: HashMap<TenantId, Target>) -> Self {
+        Intent { targets, ..self }
+    }
+
+    pub(super) fn resumes(self, run: Uuid) -> Self {
+        Intent { resumes: Some(run), ..self }
+    }
+
+    /// Every migration runs as Rust code.
+    pub(super) fn native(self, native: bool) -> Self {
+        Intent { native, ..self }
+    }
+
+    /// The plan is shown, and nothing is done.
+    pub(super) fn dry_run(self, dry_run: bool) -> Self {
+        Intent { dry_run, ..self }
+    }
+
+    /// Lock holders older than this are terminated.
+    pub(super) fn kill_blockers(self, older_than: Option<Duration>) -> Self {
+        Intent { kill_blockers: older_than, ..self }
+    }
+
+    /// The backups that it makes.
+    pub(super) fn backup(self, backup: Option<BackupPlan>) -> Self {
+        Intent { backup, ..self }
+    }
+
+    /// The backups that it restores from.
+    pub(super) fn restore(self, restore: RestorePlan) -> Self {
+        Intent { restore: Some(restore), ..self }
+    }
+
+    /// The rows that it generates.
+    pub(super) fn seed(self, seed: SeedRequest) -> Self {
+        Intent { seed: Some(seed), ..self }
+    }
+}
+
+/// Starts a task that needs nothing but its kind on the selected tenants.
+pub(super) async fn task(program: &Program, set: &Arc<MigrationSet>, task: Task, on: &RunArgs) -> Result<u8, CliError> {
+    let selection = program.select(&on.selection).await?;
+    start(program, set, Intent::task(task, selection), &on.output).await
+}
+
+/// Plans, asks where someone is to be asked, and runs.
+pub(super) async fn start(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    mut intent: Intent,
+    output: &RunOutput,
+) -> Result<u8, CliError> {
+    let may_ask = !output.yes && !intent.dry_run;
+    let goal = intent.kind.goal();
+    if may_ask {
+        let or = if goal.is_some() { ", or --dry-run to see the plan" } else { "" };
+        program.terminal.require_person("changes databases", or)?;
+    }
+    if let Some(goal) = &goal {
+        goals::refuse_backwards(program, &intent.selection, goal.direction)?;
+    }
+    if !output.no_preflight && !intent.dry_run {
+        let goes_up = goal.is_some_and(|goal| goal.direction == Direction::Up);
+        doctor::preflight(program, set, &intent.selection, goes_up).await?;
+    }
+    let Some(goal) = goal else {
+        let tenants = count(intent.selection.tenants().count(), "tenant");
+        if may_ask && !program.terminal.confirm(&format!("{} {tenants}. Go ahead?", intent.question)) {
+            return Ok(1);
+        }
+        return session::drive(program, set, plan(program, set, intent), output).await;
+    };
+    // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
+    // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
+    let counts_steps = matches!(goal.target, Target::Steps(_));
+    if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
+        let planned = inspect::planned(program, set, &intent.selection, &goal, intent.native).await;
+        if intent.dry_run {
+            output.deliver(&planned.view(set, &goal, false).render(Format::Table, &program.terminal.out))?;
+            return Ok(0);
+        }
+        if goal.direction == Direction::Down {
+            refuse_irreversible(program, set, &planned, intent.native).await?;
+        }
+        if counts_steps {
+            for (tenant, target) in goals::settled(set.catalog(), &planned.observations, &goal) {
+                intent.targets.entry(tenant).or_insert(target);
+            }
+        }
+        if may_ask && !program.terminal.confirm(&question(&planned.rows(), &intent.selection, &goal, set)) {
+            return Ok(1);
+        }
+    }
+    session::drive(program, set, plan(program, set, intent), output).await
+}
+
+/// A migration whose `down` is not written is found before anything is touched.
+async fn refuse_irreversible(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    planned: &Planned,
+    native: bool,
+) -> Result<(), CliError> {
+    let rows = planned.rows();
+    let lazy = LazyScripts::new(set.clone(), Direction::Down, goals::range(set.catalog(), &rows), native);
+    let mut found: Vec<String> = Vec::new();
+    for engine in Engine::ALL {
+        let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
+        if here.is_empty() {
+            continue;
+        }
+        for script in lazy.get(engine).await.iter() {
+            let Execution::Irreversible { reason } = &script.execution else { continue };
+            let tenants = here.iter().filter(|row| row.steps.contains(&script.migration.to_string())).count();
+            if tenants > 0 {
+                found.push(format!("{} ({engine}, {}): {reason}", script.migration, count(tenants, "tenant")));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::CanNotStart(format!(
+        "these migrations have no way down, so nothing was touched:\n  {}\nroll back only as far as --to allows (see: {}), \
+         or write their `down`",
+        found.join("\n  "),
+        program.command("plan --down")
+    )))
+}
+
+fn question(rows: &[&PlanRow], selection: &Selection, goal: &Goal, set: &MigrationSet) -> String {
+    let pending = rows.iter().filter(|row| !row.steps.is_empty()).count();
+    let trouble = rows.iter().filter(|row| row.refusal.is_some() || row.error.is_some()).count();
+    let done = rows.len() - pending - trouble;
+    let verb = if goal.direction == Direction::Up { "Migrate" } else { "Roll back" };
+    let waves: Vec<String> = selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
+    let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
+    format!(
+        "{verb} {pending} of {} {} ({done} there already{held}).\nWaves: {}. Go ahead?",
+        count(rows.len(), "tenant"),
+        towards(&goal.describe(set.catalog())),
+        waves.join(", ")
+    )
+}
+
+fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
+    let catalog = set.catalog().clone();
+    let settings = program.settings();
+    let (mut tenants, mut waves, mut planned) = (Vec::new(), Vec::new(), Vec::new());
+    let held_back = intent.selection.held_back;
+    for wave in intent.selection.waves {
+        let places = (tenants.len()..tenants.len() + wave.tenants.len()).collect();
+        for tenant in wave.tenants {
+            planned.push(PlannedTenant {
+                tenant: tenant.id.clone(),
+                engine: tenant.engine,
+                server: tenant.server.to_string(),
+                wave: wave.name.clone(),
+                target: intent.targets.get(&tenant.id).copied(),
+            });
+            tenants.push(tenant);
+        }
+        waves.push(PlannedWave {
+            name: wave.name,
+            tenants: places,
+            concurrency: wave.concurrency,
+            max_failures: wave.max_failures,
+            lock_timeout: wave.lock_timeout,
+        });
+    }
+    let run = Uuid::now_v7();
+    let goal = intent.kind.goal();
+    let direction = goal.map_or(Direction::Up, |goal| goal.direction);
+    let wanted = match &goal {
+        Some(goal) if intent.targets.is_empty() => goal.could_touch(&catalog),
+        _ => 0..catalog.migrations.len(),
+    };
+    let kind = match &intent.backup {
+        Some(backup) => intent.kind.with_backups(backup.folder.join(run.to_string()).display().to_string()),
+        None => intent.kind,
+    };
+    let header = RunHeader {
+        run,
+        direction,
+        goal: goal.map_or(intent.command, |goal| goal.describe(&catalog)),
+        kind,
+        resumes: intent.resumes,
+        catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
+        tenants: planned,
+        started_at_ms: session::now_ms(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        started_by: origin::started_by(),
+        selection: origin::selection(),
+    };
+    RunPlan {
+        header,
+        catalog,
+        tenants,
+        waves,
+        scripts: LazyScripts::new(set.clone(), direction, wanted, intent.native),
+        held_back,
+        concurrency: settings.concurrency(),
+        retry: settings.retry(),
+        timeouts: settings.timeouts(),
+        kill_blockers: intent.kill_blockers,
+        limits: set.limits(direction, &settings.migrations),
+        backup: intent.backup,
+        restore: intent.restore,
+        seed: intent.seed,
+    }
+}

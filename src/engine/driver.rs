@@ -1,0 +1,59 @@
+//! The engines as fleet speaks to them: one value each, and one place that picks it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::bulk_history::Reader;
+use super::scratch::ScratchServer;
+use super::{Session, TenantEndpoint, mysql, postgres, sqlite};
+use crate::model::engine::{Engine, EngineMap};
+use crate::model::fault::Fault;
+use crate::model::locks::LockHolder;
+use crate::model::tenant::Tenant;
+
+/// An engine's way to databases. An engine that lacks something keeps the method's own body.
+#[async_trait]
+pub(crate) trait Driver: Sync {
+    /// Opens one connection to a tenant. Nothing is created.
+    ///
+    /// # Errors
+    /// A [`Fault`] of a class that says why the tenant can't be reached.
+    async fn open(&self, door: TenantEndpoint) -> Result<Box<dyn Session>, Fault>;
+
+    /// What a tenant's tables are qualified with. An unqualified name could mean another's: the history of `public`, or
+    /// that of a database which a migration's `USE` switched to.
+    fn namespace(&self, tenant: &Tenant) -> Option<String>;
+
+    /// What tenants must have in common to be read over one connection; `None`: a tenant of its own.
+    fn shared_connection(&self, _tenant: &Tenant) -> Option<String> {
+        None
+    }
+
+    /// A connection that sees all tenants with the same [`shared_connection`](Driver::shared_connection).
+    async fn reader(&self, _tenant: &Tenant, _limit: Duration) -> Option<Box<dyn Reader>> {
+        None
+    }
+
+    /// The sessions at locks in the databases of tenants of one server.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the server can't be asked.
+    async fn locks(&self, _tenants: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
+        Ok(Vec::new())
+    }
+
+    /// Its servers as places of scratch databases.
+    fn scratch(&self) -> Option<&'static dyn ScratchServer> {
+        None
+    }
+}
+
+static DRIVERS: EngineMap<&dyn Driver> =
+    EngineMap { sqlite: &sqlite::driver::Sqlite, postgres: &postgres::driver::Postgres, mysql: &mysql::driver::Mysql };
+
+/// The driver of an engine.
+pub(crate) fn driver(engine: Engine) -> &'static dyn Driver {
+    DRIVERS[engine]
+}

@@ -1,0 +1,95 @@
+//! One tenant as an engine's session needs it: its address, the migrations, the time limits, and the names of its tables.
+//!
+//! Nothing is opened here.
+
+use std::sync::Arc;
+
+use super::driver::driver;
+use super::history::HistoryTables;
+use super::journal::Journal;
+use super::{Step, postgres};
+use crate::compile::MigrationSet;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::{Direction, Script};
+use crate::model::tenant::Tenant;
+use crate::policy::Timeouts;
+
+/// What every engine's session is made from.
+pub(crate) struct TenantEndpoint {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) migrations: Arc<MigrationSet>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) poolers: postgres::connect::Poolers,
+}
+
+impl TenantEndpoint {
+    /// The fault of a tenant whose schema is not there and is not to be made.
+    pub(crate) fn no_schema(&self) -> Fault {
+        let text = "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
+        Fault::with_code(FaultClass::UnknownDatabase, "3F000", text)
+    }
+
+    pub(crate) fn nothing_to_settle(&self) -> Fault {
+        Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
+    }
+
+    /// What the tenant's tables are qualified with: its schema, or its MySQL database.
+    pub(crate) fn namespace(&self) -> Option<String> {
+        driver(self.tenant.engine).namespace(&self.tenant)
+    }
+
+    /// The history table, quoted and qualified.
+    pub(crate) fn history_table(&self) -> String {
+        let engine = self.tenant.engine;
+        let table = engine.quote(&self.migrations.catalog().history_table);
+        match self.namespace() {
+            Some(name) => format!("{}.{table}", engine.quote(&name)),
+            None => table,
+        }
+    }
+
+    /// The time limits of a step.
+    pub(crate) fn limits(&self, step: &Step) -> Timeouts {
+        step.limits.over(self.timeouts)
+    }
+
+    /// The tenant's journal.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal::new(self.tenant.engine, self.namespace().as_deref())
+    }
+
+    /// What the tenant's database keeps of what was applied.
+    pub(crate) fn books(&self) -> HistoryTables {
+        let has_scripts = !self.migrations.catalog().scripts.is_empty();
+        HistoryTables::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
+    }
+
+    /// The statements that create the tables of the history where they are missing.
+    pub(crate) fn install(&self) -> Vec<String> {
+        let mut sql = vec![self.migrations.install(self.tenant.engine).to_owned()];
+        sql.extend(self.books().create_scripts());
+        sql
+    }
+
+    /// The row of a step, added or taken away.
+    pub(crate) fn record(&self, step: &Step) -> String {
+        self.books().record(&step.script)
+    }
+
+    /// What takes a step back of which nothing happened, without the transaction around it: the journal is closed, and on
+    /// the way down the history row, which went first, is put back.
+    pub(crate) fn undo(&self, script: &Script) -> Vec<String> {
+        let close = self.journal().close();
+        if script.direction == Direction::Up {
+            return vec![close];
+        }
+        let row = |direction| self.books().record_of(&script.migration, &script.record, direction);
+        vec![row(Direction::Down), row(Direction::Up), close]
+    }
+
+    /// The fault of a step that never came to an end within the connect timeout.
+    pub(crate) fn connect_timeout(&self) -> Fault {
+        let limit = crate::policy::format_duration(self.timeouts.connect);
+        Fault::new(FaultClass::ConnectTimeout, format!("the server did not answer within {limit}"))
+    }
+}

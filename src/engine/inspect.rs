@@ -1,0 +1,139 @@
+//! Reads what a tenant's schema looks like from its engine's catalogs.
+//!
+//! It only reads, only the tenant's own namespace, and judges nothing. What is left out is left out here, once for all
+//! engines: the history, the tables of fleet itself, and what differs between databases that were made alike (owners,
+//! privileges, counters, dates, places on disk).
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::shape::{Other, Shape, Table};
+use crate::model::tenant::Engine;
+
+/// Reading what a tenant's database holds. Nothing is changed, and nothing locked that another session could notice.
+#[async_trait]
+pub(crate) trait Inspect: Send {
+    /// What the schema in the tenant's own namespace looks like, without the history and fleet's own tables. Read-only: one
+    /// round trip, two on a server with sequences of MariaDB.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it can't be read.
+    async fn shape(&mut self) -> Result<Shape, Fault>;
+
+    /// The number of rows of each of these tables of the tenant's own namespace. Read-only: one round trip.
+    ///
+    /// # Errors
+    /// A [`Fault`] when one of them can't be read, or is not there.
+    async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
+
+    /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
+    ///
+    /// # Errors
+    /// A [`Fault`] when that can't be read.
+    async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault>;
+}
+
+/// What the tables of fleet itself begin with.
+const OWN_PREFIX: &str = "fleet_";
+
+/// A shape while it is put together.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    tables: BTreeMap<String, Table>,
+    pub(crate) others: Vec<Other>,
+}
+
+impl Gathered {
+    pub(crate) fn add_table(&mut self, name: String) {
+        let table = Table { name: name.clone(), ..Table::default() };
+        self.tables.entry(name).or_insert(table);
+    }
+
+    /// A table that was added; a row of another relation says nothing about tables.
+    pub(crate) fn table(&mut self, name: &str) -> Option<&mut Table> {
+        self.tables.get_mut(name)
+    }
+
+    pub(crate) fn add_other(&mut self, kind: &str, name: String, definition: String) {
+        self.others.push(Other { kind: kind.to_owned(), name, definition });
+    }
+
+    /// In a fixed order, without the history and without what is fleet's own.
+    pub(crate) fn finish(mut self, history_table: &str) -> Shape {
+        let is_left_out = |name: &str| name == history_table || name.starts_with(OWN_PREFIX);
+        let is_on_left_out = |other: &Other| {
+            let on = other.name.split_once('.').map(|(table, _)| table);
+            matches!(other.kind.as_str(), "trigger" | "index" | "rule") && on.is_some_and(is_left_out)
+        };
+        self.tables.retain(|name, _| !is_left_out(name));
+        self.others.retain(|other| !is_on_left_out(other));
+        self.others.sort();
+        let mut tables: Vec<Table> = self.tables.into_values().collect();
+        for table in &mut tables {
+            table.uniques.sort_by(|a, b| (&a.name, &a.columns).cmp(&(&b.name, &b.columns)));
+            table.indexes.sort();
+            table
+                .foreign_keys
+                .sort_by(|a, b| (&a.name, &a.columns, &a.to_table).cmp(&(&b.name, &b.columns, &b.to_table)));
+            table.checks.sort();
+            table.options.sort();
+        }
+        Shape { tables, others: self.others }
+    }
+}
+
+/// One count a table, all in one message. `tables` are names without a namespace.
+pub(crate) fn count_queries(engine: Engine, namespace: Option<&str>, tables: &[String]) -> String {
+    let qualifier = namespace.map(|name| format!("{}.", engine.quote(name))).unwrap_or_default();
+    tables.iter().map(|table| format!("SELECT count(*) FROM {qualifier}{};\n", engine.quote(table))).collect()
+}
+
+/// The counts of as many tables, or the fault of an answer that can't be understood.
+pub(crate) fn counted(tables: &[String], counts: impl Iterator<Item = Option<i64>>) -> Result<Vec<u64>, Fault> {
+    let counts: Option<Vec<u64>> = counts.map(|count| u64::try_from(count?).ok()).collect();
+    let unclear = || Fault::new(FaultClass::Other, "the server's answer to a count of rows was not understood");
+    counts.filter(|counts| counts.len() == tables.len()).ok_or_else(unclear)
+}
+
+/// Takes a namespace, quoted as the engine prints it, out of a definition: `"shop".orders` becomes `orders`.
+pub(crate) fn unqualified(definition: &str, quoted_namespace: &str) -> String {
+    let prefix = format!("{quoted_namespace}.");
+    let mut out = String::with_capacity(definition.len());
+    let mut done = 0;
+    for (at, _) in definition.match_indices(&prefix) {
+        // `my_shop.orders` only ends like `shop.orders`, and in `other.shop.x` it is a table.
+        let before = definition[..at].chars().next_back();
+        if !before.is_some_and(|c| c.is_alphanumeric() || "_$.\"`@".contains(c)) {
+            out.push_str(&definition[done..at]);
+            done = at + prefix.len();
+        }
+    }
+    out.push_str(&definition[done..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_taken_out_only_where_it_is_one() {
+        assert_eq!(unqualified("SELECT a.x FROM a.t, la.t, b.a.t", "a"), "SELECT x FROM t, la.t, b.a.t");
+        assert_eq!(unqualified(r#"ON "T 1".t, "T 1".u"#, r#""T 1""#), "ON t, u");
+        assert_eq!(unqualified("a.a.t", "a"), "a.t");
+    }
+
+    #[test]
+    fn what_is_not_the_tenants_is_left_out_with_what_hangs_on_it() {
+        let mut gathered = Gathered::default();
+        for name in ["history", "fleet_journal", "orders"] {
+            gathered.add_table(name.to_owned());
+            gathered.add_other("trigger", format!("{name}.t"), String::new());
+        }
+        let shape = gathered.finish("history");
+        assert_eq!(shape.tables.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["orders"]);
+        assert_eq!(shape.others.iter().map(|o| o.name.as_str()).collect::<Vec<_>>(), ["orders.t"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! MySQL and MariaDB told apart, in this one place: by the text of a server's or a program's version.
+
+use crate::engine::dialect::Product;
+
+/// A product that speaks MySQL's protocol and dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Flavour {
+    MariaDb,
+    MySql,
+}
+
+impl Flavour {
+    /// By a version as a server (`SELECT VERSION()`) or a client program (`--version`) tells it.
+    pub(in crate::engine) fn of(version: &str) -> Self {
+        if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql }
+    }
+
+    pub(in crate::engine) fn product(self) -> Product {
+        match self {
+            Flavour::MariaDb => Product { name: "MariaDB", oldest: (10, 5) },
+            Flavour::MySql => Product { name: "MySQL", oldest: (8, 0) },
+        }
+    }
+
+    /// Options that a dump program of this product needs beside those of both.
+    pub(in crate::engine) fn dump_options(self) -> &'static [&'static str] {
+        match self {
+            Flavour::MariaDb => &[],
+            Flavour::MySql => &["--set-gtid-purged=OFF", "--column-statistics=0"],
+        }
+    }
+
+    /// Whether a role can be the definer of a view or a routine.
+    pub(in crate::engine) fn has_defining_roles(self) -> bool {
+        self == Flavour::MariaDb
+    }
+
+    /// The privilege to make objects of others, in a release.
+    ///
+    /// Sources: <https://mariadb.com/kb/en/grant/#set-user> (10.5; a part of `SUPER` up to 10.11),
+    /// <https://dev.mysql.com/doc/refman/8.4/en/privileges-provided.html> (`SET_ANY_DEFINER` since 8.2).
+    pub(in crate::engine) fn definer_privilege(self, release: (u32, u32)) -> &'static str {
+        match (self, release) {
+            (Flavour::MariaDb, (10, 5..) | (11.., _)) => "SET USER",
+            (Flavour::MySql, (8, 2..) | (9.., _)) => "SET_ANY_DEFINER",
+            (Flavour::MySql, (8, _)) => "SET_USER_ID",
+            _ => "SUPER",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_says_whose_it_is() {
+        for version in
+            ["10.11.6-MariaDB-0+deb12u1", "mariadb-dump from 11.4.2-MariaDB, client 10.19", "MariaDB 10.11.6"]
+        {
+            assert_eq!(Flavour::of(version), Flavour::MariaDb, "{version}");
+        }
+        assert_eq!(Flavour::of("8.0.36"), Flavour::MySql);
+    }
+}

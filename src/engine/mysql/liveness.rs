@@ -1,0 +1,35 @@
+//! Whether a server of MySQL or MariaDB still works for a session of ours.
+
+use sqlx::mysql::MySqlConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use crate::engine::Liveness;
+use crate::engine::liveness::{Question, judge, sign};
+use crate::engine::mysql::decode;
+
+/// Of the MySQL or MariaDB session with this connection id; 0 while it is not known.
+///
+/// A proxy may give out ids of its own: only a server that lists the asking session under its id is believed.
+pub(in crate::engine) async fn ask(options: MySqlConnectOptions, id: u64, question: Question) -> Liveness {
+    if id == 0 {
+        return Liveness::Unheard;
+    }
+    let sessions = "information_schema.processlist";
+    let idle = question.idle.as_secs_f64();
+    let sql = format!(
+        "SELECT COALESCE((SELECT CASE WHEN command = 'Sleep' AND time >= {idle} OR state LIKE 'Writing to net%' OR state \
+         LIKE 'Sending to client%' THEN 'waits' ELSE 'works' END FROM {sessions} WHERE id = {id}), CASE WHEN EXISTS (SELECT \
+         1 FROM {sessions} WHERE id = CONNECTION_ID()) THEN 'gone' ELSE 'works' END)"
+    );
+    let ask = async {
+        let mut connection = options.connect().await?;
+        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+        let sign = sign(&decode::text(&row, 0).unwrap_or_default());
+        if question.end && sign == Liveness::Waits {
+            sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}"))).execute(&mut connection).await?;
+        }
+        let _ = connection.close().await;
+        Ok(sign)
+    };
+    judge(tokio::time::timeout(question.limit, ask).await.ok())
+}

@@ -1,0 +1,101 @@
+//! A session of MySQL or MariaDB seen from outside: by its connection id, over a connection of its own.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use crate::engine::liveness::Question;
+use crate::engine::locks::refused;
+use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME};
+use crate::engine::mysql::{MysqlSession, decode, liveness, locks};
+use crate::engine::{Canceller, Observe, Probe, Watch};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::locks::{LockWait, Terminations};
+
+#[async_trait]
+impl Observe for MysqlSession {
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        let sql = format!(
+            "SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), IS_USED_LOCK({LOAD_LOCK}), 0) AS signed), CAST(CONNECTION_ID() AS signed)"
+        );
+        let rows = self.rows(sql).await?;
+        let number = |i| rows.first().and_then(|row| decode::number(row, i)).unwrap_or(0);
+        Ok(number(0) != 0 && number(0) != number(1))
+    }
+
+    fn canceller(&self) -> Canceller {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Box::new(move || {
+            Box::pin(async move {
+                let id = id.load(Ordering::Relaxed);
+                if id == 0 {
+                    return;
+                }
+                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await {
+                    let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {id}"))).execute(&mut connection).await;
+                    let _ = connection.close().await;
+                }
+            })
+        })
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Some(Box::new(move || {
+            let id = id.load(Ordering::Relaxed);
+            Box::pin(locks::wait(options.clone(), id, limit))
+        }))
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
+        Some(Box::new(move |idle, end| {
+            let id = id.load(Ordering::Relaxed);
+            Box::pin(liveness::ask(options.clone(), id, Question { idle, end, limit }))
+        }))
+    }
+
+    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
+        let mut all = Terminations::default();
+        if let Err(fault) = self.rows(locks::SEES_ALL.to_owned()).await
+            && fault.class == FaultClass::PermissionDenied
+        {
+            all.refused
+                .push("nobody was terminated: who holds a lock is hidden from this user, who lacks PROCESS".into());
+            return all;
+        }
+        // Where the holder is only likely to be one, it has to be the only one that it can be.
+        if !locked.certain && !locked.holders.is_empty() {
+            all.refused.extend(self.several().await);
+        }
+        for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
+            let sql = locks::may_terminate(holder, older_than, LOCK_NAME, locked.certain);
+            if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
+                continue;
+            }
+            match self.run(format!("KILL CONNECTION {}", holder.id)).await {
+                Ok(()) => all.terminated.push(holder.clone()),
+                // 1094: it is gone already.
+                Err(fault) if fault.code.as_deref() == Some("1094") => {}
+                Err(_) => all.refused.push(refused(holder, "CONNECTION ADMIN (or SUPER)")),
+            }
+        }
+        all
+    }
+}
+
+impl MysqlSession {
+    /// Why nobody is terminated where the server does not tell who holds a lock.
+    async fn several(&mut self) -> Option<String> {
+        let rows = self.rows(locks::OTHERS.to_owned()).await.ok()?;
+        let others = rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0);
+        (others > 1).then(|| {
+            format!(
+                "nobody was terminated: {others} sessions are connected to this database and the server does not tell which \
+                 of them holds the lock; it does with INSTALL SONAME 'metadata_lock_info'"
+            )
+        })
+    }
+}

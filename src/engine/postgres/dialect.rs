@@ -1,0 +1,41 @@
+//! SQL as it is written for PostgreSQL.
+
+use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
+
+pub(in crate::engine) struct Postgres;
+
+impl Dialect for Postgres {
+    fn entries(&self) -> [&'static str; 2] {
+        ["version::text AS version", "version::text || chr(9) || checksum::text"]
+    }
+
+    fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String {
+        format!("SELECT {mark}::text WHERE to_regclass({}) IS NOT NULL", self.literal(scripts.qualified))
+    }
+
+    fn product(&self, _version: &str) -> Product {
+        Product { name: "PostgreSQL", oldest: (12, 0) }
+    }
+}
+
+impl Values for Postgres {
+    fn key(&self, name: &str, _kind: &str) -> String {
+        format!("quote_literal({name}::text)")
+    }
+
+    fn boolean(&self, yes: bool) -> String {
+        yes.to_string()
+    }
+
+    fn bytes(&self, hex: &str) -> String {
+        format!("'\\x{hex}'")
+    }
+
+    fn moment(&self, _kind: &str, date: &str, time: &str) -> String {
+        format!("{date} {time}+00")
+    }
+
+    fn family(&self, _kind: &str, base: &str) -> Option<&'static str> {
+        matches!(base, "json" | "jsonb").then_some("json")
+    }
+}

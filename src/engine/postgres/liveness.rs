@@ -1,0 +1,45 @@
+//! Whether a PostgreSQL server still works for a session of ours.
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use crate::engine::Liveness;
+use crate::engine::dialect::literal;
+use crate::engine::liveness::{Question, is_answer, judge, sign};
+use crate::engine::postgres::connect;
+use crate::model::engine::Engine;
+
+/// Of the PostgreSQL session with this application name.
+///
+/// Behind a pooler that name may be nobody's: only a server that is spoken to itself is believed that a session is gone.
+pub(in crate::engine) async fn ask(options: PgConnectOptions, name: String, question: Question) -> Liveness {
+    let me = format!("application_name = {} AND pid <> pg_backend_pid()", literal(Engine::Postgres, &name));
+    let idle = question.idle.as_secs_f64();
+    let waits = format!(
+        "state LIKE 'idle%' AND state_change < clock_timestamp() - make_interval(secs => {idle}) OR wait_event = \
+         'ClientWrite'"
+    );
+    let sql = format!(
+        "SELECT coalesce((SELECT CASE WHEN bool_and({waits}) THEN 'waits' ELSE 'works' END FROM pg_stat_activity WHERE {me} \
+         HAVING count(*) > 0), CASE current_setting('{}', true) WHEN '{}' THEN 'gone' ELSE 'works' END)",
+        connect::MARK.0,
+        connect::MARK.1
+    );
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {me} AND ({waits})");
+    let ask = async {
+        let options = options.application_name("fleet:pulse");
+        let mut connection = match options.clone().options([connect::MARK]).connect().await {
+            // A pooler that refuses the mark is one all the same.
+            Err(error) if is_answer(&error) => options.connect().await?,
+            connected => connected?,
+        };
+        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
+        let sign = sign(&row.try_get::<String, _>(0)?);
+        if question.end && sign == Liveness::Waits {
+            sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut connection).await?;
+        }
+        let _ = connection.close().await;
+        Ok(sign)
+    };
+    judge(tokio::time::timeout(question.limit, ask).await.ok())
+}

@@ -1,0 +1,43 @@
+//! Native code on PostgreSQL.
+
+use sea_orm::{SqlxPostgresConnector, TransactionOptions};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Pool, Postgres};
+
+use crate::engine::native::{self, Around, Ended, Mark, Native};
+use crate::engine::postgres::guards;
+use crate::engine::{ApplyError, errors};
+
+/// The mark is the transaction's own; an aborted one answers with 25P02, and is still ours.
+const MARK: Mark = Mark::Setting {
+    set: "SELECT set_config('fleet.step', 'open', true)",
+    check: "DO $fleet_guard$ BEGIN IF current_setting('fleet.step', true) IS DISTINCT FROM 'open' THEN RAISE \
+            EXCEPTION 'gone' USING ERRCODE = 'FL005'; END IF; END $fleet_guard$",
+    code: "FL005",
+};
+
+impl Native<'_> {
+    /// In a transaction on PostgreSQL, behind the same guards as a compiled script.
+    pub(in crate::engine) async fn postgres(
+        &self,
+        options: PgConnectOptions,
+        preamble: &[String],
+    ) -> Result<(), ApplyError> {
+        let pool = native::pool(self.door)
+            .connect_with(options)
+            .await
+            .map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        let is_own = self.door.tenant.schema.is_none();
+        let before_record = is_own.then_some(guards::OWN_SEARCH_PATH);
+        let around = Around { preamble, mark: MARK, before_record, before_commit: None };
+        let result = self.in_transaction(&db, TransactionOptions::default(), &around).await;
+        let _ = db.close().await;
+        result.map_err(|ended| self.stop(ended))
+    }
+
+    /// Without a transaction on PostgreSQL, over the session's own connection; the caller keeps lock and journal on it.
+    pub(in crate::engine) async fn postgres_alone(&self, pool: Pool<Postgres>) -> Result<(), ApplyError> {
+        self.alone(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await
+    }
+}

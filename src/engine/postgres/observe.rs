@@ -1,0 +1,72 @@
+//! A PostgreSQL session seen from outside: by its name in `pg_stat_activity`, over a connection of its own.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use crate::engine::dialect::literal;
+use crate::engine::liveness::Question;
+use crate::engine::locks::refused;
+use crate::engine::postgres::{PostgresSession, guards, liveness, locks};
+use crate::engine::{Canceller, Observe, Probe, Watch, errors};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::locks::{LockWait, Terminations};
+use crate::model::tenant::Engine;
+
+#[async_trait]
+impl Observe for PostgresSession {
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        let rows = self.rows(guards::is_locked(&self.door)).await.map_err(|e| errors::fault(&e))?;
+        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false))
+    }
+
+    fn canceller(&self) -> Canceller {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Box::new(move || {
+            Box::pin(async move {
+                let cancel = format!(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = {} AND pid <> \
+                     pg_backend_pid()",
+                    literal(Engine::Postgres, &name)
+                );
+                let control = options.application_name("fleet:cancel");
+                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, control.connect()).await {
+                    let _ = sqlx::raw_sql(AssertSqlSafe(cancel)).execute(&mut connection).await;
+                    let _ = connection.close().await;
+                }
+            })
+        })
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Some(Box::new(move || Box::pin(locks::wait(options.clone(), name.clone(), limit))))
+    }
+
+    fn probe(&self) -> Option<Probe> {
+        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        Some(Box::new(move |idle, end| {
+            Box::pin(liveness::ask(options.clone(), name.clone(), Question { idle, end, limit }))
+        }))
+    }
+
+    async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
+        let mut all = Terminations::default();
+        for holder in &locked.holders {
+            match self.rows(locks::terminate(holder, older_than)).await.map_err(|e| errors::fault(&e)) {
+                Ok(rows) if rows.iter().any(|row| row.try_get(0).unwrap_or(false)) => {
+                    all.terminated.push(holder.clone());
+                }
+                Ok(_) if self.rows(locks::is_hidden(holder)).await.is_ok_and(|rows| !rows.is_empty()) => {
+                    all.refused.push(refused(holder, "pg_read_all_stats, which shows since when it holds on"));
+                }
+                Err(fault) if fault.class == FaultClass::PermissionDenied => {
+                    all.refused.push(refused(holder, "pg_signal_backend (of a superuser's session: superuser)"));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,45 @@
+//! The real databases: each tenant by the driver of its engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::driver::driver;
+use super::{Database, Session, TenantEndpoint, bulk_history, postgres};
+use crate::compile::MigrationSet;
+use crate::model::fault::Fault;
+use crate::model::tenant::{Tenant, TenantId};
+use crate::policy::Timeouts;
+
+/// The real databases.
+pub(crate) struct Servers {
+    migrations: Arc<MigrationSet>,
+    timeouts: Timeouts,
+    poolers: postgres::connect::Poolers,
+}
+
+impl Servers {
+    /// A door to real databases, for the migrations of one program.
+    pub(crate) fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
+        Servers { migrations, timeouts, poolers: postgres::connect::Poolers::default() }
+    }
+}
+
+#[async_trait]
+impl Database for Servers {
+    async fn connect(&self, tenant: &Arc<Tenant>) -> Result<Box<dyn Session>, Fault> {
+        self.connect_within(tenant, self.timeouts).await
+    }
+
+    async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
+        let (migrations, poolers) = (self.migrations.clone(), self.poolers.clone());
+        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers };
+        driver(tenant.engine).open(door).await
+    }
+
+    async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
+        let catalog = self.migrations.catalog();
+        bulk_history::read(tenants, &catalog.history_table, !catalog.scripts.is_empty(), self.timeouts.connect).await
+    }
+}

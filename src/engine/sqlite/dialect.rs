@@ -1,0 +1,44 @@
+//! SQL as it is written for SQLite.
+
+use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
+
+pub(in crate::engine) struct Sqlite;
+
+impl Dialect for Sqlite {
+    fn entries(&self) -> [&'static str; 2] {
+        ["version", "version || char(9) || checksum"]
+    }
+
+    fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String {
+        format!("SELECT {mark} FROM sqlite_master WHERE type = 'table' AND name = {}", scripts.name)
+    }
+
+    fn product(&self, _version: &str) -> Product {
+        Product { name: "SQLite", oldest: (3, 35) }
+    }
+}
+
+impl Values for Sqlite {
+    fn key(&self, name: &str, _kind: &str) -> String {
+        format!("CASE WHEN {name} IS NULL THEN NULL ELSE quote({name}) END")
+    }
+
+    /// SQLite has no such type, and SeaORM keeps it there as 16 bytes, as it does in a BINARY(16) of MySQL.
+    fn has_binary_uuid(&self, _kind: &str) -> bool {
+        true
+    }
+
+    /// A text; with a time zone it is as RFC 3339 has it, so that texts sort as moments do.
+    fn moment(&self, kind: &str, date: &str, time: &str) -> String {
+        if kind.starts_with("datetime") || kind == "timestamp_text" {
+            format!("{date} {time}")
+        } else {
+            format!("{date}T{time}+00:00")
+        }
+    }
+
+    fn family(&self, _kind: &str, base: &str) -> Option<&'static str> {
+        const WHOLE: [&str; 6] = ["integer", "int", "bigint", "smallint", "tinyint", "mediumint"];
+        if crate::engine::dialect::is_bytes(base) { Some("bytes") } else { WHOLE.contains(&base).then_some("integer") }
+    }
+}

@@ -1,0 +1,34 @@
+//! A session on an SQLite file seen from outside: a flag cancels it, the system tells who has the file.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+
+use crate::engine::sqlite::file::FileLock;
+use crate::engine::sqlite::{SqliteSession, file};
+use crate::engine::{Canceller, Observe, Watch};
+use crate::model::fault::Fault;
+use crate::model::locks::LockWait;
+
+#[async_trait]
+impl Observe for SqliteSession {
+    async fn is_held(&mut self) -> Result<bool, Fault> {
+        Ok(FileLock::is_taken(&self.path))
+    }
+
+    fn canceller(&self) -> Canceller {
+        let cancelled = self.cancelled.clone();
+        Box::new(move || Box::pin(async move { cancelled.store(true, Ordering::Relaxed) }))
+    }
+
+    fn watch(&self) -> Option<Watch> {
+        let path = self.path.clone();
+        Some(Box::new(move || {
+            let path = path.clone();
+            Box::pin(async move {
+                let holders = tokio::task::spawn_blocking(move || file::holders(&path)).await;
+                LockWait { holders: holders.unwrap_or_default(), ..LockWait::default() }
+            })
+        }))
+    }
+}

@@ -1,0 +1,26 @@
+//! `fleet_event`: the waves of a run, and the moments at which it was asked to stop.
+
+use sea_orm::entity::prelude::*;
+
+/// An event. A run has two for each wave, and at most two more.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "fleet_event")]
+pub(crate) struct Model {
+    /// The run.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) run: String,
+    /// Counts the rows of the run in the order in which they were recorded.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) seq: i64,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub(crate) at_ms: i64,
+    /// The `Event` as JSON.
+    #[sea_orm(column_type = "Text")]
+    pub(crate) event: String,
+}
+
+/// None are declared: rows are joined by the reader.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

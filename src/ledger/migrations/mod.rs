@@ -1,0 +1,54 @@
+//! The ledger's own migrations, run by SeaORM's migrator in the ledger's database.
+//!
+//! A migration that was released is never edited: what a later version needs is a later migration. Each can be repeated,
+//! because MySQL commits every statement by itself, and a process that dies between two of them leaves the first.
+
+mod m0001_tables;
+mod m0002_live_runs;
+
+use sea_orm_migration::prelude::*;
+
+/// The migrations of the ledger, in order; their number is the ledger's version.
+pub(super) struct LedgerMigrator;
+
+impl MigratorTrait for LedgerMigrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_tables::Migration), Box::new(m0002_live_runs::Migration)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        Alias::new(TABLE).into_iden()
+    }
+}
+
+/// The history of these migrations. It is not SeaORM's usual name: a database on a server may be shared with an application.
+pub(super) const TABLE: &str = "fleet_ledger_migrations";
+
+/// A table with the character set that the ledger has on MySQL: names are compared byte by byte.
+fn table(manager: &SchemaManager<'_>, name: &'static str) -> TableCreateStatement {
+    let mut table = Table::create();
+    table.table(name).if_not_exists();
+    if manager.get_database_backend() == sea_orm::DbBackend::MySql {
+        table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
+    }
+    table
+}
+
+/// A column of unbounded text: MySQL's TEXT ends at 64 KB, which a long catalog or a record with many migrations exceeds.
+fn long_text(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
+    let mut column = ColumnDef::new(name);
+    if manager.get_database_backend() == sea_orm::DbBackend::MySql {
+        column.custom("longtext");
+    } else {
+        column.text();
+    }
+    column
+}
+
+/// A run's id: a UUID in lower case with hyphens. It is no `char(36)`: PostgreSQL compares a `char` column with a text
+/// parameter by casting the column, and would not use its index.
+fn run_id() -> ColumnDef {
+    let mut column = ColumnDef::new("run");
+    column.string_len(36).not_null();
+    column
+}

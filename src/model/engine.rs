@@ -1,0 +1,213 @@
+//! The database engines, what each of them can do, and a value for each of them.
+//!
+//! Plain data. How an engine is spoken to stands in `engine`, and how its SQL is read in `sql`.
+
+use std::fmt;
+use std::ops::{Index, IndexMut};
+
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The database engines that `fleet` migrates. MariaDB and MySQL are one engine here, of two flavours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    /// An SQLite file.
+    Sqlite,
+    /// A PostgreSQL database, or a schema in one.
+    Postgres,
+    /// A MySQL or MariaDB database.
+    Mysql,
+}
+
+/// An engine's properties, for whoever has to decide by them: asked instead of comparing engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// DDL can be rolled back, so that a whole migration succeeds or leaves nothing.
+    pub(crate) transactional_ddl: bool,
+    /// A tenant is a database on a server; otherwise it is a file.
+    pub(crate) server: bool,
+    /// A database has extensions, which a migration may create.
+    pub(crate) extensions: bool,
+    /// A user is granted privileges one by one (`GRANT SELECT, TRIGGER`), and a migration may need more than the others do.
+    pub(crate) single_privileges: bool,
+    /// Names that differ by case alone are two names, in every place.
+    pub(crate) case_sensitive_names: bool,
+    /// An index can be there and be invalid.
+    pub(crate) invalid_indexes: bool,
+    /// A server that follows another one takes writes, unless it is set read-only.
+    pub(crate) writable_replicas: bool,
+    /// The client program that copies a database, where one is used.
+    pub(crate) dump_program: Option<&'static str>,
+    /// That program refuses a server that is newer than itself.
+    pub(crate) dump_refuses_newer: bool,
+    /// The ending of a backup's file.
+    pub(crate) dump_ending: &'static str,
+}
+
+const SQLITE: Capabilities = Capabilities {
+    transactional_ddl: true,
+    server: false,
+    extensions: false,
+    single_privileges: false,
+    case_sensitive_names: false,
+    invalid_indexes: false,
+    writable_replicas: false,
+    dump_program: None,
+    dump_refuses_newer: false,
+    dump_ending: "db",
+};
+
+const POSTGRES: Capabilities = Capabilities {
+    server: true,
+    extensions: true,
+    case_sensitive_names: true,
+    invalid_indexes: true,
+    dump_program: Some("pg_dump"),
+    dump_refuses_newer: true,
+    dump_ending: "dump",
+    ..SQLITE
+};
+
+/// MySQL and MariaDB commit each DDL statement by itself
+/// (<https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html>).
+const MYSQL: Capabilities = Capabilities {
+    transactional_ddl: false,
+    server: true,
+    single_privileges: true,
+    writable_replicas: true,
+    dump_program: Some("mariadb-dump"),
+    dump_ending: "sql",
+    ..SQLITE
+};
+
+impl Engine {
+    /// All engines, in the order in which they are shown.
+    pub(crate) const ALL: [Engine; 3] = [Engine::Sqlite, Engine::Postgres, Engine::Mysql];
+
+    /// The engine whose databases are files.
+    pub(crate) const OF_FILES: Engine = Engine::Sqlite;
+
+    /// Its properties.
+    pub(crate) fn capabilities(self) -> &'static Capabilities {
+        match self {
+            Engine::Sqlite => &SQLITE,
+            Engine::Postgres => &POSTGRES,
+            Engine::Mysql => &MYSQL,
+        }
+    }
+
+    /// Quotes an identifier for this engine. A quote character inside the name is doubled.
+    pub(crate) fn quote(self, identifier: &str) -> String {
+        match self {
+            Engine::Mysql => format!("`{}`", identifier.replace('`', "``")),
+            Engine::Sqlite | Engine::Postgres => format!("\"{}\"", identifier.replace('"', "\"\"")),
+        }
+    }
+
+    /// The lower-case name used in reports: `sqlite`, `postgres` or `mysql`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+            Engine::Mysql => "mysql",
+        }
+    }
+
+    /// Other words for it in file names and options, the usual one first.
+    pub(crate) fn aliases(self) -> &'static [&'static str] {
+        match self {
+            Engine::Sqlite => &["sqlite3"],
+            Engine::Postgres => &["postgresql", "postgre", "pgsql", "psql", "pg"],
+            Engine::Mysql => &["mariadb", "maria"],
+        }
+    }
+
+    /// The engine of a lower-case name or another word for it.
+    pub(crate) fn named(word: &str) -> Option<Engine> {
+        Engine::ALL.into_iter().find(|engine| engine.name() == word || engine.aliases().contains(&word))
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One value for each engine. A new engine is a new field, and the compiler names every place that lacks its value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct EngineMap<T> {
+    pub(crate) sqlite: T,
+    pub(crate) postgres: T,
+    pub(crate) mysql: T,
+}
+
+impl<T> EngineMap<T> {
+    /// The value that `make` gives for each engine.
+    pub(crate) fn from_fn(mut make: impl FnMut(Engine) -> T) -> Self {
+        EngineMap { sqlite: make(Engine::Sqlite), postgres: make(Engine::Postgres), mysql: make(Engine::Mysql) }
+    }
+
+    /// The engines with their values, in the order of [`Engine::ALL`].
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Engine, &T)> {
+        Engine::ALL.into_iter().map(|engine| (engine, &self[engine]))
+    }
+}
+
+impl<T> Index<Engine> for EngineMap<T> {
+    type Output = T;
+
+    fn index(&self, engine: Engine) -> &T {
+        match engine {
+            Engine::Sqlite => &self.sqlite,
+            Engine::Postgres => &self.postgres,
+            Engine::Mysql => &self.mysql,
+        }
+    }
+}
+
+impl<T> IndexMut<Engine> for EngineMap<T> {
+    fn index_mut(&mut self, engine: Engine) -> &mut T {
+        match engine {
+            Engine::Sqlite => &mut self.sqlite,
+            Engine::Postgres => &mut self.postgres,
+            Engine::Mysql => &mut self.mysql,
+        }
+    }
+}
+
+/// As a list in the order of [`Engine::ALL`].
+impl<T: Serialize> Serialize for EngineMap<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        [&self.sqlite, &self.postgres, &self.mysql].serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_doubles_the_quote_character() {
+        assert_eq!(Engine::Postgres.quote("a\"b"), "\"a\"\"b\"");
+        assert_eq!(Engine::Mysql.quote("a`b"), "`a``b`");
+    }
+
+    #[test]
+    fn an_engine_is_found_by_each_of_its_words() {
+        for engine in Engine::ALL {
+            assert_eq!(Engine::named(engine.name()), Some(engine));
+            assert!(engine.aliases().iter().all(|word| Engine::named(word) == Some(engine)), "{engine}");
+        }
+        assert_eq!(Engine::named("oracle"), None);
+    }
+
+    #[test]
+    fn a_value_for_each_engine_is_a_list_in_the_order_of_the_engines() {
+        let mut map = EngineMap::from_fn(Engine::name);
+        assert!(map.iter().all(|(engine, name)| *name == engine.name()));
+        assert_eq!(serde_json::to_string(&map).unwrap(), r#"["sqlite","postgres","mysql"]"#);
+        map[Engine::Postgres] = "other";
+        assert_eq!(map.iter().map(|(_, name)| *name).collect::<Vec<_>>(), ["sqlite", "other", "mysql"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! The kind of a run: the work that it does on each tenant, as the header, the ledger and the events keep it.
+//!
+//! Plain data: enough to resume a run and to tell kinds apart. The inputs of the work (scripts, rules, files) stay in the
+//! plan of the run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::plan::Goal;
+
+/// The work of a run. Only a migration moves versions; every other kind is a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum RunKind {
+    /// Brings schemas to a goal.
+    Migrate {
+        /// The same for every tenant, but for a number of steps.
+        #[serde(flatten)]
+        goal: Goal,
+        /// The folder of this run's backups, where it backs tenants up before their first change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backups: Option<String>,
+    },
+    /// Brings views up to date.
+    Refresh {
+        /// In the order in which they are refreshed. Version 0.1 recorded only those that a flag named.
+        views: Vec<String>,
+    },
+    /// Records the present checksums of SQL scripts that were edited after they had been applied.
+    Repair {
+        /// Their names.
+        scripts: Vec<String>,
+    },
+    /// Generates rows.
+    Seed {
+        /// The scale factor.
+        scale: u32,
+        /// The seed of the random numbers.
+        seed: u64,
+        /// Tables with a number of rows of their own.
+        rows: Vec<(String, u64)>,
+        /// Whether tables that have rows are filled up.
+        append: bool,
+        /// The percentage of malformed values in columns of legacy text.
+        malformed_percent: u8,
+    },
+    /// Backs tenants up.
+    Backup {
+        /// The folder of this run's backups.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        backups: Option<String>,
+    },
+    /// Brings tenants back from backups.
+    Restore {
+        /// The run that made them.
+        run: String,
+    },
+    /// Recorded by a version that knows more kinds than this one.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RunKind {
+    /// The goal of a migration.
+    pub(crate) fn goal(&self) -> Option<Goal> {
+        match self {
+            RunKind::Migrate { goal, .. } => Some(*goal),
+            _ => None,
+        }
+    }
+
+    /// Whether the run moves no version.
+    pub(crate) fn is_task(&self) -> bool {
+        !matches!(self, RunKind::Migrate { .. } | RunKind::Unknown)
+    }
+
+    /// The folder of the backups that the run makes, where it makes any.
+    pub(crate) fn backups(&self) -> Option<&str> {
+        match self {
+            RunKind::Migrate { backups, .. } | RunKind::Backup { backups } => backups.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same work with backups in this folder.
+    pub(crate) fn with_backups(mut self, folder: String) -> Self {
+        if let RunKind::Migrate { backups, .. } | RunKind::Backup { backups } = &mut self {
+            *backups = Some(folder);
+        }
+        self
+    }
+
+    /// Reads what a ledger holds. Version 0.1 wrote the goal alone for a migration, and a command under `chore` for a task.
+    pub(crate) fn from_ledger(mut recorded: Value) -> Self {
+        if let Some(command) = recorded.get("chore").and_then(Value::as_str) {
+            let backups = recorded.get("backups").and_then(Value::as_str);
+            return of_command(command, backups);
+        }
+        if let Some(fields) = recorded.as_object_mut() {
+            fields.entry("kind").or_insert_with(|| "migrate".into());
+        }
+        serde_json::from_value(recorded).unwrap_or(RunKind::Unknown)
+    }
+}
+
+/// The task that version 0.1 recorded as the command that was given.
+fn of_command(command: &str, backups: Option<&str>) -> RunKind {
+    let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+    let values =
+        |flag: &str| -> Vec<&str> { words.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1]).collect() };
+    let number = |flag: &str| values(flag).first().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    match words.as_slice() {
+        ["refresh", ..] => RunKind::Refresh { views: owned(&values("--view")) },
+        ["scripts", _, names @ ..] => RunKind::Repair { scripts: owned(names) },
+        ["seed", ..] => RunKind::Seed {
+            scale: u32::try_from(number("--scale")).unwrap_or(u32::MAX),
+            seed: number("--seed"),
+            rows: values("--rows")
+                .into_iter()
+                .filter_map(|text| {
+                    text.split_once('=').and_then(|(table, n)| Some((table.to_owned(), n.parse().ok()?)))
+                })
+                .collect(),
+            append: words.contains(&"--append"),
+            malformed_percent: u8::try_from(number("--malformed")).unwrap_or(100),
+        },
+        ["backup", ..] => RunKind::Backup { backups: backups.map(str::to_owned) },
+        ["restore", ..] => RunKind::Restore { run: values("--run").concat() },
+        _ => RunKind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::plan::Target;
+    use crate::model::schema::Direction;
+
+    const GOAL: Goal = Goal { direction: Direction::Down, target: Target::Migration(3), out_of_order: true };
+
+    #[test]
+    fn every_kind_survives_the_ledger() {
+        let seed = RunKind::Seed { scale: 2, seed: 7, rows: vec![("t".into(), 5)], append: true, malformed_percent: 0 };
+        let all = [
+            (RunKind::Migrate { goal: GOAL, backups: None }, "migrate"),
+            (RunKind::Migrate { goal: GOAL, backups: Some("/b/r".into()) }, "migrate"),
+            (RunKind::Refresh { views: vec!["v".into()] }, "refresh"),
+            (RunKind::Repair { scripts: vec!["0001_a".into()] }, "repair"),
+            (seed, "seed"),
+            (RunKind::Backup { backups: None }.with_backups("/b/r".into()), "backup"),
+            (RunKind::Restore { run: "r".into() }, "restore"),
+        ];
+        for (kind, name) in all {
+            let json = serde_json::to_value(&kind).unwrap();
+            assert_eq!(json["kind"], name);
+            assert_eq!(RunKind::from_ledger(json), kind);
+        }
+        let json = serde_json::to_value(RunKind::Migrate { goal: GOAL, backups: None }).unwrap();
+        let flat =
+            json!({ "kind": "migrate", "direction": "down", "target": { "migration": 3 }, "out_of_order": true });
+        assert_eq!(json, flat);
+    }
+
+    #[test]
+    fn a_ledger_of_version_0_1_is_read() {
+        let goal = json!({ "direction": "down", "target": { "migration": 3 }, "out_of_order": true });
+        assert_eq!(RunKind::from_ledger(goal.clone()), RunKind::Migrate { goal: GOAL, backups: None });
+        let mut with_backups = goal;
+        with_backups["backups"] = "/b/r".into();
+        let kind = RunKind::from_ledger(with_backups);
+        assert_eq!((kind.goal(), kind.backups(), kind.is_task()), (Some(GOAL), Some("/b/r"), false));
+
+        let task = |command: &str| RunKind::from_ledger(json!({ "chore": command }));
+        assert_eq!(task("refresh --group hourly"), RunKind::Refresh { views: vec![] });
+        assert_eq!(task("refresh --view a --view 'b'"), RunKind::Refresh { views: vec!["a".into(), "b".into()] });
+        assert_eq!(task("scripts accept 0001_a"), RunKind::Repair { scripts: vec!["0001_a".into()] });
+        let rows = vec![("orders".to_owned(), 5)];
+        let seed = RunKind::Seed { scale: 3, seed: 9, rows, append: true, malformed_percent: 2 };
+        assert_eq!(task("seed --scale 3 --seed 9 --malformed 2 --append --rows orders=5"), seed);
+        assert_eq!(task("restore --run 0198c0de"), RunKind::Restore { run: "0198c0de".into() });
+        let backup = RunKind::from_ledger(json!({ "chore": "backup", "backups": "/b/r" }));
+        assert_eq!((backup.backups(), backup.is_task()), (Some("/b/r"), true));
+    }
+
+    #[test]
+    fn the_kind_of_a_newer_version_is_unknown_and_no_error() {
+        for recorded in [json!({ "kind": "verify", "x": 1 }), json!({ "direction": "sideways" }), Value::Null] {
+            let kind = RunKind::from_ledger(recorded);
+            assert_eq!((kind.goal(), kind.is_task()), (None, false));
+            assert_eq!(kind, RunKind::Unknown);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The tasks of runs that move no version, one file each.
+//!
+//! A task goes through the same attempt, the same session and the same outcomes as a migration.
+
+mod backup;
+mod refresh;
+mod repair;
+mod restore;
+mod seed;
+
+use super::unit::{Assignment, Attempt, AttemptEnd};
+use crate::engine::{Session, Step};
+use crate::model::outcome::Outcome;
+use crate::model::run_kind::RunKind;
+
+pub(crate) use backup::BackupPlan;
+pub(crate) use restore::RestorePlan;
+
+impl Assignment {
+    /// One attempt at the task of this run on a tenant with this history.
+    pub(super) async fn task(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
+        match &self.plan.header.kind {
+            RunKind::Refresh { views } => self.refresh(session, history, views).await,
+            RunKind::Repair { scripts } => self.repair(session, history, scripts).await,
+            RunKind::Seed { .. } => self.seed(session, history).await,
+            RunKind::Backup { .. } => self.backup(session, history).await,
+            RunKind::Restore { .. } => self.restore(session, history).await,
+            RunKind::Migrate { .. } | RunKind::Unknown => Attempt::without_work(Some(history), AttemptEnd::Nothing),
+        }
+    }
+
+    /// Applies the steps of a task; `outcome` takes their number. Without any there is nothing to do.
+    async fn apply_steps(
+        &self,
+        session: &mut dyn Session,
+        history: Vec<String>,
+        steps: Vec<Step>,
+        outcome: fn(u64) -> Outcome,
+    ) -> Attempt {
+        if steps.is_empty() {
+            return Attempt::without_work(Some(history), AttemptEnd::Nothing);
+        }
+        let n = u64::try_from(steps.len()).unwrap_or(u64::MAX);
+        let mut work = self.empty_work(&history);
+        work.steps = steps;
+        let mut attempt = self.carry_out(session, history, work).await;
+        if matches!(attempt.end, AttemptEnd::Done) {
+            attempt.end = AttemptEnd::Task(outcome(n));
+        }
+        attempt
+    }
+}

@@ -1,0 +1,35 @@
+//! Views brought up to date.
+
+use crate::engine::{Session, Step};
+use crate::model::outcome::Outcome;
+use crate::run::unit::{Assignment, Attempt, AttemptEnd};
+
+impl Assignment {
+    /// Refreshes those of the named views that this tenant has.
+    pub(super) async fn refresh(&self, session: &mut dyn Session, history: Vec<String>, views: &[String]) -> Attempt {
+        match self.refreshes(views, &history) {
+            Ok(steps) => self.apply_steps(session, history, steps, |n| Outcome::Refreshed { n }).await,
+            Err(reason) => Attempt::without_work(Some(history), AttemptEnd::Task(Outcome::Skipped { reason })),
+        }
+    }
+
+    /// One step a view. A view whose script was not applied here has nothing to refresh yet.
+    fn refreshes(&self, wanted: &[String], history: &[String]) -> Result<Vec<Step>, String> {
+        let views = self.plan.scripts.views().iter().filter(|view| wanted.contains(&view.name));
+        let of_engine: Vec<Step> = views
+            .filter_map(|view| {
+                let script = view.refresh(self.tenant.engine)?.clone();
+                Some(Step { index: view.index, script, limits: self.limits(view.index) })
+            })
+            .collect();
+        if of_engine.is_empty() {
+            return Err(format!("there is no such view on {}", self.tenant.engine));
+        }
+        let there: Vec<Step> =
+            of_engine.into_iter().filter(|step| self.plan.catalog.is_applied(step.index, history)).collect();
+        if there.is_empty() {
+            return Err("none of the views has been made here yet; migrate it first".to_owned());
+        }
+        Ok(there)
+    }
+}

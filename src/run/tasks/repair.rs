@@ -1,0 +1,21 @@
+//! The present checksums of edited SQL scripts, recorded as those that were applied.
+
+use std::sync::Arc;
+
+use crate::engine::{Session, Step};
+use crate::model::outcome::Outcome;
+use crate::run::unit::{Assignment, Attempt};
+
+impl Assignment {
+    /// Repairs those of the named scripts whose checksum differs on this tenant.
+    pub(super) async fn repair(&self, session: &mut dyn Session, history: Vec<String>, scripts: &[String]) -> Attempt {
+        let edited = self.plan.catalog.edited(&history, self.tenant.engine);
+        let step = |name: &String| {
+            let index = self.plan.catalog.position(name)?;
+            let script = self.plan.scripts.acceptance(index, self.tenant.engine)?;
+            Some(Step { index, script: Arc::new(script), limits: self.limits(index) })
+        };
+        let steps = edited.iter().filter(|name| scripts.contains(name)).filter_map(step).collect();
+        self.apply_steps(session, history, steps, |n| Outcome::Accepted { n }).await
+    }
+}

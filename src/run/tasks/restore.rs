@@ -1,0 +1,126 @@
+//! Tenants brought back from a backup: as the task itself, or after a migration that failed and could not be rolled back.
+
+use super::backup::broken;
+use crate::backup::{BackupFolder, Manifest};
+use crate::engine::{PartialState, Session, Transfer, database_name};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::outcome::Outcome;
+use crate::run::unit::{Assignment, Attempt, AttemptEnd};
+
+/// The backups that a restore takes.
+#[derive(Debug, Clone)]
+pub(crate) struct RestorePlan {
+    /// The run that made the backups.
+    pub(crate) run: String,
+    /// Its folder.
+    pub(crate) folder: BackupFolder,
+}
+
+impl Assignment {
+    /// The task of `fleet restore`.
+    pub(super) async fn restore(&self, session: &mut dyn Session, before: Vec<String>) -> Attempt {
+        let Some(plan) = &self.plan.restore else { return Attempt::without_work(Some(before), AttemptEnd::Nothing) };
+        match self.bring_back(session, plan).await {
+            Ok(manifest) => {
+                let end = AttemptEnd::Task(Outcome::Restored { bytes: manifest.bytes });
+                Attempt::without_work(Some(manifest.history), end)
+            }
+            Err(fault) => {
+                let residue = match fault.class {
+                    // Whatever is left there is the other's, who may still come to its end: it is waited for.
+                    FaultClass::TenantLocked => PartialState::Nothing,
+                    _ => left_by_restore(session).await,
+                };
+                let end = match fault.class {
+                    FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue },
+                    _ => AttemptEnd::Stopped { fault, at: None, residue },
+                };
+                Attempt::without_work(Some(before), end)
+            }
+        }
+    }
+
+    /// Verifies a backup, loads it, and makes sure that the history is what it was.
+    async fn bring_back(&self, session: &mut dyn Session, plan: &RestorePlan) -> Result<Manifest, Fault> {
+        let folder = plan.folder.clone();
+        let found = folder.manifest(&self.tenant.id).map_err(|e| broken(format!("its manifest can't be read: {e}")))?;
+        let manifest = found.ok_or_else(|| broken(format!("run {} has no whole backup of this tenant", plan.run)))?;
+        self.check_place(&manifest)?;
+        let (verified, file) = tokio::task::spawn_blocking(move || {
+            let file = folder.verified(&manifest);
+            (manifest, file)
+        })
+        .await
+        .map_err(|e| broken(format!("the backup could not be verified: {e}")))?;
+        let file = file.map_err(|text| broken(format!("{text}; nothing was touched")))?;
+        let from =
+            Transfer { file: &file, run: &plan.run, limit: self.plan.timeouts.backup, cancel: self.cancel.clone() };
+        session.load(&from).await?;
+        if self.history_now(session).await? != verified.history {
+            return Err(broken("the backup was loaded, and the history is still not what its manifest says"));
+        }
+        Ok(verified)
+    }
+
+    /// A backup of one database is never loaded into another.
+    fn check_place(&self, manifest: &Manifest) -> Result<(), Fault> {
+        let place = |engine: &dyn std::fmt::Display, database: &str, schema: Option<&str>| {
+            let schema = schema.map(|schema| format!(" schema {schema}")).unwrap_or_default();
+            format!("{engine} {database}{schema}")
+        };
+        let was = place(&manifest.engine, &manifest.database, manifest.schema.as_deref());
+        let is = place(&self.tenant.engine, &database_name(&self.tenant), self.tenant.schema.as_deref());
+        if was == is && manifest.tenant == self.tenant.id {
+            return Ok(());
+        }
+        Err(broken(format!("the backup is one of {was}, and this tenant is {is} now; nothing was touched")))
+    }
+
+    /// Brings a tenant back whose migration failed and left something that the engine could not roll back.
+    ///
+    /// Dying in it: as in any restore.
+    pub(in crate::run) async fn restore_after_failure(&self, session: &mut dyn Session, attempt: Attempt) -> Attempt {
+        let Some(backup) = self.plan.backup.as_ref().filter(|b| b.restore_on_failure && b.command.is_none()) else {
+            return attempt;
+        };
+        let AttemptEnd::Stopped { fault, at, residue } = &attempt.end else { return attempt };
+        let run = self.plan.header.run.to_string();
+        let is_wanted = match residue {
+            // Another attempt may still go on behind the statement that was refused.
+            PartialState::Resumable { .. } => !fault.class.is_transient() || self.last_try,
+            PartialState::InDoubt(unfinished) => unfinished.run == run,
+            PartialState::Nothing | PartialState::Unknown => false,
+        };
+        if !is_wanted {
+            return attempt;
+        }
+        let plan = RestorePlan { folder: BackupFolder::of_run(&backup.folder, &run), run };
+        match self.bring_back(session, &plan).await {
+            Ok(manifest) => {
+                let text = format!("{}; brought back from the backup of this run", fault.message);
+                let fault = Fault { message: text, ..fault.clone() };
+                let end = AttemptEnd::Restored { fault, at: at.clone() };
+                Attempt { committed: Vec::new(), ..Attempt::without_work(Some(manifest.history), end) }
+            }
+            Err(restore) => {
+                let text = format!("{}; it could not be brought back from its backup: {restore}", fault.message);
+                let fault = Fault { message: text, ..fault.clone() };
+                let residue = match left_by_restore(session).await {
+                    PartialState::Nothing => residue.clone(),
+                    other => other,
+                };
+                let end = AttemptEnd::Stopped { fault, at: at.clone(), residue };
+                Attempt { end, ..attempt }
+            }
+        }
+    }
+}
+
+/// What a restore that failed left: its mark, where the engine could not take it back.
+async fn left_by_restore(session: &mut dyn Session) -> PartialState {
+    match session.unfinished().await {
+        Ok(Some(unfinished)) if unfinished.is_restore() => PartialState::InDoubt(unfinished),
+        Ok(_) => PartialState::Nothing,
+        Err(_) => PartialState::Unknown,
+    }
+}

@@ -1,0 +1,52 @@
+//! Generated rows for a tenant's tables.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use crate::engine::{Notice, PartialState, Session, TELL_EVERY};
+use crate::model::fault::Fault;
+use crate::model::outcome::Outcome;
+use crate::run::unit::{Assignment, Attempt, AttemptEnd};
+use crate::seed::{self, SeededTable};
+
+impl Assignment {
+    /// Fills tables. Dying in it leaves whole batches, which `--append` goes on behind.
+    pub(super) async fn seed(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
+        let Some(request) = &self.plan.seed else { return Attempt::without_work(Some(history), AttemptEnd::Nothing) };
+        let told = Mutex::new(Instant::now());
+        let progress = |made: &SeededTable| {
+            let mut told = told.lock().expect("nobody panics while holding it");
+            if told.elapsed() >= TELL_EVERY {
+                *told = Instant::now();
+                let migration = made.table.as_str().into();
+                self.teller.tell(Notice::Rows { migration, statement: None, rows: made.added });
+            }
+        };
+        let probe = session.probe();
+        let result = tokio::select! {
+            result = seed::seed(session, request, &progress) => result,
+            fault = self.abandoned(probe) => {
+                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
+                return Attempt::without_work(Some(history), end);
+            }
+            () = self.cancel.cancelled() => {
+                let end = AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing };
+                return Attempt::without_work(Some(history), end);
+            }
+        };
+        let end = match result {
+            Ok(summary) => {
+                summary.tables.iter().filter_map(|table| table.note()).for_each(|note| {
+                    self.teller.tell(Notice::Note(note));
+                });
+                AttemptEnd::Task(Outcome::Seeded { n: summary.added() })
+            }
+            Err(stop) => {
+                let text = format!("{stop}; {} rows were added before that and stay", stop.done.added());
+                let fault = Fault { message: text, ..stop.fault.clone() };
+                AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }
+            }
+        };
+        Attempt::without_work(Some(history), end)
+    }
+}

@@ -1,0 +1,95 @@
+//! How each engine reads SQL text: the rules of its lexer, and the statements that only it has.
+//!
+//! One file an engine. Nothing here runs SQL.
+
+mod mysql;
+mod postgres;
+mod sqlite;
+
+use super::body::Body;
+use crate::model::engine::{Engine, EngineMap};
+
+/// Where quotes, comments and names end. The rules of standard SQL, but for what is set.
+#[derive(Debug)]
+pub(crate) struct Lexis {
+    /// A backslash escapes in every quote of a text.
+    pub(crate) has_backslash_escapes: bool,
+    /// `E'…'` has backslash escapes.
+    pub(crate) has_escape_strings: bool,
+    /// A setting of the server may change what a backslash means in a quote.
+    pub(crate) is_backslash_unsure: bool,
+    /// Names may stand in backticks.
+    pub(crate) has_backticks: bool,
+    /// Names may stand in brackets.
+    pub(crate) has_brackets: bool,
+    /// `$tag$…$tag$` is a quote.
+    pub(crate) has_dollar_quotes: bool,
+    /// `#` begins a comment.
+    pub(crate) has_hash_comments: bool,
+    /// `--` begins a comment only before a space.
+    pub(crate) needs_space_after_dashes: bool,
+    /// A carriage return alone ends a line.
+    pub(crate) ends_lines_at_cr: bool,
+    /// Block comments nest.
+    pub(crate) nests_comments: bool,
+    /// `/*!…*/` is code.
+    pub(crate) has_executable_comments: bool,
+    /// Names without quotes are folded to lower case.
+    pub(crate) folds_names: bool,
+    /// `END` ends a transaction.
+    pub(crate) has_end: bool,
+    /// `LOCK TABLE` is a lock of the session, as `LOCK TABLES` is.
+    pub(crate) locks_for_session: bool,
+    /// A word of its own that begins a statement which ends transactions.
+    pub(crate) transaction_word: Option<&'static str>,
+}
+
+const STANDARD: Lexis = Lexis {
+    has_backslash_escapes: false,
+    has_escape_strings: false,
+    is_backslash_unsure: false,
+    has_backticks: false,
+    has_brackets: false,
+    has_dollar_quotes: false,
+    has_hash_comments: false,
+    needs_space_after_dashes: false,
+    ends_lines_at_cr: false,
+    nests_comments: false,
+    has_executable_comments: false,
+    folds_names: false,
+    has_end: true,
+    locks_for_session: false,
+    transaction_word: None,
+};
+
+/// An engine's SQL as text.
+pub(crate) trait Syntax: Sync {
+    /// The rules of its lexer.
+    fn lexis(&self) -> &'static Lexis;
+
+    /// The bodies of its triggers and routines, before the first token of a statement.
+    fn body(&self) -> Body;
+
+    /// Whether a statement that the engine refuses may have taken effect in part.
+    fn may_leave_a_part(&self, sql: &str) -> bool;
+
+    /// Whether a statement of these words (lower case, none quoted) can't run in a transaction.
+    fn needs_no_transaction(&self, words: &[String]) -> bool;
+
+    /// The statement that brings a view of the engine's own up to date; `view` is quoted.
+    fn refresh_view(&self, _view: &str) -> Option<String> {
+        None
+    }
+}
+
+static SYNTAX: EngineMap<&dyn Syntax> =
+    EngineMap { sqlite: &sqlite::Sqlite, postgres: &postgres::Postgres, mysql: &mysql::Mysql };
+
+/// How an engine reads SQL.
+pub(crate) fn syntax(engine: Engine) -> &'static dyn Syntax {
+    SYNTAX[engine]
+}
+
+/// Two engines that see every form of a comment between them: only MySQL has `#`, and all others have `--` without a space
+/// behind it.
+pub(super) const ALL_COMMENTS: [Engine; 2] = [Engine::Mysql, Engine::Postgres];
