@@ -28,7 +28,7 @@ pub(super) fn plan(program: &Program) -> BackupPlan {
     BackupPlan {
         folder: settings.backups.clone(),
         command: settings.backup_command.clone(),
-        restore_on_failure: settings.restore_on_failure,
+        restore_on_failure: settings.restore_on_failure(),
     }
 }
 

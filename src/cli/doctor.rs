@@ -88,7 +88,7 @@ fn backups(program: &Program) -> Vec<Finding> {
     let shown = program.shown(folder);
     let prune = program.command("backup prune --older-than 30d");
     let free = backup::free_space(there).ok().map(|free| doctor::backups(&shown, free, &prune));
-    let are_made = folder.is_dir() || settings.backup_command.is_some() || settings.restore_on_failure;
+    let are_made = folder.is_dir() || settings.backup_command.is_some() || settings.restore_on_failure();
     let is_read_only = are_made && !backup::may_write(there);
     free.into_iter().chain(is_read_only.then(|| doctor::read_only_backups(&shown))).collect()
 }
@@ -98,8 +98,8 @@ fn limits<'a>(program: &Program, check: &'a str) -> Limits<'a> {
     Limits {
         long_transaction: settings.long_transaction,
         replication_lag: settings.replication_lag,
-        lock: settings.timeouts.lock,
-        per_server: settings.concurrency.per_server.get().min(settings.concurrency.global.get()),
+        lock: settings.timeouts().lock,
+        per_server: settings.concurrency().per_server.get().min(settings.concurrency().global.get()),
         check,
     }
 }

@@ -20,7 +20,7 @@ impl Run for Locks {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-        let (found, faults) = engine::locks(&tenants, program.settings().timeouts.connect).await;
+        let (found, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;
         let row = |at: LockHolder| LockRow {
             tenants: at.tenants,
             engine: at.engine,

@@ -120,7 +120,7 @@ async fn run(cli: Cli, code: Code, terminal: Terminal) -> Result<u8, CliError> {
             terminal::print(reference::page(page, Cli::command()).trim_end())?;
             Ok(0)
         }
-        Command::Config { overrides } => tenants::config(&at.program(overrides.overrides())?),
+        Command::Config(show) => tenants::config(&at.program(show.flags.overrides())?, &show.output),
         Command::Migrate(command) => at.run(command).await,
         Command::Rollback(command) => at.run(command).await,
         Command::Plan(command) => at.run(command).await,

@@ -1,6 +1,7 @@
 //! The origin of a run, as the ledger keeps it: user, host, process, command line and selection. No secret is in it.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use url::Url;
 
@@ -27,8 +28,14 @@ const SELECTING: [(&str, bool); 12] = [
 
 /// The origin of this process' run.
 pub(super) fn started_by() -> StartedBy {
-    let command: Vec<String> = arguments().iter().map(|argument| quoted(&masked(argument))).collect();
+    let command: Vec<String> = arguments().iter().enumerate().map(|(at, text)| shown(at, text)).collect();
     StartedBy { user: user(), host: host(), process: current_process(), command: command.join(" ") }
+}
+
+/// An argument as it is kept: the program without its folder, the others without secrets.
+fn shown(at: usize, argument: &str) -> String {
+    let program = Path::new(argument).file_name().filter(|_| at == 0);
+    quoted(&program.map_or_else(|| masked(argument), |name| name.to_string_lossy().into_owned()))
 }
 
 /// The flags of this process that select tenants.
@@ -75,8 +82,10 @@ fn masked(argument: &str) -> String {
 }
 
 fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    name.or_else(|| std::env::var("HOSTNAME").ok()).map(|name| name.trim().to_owned()).unwrap_or_default()
+    // A container's runtime may give it a name that says more than the kernel's.
+    let named = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let name = named.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    name.map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 fn user() -> String {
@@ -88,6 +97,11 @@ fn user() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_program_is_kept_without_its_folder() {
+        assert_eq!((shown(0, "/opt/bin/fleet"), shown(1, "/srv/x y")), ("fleet".to_owned(), "'/srv/x y'".to_owned()));
+    }
 
     #[test]
     fn no_password_of_a_url_is_kept() {

@@ -8,7 +8,6 @@ use std::fmt::Write;
 use clap::{Arg, Command, ValueEnum};
 
 use super::exit;
-use crate::inputs::KEYS;
 
 /// A page that the program writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,52 +19,11 @@ pub(in crate::cli) enum Page {
 
 const MADE: &str = "<!-- Made by `fleet help-reference`. `REWRITE_BOOK=1 cargo test --test book` writes it anew. -->";
 
-/// The keys of `[fleet]` in a sentence each.
-const SETTINGS: [(&str, &str); 22] = [
-    ("name", "the name of the fleet"),
-    ("concurrency", "tenants in flight at once; twice the cores of the database host is a good value"),
-    ("per_server", "of these, tenants on one server"),
-    ("connect_timeout", "to reach a server and log in"),
-    (
-        "lock_timeout",
-        "the longest wait for a lock; the first tries wait for a part of it. MySQL and MariaDB know whole seconds, rounded up",
-    ),
-    ("statement_timeout", "for one statement; 0s: no limit. MySQL has none for DDL, SQLite none at all"),
-    ("cancel_timeout", "for a cancelled statement to end, before its connection is given up"),
-    (
-        "silence_timeout",
-        "how long a server may be silent while it is not found at work on the tenant over another connection either",
-    ),
-    (
-        "attempts",
-        "tries for a tenant with a temporary fault, such as a deadlock or a lost connection; 1: nothing is tried again, a lock neither",
-    ),
-    ("retry_pause", "the pause after the first try; it doubles each time, and up to half of it is taken off at random"),
-    ("longest_pause", "no pause is longer"),
-    (
-        "hold_wait",
-        "how long to wait for another run that works on the tenant, or for a server that has no connection to spare",
-    ),
-    ("lock_wait", "how long a tenant's locks are tried for, all tries and pauses together; 0s: one try"),
-    ("max_failures", "failures of the last wave before nothing new starts; a share counts from 10 tenants on"),
-    ("outage", "if more of at least 5 selected tenants seem unreachable, no run starts"),
-    ("long_transaction", "a transaction that is open for longer is a finding of `fleet doctor`"),
-    ("replication_lag", "a server that is further behind the one it follows is a finding of `fleet doctor`"),
-    ("ledger", "where runs are recorded"),
-    ("scripts", "the folder of SQL scripts behind the migrations"),
-    ("backups", "the folder of backups; each run has its own below it"),
-    ("backup_timeout", "for the whole backup or restore of one tenant; 0s: no limit"),
-    (
-        "on_failure",
-        "with `--backup`: restore a tenant whose migration failed and could not be rolled back, or leave it",
-    ),
-];
-
 pub(super) fn page(page: Page, mut root: Command) -> String {
     root.build();
     match page {
         Page::Commands => commands(&root),
-        Page::Settings => settings(&root),
+        Page::Settings => crate::report::settings::reference(MADE),
         Page::ExitCodes => exit_codes(),
     }
 }
@@ -76,28 +34,6 @@ fn exit_codes() -> String {
     format!(
         "# Exit codes\n\n{MADE}\n\nThe same on every command, and in `fleet help-exit-codes`.\n\n| code | meaning |\n|---|---|\n{rows}"
     )
-}
-
-/// `[fleet]` of the tenant file, with the variable and the flag that say the same.
-fn settings(root: &Command) -> String {
-    let flags: BTreeSet<&str> =
-        leaves(root).iter().flat_map(|(_, c)| c.get_arguments()).filter_map(Arg::get_long).collect();
-    let mut out = format!(
-        "# Settings\n\n{MADE}\n\n\
-         These are the keys of `[fleet]` in the [tenant file](tenants-toml.md). A flag wins over the environment, and the\n\
-         environment over the file. `fleet config` prints the values in force, and where each comes from.\n\n\
-         | key | meaning | default | value in the file |\n|---|---|---|---|\n"
-    );
-    let mut names = String::from("\n| key | variable | flag |\n|---|---|---|\n");
-    for (key, form, default) in KEYS {
-        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
-        let meaning = SETTINGS.iter().find(|(name, _)| *name == key).map_or("", |(_, meaning)| meaning);
-        let _ = writeln!(out, "| `{key}` | {} | {default} | {} |", cell(meaning), cell(form.wanted()));
-        let flag = key.replace('_', "-");
-        let flag = if flags.contains(&*flag) { format!("`--{flag}`") } else { String::new() };
-        let _ = writeln!(names, "| `{key}` | `FLEET_{}` | {flag} |", key.to_uppercase());
-    }
-    out + &names
 }
 
 fn commands(root: &Command) -> String {
@@ -222,16 +158,4 @@ fn about(command: &Command) -> String {
 /// A text that no cell of a table ends at.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<").replace('\n', " ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_is_explained() {
-        for (key, ..) in KEYS {
-            assert!(SETTINGS.iter().any(|(name, meaning)| *name == key && !meaning.is_empty()), "{key}");
-        }
-    }
 }

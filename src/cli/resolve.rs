@@ -24,7 +24,7 @@ pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, Cli
     let failed = |fault: Fault| CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", tenant.id));
     let mut session = program.door(set).connect(&tenant).await.map_err(failed)?;
     // A line that is dead tells nobody, and a person waits.
-    let timeouts = program.settings().timeouts;
+    let timeouts = program.settings().timeouts();
     let limit = timeouts.connect + timeouts.lock;
     let result = async {
         let Some(unfinished) = answered(limit, session.unfinished()).await.map_err(failed)? else {

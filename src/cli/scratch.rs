@@ -12,7 +12,7 @@ use super::signals::Signals;
 use crate::check::prove::{Bench, Stopping};
 use crate::compile::MigrationSet;
 use crate::engine::ScratchPlace;
-use crate::inputs::ScratchServers;
+use crate::inputs::{ScratchServers, scratch};
 use crate::model::tenant::Engine;
 use crate::run::{Cancel, Level};
 
@@ -29,9 +29,9 @@ fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, Strin
     let Some(key) = ScratchServers::key(engine) else { return Ok(ScratchPlace::temporary()) };
     servers.url(engine).map(|url| ScratchPlace::Server(engine, url.clone())).ok_or_else(|| {
         format!(
-            "no scratch server: set {key} in [scratch] of the tenant file, or FLEET__SCRATCH__{}, to a server where \
+            "no scratch server: set {key} in [scratch] of the tenant file, or {}, to a server where \
              databases may be made; --engine leaves {engine} out on purpose",
-            key.to_ascii_uppercase()
+            scratch::variable(key)
         )
     })
 }
@@ -74,7 +74,7 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
         })
     });
     let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |text: String| terminal.warn(&text));
-    let timeouts = program.settings().timeouts;
+    let timeouts = program.settings().timeouts();
     let bench = |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone() };
     let (work, bench) = (&work, &bench);
     let tried = places(program, engines).into_iter().map(|(engine, place)| async move {

@@ -89,7 +89,7 @@ impl Program {
     }
 
     pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
-        Arc::new(Servers::new(set.clone(), self.settings().timeouts))
+        Arc::new(Servers::new(set.clone(), self.settings().timeouts()))
     }
 
     /// The selected tenants with their passwords; warns of words that match none.
@@ -136,8 +136,8 @@ impl Program {
     /// How tenants are read.
     pub(super) fn pace(&self) -> run::Pace {
         let settings = self.settings();
-        let (concurrency, timeouts) = (settings.concurrency, settings.timeouts);
-        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry.lock_wait_limit }
+        let (concurrency, timeouts) = (settings.concurrency(), settings.timeouts());
+        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
     }
 
     /// The ledger, for reading: it is not created.
@@ -211,20 +211,15 @@ fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
 /// The flags that say where things are: another ledger does not know the run, and other scripts make another goal of it.
 fn places(overrides: &Overrides) -> Vec<String> {
     // A password that was typed is not repeated.
-    let masked = |text: &String| match ServerUrl::parse(text) {
+    let masked = |text: &str| match ServerUrl::parse(text) {
         Ok(url) if url.has_password() => url.masked(),
-        _ => text.clone(),
+        _ => text.to_owned(),
     };
-    let given = [
-        ("--ledger", overrides.ledger.as_ref().map(masked)),
-        ("--scripts", overrides.scripts.clone()),
-        ("--backups", overrides.backups.clone()),
-    ];
-    let flag = |(name, value): (&str, Option<String>)| {
-        let value = quoted(&value?);
-        Some(if value.starts_with('-') { format!("{name}={value}") } else { format!("{name} {value}") })
+    let flag = |key| {
+        let value = quoted(&masked(overrides.get(key)?));
+        Some(if value.starts_with('-') { format!("--{key}={value}") } else { format!("--{key} {value}") })
     };
-    given.into_iter().filter_map(flag).collect()
+    ["ledger", "scripts", "backups"].into_iter().filter_map(flag).collect()
 }
 
 /// A word as a shell reads it back.
@@ -291,12 +286,7 @@ mod tests {
 
     #[test]
     fn a_command_to_type_next_repeats_the_places_without_a_password() {
-        let given = |ledger: &str| Overrides {
-            ledger: Some(ledger.to_owned()),
-            scripts: Some("my scripts".to_owned()),
-            backups: Some("-b".to_owned()),
-            ..Overrides::default()
-        };
+        let given = |ledger: &str| Overrides::from([("ledger", ledger), ("scripts", "my scripts"), ("backups", "-b")]);
         assert_eq!(places(&given("l.db")), ["--ledger l.db", "--scripts 'my scripts'", "--backups=-b"]);
         assert_eq!(places(&given("postgres://u:s3cret@h/db"))[0], "--ledger 'postgres://u:***@h/db'");
         assert_eq!(places(&given("mysql://u@h/db"))[0], "--ledger mysql://u@h/db");

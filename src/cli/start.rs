@@ -156,7 +156,7 @@ pub(super) async fn start(
     if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
         let planned = inspect::planned(program, set, &intent.selection, &goal, intent.native).await;
         if intent.dry_run {
-            output.deliver(&planned.view(set, &goal, false).render(Format::Table, &program.terminal.out))?;
+            output.deliver(&planned.view(set, &goal, false).render(Format::Table, &output.style(program)))?;
             return Ok(0);
         }
         if goal.direction == Direction::Down {
@@ -279,9 +279,9 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         waves,
         scripts: LazyScripts::new(set.clone(), direction, wanted, intent.native),
         held_back,
-        concurrency: settings.concurrency,
-        retry: settings.retry,
-        timeouts: settings.timeouts,
+        concurrency: settings.concurrency(),
+        retry: settings.retry(),
+        timeouts: settings.timeouts(),
         kill_blockers: intent.kill_blockers,
         limits: set.limits(direction, &settings.migrations),
         backup: intent.backup,

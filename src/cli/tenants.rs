@@ -4,10 +4,9 @@ use super::args::{Output, Selection, Tenants};
 use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
-use super::terminal;
 use crate::engine;
 use crate::inputs::Overrides;
-use crate::report::clean;
+use crate::report::settings;
 use crate::report::tenants::{self, TenantRow};
 
 impl Run for Tenants {
@@ -47,14 +46,8 @@ async fn list(program: &Program, selection: &Selection, output: &Output) -> Resu
     Ok(0)
 }
 
-/// One line a setting: name, value, where it comes from.
-pub(super) fn config(program: &Program) -> Result<u8, CliError> {
-    let origins = &program.settings().origins;
-    let widest = |of: fn(&(String, String, crate::inputs::Origin)) -> usize| origins.iter().map(of).max().unwrap_or(0);
-    // A width in `format!` ends at 65,535, and a screen long before.
-    let (keys, values) = (widest(|o| o.0.len()).min(60), widest(|o| o.1.chars().count()).min(120));
-    let lines: Vec<String> =
-        origins.iter().map(|(key, value, origin)| format!("{key:keys$}  {:values$}  {origin}", clean(value))).collect();
-    terminal::print(&format!("{}\n{}", program.registry.path.display(), lines.join("\n")))?;
+pub(super) fn config(program: &Program, output: &Output) -> Result<u8, CliError> {
+    let text = settings::in_force(&program.registry.path, program.settings(), output.format, &output.style(program));
+    output.deliver(&text)?;
     Ok(0)
 }

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Diagnostics;
-use super::keys::Form;
+use super::form::Form;
 use crate::model::text::{suggestion, unprintable};
 use crate::policy::{FailureBudget, parse_duration};
 

@@ -4,37 +4,19 @@
 
 use std::ops::Range;
 
+use super::Setting;
+use super::form::Form;
+
 /// What stands in for a secret.
 pub(crate) const MASK: &str = "***";
 
-/// Keys whose values are never secret, so that a line with a syntax mistake can be shown with its value.
-const HARMLESS: [&str; 25] = [
-    "id",
-    "schema",
-    "server",
-    "tags",
-    "create_missing",
-    "name",
-    "concurrency",
-    "per_server",
-    "connect_timeout",
-    "lock_timeout",
-    "statement_timeout",
-    "cancel_timeout",
-    "silence_timeout",
-    "attempts",
-    "retry_pause",
-    "longest_pause",
-    "hold_wait",
-    "scripts",
-    "rules",
-    "max_failures",
-    "percent",
-    "count",
-    "tenants",
-    "env",
-    "file",
-];
+/// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its value.
+const HARMLESS: [&str; 11] =
+    ["id", "schema", "server", "tags", "create_missing", "percent", "count", "tenants", "rules", "env", "file"];
+
+fn is_harmless(key: &str) -> bool {
+    HARMLESS.contains(&key) || Setting::of(key).is_some_and(|setting| setting.form != Form::Ledger)
+}
 
 /// How much of a line has to be hidden besides what looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,12 +185,12 @@ fn in_value(line: &str, key_end: usize) -> Vec<Range<usize>> {
 
 fn doubtful_value(line: &str) -> Option<Range<usize>> {
     match line.split_once('=') {
-        Some((key, _)) if HARMLESS.contains(&key.trim()) => None,
+        Some((key, _)) if is_harmless(key.trim()) => None,
         Some((key, _)) => Some(key.len() + 1..line.len()),
         None if line.trim_start().starts_with(['[', '#']) => None,
         None => {
             let word = line.trim_start().split(char::is_whitespace).next().unwrap_or_default();
-            let known = HARMLESS.contains(&word) || ["url", "migration_url", "password", "ledger"].contains(&word);
+            let known = is_harmless(word) || ["url", "migration_url", "password", "ledger"].contains(&word);
             let from = if known { line.len() - line.trim_start().len() + word.len() } else { 0 };
             Some(from..line.len())
         }

@@ -1,19 +1,18 @@
 //! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
 //!
-//! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET__FLEET__KEY` of the environment, then flags.
-//! `[scratch]` has the file and `FLEET__SCRATCH__KEY` only; `[backup]` and `[seed]` have the file only.
+//! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET_<KEY>` of the environment, then flags.
+//! `[scratch]` has the file and `FLEET_SCRATCH_<KEY>` only; `[backup]` and `[seed]` have the file only.
 //! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
 
 mod backup;
 mod database_url;
 pub(crate) mod diagnostics;
 mod document;
-mod keys;
-mod layer;
+mod form;
 mod limits;
 mod mask;
 pub(crate) mod registry;
-mod scratch;
+pub(crate) mod scratch;
 mod seed;
 pub(crate) mod select;
 mod settings;
@@ -23,11 +22,10 @@ mod variables;
 pub(crate) use diagnostics::Mistakes;
 pub(crate) use mask::MASK;
 pub(crate) use scratch::ScratchServers;
-pub(crate) use settings::{LedgerLocation, Origin, Overrides, Settings};
+pub(crate) use settings::{Commands, LedgerLocation, Origin, Overrides, SETTINGS, Setting, Settings};
 pub(crate) use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};
 pub(crate) use diagnostics::Diagnostics;
 pub(crate) use document::{Document, Item, Reader, unknown_key, with_document};
-pub(crate) use keys::KEYS;
 pub(crate) use settings::{Sources, folder_of, read_settings};

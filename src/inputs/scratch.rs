@@ -17,8 +17,18 @@ use crate::model::text::suggestion;
 
 const KEYS: [(&str, Engine); 2] = [("postgres_url", Engine::Postgres), ("mysql_url", Engine::Mysql)];
 
-/// What the environment calls the keys: `FLEET__SCRATCH__POSTGRES_URL`.
-pub(super) const PREFIX: &str = "fleet__scratch__";
+/// What the environment calls the keys: `FLEET_SCRATCH_POSTGRES_URL`.
+pub(super) const PREFIX: &str = "fleet_scratch_";
+
+/// The environment variable of a key: `FLEET_SCRATCH_POSTGRES_URL`.
+pub(crate) fn variable(key: &str) -> String {
+    super::settings::variable(&format!("scratch_{key}"))
+}
+
+/// All keys with their section: `scratch_postgres_url`.
+pub(super) fn keys() -> impl Iterator<Item = String> {
+    KEYS.iter().map(|(key, _)| format!("scratch_{key}"))
+}
 
 /// Where scratch databases are made. SQLite needs no server.
 #[derive(Clone, Default)]
@@ -99,7 +109,7 @@ fn from_environment(out: &mut ScratchServers, sources: Sources<'_>, drafts: &mut
             let near = suggestion(key, KEYS.iter().map(|(key, _)| *key)).unwrap_or(KEYS[0].0);
             let help = format!("[scratch] has: {}", KEYS.map(|(key, _)| key).join(", "));
             let draft = drafts.elsewhere(format!("the environment variable {name} names no key of [scratch]"));
-            draft.help(format!("did you mean FLEET__SCRATCH__{}? {help}", near.to_ascii_uppercase()));
+            draft.help(format!("did you mean {}? {help}", variable(near)));
             continue;
         };
         match server(text, *engine, sources.folder) {
@@ -143,7 +153,7 @@ mod tests {
     #[test]
     fn the_environment_wins_over_the_file_and_placeholders_are_filled_in() {
         let text = "[scratch]\npostgres_url = \"postgres://u:${P}@h/db\"\nmysql_url = \"mariadb://u@h/db\"";
-        let servers = parse(text, [("P", "p@ss"), ("FLEET__SCRATCH__MYSQL_URL", "mysql://v@i/db")]).unwrap();
+        let servers = parse(text, [("P", "p@ss"), ("FLEET_SCRATCH_MYSQL_URL", "mysql://v@i/db")]).unwrap();
         assert_eq!(url(&servers, Engine::Postgres), Some("postgres://u:p%40ss@h/db"));
         assert_eq!(url(&servers, Engine::Mysql), Some("mysql://v@i/db"));
         assert_eq!(url(&servers, Engine::Sqlite), None);
@@ -151,7 +161,7 @@ mod tests {
         let shown: Vec<String> =
             servers.origins().map(|(key, value, origin)| format!("{key} {value} {origin}")).collect();
         assert!(!format!("{shown:?} {servers:?}").contains("p%40ss"), "{shown:?}");
-        assert!(shown.iter().any(|line| line.ends_with("FLEET__SCRATCH__MYSQL_URL")), "{shown:?}");
+        assert!(shown.iter().any(|line| line.ends_with("FLEET_SCRATCH_MYSQL_URL")), "{shown:?}");
         assert!(parse("[scratch]\nmysql_url = \"mysql://u:s3cret@h/db\"", []).unwrap().literal_password);
     }
 
@@ -162,8 +172,8 @@ mod tests {
             ("[scratch]\npostgres_url = \"postgres://u:s3cret@h\"", ("X", ""), "names no database"),
             ("[scratch]\npostgress_url = \"postgres://u:s3cret@h/d\"", ("X", ""), "unknown key `postgress_url`"),
             ("[scratch]\nmysql_url = \"mysql://u:${NO}@h/d\"", ("X", ""), "NO is not set"),
-            ("", ("FLEET__SCRATCH__MYSQL_URL", "postgres://u:s3cret@h/d"), "MYSQL_URL is a URL of postgres"),
-            ("", ("FLEET__SCRATCH__ORACLE_URL", "x:s3cret"), "names no key of [scratch]"),
+            ("", ("FLEET_SCRATCH_MYSQL_URL", "postgres://u:s3cret@h/d"), "MYSQL_URL is a URL of postgres"),
+            ("", ("FLEET_SCRATCH_ORACLE_URL", "x:s3cret"), "names no key of [scratch]"),
         ] {
             let told = parse(text, [variable]).unwrap_err().render(false);
             assert!(told.contains(wanted) && !told.contains("s3cret"), "{told}");

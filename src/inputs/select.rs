@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, places, share, smallest_percent};
+use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, bucket, places, smallest_percent};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::policy::FailureBudget;
@@ -77,7 +77,7 @@ impl fmt::Display for Partition {
 impl Partition {
     /// Whether this part has the tenant: `SHA-256(id)`, first 8 bytes big endian, modulo the number of parts.
     pub(crate) fn contains(self, id: &str) -> bool {
-        share(id) % self.of == self.index - 1
+        bucket(id) % self.of == self.index - 1
     }
 }
 

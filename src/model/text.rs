@@ -25,9 +25,21 @@ pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) 
         .map(|(_, k)| k)
 }
 
+/// Whether a word differs from a known one by so little that it can only be a misspelling of it: one slip in four
+/// characters.
+pub(crate) fn is_slip(wrong: &str, known: &str) -> bool {
+    4 * strsim::damerau_levenshtein(&wrong.to_lowercase(), &known.to_lowercase()) <= known.chars().count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_slip_in_four_characters_is_a_misspelling() {
+        assert!(is_slip("atempts", "attempts") && is_slip("Nane", "name") && is_slip("lok_timout", "lock_timeout"));
+        assert!(!is_slip("home", "name") && !is_slip("stage", "outage"));
+    }
 
     #[test]
     fn suggests_what_is_near_and_nothing_else() {

@@ -15,6 +15,7 @@ pub(crate) mod prove;
 pub(crate) mod refreshes;
 pub(crate) mod runs;
 pub(crate) mod scripts;
+pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod style;
 pub(crate) mod tenants;

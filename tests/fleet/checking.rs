@@ -37,7 +37,7 @@ fn an_engine_without_a_scratch_server_is_told_and_not_green() {
     // A variable of the environment is as good as the file.
     let url = postgres_url();
     let mut program = fleet.program(&["check", "--entities"]);
-    let ran = finish(program.env("FLEET__SCRATCH__POSTGRES_URL", &url)).exits(0);
+    let ran = finish(program.env("FLEET_SCRATCH_POSTGRES_URL", &url)).exits(0);
     assert!(ran.out.contains("postgres: entities and migrations agree"), "{ran:?}");
 }
 

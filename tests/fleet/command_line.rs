@@ -75,20 +75,86 @@ fn settings_come_in_layers_and_config_tells_which() {
     assert_eq!(line(&ran.out, "lock_timeout"), ["lock_timeout", "4s", "file"]);
     assert_eq!(line(&ran.out, "per_server").last().unwrap(), "default");
 
-    let ran = finish(fleet.program(&["config"]).env("FLEET__FLEET__LOCK_TIMEOUT", "5s")).exits(0);
+    let ran = finish(fleet.program(&["config"]).env("FLEET_LOCK_TIMEOUT", "5s")).exits(0);
     let found = line(&ran.out, "lock_timeout").join(" ");
-    assert!(found.starts_with("lock_timeout 5s") && found.contains("FLEET__FLEET__LOCK_TIMEOUT"), "{found}");
+    assert!(found.starts_with("lock_timeout 5s") && found.contains("FLEET_LOCK_TIMEOUT"), "{found}");
 
-    let ran =
-        finish(fleet.program(&["config", "--lock-timeout", "6s"]).env("FLEET__FLEET__LOCK_TIMEOUT", "5s")).exits(0);
+    let ran = finish(fleet.program(&["config", "--lock-timeout", "6s"]).env("FLEET_LOCK_TIMEOUT", "5s")).exits(0);
     let found = line(&ran.out, "lock_timeout").join(" ");
     assert!(found.starts_with("lock_timeout 6s") && found.contains("flag"), "{found}");
 
-    finish(fleet.program(&["config"]).env("FLEET__FLEET__LOCK_TIMEOUT", "soon")).exits(78).tells(&[
-        "FLEET__FLEET__LOCK_TIMEOUT",
+    finish(fleet.program(&["config"]).env("FLEET_LOCK_TIMEOUT", "soon")).exits(78).tells(&[
+        "FLEET_LOCK_TIMEOUT",
         "duration",
         "unset",
     ]);
+}
+
+#[test]
+fn the_old_form_and_a_misspelt_variable_are_refused_and_those_of_others_are_passed_over() {
+    let fleet = Fleet::new().sqlite(1);
+    let with = |name: &str| finish(fleet.program(&["config"]).env(name, "7s"));
+    with("FLEET__FLEET__LOCK_TIMEOUT")
+        .exits(78)
+        .tells(&["FLEET__FLEET__LOCK_TIMEOUT has the form", "FLEET_LOCK_TIMEOUT"]);
+    with("FLEET_LOCK_TIMOUT").exits(78).tells(&["FLEET_LOCK_TIMOUT names no key", "did you mean FLEET_LOCK_TIMEOUT?"]);
+    with("FLEET_STAGE").exits(0).tells(&["FLEET_STAGE is not read; did you mean FLEET_OUTAGE?"]);
+    let ran = with("FLEET_SERVER_ADDRESS").exits(0);
+    assert!(ran.err.is_empty() && !ran.out.contains("7s"), "{}{}", ran.err, ran.out);
+}
+
+#[test]
+fn the_settings_are_told_to_programs_too() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 3").sqlite(1);
+    let config = |format: &str| finish(fleet.program(&["config", "--format", format]).env("FLEET_LOCK_TIMEOUT", "5s"));
+    let told = config("json").exits(0).json();
+    let of = |key: &str| told["settings"].as_array().unwrap().iter().find(|row| row["setting"] == key).unwrap().clone();
+    assert_eq!((of("attempts")["value"].as_str(), of("attempts")["from"].as_str()), (Some("3"), Some("file")));
+    assert_eq!(of("lock_timeout")["variable"], "FLEET_LOCK_TIMEOUT");
+    assert_eq!(of("outage")["from"], "default");
+    config("csv").exits(0).shows(&[
+        "setting,value,from\n",
+        "attempts,3,file\n",
+        "lock_timeout,5s,FLEET_LOCK_TIMEOUT\n",
+    ]);
+    config("md").exits(0).shows(&["| Setting | Value | From |", "| attempts | 3 | file |"]);
+
+    let page = finish(fleet.program(&["help-reference", "settings"]).current_dir("/")).exits(0);
+    page.shows(&["# Settings", "| `--attempts` | `FLEET_ATTEMPTS` |", "| none | `FLEET_OUTAGE` |"]);
+}
+
+/// The flags of settings are made from a table: help shows them where they belong, and wrong ones are told as others are.
+#[test]
+fn the_flags_of_settings_are_flags_like_all_others() {
+    let fleet = Fleet::new().sqlite(1);
+    let help = fleet.run(&["migrate", "--help"]).exits(0).out;
+    let run = help.split("\nRun:\n").nth(1).unwrap().split("\n\n").next().unwrap().to_owned();
+    let flags: Vec<&str> = run.lines().filter_map(|line| line.trim().strip_prefix("--")?.split(' ').next()).collect();
+    let wanted = [
+        "concurrency",
+        "per-server",
+        "connect-timeout",
+        "lock-timeout",
+        "statement-timeout",
+        "attempts",
+        "hold-wait",
+        "lock-wait",
+        "max-failures",
+        "ledger",
+        "scripts",
+        "backups",
+        "no-preflight",
+    ];
+    assert_eq!(flags, wanted, "{help}");
+    assert!(help.contains("\n      --on-failure <WHAT>") && !run.contains("on-failure"), "{help}");
+    assert!(!fleet.run(&["status", "--help"]).exits(0).out.contains("on-failure"));
+    fleet.run(&["config", "--lock-timeout", "soon"]).exits(64).tells(&["--lock-timeout <DURATION>", "500ms"]);
+    fleet
+        .run(&["config", "--lock-timeout", "0s"])
+        .exits(78)
+        .tells(&["--lock-timeout must be a duration of more than 0s"]);
+    fleet.run(&["migrate", "--on-failure", "cry"]).exits(78).tells(&["--on-failure must be \"leave\" or \"restore\""]);
+    fleet.run(&["migrate", "--yes", "--on-failure", "restore"]).exits(64).tells(&["--backup"]);
 }
 
 /// A path in the tenant file means the same file wherever fleet is started, as that of an SQLite file does.

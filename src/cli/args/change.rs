@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::shared::{ReadArgs, RunArgs, RunFlags, ShowArgs};
+use super::settings::{ChangeFlags, RunFlags};
+use super::shared::{ReadArgs, RunArgs, ShowArgs};
 use crate::compile::folder::RefreshGroup;
 use crate::inputs::Overrides;
 use crate::policy::parse_duration;
@@ -30,16 +31,15 @@ pub(in crate::cli) struct Change {
     /// Backs each tenant up right before its first change; one whose backup fails is not touched
     #[arg(long)]
     pub(in crate::cli) backup: bool,
-    /// With --backup: what becomes of a tenant that failed and could not be rolled back: leave or restore
-    #[arg(long, value_name = "WHAT")]
-    on_failure: Option<String>,
+    #[command(flatten)]
+    own_flags: ChangeFlags,
     #[command(flatten)]
     pub(in crate::cli) on: RunArgs,
 }
 
 impl Change {
     pub(in crate::cli) fn overrides(&self) -> Overrides {
-        Overrides { on_failure: self.on_failure.clone(), ..self.on.flags.overrides() }
+        self.on.flags.overrides().and(&self.own_flags.overrides())
     }
 }
 

@@ -4,7 +4,8 @@
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
-use super::shared::{Engines, Output, ReadArgs, RunFlags, RunOutput, Selection, ShowArgs};
+use super::settings::RunFlags;
+use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Status {
@@ -123,7 +124,6 @@ pub(in crate::cli) struct Resolve {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one is made for a command line, and taken apart at once")]
 pub(in crate::cli) enum Tenants {
     /// All selected tenants, where they are and which wave they belong to
     List {

@@ -2,6 +2,7 @@
 
 mod change;
 mod inspect;
+mod settings;
 mod shared;
 
 use clap::{Parser, Subcommand};
@@ -62,10 +63,7 @@ pub(super) enum Command {
     Tenants(Tenants),
     /// The settings in force and where each comes from
     #[command(name = "config")]
-    Config {
-        #[command(flatten)]
-        overrides: RunFlags,
-    },
+    Config(ShowArgs),
     /// Writes a completion script for a shell
     Completions {
         /// Which shell

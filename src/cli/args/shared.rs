@@ -1,15 +1,13 @@
-//! What several commands take: which tenants, how a run goes, what is written. It knows no command.
+//! What several commands take: which tenants, and what is written. It knows no command.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
-use crate::inputs::Overrides;
+use super::settings::RunFlags;
 use crate::inputs::select::{Filter, Partition};
 use crate::model::engine::Engine;
-use crate::policy::{FailureBudget, parse_duration};
 use crate::report::Format;
 
 /// What every command takes. Help pages show it last.
@@ -123,68 +121,6 @@ fn parse_tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, such as plan=pro".to_owned()),
-    }
-}
-
-/// How a run goes.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Run")]
-pub(in crate::cli) struct RunFlags {
-    /// Tenants in flight at once, over the whole fleet
-    #[arg(long, value_name = "N")]
-    concurrency: Option<usize>,
-    /// Tenants in flight at once on one server
-    #[arg(long, value_name = "N")]
-    per_server: Option<usize>,
-    /// To reach a server and log in: 500ms, 10s
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    connect_timeout: Option<Duration>,
-    /// To be granted a lock: 500ms, 3s
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    lock_timeout: Option<Duration>,
-    /// For one statement; 0s means no limit
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    statement_timeout: Option<Duration>,
-    /// Attempts for each tenant, the first included
-    #[arg(long, value_name = "N")]
-    attempts: Option<u32>,
-    /// For how long another run's hold on a tenant is waited out
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    lock_wait_limit: Option<Duration>,
-    /// For how long a tenant's locks are tried for again and again, all tries and pauses together
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    lock_wait: Option<Duration>,
-    /// How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited
-    #[arg(long, value_name = "BUDGET")]
-    max_failures: Option<FailureBudget>,
-    /// Where runs are recorded: a file, or a postgres:// or mysql:// URL
-    #[arg(long, value_name = "FILE|URL", hide_env_values = true)]
-    ledger: Option<String>,
-    /// The folder of SQL scripts that come after the migrations
-    #[arg(long, value_name = "FOLDER")]
-    scripts: Option<String>,
-    /// The folder of backups; each run has its own below it
-    #[arg(long, value_name = "FOLDER")]
-    backups: Option<String>,
-}
-
-impl RunFlags {
-    pub(in crate::cli) fn overrides(&self) -> Overrides {
-        Overrides {
-            concurrency: self.concurrency,
-            per_server: self.per_server,
-            connect_timeout: self.connect_timeout,
-            lock_timeout: self.lock_timeout,
-            statement_timeout: self.statement_timeout,
-            attempts: self.attempts,
-            lock_wait_limit: self.lock_wait_limit,
-            lock_wait: self.lock_wait,
-            max_failures: self.max_failures,
-            ledger: self.ledger.clone(),
-            scripts: self.scripts.clone(),
-            backups: self.backups.clone(),
-            ..Overrides::default()
-        }
     }
 }
 

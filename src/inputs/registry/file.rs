@@ -104,7 +104,8 @@ impl Registry {
         });
         drafts.finish(path, text)?;
 
-        let mut warnings = strangers(&waves, &read.tenants);
+        let mut warnings = settings.warnings.clone();
+        warnings.extend(strangers(&waves, &read.tenants));
         warnings.extend(waves.iter().filter_map(|wave| wave.rule.why_empty(&read.tenants)));
         Ok(Registry {
             path: path.to_owned(),

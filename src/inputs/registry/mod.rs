@@ -3,19 +3,19 @@
 //! Reading it connects to no database. A mistake in the file is never a skipped tenant: it stops everything, with all
 //! other mistakes of the file beside it.
 
+mod bucket;
 mod credentials;
 mod dependencies;
 mod file;
 mod identity;
 mod patterns;
-mod share;
 mod tenants;
 mod waves;
 
+pub(crate) use bucket::bucket;
+pub(crate) use bucket::smallest_percent;
 pub(crate) use file::{Registry, find, load};
 pub(crate) use patterns::{BadPattern, Patterns};
-pub(crate) use share::share;
-pub(crate) use share::smallest_percent;
 pub(crate) use waves::places;
 pub(crate) use waves::{REST, WaveRule};
 

@@ -83,7 +83,7 @@ url = "sqlite:data/c.db"
 fn a_whole_file_is_read() {
     let fleet = good(WHOLE, [("PGPASS", "p@ss/w#rd"), ("DBPASS", "100%/x")]);
     assert_eq!(fleet.settings.name.as_deref(), Some("sample"));
-    assert_eq!(fleet.settings.concurrency.global.get(), 4);
+    assert_eq!(fleet.settings.concurrency().global.get(), 4);
     let [acme, b, c] = &fleet.tenants[..] else { panic!("{fleet:?}") };
     assert_eq!(address(&acme.address), "postgres://app:p%40ss%2Fw%23rd@db7:5432/acme");
     let migrations = address(acme.address_for_migrations());

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bucket::{smallest_count, smallest_percent};
 use super::patterns::{Patterns, is_glob};
-use super::share::{smallest_count, smallest_percent};
 use super::tenants::LONGEST_NAME;
 use crate::inputs::{Diagnostics, Document, Item, Reader};
 use crate::model::tenant::Tenant;

@@ -151,7 +151,7 @@ fn a_partition_is_written_as_in_nextest() {
     for bad in ["hash:0/4", "hash:5/4", "2/4", "hash:1/0", "hash:a/b", "slice:1/2"] {
         assert!(bad.parse::<Partition>().is_err(), "{bad}");
     }
-    // share("acme") = 0x822b33ad87c148a0, which is 0 modulo 4.
+    // bucket("acme") = 0x822b33ad87c148a0, which is 0 modulo 4.
     assert!("hash:1/4".parse::<Partition>().unwrap().contains("acme"));
 }
 

@@ -227,23 +227,3 @@ async fn scripts_and_refreshes() {
     ];
     at_widths("refreshes", |format, style| refreshes::render(set.views(), &tenants, format, style));
 }
-
-/// The time that the widest matrix takes: `cargo nextest run --run-ignored only --lib ten_thousand_tenants --no-capture`.
-#[test]
-#[ignore = "it measures, and asserts only that time grows with the tenants"]
-fn ten_thousand_tenants_by_forty_migrations() {
-    let c = forty();
-    let fleet: Vec<Observation> =
-        (0..10_000).map(|n| observed(&c, &format!("tenant-{n:05}"), &first(&c, n % 41))).collect();
-    let took = |n: usize, all: bool, colour: bool| {
-        let begun = std::time::Instant::now();
-        let style = Style { colour, unicode: true, width: Some(200) };
-        let text = MatrixView { catalog: &c, observations: &fleet[..n], all }.render(Format::Table, &style);
-        assert!(!all || text.lines().count() > n);
-        begun.elapsed()
-    };
-    let all =
-        [(1_000, true), (10_000, true), (10_000, false)].map(|(n, all)| (took(n, all, false), took(n, all, true)));
-    assert!(all[1].1 < 30 * all[0].1, "1,000 all, 10,000 all, 10,000 grouped (plain, coloured): {all:?}");
-    std::fs::write(std::env::temp_dir().join("fleet-matrix-time.txt"), format!("{all:?}\n")).unwrap();
-}

@@ -1,0 +1,130 @@
+//! The form that a value must have, whichever layer it comes from: file, environment and flags are refused for the same
+//! reasons.
+//!
+//! It knows no setting by name.
+
+use std::borrow::Cow;
+
+use crate::model::text::unprintable;
+
+use super::document::{Item, article, integer};
+use crate::policy::{FailureBudget, parse_duration};
+
+/// The form of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Any printable text.
+    Text,
+    /// A whole number from 1 to a million.
+    Count,
+    /// A duration; the flag says whether zero has a meaning.
+    Duration { zero: bool },
+    /// A failure budget.
+    Budget,
+    /// A share in percent, from 1.
+    Percent,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// The path of a folder.
+    Folder,
+    /// A path or URL; checked further where it is taken apart, and never shown.
+    Ledger,
+}
+
+/// The number of a share in percent.
+pub(super) fn percent(text: &str) -> Option<u8> {
+    text.trim().strip_suffix('%')?.trim().parse().ok()
+}
+
+impl Form {
+    /// Checks a text; the error completes "must be ...". It never holds the text, which may be a secret.
+    pub(crate) fn check(self, text: &str) -> Result<(), Cow<'static, str>> {
+        let is_printable = || !text.trim().is_empty() && unprintable(text).is_none();
+        let (is_good, wanted) = match self {
+            Form::Text | Form::Folder => (is_printable(), "a printable text"),
+            Form::Ledger => (is_printable(), "a path or a database URL"),
+            Form::Choice(words) => return if words.contains(&text) { Ok(()) } else { Err(quoted(words).into()) },
+            Form::Count => (matches!(text.parse::<u32>(), Ok(1..=1_000_000)), "a whole number, 1 to 1000000"),
+            Form::Duration { zero } => match parse_duration(text) {
+                Ok(d) => (zero || !d.is_zero(), "a duration of more than 0s, such as \"3s\""),
+                Err(_) => (false, "a duration of at most a day with its unit, such as \"500ms\", \"5s\" or \"2m\""),
+            },
+            Form::Percent => (matches!(percent(text), Some(1..=100)), "a share from \"1%\" to \"100%\""),
+            Form::Budget => (text.parse::<FailureBudget>().is_ok(), "a count (3), a share (\"5%\") or \"unlimited\""),
+        };
+        if is_good { Ok(()) } else { Err(wanted.into()) }
+    }
+
+    /// Reads a value of the file into the text that all layers share.
+    pub(crate) fn read(self, item: &Item<'_>) -> Result<String, String> {
+        let number = || integer(item).map(|n| n.to_string());
+        let text = || item.get_ref().as_str().map(str::to_owned);
+        let found = match self {
+            Form::Count => number(),
+            Form::Budget => number().or_else(text),
+            _ => text(),
+        };
+        match found {
+            Some(text) => self.check(&text).map(|()| text).map_err(|wanted| format!("must be {wanted}")),
+            None => Err(format!("must be {}, not {}", self.wanted(), article(item))),
+        }
+    }
+
+    fn wanted(self) -> Cow<'static, str> {
+        match self {
+            Form::Text | Form::Folder => "a text in quotes".into(),
+            Form::Choice(words) => format!("{}, in quotes", quoted(words)).into(),
+            Form::Count => "a whole number without quotes".into(),
+            Form::Duration { .. } => "a duration in quotes with its unit, such as \"5s\"".into(),
+            Form::Budget => "a count (3), a share (\"5%\") or \"unlimited\"".into(),
+            Form::Percent => "a share in quotes, such as \"50%\"".into(),
+            Form::Ledger => "a path or a database URL in quotes".into(),
+        }
+    }
+
+    /// Refuses a flag that is not even of this type. A value of the right type out of its range is a wrong setting, and
+    /// told as in every other layer.
+    pub(crate) fn parse_flag(self, text: &str) -> Result<String, String> {
+        let refused = match self {
+            Form::Count => text.parse::<u32>().err().map(|e| e.to_string()),
+            Form::Duration { .. } => parse_duration(text).err().map(|e| e.to_string()),
+            Form::Budget => text.parse::<FailureBudget>().err().map(|e| e.to_string()),
+            _ => None,
+        };
+        refused.map_or_else(|| Ok(text.to_owned()), Err)
+    }
+
+    /// The placeholder of the value in help pages.
+    pub(crate) fn placeholder(self) -> &'static str {
+        match self {
+            Form::Text => "TEXT",
+            Form::Count => "N",
+            Form::Duration { .. } => "DURATION",
+            Form::Budget => "BUDGET",
+            Form::Percent => "PERCENT",
+            Form::Choice(_) => "WHAT",
+            Form::Folder => "FOLDER",
+            Form::Ledger => "FILE|URL",
+        }
+    }
+
+    /// The type and range for a reference page.
+    pub(crate) fn describe(self) -> Cow<'static, str> {
+        match self {
+            Form::Text => "text".into(),
+            Form::Count => "whole number, 1 to 1000000".into(),
+            Form::Duration { zero: false } => "duration above 0s".into(),
+            Form::Duration { zero: true } => "duration, 0s or more".into(),
+            Form::Budget => "count (`3`), share (`\"5%\"`) or `\"unlimited\"`".into(),
+            Form::Percent => "share, `\"1%\"` to `\"100%\"`".into(),
+            Form::Choice(words) => words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(" or ").into(),
+            Form::Folder => "path of a folder".into(),
+            Form::Ledger => "path or database URL".into(),
+        }
+    }
+}
+
+/// `"leave" or "restore"`.
+fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
+}

@@ -1,0 +1,151 @@
+//! The layers that settings are laid together from: defaults, file, environment, flags.
+//!
+//! Every value is checked before it enters a layer, so that the mistakes of all layers are told at once and each at its
+//! place; `config` lays the layers over each other. Nothing here decides what a setting means.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use config::{Map, Source, Value};
+
+use super::environment::{Meaning, meaning};
+use super::table::{SETTINGS, Setting, keys};
+use super::{LedgerLocation, Origin, Sources};
+use crate::inputs::database_url::expand;
+use crate::inputs::document::{Document, Item, Reader};
+use crate::inputs::form::Form;
+use crate::inputs::{Diagnostics, Overrides};
+
+/// One layer of checked texts by key, each with where it comes from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layer(BTreeMap<&'static str, (String, Origin)>);
+
+impl Layer {
+    fn set(&mut self, setting: &Setting, text: &str, origin: Origin) {
+        self.0.insert(setting.key, (text.to_owned(), origin));
+    }
+
+    /// The values when nothing is said.
+    pub(super) fn defaults() -> Self {
+        let mut layer = Layer::default();
+        for setting in &SETTINGS {
+            if let Some(default) = setting.default {
+                layer.set(setting, default, Origin::Default);
+            }
+        }
+        layer
+    }
+
+    /// `[fleet]` of the tenant file.
+    pub(super) fn file(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
+        let mut layer = Layer::default();
+        let item = document.root.get("fleet");
+        let Some(fleet) = item.and_then(|item| Reader::of(item, "[fleet]", &keys(), drafts)) else { return layer };
+        for setting in &SETTINGS {
+            let Some(item) = fleet.item(setting.key) else { continue };
+            let is_ledger = setting.form == Form::Ledger;
+            match setting.form.read(item) {
+                Ok(text) if is_ledger => {
+                    if let Some(text) = file_ledger((document, item), &text, sources, drafts) {
+                        layer.set(setting, &text, Origin::File);
+                    }
+                }
+                Ok(text) => layer.set(setting, &text, Origin::File),
+                Err(wanted) => {
+                    let draft = drafts.at(item.span(), format!("`{}` {wanted}", setting.key));
+                    if is_ledger {
+                        draft.hide();
+                    }
+                }
+            }
+        }
+        layer
+    }
+
+    /// The variables `FLEET_<KEY>`. One that is only near a setting's name goes to `warnings`.
+    pub(super) fn environment(sources: Sources<'_>, drafts: &mut Diagnostics, warnings: &mut Vec<String>) -> Self {
+        let mut layer = Layer::default();
+        for (name, text) in sources.variables.sorted() {
+            let refused = match meaning(name) {
+                Meaning::Foreign => continue,
+                Meaning::Near(near) => {
+                    warnings.push(format!("the environment variable {name} is not read; did you mean {near}?"));
+                    continue;
+                }
+                Meaning::Refused(problem, help) => Err((problem.to_owned(), Some(help))),
+                Meaning::Sets(setting) => check(setting, text, sources.folder)
+                    .map(|()| layer.set(setting, text, Origin::Environment(name.to_owned()))),
+            };
+            if let Err((problem, help)) = refused {
+                let help = help.unwrap_or_else(|| format!("correct it, or remove it with: unset {name}"));
+                drafts.elsewhere(format!("the environment variable {name} {problem}")).help(help);
+            }
+        }
+        layer
+    }
+
+    /// The flags of this command; relative paths in them start at the folder `current`.
+    pub(super) fn flags(overrides: &Overrides, current: &Path, drafts: &mut Diagnostics) -> Self {
+        let mut layer = Layer::default();
+        for setting in &SETTINGS {
+            let Some(text) = overrides.get(setting.key) else { continue };
+            match check(setting, text, current) {
+                Ok(()) => layer.set(setting, text, Origin::Flag),
+                Err((problem, help)) => {
+                    let long = setting.flag.map_or(setting.key, |(long, _)| long);
+                    let draft = drafts.elsewhere(format!("--{long} {problem}"));
+                    if let Some(help) = help {
+                        draft.help(help);
+                    }
+                }
+            }
+        }
+        layer
+    }
+}
+
+/// Checks a value that is not in the file: the problem, which continues its name, and the remedy where it has its own.
+fn check(setting: &Setting, text: &str, folder: &Path) -> Result<(), (String, Option<String>)> {
+    if let Err(wanted) = setting.form.check(text) {
+        return Err((format!("must be {wanted}"), None));
+    }
+    if setting.form == Form::Ledger {
+        let found = LedgerLocation::from(text.to_owned()).beside(folder);
+        found.map_err(|problem| (problem.message, Some(problem.help)))?;
+    }
+    Ok(())
+}
+
+/// The ledger of the file with its variables filled in.
+fn file_ledger(
+    (document, item): (&Document<'_>, &Item<'_>),
+    text: &str,
+    sources: Sources<'_>,
+    drafts: &mut Diagnostics,
+) -> Option<String> {
+    let expanded = match expand(text, sources.variables) {
+        Ok(expanded) => expanded,
+        Err(problems) => {
+            for (problem, part) in problems {
+                drafts.at(document.within(item, part), problem.message).help(problem.help);
+            }
+            return None;
+        }
+    };
+    if let Err(problem) = LedgerLocation::from(expanded.text.clone()).beside(sources.folder) {
+        drafts.at(item.span(), format!("`ledger` {}", problem.message)).help(problem.help).hide();
+        return None;
+    }
+    Some(expanded.text)
+}
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let value = |(text, origin): &(String, Origin)| Value::new(Some(&origin.to_string()), text.as_str());
+        Ok(self.0.iter().map(|(key, entry)| ((*key).to_owned(), value(entry))).collect())
+    }
+}
