@@ -100,3 +100,9 @@ fn the_table_of_contents_has_every_page_once() {
     assert_eq!(distinct.len(), listed.len(), "a page is in SUMMARY.md twice");
     assert!(std::fs::read_to_string(root().join("docs/book/book.toml")).unwrap().contains("[book]"));
 }
+
+#[test]
+fn the_readme_is_short() {
+    let lines = Page::read("README.md").text.lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines; it says what fleet is, and the book says the rest");
+}

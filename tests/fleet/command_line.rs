@@ -93,6 +93,7 @@ fn settings_come_in_layers_and_config_tells_which() {
 #[test]
 fn the_old_form_and_a_misspelt_variable_are_refused_and_those_of_others_are_passed_over() {
     let fleet = Fleet::new().sqlite(1);
+    fleet.write();
     let with = |name: &str| finish(fleet.program(&["config"]).env(name, "7s"));
     with("FLEET__FLEET__LOCK_TIMEOUT")
         .exits(78)
@@ -106,6 +107,7 @@ fn the_old_form_and_a_misspelt_variable_are_refused_and_those_of_others_are_pass
 #[test]
 fn the_settings_are_told_to_programs_too() {
     let fleet = Fleet::new().head("[fleet]\nattempts = 3").sqlite(1);
+    fleet.write();
     let config = |format: &str| finish(fleet.program(&["config", "--format", format]).env("FLEET_LOCK_TIMEOUT", "5s"));
     let told = config("json").exits(0).json();
     let of = |key: &str| told["settings"].as_array().unwrap().iter().find(|row| row["setting"] == key).unwrap().clone();

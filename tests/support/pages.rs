@@ -254,6 +254,8 @@ impl<'a> Stage<'a> {
         let output = bash.output().unwrap();
         self.code = output.status.code().unwrap_or(-1);
         let output = String::from_utf8_lossy(&output.stdout).replace(&*self.folder.to_string_lossy(), "/srv/fleet");
+        // The ledger keeps the whole command line; the width is ours.
+        let output = output.replace("fleet --width 100 ", "fleet ");
         // A page that holds a lock plays the application.
         let own = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
         if own.trim().is_empty() { output } else { output.replace(own.trim(), "checkout-worker") }
