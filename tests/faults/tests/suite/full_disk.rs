@@ -206,7 +206,7 @@ fn the_ledger_on_a_full_disk() {
         assert!(left > 0 && left + count(&report, "migrated") == 60, "{report:#}");
         disk.make_space();
         let runs = fleet.run(&["runs", "list", "--format", "json"]).exits(0).json();
-        assert_eq!(runs["runs"][0]["status"], "unfinished", "{runs:#}");
+        assert_eq!(runs["runs"][0]["status"], "died", "{runs:#}");
         fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
         let (lost, twice) = audit(&fleet);
         tally.books(lost, twice);

@@ -85,7 +85,7 @@ fn program_killed(fleet: Fleet, engine: &'static str) {
         assert!(run.kill(), "it had ended before");
         tally.fault();
         let last = &fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0];
-        assert_eq!(last["status"], "unfinished", "{last:#}");
+        assert_eq!(last["status"], "died", "{last:#}");
         let (report, _) = mend(&fleet);
         tally.report(&report.expect("a killed run leaves something"));
         let (lost, twice) = audit(&fleet);
