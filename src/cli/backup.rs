@@ -200,7 +200,7 @@ async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
         pinned: pin(run, known.get(&run.run)),
     };
     let rows: Vec<BackupRow> = runs.iter().map(row).collect();
-    output.deliver(&backups::list(&rows, output.shape(), &output.style(program)))?;
+    output.deliver(&backups::list(&rows, output.format, &output.style(program)))?;
     Ok(0)
 }
 

@@ -39,7 +39,7 @@ impl Run for Check {
         let engines: Vec<EngineFindings> = tried.results.into_iter().map(row).collect();
         let output = &self.show.output;
         let view = EntitiesView { engines: &engines };
-        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(code)
     }
 }

@@ -61,7 +61,7 @@ impl Run for Doctor {
         findings.extend(doctor::tools(&versions, &examined));
         findings.sort_by_key(|finding| finding.severity);
         let output = &self.read.output;
-        output.deliver(&report::doctor::render(&findings, examined.len(), output.shape(), &output.style(program)))?;
+        output.deliver(&report::doctor::render(&findings, examined.len(), output.format, &output.style(program)))?;
         Ok(if findings.iter().any(|finding| finding.severity == Severity::Error) { 2 } else { 0 })
     }
 }

@@ -42,7 +42,7 @@ impl Status {
         let observations = self.observe(program, set).await?;
         let view = StatusView { catalog: set.catalog(), observations: &observations };
         let output = &self.read.output;
-        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(observations)
     }
 
@@ -68,10 +68,14 @@ impl Run for Matrix {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status.observe(program, &set).await?;
-        let view = MatrixView { catalog: set.catalog(), observations: &observations, all: self.all };
+        let code = self.status.code(&observations);
         let output = &self.status.read.output;
-        output.deliver(&view.render(output.shape(), &output.style(program)))?;
-        Ok(self.status.code(&observations))
+        let (all, format, style) = (self.all, output.format, output.style(program));
+        // Wide work of the processor: marks and groups of many thousand tenants take all cores for a moment.
+        let render =
+            move || MatrixView { catalog: set.catalog(), observations: &observations, all }.render(format, &style);
+        output.deliver(&tokio::task::spawn_blocking(render).await.expect("a renderer does not panic"))?;
+        Ok(code)
     }
 }
 
@@ -88,7 +92,7 @@ impl Run for Plan {
         goals::refuse_backwards(program, &selection, direction)?;
         let planned = planned(program, &set, &selection, &goal, self.native).await;
         let (view, output) = (planned.view(&set, &goal, self.sql), &self.read.output);
-        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
     }
 }

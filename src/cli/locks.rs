@@ -34,7 +34,7 @@ impl Run for Locks {
         let output = &self.read.output;
         let unasked: Vec<(String, String)> =
             faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
-        output.deliver(&locks::list(&rows, &unasked, output.shape(), &output.style(program)))?;
+        output.deliver(&locks::list(&rows, &unasked, output.format, &output.style(program)))?;
         Ok(match (unasked.is_empty(), self.exit_code && rows.iter().any(LockRow::is_contended)) {
             (false, _) => 100,
             (true, true) => 2,

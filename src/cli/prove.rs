@@ -43,7 +43,7 @@ impl Run for Prove {
         let could_not = proofs.iter().any(|proof| proof.could_not.is_some());
         let output = &self.show.output;
         let view = ProofView { engines: &proofs, strict: self.strict };
-        output.deliver(&view.render(output.shape(), &output.style(program)))?;
+        output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(tried.code(is_wrong, could_not))
     }
 }

@@ -10,7 +10,6 @@ use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
 use crate::inputs::Overrides;
 use crate::model::run_kind::RunKind;
-use crate::report::Format;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::run;
 
@@ -71,7 +70,6 @@ async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: 
         .zip(read)
         .map(|(tenant, refreshes)| TenantRefreshes { tenant: tenant.id.clone(), engine: tenant.engine, refreshes })
         .collect();
-    let format = on.output.shape().unwrap_or(Format::Json);
-    on.output.deliver(&refreshes::render(views, &rows, format, &on.output.style(program)))?;
+    on.output.deliver(&refreshes::render(views, &rows, on.output.format, &on.output.style(program)))?;
     Ok(if rows.iter().any(|row| row.refreshes.is_err()) { 100 } else { 0 })
 }

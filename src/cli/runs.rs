@@ -52,7 +52,7 @@ async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, Cl
             row.status = "resumed later".to_owned();
         }
     }
-    output.deliver(&crate::report::runs::list(&rows, output.shape(), &output.style(program)))?;
+    output.deliver(&crate::report::runs::list(&rows, output.format, &output.style(program)))?;
     Ok(0)
 }
 
@@ -115,8 +115,8 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
         attempts: &attempts,
         rerun: next.first.as_deref(),
     };
-    let mut text = view.render(output.shape(), &output.style(program));
-    if output.shape() == Format::Table && !next.rest.is_empty() {
+    let mut text = view.render(output.format, &output.style(program));
+    if output.format == Format::Table && !next.rest.is_empty() {
         text = format!("{}\n{}", text.trim_end(), next.rest);
     }
     output.deliver(&text)?;

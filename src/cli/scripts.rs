@@ -22,7 +22,7 @@ impl Run for Scripts {
             Scripts::List { show } => {
                 let set = program.set().await?;
                 let output = &show.output;
-                output.deliver(&scripts::list(set.scripts(), output.shape(), &output.style(program)))?;
+                output.deliver(&scripts::list(set.scripts(), output.format, &output.style(program)))?;
                 Ok(0)
             }
             Scripts::Repair { names, on } => repair(program, &names, &on).await,

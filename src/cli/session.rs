@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
 
-use super::args::{ReportKind, RunFormat, RunOutput};
+use super::args::RunOutput;
 use super::exit::{self, CliError};
 use super::next;
 use super::setup::Program;
@@ -118,22 +118,18 @@ pub(super) async fn drive(
 }
 
 fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), CliError>> {
-    let write = |(kind, file): &(ReportKind, std::path::PathBuf)| {
-        let text = match kind {
-            ReportKind::Junit => view.junit(),
-            ReportKind::Json => view.render(Format::Json, &Style::plain(120)),
-            ReportKind::Csv => view.render(Format::Csv, &Style::plain(120)),
-            ReportKind::Md => view.render(Format::Md, &Style::plain(120)),
-        };
-        terminal::write_file(file, &text)
-    };
+    let write =
+        |(format, file): &(Format, std::path::PathBuf)| terminal::write_file(file, &view.render(*format, &Style::FILE));
     output.report.iter().map(write).collect()
 }
 
 fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
-    let Some(format) = output.shape() else { return Ok(()) };
-    let mut text = view.render(format, &output.style(program));
-    if format == Format::Table {
+    // The stream of events has no outcome at its end.
+    if output.format == Format::Jsonl {
+        return Ok(());
+    }
+    let mut text = view.render(output.format, &output.style(program));
+    if output.format == Format::Table {
         text = format!("{}\n{rest}", text.trim_end());
     }
     output.deliver(&text)
@@ -206,8 +202,8 @@ struct JsonLines {
 impl JsonLines {
     fn open(terminal: Terminal, output: &RunOutput) -> Self {
         let out: Option<Box<dyn std::io::Write + Send>> = match (output.format, &output.output) {
-            (RunFormat::Jsonl, None) => Some(Box::new(std::io::stdout())),
-            (RunFormat::Jsonl, Some(path)) => match std::fs::File::create(path) {
+            (Format::Jsonl, None) => Some(Box::new(std::io::stdout())),
+            (Format::Jsonl, Some(path)) => match std::fs::File::create(path) {
                 Ok(file) => Some(Box::new(file)),
                 Err(error) => {
                     terminal.warn(&format!("can't write {}: {error}", path.display()));
@@ -288,7 +284,7 @@ impl EventSink for LiveView {
                 }
                 // A person sees the bar move; only what they may have to act on gets a line.
                 if let Some(line) = line.filter(|_| is_notable(event)) {
-                    let columns = self.terminal.err.width.saturating_sub(1);
+                    let columns = self.terminal.err.width.map_or(usize::MAX, |width| width.saturating_sub(1));
                     bar.println(console::truncate_str(&line, columns, "…"));
                 }
                 if matches!(event, Event::TenantFinished(_)) {

@@ -156,7 +156,7 @@ pub(super) async fn start(
     if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
         let planned = inspect::planned(program, set, &intent.selection, &goal, intent.native).await;
         if intent.dry_run {
-            output.deliver(&planned.view(set, &goal, false).render(Format::Table, &program.terminal.out))?;
+            output.deliver(&planned.view(set, &goal, false).render(Format::Table, &output.style(program)))?;
             return Ok(0);
         }
         if goal.direction == Direction::Down {

@@ -42,12 +42,12 @@ async fn list(program: &Program, selection: &Selection, output: &Output) -> Resu
             })
         })
         .collect();
-    output.deliver(&tenants::list(&rows, output.shape(), &output.style(program)))?;
+    output.deliver(&tenants::list(&rows, output.format, &output.style(program)))?;
     Ok(0)
 }
 
 pub(super) fn config(program: &Program, output: &Output) -> Result<u8, CliError> {
-    let text = settings::in_force(&program.registry.path, program.settings(), output.shape());
+    let text = settings::in_force(&program.registry.path, program.settings(), output.format, &output.style(program));
     output.deliver(&text)?;
     Ok(0)
 }

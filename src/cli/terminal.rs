@@ -17,6 +17,8 @@ pub(super) struct Terminal {
     /// A person can be asked.
     pub(super) interactive: bool,
     pub(super) quiet: bool,
+    /// The width that was asked for on the command line.
+    width: Option<usize>,
 }
 
 impl Terminal {
@@ -35,14 +37,24 @@ impl Terminal {
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
         let utf8 = locale.is_some_and(|l| l.to_ascii_lowercase().replace('-', "").contains("utf8"));
         let wide = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|w| *w >= 40);
-        let width = global.width.or_else(wide).unwrap_or(120);
-        let style = |tty: bool| Style { colour: colour(tty), unicode: tty && utf8 && !dumb, width };
+        // Only a terminal has an edge.
+        let width = |tty: bool| global.width.or_else(|| if tty { wide().or(Some(120)) } else { None });
+        let style = |tty: bool| Style { colour: colour(tty), unicode: tty && utf8 && !dumb, width: width(tty) };
         Terminal {
             out: style(out_tty),
             err: style(err_tty),
             live: err_tty && !dumb && !global.quiet,
             interactive: std::io::stdin().is_terminal() && err_tty,
             quiet: global.quiet,
+            width: global.width,
+        }
+    }
+
+    /// How stdout may look, or the file in its place: a file has no colours and no edge.
+    pub(super) fn style(&self, file: Option<&Path>) -> Style {
+        match file {
+            Some(_) => Style { colour: false, width: self.width, ..self.out },
+            None => self.out,
         }
     }
 

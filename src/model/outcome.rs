@@ -180,7 +180,7 @@ impl fmt::Display for Blocker {
             write!(f, ", holds {lock}")?;
         }
         if let Some(seconds) = self.transaction_seconds {
-            write!(f, ", transaction open for {seconds} s")?;
+            write!(f, ", transaction open for {}", humantime::format_duration(Duration::from_secs(seconds)))?;
         }
         self.query.as_ref().map_or(Ok(()), |query| write!(f, ": {query}"))
     }

@@ -4,9 +4,8 @@
 
 use serde_json::json;
 
-use super::style::Style;
-use super::table::{Column, Table};
-use super::{Format, csv_text, json, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::{Format, Style, label};
 
 /// The backups of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,52 +41,39 @@ impl BackupRow {
 
 /// The list, in the order given.
 pub(crate) fn list(rows: &[BackupRow], format: Format, style: &Style) -> String {
-    const HEADER: [&str; 7] = ["run", "when", "tenants", "expected", "bytes", "complete", "pinned"];
-    let flat = || -> Vec<[String; 7]> {
-        let row = |r: &BackupRow| {
-            let (when, pinned) = (label::moment(r.at_ms), r.pinned.clone().unwrap_or_default());
-            let text = |known: Option<String>| known.unwrap_or_default();
-            let (expected, complete) = (r.expected.map(|n| n.to_string()), r.is_complete().map(|is| is.to_string()));
-            let (tenants, bytes) = (r.tenants.to_string(), r.bytes.to_string());
-            [r.run.clone(), when, tenants, text(expected), bytes, text(complete), pinned]
-        };
-        rows.iter().map(row).collect()
+    let table = || if rows.is_empty() { "no backups yet\n".to_owned() } else { sheet(rows).table(style) };
+    let fields = |r: &BackupRow| {
+        json!({
+            "run": r.run, "at": label::moment(r.at_ms), "at_ms": r.at_ms, "tenants": r.tenants,
+            "expected": r.expected, "bytes": r.bytes, "complete": r.is_complete(), "pinned": r.pinned,
+        })
     };
-    match format {
-        Format::Table => text(rows, style),
-        Format::Json => {
-            let row = |r: &BackupRow| {
-                json!({
-                    "run": r.run, "at": label::moment(r.at_ms), "at_ms": r.at_ms, "tenants": r.tenants,
-                    "expected": r.expected, "bytes": r.bytes, "complete": r.is_complete(), "pinned": r.pinned,
-                })
-            };
-            json::document(json!({ "backups": rows.iter().map(row).collect::<Vec<_>>() }))
-        }
-        Format::Csv => csv_text::write(&HEADER, flat().iter().map(|r| r.iter().map(String::as_str))),
-        Format::Md => markdown::table(&HEADER, flat()),
-    }
+    format.write(table, || json!({ "backups": rows.iter().map(fields).collect::<Vec<_>>() }), || sheet(rows))
 }
 
-fn text(rows: &[BackupRow], style: &Style) -> String {
-    if rows.is_empty() {
-        return "no backups yet\n".to_owned();
-    }
-    let mut table = Table::new([
-        Column::new("RUN"),
-        Column::new("WHEN").expendable(2),
-        Column::new("BACKED UP"),
-        Column::new("SIZE").right(),
-        Column::new("KEPT BY PRUNE BECAUSE").at_least(12).expendable(1),
-    ]);
-    for r in rows {
-        table.row([
-            r.run.clone().into(),
+fn sheet(rows: &[BackupRow]) -> Sheet {
+    let row = |r: &BackupRow| -> [Cell; 8] {
+        let known = |known: Option<String>| Cell::from(known.unwrap_or_default());
+        [
+            (&r.run).into(),
             label::moment(r.at_ms).into(),
             r.complete().into(),
-            label::bytes(r.bytes).into(),
-            r.pinned.clone().unwrap_or_default().into(),
-        ]);
-    }
-    table.render(style)
+            r.tenants.into(),
+            known(r.expected.map(|n| n.to_string())),
+            Cell::from(label::bytes(r.bytes)).data(r.bytes),
+            known(r.is_complete().map(|is| is.to_string())),
+            known(r.pinned.clone()),
+        ]
+    };
+    Sheet::new([
+        Column::new("Run"),
+        Column::new("When").expendable(2),
+        Column::screen("Backed up").at_least(12),
+        Column::data("Tenants"),
+        Column::data("Expected"),
+        Column::new("Size").key("bytes").right(),
+        Column::data("Complete"),
+        Column::new("Kept by prune because").key("pinned").at_least(12).expendable(1),
+    ])
+    .rows(rows.iter().map(row))
 }

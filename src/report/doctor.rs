@@ -6,24 +6,25 @@ use serde_json::json;
 
 use crate::check::doctor::{Finding, Severity};
 
-use super::style::{Format, Style, Tone, clean};
-use super::{csv_text, json, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::{Tone, clean};
+use super::{Format, Style, label};
 
 /// So many tenants are named; the rest is counted.
 const NAMED: usize = 8;
 
 /// The findings in the form asked for. `tenants`: how many were looked at.
 pub(crate) fn render(findings: &[Finding], tenants: usize, format: Format, style: &Style) -> String {
-    let flat = || findings.iter().map(flat).collect::<Vec<_>>();
-    match format {
-        Format::Table => text(findings, tenants, style),
-        Format::Json => json::document(json!({ "tenants": tenants, "findings": findings })),
-        Format::Csv => csv_text::write(
-            &["severity", "server", "tenants", "finding", "fix"],
-            flat().iter().map(|row| row.iter().map(String::as_str)),
-        ),
-        Format::Md => markdown::table(&["Severity", "Server", "Tenants", "Finding", "Fix"], flat()),
-    }
+    let fields = || json!({ "tenants": tenants, "findings": findings });
+    format.write(|| text(findings, tenants, style), fields, || sheet(findings))
+}
+
+fn sheet(findings: &[Finding]) -> Sheet {
+    let row = |f: &Finding| -> [Cell; 5] {
+        let tenants: Vec<&str> = f.tenants.iter().map(|id| id.as_str()).collect();
+        [f.severity.name().into(), (&f.server).into(), tenants.join(" ").into(), (&f.what).into(), (&f.fix).into()]
+    };
+    Sheet::new(["Severity", "Server", "Tenants", "Finding", "Fix"].map(Column::new)).rows(findings.iter().map(row))
 }
 
 /// One line a finding, and one for its fix: for a run that goes on in spite of them.
@@ -33,17 +34,6 @@ pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
         format!("{}: {}{fix}", place(finding), clean(&finding.what))
     };
     findings.iter().map(line).collect()
-}
-
-fn flat(finding: &Finding) -> [String; 5] {
-    let tenants: Vec<&str> = finding.tenants.iter().map(|id| id.as_str()).collect();
-    [
-        finding.severity.name().to_owned(),
-        finding.server.clone(),
-        tenants.join(" "),
-        finding.what.clone(),
-        finding.fix.clone(),
-    ]
 }
 
 fn place(finding: &Finding) -> String {

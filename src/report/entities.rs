@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::style::{Format, Style, Tone};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::Tone;
+use super::{Format, Style, label};
 use crate::check::prove::Finding;
 use crate::model::tenant::Engine;
 
@@ -30,56 +30,34 @@ pub(crate) struct EntitiesView<'a> {
 impl EntitiesView<'_> {
     /// The text in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
-        match format {
-            Format::Table => self.text(style),
-            Format::Json => json::document(json!({ "engines": self.engines })),
-            Format::Csv => csv_text::write(
-                &["engine", "table", "column", "migrations", "entities"],
-                self.rows().iter().map(|row| row.iter().map(String::as_str)),
-            ),
-            Format::Md => markdown::table(&["Engine", "Table", "Column", "Migrations", "Entities"], self.rows()),
-        }
+        format.write(|| self.text(style), || json!({ "engines": self.engines }), || self.sheet())
     }
 
     /// An engine that was not checked is a row, too: a table without it would look green.
-    fn rows(&self) -> Vec<[String; 5]> {
-        let mut rows = Vec::new();
-        for engine in self.engines {
-            let name = engine.engine.to_string();
-            if let Some(why) = &engine.could_not {
-                rows.push([name.clone(), String::new(), String::new(), format!("not checked: {why}"), String::new()]);
+    fn sheet(&self) -> Sheet {
+        let mut sheet = Sheet::new([
+            Column::new("Engine"),
+            Column::new("Table").at_least(12),
+            Column::new("Column").at_least(10),
+            Column::new("Migrations").at_least(16),
+            Column::new("Entities").at_least(16),
+        ]);
+        for EngineFindings { engine, could_not, findings } in self.engines {
+            if let Some(why) = could_not {
+                let row = [engine.name(), "", "", &format!("not checked: {why}")];
+                sheet.row(row.map(|text| Cell::from(text).tone(Tone::Bad)));
             }
-            for found in &engine.findings {
-                let column = found.column.clone().unwrap_or_default();
-                rows.push([
-                    name.clone(),
-                    found.table.clone(),
-                    column,
-                    found.migrations.clone(),
-                    found.entities.clone(),
-                ]);
+            for f in findings {
+                let column = f.column.as_deref().unwrap_or_default();
+                sheet.row([engine.name(), &f.table, column, &f.migrations, &f.entities].map(Cell::from));
             }
         }
-        rows
+        sheet
     }
 
     fn text(&self, style: &Style) -> String {
-        let mut out = String::new();
-        let rows = self.rows();
-        if !rows.is_empty() {
-            let mut table = Table::new([
-                Column::new("ENGINE"),
-                Column::new("TABLE").at_least(12),
-                Column::new("COLUMN").at_least(10),
-                Column::new("MIGRATIONS").at_least(16),
-                Column::new("ENTITIES").at_least(16),
-            ]);
-            for row in rows {
-                let tone = if row[1].is_empty() { Tone::Bad } else { Tone::Plain };
-                table.row(row.map(|text| Cell::new(text).tone(tone)));
-            }
-            out = format!("{}\n", table.render(style));
-        }
+        let sheet = self.sheet();
+        let mut out = if sheet.is_empty() { String::new() } else { sheet.table(style) + "\n" };
         for engine in self.engines {
             let said = match (&engine.could_not, engine.findings.len()) {
                 (Some(_), _) => "not checked".to_owned(),

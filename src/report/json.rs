@@ -9,7 +9,7 @@ use super::style::is_harmless;
 
 /// The version of the shape of every document and line. It changes when a field goes or changes its meaning, not when
 /// one is added.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 
 /// Any plain data as a value.
 pub(super) fn value(data: impl Serialize) -> Value {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_version_comes_first() {
-        assert_eq!(line(serde_json::json!({ "a": 1 })), r#"{"schema_version":1,"a":1}"#);
-        assert_eq!(document(serde_json::json!({})), "{\n  \"schema_version\": 1\n}\n");
+        assert_eq!(line(serde_json::json!({ "a": 1 })), r#"{"schema_version":2,"a":1}"#);
+        assert_eq!(document(serde_json::json!({})), "{\n  \"schema_version\": 2\n}\n");
     }
 }

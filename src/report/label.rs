@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn names_fit_and_the_rest_is_counted() {
-        let style = Style { colour: false, unicode: true, width: 80 };
+        let style = Style { colour: false, unicode: true, width: Some(80) };
         let all = ["acme", "beta", "gamma", "delta"];
         assert_eq!(names(&all, 40, &style), "acme, beta, gamma, delta");
         assert_eq!(names(&all, 20, &style), "acme, beta, … (+2)");

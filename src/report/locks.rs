@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
-use super::style::{Format, Style, Tone, clean};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::{Tone, clean};
+use super::{Format, Style, label};
 
 /// A session at a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -32,9 +32,6 @@ pub(crate) struct LockRow {
     pub(crate) session: Blocker,
 }
 
-const HEADER: [&str; 10] =
-    ["tenants", "engine", "server", "does", "id", "user", "application", "address", "transaction_seconds", "query"];
-
 impl LockRow {
     /// Whether somebody waits, or is waited for.
     pub(crate) fn is_contended(&self) -> bool {
@@ -51,68 +48,57 @@ impl LockRow {
         format!("{holds}{waits} {}", ids.join(" "))
     }
 
-    fn flat(&self) -> [String; 10] {
-        let (s, text) = (&self.session, |text: &Option<String>| text.clone().unwrap_or_default());
-        [
-            self.tenants.join(" "),
-            self.engine.to_string(),
-            self.server.clone(),
-            self.does(),
-            s.id.to_string(),
-            text(&s.user),
-            text(&s.application),
-            text(&s.address),
-            s.transaction_seconds.map(|n| n.to_string()).unwrap_or_default(),
-            text(&s.query),
-        ]
+    fn who(&self) -> String {
+        let s = &self.session;
+        [&s.user, &s.application, &s.address].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// The sessions in the order given, in the form asked for. `unasked`: servers that could not be asked, and why.
 pub(crate) fn list(rows: &[LockRow], unasked: &[(String, String)], format: Format, style: &Style) -> String {
-    let flat: Vec<[String; 10]> = rows.iter().map(LockRow::flat).collect();
-    match format {
-        Format::Table => text(rows, unasked, style),
-        Format::Json => {
-            let unasked: Vec<_> =
-                unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();
-            json::document(json!({ "locks": rows, "unasked": unasked }))
-        }
-        Format::Csv => csv_text::write(&HEADER, flat.iter().map(|r| r.iter().map(String::as_str))),
-        Format::Md => markdown::table(&HEADER, flat),
-    }
+    let fields = || {
+        let unasked: Vec<_> = unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();
+        json!({ "locks": rows, "unasked": unasked })
+    };
+    format.write(|| text(rows, unasked, style), fields, || sheet(rows))
+}
+
+fn sheet(rows: &[LockRow]) -> Sheet {
+    let row = |row: &LockRow| -> [Cell; 11] {
+        let (s, text) = (&row.session, |text: &Option<String>| Cell::from(text.as_deref().unwrap_or_default()));
+        [
+            row.tenants.join(" ").into(),
+            row.engine.into(),
+            (&row.server).into(),
+            Cell::from(row.does()).tone(if row.is_holder { Tone::Warning } else { Tone::Plain }),
+            s.id.into(),
+            text(&s.user),
+            text(&s.application),
+            text(&s.address),
+            row.who().into(),
+            Cell::from(s.transaction_seconds.map_or("-".to_owned(), |n| format!("{n} s")))
+                .data(s.transaction_seconds.map(|n| n.to_string()).unwrap_or_default()),
+            text(&s.query),
+        ]
+    };
+    Sheet::new([
+        Column::new("Tenants").at_least(12),
+        Column::data("Engine"),
+        Column::new("Server").at_least(10).expendable(1),
+        Column::new("Does").at_least(10),
+        Column::new("Id").right(),
+        Column::data("User"),
+        Column::data("Application"),
+        Column::data("Address"),
+        Column::screen("Who").at_least(12),
+        Column::new("Open").key("transaction_seconds").right(),
+        Column::new("Query").at_least(16),
+    ])
+    .rows(rows.iter().map(row))
 }
 
 fn text(rows: &[LockRow], unasked: &[(String, String)], style: &Style) -> String {
-    let mut out = String::new();
-    if !rows.is_empty() {
-        let mut table = Table::new([
-            Column::new("TENANTS").at_least(12),
-            Column::new("SERVER").at_least(10).expendable(1),
-            Column::new("DOES").at_least(10),
-            Column::new("ID").right(),
-            Column::new("WHO").at_least(12),
-            Column::new("OPEN").right(),
-            Column::new("QUERY").at_least(16),
-        ]);
-        for row in rows {
-            let [tenants, _, server, does, id, user, application, address, seconds, query] = row.flat();
-            let who: Vec<String> = [user, application, address].into_iter().filter(|t| !t.is_empty()).collect();
-            let tone = if row.is_holder { Tone::Warning } else { Tone::Plain };
-            let open = if seconds.is_empty() { "-".to_owned() } else { format!("{seconds} s") };
-            table.row([
-                Cell::new(&tenants),
-                Cell::new(&server),
-                Cell::new(does).tone(tone),
-                id.into(),
-                Cell::new(who.join(", ")),
-                open.into(),
-                Cell::new(&query),
-            ]);
-        }
-        out.push_str(&table.render(style));
-        out.push('\n');
-    }
+    let mut out = if rows.is_empty() { String::new() } else { sheet(rows).table(style) + "\n" };
     for (server, why) in unasked {
         out.push_str(&format!("{} could not be asked: {}\n", clean(server), clean(why)));
     }
@@ -155,7 +141,7 @@ mod tests {
             LockRow { certain: false, ..row(session(4, "SELECT 4"), vec![], true) },
             LockRow { certain: false, ..row(session(5, "ALTER TABLE u"), vec![4], false) },
         ];
-        let style = Style { colour: false, unicode: false, width: 120 };
+        let style = Style { colour: false, unicode: false, width: Some(120) };
         let unasked = [("db8".to_owned(), "connection refused".to_owned())];
         let text = list(&rows, &unasked, Format::Table, &style);
         let last = "5 sessions: 2 waiting, 1 in open transactions that nobody waits for";

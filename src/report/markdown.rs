@@ -4,20 +4,6 @@
 
 use super::style::clean;
 
-/// A table. Cells are escaped here.
-pub(super) fn table<R, C>(header: &[&str], rows: impl IntoIterator<Item = R>) -> String
-where
-    R: IntoIterator<Item = C>,
-    C: AsRef<str>,
-{
-    let mut out = format!("| {} |\n|{}\n", header.join(" | "), " --- |".repeat(header.len()));
-    for row in rows {
-        let cells: Vec<String> = row.into_iter().map(|c| text(c.as_ref())).collect();
-        out.push_str(&format!("| {} |\n", cells.join(" | ")));
-    }
-    out
-}
-
 /// One line of text.
 pub(super) fn text(raw: &str) -> String {
     let cleaned = clean(raw);
@@ -66,12 +52,6 @@ mod tests {
         );
         assert_eq!(text("@bob #12 https://x www.x"), "@<!-- -->bob #<!-- -->12 https:<!-- -->//x www.<!-- -->x");
         assert_eq!(text("two\nlines"), "two\\\\nlines");
-    }
-
-    #[test]
-    fn a_row_is_one_line() {
-        let table = table(&["Tenant", "Error"], [["a|b", "x\ny"]]);
-        assert_eq!(table, "| Tenant | Error |\n| --- | --- |\n| a\\|b | x\\\\ny |\n");
     }
 
     #[test]

@@ -5,15 +5,16 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::model::observation::Observation;
 use crate::model::schema::{Catalog, State};
 
 use super::causes::group_by;
-use super::style::{Format, Style, Tone, clean, width};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, summary};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::{Tone, clean, paragraph, width};
+use super::{Format, Style, json, label, markdown, summary};
 
 /// What the matrix shows.
 #[derive(Debug, Clone, Copy)]
@@ -30,23 +31,26 @@ impl MatrixView<'_> {
     /// The matrix in the form asked for. CSV has a row a tenant, whatever `all` says.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
-            Format::Table => self.text(style),
-            Format::Json => self.json(),
-            Format::Csv => self.csv(),
             Format::Md => self.markdown(),
+            _ => format.write(|| self.text(style), || self.fields(), || self.every_tenant()),
         }
     }
 
     fn rows(&self) -> Vec<Row<'_>> {
-        let mut rows: Vec<Row<'_>> = if self.all {
-            self.observations.iter().map(|o| Row::new(self.catalog, vec![o])).collect()
-        } else {
-            let key = |o: &&Observation| (summary::rank(&o.state), marks(self.catalog, o), unknown(o).len());
-            group_by(self.observations, key).into_iter().map(|(_, same)| Row::new(self.catalog, same)).collect()
-        };
-        if !self.all {
-            rows.sort_by_key(|r| summary::rank(&r.tenants[0].state));
+        let read = self.observations.par_iter().map(|o| Row::new(self.catalog, o)).collect::<Vec<Row<'_>>>();
+        if self.all {
+            return read;
         }
+        let key = |r: &Row<'_>| (summary::rank(&r.tenants[0].state), r.marks.clone(), r.unknown);
+        let mut rows: Vec<Row<'_>> = group_by(read, key)
+            .into_iter()
+            .map(|((_, marks, unknown), same)| Row {
+                marks,
+                unknown,
+                tenants: same.iter().map(|row| row.tenants[0]).collect(),
+            })
+            .collect();
+        rows.sort_by_key(|r| summary::rank(&r.tenants[0].state));
         rows
     }
 
@@ -56,15 +60,17 @@ impl MatrixView<'_> {
         }
         let rows = self.rows();
         let layout = Layout::new(self, &rows, style);
-        let mut out = self.grid(&rows, &layout, style);
+        let mut out = self.grid(&rows, &layout, style).table(style);
         out.push('\n');
         out.push_str(&legend(&rows, style));
         if layout.numbered && !layout.shown.is_empty() {
-            out.push_str(&self.key(&layout, style));
+            out.push_str(&self.key(&layout).table(style));
         }
-        out.push_str(&layout.left_out());
+        out.push_str(&layout.left_out(style));
         out.push('\n');
-        out.push_str(&summary::version_table(&summary::by_version(self.catalog, self.observations), style));
+        out.push_str(
+            &summary::version_sheet(&summary::by_version(self.catalog, self.observations), style).table(style),
+        );
         let concerns = summary::concerns(self.observations);
         if !concerns.is_empty() {
             out.push('\n');
@@ -74,123 +80,87 @@ impl MatrixView<'_> {
         out
     }
 
-    fn grid(&self, rows: &[Row<'_>], layout: &Layout, style: &Style) -> String {
-        let mut columns = vec![if self.all { Column::new("TENANT").at_least(12) } else { Column::new("TENANTS") }];
-        if self.all {
-            columns.push(Column::new("ENGINE").expendable(2));
-            columns.push(Column::new("SERVER").expendable(1));
-        } else {
-            columns.push(Column::new("N").right());
-        }
-        columns.push(Column::new("STATE"));
-        columns.extend(layout.shown.iter().map(|r| Column::new(title(self.catalog, r, layout.numbered))));
-        columns.push(Column::new("UNKNOWN"));
-        let mut table = Table::new(columns);
-        for row in rows {
+    /// One row a group of tenants, or a tenant; one column a migration, or a run of them.
+    fn grid(&self, rows: &[Row<'_>], layout: &Layout, style: &Style) -> Sheet {
+        let mut columns = match self.all {
+            true => vec![
+                Column::new("Tenant").at_least(12),
+                Column::new("Engine").expendable(2),
+                Column::new("Server").expendable(1),
+            ],
+            false => vec![Column::new("Tenants"), Column::new("N").right()],
+        };
+        columns.push(Column::new("State"));
+        columns.extend(layout.shown.iter().map(|r| Column::new(title(self.catalog, r, layout.numbered)).verbatim()));
+        columns.extend(rows.iter().any(|r| r.unknown > 0).then(|| Column::new("Unknown")));
+        let row = |row: &Row<'_>| -> Vec<Cell> {
             let first = row.tenants[0];
             let mut cells: Vec<Cell> = if self.all {
-                vec![first.tenant.as_str().into(), first.engine.name().into(), Cell::new(&first.server)]
+                vec![(&first.tenant).into(), first.engine.into(), (&first.server).into()]
             } else {
                 let names: Vec<&str> = row.tenants.iter().map(|o| o.tenant.as_str()).collect();
-                vec![label::names(&names, layout.names, style).into(), row.tenants.len().to_string().into()]
+                vec![label::names(&names, layout.names, style).into(), row.tenants.len().into()]
             };
-            cells.push(Cell::new(summary::state_text(&first.state)).tone(summary::tone(&first.state)));
+            cells.push(Cell::from(summary::state_text(&first.state)).tone(summary::tone(&first.state)));
             cells.extend(layout.shown.iter().map(|r| row.marks[r.start].cell(style)));
             if row.unknown > 0 {
-                cells.push(Cell::new(format!("{}{}", Mark::ahead(style), row.unknown)).tone(Tone::Bad));
+                cells.push(Cell::from(format!("{}{}", Mark::ahead(style), row.unknown)).tone(Tone::Bad));
             }
-            table.row(cells);
-        }
-        table.render(style)
+            cells
+        };
+        Sheet::new(columns).rows(rows.iter().map(row))
     }
 
-    fn key(&self, layout: &Layout, style: &Style) -> String {
-        let mut table = Table::new([Column::new(""), Column::new("").at_least(20)]).indent(2);
-        for range in &layout.shown {
+    /// The names behind the numbers of the columns.
+    fn key(&self, layout: &Layout) -> Sheet {
+        let row = |range: &Range<usize>| -> [Cell; 2] {
             let (first, last) = (&self.catalog.migrations[range.start], &self.catalog.migrations[range.end - 1]);
             let names = if range.len() == 1 { first.to_string() } else { format!("{first} to {last}") };
-            table.row([title(self.catalog, range, true).into(), Cell::new(names)]);
-        }
-        table.render(style)
+            [title(self.catalog, range, true).into(), names.into()]
+        };
+        Sheet::new([Column::new(""), Column::new("").at_least(20)]).indent(2).rows(layout.shown.iter().map(row))
     }
 
-    fn json(&self) -> String {
-        let tenants: Vec<Value> = self.observations.iter().map(|o| tenant_json(self.catalog, o)).collect();
-        json::document(json!({
+    fn fields(&self) -> Value {
+        let tenants: Vec<Value> = self.observations.par_iter().map(|o| tenant_json(self.catalog, o)).collect();
+        json!({
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "history_table": self.catalog.history_table,
             "tenants": tenants,
             "summary": summary::summary_json(self.catalog, self.observations),
-        }))
+        })
     }
 
-    fn csv(&self) -> String {
-        let mut header = vec!["tenant", "engine", "server", "state", "version"];
-        header.extend(self.catalog.migrations.iter().map(|m| &**m));
-        header.extend(["unknown", "error"]);
-        let rows: Vec<Vec<String>> = self
-            .observations
-            .iter()
-            .map(|o| {
-                let mut row = vec![o.tenant.to_string(), o.engine.to_string(), o.server.clone()];
-                row.extend([o.state.name().to_owned(), o.version.clone().unwrap_or_default()]);
-                row.extend(marks(self.catalog, o).into_iter().map(|m| m.word().to_owned()));
-                row.extend([unknown(o).join(" "), o.error.as_ref().map(ToString::to_string).unwrap_or_default()]);
-                row
-            })
-            .collect();
-        csv_text::write(&header, rows.iter().map(|r| r.iter().map(String::as_str)))
+    fn every_tenant(&self) -> Sheet {
+        let mut columns: Vec<Column> = ["Tenant", "Engine", "Server", "State", "Version"].map(Column::new).into();
+        columns.extend(self.catalog.migrations.iter().map(|m| Column::new(m).verbatim()));
+        columns.extend(["Unknown", "Error"].map(Column::new));
+        let row = |o: &Observation| -> Vec<Cell> {
+            let mut row: Vec<Cell> =
+                vec![(&o.tenant).into(), o.engine.into(), (&o.server).into(), o.state.name().into()];
+            row.push(o.version.as_deref().unwrap_or_default().into());
+            row.extend(marks(self.catalog, o).into_iter().map(|m| Cell::from(m.word())));
+            row.push(unknown(o).join(" ").into());
+            row.push(o.error.as_ref().map(ToString::to_string).unwrap_or_default().into());
+            row
+        };
+        Sheet::new(columns).rows(self.observations.par_iter().map(row).collect::<Vec<_>>())
     }
 
     fn markdown(&self) -> String {
-        let style = Style { colour: false, unicode: true, width: 160 };
+        let style = Style::FILE;
         let rows = self.rows();
-        let layout = Layout::new(self, &rows, &style);
-        let titles: Vec<String> =
-            layout.shown.iter().map(|r| markdown::text(&title(self.catalog, r, layout.numbered))).collect();
-        let mut header = vec!["Tenants", "Count", "State"];
-        header.extend(titles.iter().map(String::as_str));
-        let ahead = rows.iter().any(|r| r.unknown > 0);
-        if ahead {
-            header.push("Unknown");
-        }
-        let body = rows.iter().map(|row| {
-            let names: Vec<&str> = row.tenants.iter().map(|o| o.tenant.as_str()).collect();
-            let mut cells = vec![label::names(&names, 60, &style), row.tenants.len().to_string()];
-            cells.push(summary::state_text(&row.tenants[0].state));
-            cells.extend(layout.shown.iter().map(|r| row.marks[r.start].sign(&style).to_owned()));
-            if ahead {
-                cells.push(if row.unknown > 0 { row.unknown.to_string() } else { String::new() });
-            }
-            cells
-        });
+        let layout = Layout { names: 60, ..Layout::new(self, &rows, &style) };
         let mut out = format!("**{}**\n\n", markdown::text(&summary::total_line(self.observations)));
-        out.push_str(&markdown::table(&header, body));
-        let mut notes = legend(&rows, &style) + &layout.left_out();
+        out.push_str(&self.grid(&rows, &layout, &style).markdown());
+        let mut notes = legend(&rows, &style);
         if rows.iter().any(|row| row.tenants.len() > 1) {
             notes.push_str("tenants with equal rows share one; csv and json have every tenant\n");
         }
         out.push_str(&format!("\n{}\n\n", markdown::text(notes.trim().replace('\n', "; ").as_str())));
-        out.push_str(&survey_markdown(self.catalog, self.observations));
+        out.push_str(&summary::markdown(self.catalog, self.observations, &style));
         out
     }
-}
-
-/// The parts that the status has too: the versions and the concerns.
-pub(super) fn survey_markdown(catalog: &Catalog, observations: &[Observation]) -> String {
-    let style = Style { colour: false, unicode: true, width: 160 };
-    let versions = summary::by_version(catalog, observations);
-    let body = versions.iter().map(|v| [v.text(), v.tenants.to_string(), label::share(v.tenants, observations.len())]);
-    let mut out = markdown::table(&["Version", "Tenants", "Share"], body);
-    let concerns = summary::concerns(observations);
-    if !concerns.is_empty() {
-        let body = concerns.iter().map(|c| {
-            [c.state.clone(), c.tenants.len().to_string(), label::names(&c.tenants, 60, &style), c.why.clone()]
-        });
-        out.push('\n');
-        out.push_str(&markdown::table(&["Needs attention", "N", "Tenants", "Why"], body));
-    }
-    out
 }
 
 /// Tenants that read the same.
@@ -201,9 +171,8 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(catalog: &Catalog, tenants: Vec<&'a Observation>) -> Self {
-        let first = tenants[0];
-        Row { marks: marks(catalog, first), unknown: unknown(first).len(), tenants }
+    fn new(catalog: &Catalog, tenant: &'a Observation) -> Self {
+        Row { marks: marks(catalog, tenant), unknown: unknown(tenant).len(), tenants: vec![tenant] }
     }
 }
 
@@ -225,8 +194,8 @@ impl Mark {
         match self {
             Mark::Applied => "applied",
             Mark::Pending => "pending",
-            Mark::Gap => "gap",
-            Mark::Edited => "edited",
+            Mark::Gap => "out_of_order",
+            Mark::Edited => "checksum_mismatch",
             Mark::InDoubt => "in_doubt",
             Mark::Unread => "unreachable",
         }
@@ -242,8 +211,8 @@ impl Mark {
             (Mark::InDoubt, true) => "◐",
             (Mark::Applied, false) => "A",
             (Mark::Pending, false) => ".",
-            (Mark::Gap, false) => "G",
-            (Mark::Edited, false) => "E",
+            (Mark::Gap, false) => "O",
+            (Mark::Edited, false) => "C",
             (Mark::InDoubt, false) => "D",
             (Mark::Unread, _) => "?",
         }
@@ -260,7 +229,7 @@ impl Mark {
             Mark::Gap | Mark::Edited | Mark::InDoubt => Tone::Bad,
             Mark::Unread => Tone::Dim,
         };
-        Cell::new(self.sign(style)).tone(tone)
+        Cell::from(self.sign(style)).tone(tone)
     }
 }
 
@@ -302,11 +271,11 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
     json!({
         "id": o.tenant, "engine": o.engine, "server": o.server,
         "state": o.state.name(), "version": o.version,
-        "applied": named(&[Mark::Applied, Mark::Edited]), "pending": named(&[Mark::Pending, Mark::Gap]), "gap": named(&[Mark::Gap]),
-        "edited": named(&[Mark::Edited]),
+        "applied": named(&[Mark::Applied, Mark::Edited]), "pending": named(&[Mark::Pending, Mark::Gap]), "out_of_order": named(&[Mark::Gap]),
+        "checksum_mismatch": named(&[Mark::Edited]),
         "unknown": read.then(|| unknown(o)),
         "in_doubt": if let State::InDoubt(u) = &o.state { json::value(u) } else { Value::Null },
-        "stopped": if let State::Stopped(u) = &o.state { json::value(u) } else { Value::Null },
+        "partially_applied": if let State::Stopped(u) = &o.state { json::value(u) } else { Value::Null },
         "error": o.error,
     })
 }
@@ -317,9 +286,8 @@ fn legend(rows: &[Row<'_>], style: &Style) -> String {
         .filter(|mark| rows.iter().any(|r| r.marks.contains(mark)))
         .map(|mark| {
             let meaning = match mark {
-                Mark::Gap => "gap (missing, a later one is applied)",
-                Mark::InDoubt => "in doubt",
-                other => other.word(),
+                Mark::Gap => "out of order (missing, a later one is applied)".to_owned(),
+                other => summary::words(other.word()),
             };
             format!("{} {meaning}", mark.sign(style))
         })
@@ -327,19 +295,10 @@ fn legend(rows: &[Row<'_>], style: &Style) -> String {
     if rows.iter().any(|r| r.unknown > 0) {
         parts.push(format!("{}n ahead (n versions are not known to this program)", Mark::ahead(style)));
     }
-    let mut out = String::new();
-    let mut used = 0;
-    for part in parts {
-        let needed = width(&part) + 3;
-        if used > 0 && used + needed - 3 > style.columns() {
-            out.push('\n');
-            used = 0;
-        }
-        out.push_str(if used > 0 { "   " } else { "" });
-        out.push_str(&part);
-        used += needed;
-    }
-    out + "\n"
+    // A meaning stays on one line: only between two of them is there a blank to break at.
+    let words: Vec<String> = parts.iter().map(|part| part.replace(' ', "\u{a0}")).collect();
+    let options = textwrap::Options::new(style.columns()).word_separator(textwrap::WordSeparator::AsciiSpace);
+    textwrap::fill(&words.join("   "), options).replace('\u{a0}', " ") + "\n"
 }
 
 /// Which migrations have a column, and how they are called there.
@@ -373,21 +332,22 @@ impl Layout {
             shown = alike(rows, shown.len());
         }
         let mut cut = 0;
-        while numbered && shown.len() > 1 && needed(&shown, true) > marks_room {
+        while style.width.is_some() && numbered && shown.len() > 1 && needed(&shown, true) > marks_room {
             cut += shown.remove(0).len();
         }
         let names = room.saturating_sub(needed(&shown, numbered)).clamp(least_names, Self::MOST_NAMES);
         Layout { shown, numbered, names, cut }
     }
 
-    fn left_out(&self) -> String {
-        match self.cut {
-            0 => String::new(),
-            n => format!(
-                "the oldest {} left out for want of width; --format json has all\n",
-                label::count(n, "migration")
-            ),
+    fn left_out(&self, style: &Style) -> String {
+        if self.cut == 0 {
+            return String::new();
         }
+        let text = format!(
+            "the oldest {} not shown for want of room; a larger --width shows more, --format csv or json all",
+            label::count(self.cut, "migration")
+        );
+        paragraph(&text, "", 2, style)
     }
 }
 

@@ -21,16 +21,16 @@ pub(crate) mod style;
 pub(crate) mod tenants;
 
 mod causes;
-mod csv_text;
+mod format;
 mod json;
 mod label;
 mod markdown;
+mod sheet;
 mod summary;
-mod table;
 
-pub(crate) use label::towards;
-pub(crate) use label::{count, moment};
-pub(crate) use style::{Format, Style, clean};
+pub(crate) use format::Format;
+pub(crate) use label::{count, moment, towards};
+pub(crate) use style::{Style, clean};
 pub(crate) use summary::stopped_text;
 
 #[cfg(test)]

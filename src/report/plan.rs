@@ -10,9 +10,9 @@ use crate::model::schema::{Catalog, Direction, Execution, Script};
 use crate::model::tenant::{Engine, TenantId};
 
 use super::causes::{Cause, group_by};
-use super::style::{Format, Style, Tone, clean, is_harmless, paragraph};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, summary};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::{Tone, clean, is_harmless, paragraph};
+use super::{Format, Style, json, label, markdown, summary};
 
 /// What the plan shows.
 #[derive(Debug, Clone, Copy)]
@@ -94,10 +94,8 @@ impl PlanView<'_> {
     /// The plan in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
-            Format::Table => self.text(style),
-            Format::Json => self.json(),
-            Format::Csv => self.csv(),
             Format::Md => self.markdown(),
+            _ => format.write(|| self.text(style), || self.fields(), || self.every_tenant()),
         }
     }
 
@@ -202,68 +200,66 @@ impl PlanView<'_> {
     }
 
     fn wave(&self, rows: &[PlanRow], style: &Style) -> String {
-        let groups = self.grouped(rows);
-        let mut table = Table::new([
-            Column::new("TENANTS").at_least(16),
-            Column::new("N").right(),
-            Column::new("ENGINE"),
-            Column::new("SERVER").at_least(10).expendable(1),
-            Column::new("STATE").at_least(10),
-            Column::new("STEPS").at_least(10),
-        ])
-        .indent(2);
         let room = if style.columns() < 100 { 28 } else { 48 };
-        let mut notes = String::new();
+        let groups = self.grouped(rows);
+        let mut out = wave_sheet().rows(groups.iter().map(|same| self.wave_row("", same, room, style))).table(style);
         for same in &groups {
-            let first = same[0];
-            let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
-            let names = label::names(&names, room, style);
-            let trouble = first.trouble(same.len() > 1);
-            let steps = match (&first.error, &first.refusal) {
-                (Some(_), _) => Cell::new("not known").tone(Tone::Bad),
-                (None, Some(_)) => Cell::new("refused").tone(Tone::Bad),
-                (None, None) => Cell::new(self.steps_text(&first.steps)),
-            };
-            table.row([
-                Cell::new(&names),
-                same.len().to_string().into(),
-                first.engine.name().into(),
-                Cell::new(&first.server),
-                Cell::new(summary::words(&first.state)),
-                steps,
-            ]);
-            if let Some(why) = trouble {
-                let indent = "    ";
-                notes.push_str(&paragraph(&format!("{names}: {why}"), indent, 3, style));
+            if let Some(why) = same[0].trouble(same.len() > 1) {
+                out.push_str(&paragraph(&format!("{}: {why}", names(same, room, style)), "    ", 3, style));
             }
         }
-        table.render(style) + &notes
+        out
+    }
+
+    /// A group of tenants. The table has its trouble below; Markdown has it in the place of the steps.
+    fn wave_row(&self, wave: &str, same: &[&PlanRow], room: usize, style: &Style) -> [Cell; 7] {
+        let first = same[0];
+        let steps = self.steps_text(&first.steps);
+        let trouble = first.trouble(same.len() > 1).filter(|_| first.steps.is_empty());
+        let shown = match (&first.error, &first.refusal) {
+            (Some(_), _) => Cell::from("not known").tone(Tone::Bad),
+            (None, Some(_)) => Cell::from("refused").tone(Tone::Bad),
+            (None, None) => Cell::from(&steps),
+        };
+        [
+            wave.into(),
+            names(same, room, style).into(),
+            same.len().into(),
+            first.engine.into(),
+            (&first.server).into(),
+            summary::words(&first.state).into(),
+            shown.data(trouble.unwrap_or(steps)),
+        ]
+    }
+
+    fn script_sheet(&self, style: &Style) -> Sheet {
+        let row = |s: &Script| -> [Cell; 7] {
+            let name = if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration };
+            [
+                self.catalog.position(&s.migration).map(label::number).unwrap_or_default().into(),
+                Cell::from(name).data(&s.migration),
+                s.engine.into(),
+                runs(&s.execution).into(),
+                Cell::from(atomic(s)).tone(if s.is_atomic() { Tone::Plain } else { Tone::Warning }),
+                s.statements.len().into(),
+                s.sha256.chars().take(12).collect::<String>().into(),
+            ]
+        };
+        Sheet::new([
+            Column::new(""),
+            Column::new("Migration").at_least(16),
+            Column::new("Engine"),
+            Column::new("Runs"),
+            Column::new("Atomic"),
+            Column::new("SQL").right().expendable(1),
+            Column::new("SHA256").expendable(2),
+        ])
+        .indent(2)
+        .rows(self.scripts.iter().map(row))
     }
 
     fn scripts_text(&self, style: &Style) -> String {
-        let mut table = Table::new([
-            Column::new(""),
-            Column::new("MIGRATION").at_least(16),
-            Column::new("ENGINE"),
-            Column::new("RUNS"),
-            Column::new("ATOMIC"),
-            Column::new("SQL").right(),
-            Column::new("SHA256"),
-        ])
-        .indent(2);
-        for s in self.scripts {
-            let atomic = Cell::new(atomic(s)).tone(if s.is_atomic() { Tone::Plain } else { Tone::Warning });
-            table.row([
-                self.catalog.position(&s.migration).map(label::number).unwrap_or_default().into(),
-                Cell::new(if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration }),
-                s.engine.name().into(),
-                Cell::new(runs(&s.execution)),
-                atomic,
-                s.statements.len().to_string().into(),
-                s.sha256.chars().take(12).collect::<String>().into(),
-            ]);
-        }
-        let mut out = table.render(style);
+        let mut out = self.script_sheet(style).table(style);
         for note in self.notes() {
             out.push_str(&paragraph(&note, "    ", 4, style));
         }
@@ -286,7 +282,7 @@ impl PlanView<'_> {
         notes
     }
 
-    fn json(&self) -> String {
+    fn fields(&self) -> Value {
         let c = self.counts();
         let waves: Vec<Value> =
             self.waves.iter().map(|(name, rows)| json!({ "wave": name, "tenants": rows })).collect();
@@ -299,59 +295,42 @@ impl PlanView<'_> {
                 script
             })
             .collect();
-        json::document(json!({
+        json!({
             "direction": self.direction, "goal": self.goal,
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "waves": waves, "scripts": scripts, "limits": self.limits,
             "summary": { "tenants": self.rows().count(), "to_run": c.to_run, "steps": c.steps,
                 "nothing_to_do": c.at_target, "refused": c.refused, "unreadable": c.unreadable },
-        }))
+        })
     }
 
-    fn csv(&self) -> String {
-        let row = |wave: &str, r: &PlanRow| {
+    fn every_tenant(&self) -> Sheet {
+        let row = |(wave, r): (&String, &PlanRow)| -> [Cell; 9] {
             [
-                wave.to_owned(),
-                r.tenant.to_string(),
-                r.engine.to_string(),
-                r.server.clone(),
-                r.state.clone(),
-                r.steps.join(" "),
-                r.refusal.clone().unwrap_or_default(),
-                r.error.as_ref().map(ToString::to_string).unwrap_or_default(),
-                r.after.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" "),
+                wave.into(),
+                (&r.tenant).into(),
+                r.engine.into(),
+                (&r.server).into(),
+                (&r.state).into(),
+                r.steps.join(" ").into(),
+                r.refusal.as_deref().unwrap_or_default().into(),
+                r.error.as_ref().map(ToString::to_string).unwrap_or_default().into(),
+                r.after.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" ").into(),
             ]
         };
-        let rows: Vec<[String; 9]> =
-            self.waves.iter().flat_map(|(wave, rows)| rows.iter().map(move |r| row(wave, r))).collect();
-        csv_text::write(
-            &["wave", "tenant", "engine", "server", "state", "steps", "refusal", "error", "after"],
-            rows.iter().map(|r| r.iter().map(String::as_str)),
-        )
+        let rows = self.waves.iter().flat_map(|(wave, rows)| rows.iter().map(move |r| (wave, r)));
+        let columns = ["Wave", "Tenant", "Engine", "Server", "State", "Steps", "Refusal", "Error", "After"];
+        Sheet::new(columns.map(Column::new)).rows(rows.map(row))
     }
 
     fn markdown(&self) -> String {
-        let style = Style { colour: false, unicode: true, width: 160 };
-        let mut out = format!("**{}**\n\n", markdown::text(&self.total_line()));
-        let body = self.waves.iter().flat_map(|(wave, rows)| {
-            self.grouped(rows).into_iter().map(move |same| {
-                let names: Vec<&str> = same.iter().map(|r| r.tenant.as_str()).collect();
-                let first = same[0];
-                let trouble = first.trouble(same.len() > 1).filter(|_| first.steps.is_empty());
-                let steps = trouble.unwrap_or_else(|| self.steps_text(&first.steps));
-                let names = label::names(&names, 60, &style);
-                [wave.clone(), names, same.len().to_string(), first.engine.to_string(), first.state.clone(), steps]
-            })
-        });
-        out.push_str(&markdown::table(&["Wave", "Tenants", "N", "Engine", "State", "Steps"], body));
-        let body = self.scripts.iter().map(|s| {
-            let number = self.catalog.position(&s.migration).map(label::number).unwrap_or_default();
-            let sha = s.sha256.chars().take(12).collect();
-            let (runs, atomic) = (runs(&s.execution).to_owned(), atomic(s).to_owned());
-            [number, s.migration.to_string(), s.engine.to_string(), runs, atomic, s.statements.len().to_string(), sha]
-        });
-        out.push('\n');
-        out.push_str(&markdown::table(&["", "Migration", "Engine", "Runs", "Atomic", "Statements", "SHA-256"], body));
+        let style = Style::FILE;
+        let mut waves = wave_sheet();
+        for (wave, rows) in self.waves {
+            self.grouped(rows).iter().for_each(|same| waves.row(self.wave_row(wave, same, 60, &style)));
+        }
+        let (waves, scripts) = (waves.markdown(), self.script_sheet(&style).markdown());
+        let mut out = format!("**{}**\n\n{waves}\n{scripts}", markdown::text(&self.total_line()));
         for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
@@ -363,6 +342,23 @@ impl PlanView<'_> {
         }
         out
     }
+}
+
+fn wave_sheet() -> Sheet {
+    Sheet::new([
+        Column::data("Wave"),
+        Column::new("Tenants").at_least(16),
+        Column::new("N").right(),
+        Column::new("Engine"),
+        Column::screen("Server").at_least(10).expendable(1),
+        Column::new("State").at_least(10),
+        Column::new("Steps").at_least(10),
+    ])
+    .indent(2)
+}
+
+fn names(rows: &[&PlanRow], room: usize, style: &Style) -> String {
+    label::names(&rows.iter().map(|r| r.tenant.as_str()).collect::<Vec<_>>(), room, style)
 }
 
 #[derive(Default)]

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::style::{Format, Style, Tone};
-use super::table::{Cell, Column, Table};
-use super::{clean, csv_text, json, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::Tone;
+use super::{Format, Style, clean, label};
 use crate::check::prove::{EngineProof, Proof, Verdict};
 
 /// All engines.
@@ -19,42 +19,42 @@ pub(crate) struct ProofView<'a> {
 impl ProofView<'_> {
     /// The text in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
-        match format {
-            Format::Table => self.text(style),
-            Format::Json => json::document(json!({ "strict": self.strict, "engines": self.engines })),
-            Format::Csv => csv_text::write(
-                &["migration", "engine", "result", "rows", "took_ms", "why"],
-                self.rows().iter().map(|row| row.iter().map(String::as_str)),
-            ),
-            Format::Md => markdown::table(&["Migration", "Engine", "Result", "Rows", "ms", "Why"], self.rows()),
-        }
+        let fields = || json!({ "strict": self.strict, "engines": self.engines });
+        format.write(|| self.text(style), fields, || self.sheet())
     }
 
     /// One row a migration and engine, migrations first; an engine that could not be looked at is a row, too.
-    fn rows(&self) -> Vec<[String; 6]> {
+    fn sheet(&self) -> Sheet {
         let longest = self.engines.iter().map(|engine| engine.proofs.len()).max().unwrap_or(0);
-        let of_engine = |engine: &EngineProof, index: usize| engine.proofs.get(index).map(|proof| self.row(proof));
-        let mut rows: Vec<[String; 6]> = (0..longest)
-            .flat_map(|index| self.engines.iter().filter_map(move |engine| of_engine(engine, index)))
-            .collect();
+        let proofs =
+            (0..longest).flat_map(|index| self.engines.iter().filter_map(move |engine| engine.proofs.get(index)));
+        let mut sheet = Sheet::new([
+            Column::new("Migration").at_least(24),
+            Column::new("Engine"),
+            Column::new("Result"),
+            Column::new("Rows").right().expendable(2),
+            Column::new("ms").key("took_ms").right().expendable(1),
+            Column::data("Why"),
+        ])
+        .rows(proofs.map(|proof| self.row(proof)));
         for engine in self.engines {
             if let Some(why) = &engine.could_not {
-                let none = String::new;
-                rows.push([none(), engine.engine.to_string(), "not proven".into(), none(), none(), why.clone()]);
+                let result = Cell::from("not proven").tone(Tone::Bad);
+                sheet.row(["".into(), engine.engine.into(), result, "".into(), "".into(), why.into()]);
             }
         }
-        rows
+        sheet
     }
 
-    fn row(&self, proof: &Proof) -> [String; 6] {
+    fn row(&self, proof: &Proof) -> [Cell; 6] {
         let why = match &proof.verdict {
             Verdict::Proven | Verdict::NotReached => String::new(),
             Verdict::Irreversible { reason } => reason.clone(),
             Verdict::Failed { why } => why.join("; "),
         };
-        let (rows, took) = (proof.rows.to_string(), proof.took_ms.to_string());
-        let result = self.result(&proof.verdict).0.to_owned();
-        [proof.migration.clone(), proof.engine.to_string(), result, rows, took, why]
+        let (result, tone) = self.result(&proof.verdict);
+        let result = Cell::from(result).tone(tone);
+        [(&proof.migration).into(), proof.engine.into(), result, proof.rows.into(), proof.took_ms.into(), why.into()]
     }
 
     fn result(&self, verdict: &Verdict) -> (&'static str, Tone) {
@@ -68,22 +68,7 @@ impl ProofView<'_> {
     }
 
     fn text(&self, style: &Style) -> String {
-        let mut table = Table::new([
-            Column::new("MIGRATION").at_least(24),
-            Column::new("ENGINE"),
-            Column::new("RESULT"),
-            Column::new("ROWS").right().expendable(2),
-            Column::new("MS").right().expendable(1),
-        ]);
-        for [migration, engine, result, rows, took, _] in self.rows() {
-            let tone = match result.as_str() {
-                "proven" => Tone::Good,
-                "failed" | "not proven" => Tone::Bad,
-                _ => Tone::Warning,
-            };
-            table.row([migration.into(), engine.into(), Cell::new(result).tone(tone), rows.into(), took.into()]);
-        }
-        let mut out = table.render(style);
+        let mut out = self.sheet().table(style);
         let whys = self.why();
         if !whys.is_empty() {
             out.push_str(&format!("\n{}", whys.join("")));

@@ -4,9 +4,9 @@
 
 use serde_json::json;
 
-use super::style::{Format, Style, Tone, clean};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json as documents, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::{Tone, clean};
+use super::{Format, Style, label};
 use crate::compile::View;
 use crate::model::fault::Fault;
 use crate::model::tenant::{Engine, TenantId};
@@ -30,73 +30,69 @@ impl TenantRefreshes {
 
 /// The status of these views on these tenants.
 pub(crate) fn render(views: &[View], tenants: &[TenantRefreshes], format: Format, style: &Style) -> String {
-    const HEADER: [&str; 6] = ["tenant", "engine", "view", "group", "refreshed_at", "error"];
-    let moment = |at: Option<i64>| at.map(|s| label::moment(s.saturating_mul(1000))).unwrap_or_default();
-    let flat = || -> Vec<Vec<String>> {
-        let row = |t: &TenantRefreshes, view: &View| {
-            vec![
-                t.tenant.to_string(),
-                t.engine.to_string(),
-                view.name.clone(),
-                view.group.to_string(),
-                moment(t.at(view)),
-                t.refreshes.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-            ]
-        };
-        let on_engine = |t: &TenantRefreshes, view: &View| t.refreshes.is_err() || view.refresh(t.engine).is_some();
-        let pairs = tenants.iter().flat_map(|t| views.iter().map(move |view| (t, view)));
-        pairs.filter(|(t, view)| on_engine(t, view)).map(|(t, view)| row(t, view)).collect()
+    let fields = |t: &TenantRefreshes| {
+        let at =
+            |view: &View| json!({ "view": view.name, "group": view.group, "refreshed_at": t.at(view).map(moment) });
+        let of_engine = views.iter().filter(|view| view.refresh(t.engine).is_some());
+        json!({ "tenant": t.tenant, "engine": t.engine, "views": of_engine.map(at).collect::<Vec<_>>(), "error": t.refreshes.as_ref().err() })
     };
-    match format {
-        Format::Table => text(views, tenants, style),
-        Format::Json => {
-            let one = |t: &TenantRefreshes| {
-                let at = |view: &View| json!({ "view": view.name, "group": view.group, "refreshed_at": t.at(view).map(|s| label::moment(s.saturating_mul(1000))) });
-                let of_engine = views.iter().filter(|view| view.refresh(t.engine).is_some());
-                json!({ "tenant": t.tenant, "engine": t.engine, "views": of_engine.map(at).collect::<Vec<_>>(), "error": t.refreshes.as_ref().err() })
-            };
-            documents::document(json!({ "tenants": tenants.iter().map(one).collect::<Vec<_>>() }))
-        }
-        Format::Csv => csv_text::write(&HEADER, flat().iter().map(|r| r.iter().map(String::as_str))),
-        Format::Md => markdown::table(&HEADER, flat()),
-    }
+    let fields = || json!({ "tenants": tenants.iter().map(fields).collect::<Vec<_>>() });
+    format.write(|| text(views, tenants, style), fields, || every_tenant(views, tenants))
+}
+
+fn moment(seconds: i64) -> String {
+    label::moment(seconds.saturating_mul(1000))
+}
+
+fn every_tenant(views: &[View], tenants: &[TenantRefreshes]) -> Sheet {
+    let row = |(t, view): (&TenantRefreshes, &View)| -> [Cell; 6] {
+        [
+            (&t.tenant).into(),
+            t.engine.into(),
+            (&view.name).into(),
+            (&view.group).into(),
+            t.at(view).map(moment).unwrap_or_default().into(),
+            t.refreshes.as_ref().err().map(ToString::to_string).unwrap_or_default().into(),
+        ]
+    };
+    let on_engine = |(t, view): &(&TenantRefreshes, &View)| t.refreshes.is_err() || view.refresh(t.engine).is_some();
+    let pairs = tenants.iter().flat_map(|t| views.iter().map(move |view| (t, view)));
+    Sheet::new(["Tenant", "Engine", "View", "Group", "Refreshed at", "Error"].map(Column::new))
+        .rows(pairs.filter(on_engine).map(row))
 }
 
 fn text(views: &[View], tenants: &[TenantRefreshes], style: &Style) -> String {
-    let mut table = Table::new([
-        Column::new("VIEW"),
-        Column::new("GROUP"),
-        Column::new("TENANTS").right(),
-        Column::new("NEVER").right(),
-        Column::new("OLDEST"),
-        Column::new("ON").expendable(1),
-        Column::new("NEWEST").expendable(2),
-    ]);
-    for view in views {
+    let row = |view: &View| -> [Cell; 7] {
         let asked: Vec<&TenantRefreshes> =
             tenants.iter().filter(|t| t.refreshes.is_ok() && view.refresh(t.engine).is_some()).collect();
         let mut times: Vec<(i64, &TenantId)> = asked.iter().filter_map(|t| Some((t.at(view)?, &t.tenant))).collect();
         times.sort_unstable();
         let never = asked.len() - times.len();
-        let moment =
-            |at: Option<&(i64, &TenantId)>| at.map(|(s, _)| label::moment(s.saturating_mul(1000))).unwrap_or_default();
-        table.row([
-            view.name.as_str().into(),
-            view.group.to_string().into(),
-            asked.len().to_string().into(),
-            Cell::new(never.to_string()).tone(if never > 0 { Tone::Warning } else { Tone::Plain }),
-            moment(times.first()).into(),
-            times.first().map(|(_, tenant)| clean(tenant.as_str())).unwrap_or_default().into(),
-            moment(times.last()).into(),
-        ]);
-    }
-    let mut out = table.render(style);
+        let at = |time: Option<&(i64, &TenantId)>| Cell::from(time.map(|(s, _)| moment(*s)).unwrap_or_default());
+        [
+            (&view.name).into(),
+            (&view.group).into(),
+            asked.len().into(),
+            Cell::from(never).tone(if never > 0 { Tone::Warning } else { Tone::Plain }),
+            at(times.first()),
+            times.first().map(|(_, tenant)| tenant.as_str()).unwrap_or_default().into(),
+            at(times.last()),
+        ]
+    };
+    let sheet = Sheet::new([
+        Column::new("View").at_least(16),
+        Column::new("Group"),
+        Column::new("Tenants").right(),
+        Column::new("Never").right(),
+        Column::new("Oldest"),
+        Column::new("On").expendable(1),
+        Column::new("Newest").expendable(2),
+    ]);
+    let mut out = sheet.rows(views.iter().map(row)).table(style);
     for t in tenants {
         if let Err(fault) = &t.refreshes {
-            out.push_str(
-                &style.paint(Tone::Bad, &format!("{}: {}", clean(t.tenant.as_str()), clean(&fault.to_string()))),
-            );
-            out.push('\n');
+            let line = format!("{}: {}", clean(t.tenant.as_str()), clean(&fault.to_string()));
+            out.push_str(&format!("{}\n", style.paint(Tone::Bad, &line)));
         }
     }
     out

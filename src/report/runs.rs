@@ -16,9 +16,9 @@ use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 
 use super::outcome::{OutcomeView, took};
-use super::style::{Format, Style, Tone, clean};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, live, markdown, summary};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::Tone;
+use super::{Format, Style, json, label, live, summary};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,51 +93,38 @@ impl RunRow {
 
 /// The list of runs, in the order given.
 pub(crate) fn list(runs: &[RunRow], format: Format, style: &Style) -> String {
-    const HEADER: [&str; 8] = ["run", "started", "goal", "result", "selected", "at_target", "failures", "outstanding"];
-    let flat = || -> Vec<[String; 8]> {
-        let counts = |r: &RunRow| [r.selected, r.at_target, r.failures, r.outstanding].map(|n| n.to_string());
-        runs.iter()
-            .map(|r| {
-                let [selected, at_target, failures, outstanding] = counts(r);
-                let started = label::moment(r.started_at_ms);
-                [r.run.to_string(), started, r.goal_text(), r.result(), selected, at_target, failures, outstanding]
-            })
-            .collect()
-    };
-    match format {
-        Format::Table => list_text(runs, style),
-        Format::Json => json::document(json!({ "runs": runs.iter().map(RunRow::fields).collect::<Vec<_>>() })),
-        Format::Csv => csv_text::write(&HEADER, flat().iter().map(|r| r.iter().map(String::as_str))),
-        Format::Md => markdown::table(&HEADER, flat()),
-    }
+    let table = || if runs.is_empty() { "no runs yet\n".to_owned() } else { sheet(runs).table(style) };
+    format.write(table, || json!({ "runs": runs.iter().map(RunRow::fields).collect::<Vec<_>>() }), || sheet(runs))
 }
 
-fn list_text(runs: &[RunRow], style: &Style) -> String {
-    if runs.is_empty() {
-        return "no runs yet\n".to_owned();
-    }
-    let mut table = Table::new([
-        Column::new("RUN"),
-        Column::new("STARTED").expendable(1),
-        Column::new("TOOK").right().expendable(5),
-        Column::new("GOAL").at_least(14).expendable(3),
-        Column::new("RESULT"),
-        Column::new("OK").right().expendable(2),
-        Column::new("FAILED").right().expendable(4),
-    ]);
-    for r in runs {
-        let failures = Cell::new(r.failures.to_string()).tone(if r.failures > 0 { Tone::Bad } else { Tone::Plain });
-        table.row([
-            r.run.to_string().into(),
+fn sheet(runs: &[RunRow]) -> Sheet {
+    let row = |r: &RunRow| -> [Cell; 10] {
+        [
+            r.run.into(),
             label::moment(r.started_at_ms).into(),
             r.elapsed().map(took).unwrap_or_default().into(),
             r.goal_text().into(),
-            Cell::new(r.result()).tone(r.tone()),
+            Cell::from(r.result()).tone(r.tone()),
             format!("{}/{}", r.at_target, r.selected).into(),
-            failures,
-        ]);
-    }
-    table.render(style)
+            r.selected.into(),
+            r.at_target.into(),
+            Cell::from(r.failures).tone(if r.failures > 0 { Tone::Bad } else { Tone::Plain }),
+            r.outstanding.into(),
+        ]
+    };
+    Sheet::new([
+        Column::new("Run"),
+        Column::new("Started").expendable(1),
+        Column::screen("Took").right().expendable(5),
+        Column::new("Goal").at_least(14).expendable(3),
+        Column::new("Result"),
+        Column::screen("OK").right().expendable(2),
+        Column::data("Selected"),
+        Column::data("At target"),
+        Column::new("Failed").key("failures").right().expendable(4),
+        Column::data("Outstanding"),
+    ])
+    .rows(runs.iter().map(row))
 }
 
 /// One try of one tenant.
@@ -177,8 +164,8 @@ impl RunView<'_> {
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Table => self.text(style),
-            Format::Json => self.json(),
-            Format::Csv | Format::Md => self.outcome().render(format, style),
+            Format::Csv | Format::Md | Format::Junit => self.outcome().render(format, style),
+            Format::Json | Format::Jsonl => self.json(),
         }
     }
 
@@ -201,10 +188,10 @@ impl RunView<'_> {
             None if r.status == "running" => "it goes on".to_owned(),
             None => "its end is not recorded".to_owned(),
         };
-        let mut table = Table::new([Column::new(""), Column::new("").at_least(20)]);
+        let mut sheet = Sheet::new([Column::new(""), Column::new("").at_least(20)]);
         let mut line = |name: &str, value: String| {
             if !value.is_empty() {
-                table.row([Cell::new(name).tone(Tone::Dim), Cell::new(value)]);
+                sheet.row([Cell::from(name).tone(Tone::Dim), value.into()]);
             }
         };
         line("run", r.run.to_string());
@@ -214,18 +201,18 @@ impl RunView<'_> {
         line("status", summary::words(&r.status));
         line("verdict", r.verdict.as_deref().map(summary::words).unwrap_or_default());
         line("resumes", r.resumes.map(|run| run.to_string()).unwrap_or_default());
-        line("backups", clean(self.header.kind.backups().unwrap_or_default()));
+        line("backups", self.header.kind.backups().unwrap_or_default().to_owned());
         line("program", self.header.program.clone());
         let by = &r.started_by;
         if !by.host.is_empty() {
-            line("started by", clean(&format!("{} on {}, process {}", by.user, by.host, by.process.id)));
+            line("started by", format!("{} on {}, process {}", by.user, by.host, by.process.id));
         }
-        line("command", clean(&by.command));
+        line("command", by.command.clone());
         for (at_ms, event) in self.events {
             let (name, text) = moment_of_run(event);
-            line(name, clean(&format!("{} {text}", label::moment(*at_ms))));
+            line(name, format!("{} {text}", label::moment(*at_ms)));
         }
-        let mut out = table.render(style) + "\n";
+        let mut out = sheet.table(style) + "\n";
         let failed: Vec<&AttemptRow> = self.attempts.iter().filter(|a| a.error.is_some()).collect();
         if !failed.is_empty() {
             out.push_str(&attempts_text(&failed, style));
@@ -268,24 +255,21 @@ fn moment_of_run(event: &Event) -> (&'static str, String) {
 /// Attempts that failed; one that ended well is told by the tenant's outcome.
 fn attempts_text(failed: &[&AttemptRow], style: &Style) -> String {
     const LINES: usize = 50;
-    let mut table = Table::new([
-        Column::new("FAILED ATTEMPTS").at_least(16),
-        Column::new("NO").right(),
-        Column::new("STARTED").expendable(1),
-        Column::new("ERROR").at_least(24),
+    let row = |a: &&AttemptRow| -> [Cell; 4] {
+        let started = a.started_at_ms.map(label::moment).unwrap_or_default();
+        let error = a.error.as_ref().map(ToString::to_string).unwrap_or_default();
+        [(&a.tenant).into(), a.attempt.into(), started.into(), error.into()]
+    };
+    let sheet = Sheet::new([
+        Column::new("Failed attempts").at_least(16),
+        Column::new("No").right(),
+        Column::new("Started").expendable(1),
+        Column::new("Error").at_least(24),
     ]);
-    for a in failed.iter().take(LINES) {
-        table.row([
-            Cell::new(&a.tenant),
-            a.attempt.to_string().into(),
-            a.started_at_ms.map(label::moment).unwrap_or_default().into(),
-            a.error.as_ref().map(ToString::to_string).unwrap_or_default().into(),
-        ]);
-    }
-    let mut out = table.render(style);
+    let mut out = sheet.rows(failed.iter().take(LINES).map(row)).table(style);
     if failed.len() > LINES {
-        let more = clean(&format!("{} more failed attempts; --format json has all", failed.len() - LINES));
-        out.push_str(&format!("{} {more}\n", style.ellipsis()));
+        let more = failed.len() - LINES;
+        out.push_str(&format!("{} {more} more failed attempts; --format json has all\n", style.ellipsis()));
     }
     out
 }

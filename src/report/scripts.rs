@@ -4,49 +4,27 @@
 
 use serde_json::json;
 
-use super::style::{Format, Style, clean};
-use super::table::{Column, Table};
-use super::{csv_text, json as documents, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::{Format, Style};
 use crate::compile::folder::{SqlPart, SqlScript};
 use crate::model::schema::ScriptKind;
 use crate::model::tenant::Engine;
 
-const HEADER: [&str; 7] = ["script", "kind", "sqlite", "postgres", "mysql", "down", "view"];
-
 /// The list of scripts.
 pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> String {
-    let rows: Vec<Vec<String>> = scripts.iter().map(row).collect();
-    match format {
-        Format::Table => {
-            if rows.is_empty() {
-                return "no SQL scripts: the tenant file names no folder (`scripts`)\n".to_owned();
-            }
-            // What a narrow terminal can do without goes first: the names stay.
-            let expendable = [0, 1, 5, 6, 7, 3, 2];
-            let columns: Vec<Column> = HEADER
-                .iter()
-                .zip(expendable)
-                .map(|(h, rank)| match rank {
-                    0 => Column::new(h.to_uppercase()),
-                    rank => Column::new(h.to_uppercase()).expendable(rank),
-                })
-                .collect();
-            let mut table = Table::new(columns);
-            for row in rows {
-                table.row(row.into_iter().map(|text| clean(&text).into()));
-            }
-            table.render(style)
-        }
-        Format::Json => {
-            let one = |s: &SqlScript| json!({ "script": s, "name": s.name, "kind": s.kind });
-            documents::document(json!({ "scripts": scripts.iter().map(one).collect::<Vec<_>>() }))
-        }
-        Format::Csv => csv_text::write(&HEADER, rows.iter().map(|r| r.iter().map(String::as_str))),
-        Format::Md => markdown::table(&HEADER, rows),
-    }
+    let none = || "no SQL scripts: the tenant file names no folder (`scripts`)\n".to_owned();
+    let table = || if scripts.is_empty() { none() } else { sheet(scripts).table(style) };
+    let fields = |s: &SqlScript| json!({ "script": s, "name": s.name, "kind": s.kind });
+    format.write(table, || json!({ "scripts": scripts.iter().map(fields).collect::<Vec<_>>() }), || sheet(scripts))
 }
 
-fn row(script: &SqlScript) -> Vec<String> {
+/// The names stay on a narrow terminal; the rest goes by its rank.
+fn sheet(scripts: &[SqlScript]) -> Sheet {
+    let columns = [("Script", 0), ("Kind", 1), ("SQLite", 5), ("Postgres", 6), ("MySQL", 7), ("Down", 3), ("View", 2)];
+    Sheet::new(columns.map(|(title, rank)| Column::new(title).expendable(rank))).rows(scripts.iter().map(row))
+}
+
+fn row(script: &SqlScript) -> Vec<Cell> {
     let kind = match script.kind {
         ScriptKind::Versioned => "versioned",
         ScriptKind::Repeatable => "repeatable",
@@ -62,9 +40,9 @@ fn row(script: &SqlScript) -> Vec<String> {
     let down = Engine::ALL.into_iter().filter(|engine| script.down.get(*engine).is_some()).map(Engine::name);
     let down: Vec<&str> = down.collect();
     let view = script.up.iter().find_map(|(_, part)| part.view.as_ref());
-    let mut row = vec![script.name.to_string(), kind.to_owned()];
-    row.extend(Engine::ALL.map(|engine| cell(script.up.get(engine))));
-    row.push(if down.len() == Engine::ALL.len() { "yes".to_owned() } else { down.join(" ") });
-    row.push(view.map(|v| format!("{} ({})", v.name, v.group)).unwrap_or_default());
+    let mut row: Vec<Cell> = vec![(&script.name).into(), kind.into()];
+    row.extend(Engine::ALL.map(|engine| cell(script.up.get(engine)).into()));
+    row.push(if down.len() == Engine::ALL.len() { "yes".into() } else { down.join(" ").into() });
+    row.push(view.map(|v| format!("{} ({})", v.name, v.group)).unwrap_or_default().into());
     row
 }

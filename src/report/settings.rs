@@ -4,30 +4,25 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::style::{Format, clean};
-use super::{csv_text, json, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::Style;
 use crate::inputs::{Origin, SETTINGS, Settings};
+use crate::report::Format;
 
 /// Each setting with its value and where it comes from; a table is one line a setting below the name of the file.
-pub(crate) fn in_force(file: &Path, settings: &Settings, format: Format) -> String {
-    let header = ["setting", "value", "from"];
-    let rows: Vec<[String; 3]> =
-        settings.origins.iter().map(|(key, value, from)| [key.clone(), value.clone(), from.to_string()]).collect();
-    match format {
-        Format::Table => {
-            // A width in `format!` ends at 65,535, and a screen long before.
-            let widest = |i: usize, most: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0).min(most);
-            let (keys, values) = (widest(0, 60), widest(1, 120));
-            let line = |[key, value, from]: &[String; 3]| format!("{key:keys$}  {:values$}  {from}\n", clean(value));
-            format!("{}\n{}", file.display(), rows.iter().map(line).collect::<String>())
-        }
-        Format::Json => {
-            let rows: Vec<_> = settings.origins.iter().map(|(key, value, from)| row(key, value, from)).collect();
-            json::document(json!({ "file": file.display().to_string(), "settings": rows }))
-        }
-        Format::Csv => csv_text::write(&header, rows.iter().map(|r| r.iter().map(String::as_str))),
-        Format::Md => markdown::table(&["Setting", "Value", "From"], rows),
-    }
+pub(crate) fn in_force(file: &Path, settings: &Settings, format: Format, style: &Style) -> String {
+    let values = || {
+        let row = |(key, value, from): &(String, String, Origin)| -> [Cell; 3] {
+            [key.into(), value.into(), from.to_string().into()]
+        };
+        Sheet::new(["Setting", "Value", "From"].map(Column::new)).rows(settings.origins.iter().map(row))
+    };
+    let table = || format!("{}\n{}", file.display(), values().headless().table(style));
+    let document = || {
+        let rows: Vec<_> = settings.origins.iter().map(|(key, value, from)| row(key, value, from)).collect();
+        json!({ "file": file.display().to_string(), "settings": rows })
+    };
+    format.write(table, document, values)
 }
 
 fn row(key: &str, value: &str, from: &Origin) -> serde_json::Value {

@@ -8,9 +8,9 @@ use crate::model::observation::Observation;
 use crate::model::schema::Catalog;
 
 use super::causes::group_by;
-use super::style::{Format, Style};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown, matrix, summary};
+use super::sheet::{Cell, Column, Sheet};
+use super::style::Tone;
+use super::{Format, Style, label, markdown, summary};
 
 /// What the status shows.
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +25,8 @@ impl StatusView<'_> {
     /// The status in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
-            Format::Table => self.text(style),
-            Format::Json => self.json(),
-            Format::Csv => self.csv(),
             Format::Md => self.markdown(),
+            _ => format.write(|| self.text(style), || self.fields(), || self.counts()),
         }
     }
 
@@ -40,33 +38,37 @@ impl StatusView<'_> {
         if self.observations.is_empty() {
             return "0 tenants\n".to_owned();
         }
-        let mut out = String::new();
-        let mut states =
-            Table::new([Column::new("STATE"), Column::new("TENANTS").right(), Column::new("SHARE").right()]);
-        for (name, n) in summary::by_state(self.observations) {
-            let tone = self.observations.iter().find(|o| o.state.name() == name).map(|o| summary::tone(&o.state));
-            let share = label::share(n, self.observations.len());
-            let name = Cell::new(summary::words(name)).tone(tone.unwrap_or_default());
-            states.row([name, n.to_string().into(), share.into()]);
-        }
-        out.push_str(&states.render(style));
-        out.push('\n');
-        out.push_str(&summary::version_table(&summary::by_version(self.catalog, self.observations), style));
-        let servers = self.servers();
-        if servers.len() > 1 {
-            out.push('\n');
-            out.push_str(&servers_text(&servers, style));
-        }
-        let concerns = summary::concerns(self.observations);
-        if !concerns.is_empty() {
-            out.push('\n');
-            out.push_str(&summary::concerns_text(&concerns, 10, style));
-        }
-        out.push_str(&format!("\n{}\n", summary::total_line(self.observations)));
-        out
+        let versions = summary::by_version(self.catalog, self.observations);
+        let mut parts = vec![self.state_sheet().table(style), summary::version_sheet(&versions, style).table(style)];
+        parts.extend(self.server_sheet().map(|sheet| sheet.table(style)));
+        let concerns = summary::concerns_text(&summary::concerns(self.observations), 10, style);
+        parts.extend((!concerns.is_empty()).then_some(concerns));
+        parts.push(format!("{}\n", summary::total_line(self.observations)));
+        parts.join("\n")
     }
 
-    fn json(&self) -> String {
+    fn state_sheet(&self) -> Sheet {
+        let row = |(name, n): (&'static str, usize)| -> [Cell; 3] {
+            let tone = self.observations.iter().find(|o| o.state.name() == name).map(|o| summary::tone(&o.state));
+            let name = Cell::from(summary::words(name)).tone(tone.unwrap_or_default());
+            [name, n.into(), label::share(n, self.observations.len()).into()]
+        };
+        Sheet::new([Column::new("State"), Column::new("Tenants").right(), Column::new("Share").right()])
+            .rows(summary::by_state(self.observations).into_iter().map(row))
+    }
+
+    /// The states by server, where there are several.
+    fn server_sheet(&self) -> Option<Sheet> {
+        let columns =
+            [Column::new("Server").at_least(12), Column::new("Tenants").right(), Column::new("States").at_least(20)];
+        let servers = self.servers();
+        let row = |(server, o): &(String, Vec<&Observation>)| -> [Cell; 3] {
+            [server.into(), o.len().into(), states_of(o).into()]
+        };
+        (servers.len() > 1).then(|| Sheet::new(columns).rows(servers.iter().map(row)))
+    }
+
+    fn fields(&self) -> Value {
         let servers: Vec<Value> =
             self.servers().into_iter().map(|(server, tenants)| server_json(&server, &tenants)).collect();
         let mut summary = summary::summary_json(self.catalog, self.observations);
@@ -74,38 +76,27 @@ impl StatusView<'_> {
         let attention: Vec<Value> = self
             .observations
             .iter()
-            .filter(|o| summary::tone(&o.state) == super::style::Tone::Bad || o.error.is_some())
+            .filter(|o| summary::tone(&o.state) == Tone::Bad || o.error.is_some())
             .map(|o| json!({ "id": o.tenant, "state": o.state.name(), "version": o.version, "error": o.error }))
             .collect();
-        json::document(json!({ "head": self.catalog.head().map(|m| &**m),
-            "summary": summary, "attention": attention }))
+        json!({ "head": self.catalog.head().map(|m| &**m), "summary": summary, "attention": attention })
     }
 
-    fn csv(&self) -> String {
-        let row = |by: &str, value: String, n: usize| [by.to_owned(), value, n.to_string()];
+    fn counts(&self) -> Sheet {
+        let row = |by: &str, value: String, n: usize| -> [Cell; 3] { [by.into(), value.into(), n.into()] };
         let states = summary::by_state(self.observations).into_iter().map(|(s, n)| row("state", s.to_owned(), n));
         let versions = summary::by_version(self.catalog, self.observations);
         let versions = versions.iter().map(|v| row("version", v.text(), v.tenants));
         let servers = self.servers().into_iter().map(|(s, o)| row("server", s, o.len()));
-        let rows: Vec<[String; 3]> = states.chain(versions).chain(servers).collect();
-        csv_text::write(&["by", "value", "tenants"], rows.iter().map(|r| r.iter().map(String::as_str)))
+        Sheet::new(["By", "Value", "Tenants"].map(Column::new)).rows(states.chain(versions).chain(servers))
     }
 
     fn markdown(&self) -> String {
-        let mut out = format!("**{}**\n\n", markdown::text(&summary::total_line(self.observations)));
-        let states = summary::by_state(self.observations);
-        let body =
-            states.iter().map(|(s, n)| [summary::words(s), n.to_string(), label::share(*n, self.observations.len())]);
-        out.push_str(&markdown::table(&["State", "Tenants", "Share"], body));
-        out.push('\n');
-        let servers = self.servers();
-        if servers.len() > 1 {
-            let body = servers.iter().map(|(s, o)| [s.clone(), o.len().to_string(), states_of(o)]);
-            out.push_str(&markdown::table(&["Server", "Tenants", "States"], body));
-            out.push('\n');
-        }
-        out.push_str(&matrix::survey_markdown(self.catalog, self.observations));
-        out
+        let mut parts = vec![format!("**{}**\n", markdown::text(&summary::total_line(self.observations)))];
+        parts.push(self.state_sheet().markdown());
+        parts.extend(self.server_sheet().map(|sheet| sheet.markdown()));
+        parts.push(summary::markdown(self.catalog, self.observations, &Style::FILE));
+        parts.join("\n")
     }
 }
 
@@ -115,18 +106,6 @@ fn states_of(observations: &[&Observation]) -> String {
         .map(|(s, n)| format!("{n} {}", summary::words(s)))
         .collect();
     states.join(", ")
-}
-
-fn servers_text(servers: &[(String, Vec<&Observation>)], style: &Style) -> String {
-    let mut table = Table::new([
-        Column::new("SERVER").at_least(12),
-        Column::new("TENANTS").right(),
-        Column::new("STATES").at_least(20),
-    ]);
-    for (server, observations) in servers {
-        table.row([Cell::new(server), observations.len().to_string().into(), states_of(observations).into()]);
-    }
-    table.render(style)
 }
 
 fn server_json(server: &str, observations: &[&Observation]) -> Value {

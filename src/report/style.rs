@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::str::FromStr;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -15,22 +14,35 @@ pub(crate) struct Style {
     pub(crate) colour: bool,
     /// Whether characters beyond ASCII may be used for the drawing. Names keep their own characters either way.
     pub(crate) unicode: bool,
-    /// How many columns there are. Less than [`Style::NARROWEST`] is not believed.
-    pub(crate) width: usize,
+    /// How many columns there are; less than [`Style::NARROWEST`] is not believed. `None` in a pipe or a file: there
+    /// nothing is hidden, folded or cut for want of room.
+    pub(crate) width: Option<usize>,
 }
 
 impl Style {
     /// No text is laid out for fewer columns than this: some terminals say 0.
     pub(crate) const NARROWEST: usize = 60;
 
+    /// Lines of prose where no terminal says its width.
+    const PROSE: usize = 120;
+
+    /// The style of a file for machines and web pages.
+    pub(crate) const FILE: Style = Style { colour: false, unicode: true, width: None };
+
     /// Without colours and drawing characters.
-    pub(crate) fn plain(width: usize) -> Self {
-        Style { colour: false, unicode: false, width }
+    #[cfg(test)]
+    pub(super) fn plain(width: usize) -> Self {
+        Style { colour: false, unicode: false, width: Some(width) }
     }
 
-    /// The columns to lay out for.
+    /// The columns that a table may take; `None`: as many as it needs.
+    pub(super) fn room(&self) -> Option<usize> {
+        self.width.map(|width| width.max(Self::NARROWEST))
+    }
+
+    /// The columns to set prose for.
     pub(super) fn columns(&self) -> usize {
-        self.width.max(Self::NARROWEST)
+        self.room().unwrap_or(Self::PROSE)
     }
 
     /// What stands where text was left out.
@@ -77,54 +89,6 @@ pub(super) enum Tone {
     Bold,
 }
 
-/// The form of a finished text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// For a person at a terminal.
-    #[default]
-    Table,
-    /// One JSON document.
-    Json,
-    /// Comma-separated values with a header line.
-    Csv,
-    /// GitHub-flavoured Markdown.
-    Md,
-}
-
-impl Format {
-    /// All formats, in the order in which they are shown.
-    pub(crate) const ALL: [Format; 4] = [Format::Table, Format::Json, Format::Csv, Format::Md];
-
-    /// The name on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Format::Table => "table",
-            Format::Json => "json",
-            Format::Csv => "csv",
-            Format::Md => "md",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        Format::ALL.into_iter().find(|f| f.name() == text).ok_or_else(|| UnknownFormat(text.to_owned()))
-    }
-}
-
-/// A text that names no format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{}' is not a format; write table, json, csv or md", clean(_0))]
-pub(crate) struct UnknownFormat(pub(crate) String);
-
 /// Shows what a terminal or a reader could be fooled by: control characters, line breaks, escape sequences, characters
 /// that turn the writing direction or that nobody sees. `\n` stands for a line break, `\x1b` for ESC.
 ///
@@ -167,44 +131,40 @@ pub(crate) fn shorten(text: &str, columns: usize, mark: &str) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    let Some(room) = columns.checked_sub(mark.width()) else {
-        return mark.chars().take(columns).collect();
-    };
+    match columns.checked_sub(mark.width()) {
+        Some(room) => format!("{}{mark}", head(text, room).trim_end()),
+        None => mark.chars().take(columns).collect(),
+    }
+}
+
+/// The beginning of `text` that fits into `columns`.
+fn head(text: &str, columns: usize) -> &str {
     let mut used = 0;
-    let kept: String = text
-        .chars()
-        .take_while(|c| {
-            used += c.width().unwrap_or(0);
-            used <= room
-        })
-        .collect();
-    format!("{}{mark}", kept.trim_end())
+    let end = text.char_indices().find(|(_, c)| {
+        used += c.width().unwrap_or(0);
+        used > columns
+    });
+    &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
 /// Sets one paragraph: lines of at most the style's width, each after `indent`, the last one marked when more than
 /// `most` lines would be needed. The text is cleaned.
 pub(super) fn paragraph(text: &str, indent: &str, most: usize, style: &Style) -> String {
+    use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
     let room = style.columns().saturating_sub(width(indent)).max(20);
     let cleaned = clean(text);
-    let mut rest = cleaned.trim_end();
-    let mut out = String::new();
-    for n in 1..=most {
-        if n == most || width(rest) <= room {
-            out.push_str(&format!("{indent}{}\n", shorten(rest, room, style.ellipsis())));
-            return out;
-        }
-        let mut columns = 0;
-        let hard = rest.char_indices().find(|(_, c)| {
-            columns += c.width().unwrap_or(0);
-            columns > room
-        });
-        let hard = hard.map_or(rest.len(), |(at, _)| at);
-        // A word that fills most of a line is cut; any other moves to the next line.
-        let soft = rest[..hard].rfind(' ').filter(|&at| at * 2 > hard).unwrap_or(hard);
-        out.push_str(&format!("{indent}{}\n", rest[..soft].trim_end()));
-        rest = rest[soft..].trim_start();
+    let options = Options::new(room)
+        .wrap_algorithm(WrapAlgorithm::FirstFit)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    let mut lines = textwrap::wrap(cleaned.trim_end(), options);
+    if lines.len() > most {
+        lines.truncate(most);
+        let last = lines.pop().unwrap_or_default();
+        let room = room.saturating_sub(width(style.ellipsis()));
+        lines.push(format!("{}{}", head(&last, room).trim_end(), style.ellipsis()).into());
     }
-    out
+    lines.iter().map(|line| format!("{indent}{line}\n")).collect()
 }
 
 #[cfg(test)]
@@ -213,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_paragraph_breaks_between_words_and_ends() {
-        let style = Style { colour: false, unicode: true, width: 60 };
+        let style = Style { colour: false, unicode: true, width: Some(60) };
         let text = "relation \"orders\" already exists ".repeat(9);
         let set = paragraph(&text, "    ", 3, &style);
         assert_eq!(set.lines().count(), 3);
@@ -241,17 +201,6 @@ mod tests {
         assert_eq!(shorten("東京都", 4, "…"), "東…");
         assert_eq!(shorten("acme", 2, "..."), "..");
         assert_eq!(shorten("acme", 0, "…"), "");
-    }
-
-    #[test]
-    fn formats_by_name() {
-        for format in Format::ALL {
-            assert_eq!(format.to_string().parse(), Ok(format));
-        }
-        assert_eq!(
-            "xml\x1b".parse::<Format>().unwrap_err().to_string(),
-            "'xml\\x1b' is not a format; write table, json, csv or md"
-        );
     }
 
     #[test]

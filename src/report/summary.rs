@@ -10,12 +10,22 @@ use crate::model::schema::{Catalog, Direction, State, Unfinished};
 
 use super::causes::{Cause, group_by};
 use super::label;
+use super::sheet::{Cell, Column, Sheet};
 use super::style::{Style, Tone, clean, paragraph};
-use super::table::{Cell, Column, Table};
 
 /// The names of all states in the order in which they are counted.
-const STATES: [&str; 10] =
-    ["at_target", "behind", "empty", "migrating", "stopped", "gap", "edited", "ahead", "in_doubt", "unreachable"];
+const STATES: [&str; 10] = [
+    "at_target",
+    "behind",
+    "empty",
+    "migrating",
+    "partially_applied",
+    "out_of_order",
+    "checksum_mismatch",
+    "ahead",
+    "in_doubt",
+    "unreachable",
+];
 
 /// Where a state stands in the order of rows: what is well first, what needs attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
@@ -28,8 +38,8 @@ pub(super) fn state_text(state: &State) -> String {
     match state {
         State::Behind { pending } => format!("behind {pending}"),
         State::Ahead { unknown } => format!("ahead {}", unknown.len()),
-        State::Gap { missing } => format!("gap {}", missing.len()),
-        State::Edited { scripts } => format!("edited {}", scripts.len()),
+        State::Gap { missing } => format!("{} {}", words(state.name()), missing.len()),
+        State::Edited { scripts } => format!("{} {}", words(state.name()), scripts.len()),
         other => words(other.name()),
     }
 }
@@ -110,24 +120,23 @@ pub(super) fn by_version(catalog: &Catalog, observations: &[Observation]) -> Vec
     versions
 }
 
-/// The summary by version, with bars.
-pub(super) fn version_table(versions: &[VersionCount], style: &Style) -> String {
+/// The tenants by version, with bars on a terminal.
+pub(super) fn version_sheet(versions: &[VersionCount], style: &Style) -> Sheet {
     const BAR: usize = 20;
     let all: usize = versions.iter().map(|v| v.tenants).sum();
-    let mut table = Table::new([
-        Column::new("VERSION").at_least(16),
-        Column::new("TENANTS").right(),
-        Column::new("SHARE").right(),
-        Column::new(""),
-    ]);
-    for v in versions {
+    let row = |v: &VersionCount| -> [Cell; 4] {
         // Rounded up, so that one tenant of many still has a bar.
         let filled = (v.tenants * BAR).div_ceil(all.max(1));
         let bar = if style.unicode { "█" } else { "#" }.repeat(filled);
-        let share = label::share(v.tenants, all);
-        table.row([v.text().into(), v.tenants.to_string().into(), share.into(), Cell::new(bar).tone(Tone::Dim)]);
-    }
-    table.render(style)
+        [v.text().into(), v.tenants.into(), label::share(v.tenants, all).into(), Cell::from(bar).tone(Tone::Dim)]
+    };
+    Sheet::new([
+        Column::new("Version").at_least(16),
+        Column::new("Tenants").right(),
+        Column::new("Share").right(),
+        Column::screen(""),
+    ])
+    .rows(versions.iter().map(row))
 }
 
 /// The summary as data.
@@ -179,7 +188,7 @@ fn why(o: &Observation, is_shared: bool) -> String {
         }
         State::Edited { scripts } => {
             format!(
-                "edited after having been applied: {}; if that was meant: fleet scripts repair {}",
+                "their text is not the one that was applied: {}; if that was meant: fleet scripts repair {}",
                 scripts.join(", "),
                 scripts.join(" ")
             )
@@ -213,6 +222,21 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
         Some(n) => format!("statement {n} was begun last and may or may not have happened"),
     };
     format!("{} ({}) was begun by run {} and not finished; {point}; see runs resolve", u.migration, u.direction, u.run)
+}
+
+/// The parts of Markdown that the matrix and the status share: the versions and the concerns.
+pub(super) fn markdown(catalog: &Catalog, observations: &[Observation], style: &Style) -> String {
+    let mut out = version_sheet(&by_version(catalog, observations), style).markdown();
+    let concerns = concerns(observations);
+    if !concerns.is_empty() {
+        let row = |c: &Attention<'_>| -> [Cell; 4] {
+            let names = label::names(&c.tenants, 60, style);
+            [(&c.state).into(), c.tenants.len().into(), names.into(), (&c.why).into()]
+        };
+        let sheet = Sheet::new(["Needs attention", "N", "Tenants", "Why"].map(Column::new));
+        out.push_str(&format!("\n{}", sheet.rows(concerns.iter().map(row)).markdown()));
+    }
+    out
 }
 
 /// The concerns as text: a heading, then two lines or more for each; at most `most` of them.

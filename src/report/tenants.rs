@@ -9,9 +9,8 @@ use serde_json::json;
 
 use crate::model::tenant::{Engine, TenantId};
 
-use super::style::{Format, Style};
-use super::table::{Cell, Column, Table};
-use super::{csv_text, json, label, markdown};
+use super::sheet::{Cell, Column, Sheet};
+use super::{Format, Style, label};
 
 /// One tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,45 +49,32 @@ impl TenantRow {
             .and_then(|rest| if rest.is_empty() { Some("") } else { rest.strip_prefix(':') });
         if port.is_some() && !rest.is_empty() { rest } else { &self.location }
     }
-
-    fn flat(&self) -> [String; 6] {
-        let id = self.id.to_string();
-        [id, self.engine.to_string(), self.server.clone(), self.wave.clone(), self.tags_text(), self.location.clone()]
-    }
 }
 
 /// The tenants in the order given, in the form asked for.
 pub(crate) fn list(tenants: &[TenantRow], format: Format, style: &Style) -> String {
-    let flat = || tenants.iter().map(TenantRow::flat).collect::<Vec<_>>();
-    match format {
-        Format::Table => text(tenants, style),
-        Format::Json => json::document(json!({ "tenants": tenants })),
-        Format::Csv => csv_text::write(
-            &["tenant", "engine", "server", "wave", "tags", "location"],
-            flat().iter().map(|r| r.iter().map(String::as_str)),
-        ),
-        Format::Md => markdown::table(&["Tenant", "Engine", "Server", "Wave", "Tags", "Location"], flat()),
-    }
+    let total = label::count(tenants.len(), "tenant");
+    let table = || match tenants {
+        [] => format!("{total}\n"),
+        _ => format!("{}\n{total}\n", sheet(tenants).table(style)),
+    };
+    format.write(table, || json!({ "tenants": tenants }), || sheet(tenants))
 }
 
-fn text(tenants: &[TenantRow], style: &Style) -> String {
-    let total = label::count(tenants.len(), "tenant");
-    if tenants.is_empty() {
-        return format!("{total}\n");
-    }
-    let mut table = Table::new([
-        Column::new("TENANT").at_least(16),
-        Column::new("ENGINE"),
-        Column::new("SERVER").at_least(10),
-        Column::new("WAVE").at_least(8),
-        Column::new("TAGS").at_least(10).expendable(2),
-        Column::new("LOCATION").at_least(16).expendable(1).keep_end(),
-    ]);
-    for tenant in tenants {
-        let [id, engine, server, wave, tags, _] = tenant.flat();
-        table.row([id, engine, server, wave, tags, tenant.place().to_owned()].map(Cell::from));
-    }
-    format!("{}\n{total}\n", table.render(style))
+fn sheet(tenants: &[TenantRow]) -> Sheet {
+    let row = |t: &TenantRow| {
+        let location = Cell::from(t.place()).data(&t.location);
+        [(&t.id).into(), t.engine.into(), (&t.server).into(), (&t.wave).into(), t.tags_text().into(), location]
+    };
+    Sheet::new([
+        Column::new("Tenant").at_least(16),
+        Column::new("Engine"),
+        Column::new("Server").at_least(10),
+        Column::new("Wave").at_least(8),
+        Column::new("Tags").at_least(10).expendable(2),
+        Column::new("Location").at_least(16).expendable(1),
+    ])
+    .rows(tenants.iter().map(row))
 }
 
 #[cfg(test)]

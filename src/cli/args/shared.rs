@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::settings::RunFlags;
 use crate::inputs::select::{Filter, Partition};
 use crate::model::engine::Engine;
+use crate::report::Format;
 
 /// What every command takes. Help pages show it last.
 #[derive(Debug, Clone, Args)]
@@ -19,7 +20,7 @@ pub(in crate::cli) struct Global {
     /// Colours: auto asks the terminal and NO_COLOR
     #[arg(long, global = true, display_order = 1001, env = "FLEET_COLOR", value_enum, default_value_t = When::Auto)]
     pub(in crate::cli) color: When,
-    /// Columns to lay tables out for [default: the terminal's, else 120]
+    /// Columns to lay tables out for [default: the terminal's; in a pipe or a file as many as they need]
     #[arg(long, global = true, display_order = 1002, value_name = "COLUMNS")]
     pub(in crate::cli) width: Option<usize>,
     /// More about what is going on, on stderr (-vv: still more)
@@ -134,65 +135,38 @@ pub(in crate::cli) struct RunOutput {
     #[arg(short, long)]
     pub(in crate::cli) yes: bool,
     /// The form of the outcome on stdout: table, json, jsonl (one event a line while it runs), csv, md
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    pub(in crate::cli) format: RunFormat,
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = one_of(Format::RUN))]
+    pub(in crate::cli) format: Format,
     /// Writes stdout's part to a file instead
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,
     /// Also writes a report: junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
     #[arg(long, value_name = "KIND=FILE", value_parser = parse_report)]
-    pub(in crate::cli) report: Vec<(ReportKind, PathBuf)>,
+    pub(in crate::cli) report: Vec<(Format, PathBuf)>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum RunFormat {
-    #[default]
-    Table,
-    Json,
-    Jsonl,
-    Csv,
-    Md,
+/// A form by its name, as far as it is one of `forms`.
+fn one_of(forms: &'static [Format]) -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(forms.iter().map(|form| form.name()))
+        .map(|name| Format::named(&name, forms).expect("clap has let only these names through"))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum ReportKind {
-    Junit,
-    Json,
-    Csv,
-    Md,
-}
-
-fn parse_report(text: &str) -> Result<(ReportKind, PathBuf), String> {
-    let wrong = || "write junit=FILE, json=FILE, csv=FILE or md=FILE".to_owned();
-    let (kind, file) = text.split_once('=').ok_or_else(wrong)?;
-    let kind = match kind {
-        "junit" => ReportKind::Junit,
-        "json" => ReportKind::Json,
-        "csv" => ReportKind::Csv,
-        "md" => ReportKind::Md,
-        _ => return Err(wrong()),
-    };
-    if file.is_empty() { Err(wrong()) } else { Ok((kind, PathBuf::from(file))) }
+fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {
+    match text.split_once('=').map(|(kind, file)| (Format::named(kind, Format::REPORT), file)) {
+        Some((Some(kind), file)) if !file.is_empty() => Ok((kind, PathBuf::from(file))),
+        _ => Err("write junit=FILE, json=FILE, csv=FILE or md=FILE".to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct Output {
     /// table, json, csv or md
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    pub(in crate::cli) format: Shape,
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = one_of(Format::FINISHED))]
+    pub(in crate::cli) format: Format,
     /// Writes to a file instead of stdout
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum Shape {
-    #[default]
-    Table,
-    Json,
-    Csv,
-    Md,
 }
 
 /// A command that reads tenants.

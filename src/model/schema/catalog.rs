@@ -288,10 +288,10 @@ impl State {
             State::Behind { .. } => "behind",
             State::AtTarget => "at_target",
             State::Ahead { .. } => "ahead",
-            State::Gap { .. } => "gap",
-            State::Edited { .. } => "edited",
+            State::Gap { .. } => "out_of_order",
+            State::Edited { .. } => "checksum_mismatch",
             State::InDoubt(_) => "in_doubt",
-            State::Stopped(_) => "stopped",
+            State::Stopped(_) => "partially_applied",
             State::Migrating => "migrating",
             State::Unreachable => "unreachable",
         }

@@ -3,14 +3,10 @@
 //! A record has no field that says "rolled back whole": that is said only with the script of the failed migration at
 //! hand, and only when that script is atomic.
 
-use std::time::Duration;
-
 use crate::model::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
 use crate::model::schema::{Direction, Execution, Script};
 use crate::report::style::Style;
 use crate::report::{label, summary};
-
-use super::view::took;
 
 /// The version in a cell.
 pub(super) fn version_text(r: &TenantRecord) -> String {
@@ -58,35 +54,14 @@ pub(super) fn reason(outcome: &Outcome) -> Option<String> {
 
 /// Who was at a lock that was not granted.
 fn lock_text(blocker: Option<&Blocker>, queue: &LockQueue) -> Option<String> {
-    let list = |all: &[Blocker]| all.iter().map(blocker_text).collect::<Vec<_>>().join("; ");
-    let mut parts: Vec<String> = blocker.map(|b| format!("blocked by {}", blocker_text(b))).into_iter().collect();
+    let list = |all: &[Blocker]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut parts: Vec<String> = blocker.map(|holder| format!("lock held by {holder}")).into_iter().collect();
     for (what, who) in [("and by", &queue.others), ("behind us waited", &queue.waiting)] {
         if !who.is_empty() {
             parts.push(format!("{what} {}", list(who)));
         }
     }
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// Who held the lock, as far as it is known.
-pub(super) fn blocker_text(b: &Blocker) -> String {
-    let mut out = format!("connection {}", b.id);
-    if let Some(user) = &b.user {
-        out.push_str(&format!(", user {user}"));
-    }
-    if let Some(application) = &b.application {
-        out.push_str(&format!(", application {application}"));
-    }
-    if let Some(address) = &b.address {
-        out.push_str(&format!(", from {address}"));
-    }
-    if let Some(seconds) = b.transaction_seconds {
-        out.push_str(&format!(", transaction open for {}", took(Duration::from_secs(seconds))));
-    }
-    if let Some(query) = &b.query {
-        out.push_str(&format!(": {query}"));
-    }
-    out
 }
 
 /// What the run left on the tenant, after its version.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::model::fault::FaultClass;
-use crate::model::outcome::{NotStarted, Outcome};
+use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
@@ -14,10 +14,12 @@ use super::group::{self, Group};
 use super::now::{self, moved_text};
 use super::view::OutcomeView;
 use crate::report::causes::group_by;
+use crate::report::sheet::{Cell, Column, Sheet};
 use crate::report::style::{Style, Tone, clean, paragraph};
-use crate::report::table::{Cell, Column, Table};
 use crate::report::{label, summary};
 
+/// Where the values of a cause begin.
+const FIELD: &str = "           ";
 /// So many causes are told in full; the rest has one line each.
 const IN_FULL: usize = 20;
 /// So many notes of one tenant are shown.
@@ -39,12 +41,7 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     out.push_str(&notes(view, style));
     let rest = rest(view, style);
     if !rest.is_empty() {
-        let mut table = Table::new([Column::new(""), Column::new("").right(), Column::new("").at_least(20)]);
-        for (what, n, of) in rest {
-            table.row([what.into(), n.into(), Cell::from(of)]);
-        }
-        out.push_str(&table.render(style));
-        out.push('\n');
+        out.push_str(&format!("{}\n", rest.table(style)));
     }
     if let Some(rerun) = view.rerun {
         // It is to be copied, so it is never cut or broken.
@@ -111,7 +108,7 @@ fn block(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
 }
 
 fn field(name: &str, value: &str, style: &Style) -> String {
-    let text = paragraph(value, "           ", 4, style);
+    let text = paragraph(value, FIELD, 4, style);
     format!("  {}{}", style.paint(Tone::Dim, &format!("{name:<9}")), text.trim_start_matches(' '))
 }
 
@@ -120,10 +117,10 @@ fn sql_lines(sql: &str, style: &Style) -> String {
     let lines: Vec<&str> = sql.trim().lines().collect();
     let mut out = String::new();
     for line in lines.iter().take(SQL_LINES) {
-        out.push_str(&paragraph(line.trim_end(), &format!("           {bar}"), 6, style));
+        out.push_str(&paragraph(line.trim_end(), &format!("{FIELD}{bar}"), 6, style));
     }
     if let Some(more) = lines.len().checked_sub(SQL_LINES).filter(|n| *n > 0) {
-        out.push_str(&format!("           {bar}{} {} more\n", style.ellipsis(), label::count(more, "line")));
+        out.push_str(&format!("{FIELD}{bar}{} {} more\n", style.ellipsis(), label::count(more, "line")));
     }
     out
 }
@@ -148,13 +145,13 @@ fn blockers(group: &Group<'_>, style: &Style) -> String {
     let mut out = String::new();
     for (r, blocker) in known.clone().take(SHOWN) {
         let whose = if group.members.len() > 1 { format!("{}: ", r.tenant) } else { String::new() };
-        out.push_str(&field("blocker", &format!("{whose}{}", now::blocker_text(blocker)), style));
+        out.push_str(&field("held by", &format!("{whose}{}", blocker), style));
         if let Outcome::LockTimeout { queue, .. } = &r.outcome {
             for other in &queue.others {
-                out.push_str(&field("", &format!("and {}", now::blocker_text(other)), style));
+                out.push_str(&field("", &format!("and {}", other), style));
             }
             if !queue.waiting.is_empty() {
-                let all: Vec<String> = queue.waiting.iter().map(now::blocker_text).collect();
+                let all: Vec<String> = queue.waiting.iter().map(ToString::to_string).collect();
                 out.push_str(&field("behind us", &all.join("; "), style));
             }
         }
@@ -165,7 +162,7 @@ fn blockers(group: &Group<'_>, style: &Style) -> String {
         && matches!(group.first().outcome, Outcome::LockTimeout { .. })
         && !held_by_another_run(group)
     {
-        out.push_str(&field("blocker", "not known", style));
+        out.push_str(&field("held by", "not known", style));
     }
     out
 }
@@ -176,9 +173,7 @@ fn held_by_another_run(group: &Group<'_>) -> bool {
 
 fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
     const SHOWN: usize = 4;
-    let key = |r: &&crate::model::outcome::TenantRecord| {
-        (now::version_text(r), now::left_behind(r, view.header.direction, view.scripts))
-    };
+    let key = |r: &&TenantRecord| (now::version_text(r), now::left_behind(r, view.header.direction, view.scripts));
     let places = group_by(group.members.iter().copied(), key);
     let mut out = String::new();
     for (n, ((version, left), who)) in places.iter().take(SHOWN).enumerate() {
@@ -194,23 +189,23 @@ fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String
 
 fn in_short(groups: &[Group<'_>], style: &Style) -> String {
     const LINES: usize = 200;
-    let mut table = Table::new([
-        Column::new("OUTCOME"),
-        Column::new("TENANTS").at_least(16),
-        Column::new("N").right(),
-        Column::new("STOPPED AT").at_least(12).expendable(1),
-        Column::new("ERROR").at_least(24),
-    ]);
-    for group in groups.iter().take(LINES) {
-        table.row([
-            Cell::new(summary::words(group.first().outcome.name()).to_uppercase()).tone(Tone::Bad),
+    let row = |group: &Group<'_>| -> [Cell; 5] {
+        [
+            Cell::from(summary::words(group.first().outcome.name()).to_uppercase()).tone(Tone::Bad),
             label::names(&group.tenants(), 30, style).into(),
-            group.members.len().to_string().into(),
+            group.members.len().into(),
             group.stopped().unwrap_or_default().into(),
             group.error_text().into(),
-        ]);
-    }
-    let mut out = table.render(style);
+        ]
+    };
+    let sheet = Sheet::new([
+        Column::new("Outcome"),
+        Column::new("Tenants").at_least(16),
+        Column::new("N").right(),
+        Column::new("Stopped at").at_least(12).expendable(1),
+        Column::new("Error").at_least(24),
+    ]);
+    let mut out = sheet.rows(groups.iter().take(LINES).map(row)).table(style);
     if groups.len() > LINES {
         out.push_str(&format!("{} {} more causes; --format json has all\n", style.ellipsis(), groups.len() - LINES));
     }
@@ -218,12 +213,12 @@ fn in_short(groups: &[Group<'_>], style: &Style) -> String {
 }
 
 /// The outcomes that need no look at a single tenant: name, count, and of what kinds they are.
-pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Vec<(String, String, String)> {
+pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
     let others = view.records.iter().filter(|r| {
         use Outcome::*;
         matches!(r.outcome, UpToDate | Migrated(_) | RolledBack(_) | Skipped { .. } | NotStarted { .. })
     });
-    let kind = |r: &&crate::model::outcome::TenantRecord| match &r.outcome {
+    let kind = |r: &&TenantRecord| match &r.outcome {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved_text(moved, style),
         Outcome::Skipped { reason } => reason.clone(),
         Outcome::NotStarted { reason, waited_for } => not_started_text(*reason, waited_for.as_ref()),
@@ -232,19 +227,19 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Vec<(String, String
     let mut by_name = group_by(others, |r| r.outcome.name());
     let order = view.stats.by_name();
     by_name.sort_by_key(|(name, _)| order.iter().position(|(n, _)| n == name));
-    by_name
-        .into_iter()
-        .map(|(name, records)| {
-            let n = records.len().to_string();
-            let kinds = group_by(records, kind);
-            let texts: Vec<String> = match kinds.as_slice() {
-                [(one, _)] => vec![one.clone()],
-                many => many.iter().take(4).map(|(kind, who)| format!("{} {kind}", who.len())).collect(),
-            };
-            let more = if kinds.len() > texts.len() { format!(", {}", style.ellipsis()) } else { String::new() };
-            (summary::words(name), n, texts.join(", ") + &more)
-        })
-        .collect()
+    let row = |(name, records): (&'static str, Vec<&TenantRecord>)| -> [Cell; 3] {
+        let n = records.len();
+        let kinds = group_by(records, kind);
+        let texts: Vec<String> = match kinds.as_slice() {
+            [(one, _)] => vec![one.clone()],
+            many => many.iter().take(4).map(|(kind, who)| format!("{} {kind}", who.len())).collect(),
+        };
+        let more = if kinds.len() > texts.len() { format!(", {}", style.ellipsis()) } else { String::new() };
+        [summary::words(name).into(), n.into(), (texts.join(", ") + &more).into()]
+    };
+    Sheet::new([Column::new("Others"), Column::new("N").right(), Column::new("").at_least(20)])
+        .headless()
+        .rows(by_name.into_iter().map(row))
 }
 
 /// Why a tenant's turn did not come.

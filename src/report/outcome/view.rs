@@ -13,8 +13,8 @@ use crate::model::stats::RunStats;
 use crate::policy::format_duration;
 
 use super::{group, junit, now, text};
-use crate::report::style::{Format, Style};
-use crate::report::{csv_text, json, label, markdown, summary};
+use crate::report::sheet::{Cell, Column, Sheet};
+use crate::report::{Format, Style, label, markdown, summary};
 
 /// A run that is over, or what the ledger has of one.
 #[derive(Debug, Clone, Copy)]
@@ -38,16 +38,10 @@ impl OutcomeView<'_> {
     /// The report in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
-            Format::Table => text::render(self, style),
-            Format::Json => self.json(),
-            Format::Csv => self.csv(),
             Format::Md => self.markdown(),
+            Format::Junit => junit::render(self),
+            _ => format.write(|| text::render(self, style), || self.fields(), || self.every_tenant()),
         }
-    }
-
-    /// JUnit XML: a suite a wave, a case a tenant.
-    pub(crate) fn junit(&self) -> String {
-        junit::render(self)
     }
 
     /// The JSON document as a value, without its version.
@@ -62,35 +56,33 @@ impl OutcomeView<'_> {
         })
     }
 
-    fn json(&self) -> String {
-        json::document(self.fields())
-    }
-
-    fn csv(&self) -> String {
-        const HEADER: [&str; 16] = [
-            "tenant",
-            "engine",
-            "server",
-            "wave",
-            "outcome",
-            "from",
-            "version",
-            "committed",
-            "attempts",
-            "duration_ms",
-            "stopped_at",
-            "statement",
-            "class",
-            "code",
-            "message",
-            "reason",
-        ];
-        let rows: Vec<Vec<String>> = self.records.iter().map(csv_row).collect();
-        csv_text::write(&HEADER, rows.iter().map(|r| r.iter().map(String::as_str)))
+    fn every_tenant(&self) -> Sheet {
+        Sheet::new(
+            [
+                "Tenant",
+                "Engine",
+                "Server",
+                "Wave",
+                "Outcome",
+                "From",
+                "Version",
+                "Committed",
+                "Attempts",
+                "Duration ms",
+                "Stopped at",
+                "Statement",
+                "Class",
+                "Code",
+                "Message",
+                "Reason",
+            ]
+            .map(Column::new),
+        )
+        .rows(self.records.iter().map(tenant_row))
     }
 
     fn markdown(&self) -> String {
-        let style = Style { colour: false, unicode: true, width: 160 };
+        let style = Style::FILE;
         let mut out = format!("**{}**\n", markdown::text(&text::total_line(self.stats, self.elapsed)));
         let notes = text::stopped_and_held_back(self.stats);
         if !notes.is_empty() {
@@ -98,9 +90,9 @@ impl OutcomeView<'_> {
         }
         let groups = group::needing_attention(self.records);
         if !groups.is_empty() {
-            let header = ["Tenants", "N", "Wave", "Outcome", "Stopped at", "Error", "Now at", "Attempts", "Duration"];
-            out.push('\n');
-            out.push_str(&markdown::table(&header, groups.iter().map(|g| markdown_row(g, &style))));
+            let columns = ["Tenants", "N", "Wave", "Outcome", "Stopped at", "Error", "Now at", "Attempts", "Duration"];
+            let sheet = Sheet::new(columns.map(Column::new)).rows(groups.iter().map(|g| group_row(g, &style)));
+            out.push_str(&format!("\n{}", sheet.markdown()));
         }
         for (group, sql) in groups.iter().filter_map(|g| Some((g, g.sql()?))) {
             let whose =
@@ -109,8 +101,7 @@ impl OutcomeView<'_> {
         }
         let rest = text::rest(self, &style);
         if !rest.is_empty() {
-            out.push('\n');
-            out.push_str(&markdown::table(&["Others", "N", ""], rest.iter().map(|(what, n, of)| [what, n, of])));
+            out.push_str(&format!("\n{}", rest.markdown()));
         }
         if let Some(rerun) = self.rerun {
             out.push_str("\nNext:\n\n");
@@ -120,49 +111,45 @@ impl OutcomeView<'_> {
     }
 }
 
-fn markdown_row(g: &group::Group<'_>, style: &Style) -> [String; 9] {
+fn group_row(g: &group::Group<'_>, style: &Style) -> [Cell; 9] {
+    let error = Some(g.error_text()).filter(|e| !e.is_empty()).or_else(|| now::reason(&g.first().outcome));
     [
-        label::names(&g.tenants(), 60, style),
-        g.members.len().to_string(),
-        g.tally(|r| r.wave.clone()),
-        summary::words(g.first().outcome.name()),
-        g.stopped().unwrap_or_default(),
-        Some(g.error_text()).filter(|e| !e.is_empty()).or_else(|| now::reason(&g.first().outcome)).unwrap_or_default(),
-        g.tally(now::version_text),
-        g.attempts(),
-        g.durations(style),
+        label::names(&g.tenants(), 60, style).into(),
+        g.members.len().into(),
+        g.tally(|r| r.wave.clone()).into(),
+        summary::words(g.first().outcome.name()).into(),
+        g.stopped().unwrap_or_default().into(),
+        error.unwrap_or_default().into(),
+        g.tally(now::version_text).into(),
+        g.attempts().into(),
+        g.durations(style).into(),
     ]
 }
 
-fn csv_row(r: &TenantRecord) -> Vec<String> {
+fn tenant_row(r: &TenantRecord) -> [Cell; 16] {
     let from = match &r.outcome {
-        Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.clone().unwrap_or_default(),
-        _ => String::new(),
+        Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.as_deref(),
+        _ => None,
     };
-    let reason = now::reason(&r.outcome).unwrap_or_default();
-    let (class, code, message) = match &r.error {
-        Some(f) => (f.class.name().to_owned(), f.code.clone().unwrap_or_default(), f.message.clone()),
-        None => Default::default(),
-    };
-    let stopped = r.stopped_at.as_ref();
-    let statement = stopped.and_then(|s| s.statement).map(|n| n.to_string()).unwrap_or_default();
-    vec![
-        r.tenant.to_string(),
-        r.engine.to_string(),
-        r.server.clone(),
-        r.wave.clone(),
-        r.outcome.name().to_owned(),
-        from,
-        r.version.clone().unwrap_or_default(),
-        r.committed.join(" "),
-        r.attempts.to_string(),
-        millis(r.duration).to_string(),
-        stopped.map(|s| s.migration.clone()).unwrap_or_default(),
-        statement,
-        class,
-        code,
-        message,
-        reason,
+    let (error, stopped) = (r.error.as_ref(), r.stopped_at.as_ref());
+    let text = |text: Option<&str>| Cell::from(text.unwrap_or_default());
+    [
+        (&r.tenant).into(),
+        r.engine.into(),
+        (&r.server).into(),
+        (&r.wave).into(),
+        r.outcome.name().into(),
+        text(from),
+        text(r.version.as_deref()),
+        r.committed.join(" ").into(),
+        r.attempts.into(),
+        millis(r.duration).into(),
+        text(stopped.map(|s| s.migration.as_str())),
+        stopped.and_then(|s| s.statement).map(|n| n.to_string()).unwrap_or_default().into(),
+        text(error.map(|f| f.class.name())),
+        text(error.and_then(|f| f.code.as_deref())),
+        text(error.map(|f| f.message.as_str())),
+        now::reason(&r.outcome).unwrap_or_default().into(),
     ]
 }
 

@@ -8,7 +8,7 @@ use crate::report::Format;
 use crate::report::matrix::MatrixView;
 use crate::report::status::StatusView;
 
-fn forty() -> Catalog {
+pub(super) fn forty() -> Catalog {
     let all: Vec<String> =
         (1..=40).map(|i| format!("m2024{:02}{:02}_000001_change_{i}", 1 + i / 28, 1 + i % 28)).collect();
     names(&all.iter().map(String::as_str).collect::<Vec<_>>())
@@ -39,7 +39,7 @@ fn forty_migrations_fold_where_tenants_agree_and_say_what_is_left_out() {
     }
     let spread: Vec<Observation> = (0..41).map(|n| observed(&c, &format!("t{n}"), &first(&c, n))).collect();
     let text = matrix(&c, &spread, false, &NARROW);
-    assert!(text.contains("for want of width"), "{text}");
+    assert!(text.contains("for want of room"), "{text}");
 }
 
 #[test]

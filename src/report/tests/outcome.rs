@@ -205,7 +205,7 @@ fn every_outcome_for_machines() {
     insta::assert_snapshot!("outcome_csv", render(&records, Format::Csv, &NARROW));
     insta::assert_snapshot!("outcome_md", render(&records, Format::Md, &NARROW));
     let json: serde_json::Value = serde_json::from_str(&render(&records, Format::Json, &NARROW)).unwrap();
-    assert_eq!(json["schema_version"], 1);
+    assert_eq!(json["schema_version"], 2);
     assert_eq!(json["verdict"], "budget_exhausted");
     assert_eq!(json["started_at"], "2026-11-20T10:15:02Z");
     assert_eq!(json["elapsed_ms"], 1_234);
@@ -222,7 +222,7 @@ fn junit_has_a_suite_a_wave_and_a_case_a_tenant() {
     let (stats, header) = (stats(&records), header(&records));
     let view =
         OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
-    insta::assert_snapshot!("outcome_junit", view.junit());
+    insta::assert_snapshot!("outcome_junit", view.render(Format::Junit, &NARROW));
 }
 
 #[test]

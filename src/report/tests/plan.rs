@@ -20,7 +20,7 @@ fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
     }
 }
 
-fn waves(c: &Catalog) -> Vec<(String, Vec<PlanRow>)> {
+pub(super) fn waves(c: &Catalog) -> Vec<(String, Vec<PlanRow>)> {
     let all = first(c, 3);
     let rest: Vec<PlanRow> = (0..40)
         .map(|i| {
@@ -50,7 +50,7 @@ fn waves(c: &Catalog) -> Vec<(String, Vec<PlanRow>)> {
     vec![("canary".to_owned(), vec![row("acme", Engine::Sqlite, "empty", &all)]), ("rest".to_owned(), rest)]
 }
 
-fn scripts() -> Vec<Script> {
+pub(super) fn scripts() -> Vec<Script> {
     let native = NativeReason::Queries("SELECT count(*) FROM orders".to_owned());
     vec![
         script(0, Engine::Sqlite),
@@ -65,7 +65,11 @@ fn scripts() -> Vec<Script> {
     ]
 }
 
-fn view<'a>(catalog: &'a Catalog, waves: &'a [(String, Vec<PlanRow>)], scripts: &'a [Script]) -> PlanView<'a> {
+pub(super) fn view<'a>(
+    catalog: &'a Catalog,
+    waves: &'a [(String, Vec<PlanRow>)],
+    scripts: &'a [Script],
+) -> PlanView<'a> {
     PlanView { catalog, direction: Direction::Up, goal: "head", waves, scripts, limits: &[], show_sql: false }
 }
 

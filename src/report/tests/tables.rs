@@ -10,7 +10,7 @@ use crate::report::Format;
 use crate::report::runs::{self, AttemptRow, RunRow, RunView};
 use crate::report::tenants::{self, TenantRow};
 
-fn run(n: u128, finished: bool) -> RunRow {
+pub(super) fn run(n: u128, finished: bool) -> RunRow {
     RunRow {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 + n),
         direction: Direction::Up,

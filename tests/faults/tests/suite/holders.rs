@@ -239,7 +239,7 @@ fn ten_of_100_on_mariadb_are_held_by_transactions_table_locks_and_named_locks() 
             // MariaDB tells nobody who has a table locked, or a metadata lock; the open transaction is the probable one.
             "LOCK TABLES accounts READ" => record["error"]["code"] == "1205",
             kind if kind.starts_with("START") => record["blocker"]["id"].as_i64().is_some_and(|id| id > 0),
-            _ => record["error"]["class"] == "held_by_another_run",
+            _ => record["error"]["class"] == "tenant_locked",
         }
     });
 

@@ -1,0 +1,73 @@
+//! The forms that a text can have. One list: each command and flag takes some of them.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::json;
+use super::sheet::Sheet;
+
+/// The form of a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For a person at a terminal.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line while a run goes on. A finished text has the one document instead.
+    Jsonl,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// GitHub-flavoured Markdown.
+    Md,
+    /// JUnit XML, of the outcome of a run. Any other text has the JSON document instead.
+    Junit,
+}
+
+impl Format {
+    /// The forms of a finished text.
+    pub(crate) const FINISHED: &[Format] = &[Format::Table, Format::Json, Format::Csv, Format::Md];
+    /// The forms of a run on stdout.
+    pub(crate) const RUN: &[Format] = &[Format::Table, Format::Json, Format::Jsonl, Format::Csv, Format::Md];
+    /// The forms of a report in a file.
+    pub(crate) const REPORT: &[Format] = &[Format::Junit, Format::Json, Format::Csv, Format::Md];
+
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Format::Table => "table",
+            Format::Json => "json",
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+            Format::Md => "md",
+            Format::Junit => "junit",
+        }
+    }
+
+    /// The one of `forms` with this name.
+    pub(crate) fn named(name: &str, forms: &[Format]) -> Option<Format> {
+        forms.iter().copied().find(|form| form.name() == name)
+    }
+
+    /// A finished text: the table and the JSON are the view's own, CSV and Markdown come from its sheet.
+    pub(super) fn write(
+        self,
+        table: impl FnOnce() -> String,
+        fields: impl FnOnce() -> Value,
+        sheet: impl FnOnce() -> Sheet,
+    ) -> String {
+        match self {
+            Format::Table => table(),
+            Format::Csv => sheet().csv(),
+            Format::Md => sheet().markdown(),
+            Format::Json | Format::Jsonl | Format::Junit => json::document(fields()),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
