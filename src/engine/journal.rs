@@ -6,7 +6,7 @@
 
 use super::dialect::{dialect, literal};
 use super::{Step, unix_now};
-use crate::model::schema::{Direction, Record, Script, Unfinished};
+use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
 
@@ -106,17 +106,18 @@ impl Journal {
         format!("SELECT {columns} FROM {} WHERE id = 1", self.table)
     }
 
-    /// Says that a step begins. `statement` is the first that is sent, from 0; `None` for native code.
+    /// Says that a step begins, with its first statement or as native code.
     ///
     /// A second row has the same key: where a journal is open already, this fails and nothing behind it is sent.
-    pub(crate) fn begin(&self, step: &Step, statement: Option<usize>, run: &str) -> String {
+    pub(crate) fn begin(&self, step: &Step, run: &str) -> String {
+        let is_native = matches!(step.script.execution, Execution::Native { .. });
         format!(
             "INSERT INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, '{}', {}, \
              'running', '{}', {}, {})",
             self.table,
             literal(self.engine, &step.script.migration),
             step.script.direction,
-            number(statement),
+            number((!is_native).then_some(0)),
             step.script.sha256,
             literal(self.engine, run),
             unix_now()
@@ -195,7 +196,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::schema::{Execution, Script};
 
     fn step(sha: &str) -> Step {
         let script = Script {

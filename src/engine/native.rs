@@ -210,6 +210,11 @@ async fn has_escaped(transaction: &DatabaseTransaction, mark: Mark) -> bool {
     escaped
 }
 
+/// The fault of a session that had another connection after native code than before it.
+pub(crate) fn lost_connection() -> Fault {
+    Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran")
+}
+
 /// A pool that is a single connection: never pinged, never kept.
 pub(crate) fn pool<DB: sqlx::Database>(door: &TenantEndpoint) -> PoolOptions<DB> {
     PoolOptions::new()
