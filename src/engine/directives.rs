@@ -1,6 +1,7 @@
-//! Statements that ask something of the runner: to be repeated in batches, or to have their rows told.
+//! A statement of a script by itself, also one that asks something of the runner: to be repeated in batches, or to have its
+//! rows told.
 //!
-//! They run by themselves, with the journal before them; what an error means is for the session to say.
+//! The journal is written before it; what an error means is for the session to say.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,13 +12,12 @@ use super::errors;
 use super::message::text_of;
 use super::work::{Notice, ScriptStatement, TELL_EVERY};
 use crate::model::fault::{Fault, FaultClass};
-use crate::sql::Directive;
+use crate::sql::{Directive, directive};
 
 /// Runs it. Dying between two batches: the journal names this statement, and the next run repeats it.
 pub(crate) async fn run<DB, C>(
     connection: &mut C,
-    asked: ScriptStatement<'_>,
-    directive: Directive,
+    this: ScriptStatement<'_>,
     rows_affected: fn(&DB::QueryResult) -> u64,
 ) -> Result<(), Fault>
 where
@@ -27,14 +27,17 @@ where
     for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
-    let query = || sqlx::raw_sql(AssertSqlSafe(asked.sql().to_owned()));
+    let query = || sqlx::raw_sql(AssertSqlSafe(this.sql().to_owned()));
     let fault = |error: sqlx::Error| errors::fault(&error);
-    match directive {
-        Directive::Report => {
-            let rows = query().fetch_all(&mut *connection).await.map_err(fault)?;
-            rows.iter().filter_map(text_of).for_each(|text| asked.work.teller.tell(Notice::Note(text)));
+    match directive(this.sql()) {
+        None => {
+            query().execute(connection).await.map_err(fault)?;
         }
-        Directive::Batch => {
+        Some(Directive::Report) => {
+            let rows = query().fetch_all(&mut *connection).await.map_err(fault)?;
+            rows.iter().filter_map(text_of).for_each(|text| this.work.teller.tell(Notice::Note(text)));
+        }
+        Some(Directive::Batch) => {
             let (mut rows, mut told) = (0, Instant::now());
             loop {
                 let changed = rows_affected(&query().execute(&mut *connection).await.map_err(fault)?);
@@ -44,10 +47,10 @@ where
                 rows += changed;
                 if told.elapsed() >= TELL_EVERY {
                     told = Instant::now();
-                    let migration = asked.step().script.migration.clone();
-                    asked.work.teller.tell(Notice::Rows { migration, statement: Some(asked.statement + 1), rows });
+                    let migration = this.step().script.migration.clone();
+                    this.work.teller.tell(Notice::Rows { migration, statement: Some(this.statement + 1), rows });
                 }
-                if asked.work.cancelled.load(Ordering::Relaxed) {
+                if this.work.cancelled.load(Ordering::Relaxed) {
                     // With a code of its own: it is certain how far it came.
                     let text = "cancelled between two batches; the next run goes on";
                     return Err(Fault::with_code(FaultClass::Cancelled, "FL006", text));

@@ -41,60 +41,13 @@ pub(crate) trait Journalled: Send {
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault>;
 }
 
-/// Where a step begins, and in which journal.
+/// How a step begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opening {
-    /// At its first statement; no journal is open.
-    First,
-    /// At its first statement, once the journal of another script is closed, which is void.
-    FirstAfterVoid,
-    /// At this statement (from 0), in its own journal.
-    Resumed(usize),
-}
-
-impl Opening {
-    /// The first statement that is sent, from 0.
-    pub(crate) fn statement(self) -> usize {
-        match self {
-            Opening::First | Opening::FirstAfterVoid => 0,
-            Opening::Resumed(statement) => statement,
-        }
-    }
-}
-
-/// Where a step begins behind this row of the journal, or the stop where it can't.
-#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<Opening, ApplyError> {
-    let this = &work.steps[step];
-    let Some(entry) = entry else { return Ok(Opening::First) };
-    if entry.is_void(this) {
-        return Ok(Opening::FirstAfterVoid);
-    }
-    match entry.resumes(this) {
-        Some(_) if matches!(this.script.execution, Execution::Native { .. }) => {
-            let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
-            Err(ApplyError::before(step, fault))
-        }
-        Some(statement) => Ok(Opening::Resumed(statement)),
-        None => Err(unfinished(step, entry.unfinished)),
-    }
-}
-
-/// The stop before a step whose tenant has a journal that only a person can settle.
-pub(crate) fn unfinished(step: usize, unfinished: Unfinished) -> ApplyError {
-    let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-    ApplyError { residue: PartialState::InDoubt(unfinished), ..ApplyError::before(step, fault) }
-}
-
-/// The statements that open the journal of a step at its first statement.
-pub(crate) fn begin(door: &TenantEndpoint, work: &Work, step: usize) -> Vec<String> {
-    let this = &work.steps[step];
-    let mut sql = vec![door.journal().begin(this, &work.run)];
-    if this.script.direction == Direction::Down {
-        // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
-        sql.push(door.record(this));
-    }
-    sql
+pub(crate) struct Opening {
+    /// The statement (from 0) at which it is resumed in its own journal; `None`: it begins, in a new one.
+    pub(crate) resumed: Option<usize>,
+    /// Whether the journal of another script, which is void, has to be closed before.
+    pub(crate) closes_void: bool,
 }
 
 /// A statement that the engine refused.
@@ -106,9 +59,88 @@ pub(crate) struct Refusal<'a> {
     pub(crate) fault: Fault,
 }
 
-/// What is written into the journal of a statement that did not happen, and what is left behind once it is written.
-/// Batches that were committed before it stay, also where it is the first.
-pub(crate) fn refused(door: &TenantEndpoint, this: ScriptStatement<'_>, was_sent: bool) -> (Vec<String>, PartialState) {
+/// Applies a step whose statements commit one by one, with the journal before each of them.
+pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    let first = begin(session, work, step).await?.resumed;
+    for statement in first.unwrap_or(0)..work.steps[step].script.statements.len() {
+        let this = ScriptStatement { work, step, statement };
+        // Dying before this: the journal names the statement before. Dying after: it names this one.
+        session.advance(this).await?;
+        if let Err(refusal) = session.send(this).await {
+            let residue = session.left_behind(&refusal).await;
+            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
+        }
+    }
+    finish(session, work, step).await
+}
+
+/// Applies a step that is native code without a transaction.
+pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    begin(session, work, step).await?;
+    let (ended, holds) = session.run_native(work, step).await;
+    if let Err(stop) = ended {
+        // Nobody can tell how far native code came; the open journal says so to whoever comes next.
+        let residue = session.stop_native().await;
+        return Err(ApplyError { residue, ..stop });
+    }
+    holds.map_err(|fault| ApplyError::lost(step, fault))?;
+    finish(session, work, step).await
+}
+
+async fn begin(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<Opening, ApplyError> {
+    let stop = |fault| ApplyError::before(step, fault);
+    let opening = opening(session.prepare(work, step).await.map_err(stop)?, work, step)?;
+    session.open(work, step, opening).await.map_err(stop)?;
+    Ok(opening)
+}
+
+async fn finish(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    session.finish(work, step).await.map_err(|fault| ApplyError::lost(step, fault))
+}
+
+/// How a step begins behind this row of the journal, or the stop where it can't.
+#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
+pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<Opening, ApplyError> {
+    let this = &work.steps[step];
+    let closes_void = entry.is_some();
+    let Some(entry) = entry.filter(|entry| !entry.is_void(this)) else {
+        return Ok(Opening { resumed: None, closes_void });
+    };
+    match entry.resumes(this) {
+        Some(_) if matches!(this.script.execution, Execution::Native { .. }) => {
+            let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
+            Err(ApplyError::before(step, fault))
+        }
+        resumed @ Some(_) => Ok(Opening { resumed, closes_void: false }),
+        None => Err(unfinished(step, entry.unfinished)),
+    }
+}
+
+/// The stop before a step whose tenant has a journal that only a person can settle.
+pub(crate) fn unfinished(step: usize, unfinished: Unfinished) -> ApplyError {
+    let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+    ApplyError { residue: PartialState::InDoubt(unfinished), ..ApplyError::before(step, fault) }
+}
+
+/// The statements that open the journal of a step at its first statement.
+pub(crate) fn begin_sql(door: &TenantEndpoint, work: &Work, step: usize) -> Vec<String> {
+    let this = &work.steps[step];
+    let mut sql = vec![door.journal().begin(this, &work.run)];
+    if this.script.direction == Direction::Down {
+        // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
+        sql.push(door.record(this));
+    }
+    sql
+}
+
+/// The note in the journal that a statement did not happen, and the state of the step once the note is written. Batches
+/// that were committed before it stay, also where it is the first.
+pub(crate) fn refusal_note(
+    door: &TenantEndpoint,
+    this: ScriptStatement<'_>,
+    was_sent: bool,
+) -> (Vec<String>, PartialState) {
     let ScriptStatement { statement, .. } = this;
     let in_batches = was_sent && directive(this.sql()) == Some(Directive::Batch);
     if statement == 0 && !in_batches && !is_row_lost(&this.step().script) {
@@ -117,50 +149,10 @@ pub(crate) fn refused(door: &TenantEndpoint, this: ScriptStatement<'_>, was_sent
     (vec![door.journal().stop(Some(statement))], PartialState::Resumable { statements: statement })
 }
 
-/// What the journal says of a step of which nobody can tell how far it came.
+/// The state of a step of which nobody can tell how far it came, by its journal.
 pub(crate) async fn in_doubt(session: &mut impl Session) -> PartialState {
     match session.unfinished().await {
         Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
         _ => PartialState::Unknown,
     }
-}
-
-/// Applies a step whose statements commit one by one, with the journal before each of them.
-pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
-    let first = begun(session, work, step).await?.statement();
-    for statement in first..work.steps[step].script.statements.len() {
-        let this = ScriptStatement { work, step, statement };
-        // Dying before this: the journal names the statement before. Dying after: it names this one.
-        session.advance(this).await?;
-        if let Err(refusal) = session.send(this).await {
-            let residue = session.left_behind(&refusal).await;
-            let at = stopped_at(work, Some(Place::Statement { step, statement }));
-            return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
-        }
-    }
-    finished(session, work, step).await
-}
-
-/// Applies a step that is native code without a transaction.
-pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
-    begun(session, work, step).await?;
-    let (ended, holds) = session.run_native(work, step).await;
-    if let Err(stop) = ended {
-        // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-        let residue = session.stop_native().await;
-        return Err(ApplyError { residue, ..stop });
-    }
-    holds.map_err(|fault| ApplyError::lost(step, fault))?;
-    finished(session, work, step).await
-}
-
-async fn begun(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<Opening, ApplyError> {
-    let stop = |fault| ApplyError::before(step, fault);
-    let opening = opening(session.prepare(work, step).await.map_err(stop)?, work, step)?;
-    session.open(work, step, opening).await.map_err(stop)?;
-    Ok(opening)
-}
-
-async fn finished(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
-    session.finish(work, step).await.map_err(|fault| ApplyError::lost(step, fault))
 }

@@ -5,6 +5,7 @@
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use sea_orm::SqlxMySqlConnector;
 use sqlx::mysql::MySqlQueryResult;
 use sqlx::{MySql, Pool};
 
@@ -23,7 +24,6 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Record};
 use crate::model::tenant::Engine;
 use crate::policy::Limits;
-use crate::sql::directive;
 
 impl MysqlSession {
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
@@ -35,9 +35,8 @@ impl MysqlSession {
         if let Some(link) = self.connection.take() {
             link.close().await;
         }
-        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
-        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
-        self.pool = Some(pool);
+        let (pool, link) = native::pooled(&self.door, self.options.clone()).await?;
+        (self.pool, self.connection) = (Some(pool), Some(link));
         Ok(())
     }
 
@@ -69,30 +68,28 @@ impl MysqlSession {
 
     /// A step that begins at its first statement begins on the history that was planned.
     fn check_history(&self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
-        match opening {
-            Opening::First | Opening::FirstAfterVoid if self.held.history != work.history_before(step) => {
-                Err(history::moved())
-            }
-            _ => Ok(()),
+        match opening.resumed.is_some() || self.held.history == work.history_before(step) {
+            true => Ok(()),
+            false => Err(history::moved()),
         }
     }
 
-    fn push_step(&self, message: &mut Message, work: &Work, step: usize, opening: Opening) {
+    fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
         let script = &work.steps[step].script;
-        let (first, is_resumed) = (opening.statement(), matches!(opening, Opening::Resumed(_)));
+        let first = resumed.unwrap_or(0);
         if let Some(setting) = self.own_settings(work, step) {
             message.push(Place::Prepare { step }, setting);
         }
-        let open = match is_resumed {
-            true => self.door.journal().resume(&work.steps[step], first, &work.run),
-            false => self.door.journal().begin(&work.steps[step], &work.run),
+        let open = match resumed {
+            Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
+            None => self.door.journal().begin(&work.steps[step], &work.run),
         };
         message.push(Place::Prepare { step }, open);
         if let Some(database) = self.door.namespace() {
             // The migration before may have switched to another one.
             message.push(Place::Prepare { step }, format!("USE {}", Engine::Mysql.quote(&database)));
         }
-        if script.direction == Direction::Down && !is_resumed {
+        if script.direction == Direction::Down && resumed.is_none() {
             // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
             message.push(Place::Record { step }, self.door.record(&work.steps[step]));
         }
@@ -102,9 +99,7 @@ impl MysqlSession {
             }
             message.push(Place::Statement { step, statement }, sql);
         }
-        for sql in self.end(work, step) {
-            message.push(Place::Record { step }, sql);
-        }
+        message.push_all(Place::Record { step }, self.end(work, step));
         message.push(Place::Commit { step }, "COMMIT");
     }
 
@@ -134,21 +129,19 @@ impl MysqlSession {
         self.check_history(work, first, opening).map_err(|fault| ApplyError::before(first, fault))?;
         let mut message = Message::new(Engine::Mysql);
         let prepare = Place::Prepare { step: first };
-        for sql in self.tables() {
-            message.push(prepare, sql);
-        }
+        message.push_all(prepare, self.tables());
         if first == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
         }
-        if opening == Opening::FirstAfterVoid {
+        if opening.closes_void {
             message.push(prepare, self.door.journal().close());
         }
         for step in steps {
             if is_refresh(work, step) {
                 self.push_refresh(&mut message, work, step);
             } else {
-                let opening = if step == first { opening } else { Opening::First };
-                self.push_step(&mut message, work, step, opening);
+                let resumed = opening.resumed.filter(|_| step == first);
+                self.push_step(&mut message, work, step, resumed);
             }
         }
         if last == work.steps.len() {
@@ -163,20 +156,17 @@ impl MysqlSession {
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
         let residue = self.residue(work, place, sent.within, &fault).await;
-        Err(ApplyError { committed, at: stopped_at(work, place), fault, residue })
+        Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue })
     }
 
-    /// What is left behind where a message was refused at this place, in which some statements may have completed. It is
-    /// noted in the journal while the connection still answers.
+    /// The state of the step in which the engine refused a message at this place, where so many statements of the place may
+    /// have completed. It is noted in the journal while the connection still answers.
     async fn residue(&mut self, work: &Work, place: Option<Place>, within: usize, fault: &Fault) -> PartialState {
         if fault.class == FaultClass::ConnectionLost {
             return PartialState::Unknown;
         }
         if place.and_then(Place::step).is_some_and(|step| is_refresh(work, step)) {
-            return match self.run("ROLLBACK".to_owned()).await {
-                Ok(()) => PartialState::Nothing,
-                Err(_) => PartialState::Unknown,
-            };
+            return self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing);
         }
         // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
@@ -185,16 +175,14 @@ impl MysqlSession {
             Some(Place::Statement { statement, step })
                 if within == 0 && journal::is_certain(&work.steps[step], statement) =>
             {
-                let (note, left) = journalled::refused(&self.door, ScriptStatement { work, step, statement }, true);
+                let (note, left) =
+                    journalled::refusal_note(&self.door, ScriptStatement { work, step, statement }, true);
                 let note = match left {
                     // Dying in it: the journal is open still.
                     PartialState::Nothing => format!("START TRANSACTION;\n{};\nCOMMIT", note.join(";\n")),
                     _ => note.join(";\n"),
                 };
-                match self.run(note).await {
-                    Ok(()) => left,
-                    Err(_) => PartialState::Unknown,
-                }
+                self.run(note).await.map_or(PartialState::Unknown, |()| left)
             }
             _ => {
                 let _ = self.run("ROLLBACK".to_owned()).await;
@@ -223,12 +211,12 @@ impl Journalled for MysqlSession {
             self.run(setting).await?;
         }
         let (mut sql, journal) = (self.tables(), self.door.journal());
-        if opening == Opening::FirstAfterVoid {
+        if opening.closes_void {
             sql.push(journal.close());
         }
-        match opening {
-            Opening::Resumed(statement) => sql.push(journal.resume(&work.steps[step], statement, &work.run)),
-            Opening::First | Opening::FirstAfterVoid => sql.extend(journalled::begin(&self.door, work, step)),
+        match opening.resumed {
+            Some(statement) => sql.push(journal.resume(&work.steps[step], statement, &work.run)),
+            None => sql.extend(journalled::begin_sql(&self.door, work, step)),
         }
         self.run(sql.join(";\n")).await
     }
@@ -239,15 +227,10 @@ impl Journalled for MysqlSession {
     }
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
-        let sent = match directive(this.sql()) {
-            None => self.run(this.sql().to_owned()).await,
-            Some(asked) => match self.connection() {
-                Ok(connection) => directives::run(connection, this, asked, MySqlQueryResult::rows_affected).await,
-                Err(fault) => Err(fault),
-            },
-        };
         let within = usize::from(crate::sql::is_multiple(Engine::Mysql, this.sql()));
-        sent.map_err(|fault| Refusal { of: this, within, fault })
+        let refusal = |fault| Refusal { of: this, within, fault };
+        let connection = self.connection().map_err(refusal)?;
+        directives::run(connection, this, MySqlQueryResult::rows_affected).await.map_err(refusal)
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
@@ -260,7 +243,8 @@ impl Journalled for MysqlSession {
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
         let pool = self.pool.clone().expect("the session became pooled before the tenant was locked");
         drop(self.connection.take());
-        let ended = native::Native { door: &self.door, work, step }.mysql_alone(pool.clone()).await;
+        let db = SqlxMySqlConnector::from_sqlx_mysql_pool(pool.clone());
+        let ended = native::Native { door: &self.door, work, step }.alone(&db).await;
         (ended, self.take_back(&pool).await)
     }
 

@@ -3,6 +3,7 @@
 //! It only applies; reading and settling are in the session.
 
 use async_trait::async_trait;
+use sea_orm::SqlxPostgresConnector;
 use sqlx::Row as _;
 use sqlx::postgres::PgQueryResult;
 
@@ -10,7 +11,7 @@ use crate::engine::directives;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
-use crate::engine::message::{Message, Place, send, stopped_at, stopped_behind};
+use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::{codes, guards};
@@ -46,16 +47,13 @@ impl PostgresSession {
         // What does not parse is refused as a whole, before the first part: only the character tells whose mistake it is.
         let parsed = codes::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
         let at = match parsed.and_then(|character| message.part_at(character)) {
-            Some((place, lines)) => stopped_behind(work, place, lines),
-            None => stopped_at(work, place),
+            Some((place, lines)) => stopped_at(work, Some(place), lines),
+            None => stopped_at(work, place, 0),
         };
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => PartialState::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
-            _ => match self.run("ROLLBACK".to_owned()).await {
-                Ok(()) => PartialState::Nothing,
-                Err(_) => PartialState::Unknown,
-            },
+            _ => self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing),
         };
         // A history table that is gone or there too early means that someone else was here after our read.
         let guard = matches!(place, Some(Place::HistoryGuard { .. }));
@@ -76,16 +74,10 @@ impl PostgresSession {
         let script = &work.steps[step].script;
         let prepare = Place::Prepare { step };
         message.push(prepare, "BEGIN");
-        for setting in guards::local_settings(&self.door.limits(&work.steps[step])) {
-            message.push(prepare, setting);
-        }
-        for sql in guards::lock_and_schema(&self.door) {
-            message.push(prepare, sql);
-        }
+        message.push_all(prepare, guards::local_settings(&self.door.limits(&work.steps[step])));
+        message.push_all(prepare, guards::lock_and_schema(&self.door));
         if !self.has_history && step == 0 {
-            for sql in self.door.install() {
-                message.push(prepare, sql);
-            }
+            message.push_all(prepare, self.door.install());
         }
         if step == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
@@ -129,9 +121,8 @@ impl PostgresSession {
             return Ok(());
         }
         self.release().await;
-        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
-        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
-        self.pool = Some(pool);
+        let (pool, link) = native::pooled(&self.door, self.options.clone()).await?;
+        (self.pool, self.connection) = (Some(pool), Some(link));
         Ok(())
     }
 }
@@ -161,18 +152,16 @@ impl Journalled for PostgresSession {
     }
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
-        let journal = self.door.journal();
-        match opening {
-            Opening::Resumed(statement) => {
-                return self.run(journal.resume(&work.steps[step], statement, &work.run)).await;
-            }
-            Opening::FirstAfterVoid => self.keep(journal.close()).await?,
-            Opening::First => {}
+        if let Some(statement) = opening.resumed {
+            return self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await;
+        }
+        if opening.closes_void {
+            self.keep(self.door.journal().close()).await?;
         }
         if self.history().await? != work.history_before(step) {
             return Err(history::moved());
         }
-        self.keep(journalled::begin(&self.door, work, step).join("; ")).await
+        self.keep(journalled::begin_sql(&self.door, work, step).join("; ")).await
     }
 
     async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError> {
@@ -182,9 +171,9 @@ impl Journalled for PostgresSession {
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
         let refusal = |within, fault| Refusal { of: this, within, fault };
-        if let Some(asked) = directive(this.sql()) {
+        if directive(this.sql()).is_some() {
             let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
-            let ended = directives::run(connection, this, asked, PgQueryResult::rows_affected).await;
+            let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;
             return ended.map_err(|fault| refusal(0, fault));
         }
         let limits = self.door.limits(this.step());
@@ -203,11 +192,8 @@ impl Journalled for PostgresSession {
         if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
             return PartialState::Unknown;
         }
-        let (note, left) = journalled::refused(&self.door, *of, true);
-        match self.keep(note.join("; ")).await {
-            Ok(()) => left,
-            Err(_) => PartialState::Unknown,
-        }
+        let (note, left) = journalled::refusal_note(&self.door, *of, true);
+        self.keep(note.join("; ")).await.map_or(PartialState::Unknown, |()| left)
     }
 
     /// The code gets the session's own connection, out of a pool of one. A server process that is another one after it
@@ -216,7 +202,8 @@ impl Journalled for PostgresSession {
         let pool = self.pool.clone().expect("the session became pooled before the journal was opened");
         let before = self.backend().await;
         drop(self.connection.take());
-        let ended = native::Native { door: &self.door, work, step }.postgres_alone(pool.clone()).await;
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        let ended = native::Native { door: &self.door, work, step }.alone(&db).await;
         self.connection = pool.acquire().await.ok().map(Link::Pooled);
         let holds = match before {
             Some(_) if ended.is_err() || self.backend().await == before => Ok(()),

@@ -17,7 +17,6 @@ use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
-use crate::sql::directive;
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
@@ -50,7 +49,7 @@ impl SqliteSession {
         if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
             self.release().await;
             return Err(ApplyError {
-                at: stopped_at(work, Some(Place::Prepare { step: first })),
+                at: stopped_at(work, Some(Place::Prepare { step: first }), 0),
                 ..ApplyError::before(first, fault)
             });
         }
@@ -73,9 +72,7 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "BEGIN EXCLUSIVE");
         }
         if !self.has_history && step == 0 {
-            for sql in self.door.install() {
-                message.push(Place::Prepare { step }, sql);
-            }
+            message.push_all(Place::Prepare { step }, self.door.install());
         }
         if step == 0 && work.refreshes() {
             message.push(Place::Prepare { step }, self.door.books().create_refreshes());
@@ -113,7 +110,7 @@ impl SqliteSession {
         let committed = first + message.committed(sent.completed);
         // Closing rolls back, and waits for the worker to have done so.
         self.release().await;
-        Err(ApplyError { committed, at: stopped_at(work, place), fault, residue: PartialState::Nothing })
+        Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue: PartialState::Nothing })
     }
 
     /// Native code and its history row in one transaction.
@@ -148,13 +145,11 @@ impl SqliteSession {
 
     /// Notes in the journal that a statement did not happen, because it or the line before it was refused.
     async fn stopped(&mut self, this: ScriptStatement<'_>, was_sent: bool) -> PartialState {
-        let (note, left) = journalled::refused(&self.door, this, was_sent);
+        let (note, left) = journalled::refusal_note(&self.door, this, was_sent);
         // Who kept the statement from the file keeps the note from it, too; to wait for that holds up nobody.
         let patience = busy_timeout(NOTE_PATIENCE);
-        match self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{};\nCOMMIT", note.join(";\n"))).await {
-            Ok(()) => left,
-            Err(_) => PartialState::Unknown,
-        }
+        let noted = self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{};\nCOMMIT", note.join(";\n"))).await;
+        noted.map_or(PartialState::Unknown, |()| left)
     }
 }
 
@@ -170,17 +165,15 @@ impl Journalled for SqliteSession {
     }
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
-        let journal = self.door.journal();
-        match opening {
-            Opening::Resumed(statement) => {
-                return self.run(journal.resume(&work.steps[step], statement, &work.run)).await;
-            }
-            Opening::FirstAfterVoid => self.run(journal.close()).await?,
-            Opening::First => {}
+        if let Some(statement) = opening.resumed {
+            return self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await;
+        }
+        if opening.closes_void {
+            self.run(self.door.journal().close()).await?;
         }
         // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
         let guard = self.history_guard(&work.history_before(step));
-        let begin = journalled::begin(&self.door, work, step).join(";\n");
+        let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
         let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
         if let Err(fault) = opened {
             let _ = self.run("ROLLBACK".to_owned()).await;
@@ -201,21 +194,16 @@ impl Journalled for SqliteSession {
             true => self.stopped(this, false).await,
             false => journalled::in_doubt(self).await,
         };
-        let at = stopped_at(work, Some(Place::Statement { step, statement }));
+        let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
         Err(ApplyError { committed: step, at, fault, residue })
     }
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
-        let sent = match directive(this.sql()) {
-            None => self.run(this.sql().to_owned()).await,
-            Some(asked) => match self.connection().await {
-                Ok(connection) => directives::run(connection, this, asked, SqliteQueryResult::rows_affected).await,
-                Err(fault) => Err(fault),
-            },
-        };
         // Of several statements in one piece the first ones may have happened.
         let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
-        sent.map_err(|fault| Refusal { of: this, within, fault })
+        let refusal = |fault| Refusal { of: this, within, fault };
+        let connection = self.connection().await.map_err(refusal)?;
+        directives::run(connection, this, SqliteQueryResult::rows_affected).await.map_err(refusal)
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
