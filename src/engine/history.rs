@@ -6,6 +6,7 @@
 
 use super::dialect::{ScriptsTable, dialect, literal};
 use super::unix_now;
+use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Record, Script};
 use crate::model::tenant::Engine;
 
@@ -17,6 +18,11 @@ const SCRIPTS_MARK: &str = "\tscripts";
 
 /// The table of refreshed views.
 pub(crate) const REFRESHES: &str = "fleet_refreshes";
+
+/// The fault of a tenant that somebody else has migrated since it was read.
+pub(crate) fn moved() -> Fault {
+    Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")
+}
 
 /// The tables of one tenant.
 #[derive(Debug, Clone)]

@@ -15,6 +15,7 @@ mod health;
 mod history;
 mod inspect;
 mod journal;
+mod journalled;
 mod liveness;
 mod locks;
 mod message;

@@ -13,7 +13,6 @@ mod inspect;
 mod inspect_others;
 mod liveness;
 mod locks;
-mod native;
 mod observe;
 mod rows;
 mod scratch;

@@ -12,6 +12,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, MySql, Pool};
 
 use crate::engine::journal;
+use crate::engine::journalled;
 use crate::engine::mysql::decode;
 use crate::engine::mysql::tenant_lock::TenantLock;
 use crate::engine::native::Link;
@@ -28,6 +29,8 @@ pub(crate) struct MysqlSession {
     pub(crate) pool: Option<Pool<MySql>>,
     /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
     pub(crate) id: Arc<AtomicU64>,
+    /// The state of the tenant while work is applied to it.
+    pub(crate) held: TenantLock,
 }
 
 impl MysqlSession {
@@ -45,7 +48,8 @@ impl MysqlSession {
             }
             Err(_) => return Err(door.connect_timeout()),
         };
-        Ok(MysqlSession { door, options, connection: Some(Link::Alone(connection)), pool: None, id: Arc::default() })
+        let (connection, held) = (Some(Link::Alone(connection)), TenantLock::default());
+        Ok(MysqlSession { door, options, connection, pool: None, id: Arc::default(), held })
     }
 
     pub(crate) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
@@ -124,24 +128,16 @@ impl Session for MysqlSession {
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
             self.become_pooled().await.map_err(|fault| ApplyError::before(0, fault))?;
         }
-        let mut held = self.hold().await.map_err(|fault| ApplyError::before(0, fault))?;
+        self.held = self.hold().await.map_err(|fault| ApplyError::before(0, fault))?;
         for segment in segments {
-            let next = match segment {
-                Segment::Together(steps) => {
-                    let next = steps.end;
-                    self.apply_steps(work, steps, &held).await?;
-                    next
-                }
-                Segment::Alone(step) => {
-                    self.apply_alone(work, step, &held).await?;
-                    step + 1
-                }
-                Segment::Native { step, .. } => {
-                    self.apply_native(work, step, &held).await?;
-                    step + 1
-                }
-            };
-            held = TenantLock { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
+            let next = segment.end();
+            match segment {
+                Segment::Together(steps) => self.apply_steps(work, steps).await?,
+                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Native { step, .. } => journalled::apply_native(self, work, step).await?,
+            }
+            let history = work.history_before(next);
+            self.held = TenantLock { history, has_history: true, has_journal: true, entry: None };
         }
         Ok(())
     }

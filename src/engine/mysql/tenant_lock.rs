@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Either, Row as _};
 
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::decode;
-use crate::engine::{ApplyError, PartialState, Session as _, Work, errors, journal};
+use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 
@@ -96,25 +96,6 @@ impl MysqlSession {
         held.history.sort_unstable();
         Ok(held)
     }
-}
-
-/// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
-#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-pub(crate) fn resumption(work: &Work, step: usize, held: &TenantLock) -> Result<Option<usize>, ApplyError> {
-    let stop = |fault| ApplyError::before(step, fault);
-    if let Some(entry) = held.entry.as_ref().filter(|entry| !entry.is_void(&work.steps[step])) {
-        return match entry.resumes(&work.steps[step]) {
-            Some(statement) => Ok(Some(statement)),
-            None => {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished.clone()), ..stop(fault) })
-            }
-        };
-    }
-    if held.history != work.history_before(step) {
-        return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
-    }
-    Ok(None)
 }
 
 /// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Pool, Postgres, Row as _};
 
 use crate::engine::journal;
+use crate::engine::journalled;
 use crate::engine::native::Link;
 use crate::engine::postgres::connect::{connect, is_unmarked, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
@@ -189,8 +190,12 @@ impl Session for PostgresSession {
         for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
-                Segment::Alone(step) => self.apply_alone(work, step).await?,
-                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
+                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
+                Segment::Native { step, transaction: false } => {
+                    self.become_pooled().await.map_err(|fault| ApplyError::before(step, fault))?;
+                    journalled::apply_native(self, work, step).await?;
+                }
             }
         }
         Ok(())

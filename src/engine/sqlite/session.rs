@@ -14,10 +14,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::engine::history;
 use crate::engine::journal;
+use crate::engine::journalled;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
-use crate::engine::{
-    ApplyError, PartialState, Segment, Session, Settlement, TenantEndpoint, Work, errors, literal, settle,
-};
+use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, errors, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Address, Engine};
@@ -214,17 +213,14 @@ impl Session for SqliteSession {
             && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?
             && !entry.is_void(&work.steps[0])
         {
-            let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-            return Err(ApplyError {
-                residue: PartialState::InDoubt(entry.unfinished),
-                ..ApplyError::before(0, fault)
-            });
+            return Err(journalled::unfinished(0, entry.unfinished));
         }
         for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
-                Segment::Alone(step) => self.apply_alone(work, step).await?,
-                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
+                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
+                Segment::Native { step, transaction: false } => journalled::apply_native(self, work, step).await?,
             }
         }
         Ok(())
