@@ -22,6 +22,7 @@ mod mysql;
 mod native;
 mod observe;
 mod postgres;
+mod queries;
 mod rows;
 mod scratch;
 #[cfg(test)]

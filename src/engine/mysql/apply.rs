@@ -11,9 +11,9 @@ use crate::engine::directives::{self, DirectedStatement};
 use crate::engine::journal;
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, resumption, session_settings};
 use crate::engine::native::Link;
+use crate::engine::queries::Queries as _;
 use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Record};
@@ -51,7 +51,7 @@ impl MysqlSession {
         let before = self.id.load(Ordering::Relaxed);
         self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
         let rows = self.rows("SELECT CONNECTION_ID()".to_owned()).await?;
-        if rows.first().and_then(|row| decode::number(row, 0)).map(i64::unsigned_abs) == Some(before) {
+        if rows.first().and_then(|row| row.parse(0)) == Some(before) {
             return Ok(());
         }
         Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))

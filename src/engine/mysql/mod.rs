@@ -3,7 +3,6 @@
 mod apply;
 mod backup;
 pub(in crate::engine) mod codes;
-pub(crate) mod decode;
 mod definers;
 pub(in crate::engine) mod dialect;
 pub(in crate::engine) mod driver;
@@ -15,7 +14,6 @@ mod liveness;
 mod locks;
 mod native;
 mod observe;
-mod rows;
 mod scratch;
 mod session;
 mod tenant_lock;

@@ -2,7 +2,6 @@
 //!
 //! It only applies; reading and settling are in the session.
 
-use sqlx::Row as _;
 use sqlx::postgres::PgQueryResult;
 
 use crate::engine::directives::{self, DirectedStatement};
@@ -11,6 +10,7 @@ use crate::engine::message::{Message, Place, send, stopped_at, stopped_behind};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::{codes, guards};
+use crate::engine::queries::Queries as _;
 use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Direction;
@@ -150,8 +150,7 @@ impl PostgresSession {
             self.run(setting).await.map_err(stop)?;
         }
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
-        let locked = locked.map_err(|e| stop(errors::fault(&e)))?;
-        if !locked.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
+        if !locked.map_err(stop)?.first().is_some_and(|row| row.is_true(0)) {
             return Err(stop(Fault::new(FaultClass::TenantLocked, "another run holds this tenant")));
         }
         let mut prepare = guards::lock_and_schema(&self.door).split_off(1);

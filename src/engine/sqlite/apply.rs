@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteQueryResult;
 use crate::engine::directives::{self, DirectedStatement};
 use crate::engine::journal;
 use crate::engine::message::{Message, Place, send, stopped_at};
+use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};

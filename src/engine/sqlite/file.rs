@@ -1,6 +1,7 @@
 //! An SQLite tenant's file: where it may be made, and the lock beside it. No database is opened here.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::fault::{Fault, FaultClass};
@@ -54,16 +55,9 @@ impl Drop for FileLock {
 }
 
 /// Whether the file that was locked is the one that others will open.
-#[cfg(unix)]
 fn is_still_there(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     let (Ok(ours), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())
-}
-
-#[cfg(not(unix))]
-fn is_still_there(_: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
@@ -126,7 +120,7 @@ fn who_locks(database: &Path, counts: impl Fn(&str, u64) -> bool) -> Vec<Blocker
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     let mut pids: Vec<u32> = Vec::new();
     for file in [database.to_owned(), beside(database)] {
-        let Some(inode) = inode(&file) else { continue };
+        let Ok(inode) = std::fs::metadata(&file).map(|found| found.ino()) else { continue };
         for line in locks.lines() {
             // `1: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741824 1073742335`; one that waits has an arrow.
             let fields: Vec<&str> = line.split_whitespace().collect();
@@ -152,27 +146,7 @@ fn has_open(pid: u32, file: &Path) -> bool {
 
 fn process(pid: u32) -> Blocker {
     let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
-    Blocker {
-        id: pid.into(),
-        user: None,
-        application: command,
-        address: None,
-        database: None,
-        transaction_seconds: None,
-        query: None,
-        lock: None,
-    }
-}
-
-#[cfg(unix)]
-fn inode(file: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(file).ok().map(|found| found.ino())
-}
-
-#[cfg(not(unix))]
-fn inode(_: &Path) -> Option<u64> {
-    None
+    Blocker { id: pid.into(), application: command, ..Blocker::default() }
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ use super::outcome::{failed, header, mixed, render, stats};
 use super::*;
 use crate::check::{doctor, prove};
 use crate::compile::{MigrationSet, folder};
+use crate::model::locks::LockHolder;
 use crate::model::outcome::Blocker;
 use crate::report::backups::{self, BackupRow};
 use crate::report::entities::{EngineFindings, EntitiesView};
-use crate::report::locks::{self, LockRow};
+use crate::report::locks;
 use crate::report::matrix::MatrixView;
 use crate::report::prove::ProofView;
 use crate::report::refreshes::{self, TenantRefreshes};
@@ -129,7 +130,7 @@ fn locks_and_backups() {
         query: Some(query.into()),
         lock: None,
     };
-    let row = |waits_for: Vec<i64>, is_holder, session| LockRow {
+    let row = |waits_for: Vec<i64>, is_holder, session| LockHolder {
         tenants: vec!["acme".into(), "beta".into()],
         engine: Engine::Postgres,
         server: "db-with-a-long-name.example:5432".into(),
