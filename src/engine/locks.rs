@@ -71,11 +71,8 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<Lock
             Err(fault) => faults.push((server, fault)),
         }
     }
-    found.sort_by(|a, b| {
-        let key = |row: &LockHolder| {
-            (row.server.clone(), row.tenants.clone(), !row.is_holder, row.waits_for.is_empty(), row.session.id)
-        };
-        key(a).cmp(&key(b))
+    found.sort_by_cached_key(|row| {
+        (row.server.clone(), row.tenants.clone(), !row.is_holder, row.waits_for.is_empty(), row.session.id)
     });
     (found, faults)
 }

@@ -53,10 +53,6 @@ impl Program {
         }
         Err(first.expect("there are two names"))
     }
-
-    fn is_mariadb(&self) -> bool {
-        Flavour::of(&self.version) == Flavour::MariaDb
-    }
 }
 
 #[async_trait]
@@ -263,7 +259,8 @@ impl MysqlSession {
                 set(key, &value);
             }
         }
-        lines.extend(tls(options.get_ssl_mode(), is_encrypted, program.is_mariadb()).map(str::to_owned));
+        let tls = tls(options.get_ssl_mode(), is_encrypted, Flavour::of(&program.version));
+        lines.extend(tls.iter().map(ToString::to_string));
         SecretFile::new(&(lines.join("\n") + "\n"))
     }
 }
@@ -297,19 +294,19 @@ fn number(said: &str) -> Option<u16> {
 }
 
 /// What the mode of the URL is called here. MariaDB's tools know no check of the chain alone: they check the name too.
-fn tls(mode: MySqlSslMode, is_encrypted: bool, is_mariadb: bool) -> impl Iterator<Item = &'static str> {
-    let lines: &[&str] = match (mode, is_mariadb) {
-        (MySqlSslMode::Disabled, true) => &["skip-ssl"],
-        (MySqlSslMode::Preferred, true) if !is_encrypted => &["skip-ssl"],
-        (MySqlSslMode::Preferred | MySqlSslMode::Required, true) => &["ssl", "loose-skip-ssl-verify-server-cert"],
-        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, true) => &["ssl", "ssl-verify-server-cert"],
-        (MySqlSslMode::Disabled, false) => &["ssl-mode=DISABLED"],
-        (MySqlSslMode::Preferred, false) => &["ssl-mode=PREFERRED"],
-        (MySqlSslMode::Required, false) => &["ssl-mode=REQUIRED"],
-        (MySqlSslMode::VerifyCa, false) => &["ssl-mode=VERIFY_CA"],
-        (MySqlSslMode::VerifyIdentity, false) => &["ssl-mode=VERIFY_IDENTITY"],
-    };
-    lines.iter().copied()
+fn tls(mode: MySqlSslMode, is_encrypted: bool, flavour: Flavour) -> &'static [&'static str] {
+    use Flavour::{MariaDb, MySql};
+    match (mode, flavour) {
+        (MySqlSslMode::Disabled, MariaDb) => &["skip-ssl"],
+        (MySqlSslMode::Preferred, MariaDb) if !is_encrypted => &["skip-ssl"],
+        (MySqlSslMode::Preferred | MySqlSslMode::Required, MariaDb) => &["ssl", "loose-skip-ssl-verify-server-cert"],
+        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, MariaDb) => &["ssl", "ssl-verify-server-cert"],
+        (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED"],
+        (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED"],
+        (MySqlSslMode::Required, MySql) => &["ssl-mode=REQUIRED"],
+        (MySqlSslMode::VerifyCa, MySql) => &["ssl-mode=VERIFY_CA"],
+        (MySqlSslMode::VerifyIdentity, MySql) => &["ssl-mode=VERIFY_IDENTITY"],
+    }
 }
 
 /// The options come first on the line, or the tool would not take them.

@@ -178,7 +178,8 @@ impl Session {
     /// Of a session that has a lock on a table without a transaction, as `LOCK TABLES` gives it, the time of its state counts.
     fn of(row: &TextRow, table_locks: &[TableLock]) -> Option<Self> {
         let text = |column| row.text(column).filter(|text| !text.is_empty());
-        let (id, age) = (row.parse(0)?, row.parse(2));
+        let id = row.parse(0)?;
+        let age = row.parse(2).map(i64::unsigned_abs);
         let has_lock = table_locks.iter().any(|lock| lock.session == id);
         let who = Blocker {
             id,

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Blocker;
 
+/// The ending of our own lock's file.
+const LOCK: &str = ".fleet-lock";
+
 /// The lock of a tenant for work that no transaction protects: a file beside the database, locked by the system. Dying
 /// releases the lock; the file that is left is taken by whoever comes next.
 #[derive(Debug)]
@@ -20,13 +23,13 @@ impl FileLock {
     /// Whether somebody has it now. Nothing is made; a lock that nobody has is touched for a moment, in a way that lets
     /// others look too.
     pub(crate) fn is_taken(database: &Path) -> bool {
-        let Ok(file) = File::open(path_of(database)) else { return false };
+        let Ok(file) = File::open(beside(database, LOCK)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Takes it without waiting; `None` where the file system knows no locks.
     pub(crate) fn take(database: &Path) -> Result<Option<Self>, Fault> {
-        let path = path_of(database);
+        let path = beside(database, LOCK);
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = made.map_err(|error| {
             Fault::new(FaultClass::ReadOnly, format!("the lock file {} can't be made: {error}", path.display()))
@@ -41,9 +44,10 @@ impl FileLock {
     }
 }
 
-fn path_of(database: &Path) -> PathBuf {
+/// The file of a database with this ending.
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push(".fleet-lock");
+    name.push(ending);
     PathBuf::from(name)
 }
 
@@ -96,30 +100,27 @@ pub(crate) fn holders(database: &Path) -> Vec<Blocker> {
 /// Those of them whose lock keeps a migration out: who writes, and in a database that is not in WAL mode who reads. In WAL
 /// mode each open connection has a lock, and is in nobody's way with it (<https://www.sqlite.org/walformat.html>).
 pub(crate) fn in_the_way(database: &Path) -> Vec<Blocker> {
-    let is_wal = beside(database).exists();
+    let is_wal = beside(database, SHARED_MEMORY).exists();
     who_locks(database, |kind, first| match is_wal {
         false => true,
         true => kind == "WRITE" && (first == WAL_WRITE_LOCK || first >= PENDING_BYTE),
     })
 }
 
-/// The byte of the file beside a database that whoever writes has locked.
+/// The ending of the file beside a database in WAL mode that is locked in its place.
+const SHARED_MEMORY: &str = "-shm";
+
+/// The byte of that file which whoever writes has locked.
 const WAL_WRITE_LOCK: u64 = 120;
 
 /// The first byte of a database file that is locked (<https://www.sqlite.org/src/file/src/os.h>).
 const PENDING_BYTE: u64 = 0x4000_0000;
 
-fn beside(database: &Path) -> PathBuf {
-    let mut beside = database.as_os_str().to_owned();
-    beside.push("-shm");
-    PathBuf::from(beside)
-}
-
 /// `counts`: whether a lock does, by its kind (`READ`, `WRITE`) and its first byte.
 fn who_locks(database: &Path, counts: impl Fn(&str, u64) -> bool) -> Vec<Blocker> {
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     let mut pids: Vec<u32> = Vec::new();
-    for file in [database.to_owned(), beside(database)] {
+    for file in [database.to_owned(), beside(database, SHARED_MEMORY)] {
         let Ok(inode) = std::fs::metadata(&file).map(|found| found.ino()) else { continue };
         for line in locks.lines() {
             // `1: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741824 1073742335`; one that waits has an arrow.
