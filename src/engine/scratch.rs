@@ -39,10 +39,6 @@ pub(crate) trait ScratchServer: Sync {
     async fn drop(&self, connection: &mut dyn SideConnection, name: &str) -> Result<(), Fault>;
 }
 
-fn server(engine: Engine) -> Result<&'static dyn ScratchServer, Fault> {
-    driver(engine).scratch().ok_or_else(bad_url)
-}
-
 /// What every scratch database's name begins with; then come the second since 1970 in which it was made, and a number.
 const PREFIX: &str = "fleet_scratch_";
 
@@ -129,8 +125,7 @@ impl ScratchPlace {
                 entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
             }
             ScratchPlace::Server(engine, url) => {
-                let server = server(*engine)?;
-                let mut connection = connect(server, url).await?;
+                let (server, mut connection) = connect(*engine, url).await?;
                 let rows = connection.rows(server.list().to_owned()).await?;
                 connection.close().await;
                 rows.iter().filter_map(|row| row.text(0)).collect()
@@ -150,8 +145,7 @@ impl ScratchPlace {
                 DirBuilder::new().mode(0o700).create(&folder).map_err(|error| io(&folder, &error))
             }
             ScratchPlace::Server(engine, url) => {
-                let server = server(*engine)?;
-                let mut connection = connect(server, url).await?;
+                let (server, mut connection) = connect(*engine, url).await?;
                 let created = connection.run(server.create(name)).await;
                 connection.close().await;
                 created
@@ -167,8 +161,7 @@ impl ScratchPlace {
                 std::fs::remove_dir_all(&folder).map_err(|error| io(&folder, &error))
             }
             ScratchPlace::Server(engine, url) => {
-                let server = server(*engine)?;
-                let mut connection = connect(server, url).await?;
+                let (server, mut connection) = connect(*engine, url).await?;
                 let dropped = server.drop(&mut *connection, name).await;
                 connection.close().await;
                 dropped
@@ -222,9 +215,14 @@ pub(super) fn bad_url() -> Fault {
 /// To reach a scratch server and log in.
 const CONNECT: Duration = Duration::from_secs(10);
 
-async fn connect(server: &dyn ScratchServer, url: &SecretString) -> Result<Box<dyn SideConnection>, Fault> {
+async fn connect(
+    engine: Engine,
+    url: &SecretString,
+) -> Result<(&'static dyn ScratchServer, Box<dyn SideConnection>), Fault> {
+    let server = driver(engine).scratch().ok_or_else(bad_url)?;
     let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 10s");
-    tokio::time::timeout(CONNECT, server.connect(url.expose_secret())).await.map_err(late)?
+    let connected = tokio::time::timeout(CONNECT, server.connect(url.expose_secret())).await;
+    Ok((server, connected.map_err(late)??))
 }
 
 #[cfg(test)]

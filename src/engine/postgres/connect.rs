@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 
-use crate::engine::queries::Queries as _;
 use crate::engine::{Segment, TenantEndpoint, Work};
 use crate::model::fault::{Fault, FaultClass};
 
@@ -49,13 +48,6 @@ pub(crate) async fn open(
         }
         Err(fault) => Err(fault),
     }
-}
-
-/// Whether the mark of a connection that [`open`] made did not arrive. One round trip.
-pub(crate) async fn is_unmarked(connection: &mut PgConnection) -> Result<bool, Fault> {
-    let ask = "SELECT coalesce(current_setting('fleet.direct', true), '')";
-    let rows = connection.rows(ask.to_owned()).await?;
-    Ok(rows.first().is_none_or(|row| row.must(0) != MARK.1))
 }
 
 /// The first step that a pooler can't carry, as the fault that it would be; `None`: all are whole transactions in one

@@ -10,7 +10,7 @@ use sqlx::{Pool, Postgres};
 
 use crate::engine::journal;
 use crate::engine::native::Link;
-use crate::engine::postgres::connect::{is_unmarked, open, too_much_for_a_pooler};
+use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
@@ -75,11 +75,13 @@ impl PostgresSession {
         Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i)))))
     }
 
+    /// Whether the mark of the connection that [`open`] made did not arrive; asked once.
     pub(crate) async fn is_pooled(&mut self) -> Result<bool, Fault> {
         if let Some(pooled) = self.pooled {
             return Ok(pooled);
         }
-        let pooled = is_unmarked(self.connection().await?).await?;
+        let ask = "SELECT coalesce(current_setting('fleet.direct', true), '')";
+        let pooled = self.rows(ask.to_owned()).await?.first().is_none_or(|row| row.must(0) != MARK.1);
         self.pooled = Some(pooled);
         Ok(pooled)
     }
