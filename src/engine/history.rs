@@ -131,12 +131,6 @@ impl HistoryTables {
         format!("SELECT {}, {} FROM {}", text("view_name"), text("refreshed_at"), self.refreshes)
     }
 
-    /// A row of [`HistoryTables::read_refreshes`].
-    pub(crate) fn refresh(row: [Option<String>; 2]) -> Option<(String, i64)> {
-        let [view, at] = row;
-        Some((view?, at?.parse().ok()?))
-    }
-
     /// Writes down that a script was applied or taken back.
     pub(crate) fn record(&self, script: &Script) -> String {
         self.record_of(&script.migration, &script.record, script.direction)

@@ -23,6 +23,7 @@ mod mysql;
 mod native;
 mod observe;
 mod postgres;
+mod queries;
 mod rows;
 mod scratch;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, database_name,
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
 use endpoint::TenantEndpoint;
+pub(crate) use errors::fault;
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
 pub(crate) use liveness::Liveness;

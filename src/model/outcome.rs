@@ -144,8 +144,8 @@ pub(crate) struct LockQueue {
     pub(crate) waiting: Vec<Blocker>,
 }
 
-/// Who holds the lock we waited for, or waits for it too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A session, or a process, that holds a lock or waits for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Blocker {
     /// The server's process or connection id.
     pub(crate) id: i64,

@@ -73,7 +73,7 @@ fn tokens(engine: Engine, sql: &str) -> Vec<Token> {
 }
 
 /// The name in quotes of any engine; `None` for a text.
-fn unquoted(text: &str) -> Option<String> {
+pub(crate) fn unquoted(text: &str) -> Option<String> {
     let inner = text.get(1..text.len().checked_sub(1)?)?;
     match text.as_bytes().first()? {
         b'"' => Some(inner.replace("\"\"", "\"")),

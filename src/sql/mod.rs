@@ -11,7 +11,7 @@ pub(crate) mod rights;
 pub(crate) mod split;
 pub(crate) mod statement;
 
-pub(crate) use effect::{DdlEffect, SchemaObject, effect};
+pub(crate) use effect::{DdlEffect, SchemaObject, effect, unquoted};
 pub(crate) use split::split;
 pub(crate) use statement::{
     Directive, changes_session, directive, first_words, is_multiple, may_leave_a_part, reads_session,

@@ -15,9 +15,9 @@ use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, session_settings};
 use crate::engine::native::Link;
+use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
@@ -45,7 +45,7 @@ impl MysqlSession {
         let before = self.id.load(Ordering::Relaxed);
         self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
         let rows = self.rows("SELECT CONNECTION_ID()".to_owned()).await?;
-        if rows.first().and_then(|row| decode::number(row, 0)).map(i64::unsigned_abs) == Some(before) {
+        if rows.first().and_then(|row| row.parse(0)) == Some(before) {
             return Ok(());
         }
         Err(native::lost_connection())

@@ -3,7 +3,6 @@
 mod apply;
 mod backup;
 pub(in crate::engine) mod codes;
-pub(crate) mod decode;
 mod definers;
 pub(in crate::engine) mod dialect;
 pub(in crate::engine) mod driver;
@@ -14,7 +13,6 @@ mod inspect_others;
 mod liveness;
 mod locks;
 mod observe;
-mod rows;
 mod scratch;
 mod session;
 mod tenant_lock;

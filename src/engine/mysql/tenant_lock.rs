@@ -5,10 +5,10 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
-use sqlx::{AssertSqlSafe, Either, Row as _};
+use sqlx::{AssertSqlSafe, Either, MySql};
 
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
+use crate::engine::queries::TextColumns as _;
 use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
@@ -64,13 +64,12 @@ impl MysqlSession {
                 Ok(Either::Left(_)) => results += 1,
                 Ok(Either::Right(row)) => match results {
                     1 => {
-                        id.store(decode::number(&row, 0).unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
-                        locked =
-                            row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
-                                == 1;
+                        let own = MySql::text(&row, 0).and_then(|own| own.parse().ok());
+                        id.store(own.unwrap_or(0), Ordering::Relaxed);
+                        locked = MySql::text(&row, 1).as_deref() == Some("1");
                     }
-                    2 => held.history.push(decode::text(&row, 0).unwrap_or_default()),
-                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| decode::text(&row, i)))),
+                    2 => held.history.push(MySql::text(&row, 0).unwrap_or_default()),
+                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| MySql::text(&row, i)))),
                 },
                 Err(error) => {
                     let fault = errors::fault(&error);

@@ -4,7 +4,6 @@
 
 use async_trait::async_trait;
 use sea_orm::SqlxPostgresConnector;
-use sqlx::Row as _;
 use sqlx::postgres::PgQueryResult;
 
 use crate::engine::directives;
@@ -15,6 +14,7 @@ use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::{codes, guards};
+use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
@@ -135,9 +135,8 @@ impl Journalled for PostgresSession {
         for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
             self.run(setting).await?;
         }
-        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
-        let locked = locked.map_err(|e| errors::fault(&e))?;
-        if !locked.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
+        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await?;
+        if !locked.first().is_some_and(|row| row.is_true(0)) {
             return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
         }
         let mut tables = guards::lock_and_schema(&self.door).split_off(1);

@@ -12,6 +12,7 @@ use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
+use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, literal, native};

@@ -12,11 +12,12 @@ use super::*;
 use crate::check::{doctor, prove};
 use crate::compile::{MigrationSet, folder};
 use crate::inputs::{Diagnostics, Overrides, Sources, Variables, read_settings, with_document};
+use crate::model::locks::LockHolder;
 use crate::model::outcome::Blocker;
 use crate::model::run_summary::AttemptRow;
 use crate::report::backups::{self, BackupRow};
 use crate::report::entities::{EngineFindings, EntitiesView};
-use crate::report::locks::{self, LockRow};
+use crate::report::locks;
 use crate::report::matrix::MatrixView;
 use crate::report::outcome::OutcomeView;
 use crate::report::prove::ProofView;
@@ -146,7 +147,7 @@ fn locks_and_backups() {
         query: Some(query.into()),
         lock: None,
     };
-    let row = |waits_for: Vec<i64>, is_holder, session| LockRow {
+    let row = |waits_for: Vec<i64>, is_holder, session| LockHolder {
         tenants: vec!["acme".into(), "beta".into()],
         engine: Engine::Postgres,
         server: "db-with-a-long-name.example:5432".into(),
