@@ -15,7 +15,7 @@ use crate::model::schema::{Catalog, Direction, Script, State};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::{Limits, format_duration};
 use crate::report::plan::{LimitNote, PlanRow};
-use crate::report::stopped_text;
+use crate::report::{edited_text, stopped_text};
 
 /// The goal that flags name.
 pub(super) fn goal(
@@ -84,6 +84,9 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     match &observation.state {
         State::Unreachable => {}
         State::Migrating => row.refusal = Some("it is being migrated by another run".to_owned()),
+        State::InDoubt(unfinished) if unfinished.goes_on() => {
+            row.refusal = Some(edited_text(unfinished));
+        }
         State::InDoubt(unfinished) => {
             row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
         }
@@ -120,18 +123,15 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     row
 }
 
-/// Refuses a tenant that stopped in a script which is another one now: nobody knows what its statements mean there.
-pub(super) fn refuse_changed(row: &mut PlanRow, state: &State, scripts: &[Script]) {
+/// Refuses a tenant that stopped half way through a compiled script and is to go on natively: Rust code has no statements.
+pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]) {
     let State::Stopped(unfinished) = state else { return };
     let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
-    let repeatable =
-        script.is_some_and(|s| matches!(s.record, crate::model::schema::Record::Script { repeatable: true, .. }));
-    let is_same = repeatable || script.is_none_or(|s| s.sha256 == unfinished.sha256);
-    if row.refusal.is_none() && !is_same {
+    if row.refusal.is_none() && script.is_some_and(|script| unfinished.was_edited(script)) {
         row.steps.clear();
         row.note = None;
         row.refusal = Some(format!(
-            "it stopped in {}, whose script is another one now; put the old one back, or see `runs resolve`",
+            "it stopped half way through the script of {}: leave --native out, or see `runs resolve`",
             unfinished.migration
         ));
     }

@@ -168,7 +168,7 @@ pub(super) async fn planned(
     let all = waves.iter_mut().flat_map(|(_, rows)| rows);
     let before = predecessors(&tenants, goal.direction);
     for ((row, o), before) in all.zip(&observations).zip(before) {
-        goals::refuse_changed(row, &o.state, &scripts);
+        goals::refuse_native(row, &o.state, &scripts);
         row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
     }
     if goal.direction == Direction::Down {

@@ -13,7 +13,7 @@ use crate::engine::Settlement;
 use crate::inputs::select::Filter;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
-use crate::model::tenant::Tenant;
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::format_duration;
 use crate::report::clean;
 use crate::sql::{DdlEffect, effect};
@@ -44,7 +44,7 @@ pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, Cli
             terminal::print(&text)?;
             return Ok(2);
         }
-        let script = script(set, &tenant, &unfinished).await;
+        let script = script(set, tenant.engine, &unfinished).await;
         program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
         let found = match asked_of(&tenant, &unfinished, script.as_deref()) {
             // Only a hint: a catalog that can't be read says nothing.
@@ -117,31 +117,33 @@ async fn one(program: &Program, id: &str) -> Result<Arc<Tenant>, CliError> {
     Ok(selection.tenants().next().expect("a selection that is not empty has a tenant").clone())
 }
 
-async fn script(set: &Arc<MigrationSet>, tenant: &Tenant, unfinished: &Unfinished) -> Option<Arc<Script>> {
+/// The script that this program has for an unfinished migration.
+pub(super) async fn script(set: &MigrationSet, engine: Engine, unfinished: &Unfinished) -> Option<Arc<Script>> {
     let place = set.catalog().position(&unfinished.migration)?;
-    let scripts = set.compile(tenant.engine, unfinished.direction, place..place + 1, false).await;
+    let scripts = set.compile(engine, unfinished.direction, place..place + 1, false).await;
     scripts.get(place).cloned()
 }
 
 fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
-    let Unfinished { migration, direction, statement, run, .. } = unfinished;
+    let Unfinished { direction, statement, .. } = unfinished;
+    let (id, migration, run) = (clean(tenant.id.as_str()), clean(&unfinished.migration), clean(&unfinished.run));
     if unfinished.goes_on() {
         let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
-        return format!(
-            "tenant {} is not in doubt: {} ({direction}), begun by run {}, stopped before statement {}; the next {next} \
-             goes on there",
-            clean(tenant.id.as_str()),
-            clean(migration),
-            clean(run),
+        let stopped = format!(
+            "{migration} ({direction}), begun by run {run}, stopped before statement {}",
             statement.unwrap_or_default()
         );
+        return if script.is_some_and(|script| unfinished.was_edited(script)) {
+            format!(
+                "tenant {id} is in doubt: {stopped} of a script that was edited since: all before it happened, no other \
+                 did; put its old text back, or resolve it by what is in the database"
+            )
+        } else {
+            format!("tenant {id} is not in doubt: {stopped}; the next {next} goes on there")
+        };
     }
-    let mut text = format!(
-        "tenant {} is in doubt: {} ({direction}) was begun by run {} and not finished",
-        clean(tenant.id.as_str()),
-        clean(migration),
-        clean(run)
-    );
+    let mut text =
+        format!("tenant {id} is in doubt: {migration} ({direction}) was begun by run {run} and not finished");
     let count = script.map(|s| s.statements.len());
     match (statement, count) {
         (Some(k), Some(n)) => text.push_str(&format!(

@@ -1,6 +1,6 @@
 //! What every command starts from: the tenant file, its settings, a selection, a door to the databases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use super::args::{Global, Selection as SelectionArgs};
 use super::command::Code;
 use super::exit::CliError;
 use super::previous_run::PreviousRun;
+use super::resolve;
 use super::terminal::Terminal;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
@@ -16,6 +17,7 @@ use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, ServerUrl, Settings};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
+use crate::model::schema::State;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::run;
@@ -129,8 +131,22 @@ impl Program {
         Ok(selection)
     }
 
+    /// The state of these tenants. One that stopped in a script which was edited since is in doubt, as a run finds it.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await
+        let mut observations = run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await;
+        // Many tenants stop in the same script, and each is compiled once.
+        let mut scripts = HashMap::new();
+        for o in &mut observations {
+            let State::Stopped(unfinished) = &o.state else { continue };
+            let key = (o.engine, unfinished.direction, unfinished.migration.clone());
+            if !scripts.contains_key(&key) {
+                scripts.insert(key.clone(), resolve::script(set, o.engine, unfinished).await);
+            }
+            if scripts[&key].as_ref().is_some_and(|script| unfinished.was_edited(script)) {
+                o.state = State::InDoubt(unfinished.clone());
+            }
+        }
+        observations
     }
 
     /// How tenants are read.

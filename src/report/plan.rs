@@ -157,7 +157,7 @@ impl PlanView<'_> {
             }
         }
         if !self.scripts.is_empty() {
-            out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, "Scripts"), self.scripts_text(style)));
+            out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, "Migrations"), self.scripts_text(style)));
         }
         if !self.limits.is_empty() {
             out.push_str(&format!("\n{}\n", style.paint(Tone::Bold, "Time limits that are not the fleet's")));

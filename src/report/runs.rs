@@ -208,8 +208,8 @@ impl RunView<'_> {
             line("started by", format!("{} on {}, process {}", by.user, by.host, by.process.id));
         }
         line("command", by.command.clone());
-        for (at_ms, event) in self.events {
-            let (name, text) = moment_of_run(event);
+        for (place, (at_ms, event)) in self.events.iter().enumerate() {
+            let (name, text) = moment_of_run(event, &self.events[..place]);
             line(name, format!("{} {text}", label::moment(*at_ms)));
         }
         let mut out = sheet.table(style) + "\n";
@@ -236,12 +236,16 @@ impl RunView<'_> {
     }
 }
 
-/// A recorded event in words: its kind, and the rest.
-fn moment_of_run(event: &Event) -> (&'static str, String) {
+/// A recorded event in words: its kind, and the rest. `before`: the events up to it.
+fn moment_of_run(event: &Event, before: &[(i64, Event)]) -> (&'static str, String) {
+    let began =
+        |name: &str| before.iter().any(|(_, event)| matches!(event, Event::WaveStarted { wave, .. } if wave == name));
     match event {
         Event::WaveStarted { wave, tenants } => {
             ("wave", format!("{wave} began with {}", label::count(*tenants, "tenant")))
         }
+        // Each tenant of a wave that was skipped has its outcome, and so the wave has its end.
+        Event::WaveFinished { wave, .. } if !began(wave) => ("wave", format!("{wave} was not started")),
         Event::WaveFinished { wave, stats } => {
             ("wave", format!("{wave} ended; {} of {} at target so far", stats.at_target(), stats.selected))
         }
