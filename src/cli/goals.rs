@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::CliError;
+use super::inspect::Planning;
 use super::setup::{Program, quoted};
-use crate::compile::MigrationSet;
-use crate::inputs::Settings;
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{self, Decision, Goal, Refusal, Target};
@@ -17,20 +16,13 @@ use crate::policy::{Limits, format_duration};
 use crate::report::plan::{LimitNote, PlanRow};
 use crate::report::{edited_text, stopped_text};
 
-/// The goal that flags name.
-pub(super) fn goal(
-    catalog: &Catalog,
-    direction: Direction,
-    to: Option<&str>,
-    steps: Option<u32>,
-    out_of_order: bool,
-) -> Result<Goal, CliError> {
-    let target = match (to, steps) {
+/// The target that `--to` or `--steps` names.
+pub(super) fn target(catalog: &Catalog, to: Option<&str>, steps: Option<u32>) -> Result<Target, CliError> {
+    Ok(match (to, steps) {
         (Some(name), _) => Target::Migration(catalog.resolve(name)?),
         (None, Some(n)) => Target::Steps(n as usize),
         (None, None) => Target::End,
-    };
-    Ok(Goal { direction, target, out_of_order })
+    })
 }
 
 /// What a number of steps means for each tenant that could be read.
@@ -138,13 +130,8 @@ pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]
 }
 
 /// The time limits that hold somewhere in the plan and are not the fleet's.
-pub(super) fn limits(
-    settings: &Settings,
-    set: &MigrationSet,
-    selection: &Selection,
-    goal: &Goal,
-    scripts: &[Script],
-) -> Vec<LimitNote> {
+pub(super) fn limits(planning: &Planning<'_>, scripts: &[Script]) -> Vec<LimitNote> {
+    let Planning { program, set, selection, goal, .. } = planning;
     let note = |of: String, limits: Limits| LimitNote {
         of,
         lock_timeout: limits.lock.map(format_duration),
@@ -168,7 +155,7 @@ pub(super) fn limits(
         };
         notes.push(note(of, Limits::of_lock(Some(lock))));
     }
-    let own = set.limits(goal.direction, &settings.migrations);
+    let own = set.limits(goal.direction, &program.settings().migrations);
     for script in scripts {
         let place = set.catalog().position(&script.migration);
         if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {

@@ -18,7 +18,7 @@ use crate::run::{Cancel, Level};
 
 /// The engines in a fixed order, each with its place, or with what to do about it.
 fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPlace, String>)> {
-    let wanted: BTreeSet<Engine> = engines.engine.iter().map(|name| name.0).collect();
+    let wanted: BTreeSet<Engine> = engines.engine.iter().copied().collect();
     let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
     let wanted = if wanted.is_empty() { used } else { wanted };
     let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));

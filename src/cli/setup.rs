@@ -1,11 +1,10 @@
 //! What every command starts from: the tenant file, its settings, a selection, a door to the databases.
 
 use std::collections::{BTreeMap, HashMap};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::args::{Global, Selection as SelectionArgs};
-use super::command::Code;
+use super::code::Code;
 use super::exit::CliError;
 use super::previous_run::PreviousRun;
 use super::resolve;
@@ -31,15 +30,16 @@ pub(super) struct Program {
     pub(super) named: bool,
     /// The places that were given as flags, so that a command to type next means the same ones.
     places: Vec<String>,
-    pub(super) code: Rc<Code>,
+    pub(super) code: Code,
 }
 
 impl Program {
+    /// Reads the tenant file, with these flags laid over its settings.
     pub(super) fn load(
         global: &Global,
         overrides: Overrides,
         terminal: Terminal,
-        code: Rc<Code>,
+        code: Code,
     ) -> Result<Self, CliError> {
         let path = match &global.config {
             Some(path) => path.clone(),
@@ -49,8 +49,8 @@ impl Program {
             }
         };
         let places = places(&overrides);
-        let registry =
-            registry::load(&path, &overrides).map_err(|mistakes| CliError::mistakes(&mistakes, terminal.err.colour))?;
+        let registry = registry::load(&path, &overrides)
+            .map_err(|mistakes| CliError::Mistakes { rendered: mistakes.render(terminal.err.colour) })?;
         for warning in &registry.warnings {
             terminal.warn(warning);
         }
@@ -113,7 +113,7 @@ impl Program {
     }
 
     async fn wanted(&self, args: &SelectionArgs) -> Result<Filter, CliError> {
-        let mut filter = args.filter();
+        let mut filter = args.filter.clone();
         if let Some(run) = args.failed_of.as_deref() {
             filter.only = Some(self.previous_run(run).await?.failed());
         }
@@ -156,21 +156,22 @@ impl Program {
         run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
     }
 
-    /// The ledger, for reading: it is not created.
-    pub(super) async fn existing_ledger(&self) -> Result<Ledger, CliError> {
-        match Ledger::open_existing(&self.settings().ledger).await {
-            Ok(Some(ledger)) => Ok(ledger),
-            Ok(None) => Err(CliError::Usage("no run has been recorded yet: there is no ledger".to_owned())),
-            Err(error) => Err(CliError::Ledger(error)),
-        }
+    /// Opens the ledger for reading, and closes it again whatever `read` comes to. It is not created.
+    pub(super) async fn read_ledger<T>(
+        &self,
+        read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let Some(ledger) = Ledger::open_existing(&self.settings().ledger).await.map_err(CliError::Ledger)? else {
+            return Err(CliError::Usage("no run has been recorded yet: there is no ledger".to_owned()));
+        };
+        let result = read(&ledger).await;
+        ledger.close().await;
+        result
     }
 
     /// A run that the ledger has: an id, its beginning or end, or "last".
     pub(super) async fn previous_run(&self, wanted: &str) -> Result<PreviousRun, CliError> {
-        let ledger = self.existing_ledger().await?;
-        let previous = PreviousRun::read(&ledger, wanted).await;
-        ledger.close().await;
-        previous
+        self.read_ledger(async |ledger| PreviousRun::read(ledger, wanted).await).await
     }
 
     /// A path as it is shown: from the current folder where it lies below it.
@@ -187,8 +188,8 @@ impl Program {
 
     /// `fleet runs resolve …` for this tenant with these flags, as a command to type next.
     pub(super) fn resolve_command(&self, id: &TenantId, flags: &str) -> String {
-        let flags: Vec<&str> = std::iter::once(flags).filter(|flags| !flags.is_empty()).collect();
-        let flags: Vec<&str> = flags.into_iter().chain(self.places.iter().map(String::as_str)).collect();
+        let places = self.places.iter().map(String::as_str);
+        let flags: Vec<&str> = std::iter::once(flags).filter(|flags| !flags.is_empty()).chain(places).collect();
         self.line(&resolve_words(id, &flags.join(" ")))
     }
 

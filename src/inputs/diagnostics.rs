@@ -2,7 +2,6 @@
 //!
 //! Only masked excerpts are kept, so that no secret of the file can leave through an error.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +50,7 @@ struct Excerpt {
 
 /// All mistakes of one tenant file, in file order; those outside the file come last.
 #[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", self.render(false))]
 pub(crate) struct Mistakes {
     path: PathBuf,
     list: Vec<Diagnostic>,
@@ -84,12 +84,6 @@ impl Mistakes {
         }
         out.push_str(&format!("{path}: {count} mistake{}; nothing was started", if count == 1 { "" } else { "s" }));
         out
-    }
-}
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
     }
 }
 

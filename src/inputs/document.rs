@@ -8,8 +8,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Diagnostics;
+use super::database_url::{Expanded, UrlProblem, expand};
 use super::form::Form;
+use super::{Diagnostics, Variables};
 use crate::model::text::{suggestion, unprintable};
 use crate::policy::{FailureBudget, parse_duration};
 
@@ -94,6 +95,20 @@ fn mend(text: &mut String, at: usize) -> bool {
 }
 
 impl Document<'_> {
+    /// Fills the variables into `text`, which is the value of `item`, and notes those that can't be filled in.
+    pub(crate) fn expand(
+        &self,
+        item: &Item<'_>,
+        text: &str,
+        variables: &Variables,
+        drafts: &mut Diagnostics,
+    ) -> Option<Expanded> {
+        let note = |(problem, part): (UrlProblem, _)| {
+            drafts.at(self.within(item, part), problem.message).help(problem.help);
+        };
+        expand(text, variables).map_err(|problems| problems.into_iter().for_each(note)).ok()
+    }
+
     /// The place of `part` inside the text of a string value; the whole value where its spelling hides that place.
     pub(crate) fn within(&self, item: &Item<'_>, part: Range<usize>) -> Range<usize> {
         let span = item.span();
@@ -152,6 +167,11 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.table.get(key)
     }
 
+    /// The place of a key's value, or of the table where it has none.
+    pub(crate) fn at(&self, key: &str) -> Range<usize> {
+        self.item(key).map_or(self.span.clone(), Item::span)
+    }
+
     /// A text without control characters.
     pub(crate) fn text(&self, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
         let item = self.item(key)?;
@@ -196,26 +216,18 @@ impl<'a, 'd> Reader<'a, 'd> {
 
     /// A failure budget: a number or a text.
     pub(crate) fn budget(&self, key: &str, drafts: &mut Diagnostics) -> Option<FailureBudget> {
-        let item = self.item(key)?;
-        match Form::Budget.read(item) {
-            Ok(text) => text.parse().ok(),
-            Err(wanted) => {
-                drafts.at(item.span(), format!("`{key}` {wanted}"));
-                None
-            }
-        }
+        self.formed(key, Form::Budget, drafts)?.parse().ok()
     }
 
     /// A duration; `zero`: whether none at all has a meaning.
     pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Diagnostics) -> Option<Duration> {
+        parse_duration(&self.formed(key, Form::Duration { zero }, drafts)?).ok()
+    }
+
+    fn formed(&self, key: &str, form: Form, drafts: &mut Diagnostics) -> Option<String> {
         let item = self.item(key)?;
-        match (Form::Duration { zero }).read(item) {
-            Ok(text) => parse_duration(&text).ok(),
-            Err(wanted) => {
-                drafts.at(item.span(), format!("`{key}` {wanted}"));
-                None
-            }
-        }
+        let note = |wanted| _ = drafts.at(item.span(), format!("`{key}` {wanted}"));
+        form.read(item).map_err(note).ok()
     }
 
     /// A list of texts, each with its place.
@@ -232,6 +244,20 @@ impl<'a, 'd> Reader<'a, 'd> {
                 None => self.wrong_type(entry, key, "a list of texts: [\"a\", \"b\"]", drafts),
             }
         }
+        Some(texts)
+    }
+
+    /// As [`Reader::texts`], without those that hold control characters.
+    pub(crate) fn names(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(&'a str, Range<usize>)>> {
+        let mut texts = self.texts(key, drafts)?;
+        texts.retain(|(text, at)| {
+            let found = unprintable(text);
+            if let Some(found) = &found {
+                let message = format!("a text in `{key}` holds the unprintable character {found}");
+                drafts.at(at.clone(), message).help("remove it");
+            }
+            found.is_none()
+        });
         Some(texts)
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::Diagnostics;
-use super::database_url::{ServerUrl, UrlProblem, expand, shown};
+use super::database_url::{ServerUrl, UrlProblem, shown};
 use super::document::{Document, Reader};
 use super::settings::{Origin, Sources};
 use crate::model::tenant::Engine;
@@ -77,15 +77,7 @@ pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
     if let Some(reader) = item.and_then(|item| Reader::of_secret(item, "[scratch]", &known, drafts)) {
         for (key, engine) in KEYS {
             let (Some(item), Some(text)) = (reader.item(key), reader.text(key, drafts)) else { continue };
-            let expanded = match expand(text, sources.variables) {
-                Ok(expanded) => expanded,
-                Err(problems) => {
-                    for (problem, part) in problems {
-                        drafts.at(document.within(item, part), problem.message).help(problem.help);
-                    }
-                    continue;
-                }
-            };
+            let Some(expanded) = document.expand(item, text, sources.variables, drafts) else { continue };
             match server(&expanded.text, engine, sources.folder) {
                 Ok(url) => {
                     out.literal_password |= expanded.literal_password;

@@ -13,7 +13,6 @@ use super::dependencies::{self, Dependency};
 use super::identity::{Folders, Identity};
 use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
-use crate::model::text::unprintable;
 
 const KEYS: [&str; 10] = [
     "id",
@@ -114,21 +113,24 @@ impl Defaults {
 fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
     let text = reader.text(key, drafts)?;
     if text.trim().is_empty() {
-        let at = reader.item(key).map_or(reader.span.clone(), Item::span);
-        drafts.at(at, format!("`{key}` is empty")).help("fill it or remove it");
+        drafts.at(reader.at(key), format!("`{key}` is empty")).help("fill it or remove it");
         return None;
     }
     Some(text)
 }
 
-/// A server key.
-fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
-    let text = label(reader, "server", drafts)?;
+/// A text that must not be empty and not longer than [`LONGEST_NAME`]. `what` names it.
+fn name<'a>(reader: &Reader<'a, '_>, key: &str, what: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
+    let text = label(reader, key, drafts)?;
     if text.chars().nth(LONGEST_NAME).is_some() {
-        drafts.too_long(reader.item("server").map_or(reader.span.clone(), Item::span), "`server`", LONGEST_NAME);
+        drafts.too_long(reader.at(key), what, LONGEST_NAME);
         return None;
     }
-    Some(text.to_owned())
+    Some(text)
+}
+
+fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
+    name(reader, "server", "`server`", drafts).map(str::to_owned)
 }
 
 /// Where a tenant's database is, as its URL says.
@@ -225,12 +227,8 @@ impl TenantParser<'_, '_> {
             let draft = self.drafts.at(reader.span.clone(), "this tenant has no id");
             draft.help("add: id = \"acme\"").absence();
         }
-        let id = label(reader, "id", self.drafts)?;
-        let at = reader.item("id").map_or(reader.span.clone(), Item::span);
-        if id.chars().nth(LONGEST_NAME).is_some() {
-            self.drafts.too_long(at, "this id", LONGEST_NAME);
-            return None;
-        }
+        let id = name(reader, "id", "this id", self.drafts)?;
+        let at = reader.at("id");
         if let Some(first) = self.ids.get(id) {
             let draft = self.drafts.at(at, format!("a second tenant has the id `{id}`"));
             draft.related(first.clone(), "the first is here").help("give each tenant an id of its own");
@@ -244,11 +242,8 @@ impl TenantParser<'_, '_> {
     fn depends_on(&mut self, reader: &Reader<'_, '_>, id: Option<&TenantId>) -> Vec<TenantId> {
         let mut ids: Vec<TenantId> = Vec::new();
         let mut seen = HashSet::new();
-        for (text, at) in reader.texts("depends_on", self.drafts).unwrap_or_default() {
-            if let Some(found) = unprintable(text) {
-                let message = format!("a text in `depends_on` holds the unprintable character {found}");
-                self.drafts.at(at, message).help("remove it");
-            } else if text.chars().nth(LONGEST_NAME).is_some() {
+        for (text, at) in reader.names("depends_on", self.drafts).unwrap_or_default() {
+            if text.chars().nth(LONGEST_NAME).is_some() {
                 self.drafts.too_long(at, "an id in `depends_on`", LONGEST_NAME);
             } else if seen.insert(text) {
                 ids.push(TenantId::from(text));
@@ -262,16 +257,16 @@ impl TenantParser<'_, '_> {
 
     fn target(&mut self, reader: &Reader<'_, '_>, key: &str) -> Option<Target> {
         let item = reader.item(key)?;
-        let Some(template) = item.get_ref().as_str() else {
-            let draft = self.drafts.at(item.span(), format!("`{key}` must be a text in quotes"));
-            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
-            return None;
+        let wrong = match item.get_ref().as_str() {
+            None => Err(format!("`{key}` must be a text in quotes")),
+            Some(text) if text.chars().nth(LONGEST_URL).is_some() => {
+                Err(format!("`{key}` has more than {LONGEST_URL} characters"))
+            }
+            Some(text) => Ok(text),
         };
-        if template.chars().nth(LONGEST_URL).is_some() {
-            let draft = self.drafts.at(item.span(), format!("`{key}` has more than {LONGEST_URL} characters"));
-            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
-            return None;
-        }
+        let note =
+            |wrong| _ = self.drafts.at(item.span(), wrong).help("write: url = \"sqlite:path/to/file.db\"").hide();
+        let template = wrong.map_err(note).ok()?;
         let expanded = match expand(template, self.sources.variables) {
             Ok(expanded) => expanded,
             Err(problems) => {
@@ -313,7 +308,7 @@ impl TenantParser<'_, '_> {
 
     fn schema(&mut self, reader: &Reader<'_, '_>, target: Option<&Target>) -> Option<String> {
         let schema = label(reader, "schema", self.drafts)?;
-        let at = reader.item("schema").map_or(reader.span.clone(), Item::span);
+        let at = reader.at("schema");
         if let Some(engine) = target.map(Target::engine).filter(|engine| *engine != Engine::Postgres) {
             let help = "remove it; only a PostgreSQL tenant can be a schema in a database";
             self.drafts.at(at, format!("`schema` has no meaning for {engine}")).help(help);
@@ -330,9 +325,10 @@ impl TenantParser<'_, '_> {
         let migration = self.target(reader, "migration_url")?;
         let engine = target?.engine();
         if migration.engine() != engine || engine == Engine::Sqlite {
-            let at = reader.item("migration_url").map_or(reader.span.clone(), Item::span);
             let help = "it is for a server database whose url is a pooler: the same database without the pooler";
-            self.drafts.at(at, format!("`migration_url` does not fit a url of {engine}")).help(help);
+            self.drafts
+                .at(reader.at("migration_url"), format!("`migration_url` does not fit a url of {engine}"))
+                .help(help);
             return None;
         }
         Some(migration)

@@ -227,11 +227,6 @@ impl Overrides {
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
-
-    /// These flags and those of `other`.
-    pub(crate) fn and(&self, other: &Overrides) -> Self {
-        Overrides(self.0.iter().chain(&other.0).map(|(key, text)| (*key, text.clone())).collect())
-    }
 }
 
 impl FromIterator<(&'static str, String)> for Overrides {
