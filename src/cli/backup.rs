@@ -11,7 +11,7 @@ use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
-use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::ledger::{RunStatus, RunSummary};
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
@@ -125,7 +125,7 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
-/// What the ledger says of a run that has backups: how it ended, which of its tenants still wait for a good end, and how
+/// The ledger on a run that has backups: how it ended, which of its tenants still wait for a good end, and how
 /// many it was to back up.
 struct Known {
     summary: RunSummary,
@@ -133,29 +133,23 @@ struct Known {
     expected: usize,
 }
 
-/// What the ledger says of the runs, as far as it knows them.
+/// Everything known of the runs, as far as the ledger has them.
 async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
-    let mut known = BTreeMap::new();
-    let Some(ledger) = Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)? else {
-        return Ok(known);
-    };
-    for run in runs {
-        match ledger.run(&run.run).await.map_err(run_error) {
-            Ok(summary) => {
-                let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
-                let records = ledger.records(summary.run).await.map_err(run_error)?;
-                let expected = run.manifests.len() + missing(run, &records);
-                known.insert(run.run.clone(), Known { summary, open, expected });
-            }
-            Err(CliError::NoSuchRun(_)) => {}
-            Err(error) => {
-                ledger.close().await;
-                return Err(error);
-            }
+    let known = program.read_ledger_if_any(async |ledger| {
+        let mut known = BTreeMap::new();
+        for run in runs {
+            let summary = match ledger.run(&run.run).await.map_err(run_error) {
+                Err(CliError::NoSuchRun(_)) => continue,
+                summary => summary?,
+            };
+            let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
+            let records = ledger.records(summary.run).await.map_err(run_error)?;
+            let expected = run.manifests.len() + missing(run, &records);
+            known.insert(run.run.clone(), Known { summary, open, expected });
         }
-    }
-    ledger.close().await;
-    Ok(known)
+        Ok(known)
+    });
+    Ok(known.await?.unwrap_or_default())
 }
 
 /// How many tenants have no backup and should: those that ended badly or have no outcome yet, and those whose backup is

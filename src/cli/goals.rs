@@ -25,7 +25,7 @@ pub(super) fn target(catalog: &Catalog, to: Option<&str>, steps: Option<u32>) ->
     })
 }
 
-/// What a number of steps means for each tenant that could be read.
+/// The target that a number of steps means for each tenant that could be read.
 pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Goal) -> HashMap<TenantId, Target> {
     let settle = |o: &Observation| match o.state {
         // A history in the middle of something says nothing of how many steps are which.

@@ -83,7 +83,7 @@ impl Plan {
     }
 }
 
-/// What a run would do, from reading every tenant.
+/// The plan of a run, from reading every tenant.
 pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,

@@ -117,7 +117,7 @@ impl PreviousRun {
         )))
     }
 
-    /// What it settled for each tenant, in the places of today's catalog.
+    /// The target that it settled for each tenant, in the places of today's catalog.
     pub(super) fn targets(&self, catalog: &Catalog) -> Result<HashMap<TenantId, Target>, CliError> {
         let settled = self.records.iter().filter_map(|(planned, _)| Some((&planned.tenant, planned.target?)));
         let today = |target| self.translate(target, self.header.direction, catalog);

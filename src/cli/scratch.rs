@@ -1,4 +1,4 @@
-//! What the commands that try migrations out start from: which engines, where their scratch databases are made, how it stops.
+//! The start of commands that try migrations out: which engines, where their scratch databases are made, how it stops.
 //!
 //! No tenant is selected or reached here: the tenant file only says which engines there are.
 
@@ -36,7 +36,7 @@ fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, Strin
     })
 }
 
-/// What every engine came to, and what the signals said.
+/// The result of every engine, and the signal that ended them.
 pub(super) struct Tried<T> {
     pub(super) results: Vec<(Engine, Result<T, String>)>,
     interrupted: Option<u8>,

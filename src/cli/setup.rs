@@ -1,4 +1,4 @@
-//! What every command starts from: the tenant file, its settings, a selection, a door to the databases.
+//! The start of every command: the tenant file, its settings, a selection, a door to the databases.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
-use crate::inputs::{Overrides, ServerUrl, Settings};
+use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
 use crate::model::schema::State;
@@ -156,17 +156,25 @@ impl Program {
         run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
     }
 
-    /// Opens the ledger for reading, and closes it again whatever `read` comes to. It is not created.
+    /// As [`Program::read_ledger_if_any`], for a command that makes no sense without a ledger.
     pub(super) async fn read_ledger<T>(
         &self,
         read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let Some(ledger) = Ledger::open_existing(&self.settings().ledger).await.map_err(CliError::Ledger)? else {
-            return Err(CliError::Usage("no run has been recorded yet: there is no ledger".to_owned()));
-        };
+        let none = || CliError::Usage("no run has been recorded yet: there is no ledger".to_owned());
+        self.read_ledger_if_any(read).await?.ok_or_else(none)
+    }
+
+    /// Opens the ledger for reading, and closes it again whatever `read` comes to. It is not created.
+    pub(super) async fn read_ledger_if_any<T>(
+        &self,
+        read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
+    ) -> Result<Option<T>, CliError> {
+        let opened = Ledger::open_existing(&self.settings().ledger).await.map_err(CliError::Ledger)?;
+        let Some(ledger) = opened else { return Ok(None) };
         let result = read(&ledger).await;
         ledger.close().await;
-        result
+        result.map(Some)
     }
 
     /// A run that the ledger has: an id, its beginning or end, or "last".
@@ -232,11 +240,11 @@ fn places(overrides: &Overrides) -> Vec<String> {
         Ok(url) if url.has_password() => url.masked(),
         _ => text.to_owned(),
     };
-    let flag = |key| {
-        let value = quoted(&masked(overrides.get(key)?));
-        Some(if value.starts_with('-') { format!("--{key}={value}") } else { format!("--{key} {value}") })
+    let flag = |setting: &Setting| {
+        let (value, (long, _)) = (quoted(&masked(overrides.get(setting.key)?)), setting.flag?);
+        Some(if value.starts_with('-') { format!("--{long}={value}") } else { format!("--{long} {value}") })
     };
-    ["ledger", "scripts", "backups"].into_iter().filter_map(flag).collect()
+    SETTINGS.iter().filter(|setting| setting.is_place()).filter_map(flag).collect()
 }
 
 /// A word as a shell reads it back.

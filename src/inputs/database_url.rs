@@ -15,14 +15,14 @@ use super::{Variables, url_parameters};
 use crate::model::tenant::Engine;
 use crate::model::text::{suggestion, unprintable};
 
-/// What to do about a password that a URL can't hold as it is.
+/// The remedy for a password that a URL can't hold as it is.
 const ENCODE: &str = "a password with / ? # @ : or % must be percent-encoded (p@ss/w becomes p%40ss%2Fw), or be kept out of the URL: password = { env = \"VAR\" }";
 
 /// The form that a URL must have.
 pub(super) const FORM: &str =
     "write scheme://user@host:port/database, with scheme postgres or mysql, or sqlite:path/to/file.db";
 
-/// What is wrong with a URL, without any part of it. The message continues "`url` ...".
+/// A problem of a URL, without any part of it. The message continues "`url` ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct UrlProblem {

@@ -119,7 +119,7 @@ impl Excerpt {
     }
 }
 
-/// What a mistake says about its surroundings.
+/// The kind of a mistake, by which others beside it are believed or left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
     /// The text is not TOML.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::Setting;
 use super::form::Form;
 
-/// What stands in for a secret.
+/// The text that stands in for a secret.
 pub(crate) const MASK: &str = "***";
 
 /// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its value.
@@ -87,7 +87,7 @@ fn replace(line: &str, span: Range<usize>, hidden: &[Range<usize>]) -> Masked {
     Masked { span: moved(start)..end.max(moved(start)), text }
 }
 
-/// What looks like a secret: the password of a URL, its query, and the value of a key such as `password`.
+/// The parts that look like a secret: the password of a URL, its query, and the value of a key such as `password`.
 fn secrets(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for (i, _) in line.match_indices("://") {

@@ -17,7 +17,7 @@ use crate::model::text::suggestion;
 
 const KEYS: [(&str, Engine); 2] = [("postgres_url", Engine::Postgres), ("mysql_url", Engine::Mysql)];
 
-/// What the environment calls the keys: `FLEET_SCRATCH_POSTGRES_URL`.
+/// The prefix of the environment variables, in lower case.
 pub(super) const PREFIX: &str = "fleet_scratch_";
 
 /// The environment variable of a key: `FLEET_SCRATCH_POSTGRES_URL`.
@@ -55,7 +55,7 @@ impl ScratchServers {
         KEYS.iter().find(|(_, of)| *of == engine).map(|(key, _)| *key)
     }
 
-    /// What is set, as it may be shown.
+    /// The URLs that are set, as they may be shown.
     pub(super) fn origins(&self) -> impl Iterator<Item = (String, String, Origin)> {
         let key = |engine: Engine| Self::key(engine).expect("only engines with a key are set");
         self.urls

@@ -131,9 +131,9 @@ type Match = Result<usize, Mismatch>;
 /// Every tenant of the registry exactly once: in a wave, or in `mismatches`.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    /// What is taken, in plan order; no wave is empty.
+    /// The tenants that are taken, in plan order; no wave is empty.
     pub(crate) waves: Vec<Wave>,
-    /// What is left out, in file order.
+    /// The tenants that are left out, in file order.
     pub(crate) mismatches: Vec<(TenantId, Mismatch)>,
     /// How many of `mismatches` are wanted but left for later, by a canary, a partition or a limit.
     pub(crate) held_back: usize,
@@ -193,9 +193,7 @@ pub(crate) struct Wave {
 pub(crate) struct Unmatched {
     /// The flag: `--tenant`.
     pub(crate) flag: &'static str,
-    /// What was given to it.
     pub(crate) pattern: String,
-    /// What was probably meant.
     pub(crate) did_you_mean: Option<String>,
 }
 
@@ -214,7 +212,6 @@ pub(crate) enum SelectError {
     Pattern {
         /// The flag.
         flag: &'static str,
-        /// What is wrong.
         bad: BadPattern,
     },
     /// No wave has this name.

@@ -18,7 +18,7 @@ fn parse_kill(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What every command that changes tenants takes.
+/// The options of every command that changes tenants.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Change {
     /// Runs every migration as Rust code through SeaORM, none as a compiled script

@@ -1,4 +1,4 @@
-//! What several commands take: which tenants, and what is written. It knows no command.
+//! The options that several commands share: the selection of tenants, and the output. It knows no command.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::inputs::select::Filter;
 use crate::model::engine::Engine;
 use crate::report::Format;
 
-/// What every command takes. Help pages show it last.
+/// The options of every command. Help pages show them last.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global")]
 pub(in crate::cli) struct Global {
@@ -63,7 +63,7 @@ fn engine() -> impl TypedValueParser<Value = Engine> {
         .map(|name| Engine::named(&name).expect("clap has let only these names through"))
 }
 
-/// What a run writes, and whether it looks and asks first.
+/// The output of a run, and whether it looks and asks first.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct RunOutput {

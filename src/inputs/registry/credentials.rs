@@ -20,7 +20,7 @@ use crate::model::text::unprintable;
 
 /// A command that has not answered by then is given up.
 const LIMIT: Duration = Duration::from_secs(10);
-/// So many files and commands are read at once.
+/// The most files and commands that are read at once.
 const AT_ONCE: usize = 8;
 /// How long after its end a failed command's stderr is waited for: a process that it left behind may hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -56,7 +56,7 @@ impl Pending {
     }
 }
 
-/// What has been fetched in this process, failures too, so that nothing runs twice.
+/// The passwords fetched in this process, failures too, so that nothing runs twice.
 pub(crate) type Fetched = tokio::sync::Mutex<HashMap<PasswordSource, Result<SecretString, String>>>;
 
 impl PasswordSource {

@@ -42,7 +42,7 @@ pub(crate) struct Registry {
     pub(crate) tenants: Vec<Arc<Tenant>>,
     /// The waves, in file order; tenants that none matches are the last wave.
     pub(crate) waves: Vec<WaveRule>,
-    /// What is allowed but should be changed, as sentences for people.
+    /// Things that are allowed but should be changed, as sentences for people.
     pub(crate) warnings: Vec<String>,
     /// The absolute folder of the file.
     pub(super) folder: PathBuf,

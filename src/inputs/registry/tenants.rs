@@ -35,14 +35,14 @@ const LONGEST_URL: usize = 8_192;
 /// The longest name that PostgreSQL keeps, in bytes; it cuts longer ones off without a word.
 const LONGEST_SCHEMA: usize = 63;
 
-/// What the tenant tables say.
+/// The tenant tables, read.
 #[derive(Default)]
 pub(crate) struct Read {
     pub(crate) tenants: Vec<Arc<Tenant>>,
     pub(crate) pending: HashMap<TenantId, Pending>,
     /// The first tenant whose password stands in the file, and how many there are.
     pub(crate) literal_passwords: Option<(TenantId, usize)>,
-    /// What the tenants say in `depends_on`, in file order.
+    /// The entries of `depends_on`, in file order.
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -238,7 +238,7 @@ impl TenantParser<'_, '_> {
         Some(TenantId::from(id))
     }
 
-    /// Whom it waits for, each once; whether they exist is known when all tenants have been read.
+    /// The tenants it waits for, each once; whether they exist is known when all tenants have been read.
     fn depends_on(&mut self, reader: &Reader<'_, '_>, id: Option<&TenantId>) -> Vec<TenantId> {
         let mut ids: Vec<TenantId> = Vec::new();
         let mut seen = HashSet::new();

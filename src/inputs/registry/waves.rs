@@ -161,18 +161,15 @@ fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
 }
 
 fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> WaveRule {
-    let mut members = Members::default();
     if !["tags", "tenants", "percent", "count"].iter().any(|key| reader.has(key)) {
         let help =
             "say which tenants it takes: tags = { ring = \"canary\" }, tenants = [\"acme\"], percent = 5 or count = 2";
         drafts.at(reader.span.clone(), "this wave has no members").help(help).absence();
     }
-    members.tags = reader.labels("tags", drafts).unwrap_or_default();
     for key in ["tags", "tenants"] {
         if let Some(item) = reader.item(key).filter(|item| is_empty(item)) {
-            drafts
-                .at(item.span(), format!("`{key}` is empty, so that it picks no tenant"))
-                .help("fill it or remove it");
+            let message = format!("`{key}` is empty, so that it picks no tenant");
+            drafts.at(item.span(), message).help("fill it or remove it");
         }
     }
     let texts = reader.names("tenants", drafts).unwrap_or_default();
@@ -181,14 +178,19 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Wave
             drafts.at(at.clone(), bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");
         }
     }
-    members.tenants = Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default();
-    members.percent = reader.number("percent", 0, 100, drafts).and_then(|n| u8::try_from(n).ok());
-    members.count = reader.number("count", 1, u64::from(u32::MAX), drafts).and_then(|n| usize::try_from(n).ok());
-    let concurrency = reader.number("concurrency", 1, 1_000_000, drafts).and_then(|n| usize::try_from(n).ok());
-    let max_failures = reader.budget("max_failures", drafts);
-    let concurrency = concurrency.and_then(NonZeroUsize::new);
-    let lock_timeout = reader.duration("lock_timeout", false, drafts);
-    WaveRule { name, members, concurrency, max_failures, lock_timeout }
+    let members = Members {
+        tags: reader.labels("tags", drafts).unwrap_or_default(),
+        tenants: Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default(),
+        percent: reader.number("percent", 0..=100, drafts),
+        count: reader.number("count", 1..=i64::from(u32::MAX), drafts),
+    };
+    WaveRule {
+        name,
+        members,
+        concurrency: reader.number("concurrency", 1..=1_000_000, drafts).and_then(NonZeroUsize::new),
+        max_failures: reader.budget("max_failures", drafts),
+        lock_timeout: reader.duration("lock_timeout", false, drafts),
+    }
 }
 
 fn is_empty(item: &Item<'_>) -> bool {

@@ -242,7 +242,7 @@ impl<const N: usize> From<[(&'static str, &str); N]> for Overrides {
     }
 }
 
-/// What surrounds the text of a tenant file.
+/// The surroundings of the text of a tenant file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sources<'a> {
     /// The folder of the file, absolute: relative paths in it start there.
