@@ -160,16 +160,14 @@ struct Unset {
     /// It is set, to nothing.
     is_empty: bool,
     in_defaults: bool,
-    /// How many tenants need it.
-    tenants: usize,
-    /// Where the last of them is, so that one who needs it twice is counted once.
-    last: Range<usize>,
+    /// The tenants that need it, by their places: one that needs it twice is counted once.
+    tenants: HashSet<usize>,
 }
 
 impl Unset {
     fn note(self, name: &str, drafts: &mut Diagnostics) {
         let state = if self.is_empty { "empty" } else { "not set" };
-        let users = match (self.tenants, self.in_defaults) {
+        let users = match (self.tenants.len(), self.in_defaults) {
             (1, _) => String::new(),
             (n, true) => format!(" (used by {n} tenants)"),
             (n, false) => format!(" (used by {n} tenants, the first here)"),
@@ -298,12 +296,8 @@ impl TenantParser<'_, '_> {
     /// Counts a tenant (by its place) that needs a variable which is not set.
     fn unset(&mut self, name: &str, at: Range<usize>, tenant: Range<usize>, in_defaults: bool) {
         let is_empty = self.sources.variables.get(name).is_some();
-        let first = Unset { at, is_empty, in_defaults, tenants: 0, last: 0..0 };
-        let unset = self.unset.entry(name.to_owned()).or_insert(first);
-        if unset.last != tenant {
-            unset.tenants += 1;
-            unset.last = tenant;
-        }
+        let first = Unset { at, is_empty, in_defaults, tenants: HashSet::new() };
+        self.unset.entry(name.to_owned()).or_insert(first).tenants.insert(tenant.start);
     }
 
     fn schema(&mut self, reader: &Reader<'_, '_>, target: Option<&Target>) -> Option<String> {
