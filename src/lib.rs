@@ -1,5 +1,49 @@
 //! `fleet` brings every tenant database of a multi-tenant SaaS to the schema version that its SeaORM migration crate
-//! defines. A program of your own gets all of it with one line: `fleet::cli::main(MyMigrator)`.
+//! defines. A program of your own gets every command of it with one line, [`cli::main`]:
+//!
+//! ```standalone_crate
+//! use sea_orm_migration::prelude::*;
+//!
+//! struct Accounts;
+//!
+//! impl MigrationName for Accounts {
+//!     fn name(&self) -> &str {
+//!         "m20250201_000001_accounts"
+//!     }
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl MigrationTrait for Accounts {
+//!     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+//!         let id = ColumnDef::new("id").integer().primary_key().to_owned();
+//!         manager.create_table(Table::create().table("accounts").col(id).to_owned()).await
+//!     }
+//! }
+//!
+//! struct ServiceMigrator;
+//!
+//! #[async_trait::async_trait]
+//! impl MigratorTrait for ServiceMigrator {
+//!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+//!         vec![Box::new(Accounts)]
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//! #   // The example runs itself as `fleet migrate --yes` on two tenants in a folder of its own.
+//! #   if std::env::args().len() == 1 {
+//! #       let folder = tempfile::tempdir().unwrap();
+//! #       let tenant = |id| format!("[[tenant]]\nid = \"{id}\"\nurl = \"sqlite:{id}.db\"\n");
+//! #       let file = format!("[defaults]\ncreate_missing = true\n{}{}", tenant("acme"), tenant("globex"));
+//! #       std::fs::write(folder.path().join("tenants.toml"), file).unwrap();
+//! #       let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+//! #       let ran = program.args(["migrate", "--yes"]).current_dir(folder.path()).output().unwrap();
+//! #       assert!(ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("2 migrated"), "{ran:?}");
+//! #       return std::process::ExitCode::SUCCESS;
+//! #   }
+//!     fleet::cli::main(ServiceMigrator)
+//! }
+//! ```
 //!
 //! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
 

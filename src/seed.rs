@@ -1,7 +1,7 @@
 //! Fills a tenant's tables with generated rows: drives a [`Seeding`] on a session.
 //!
 //! How a row is made is the business of `fleet-seed`; here is only the way to the database. Rows go in through
-//! [`Session::fill`] in batches that are committed one by one.
+//! `Rows::fill` in batches that are committed one by one.
 
 use std::fmt;
 

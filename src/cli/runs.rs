@@ -9,12 +9,14 @@ use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, next, resolve};
 use crate::inputs::select::Filter;
-use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::ledger::Ledger;
 use crate::model::event::{Event, RunHeader};
 use crate::model::outcome::TenantRecord;
+use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::report::runs::{AttemptRow, RunRow, RunView};
+use crate::report::outcome::OutcomeView;
+use crate::report::runs::RunView;
 use crate::report::{Format, count};
 
 impl Runs {
@@ -30,48 +32,8 @@ impl Runs {
 
 async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
     let runs = program.read_ledger(async |ledger| ledger.runs(limit).await.map_err(CliError::Ledger)).await?;
-    let mut rows: Vec<RunRow> = runs.iter().map(row).collect();
-    for row in &mut rows {
-        if row.finished_at_ms.is_none()
-            && row.status != "running"
-            && runs.iter().any(|other| other.resumes == Some(row.run))
-        {
-            row.status = "resumed later".to_owned();
-        }
-    }
-    output.deliver(&crate::report::runs::list(&rows, output.format, &output.style(program)))?;
+    output.deliver(&crate::report::runs::list(&runs, output.format, &output.style(program)))?;
     Ok(0)
-}
-
-fn row(run: &RunSummary) -> RunRow {
-    let stats = run.stats.unwrap_or_default();
-    let count = |n: usize| n as u64;
-    let status = run.status();
-    let finished = status == RunStatus::Finished;
-    let verdict = run.stats.map(|s| s.verdict()).and_then(|v| serde_json::to_value(v).ok());
-    RunRow {
-        run: run.run,
-        direction: run.direction,
-        goal: run.goal.clone(),
-        is_task: run.kind.is_task(),
-        started_at_ms: run.started_at_ms,
-        finished_at_ms: run.finished_at_ms,
-        status: match status {
-            RunStatus::Finished => "finished",
-            RunStatus::Running => "running",
-            RunStatus::Dead => "died",
-            RunStatus::Unfinished => "unfinished",
-        }
-        .to_owned(),
-        started_by: run.started_by.clone(),
-        selection: run.selection.clone(),
-        verdict: verdict.and_then(|v| v.as_str().map(str::to_owned)),
-        selected: count(run.selected),
-        at_target: count(stats.at_target()),
-        failures: count(stats.failures()),
-        outstanding: if finished { count(stats.outstanding()) } else { count(run.selected - run.with_outcome) },
-        resumes: run.resumes,
-    }
 }
 
 async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
@@ -83,22 +45,23 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
         stats.add(&record.outcome, record.attempts);
     }
     let stats = summary.stats.unwrap_or(stats);
-    let mut row = row(&summary);
-    row.at_target = stats.at_target() as u64;
-    row.failures = stats.failures() as u64;
     // A run that lives needs nothing from anybody: what is not done yet, it is about to do.
     let next = match summary.status() {
         RunStatus::Running => next::Next::default(),
         _ => next::after(program, &former.header, &records),
     };
     let view = RunView {
-        events: &events,
-        row: &row,
-        header: &former.header,
-        records: &records,
-        stats: &stats,
+        run: &summary,
+        outcome: OutcomeView {
+            header: &former.header,
+            records: &records,
+            stats: &stats,
+            elapsed: summary.elapsed(),
+            scripts: &[],
+            rerun: next.first.as_deref(),
+        },
         attempts: &attempts,
-        rerun: next.first.as_deref(),
+        events: &events,
     };
     let mut text = view.render(output.format, &output.style(program));
     if output.format == Format::Table && !next.rest.is_empty() {
@@ -120,16 +83,6 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
-    let name = |index: usize| former.records.get(index).map(|(p, _)| p.tenant.to_string()).unwrap_or_default();
-    let attempts = attempts
-        .into_iter()
-        .map(|a| AttemptRow {
-            tenant: name(a.index),
-            attempt: a.attempt,
-            started_at_ms: Some(a.started_at_ms),
-            error: a.error,
-        })
-        .collect();
     let events = ledger.events(summary.run).await.map_err(run_error)?;
     Ok(Shown { summary, former, attempts, events })
 }

@@ -302,7 +302,7 @@ impl EventSink for LiveView {
             return;
         }
         self.spoke = Instant::now();
-        let message = self.live.progress(self.begun.elapsed()).message();
+        let message = self.live.progress(self.begun.elapsed());
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => self.terminal.tell(&format!("… {message}")),

@@ -13,7 +13,7 @@ use crate::model::schema::Unfinished;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 
-/// A way to tenants' databases. The real one is [`Servers`]; scheduling is tested on a scripted one.
+/// A way to tenants' databases. The real one is `Servers`; scheduling is tested on a scripted one.
 #[async_trait]
 pub(crate) trait Database: Send + Sync + 'static {
     /// Opens one connection to a tenant, with the fleet's time limits. Nothing is created.

@@ -115,7 +115,7 @@ pub(crate) struct Step {
     pub(crate) limits: Limits,
 }
 
-/// Why and where [`Session::apply`] stopped.
+/// Why and where `Session::apply` stopped.
 #[derive(Debug, Clone)]
 pub(crate) struct ApplyError {
     /// How many steps were committed before.

@@ -19,96 +19,16 @@ use super::open::{Ledger, Store};
 use super::process;
 use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
-use crate::model::fault::Fault;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
-use crate::model::schema::Direction;
-use crate::model::started_by::{Liveness, StartedBy, liveness};
-use crate::model::stats::RunStats;
+use crate::model::run_summary::{AttemptRow, RunSummary};
+use crate::model::started_by::{StartedBy, liveness};
 use crate::model::tenant::TenantId;
 
 /// How many runs an error lists.
 const CANDIDATES: u64 = 10;
 
 const READ: &str = "read";
-
-/// A run as the ledger knows it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct RunSummary {
-    /// Its id.
-    pub(crate) run: Uuid,
-    /// Up or down.
-    pub(crate) direction: Direction,
-    /// The goal in words.
-    pub(crate) goal: String,
-    /// The work, as data.
-    pub(crate) kind: RunKind,
-    /// The run that this one resumes.
-    pub(crate) resumes: Option<Uuid>,
-    /// The version of the program.
-    pub(crate) program: String,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub(crate) started_at_ms: i64,
-    /// When it ended, in milliseconds since 1970-01-01 UTC.
-    pub(crate) finished_at_ms: Option<i64>,
-    /// The final counts; `None` while it goes on, or when its process died.
-    pub(crate) stats: Option<RunStats>,
-    /// Selected tenants.
-    pub(crate) selected: usize,
-    /// Selected tenants whose outcome is recorded.
-    pub(crate) with_outcome: usize,
-    /// User, host, process and command line; empty for a run of an older program.
-    pub(crate) started_by: StartedBy,
-    /// The flags that selected the tenants.
-    pub(crate) selection: Vec<String>,
-    /// Whether it goes on, where its end is not recorded.
-    pub(crate) liveness: Liveness,
-    /// The age of its last sign of life, in milliseconds by the ledger's clock.
-    pub(crate) silent_ms: Option<i64>,
-}
-
-/// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RunStatus {
-    /// Its end is recorded.
-    Finished,
-    /// It goes on.
-    Running,
-    /// Its process died, or its ledger was lost, before the end.
-    Dead,
-    /// Its end is not recorded, and it was begun by a program that gave no signs of life.
-    Unfinished,
-}
-
-/// One recorded attempt. An only attempt that went well has no row.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct AttemptRow {
-    /// The tenant's place in the plan.
-    pub(crate) index: usize,
-    /// Which attempt, from 1.
-    pub(crate) attempt: u32,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub(crate) started_at_ms: i64,
-    /// When it ended, in milliseconds since 1970-01-01 UTC.
-    pub(crate) ended_at_ms: i64,
-    /// What went wrong; `None` when this attempt went well.
-    pub(crate) error: Option<Fault>,
-    /// After how many milliseconds it was tried again; `None` for the last.
-    pub(crate) retry_in_ms: Option<u64>,
-}
-
-impl RunSummary {
-    /// Its state.
-    pub(crate) fn status(&self) -> RunStatus {
-        match self.liveness {
-            _ if self.finished_at_ms.is_some() => RunStatus::Finished,
-            Liveness::Running => RunStatus::Running,
-            Liveness::Dead => RunStatus::Dead,
-            Liveness::Unknown => RunStatus::Unfinished,
-        }
-    }
-}
 
 impl Ledger {
     /// The newest runs, newest first, at most `limit`.

@@ -32,4 +32,6 @@ pub(crate) mod event;
 
 pub(crate) mod started_by;
 
+pub(crate) mod run_summary;
+
 pub(crate) mod sink;

@@ -169,6 +169,8 @@ async fn a_blocker_is_terminated_only_when_it_is_old_enough(home: &Home) {
     let mut fleet = Fleet::of(&two()).await;
     fleet.retry.attempts = 5;
     fleet.retry.locks.wait = Duration::from_secs(8);
+    // The look at who holds the lock comes after a part of it, and takes a connection: there is time for that.
+    fleet.timeouts.lock = Duration::from_secs(2);
     fleet.kill_blockers = Some(Duration::from_secs(3600));
     let record = fleet.up(&home.tenant).await;
     let Outcome::LockTimeout { blocker: Some(blocker), .. } = &record.outcome else { panic!("{record:?}") };

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::Connection as _;
-use url::Url;
 
+use crate::dumps::{dump, run, run_id};
 use crate::support::{Fleet, all, block_on, count, finish, json_file, record, signal, wait};
 
 const SITES: [&str; 4] = ["lite-000", "pg-000", "schema-000", "my-000"];
@@ -20,64 +20,8 @@ fn fleet() -> Fleet {
     Fleet::new().head("[fleet]\nretry_pause = \"5ms\"").sqlite(1).postgres(1).schemas(2).mariadb(1)
 }
 
-/// All of a tenant, rows and all, by the engine's own tool.
-pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
-    let tenant = fleet.tenant(id);
-    let Some(file) = tenant.url.strip_prefix("sqlite:") else {
-        let url = Url::parse(&tenant.url).unwrap();
-        let mut command = if tenant.url.starts_with("postgres") {
-            let mut command = Command::new("pg_dump");
-            command.args(["--no-owner", "--dbname"]).arg(&tenant.url);
-            command.args(tenant.schema.iter().map(|schema| format!("--schema={schema}")));
-            command
-        } else {
-            let mut command = Command::new("mariadb-dump");
-            command.env("MYSQL_PWD", url.password().unwrap());
-            command.args([
-                "--no-defaults",
-                "--skip-comments",
-                "--routines",
-                "--events",
-                "--protocol=tcp",
-                "--hex-blob",
-            ]);
-            command.arg(format!("--host={}", url.host_str().unwrap())).arg(format!("--port={}", url.port().unwrap()));
-            command.arg(format!("--user={}", url.username())).arg(url.path().trim_start_matches('/'));
-            command
-        };
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        // A random key in each dump, against injection by hostile names.
-        let lines = text.lines().filter(|line| !line.contains("restrict "));
-        return lines.collect::<Vec<_>>().join("\n");
-    };
-    let url = format!("sqlite:{}", fleet.path(file).display());
-    let mut text = crate::support::sql(&url, "SELECT coalesce(sql, name) FROM sqlite_master ORDER BY name");
-    let tables = crate::support::sql(&url, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
-    for table in tables {
-        let columns = crate::support::sql(&url, &format!("SELECT quote(name) FROM pragma_table_info('{table}')"));
-        let row: Vec<String> = columns.iter().map(|c| format!("quote(\"{}\")", c.trim_matches('\''))).collect();
-        text.extend(crate::support::sql(&url, &format!("SELECT {} FROM \"{table}\" ORDER BY 1", row.join("||','||"))));
-    }
-    text.join("\n")
-}
-
 fn report(fleet: &Fleet, name: &str) -> Value {
     json_file(&fleet.path(name))
-}
-
-/// Runs it with a JSON report beside it, and gives that.
-#[track_caller]
-pub(crate) fn run(fleet: &Fleet, arguments: &[&str], code: i32) -> Value {
-    let mut all = arguments.to_vec();
-    all.extend(["--report", "json=report.json"]);
-    fleet.run(&all).exits(code);
-    report(fleet, "report.json")
-}
-
-pub(crate) fn run_id(report: &Value) -> String {
-    report["run"]["run"].as_str().or(report["run"].as_str()).unwrap_or_else(|| panic!("{report}")).to_owned()
 }
 
 fn folder(fleet: &Fleet, run: &str) -> PathBuf {
@@ -322,7 +266,7 @@ fn a_disk_without_room_is_told_before_anything_is_written() {
     let mut inside = Command::new("unshare");
     inside
         .args(["--mount", "--map-root-user", "sh", "-c", script])
-        .arg(env!("CARGO_BIN_EXE_fleet"))
+        .arg(crate::PROGRAM)
         .current_dir(fleet.folder.path());
     inside.args(["backup", "--backups", "small", "--report", "json=report.json"]);
     inside.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());

@@ -102,7 +102,7 @@ fn mistakes_are_told_with_their_places_and_waves_are_not_turned_round() {
     for command in [&["rollback", "--steps", "1", "--yes"][..], &["plan", "--down"]] {
         let ran = fleet.run(command).exits(1);
         drop(
-            ran.tells(&["lite-003 of wave canary has to wait for lite-000 of wave rest", "fleet rollback --wave=rest"]),
+            ran.tells(&["lite-003 of wave canary has to wait for lite-000 of wave rest", "small rollback --wave=rest"]),
         );
     }
     fleet.run(&["rollback", "--steps", "1", "--wave", "rest", "--yes"]).exits(0);

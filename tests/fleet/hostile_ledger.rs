@@ -179,7 +179,7 @@ impl Waiting {
 fn assert_lost(fleet: &Fleet, ran: Ran, words: &[&str]) {
     let ran = ran.exits(75);
     let ran =
-        ran.tells(&["error: failed to ", "the ledger lacks some of it", "fleet status", "run the same command again"]);
+        ran.tells(&["error: failed to ", "the ledger lacks some of it", "small status", "run the same command again"]);
     drop(ran.tells(words));
     let report = json_file(&fleet.path("first.json"));
     assert_eq!(with(&report, "migrated")[..2], ["lite-000", "lite-001"], "what was in flight has ended");
@@ -254,7 +254,7 @@ fn a_ledger_that_another_process_locks_in_the_middle_of_a_run_stops_it() {
     });
     let ran = waiting.goes_on().exits(75);
     block_on(holder.close()).unwrap();
-    drop(ran.tells(&["another process holds it locked", "fleet status"]));
+    drop(ran.tells(&["another process holds it locked", "small status"]));
     let report = json_file(&fleet.path("first.json"));
     for tenant in with(&report, "migrated") {
         assert_eq!(fleet.history(&tenant).unwrap(), all(), "{tenant}");

@@ -76,7 +76,7 @@ fn drains(name: &str, code: i32) {
     assert_eq!(record(&report, "lite-002")["reason"], "interrupted");
     assert!(fleet.history("lite-002").is_none());
     let resume = report["rerun"].as_str().unwrap();
-    assert!(resume.starts_with("fleet runs resume "), "{resume}");
+    assert!(resume.starts_with("small runs resume "), "{resume}");
 
     fleet.run(&["runs", "resume", "last", "--yes"]).exits(0);
     for tenant in &fleet.tenants {

@@ -94,7 +94,7 @@ fn a_run_that_lives_is_told_and_not_resumed_and_one_that_was_killed_is() {
 #[test]
 fn a_ledger_of_version_1_is_read_and_carried_forward() {
     let fleet = Fleet::new().sqlite(1);
-    let old = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledger-v1.db");
+    let old = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/ledger-v1.db");
     std::fs::copy(&old, fleet.path("fleet-ledger.db")).unwrap();
     let goals = ["1 step", "backup", "2 steps", "unfinished", "all at target"];
     fleet.run(&["runs", "list"]).exits(0).shows(&goals);

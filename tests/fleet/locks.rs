@@ -40,10 +40,8 @@ fn a_stopped_tenant_is_planned_and_goes_on() {
     let fleet = Fleet::new().mariadb(1);
     fleet.ask("my-000", "CREATE TABLE users (id int)");
     fleet.run(&["migrate", "--yes"]).exits(100);
-    let stopped = fleet.run(&["status"]).exits(0);
-    if stopped.out.contains("stopped") {
-        stopped.shows(&["stopped before statement", "; the next migrate goes on there"]);
-    }
+    let shown = fleet.run(&["status"]).exits(0);
+    drop(shown.shows(&["partially applied", "stopped before statement", "; the next migrate goes on there"]));
     fleet.run(&["plan"]).exits(0).shows(&["1 to migrate"]);
     fleet.run(&["runs", "resolve", "my-000"]).tells(&["not in doubt"]);
     fleet.ask("my-000", "DROP TABLE users");
@@ -190,7 +188,7 @@ fn a_blocker_that_may_not_be_terminated_is_told_with_the_missing_right() {
     });
     std::thread::sleep(std::time::Duration::from_millis(2_100));
     let kill = || {
-        let run = ["migrate", "--yes", "--lock-timeout", "1s", "--kill-blockers", "older-than=1s", "--attempts", "2"];
+        let run = ["migrate", "--yes", "--lock-timeout", "2s", "--kill-blockers", "older-than=1s", "--attempts", "2"];
         let ran = fleet.run(&[&run[..], &["--format", "json"]].concat()).exits(100);
         let report = ran.json();
         for id in ["pg-000", "my-000"] {

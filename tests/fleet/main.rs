@@ -1,5 +1,5 @@
-//! The real `fleet` program on real SQLite files, PostgreSQL and MariaDB: what a person types, what is told, and what is
-//! in the databases afterwards.
+//! The whole program, with the small catalog of `tests/small`, on real SQLite files, PostgreSQL and MariaDB: what a
+//! person types, what is told, and what is in the databases afterwards.
 //!
 //! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. Without them the tests fail; none is
 //! skipped.
@@ -7,10 +7,11 @@
 
 mod backups;
 mod canary;
-mod checking;
 mod command_line;
 mod dependencies;
 mod doctoring;
+#[path = "../support/dumps.rs"]
+mod dumps;
 mod going_on;
 mod hostile;
 mod hostile_ledger;
@@ -34,4 +35,4 @@ mod three_hundred;
 mod two_at_once;
 
 /// The program under test.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_fleet");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_small");

@@ -106,7 +106,7 @@ fn a_report_that_fails_at_the_end_hides_nothing() {
     let fleet = fleet();
     let arguments = ["migrate", "--yes", "--report", "csv=/dev/full", "--report", "json=r.json"];
     let ran = fleet.run(&arguments).exits(100).shows(&["lite-001", "4 migrated"]);
-    ran.tells(&["/dev/full", "the run itself is over and recorded", "fleet runs show "]);
+    ran.tells(&["/dev/full", "the run itself is over and recorded", "small runs show "]);
     assert_eq!(json_file(&fleet.path("r.json"))["tenants"].as_array().unwrap().len(), 5);
 
     fleet.ask("lite-001", "DROP TABLE users");

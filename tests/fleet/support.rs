@@ -1,9 +1,9 @@
-//! What the tests of the program share: fleets of real databases, and the names in the sample's catalog.
+//! What the tests of the program share: fleets of real databases, and the names in the small catalog.
 
 use std::sync::OnceLock;
 
-use migration::Migrator;
 use sea_orm_migration::MigratorTrait;
+use small::Migrator;
 
 #[path = "../support/process.rs"]
 mod process;

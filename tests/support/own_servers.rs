@@ -68,7 +68,7 @@ impl Drop for Standby {
 }
 
 fn script(what: &str, state: &Path) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/servers"));
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/servers"));
     command.arg(what).env("FLEET_SERVERS_STATE", state).stdin(Stdio::null());
     command
 }

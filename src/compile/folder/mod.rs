@@ -85,7 +85,7 @@ pub(crate) struct SqlPart {
     /// What brings that view up to date; empty exactly where there is no view.
     pub(crate) refresh: Vec<SqlStatement>,
     /// What is wrong with a general file for this engine alone. It must be told, and nothing sent, when a tenant of this
-    /// engine comes to it. Other mistakes are told by [`read`] at once.
+    /// engine comes to it. Other mistakes are told by [`read()`] at once.
     pub(crate) mistakes: Vec<ScriptMistake>,
 }
 
