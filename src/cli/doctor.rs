@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Doctor;
-use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, resolve_words, tenant_flag};
 use crate::backup;
 use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
-use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
 use crate::model::engine::{Capabilities, Engine};
 use crate::model::fault::{Fault, FaultClass};
@@ -32,12 +30,8 @@ const FILES_ASKED: usize = 20;
 /// Tenants of a server that are asked before a run when the first one is not let in.
 const ASKED_AGAIN: usize = 4;
 
-impl Run for Doctor {
-    fn overrides(&self) -> Overrides {
-        self.read.flags.overrides()
-    }
-
-    async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Doctor {
+    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();

@@ -3,21 +3,15 @@
 use std::sync::Arc;
 
 use super::args::Locks;
-use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
-use crate::inputs::Overrides;
 use crate::model::locks::LockHolder;
 use crate::model::tenant::Tenant;
 use crate::report::locks;
 
-impl Run for Locks {
-    fn overrides(&self) -> Overrides {
-        self.read.flags.overrides()
-    }
-
-    async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Locks {
+    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let (rows, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;

@@ -3,22 +3,16 @@
 use std::sync::Arc;
 
 use super::args::{Refresh, RunArgs};
-use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
-use crate::inputs::Overrides;
 use crate::model::run_kind::RunKind;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::run;
 
-impl Run for Refresh {
-    fn overrides(&self) -> Overrides {
-        self.on.flags.overrides()
-    }
-
-    async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Refresh {
+    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let views = wanted(&set, &self)?;
         if self.status {

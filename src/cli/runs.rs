@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::args::{Output, RunOutput, Runs};
-use super::command::Run;
 use super::exit::{CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, next, resolve};
-use crate::inputs::Overrides;
 use crate::inputs::select::Filter;
 use crate::ledger::Ledger;
 use crate::model::event::{Event, RunHeader};
@@ -21,16 +19,8 @@ use crate::report::outcome::OutcomeView;
 use crate::report::runs::RunView;
 use crate::report::{Format, count};
 
-impl Run for Runs {
-    fn overrides(&self) -> Overrides {
-        match self {
-            Runs::List { show, .. } | Runs::Show { show, .. } => show.flags.overrides(),
-            Runs::Resume { flags, .. } => flags.overrides(),
-            Runs::Resolve(resolve) => resolve.flags.overrides(),
-        }
-    }
-
-    async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Runs {
+    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
             Runs::List { limit, show } => list(program, limit, &show.output).await,
             Runs::Show { run, show } => self::show(program, &run, &show.output).await,
@@ -41,18 +31,14 @@ impl Run for Runs {
 }
 
 async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
-    let ledger = program.existing_ledger().await?;
-    let runs = ledger.runs(limit).await.map_err(CliError::Ledger);
-    ledger.close().await;
-    output.deliver(&crate::report::runs::list(&runs?, output.format, &output.style(program)))?;
+    let runs = program.read_ledger(async |ledger| ledger.runs(limit).await.map_err(CliError::Ledger)).await?;
+    output.deliver(&crate::report::runs::list(&runs, output.format, &output.style(program)))?;
     Ok(0)
 }
 
 async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
-    let ledger = program.existing_ledger().await?;
-    let shown = read(&ledger, wanted).await;
-    ledger.close().await;
-    let Shown { summary, former, attempts, events } = shown?;
+    let shown = program.read_ledger(async |ledger| read(ledger, wanted).await).await?;
+    let Shown { summary, former, attempts, events } = shown;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
@@ -103,19 +89,16 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
 
 async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
     let set = program.set().await?;
-    let ledger = program.existing_ledger().await?;
-    let read = async {
+    let read = program.read_ledger(async |ledger| {
         let summary = ledger.run(wanted).await.map_err(run_error)?;
         if summary.status() == RunStatus::Running {
             return Err(still_running(program, &summary));
         }
-        let previous = PreviousRun::read(&ledger, &summary.run.to_string()).await?;
+        let previous = PreviousRun::read(ledger, &summary.run.to_string()).await?;
         let open = ledger.open_ends(previous.header.run).await.map_err(run_error)?;
-        Ok::<_, CliError>((previous, open))
-    };
-    let read = read.await;
-    ledger.close().await;
-    let (previous, open) = read?;
+        Ok((previous, open))
+    });
+    let (previous, open) = read.await?;
     let run = previous.header.run;
     let unreached = previous.unreached();
     if unreached.is_empty() {
@@ -129,18 +112,16 @@ async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutpu
             crate::report::clean(id.as_str())
         ));
     }
-    let retained = PreviousRun::retained(unreached.difference(&uncertain).cloned().collect(), &program.registry);
-    if let Some(warning) = retained.warning(run) {
-        program.terminal.warn(&warning);
-    }
-    let only = Some(retained.present);
-    let mut selection = program.filter(Filter { only, ..Filter::default() }).await?;
-    selection.held_back += retained.missing.len() + uncertain.len();
-    let intent = Intent::migrate(previous.goal(set.catalog())?, selection)
-        .targets(previous.targets(set.catalog())?)
-        .resumes(run)
-        .native(native)
-        .backup(previous.header.kind.backups().is_some().then(|| backup::plan(program)));
+    let (present, missing) = previous.retained(program, unreached.difference(&uncertain).cloned().collect());
+    let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
+    selection.held_back += missing + uncertain.len();
+    let intent = Intent {
+        targets: previous.targets(set.catalog())?,
+        resumes: Some(run),
+        native,
+        backup: previous.header.kind.backups().is_some().then(|| backup::plan(program)),
+        ..Intent::migrate(previous.goal(set.catalog())?, selection)
+    };
     start(program, &set, intent, output).await
 }
 

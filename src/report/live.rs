@@ -72,7 +72,8 @@ impl Live {
             }
             Event::TenantFinished(record) => Some(self.tenant_line(&record.tenant, &self.finished(record))),
             Event::WaveFinished { wave, stats } => {
-                Some(self.heading(&format!("wave {} is over; so far {}", clean(wave), so_far(stats))))
+                let how = if self.wave.as_ref() == Some(wave) { "is over" } else { "was not started" };
+                Some(self.heading(&format!("wave {} {how}; so far {}", clean(wave), so_far(stats))))
             }
             Event::Draining { reason, in_flight } => {
                 let why = why_not_started(*reason, None);

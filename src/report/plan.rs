@@ -148,7 +148,7 @@ impl PlanView<'_> {
         let limits: Vec<String> = self.limits.iter().map(LimitNote::text).collect();
         let rest = [
             ("Order", lines(&self.order(style), 2)),
-            ("Scripts", self.scripts_text(style)),
+            ("Migrations", self.scripts_text(style)),
             ("Time limits that are not the fleet's", lines(&limits, 4)),
         ];
         let rest = rest.into_iter().filter(|(_, text): &(_, String)| !text.is_empty());

@@ -148,8 +148,8 @@ impl RunView<'_> {
             ("started by", if by.host.is_empty() { String::new() } else { started_by }),
             ("command", by.command.clone()),
         ];
-        let events = self.events.iter().map(|(at_ms, event)| {
-            let (name, text) = moment_of_run(event);
+        let events = self.events.iter().enumerate().map(|(place, (at_ms, event))| {
+            let (name, text) = moment_of_run(event, &self.events[..place]);
             (name, format!("{} {text}", label::moment(*at_ms)))
         });
         let lines = head.into_iter().filter(|(_, value)| !value.is_empty()).chain(events);
@@ -196,12 +196,16 @@ impl RunView<'_> {
     }
 }
 
-/// A recorded event in words: its kind, and the rest.
-fn moment_of_run(event: &Event) -> (&'static str, String) {
+/// A recorded event in words: its kind, and the rest. `before`: the events up to it.
+fn moment_of_run(event: &Event, before: &[(i64, Event)]) -> (&'static str, String) {
+    let began =
+        |name: &str| before.iter().any(|(_, event)| matches!(event, Event::WaveStarted { wave, .. } if wave == name));
     match event {
         Event::WaveStarted { wave, tenants } => {
             ("wave", format!("{wave} began with {}", label::count(*tenants, "tenant")))
         }
+        // Each tenant of a wave that was skipped has its outcome, and so the wave has its end.
+        Event::WaveFinished { wave, .. } if !began(wave) => ("wave", format!("{wave} was not started")),
         Event::WaveFinished { wave, stats } => {
             ("wave", format!("{wave} ended; {} of {} at target so far", stats.at_target(), stats.selected))
         }

@@ -193,6 +193,7 @@ fn why(o: &Observation, is_shared: bool) -> String {
             )
         }
         State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
+        State::InDoubt(unfinished) if unfinished.goes_on() => edited_text(unfinished),
         State::InDoubt(unfinished) => unfinished_text(unfinished),
         State::Stopped(unfinished) => stopped_text(unfinished),
         State::Migrating => "being migrated by another run; look again when that has ended".to_owned(),
@@ -210,6 +211,15 @@ fn why(o: &Observation, is_shared: bool) -> String {
 pub(crate) fn stopped_text(u: &Unfinished) -> String {
     let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
     format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration)
+}
+
+/// What a journal says of a step that would be gone on with, if its script were the same.
+pub(crate) fn edited_text(u: &Unfinished) -> String {
+    let n = u.statement.unwrap_or(0);
+    format!(
+        "stopped before statement {n} of {}, whose script was edited since; put its old text back, or see runs resolve",
+        u.migration
+    )
 }
 
 /// An unfinished step in the journal in words, as far as it is known.

@@ -227,11 +227,6 @@ impl Overrides {
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
-
-    /// These flags and those of `other`.
-    pub(crate) fn and(&self, other: &Overrides) -> Self {
-        Overrides(self.0.iter().chain(&other.0).map(|(key, text)| (*key, text.clone())).collect())
-    }
 }
 
 impl FromIterator<(&'static str, String)> for Overrides {
@@ -247,7 +242,7 @@ impl<const N: usize> From<[(&'static str, &str); N]> for Overrides {
     }
 }
 
-/// What surrounds the text of a tenant file.
+/// The surroundings of the text of a tenant file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sources<'a> {
     /// The folder of the file, absolute: relative paths in it start there.

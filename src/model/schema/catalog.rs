@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Direction;
+use super::{Direction, Record, Script};
 use crate::model::engine::{Engine, EngineMap};
 
 /// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
@@ -270,7 +270,8 @@ pub(crate) enum State {
         /// Which.
         scripts: Vec<String>,
     },
-    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came.
+    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came; or it is known, but
+    /// the script was edited since, so that nobody knows which of its statements that means.
     InDoubt(Unfinished),
     /// The engine refused a statement of a migration that it could not roll back: the next run goes on there.
     Stopped(Unfinished),
@@ -322,6 +323,15 @@ impl Unfinished {
     /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
     pub(crate) fn goes_on(&self) -> bool {
         self.stopped && self.statement.is_some()
+    }
+}
+
+impl Unfinished {
+    /// Whether this script is another text than the one that the journal counts the statements of. A repeatable script
+    /// begins again on its way up, whatever its text was before.
+    pub(crate) fn was_edited(&self, script: &Script) -> bool {
+        let begins_again = matches!(script.record, Record::Script { repeatable: true, .. });
+        self.sha256 != script.sha256 && !(begins_again && script.direction == Direction::Up)
     }
 }
 
