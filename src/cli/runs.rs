@@ -69,13 +69,7 @@ fn row(run: &RunSummary) -> RunRow {
         is_task: run.kind.is_task(),
         started_at_ms: run.started_at_ms,
         finished_at_ms: run.finished_at_ms,
-        status: match status {
-            RunStatus::Finished => "finished",
-            RunStatus::Running => "running",
-            RunStatus::Dead => "died",
-            RunStatus::Unfinished => "unfinished",
-        }
-        .to_owned(),
+        status: status.to_string(),
         started_by: run.started_by.clone(),
         selection: run.selection.clone(),
         verdict: verdict.and_then(|v| v.as_str().map(str::to_owned)),

@@ -68,14 +68,15 @@ pub(crate) struct RunSummary {
 }
 
 /// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::Display)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum RunStatus {
     /// Its end is recorded.
     Finished,
     /// It goes on.
     Running,
     /// Its process died, or its ledger was lost, before the end.
+    #[strum(serialize = "died")]
     Dead,
     /// Its end is not recorded, and it was begun by a program that gave no signs of life.
     Unfinished,

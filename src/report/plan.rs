@@ -239,7 +239,7 @@ impl PlanView<'_> {
                 self.catalog.position(&s.migration).map(label::number).unwrap_or_default().into(),
                 Cell::from(name).data(&s.migration),
                 s.engine.into(),
-                runs(&s.execution).into(),
+                <&str>::from(&s.execution).into(),
                 Cell::from(atomic(s)).tone(if s.is_atomic() { Tone::Plain } else { Tone::Warning }),
                 s.statements.len().into(),
                 s.sha256.chars().take(12).collect::<String>().into(),
@@ -368,14 +368,6 @@ struct Counts {
     at_target: usize,
     refused: usize,
     unreadable: usize,
-}
-
-fn runs(execution: &Execution) -> &'static str {
-    match execution {
-        Execution::Compiled { .. } => "compiled",
-        Execution::Native { .. } => "native",
-        Execution::Irreversible { .. } => "irreversible",
-    }
 }
 
 /// Nothing is said of what can't run.

@@ -7,7 +7,6 @@ use serde_json::json;
 use super::sheet::{Cell, Column, Sheet};
 use super::{Format, Style};
 use crate::compile::folder::{SqlPart, SqlScript};
-use crate::model::schema::ScriptKind;
 use crate::model::tenant::Engine;
 
 /// The list of scripts.
@@ -25,10 +24,6 @@ fn sheet(scripts: &[SqlScript]) -> Sheet {
 }
 
 fn row(script: &SqlScript) -> Vec<Cell> {
-    let kind = match script.kind {
-        ScriptKind::Versioned => "versioned",
-        ScriptKind::Repeatable => "repeatable",
-    };
     let cell = |part: Option<&std::sync::Arc<SqlPart>>| match part {
         None => "-".to_owned(),
         Some(part) if !part.mistakes.is_empty() => "unusable".to_owned(),
@@ -40,7 +35,7 @@ fn row(script: &SqlScript) -> Vec<Cell> {
     let down = Engine::ALL.into_iter().filter(|engine| script.down.get(*engine).is_some()).map(Engine::name);
     let down: Vec<&str> = down.collect();
     let view = script.up.iter().find_map(|(_, part)| part.view.as_ref());
-    let mut row: Vec<Cell> = vec![(&script.name).into(), kind.into()];
+    let mut row: Vec<Cell> = vec![(&script.name).into(), <&str>::from(script.kind).into()];
     row.extend(Engine::ALL.map(|engine| cell(script.up.get(engine)).into()));
     row.push(if down.len() == Engine::ALL.len() { "yes".into() } else { down.join(" ").into() });
     row.push(view.map(|v| format!("{} ({})", v.name, v.group)).unwrap_or_default().into());

@@ -142,14 +142,14 @@ fn refused(refusal: Refusal) -> Conclusion {
     match refusal {
         Refusal::Ahead(unknown) => Conclusion::of(Outcome::Ahead { unknown: in_bounds(unknown) }),
         Refusal::Gap(missing) => Conclusion::failed(
-            FaultClass::HistoryGap,
+            FaultClass::OutOfOrder,
             format!(
                 "{} was never applied although later migrations were; --out-of-order applies it now",
                 missing.join(", ")
             ),
         ),
         Refusal::Edited(scripts) => Conclusion::failed(
-            FaultClass::Edited,
+            FaultClass::ChecksumMismatch,
             format!(
                 "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
                  was applied: fleet scripts repair {}",

@@ -22,7 +22,7 @@ use super::{PlannedWave, RunPlan};
 use crate::engine::{Database, Notice, Notifier, PartialState};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::outcome::{NotStarted, Outcome, Standing, TenantRecord};
+use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::{self, Decision};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
@@ -60,7 +60,7 @@ pub(crate) async fn execute(
         }
     }
     if let Some(reason) = dispatcher.cancel.reason()
-        && (reason != NotStarted::FailureBudget || dispatcher.stats.not_started > 0)
+        && (reason != NotStarted::FailureBudget || dispatcher.stats.outcomes[OutcomeKind::NotStarted] > 0)
     {
         dispatcher.stats.stopped = Some(reason);
     }

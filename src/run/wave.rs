@@ -6,8 +6,7 @@ use std::collections::HashMap;
 
 use super::PlannedWave;
 use super::queue::Queue;
-use crate::model::outcome::{NotStarted, Outcome};
-use crate::model::stats::uses_failure_budget;
+use crate::model::outcome::{NotStarted, Outcome, Standing};
 use crate::model::tenant::TenantId;
 
 /// A wave of the plan, and how far it has come.
@@ -35,7 +34,7 @@ impl<'p> WaveRun<'p> {
     /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
     pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
         self.counts.finished += 1;
-        if !uses_failure_budget(outcome) {
+        if outcome.standing() != Standing::Failed {
             return None;
         }
         self.counts.failed += 1;

@@ -11,8 +11,9 @@ use super::split::split;
 use crate::model::tenant::Engine;
 
 /// What the comment before a statement asks of whoever runs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Directive {
     /// `/* fleet: batch */`: it is repeated until it affects no row.
     Batch,
@@ -26,19 +27,8 @@ pub(crate) fn directive(sql: &str) -> Option<Directive> {
     ALL_COMMENTS.into_iter().find_map(|engine| {
         let head = lex::tokens(engine, sql).take_while(|t| matches!(t.kind, Kind::Space | Kind::Comment));
         let mut comments = head.filter(|token| token.kind == Kind::Comment);
-        comments.find_map(|token| Directive::named(fleet_comment(&sql[token.start..token.end])?))
+        comments.find_map(|token| fleet_comment(&sql[token.start..token.end])?.parse().ok())
     })
-}
-
-impl Directive {
-    /// The directive that goes by this word.
-    pub(crate) fn named(word: &str) -> Option<Self> {
-        match word {
-            "batch" => Some(Directive::Batch),
-            "report" => Some(Directive::Report),
-            _ => None,
-        }
-    }
 }
 
 /// What a comment says to fleet: the words behind `fleet:`.

@@ -151,7 +151,7 @@ impl Reader<'_> {
                 Some((key @ ("lock_timeout" | "statement_timeout"), value)) => self.limit(key, value, place, line),
                 Some(("view", name)) => view = Some(name),
                 Some(("group", name)) => group = Some(name),
-                None if Directive::named(word).is_some() => self.statement(word, place, line),
+                None if word.parse::<Directive>().is_ok() => self.statement(word, place, line),
                 None if word == "refresh" => self.refresh(place, line),
                 None if word == "nothing" => self.notes.nothing = Some(line),
                 _ => {
@@ -215,7 +215,7 @@ impl Reader<'_> {
         if self.notes.statements.iter().any(|(other, ..)| *other == statement) {
             return self.wrong(line, "this statement has a directive already", "leave one of them");
         }
-        self.notes.statements.extend(Directive::named(word).map(|directive| (statement, directive, line)));
+        self.notes.statements.extend(word.parse().ok().map(|directive| (statement, directive, line)));
     }
 
     fn refresh(&mut self, place: Place, line: usize) {

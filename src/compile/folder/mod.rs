@@ -108,8 +108,22 @@ pub(crate) struct ViewNote {
 }
 
 /// How often a view is brought up to date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum RefreshGroup {
     /// Every hour.
     Hourly,
@@ -128,18 +142,7 @@ impl RefreshGroup {
 
     /// The lower-case word for it.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            RefreshGroup::Hourly => "hourly",
-            RefreshGroup::Daily => "daily",
-            RefreshGroup::Weekly => "weekly",
-            RefreshGroup::Monthly => "monthly",
-        }
-    }
-}
-
-impl fmt::Display for RefreshGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 

@@ -29,8 +29,9 @@ pub(crate) struct ScriptEntry {
 }
 
 /// How often an SQL script runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum ScriptKind {
     /// Once on each tenant, in the order of versions.
     Versioned,
@@ -243,8 +244,9 @@ pub(crate) struct UnknownMigration {
 }
 
 /// What a tenant's own history says against the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum State {
     /// No migration has been applied.
     Empty,
@@ -261,11 +263,13 @@ pub(crate) enum State {
         unknown: Vec<String>,
     },
     /// A migration is missing although a later one has been applied.
+    #[strum(serialize = "out_of_order")]
     Gap {
         /// The missing ones that lie before an applied one.
         missing: Vec<String>,
     },
     /// SQL scripts were edited after they had been applied.
+    #[strum(serialize = "checksum_mismatch")]
     Edited {
         /// Which.
         scripts: Vec<String>,
@@ -273,6 +277,7 @@ pub(crate) enum State {
     /// A journal shows a migration that was begun and not finished, and nobody knows how far it came.
     InDoubt(Unfinished),
     /// The engine refused a statement of a migration that it could not roll back: the next run goes on there.
+    #[strum(serialize = "partially_applied")]
     Stopped(Unfinished),
     /// Another run works on it at this moment.
     Migrating,
@@ -283,18 +288,7 @@ pub(crate) enum State {
 impl State {
     /// One word for tables and JSON.
     pub(crate) fn name(&self) -> &'static str {
-        match self {
-            State::Empty => "empty",
-            State::Behind { .. } => "behind",
-            State::AtTarget => "at_target",
-            State::Ahead { .. } => "ahead",
-            State::Gap { .. } => "out_of_order",
-            State::Edited { .. } => "checksum_mismatch",
-            State::InDoubt(_) => "in_doubt",
-            State::Stopped(_) => "partially_applied",
-            State::Migrating => "migrating",
-            State::Unreachable => "unreachable",
-        }
+        self.into()
     }
 }
 

@@ -9,22 +9,14 @@ use super::{history_entry, name_of};
 use crate::model::tenant::Engine;
 
 /// Whether migrations are applied or taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Direction {
     /// Apply.
     Up,
     /// Take back.
     Down,
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        })
-    }
 }
 
 /// One migration, one direction, compiled for one engine.
@@ -109,8 +101,9 @@ impl Script {
 }
 
 /// How a script runs on a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(tag = "execution", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Execution {
     /// The recorded SQL is sent as it is.
     Compiled {
