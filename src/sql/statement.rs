@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::dialect::{ALL_COMMENTS, syntax};
 use super::lex::{self, Kind};
 use super::split::split;
+use super::words::first_words;
 use crate::model::tenant::Engine;
 
 /// What the comment before a statement asks of whoever runs it.
@@ -102,14 +103,6 @@ pub(crate) fn reads_session(sql: &str) -> bool {
 /// What is kept by a storage engine without transactions is not told by the text.
 pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
     syntax(engine).may_leave_a_part(sql)
-}
-
-/// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.
-pub(crate) fn first_words(engine: Engine, piece: &str) -> impl Iterator<Item = String> + '_ {
-    let code = lex::tokens(engine, piece)
-        .filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable))
-        .take_while(|token| token.kind == Kind::Word);
-    code.map(|token| piece[token.start..token.end].to_ascii_lowercase())
 }
 
 #[cfg(test)]
