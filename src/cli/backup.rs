@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
 use super::exit::{CliError, run_error};
-use super::session;
 use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
 use crate::inputs::Overrides;
 use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::model::clock::now_ms;
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
@@ -238,8 +238,7 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old: Vec<&RunBackups> =
-        runs.iter().filter(|run| begun(run) < session::now_ms().saturating_sub(limit)).collect();
+    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit)).collect();
     let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
         old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
     for run in &kept {

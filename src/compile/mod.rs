@@ -351,14 +351,9 @@ impl LazyScripts {
         LazyScripts { migrations, direction, wanted, force_native, compiled: EngineMap::default() }
     }
 
-    /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
-    pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
-        self.migrations.acceptance(index, engine)
-    }
-
-    /// See [`MigrationSet::views`].
-    pub(crate) fn views(&self) -> &[View] {
-        self.migrations.views()
+    /// The migrations that they are compiled from.
+    pub(crate) fn migrations(&self) -> &MigrationSet {
+        &self.migrations
     }
 
     /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.

@@ -16,7 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::driver::driver;
-use super::{errors, unix_now};
+use super::errors;
+use crate::model::clock::unix_now;
 use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant, TenantId};

@@ -28,7 +28,7 @@ struct WaveCounts {
 impl<'p> WaveRun<'p> {
     /// A wave with an empty queue.
     pub(super) fn new(planned: &'p PlannedWave, known: HashMap<TenantId, Vec<String>>) -> Self {
-        WaveRun { planned, queue: Queue::new(Vec::new(), 1, 1), known, counts: WaveCounts::default() }
+        WaveRun { planned, queue: Queue::default(), known, counts: WaveCounts::default() }
     }
 
     /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
