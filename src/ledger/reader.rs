@@ -191,7 +191,7 @@ impl Ledger {
         let mut records: HashMap<i64, String> = rows.into_iter().map(|row| (row.place, row.record)).collect();
         let with_record = |(place, planned): (i64, PlannedTenant)| {
             let what = || format!("the outcome of tenant '{}' in run {run}", planned.tenant);
-            let record = records.remove(&place).map(|text| store.parse(&text, what)).transpose()?;
+            let record = store.parse_some(&records.remove(&place), what)?;
             Ok((planned, record))
         };
         tenants.into_iter().map(with_record).collect()
@@ -270,7 +270,7 @@ impl Ledger {
                 attempt: store.number(row.attempt, what)?,
                 started_at_ms: row.started_at_ms,
                 ended_at_ms: row.ended_at_ms,
-                error: row.fault.as_deref().map(|text| store.parse(text, what)).transpose()?,
+                error: store.parse_some(&row.fault, what)?,
                 retry_in_ms: row.retry_in_ms.map(|ms| store.number(ms, what)).transpose()?,
             })
         };
@@ -323,22 +323,21 @@ impl Store {
         row: run::Model,
     ) -> Result<RunSummary, LedgerError> {
         let what = || format!("run {}", row.run);
-        let started_by: StartedBy =
-            row.started_by.as_deref().map(|text| self.parse(text, what)).transpose()?.unwrap_or_default();
+        let started_by: StartedBy = self.parse_some(&row.started_by, what)?.unwrap_or_default();
         let silent_ms = ages.get(&row.run).copied();
         Ok(RunSummary {
             run: self.id(&row.run, what)?,
             direction: self.word(&row.direction, what)?,
             kind: RunKind::from_ledger(self.parse(&row.goal_data, what)?),
             resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
-            stats: row.stats.as_deref().map(|text| self.parse(text, what)).transpose()?,
+            stats: self.parse_some(&row.stats, what)?,
             selected: self.number(row.selected, what)?,
             with_outcome: self.number(counts.get(&row.run).copied().unwrap_or(0), what)?,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,
             liveness: liveness(silent_ms, process::is_there(&started_by.process)),
             silent_ms,
-            selection: row.selection.as_deref().map(|text| self.parse(text, what)).transpose()?.unwrap_or_default(),
+            selection: self.parse_some(&row.selection, what)?.unwrap_or_default(),
             started_by,
             goal: row.goal,
             program: row.program,
@@ -351,12 +350,9 @@ impl Store {
             tenant::Entity::find().filter(tenant::Column::Run.eq(run.to_string())).order_by_asc(tenant::Column::Place);
         let rows = rows.all(&self.db).await.map_err(self.explain(READ))?;
         let read = |row: tenant::Model| {
-            let engine = self.word(&row.engine, || format!("tenant '{}' of run {run}", row.tenant))?;
+            let what = || format!("tenant '{}' of run {run}", row.tenant);
+            let (engine, target) = (self.word(&row.engine, what)?, self.parse_some(&row.target, what)?);
             let tenant = TenantId::from(row.tenant.as_str());
-            let target = match &row.target {
-                Some(text) => Some(self.parse(text, || format!("tenant '{tenant}' of run {run}"))?),
-                None => None,
-            };
             Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave, target }))
         };
         rows.into_iter().map(read).collect()
@@ -364,6 +360,13 @@ impl Store {
 
     fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
         serde_json::from_str(text).map_err(|e| self.unreadable(what(), &e))
+    }
+
+    fn parse_some<T>(&self, text: &Option<String>, what: impl Fn() -> String) -> Result<Option<T>, LedgerError>
+    where
+        T: DeserializeOwned,
+    {
+        text.as_ref().map(|text| self.parse(text, what)).transpose()
     }
 
     fn word<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {

@@ -101,6 +101,16 @@ impl Reader<'_> {
         self.found.push(Found::new(Some(line), what, instead));
     }
 
+    /// Whether a directive stands in the head, where it belongs.
+    fn is_in_head(&mut self, directive: &str, place: Place, line: usize) -> bool {
+        let is_head = matches!(place, Place::Head { .. });
+        if !is_head {
+            let what = format!("`{directive}` belongs to the head of the file");
+            self.wrong(line, what, "move it above the first statement");
+        }
+        is_head
+    }
+
     fn comment(&mut self, comment: &str, place: Place, line: usize) {
         if let Some(words) = fleet_comment(comment) {
             return self.directive(words, place, line);
@@ -168,12 +178,8 @@ impl Reader<'_> {
     }
 
     fn transaction(&mut self, transaction: bool, place: Place, line: usize) {
-        if !matches!(place, Place::Head { .. }) {
-            return self.wrong(
-                line,
-                "`transaction` belongs to the head of the file",
-                "move it above the first statement",
-            );
+        if !self.is_in_head("transaction", place, line) {
+            return;
         }
         if self.notes.transaction.is_some_and(|other| other != transaction) {
             return self.wrong(line, "the head of this file says both transaction=true and false", "leave one of them");
@@ -182,9 +188,8 @@ impl Reader<'_> {
     }
 
     fn limit(&mut self, key: &str, value: &str, place: Place, line: usize) {
-        if !matches!(place, Place::Head { .. }) {
-            let what = format!("`{key}` belongs to the head of the file");
-            return self.wrong(line, what, "move it above the first statement");
+        if !self.is_in_head(key, place, line) {
+            return;
         }
         let is_lock = key == "lock_timeout";
         let limit = match parse_duration(value) {
@@ -233,8 +238,8 @@ impl Reader<'_> {
 
     fn view(&mut self, view: Option<&str>, group: Option<&str>, place: Place, line: usize) {
         let form = "write `-- fleet: view=NAME group=hourly|daily|weekly|monthly`";
-        if !matches!(place, Place::Head { .. }) {
-            return self.wrong(line, "`view` belongs to the head of the file", "move it above the first statement");
+        if !self.is_in_head("view", place, line) {
+            return;
         }
         if self.direction == Direction::Down {
             return self.wrong(line, "a view is noted where it is made", "move this to the up part");

@@ -313,22 +313,18 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
+    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
+    pub(crate) const RESTORE: &'static str = "restore of a backup";
+
     /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
     pub(crate) fn goes_on(&self) -> bool {
         self.stopped && self.statement.is_some()
     }
-}
 
-impl Unfinished {
     /// Whether it was the way up of a repeatable script, by its name: that may begin again, so nobody has to look.
     pub(crate) fn may_begin_again(&self) -> bool {
         self.direction == Direction::Up && self.migration.starts_with("R__")
     }
-}
-
-impl Unfinished {
-    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
-    pub(crate) const RESTORE: &'static str = "restore of a backup";
 
     /// Whether it is no migration but a restore, of the backup that `run` made.
     pub(crate) fn is_restore(&self) -> bool {
