@@ -69,7 +69,7 @@ pub(super) struct Writer {
 }
 
 /// The rows of one transaction.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Batch {
     /// By place: a tenant that is told twice in one batch is one row, as several engines demand.
     outcomes: BTreeMap<i64, outcome::Model>,
@@ -78,16 +78,6 @@ struct Batch {
     /// By place: only the latest of a tenant is kept.
     progress: BTreeMap<i64, progress::Model>,
     finished: Option<(i64, String)>,
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.outcomes.is_empty()
-            && self.attempts.is_empty()
-            && self.events.is_empty()
-            && self.progress.is_empty()
-            && self.finished.is_none()
-    }
 }
 
 impl Writer {
@@ -232,7 +222,7 @@ impl Writer {
     }
 
     async fn try_write(&self, batch: &Batch) -> Result<(), DbErr> {
-        if batch.is_empty() {
+        if *batch == Batch::default() {
             return Ok(());
         }
         let tx = self.store.begin().await?;
