@@ -47,7 +47,7 @@ pub(crate) async fn observe(
         // Only a tenant with something pending can be in doubt, and only it is asked for its journal.
         match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
-                found[i] = Some(observation(tenant, catalog, history.clone(), state));
+                found[i] = Some(Observation::new(tenant, catalog, history.clone(), state));
             }
             _ => alone.push(i),
         }
@@ -60,7 +60,7 @@ pub(crate) async fn observe(
     });
     for (i, answer) in alone.into_iter().zip(answers.await) {
         found[i] = Some(match answer {
-            Ok((history, state)) => observation(&tenants[i], catalog, history, state),
+            Ok((history, state)) => Observation::new(&tenants[i], catalog, history, state),
             Err(fault) => Observation::unreachable(&tenants[i], fault),
         });
     }
@@ -192,17 +192,5 @@ async fn state_of(session: &mut dyn Session, engine: Engine, catalog: &Catalog) 
             Some(unfinished) => State::InDoubt(unfinished),
         };
         return Ok((history, state));
-    }
-}
-
-fn observation(tenant: &Arc<Tenant>, catalog: &Catalog, history: Vec<String>, state: State) -> Observation {
-    Observation {
-        tenant: tenant.id.clone(),
-        engine: tenant.engine,
-        server: tenant.server.to_string(),
-        version: catalog.version_of(&history),
-        state,
-        history,
-        error: None,
     }
 }

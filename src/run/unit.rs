@@ -194,7 +194,7 @@ impl Assignment {
         let (watch, probe) = (session.watch(), session.probe());
         let seen = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
-        let (committed, end) = tokio::select! {
+        let (committed, mut end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
@@ -208,7 +208,12 @@ impl Assignment {
             seen.filter(|(_, at): &(LockWait, Instant)| at.elapsed() <= recent).map_or_else(LockWait::default, |l| l.0);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
         let Terminations { terminated: killed, refused: kept } = self.kill(session, &locked, &end).await;
-        let end = explained(end, &kept);
+        // The fault says why the lock could not be got at either: it is told at once, with the attempt.
+        if let AttemptEnd::Stopped { fault, .. } = &mut end
+            && !kept.is_empty()
+        {
+            fault.message = format!("{}; {}", fault.message, kept.join("; "));
+        }
         Attempt { history: Some(history), committed, locked, killed, kept, lock, end }
     }
 
@@ -228,18 +233,12 @@ impl Assignment {
     /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
     async fn kill(&self, session: &mut dyn Session, locked: &LockWait, end: &AttemptEnd) -> Terminations {
         let Some(older_than) = self.plan.kill_blockers else { return Terminations::default() };
-        let may_be_repeated =
-            |residue: &PartialState| matches!(residue, PartialState::Nothing | PartialState::Resumable { .. });
-        match end {
-            AttemptEnd::Stopped { fault, residue, .. }
-                if fault.class == FaultClass::LockTimeout
-                    && may_be_repeated(residue)
-                    && !self.cancel.is_cancelled() =>
-            {
-                session.terminate(locked, older_than).await
-            }
-            _ => Terminations::default(),
+        let is_lock = matches!(end, AttemptEnd::Stopped { fault, .. } if fault.class == FaultClass::LockTimeout);
+        let may_be_repeated = matches!(end.residue(), PartialState::Nothing | PartialState::Resumable { .. });
+        if !is_lock || !may_be_repeated || self.cancel.is_cancelled() {
+            return Terminations::default();
         }
+        session.terminate(locked, older_than).await
     }
 
     /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
@@ -375,17 +374,6 @@ impl Assignment {
                 (committed, AttemptEnd::Stopped { fault, at, residue })
             }
         }
-    }
-}
-
-/// The fault says why the lock could not be got at either: it is told at once, with the attempt.
-fn explained(end: AttemptEnd, kept: &[String]) -> AttemptEnd {
-    match end {
-        AttemptEnd::Stopped { mut fault, at, residue } if !kept.is_empty() => {
-            fault.message = format!("{}; {}", fault.message, kept.join("; "));
-            AttemptEnd::Stopped { fault, at, residue }
-        }
-        end => end,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a statement is, from its first words: whether it ends transactions or changes the session, and what its leading
 //! comment asks for.
 //!
-//! It knows words only; where statements begin and end is told by `scan`.
+//! It knows words only; where statements begin and end is told by `split`.
 
 use serde::Serialize;
 
