@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
+use super::command::Run;
 use super::exit::{CliError, run_error};
-use super::session;
 use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
+use crate::model::clock::now_ms;
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
@@ -46,8 +47,8 @@ pub(super) fn wanted(program: &Program, backup: bool) -> Result<Option<BackupPla
     Ok(backup.then_some(plan))
 }
 
-impl Backup {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Backup {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self.what {
             Some(Backups::List(show)) => list(program, &show.output).await,
             Some(Backups::Prune(prune)) => self::prune(program, &prune).await,
@@ -66,8 +67,8 @@ async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
     start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
 }
 
-impl Restore {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Restore {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let found = find(program, &self.run).await?;
         if found.manifests.is_empty() {
@@ -216,8 +217,7 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old: Vec<&RunBackups> =
-        runs.iter().filter(|run| begun(run) < session::now_ms().saturating_sub(limit)).collect();
+    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit)).collect();
     let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
         old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
     for run in &kept {

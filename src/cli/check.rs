@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::args::Check;
+use super::command::Run;
 use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
 use crate::check::prove;
 use crate::report::entities::{EngineFindings, EntitiesView};
 
-impl Check {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Check {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         // Entities are what the Rust migrations make; SQL scripts add what only SQL reads.
         let set = Arc::new(program.code.migrations().await?);
         let Some(entities) = &program.code.entities else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Doctor;
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, resolve_words, tenant_flag};
 use crate::backup;
@@ -30,8 +31,8 @@ const FILES_ASKED: usize = 20;
 /// Tenants of a server that are asked before a run when the first one is not let in.
 const ASKED_AGAIN: usize = 4;
 
-impl Doctor {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Doctor {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::args::{Matrix, Plan, Status};
+use super::command::Run;
 use super::exit::CliError;
 use super::goals;
 use super::setup::Program;
@@ -17,13 +18,15 @@ use crate::report::matrix::MatrixView;
 use crate::report::plan::{LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
 
-impl Status {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Status {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status(program, &set).await?;
         Ok(self.code(&observations))
     }
+}
 
+impl Status {
     async fn observe(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Vec<Observation>, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
@@ -52,8 +55,8 @@ impl Status {
     }
 }
 
-impl Matrix {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Matrix {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status.observe(program, &set).await?;
         let code = self.status.code(&observations);
@@ -67,8 +70,8 @@ impl Matrix {
     }
 }
 
-impl Plan {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Plan {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let direction = if self.down { Direction::Down } else { Direction::Up };
         let target = goals::target(set.catalog(), self.to.as_deref(), self.steps)?;

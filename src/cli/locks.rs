@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::args::Locks;
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
@@ -10,8 +11,8 @@ use crate::model::locks::LockHolder;
 use crate::model::tenant::Tenant;
 use crate::report::locks;
 
-impl Locks {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Locks {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let (rows, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::args::{Change, Migrate, Rollback};
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use super::start::{Intent, start};
@@ -11,8 +12,8 @@ use crate::compile::MigrationSet;
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::Direction;
 
-impl Migrate {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Migrate {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let named = (self.to.is_some() || self.steps.is_some())
             .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))
@@ -24,8 +25,8 @@ impl Migrate {
     }
 }
 
-impl Rollback {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Rollback {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let named = (self.to.is_some() || self.steps.is_some() || self.all)
             .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))

@@ -6,6 +6,7 @@ mod args;
 mod backup;
 mod check;
 mod code;
+mod command;
 mod doctor;
 mod exit;
 mod goals;
@@ -41,6 +42,7 @@ use futures_util::FutureExt;
 
 use self::args::{Cli, Command, Global};
 use self::code::Code;
+use self::command::Run as _;
 use self::exit::CliError;
 use self::setup::Program;
 use self::terminal::Terminal;

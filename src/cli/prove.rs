@@ -1,6 +1,7 @@
 //! `prove`: every migration up, down and up again, and natively, on scratch databases.
 
 use super::args::Prove;
+use super::command::Run;
 use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
@@ -8,8 +9,8 @@ use crate::check::prove::{self, EngineProof, Fill, Nothing, Seeds};
 use crate::report::prove::ProofView;
 use crate::seed::SeedRequest;
 
-impl Prove {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Prove {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let fill: Box<dyn Fill> = if self.empty {
             Box::new(Nothing)

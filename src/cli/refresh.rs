@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::args::{Refresh, RunArgs};
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
@@ -11,8 +12,8 @@ use crate::model::run_kind::RunKind;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::run;
 
-impl Refresh {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Refresh {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let views = wanted(&set, &self)?;
         if self.status {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::args::{Output, RunOutput, Runs};
+use super::command::Run;
 use super::exit::{CliError, run_error};
 use super::previous_run::PreviousRun;
 use super::setup::Program;
@@ -19,8 +20,8 @@ use crate::report::outcome::OutcomeView;
 use crate::report::runs::RunView;
 use crate::report::{Format, count};
 
-impl Runs {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Runs {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
             Runs::List { limit, show } => list(program, limit, &show.output).await,
             Runs::Show { run, show } => self::show(program, &run, &show.output).await,

@@ -1,14 +1,15 @@
 //! `scripts list` and `scripts repair`: the SQL scripts behind the migrations, and edited ones that are meant to be so.
 
 use super::args::{RunArgs, Scripts};
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
 use crate::model::run_kind::RunKind;
 use crate::report::scripts;
 
-impl Scripts {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Scripts {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
             Scripts::List(show) => {
                 let set = program.set().await?;

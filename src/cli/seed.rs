@@ -1,14 +1,15 @@
 //! `seed`: generated rows for the tables of the selected tenants.
 
 use super::args::Seed;
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{Intent, Task, start};
 use crate::model::run_kind::RunKind;
 use crate::seed::SeedRequest;
 
-impl Seed {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Seed {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let rows: String =
             self.rows.iter().map(|(table, n)| format!(" --rows {}", quoted(&format!("{table}={n}")))).collect();

@@ -16,6 +16,7 @@ use super::setup::Program;
 use super::{doctor, goals, origin};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
+use crate::model::clock::now_ms;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
@@ -233,7 +234,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         resumes: intent.resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
         tenants: planned,
-        started_at_ms: session::now_ms(),
+        started_at_ms: now_ms(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         started_by: origin::started_by(),
         selection: origin::selection(),

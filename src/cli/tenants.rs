@@ -1,14 +1,15 @@
 //! `tenants` and `config`: what the tenant file says. Only `tenants check` asks a database.
 
 use super::args::{Output, Selection, Tenants};
+use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
 use crate::report::settings;
 use crate::report::tenants::{self, TenantRow};
 
-impl Tenants {
-    pub(super) async fn run(self, program: &Program) -> Result<u8, CliError> {
+impl Run for Tenants {
+    async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
             Tenants::List { selection, output } => list(program, &selection, &output).await,
             Tenants::Check(status) => status.check(program).await,

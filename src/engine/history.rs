@@ -5,7 +5,7 @@
 //! versions that they do not know.
 
 use super::dialect::{ScriptsTable, dialect, literal};
-use super::unix_now;
+use crate::model::clock::unix_now;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Record, Script};
 use crate::model::tenant::Engine;

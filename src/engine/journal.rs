@@ -4,8 +4,9 @@
 //! that the process or the connection died; statement k may or may not have happened, all before it have. A row `stopped`
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
+use super::Step;
 use super::dialect::{dialect, literal};
-use super::{Step, unix_now};
+use crate::model::clock::unix_now;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};

@@ -11,6 +11,7 @@ use super::{Notice, Step, Work};
 use crate::model::fault;
 use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
+use crate::model::text::excerpt;
 use crate::sql::{Directive, directive, first_words, is_multiple};
 
 /// What a part of a message is there for.
@@ -179,20 +180,12 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
     Some(StoppedAt {
         migration: script.migration.to_string(),
         statement: statement.map(|s| s + 1),
-        sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql)),
+        sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql, 500)),
         file: script.source.as_ref().map(|source| match statement.and_then(|s| source.lines.get(s)) {
             Some(line) => format!("{}:{}", source.file, line + lines),
             None => source.file.clone(),
         }),
     })
-}
-
-/// At most 500 characters.
-fn excerpt(sql: &str) -> String {
-    match sql.char_indices().nth(500) {
-        Some((cut, _)) => format!("{}…", &sql[..cut]),
-        None => sql.to_owned(),
-    }
 }
 
 /// Sends a message and counts what completed.

@@ -52,8 +52,3 @@ pub(crate) use session::{Database, Session};
 pub(crate) use settle::Settlement;
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY};
-
-/// Seconds since 1970, as SeaORM writes them into `applied_at`.
-fn unix_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}

@@ -19,7 +19,7 @@ use url::Url;
 
 use super::driver::driver;
 use super::queries::SideConnection;
-use super::unix_now;
+use crate::model::clock::unix_now;
 use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant, TenantId};

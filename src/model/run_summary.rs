@@ -48,28 +48,18 @@ pub(crate) struct RunSummary {
 }
 
 /// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum RunStatus {
     /// Its end is recorded.
     Finished,
     /// It goes on.
     Running,
     /// Its process died, or its ledger was lost, before the end.
+    #[strum(serialize = "died")]
     Dead,
     /// Its end is not recorded, and it was begun by a program that gave no signs of life.
     Unfinished,
-}
-
-impl RunStatus {
-    /// The name in reports and in JSON.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            RunStatus::Finished => "finished",
-            RunStatus::Running => "running",
-            RunStatus::Dead => "died",
-            RunStatus::Unfinished => "unfinished",
-        }
-    }
 }
 
 impl RunSummary {

@@ -1,4 +1,4 @@
-//! Characters that cannot be seen, and the nearest known word for a misspelt one.
+//! Characters that cannot be seen, the beginning of a long text, and the nearest known word for a misspelt one.
 
 /// The first character that can't be printed or can't be seen, as text: `U+0007`.
 pub(crate) fn unprintable(text: &str) -> Option<String> {
@@ -17,6 +17,14 @@ pub(crate) fn is_hidden(c: char) -> bool {
         || matches!(u32::from(c),
             0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
             | 0xE0000..=0xE007F)
+}
+
+/// A text in at most so many characters, with a mark where more was cut off.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
 }
 
 /// The known word that a wrong one was probably meant to be.

@@ -230,7 +230,7 @@ impl PlanView<'_> {
             .column("", number)
             .column(Column::new("Migration").at_least(16), name)
             .column("Engine", |s| s.engine)
-            .column("Runs", |s| runs(&s.execution))
+            .column("Runs", |s| <&str>::from(&s.execution))
             .column("Atomic", atomic)
             .column(Column::new("SQL").right().expendable(1), |s| s.statements.len())
             .column(Column::new("SHA256").expendable(2), |s| s.sha256.chars().take(12).collect::<String>())
@@ -348,14 +348,6 @@ struct Counts {
     nothing_to_do: usize,
     refused: usize,
     unreadable: usize,
-}
-
-fn runs(execution: &Execution) -> &'static str {
-    match execution {
-        Execution::Compiled { .. } => "compiled",
-        Execution::Native { .. } => "native",
-        Execution::Irreversible { .. } => "irreversible",
-    }
 }
 
 fn remark(s: &Script) -> Option<String> {

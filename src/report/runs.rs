@@ -69,7 +69,7 @@ pub(crate) fn list(runs: &[RunSummary], format: Format, style: &Style) -> String
         stats: run.stats.unwrap_or_default(),
         status: match run.status() {
             RunStatus::Dead | RunStatus::Unfinished if resumed(run) => "resumed later",
-            status => status.name(),
+            status => status.into(),
         },
     };
     let rows: Vec<Row<'_>> = runs.iter().map(row).collect();
@@ -124,7 +124,7 @@ impl RunView<'_> {
     }
 
     fn row(&self) -> Row<'_> {
-        Row { run: self.run, stats: *self.outcome.stats, status: self.run.status().name() }
+        Row { run: self.run, stats: *self.outcome.stats, status: self.run.status().into() }
     }
 
     fn text(&self, style: &Style) -> String {

@@ -7,7 +7,6 @@ use serde_json::json;
 use super::sheet::{Cell, Column, Sheet};
 use super::{Format, Style, label};
 use crate::compile::folder::{SqlPart, SqlScript};
-use crate::model::schema::ScriptKind;
 use crate::model::tenant::Engine;
 
 /// The list of scripts.
@@ -21,10 +20,6 @@ pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> Stri
 /// The names stay on a narrow terminal; the rest goes by its rank.
 fn sheet(scripts: &[SqlScript]) -> Sheet {
     let column = |title, rank| Column::new(title).expendable(rank);
-    let kind = |script: &&SqlScript| match script.kind {
-        ScriptKind::Versioned => "versioned",
-        ScriptKind::Repeatable => "repeatable",
-    };
     let down = |script: &&SqlScript| {
         let down = Engine::ALL.into_iter().filter(|engine| script.down.get(*engine).is_some()).map(Engine::name);
         let down: Vec<&str> = down.collect();
@@ -34,7 +29,9 @@ fn sheet(scripts: &[SqlScript]) -> Sheet {
         let view = script.up.iter().find_map(|(_, part)| part.view.as_ref());
         Cell::maybe(view.map(|view| format!("{} ({})", view.name, view.group)))
     };
-    let mut rows = Sheet::of(scripts).column("Script", |script| &script.name).column(column("Kind", 1), kind);
+    let mut rows = Sheet::of(scripts)
+        .column("Script", |script| &script.name)
+        .column(column("Kind", 1), |script| <&str>::from(script.kind));
     for (engine, (title, rank)) in Engine::ALL.into_iter().zip([("SQLite", 5), ("Postgres", 6), ("MySQL", 7)]) {
         rows = rows.column(column(title, rank), |script| on_engine(script.up.get(engine).map(|part| &**part)));
     }

@@ -22,8 +22,9 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 pub(crate) use outage::{Probe, outage};
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Severity {
     /// A run on these tenants fails.
     Error,
@@ -36,11 +37,7 @@ pub(crate) enum Severity {
 impl Severity {
     /// The name, as in JSON.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Info => "info",
-        }
+        self.into()
     }
 }
 

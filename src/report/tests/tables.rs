@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::outcome::{header, mixed, stats};
 use super::*;
+use crate::model::outcome::OutcomeKind;
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::{AttemptRow, RunSummary};
@@ -16,7 +17,9 @@ use crate::report::runs::{self, RunView};
 use crate::report::tenants::{self, TenantRow};
 
 pub(super) fn run(n: u128, finished: bool) -> RunSummary {
-    let stats = RunStats { selected: 300, migrated: 295, failed: 5, ..RunStats::default() };
+    let mut stats = RunStats { selected: 300, ..RunStats::default() };
+    stats.outcomes[OutcomeKind::Migrated] = 295;
+    stats.outcomes[OutcomeKind::Failed] = 5;
     let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
     RunSummary {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 + n),
@@ -39,11 +42,9 @@ pub(super) fn run(n: u128, finished: bool) -> RunSummary {
 
 #[test]
 fn runs_in_a_list() {
-    let rows = [
-        run(2, false),
-        run(1, true),
-        RunSummary { stats: Some(RunStats { selected: 295, migrated: 295, ..RunStats::default() }), ..run(0, true) },
-    ];
+    let mut well = RunStats { selected: 295, ..RunStats::default() };
+    well.outcomes[OutcomeKind::Migrated] = 295;
+    let rows = [run(2, false), run(1, true), RunSummary { stats: Some(well), ..run(0, true) }];
     for (name, style) in [("wide", WIDE), ("narrow", NARROW)] {
         let text = runs::list(&rows, Format::Table, &style);
         assert_readable(&text, &style);
