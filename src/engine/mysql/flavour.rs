@@ -1,4 +1,4 @@
-//! MySQL and MariaDB told apart, in this one place: by the text of a server's or a program's version.
+//! Distinguishes MySQL from MariaDB, in this one place: by the version string of a server or program.
 
 use crate::engine::dialect::Product;
 
@@ -10,7 +10,7 @@ pub(in crate::engine) enum Flavour {
 }
 
 impl Flavour {
-    /// By a version as a server (`SELECT VERSION()`) or a client program (`--version`) tells it.
+    /// The flavour of a version string, as a server (`SELECT VERSION()`) or a client program (`--version`) prints it.
     pub(in crate::engine) fn of(version: &str) -> Self {
         if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql }
     }
@@ -22,7 +22,7 @@ impl Flavour {
         }
     }
 
-    /// Options that a dump program of this product needs beside those of both.
+    /// Options that this product's dump program needs in addition to the common ones.
     pub(in crate::engine) fn dump_options(self) -> &'static [&'static str] {
         match self {
             Flavour::MariaDb => &[],
@@ -35,7 +35,7 @@ impl Flavour {
         self == Flavour::MariaDb
     }
 
-    /// The privilege to make objects of others, in a release.
+    /// The privilege to create objects of other definers, in a release.
     ///
     /// Sources: <https://mariadb.com/kb/en/grant/#set-user> (10.5; a part of `SUPER` up to 10.11),
     /// <https://dev.mysql.com/doc/refman/8.4/en/privileges-provided.html> (`SET_ANY_DEFINER` since 8.2).
