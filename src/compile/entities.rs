@@ -1,6 +1,6 @@
-//! What a program's entities describe, as one more migration: it is compiled and sent like all others.
+//! A program's entities as one additional migration: it is compiled and sent like all others.
 //!
-//! It knows nothing of the migrations that the entities are compared with.
+//! It knows nothing about the migrations that the entities are compared with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl<F: Fn(Schema) -> SchemaBuilder + Send + Sync + 'static> From<F> for Entitie
 }
 
 impl Entities {
-    /// A set of one migration, which makes what the entities describe in an empty database.
+    /// A set of one migration, which creates the schema of the entities in an empty database.
     ///
     /// # Errors
     /// As [`MigrationSet::new`].
