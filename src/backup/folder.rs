@@ -113,7 +113,7 @@ impl BackupFolder {
         &self.path
     }
 
-    /// Begins a tenant's backup. An earlier backup of the same tenant in this run is removed, and made anew.
+    /// Begins a tenant's backup. An earlier backup of the same tenant in this run is removed and replaced.
     ///
     /// # Errors
     /// When the folder can't be created.

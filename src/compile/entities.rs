@@ -12,8 +12,9 @@ use super::{CompileError, MigrationSet};
 
 /// The entities of a program: a function that registers them with SeaORM's schema builder.
 ///
-/// `|schema: Schema| schema.builder().register(user::Entity).register(order::Entity)` names them one by one. A program with
-/// SeaORM's feature `entity-registry` can name a module instead: `|schema| EntityRegistry::build_schema(schema, "entity")`.
+/// `|schema: Schema| schema.builder().register(user::Entity).register(order::Entity)` names them one by one. A program
+/// with SeaORM's feature `entity-registry` can name a module instead:
+/// `|schema| EntityRegistry::build_schema(schema, "entity")`.
 #[derive(Clone)]
 pub struct Entities(Arc<dyn Fn(Schema) -> SchemaBuilder + Send + Sync>);
 

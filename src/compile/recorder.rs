@@ -80,7 +80,7 @@ pub(super) struct Recorder {
     answer: u64,
     ops: Arc<Mutex<Vec<Op>>>,
     calls: Arc<AtomicUsize>,
-    /// The receiver for the end of a recording that does not end by itself; `None` if the recording can't be given up.
+    /// The channel for the end of a recording that does not end by itself; `None` if the recording can't be given up.
     gives_up: Option<mpsc::Sender<Ending>>,
 }
 

@@ -109,7 +109,7 @@ impl HistoryTables {
         (entries.len() < before).then(|| self.read_scripts())
     }
 
-    /// The queries of [`HistoryTables::read`] as separate queries, for a tenant that lacks one of the tables.
+    /// The parts of [`HistoryTables::read`] as separate queries, for a tenant that lacks one of the tables.
     pub(crate) fn read_apart(&self) -> Vec<String> {
         let mut queries = vec![self.read_history()];
         queries.extend(self.has_scripts.then(|| self.read_scripts()));

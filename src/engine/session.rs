@@ -52,7 +52,7 @@ pub(crate) trait Session: Inspect + HealthCheck + Rows + Dump + Observe {
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
     /// # Errors
-    /// [`ApplyError`]: how far it came, and what the failed step left behind.
+    /// [`ApplyError`]: the progress, and the state that the failed step left behind.
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError>;
 
     /// Settles an unfinished migration on an operator's word. Returns the unfinished migration.

@@ -9,9 +9,9 @@ use super::timeouts::{Timeouts, share};
 /// Configured time limits; `None` defers to the more general setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
-    /// The wait for a lock. Never zero.
+    /// Maximum wait for a lock. Never zero.
     pub(crate) lock: Option<Duration>,
-    /// The duration of one statement. Zero means no limit.
+    /// Maximum time for one statement. Zero means no limit.
     pub(crate) statement: Option<Duration>,
 }
 

@@ -7,18 +7,19 @@ use serde::{Deserialize, Serialize};
 /// The time limits of one tenant. The runner sets them on every engine; a limit is infinite only by choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Timeouts {
-    /// Connecting to a server, including login.
+    /// Maximum time to reach a server and log in.
     pub(crate) connect: Duration,
-    /// Waiting for a lock: PostgreSQL `lock_timeout`, MySQL `lock_wait_timeout` (whole seconds, rounded up), SQLite
-    /// `busy_timeout`.
+    /// Maximum wait for a lock: PostgreSQL `lock_timeout`, MySQL `lock_wait_timeout` (whole seconds, rounded up),
+    /// SQLite `busy_timeout`.
     pub(crate) lock: Duration,
-    /// One statement: PostgreSQL `statement_timeout`, MariaDB `max_statement_time`. Zero means no limit.
+    /// Maximum time for one statement: PostgreSQL `statement_timeout`, MariaDB `max_statement_time`. Zero means no
+    /// limit.
     pub(crate) statement: Duration,
-    /// The end of a cancelled statement, before the connection is given up.
+    /// Maximum time for a cancelled statement to end before the connection is given up.
     pub(crate) cancel: Duration,
-    /// Silence of a server that works on a tenant, unless it is found at work over another connection.
+    /// Maximum silence of a server that works on a tenant, unless it is found at work over another connection.
     pub(crate) silence: Duration,
-    /// A tenant's whole backup or restore. Zero means no limit.
+    /// Maximum time for a tenant's whole backup or restore. Zero means no limit.
     pub(crate) backup: Duration,
 }
 

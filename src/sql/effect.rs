@@ -1,6 +1,6 @@
 //! The schema effect of a single DDL statement, inferred from its first keywords.
 //!
-//! It knows the plain forms only: a statement that it can't parse has no effect.
+//! It knows the plain forms only; for a statement that it can't parse, it reports no effect.
 
 use super::lex::{self, Kind};
 use super::words::Words;

@@ -49,7 +49,7 @@ pub(crate) fn is_multiple(engine: Engine, sql: &str) -> bool {
     split(engine, sql).len() != 1
 }
 
-/// Whether a statement in the text begins, commits or rolls back a transaction, or lets the session do so implicitly.
+/// Whether a statement in the text begins, commits or rolls back a transaction, or changes the autocommit mode.
 pub(crate) fn controls_transactions(engine: Engine, sql: &str) -> bool {
     // Some server settings change the meaning of a backslash: either reading counts.
     let is_unclear = syntax(engine).lexis().is_backslash_unsure && sql.contains("\\'");

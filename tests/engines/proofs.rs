@@ -188,7 +188,7 @@ impl MigrationTrait for NoWayDown {
     }
 }
 
-/// Reports an error, or asks to stop at its third call and never returns.
+/// Reports an error, or asks to stop at its fifth call and never returns.
 struct Calls {
     count: AtomicUsize,
     stop: Option<tokio::sync::watch::Sender<bool>>,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::broken;
 use crate::model::fault::{Fault, FaultClass};
 
-/// Maximum number of characters kept of a tool's error output.
+/// Maximum number of characters kept of the reason in a tool's output.
 const MOST_TEXT: usize = 600;
 
 /// The reasons to end a tool early: the time limit or a cancellation.
