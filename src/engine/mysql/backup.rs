@@ -26,7 +26,6 @@ use crate::engine::queries::Queries as _;
 use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
-use sqlx::mysql::MySqlSslMode;
 
 /// The last line of a complete dump.
 const COMPLETED: &str = "-- Dump completed";
@@ -259,7 +258,7 @@ impl MysqlSession {
                 set(key, &value);
             }
         }
-        let tls = tls(options.get_ssl_mode(), is_encrypted, Flavour::of(&program.version));
+        let tls = Flavour::of(&program.version).tls_options(options.get_ssl_mode(), is_encrypted);
         lines.extend(tls.iter().map(ToString::to_string));
         SecretFile::new(&(lines.join("\n") + "\n"))
     }
@@ -291,23 +290,6 @@ fn number(said: &str) -> Option<u16> {
         }
     }
     None
-}
-
-/// The TLS option for the mode of the URL. MariaDB's tools can't verify the chain alone: they also verify the host
-/// name.
-fn tls(mode: MySqlSslMode, is_encrypted: bool, flavour: Flavour) -> &'static [&'static str] {
-    use Flavour::{MariaDb, MySql};
-    match (mode, flavour) {
-        (MySqlSslMode::Disabled, MariaDb) => &["skip-ssl"],
-        (MySqlSslMode::Preferred, MariaDb) if !is_encrypted => &["skip-ssl"],
-        (MySqlSslMode::Preferred | MySqlSslMode::Required, MariaDb) => &["ssl", "loose-skip-ssl-verify-server-cert"],
-        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, MariaDb) => &["ssl", "ssl-verify-server-cert"],
-        (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED"],
-        (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED"],
-        (MySqlSslMode::Required, MySql) => &["ssl-mode=REQUIRED"],
-        (MySqlSslMode::VerifyCa, MySql) => &["ssl-mode=VERIFY_CA"],
-        (MySqlSslMode::VerifyIdentity, MySql) => &["ssl-mode=VERIFY_IDENTITY"],
-    }
 }
 
 /// The options must come first on the command line, or the tool ignores them.

@@ -72,8 +72,7 @@ pub(crate) fn right(version: &str) -> &'static str {
 /// Whether a user with these grants, as `SHOW GRANTS` lists them, may create objects of other definers.
 pub(crate) fn may_define(grants: &[String], version: &str) -> bool {
     let wanted = right(version);
-    // Since 11.0, MariaDB's `SUPER` no longer includes the finer rights.
-    let is_super_enough = Flavour::of(version) != Flavour::MariaDb || version.starts_with("10.");
+    let is_super_enough = Flavour::of(version).super_defines(version);
     let privileges = |grant: &String| -> Option<String> {
         let (privileges, _) = grant.strip_prefix("GRANT ")?.split_once(" ON *.* TO ")?;
         Some(privileges.to_owned())

@@ -72,8 +72,8 @@ impl Inspect for MysqlSession {
 #[derive(Default)]
 struct Reading {
     gathered: Gathered,
-    is_mariadb: bool,
-    /// The quoted database name.
+    writes_null_defaults: bool,
+    /// Quoted.
     database: String,
     collations: HashMap<String, String>,
     /// The table of a CHECK constraint and whether it is enforced, for MySQL, which keeps them apart from the
@@ -86,7 +86,7 @@ impl Reading {
     fn add(&mut self, row: &TextRow) {
         match row.must(0).as_str() {
             "server" => {
-                self.is_mariadb = Flavour::of(&row.must(1)) == Flavour::MariaDb;
+                self.writes_null_defaults = Flavour::of(&row.must(1)).writes_null_defaults();
                 self.database = Engine::Mysql.quote(&row.must(2));
             }
             "table" => self.table(row),
@@ -146,8 +146,8 @@ impl Reading {
             name: row.must_named("column_name"),
             kind,
             nullable,
-            // MariaDB prints the default as SQL: a column without a default has NULL, and the string 'NULL' has quotes.
-            default: row.named("column_default").filter(|d| !(self.is_mariadb && d == "NULL")),
+            // MariaDB prints the default as SQL, so a column without one says NULL; a text of that name has quotes.
+            default: row.named("column_default").filter(|d| !(self.writes_null_defaults && d == "NULL")),
             generated: Some(generated.join(" ")).filter(|g| !g.is_empty()),
             comment: row.named("column_comment").filter(|c| !c.is_empty()),
         });
