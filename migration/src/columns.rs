@@ -140,7 +140,6 @@ pub(crate) async fn drop_index(
 pub(crate) struct Reference {
     /// The table that gets it.
     pub(crate) table: &'static str,
-    /// The column.
     pub(crate) column: &'static str,
     /// Where it points: `parent(id)`.
     pub(crate) parent: &'static str,

@@ -23,9 +23,7 @@ const LONGEST_LINE: usize = 100_000;
 /// A place in the file; both numbers count from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// The line.
     pub(crate) line: usize,
-    /// The column.
     pub(crate) column: usize,
 }
 

@@ -210,14 +210,12 @@ pub(crate) enum SelectError {
     /// A pattern is no glob.
     #[error("{flag}: {bad}; a pattern is an id or a glob such as acme, b-* or {{a,b}}-?")]
     Pattern {
-        /// The flag.
         flag: &'static str,
         bad: BadPattern,
     },
     /// No wave has this name.
     #[error("--wave: there is no wave '{name}'; the waves are: {known}")]
     UnknownWave {
-        /// The name.
         name: String,
         /// All names.
         known: String,

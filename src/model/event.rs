@@ -31,7 +31,6 @@ pub(crate) enum Event {
     AttemptStarted {
         /// The tenant's place in the plan.
         index: usize,
-        /// The tenant.
         tenant: TenantId,
         /// 1 for the first.
         attempt: u32,
@@ -40,7 +39,6 @@ pub(crate) enum Event {
     AttemptFailed {
         /// The tenant's place in the plan.
         index: usize,
-        /// The tenant.
         tenant: TenantId,
         /// Which attempt.
         attempt: u32,
@@ -53,7 +51,6 @@ pub(crate) enum Event {
     Progress {
         /// The tenant's place in the plan.
         index: usize,
-        /// The tenant.
         tenant: TenantId,
         /// The migration, or the table that is filled.
         migration: String,
@@ -130,9 +127,7 @@ impl RunHeader {
 /// A tenant in the plan, as events and the ledger keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlannedTenant {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,

@@ -72,7 +72,6 @@ pub(crate) struct Needs {
 /// An extension of PostgreSQL that a migration creates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NeededExtension {
-    /// Its name.
     pub(crate) name: String,
     /// The first migration that creates it.
     pub(crate) migration: String,
@@ -83,9 +82,7 @@ pub(crate) struct NeededExtension {
 /// How it stands with an extension in a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Extension {
-    /// Its name.
     pub(crate) name: String,
-    /// The database.
     pub(crate) database: String,
     /// It has been created there.
     pub(crate) is_installed: bool,
@@ -127,7 +124,6 @@ pub(crate) struct Room {
 /// A lock on a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct HeldLock {
-    /// The table.
     pub(crate) table: String,
     /// The lock's mode, in the engine's words.
     pub(crate) mode: String,

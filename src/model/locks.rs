@@ -44,7 +44,6 @@ pub(crate) struct LockHolder {
     /// Whether the engine told who waits for whom; otherwise it was concluded from open transactions, and others than these
     /// may hold the lock.
     pub(crate) certain: bool,
-    /// The session.
     #[serde(flatten)]
     pub(crate) session: Blocker,
 }

@@ -11,9 +11,7 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 /// What one tenant's own history says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Observation {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,

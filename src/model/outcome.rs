@@ -194,7 +194,6 @@ impl fmt::Display for Blocker {
 /// Where a tenant's script stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoppedAt {
-    /// The migration.
     pub(crate) migration: String,
     /// The statement in it, counted from 1, where it is known.
     pub(crate) statement: Option<usize>,
@@ -210,9 +209,7 @@ pub(crate) struct StoppedAt {
 pub(crate) struct TenantRecord {
     /// Its place in the plan, from 0. The plan order is the report order.
     pub(crate) index: usize,
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,

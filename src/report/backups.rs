@@ -10,7 +10,6 @@ use super::{Format, Style, label};
 /// The backups of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BackupRow {
-    /// The run.
     pub(crate) run: String,
     /// When it began, in milliseconds since 1970-01-01 UTC.
     pub(crate) at_ms: i64,

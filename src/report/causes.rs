@@ -11,7 +11,6 @@ use crate::model::tenant::TenantId;
 /// A fault without what is particular to its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Cause {
-    /// The class.
     pub(crate) class: FaultClass,
     /// The engine's code.
     pub(crate) code: Option<String>,

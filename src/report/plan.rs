@@ -57,9 +57,7 @@ impl LimitNote {
 /// One tenant in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PlanRow {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,

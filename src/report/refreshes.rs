@@ -14,9 +14,7 @@ use crate::model::tenant::{Engine, TenantId};
 /// The answer of one tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantRefreshes {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// View and time, in seconds since 1970-01-01 UTC; or why it could not be asked.
     pub(crate) refreshes: Result<Vec<(String, i64)>, Fault>,

@@ -52,7 +52,6 @@ impl<T: Display> From<T> for Cell {
     }
 }
 
-/// One column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Column {
     title: String,

@@ -15,9 +15,7 @@ use super::{Format, Style, label};
 /// One tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TenantRow {
-    /// Its id.
     pub(crate) id: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,

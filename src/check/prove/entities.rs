@@ -19,9 +19,7 @@ use crate::model::tenant::{Engine, Tenant};
 /// One thing that entities and migrations do not agree on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The engine.
     pub(crate) engine: Engine,
-    /// The table.
     pub(crate) table: String,
     /// The column, where it is about one.
     pub(crate) column: Option<String>,

@@ -12,9 +12,7 @@ use crate::model::tenant::Engine;
 /// What was proven of one migration on one engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Proof {
-    /// The migration.
     pub(crate) migration: String,
-    /// The engine.
     pub(crate) engine: Engine,
     /// The result.
     #[serde(flatten)]
@@ -48,7 +46,6 @@ pub(crate) enum Verdict {
 /// All migrations on one engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct EngineProof {
-    /// The engine.
     pub(crate) engine: Engine,
     /// Why nothing, or nothing more, could be proven: no scratch server, or it failed.
     pub(crate) could_not: Option<String>,

@@ -6,7 +6,6 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_attempt")]
 pub(crate) struct Model {
-    /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// Counts the rows of the run in the order in which they were recorded. The attempt's number can't be part of the

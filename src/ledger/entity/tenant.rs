@@ -6,7 +6,6 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_tenant")]
 pub(crate) struct Model {
-    /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// The tenant's place in the plan, from 0.
@@ -18,7 +17,6 @@ pub(crate) struct Model {
     pub(crate) engine: String,
     /// Its server key.
     pub(crate) server: String,
-    /// Its wave.
     pub(crate) wave: String,
     /// What a number of steps means for it, as JSON.
     pub(crate) target: Option<String>,

@@ -6,7 +6,6 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_ledger")]
 pub(crate) struct Model {
-    /// The version.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) version: i32,
 }

@@ -296,7 +296,6 @@ impl State {
 /// What a journal says of a migration that was begun and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unfinished {
-    /// The migration.
     pub(crate) migration: String,
     /// Up or down.
     pub(crate) direction: Direction,

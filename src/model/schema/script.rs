@@ -55,7 +55,6 @@ pub(crate) enum Record {
     },
     /// When a view was refreshed.
     Refresh {
-        /// The view.
         view: String,
     },
 }
