@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// A version; the row is written after the tables of that version were made.
+/// A version; the row is written after the tables of that version were created.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_ledger")]
 pub(crate) struct Model {
