@@ -13,7 +13,7 @@ use crate::model::tenant::Engine;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct EngineFindings {
     pub(crate) engine: Engine,
-    /// Why it was not checked.
+    /// The reason why it was not checked.
     pub(crate) could_not: Option<String>,
     /// The differences.
     pub(crate) findings: Vec<Finding>,
