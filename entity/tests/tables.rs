@@ -302,7 +302,7 @@ async fn the_books(db: &DatabaseConnection, tenant: &tenants::Model, user: &user
     assert_eq!(entry.insert(db).await.unwrap().entity_id, Some(id(10)));
 }
 
-/// What a caller leaves out the table fills in, and the entity can read it.
+/// The table fills in values that a caller leaves out, and the entity can read them.
 async fn defaults_are_filled_in(db: &DatabaseConnection, tenant: &tenants::Model) {
     let feature = tenant_features::ActiveModel {
         id: Set(id(12)),

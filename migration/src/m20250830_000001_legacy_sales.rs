@@ -1,4 +1,4 @@
-//! v1.0.0: sales as the system before this one kept them, every amount and date a text, and what was spent on them.
+//! v1.0.0: sales as the previous system stored them, with every amount and date a text, and their expenses.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -13,7 +13,7 @@ on_each_engine!(
     the_way_back_refuses_to_lose_what_is_new,
 );
 
-/// Sales that can't be orders: the columns that differ from a good one, and the reason.
+/// Sales that can't be orders: the columns that differ from a valid one, and the reason.
 const BAD: [(&str, &str, &str); 25] = [
     ("amount", "'abc'", "amount 'abc' is not a number"),
     ("amount", "'12,50'", "amount '12,50' is not a number"),
