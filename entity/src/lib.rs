@@ -80,7 +80,7 @@ macro_rules! with_every_entity {
     };
 }
 
-/// All of them, for SeaORM's schema builder; one that is forgotten here is a finding of `fleet check --entities`.
+/// Registers all entities with SeaORM's schema builder; a missing one is a finding of `fleet check --entities`.
 pub fn register(schema: sea_orm::Schema) -> sea_orm::SchemaBuilder {
     macro_rules! register_all {
         ($($table:ident),* $(,)?) => {

@@ -114,7 +114,7 @@ async fn round_trip(db: &DatabaseConnection) {
     every_table_was_read_and_written(db).await;
 }
 
-/// By the list of all entities: a table that the steps above forgot has no row.
+/// Checks the list of all entities: a table that the steps above forgot has no row.
 async fn every_table_was_read_and_written(db: &DatabaseConnection) {
     macro_rules! read {
         ($($table:ident),+ $(,)?) => {
@@ -356,7 +356,7 @@ async fn the_catalog(db: &DatabaseConnection, tenant: &tenants::Model) -> produc
         ..Default::default()
     };
     product.insert(db).await.unwrap();
-    // Read again: SQLite's trigger works behind the insert.
+    // Read again: SQLite's trigger runs after the insert.
     let product = products::Entity::find_by_id(id(23)).one(db).await.unwrap().expect("the product");
     assert_eq!((product.version, product.total_lead_days), (1, Some(7)));
     assert_eq!((product.retail_price, product.holding_cost_rate), (Some(money("119.99")), Some(money("0.25"))));

@@ -49,7 +49,7 @@ impl OwnTypes {
                 let end = [" not null", " default ", " collate ", " CHECK ", "\n"];
                 let cut = end.iter().filter_map(|word| rest.find(word)).min().unwrap_or(rest.len());
                 let base = rest[..cut].split(',').next().unwrap_or_default();
-                // A rule's name stands between the type and its CHECK.
+                // A rule's name comes between the type and its CHECK.
                 let base = if is_known(&parse(base)) { base } else { base.rsplit_once(' ').map_or(base, |(b, _)| b) };
                 own.domains.insert(other.name.clone(), (base.to_owned(), rest.to_owned()));
             }

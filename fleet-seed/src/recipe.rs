@@ -22,7 +22,7 @@ pub(crate) struct Recipe<'a> {
     pub(crate) nulls: u64,
     /// The boolean column that must be true for this one not to be NULL.
     pub(crate) present_if: Option<&'a str>,
-    /// Malformed texts that may stand in it.
+    /// Malformed texts that it may contain.
     pub(crate) malformed: &'a [String],
     /// Maximum integer, or number of units of the last decimal place, that the type and the CHECKs allow.
     pub(crate) most: i64,

@@ -109,7 +109,7 @@ impl Shape {
         self.differences_between(other, "here", "there")
     }
 
-    /// As [`Shape::differences`], with names for the two sides that fit behind "is bigint ...": `before`, `after`.
+    /// As [`Shape::differences`], with names for the two sides that fit after "is bigint ...": `before`, `after`.
     pub fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
         let sides = (one_side, other_side);
         let (here, there) = (self.canonical(), other.canonical());

@@ -165,9 +165,9 @@ impl Reference {
         format!("ix_{}_{}", self.table, self.column)
     }
 
-    /// Adds it. On SQLite the key is written with the column, the only way there without rebuilding the table; such a
-    /// column can be dropped again. On MySQL the index comes before the key, which would otherwise create one of its
-    /// own.
+    /// Adds the reference. On SQLite the key is part of the column, the only way there without rebuilding the table;
+    /// such a column can be dropped again. On MySQL the index comes before the key, which would otherwise create one of
+    /// its own.
     pub(crate) async fn add(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         let column = if self.is_number { big_integer_null(self.column) } else { uuid_null(self.column) };
         let index = Index::create().name(self.index()).table(self.table).col(self.column).to_owned();
@@ -195,7 +195,7 @@ impl Reference {
         manager.create_foreign_key(key).await
     }
 
-    /// Drops it with its column.
+    /// Drops the reference with its column.
     pub(crate) async fn drop(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         if manager.get_database_backend() == DbBackend::MySql {
             manager.drop_foreign_key(ForeignKey::drop().name(self.key()).table(self.table).to_owned()).await?;

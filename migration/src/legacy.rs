@@ -177,7 +177,7 @@ impl Legacy {
          WHEN lower(trim(t.status)) = 'shipped' THEN 'shipped' END"
     }
 
-    /// An amount as a number; 0 for a blank one. It is looked at again before it is cast: an engine may cast before it
+    /// An amount as a number; 0 for a blank one. It is checked again before the cast: an engine may cast before it
     /// filters.
     pub(crate) fn money(self, column: &str) -> String {
         let text = format!("trim(t.{column})");
@@ -190,7 +190,7 @@ impl Legacy {
         format!("round({number}, {decimals})")
     }
 
-    /// The moment the day of the sale begins, UTC.
+    /// The start of the day of the sale, UTC.
     pub(crate) fn sold_at(self) -> String {
         let day = "trim(t.sold_on)";
         let cast = match self.backend {

@@ -46,7 +46,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Nothing but the key and the tenant is checked: the old system took what was typed.
+/// Only the key and the tenant are checked: the old system accepted any input.
 fn transactions() -> TableCreateStatement {
     let table = "transactions";
     Table::create()

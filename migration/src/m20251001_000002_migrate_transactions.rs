@@ -16,7 +16,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
-        // Each batch has its own.
+        // Each batch has its own transaction.
         Some(false)
     }
 
@@ -66,7 +66,7 @@ impl MigrationTrait for Migration {
             ),
         )
         .await?;
-        // Their lines go with them.
+        // Their lines are deleted with them.
         in_batches(db, &delete_rows(backend, "orders", "id", "legacy_transaction_id IS NOT NULL")).await?;
         // The rejects stay recorded: the way up adds those that are missing.
         in_batches(db, &change_rows(backend, "orders", "stockx_order_number = ''", "stockx_order_number IS NULL")).await
@@ -121,7 +121,7 @@ fn reject_duplicates(legacy: Legacy) -> String {
     reject(legacy, &reason, SALE, &format!("trim(t.external_id) <> '' AND ({earlier} OR {order})"))
 }
 
-/// A batch begins behind the last sale that is an order, so that none is looked at twice.
+/// A batch begins after the last sale that is an order, so that none is examined twice.
 fn make_orders(legacy: Legacy) -> String {
     let (sale, fee, shipping) = (legacy.money("amount"), legacy.money("fee"), legacy.money("shipping"));
     let proceeds = format!("({sale}) - ({fee}) - ({shipping})");

@@ -95,7 +95,7 @@ impl MigrationTrait for Migration {
         for sql in statements {
             db.execute_unprepared(sql).await?;
         }
-        // The sum before its parts: on SQLite the check goes with it, and no part can be dropped while it stands.
+        // The sum before its parts: on SQLite the check is dropped with it, and no part can be dropped while it exists.
         let mut columns: Vec<&str> = Vec::new();
         for (name, _) in OTHERS.into_iter().rev().chain(PARTS.into_iter().rev()) {
             columns.push(name);

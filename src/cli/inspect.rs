@@ -46,7 +46,7 @@ impl Status {
         if self.exit_code && pending { 2 } else { 0 }
     }
 
-    /// Reaches every tenant; fails when one can't be read.
+    /// Reads every tenant; fails when one can't be read.
     pub(super) async fn check(&self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status(program, &set).await?;
@@ -123,7 +123,7 @@ pub(super) struct Planning<'a> {
     pub(super) set: &'a Arc<MigrationSet>,
     pub(super) selection: &'a Selection,
     pub(super) goal: &'a Goal,
-    /// As if every migration ran natively.
+    /// Whether to plan as if every migration ran natively.
     pub(super) native: bool,
 }
 

@@ -61,7 +61,7 @@ impl Program {
         &self.registry.settings
     }
 
-    /// The migrations of this program, with the SQL scripts that its tenant file names behind them.
+    /// The migrations of this program, followed by the SQL scripts of its tenant file.
     pub(super) async fn set(&self) -> Result<Arc<MigrationSet>, CliError> {
         let mut set = self.code.migrations().await?;
         if let Some(folder) = &self.settings().scripts {
@@ -182,7 +182,7 @@ impl Program {
         self.read_ledger(async |ledger| PreviousRun::read(ledger, wanted).await).await
     }
 
-    /// A path as it is shown: from the current folder where it lies below it.
+    /// A path for display: relative to the current folder where it lies below it.
     pub(super) fn shown(&self, path: &std::path::Path) -> std::path::PathBuf {
         let here = std::env::current_dir().unwrap_or_default();
         path.strip_prefix(&here).map_or_else(|_| path.to_owned(), std::path::Path::to_owned)
@@ -247,7 +247,7 @@ fn places(overrides: &Overrides) -> Vec<String> {
     SETTINGS.iter().filter(|setting| setting.is_place()).filter_map(flag).collect()
 }
 
-/// A word as a shell reads it back.
+/// A word quoted for a shell.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -46,7 +46,7 @@ pub(super) struct Intent {
     /// Targets that a previous run settled for its tenants.
     pub(super) targets: HashMap<TenantId, Target>,
     pub(super) resumes: Option<Uuid>,
-    /// Every migration runs as Rust code.
+    /// Whether every migration runs as Rust code.
     pub(super) native: bool,
     /// The plan is only shown.
     pub(super) dry_run: bool,

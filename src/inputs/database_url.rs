@@ -43,8 +43,8 @@ pub(crate) struct Expanded {
     pub(crate) literal_password: bool,
 }
 
-/// Fills `${VAR}` in. A value that lands before the `@` of a URL is percent-encoded, so that any password works.
-/// A `$` without a brace is a plain character, and so is a backslash unless it stands before `$`, `{`, `}`, `:` or `\`.
+/// Fills `${VAR}` in. A value that lands before the `@` of a URL is percent-encoded, so that any password works. A `$`
+/// without a brace is a plain character, and so is a backslash unless it precedes `$`, `{`, `}`, `:` or `\`.
 ///
 /// # Errors
 /// Each missing variable with its place in `template`.
@@ -81,7 +81,7 @@ pub(crate) fn expand(template: &str, variables: &Variables) -> Result<Expanded, 
     Ok(Expanded { text, literal_password })
 }
 
-/// The first of the characters that stand for variables, in an area of Unicode without characters of its own.
+/// The first of the mark characters for variables, in a private use area of Unicode.
 const FIRST_MARK: u32 = 0xF_0000;
 
 /// Assigns a mark to each variable, so that its place in the URL is known before its value can change the URL's

@@ -32,7 +32,7 @@ pub(super) const VERSION: i32 = 2;
 /// Wait limit for a lock or a server.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Statements differ with the number of their rows; keeping many of them prepared would only cost memory.
+/// Capacity of the statement cache: statements differ in the number of rows, so caching many would only cost memory.
 const PREPARED: usize = 4;
 
 const OPEN: &str = "open";
@@ -143,7 +143,7 @@ impl Ledger {
         Recorder::new(Arc::clone(&self.store))
     }
 
-    /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving it to the end of the process
+    /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving this to the end of the process
     /// loses nothing, but leaves the log beside the file.
     pub(crate) async fn close(self) {
         // A pool can only fail to close when it is closed already.
@@ -334,7 +334,7 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
         Access::Read => {}
         Access::Immutable => options = options.read_only(true).immutable(true),
     }
-    // One connection, kept for good: settings made on it stay.
+    // A single connection, never closed: settings made on it persist.
     let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
     let pool = pool.test_before_acquire(false).connect_with(options).await?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))

@@ -23,7 +23,7 @@ pub(crate) struct Health {
     pub(crate) followers: Vec<Follower>,
     /// The extensions asked about; queried through one tenant of a database.
     pub(crate) extensions: Vec<Extension>,
-    /// Whether a connection pooler stands between.
+    /// Whether the connection goes through a pooler.
     pub(crate) pooled: bool,
     /// The privileges that the user lacks, in the engine's words; some of them are needed only by some migrations.
     pub(crate) missing_rights: Vec<String>,

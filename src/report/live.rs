@@ -1,4 +1,4 @@
-//! A run while it goes on: one plain line an event, one JSON object an event, and the state behind a progress bar.
+//! A run while it goes on: one plain line per event, one JSON object per event, and the state behind a progress bar.
 //!
 //! Fed by events only. No clock: the caller passes the elapsed time.
 

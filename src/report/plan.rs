@@ -372,7 +372,7 @@ fn sql(s: &Script) -> String {
         }
         out.push_str(match statement.trim_end().lines().last().unwrap_or_default() {
             last if last.ends_with(';') => "\n",
-            // A semicolon behind a comment would belong to it.
+            // A semicolon after a comment would be part of it.
             last if last.contains("--") || last.contains('#') => "\n;\n",
             _ => ";\n",
         });

@@ -1,6 +1,6 @@
 //! The SQL scripts after the migrations: kind, file on each engine, and the views they create.
 //!
-//! Text only; no tenant is asked.
+//! Text only; no tenant is queried.
 
 use serde_json::json;
 

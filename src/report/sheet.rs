@@ -98,7 +98,7 @@ impl Column {
         self
     }
 
-    /// May be made as narrow as `least` columns, the gap behind it included; cells fold then.
+    /// May be made as narrow as `least` columns, the gap after it included; cells fold then.
     pub(super) fn at_least(mut self, least: usize) -> Self {
         self.least = Some(least);
         self

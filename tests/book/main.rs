@@ -1,7 +1,7 @@
 //! The book and the README are correct: transcripts are run again, reference pages are the program's own, every link
 //! has a target, every command exists.
 //!
-//! SQLite only. `REWRITE_BOOK=1 cargo test --test book` writes the pages anew where the program has changed.
+//! SQLite only. `REWRITE_BOOK=1 cargo test --test book` rewrites the pages where the program has changed.
 
 #![expect(clippy::unwrap_used, reason = "a test ends with the first thing that is not as it should be")]
 

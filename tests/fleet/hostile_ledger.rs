@@ -262,7 +262,7 @@ fn a_ledger_that_another_process_locks_in_the_middle_of_a_run_stops_it() {
     fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
 }
 
-/// Ends all sessions in a ledger's database.
+/// Terminates all sessions in a ledger's database.
 fn end_sessions(engine: &str, ledger: &str) {
     let name = ledger.rsplit('/').next().unwrap();
     if engine == "postgres" {

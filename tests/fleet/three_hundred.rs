@@ -107,7 +107,7 @@ fn assert_databases(fleet: &Fleet) {
             // The conflicting table belongs to the second migration.
             "my-042" => assert_eq!(fleet.history("my-042").unwrap(), all()[..1]),
             id => {
-                // One query a tenant, which fails when a table is missing; the tables are empty.
+                // One query per tenant, which fails when a table is missing; the tables are empty.
                 let tables = ["users", "order_items", "api_keys", "inventory_transactions"];
                 let tables = tables.map(|table| format!("UNION ALL SELECT 'a row' FROM {table}")).join(" ");
                 let query = format!("SELECT version FROM seaql_migrations {tables} ORDER BY 1");

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::support::{Fleet, all, count, json_file, record, wait};
 
 /// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may
-/// find that another one has gone on behind its first; then both have migrated the tenant, by different migrations.
+/// find that another one has continued after its first migration; then both have migrated the tenant, by different
+/// migrations.
 #[track_caller]
 fn assert_each_once(fleet: &Fleet, reports: &[Value]) {
     let total = reports.iter().map(|r| count(r, "migrated") + count(r, "up_to_date")).sum::<usize>();

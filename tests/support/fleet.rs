@@ -45,7 +45,7 @@ impl Fleet {
         }
     }
 
-    /// The same with SQL scripts behind the migrations: names of files, and what they hold.
+    /// The same with SQL scripts after the migrations: file names and contents.
     pub(crate) async fn with_scripts(migrator: &impl Migrator, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {

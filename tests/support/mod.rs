@@ -232,7 +232,7 @@ impl Home {
             Site::Postgres | Site::PostgresSchema => self.dump_with(&["--exclude-table=*.fleet_journal"]).await,
             Site::Sqlite => {
                 let dump = self.dump().await;
-                // A line break may stand inside a statement; only the journal's own has its name in its first line.
+                // A line break may occur inside a statement; only the journal's own has its name in its first line.
                 dump.lines().filter(|line| !line.contains("fleet_journal")).collect::<Vec<_>>().join("\n")
             }
         }

@@ -1,6 +1,6 @@
 //! Pages of the book for tests: their blocks, and transcripts that are run again.
 //!
-//! A `console` block is a session: `$ ` begins a command, and the lines behind it are its output, both streams in one.
+//! A `console` block is a session: `$ ` begins a command, and the lines after it are its output, both streams in one.
 //! `...` alone on a line stands for any number of lines, `[..]` for any text in a line. Ids, times, durations, sizes
 //! and the folder are compared by their form only, so that a page can show real ones. Comments of the page are its
 //! stage directions:

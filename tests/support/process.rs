@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
-/// Longer than any run of these tests takes on a busy machine.
+/// Time limit, longer than any run of these tests takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// One tenant's database.

@@ -1,7 +1,7 @@
 //! The proof of all migrations on one engine: up, down and up again, each on the way to the next.
 //!
-//! Its cost grows with the number of migrations, not with its square: one database goes through all of them, and a new
-//! one is made only after a migration left something behind. A second one goes up natively beside it.
+//! Its cost grows linearly with the number of migrations, not quadratically: one database goes through all of them, and
+//! a new one is created only after a migration left something behind. A second database runs all ups natively.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -304,7 +304,7 @@ fn syntax_mistakes_do_not_hide_what_comes_behind_them() {
     assert_eq!(lines, [2, 3, 4, 6, 8, 12]);
 }
 
-/// Texts with a secret in every place where one can stand, right and wrong.
+/// Valid and invalid texts with a secret in every possible place.
 #[test]
 fn no_mistake_ever_shows_a_secret() {
     for rest in [

@@ -52,7 +52,7 @@ async fn an_older_ledger_is_carried_forward_and_goes_on() {
         let ledger = Ledger::open(&at(&file)).await.unwrap();
         let header = recorded(&ledger, 3).await;
         let runs = ledger.runs(9).await.unwrap();
-        // The clock of this test's runs stands years before.
+        // The clock of this test's runs is years in the past.
         assert_eq!(statuses(&runs[..5]), RUNS);
         assert_eq!((runs.len(), ledger.run(&header.run.to_string()).await.unwrap().selected), (6 + round, 3));
         assert_eq!(ledger.header(runs[0].run).await.unwrap().tenants.len(), 1);

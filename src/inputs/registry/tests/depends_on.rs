@@ -63,7 +63,7 @@ fn a_tenant_of_a_later_wave_can_not_be_waited_for() {
     );
 }
 
-/// Neither the stack nor the time grows with more than the length of a chain, whichever way round it stands.
+/// Stack and time grow at most linearly with the length of a chain, in either direction.
 #[test]
 fn a_chain_and_a_circle_of_a_hundred_thousand_tenants_are_checked_at_once() {
     const N: usize = 100_000;
