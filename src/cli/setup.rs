@@ -10,7 +10,7 @@ use super::previous_run::PreviousRun;
 use super::resolve;
 use super::terminal::Terminal;
 use crate::compile::{MigrationSet, folder};
-use crate::engine::{Database, Servers};
+use crate::engine::{Continuation, Database, Servers, continuation};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings};
@@ -131,20 +131,23 @@ impl Program {
         Ok(selection)
     }
 
-    /// The state of these tenants. A tenant that stopped in a script edited since is in doubt, as it is for a run.
+    /// The state of these tenants. A tenant with an unfinished migration is partially applied if the next run resumes it by
+    /// itself, otherwise in doubt.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let mut observations = run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await;
         // Many tenants stop in the same script, and each is compiled once.
         let mut scripts = HashMap::new();
         for o in &mut observations {
-            let State::Stopped(unfinished) = &o.state else { continue };
+            let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
             let key = (o.engine, unfinished.direction, unfinished.migration.clone());
             if !scripts.contains_key(&key) {
                 scripts.insert(key.clone(), resolve::script(set, o.engine, unfinished).await);
             }
-            if scripts[&key].as_ref().is_some_and(|script| unfinished.was_edited(script)) {
-                o.state = State::InDoubt(unfinished.clone());
-            }
+            let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
+            o.state = match next {
+                Some(Continuation::At(_)) => State::Stopped(unfinished.clone()),
+                _ => State::InDoubt(unfinished.clone()),
+            };
         }
         observations
     }
