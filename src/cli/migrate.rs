@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::args::{Change, Migrate, Rollback};
 use super::command::Run;
 use super::exit::CliError;
-use super::previous_run::PreviousRun;
+use super::previous_run::retained;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, goals};
@@ -72,12 +72,8 @@ async fn intent(
         if failed.is_empty() {
             return Err(CliError::NothingMatched(format!("run {} has no failures", previous.header.run)));
         }
-        let retained = PreviousRun::retained(failed, &program.registry);
-        if let Some(warning) = retained.warning(previous.header.run) {
-            program.terminal.warn(&warning);
-        }
-        missing = retained.missing.len();
-        filter.only = Some(retained.present);
+        let (present, gone) = retained(program, previous.header.run, failed);
+        (filter.only, missing) = (Some(present), gone);
         if named.is_none() {
             let recorded = previous.goal(set.catalog())?;
             goal = Goal { out_of_order: default.out_of_order || recorded.out_of_order, ..recorded };

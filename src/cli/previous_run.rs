@@ -1,15 +1,17 @@
 //! A previous run, as read from the ledger: its goal, its failures, the tenants it did not reach.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Display;
 
 use super::exit::{CliError, run_error};
-use crate::inputs::registry::Registry;
+use super::setup::Program;
 use crate::ledger::Ledger;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::{Catalog, Direction};
 use crate::model::tenant::TenantId;
+use crate::report::clean;
 
 /// A run that is in the ledger.
 pub(super) struct PreviousRun {
@@ -17,36 +19,27 @@ pub(super) struct PreviousRun {
     pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
 }
 
-/// Tenants of a previous run: those that can be taken again, and those that the tenant file does not have any more.
-pub(super) struct Retained {
-    pub(super) present: BTreeSet<TenantId>,
-    pub(super) missing: Vec<TenantId>,
-}
-
-impl Retained {
-    /// Names the missing tenants, where there are any.
-    pub(super) fn warning(&self, run: uuid::Uuid) -> Option<String> {
-        if self.missing.is_empty() {
-            return None;
-        }
-        let names: Vec<String> = self.missing.iter().take(10).map(|id| crate::report::clean(id.as_str())).collect();
-        let more = if self.missing.len() > 10 { ", ..." } else { "" };
-        let count = self.missing.len();
-        Some(format!(
-            "{count} of the tenants wanted from run {run} are not in the tenant file any more: {}{more}",
-            names.join(", ")
-        ))
+/// Of these tenants of a run, those that the file still has, and how many it has no more. It warns of the latter.
+pub(super) fn retained(
+    program: &Program,
+    run: impl Display,
+    wanted: BTreeSet<TenantId>,
+) -> (BTreeSet<TenantId>, usize) {
+    let known: BTreeSet<&TenantId> = program.registry.tenants.iter().map(|t| &t.id).collect();
+    let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
+    let names: Vec<String> = missing.iter().take(10).map(|id| clean(id.as_str())).collect();
+    if !missing.is_empty() {
+        program.terminal.warn(&format!(
+            "{} of the tenants wanted from run {run} are not in the tenant file any more: {}{}",
+            missing.len(),
+            names.join(", "),
+            if missing.len() > names.len() { ", ..." } else { "" }
+        ));
     }
+    (present, missing.len())
 }
 
 impl PreviousRun {
-    /// Parts the wanted tenants of this run by whether the file still has them.
-    pub(super) fn retained(wanted: BTreeSet<TenantId>, registry: &Registry) -> Retained {
-        let known: BTreeSet<&TenantId> = registry.tenants.iter().map(|t| &t.id).collect();
-        let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
-        Retained { present, missing: missing.into_iter().collect() }
-    }
-
     pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
         let summary = ledger.run(wanted).await.map_err(run_error)?;
         let header = ledger.header(summary.run).await.map_err(run_error)?;
@@ -63,9 +56,7 @@ impl PreviousRun {
 
     /// The tenants that it did not get to, or whose outcome was not recorded.
     pub(super) fn unreached(&self) -> BTreeSet<TenantId> {
-        let left = |r: &Option<TenantRecord>| {
-            r.as_ref().is_none_or(|r| r.outcome.standing() == Standing::Outstanding || is_lost(&r.outcome))
-        };
+        let left = |r: &Option<TenantRecord>| r.as_ref().is_none_or(|r| is_outstanding(&r.outcome));
         let mut ids: BTreeSet<TenantId> =
             self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect();
         // Without the tenants that some of them wait for in vain, they would be started as if nobody had to be waited for.
@@ -90,11 +81,6 @@ impl PreviousRun {
 
     /// Its goal, in the places of today's catalog.
     pub(super) fn goal(&self, catalog: &Catalog) -> Result<Goal, CliError> {
-        if let Some(command) = self.header.command() {
-            let text =
-                format!("run {} was no migration but `{command}`, which can simply be given again", self.header.run);
-            return Err(CliError::Usage(text));
-        }
         let goal = self.header.kind.goal().ok_or_else(|| {
             CliError::Usage(format!(
                 "the goal of run {} was recorded by another version; name it with --to",
@@ -115,7 +101,7 @@ impl PreviousRun {
         };
         let on_the_way = self.header.catalog.iter().take(reach);
         let missing: Vec<String> =
-            on_the_way.filter(|name| catalog.position(name).is_none()).map(|name| crate::report::clean(name)).collect();
+            on_the_way.filter(|name| catalog.position(name).is_none()).map(|name| clean(name)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -160,9 +146,14 @@ impl PreviousRun {
     }
 }
 
-/// Whether a tenant has to be asked again: the run did not learn how it ended.
-fn is_lost(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::InDoubt(InDoubt::Unanswered))
+/// Whether a tenant has still to be taken: its turn did not come, or the run did not learn how it ended. One that was
+/// skipped had nothing of what the run was to work on.
+pub(super) fn is_outstanding(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Skipped { .. } => false,
+        Outcome::InDoubt(InDoubt::Unanswered) => true,
+        other => other.standing() == Standing::Outstanding,
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +176,7 @@ mod tests {
             run: Uuid::now_v7(),
             direction: Direction::Down,
             goal: String::new(),
-            kind: RunKind::Migrate { goal, backups: None },
+            kind: RunKind::migrate(goal),
             resumes: None,
             catalog: Vec::new(),
             tenants: Vec::new(),

@@ -14,7 +14,8 @@
 //! | after `finish` returned | everything |
 //!
 //! A tenant without an outcome may have been finished all the same, because success is recorded after the tenant's own
-//! commit. Whoever resumes a run asks the tenant again, so a lost outcome costs one read and repeats nothing. After a
+//! commit. Whoever resumes a run asks the tenant again, so a lost outcome costs one read and repeats no migration; a task is
+//! done again on that tenant. After a
 //! power cut an SQLite ledger may also lack the outcomes since its last checkpoint, in the same way and as harmlessly.
 //! A lost ledger file means that no run is known, and nothing else.
 //!
@@ -29,6 +30,7 @@
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
 mod database;
+mod ends;
 mod entity;
 mod error;
 mod migrations;
@@ -43,6 +45,7 @@ mod writer;
 mod tests;
 
 pub(crate) use crate::inputs::LedgerLocation as Location;
+pub(crate) use ends::Ends;
 pub(crate) use error::LedgerError;
 pub(crate) use open::Ledger;
 pub(crate) use process::current as current_process;

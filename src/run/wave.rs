@@ -9,6 +9,7 @@ use super::queue::Queue;
 use crate::model::outcome::{NotStarted, Outcome};
 use crate::model::stats::uses_failure_budget;
 use crate::model::tenant::TenantId;
+use crate::policy::Tally;
 
 /// A wave of the plan, and how far it has come.
 pub(super) struct WaveRun<'p> {
@@ -16,36 +17,30 @@ pub(super) struct WaveRun<'p> {
     pub(super) queue: Queue,
     /// Histories that one connection read for many tenants; each is used once.
     pub(super) known: HashMap<TenantId, Vec<String>>,
-    counts: WaveCounts,
-}
-
-/// The tenants of a wave that have their outcome.
-#[derive(Debug, Clone, Copy, Default)]
-struct WaveCounts {
-    finished: usize,
-    failed: usize,
+    tally: Tally,
 }
 
 impl<'p> WaveRun<'p> {
     /// A wave with an empty queue.
     pub(super) fn new(planned: &'p PlannedWave, known: HashMap<TenantId, Vec<String>>) -> Self {
-        WaveRun { planned, queue: Queue::new(Vec::new(), 1, 1), known, counts: WaveCounts::default() }
+        WaveRun { planned, queue: Queue::new(Vec::new(), 1, 1), known, tally: planned.former }
     }
 
     /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
     pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
-        self.counts.finished += 1;
+        self.tally.finished += 1;
         if !uses_failure_budget(outcome) {
             return None;
         }
-        self.counts.failed += 1;
-        let WaveCounts { finished, failed } = self.counts;
-        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, self.planned.tenants.len());
+        self.tally.failed += 1;
+        let Tally { finished, failed } = self.tally;
+        let total = self.planned.tenants.len() + self.planned.former.finished;
+        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, total);
         exceeded.then_some(NotStarted::FailureBudget)
     }
 
     /// Whether any tenant has its outcome.
     pub(super) fn has_outcomes(&self) -> bool {
-        self.counts.finished > 0
+        self.tally.finished > self.planned.former.finished
     }
 }

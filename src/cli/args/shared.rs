@@ -75,6 +75,12 @@ pub(in crate::cli) struct Selection {
 }
 
 impl Selection {
+    /// Whether a flag says which tenants; the others only leave some out.
+    pub(in crate::cli) fn names_tenants(&self) -> bool {
+        let Selection { tenant, tag, server, wave, canary, failed_of, .. } = self;
+        !(tenant.is_empty() && tag.is_empty() && server.is_empty() && wave.is_empty()) || *canary || failed_of.is_some()
+    }
+
     /// The filter without what a former run says.
     pub(in crate::cli) fn filter(&self) -> Filter {
         Filter {
