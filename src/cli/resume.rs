@@ -211,7 +211,7 @@ async fn again(
         RunKind::Restore { run: source } if !source.is_empty() => {
             backup::restoring(&backup::find(program, source).await?, selection)
         }
-        // Rows of whole batches that the run left stay: its tenant's tables are not empty, and only --append adds to them.
+        // Rows of whole batches that the run left stay: the table they are in is not empty, and only --append fills it up.
         RunKind::Seed { .. } => seed::seeding(program, set, kind, selection)?,
         RunKind::Refresh { views } if !views.is_empty() => {
             let known = |name: &&String| set.views().iter().any(|view| view.name == **name);

@@ -20,6 +20,7 @@ use crate::engine;
 use crate::ledger::{Ledger, Location, Recorder};
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
+use crate::model::plan::Target;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::model::tenant::Engine;
@@ -91,7 +92,16 @@ pub(super) async fn drive(
         Some(_) => next::after_loss(program, &plan.header, &records),
     };
     if let Some(error) = failure {
-        let go_on = next.first.as_ref().map(|command| format!("\nwhen it is back, go on with: {command}"));
+        let go_on = next.first.as_ref().map(|command| {
+            let for_good = match plan.header.kind.goal().map(|goal| goal.target) {
+                None => "",
+                Some(Target::Steps(_)) => "\nif it is lost for good, name the goal with --to: a step more is not taken back",
+                Some(_) => {
+                    "\nif it is lost for good, run the same command again: tenants that are there already are left alone"
+                }
+            };
+            format!("\nwhen it is back, go on with: {command}{for_good}")
+        });
         program.terminal.error(&format!(
             "failed to {error}\nwhat was done is in the report and in the tenants' own histories ({}); the ledger lacks some \
              of it{}",
