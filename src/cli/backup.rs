@@ -8,17 +8,17 @@ use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
 use super::exit::{CliError, run_error};
 use super::previous_run::retained;
-use super::session;
 use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
-use crate::inputs::Overrides;
 use crate::inputs::select::{Filter, Selection};
-use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::ledger::Ledger;
+use crate::model::clock::now_ms;
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::tenant::TenantId;
 use crate::report::backups::{self, BackupRow};
 use crate::report::{clean, count};
@@ -64,17 +64,9 @@ fn checked(plan: BackupPlan, backup: bool) -> Result<Option<BackupPlan>, CliErro
 }
 
 impl Run for Backup {
-    fn overrides(&self) -> Overrides {
-        match &self.what {
-            Some(Backups::List { show }) => show.flags.overrides(),
-            Some(Backups::Prune(prune)) => prune.flags.overrides(),
-            None => self.on.flags.overrides(),
-        }
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self.what {
-            Some(Backups::List { show }) => list(program, &show.output).await,
+            Some(Backups::List(show)) => list(program, &show.output).await,
             Some(Backups::Prune(prune)) => self::prune(program, &prune).await,
             None => backup(program, self.on).await,
         }
@@ -92,7 +84,8 @@ async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
 pub(super) fn backing_up(program: &Program, selection: Selection) -> Intent {
     let kind = RunKind::Backup { backups: None };
     let task = Task { kind, command: "backup".to_owned(), question: "Back up".to_owned() };
-    Intent::task(task, selection).backup(Some(BackupPlan { restore_on_failure: false, ..plan(program) }))
+    let backup = Some(BackupPlan { restore_on_failure: false, ..plan(program) });
+    Intent { backup, ..Intent::task(task, selection) }
 }
 
 /// A restore of these tenants.
@@ -103,14 +96,11 @@ pub(super) fn restoring(found: &RunBackups, selection: Selection) -> Intent {
         command: format!("restore --run {}", found.run),
         question: format!("Replace the content by the backups of run {} on", found.run),
     };
-    Intent::task(task, selection).restore(RestorePlan { run: found.run.clone(), folder })
+    let restore = Some(RestorePlan { run: found.run.clone(), folder });
+    Intent { restore, ..Intent::task(task, selection) }
 }
 
 impl Run for Restore {
-    fn overrides(&self) -> Overrides {
-        self.on.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let found = find(program, &self.run).await?;
@@ -120,7 +110,7 @@ impl Run for Restore {
         let selection = match self.on.selection.names_tenants() {
             // A tenant without a whole backup is not left out: it fails, and says so.
             true => program.select(&self.on.selection).await?,
-            false => all_of(program, &found, self.on.selection.filter()).await?,
+            false => all_of(program, &found, self.on.selection.filter.clone()).await?,
         };
         start(program, &set, restoring(&found, selection), &self.on.output).await
     }
@@ -145,10 +135,7 @@ pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, 
     if let Some(found) = all.iter().find(|run| run.run == wanted) {
         return Ok(found.clone());
     }
-    let ledger = program.existing_ledger().await?;
-    let summary = ledger.run(wanted).await.map_err(run_error);
-    ledger.close().await;
-    let summary = summary?;
+    let summary = program.read_ledger(async |ledger| ledger.run(wanted).await.map_err(run_error)).await?;
     let id = summary.run.to_string();
     if let Some(found) = all.into_iter().find(|run| run.run == id) {
         return Ok(found);
@@ -175,7 +162,7 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
-/// What the ledger says of a run that has backups.
+/// The ledger on a run that has backups.
 struct Known {
     summary: RunSummary,
     /// Its tenants that still wait for a good end.
@@ -188,24 +175,19 @@ struct Known {
     restore: Option<(RunSummary, BTreeSet<TenantId>)>,
 }
 
-/// What the ledger says of the runs, as far as it knows them.
+/// Everything known of the runs, as far as the ledger has them.
 async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
-    let mut known = BTreeMap::new();
-    let Some(ledger) = Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)? else {
-        return Ok(known);
-    };
-    for run in runs {
-        match of_run(&ledger, run).await {
-            Ok(found) => drop(known.insert(run.run.clone(), found)),
-            Err(CliError::NoSuchRun(_)) => {}
-            Err(error) => {
-                ledger.close().await;
-                return Err(error);
-            }
+    let known = program.read_ledger_if_any(async |ledger| {
+        let mut known = BTreeMap::new();
+        for run in runs {
+            match of_run(ledger, run).await {
+                Err(CliError::NoSuchRun(_)) => continue,
+                found => known.insert(run.run.clone(), found?),
+            };
         }
-    }
-    ledger.close().await;
-    Ok(known)
+        Ok(known)
+    });
+    Ok(known.await?.unwrap_or_default())
 }
 
 async fn of_run(ledger: &Ledger, run: &RunBackups) -> Result<Known, CliError> {
@@ -315,8 +297,7 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old: Vec<&RunBackups> =
-        runs.iter().filter(|run| begun(run) < session::now_ms().saturating_sub(limit)).collect();
+    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit)).collect();
     let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
         old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
     for run in &kept {

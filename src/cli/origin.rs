@@ -3,28 +3,14 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use clap::{Arg, Args as _, Command};
 use url::Url;
 
+use super::args::Selection;
 use super::setup::quoted;
 use crate::inputs::MASK;
 use crate::ledger::current_process;
 use crate::model::started_by::StartedBy;
-
-/// Flags that select tenants, and whether a value follows.
-const SELECTING: [(&str, bool); 12] = [
-    ("--tenant", true),
-    ("-t", true),
-    ("--tag", true),
-    ("--server", true),
-    ("--exclude", true),
-    ("--wave", true),
-    ("--canary", false),
-    ("--canary-percent", true),
-    ("--limit", true),
-    ("--partition", true),
-    ("--failed-of", true),
-    ("--run", true),
-];
 
 /// The origin of this process' run.
 pub(super) fn started_by() -> StartedBy {
@@ -48,13 +34,22 @@ fn arguments() -> Vec<String> {
 }
 
 fn selecting(arguments: &[String]) -> Vec<String> {
+    // A restore takes the tenants that a run backed up.
+    let known = Selection::augment_args(Command::new("fleet")).arg(Arg::new("run").long("run").num_args(1));
+    let flag = |name: &str| {
+        let is_it = |arg: &&Arg| {
+            arg.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long))
+                || arg.get_short().is_some_and(|short| name.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4])))
+        };
+        known.get_arguments().find(is_it).map(|arg| arg.get_action().takes_values())
+    };
     let mut found = Vec::new();
-    let mut arguments = arguments.iter().peekable();
+    let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let name = argument.split_once('=').map_or(argument.as_str(), |(name, _)| name);
-        let Some((_, has_value)) = SELECTING.iter().find(|(flag, _)| *flag == name) else { continue };
+        let Some(takes_value) = flag(name) else { continue };
         found.push(argument.clone());
-        if *has_value && !argument.contains('=') {
+        if takes_value && !argument.contains('=') {
             found.extend(arguments.next().cloned());
         }
     }

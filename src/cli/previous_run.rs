@@ -114,16 +114,11 @@ impl PreviousRun {
         )))
     }
 
-    /// What it settled for each tenant, in the places of today's catalog.
+    /// The target that it settled for each tenant, in the places of today's catalog.
     pub(super) fn targets(&self, catalog: &Catalog) -> Result<HashMap<TenantId, Target>, CliError> {
-        let mut targets = HashMap::new();
-        for (planned, _) in &self.records {
-            if let Some(target) = planned.target {
-                let target = self.translate(target, self.header.direction, catalog)?;
-                targets.insert(planned.tenant.clone(), target);
-            }
-        }
-        Ok(targets)
+        let settled = self.records.iter().filter_map(|(planned, _)| Some((&planned.tenant, planned.target?)));
+        let today = |target| self.translate(target, self.header.direction, catalog);
+        settled.map(|(tenant, target)| Ok((tenant.clone(), today(target)?))).collect()
     }
 
     /// The end of the catalog was the end of *its* catalog: a program with more migrations does not go further for it.

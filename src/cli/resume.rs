@@ -15,10 +15,11 @@ use super::start::{Intent, start};
 use super::{backup, next, refresh, scripts, seed};
 use crate::compile::MigrationSet;
 use crate::inputs::select::{self, Filter, Selection};
-use crate::ledger::{Ends, Ledger, RunStatus, RunSummary};
+use crate::ledger::{Ends, Ledger};
 use crate::model::event::RunHeader;
 use crate::model::outcome::TenantRecord;
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::tenant::TenantId;
 use crate::policy::Tally;
 use crate::report::{clean, count};
@@ -38,10 +39,7 @@ struct Former {
 
 pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
     let set = program.set().await?;
-    let ledger = program.existing_ledger().await?;
-    let former = read(program, &ledger, wanted).await;
-    ledger.close().await;
-    let former = former?;
+    let former = program.read_ledger(async |ledger| read(program, ledger, wanted).await).await?;
     let (run, header) = (&former.run, &former.run.header);
     let unreached = run.unreached();
     tell_of_later_runs(program, &former, &unreached);
@@ -60,7 +58,7 @@ pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output
     }
     let left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
     let waves = waves_of_run(program, &former)?;
-    let former_tallies = pass_the_gate(program, &former, &waves, &left)?;
+    let tallies = pass_the_gate(program, &former, &waves, &left)?;
     let (present, missing) = retained(program, header.run, left);
     let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
     selection.held_back += missing + uncertain.len();
@@ -71,7 +69,8 @@ pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output
         }
     }
     let is_backup = matches!(header.kind, RunKind::Backup { .. });
-    let intent = again(program, &set, run, selection).await?.native(native).resumes(header.run).former(former_tallies);
+    let intent = again(program, &set, run, selection).await?;
+    let intent = Intent { native, resumes: Some(header.run), former: tallies, ..intent };
     start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await
 }
 
@@ -204,7 +203,8 @@ async fn again(
     Ok(match &kind {
         RunKind::Migrate { .. } => {
             let backup = backup::as_before(program, &kind)?;
-            Intent::migrate(run.goal(set.catalog())?, selection).targets(run.targets(set.catalog())?).backup(backup)
+            let targets = run.targets(set.catalog())?;
+            Intent { targets, backup, ..Intent::migrate(run.goal(set.catalog())?, selection) }
         }
         RunKind::Backup { .. } => backup::backing_up(program, selection),
         // A tenant that was in the middle of it, or whose outcome was not recorded any more, is brought back again.

@@ -6,16 +6,11 @@ use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{Intent, Task, start};
 use crate::compile::MigrationSet;
-use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
 use crate::model::run_kind::RunKind;
 use crate::seed::SeedRequest;
 
 impl Run for Seed {
-    fn overrides(&self) -> Overrides {
-        self.on.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let kind = RunKind::Seed {
@@ -57,5 +52,5 @@ pub(super) fn seeding(
         rules: program.seed_rules()?,
         ..SeedRequest::default()
     };
-    Ok(Intent::task(task, selection).seed(request))
+    Ok(Intent { seed: Some(request), ..Intent::task(task, selection) })
 }

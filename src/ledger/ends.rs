@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::entity::run;
 use super::error::LedgerError;
 use super::open::Ledger;
-use super::reader::{RunStatus, RunSummary, newest_first};
+use super::reader::newest_first;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::settled::{Aim, replaces, settles};
 use crate::model::tenant::TenantId;
 

@@ -49,5 +49,4 @@ pub(crate) use ends::Ends;
 pub(crate) use error::LedgerError;
 pub(crate) use open::Ledger;
 pub(crate) use process::current as current_process;
-pub(crate) use reader::{RunStatus, RunSummary};
 pub(crate) use recorder::Recorder;

@@ -83,16 +83,13 @@ impl Ledger {
 
     pub(super) async fn open_patiently(location: &Location, patience: Duration) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(location)?;
-        let db = match location {
+        let (db, file) = match location {
             Location::File(file) => {
                 LedgerDatabase::check_path(file)?;
-                connect_file(file, Access::Create, patience, &site).await?
+                let db = connect_file(file, Access::Create, patience, &site).await?;
+                (db, identity(file).map(|found| (file.clone(), found)))
             }
-            Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
-        };
-        let file = match location {
-            Location::File(file) => identity(file).map(|found| (file.clone(), found)),
-            Location::Url(_) => None,
+            Location::Url(url) => (connect_server(url.expose_secret(), &site).await?, None),
         };
         let store = Store { db, site, file, version: VERSION };
         match store.version().await? {
