@@ -1,6 +1,6 @@
 //! `backup`, `backup list`, `backup prune` and `restore`.
 //!
-//! Backing up and bringing back are runs like any other; nothing here touches a tenant.
+//! Backups and restores are runs like any other; nothing here touches a tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,7 +76,7 @@ impl Run for Backup {
 async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
     let set = program.set().await?;
     let intent = backing_up(program, program.select(&on.selection).await?);
-    // Nothing in any tenant changes, so nobody is asked.
+    // No tenant changes, so there is no confirmation.
     start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
 }
 
@@ -129,7 +129,7 @@ async fn all_of(program: &Program, found: &RunBackups, filter: Filter) -> Result
     Ok(selection)
 }
 
-/// The backups of a run that is named as everywhere; where the ledger is gone, by the whole name of its folder.
+/// The backups of a run, named as in other commands; where the ledger is gone, by the whole name of its folder.
 pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
     let all = all_runs(program)?;
     if let Some(found) = all.iter().find(|run| run.run == wanted) {
@@ -140,7 +140,7 @@ pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, 
     if let Some(found) = all.into_iter().find(|run| run.run == id) {
         return Ok(found);
     }
-    // It may have been told another folder than the one in force now.
+    // The run may have used another folder than the one in force now.
     let elsewhere = summary.kind.backups().map(std::path::Path::new);
     let parent = elsewhere.and_then(std::path::Path::parent).filter(|folder| folder.is_dir());
     let found = match parent {
@@ -175,7 +175,7 @@ struct Known {
     restore: Option<(RunSummary, BTreeSet<TenantId>)>,
 }
 
-/// Everything known of the runs, as far as the ledger has them.
+/// The ledger's information on the runs, as far as it has them.
 async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
     let known = program.read_ledger_if_any(async |ledger| {
         let mut known = BTreeMap::new();
@@ -256,15 +256,15 @@ fn bytes(run: &RunBackups) -> u64 {
     run.manifests.iter().map(|m| m.bytes).sum()
 }
 
-/// When a run began: its id says so, in milliseconds since 1970.
+/// The start of a run, from its id, in milliseconds since 1970-01-01 UTC.
 fn begun(run: &RunBackups) -> i64 {
     let stamp = uuid::Uuid::parse_str(&run.run).ok().and_then(|id| id.get_timestamp());
     let (seconds, nanos) = stamp.map_or((0, 0), |stamp| stamp.to_unix());
     i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).unwrap_or(i64::MAX)
 }
 
-/// Why a run's backups may still be needed; `None`: it is closed. A tenant that failed is done with when a later run has
-/// brought it to its target, or restored it.
+/// The reason why a run's backups may still be needed; `None`: the run is closed. A failed tenant is settled when a
+/// later run has brought it to its target, or restored it.
 fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
     let Some(Known { summary, open, restore, .. }) = known else {
         return Some(format!("the ledger does not know run {}", run.run));

@@ -1,6 +1,6 @@
 //! The commands to type next after a run: the same words at its end, in `runs show` and in `runs resume`.
 //!
-//! It reads what was recorded and nothing else; it prints nothing.
+//! It reads only recorded data and prints nothing.
 
 use std::collections::BTreeSet;
 
@@ -14,17 +14,17 @@ use crate::model::tenant::TenantId;
 /// The commands that go on with a run.
 #[derive(Default)]
 pub(super) struct Next {
-    /// The first to be typed, where there is anything left that a command can do by itself.
+    /// The first command to type, if any work is left that a command can do by itself.
     pub(super) first: Option<String>,
-    /// The others, a line each with what it is for.
+    /// The others, one per line with its purpose.
     pub(super) rest: String,
 }
 
-/// The commands to type next after a run with these outcomes; a tenant of the header without one was not got to.
+/// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
 pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
     let run = header.run;
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
-    // A tenant in doubt is refused until it is resolved: the command for that stands by itself.
+    // A tenant in doubt is refused until it is resolved: the command for it is listed separately.
     let failed = count(|o| o.standing() == Standing::Failed && !matches!(o, Outcome::InDoubt(_)));
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
     let left = header.tenants.len().saturating_sub(records.len()) + count(is_outstanding);
@@ -44,7 +44,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     }
 }
 
-/// What to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.
+/// The commands to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.
 pub(super) fn after_loss(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
     let ended = |r: &&TenantRecord| {
         r.outcome.standing() == Standing::AtTarget || matches!(r.outcome, Outcome::Skipped { .. } | Outcome::InDoubt(_))
@@ -84,7 +84,7 @@ fn is_stop(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::NotStarted { reason: NotStarted::FailureBudget, .. })
 }
 
-/// The words that take the failures of a run again, as it took them.
+/// The arguments that retry the failures of a run in the same way.
 pub(super) fn again(header: &RunHeader) -> String {
     let run = header.run;
     if let Some(command) = header.command() {

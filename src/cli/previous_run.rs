@@ -54,12 +54,12 @@ impl PreviousRun {
         records.map(|(planned, _)| planned.tenant.clone()).collect()
     }
 
-    /// The tenants that it did not get to, or whose outcome was not recorded.
+    /// The tenants that it did not reach, or whose outcome was not recorded.
     pub(super) fn unreached(&self) -> BTreeSet<TenantId> {
         let left = |r: &Option<TenantRecord>| r.as_ref().is_none_or(|r| is_outstanding(&r.outcome));
         let mut ids: BTreeSet<TenantId> =
             self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect();
-        // Without the tenants that some of them wait for in vain, they would be started as if nobody had to be waited for.
+        // Without the tenants that some of them depend on, they would be started as if they had no dependencies.
         ids.extend(self.records.iter().filter_map(|(_, r)| match &r.as_ref()?.outcome {
             Outcome::NotStarted { waited_for, .. } => waited_for.clone(),
             _ => None,
@@ -67,8 +67,8 @@ impl PreviousRun {
         ids
     }
 
-    /// Of the tenants it left, those that it may have brought some steps forward without anyone knowing: its goal was a
-    /// number of steps, what that means for them was never settled, and no outcome says that their turn did not come.
+    /// Of the tenants it left, those that it may have moved some steps without a record: its goal was a number of
+    /// steps, the target for them was never settled, and no outcome says that they were not started.
     pub(super) fn uncertain(&self) -> BTreeSet<TenantId> {
         if !self.header.kind.goal().is_some_and(|goal| matches!(goal.target, Target::Steps(_))) {
             return BTreeSet::new();
@@ -91,8 +91,8 @@ impl PreviousRun {
         Ok(Goal { target: self.translate(goal.target, goal.direction, catalog)?, ..goal })
     }
 
-    /// Refuses a catalog that lacks migrations on the run's way up: its tenants would end as if they were at their target,
-    /// and what they failed at would never be applied.
+    /// Refuses a catalog that lacks migrations on the run's way up: its tenants would end as if they were at their
+    /// target, and the migrations they failed at would never be applied.
     fn refuse_missing(&self, goal: &Goal, catalog: &Catalog) -> Result<(), CliError> {
         let reach = match (goal.direction, goal.target) {
             (Direction::Down, _) => 0,

@@ -89,7 +89,7 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     Ok(Shown { summary, former, is_alive, ends, attempts, events })
 }
 
-/// What is left to be typed for the tenants that no later run has settled.
+/// The commands to type next for the tenants that no later run has settled.
 fn next_of(program: &Program, former: &PreviousRun, open: &BTreeSet<TenantId>) -> next::Next {
     let still = |(planned, _): &&(PlannedTenant, Option<TenantRecord>)| open.contains(&planned.tenant);
     let tenants = former.records.iter().filter(still).map(|(planned, _)| planned.clone()).collect();

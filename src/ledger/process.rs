@@ -1,16 +1,17 @@
-//! Processes of this machine, as Linux tells of them under `/proc` (proc(5)): ours, and whether another's is still there.
+//! Processes of this machine, from `/proc` (proc(5)): this one, and whether another still exists.
 
 use std::fs;
 
 use crate::model::started_by::Process;
 
-/// This process. On a system without `/proc` only its id is known, and other programs go by its heartbeat.
+/// This process. On a system without `/proc` only its id is known, and other programs rely on its heartbeat.
 pub(crate) fn current() -> Process {
     let id = std::process::id();
     Process { id, start: start_of(id).unwrap_or(0), space: space().unwrap_or_default() }
 }
 
-/// Whether a process is there; `None` where its id says nothing here, because it is of another machine, boot or container.
+/// Whether a process exists; `None` where its id is meaningless here, because it belongs to another machine, boot or
+/// container.
 pub(super) fn is_there(process: &Process) -> Option<bool> {
     let here = space().filter(|space| *space == process.space)?;
     debug_assert!(!here.is_empty());
@@ -24,8 +25,8 @@ fn space() -> Option<String> {
     Some(format!("{} {}", boot.trim(), namespace.display()))
 }
 
-/// The start of a process that is no zombie, in clock ticks since boot: field 22 of its `stat`. The name before it may hold
-/// blanks and parentheses, so fields are counted from the last parenthesis.
+/// The start of a process that is no zombie, in clock ticks since boot: field 22 of its `stat`. The name before it may
+/// hold blanks and parentheses, so fields are counted from the last parenthesis.
 fn start_of(id: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;

@@ -26,15 +26,15 @@ use crate::model::run_summary::{AttemptRow, RunSummary};
 use crate::model::started_by::{StartedBy, liveness};
 use crate::model::tenant::TenantId;
 
-/// How many runs an error lists.
+/// Number of runs that an error lists.
 const CANDIDATES: u64 = 10;
 
 const READ: &str = "read";
 
-/// How many tenants of a run have their outcome.
+/// Number of tenants of a run that have their outcome.
 const WITH_OUTCOME: &str = "(SELECT count(*) FROM fleet_outcome WHERE fleet_outcome.run = fleet_run.run)";
 
-/// A row of `fleet_run`, and what the ledger's database counts and measures for it.
+/// A row of `fleet_run`, and the values that the ledger's database computes for it.
 #[derive(FromQueryResult)]
 struct RunRow {
     #[sea_orm(nested)]
@@ -53,8 +53,7 @@ impl Ledger {
         self.store.summaries(newest_first().limit(u64::try_from(limit).unwrap_or(u64::MAX))).await
     }
 
-    /// The one run that `wanted` names: `last`, a whole id, or at least 4 characters with which only one id begins or
-    /// ends.
+    /// The run that `wanted` names: `last`, a whole id, or a unique prefix or suffix of an id of at least 4 characters.
     ///
     /// # Errors
     /// [`LedgerError::NoSuchRun`] and [`LedgerError::Ambiguous`] list candidates; [`LedgerError::NotAnId`].
@@ -85,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// What was known of a run when it began, its tenants in plan order.
+    /// The description of a run as of its start, its tenants in plan order.
     ///
     /// # Errors
     /// [`LedgerError::NoSuchRun`], or that the ledger can't be read.
@@ -120,7 +119,7 @@ impl Ledger {
     }
 
     /// Every selected tenant of a run in plan order, with its record. `None`: no outcome was recorded, because the run
-    /// goes on, its process died or its ledger was lost; the tenant itself knows whether it was migrated.
+    /// goes on, its process died or its ledger was lost; only the tenant's own history shows whether it was migrated.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown run has no tenants.
@@ -138,8 +137,8 @@ impl Ledger {
         tenants.into_iter().map(with_record).collect()
     }
 
-    /// The waves of a run and the moments at which it was asked to stop, in order, then the latest progress of each tenant
-    /// that told any; each with its time in milliseconds since 1970-01-01 UTC.
+    /// The waves of a run and the requests to stop it, in order, then the latest progress of each tenant that reported
+    /// any; each with its time in milliseconds since 1970-01-01 UTC.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. A run of a program before version 2 has none.
@@ -189,7 +188,7 @@ impl Ledger {
 impl Store {
     pub(super) async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
         let (query, age) = match self.version {
-            // A reader leaves an older ledger as it is, and its runs without what was not recorded then.
+            // A reader leaves an older ledger as it is; its runs lack the data that was not recorded then.
             1 => (before_live_runs(query), Expr::cust("NULL")),
             _ => (query, Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs))),
         };

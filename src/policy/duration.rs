@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `5s`, `2m 30s`.
+//! Durations in human notation: `500ms`, `5s`, `2m 30s`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 #[error("'{0}' is not a duration; write a number with a unit, such as 500ms, 5s or 2m")]
 pub(crate) struct BadDuration(pub(crate) String);
 
-/// Reads a duration such as `500ms`, `5s` or `2m 30s`. The longest is one day.
+/// Parses a duration such as `500ms`, `5s` or `2m 30s`, of at most one day.
 ///
 /// # Errors
 /// [`BadDuration`] for a number without a unit, an unknown unit, a negative number, or more than a day.
@@ -18,7 +18,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     }
 }
 
-/// Writes a duration for people, rounded to what matters: `3.8ms`, `1.25s`, `2m 5s`.
+/// Formats a duration for display, rounded to its significant digits: `3.8ms`, `1.25s`, `2m 5s`.
 pub(crate) fn format_duration(d: Duration) -> String {
     let ms = d.as_secs_f64() * 1000.0;
     match ms {

@@ -1,6 +1,6 @@
-//! A wave while it runs: its queue, its counts, and the histories that were read for it together.
+//! A running wave: its queue, its counts, and the histories read for its tenants together.
 //!
-//! It starts nothing and emits nothing; the dispatcher does.
+//! It starts and emits nothing; the dispatcher does.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::model::outcome::{NotStarted, Outcome, Standing};
 use crate::model::tenant::TenantId;
 use crate::policy::Tally;
 
-/// A wave of the plan, and how far it has come.
+/// A wave of the plan, and its progress.
 pub(super) struct WaveRun<'p> {
     pub(super) planned: &'p PlannedWave,
     pub(super) queue: Queue,
-    /// Histories that one connection read for many tenants; each is used once.
+    /// Histories read over shared connections; each is used once.
     pub(super) known: HashMap<TenantId, Vec<String>>,
     tally: Tally,
 }
@@ -25,7 +25,7 @@ impl<'p> WaveRun<'p> {
         WaveRun { planned, queue: Queue::default(), known, tally: planned.former }
     }
 
-    /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
+    /// Counts an outcome. Returns the reason to start nothing new, if the outcome used up the failure budget.
     pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
         self.tally.finished += 1;
         if outcome.standing() != Standing::Failed {

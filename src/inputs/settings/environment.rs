@@ -1,7 +1,7 @@
-//! The names of environment variables: which of them set something, and which were probably meant to.
+//! The names of environment variables: those that set something, and those probably meant to.
 //!
-//! Names only: no value is looked at here. `FLEET_` is a common prefix, so that a name that is not near any setting is
-//! another program's, and passed over.
+//! Names only: no value is looked at here. `FLEET_` is a common prefix, so a name that is not close to any setting is
+//! another program's, and ignored.
 
 use super::table::{Setting, keys, variable};
 use crate::inputs::scratch;
@@ -14,9 +14,9 @@ const PREFIX: &str = "fleet_";
 pub(super) enum Meaning {
     /// It sets this.
     Sets(&'static Setting),
-    /// It was meant to set something: the problem, which continues its name, and the remedy.
+    /// It was meant to set something: the problem, which follows its name in the message, and the remedy.
     Refused(&'static str, String),
-    /// It may be another program's, but is not far from this variable.
+    /// It may be another program's, but is close to this variable.
     Near(String),
     /// It is none of ours, or read elsewhere.
     Foreign,
@@ -46,7 +46,8 @@ pub(super) fn meaning(name: &str) -> Meaning {
     }
 }
 
-/// A name of the former forms `FLEET__FLEET__KEY` and `FLEET__SCRATCH__KEY`; `old` is behind the first two underscores.
+/// A name of the former forms `FLEET__FLEET__KEY` and `FLEET__SCRATCH__KEY`; `old` is the part after the first two
+/// underscores.
 fn old_form(old: &str) -> Meaning {
     let (section, key) = old.split_once("__").unwrap_or((old, ""));
     let key = match section {
@@ -72,7 +73,7 @@ fn renamed(now: &str) -> Meaning {
     Meaning::Refused("has the form of an older version and is not read", format!("write {now}"))
 }
 
-/// The key, of `[fleet]` or `scratch_` and one of `[scratch]`, that is this one or nearest to it.
+/// The key equal or nearest to this one: a key of `[fleet]`, or `scratch_` and a key of `[scratch]`.
 fn near(key: &str) -> Option<String> {
     let known: Vec<String> = keys().into_iter().map(str::to_owned).chain(scratch::keys()).collect();
     suggestion(key, known.iter().map(String::as_str)).map(str::to_owned)
