@@ -4,7 +4,7 @@
 use sqlx::{Connection, Executor};
 
 use crate::dumps::{run, run_id};
-use crate::support::{Fleet, all, block_on, record, sql, wait};
+use crate::support::{Fleet, all, block_on, finish, record, sql, wait};
 
 /// Makes of a finished run one that died when the first tenants, in plan order, had their outcome.
 fn die_after(fleet: &Fleet, run: &str, finished: usize) {
@@ -119,7 +119,9 @@ fn a_run_that_is_being_resumed_is_not_resumed_once_more() {
         holder
     });
     let heir = fleet.program(&["runs", "resume", &dead, "--yes"]).spawn().unwrap();
-    let newest = || fleet.run(&["runs", "list", "--format", "json"]).exits(0).json()["runs"][0].clone();
+    // The tenant file is not written again while the other program may be reading it.
+    let list = || finish(&mut fleet.program(&["runs", "list", "--format", "json"])).exits(0).json();
+    let newest = || list()["runs"][0].clone();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while newest()["status"] != "running" {
         assert!(std::time::Instant::now() < until, "{:#}", newest());
