@@ -23,6 +23,7 @@ mod prove;
 mod reference;
 mod refresh;
 mod resolve;
+mod resume;
 mod runs;
 mod scratch;
 mod scripts;

@@ -23,6 +23,7 @@ use crate::ledger::{Ledger, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
+use crate::model::plan::Target;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::model::tenant::Engine;
@@ -84,16 +85,30 @@ pub(super) async fn drive(
     let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
     let failure = recorder.finish().await.err();
     ledger.close().await;
+    let next = match &failure {
+        None => next::after(program, &plan.header, &records),
+        Some(_) => next::after_loss(program, &plan.header, &records),
+    };
     if let Some(error) = failure {
+        let go_on = next.first.as_ref().map(|command| {
+            let for_good = match plan.header.kind.goal().map(|goal| goal.target) {
+                None => "",
+                Some(Target::Steps(_)) => "\nif it is lost for good, name the goal with --to: a step more is not taken back",
+                Some(_) => {
+                    "\nif it is lost for good, run the same command again: tenants that are there already are left alone"
+                }
+            };
+            format!("\nwhen it is back, go on with: {command}{for_good}")
+        });
         program.terminal.error(&format!(
             "failed to {error}\nwhat was done is in the report and in the tenants' own histories ({}); the ledger lacks some \
-             of it\nwhen it is back, run the same command again: tenants that are there already are left alone",
-            program.command("status")
+             of it{}",
+            program.command("status"),
+            go_on.unwrap_or_default()
         ));
         stats.stopped = Some(NotStarted::Ledger);
     }
     let scripts = needed_scripts(&plan, &records).await;
-    let next = next::after(program, &plan.header, &records);
     let view = OutcomeView {
         header: &plan.header,
         records: &records,

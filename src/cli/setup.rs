@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::{Global, Selection as SelectionArgs};
 use super::code::Code;
 use super::exit::CliError;
-use super::previous_run::PreviousRun;
+use super::previous_run::{PreviousRun, retained};
 use super::resolve;
 use super::terminal::Terminal;
 use crate::compile::{MigrationSet, folder};
@@ -96,12 +96,16 @@ impl Program {
 
     /// The selected tenants with their passwords; warns of words that match none.
     pub(super) async fn select(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
-        self.filter(self.wanted(args).await?).await
+        let (filter, missing) = self.wanted(args).await?;
+        let mut selection = self.filter(filter).await?;
+        selection.held_back += missing;
+        Ok(selection)
     }
 
     /// The selected tenants for a command that only shows them: no password is fetched, so no command is run.
     pub(super) async fn select_to_show(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
-        let mut selection = self.matching(&self.wanted(args).await?)?;
+        let (filter, _) = self.wanted(args).await?;
+        let mut selection = self.matching(&filter)?;
         selection.leave_out_credentials(&self.registry);
         Ok(selection)
     }
@@ -112,12 +116,16 @@ impl Program {
         Ok(selection)
     }
 
-    async fn wanted(&self, args: &SelectionArgs) -> Result<Filter, CliError> {
+    /// The filter of the flags, and how many failed tenants of `--failed-of` the file has no more.
+    async fn wanted(&self, args: &SelectionArgs) -> Result<(Filter, usize), CliError> {
         let mut filter = args.filter.clone();
+        let mut missing = 0;
         if let Some(run) = args.failed_of.as_deref() {
-            filter.only = Some(self.previous_run(run).await?.failed());
+            let previous = self.previous_run(run).await?;
+            let (present, gone) = retained(self, previous.header.run, previous.failed());
+            (filter.only, missing) = (Some(present), gone);
         }
-        Ok(filter)
+        Ok((filter, missing))
     }
 
     fn matching(&self, filter: &Filter) -> Result<Selection, CliError> {

@@ -48,6 +48,15 @@ pub(in crate::cli) struct Selection {
     pub(in crate::cli) failed_of: Option<String>,
 }
 
+impl Selection {
+    /// Whether a flag says which tenants; the others only leave some out.
+    pub(in crate::cli) fn names_tenants(&self) -> bool {
+        let Filter { tenants, tags, servers, wave, canary, .. } = &self.filter;
+        let named = [tenants, servers, wave].iter().any(|words| !words.is_empty()) || !tags.is_empty();
+        named || *canary || self.failed_of.is_some()
+    }
+}
+
 /// Which engines.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Selection")]
