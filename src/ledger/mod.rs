@@ -31,6 +31,7 @@
 mod database;
 mod entity;
 mod error;
+mod look;
 mod migrations;
 mod open;
 mod process;

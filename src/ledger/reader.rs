@@ -210,8 +210,11 @@ impl Ledger {
             .filter(|(_, record)| !record.as_ref().is_some_and(ended_well))
             .map(|(planned, _)| planned.tenant)
             .collect();
-        // Ids of version 7 sort by time. What only read or copied a tenant says nothing of how it stands.
-        let later = newest_first().filter(run::Column::Run.gt(run.to_string()));
+        let began = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::StartedAtMs);
+        let began: Option<i64> = began.into_tuple().one(&self.store.db).await.map_err(self.store.explain(READ))?;
+        let Some(began_at_ms) = began else { return Ok(open) };
+        // What only read or copied a tenant says nothing of how it stands.
+        let later = newest_first().filter(later_than(began_at_ms, run));
         for summary in self.store.summaries(later).await? {
             if open.is_empty() {
                 break;
@@ -400,9 +403,17 @@ fn before_live_runs(query: Select<run::Entity>) -> Select<run::Entity> {
     query
 }
 
-/// By the time of their start; ids decide between runs of one millisecond.
+/// In the order in which they were recorded, which the times of their start have: the clocks of the machines need not
+/// agree, and ids are made by those. Ids decide between runs of one millisecond.
 fn newest_first() -> Select<run::Entity> {
     run::Entity::find().order_by_desc(run::Column::StartedAtMs).order_by_desc(run::Column::Run)
+}
+
+/// The runs that were recorded after this one, which began then; the order is that of [`newest_first`].
+fn later_than(began_at_ms: i64, run: Uuid) -> Condition {
+    use run::Column::{Run, StartedAtMs};
+    let at_once = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
+    Condition::any().add(StartedAtMs.gt(began_at_ms)).add(at_once)
 }
 
 /// A run in an error's list.
