@@ -91,6 +91,14 @@ fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// `None` where nothing has that name.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
@@ -114,10 +122,7 @@ impl BackupFolder {
         private_folder(&self.path)?;
         let name = safe_name(tenant);
         let manifest = self.path.join(format!("{name}.json"));
-        match std::fs::remove_file(&manifest) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        if_there(std::fs::remove_file(&manifest))?;
         let file = self.path.join(format!("{name}.{}", engine.capabilities().dump_ending));
         let partial = self.path.join(format!("{name}.{}.{PARTIAL}", engine.capabilities().dump_ending));
         let _ = std::fs::remove_file(&partial);
@@ -129,11 +134,8 @@ impl BackupFolder {
     /// # Errors
     /// When there is one that can't be read.
     pub(crate) fn manifest(&self, tenant: &TenantId) -> io::Result<Option<Manifest>> {
-        match std::fs::read(self.path.join(format!("{}.json", safe_name(tenant)))) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let text = if_there(std::fs::read(self.path.join(format!("{}.json", safe_name(tenant)))))?;
+        Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
     }
 
     /// The file of a manifest, after making sure that it is what was written.
@@ -163,11 +165,7 @@ impl BackupFolder {
     /// # Errors
     /// When the folder is there and can't be read.
     pub(crate) fn runs(all: &Path) -> io::Result<Vec<RunBackups>> {
-        let entries = match std::fs::read_dir(all) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+        let Some(entries) = if_there(std::fs::read_dir(all))? else { return Ok(Vec::new()) };
         let mut runs = Vec::new();
         for entry in entries {
             let entry = entry?;

@@ -7,16 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
 use super::exit::{CliError, run_error};
-use super::session;
 use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
-use crate::inputs::Overrides;
-use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::model::clock::now_ms;
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::tenant::TenantId;
 use crate::report::backups::{self, BackupRow};
 use crate::report::{clean, count};
@@ -49,17 +48,9 @@ pub(super) fn wanted(program: &Program, backup: bool) -> Result<Option<BackupPla
 }
 
 impl Run for Backup {
-    fn overrides(&self) -> Overrides {
-        match &self.what {
-            Some(Backups::List { show }) => show.flags.overrides(),
-            Some(Backups::Prune(prune)) => prune.flags.overrides(),
-            None => self.on.flags.overrides(),
-        }
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self.what {
-            Some(Backups::List { show }) => list(program, &show.output).await,
+            Some(Backups::List(show)) => list(program, &show.output).await,
             Some(Backups::Prune(prune)) => self::prune(program, &prune).await,
             None => backup(program, self.on).await,
         }
@@ -71,16 +62,12 @@ async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
     let kind = RunKind::Backup { backups: None };
     let task = Task { kind, command: "backup".to_owned(), question: "Back up".to_owned() };
     let backup = BackupPlan { restore_on_failure: false, ..plan(program) };
-    let intent = Intent::task(task, program.select(&on.selection).await?).backup(Some(backup));
+    let intent = Intent { backup: Some(backup), ..Intent::task(task, program.select(&on.selection).await?) };
     // Nothing in any tenant changes, so nobody is asked.
     start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
 }
 
 impl Run for Restore {
-    fn overrides(&self) -> Overrides {
-        self.on.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let found = find(program, &self.run).await?;
@@ -88,7 +75,7 @@ impl Run for Restore {
             return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
         }
         let backed_up: BTreeSet<TenantId> = found.manifests.iter().map(|m| m.tenant.clone()).collect();
-        let mut filter = self.on.selection.filter();
+        let mut filter = self.on.selection.filter.clone();
         filter.only = Some(match &self.on.selection.failed_of {
             None => backed_up,
             Some(run) => program.previous_run(run).await?.failed().intersection(&backed_up).cloned().collect(),
@@ -100,7 +87,8 @@ impl Run for Restore {
             command: format!("restore --run {}", found.run),
             question: format!("Replace the content by the backups of run {} on", found.run),
         };
-        let intent = Intent::task(task, selection).restore(RestorePlan { run: found.run, folder });
+        let restore = Some(RestorePlan { run: found.run, folder });
+        let intent = Intent { restore, ..Intent::task(task, selection) };
         start(program, &set, intent, &self.on.output).await
     }
 }
@@ -111,10 +99,7 @@ async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
     if let Some(found) = all.iter().find(|run| run.run == wanted) {
         return Ok(found.clone());
     }
-    let ledger = program.existing_ledger().await?;
-    let summary = ledger.run(wanted).await.map_err(run_error);
-    ledger.close().await;
-    let summary = summary?;
+    let summary = program.read_ledger(async |ledger| ledger.run(wanted).await.map_err(run_error)).await?;
     let id = summary.run.to_string();
     if let Some(found) = all.into_iter().find(|run| run.run == id) {
         return Ok(found);
@@ -141,7 +126,7 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
-/// What the ledger says of a run that has backups: how it ended, which of its tenants still wait for a good end, and how
+/// The ledger on a run that has backups: how it ended, which of its tenants still wait for a good end, and how
 /// many it was to back up.
 struct Known {
     summary: RunSummary,
@@ -149,29 +134,23 @@ struct Known {
     expected: usize,
 }
 
-/// What the ledger says of the runs, as far as it knows them.
+/// Everything known of the runs, as far as the ledger has them.
 async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
-    let mut known = BTreeMap::new();
-    let Some(ledger) = Ledger::open_existing(&program.settings().ledger).await.map_err(CliError::Ledger)? else {
-        return Ok(known);
-    };
-    for run in runs {
-        match ledger.run(&run.run).await.map_err(run_error) {
-            Ok(summary) => {
-                let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
-                let records = ledger.records(summary.run).await.map_err(run_error)?;
-                let expected = run.manifests.len() + missing(run, &records);
-                known.insert(run.run.clone(), Known { summary, open, expected });
-            }
-            Err(CliError::NoSuchRun(_)) => {}
-            Err(error) => {
-                ledger.close().await;
-                return Err(error);
-            }
+    let known = program.read_ledger_if_any(async |ledger| {
+        let mut known = BTreeMap::new();
+        for run in runs {
+            let summary = match ledger.run(&run.run).await.map_err(run_error) {
+                Err(CliError::NoSuchRun(_)) => continue,
+                summary => summary?,
+            };
+            let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
+            let records = ledger.records(summary.run).await.map_err(run_error)?;
+            let expected = run.manifests.len() + missing(run, &records);
+            known.insert(run.run.clone(), Known { summary, open, expected });
         }
-    }
-    ledger.close().await;
-    Ok(known)
+        Ok(known)
+    });
+    Ok(known.await?.unwrap_or_default())
 }
 
 /// How many tenants have no backup and should: those that ended badly or have no outcome yet, and those whose backup is
@@ -238,8 +217,7 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old: Vec<&RunBackups> =
-        runs.iter().filter(|run| begun(run) < session::now_ms().saturating_sub(limit)).collect();
+    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit)).collect();
     let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
         old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
     for run in &kept {

@@ -8,14 +8,9 @@ use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
 use crate::check::prove;
-use crate::inputs::Overrides;
 use crate::report::entities::{EngineFindings, EntitiesView};
 
 impl Run for Check {
-    fn overrides(&self) -> Overrides {
-        self.show.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         // Entities are what the Rust migrations make; SQL scripts add what only SQL reads.
         let set = Arc::new(program.code.migrations().await?);

@@ -12,7 +12,6 @@ use crate::backup;
 use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
-use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
 use crate::model::engine::{Capabilities, Engine};
 use crate::model::fault::{Fault, FaultClass};
@@ -33,10 +32,6 @@ const FILES_ASKED: usize = 20;
 const ASKED_AGAIN: usize = 4;
 
 impl Run for Doctor {
-    fn overrides(&self) -> Overrides {
-        self.read.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let selection = program.select(&self.read.selection).await?;

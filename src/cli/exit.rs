@@ -2,7 +2,6 @@
 
 use crate::compile::CompileError;
 use crate::compile::folder::ScriptMistake;
-use crate::inputs::Mistakes;
 use crate::inputs::select::SelectError;
 use crate::ledger::LedgerError;
 use crate::model::schema::UnknownMigration;
@@ -78,10 +77,6 @@ pub(super) enum CliError {
 }
 
 impl CliError {
-    pub(super) fn mistakes(mistakes: &Mistakes, styled: bool) -> Self {
-        CliError::Mistakes { rendered: mistakes.render(styled) }
-    }
-
     pub(super) fn code(&self) -> u8 {
         match self {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exit::CliError;
+use super::inspect::Planning;
 use super::setup::{Program, quoted};
-use crate::compile::MigrationSet;
-use crate::inputs::Settings;
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{self, Decision, Goal, Refusal, Target};
@@ -15,25 +14,18 @@ use crate::model::schema::{Catalog, Direction, Script, State};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::{Limits, format_duration};
 use crate::report::plan::{LimitNote, PlanRow};
-use crate::report::stopped_text;
+use crate::report::{edited_text, stopped_text};
 
-/// The goal that flags name.
-pub(super) fn goal(
-    catalog: &Catalog,
-    direction: Direction,
-    to: Option<&str>,
-    steps: Option<u32>,
-    out_of_order: bool,
-) -> Result<Goal, CliError> {
-    let target = match (to, steps) {
+/// The target that `--to` or `--steps` names.
+pub(super) fn target(catalog: &Catalog, to: Option<&str>, steps: Option<u32>) -> Result<Target, CliError> {
+    Ok(match (to, steps) {
         (Some(name), _) => Target::Migration(catalog.resolve(name)?),
         (None, Some(n)) => Target::Steps(n as usize),
         (None, None) => Target::End,
-    };
-    Ok(Goal { direction, target, out_of_order })
+    })
 }
 
-/// What a number of steps means for each tenant that could be read.
+/// The target that a number of steps means for each tenant that could be read.
 pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Goal) -> HashMap<TenantId, Target> {
     let settle = |o: &Observation| match o.state {
         // A history in the middle of something says nothing of how many steps are which.
@@ -84,6 +76,9 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     match &observation.state {
         State::Unreachable => {}
         State::Migrating => row.refusal = Some("it is being migrated by another run".to_owned()),
+        State::InDoubt(unfinished) if unfinished.goes_on() => {
+            row.refusal = Some(edited_text(unfinished));
+        }
         State::InDoubt(unfinished) => {
             row.refusal = Some(format!("{} was begun and not finished", unfinished.migration));
         }
@@ -120,31 +115,23 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     row
 }
 
-/// Refuses a tenant that stopped in a script which is another one now: nobody knows what its statements mean there.
-pub(super) fn refuse_changed(row: &mut PlanRow, state: &State, scripts: &[Script]) {
+/// Refuses a tenant that stopped half way through a compiled script and is to go on natively: Rust code has no statements.
+pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]) {
     let State::Stopped(unfinished) = state else { return };
     let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
-    let repeatable =
-        script.is_some_and(|s| matches!(s.record, crate::model::schema::Record::Script { repeatable: true, .. }));
-    let is_same = repeatable || script.is_none_or(|s| s.sha256 == unfinished.sha256);
-    if row.refusal.is_none() && !is_same {
+    if row.refusal.is_none() && script.is_some_and(|script| unfinished.was_edited(script)) {
         row.steps.clear();
         row.note = None;
         row.refusal = Some(format!(
-            "it stopped in {}, whose script is another one now; put the old one back, or see `runs resolve`",
+            "it stopped half way through the script of {}: leave --native out, or see `runs resolve`",
             unfinished.migration
         ));
     }
 }
 
 /// The time limits that hold somewhere in the plan and are not the fleet's.
-pub(super) fn limits(
-    settings: &Settings,
-    set: &MigrationSet,
-    selection: &Selection,
-    goal: &Goal,
-    scripts: &[Script],
-) -> Vec<LimitNote> {
+pub(super) fn limits(planning: &Planning<'_>, scripts: &[Script]) -> Vec<LimitNote> {
+    let Planning { program, set, selection, goal, .. } = planning;
     let note = |of: String, limits: Limits| LimitNote {
         of,
         lock_timeout: limits.lock.map(format_duration),
@@ -168,7 +155,7 @@ pub(super) fn limits(
         };
         notes.push(note(of, Limits::of_lock(Some(lock))));
     }
-    let own = set.limits(goal.direction, &settings.migrations);
+    let own = set.limits(goal.direction, &program.settings().migrations);
     for script in scripts {
         let place = set.catalog().position(&script.migration);
         if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {

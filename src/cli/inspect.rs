@@ -9,7 +9,6 @@ use super::exit::CliError;
 use super::goals;
 use super::setup::Program;
 use crate::compile::{LazyScripts, MigrationSet};
-use crate::inputs::Overrides;
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, predecessors};
@@ -20,10 +19,6 @@ use crate::report::plan::{LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
 
 impl Run for Status {
-    fn overrides(&self) -> Overrides {
-        self.read.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status(program, &set).await?;
@@ -61,10 +56,6 @@ impl Status {
 }
 
 impl Run for Matrix {
-    fn overrides(&self) -> Overrides {
-        self.status.read.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status.observe(program, &set).await?;
@@ -80,24 +71,22 @@ impl Run for Matrix {
 }
 
 impl Run for Plan {
-    fn overrides(&self) -> Overrides {
-        self.read.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let direction = if self.down { Direction::Down } else { Direction::Up };
-        let goal = goals::goal(set.catalog(), direction, self.to.as_deref(), self.steps, self.out_of_order)?;
+        let target = goals::target(set.catalog(), self.to.as_deref(), self.steps)?;
+        let goal = Goal { direction, target, out_of_order: self.out_of_order };
         let selection = program.select(&self.read.selection).await?;
         goals::refuse_backwards(program, &selection, direction)?;
-        let planned = planned(program, &set, &selection, &goal, self.native).await;
+        let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native };
+        let planned = self::planned(&planning).await;
         let (view, output) = (planned.view(&set, &goal, self.sql), &self.read.output);
         output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
     }
 }
 
-/// What a run would do, from reading every tenant.
+/// The plan of a run, from reading every tenant.
 pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
@@ -128,14 +117,19 @@ impl Planned {
     }
 }
 
+/// A plan that is asked for.
+pub(super) struct Planning<'a> {
+    pub(super) program: &'a Program,
+    pub(super) set: &'a Arc<MigrationSet>,
+    pub(super) selection: &'a Selection,
+    pub(super) goal: &'a Goal,
+    /// As if every migration ran natively.
+    pub(super) native: bool,
+}
+
 /// Reads the selected tenants and decides for each what the goal means.
-pub(super) async fn planned(
-    program: &Program,
-    set: &Arc<MigrationSet>,
-    selection: &Selection,
-    goal: &Goal,
-    native: bool,
-) -> Planned {
+pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
+    let &Planning { program, set, selection, goal, native } = planning;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     let mut observations = program.observe(set, &tenants).await;
     let catalog = set.catalog();
@@ -168,7 +162,7 @@ pub(super) async fn planned(
     let all = waves.iter_mut().flat_map(|(_, rows)| rows);
     let before = predecessors(&tenants, goal.direction);
     for ((row, o), before) in all.zip(&observations).zip(before) {
-        goals::refuse_changed(row, &o.state, &scripts);
+        goals::refuse_native(row, &o.state, &scripts);
         row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
     }
     if goal.direction == Direction::Down {
@@ -177,6 +171,6 @@ pub(super) async fn planned(
         scripts
             .sort_by_key(|script| crate::model::tenant::Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
-    let limits = goals::limits(program.settings(), set, selection, goal, &scripts);
+    let limits = goals::limits(planning, &scripts);
     Planned { goal_text: goal.describe(catalog), waves, observations, scripts, limits }
 }

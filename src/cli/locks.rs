@@ -7,35 +7,20 @@ use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
-use crate::inputs::Overrides;
 use crate::model::locks::LockHolder;
 use crate::model::tenant::Tenant;
-use crate::report::locks::{self, LockRow};
+use crate::report::locks;
 
 impl Run for Locks {
-    fn overrides(&self) -> Overrides {
-        self.read.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-        let (found, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;
-        let row = |at: LockHolder| LockRow {
-            tenants: at.tenants,
-            engine: at.engine,
-            server: at.server,
-            waits_for: at.waits_for,
-            is_holder: at.is_holder,
-            certain: at.certain,
-            session: at.session,
-        };
-        let rows: Vec<LockRow> = found.into_iter().map(row).collect();
+        let (rows, faults) = engine::locks(&tenants, program.settings().timeouts().connect).await;
         let output = &self.read.output;
         let unasked: Vec<(String, String)> =
             faults.into_iter().map(|(server, why)| (server, why.to_string())).collect();
         output.deliver(&locks::list(&rows, &unasked, output.format, &output.style(program)))?;
-        Ok(match (unasked.is_empty(), self.exit_code && rows.iter().any(LockRow::is_contended)) {
+        Ok(match (unasked.is_empty(), self.exit_code && rows.iter().any(LockHolder::is_contended)) {
             (false, _) => 100,
             (true, true) => 2,
             (true, false) => 0,

@@ -5,40 +5,31 @@ use std::collections::HashMap;
 use super::args::{Change, Migrate, Rollback};
 use super::command::Run;
 use super::exit::CliError;
-use super::previous_run::PreviousRun;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, goals};
 use crate::compile::MigrationSet;
-use crate::inputs::Overrides;
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::Direction;
 
 impl Run for Migrate {
-    fn overrides(&self) -> Overrides {
-        self.change.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let named = (self.to.is_some() || self.steps.is_some())
-            .then(|| goals::goal(set.catalog(), Direction::Up, self.to.as_deref(), self.steps, self.out_of_order))
+            .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))
             .transpose()?;
         let default = Goal { direction: Direction::Up, target: Target::End, out_of_order: self.out_of_order };
-        let intent = intent(program, &set, &self.change, (default, named)).await?.kill_blockers(self.kill_blockers);
+        let intent = intent(program, &set, &self.change, (default, named)).await?;
+        let intent = Intent { kill_blockers: self.kill_blockers, ..intent };
         start(program, &set, intent, &self.change.on.output).await
     }
 }
 
 impl Run for Rollback {
-    fn overrides(&self) -> Overrides {
-        self.change.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let named = (self.to.is_some() || self.steps.is_some() || self.all)
-            .then(|| goals::goal(set.catalog(), Direction::Down, self.to.as_deref(), self.steps, false))
+            .then(|| goals::target(set.catalog(), self.to.as_deref(), self.steps))
             .transpose()?;
         let default = Goal { direction: Direction::Down, target: Target::End, out_of_order: false };
         let intent = intent(program, &set, &self.change, (default, named)).await?;
@@ -46,15 +37,15 @@ impl Run for Rollback {
     }
 }
 
-/// Selects, and takes over the goal of the run that `--failed-of` names unless flags name another.
+/// Selects, and takes over the goal of the run that `--failed-of` names unless flags name another target.
 async fn intent(
     program: &Program,
     set: &MigrationSet,
     args: &Change,
-    (default, named): (Goal, Option<Goal>),
+    (default, named): (Goal, Option<Target>),
 ) -> Result<Intent, CliError> {
-    let mut filter = args.on.selection.filter();
-    let mut goal = named.unwrap_or(default);
+    let mut filter = args.on.selection.filter.clone();
+    let mut goal = Goal { target: named.unwrap_or(default.target), ..default };
     let mut targets = HashMap::new();
     let mut missing = 0;
     if let Some(run) = &args.on.selection.failed_of {
@@ -72,12 +63,8 @@ async fn intent(
         if failed.is_empty() {
             return Err(CliError::NothingMatched(format!("run {} has no failures", previous.header.run)));
         }
-        let retained = PreviousRun::retained(failed, &program.registry);
-        if let Some(warning) = retained.warning(previous.header.run) {
-            program.terminal.warn(&warning);
-        }
-        missing = retained.missing.len();
-        filter.only = Some(retained.present);
+        let (present, gone) = previous.retained(program, failed);
+        (filter.only, missing) = (Some(present), gone);
         if named.is_none() {
             let recorded = previous.goal(set.catalog())?;
             goal = Goal { out_of_order: default.out_of_order || recorded.out_of_order, ..recorded };
@@ -88,6 +75,6 @@ async fn intent(
     // Skipped tenants must not produce exit code 0.
     selection.held_back += missing;
     let backup = backup::wanted(program, args.backup)?;
-    let intent = Intent::migrate(goal, selection).targets(targets).backup(backup);
-    Ok(intent.native(args.native).dry_run(args.dry_run))
+    let (native, dry_run) = (args.native, args.dry_run);
+    Ok(Intent { targets, backup, native, dry_run, ..Intent::migrate(goal, selection) })
 }

@@ -5,6 +5,7 @@
 mod args;
 mod backup;
 mod check;
+mod code;
 mod command;
 mod doctor;
 mod exit;
@@ -35,16 +36,18 @@ mod terminal;
 use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::rc::Rc;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use futures_util::FutureExt;
 
 use self::args::{Cli, Command, Global};
-use self::command::{Code, Invocation};
+use self::code::Code;
+use self::command::Run as _;
 use self::exit::CliError;
+use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, Migrator};
+use crate::inputs::Overrides;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -61,8 +64,9 @@ pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entitie
 }
 
 fn start(code: Code) -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
+    let (cli, given) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             let code = if error.use_stderr() { 64 } else { 0 };
             let _ = error.print();
@@ -80,7 +84,7 @@ fn start(code: Code) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let command = AssertUnwindSafe(run(cli, code, terminal)).catch_unwind();
+    let command = AssertUnwindSafe(run(cli, args::overrides(&given), code, terminal)).catch_unwind();
     let result = runtime.block_on(command);
     // Blocking work that hangs (a name look-up) must not keep the program from ending.
     runtime.shutdown_background();
@@ -102,8 +106,8 @@ fn start(code: Code) -> ExitCode {
     }
 }
 
-async fn run(cli: Cli, code: Code, terminal: Terminal) -> Result<u8, CliError> {
-    let at = Invocation { global: cli.global, terminal, code: Rc::new(code) };
+async fn run(cli: Cli, overrides: Overrides, code: Code, terminal: Terminal) -> Result<u8, CliError> {
+    let program = || Program::load(&cli.global, overrides, terminal, code);
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -120,23 +124,23 @@ async fn run(cli: Cli, code: Code, terminal: Terminal) -> Result<u8, CliError> {
             terminal::print(reference::page(page, Cli::command()).trim_end())?;
             Ok(0)
         }
-        Command::Config(show) => tenants::config(&at.program(show.flags.overrides())?, &show.output),
-        Command::Migrate(command) => at.run(command).await,
-        Command::Rollback(command) => at.run(command).await,
-        Command::Plan(command) => at.run(command).await,
-        Command::Status(command) => at.run(command).await,
-        Command::Matrix(command) => at.run(command).await,
-        Command::Locks(command) => at.run(command).await,
-        Command::Refresh(command) => at.run(command).await,
-        Command::Backup(command) => at.run(command).await,
-        Command::Restore(command) => at.run(command).await,
-        Command::Scripts(command) => at.run(command).await,
-        Command::Seed(command) => at.run(command).await,
-        Command::Doctor(command) => at.run(command).await,
-        Command::Check(command) => at.run(command).await,
-        Command::Prove(command) => at.run(command).await,
-        Command::Runs(command) => at.run(command).await,
-        Command::Tenants(command) => at.run(command).await,
+        Command::Config(show) => tenants::config(&program()?, &show.output),
+        Command::Migrate(command) => command.run(&program()?).await,
+        Command::Rollback(command) => command.run(&program()?).await,
+        Command::Plan(command) => command.run(&program()?).await,
+        Command::Status(command) => command.run(&program()?).await,
+        Command::Matrix(command) => command.run(&program()?).await,
+        Command::Locks(command) => command.run(&program()?).await,
+        Command::Refresh(command) => command.run(&program()?).await,
+        Command::Backup(command) => command.run(&program()?).await,
+        Command::Restore(command) => command.run(&program()?).await,
+        Command::Scripts(command) => command.run(&program()?).await,
+        Command::Seed(command) => command.run(&program()?).await,
+        Command::Doctor(command) => command.run(&program()?).await,
+        Command::Check(command) => command.run(&program()?).await,
+        Command::Prove(command) => command.run(&program()?).await,
+        Command::Runs(command) => command.run(&program()?).await,
+        Command::Tenants(command) => command.run(&program()?).await,
     }
 }
 

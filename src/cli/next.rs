@@ -1,4 +1,4 @@
-//! What to type next after a run: the same words at its end, in `runs show` and in `runs resume`.
+//! The commands to type next after a run: the same words at its end, in `runs show` and in `runs resume`.
 //!
 //! It reads what was recorded and nothing else; it prints nothing.
 
@@ -16,7 +16,7 @@ pub(super) struct Next {
     pub(super) rest: String,
 }
 
-/// What to type next after a run with these outcomes; a tenant of the header without one was not got to.
+/// The commands to type next after a run with these outcomes; a tenant of the header without one was not got to.
 pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
     let run = header.run;
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();

@@ -4,30 +4,15 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use clap::CommandFactory as _;
 use clap::parser::ValueSource;
+use clap::{Args as _, Command, CommandFactory as _};
 use url::Url;
 
-use super::args::Cli;
+use super::args::{Cli, Selection};
 use super::setup::quoted;
 use crate::inputs::MASK;
 use crate::ledger::current_process;
 use crate::model::started_by::StartedBy;
-
-/// Flags that select tenants, without their dashes.
-const SELECTING: [&str; 11] = [
-    "tenant",
-    "tag",
-    "server",
-    "exclude",
-    "wave",
-    "canary",
-    "canary-percent",
-    "limit",
-    "partition",
-    "failed-of",
-    "run",
-];
 
 /// The origin of this process' run.
 pub(super) fn started_by() -> StartedBy {
@@ -59,10 +44,13 @@ fn selecting(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
         let Some(found) = command.find_subcommand(&name) else { return Vec::new() };
         (command, matches) = (found.clone(), inner);
     }
+    let known = Selection::augment_args(Command::new("fleet"));
+    // A restore takes the tenants that a run backed up.
+    let selects = |long: &str| long == "run" || known.get_arguments().any(|arg| arg.get_long() == Some(long));
     let mut given: Vec<(usize, String)> = Vec::new();
     for argument in command.get_arguments() {
         let id = argument.get_id().as_str();
-        let Some(long) = argument.get_long().filter(|long| SELECTING.contains(long)) else { continue };
+        let Some(long) = argument.get_long().filter(|long| selects(long)) else { continue };
         if matches.value_source(id) != Some(ValueSource::CommandLine) {
             continue;
         }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::exit::{CliError, run_error};
-use crate::inputs::registry::Registry;
+use super::setup::Program;
 use crate::ledger::Ledger;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::{Catalog, Direction};
 use crate::model::tenant::TenantId;
+use crate::report::clean;
 
 /// A run that is in the ledger.
 pub(super) struct PreviousRun {
@@ -17,34 +18,22 @@ pub(super) struct PreviousRun {
     pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
 }
 
-/// Tenants of a previous run: those that can be taken again, and those that the tenant file does not have any more.
-pub(super) struct Retained {
-    pub(super) present: BTreeSet<TenantId>,
-    pub(super) missing: Vec<TenantId>,
-}
-
-impl Retained {
-    /// Names the missing tenants, where there are any.
-    pub(super) fn warning(&self, run: uuid::Uuid) -> Option<String> {
-        if self.missing.is_empty() {
-            return None;
-        }
-        let names: Vec<String> = self.missing.iter().take(10).map(|id| crate::report::clean(id.as_str())).collect();
-        let more = if self.missing.len() > 10 { ", ..." } else { "" };
-        let count = self.missing.len();
-        Some(format!(
-            "{count} of the tenants wanted from run {run} are not in the tenant file any more: {}{more}",
-            names.join(", ")
-        ))
-    }
-}
-
 impl PreviousRun {
-    /// Parts the wanted tenants of this run by whether the file still has them.
-    pub(super) fn retained(wanted: BTreeSet<TenantId>, registry: &Registry) -> Retained {
-        let known: BTreeSet<&TenantId> = registry.tenants.iter().map(|t| &t.id).collect();
+    /// Of these tenants of this run, those that the file still has, and how many it has no more. It warns of the latter.
+    pub(super) fn retained(&self, program: &Program, wanted: BTreeSet<TenantId>) -> (BTreeSet<TenantId>, usize) {
+        let known: BTreeSet<&TenantId> = program.registry.tenants.iter().map(|t| &t.id).collect();
         let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
-        Retained { present, missing: missing.into_iter().collect() }
+        let names: Vec<String> = missing.iter().take(10).map(|id| clean(id.as_str())).collect();
+        if !missing.is_empty() {
+            program.terminal.warn(&format!(
+                "{} of the tenants wanted from run {} are not in the tenant file any more: {}{}",
+                missing.len(),
+                self.header.run,
+                names.join(", "),
+                if missing.len() > names.len() { ", ..." } else { "" }
+            ));
+        }
+        (present, missing.len())
     }
 
     pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
@@ -115,7 +104,7 @@ impl PreviousRun {
         };
         let on_the_way = self.header.catalog.iter().take(reach);
         let missing: Vec<String> =
-            on_the_way.filter(|name| catalog.position(name).is_none()).map(|name| crate::report::clean(name)).collect();
+            on_the_way.filter(|name| catalog.position(name).is_none()).map(|name| clean(name)).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -128,16 +117,11 @@ impl PreviousRun {
         )))
     }
 
-    /// What it settled for each tenant, in the places of today's catalog.
+    /// The target that it settled for each tenant, in the places of today's catalog.
     pub(super) fn targets(&self, catalog: &Catalog) -> Result<HashMap<TenantId, Target>, CliError> {
-        let mut targets = HashMap::new();
-        for (planned, _) in &self.records {
-            if let Some(target) = planned.target {
-                let target = self.translate(target, self.header.direction, catalog)?;
-                targets.insert(planned.tenant.clone(), target);
-            }
-        }
-        Ok(targets)
+        let settled = self.records.iter().filter_map(|(planned, _)| Some((&planned.tenant, planned.target?)));
+        let today = |target| self.translate(target, self.header.direction, catalog);
+        settled.map(|(tenant, target)| Ok((tenant.clone(), today(target)?))).collect()
     }
 
     /// The end of the catalog was the end of *its* catalog: a program with more migrations does not go further for it.

@@ -1,4 +1,4 @@
-//! What a tenant's catalog says of one statement: whether what it makes is there, and what it takes away is gone.
+//! The evidence in a tenant's catalog of one statement: whether what it makes is there, and what it takes away is gone.
 //!
 //! It only reads the shape that it is given; what follows from it is for a person to decide.
 
@@ -6,7 +6,7 @@ use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
 use crate::sql::{DdlEffect, SchemaObject};
 
-/// What was found.
+/// A finding about one statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Evidence {
     /// In words: `the index ix is there`.
@@ -15,7 +15,7 @@ pub(super) struct Evidence {
     pub(super) happened: Option<bool>,
 }
 
-/// What the shape says of an effect; `schema` is the tenant's own namespace, where it has one: of others nothing is known.
+/// The evidence of an effect in a shape; `schema` is the tenant's own namespace, where it has one: of others nothing is known.
 pub(super) fn evidence(engine: Engine, schema: Option<&str>, effect: &DdlEffect, shape: &Shape) -> Option<Evidence> {
     let look = Look { engine, schema, shape };
     let said = |(name, presence): (String, Presence)| format!("{name} is {}", presence.word());

@@ -6,15 +6,10 @@ use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
 use crate::check::prove::{self, EngineProof, Fill, Nothing, Seeds};
-use crate::inputs::Overrides;
 use crate::report::prove::ProofView;
 use crate::seed::SeedRequest;
 
 impl Run for Prove {
-    fn overrides(&self) -> Overrides {
-        self.show.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let fill: Box<dyn Fill> = if self.empty {

@@ -8,16 +8,11 @@ use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
-use crate::inputs::Overrides;
 use crate::model::run_kind::RunKind;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::run;
 
 impl Run for Refresh {
-    fn overrides(&self) -> Overrides {
-        self.on.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let views = wanted(&set, &self)?;

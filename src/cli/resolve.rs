@@ -9,57 +9,63 @@ use super::probe::{self, Evidence};
 use super::setup::{Program, tenant_flag};
 use super::terminal;
 use crate::compile::MigrationSet;
-use crate::engine::Settlement;
+use crate::engine::{Session, Settlement};
 use crate::inputs::select::Filter;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
-use crate::model::tenant::Tenant;
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::format_duration;
 use crate::report::clean;
 use crate::sql::{DdlEffect, effect};
 
 pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
-    let set = &program.set().await?;
+    let set = program.set().await?;
     let tenant = one(program, &args.tenant).await?;
-    let failed = |fault: Fault| CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", tenant.id));
-    let mut session = program.door(set).connect(&tenant).await.map_err(failed)?;
     // A line that is dead tells nobody, and a person waits.
     let timeouts = program.settings().timeouts();
-    let limit = timeouts.connect + timeouts.lock;
-    let result = async {
-        let Some(unfinished) = answered(limit, session.unfinished()).await.map_err(failed)? else {
-            program
-                .terminal
-                .tell(&format!("tenant {} is not in doubt: no migration was begun and left unfinished", tenant.id));
+    let case = Case { program, args, tenant, limit: timeouts.connect + timeouts.lock };
+    let connected = program.door(&set).connect(&case.tenant).await;
+    let mut session = connected.map_err(|fault| case.failed(&fault))?;
+    let result = case.resolve(&set, session.as_mut()).await;
+    let _ = tokio::time::timeout(case.limit, session.close()).await;
+    result
+}
+
+/// The tenant that a person resolves.
+struct Case<'a> {
+    program: &'a Program,
+    args: &'a Resolve,
+    tenant: Arc<Tenant>,
+    /// How long an answer is waited for.
+    limit: Duration,
+}
+
+impl Case<'_> {
+    async fn resolve(&self, set: &MigrationSet, session: &mut dyn Session) -> Result<u8, CliError> {
+        let (program, id) = (self.program, &self.tenant.id);
+        let unfinished = answered(self.limit, session.unfinished()).await.map_err(|fault| self.failed(&fault))?;
+        let Some(unfinished) = unfinished else {
+            let text = format!("tenant {id} is not in doubt: no migration was begun and left unfinished");
+            program.terminal.tell(&text);
             return Ok(0);
         };
-        if answered(limit, session.is_held()).await.map_err(failed)? {
-            program.terminal.tell(&format!("tenant {} is being migrated by another run; wait for its end", tenant.id));
+        if answered(self.limit, session.is_held()).await.map_err(|fault| self.failed(&fault))? {
+            program.terminal.tell(&format!("tenant {id} is being migrated by another run; wait for its end"));
             return Ok(75);
         }
         if unfinished.is_restore() {
-            let id = &tenant.id;
             let next = program.command(&format!("restore --run {} {}", clean(&unfinished.run), tenant_flag(id)));
             let text = format!("tenant {id}: a restore was begun and not finished; finish it with\n  {next}");
             terminal::print(&text)?;
             return Ok(2);
         }
-        let script = script(set, &tenant, &unfinished).await;
-        program.terminal.tell(&explain(&tenant, &unfinished, script.as_deref()));
-        let found = match asked_of(&tenant, &unfinished, script.as_deref()) {
-            // Only a hint: a catalog that can't be read says nothing.
-            Some(effect) => answered(limit, session.shape())
-                .await
-                .ok()
-                .and_then(|shape| probe::evidence(tenant.engine, tenant.schema.as_deref(), &effect, &shape)),
-            None => None,
-        };
-        if let Some(found) = &found {
-            program.terminal.tell(&advice(&unfinished, script.as_deref(), found));
+        let script = script(set, self.tenant.engine, &unfinished).await;
+        program.terminal.tell(&explain(&self.tenant, &unfinished, script.as_deref()));
+        if let Some(found) = self.evidence(session, &unfinished, script.as_deref()).await {
+            program.terminal.tell(&advice(&unfinished, script.as_deref(), &found));
         }
-        let Some(settlement) = settlement(args, script.as_deref())? else {
-            let next =
-                ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.resolve_command(&tenant.id, flag));
+        let Some(settlement) = settlement(self.args, script.as_deref())? else {
+            let next = ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.resolve_command(id, flag));
             terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
             return Ok(2);
         };
@@ -70,33 +76,51 @@ pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, Cli
             }
             program.terminal.warn(&why);
         }
-        if !args.yes {
+        if !self.args.yes {
             program.terminal.require_person("changes databases", "")?;
             if !program.terminal.confirm(&format!("Resolve it as: {}?", words(&settlement))) {
                 return Ok(1);
             }
         }
-        answered(limit * 2, session.settle(&settlement)).await.map_err(|fault| match fault.class {
-            // The change may have been committed, and only the answer lost.
-            FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
-                "tenant {}: {fault}; whether it was resolved is not known: look again with `{}`",
-                tenant.id,
-                program.resolve_command(&tenant.id, "")
-            )),
-            _ => failed(fault),
-        })?;
+        self.settle(session, &settlement).await?;
         let verb = match (unfinished.direction, &settlement) {
             // Only the way back goes on behind a statement of the way back.
             (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1",
             _ => "migrate",
         };
-        let next = program.command(&format!("{verb} {}", tenant_flag(&tenant.id)));
-        terminal::print(&format!("tenant {} is resolved as: {}; next: {next}", tenant.id, words(&settlement)))?;
+        let next = program.command(&format!("{verb} {}", tenant_flag(id)));
+        terminal::print(&format!("tenant {id} is resolved as: {}; next: {next}", words(&settlement)))?;
         Ok(0)
     }
-    .await;
-    let _ = tokio::time::timeout(limit, session.close()).await;
-    result
+
+    /// The evidence of the statement that may or may not have happened. Only a hint: a catalog that can't be read says
+    /// nothing.
+    async fn evidence(
+        &self,
+        session: &mut dyn Session,
+        unfinished: &Unfinished,
+        script: Option<&Script>,
+    ) -> Option<Evidence> {
+        let effect = effect_in_doubt(&self.tenant, unfinished, script)?;
+        let shape = answered(self.limit, session.shape()).await.ok()?;
+        probe::evidence(self.tenant.engine, self.tenant.schema.as_deref(), &effect, &shape)
+    }
+
+    async fn settle(&self, session: &mut dyn Session, settlement: &Settlement) -> Result<(), CliError> {
+        answered(self.limit * 2, session.settle(settlement)).await.map(drop).map_err(|fault| match fault.class {
+            // The change may have been committed, and only the answer lost.
+            FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
+                "tenant {}: {fault}; whether it was resolved is not known: look again with `{}`",
+                self.tenant.id,
+                self.program.resolve_command(&self.tenant.id, "")
+            )),
+            _ => self.failed(&fault),
+        })
+    }
+
+    fn failed(&self, fault: &Fault) -> CliError {
+        CliError::CanNotStart(format!("tenant {}: {fault}; nothing was changed", self.tenant.id))
+    }
 }
 
 /// An answer, or the fault that there was none in time.
@@ -117,31 +141,33 @@ async fn one(program: &Program, id: &str) -> Result<Arc<Tenant>, CliError> {
     Ok(selection.tenants().next().expect("a selection that is not empty has a tenant").clone())
 }
 
-async fn script(set: &Arc<MigrationSet>, tenant: &Tenant, unfinished: &Unfinished) -> Option<Arc<Script>> {
+/// The script that this program has for an unfinished migration.
+pub(super) async fn script(set: &MigrationSet, engine: Engine, unfinished: &Unfinished) -> Option<Arc<Script>> {
     let place = set.catalog().position(&unfinished.migration)?;
-    let scripts = set.compile(tenant.engine, unfinished.direction, place..place + 1, false).await;
+    let scripts = set.compile(engine, unfinished.direction, place..place + 1, false).await;
     scripts.get(place).cloned()
 }
 
 fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
-    let Unfinished { migration, direction, statement, run, .. } = unfinished;
+    let Unfinished { direction, statement, .. } = unfinished;
+    let (id, migration, run) = (clean(tenant.id.as_str()), clean(&unfinished.migration), clean(&unfinished.run));
     if unfinished.goes_on() {
         let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
-        return format!(
-            "tenant {} is not in doubt: {} ({direction}), begun by run {}, stopped before statement {}; the next {next} \
-             goes on there",
-            clean(tenant.id.as_str()),
-            clean(migration),
-            clean(run),
+        let stopped = format!(
+            "{migration} ({direction}), begun by run {run}, stopped before statement {}",
             statement.unwrap_or_default()
         );
+        return if script.is_some_and(|script| unfinished.was_edited(script)) {
+            format!(
+                "tenant {id} is in doubt: {stopped} of a script that was edited since: all before it happened, no other \
+                 did; put its old text back, or resolve it by what is in the database"
+            )
+        } else {
+            format!("tenant {id} is not in doubt: {stopped}; the next {next} goes on there")
+        };
     }
-    let mut text = format!(
-        "tenant {} is in doubt: {} ({direction}) was begun by run {} and not finished",
-        clean(tenant.id.as_str()),
-        clean(migration),
-        clean(run)
-    );
+    let mut text =
+        format!("tenant {id} is in doubt: {migration} ({direction}) was begun by run {run} and not finished");
     let count = script.map(|s| s.statements.len());
     match (statement, count) {
         (Some(k), Some(n)) => text.push_str(&format!(
@@ -161,13 +187,13 @@ fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) ->
     text
 }
 
-/// What the statement does that may or may not have happened.
-fn asked_of(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<DdlEffect> {
+/// The effect of the statement that may or may not have happened.
+fn effect_in_doubt(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<DdlEffect> {
     let sql = script?.statements.get(unfinished.statement?.checked_sub(1)?)?;
     if unfinished.stopped { None } else { effect(tenant.engine, sql) }
 }
 
-/// What was found, and the flag that follows from it; it is only said, never done.
+/// The evidence in words, and the flag that follows from it; it is only said, never done.
 fn advice(unfinished: &Unfinished, script: Option<&Script>, found: &Evidence) -> String {
     let k = unfinished.statement.unwrap_or_default();
     let last = script.is_some_and(|script| script.statements.len() == k);

@@ -9,25 +9,18 @@ use super::previous_run::PreviousRun;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, next, resolve};
-use crate::inputs::Overrides;
 use crate::inputs::select::Filter;
-use crate::ledger::{Ledger, RunStatus, RunSummary};
+use crate::ledger::Ledger;
 use crate::model::event::{Event, RunHeader};
 use crate::model::outcome::TenantRecord;
+use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::report::runs::{AttemptRow, RunRow, RunView};
+use crate::report::outcome::OutcomeView;
+use crate::report::runs::RunView;
 use crate::report::{Format, count};
 
 impl Run for Runs {
-    fn overrides(&self) -> Overrides {
-        match self {
-            Runs::List { show, .. } | Runs::Show { show, .. } => show.flags.overrides(),
-            Runs::Resume { flags, .. } => flags.overrides(),
-            Runs::Resolve(resolve) => resolve.flags.overrides(),
-        }
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
             Runs::List { limit, show } => list(program, limit, &show.output).await,
@@ -39,81 +32,37 @@ impl Run for Runs {
 }
 
 async fn list(program: &Program, limit: usize, output: &Output) -> Result<u8, CliError> {
-    let ledger = program.existing_ledger().await?;
-    let runs = ledger.runs(limit).await.map_err(CliError::Ledger);
-    ledger.close().await;
-    let runs = runs?;
-    let mut rows: Vec<RunRow> = runs.iter().map(row).collect();
-    for row in &mut rows {
-        if row.finished_at_ms.is_none()
-            && row.status != "running"
-            && runs.iter().any(|other| other.resumes == Some(row.run))
-        {
-            row.status = "resumed later".to_owned();
-        }
-    }
-    output.deliver(&crate::report::runs::list(&rows, output.format, &output.style(program)))?;
+    let runs = program.read_ledger(async |ledger| ledger.runs(limit).await.map_err(CliError::Ledger)).await?;
+    output.deliver(&crate::report::runs::list(&runs, output.format, &output.style(program)))?;
     Ok(0)
 }
 
-fn row(run: &RunSummary) -> RunRow {
-    let stats = run.stats.unwrap_or_default();
-    let count = |n: usize| n as u64;
-    let status = run.status();
-    let finished = status == RunStatus::Finished;
-    let verdict = run.stats.map(|s| s.verdict()).and_then(|v| serde_json::to_value(v).ok());
-    RunRow {
-        run: run.run,
-        direction: run.direction,
-        goal: run.goal.clone(),
-        is_task: run.kind.is_task(),
-        started_at_ms: run.started_at_ms,
-        finished_at_ms: run.finished_at_ms,
-        status: match status {
-            RunStatus::Finished => "finished",
-            RunStatus::Running => "running",
-            RunStatus::Dead => "died",
-            RunStatus::Unfinished => "unfinished",
-        }
-        .to_owned(),
-        started_by: run.started_by.clone(),
-        selection: run.selection.clone(),
-        verdict: verdict.and_then(|v| v.as_str().map(str::to_owned)),
-        selected: count(run.selected),
-        at_target: count(stats.at_target()),
-        failures: count(stats.failures()),
-        outstanding: if finished { count(stats.outstanding()) } else { count(run.selected - run.with_outcome) },
-        resumes: run.resumes,
-    }
-}
-
 async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, CliError> {
-    let ledger = program.existing_ledger().await?;
-    let shown = read(&ledger, wanted).await;
-    ledger.close().await;
-    let Shown { summary, former, attempts, events } = shown?;
+    let shown = program.read_ledger(async |ledger| read(ledger, wanted).await).await?;
+    let Shown { summary, former, attempts, events } = shown;
     let records: Vec<TenantRecord> = former.records.iter().filter_map(|(_, record)| record.clone()).collect();
     let mut stats = RunStats { selected: former.records.len(), ..RunStats::default() };
     for record in &records {
         stats.add(&record.outcome, record.attempts);
     }
     let stats = summary.stats.unwrap_or(stats);
-    let mut row = row(&summary);
-    row.at_target = stats.at_target() as u64;
-    row.failures = stats.failures() as u64;
     // A run that lives needs nothing from anybody: what is not done yet, it is about to do.
     let next = match summary.status() {
         RunStatus::Running => next::Next::default(),
         _ => next::after(program, &former.header, &records),
     };
     let view = RunView {
-        events: &events,
-        row: &row,
-        header: &former.header,
-        records: &records,
-        stats: &stats,
+        run: &summary,
+        outcome: OutcomeView {
+            header: &former.header,
+            records: &records,
+            stats: &stats,
+            elapsed: summary.elapsed(),
+            scripts: &[],
+            rerun: next.first.as_deref(),
+        },
         attempts: &attempts,
-        rerun: next.first.as_deref(),
+        events: &events,
     };
     let mut text = view.render(output.format, &output.style(program));
     if output.format == Format::Table && !next.rest.is_empty() {
@@ -135,35 +84,22 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
     let summary = ledger.run(wanted).await.map_err(run_error)?;
     let former = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let attempts = ledger.attempts(summary.run).await.map_err(run_error)?;
-    let name = |index: usize| former.records.get(index).map(|(p, _)| p.tenant.to_string()).unwrap_or_default();
-    let attempts = attempts
-        .into_iter()
-        .map(|a| AttemptRow {
-            tenant: name(a.index),
-            attempt: a.attempt,
-            started_at_ms: Some(a.started_at_ms),
-            error: a.error,
-        })
-        .collect();
     let events = ledger.events(summary.run).await.map_err(run_error)?;
     Ok(Shown { summary, former, attempts, events })
 }
 
 async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
     let set = program.set().await?;
-    let ledger = program.existing_ledger().await?;
-    let read = async {
+    let read = program.read_ledger(async |ledger| {
         let summary = ledger.run(wanted).await.map_err(run_error)?;
         if summary.status() == RunStatus::Running {
             return Err(still_running(program, &summary));
         }
-        let previous = PreviousRun::read(&ledger, &summary.run.to_string()).await?;
+        let previous = PreviousRun::read(ledger, &summary.run.to_string()).await?;
         let open = ledger.open_ends(previous.header.run).await.map_err(run_error)?;
-        Ok::<_, CliError>((previous, open))
-    };
-    let read = read.await;
-    ledger.close().await;
-    let (previous, open) = read?;
+        Ok((previous, open))
+    });
+    let (previous, open) = read.await?;
     let run = previous.header.run;
     let unreached = previous.unreached();
     if unreached.is_empty() {
@@ -177,18 +113,16 @@ async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutpu
             crate::report::clean(id.as_str())
         ));
     }
-    let retained = PreviousRun::retained(unreached.difference(&uncertain).cloned().collect(), &program.registry);
-    if let Some(warning) = retained.warning(run) {
-        program.terminal.warn(&warning);
-    }
-    let only = Some(retained.present);
-    let mut selection = program.filter(Filter { only, ..Filter::default() }).await?;
-    selection.held_back += retained.missing.len() + uncertain.len();
-    let intent = Intent::migrate(previous.goal(set.catalog())?, selection)
-        .targets(previous.targets(set.catalog())?)
-        .resumes(run)
-        .native(native)
-        .backup(previous.header.kind.backups().is_some().then(|| backup::plan(program)));
+    let (present, missing) = previous.retained(program, unreached.difference(&uncertain).cloned().collect());
+    let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
+    selection.held_back += missing + uncertain.len();
+    let intent = Intent {
+        targets: previous.targets(set.catalog())?,
+        resumes: Some(run),
+        native,
+        backup: previous.header.kind.backups().is_some().then(|| backup::plan(program)),
+        ..Intent::migrate(previous.goal(set.catalog())?, selection)
+    };
     start(program, &set, intent, output).await
 }
 

@@ -1,4 +1,4 @@
-//! What the commands that try migrations out start from: which engines, where their scratch databases are made, how it stops.
+//! The start of commands that try migrations out: which engines, where their scratch databases are made, how it stops.
 //!
 //! No tenant is selected or reached here: the tenant file only says which engines there are.
 
@@ -18,7 +18,7 @@ use crate::run::{Cancel, Level};
 
 /// The engines in a fixed order, each with its place, or with what to do about it.
 fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPlace, String>)> {
-    let wanted: BTreeSet<Engine> = engines.engine.iter().map(|name| name.0).collect();
+    let wanted: BTreeSet<Engine> = engines.engine.iter().copied().collect();
     let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
     let wanted = if wanted.is_empty() { used } else { wanted };
     let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
@@ -36,7 +36,7 @@ fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, Strin
     })
 }
 
-/// What every engine came to, and what the signals said.
+/// The result of every engine, and the signal that ended them.
 pub(super) struct Tried<T> {
     pub(super) results: Vec<(Engine, Result<T, String>)>,
     interrupted: Option<u8>,

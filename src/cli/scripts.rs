@@ -5,21 +5,13 @@ use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
-use crate::inputs::Overrides;
 use crate::model::run_kind::RunKind;
 use crate::report::scripts;
 
 impl Run for Scripts {
-    fn overrides(&self) -> Overrides {
-        match self {
-            Scripts::List { show } => show.flags.overrides(),
-            Scripts::Repair { on, .. } => on.flags.overrides(),
-        }
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
-            Scripts::List { show } => {
+            Scripts::List(show) => {
                 let set = program.set().await?;
                 let output = &show.output;
                 output.deliver(&scripts::list(set.scripts(), output.format, &output.style(program)))?;

@@ -5,15 +5,10 @@ use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{Intent, Task, start};
-use crate::inputs::Overrides;
 use crate::model::run_kind::RunKind;
 use crate::seed::SeedRequest;
 
 impl Run for Seed {
-    fn overrides(&self) -> Overrides {
-        self.on.flags.overrides()
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let rows: String =
@@ -43,7 +38,8 @@ impl Run for Seed {
             rules: program.seed_rules()?,
             ..SeedRequest::default()
         };
-        let intent = Intent::task(task, program.select(&self.on.selection).await?).seed(request);
+        let selection = program.select(&self.on.selection).await?;
+        let intent = Intent { seed: Some(request), ..Intent::task(task, selection) };
         start(program, &set, intent, &self.on.output).await
     }
 }

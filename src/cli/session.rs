@@ -18,6 +18,7 @@ use super::terminal::{self, Terminal};
 use crate::compile::MigrationSet;
 use crate::engine;
 use crate::ledger::{Ledger, Location, Recorder};
+use crate::model::clock::now_ms;
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
 use crate::model::schema::Script;
@@ -302,7 +303,7 @@ impl EventSink for LiveView {
             return;
         }
         self.spoke = Instant::now();
-        let message = self.live.progress(self.begun.elapsed()).message();
+        let message = self.live.progress(self.begun.elapsed());
         match &self.bar {
             Some(bar) => bar.set_message(message),
             None => self.terminal.tell(&format!("… {message}")),
@@ -319,10 +320,4 @@ fn is_notable(event: &Event) -> bool {
         Event::RunStarted(_) | Event::WaveFinished { .. } => true,
         _ => false,
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

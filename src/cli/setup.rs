@@ -1,21 +1,22 @@
-//! What every command starts from: the tenant file, its settings, a selection, a door to the databases.
+//! The start of every command: the tenant file, its settings, a selection, a door to the databases.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::args::{Global, Selection as SelectionArgs};
-use super::command::Code;
+use super::code::Code;
 use super::exit::CliError;
 use super::previous_run::PreviousRun;
+use super::resolve;
 use super::terminal::Terminal;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
-use crate::inputs::{Overrides, ServerUrl, Settings, Variables, unread};
+use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
+use crate::model::schema::State;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::run;
@@ -29,15 +30,16 @@ pub(super) struct Program {
     pub(super) named: bool,
     /// The places that were given as flags, so that a command to type next means the same ones.
     places: Vec<String>,
-    pub(super) code: Rc<Code>,
+    pub(super) code: Code,
 }
 
 impl Program {
+    /// Reads the tenant file, with these flags laid over its settings.
     pub(super) fn load(
         global: &Global,
         overrides: Overrides,
         terminal: Terminal,
-        code: Rc<Code>,
+        code: Code,
     ) -> Result<Self, CliError> {
         let path = match &global.config {
             Some(path) => path.clone(),
@@ -51,8 +53,8 @@ impl Program {
             }
         };
         let places = places(&overrides);
-        let registry =
-            registry::load(&path, &overrides).map_err(|mistakes| CliError::mistakes(&mistakes, terminal.err.colour))?;
+        let registry = registry::load(&path, &overrides)
+            .map_err(|mistakes| CliError::Mistakes { rendered: mistakes.render(terminal.err.colour) })?;
         for warning in &registry.warnings {
             terminal.warn(warning);
         }
@@ -115,7 +117,7 @@ impl Program {
     }
 
     async fn wanted(&self, args: &SelectionArgs) -> Result<Filter, CliError> {
-        let mut filter = args.filter();
+        let mut filter = args.filter.clone();
         if let Some(run) = args.failed_of.as_deref() {
             filter.only = Some(self.previous_run(run).await?.failed());
         }
@@ -133,8 +135,22 @@ impl Program {
         Ok(selection)
     }
 
+    /// The state of these tenants. One that stopped in a script which was edited since is in doubt, as a run finds it.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await
+        let mut observations = run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await;
+        // Many tenants stop in the same script, and each is compiled once.
+        let mut scripts = HashMap::new();
+        for o in &mut observations {
+            let State::Stopped(unfinished) = &o.state else { continue };
+            let key = (o.engine, unfinished.direction, unfinished.migration.clone());
+            if !scripts.contains_key(&key) {
+                scripts.insert(key.clone(), resolve::script(set, o.engine, unfinished).await);
+            }
+            if scripts[&key].as_ref().is_some_and(|script| unfinished.was_edited(script)) {
+                o.state = State::InDoubt(unfinished.clone());
+            }
+        }
+        observations
     }
 
     /// How tenants are read.
@@ -144,21 +160,30 @@ impl Program {
         run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
     }
 
-    /// The ledger, for reading: it is not created.
-    pub(super) async fn existing_ledger(&self) -> Result<Ledger, CliError> {
-        match Ledger::open_existing(&self.settings().ledger).await {
-            Ok(Some(ledger)) => Ok(ledger),
-            Ok(None) => Err(CliError::Usage("no run has been recorded yet: there is no ledger".to_owned())),
-            Err(error) => Err(CliError::Ledger(error)),
-        }
+    /// As [`Program::read_ledger_if_any`], for a command that makes no sense without a ledger.
+    pub(super) async fn read_ledger<T>(
+        &self,
+        read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
+    ) -> Result<T, CliError> {
+        let none = || CliError::Usage("no run has been recorded yet: there is no ledger".to_owned());
+        self.read_ledger_if_any(read).await?.ok_or_else(none)
+    }
+
+    /// Opens the ledger for reading, and closes it again whatever `read` comes to. It is not created.
+    pub(super) async fn read_ledger_if_any<T>(
+        &self,
+        read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
+    ) -> Result<Option<T>, CliError> {
+        let opened = Ledger::open_existing(&self.settings().ledger).await.map_err(CliError::Ledger)?;
+        let Some(ledger) = opened else { return Ok(None) };
+        let result = read(&ledger).await;
+        ledger.close().await;
+        result.map(Some)
     }
 
     /// A run that the ledger has: an id, its beginning or end, or "last".
     pub(super) async fn previous_run(&self, wanted: &str) -> Result<PreviousRun, CliError> {
-        let ledger = self.existing_ledger().await?;
-        let previous = PreviousRun::read(&ledger, wanted).await;
-        ledger.close().await;
-        previous
+        self.read_ledger(async |ledger| PreviousRun::read(ledger, wanted).await).await
     }
 
     /// A path as it is shown: from the current folder where it lies below it.
@@ -175,8 +200,8 @@ impl Program {
 
     /// `fleet runs resolve …` for this tenant with these flags, as a command to type next.
     pub(super) fn resolve_command(&self, id: &TenantId, flags: &str) -> String {
-        let flags: Vec<&str> = std::iter::once(flags).filter(|flags| !flags.is_empty()).collect();
-        let flags: Vec<&str> = flags.into_iter().chain(self.places.iter().map(String::as_str)).collect();
+        let places = self.places.iter().map(String::as_str);
+        let flags: Vec<&str> = std::iter::once(flags).filter(|flags| !flags.is_empty()).chain(places).collect();
         self.line(&resolve_words(id, &flags.join(" ")))
     }
 
@@ -219,11 +244,11 @@ fn places(overrides: &Overrides) -> Vec<String> {
         Ok(url) if url.has_password() => url.masked(),
         _ => text.to_owned(),
     };
-    let flag = |key| {
-        let value = quoted(&masked(overrides.get(key)?));
-        Some(if value.starts_with('-') { format!("--{key}={value}") } else { format!("--{key} {value}") })
+    let flag = |setting: &Setting| {
+        let (value, (long, _)) = (quoted(&masked(overrides.get(setting.key)?)), setting.flag?);
+        Some(if value.starts_with('-') { format!("--{long}={value}") } else { format!("--{long} {value}") })
     };
-    ["ledger", "scripts", "backups"].into_iter().filter_map(flag).collect()
+    SETTINGS.iter().filter(|setting| setting.is_place()).filter_map(flag).collect()
 }
 
 /// A word as a shell reads it back.

@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use super::args::{RunArgs, RunOutput};
 use super::exit::CliError;
-use super::inspect::{self, Planned};
+use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
 use super::{doctor, goals, origin};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
+use crate::model::clock::now_ms;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
@@ -35,21 +36,25 @@ pub(super) struct Task {
     pub(super) question: String,
 }
 
-/// A run that is about to be planned. It is built in one expression, from `migrate` or `task`.
+/// A run that is about to be planned: what [`Intent::migrate`] or [`Intent::task`] makes, and what a command adds to it.
 pub(super) struct Intent {
-    kind: RunKind,
-    selection: Selection,
+    pub(super) kind: RunKind,
+    pub(super) selection: Selection,
     /// Empty for a migration.
-    command: String,
-    question: String,
-    targets: HashMap<TenantId, Target>,
-    resumes: Option<Uuid>,
-    native: bool,
-    dry_run: bool,
-    kill_blockers: Option<Duration>,
-    backup: Option<BackupPlan>,
-    restore: Option<RestorePlan>,
-    seed: Option<SeedRequest>,
+    pub(super) command: String,
+    pub(super) question: String,
+    /// Targets that a previous run settled for its tenants.
+    pub(super) targets: HashMap<TenantId, Target>,
+    pub(super) resumes: Option<Uuid>,
+    /// Every migration runs as Rust code.
+    pub(super) native: bool,
+    /// The plan is shown, and nothing is done.
+    pub(super) dry_run: bool,
+    /// Lock holders older than this are terminated.
+    pub(super) kill_blockers: Option<Duration>,
+    pub(super) backup: Option<BackupPlan>,
+    pub(super) restore: Option<RestorePlan>,
+    pub(super) seed: Option<SeedRequest>,
 }
 
 impl Intent {
@@ -75,45 +80,6 @@ impl Intent {
             restore: None,
             seed: None,
         }
-    }
-
-    /// Targets that a previous run settled for its tenants.
-    pub(super) fn targets(self, targets: HashMap<TenantId, Target>) -> Self {
-        Intent { targets, ..self }
-    }
-
-    pub(super) fn resumes(self, run: Uuid) -> Self {
-        Intent { resumes: Some(run), ..self }
-    }
-
-    /// Every migration runs as Rust code.
-    pub(super) fn native(self, native: bool) -> Self {
-        Intent { native, ..self }
-    }
-
-    /// The plan is shown, and nothing is done.
-    pub(super) fn dry_run(self, dry_run: bool) -> Self {
-        Intent { dry_run, ..self }
-    }
-
-    /// Lock holders older than this are terminated.
-    pub(super) fn kill_blockers(self, older_than: Option<Duration>) -> Self {
-        Intent { kill_blockers: older_than, ..self }
-    }
-
-    /// The backups that it makes.
-    pub(super) fn backup(self, backup: Option<BackupPlan>) -> Self {
-        Intent { backup, ..self }
-    }
-
-    /// The backups that it restores from.
-    pub(super) fn restore(self, restore: RestorePlan) -> Self {
-        Intent { restore: Some(restore), ..self }
-    }
-
-    /// The rows that it generates.
-    pub(super) fn seed(self, seed: SeedRequest) -> Self {
-        Intent { seed: Some(seed), ..self }
     }
 }
 
@@ -154,7 +120,8 @@ pub(super) async fn start(
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
     let counts_steps = matches!(goal.target, Target::Steps(_));
     if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
-        let planned = inspect::planned(program, set, &intent.selection, &goal, intent.native).await;
+        let planning = Planning { program, set, selection: &intent.selection, goal: &goal, native: intent.native };
+        let planned = inspect::planned(&planning).await;
         if intent.dry_run {
             output.deliver(&planned.view(set, &goal, false).render(Format::Table, &output.style(program)))?;
             return Ok(0);
@@ -267,7 +234,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         resumes: intent.resumes,
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
         tenants: planned,
-        started_at_ms: session::now_ms(),
+        started_at_ms: now_ms(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         started_by: origin::started_by(),
         selection: origin::selection(),

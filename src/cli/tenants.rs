@@ -5,22 +5,14 @@ use super::command::Run;
 use super::exit::CliError;
 use super::setup::Program;
 use crate::engine;
-use crate::inputs::Overrides;
 use crate::report::settings;
 use crate::report::tenants::{self, TenantRow};
 
 impl Run for Tenants {
-    fn overrides(&self) -> Overrides {
-        match self {
-            Tenants::List { .. } => Overrides::default(),
-            Tenants::Check { status } => status.overrides(),
-        }
-    }
-
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self {
             Tenants::List { selection, output } => list(program, &selection, &output).await,
-            Tenants::Check { status } => status.check(program).await,
+            Tenants::Check(status) => status.check(program).await,
         }
     }
 }

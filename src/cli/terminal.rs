@@ -7,7 +7,7 @@ use super::args::{Global, When};
 use super::exit::CliError;
 use crate::report::{Style, clean};
 
-/// What stdout and stderr can show.
+/// The abilities of stdout and stderr.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terminal {
     pub(super) out: Style,

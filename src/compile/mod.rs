@@ -205,12 +205,8 @@ impl MigrationSet {
         for (index, name) in self.catalog.migrations.iter().enumerate() {
             let named = configured.get(&**name).copied().unwrap_or_default();
             for engine in Engine::ALL {
-                let variants = self.sql_script(index).map(|script| match direction {
-                    Direction::Up => &script.up,
-                    Direction::Down => &script.down,
-                });
-                let own = variants.and_then(|v| v.get(engine)).map(|part| part.limits).unwrap_or_default();
-                let limits = named.or(own);
+                let part = self.sql_script(index).and_then(|script| script.part(engine, direction));
+                let limits = named.or(part.map(|part| part.limits).unwrap_or_default());
                 if limits != Limits::default() {
                     all.insert((index, engine), limits);
                 }
@@ -351,14 +347,9 @@ impl LazyScripts {
         LazyScripts { migrations, direction, wanted, force_native, compiled: EngineMap::default() }
     }
 
-    /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
-    pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
-        self.migrations.acceptance(index, engine)
-    }
-
-    /// See [`MigrationSet::views`].
-    pub(crate) fn views(&self) -> &[View] {
-        self.migrations.views()
+    /// The migrations that they are compiled from.
+    pub(crate) fn migrations(&self) -> &MigrationSet {
+        &self.migrations
     }
 
     /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.

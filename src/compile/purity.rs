@@ -5,6 +5,7 @@
 use super::recorder::{Ending, Op, Recording};
 use crate::model::schema::{Direction, NativeReason};
 use crate::model::tenant::Engine;
+use crate::model::text::excerpt;
 use crate::sql::statement;
 
 /// What the recordings of one migration show.
@@ -39,15 +40,15 @@ pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, sec
     // A query counts even when its error was swallowed (`has_table(..).unwrap_or(false)`).
     let query = first.ops.iter().find_map(|op| if let Op::Query(sql) = op { Some(sql) } else { None });
     if let Some(sql) = query {
-        return impure(NativeReason::Queries(excerpt(sql)));
+        return impure(NativeReason::Queries(one_line(sql)));
     }
     if raw_transaction_control || first.ops.contains(&Op::Transaction) {
         return impure(NativeReason::OwnTransaction);
     }
     match &first.ending {
         Ending::Done => {}
-        Ending::Failed(why) => return impure(NativeReason::Failed(excerpt(why))),
-        Ending::Panicked(why) => return impure(NativeReason::Panicked(excerpt(why))),
+        Ending::Failed(why) => return impure(NativeReason::Failed(one_line(why))),
+        Ending::Panicked(why) => return impure(NativeReason::Panicked(one_line(why))),
     }
     if let Some(kind) = first.ops.iter().find_map(|op| if let Op::Inexact(kind) = op { Some(*kind) } else { None }) {
         return impure(NativeReason::Values(kind.to_owned()));
@@ -55,7 +56,7 @@ pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, sec
     if first != second {
         let differing = first.ops.iter().zip(&second.ops).find(|(a, b)| a != b).map(|(a, _)| a);
         let what = match differing {
-            Some(Op::Execute(sql) | Op::Query(sql)) => excerpt(sql),
+            Some(Op::Execute(sql) | Op::Query(sql)) => one_line(sql),
             _ => "one of them is longer".to_owned(),
         };
         return impure(NativeReason::Differs(what));
@@ -74,10 +75,6 @@ pub(super) fn may_hold_a_time(recording: &Recording) -> bool {
     })
 }
 
-fn excerpt(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(120) {
-        Some((cut, _)) => format!("{}…", &line[..cut]),
-        None => line,
-    }
+fn one_line(text: &str) -> String {
+    excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), 120)
 }

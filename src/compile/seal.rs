@@ -46,13 +46,9 @@ fn checksum(script: &SqlScript, engine: Engine) -> Arc<str> {
 
 /// The script for one engine and direction. One that has no file for the engine does nothing there.
 pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) -> Script {
-    let part = match direction {
-        Direction::Up => script.up.get(engine),
-        Direction::Down => script.down.get(engine),
-    };
     let open = Open { script, engine, direction, record: record(script, engine) };
     let does_something = script.up.get(engine).is_some_and(|up| !up.statements.is_empty());
-    match part {
+    match script.part(engine, direction) {
         Some(part) => match part.mistakes.first() {
             Some(mistake) => open.unusable(mistake.to_string()),
             None => open.with_part(part),

@@ -32,19 +32,13 @@ pub(crate) fn location(tenant: &Tenant) -> String {
 /// The server that a tenant's migrations go to, and the database on it: equal for tenants that share them. For a file both
 /// are the file. Never shown: it is for comparing only.
 pub(crate) fn place(tenant: &Tenant) -> (String, String) {
-    match tenant.address_for_migrations() {
-        Address::File(path) => (path.display().to_string(), path.display().to_string()),
-        Address::Unusable(_) => (tenant.id.to_string(), tenant.id.to_string()),
-        Address::Url(text) => match Url::parse(text.expose_secret()) {
-            Ok(url) => {
-                let server =
-                    format!("{}://{}:{}", tenant.engine, url.host_str().unwrap_or(""), url.port().unwrap_or(0));
-                let database = format!("{server}{}", url.path());
-                (server, database)
-            }
-            Err(_) => (tenant.id.to_string(), tenant.id.to_string()),
-        },
+    if let Address::File(path) = tenant.address_for_migrations() {
+        return (path.display().to_string(), path.display().to_string());
     }
+    let Some(url) = parsed(tenant) else { return (tenant.id.to_string(), tenant.id.to_string()) };
+    let server = format!("{}://{}:{}", tenant.engine, url.host_str().unwrap_or(""), url.port().unwrap_or(0));
+    let database = format!("{server}{}", url.path());
+    (server, database)
 }
 
 fn url(tenant: &Tenant) -> Result<&str, Fault> {
@@ -55,11 +49,36 @@ fn url(tenant: &Tenant) -> Result<&str, Fault> {
     }
 }
 
-/// The database that a MySQL tenant's URL names.
+/// The URL of a tenant's migrations, where it has one.
+fn parsed(tenant: &Tenant) -> Option<Url> {
+    Url::parse(url(tenant).ok()?).ok()
+}
+
+/// The URL without its database: equal for the databases of one user on one server.
+pub(crate) fn server(tenant: &Tenant) -> Option<String> {
+    let mut url = parsed(tenant)?;
+    url.set_path("");
+    Some(url.to_string())
+}
+
+fn decoded(text: &str) -> Option<String> {
+    Some(percent_encoding::percent_decode_str(text).decode_utf8().ok()?.into_owned())
+}
+
+/// The database that a tenant's URL names.
 pub(crate) fn database(tenant: &Tenant) -> Option<String> {
-    let url = Url::parse(url(tenant).ok()?).ok()?;
-    let name = percent_encoding::percent_decode_str(url.path().trim_start_matches('/')).decode_utf8().ok()?;
-    (!name.is_empty()).then(|| name.into_owned())
+    decoded(parsed(tenant)?.path().trim_start_matches('/')).filter(|name| !name.is_empty())
+}
+
+/// The password of a tenant's URL, decoded; a URL without one has none here either.
+pub(crate) fn password(tenant: &Tenant) -> Option<String> {
+    decoded(parsed(tenant)?.password()?)
+}
+
+/// The value of a parameter of a tenant's URL, by any of its spellings; the last one counts, as it does for the drivers.
+pub(crate) fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {
+    let url = parsed(tenant)?;
+    url.query_pairs().filter(|(key, _)| names.contains(&&**key)).last().map(|(_, value)| value.into_owned())
 }
 
 fn unusable(_: sqlx::Error) -> Fault {
@@ -71,8 +90,8 @@ const TLS_FILES: [&str; 8] =
     ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca", "sslcert", "ssl-cert", "sslkey", "ssl-key"];
 
 /// Makes sure that the files of TLS can be read: the driver's own error looks like a server that is not there.
-fn check_tls_files(url: &str) -> Result<(), Fault> {
-    let Ok(url) = Url::parse(url) else { return Ok(()) };
+fn check_tls_files(tenant: &Tenant) -> Result<(), Fault> {
+    let Some(url) = parsed(tenant) else { return Ok(()) };
     for (key, path) in url.query_pairs().filter(|(key, _)| TLS_FILES.contains(&&**key)) {
         if let Err(error) = std::fs::File::open(&*path) {
             let text = format!("the file {path} that `{key}` names can't be read: {error}");
@@ -85,7 +104,7 @@ fn check_tls_files(url: &str) -> Result<(), Fault> {
 /// Options for a PostgreSQL connection that names us and logs nothing.
 pub(crate) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
     let name: String = format!("fleet:{}", tenant.id).chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
-    check_tls_files(url(tenant)?)?;
+    check_tls_files(tenant)?;
     let options = PgConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
     // A pooler refuses startup parameters that it does not know; this one is not needed.
     Ok(options
@@ -97,14 +116,14 @@ pub(crate) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
 
 /// Options for a MySQL or MariaDB connection that logs nothing.
 pub(crate) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
-    check_tls_files(url(tenant)?)?;
+    check_tls_files(tenant)?;
     let options = MySqlConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
     Ok(options.statement_cache_capacity(1_000).disable_statement_logging())
 }
 
 /// Whether a connection failed because its host name does not resolve: the driver's error does not say so.
 pub(crate) async fn resolves(tenant: &Tenant, limit: std::time::Duration) -> bool {
-    let Ok(Ok(url)) = url(tenant).map(Url::parse) else { return true };
+    let Some(url) = parsed(tenant) else { return true };
     let Some(host) = url.host_str() else { return true };
     if host.starts_with('%') || host.starts_with('[') {
         return true;

@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-
 use super::dialect::literal;
 use super::driver::driver;
 use super::history::HistoryTables;
+use super::queries::SideConnection;
 use crate::model::engine::Engine;
 use crate::model::tenant::{Tenant, TenantId};
 
@@ -37,9 +36,9 @@ pub(crate) async fn read(
     }
     let reads = groups.into_values().filter(|group| group.len() >= WORTH_IT).map(|group| async move {
         // The connection, and then every query, has the connect timeout: a hanging server must not hold up the rest.
-        match driver(group[0].engine).reader(&group[0], limit).await {
-            Some(reader) => read_chunks(&group, wanted, reader).await,
-            None => HashMap::new(),
+        match tokio::time::timeout(limit, driver(group[0].engine).reader(&group[0])).await {
+            Ok(Some(connection)) => read_chunks(&group, wanted, Reader { connection, limit }).await,
+            _ => HashMap::new(),
         }
     });
     futures_util::future::join_all(reads).await.into_iter().flatten().collect()
@@ -89,23 +88,21 @@ impl<'a> Wanted<'a> {
 }
 
 /// A connection that sees a whole group.
-#[async_trait]
-pub(crate) trait Reader: Send {
+struct Reader {
+    connection: Box<dyn SideConnection>,
+    limit: Duration,
+}
+
+impl Reader {
     /// The (number, text) rows of a query; `None` when it failed or took too long.
-    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>>;
-
-    /// Asks which of some quoted names have the quoted tables: a (0, name) row for each that there is.
-    fn exist(&self, tables: &str, names: &str) -> String;
-
-    async fn close(self: Box<Self>);
+    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
+        let rows = tokio::time::timeout(self.limit, self.connection.rows(sql)).await.ok()?.ok()?;
+        rows.iter().map(|row| Some((row.parse(0)?, row.text(1)?))).collect()
+    }
 }
 
 /// Reads one group over one connection.
-async fn read_chunks(
-    group: &[Arc<Tenant>],
-    wanted: Wanted<'_>,
-    mut reader: Box<dyn Reader>,
-) -> HashMap<TenantId, Vec<String>> {
+async fn read_chunks(group: &[Arc<Tenant>], wanted: Wanted<'_>, mut reader: Reader) -> HashMap<TenantId, Vec<String>> {
     let engine = group[0].engine;
     let names: Vec<String> = group.iter().filter_map(|tenant| driver(engine).namespace(tenant)).collect();
     let tables = wanted.tables();
@@ -119,7 +116,8 @@ async fn read_chunks(
         if found.is_none() {
             // Some table is missing, or may not be read: those that are there, and only those.
             let here = list(&mut chunk.iter().map(|&i| names[i].as_str()));
-            let there = reader.rows(reader.exist(&list(&mut tables.iter().copied()), &here)).await.unwrap_or_default();
+            let there = reader.rows(driver(engine).tables_there(&list(&mut tables.iter().copied()), &here)).await;
+            let there = there.unwrap_or_default();
             read.retain(|&i| there.iter().filter(|(_, name)| *name == names[i]).count() == tables.len());
             if !read.is_empty() {
                 found = reader.rows(union(&read)).await;
@@ -129,6 +127,6 @@ async fn read_chunks(
             all.extend(collect(group, &read, found));
         }
     }
-    reader.close().await;
+    reader.connection.close().await;
     all
 }

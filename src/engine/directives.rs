@@ -1,38 +1,25 @@
-//! Statements that ask something of the runner: to be repeated in batches, or to have their rows told.
+//! A statement of a script by itself, also one that asks something of the runner: to be repeated in batches, or to have its
+//! rows told.
 //!
-//! They run by themselves, with the journal before them; what an error means is for the session to say.
+//! The journal is written before it; what an error means is for the session to say.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::errors;
 use super::message::text_of;
-use super::work::{Batches, Notice, Work};
+use super::work::{Notice, ScriptStatement, TELL_EVERY};
 use crate::model::fault::{Fault, FaultClass};
-use crate::sql::Directive;
-
-/// A statement of a script, by its places from 0.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct DirectedStatement<'a> {
-    pub(crate) work: &'a Work,
-    pub(crate) step: usize,
-    pub(crate) statement: usize,
-}
-
-/// How it ended, where it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DirectiveEnd {
-    Done,
-    /// Between two batches; the next run goes on with it.
-    Cancelled,
-}
+use crate::sql::{Directive, directive};
 
 /// Runs it. Dying between two batches: the journal names this statement, and the next run repeats it.
 pub(crate) async fn run<DB, C>(
     connection: &mut C,
-    asked: DirectedStatement<'_>,
-    directive: Directive,
+    this: ScriptStatement<'_>,
     rows_affected: fn(&DB::QueryResult) -> u64,
-) -> Result<DirectiveEnd, sqlx::Error>
+) -> Result<(), Fault>
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
@@ -40,32 +27,36 @@ where
     for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
-    let sql = &asked.work.steps[asked.step].script.statements[asked.statement];
-    let query = || sqlx::raw_sql(AssertSqlSafe(sql.clone()));
-    match directive {
-        Directive::Report => {
-            let rows = query().fetch_all(&mut *connection).await?;
-            rows.iter().filter_map(text_of).for_each(|text| asked.work.teller.tell(Notice::Note(text)));
+    let query = || sqlx::raw_sql(AssertSqlSafe(this.sql().to_owned()));
+    let fault = |error: sqlx::Error| errors::fault(&error);
+    match directive(this.sql()) {
+        None => {
+            query().execute(connection).await.map_err(fault)?;
         }
-        Directive::Batch => {
-            let mut batches = Batches::new(asked.work, asked.step, asked.statement);
-            while batches.goes_on(rows_affected(&query().execute(&mut *connection).await?)) {
-                if batches.is_cancelled() {
-                    return Ok(DirectiveEnd::Cancelled);
+        Some(Directive::Report) => {
+            let rows = query().fetch_all(&mut *connection).await.map_err(fault)?;
+            rows.iter().filter_map(text_of).for_each(|text| this.work.teller.tell(Notice::Note(text)));
+        }
+        Some(Directive::Batch) => {
+            let (mut rows, mut told) = (0, Instant::now());
+            loop {
+                let changed = rows_affected(&query().execute(&mut *connection).await.map_err(fault)?);
+                if changed == 0 {
+                    break;
+                }
+                rows += changed;
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    let migration = this.step().script.migration.clone();
+                    this.work.teller.tell(Notice::Rows { migration, statement: Some(this.statement + 1), rows });
+                }
+                if this.work.cancelled.load(Ordering::Relaxed) {
+                    // With a code of its own: it is certain how far it came.
+                    let text = "cancelled between two batches; the next run goes on";
+                    return Err(Fault::with_code(FaultClass::Cancelled, "FL006", text));
                 }
             }
         }
     }
-    Ok(DirectiveEnd::Done)
-}
-
-/// The end as the session's fault. A cancelled batch has a code of its own: it is certain how far it came.
-pub(crate) fn verdict(ended: Result<DirectiveEnd, sqlx::Error>) -> Result<(), Fault> {
-    match ended {
-        Ok(DirectiveEnd::Done) => Ok(()),
-        Ok(DirectiveEnd::Cancelled) => {
-            Err(Fault::with_code(FaultClass::Cancelled, "FL006", "cancelled between two batches; the next run goes on"))
-        }
-        Err(error) => Err(errors::fault(&error)),
-    }
+    Ok(())
 }

@@ -1,16 +1,13 @@
 //! The engines as fleet speaks to them: one value each, and one place that picks it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use async_trait::async_trait;
 
-use super::bulk_history::Reader;
+use super::locks::AtLock;
+use super::queries::SideConnection;
 use super::scratch::ScratchServer;
 use super::{Session, TenantEndpoint, mysql, postgres, sqlite};
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::fault::Fault;
-use crate::model::locks::LockHolder;
 use crate::model::tenant::Tenant;
 
 /// An engine's way to databases. An engine that lacks something keeps the method's own body.
@@ -32,15 +29,20 @@ pub(crate) trait Driver: Sync {
     }
 
     /// A connection that sees all tenants with the same [`shared_connection`](Driver::shared_connection).
-    async fn reader(&self, _tenant: &Tenant, _limit: Duration) -> Option<Box<dyn Reader>> {
+    async fn reader(&self, _tenant: &Tenant) -> Option<Box<dyn SideConnection>> {
         None
     }
 
-    /// The sessions at locks in the databases of tenants of one server.
+    /// Asks which of some quoted names have the quoted tables: a (0, name) row for each that there is.
+    fn tables_there(&self, _tables: &str, _names: &str) -> String {
+        String::new()
+    }
+
+    /// The sessions at locks in some databases, quoted, of this tenant's server, the oldest transaction first.
     ///
     /// # Errors
     /// A [`Fault`] when the server can't be asked.
-    async fn locks(&self, _tenants: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
+    async fn locks(&self, _tenant: &Tenant, _databases: &str) -> Result<Vec<AtLock>, Fault> {
         Ok(Vec::new())
     }
 

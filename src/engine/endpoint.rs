@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use sqlx::ConnectOptions;
+
 use super::driver::driver;
 use super::history::HistoryTables;
 use super::journal::Journal;
-use super::{Step, postgres};
+use super::{Step, address, errors, postgres};
 use crate::compile::MigrationSet;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Script};
@@ -87,9 +89,24 @@ impl TenantEndpoint {
         vec![row(Direction::Down), row(Direction::Up), close]
     }
 
-    /// The fault of a step that never came to an end within the connect timeout.
-    pub(crate) fn connect_timeout(&self) -> Fault {
-        let limit = crate::policy::format_duration(self.timeouts.connect);
-        Fault::new(FaultClass::ConnectTimeout, format!("the server did not answer within {limit}"))
+    /// A new connection to the tenant, within the connect timeout.
+    pub(crate) async fn connect<O>(&self, options: &O) -> Result<O::Connection, Fault>
+    where
+        O: ConnectOptions,
+        O::Connection: Sized,
+    {
+        let limit = self.timeouts.connect;
+        let Ok(connected) = tokio::time::timeout(limit, options.connect()).await else {
+            let text = format!("the server did not answer within {}", crate::policy::format_duration(limit));
+            return Err(Fault::new(FaultClass::ConnectTimeout, text));
+        };
+        match connected.map_err(|error| errors::connecting(&error)) {
+            Err(fault)
+                if fault.class == FaultClass::ConnectionLost && !address::resolves(&self.tenant, limit).await =>
+            {
+                Err(Fault { class: FaultClass::Dns, ..fault })
+            }
+            connected => connected,
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! versions that they do not know.
 
 use super::dialect::{ScriptsTable, dialect, literal};
-use super::unix_now;
+use crate::model::clock::unix_now;
+use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Record, Script};
 use crate::model::tenant::Engine;
 
@@ -17,6 +18,11 @@ const SCRIPTS_MARK: &str = "\tscripts";
 
 /// The table of refreshed views.
 pub(crate) const REFRESHES: &str = "fleet_refreshes";
+
+/// The fault of a tenant that somebody else has migrated since it was read.
+pub(crate) fn moved() -> Fault {
+    Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")
+}
 
 /// The tables of one tenant.
 #[derive(Debug, Clone)]
@@ -123,12 +129,6 @@ impl HistoryTables {
     pub(crate) fn read_refreshes(&self) -> String {
         let text = |column: &str| dialect(self.engine).as_text(column);
         format!("SELECT {}, {} FROM {}", text("view_name"), text("refreshed_at"), self.refreshes)
-    }
-
-    /// A row of [`HistoryTables::read_refreshes`].
-    pub(crate) fn refresh(row: [Option<String>; 2]) -> Option<(String, i64)> {
-        let [view, at] = row;
-        Some((view?, at?.parse().ok()?))
     }
 
     /// Writes down that a script was applied or taken back.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use super::queries::TextRow;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Other, Shape, Table};
 use crate::model::tenant::Engine;
@@ -91,10 +92,15 @@ pub(crate) fn count_queries(engine: Engine, namespace: Option<&str>, tables: &[S
 }
 
 /// The counts of as many tables, or the fault of an answer that can't be understood.
-pub(crate) fn counted(tables: &[String], counts: impl Iterator<Item = Option<i64>>) -> Result<Vec<u64>, Fault> {
-    let counts: Option<Vec<u64>> = counts.map(|count| u64::try_from(count?).ok()).collect();
+pub(crate) fn counted(tables: &[String], rows: &[TextRow]) -> Result<Vec<u64>, Fault> {
+    let counts: Option<Vec<u64>> = rows.iter().map(|row| row.parse(0)).collect();
     let unclear = || Fault::new(FaultClass::Other, "the server's answer to a count of rows was not understood");
     counts.filter(|counts| counts.len() == tables.len()).ok_or_else(unclear)
+}
+
+/// The views that were refreshed, from the rows of their table.
+pub(crate) fn refreshed(rows: Vec<TextRow>) -> Vec<(String, i64)> {
+    rows.iter().filter_map(|row| Some((row.text(0)?, row.parse(1)?))).collect()
 }
 
 /// Takes a namespace, quoted as the engine prints it, out of a definition: `"shop".orders` becomes `orders`.

@@ -4,9 +4,10 @@
 //! that the process or the connection died; statement k may or may not have happened, all before it have. A row `stopped`
 //! means that the engine refused statement k: all before it have happened, it and those behind it have not.
 
+use super::Step;
 use super::dialect::{dialect, literal};
-use super::{Step, unix_now};
-use crate::model::schema::{Direction, Record, Script, Unfinished};
+use crate::model::clock::unix_now;
+use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
 
@@ -106,63 +107,54 @@ impl Journal {
         format!("SELECT {columns} FROM {} WHERE id = 1", self.table)
     }
 
-    /// Says that a step begins. `statement` is the first that is sent, from 0; `None` for native code.
+    /// Says that a step begins, with its first statement or as native code.
     ///
     /// A second row has the same key: where a journal is open already, this fails and nothing behind it is sent.
-    pub(crate) fn begin(&self, step: &Step, statement: Option<usize>, run: &str) -> String {
-        format!(
-            "INSERT INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, '{}', {}, \
-             'running', '{}', {}, {})",
-            self.table,
-            literal(self.engine, &step.script.migration),
-            step.script.direction,
-            number(statement),
-            step.script.sha256,
-            literal(self.engine, run),
-            unix_now()
-        )
+    pub(crate) fn begin(&self, step: &Step, run: &str) -> String {
+        let is_native = matches!(step.script.execution, Execution::Native { .. });
+        let (direction, sha256) = (step.script.direction, &step.script.sha256);
+        let (migration, run) = (literal(self.engine, &step.script.migration), literal(self.engine, run));
+        let statement = number((!is_native).then_some(0));
+        self.row("INSERT", &format!("{migration}, '{direction}', {statement}, 'running', '{sha256}', {run}"))
     }
 
     /// Says that the content of a run's backup is being loaded; whatever was open before gives way to it.
     pub(crate) fn restoring(&self, run: &str) -> String {
+        let (restore, run) = (literal(self.engine, Unfinished::RESTORE), literal(self.engine, run));
+        self.row("REPLACE", &format!("{restore}, 'up', NULL, 'running', '', {run}"))
+    }
+
+    fn row(&self, verb: &str, values: &str) -> String {
         format!(
-            "REPLACE INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {}, 'up', NULL, \
-             'running', '', {}, {})",
+            "{verb} INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {values}, {})",
             self.table,
-            literal(self.engine, Unfinished::RESTORE),
-            literal(self.engine, run),
             unix_now()
         )
     }
 
     /// Says that a stopped step goes on.
     pub(crate) fn resume(&self, step: &Step, statement: usize, run: &str) -> String {
-        format!(
-            "UPDATE {} SET state = 'running', statement = {}, sha256 = {}, run = {} WHERE id = 1",
-            self.table,
-            statement + 1,
-            literal(self.engine, &step.script.sha256),
-            literal(self.engine, run)
-        )
+        let (sha256, run) = (literal(self.engine, &step.script.sha256), literal(self.engine, run));
+        self.set(&format!("state = 'running', statement = {}, sha256 = {sha256}, run = {run}", statement + 1))
     }
 
     /// Says that a statement (from 0) is about to be sent.
     pub(crate) fn advance(&self, statement: usize) -> String {
-        format!("UPDATE {} SET statement = {} WHERE id = 1", self.table, statement + 1)
+        self.set(&format!("statement = {}", statement + 1))
     }
 
     /// Says that the engine refused a statement (from 0).
     pub(crate) fn stop(&self, statement: Option<usize>) -> String {
-        format!("UPDATE {} SET state = 'stopped', statement = {} WHERE id = 1", self.table, number(statement))
+        self.set(&format!("state = 'stopped', statement = {}", number(statement)))
     }
 
     /// Says, on a person's word, that everything before a statement (from 1) is in place.
     pub(crate) fn vouch(&self, statement: usize, sha256: &str) -> String {
-        format!(
-            "UPDATE {} SET state = 'stopped', statement = {statement}, sha256 = {} WHERE id = 1",
-            self.table,
-            literal(self.engine, sha256)
-        )
+        self.set(&format!("state = 'stopped', statement = {statement}, sha256 = {}", literal(self.engine, sha256)))
+    }
+
+    fn set(&self, columns: &str) -> String {
+        format!("UPDATE {} SET {columns} WHERE id = 1", self.table)
     }
 
     /// Closes the journal.
@@ -195,7 +187,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::schema::{Execution, Script};
 
     fn step(sha: &str) -> Step {
         let script = Script {

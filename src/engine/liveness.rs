@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::errors;
-use crate::model::fault::FaultClass;
+use super::queries::TextRow;
+use crate::model::fault::{Fault, FaultClass};
 
 /// What a server says of a session that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +33,24 @@ pub(crate) struct Question {
     pub(crate) limit: Duration,
 }
 
-pub(super) fn sign(text: &str) -> Liveness {
-    match text {
-        "waits" => Liveness::Waits,
-        "gone" => Liveness::Gone,
+pub(super) fn sign(answer: Option<&TextRow>) -> Liveness {
+    match answer.map(|row| row.must(0)).as_deref() {
+        Some("waits") => Liveness::Waits,
+        Some("gone") => Liveness::Gone,
         _ => Liveness::Works,
     }
 }
 
-pub(super) fn is_answer(error: &sqlx::Error) -> bool {
+pub(super) fn is_answer(fault: &Fault) -> bool {
     use FaultClass::{ConnectTimeout, ConnectionLost, ConnectionRefused, Dns};
-    !matches!(errors::connecting(error).class, ConnectTimeout | ConnectionLost | ConnectionRefused | Dns)
+    !matches!(fault.class, ConnectTimeout | ConnectionLost | ConnectionRefused | Dns)
 }
 
 /// A server that refuses a connection, or the question, is there: that says nothing of the session.
-pub(super) fn judge(answer: Option<Result<Liveness, sqlx::Error>>) -> Liveness {
+pub(super) fn judge(answer: Option<Result<Liveness, Fault>>) -> Liveness {
     match answer {
         Some(Ok(sign)) => sign,
-        Some(Err(error)) if is_answer(&error) => Liveness::Works,
+        Some(Err(fault)) if is_answer(&fault) => Liveness::Works,
         Some(Err(_)) | None => Liveness::Silent,
     }
 }

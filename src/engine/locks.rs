@@ -1,14 +1,12 @@
 //! Who holds and who waits on the tenants' databases at this moment, and whose open transaction the next migration may
-//! have to wait for: one query a server.
+//! have to wait for. Each engine has one reading of that, of which the blocker of a lock timeout and the list of `fleet locks`
+//! are two views.
 //!
 //! It only looks. Files are asked of the system, where that tells (Linux).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-use secrecy::ExposeSecret;
-use url::Url;
 
 use super::address;
 use super::dialect::literal;
@@ -26,6 +24,18 @@ pub(super) const MOST: usize = 10;
 /// How long a transaction has to be open before it is listed although nobody waits for it, in seconds.
 pub(super) const OPEN_FOR: u64 = 1;
 
+/// A session as the reading of its server's locks has it.
+#[derive(Debug, Clone)]
+pub(crate) struct AtLock {
+    pub(crate) session: Blocker,
+    /// The sessions that it waits for.
+    pub(crate) waits_for: Vec<i64>,
+    /// The server told that it waits for these; otherwise they are only likely.
+    pub(crate) certain: bool,
+    /// It is in a transaction that is listed although nobody waits for it.
+    pub(crate) is_open: bool,
+}
+
 /// What the servers of these tenants say, sorted; a server that can't be asked is a fault with its key.
 pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<LockHolder>, Vec<(String, Fault)>) {
     let mut groups: BTreeMap<(Engine, String), Vec<Arc<Tenant>>> = BTreeMap::new();
@@ -36,18 +46,14 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<Lock
                 tenants: vec![tenant.id.to_string()],
                 engine: tenant.engine,
                 server: tenant.server.to_string(),
-                session,
                 waits_for: Vec::new(),
                 is_holder: true,
                 certain: true,
+                session,
             })),
-            Address::Url(url) => {
-                let mut key = Url::parse(url.expose_secret()).ok();
-                if let Some(url) = &mut key {
-                    url.set_path("");
-                }
-                let key = key.map(|url| url.to_string()).unwrap_or_default();
-                groups.entry((tenant.engine, key)).or_default().push(tenant.clone());
+            Address::Url(_) => {
+                let server = address::server(tenant).unwrap_or_default();
+                groups.entry((tenant.engine, server)).or_default().push(tenant.clone());
             }
             Address::Unusable(reason) => {
                 faults.push((tenant.server.to_string(), Fault::new(FaultClass::BadAddress, reason.clone())));
@@ -55,7 +61,7 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<Lock
         }
     }
     let asked = groups.into_values().map(|group| async move {
-        let answer = tokio::time::timeout(limit, driver(group[0].engine).locks(&group)).await;
+        let answer = tokio::time::timeout(limit, listed(&group)).await;
         let silent = || Fault::new(FaultClass::ConnectTimeout, "the server did not answer");
         (group[0].server.to_string(), answer.unwrap_or_else(|_| Err(silent())))
     });
@@ -65,43 +71,45 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<Lock
             Err(fault) => faults.push((server, fault)),
         }
     }
-    found.sort_by(|a, b| {
-        let key = |row: &LockHolder| {
-            (row.server.clone(), row.tenants.clone(), !row.is_holder, row.waits_for.is_empty(), row.session.id)
-        };
-        key(a).cmp(&key(b))
+    found.sort_by_cached_key(|row| {
+        (row.server.clone(), row.tenants.clone(), !row.is_holder, row.waits_for.is_empty(), row.session.id)
     });
     (found, faults)
 }
 
-/// The tenants by their database.
-pub(super) fn databases(group: &[Arc<Tenant>]) -> BTreeMap<String, Vec<String>> {
-    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+/// The sessions in the databases of tenants of one server that hold, wait, or have been in a transaction for long.
+async fn listed(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
+    let engine = group[0].engine;
+    let mut databases: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for tenant in group {
-        all.entry(address::database(tenant).unwrap_or_default()).or_default().push(tenant.id.to_string());
+        databases.entry(address::database(tenant).unwrap_or_default()).or_default().push(tenant.id.to_string());
     }
-    all
-}
-
-pub(super) fn names(databases: &BTreeMap<String, Vec<String>>, engine: Engine) -> String {
-    databases.keys().map(|name| literal(engine, name)).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn at_lock(group: &[Arc<Tenant>], tenants: &[String], session: Blocker, waits_for: Vec<i64>) -> LockHolder {
-    let (engine, server) = (group[0].engine, group[0].server.to_string());
-    LockHolder { tenants: tenants.to_vec(), engine, server, session, waits_for, is_holder: false, certain: true }
-}
-
-/// Says of all who of them holds what another waits for, or may hold it: somebody whom nobody waits for with certainty.
-pub(super) fn mark_holders(mut found: Vec<LockHolder>) -> Vec<LockHolder> {
+    let names = databases.keys().map(|name| literal(engine, name)).collect::<Vec<_>>().join(", ");
+    let found: Vec<(&Vec<String>, AtLock)> = driver(engine)
+        .locks(&group[0], &names)
+        .await?
+        .into_iter()
+        .filter_map(|at| Some((databases.get(at.session.database.as_deref()?)?, at)))
+        .collect();
     let wanted: Vec<(i64, bool)> =
-        found.iter().flat_map(|row| row.waits_for.iter().map(|id| (*id, row.certain))).collect();
-    for row in &mut found {
-        let mut waits = wanted.iter().filter(|(id, _)| *id == row.session.id).peekable();
-        row.is_holder = waits.peek().is_some();
-        row.certain &= !row.is_holder || waits.any(|(_, certain)| *certain);
-    }
-    found
+        found.iter().flat_map(|(_, at)| at.waits_for.iter().map(|id| (*id, at.certain))).collect();
+    let listed = found.into_iter().filter_map(|(tenants, at)| {
+        let mut waits = wanted.iter().filter(|(id, _)| *id == at.session.id).peekable();
+        let is_holder = waits.peek().is_some();
+        // Somebody whom nobody waits for with certainty only may be a holder.
+        let certain = at.certain && (!is_holder || waits.any(|(_, certain)| *certain));
+        let is_listed = is_holder || !at.waits_for.is_empty() || at.is_open;
+        is_listed.then(|| LockHolder {
+            tenants: tenants.clone(),
+            engine,
+            server: group[0].server.to_string(),
+            waits_for: at.waits_for,
+            is_holder,
+            certain,
+            session: at.session,
+        })
+    });
+    Ok(listed.collect())
 }
 
 /// That a session was not terminated, and which right it takes.

@@ -11,6 +11,7 @@ use super::{Notice, Step, Work};
 use crate::model::fault;
 use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
+use crate::model::text::excerpt;
 use crate::sql::{Directive, directive, first_words, is_multiple};
 
 /// What a part of a message is there for.
@@ -57,21 +58,15 @@ pub(crate) struct Message {
 
 /// How far a message got.
 #[derive(Debug)]
-pub(crate) struct Sent<E> {
+pub(crate) struct Sent {
     /// Parts that completed.
     pub(crate) completed: usize,
     /// Statements that completed inside the part that did not, where a part is several statements.
     pub(crate) within: usize,
     /// The error that stopped it.
-    pub(crate) error: Option<E>,
+    pub(crate) error: Option<sqlx::Error>,
     /// The rows of statements that report: the part, and the row's text.
     reports: Vec<(usize, String)>,
-}
-
-impl<E> Sent<E> {
-    fn stopped(completed: usize, within: usize, error: E, reports: Vec<(usize, String)>) -> Self {
-        Sent { completed, within, error: Some(error), reports }
-    }
 }
 
 impl Message {
@@ -89,6 +84,10 @@ impl Message {
             self.marked |= is_multiple(self.engine, &sql) || sql.contains(';') || !has_one_result(self.engine, &sql);
         }
         self.parts.push((place, sql));
+    }
+
+    pub(crate) fn push_all(&mut self, place: Place, statements: Vec<String>) {
+        statements.into_iter().for_each(|sql| self.push(place, sql));
     }
 
     /// The text that is sent. Where a part may be several statements, each part is announced by a row with its number.
@@ -139,7 +138,7 @@ impl Message {
     }
 
     /// Tells what the statements of committed steps reported.
-    pub(crate) fn tell_reports<E>(&self, work: &Work, sent: &Sent<E>) {
+    pub(crate) fn tell_reports(&self, work: &Work, sent: &Sent) {
         let committed = self.committed(sent.completed);
         for (part, text) in &sent.reports {
             if self.committed(*part) < committed {
@@ -153,10 +152,6 @@ impl Message {
         self.parts.get(part).is_some_and(|(place, sql)| {
             matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
         })
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.parts.len()
     }
 
     /// Whether the results that came (in a marked message: since the marker of `part`) are those of the whole message.
@@ -174,8 +169,8 @@ fn has_one_result(engine: Engine, sql: &str) -> bool {
     first_words(engine, sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
 }
 
-/// Where in the migration a place is, for the report.
-pub(crate) fn stopped_at(work: &Work, place: Option<Place>) -> Option<StoppedAt> {
+/// Where in the migration a place is, for the report: so many lines behind the first word of a statement.
+pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Option<StoppedAt> {
     let place = place?;
     let Step { script, .. } = work.steps.get(place.step()?)?;
     let statement = match place {
@@ -185,33 +180,16 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>) -> Option<StoppedAt>
     Some(StoppedAt {
         migration: script.migration.to_string(),
         statement: statement.map(|s| s + 1),
-        sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql)),
+        sql: statement.and_then(|s| script.statements.get(s)).map(|sql| excerpt(sql, 500)),
         file: script.source.as_ref().map(|source| match statement.and_then(|s| source.lines.get(s)) {
-            Some(line) => format!("{}:{line}", source.file),
+            Some(line) => format!("{}:{}", source.file, line + lines),
             None => source.file.clone(),
         }),
     })
 }
 
-/// [`stopped_at`] with a mistake so many lines behind the statement's first word.
-pub(crate) fn stopped_behind(work: &Work, place: Place, lines: usize) -> Option<StoppedAt> {
-    let at = stopped_at(work, Some(place))?;
-    let Place::Statement { step, statement } = place else { return Some(at) };
-    let source = work.steps.get(step)?.script.source.as_ref();
-    let file = source.and_then(|s| Some(format!("{}:{}", s.file, s.lines.get(statement)? + lines)));
-    Some(StoppedAt { file: file.or(at.file.clone()), ..at })
-}
-
-/// At most 500 characters.
-fn excerpt(sql: &str) -> String {
-    match sql.char_indices().nth(500) {
-        Some((cut, _)) => format!("{}…", &sql[..cut]),
-        None => sql.to_owned(),
-    }
-}
-
 /// Sends a message and counts what completed.
-pub(crate) async fn send<'c, DB, C>(connection: &'c mut C, message: &Message) -> Sent<sqlx::Error>
+pub(crate) async fn send<'c, DB, C>(connection: &'c mut C, message: &Message) -> Sent
 where
     DB: sqlx::Database,
     &'c mut C: Executor<'c, Database = DB>,
@@ -224,11 +202,12 @@ where
     use sqlx::{Column as _, Row as _};
     if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
         let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
-        return Sent::stopped(0, 0, sqlx::Error::InvalidArgument(text.to_owned()), Vec::new());
+        let error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
+        return Sent { completed: 0, within: 0, error, reports: Vec::new() };
     }
     // In a marked message, results are counted from the marker on: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, 0_usize);
-    let mut reports = Vec::new();
+    let (mut reports, mut error) = (Vec::new(), None);
     {
         let mut stream = sqlx::raw_sql(AssertSqlSafe(message.text())).fetch_many(connection);
         while let Some(item) = stream.next().await {
@@ -246,21 +225,23 @@ where
                         }
                     }
                 }
-                Err(error) => {
-                    let (completed, within) =
-                        if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
-                    return Sent::stopped(completed, within, error, reports);
+                Err(refused) => {
+                    error = Some(refused);
+                    break;
                 }
             }
         }
     }
-    if !message.is_whole(part, results) {
+    if error.is_none() && message.is_whole(part, results) {
+        return Sent { completed: message.parts.len(), within: 0, error, reports };
+    }
+    let (completed, within) = if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
+    let error = error.unwrap_or_else(|| {
         // To SQLite a comment that is never closed is one up to the end: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
-        let completed = if message.marked { part } else { results };
-        return Sent::stopped(completed, 0, sqlx::Error::InvalidArgument(text.to_owned()), reports);
-    }
-    Sent { completed: message.len(), within: 0, error: None, reports }
+        sqlx::Error::InvalidArgument(text.to_owned())
+    });
+    Sent { completed, within, error: Some(error), reports }
 }
 
 /// The first column of a row as text, in bounds; some engines call a text bytes.

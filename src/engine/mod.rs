@@ -15,6 +15,7 @@ mod health;
 mod history;
 mod inspect;
 mod journal;
+mod journalled;
 mod liveness;
 mod locks;
 mod message;
@@ -22,6 +23,7 @@ mod mysql;
 mod native;
 mod observe;
 mod postgres;
+mod queries;
 mod rows;
 mod scratch;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, database_name,
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
 use endpoint::TenantEndpoint;
+pub(crate) use errors::fault;
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
 pub(crate) use liveness::Liveness;
@@ -49,8 +52,3 @@ pub(crate) use session::{Database, Session};
 pub(crate) use settle::Settlement;
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY};
-
-/// Seconds since 1970, as SeaORM writes them into `applied_at`.
-fn unix_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}

@@ -93,20 +93,10 @@ pub(crate) struct Check {
     pub(crate) fault: Fault,
 }
 
-/// The end of a native step that did not succeed.
-pub(crate) enum Ended {
-    /// The preamble, the history row or the transaction itself failed.
-    Ours(Fault),
-    /// The migration's own code failed.
-    Migration(Fault),
-    /// The migration ended our transaction, so that nobody can take back what it did.
-    Escaped(Fault),
-}
-
 impl Native<'_> {
     /// Without a transaction of ours.
     pub(crate) async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
-        self.migrate(&SchemaManager::new(db)).await.map_err(|ended| self.stop(ended))
+        self.migrate(&SchemaManager::new(db)).await
     }
 
     /// The migration and its history row in one transaction. Dying before the commit leaves nothing.
@@ -115,22 +105,22 @@ impl Native<'_> {
         db: &DatabaseConnection,
         options: TransactionOptions,
         around: &Around<'_>,
-    ) -> Result<(), Ended> {
-        let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
+    ) -> Result<(), ApplyError> {
+        let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
         let transaction = db.begin_with_options(options).await.map_err(ours)?;
         let result = self.inside(&transaction, around).await;
         match result {
             // The history row was inserted after the migration: had an error been swallowed, that would have failed.
             Ok(()) => transaction.commit().await.map_err(ours),
-            Err(ended) => {
+            Err(stop) => {
                 let _ = transaction.rollback().await;
-                Err(ended)
+                Err(stop)
             }
         }
     }
 
-    async fn inside(&self, transaction: &DatabaseTransaction, around: &Around<'_>) -> Result<(), Ended> {
-        let ours = |e: DbErr| Ended::Ours(errors::sea_orm_fault(&e));
+    async fn inside(&self, transaction: &DatabaseTransaction, around: &Around<'_>) -> Result<(), ApplyError> {
+        let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&around.preamble.join(";\n")).await.map_err(ours)?;
         if let Mark::Setting { set, .. } = around.mark {
             transaction.execute_unprepared(set).await.map_err(ours)?;
@@ -139,13 +129,15 @@ impl Native<'_> {
         // After these SQLite has rolled back by itself (https://www.sqlite.org/lang_transaction.html).
         let rolled_back = matches!(
             &migrated,
-            Err(Ended::Migration(fault))
-                if matches!(fault.class, FaultClass::Cancelled | FaultClass::Resources | FaultClass::Busy)
+            Err(stop)
+                if matches!(stop.fault.class, FaultClass::Cancelled | FaultClass::Resources | FaultClass::Busy)
         );
         if !rolled_back && has_escaped(transaction, around.mark).await {
             let text = "the migration ended the transaction around it by itself: what it did before that stays, whatever \
                         came after; look at the tenant, and let such a migration say use_transaction() == Some(false)";
-            return Err(Ended::Escaped(Fault::new(FaultClass::Migration, text)));
+            let stop = self.stop_inside(Fault::new(FaultClass::Migration, text));
+            // Nobody can take back what it did.
+            return Err(ApplyError { residue: PartialState::Unknown, ..stop });
         }
         migrated?;
         if let Some(sql) = around.before_record {
@@ -156,13 +148,13 @@ impl Native<'_> {
         if let Some(check) = around.before_commit {
             transaction.execute_unprepared(&check.sql).await.map_err(|e| {
                 let fault = errors::sea_orm_fault(&e);
-                Ended::Ours(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
+                self.stop(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
             })?;
         }
         Ok(())
     }
 
-    async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), Ended> {
+    async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), ApplyError> {
         let step = &self.work.steps[self.step];
         let migration = self.door.migrations.migration(step.index);
         let run = async {
@@ -173,27 +165,26 @@ impl Native<'_> {
         };
         match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Ended::Migration(errors::sea_orm_fault(&error))),
+            Ok(Err(error)) => Err(self.stop_inside(errors::sea_orm_fault(&error))),
             Err(panic) => {
                 let text = crate::compile::panic_text(panic.as_ref());
-                Err(Ended::Migration(Fault::new(FaultClass::Panic, format!("the migration panicked: {text}"))))
+                Err(self.stop_inside(Fault::new(FaultClass::Panic, format!("the migration panicked: {text}"))))
             }
         }
     }
 
-    pub(crate) fn stop(&self, ended: Ended) -> ApplyError {
+    /// The stop where the preamble, the history row or the transaction itself failed.
+    pub(crate) fn stop(&self, fault: Fault) -> ApplyError {
+        match fault.class {
+            FaultClass::ConnectionLost => ApplyError::lost(self.step, fault),
+            _ => ApplyError::before(self.step, fault),
+        }
+    }
+
+    /// The stop where the migration's own code failed.
+    fn stop_inside(&self, fault: Fault) -> ApplyError {
         let migration = self.work.steps[self.step].script.migration.to_string();
-        let (fault, at) = match ended {
-            Ended::Ours(fault) => (fault, None),
-            Ended::Escaped(fault) => {
-                let at = Some(StoppedAt { migration, statement: None, sql: None, file: None });
-                return ApplyError { committed: self.step, at, fault, residue: PartialState::Unknown };
-            }
-            Ended::Migration(fault) => (fault, Some(StoppedAt { migration, statement: None, sql: None, file: None })),
-        };
-        let residue =
-            if fault.class == FaultClass::ConnectionLost { PartialState::Unknown } else { PartialState::Nothing };
-        ApplyError { committed: self.step, at, fault, residue }
+        ApplyError { at: Some(StoppedAt { migration, statement: None, sql: None, file: None }), ..self.stop(fault) }
     }
 }
 
@@ -208,6 +199,21 @@ async fn has_escaped(transaction: &DatabaseTransaction, mark: Mark) -> bool {
         let _ = transaction.execute_unprepared("ROLLBACK").await;
     }
     escaped
+}
+
+/// The fault of a session that had another connection after native code than before it.
+pub(crate) fn lost_connection() -> Fault {
+    Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran")
+}
+
+/// A pool of one for native code, and its connection.
+pub(crate) async fn pooled<DB: sqlx::Database>(
+    door: &TenantEndpoint,
+    options: <DB::Connection as sqlx::Connection>::Options,
+) -> Result<(sqlx::Pool<DB>, Link<DB>), Fault> {
+    let pool = pool(door).connect_with(options).await.map_err(|e| errors::fault(&e))?;
+    let link = Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?);
+    Ok((pool, link))
 }
 
 /// A pool that is a single connection: never pinged, never kept.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::TenantEndpoint;
 use super::dialect::{dialect, literal};
+use super::queries::TenantQueries;
 use crate::model::fault::Fault;
 use crate::model::shape::{Cell, Column, Key, Table};
 use crate::model::tenant::Engine;
@@ -28,6 +29,29 @@ pub(crate) trait Rows: Send {
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
 }
 
+/// A batch of rows, added in a transaction of its own; where that fails, none of it is.
+#[async_trait]
+pub(crate) trait Batch: TenantQueries {
+    async fn add(&mut self, insert: String) -> Result<(), Fault>;
+}
+
+#[async_trait]
+impl<S: Batch> Rows for S {
+    async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)> {
+        let mut filled = 0;
+        for (insert, count) in inserts(self.door(), table, columns, rows) {
+            self.add(insert).await.map_err(|fault| (filled, fault))?;
+            filled += count;
+        }
+        Ok(filled)
+    }
+
+    async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
+        let rows = self.rows(literals(self.door(), table, columns)).await?;
+        Ok(rows.iter().map(|row| (0..columns.len()).map(|column| row.text(column).map(Key::new)).collect()).collect())
+    }
+}
+
 /// Rows of one INSERT.
 pub(crate) const ROWS_AT_ONCE: usize = 500;
 
@@ -35,12 +59,7 @@ pub(crate) const ROWS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 256 * 1024;
 
 /// INSERTs with the number of rows of each.
-pub(crate) fn inserts(
-    door: &TenantEndpoint,
-    table: &Table,
-    columns: &[&Column],
-    rows: &[Vec<Cell>],
-) -> Vec<(String, u64)> {
+fn inserts(door: &TenantEndpoint, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Vec<(String, u64)> {
     let engine = door.tenant.engine;
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
@@ -67,16 +86,11 @@ pub(crate) fn inserts(
 }
 
 /// The query for columns of all rows, as literals.
-pub(crate) fn literals(door: &TenantEndpoint, table: &Table, columns: &[&Column]) -> String {
+fn literals(door: &TenantEndpoint, table: &Table, columns: &[&Column]) -> String {
     let engine = door.tenant.engine;
     let one = |column: &&Column| dialect(engine).key(&engine.quote(&column.name), &column.kind);
     let list = columns.iter().map(one).collect::<Vec<_>>().join(", ");
     format!("SELECT {list} FROM {}", qualified(door, &table.name))
-}
-
-/// Rows of texts as rows of keys.
-pub(crate) fn keys<R>(rows: &[R], width: usize, text: impl Fn(&R, usize) -> Option<String>) -> Vec<Vec<Option<Key>>> {
-    rows.iter().map(|row| (0..width).map(|i| text(row, i).map(Key::new)).collect()).collect()
 }
 
 fn qualified(door: &TenantEndpoint, table: &str) -> String {

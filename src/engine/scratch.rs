@@ -4,7 +4,9 @@
 //! dies its database stays; the next one to make a scratch database on that server a day later removes it.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
 use std::future::Future;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::driver::driver;
-use super::{errors, unix_now};
+use super::queries::SideConnection;
+use crate::model::clock::unix_now;
 use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant, TenantId};
@@ -24,17 +27,16 @@ use crate::model::tenant::{Address, Tenant, TenantId};
 /// An engine's servers, on which databases can be made and dropped.
 #[async_trait]
 pub(crate) trait ScratchServer: Sync {
-    /// The databases whose names are like those of scratch databases.
-    async fn names(&self, url: &SecretString) -> Result<Vec<String>, Fault>;
+    /// A connection to any database there.
+    async fn connect(&self, url: &str) -> Result<Box<dyn SideConnection>, Fault>;
 
-    async fn create(&self, url: &SecretString, name: &str) -> Result<(), Fault>;
+    /// The query for the databases whose names are like those of scratch databases.
+    fn list(&self) -> &'static str;
+
+    fn create(&self, name: &str) -> String;
 
     /// Drops a database, and ends what is still running in it.
-    async fn drop(&self, url: &SecretString, name: &str) -> Result<(), Fault>;
-}
-
-fn server(engine: Engine) -> Result<&'static dyn ScratchServer, Fault> {
-    driver(engine).scratch().ok_or_else(bad_url)
+    async fn drop(&self, connection: &mut dyn SideConnection, name: &str) -> Result<(), Fault>;
 }
 
 /// What every scratch database's name begins with; then come the second since 1970 in which it was made, and a number.
@@ -122,7 +124,12 @@ impl ScratchPlace {
                 let entries = std::fs::read_dir(folder).map_err(|error| io(folder, &error))?;
                 entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
             }
-            ScratchPlace::Server(engine, url) => server(*engine)?.names(url).await?,
+            ScratchPlace::Server(engine, url) => {
+                let (server, mut connection) = connect(*engine, url).await?;
+                let rows = connection.rows(server.list().to_owned()).await?;
+                connection.close().await;
+                rows.iter().filter_map(|row| row.text(0)).collect()
+            }
         };
         names.retain(|name| made_at(name).is_some());
         names.sort_unstable();
@@ -134,9 +141,15 @@ impl ScratchPlace {
         match self {
             ScratchPlace::Folder(folder) => {
                 let folder = folder.join(name);
-                make_private(&folder).map_err(|error| io(&folder, &error))
+                // Nobody else may look into it: what is tried out may hold somebody's data.
+                DirBuilder::new().mode(0o700).create(&folder).map_err(|error| io(&folder, &error))
             }
-            ScratchPlace::Server(engine, url) => server(*engine)?.create(url, name).await,
+            ScratchPlace::Server(engine, url) => {
+                let (server, mut connection) = connect(*engine, url).await?;
+                let created = connection.run(server.create(name)).await;
+                connection.close().await;
+                created
+            }
         }
     }
 
@@ -147,7 +160,12 @@ impl ScratchPlace {
                 let folder = folder.join(name);
                 std::fs::remove_dir_all(&folder).map_err(|error| io(&folder, &error))
             }
-            ScratchPlace::Server(engine, url) => server(*engine)?.drop(url, name).await,
+            ScratchPlace::Server(engine, url) => {
+                let (server, mut connection) = connect(*engine, url).await?;
+                let dropped = server.drop(&mut *connection, name).await;
+                connection.close().await;
+                dropped
+            }
         }
     }
 
@@ -186,14 +204,6 @@ fn is_left_behind(name: &str, now: u64) -> bool {
     made_at(name).is_some_and(|made| now.saturating_sub(made) > LEFT_BEHIND.as_secs())
 }
 
-/// A folder that nobody else may look into: what is tried out may hold somebody's data.
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 fn io(folder: &Path, error: &std::io::Error) -> Fault {
     Fault::new(FaultClass::UnknownDatabase, format!("{}: {error}", folder.display()))
 }
@@ -205,9 +215,14 @@ pub(super) fn bad_url() -> Fault {
 /// To reach a scratch server and log in.
 const CONNECT: Duration = Duration::from_secs(10);
 
-pub(super) async fn within<C>(connect: impl Future<Output = sqlx::Result<C>>) -> Result<C, Fault> {
+async fn connect(
+    engine: Engine,
+    url: &SecretString,
+) -> Result<(&'static dyn ScratchServer, Box<dyn SideConnection>), Fault> {
+    let server = driver(engine).scratch().ok_or_else(bad_url)?;
     let late = |_| Fault::new(FaultClass::ConnectTimeout, "the scratch server did not answer within 10s");
-    tokio::time::timeout(CONNECT, connect).await.map_err(late)?.map_err(|e| errors::fault(&e))
+    let connected = tokio::time::timeout(CONNECT, server.connect(url.expose_secret())).await;
+    Ok((server, connected.map_err(late)??))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! doubt as it was. Nothing of the migration itself is run.
 
 use super::TenantEndpoint;
-use crate::engine::journal::Journal;
+use super::queries::TenantQueries;
+use crate::model::fault::Fault;
 use crate::model::schema::{Direction, Unfinished};
 
 /// What a person found out about the migration that was begun and not finished.
@@ -23,13 +24,23 @@ pub(crate) enum Settlement {
     },
 }
 
-/// The statements that settle it, without the transaction around them.
-pub(crate) fn statements(
-    door: &TenantEndpoint,
-    journal: &Journal,
-    unfinished: &Unfinished,
+/// Settles it in one transaction, which `begin` begins. Returns what was unfinished.
+pub(crate) async fn settle(
+    session: &mut dyn TenantQueries,
+    begin: Vec<String>,
+    unfinished: Unfinished,
     settlement: &Settlement,
-) -> Vec<String> {
+) -> Result<Unfinished, Fault> {
+    let mut all = begin;
+    all.extend(statements(session.door(), &unfinished, settlement));
+    all.push("COMMIT".to_owned());
+    session.transaction(all.join(";\n")).await?;
+    Ok(unfinished)
+}
+
+/// The statements that settle it, without the transaction around them.
+fn statements(door: &TenantEndpoint, unfinished: &Unfinished, settlement: &Settlement) -> Vec<String> {
+    let journal = door.journal();
     let record = door.migrations.record(&unfinished.migration, door.tenant.engine);
     let row = |direction| door.books().record_of(&unfinished.migration, &record, direction);
     // The way up deletes the row first: it may be there, or not.

@@ -3,8 +3,8 @@
 //! Plain data for the engines and for the run; nothing here is sent anywhere.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
@@ -61,42 +61,8 @@ impl Notifier {
     }
 }
 
-/// Counts the rows of a statement that is repeated in batches, and tells now and then how many there are.
-pub(crate) struct Batches<'a> {
-    work: &'a Work,
-    migration: &'a Arc<str>,
-    statement: usize,
-    rows: u64,
-    told: Instant,
-}
-
 /// How often the rows of long work are told: of a statement in batches, of a table that is being filled.
 pub(crate) const TELL_EVERY: Duration = Duration::from_secs(2);
-
-impl<'a> Batches<'a> {
-    /// `statement` is counted from 0.
-    pub(crate) fn new(work: &'a Work, step: usize, statement: usize) -> Self {
-        let migration = &work.steps[step].script.migration;
-        Batches { work, migration, statement: statement + 1, rows: 0, told: Instant::now() }
-    }
-
-    /// Whether the work was cancelled in between.
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.work.cancelled.load(Ordering::Relaxed)
-    }
-
-    /// Takes in one batch. Whether another one is to follow.
-    pub(crate) fn goes_on(&mut self, rows: u64) -> bool {
-        self.rows += rows;
-        if rows > 0 && self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            let telling =
-                Notice::Rows { migration: self.migration.clone(), statement: Some(self.statement), rows: self.rows };
-            self.work.teller.tell(telling);
-        }
-        rows > 0
-    }
-}
 
 impl std::fmt::Debug for Notifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -144,6 +110,24 @@ pub(crate) enum PartialState {
     Unknown,
 }
 
+/// A statement of a script, by its places from 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScriptStatement<'a> {
+    pub(crate) work: &'a Work,
+    pub(crate) step: usize,
+    pub(crate) statement: usize,
+}
+
+impl<'a> ScriptStatement<'a> {
+    pub(crate) fn step(&self) -> &'a Step {
+        &self.work.steps[self.step]
+    }
+
+    pub(crate) fn sql(&self) -> &'a str {
+        &self.step().script.statements[self.statement]
+    }
+}
+
 impl Work {
     /// The history as it will be before step number `step`, sorted.
     pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
@@ -170,6 +154,16 @@ pub(crate) enum Segment {
         /// In a transaction of ours.
         transaction: bool,
     },
+}
+
+impl Segment {
+    /// The step behind it.
+    pub(crate) fn end(&self) -> usize {
+        match self {
+            Segment::Together(steps) => steps.end,
+            Segment::Alone(step) | Segment::Native { step, .. } => step + 1,
+        }
+    }
 }
 
 impl Work {
@@ -235,6 +229,11 @@ impl ApplyError {
     /// A stop before anything was sent.
     pub(crate) fn before(committed: usize, fault: Fault) -> Self {
         ApplyError { committed, at: None, fault, residue: PartialState::Nothing }
+    }
+
+    /// A stop after which the tenant has to be read again.
+    pub(crate) fn lost(committed: usize, fault: Fault) -> Self {
+        ApplyError { residue: PartialState::Unknown, ..ApplyError::before(committed, fault) }
     }
 }
 

@@ -11,8 +11,9 @@ pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Option<
     let reader = Reader::of(item, "[backup]", &["command"], drafts)?;
     let words = reader.texts("command", drafts)?;
     if words.first().is_none_or(|(program, _)| program.trim().is_empty()) {
-        let span = reader.item("command").map_or(reader.span.clone(), |item| item.span());
-        drafts.at(span, "`command` names no program").help("write command = [\"program\", \"argument\"]");
+        drafts
+            .at(reader.at("command"), "`command` names no program")
+            .help("write command = [\"program\", \"argument\"]");
         return None;
     }
     Some(words.into_iter().map(|(word, _)| word.to_owned()).collect())

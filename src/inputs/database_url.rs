@@ -15,14 +15,14 @@ use super::{Variables, url_parameters};
 use crate::model::tenant::Engine;
 use crate::model::text::{suggestion, unprintable};
 
-/// What to do about a password that a URL can't hold as it is.
+/// The remedy for a password that a URL can't hold as it is.
 const ENCODE: &str = "a password with / ? # @ : or % must be percent-encoded (p@ss/w becomes p%40ss%2Fw), or be kept out of the URL: password = { env = \"VAR\" }";
 
 /// The form that a URL must have.
 pub(super) const FORM: &str =
     "write scheme://user@host:port/database, with scheme postgres or mysql, or sqlite:path/to/file.db";
 
-/// What is wrong with a URL, without any part of it. The message continues "`url` ...".
+/// A problem of a URL, without any part of it. The message continues "`url` ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct UrlProblem {
@@ -81,6 +81,9 @@ pub(crate) fn expand(template: &str, variables: &Variables) -> Result<Expanded, 
     Ok(Expanded { text, literal_password })
 }
 
+/// The first of the characters that stand for variables, in an area of Unicode without characters of its own.
+const FIRST_MARK: u32 = 0xF_0000;
+
 /// Gives out a mark for each variable, so that its place in the URL is known before its value can change the URL's form.
 struct Seen<'v> {
     variables: &'v Variables,
@@ -95,31 +98,24 @@ impl<'a> VariableMap<'a> for Seen<'_> {
         if self.missing.iter().any(|missing| missing == name) {
             return Some(String::new());
         }
-        self.variables.get(name).map(|value| {
-            let mut values = self.values.borrow_mut();
-            values.push(value.to_owned());
-            format!("\u{E000}{}\u{E001}", values.len() - 1)
-        })
+        let value = self.variables.get(name)?;
+        let mut values = self.values.borrow_mut();
+        values.push(value.to_owned());
+        (FIRST_MARK..).nth(values.len() - 1).and_then(char::from_u32).map(String::from)
     }
 }
 
 fn fill(marked: &str, values: &[String]) -> String {
     let user = userinfo(marked).unwrap_or(0..0);
+    let value = |mark: char| values.get(u32::from(mark).checked_sub(FIRST_MARK)? as usize);
     let mut text = String::with_capacity(marked.len());
-    let mut at = 0;
-    while let Some(open) = marked[at..].find('\u{E000}').map(|i| at + i) {
-        let close = marked[open..].find('\u{E001}').map_or(marked.len(), |i| open + i);
-        let number = marked[open + '\u{E000}'.len_utf8()..close].parse::<usize>().ok();
-        let value = number.and_then(|n| values.get(n)).map_or("", String::as_str);
-        text.push_str(&marked[at..open]);
-        if user.contains(&open) {
-            text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
-        } else {
-            text.push_str(value);
+    for (at, c) in marked.char_indices() {
+        match value(c) {
+            Some(value) if user.contains(&at) => text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC)),
+            Some(value) => text.push_str(value),
+            None => text.push(c),
         }
-        at = (close + '\u{E001}'.len_utf8()).min(marked.len());
     }
-    text.push_str(&marked[at..]);
     text
 }
 
@@ -133,7 +129,7 @@ fn userinfo(url: &str) -> Option<Range<usize>> {
 fn has_literal_password(marked: &str) -> bool {
     userinfo(marked)
         .and_then(|range| marked[range].split_once(':').map(|(_, password)| password))
-        .is_some_and(|password| !password.is_empty() && !password.contains('\u{E000}'))
+        .is_some_and(|password| !password.is_empty() && !password.contains(|c| u32::from(c) >= FIRST_MARK))
 }
 
 fn escape_plain_dollars(template: &str) -> String {

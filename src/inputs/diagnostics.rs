@@ -2,7 +2,6 @@
 //!
 //! Only masked excerpts are kept, so that no secret of the file can leave through an error.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +50,7 @@ struct Excerpt {
 
 /// All mistakes of one tenant file, in file order; those outside the file come last.
 #[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", self.render(false))]
 pub(crate) struct Mistakes {
     path: PathBuf,
     list: Vec<Diagnostic>,
@@ -87,12 +87,6 @@ impl Mistakes {
     }
 }
 
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
-    }
-}
-
 impl Diagnostic {
     fn group<'a>(&'a self, path: &'a str) -> Group<'a> {
         let mut group = Group::with_title(Level::ERROR.primary_title(self.message.as_str()));
@@ -125,7 +119,7 @@ impl Excerpt {
     }
 }
 
-/// What a mistake says about its surroundings.
+/// The kind of a mistake, by which others beside it are believed or left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
     /// The text is not TOML.

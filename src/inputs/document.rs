@@ -2,14 +2,15 @@
 //!
 //! It knows TOML and types, not what the keys of a tenant file mean.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Diagnostics;
+use super::database_url::{Expanded, UrlProblem, expand};
 use super::form::Form;
+use super::{Diagnostics, Variables};
 use crate::model::text::{suggestion, unprintable};
 use crate::policy::{FailureBudget, parse_duration};
 
@@ -20,7 +21,7 @@ pub(crate) type Item<'d> = Spanned<DeValue<'d>>;
 pub(crate) struct Document<'d> {
     /// The text itself, its mistakes included.
     pub(crate) text: &'d str,
-    /// What could be parsed of it.
+    /// The part of it that could be parsed.
     pub(crate) root: DeTable<'d>,
 }
 
@@ -94,6 +95,20 @@ fn mend(text: &mut String, at: usize) -> bool {
 }
 
 impl Document<'_> {
+    /// Fills the variables into `text`, which is the value of `item`, and notes those that can't be filled in.
+    pub(crate) fn expand(
+        &self,
+        item: &Item<'_>,
+        text: &str,
+        variables: &Variables,
+        drafts: &mut Diagnostics,
+    ) -> Option<Expanded> {
+        let note = |(problem, part): (UrlProblem, _)| {
+            drafts.at(self.within(item, part), problem.message).help(problem.help);
+        };
+        expand(text, variables).map_err(|problems| problems.into_iter().for_each(note)).ok()
+    }
+
     /// The place of `part` inside the text of a string value; the whole value where its spelling hides that place.
     pub(crate) fn within(&self, item: &Item<'_>, part: Range<usize>) -> Range<usize> {
         let span = item.span();
@@ -121,20 +136,15 @@ impl<'a, 'd> Reader<'a, 'd> {
             drafts.at(item.span(), format!("{what} must be a table, not {}", article(item)));
             return None;
         };
-        let reader = Reader { table, span: item.span(), secret: false };
-        reader.refuse_unknown(what, known, drafts);
-        Some(reader)
+        for key in table.keys().filter(|key| !known.contains(&&**key.get_ref())) {
+            unknown_key(key, what, known, drafts);
+        }
+        Some(Reader { table, span: item.span(), secret: false })
     }
 
     /// As [`Reader::of`], for a table whose values must never be shown.
     pub(crate) fn of_secret(item: &'a Item<'d>, what: &str, known: &[&str], drafts: &mut Diagnostics) -> Option<Self> {
         Self::of(item, what, known, drafts).map(|reader| Reader { secret: true, ..reader })
-    }
-
-    fn refuse_unknown(&self, what: &str, known: &[&str], drafts: &mut Diagnostics) {
-        for key in self.table.keys().filter(|key| !known.contains(&&**key.get_ref())) {
-            unknown_key(key, what, known, drafts);
-        }
     }
 
     /// Whether the table has this key, right or wrong.
@@ -152,97 +162,107 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.table.get(key)
     }
 
+    /// The place of a key's value, or of the table where it has none.
+    pub(crate) fn at(&self, key: &str) -> Range<usize> {
+        self.item(key).map_or(self.span.clone(), Item::span)
+    }
+
+    /// The value of a key, as far as `get` takes it.
+    fn typed<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        drafts: &mut Diagnostics,
+        get: impl FnOnce(&'a DeValue<'d>) -> Option<T>,
+    ) -> Option<T> {
+        let item = self.item(key)?;
+        let value = get(item.get_ref());
+        if value.is_none() {
+            self.wrong_type(item, key, wanted, drafts);
+        }
+        value
+    }
+
     /// A text without control characters.
     pub(crate) fn text(&self, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
-        let item = self.item(key)?;
-        let Some(text) = item.get_ref().as_str() else {
-            self.wrong_type(item, key, "a text in quotes", drafts);
-            return None;
-        };
-        match unprintable(text) {
-            None => Some(text),
-            Some(found) => {
-                let draft = drafts.at(item.span(), format!("`{key}` holds the unprintable character {found}"));
-                draft.help("remove it");
-                if self.secret {
-                    draft.hide();
-                }
-                None
-            }
+        let text = self.typed(key, "a text in quotes", drafts, DeValue::as_str)?;
+        let Some(found) = unprintable(text) else { return Some(text) };
+        let draft = drafts.at(self.at(key), format!("`{key}` holds the unprintable character {found}"));
+        draft.help("remove it");
+        if self.secret {
+            draft.hide();
         }
+        None
     }
 
     /// `true` or `false`.
     pub(crate) fn boolean(&self, key: &str, drafts: &mut Diagnostics) -> Option<bool> {
-        let item = self.item(key)?;
-        let value = item.get_ref().as_bool();
-        if value.is_none() {
-            self.wrong_type(item, key, "true or false, without quotes", drafts);
-        }
-        value
+        self.typed(key, "true or false, without quotes", drafts, DeValue::as_bool)
     }
 
-    /// A whole number from `least` to `most`.
-    pub(crate) fn number(&self, key: &str, least: u64, most: u64, drafts: &mut Diagnostics) -> Option<u64> {
-        let item = self.item(key)?;
-        let value = integer(item).and_then(|n| u64::try_from(n).ok()).filter(|n| (least..=most).contains(n));
-        if value.is_none() {
-            let wanted =
-                if most >= u64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
-            self.wrong_type(item, key, &format!("a whole number, {wanted}, without quotes"), drafts);
-        }
-        value
+    /// A whole number in a range.
+    pub(crate) fn number<T: TryFrom<i64>>(
+        &self,
+        key: &str,
+        range: RangeInclusive<i64>,
+        drafts: &mut Diagnostics,
+    ) -> Option<T> {
+        let (least, most) = (range.start(), range.end());
+        let words =
+            if *most >= i64::from(u32::MAX) { format!("{least} or more") } else { format!("{least} to {most}") };
+        self.typed(key, &format!("a whole number, {words}, without quotes"), drafts, |value| {
+            integer(value).filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok())
+        })
     }
 
     /// A failure budget: a number or a text.
     pub(crate) fn budget(&self, key: &str, drafts: &mut Diagnostics) -> Option<FailureBudget> {
-        let item = self.item(key)?;
-        match Form::Budget.read(item) {
-            Ok(text) => text.parse().ok(),
-            Err(wanted) => {
-                drafts.at(item.span(), format!("`{key}` {wanted}"));
-                None
-            }
-        }
+        self.formed(key, Form::Budget, drafts)?.parse().ok()
     }
 
     /// A duration; `zero`: whether none at all has a meaning.
     pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Diagnostics) -> Option<Duration> {
+        parse_duration(&self.formed(key, Form::Duration { zero }, drafts)?).ok()
+    }
+
+    fn formed(&self, key: &str, form: Form, drafts: &mut Diagnostics) -> Option<String> {
         let item = self.item(key)?;
-        match (Form::Duration { zero }).read(item) {
-            Ok(text) => parse_duration(&text).ok(),
-            Err(wanted) => {
-                drafts.at(item.span(), format!("`{key}` {wanted}"));
-                None
-            }
-        }
+        let note = |wanted| _ = drafts.at(item.span(), format!("`{key}` {wanted}"));
+        form.read(item).map_err(note).ok()
     }
 
     /// A list of texts, each with its place.
     pub(crate) fn texts(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(&'a str, Range<usize>)>> {
-        let item = self.item(key)?;
-        let Some(array) = item.get_ref().as_array() else {
-            self.wrong_type(item, key, "a list of texts: [\"a\", \"b\"]", drafts);
-            return None;
-        };
+        const WANTED: &str = "a list of texts: [\"a\", \"b\"]";
+        let array = self.typed(key, WANTED, drafts, DeValue::as_array)?;
         let mut texts = Vec::with_capacity(array.len());
         for entry in array.iter() {
             match entry.get_ref().as_str() {
                 Some(text) => texts.push((text, entry.span())),
-                None => self.wrong_type(entry, key, "a list of texts: [\"a\", \"b\"]", drafts),
+                None => self.wrong_type(entry, key, WANTED, drafts),
             }
         }
         Some(texts)
     }
 
+    /// As [`Reader::texts`], without those that hold control characters.
+    pub(crate) fn names(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(&'a str, Range<usize>)>> {
+        let mut texts = self.texts(key, drafts)?;
+        texts.retain(|(text, at)| {
+            let found = unprintable(text);
+            if let Some(found) = &found {
+                let message = format!("a text in `{key}` holds the unprintable character {found}");
+                drafts.at(at.clone(), message).help("remove it");
+            }
+            found.is_none()
+        });
+        Some(texts)
+    }
+
     /// A table of texts: `{ plan = "pro" }`; no key and no text is longer than [`LONGEST_LABEL`].
     pub(crate) fn labels(&self, key: &str, drafts: &mut Diagnostics) -> Option<Vec<(String, String)>> {
-        let item = self.item(key)?;
-        let Some(table) = item.get_ref().as_table() else {
-            self.wrong_type(item, key, "a table of texts: { plan = \"pro\" }", drafts);
-            return None;
-        };
-        let inner = Reader { table, span: item.span(), secret: self.secret };
+        let table = self.typed(key, "a table of texts: { plan = \"pro\" }", drafts, DeValue::as_table)?;
+        let inner = Reader { table, span: self.at(key), secret: self.secret };
         let is_long = |text: &str| text.chars().nth(LONGEST_LABEL).is_some();
         let mut labels = Vec::with_capacity(table.len());
         for label in table.keys() {
@@ -252,8 +272,11 @@ impl<'a, 'd> Reader<'a, 'd> {
                 drafts.too_long(label.span(), &format!("a key in `{key}`"), LONGEST_LABEL);
             } else if let Some(text) = inner.text(label.get_ref(), drafts) {
                 if is_long(text) {
-                    let at = inner.item(label.get_ref()).map_or(label.span(), Item::span);
-                    drafts.too_long(at, &format!("`{}` in `{key}`", label.get_ref()), LONGEST_LABEL);
+                    drafts.too_long(
+                        inner.at(label.get_ref()),
+                        &format!("`{}` in `{key}`", label.get_ref()),
+                        LONGEST_LABEL,
+                    );
                 }
                 labels.push((label.get_ref().to_string(), text.to_owned()));
             }
@@ -284,8 +307,8 @@ pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, kno
 }
 
 /// An integer that fits.
-pub(crate) fn integer(item: &Item<'_>) -> Option<i64> {
-    let digits = item.get_ref().as_integer()?;
+pub(crate) fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let digits = value.as_integer()?;
     i64::from_str_radix(&digits.as_str().replace('_', ""), digits.radix()).ok()
 }
 

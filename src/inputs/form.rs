@@ -57,7 +57,7 @@ impl Form {
 
     /// Reads a value of the file into the text that all layers share.
     pub(crate) fn read(self, item: &Item<'_>) -> Result<String, String> {
-        let number = || integer(item).map(|n| n.to_string());
+        let number = || integer(item.get_ref()).map(|n| n.to_string());
         let text = || item.get_ref().as_str().map(str::to_owned);
         let found = match self {
             Form::Count => number(),

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::Setting;
 use super::form::Form;
 
-/// What stands in for a secret.
+/// The text that stands in for a secret.
 pub(crate) const MASK: &str = "***";
 
 /// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its value.
@@ -52,61 +52,42 @@ pub(crate) fn mask(line: &str, span: Range<usize>, hide: Hide) -> Masked {
     }
     hidden.retain(|r| !line[r.clone()].trim().is_empty());
     hidden.sort_by_key(|r| r.start);
-    replace(line, span, &hidden)
+    replace(line, span, &joined(line, hidden))
 }
 
+/// Sorted ranges without those that lie in another, each without the blanks that it begins with.
+fn joined(line: &str, sorted: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for range in sorted {
+        match joined.last_mut() {
+            Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range.end - line[range.clone()].trim_start().len()..range.end),
+        }
+    }
+    joined
+}
+
+/// Puts [`MASK`] in the place of each hidden range.
 fn replace(line: &str, span: Range<usize>, hidden: &[Range<usize>]) -> Masked {
     let mut text = String::with_capacity(line.len());
-    let mut ends = Ends { span, start: None, end: None };
     let mut at = 0;
-    for range in hidden.iter().filter(|r| !r.is_empty()) {
-        if range.end <= at {
-            continue;
-        }
-        let from = range.start.max(at);
-        ends.find_in(at..from, text.len());
-        text.push_str(&line[at..from]);
-        if range.start >= at {
-            let leading = line[from..range.end].len() - line[from..range.end].trim_start().len();
-            text.push_str(&line[from..from + leading]);
-            let shown = text.len();
-            text.push_str(MASK);
-            if ends.span.start < range.end && ends.span.start >= from && ends.start.is_none() {
-                ends.start = Some(shown);
-            }
-            if ends.span.end <= range.end && ends.span.end > from && ends.end.is_none() {
-                ends.end = Some(text.len());
-            }
-        }
+    for range in hidden {
+        text.push_str(&line[at..range.start]);
+        text.push_str(MASK);
         at = range.end;
     }
-    ends.find_in(at..line.len(), text.len());
     text.push_str(&line[at..]);
-    let start = ends.start.unwrap_or(text.len());
-    Masked { span: start..ends.end.unwrap_or(text.len()).max(start), text }
+    // The place in the text of a byte of the line that is shown.
+    let moved = |at: usize| hidden.iter().filter(|r| r.end <= at).fold(at, |at, r| at + MASK.len() - r.len());
+    let start = hidden.iter().find(|r| r.contains(&span.start)).map_or(span.start, |r| r.start);
+    let end = match hidden.iter().find(|r| r.start < span.end && span.end <= r.end) {
+        Some(range) => moved(range.start) + MASK.len(),
+        None => moved(span.end),
+    };
+    Masked { span: moved(start)..end.max(moved(start)), text }
 }
 
-/// The ends of a span in the masked text, as far as they were found.
-struct Ends {
-    span: Range<usize>,
-    start: Option<usize>,
-    end: Option<usize>,
-}
-
-impl Ends {
-    /// Finds the ends that lie in the shown piece `from`, which starts at `shown` in the masked text.
-    fn find_in(&mut self, from: Range<usize>, shown: usize) {
-        let span = &self.span;
-        if self.start.is_none() && from.contains(&span.start) {
-            self.start = Some(shown + span.start - from.start);
-        }
-        if self.end.is_none() && span.end >= from.start && span.end <= from.end && span.start <= span.end {
-            self.end = Some(shown + span.end - from.start);
-        }
-    }
-}
-
-/// What looks like a secret: the password of a URL, its query, and the value of a key such as `password`.
+/// The parts that look like a secret: the password of a URL, its query, and the value of a key such as `password`.
 fn secrets(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for (i, _) in line.match_indices("://") {

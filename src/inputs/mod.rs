@@ -1,4 +1,4 @@
-//! What the operator wrote: the settings of a fleet, and everything that is needed to read them and to say what is wrong.
+//! The input of the operator: the settings of a fleet, its tenants and waves, and the diagnostics of mistakes in them.
 //!
 //! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET_<KEY>` of the environment, then flags.
 //! `[scratch]` has the file and `FLEET_SCRATCH_<KEY>` only; `[backup]` and `[seed]` have the file only.

@@ -9,7 +9,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::Diagnostics;
-use super::database_url::{ServerUrl, UrlProblem, expand, shown};
+use super::database_url::{ServerUrl, UrlProblem, shown};
 use super::document::{Document, Reader};
 use super::settings::{Origin, Sources};
 use crate::model::tenant::Engine;
@@ -17,7 +17,7 @@ use crate::model::text::suggestion;
 
 const KEYS: [(&str, Engine); 2] = [("postgres_url", Engine::Postgres), ("mysql_url", Engine::Mysql)];
 
-/// What the environment calls the keys: `FLEET_SCRATCH_POSTGRES_URL`.
+/// The prefix of the environment variables.
 pub(super) const PREFIX: &str = "FLEET_SCRATCH_";
 
 /// The environment variable of a key: `FLEET_SCRATCH_POSTGRES_URL`.
@@ -55,7 +55,7 @@ impl ScratchServers {
         KEYS.iter().find(|(_, of)| *of == engine).map(|(key, _)| *key)
     }
 
-    /// What is set, as it may be shown.
+    /// The URLs that are set, as they may be shown.
     pub(super) fn origins(&self) -> impl Iterator<Item = (String, String, Origin)> {
         let key = |engine: Engine| Self::key(engine).expect("only engines with a key are set");
         self.urls
@@ -77,15 +77,7 @@ pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
     if let Some(reader) = item.and_then(|item| Reader::of_secret(item, "[scratch]", &known, drafts)) {
         for (key, engine) in KEYS {
             let (Some(item), Some(text)) = (reader.item(key), reader.text(key, drafts)) else { continue };
-            let expanded = match expand(text, sources.variables) {
-                Ok(expanded) => expanded,
-                Err(problems) => {
-                    for (problem, part) in problems {
-                        drafts.at(document.within(item, part), problem.message).help(problem.help);
-                    }
-                    continue;
-                }
-            };
+            let Some(expanded) = document.expand(item, text, sources.variables, drafts) else { continue };
             match server(&expanded.text, engine, sources.folder) {
                 Ok(url) => {
                     out.literal_password |= expanded.literal_password;

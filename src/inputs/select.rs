@@ -17,30 +17,47 @@ use crate::policy::FailureBudget;
 /// The name of the wave that `--canary` takes and `--canary-percent` makes.
 pub(crate) const CANARY: &str = "canary";
 
-/// What flags ask for. Empty: every tenant.
-#[derive(Debug, Clone, Default)]
+/// The flags that select tenants; without any: every tenant.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Selection")]
 pub(crate) struct Filter {
-    /// Ids or globs; a tenant must match one.
+    /// Tenants by id or glob (repeatable)
+    #[arg(short = 't', long = "tenant", value_name = "GLOB")]
     pub(crate) tenants: Vec<String>,
-    /// Tags; a tenant must carry, for each key named, one of the values named for it.
+    /// Tenants by tag (repeatable: one key several times means any of the values, several keys mean all of them)
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub(crate) tags: Vec<(String, String)>,
-    /// Server keys; a tenant must have one of them.
+    /// Tenants on a server (repeatable)
+    #[arg(long = "server", value_name = "SERVER")]
     pub(crate) servers: Vec<String>,
-    /// Ids or globs of tenants to leave out, whatever else they match.
+    /// Not these tenants (repeatable)
+    #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Names of waves; a tenant must be in one of them.
+    /// Tenants of a wave (repeatable)
+    #[arg(long, value_name = "WAVE")]
     pub(crate) wave: Vec<String>,
-    /// Only these, for a run that continues or repeats another.
-    pub(crate) only: Option<BTreeSet<TenantId>>,
-    /// Only the wave named `canary`.
+    /// Only the wave named "canary"
+    #[arg(long)]
     pub(crate) canary: bool,
-    /// Only this share (0 to 100) of what matches, as a wave named `canary`: the same tenants each time, and a larger
-    /// share includes a smaller.
+    /// Only this share of the selected tenants, picked by a hash of their ids: the same ones each time
+    #[arg(long, value_name = "PERCENT", conflicts_with = "canary")]
     pub(crate) canary_percent: Option<u8>,
-    /// At most so many tenants, the first in plan order.
+    /// At most this many tenants, in plan order
+    #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// One part of a run that several machines divide among them.
+    /// One part of a fleet that several machines divide: hash:1/4
+    #[arg(long, value_name = "hash:I/N")]
     pub(crate) partition: Option<Partition>,
+    /// Only these, for a run that continues or repeats another; no flag.
+    #[arg(skip)]
+    pub(crate) only: Option<BTreeSet<TenantId>>,
+}
+
+fn parse_tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as plan=pro".to_owned()),
+    }
 }
 
 /// Part `index` of `of`; the parts of a fleet are disjoint and together all of it.
@@ -68,12 +85,6 @@ impl FromStr for Partition {
     }
 }
 
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hash:{}/{}", self.index, self.of)
-    }
-}
-
 impl Partition {
     /// Whether this part has the tenant: `SHA-256(id)`, first 8 bytes big endian, modulo the number of parts.
     pub(crate) fn contains(self, id: &str) -> bool {
@@ -81,38 +92,29 @@ impl Partition {
     }
 }
 
-/// What the filter says of one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Match {
-    /// It is taken, in this place of [`Selection::waves`] as long as no wave is empty.
-    Selected {
-        /// The place of its wave in plan order.
-        wave: usize,
-    },
-    /// It is left out.
-    Mismatch(Mismatch),
-}
-
 /// Why a tenant is left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Mismatch {
-    /// No `--tenant` matches its id.
+    #[error("no --tenant matches it")]
     TenantGlob,
-    /// It lacks this tag; several values that would do are joined by `|`.
+    /// Several values that would do are joined by `|`.
+    #[error("it lacks the tag {0}={1}")]
     Tag(Arc<str>, Arc<str>),
-    /// It is on another server.
+    #[error("it is on another server")]
     Server,
-    /// An `--exclude` matches its id.
+    #[error("--exclude matches it")]
     Excluded,
-    /// It is in another wave.
+    #[error("it is in another wave")]
     Wave,
-    /// The run to be repeated or continued does not have it.
+    #[error("the run does not have it")]
     NotInRun,
-    /// It is not a canary; its turn comes later.
+    /// Its turn comes later.
+    #[error("it is not a canary")]
     NotCanary,
-    /// Another part of the run has it.
+    #[error("it is in another partition")]
     Partition,
-    /// The limit was reached before it; its turn comes later.
+    /// Its turn comes later.
+    #[error("the limit was reached before it")]
     Limit,
 }
 
@@ -123,28 +125,15 @@ impl Mismatch {
     }
 }
 
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Mismatch::TenantGlob => f.write_str("no --tenant matches it"),
-            Mismatch::Tag(key, value) => write!(f, "it lacks the tag {key}={value}"),
-            Mismatch::Server => f.write_str("it is on another server"),
-            Mismatch::Excluded => f.write_str("--exclude matches it"),
-            Mismatch::Wave => f.write_str("it is in another wave"),
-            Mismatch::NotInRun => f.write_str("the run does not have it"),
-            Mismatch::NotCanary => f.write_str("it is not a canary"),
-            Mismatch::Partition => f.write_str("it is in another partition"),
-            Mismatch::Limit => f.write_str("the limit was reached before it"),
-        }
-    }
-}
+/// The wave of a tenant that is taken, as its place in plan order, or why it is left out.
+type Match = Result<usize, Mismatch>;
 
 /// Every tenant of the registry exactly once: in a wave, or in `mismatches`.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    /// What is taken, in plan order; no wave is empty.
+    /// The tenants that are taken, in plan order; no wave is empty.
     pub(crate) waves: Vec<Wave>,
-    /// What is left out, in file order.
+    /// The tenants that are left out, in file order.
     pub(crate) mismatches: Vec<(TenantId, Mismatch)>,
     /// How many of `mismatches` are wanted but left for later, by a canary, a partition or a limit.
     pub(crate) held_back: usize,
@@ -204,9 +193,7 @@ pub(crate) struct Wave {
 pub(crate) struct Unmatched {
     /// The flag: `--tenant`.
     pub(crate) flag: &'static str,
-    /// What was given to it.
     pub(crate) pattern: String,
-    /// What was probably meant.
     pub(crate) did_you_mean: Option<String>,
 }
 
@@ -225,7 +212,6 @@ pub(crate) enum SelectError {
     Pattern {
         /// The flag.
         flag: &'static str,
-        /// What is wrong.
         bad: BadPattern,
     },
     /// No wave has this name.
@@ -260,14 +246,14 @@ pub(crate) enum SelectError {
 pub(crate) fn select(registry: &Registry, filter: &Filter) -> Result<Selection, SelectError> {
     let rules = Rules::of(registry, filter)?;
     // They do not depend on the filter.
-    let places = places(registry.waves.iter(), &registry.tenants);
+    let places = places(&registry.waves, &registry.tenants);
     let tenants = &registry.tenants;
     let mut matches: Vec<Match> = tenants.iter().zip(&places).map(|(t, &wave)| rules.judge(t, wave)).collect();
     if filter.canary {
         hold_back(&mut matches, Mismatch::NotCanary, |_, wave| rules.names[wave] != CANARY);
     }
     if let Some(percent) = filter.canary_percent {
-        let wanted: Vec<usize> = (0..tenants.len()).filter(|&i| matches!(matches[i], Match::Selected { .. })).collect();
+        let wanted: Vec<usize> = (0..tenants.len()).filter(|&i| matches[i].is_ok()).collect();
         let ids: Vec<&str> = wanted.iter().map(|&i| tenants[i].id.as_str()).collect();
         let picked = smallest_percent(&ids, percent);
         let canaries: HashSet<usize> = wanted.into_iter().zip(picked).filter(|(_, p)| *p).map(|(i, _)| i).collect();
@@ -289,9 +275,8 @@ struct Rules<'f> {
     tenants: Patterns,
     exclude: Patterns,
     servers: HashSet<&'f str>,
-    tags: BTreeMap<&'f str, Vec<&'f str>>,
-    /// The mismatch for each key of `tags`, made once and shared.
-    lacking: BTreeMap<&'f str, Mismatch>,
+    /// The wanted values by key, each with the mismatch of a tenant that lacks them, which is made once and shared.
+    tags: BTreeMap<&'f str, (Vec<&'f str>, Mismatch)>,
     /// The waves of the file in order, the rest last.
     names: Vec<&'f str>,
 }
@@ -305,7 +290,10 @@ impl<'f> Rules<'f> {
         for (key, value) in &filter.tags {
             tags.entry(key).or_default().push(value);
         }
-        let lacking = tags.iter().map(|(&k, values)| (k, Mismatch::Tag(k.into(), values.join("|").into()))).collect();
+        let with_mismatch = |(key, values): (&'f str, Vec<&'f str>)| {
+            let lacking = Mismatch::Tag(key.into(), values.join("|").into());
+            (key, (values, lacking))
+        };
         let names: Vec<&str> = registry.waves.iter().map(|w| w.name.as_str()).chain([REST]).collect();
         let known = || names.join(", ");
         if let Some(name) = filter.wave.iter().find(|name| !names.contains(&name.as_str())) {
@@ -322,8 +310,7 @@ impl<'f> Rules<'f> {
             exclude: patterns("--exclude", &filter.exclude)?,
             servers: filter.servers.iter().map(String::as_str).collect(),
             filter,
-            tags,
-            lacking,
+            tags: tags.into_iter().map(with_mismatch).collect(),
             names,
         })
     }
@@ -335,8 +322,8 @@ impl<'f> Rules<'f> {
             Mismatch::Excluded
         } else if !self.tenants.is_empty() && !self.tenants.matches(id) {
             Mismatch::TenantGlob
-        } else if let Some((key, _)) = self.tags.iter().find(|(key, values)| lacks(key, values)) {
-            self.lacking[key].clone()
+        } else if let Some((_, (_, lacking))) = self.tags.iter().find(|(key, (values, _))| lacks(key, values)) {
+            lacking.clone()
         } else if !self.servers.is_empty() && !self.servers.contains(&*tenant.server) {
             Mismatch::Server
         } else if self.filter.only.as_ref().is_some_and(|only| !only.contains(&tenant.id)) {
@@ -344,9 +331,9 @@ impl<'f> Rules<'f> {
         } else if !self.filter.wave.is_empty() && !self.filter.wave.iter().any(|name| name == self.names[wave]) {
             Mismatch::Wave
         } else {
-            return Match::Selected { wave };
+            return Ok(wave);
         };
-        Match::Mismatch(mismatch)
+        Err(mismatch)
     }
 
     /// The words of the filter that fit no tenant of the file.
@@ -380,20 +367,16 @@ fn near<'a>(flag: &'static str, text: &str, known: impl Iterator<Item = &'a str>
 /// Leaves out the tenants that are still taken and for which `later` holds (place in the file, place of the wave).
 fn hold_back(matches: &mut [Match], why: Mismatch, later: impl Fn(usize, usize) -> bool) {
     for (i, found) in matches.iter_mut().enumerate() {
-        if matches!(found, Match::Selected { wave } if later(i, *wave)) {
-            *found = Match::Mismatch(why.clone());
+        if found.as_ref().is_ok_and(|&wave| later(i, wave)) {
+            *found = Err(why.clone());
         }
     }
 }
 
 /// The places of the tenants that are taken: by wave, then as in the file.
 fn in_plan_order(matches: &[Match]) -> Vec<usize> {
-    let wave = |i: usize| match matches[i] {
-        Match::Selected { wave } => Some(wave),
-        Match::Mismatch(_) => None,
-    };
-    let mut order: Vec<usize> = (0..matches.len()).filter(|&i| wave(i).is_some()).collect();
-    order.sort_by_key(|&i| wave(i));
+    let mut order: Vec<usize> = (0..matches.len()).filter(|&i| matches[i].is_ok()).collect();
+    order.sort_by_key(|&i| matches[i].as_ref().ok());
     order
 }
 
@@ -402,8 +385,8 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
     let mut mismatches = Vec::new();
     for (tenant, found) in registry.tenants.iter().zip(matches) {
         match found {
-            Match::Selected { wave } => members[wave].push(tenant.clone()),
-            Match::Mismatch(why) => mismatches.push((tenant.id.clone(), why)),
+            Ok(wave) => members[wave].push(tenant.clone()),
+            Err(why) => mismatches.push((tenant.id.clone(), why)),
         }
     }
     let mut waves: Vec<(Wave, Option<FailureBudget>)> = Vec::new();

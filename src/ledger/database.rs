@@ -1,16 +1,23 @@
 //! One ledger's place: how it is named in texts, and what a driver's error means there.
 //!
-//! The only file that looks inside driver errors. It must let no secret through: SeaORM and sqlx quote URLs.
+//! The meaning of a code is the engines' to say. This file must let no secret through: SeaORM and sqlx quote URLs.
 
 use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::mysql::MySqlDatabaseError;
 use url::Url;
 
 use super::Location;
 use super::error::LedgerError;
+use crate::engine;
+use crate::model::fault::{Fault, FaultClass};
+
+/// The codes of a disk without room: of SQLite, of MySQL and MariaDB, of PostgreSQL.
+const FULL: [&str; 4] = ["13", "1021", "1114", "53100"];
+
+/// SQLite's code for a file that is no database; any other one of that class is a damaged one.
+const NO_DATABASE: &str = "26";
 
 /// One ledger's place.
 pub(super) struct LedgerDatabase {
@@ -76,17 +83,7 @@ impl LedgerDatabase {
     /// What a driver's error means here.
     pub(super) fn explain_sqlx(&self, action: &'static str, error: &sqlx::Error) -> LedgerError {
         match error {
-            sqlx::Error::Database(e) => {
-                let code = e.code().unwrap_or_default();
-                let number = e.try_downcast_ref::<MySqlDatabaseError>().map_or(0, MySqlDatabaseError::number);
-                let shown = if number == 0 { code.to_string() } else { number.to_string() };
-                let reason = self.scrub(&format!("[{shown}] {}", e.message()));
-                if self.is_file {
-                    self.explain_sqlite(action, code.parse().unwrap_or(0), reason)
-                } else {
-                    self.explain_server(action, &code, number, reason)
-                }
-            }
+            sqlx::Error::Database(e) => self.explain_refusal(action, &engine::fault(error), e.message()),
             sqlx::Error::Configuration(e) if !self.is_file => LedgerError::BadUrl { reason: self.scrub(e) },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
@@ -103,31 +100,25 @@ impl LedgerDatabase {
         LedgerError::Unreachable { action, site: self.name(), reason: self.scrub(reason) }
     }
 
-    /// Result codes: <https://www.sqlite.org/rescode.html>; the low byte of an extended code is the primary one.
-    fn explain_sqlite(&self, action: &'static str, code: u32, reason: String) -> LedgerError {
-        let site = self.name();
-        match code & 0xff {
-            5 | 6 => LedgerError::LockWait { action, site, reason },
-            3 | 8 | 14 | 23 => LedgerError::NotWritable { action, site, reason },
-            11 => LedgerError::Damaged { action, site, reason },
-            13 => LedgerError::Full { action, site, reason },
-            26 => LedgerError::NotADatabase { action, site },
-            10 => {
+    /// A refusal by its class, and by its code where the ledger tells more apart than a run does.
+    fn explain_refusal(&self, action: &'static str, fault: &Fault, text: &str) -> LedgerError {
+        use FaultClass as F;
+        let (site, code) = (self.name(), fault.code.as_deref().unwrap_or_default());
+        let reason = self.scrub(&format!("[{code}] {text}"));
+        match fault.class {
+            F::Busy | F::LockTimeout | F::Deadlock | F::Serialization => LedgerError::LockWait { action, site, reason },
+            F::ReadOnly => LedgerError::NotWritable { action, site, reason },
+            F::PermissionDenied | F::UnknownDatabase if self.is_file => {
+                LedgerError::NotWritable { action, site, reason }
+            }
+            F::NotADatabase if code == NO_DATABASE => LedgerError::NotADatabase { action, site },
+            F::NotADatabase => LedgerError::Damaged { action, site, reason },
+            F::Resources if FULL.contains(&code) => LedgerError::Full { action, site, reason },
+            F::Resources if self.is_file => {
                 let reason = format!("the disk failed: {reason}; look at its free space and the system's log");
                 LedgerError::Refused { action, site, reason }
             }
-            _ => LedgerError::Refused { action, site, reason },
-        }
-    }
-
-    /// SQLSTATEs (<https://www.postgresql.org/docs/current/errcodes-appendix.html>) and MySQL's error numbers.
-    fn explain_server(&self, action: &'static str, code: &str, number: u16, reason: String) -> LedgerError {
-        let site = self.name();
-        match (code, number) {
-            (_, 1021 | 1114) | ("53100", _) => LedgerError::Full { action, site, reason },
-            (_, 1290 | 1792 | 1836) | ("25006", _) => LedgerError::NotWritable { action, site, reason },
-            (_, 1205 | 1213) | ("40001" | "40P01" | "55P03", _) => LedgerError::LockWait { action, site, reason },
-            (_, 1040 | 1053 | 1203) | ("53300" | "57P01" | "57P02" | "57P03", _) => {
+            F::TooManyConnections | F::ConnectionLost | F::ConnectionRefused => {
                 LedgerError::Unreachable { action, site, reason }
             }
             _ => LedgerError::Refused { action, site, reason },

@@ -47,5 +47,4 @@ pub(crate) use crate::inputs::LedgerLocation as Location;
 pub(crate) use error::LedgerError;
 pub(crate) use open::Ledger;
 pub(crate) use process::current as current_process;
-pub(crate) use reader::{RunStatus, RunSummary};
 pub(crate) use recorder::Recorder;

@@ -36,13 +36,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// A server that does not answer a write for so long is lost.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
-/// The time for closing the connections.
+/// The time for closing the connections to a server.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Statements differ with the number of their rows; keeping many of them prepared would only cost memory.
 const PREPARED: usize = 4;
 
-pub(super) const OPEN: &str = "open";
+const OPEN: &str = "open";
 
 /// An open ledger. Cheap to clone; all clones share one connection.
 #[derive(Clone)]
@@ -93,17 +93,14 @@ impl Ledger {
 
     pub(super) async fn open_patiently(location: &Location, patience: Duration) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(location)?;
-        let db = match location {
+        let (db, file) = match location {
             Location::File(file) => {
                 LedgerDatabase::check_path(file)?;
                 refuse_others(file, patience).await?;
-                connect_file(file, Access::Create, patience, &site).await?
+                let db = connect_file(file, Access::Create, patience, &site).await?;
+                (db, identity(file).map(|found| (file.clone(), found)))
             }
-            Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
-        };
-        let file = match location {
-            Location::File(file) => identity(file).map(|found| (file.clone(), found)),
-            Location::Url(_) => None,
+            Location::Url(url) => (connect_server(url.expose_secret(), &site).await?, None),
         };
         let store = Store { file, ..Store::new(db, site) };
         match store.version().await? {
@@ -167,7 +164,10 @@ impl Ledger {
     /// it: that is left to the end of the process.
     pub(crate) async fn close(self) {
         // A pool can only fail to close when it is closed already.
-        let _ = tokio::time::timeout(CLOSING, self.store.db.close_by_ref()).await;
+        let _ = match self.store.db.get_database_backend() == DbBackend::Sqlite {
+            true => Ok(self.store.db.close_by_ref().await),
+            false => tokio::time::timeout(CLOSING, self.store.db.close_by_ref()).await,
+        };
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    Select,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -19,12 +20,10 @@ use super::open::{Ledger, Store};
 use super::process;
 use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
-use crate::model::fault::Fault;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
-use crate::model::schema::Direction;
-use crate::model::started_by::{Liveness, StartedBy, liveness};
-use crate::model::stats::RunStats;
+use crate::model::run_summary::{AttemptRow, RunSummary};
+use crate::model::started_by::{StartedBy, liveness};
 use crate::model::tenant::TenantId;
 
 /// How many runs an error lists.
@@ -32,82 +31,17 @@ const CANDIDATES: u64 = 10;
 
 const READ: &str = "read";
 
-/// A run as the ledger knows it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct RunSummary {
-    /// Its id.
-    pub(crate) run: Uuid,
-    /// Up or down.
-    pub(crate) direction: Direction,
-    /// The goal in words.
-    pub(crate) goal: String,
-    /// The work, as data.
-    pub(crate) kind: RunKind,
-    /// The run that this one resumes.
-    pub(crate) resumes: Option<Uuid>,
-    /// The version of the program.
-    pub(crate) program: String,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub(crate) started_at_ms: i64,
-    /// When it ended, in milliseconds since 1970-01-01 UTC.
-    pub(crate) finished_at_ms: Option<i64>,
-    /// The final counts; `None` while it goes on, or when its process died.
-    pub(crate) stats: Option<RunStats>,
-    /// Selected tenants.
-    pub(crate) selected: usize,
-    /// Selected tenants whose outcome is recorded.
-    pub(crate) with_outcome: usize,
-    /// User, host, process and command line; empty for a run of an older program.
-    pub(crate) started_by: StartedBy,
-    /// The flags that selected the tenants.
-    pub(crate) selection: Vec<String>,
-    /// Whether it goes on, where its end is not recorded.
-    pub(crate) liveness: Liveness,
-    /// The age of its last sign of life, in milliseconds by the ledger's clock.
-    pub(crate) silent_ms: Option<i64>,
-}
+/// How many tenants of a run have their outcome.
+const WITH_OUTCOME: &str = "(SELECT count(*) FROM fleet_outcome WHERE fleet_outcome.run = fleet_run.run)";
 
-/// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RunStatus {
-    /// Its end is recorded.
-    Finished,
-    /// It goes on.
-    Running,
-    /// Its process died, or its ledger was lost, before the end.
-    Dead,
-    /// Its end is not recorded, and it was begun by a program that gave no signs of life.
-    Unfinished,
-}
-
-/// One recorded attempt. An only attempt that went well has no row.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct AttemptRow {
-    /// The tenant's place in the plan.
-    pub(crate) index: usize,
-    /// Which attempt, from 1.
-    pub(crate) attempt: u32,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
-    pub(crate) started_at_ms: i64,
-    /// When it ended, in milliseconds since 1970-01-01 UTC.
-    pub(crate) ended_at_ms: i64,
-    /// What went wrong; `None` when this attempt went well.
-    pub(crate) error: Option<Fault>,
-    /// After how many milliseconds it was tried again; `None` for the last.
-    pub(crate) retry_in_ms: Option<u64>,
-}
-
-impl RunSummary {
-    /// Its state.
-    pub(crate) fn status(&self) -> RunStatus {
-        match self.liveness {
-            _ if self.finished_at_ms.is_some() => RunStatus::Finished,
-            Liveness::Running => RunStatus::Running,
-            Liveness::Dead => RunStatus::Dead,
-            Liveness::Unknown => RunStatus::Unfinished,
-        }
-    }
+/// A row of `fleet_run`, and what the ledger's database counts and measures for it.
+#[derive(FromQueryResult)]
+struct RunRow {
+    #[sea_orm(nested)]
+    run: run::Model,
+    with_outcome: i64,
+    /// The age of the last heartbeat by the ledger's clock.
+    age_ms: Option<i64>,
 }
 
 impl Ledger {
@@ -190,7 +124,7 @@ impl Ledger {
         let mut records: HashMap<i64, String> = rows.into_iter().map(|row| (row.place, row.record)).collect();
         let with_record = |(place, planned): (i64, PlannedTenant)| {
             let what = || format!("the outcome of tenant '{}' in run {run}", planned.tenant);
-            let record = records.remove(&place).map(|text| store.parse(&text, what)).transpose()?;
+            let record = store.parse_some(&records.remove(&place), what)?;
             Ok((planned, record))
         };
         tenants.into_iter().map(with_record).collect()
@@ -272,7 +206,7 @@ impl Ledger {
                 attempt: store.number(row.attempt, what)?,
                 started_at_ms: row.started_at_ms,
                 ended_at_ms: row.ended_at_ms,
-                error: row.fault.as_deref().map(|text| store.parse(text, what)).transpose()?,
+                error: store.parse_some(&row.fault, what)?,
                 retry_in_ms: row.retry_in_ms.map(|ms| store.number(ms, what)).transpose()?,
             })
         };
@@ -282,65 +216,33 @@ impl Ledger {
 
 impl Store {
     async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
-        let rows: Vec<run::Model> = match self.version {
+        let (query, age) = match self.version {
             // A reader leaves an older ledger as it is, and its runs without what was not recorded then.
-            1 => before_live_runs(query).into_model().all(&self.db).await,
-            _ => query.all(&self.db).await,
-        }
-        .map_err(self.explain(READ))?;
-        let ages = self.ages(&rows).await?;
-        let ids = rows.iter().map(|row| row.run.clone());
-        let counts = outcome::Entity::find()
-            .select_only()
-            .column(outcome::Column::Run)
-            .column_as(outcome::Column::Place.count(), "n")
-            .filter(outcome::Column::Run.is_in(ids))
-            .group_by(outcome::Column::Run);
-        let counts: Vec<(String, i64)> = counts.into_tuple().all(&self.db).await.map_err(self.explain(READ))?;
-        let counts: HashMap<String, i64> = counts.into_iter().collect();
-        rows.into_iter().map(|row| self.summary(&counts, &ages, row)).collect()
+            1 => (before_live_runs(query), Expr::cust("NULL")),
+            _ => (query, Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs))),
+        };
+        let query = query.column_as(Expr::cust(WITH_OUTCOME), "with_outcome").column_as(age, "age_ms");
+        let rows = query.into_model::<RunRow>().all(&self.db).await.map_err(self.explain(READ))?;
+        rows.into_iter().map(|row| self.summary(row)).collect()
     }
 
-    /// The ages of the last heartbeats of runs without an end, in milliseconds by the ledger's clock.
-    async fn ages(&self, rows: &[run::Model]) -> Result<HashMap<String, i64>, LedgerError> {
-        let open: Vec<&str> = rows
-            .iter()
-            .filter(|row| row.finished_at_ms.is_none() && row.heartbeat_at_ms.is_some())
-            .map(|row| row.run.as_str())
-            .collect();
-        if open.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let age = Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs));
-        let ages = run::Entity::find().select_only().column(run::Column::Run).column_as(age, "age");
-        let ages = ages.filter(run::Column::Run.is_in(open)).into_tuple().all(&self.db).await;
-        let ages: Vec<(String, i64)> = ages.map_err(self.explain(READ))?;
-        Ok(ages.into_iter().collect())
-    }
-
-    fn summary(
-        &self,
-        counts: &HashMap<String, i64>,
-        ages: &HashMap<String, i64>,
-        row: run::Model,
-    ) -> Result<RunSummary, LedgerError> {
+    fn summary(&self, RunRow { run: row, with_outcome, age_ms }: RunRow) -> Result<RunSummary, LedgerError> {
         let what = || format!("run {}", row.run);
-        let started_by: StartedBy =
-            row.started_by.as_deref().map(|text| self.parse(text, what)).transpose()?.unwrap_or_default();
-        let silent_ms = ages.get(&row.run).copied();
+        let started_by: StartedBy = self.parse_some(&row.started_by, what)?.unwrap_or_default();
+        let silent_ms = age_ms.filter(|_| row.finished_at_ms.is_none());
         Ok(RunSummary {
             run: self.id(&row.run, what)?,
             direction: self.word(&row.direction, what)?,
             kind: RunKind::from_ledger(self.parse(&row.goal_data, what)?),
             resumes: row.resumes.as_deref().map(|id| self.id(id, what)).transpose()?,
-            stats: row.stats.as_deref().map(|text| self.parse(text, what)).transpose()?,
+            stats: self.parse_some(&row.stats, what)?,
             selected: self.number(row.selected, what)?,
-            with_outcome: self.number(counts.get(&row.run).copied().unwrap_or(0), what)?,
+            with_outcome: self.number(with_outcome, what)?,
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,
             liveness: liveness(silent_ms, process::is_there(&started_by.process)),
             silent_ms,
-            selection: row.selection.as_deref().map(|text| self.parse(text, what)).transpose()?.unwrap_or_default(),
+            selection: self.parse_some(&row.selection, what)?.unwrap_or_default(),
             started_by,
             goal: row.goal,
             program: row.program,
@@ -353,12 +255,9 @@ impl Store {
             tenant::Entity::find().filter(tenant::Column::Run.eq(run.to_string())).order_by_asc(tenant::Column::Place);
         let rows = rows.all(&self.db).await.map_err(self.explain(READ))?;
         let read = |row: tenant::Model| {
-            let engine = self.word(&row.engine, || format!("tenant '{}' of run {run}", row.tenant))?;
+            let what = || format!("tenant '{}' of run {run}", row.tenant);
+            let (engine, target) = (self.word(&row.engine, what)?, self.parse_some(&row.target, what)?);
             let tenant = TenantId::from(row.tenant.as_str());
-            let target = match &row.target {
-                Some(text) => Some(self.parse(text, || format!("tenant '{tenant}' of run {run}"))?),
-                None => None,
-            };
             Ok((row.place, PlannedTenant { tenant, engine, server: row.server, wave: row.wave, target }))
         };
         rows.into_iter().map(read).collect()
@@ -366,6 +265,13 @@ impl Store {
 
     fn parse<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {
         serde_json::from_str(text).map_err(|e| self.unreadable(what(), &e))
+    }
+
+    fn parse_some<T>(&self, text: &Option<String>, what: impl Fn() -> String) -> Result<Option<T>, LedgerError>
+    where
+        T: DeserializeOwned,
+    {
+        text.as_ref().map(|text| self.parse(text, what)).transpose()
     }
 
     fn word<T: DeserializeOwned>(&self, text: &str, what: impl Fn() -> String) -> Result<T, LedgerError> {

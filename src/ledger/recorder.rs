@@ -110,13 +110,12 @@ impl Recorder {
     ///
     /// # Errors
     /// The first write that failed, in all of the run.
-    pub(crate) async fn finish(self) -> Result<(), LedgerError> {
-        let Some(Writing { inbox, task, ending, .. }) = self.writing else { return Ok(()) };
+    pub(crate) async fn finish(mut self) -> Result<(), LedgerError> {
+        let Some(Writing { inbox, task, ending, .. }) = self.writing.take() else { return Ok(()) };
         drop((inbox, ending));
-        let died = || Arc::new(LedgerError::WriterDied { site: self.store.site.name() });
         let failure = match task.await {
             Ok(()) => self.failure.get().cloned(),
-            Err(_) => Some(self.failure.get().cloned().unwrap_or_else(died)),
+            Err(_) => Some(self.why_lost()),
         };
         failure.map_or(Ok(()), |error| Err(Arc::unwrap_or_clone(error)))
     }
@@ -175,12 +174,12 @@ impl Recorder {
             engine: planned.engine.name().to_owned(),
             server: planned.server.clone(),
             wave: planned.wave.clone(),
-            target: planned.target.map(|t| serde_json::to_string(&t).expect("a target is plain data")),
+            target: planned.target.as_ref().map(json),
         };
         let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
-        insert_all(&tx, &[&row], |_| 0).await?;
+        insert_all(&tx, [&row], |_| 0).await?;
         self.store.sign_of_life(&run, &tx).await?;
-        insert_all(&tx, &tenants.iter().collect::<Vec<_>>(), |row| row.tenant.len() + row.server.len() + 64).await?;
+        insert_all(&tx, &tenants, |row| row.tenant.len() + row.server.len() + 64).await?;
         tx.commit().await?;
         Ok(began_at_ms)
     }

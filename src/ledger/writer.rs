@@ -19,7 +19,6 @@ use super::entity::{attempt, event, outcome, progress, run};
 use super::error::LedgerError;
 use super::open::Store;
 use crate::model::event::Event;
-use crate::model::fault::Fault;
 use crate::model::outcome::TenantRecord;
 
 /// Events that may wait for the disk. A run makes fewer in the time that a healthy disk needs for one batch.
@@ -67,7 +66,7 @@ pub(super) struct Writer {
 }
 
 /// The rows of one transaction.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Batch {
     /// By place: a tenant that is told twice in one batch is one row, as several engines demand.
     outcomes: BTreeMap<i64, outcome::Model>,
@@ -76,23 +75,6 @@ struct Batch {
     /// By place: only the latest of a tenant is kept.
     progress: BTreeMap<i64, progress::Model>,
     finished: Option<(i64, String)>,
-}
-
-/// The end of an attempt: its fault, if any, and the pause before the next one.
-#[derive(Clone, Copy)]
-struct AttemptEnd<'a> {
-    fault: Option<&'a Fault>,
-    retry_in_ms: Option<i64>,
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.outcomes.is_empty()
-            && self.attempts.is_empty()
-            && self.events.is_empty()
-            && self.progress.is_empty()
-            && self.finished.is_none()
-    }
 }
 
 impl Writer {
@@ -159,15 +141,14 @@ impl Writer {
                 self.started.insert(index, now_ms);
             }
             Event::AttemptFailed { index, attempt, error, retry_in_ms, .. } => {
-                let retry = Some(i64::try_from(retry_in_ms).unwrap_or(i64::MAX));
-                let row = self.attempt(index, attempt, now_ms, AttemptEnd { fault: Some(&error), retry_in_ms: retry });
-                batch.attempts.push(row);
+                let retry_in_ms = Some(i64::try_from(retry_in_ms).unwrap_or(i64::MAX));
+                let row = self.attempt(index, attempt, now_ms);
+                batch.attempts.push(attempt::Model { fault: Some(json(&error)), retry_in_ms, ..row });
             }
             Event::TenantFinished(record) => {
-                let end = AttemptEnd { fault: record.error.as_ref(), retry_in_ms: None };
                 if record.attempts > 1 || (record.attempts == 1 && record.error.is_some()) {
-                    let row = self.attempt(record.index, record.attempts, now_ms, end);
-                    batch.attempts.push(row);
+                    let row = self.attempt(record.index, record.attempts, now_ms);
+                    batch.attempts.push(attempt::Model { fault: record.error.as_ref().map(json), ..row });
                 }
                 self.started.remove(&record.index);
                 let row = self.outcome(&record, now_ms);
@@ -191,7 +172,8 @@ impl Writer {
         }
     }
 
-    fn attempt(&mut self, index: usize, attempt: u32, now_ms: i64, end: AttemptEnd<'_>) -> attempt::Model {
+    /// An attempt that ended now, and went well unless more is said of it.
+    fn attempt(&mut self, index: usize, attempt: u32, now_ms: i64) -> attempt::Model {
         let seq = self.next_seq;
         self.next_seq += 1;
         attempt::Model {
@@ -201,8 +183,8 @@ impl Writer {
             attempt: i64::from(attempt),
             started_at_ms: self.started.get(&index).copied().unwrap_or(now_ms),
             ended_at_ms: now_ms,
-            fault: end.fault.map(json),
-            retry_in_ms: end.retry_in_ms,
+            fault: None,
+            retry_in_ms: None,
         }
     }
 
@@ -238,18 +220,14 @@ impl Writer {
     }
 
     async fn try_write(&self, batch: &Batch) -> Result<(), DbErr> {
-        if batch.is_empty() {
+        if *batch == Batch::default() {
             return Ok(());
         }
         let tx = self.store.begin().await?;
-        let outcomes: Vec<&outcome::Model> = batch.outcomes.values().collect();
-        insert_all(&tx, &outcomes, |row| row.record.len()).await?;
-        let attempts: Vec<&attempt::Model> = batch.attempts.iter().collect();
-        insert_all(&tx, &attempts, |row| row.fault.as_ref().map_or(0, String::len)).await?;
-        let events: Vec<&event::Model> = batch.events.iter().collect();
-        insert_all(&tx, &events, |row| row.event.len()).await?;
-        let progress: Vec<&progress::Model> = batch.progress.values().collect();
-        insert_all(&tx, &progress, |row| row.event.len()).await?;
+        insert_all(&tx, batch.outcomes.values(), |row| row.record.len()).await?;
+        insert_all(&tx, &batch.attempts, |row| row.fault.as_ref().map_or(0, String::len)).await?;
+        insert_all(&tx, &batch.events, |row| row.event.len()).await?;
+        insert_all(&tx, batch.progress.values(), |row| row.event.len()).await?;
         if let Some((at_ms, stats)) = &batch.finished {
             run::Entity::update_many()
                 .col_expr(run::Column::FinishedAtMs, Expr::value(*at_ms))
@@ -277,16 +255,21 @@ async fn persist<F: Future<Output = Result<(), LedgerError>>>(
 }
 
 /// Inserts rows, many in a statement; a row that is there already is replaced.
-pub(super) async fn insert_all<M, A, C>(db: &C, rows: &[&M], bytes: impl Fn(&M) -> usize) -> Result<(), DbErr>
+pub(super) async fn insert_all<'m, M, A, C>(
+    db: &C,
+    rows: impl IntoIterator<Item = &'m M>,
+    bytes: impl Fn(&M) -> usize,
+) -> Result<(), DbErr>
 where
-    M: Clone + IntoActiveModel<A> + sea_orm::ModelTrait<Entity = A::Entity>,
+    M: Clone + IntoActiveModel<A> + sea_orm::ModelTrait<Entity = A::Entity> + 'm,
     A: ActiveModelTrait + Send,
     C: ConnectionTrait,
 {
     let columns = || <A::Entity as EntityTrait>::Column::iter();
     let key = <A::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column);
     let replace = OnConflict::columns(key).update_columns(columns()).to_owned();
-    let mut rest = rows;
+    let rows: Vec<&M> = rows.into_iter().collect();
+    let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let (now, later) = rest.split_at(fitting(rest, &bytes));
         let models = now.iter().map(|&row| row.clone().into_active_model());

@@ -2,14 +2,27 @@
 //!
 //! Plain data. How an engine is spoken to stands in `engine`, and how its SQL is read in `sql`.
 
-use std::fmt;
 use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The database engines that `fleet` migrates. MariaDB and MySQL are one engine here, of two flavours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Engine {
     /// An SQLite file.
     Sqlite,
@@ -106,11 +119,7 @@ impl Engine {
 
     /// The lower-case name used in reports: `sqlite`, `postgres` or `mysql`.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgres",
-            Engine::Mysql => "mysql",
-        }
+        self.into()
     }
 
     /// Other words for it in file names and options, the usual one first.
@@ -125,12 +134,6 @@ impl Engine {
     /// The engine of a lower-case name or another word for it.
     pub(crate) fn named(word: &str) -> Option<Engine> {
         Engine::ALL.into_iter().find(|engine| engine.name() == word || engine.aliases().contains(&word))
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }
 

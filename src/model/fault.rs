@@ -2,13 +2,25 @@
 //!
 //! Plain data. Classes are decided from SQLSTATEs and error numbers at the database door, never from text.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// The class of a fault. Retrying and reporting go by this, never by the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub(crate) enum FaultClass {
     /// Nothing listens at the address.
@@ -70,9 +82,11 @@ pub(crate) enum FaultClass {
     /// The migration's own Rust code panicked.
     Panic,
     /// The history has a hole that the run was not told to fill.
-    HistoryGap,
+    #[serde(alias = "history_gap")]
+    OutOfOrder,
     /// An SQL script is not the one that was applied.
-    Edited,
+    #[serde(alias = "edited")]
+    ChecksumMismatch,
     /// A backup could not be made, or is not what it should be.
     Backup,
     /// Anything else.
@@ -117,48 +131,7 @@ impl FaultClass {
 
     /// The snake_case name, as in JSON.
     pub(crate) fn name(self) -> &'static str {
-        use FaultClass::*;
-        match self {
-            ConnectionRefused => "connection_refused",
-            Dns => "dns",
-            ConnectTimeout => "connect_timeout",
-            Authentication => "authentication",
-            UnknownDatabase => "unknown_database",
-            TooManyConnections => "too_many_connections",
-            Tls => "tls",
-            BadAddress => "bad_address",
-            Pooler => "pooler",
-            ConnectionLost => "connection_lost",
-            LockTimeout => "lock_timeout",
-            Deadlock => "deadlock",
-            Serialization => "serialization",
-            Busy => "busy",
-            StatementTimeout => "statement_timeout",
-            Cancelled => "cancelled",
-            TenantLocked => "held_by_another_run",
-            HistoryMoved => "history_moved",
-            WrongSchema => "wrong_schema",
-            ReadOnly => "read_only",
-            PermissionDenied => "permission_denied",
-            AlreadyExists => "already_exists",
-            Missing => "missing",
-            ConstraintViolation => "constraint_violation",
-            Syntax => "syntax",
-            Resources => "resources",
-            NotADatabase => "not_a_database",
-            Migration => "migration",
-            Panic => "panic",
-            HistoryGap => "history_gap",
-            Edited => "edited",
-            Backup => "backup",
-            Other => "other",
-        }
-    }
-}
-
-impl fmt::Display for FaultClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 
@@ -220,6 +193,16 @@ mod tests {
         assert_eq!(count.parse(), Ok(text.chars().count() - kept));
         let all = "é".repeat(Fault::MAX_MESSAGE);
         assert_eq!(Fault::new(FaultClass::Other, all.clone()).message, all);
+    }
+
+    #[test]
+    fn a_class_has_one_name_and_older_ledgers_are_read() {
+        for class in [FaultClass::TenantLocked, FaultClass::NotADatabase, FaultClass::OutOfOrder] {
+            assert_eq!(serde_json::to_value(class).unwrap(), class.name());
+            assert_eq!(class.to_string(), class.name());
+        }
+        let read = |word: &str| serde_json::from_value::<FaultClass>(word.into()).unwrap();
+        assert_eq!([read("history_gap"), read("edited")], [FaultClass::OutOfOrder, FaultClass::ChecksumMismatch]);
     }
 
     #[test]

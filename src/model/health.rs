@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use super::outcome::Blocker;
+
 /// What one tenant's database said.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Health {
@@ -38,11 +40,11 @@ pub(crate) struct Health {
     /// Connections of the server, where it tells.
     pub(crate) connections: Option<Room>,
     /// The oldest open transactions in this database.
-    pub(crate) transactions: Vec<OpenTransaction>,
+    pub(crate) transactions: Vec<Blocker>,
     /// Locks on the tenant's tables that other sessions hold.
     pub(crate) locks: Vec<HeldLock>,
     /// Processes that hold the tenant's file.
-    pub(crate) file_holders: Vec<FileHolder>,
+    pub(crate) file_holders: Vec<Blocker>,
     /// Bytes that are free on the disk, where it can be known; of a server asked of one of its tenants.
     pub(crate) free_bytes: Option<u64>,
     /// What could not be learnt, with the reason.
@@ -113,15 +115,6 @@ pub(crate) struct Follower {
     pub(crate) lag_seconds: u64,
 }
 
-/// A process that holds a lock on a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct FileHolder {
-    /// Its id.
-    pub(crate) pid: i64,
-    /// The program; empty where that is not told.
-    pub(crate) program: String,
-}
-
 /// Connections of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Room {
@@ -129,19 +122,6 @@ pub(crate) struct Room {
     pub(crate) used: u64,
     /// How many this user can have with those in use by others.
     pub(crate) most: u64,
-}
-
-/// A session with an open transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct OpenTransaction {
-    /// The server's id of the session.
-    pub(crate) id: i64,
-    /// Its user.
-    pub(crate) user: String,
-    /// What its program calls itself; empty where that is not known.
-    pub(crate) application: String,
-    /// How long the transaction has been open.
-    pub(crate) seconds: u64,
 }
 
 /// A lock on a table.
@@ -152,5 +132,5 @@ pub(crate) struct HeldLock {
     /// The lock's mode, in the engine's words.
     pub(crate) mode: String,
     /// Who holds it.
-    pub(crate) by: OpenTransaction,
+    pub(crate) by: Blocker,
 }

@@ -2,10 +2,12 @@
 //!
 //! Plain data. How it is found out is each engine's.
 
+use serde::Serialize;
+
 use super::outcome::Blocker;
 use super::tenant::Engine;
 
-/// Who is at a lock: what a watch saw, and what `fleet locks` shows.
+/// Who is at the lock that a session of ours waits for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LockWait {
     /// Who holds it, the oldest transaction first.
@@ -25,8 +27,8 @@ pub(crate) struct Terminations {
     pub(crate) refused: Vec<String>,
 }
 
-/// A session at a lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A session at a lock, as `fleet locks` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LockHolder {
     /// The tenants whose database it is in, or which of them are likely to be meant: several share a database as schemas.
     pub(crate) tenants: Vec<String>,
@@ -34,8 +36,6 @@ pub(crate) struct LockHolder {
     pub(crate) engine: Engine,
     /// Their server key.
     pub(crate) server: String,
-    /// The session.
-    pub(crate) session: Blocker,
     /// The sessions that it waits for; empty: it waits for nobody.
     pub(crate) waits_for: Vec<i64>,
     /// Whether it holds what others wait for, or the file. Neither this nor waiting: a transaction that is open on tables
@@ -44,4 +44,14 @@ pub(crate) struct LockHolder {
     /// Whether the engine told who waits for whom; otherwise it was concluded from open transactions, and others than these
     /// may hold the lock.
     pub(crate) certain: bool,
+    /// The session.
+    #[serde(flatten)]
+    pub(crate) session: Blocker,
+}
+
+impl LockHolder {
+    /// Whether somebody waits, or is waited for.
+    pub(crate) fn is_contended(&self) -> bool {
+        self.is_holder || !self.waits_for.is_empty()
+    }
 }

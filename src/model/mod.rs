@@ -1,8 +1,10 @@
 //! The vocabulary: tenants, versions, outcomes, events and the other words of a run, as plain data and pure decisions.
 //!
-//! Nothing here does I/O or reads a clock.
+//! Nothing here does I/O, and only `clock` reads the time.
 
 pub(crate) mod text;
+
+pub(crate) mod clock;
 
 pub(crate) mod engine;
 
@@ -31,5 +33,7 @@ pub(crate) mod run_kind;
 pub(crate) mod event;
 
 pub(crate) mod started_by;
+
+pub(crate) mod run_summary;
 
 pub(crate) mod sink;

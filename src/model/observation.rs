@@ -2,12 +2,10 @@
 //!
 //! Plain data: who read it, and how, is the database door's business.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use crate::model::fault::Fault;
-use crate::model::schema::State;
+use crate::model::schema::{Catalog, State};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
 /// What one tenant's own history says.
@@ -31,16 +29,22 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// A tenant that could not be read.
-    pub(crate) fn unreachable(tenant: &Arc<Tenant>, error: Fault) -> Self {
+    /// A tenant that has this history.
+    pub(crate) fn new(tenant: &Tenant, catalog: &Catalog, history: Vec<String>, state: State) -> Self {
         Observation {
             tenant: tenant.id.clone(),
             engine: tenant.engine,
             server: tenant.server.to_string(),
-            state: State::Unreachable,
-            version: None,
-            history: Vec::new(),
-            error: Some(error),
+            version: catalog.version_of(&history),
+            state,
+            history,
+            error: None,
         }
+    }
+
+    /// A tenant that could not be read.
+    pub(crate) fn unreachable(tenant: &Tenant, error: Fault) -> Self {
+        let nothing = Observation::new(tenant, &Catalog::default(), Vec::new(), State::Unreachable);
+        Observation { error: Some(error), ..nothing }
     }
 }

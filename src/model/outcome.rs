@@ -12,7 +12,12 @@ use crate::model::schema::Unfinished;
 use crate::model::tenant::{Engine, TenantId};
 
 /// How a run ended for one tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
+#[strum_discriminants(name(OutcomeKind), vis(pub(crate)), doc = "An outcome without its particulars.")]
+#[strum_discriminants(
+    derive(strum::EnumCount, strum::EnumIter, strum::IntoStaticStr),
+    strum(serialize_all = "snake_case")
+)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// It was at its target already.
@@ -144,8 +149,8 @@ pub(crate) struct LockQueue {
     pub(crate) waiting: Vec<Blocker>,
 }
 
-/// Who holds the lock we waited for, or waits for it too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A session, or a process, that holds a lock or waits for one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Blocker {
     /// The server's process or connection id.
     pub(crate) id: i64,
@@ -250,51 +255,38 @@ impl StoppedAt {
 }
 
 impl Outcome {
+    /// The outcome without its particulars.
+    pub(crate) fn kind(&self) -> OutcomeKind {
+        self.into()
+    }
+
     /// The snake_case name, as in JSON and in the ledger.
     pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Outcome::UpToDate => "up_to_date",
-            Outcome::Migrated(_) => "migrated",
-            Outcome::RolledBack(_) => "rolled_back",
-            Outcome::Refreshed { .. } => "refreshed",
-            Outcome::Accepted { .. } => "accepted",
-            Outcome::Seeded { .. } => "seeded",
-            Outcome::BackedUp { .. } => "backed_up",
-            Outcome::Restored { .. } => "restored",
-            Outcome::Failed { .. } => "failed",
-            Outcome::LockTimeout { .. } => "lock_timeout",
-            Outcome::InDoubt(_) => "in_doubt",
-            Outcome::Ahead { .. } => "ahead",
-            Outcome::Unreachable { .. } => "unreachable",
-            Outcome::Interrupted => "interrupted",
-            Outcome::Skipped { .. } => "skipped",
-            Outcome::NotStarted { .. } => "not_started",
-        }
+        self.kind().into()
     }
 
     /// What the outcome counts as.
     pub(crate) fn standing(&self) -> Standing {
+        self.kind().standing()
+    }
+}
+
+impl OutcomeKind {
+    /// What outcomes of this kind count as.
+    pub(crate) fn standing(self) -> Standing {
+        use OutcomeKind::*;
         match self {
-            Outcome::UpToDate
-            | Outcome::Migrated(_)
-            | Outcome::RolledBack(_)
-            | Outcome::Refreshed { .. }
-            | Outcome::Accepted { .. }
-            | Outcome::Seeded { .. }
-            | Outcome::BackedUp { .. }
-            | Outcome::Restored { .. } => Standing::AtTarget,
-            Outcome::Failed { .. }
-            | Outcome::LockTimeout { .. }
-            | Outcome::InDoubt(_)
-            | Outcome::Ahead { .. }
-            | Outcome::Unreachable { .. } => Standing::Failed,
-            Outcome::Interrupted | Outcome::Skipped { .. } | Outcome::NotStarted { .. } => Standing::Outstanding,
+            UpToDate | Migrated | RolledBack | Refreshed | Accepted | Seeded | BackedUp | Restored => {
+                Standing::AtTarget
+            }
+            Failed | LockTimeout | InDoubt | Ahead | Unreachable => Standing::Failed,
+            Interrupted | Skipped | NotStarted => Standing::Outstanding,
         }
     }
 }
 
 /// What an outcome counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Standing {
     /// The tenant is where the run was to bring it.

@@ -2,9 +2,14 @@
 //!
 //! Pure: the exit code that belongs to a verdict is the command line's business.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
 
-use crate::model::outcome::{NotStarted, Outcome, Standing};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use strum::{EnumCount, IntoEnumIterator};
+
+use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing};
 
 /// Counts of a run. Only the dispatcher adds to them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,109 +19,89 @@ pub(crate) struct RunStats {
     pub(crate) selected: usize,
     /// Tenants that matched the selection but were held back by `--canary`, `--canary-percent`, `--partition` or `--limit`.
     pub(crate) held_back: usize,
-    /// Outcomes by kind.
-    pub(crate) up_to_date: usize,
-    /// See [`Outcome::Migrated`].
-    pub(crate) migrated: usize,
-    /// See [`Outcome::RolledBack`].
-    pub(crate) rolled_back: usize,
-    /// See [`Outcome::Refreshed`].
-    pub(crate) refreshed: usize,
-    /// See [`Outcome::Accepted`].
-    pub(crate) accepted: usize,
-    /// See [`Outcome::Seeded`].
-    pub(crate) seeded: usize,
-    /// See [`Outcome::BackedUp`].
-    pub(crate) backed_up: usize,
-    /// See [`Outcome::Restored`].
-    pub(crate) restored: usize,
-    /// See [`Outcome::Failed`].
-    pub(crate) failed: usize,
-    /// See [`Outcome::LockTimeout`].
-    pub(crate) lock_timeout: usize,
-    /// See [`Outcome::InDoubt`].
-    pub(crate) in_doubt: usize,
-    /// See [`Outcome::Ahead`].
-    pub(crate) ahead: usize,
-    /// See [`Outcome::Unreachable`].
-    pub(crate) unreachable: usize,
-    /// See [`Outcome::Interrupted`].
-    pub(crate) interrupted: usize,
-    /// See [`Outcome::Skipped`].
-    pub(crate) skipped: usize,
-    /// See [`Outcome::NotStarted`].
-    pub(crate) not_started: usize,
+    /// Tenants by outcome, each under its name.
+    #[serde(flatten)]
+    pub(crate) outcomes: OutcomeCounts,
     /// Attempts over all tenants.
     pub(crate) attempts: u64,
     /// Why the run stopped starting tenants, when it did.
     pub(crate) stopped: Option<NotStarted>,
 }
 
+/// A number for each kind of outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OutcomeCounts([usize; OutcomeKind::COUNT]);
+
+impl Index<OutcomeKind> for OutcomeCounts {
+    type Output = usize;
+
+    fn index(&self, kind: OutcomeKind) -> &usize {
+        &self.0[kind as usize]
+    }
+}
+
+impl IndexMut<OutcomeKind> for OutcomeCounts {
+    fn index_mut(&mut self, kind: OutcomeKind) -> &mut usize {
+        &mut self.0[kind as usize]
+    }
+}
+
+impl Serialize for OutcomeCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(OutcomeKind::iter().map(|kind| (<&str>::from(kind), self[kind])))
+    }
+}
+
+impl<'de> Deserialize<'de> for OutcomeCounts {
+    /// Takes the outcomes that this program knows; a ledger of another version may lack some and have others.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = HashMap::<String, Value>::deserialize(deserializer)?;
+        let mut counts = OutcomeCounts::default();
+        for kind in OutcomeKind::iter() {
+            let count = found.get(<&str>::from(kind)).and_then(Value::as_u64).unwrap_or_default();
+            counts[kind] = usize::try_from(count).unwrap_or(usize::MAX);
+        }
+        Ok(counts)
+    }
+}
+
 impl RunStats {
     /// Counts one outcome.
     pub(crate) fn add(&mut self, outcome: &Outcome, attempts: u32) {
         self.attempts += u64::from(attempts);
-        *match outcome {
-            Outcome::UpToDate => &mut self.up_to_date,
-            Outcome::Migrated(_) => &mut self.migrated,
-            Outcome::RolledBack(_) => &mut self.rolled_back,
-            Outcome::Refreshed { .. } => &mut self.refreshed,
-            Outcome::Accepted { .. } => &mut self.accepted,
-            Outcome::Seeded { .. } => &mut self.seeded,
-            Outcome::BackedUp { .. } => &mut self.backed_up,
-            Outcome::Restored { .. } => &mut self.restored,
-            Outcome::Failed { .. } => &mut self.failed,
-            Outcome::LockTimeout { .. } => &mut self.lock_timeout,
-            Outcome::InDoubt(_) => &mut self.in_doubt,
-            Outcome::Ahead { .. } => &mut self.ahead,
-            Outcome::Unreachable { .. } => &mut self.unreachable,
-            Outcome::Interrupted => &mut self.interrupted,
-            Outcome::Skipped { .. } => &mut self.skipped,
-            Outcome::NotStarted { .. } => &mut self.not_started,
-        } += 1;
+        self.outcomes[outcome.kind()] += 1;
     }
 
     /// Tenants with an outcome.
     pub(crate) fn finished(&self) -> usize {
-        self.at_target() + self.failures() + self.outstanding()
+        self.outcomes.0.iter().sum()
     }
 
     /// Tenants that are where the run was to bring them.
     pub(crate) fn at_target(&self) -> usize {
-        let tasks = self.refreshed + self.accepted + self.seeded + self.backed_up + self.restored;
-        self.up_to_date + self.migrated + self.rolled_back + tasks
+        self.count(Standing::AtTarget)
     }
 
     /// Tenants that someone must look at.
     pub(crate) fn failures(&self) -> usize {
-        self.failed + self.lock_timeout + self.in_doubt + self.ahead + self.unreachable
+        self.count(Standing::Failed)
     }
 
     /// Tenants that the run did not get to.
     pub(crate) fn outstanding(&self) -> usize {
-        self.interrupted + self.skipped + self.not_started
+        self.count(Standing::Outstanding)
+    }
+
+    fn count(&self, standing: Standing) -> usize {
+        OutcomeKind::iter().filter(|kind| kind.standing() == standing).map(|kind| self.outcomes[kind]).sum()
     }
 
     /// The counts by outcome name, in the order of the contract, zeros included.
-    pub(crate) fn by_name(&self) -> [(&'static str, usize); 16] {
-        [
-            ("migrated", self.migrated),
-            ("rolled_back", self.rolled_back),
-            ("refreshed", self.refreshed),
-            ("accepted", self.accepted),
-            ("seeded", self.seeded),
-            ("backed_up", self.backed_up),
-            ("restored", self.restored),
-            ("up_to_date", self.up_to_date),
-            ("failed", self.failed),
-            ("lock_timeout", self.lock_timeout),
-            ("in_doubt", self.in_doubt),
-            ("ahead", self.ahead),
-            ("unreachable", self.unreachable),
-            ("interrupted", self.interrupted),
-            ("skipped", self.skipped),
-            ("not_started", self.not_started),
-        ]
+    pub(crate) fn by_name(&self) -> Vec<(&'static str, usize)> {
+        let mut kinds: Vec<OutcomeKind> = OutcomeKind::iter().collect();
+        // A tenant that was changed is told before one that did not have to be.
+        kinds.sort_by_key(|kind| (kind.standing(), *kind == OutcomeKind::UpToDate));
+        kinds.into_iter().map(|kind| (kind.into(), self.outcomes[kind])).collect()
     }
 
     /// What the run comes to.
@@ -162,11 +147,6 @@ pub(crate) enum Verdict {
     LedgerLost,
 }
 
-/// Whether a standing makes a failure budget smaller.
-pub(crate) fn uses_failure_budget(outcome: &Outcome) -> bool {
-    outcome.standing() == Standing::Failed
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,5 +175,20 @@ mod tests {
         stats.add(&Outcome::Interrupted, 1);
         stats.add(&Outcome::Ahead { unknown: vec![] }, 1);
         assert_eq!(stats.by_name().iter().map(|(_, n)| n).sum::<usize>(), stats.finished());
+        let names: Vec<&str> = stats.by_name().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[6..9], ["restored", "up_to_date", "failed"]);
+    }
+
+    #[test]
+    fn json_has_every_count_and_reads_what_another_version_wrote() {
+        let mut stats = RunStats { selected: 1, ..RunStats::default() };
+        stats.add(&Outcome::UpToDate, 2);
+        let json = serde_json::to_string(&stats).unwrap();
+        let head =
+            r#"{"selected":1,"held_back":0,"up_to_date":1,"migrated":0,"rolled_back":0,"refreshed":0,"accepted":0"#;
+        assert!(json.starts_with(head) && json.ends_with(r#""not_started":0,"attempts":2,"stopped":null}"#), "{json}");
+        assert_eq!(serde_json::from_str::<RunStats>(&json).unwrap(), stats);
+        let other = r#"{"selected":1,"attempts":2,"up_to_date":1,"verified":3,"stopped":null}"#;
+        assert_eq!(serde_json::from_str::<RunStats>(other).unwrap(), stats);
     }
 }

@@ -1,4 +1,4 @@
-//! Characters that cannot be seen, and the nearest known word for a misspelt one.
+//! Characters that cannot be seen, the beginning of a long text, and the nearest known word for a misspelt one.
 
 /// The first character that can't be printed or can't be seen, as text: `U+0007`.
 pub(crate) fn unprintable(text: &str) -> Option<String> {
@@ -7,10 +7,24 @@ pub(crate) fn unprintable(text: &str) -> Option<String> {
 
 /// Whether nobody sees this character, or it changes how the text around it reads, or fonts differ on what it is.
 pub(crate) fn is_unseen(c: char) -> bool {
+    is_hidden(c) || matches!(u32::from(c), 0xE000..=0xF8FF)
+}
+
+/// Whether nobody sees this character, or it changes how the text around it reads: the control characters, and those of
+/// Unicode's security report (<https://www.unicode.org/reports/tr36/>).
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
             0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
-            | 0xE000..=0xF8FF | 0xE0000..=0xE007F)
+            | 0xE0000..=0xE007F)
+}
+
+/// A text in at most so many characters, with a mark where more was cut off.
+pub(crate) fn excerpt(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
 }
 
 /// The known word that a wrong one was probably meant to be.

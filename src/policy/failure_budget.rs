@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// The failures that a wave may have. One more stops the rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) enum FailureBudget {
     /// Never stop for failures.
     Unlimited,
@@ -74,12 +74,6 @@ impl TryFrom<String> for FailureBudget {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
-    }
-}
-
-impl From<FailureBudget> for String {
-    fn from(budget: FailureBudget) -> String {
-        budget.to_string()
     }
 }
 

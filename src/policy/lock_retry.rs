@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use super::Backoff;
+use super::backoff::jittered;
 
 /// Several tries in short order find the moment between two transactions of the application; the rest lets the queue
 /// behind us drain. Each burst waits longer for the lock than the one before: a quarter of the lock timeout, half of it,
 /// all of it from then on. No try waits longer than that, because everyone who comes behind it is held up as long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct LockRetry {
     /// Tries in a burst. At least 1.
     pub(crate) burst: u32,
     /// The pause between two tries of a burst, shortened by up to half at random.
     pub(crate) pause: Duration,
-    /// The rest after the first burst; each further one is twice as long.
-    pub(crate) rest: Duration,
-    /// No rest is longer than this.
-    pub(crate) longest_rest: Duration,
+    /// The rests between bursts.
+    pub(crate) rests: Backoff,
     /// All of one tenant together: the lock timeouts of its tries, pauses and rests. Zero means one try.
     pub(crate) wait: Duration,
 }
@@ -36,8 +35,7 @@ impl Default for LockRetry {
         LockRetry {
             burst: 3,
             pause: Duration::from_millis(200),
-            rest: Duration::from_secs(5),
-            longest_rest: Duration::from_secs(10),
+            rests: Backoff::doubling(Duration::from_secs(5), Duration::from_secs(10)),
             wait: Duration::from_secs(120),
         }
     }
@@ -60,12 +58,11 @@ impl LockRetry {
     /// it is over. `timeout` is the lock timeout; `jitter` is in 0.0..1.0.
     pub(crate) fn next(&self, tries: u32, spent: Duration, timeout: Duration, jitter: f64) -> Option<LockTry> {
         let burst = self.burst.max(1);
-        let full = if tries.is_multiple_of(burst) {
-            self.rest.saturating_mul(1_u32 << (tries / burst).saturating_sub(1).min(20)).min(self.longest_rest)
+        let pause = if tries.is_multiple_of(burst) {
+            self.rests.pause((tries / burst).saturating_sub(1), jitter)
         } else {
-            self.pause
+            jittered(self.pause, jitter)
         };
-        let pause = full.mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0);
         let divisor = self.divisor(tries);
         let all = spent.checked_add(pause)?.checked_add(timeout / divisor)?;
         (all <= self.wait).then_some(LockTry { pause, divisor })
@@ -126,7 +123,7 @@ mod tests {
         ) {
             let ms = Duration::from_millis;
             let (timeout, wait) = (ms(timeout), ms(wait));
-            let policy = LockRetry { burst, pause: ms(pause), rest: ms(rest), longest_rest: ms(longest), wait };
+            let policy = LockRetry { burst, pause: ms(pause), rests: Backoff::doubling(ms(rest), ms(longest)), wait };
             let made = tries(&policy, timeout, jitter);
             let total: Duration = made.iter().map(|(pause, lock)| *pause + *lock).sum();
             // The first try is always made, whatever its timeout.

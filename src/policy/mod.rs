@@ -2,6 +2,7 @@
 //!
 //! Values only: nothing here waits, counts tenants or knows a database.
 
+mod backoff;
 mod concurrency;
 mod duration;
 mod failure_budget;
@@ -10,6 +11,7 @@ mod lock_retry;
 mod retry;
 mod timeouts;
 
+pub(crate) use backoff::Backoff;
 pub(crate) use concurrency::Concurrency;
 pub(crate) use duration::{format_duration, parse_duration};
 pub(crate) use failure_budget::FailureBudget;

@@ -52,28 +52,16 @@ pub(crate) fn list(rows: &[BackupRow], format: Format, style: &Style) -> String 
 }
 
 fn sheet(rows: &[BackupRow]) -> Sheet {
-    let row = |r: &BackupRow| -> [Cell; 8] {
-        let known = |known: Option<String>| Cell::from(known.unwrap_or_default());
-        [
-            (&r.run).into(),
-            label::moment(r.at_ms).into(),
-            r.complete().into(),
-            r.tenants.into(),
-            known(r.expected.map(|n| n.to_string())),
-            Cell::from(label::bytes(r.bytes)).data(r.bytes),
-            known(r.is_complete().map(|is| is.to_string())),
-            known(r.pinned.clone()),
-        ]
-    };
-    Sheet::new([
-        Column::new("Run"),
-        Column::new("When").expendable(2),
-        Column::screen("Backed up").at_least(12),
-        Column::data("Tenants"),
-        Column::data("Expected"),
-        Column::new("Size").key("bytes").right(),
-        Column::data("Complete"),
-        Column::new("Kept by prune because").key("pinned").at_least(12).expendable(1),
-    ])
-    .rows(rows.iter().map(row))
+    Sheet::of(rows)
+        .column("Run", |r| &r.run)
+        .column(Column::new("When").expendable(2), |r| label::moment(r.at_ms))
+        .column(Column::screen("Backed up").at_least(12), |r| r.complete())
+        .column(Column::data("Tenants"), |r| r.tenants)
+        .column(Column::data("Expected"), |r| Cell::maybe(r.expected))
+        .column(Column::new("Size").key("bytes").right(), |r| Cell::from(label::bytes(r.bytes)).data(r.bytes))
+        .column(Column::data("Complete"), |r| Cell::maybe(r.is_complete()))
+        .column(Column::new("Kept by prune because").key("pinned").at_least(12).expendable(1), |r| {
+            Cell::maybe(r.pinned.as_ref())
+        })
+        .sheet()
 }

@@ -3,6 +3,8 @@
 //! Two messages are the same when only the tenant's own name or its database differs. Numbers and addresses are not
 //! ignored: two ports are two causes.
 
+use indexmap::IndexMap;
+
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::TenantId;
 
@@ -18,7 +20,7 @@ pub(super) struct Cause {
 }
 
 impl Cause {
-    /// What `fault` of `tenant` comes to.
+    /// The cause behind `fault` of `tenant`.
     pub(super) fn of(fault: &Fault, tenant: &TenantId) -> Self {
         Cause { class: fault.class, code: fault.code.clone(), message: anonymous(&fault.message, tenant) }
     }
@@ -49,57 +51,42 @@ fn without_word(text: &str, word: &str, by: &str) -> String {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(word) {
-        let (before, from) = rest.split_at(at);
-        let after = &from[word.len()..];
-        let inside_left = before.chars().next_back().or(out.chars().next_back()).is_some_and(char::is_alphanumeric);
-        let inside_right = after.chars().next().is_some_and(char::is_alphanumeric);
-        out.push_str(before);
-        out.push_str(if inside_left || inside_right { word } else { by });
-        rest = after;
+    let mut end = 0;
+    for (at, _) in text.match_indices(word) {
+        let beside = [text[..at].chars().next_back(), text[at + word.len()..].chars().next()];
+        let is_alone = !beside.into_iter().flatten().any(char::is_alphanumeric);
+        out.extend([&text[end..at], if is_alone { by } else { word }]);
+        end = at + word.len();
     }
-    out + rest
+    out + &text[end..]
 }
 
 /// Replaces the quoted name that follows the word `database` or `schema`.
 fn without_database(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    let lower = |c: char| c.to_ascii_lowercase();
     while let Some(open) = rest.find(['"', '\'', '`']) {
-        let quote = rest[open..].chars().next().unwrap_or('"');
-        let inside = &rest[open + 1..];
-        let Some(close) = inside.find(quote) else { break };
-        let before: String = rest[..open].trim_end().chars().map(lower).collect();
-        let named = ["database", "schema"].into_iter().find(|w| before.ends_with(w));
-        out.push_str(&rest[..=open]);
-        match named {
-            Some(_) => out.push_str("<database>"),
-            None => out.push_str(&inside[..close]),
-        }
-        out.push(quote);
-        rest = &inside[close + 1..];
+        let (before, quoted) = rest.split_at(open);
+        let (quote, inside) = quoted.split_at(1);
+        let Some((name, after)) = inside.split_once(quote) else { break };
+        let word = before.trim_end().to_ascii_lowercase();
+        let is_named = word.ends_with("database") || word.ends_with("schema");
+        out.extend([before, quote, if is_named { "<database>" } else { name }, quote]);
+        rest = after;
     }
     out + rest
 }
 
 /// Groups `items` by a key, in the order in which each key came first.
-pub(super) fn group_by<T, K: Eq + std::hash::Hash + Clone>(
+pub(super) fn group_by<T, K: Eq + std::hash::Hash>(
     items: impl IntoIterator<Item = T>,
     key: impl Fn(&T) -> K,
 ) -> Vec<(K, Vec<T>)> {
-    let mut places = std::collections::HashMap::new();
-    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    let mut groups: IndexMap<K, Vec<T>> = IndexMap::new();
     for item in items {
-        let key = key(&item);
-        let at = *places.entry(key.clone()).or_insert(groups.len());
-        match groups.get_mut(at) {
-            Some((_, members)) => members.push(item),
-            None => groups.push((key, vec![item])),
-        }
+        groups.entry(key(&item)).or_default().push(item);
     }
-    groups
+    groups.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
-//! What `fleet doctor` found: each finding with what to do about it.
+//! The findings of `fleet doctor`, each with its remedy.
 //!
 //! It judges nothing; the order of the findings is kept.
 
 use serde_json::json;
 
 use crate::check::doctor::{Finding, Severity};
+use crate::model::tenant::TenantId;
 
-use super::sheet::{Cell, Column, Sheet};
+use super::sheet::Sheet;
 use super::style::{Tone, clean};
 use super::{Format, Style, label};
 
-/// So many tenants are named; the rest is counted.
+/// The most tenants that are named; the rest is counted.
 const NAMED: usize = 8;
 
 /// The findings in the form asked for. `tenants`: how many were looked at.
@@ -20,11 +21,13 @@ pub(crate) fn render(findings: &[Finding], tenants: usize, format: Format, style
 }
 
 fn sheet(findings: &[Finding]) -> Sheet {
-    let row = |f: &Finding| -> [Cell; 5] {
-        let tenants: Vec<&str> = f.tenants.iter().map(|id| id.as_str()).collect();
-        [f.severity.name().into(), (&f.server).into(), tenants.join(" ").into(), (&f.what).into(), (&f.fix).into()]
-    };
-    Sheet::new(["Severity", "Server", "Tenants", "Finding", "Fix"].map(Column::new)).rows(findings.iter().map(row))
+    Sheet::of(findings)
+        .column("Severity", |f| f.severity.name())
+        .column("Server", |f| &f.server)
+        .column("Tenants", |f| f.tenants.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" "))
+        .column("Finding", |f| &f.what)
+        .column("Fix", |f| &f.fix)
+        .sheet()
 }
 
 /// One line a finding, and one for its fix: for a run that goes on in spite of them.

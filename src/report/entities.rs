@@ -1,4 +1,4 @@
-//! What entities and migrations do not agree on.
+//! The differences between entities and migrations.
 
 use serde::Serialize;
 use serde_json::json;
@@ -16,7 +16,7 @@ pub(crate) struct EngineFindings {
     pub(crate) engine: Engine,
     /// Why it was not checked.
     pub(crate) could_not: Option<String>,
-    /// What was found.
+    /// The differences.
     pub(crate) findings: Vec<Finding>,
 }
 

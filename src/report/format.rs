@@ -1,14 +1,13 @@
 //! The forms that a text can have. One list: each command and flag takes some of them.
 
-use std::fmt;
-
 use serde_json::Value;
 
 use super::json;
 use super::sheet::Sheet;
 
 /// The form of a text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Format {
     /// For a person at a terminal.
     #[default]
@@ -35,14 +34,7 @@ impl Format {
 
     /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Format::Table => "table",
-            Format::Json => "json",
-            Format::Jsonl => "jsonl",
-            Format::Csv => "csv",
-            Format::Md => "md",
-            Format::Junit => "junit",
-        }
+        self.into()
     }
 
     /// The one of `forms` with this name.
@@ -63,11 +55,5 @@ impl Format {
             Format::Md => sheet().markdown(),
             Format::Json | Format::Jsonl | Format::Junit => json::document(fields()),
         }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }

@@ -3,7 +3,7 @@
 //! Text from elsewhere is kept exactly; it is only written so that printing the document can't steer a terminal.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::style::is_harmless;
 
@@ -28,12 +28,11 @@ pub(super) fn line(fields: Value) -> String {
 }
 
 fn versioned(fields: Value) -> Value {
-    let mut all = Map::new();
-    all.insert("schema_version".to_owned(), SCHEMA_VERSION.into());
-    if let Value::Object(fields) = fields {
+    let mut all = json!({ "schema_version": SCHEMA_VERSION });
+    if let (Value::Object(all), Value::Object(fields)) = (&mut all, fields) {
         all.extend(fields);
     }
-    Value::Object(all)
+    all
 }
 
 /// Writes as `\uXXXX` what JSON allows as it is and a terminal does not: such characters only stand inside strings.

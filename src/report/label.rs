@@ -2,6 +2,7 @@
 //!
 //! Text only. A short name is never the only place where a migration is named.
 
+use std::fmt::Display;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::schema::Direction;
@@ -25,7 +26,7 @@ pub(super) fn tail(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// What a run is about: `up to head`, `down by 2 steps`, `refresh --group hourly`.
+/// The work of a run in words: `up to head`, `down by 2 steps`, `refresh --group hourly`.
 pub(super) fn aim(direction: Direction, goal: &str, is_task: bool) -> String {
     if is_task { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
 }
@@ -58,19 +59,14 @@ pub(super) fn version(version: Option<&str>) -> String {
 pub(super) fn ranges(positions: &[usize]) -> String {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for &at in positions {
-        match runs.as_slice() {
-            [.., (first, last)] if goes_on(*first, *last, at) => {
-                let end = runs.len() - 1;
-                runs[end].1 = at;
-            }
+        match runs.last_mut() {
+            Some((first, last)) if goes_on(*first, *last, at) => *last = at,
             _ => runs.push((at, at)),
         }
     }
-    let texts: Vec<String> = runs
-        .into_iter()
-        .map(|(first, last)| if first == last { number(first) } else { format!("{}-{}", number(first), number(last)) })
-        .collect();
-    texts.join(", ")
+    let text =
+        |(first, last)| if first == last { number(first) } else { format!("{}-{}", number(first), number(last)) };
+    runs.into_iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 fn goes_on(first: usize, last: usize, next: usize) -> bool {
@@ -78,21 +74,21 @@ fn goes_on(first: usize, last: usize, next: usize) -> bool {
 }
 
 /// As many names as fit into `room` columns, and how many more there are: `acme, beta, … (+417)`.
-pub(super) fn names<S: AsRef<str>>(all: &[S], room: usize, style: &Style) -> String {
-    let mut out = String::new();
-    for (i, name) in all.iter().enumerate() {
-        let left = all.len() - i;
+pub(super) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usize, style: &Style) -> String {
+    let (mut out, n) = (String::new(), all.len());
+    for (i, name) in all.enumerate() {
+        let left = n - i;
         let more = |n: usize| if n == 0 { String::new() } else { format!("{} (+{n})", style.ellipsis()) };
         let comma = if i == 0 { "" } else { ", " };
         // The name must leave room for the rest to be counted, unless it is the last one.
         let rest = if left == 1 { 0 } else { 2 + width(&more(left - 1)) };
-        let name = clean(name.as_ref());
+        let name = clean(&name.to_string());
         if width(&out) + comma.len() + width(&name) + rest <= room {
             out.push_str(comma);
             out.push_str(&name);
         } else if i == 0 {
-            let name = shorten(&name, room.saturating_sub(rest).max(4), style.ellipsis());
-            return if left == 1 { name } else { format!("{name}, {}", more(left - 1)) };
+            let name = shorten(name, room.saturating_sub(rest).max(4), style.ellipsis());
+            return if left == 1 { name.into_owned() } else { format!("{name}, {}", more(left - 1)) };
         } else {
             return format!("{out}, {}", more(left));
         }
@@ -100,19 +96,20 @@ pub(super) fn names<S: AsRef<str>>(all: &[S], room: usize, style: &Style) -> Str
     out
 }
 
+/// Below a list of which only the first `shown` are shown: `… 12 more causes`, where `what` is ` causes`.
+pub(super) fn more(all: usize, shown: usize, what: &str, style: &Style) -> Option<String> {
+    let more = all.checked_sub(shown).filter(|n| *n > 0)?;
+    Some(format!("{} {more} more{what}", style.ellipsis()))
+}
+
 /// A share in percent. It is `100 %` and `0 %` only when it is exactly that.
+#[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
 pub(super) fn share(part: usize, whole: usize) -> String {
     match (part, whole) {
         (0, _) | (_, 0) => "0 %".to_owned(),
         _ if part == whole => "100 %".to_owned(),
-        _ => format!("{:.1} %", (fraction(part, whole) * 100.0).clamp(0.1, 99.9)),
+        _ => format!("{:.1} %", (part as f64 / whole as f64 * 100.0).clamp(0.1, 99.9)),
     }
-}
-
-/// `part` of `whole` between 0 and 1.
-#[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
-pub(super) fn fraction(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// `1 tenant`, `2 tenants`.
@@ -155,14 +152,14 @@ mod tests {
     fn names_fit_and_the_rest_is_counted() {
         let style = Style { colour: false, unicode: true, width: Some(80) };
         let all = ["acme", "beta", "gamma", "delta"];
-        assert_eq!(names(&all, 40, &style), "acme, beta, gamma, delta");
-        assert_eq!(names(&all, 20, &style), "acme, beta, … (+2)");
-        assert_eq!(names(&all, 6, &style), "acme, … (+3)", "one name and the count are always said");
-        assert_eq!(names(&["a-very-long-name"], 8, &style), "a-very-…");
-        assert_eq!(names(&["a\nb"], 8, &style), "a\\nb");
-        assert_eq!(names::<&str>(&[], 8, &style), "");
+        assert_eq!(names(all.iter(), 40, &style), "acme, beta, gamma, delta");
+        assert_eq!(names(all.iter(), 20, &style), "acme, beta, … (+2)");
+        assert_eq!(names(all.iter(), 6, &style), "acme, … (+3)", "one name and the count are always said");
+        assert_eq!(names(["a-very-long-name"].iter(), 8, &style), "a-very-…");
+        assert_eq!(names(["a\nb"].iter(), 8, &style), "a\\nb");
+        assert_eq!(names::<&str>([].into_iter(), 8, &style), "");
         for room in 12..40 {
-            assert!(width(&names(&all, room, &style)) <= room);
+            assert!(width(&names(all.iter(), room, &style)) <= room);
         }
     }
 

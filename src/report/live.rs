@@ -14,7 +14,7 @@ use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
 
-use super::outcome::{moved_text, not_started_text, took, total_line, why_not_started};
+use super::outcome::{moved_text, took, total_line, why_not_started};
 use super::style::{Style, Tone, clean, shorten};
 use super::{json, label, summary};
 
@@ -49,20 +49,21 @@ impl Live {
                 Some(self.heading(&format!("wave {}: {}", clean(wave), label::count(*tenants, "tenant"))))
             }
             Event::AttemptStarted { .. } => None,
-            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::TenantLocked => {
+            Event::AttemptFailed { index, tenant, attempt, error, retry_in_ms } => {
+                let waits = match error.class {
+                    FaultClass::TenantLocked => "another run is at work on it; waiting",
+                    FaultClass::TooManyConnections => {
+                        "its server has no connection to spare; fewer of its tenants at once from now on"
+                    }
+                    _ => {
+                        let rest = format_duration(Duration::from_millis(*retry_in_ms));
+                        let what = format!("attempt {attempt} failed, again in {rest}: {}", self.error(error));
+                        return Some(self.tenant_line(tenant, &self.style.paint(Tone::Warning, what)));
+                    }
+                };
                 // Said once: how often it is asked for is of no use to anyone.
-                let what = self.style.paint(Tone::Dim, "another run is at work on it; waiting");
-                self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))
-            }
-            Event::AttemptFailed { index, tenant, error, .. } if error.class == FaultClass::TooManyConnections => {
-                let what = "its server has no connection to spare; fewer of its tenants at once from now on";
-                let what = self.style.paint(Tone::Dim, what);
-                self.waiting.insert(*index).then(|| self.tenant_line(tenant, &what))
-            }
-            Event::AttemptFailed { tenant, attempt, error, retry_in_ms, .. } => {
-                let rest = format_duration(Duration::from_millis(*retry_in_ms));
-                let what = format!("attempt {attempt} failed, again in {rest}: {}", self.error(error));
-                Some(self.tenant_line(tenant, &self.style.paint(Tone::Warning, &what)))
+                let is_new = self.waiting.insert(*index);
+                is_new.then(|| self.tenant_line(tenant, &self.style.paint(Tone::Dim, waits)))
             }
             Event::Progress { tenant, migration, statement, rows, .. } => {
                 let place = statement.map(|n| format!(", statement {n}")).unwrap_or_default();
@@ -71,17 +72,16 @@ impl Live {
             }
             Event::TenantFinished(record) => Some(self.tenant_line(&record.tenant, &self.finished(record))),
             Event::WaveFinished { wave, stats } => {
-                Some(self.heading(&format!("wave {} is over; so far {}", clean(wave), so_far(stats))))
+                let how = if self.wave.as_ref() == Some(wave) { "is over" } else { "was not started" };
+                Some(self.heading(&format!("wave {} {how}; so far {}", clean(wave), so_far(stats))))
             }
-            Event::Draining { reason, in_flight } => Some(self.style.paint(
-                Tone::Warning,
-                &format!(
-                    "draining: {}; nothing new is started, {in_flight} in flight will finish",
-                    why_not_started(*reason)
-                ),
-            )),
+            Event::Draining { reason, in_flight } => {
+                let why = why_not_started(*reason, None);
+                let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish");
+                Some(self.style.paint(Tone::Warning, what))
+            }
             Event::Cancelling { in_flight } => {
-                Some(self.style.paint(Tone::Bad, &format!("cancelling {in_flight} in flight")))
+                Some(self.style.paint(Tone::Bad, format!("cancelling {in_flight} in flight")))
             }
             Event::RunFinished { stats } => Some(self.heading(&total_line(stats, None))),
         }
@@ -105,16 +105,21 @@ impl Live {
         }
     }
 
-    /// Where the run is, `elapsed` after it began.
-    pub(crate) fn progress(&self, elapsed: Duration) -> Progress {
-        Progress {
-            done: self.done,
-            total: self.total,
-            failed: self.failed,
-            in_flight: self.in_flight.len(),
-            wave: self.wave.clone(),
-            elapsed,
+    /// Where the run is, `elapsed` after it began, in one line without colours:
+    /// `canary  37/500  2 failed  8 in flight  12.4/s  3.0s`.
+    #[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
+    pub(crate) fn progress(&self, elapsed: Duration) -> String {
+        let mut parts: Vec<String> = self.wave.iter().map(|w| shorten(clean(w), 24, "…").into_owned()).collect();
+        parts.push(format!("{}/{}", self.done, self.total));
+        let counts = [(self.failed, "failed"), (self.in_flight.len(), "in flight")];
+        parts.extend(counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        // Before the first outcome there is nothing to tell a rate from.
+        if self.done > 0 && elapsed.as_secs_f64() >= 0.1 {
+            let rate = self.done as f64 / elapsed.as_secs_f64();
+            parts.push(if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") });
         }
+        parts.push(took(elapsed));
+        parts.join("  ")
     }
 
     fn heading(&self, text: &str) -> String {
@@ -123,38 +128,39 @@ impl Live {
 
     fn tenant_line(&self, tenant: &TenantId, what: &str) -> String {
         let digits = self.total.to_string().len();
-        let tenant = shorten(&clean(tenant.as_str()), 60, self.style.ellipsis());
+        let tenant = shorten(clean(tenant.as_str()), 60, self.style.ellipsis());
         format!("[{:>digits$}/{}] {tenant}  {what}", self.done, self.total)
     }
 
     fn error(&self, fault: &Fault) -> String {
         let code = fault.code.as_deref().map(|c| format!(" {c}")).unwrap_or_default();
         let text = clean(&format!("[{}{code}] {}", fault.class, fault.message));
-        shorten(&text, Self::MOST_MESSAGE, self.style.ellipsis())
+        shorten(text, Self::MOST_MESSAGE, self.style.ellipsis()).into_owned()
     }
 
     fn finished(&self, r: &TenantRecord) -> String {
-        let mut text = match (&r.outcome, r.outcome.standing()) {
-            (Outcome::Migrated(moved) | Outcome::RolledBack(moved), _) => {
-                format!("{} {}", summary::words(r.outcome.name()), moved_text(moved, &self.style))
+        let word = summary::words(r.outcome.name());
+        let mut text = match &r.outcome {
+            Outcome::Migrated(moved) | Outcome::RolledBack(moved) => {
+                format!("{word} {}", moved_text(moved, &self.style))
             }
-            (Outcome::Refreshed { n }, _) => format!("refreshed {}", label::count(as_usize(*n), "view")),
-            (Outcome::Accepted { n }, _) => format!("accepted {}", label::count(as_usize(*n), "script")),
-            (Outcome::Seeded { n }, _) => format!("seeded {}", label::count(as_usize(*n), "row")),
-            (Outcome::BackedUp { bytes }, _) => format!("backed up, {}", label::bytes(*bytes)),
-            (Outcome::Restored { bytes }, _) => format!("restored from {}", label::bytes(*bytes)),
-            (Outcome::Skipped { reason }, _) => format!("skipped: {}", clean(reason)),
-            (Outcome::NotStarted { reason, waited_for }, _) => {
-                format!("not started: {}", clean(&not_started_text(*reason, waited_for.as_ref())))
+            Outcome::Refreshed { n } => format!("{word} {}", label::count(as_usize(*n), "view")),
+            Outcome::Accepted { n } => format!("{word} {}", label::count(as_usize(*n), "script")),
+            Outcome::Seeded { n } => format!("{word} {}", label::count(as_usize(*n), "row")),
+            Outcome::BackedUp { bytes } => format!("{word}, {}", label::bytes(*bytes)),
+            Outcome::Restored { bytes } => format!("{word} from {}", label::bytes(*bytes)),
+            Outcome::Skipped { reason } => format!("{word}: {}", clean(reason)),
+            Outcome::NotStarted { reason, waited_for } => {
+                format!("{word}: {}", clean(&why_not_started(*reason, waited_for.as_ref())))
             }
-            (other, Standing::Failed) => summary::words(other.name()).to_uppercase(),
-            (other, _) => summary::words(other.name()),
+            other if other.standing() == Standing::Failed => word.to_uppercase(),
+            _ => word,
         };
         if let Some(at) = &r.stopped_at {
             text.push_str(&format!(" at {}", clean(&at.place())));
         }
         if let Outcome::Ahead { unknown } = &r.outcome {
-            text.push_str(&format!(": {} not known to this program", label::names(unknown, 60, &self.style)));
+            text.push_str(&format!(": {} not known to this program", label::names(unknown.iter(), 60, &self.style)));
         }
         if let Some(error) = &r.error {
             text.push_str(&format!(": {}", self.error(error)));
@@ -189,13 +195,8 @@ fn started(h: &RunHeader) -> String {
 }
 
 fn so_far(stats: &RunStats) -> String {
-    format!(
-        "{} of {} at target, {} failed, {} outstanding",
-        stats.at_target(),
-        stats.selected,
-        stats.failures(),
-        stats.outstanding()
-    )
+    let (at_target, failures, outstanding) = (stats.at_target(), stats.failures(), stats.outstanding());
+    format!("{at_target} of {} at target, {failures} failed, {outstanding} outstanding", stats.selected)
 }
 
 /// An event as one line of JSON, with `schema_version`. The list of all tenants that begins a run is left out: each of
@@ -207,45 +208,4 @@ pub(crate) fn jsonl(event: &Event) -> String {
         fields.insert("selected".to_owned(), header.tenants.len().into());
     }
     json::line(fields)
-}
-
-/// Where a run is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// Tenants with an outcome.
-    pub(crate) done: usize,
-    /// Tenants in the plan.
-    pub(crate) total: usize,
-    /// Tenants that someone must look at.
-    pub(crate) failed: usize,
-    /// Tenants that are being worked on, or rest between two attempts.
-    pub(crate) in_flight: usize,
-    /// The wave that began last.
-    pub(crate) wave: Option<String>,
-    /// Since the run began.
-    pub(crate) elapsed: Duration,
-}
-
-impl Progress {
-    /// Outcomes a second since the run began; `None` before there is anything to tell from.
-    #[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
-    pub(crate) fn rate(&self) -> Option<f64> {
-        let seconds = self.elapsed.as_secs_f64();
-        (self.done > 0 && seconds >= 0.1).then(|| self.done as f64 / seconds)
-    }
-
-    /// One line without colours: `canary  37/500  2 failed  8 in flight  12.4/s  3.0s`.
-    pub(crate) fn message(&self) -> String {
-        let mut parts: Vec<String> = self.wave.iter().map(|w| shorten(&clean(w), 24, "…")).collect();
-        parts.push(format!("{}/{}", self.done, self.total));
-        if self.failed > 0 {
-            parts.push(format!("{} failed", self.failed));
-        }
-        if self.in_flight > 0 {
-            parts.push(format!("{} in flight", self.in_flight));
-        }
-        parts.extend(self.rate().map(|r| if r < 10.0 { format!("{r:.1}/s") } else { format!("{r:.0}/s") }));
-        parts.push(took(self.elapsed));
-        parts.join("  ")
-    }
 }

@@ -2,60 +2,32 @@
 //!
 //! It shows what was found elsewhere, and asks nobody.
 
-use serde::Serialize;
 use serde_json::json;
 
+use crate::model::locks::LockHolder;
 use crate::model::outcome::Blocker;
-use crate::model::tenant::Engine;
 
 use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean};
 use super::{Format, Style, label};
 
-/// A session at a lock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct LockRow {
-    /// The tenants of the database that it is in.
-    pub(crate) tenants: Vec<String>,
-    /// Their engine.
-    pub(crate) engine: Engine,
-    /// Their server key.
-    pub(crate) server: String,
-    /// The sessions that it waits for.
-    pub(crate) waits_for: Vec<i64>,
-    /// Whether others wait for it, or it holds a file.
-    pub(crate) is_holder: bool,
-    /// Whether the engine told who waits for whom; otherwise it is only probable, and may be another session.
-    pub(crate) certain: bool,
-    /// The session.
-    #[serde(flatten)]
-    pub(crate) session: Blocker,
+fn does(row: &LockHolder) -> String {
+    let (holds, waits) = if row.certain { ("holds", "waits for") } else { ("may hold", "waits, maybe for") };
+    if row.waits_for.is_empty() {
+        return if row.is_holder { holds } else { "open" }.to_owned();
+    }
+    let ids: Vec<String> = row.waits_for.iter().map(ToString::to_string).collect();
+    let holds = if row.is_holder { format!("{holds}, ") } else { String::new() };
+    format!("{holds}{waits} {}", ids.join(" "))
 }
 
-impl LockRow {
-    /// Whether somebody waits, or is waited for.
-    pub(crate) fn is_contended(&self) -> bool {
-        self.is_holder || !self.waits_for.is_empty()
-    }
-
-    fn does(&self) -> String {
-        let (holds, waits) = if self.certain { ("holds", "waits for") } else { ("may hold", "waits, maybe for") };
-        if self.waits_for.is_empty() {
-            return if self.is_holder { holds } else { "open" }.to_owned();
-        }
-        let ids: Vec<String> = self.waits_for.iter().map(ToString::to_string).collect();
-        let holds = if self.is_holder { format!("{holds}, ") } else { String::new() };
-        format!("{holds}{waits} {}", ids.join(" "))
-    }
-
-    fn who(&self) -> String {
-        let s = &self.session;
-        [&s.user, &s.application, &s.address].into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
-    }
+fn who(session: &Blocker) -> String {
+    let parts = [&session.user, &session.application, &session.address];
+    parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The sessions in the order given, in the form asked for. `unasked`: servers that could not be asked, and why.
-pub(crate) fn list(rows: &[LockRow], unasked: &[(String, String)], format: Format, style: &Style) -> String {
+pub(crate) fn list(rows: &[LockHolder], unasked: &[(String, String)], format: Format, style: &Style) -> String {
     let fields = || {
         let unasked: Vec<_> = unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();
         json!({ "locks": rows, "unasked": unasked })
@@ -63,19 +35,19 @@ pub(crate) fn list(rows: &[LockRow], unasked: &[(String, String)], format: Forma
     format.write(|| text(rows, unasked, style), fields, || sheet(rows))
 }
 
-fn sheet(rows: &[LockRow]) -> Sheet {
-    let row = |row: &LockRow| -> [Cell; 11] {
+fn sheet(rows: &[LockHolder]) -> Sheet {
+    let row = |row: &LockHolder| -> [Cell; 11] {
         let (s, text) = (&row.session, |text: &Option<String>| Cell::from(text.as_deref().unwrap_or_default()));
         [
             row.tenants.join(" ").into(),
             row.engine.into(),
             (&row.server).into(),
-            Cell::from(row.does()).tone(if row.is_holder { Tone::Warning } else { Tone::Plain }),
+            Cell::from(does(row)).tone(if row.is_holder { Tone::Warning } else { Tone::Plain }),
             s.id.into(),
             text(&s.user),
             text(&s.application),
             text(&s.address),
-            row.who().into(),
+            who(s).into(),
             Cell::from(s.transaction_seconds.map_or("-".to_owned(), |n| format!("{n} s")))
                 .data(s.transaction_seconds.map(|n| n.to_string()).unwrap_or_default()),
             text(&s.query),
@@ -97,7 +69,7 @@ fn sheet(rows: &[LockRow]) -> Sheet {
     .rows(rows.iter().map(row))
 }
 
-fn text(rows: &[LockRow], unasked: &[(String, String)], style: &Style) -> String {
+fn text(rows: &[LockHolder], unasked: &[(String, String)], style: &Style) -> String {
     let mut out = if rows.is_empty() { String::new() } else { sheet(rows).table(style) + "\n" };
     for (server, why) in unasked {
         out.push_str(&format!("{} could not be asked: {}\n", clean(server), clean(why)));
@@ -112,6 +84,7 @@ fn text(rows: &[LockRow], unasked: &[(String, String)], style: &Style) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::tenant::Engine;
 
     #[test]
     fn who_holds_and_who_waits_is_told_in_every_form() {
@@ -125,7 +98,7 @@ mod tests {
             query: Some(query.into()),
             lock: None,
         };
-        let row = |session, waits_for: Vec<i64>, is_holder| LockRow {
+        let row = |session, waits_for: Vec<i64>, is_holder| LockHolder {
             tenants: vec!["acme".into()],
             engine: Engine::Postgres,
             server: "db7".into(),
@@ -138,8 +111,8 @@ mod tests {
             row(session(1, "SELECT 1"), vec![], true),
             row(session(2, "ALTER TABLE t"), vec![1], false),
             row(session(3, "SELECT 3"), vec![], false),
-            LockRow { certain: false, ..row(session(4, "SELECT 4"), vec![], true) },
-            LockRow { certain: false, ..row(session(5, "ALTER TABLE u"), vec![4], false) },
+            LockHolder { certain: false, ..row(session(4, "SELECT 4"), vec![], true) },
+            LockHolder { certain: false, ..row(session(5, "ALTER TABLE u"), vec![4], false) },
         ];
         let style = Style { colour: false, unicode: false, width: Some(120) };
         let unasked = [("db8".to_owned(), "connection refused".to_owned())];

@@ -14,9 +14,9 @@ use crate::model::schema::{Catalog, State};
 use super::causes::group_by;
 use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean, paragraph, width};
-use super::{Format, Style, json, label, markdown, summary};
+use super::{Format, Style, label, markdown, summary};
 
-/// What the matrix shows.
+/// The matrix before it has a form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MatrixView<'a> {
     /// The migrations.
@@ -27,7 +27,7 @@ pub(crate) struct MatrixView<'a> {
     pub(crate) all: bool,
 }
 
-impl MatrixView<'_> {
+impl<'a> MatrixView<'a> {
     /// The matrix in the form asked for. CSV has a row a tenant, whatever `all` says.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
@@ -36,22 +36,16 @@ impl MatrixView<'_> {
         }
     }
 
-    fn rows(&self) -> Vec<Row<'_>> {
+    fn rows(&self) -> Vec<Row<'a>> {
         let read = self.observations.par_iter().map(|o| Row::new(self.catalog, o)).collect::<Vec<Row<'_>>>();
         if self.all {
             return read;
         }
         let key = |r: &Row<'_>| (summary::rank(&r.tenants[0].state), r.marks.clone(), r.unknown);
-        let mut rows: Vec<Row<'_>> = group_by(read, key)
-            .into_iter()
-            .map(|((_, marks, unknown), same)| Row {
-                marks,
-                unknown,
-                tenants: same.iter().map(|row| row.tenants[0]).collect(),
-            })
-            .collect();
-        rows.sort_by_key(|r| summary::rank(&r.tenants[0].state));
-        rows
+        let mut groups = group_by(read, key);
+        groups.sort_by_key(|((rank, ..), _)| *rank);
+        let tenants = |same: Vec<Row<'a>>| same.iter().map(|row| row.tenants[0]).collect();
+        groups.into_iter().map(|((_, marks, unknown), same)| Row { tenants: tenants(same), marks, unknown }).collect()
     }
 
     fn text(&self, style: &Style) -> String {
@@ -60,55 +54,41 @@ impl MatrixView<'_> {
         }
         let rows = self.rows();
         let layout = Layout::new(self, &rows, style);
-        let mut out = self.grid(&rows, &layout, style).table(style);
-        out.push('\n');
-        out.push_str(&legend(&rows, style));
+        let mut notes = legend(&rows, style);
         if layout.numbered && !layout.shown.is_empty() {
-            out.push_str(&self.key(&layout).table(style));
+            notes.push_str(&self.key(&layout).table(style));
         }
-        out.push_str(&layout.left_out(style));
-        out.push('\n');
-        out.push_str(
-            &summary::version_sheet(&summary::by_version(self.catalog, self.observations), style).table(style),
-        );
-        let concerns = summary::concerns(self.observations);
-        if !concerns.is_empty() {
-            out.push('\n');
-            out.push_str(&summary::concerns_text(&concerns, 20, style));
-        }
-        out.push_str(&format!("\n{}\n", summary::total_line(self.observations)));
-        out
+        notes.push_str(&layout.left_out(style));
+        let versions = summary::version_sheet(self.catalog, self.observations, style).table(style);
+        let parts = vec![self.grid(&rows, &layout, style).table(style), notes, versions];
+        summary::text(parts, self.observations, 20, style)
     }
 
     /// One row a group of tenants, or a tenant; one column a migration, or a run of them.
     fn grid(&self, rows: &[Row<'_>], layout: &Layout, style: &Style) -> Sheet {
-        let mut columns = match self.all {
-            true => vec![
-                Column::new("Tenant").at_least(12),
-                Column::new("Engine").expendable(2),
-                Column::new("Server").expendable(1),
-            ],
-            false => vec![Column::new("Tenants"), Column::new("N").right()],
+        let rows = Sheet::of(rows);
+        let mut rows = match self.all {
+            true => rows
+                .column(Column::new("Tenant").at_least(12), |row| &row.tenants[0].tenant)
+                .column(Column::new("Engine").expendable(2), |row| row.tenants[0].engine)
+                .column(Column::new("Server").expendable(1), |row| &row.tenants[0].server),
+            false => rows
+                .column("Tenants", |row| label::names(row.tenants.iter().map(|o| &o.tenant), layout.names, style))
+                .column(Column::new("N").right(), |row| row.tenants.len()),
+        }
+        .column("State", |row| {
+            let state = &row.tenants[0].state;
+            Cell::from(summary::state_text(state)).tone(summary::tone(state))
+        });
+        for range in &layout.shown {
+            let title = title(self.catalog, range, layout.numbered);
+            rows = rows.column(Column::new(title).verbatim(), |row| row.marks[range.start].cell(style));
+        }
+        let unknown = |row: &&Row<'_>| match row.unknown {
+            0 => Cell::default(),
+            n => Cell::from(format!("{}{n}", Mark::ahead(style))).tone(Tone::Bad),
         };
-        columns.push(Column::new("State"));
-        columns.extend(layout.shown.iter().map(|r| Column::new(title(self.catalog, r, layout.numbered)).verbatim()));
-        columns.extend(rows.iter().any(|r| r.unknown > 0).then(|| Column::new("Unknown")));
-        let row = |row: &Row<'_>| -> Vec<Cell> {
-            let first = row.tenants[0];
-            let mut cells: Vec<Cell> = if self.all {
-                vec![(&first.tenant).into(), first.engine.into(), (&first.server).into()]
-            } else {
-                let names: Vec<&str> = row.tenants.iter().map(|o| o.tenant.as_str()).collect();
-                vec![label::names(&names, layout.names, style).into(), row.tenants.len().into()]
-            };
-            cells.push(Cell::from(summary::state_text(&first.state)).tone(summary::tone(&first.state)));
-            cells.extend(layout.shown.iter().map(|r| row.marks[r.start].cell(style)));
-            if row.unknown > 0 {
-                cells.push(Cell::from(format!("{}{}", Mark::ahead(style), row.unknown)).tone(Tone::Bad));
-            }
-            cells
-        };
-        Sheet::new(columns).rows(rows.iter().map(row))
+        if layout.has_unknown { rows.column("Unknown", unknown).sheet() } else { rows.sheet() }
     }
 
     /// The names behind the numbers of the columns.
@@ -127,24 +107,25 @@ impl MatrixView<'_> {
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "history_table": self.catalog.history_table,
             "tenants": tenants,
-            "summary": summary::summary_json(self.catalog, self.observations),
+            "summary": summary::fields(self.catalog, self.observations),
         })
     }
 
     fn every_tenant(&self) -> Sheet {
-        let mut columns: Vec<Column> = ["Tenant", "Engine", "Server", "State", "Version"].map(Column::new).into();
-        columns.extend(self.catalog.migrations.iter().map(|m| Column::new(m).verbatim()));
-        columns.extend(["Unknown", "Error"].map(Column::new));
-        let row = |o: &Observation| -> Vec<Cell> {
-            let mut row: Vec<Cell> =
-                vec![(&o.tenant).into(), o.engine.into(), (&o.server).into(), o.state.name().into()];
-            row.push(o.version.as_deref().unwrap_or_default().into());
-            row.extend(marks(self.catalog, o).into_iter().map(|m| Cell::from(m.word())));
-            row.push(unknown(o).join(" ").into());
-            row.push(o.error.as_ref().map(ToString::to_string).unwrap_or_default().into());
-            row
-        };
-        Sheet::new(columns).rows(self.observations.par_iter().map(row).collect::<Vec<_>>())
+        let row = |o| (o, marks(self.catalog, o));
+        let rows: Vec<(&Observation, Vec<Mark>)> = self.observations.par_iter().map(row).collect();
+        let mut rows = Sheet::of(&rows)
+            .column("Tenant", |(o, _)| &o.tenant)
+            .column("Engine", |(o, _)| o.engine)
+            .column("Server", |(o, _)| &o.server)
+            .column("State", |(o, _)| o.state.name())
+            .column("Version", |(o, _)| Cell::maybe(o.version.as_ref()));
+        for (at, name) in self.catalog.migrations.iter().enumerate() {
+            rows = rows.column(Column::new(name).verbatim(), |(_, marks)| Cell::fixed(marks[at].word()));
+        }
+        rows.column("Unknown", |(o, _)| unknown(o).join(" "))
+            .column("Error", |(o, _)| Cell::maybe(o.error.as_ref()))
+            .sheet()
     }
 
     fn markdown(&self) -> String {
@@ -176,7 +157,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// What a tenant's history says of one migration.
+/// The state of one migration in a tenant's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Mark {
     Applied,
@@ -190,32 +171,25 @@ enum Mark {
 impl Mark {
     const ALL: [Mark; 6] = [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::InDoubt, Mark::Unread];
 
-    fn word(self) -> &'static str {
+    /// Its name, its sign with and without drawing characters, and its colour. All signs are one column wide and tell
+    /// apart without colour.
+    fn look(self) -> (&'static str, [&'static str; 2], Tone) {
         match self {
-            Mark::Applied => "applied",
-            Mark::Pending => "pending",
-            Mark::Gap => "out_of_order",
-            Mark::Edited => "checksum_mismatch",
-            Mark::InDoubt => "in_doubt",
-            Mark::Unread => "unreachable",
+            Mark::Applied => ("applied", ["●", "A"], Tone::Good),
+            Mark::Pending => ("pending", ["○", "."], Tone::Warning),
+            Mark::Gap => ("out_of_order", ["✗", "O"], Tone::Bad),
+            Mark::Edited => ("checksum_mismatch", ["≠", "C"], Tone::Bad),
+            Mark::InDoubt => ("in_doubt", ["◐", "D"], Tone::Bad),
+            Mark::Unread => ("unreachable", ["?", "?"], Tone::Dim),
         }
     }
 
-    /// All of them are one column wide and tell apart without colour.
+    fn word(self) -> &'static str {
+        self.look().0
+    }
+
     fn sign(self, style: &Style) -> &'static str {
-        match (self, style.unicode) {
-            (Mark::Applied, true) => "●",
-            (Mark::Pending, true) => "○",
-            (Mark::Gap, true) => "✗",
-            (Mark::Edited, true) => "≠",
-            (Mark::InDoubt, true) => "◐",
-            (Mark::Applied, false) => "A",
-            (Mark::Pending, false) => ".",
-            (Mark::Gap, false) => "O",
-            (Mark::Edited, false) => "C",
-            (Mark::InDoubt, false) => "D",
-            (Mark::Unread, _) => "?",
-        }
+        self.look().1[usize::from(!style.unicode)]
     }
 
     fn ahead(style: &Style) -> &'static str {
@@ -223,13 +197,7 @@ impl Mark {
     }
 
     fn cell(self, style: &Style) -> Cell {
-        let tone = match self {
-            Mark::Applied => Tone::Good,
-            Mark::Pending => Tone::Warning,
-            Mark::Gap | Mark::Edited | Mark::InDoubt => Tone::Bad,
-            Mark::Unread => Tone::Dim,
-        };
-        Cell::from(self.sign(style)).tone(tone)
+        Cell::fixed(self.sign(style)).tone(self.look().2)
     }
 }
 
@@ -237,23 +205,16 @@ fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     if o.state == State::Unreachable {
         return vec![Mark::Unread; catalog.migrations.len()];
     }
+    let mut marks = vec![Mark::Applied; catalog.migrations.len()];
+    let mut mark = |at: Option<usize>, mark| at.into_iter().for_each(|at| marks[at] = mark);
     let missing = catalog.missing(&o.history, o.engine);
-    let gaps: HashSet<usize> = catalog.gaps(&missing).into_iter().collect();
-    let missing: HashSet<usize> = missing.into_iter().collect();
-    let edited = catalog.edited(&o.history, o.engine);
-    let in_doubt = |name: &str| matches!(&o.state, State::InDoubt(u) | State::Stopped(u) if u.migration == name);
-    catalog
-        .migrations
-        .iter()
-        .enumerate()
-        .map(|(i, name)| match missing.contains(&i) {
-            _ if in_doubt(name) => Mark::InDoubt,
-            false if edited.iter().any(|e| **e == **name) => Mark::Edited,
-            false => Mark::Applied,
-            true if gaps.contains(&i) => Mark::Gap,
-            true => Mark::Pending,
-        })
-        .collect()
+    missing.iter().for_each(|at| mark(Some(*at), Mark::Pending));
+    catalog.gaps(&missing).into_iter().for_each(|at| mark(Some(at), Mark::Gap));
+    catalog.edited(&o.history, o.engine).iter().for_each(|name| mark(catalog.position(name), Mark::Edited));
+    if let State::InDoubt(unfinished) | State::Stopped(unfinished) = &o.state {
+        mark(catalog.position(&unfinished.migration), Mark::InDoubt);
+    }
+    marks
 }
 
 fn unknown(o: &Observation) -> &[String] {
@@ -274,8 +235,8 @@ fn tenant_json(catalog: &Catalog, o: &Observation) -> Value {
         "applied": named(&[Mark::Applied, Mark::Edited]), "pending": named(&[Mark::Pending, Mark::Gap]), "out_of_order": named(&[Mark::Gap]),
         "checksum_mismatch": named(&[Mark::Edited]),
         "unknown": read.then(|| unknown(o)),
-        "in_doubt": if let State::InDoubt(u) = &o.state { json::value(u) } else { Value::Null },
-        "partially_applied": if let State::Stopped(u) = &o.state { json::value(u) } else { Value::Null },
+        "in_doubt": if let State::InDoubt(u) = &o.state { Some(u) } else { None },
+        "partially_applied": if let State::Stopped(u) = &o.state { Some(u) } else { None },
         "error": o.error,
     })
 }
@@ -285,11 +246,8 @@ fn legend(rows: &[Row<'_>], style: &Style) -> String {
         .into_iter()
         .filter(|mark| rows.iter().any(|r| r.marks.contains(mark)))
         .map(|mark| {
-            let meaning = match mark {
-                Mark::Gap => "out of order (missing, a later one is applied)".to_owned(),
-                other => summary::words(other.word()),
-            };
-            format!("{} {meaning}", mark.sign(style))
+            let more = if mark == Mark::Gap { " (missing, a later one is applied)" } else { "" };
+            format!("{} {}{more}", mark.sign(style), summary::words(mark.word()))
         })
         .collect();
     if rows.iter().any(|r| r.unknown > 0) {
@@ -310,6 +268,8 @@ struct Layout {
     names: usize,
     /// Left out for want of room.
     cut: usize,
+    /// Whether any tenant has versions that are not known here.
+    has_unknown: bool,
 }
 
 impl Layout {
@@ -322,9 +282,8 @@ impl Layout {
         let room = room_for_names_and_marks(view, rows, style);
         let marks_room = room.saturating_sub(least_names);
         let single: Vec<Range<usize>> = (0..catalog.migrations.len()).map(|i| i..i + 1).collect();
-        let needed = |shown: &[Range<usize>], numbered: bool| -> usize {
-            shown.iter().map(|r| 2 + width(&clean(&title(catalog, r, numbered)))).sum()
-        };
+        let column = |r: &Range<usize>, numbered: bool| 2 + width(&clean(&title(catalog, r, numbered)));
+        let needed = |shown: &[Range<usize>], numbered: bool| shown.iter().map(|r| column(r, numbered)).sum::<usize>();
         let tails: HashSet<&str> = catalog.migrations.iter().map(|m| label::tail(m)).collect();
         let numbered = tails.len() < single.len() || needed(&single, false) > marks_room;
         let mut shown = single;
@@ -332,11 +291,18 @@ impl Layout {
             shown = alike(rows, shown.len());
         }
         let mut cut = 0;
-        while style.width.is_some() && numbered && shown.len() > 1 && needed(&shown, true) > marks_room {
-            cut += shown.remove(0).len();
+        if style.width.is_some() && numbered {
+            let mut missing = needed(&shown, true).saturating_sub(marks_room);
+            let too_old = shown.iter().take(shown.len().saturating_sub(1)).take_while(|range| {
+                let is_too_old = missing > 0;
+                missing = missing.saturating_sub(column(range, true));
+                is_too_old
+            });
+            let too_old = too_old.count();
+            cut = shown.drain(..too_old).map(|range| range.len()).sum();
         }
         let names = room.saturating_sub(needed(&shown, numbered)).clamp(least_names, Self::MOST_NAMES);
-        Layout { shown, numbered, names, cut }
+        Layout { shown, numbered, names, cut, has_unknown: rows.iter().any(|r| r.unknown > 0) }
     }
 
     fn left_out(&self, style: &Style) -> String {
@@ -358,7 +324,7 @@ fn room_for_names_and_marks(view: &MatrixView<'_>, rows: &[Row<'_>], style: &Sty
     style.columns().saturating_sub(state + 2 + ahead + digits)
 }
 
-/// What stands above the column of some migrations.
+/// The title of the column of some migrations.
 fn title(catalog: &Catalog, range: &Range<usize>, numbered: bool) -> String {
     if numbered {
         label::ranges(&range.clone().collect::<Vec<usize>>())

@@ -1,4 +1,4 @@
-//! What people and machines read: tables, JSON, CSV, Markdown, JUnit and the lines of a run while it goes on.
+//! Texts for people and machines: tables, JSON, CSV, Markdown, JUnit and the lines of a run while it goes on.
 //!
 //! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Whatever came
 //! from a tenant file or a database is made harmless before it stands in a text. JSON keeps it as it is, escaped.
@@ -31,7 +31,7 @@ mod summary;
 pub(crate) use format::Format;
 pub(crate) use label::{count, moment, towards};
 pub(crate) use style::{Style, clean};
-pub(crate) use summary::stopped_text;
+pub(crate) use summary::{edited_text, stopped_text};
 
 #[cfg(test)]
 mod tests;

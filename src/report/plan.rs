@@ -1,4 +1,4 @@
-//! What a run would do: which tenants in which order, which migrations, and the SQL that would be sent.
+//! The plan of a run: which tenants in which order, which migrations, and the SQL that would be sent.
 //!
 //! It shows a plan that was made elsewhere and decides nothing.
 
@@ -14,7 +14,7 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean, is_harmless, paragraph};
 use super::{Format, Style, json, label, markdown, summary};
 
-/// What the plan shows.
+/// The plan before it has a form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlanView<'a> {
     /// The migrations.
@@ -69,7 +69,7 @@ pub(crate) struct PlanRow {
     pub(crate) steps: Vec<String>,
     /// Why it would not be touched.
     pub(crate) refusal: Option<String>,
-    /// What else is to be known of it, in words.
+    /// A remark, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
     /// Why it could not be read.
@@ -106,10 +106,11 @@ impl PlanView<'_> {
     fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for row in self.rows() {
+            counts.tenants += 1;
             match row {
                 PlanRow { error: Some(_), .. } => counts.unreadable += 1,
                 PlanRow { refusal: Some(_), .. } => counts.refused += 1,
-                PlanRow { steps, .. } if steps.is_empty() => counts.at_target += 1,
+                PlanRow { steps, .. } if steps.is_empty() => counts.nothing_to_do += 1,
                 PlanRow { steps, .. } => {
                     counts.to_run += 1;
                     counts.steps += steps.len();
@@ -123,15 +124,10 @@ impl PlanView<'_> {
         let c = self.counts();
         let verb = if self.direction == Direction::Up { "to migrate" } else { "to roll back" };
         let mut parts = vec![format!("{} {verb} ({})", c.to_run, label::count(c.steps, "step"))];
-        let mut add = |n: usize, what: &str| {
-            if n > 0 {
-                parts.push(format!("{n} {what}"));
-            }
-        };
-        add(c.at_target, "with nothing to do");
-        add(c.refused, "refused");
-        add(c.unreadable, "could not be read");
-        format!("{}: {}", label::count(self.rows().count(), "tenant"), parts.join(", "))
+        let rest =
+            [(c.nothing_to_do, "with nothing to do"), (c.refused, "refused"), (c.unreadable, "could not be read")];
+        parts.extend(rest.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        format!("{}: {}", label::count(c.tenants, "tenant"), parts.join(", "))
     }
 
     /// The steps as `m1-m3`, by the numbers of the catalog.
@@ -144,247 +140,214 @@ impl PlanView<'_> {
     fn text(&self, style: &Style) -> String {
         let (tenants, waves) = (label::count(self.rows().count(), "tenant"), label::count(self.waves.len(), "wave"));
         let title = format!("Plan: {} {}, {tenants} in {waves}", self.direction, clean(&label::towards(self.goal)));
-        let mut out = format!("{}\n", style.paint(Tone::Bold, &title));
-        for (name, rows) in self.waves {
+        let wave = |(name, rows): &(String, Vec<PlanRow>)| {
             let head = format!("Wave {} ({})", clean(name), label::count(rows.len(), "tenant"));
-            out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, &head), self.wave(rows, style)));
+            (head, self.wave(name, rows, style))
+        };
+        let lines = |lines: &[String], most| lines.iter().map(|line| paragraph(line, "  ", most, style)).collect();
+        let limits: Vec<String> = self.limits.iter().map(LimitNote::text).collect();
+        let rest = [
+            ("Order", lines(&self.order(style), 2)),
+            ("Migrations", self.scripts_text(style)),
+            ("Time limits that are not the fleet's", lines(&limits, 4)),
+        ];
+        let rest = rest.into_iter().filter(|(_, text): &(_, String)| !text.is_empty());
+        let rest = rest.map(|(head, text)| (head.to_owned(), text));
+        let mut out = format!("{}\n", style.paint(Tone::Bold, title));
+        for (head, text) in self.waves.iter().map(wave).chain(rest) {
+            out.push_str(&format!("\n{}\n{text}", style.paint(Tone::Bold, head)));
         }
-        let order = self.order(style);
-        if !order.is_empty() {
-            out.push_str(&format!("\n{}\n", style.paint(Tone::Bold, "Order")));
-            for line in order {
-                out.push_str(&paragraph(&line, "  ", 2, style));
-            }
-        }
-        if !self.scripts.is_empty() {
-            out.push_str(&format!("\n{}\n{}", style.paint(Tone::Bold, "Scripts"), self.scripts_text(style)));
-        }
-        if !self.limits.is_empty() {
-            out.push_str(&format!("\n{}\n", style.paint(Tone::Bold, "Time limits that are not the fleet's")));
-            for limit in self.limits {
-                out.push_str(&paragraph(&limit.text(), "  ", 4, style));
-            }
-        }
-        if self.show_sql {
-            for script in self.scripts {
-                out.push_str(&format!("\n{}", sql(script)));
-            }
+        for script in self.scripts.iter().filter(|_| self.show_sql) {
+            out.push_str(&format!("\n{}", sql(script)));
         }
         out.push_str(&format!("\n{}\n", self.total_line()));
         out
     }
 
-    /// Who waits for whom: a line for each set of tenants that are waited for, as long as they fit on a screen.
+    /// The dependencies: a line for each set of tenants that others wait for, as long as they fit on a screen.
     fn order(&self, style: &Style) -> Vec<String> {
         const MOST: usize = 20;
-        let groups = group_by(self.rows().filter(|row| !row.after.is_empty()), |row| row.after.clone());
-        let names = |ids: &[&str]| label::names(ids, 60, style);
-        let mut lines: Vec<String> = groups
-            .iter()
-            .take(MOST)
-            .map(|(after, rows)| {
-                let after: Vec<&str> = after.iter().map(TenantId::as_str).collect();
-                let waiting: Vec<&str> = rows.iter().map(|row| row.tenant.as_str()).collect();
-                format!("after {}: {}", names(&after), names(&waiting))
-            })
-            .collect();
-        if groups.len() > MOST {
-            lines.push(format!("{} {} more", style.ellipsis(), groups.len() - MOST));
-        }
+        let groups = group_by(self.rows().filter(|row| !row.after.is_empty()), |row| &row.after);
+        let line = |(after, rows): &(&Vec<TenantId>, Vec<&PlanRow>)| {
+            let waiting = rows.iter().map(|row| &row.tenant);
+            format!("after {}: {}", label::names(after.iter(), 60, style), label::names(waiting, 60, style))
+        };
+        let mut lines: Vec<String> = groups.iter().take(MOST).map(line).collect();
+        lines.extend(label::more(groups.len(), MOST, "", style));
         lines
     }
 
-    fn grouped<'r>(&self, rows: &'r [PlanRow]) -> Vec<Vec<&'r PlanRow>> {
-        let key = |r: &&PlanRow| (r.engine, r.server.clone(), r.state.clone(), r.steps.clone(), r.trouble(true));
-        group_by(rows, key).into_iter().map(|(_, same)| same).collect()
-    }
-
-    fn wave(&self, rows: &[PlanRow], style: &Style) -> String {
+    fn wave(&self, name: &str, rows: &[PlanRow], style: &Style) -> String {
         let room = if style.columns() < 100 { 28 } else { 48 };
-        let groups = self.grouped(rows);
-        let mut out = wave_sheet().rows(groups.iter().map(|same| self.wave_row("", same, room, style))).table(style);
-        for same in &groups {
-            if let Some(why) = same[0].trouble(same.len() > 1) {
-                out.push_str(&paragraph(&format!("{}: {why}", names(same, room, style)), "    ", 3, style));
+        let groups = groups(name, rows);
+        let mut out = self.groups_sheet(&groups, room, style).table(style);
+        for group in &groups {
+            if let Some(why) = group.trouble() {
+                out.push_str(&paragraph(&format!("{}: {why}", group.names(room, style)), "    ", 3, style));
             }
         }
         out
     }
 
-    /// A group of tenants. The table has its trouble below; Markdown has it in the place of the steps.
-    fn wave_row(&self, wave: &str, same: &[&PlanRow], room: usize, style: &Style) -> [Cell; 7] {
-        let first = same[0];
-        let steps = self.steps_text(&first.steps);
-        let trouble = first.trouble(same.len() > 1).filter(|_| first.steps.is_empty());
-        let shown = match (&first.error, &first.refusal) {
-            (Some(_), _) => Cell::from("not known").tone(Tone::Bad),
-            (None, Some(_)) => Cell::from("refused").tone(Tone::Bad),
-            (None, None) => Cell::from(&steps),
+    /// A row for each group. The table has its trouble below; Markdown has it in the place of the steps.
+    fn groups_sheet(&self, groups: &[Group<'_>], room: usize, style: &Style) -> Sheet {
+        let steps = |group: &&Group<'_>| {
+            let first = group.first();
+            let steps = self.steps_text(&first.steps);
+            let trouble = group.trouble().filter(|_| first.steps.is_empty());
+            let shown = match (&first.error, &first.refusal) {
+                (Some(_), _) => Cell::fixed("not known").tone(Tone::Bad),
+                (None, Some(_)) => Cell::fixed("refused").tone(Tone::Bad),
+                (None, None) => Cell::from(&steps),
+            };
+            shown.data(trouble.unwrap_or(steps))
         };
-        [
-            wave.into(),
-            names(same, room, style).into(),
-            same.len().into(),
-            first.engine.into(),
-            (&first.server).into(),
-            summary::words(&first.state).into(),
-            shown.data(trouble.unwrap_or(steps)),
-        ]
+        Sheet::of(groups)
+            .column(Column::data("Wave"), |group| group.wave)
+            .column(Column::new("Tenants").at_least(16), |group| group.names(room, style))
+            .column(Column::new("N").right(), |group| group.rows.len())
+            .column("Engine", |group| group.first().engine)
+            .column(Column::screen("Server").at_least(10).expendable(1), |group| &group.first().server)
+            .column(Column::new("State").at_least(10), |group| summary::words(&group.first().state))
+            .column(Column::new("Steps").at_least(10), steps)
+            .sheet()
+            .indent(2)
     }
 
     fn script_sheet(&self, style: &Style) -> Sheet {
-        let row = |s: &Script| -> [Cell; 7] {
+        let number = |s: &&Script| Cell::maybe(self.catalog.position(&s.migration).map(label::number));
+        let name = |s: &&Script| {
             let name = if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration };
-            [
-                self.catalog.position(&s.migration).map(label::number).unwrap_or_default().into(),
-                Cell::from(name).data(&s.migration),
-                s.engine.into(),
-                runs(&s.execution).into(),
-                Cell::from(atomic(s)).tone(if s.is_atomic() { Tone::Plain } else { Tone::Warning }),
-                s.statements.len().into(),
-                s.sha256.chars().take(12).collect::<String>().into(),
-            ]
+            Cell::from(name).data(&s.migration)
         };
-        Sheet::new([
-            Column::new(""),
-            Column::new("Migration").at_least(16),
-            Column::new("Engine"),
-            Column::new("Runs"),
-            Column::new("Atomic"),
-            Column::new("SQL").right().expendable(1),
-            Column::new("SHA256").expendable(2),
-        ])
-        .indent(2)
-        .rows(self.scripts.iter().map(row))
+        // Nothing is said of what can't run.
+        let atomic = |s: &&Script| match &s.execution {
+            Execution::Irreversible { .. } => Cell::default(),
+            _ if s.is_atomic() => Cell::fixed("yes"),
+            _ => Cell::fixed("NOT ATOMIC").tone(Tone::Warning),
+        };
+        Sheet::of(self.scripts)
+            .column("", number)
+            .column(Column::new("Migration").at_least(16), name)
+            .column("Engine", |s| s.engine)
+            .column("Runs", |s| <&str>::from(&s.execution))
+            .column("Atomic", atomic)
+            .column(Column::new("SQL").right().expendable(1), |s| s.statements.len())
+            .column(Column::new("SHA256").expendable(2), |s| s.sha256.chars().take(12).collect::<String>())
+            .sheet()
+            .indent(2)
     }
 
     fn scripts_text(&self, style: &Style) -> String {
-        let mut out = self.script_sheet(style).table(style);
-        for note in self.notes() {
-            out.push_str(&paragraph(&note, "    ", 4, style));
+        if self.scripts.is_empty() {
+            return String::new();
         }
-        out
+        let notes = self.notes();
+        let notes = notes.iter().map(|note| paragraph(note, "    ", 4, style));
+        self.script_sheet(style).table(style) + &notes.collect::<String>()
     }
 
-    /// What the table has no room for: why a script runs natively, and what "not atomic" means here.
+    /// The notes below the table: why a script runs natively, and the consequence of "not atomic".
     fn notes(&self) -> Vec<String> {
+        let any_not_atomic = |with_transactions: bool| {
+            let differs = |s: &Script| s.engine.capabilities().transactional_ddl == with_transactions;
+            self.scripts.iter().any(|s| !s.is_atomic() && differs(s))
+        };
         let mut notes: Vec<String> = self.scripts.iter().filter_map(remark).collect();
-        if self.scripts.iter().any(|s| !s.is_atomic() && !s.engine.capabilities().transactional_ddl) {
-            notes.push(
-                "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it did \
-                 before stays"
-                    .to_owned(),
-            );
+        if any_not_atomic(false) {
+            let note = "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it \
+                        did before stays";
+            notes.push(note.to_owned());
         }
-        if self.scripts.iter().any(|s| !s.is_atomic() && s.engine.capabilities().transactional_ddl) {
-            notes.push("a script that runs outside a transaction is not atomic: when it fails midway, what it did before stays".to_owned());
+        if any_not_atomic(true) {
+            let note = "a script that runs outside a transaction is not atomic: when it fails midway, what it did before \
+                        stays";
+            notes.push(note.to_owned());
         }
         notes
     }
 
     fn fields(&self) -> Value {
-        let c = self.counts();
-        let waves: Vec<Value> =
-            self.waves.iter().map(|(name, rows)| json!({ "wave": name, "tenants": rows })).collect();
-        let scripts: Vec<Value> = self
-            .scripts
-            .iter()
-            .map(|s| {
-                let mut script = json::value(s);
-                script["atomic"] = s.is_atomic().into();
-                script
-            })
-            .collect();
+        let wave = |(name, rows): &(String, Vec<PlanRow>)| json!({ "wave": name, "tenants": rows });
+        let script = |s: &Script| {
+            let mut script = json::value(s);
+            script["atomic"] = s.is_atomic().into();
+            script
+        };
         json!({
             "direction": self.direction, "goal": self.goal,
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
-            "waves": waves, "scripts": scripts, "limits": self.limits,
-            "summary": { "tenants": self.rows().count(), "to_run": c.to_run, "steps": c.steps,
-                "nothing_to_do": c.at_target, "refused": c.refused, "unreadable": c.unreadable },
+            "waves": self.waves.iter().map(wave).collect::<Vec<Value>>(),
+            "scripts": self.scripts.iter().map(script).collect::<Vec<Value>>(),
+            "limits": self.limits, "summary": self.counts(),
         })
     }
 
     fn every_tenant(&self) -> Sheet {
-        let row = |(wave, r): (&String, &PlanRow)| -> [Cell; 9] {
-            [
-                wave.into(),
-                (&r.tenant).into(),
-                r.engine.into(),
-                (&r.server).into(),
-                (&r.state).into(),
-                r.steps.join(" ").into(),
-                r.refusal.as_deref().unwrap_or_default().into(),
-                r.error.as_ref().map(ToString::to_string).unwrap_or_default().into(),
-                r.after.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" ").into(),
-            ]
-        };
-        let rows = self.waves.iter().flat_map(|(wave, rows)| rows.iter().map(move |r| (wave, r)));
-        let columns = ["Wave", "Tenant", "Engine", "Server", "State", "Steps", "Refusal", "Error", "After"];
-        Sheet::new(columns.map(Column::new)).rows(rows.map(row))
+        let rows = self.waves.iter().flat_map(|(wave, rows)| rows.iter().map(move |row| (wave, row)));
+        Sheet::of(rows)
+            .column("Wave", |(wave, _)| *wave)
+            .column("Tenant", |(_, r)| &r.tenant)
+            .column("Engine", |(_, r)| r.engine)
+            .column("Server", |(_, r)| &r.server)
+            .column("State", |(_, r)| &r.state)
+            .column("Steps", |(_, r)| r.steps.join(" "))
+            .column("Refusal", |(_, r)| Cell::maybe(r.refusal.as_ref()))
+            .column("Error", |(_, r)| Cell::maybe(r.error.as_ref()))
+            .column("After", |(_, r)| r.after.iter().map(TenantId::as_str).collect::<Vec<_>>().join(" "))
+            .sheet()
     }
 
     fn markdown(&self) -> String {
         let style = Style::FILE;
-        let mut waves = wave_sheet();
-        for (wave, rows) in self.waves {
-            self.grouped(rows).iter().for_each(|same| waves.row(self.wave_row(wave, same, 60, &style)));
-        }
-        let (waves, scripts) = (waves.markdown(), self.script_sheet(&style).markdown());
+        let groups: Vec<Group<'_>> = self.waves.iter().flat_map(|(name, rows)| groups(name, rows)).collect();
+        let waves = self.groups_sheet(&groups, 60, &style).markdown();
+        let scripts = self.script_sheet(&style).markdown();
         let mut out = format!("**{}**\n\n{waves}\n{scripts}", markdown::text(&self.total_line()));
         for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
-        if self.show_sql {
-            for script in self.scripts {
-                out.push('\n');
-                out.push_str(&markdown::code("sql", &sql(script)));
-            }
+        for script in self.scripts.iter().filter(|_| self.show_sql) {
+            out.push_str(&format!("\n{}", markdown::code("sql", &sql(script))));
         }
         out
     }
 }
 
-fn wave_sheet() -> Sheet {
-    Sheet::new([
-        Column::data("Wave"),
-        Column::new("Tenants").at_least(16),
-        Column::new("N").right(),
-        Column::new("Engine"),
-        Column::screen("Server").at_least(10).expendable(1),
-        Column::new("State").at_least(10),
-        Column::new("Steps").at_least(10),
-    ])
-    .indent(2)
+/// Tenants of a wave for which the plan reads the same.
+struct Group<'a> {
+    wave: &'a str,
+    rows: Vec<&'a PlanRow>,
 }
 
-fn names(rows: &[&PlanRow], room: usize, style: &Style) -> String {
-    label::names(&rows.iter().map(|r| r.tenant.as_str()).collect::<Vec<_>>(), room, style)
+fn groups<'a>(wave: &'a str, rows: &'a [PlanRow]) -> Vec<Group<'a>> {
+    let key = |r: &&'a PlanRow| (r.engine, &r.server, &r.state, &r.steps, r.trouble(true));
+    group_by(rows, key).into_iter().map(|(_, rows)| Group { wave, rows }).collect()
 }
 
-#[derive(Default)]
+impl<'a> Group<'a> {
+    fn first(&self) -> &'a PlanRow {
+        self.rows[0]
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.first().trouble(self.rows.len() > 1)
+    }
+
+    fn names(&self, room: usize, style: &Style) -> String {
+        label::names(self.rows.iter().map(|r| &r.tenant), room, style)
+    }
+}
+
+/// Tenants by what would be done to them, and the steps of all.
+#[derive(Default, Serialize)]
 struct Counts {
+    tenants: usize,
     to_run: usize,
     steps: usize,
-    at_target: usize,
+    nothing_to_do: usize,
     refused: usize,
     unreadable: usize,
-}
-
-fn runs(execution: &Execution) -> &'static str {
-    match execution {
-        Execution::Compiled { .. } => "compiled",
-        Execution::Native { .. } => "native",
-        Execution::Irreversible { .. } => "irreversible",
-    }
-}
-
-/// Nothing is said of what can't run.
-fn atomic(s: &Script) -> &'static str {
-    match &s.execution {
-        Execution::Irreversible { .. } => "",
-        _ if s.is_atomic() => "yes",
-        _ => "NOT ATOMIC",
-    }
 }
 
 fn remark(s: &Script) -> Option<String> {
@@ -409,17 +372,14 @@ fn sql(s: &Script) -> String {
             out.push_str(statement);
         } else {
             out.push_str("-- the next statement holds control or hidden characters; they are shown escaped here\n");
-            let lines: Vec<String> = statement.split('\n').map(clean).collect();
-            out.push_str(&lines.join("\n"));
+            out.push_str(&statement.split('\n').map(clean).collect::<Vec<_>>().join("\n"));
         }
-        let last = statement.trim_end().lines().last().unwrap_or_default();
-        match last {
-            _ if last.ends_with(';') => {}
+        out.push_str(match statement.trim_end().lines().last().unwrap_or_default() {
+            last if last.ends_with(';') => "\n",
             // A semicolon behind a comment would belong to it.
-            _ if last.contains("--") || last.contains('#') => out.push_str("\n;"),
-            _ => out.push(';'),
-        }
-        out.push('\n');
+            last if last.contains("--") || last.contains('#') => "\n;\n",
+            _ => ";\n",
+        });
     }
     out
 }

@@ -1,4 +1,4 @@
-//! What was proven of each migration on each engine.
+//! The proofs of each migration on each engine.
 
 use serde_json::json;
 
@@ -28,15 +28,17 @@ impl ProofView<'_> {
         let longest = self.engines.iter().map(|engine| engine.proofs.len()).max().unwrap_or(0);
         let proofs =
             (0..longest).flat_map(|index| self.engines.iter().filter_map(move |engine| engine.proofs.get(index)));
-        let mut sheet = Sheet::new([
-            Column::new("Migration").at_least(24),
-            Column::new("Engine"),
-            Column::new("Result"),
-            Column::new("Rows").right().expendable(2),
-            Column::new("ms").key("took_ms").right().expendable(1),
-            Column::data("Why"),
-        ])
-        .rows(proofs.map(|proof| self.row(proof)));
+        let mut sheet = Sheet::of(proofs)
+            .column(Column::new("Migration").at_least(24), |proof| &proof.migration)
+            .column("Engine", |proof| proof.engine)
+            .column("Result", |proof| {
+                let (result, tone) = self.result(&proof.verdict);
+                Cell::fixed(result).tone(tone)
+            })
+            .column(Column::new("Rows").right().expendable(2), |proof| proof.rows)
+            .column(Column::new("ms").key("took_ms").right().expendable(1), |proof| proof.took_ms)
+            .column(Column::data("Why"), |proof| why(proof).join("; "))
+            .sheet();
         for engine in self.engines {
             if let Some(why) = &engine.could_not {
                 let result = Cell::from("not proven").tone(Tone::Bad);
@@ -44,17 +46,6 @@ impl ProofView<'_> {
             }
         }
         sheet
-    }
-
-    fn row(&self, proof: &Proof) -> [Cell; 6] {
-        let why = match &proof.verdict {
-            Verdict::Proven | Verdict::NotReached => String::new(),
-            Verdict::Irreversible { reason } => reason.clone(),
-            Verdict::Failed { why } => why.join("; "),
-        };
-        let (result, tone) = self.result(&proof.verdict);
-        let result = Cell::from(result).tone(tone);
-        [(&proof.migration).into(), proof.engine.into(), result, proof.rows.into(), proof.took_ms.into(), why.into()]
     }
 
     fn result(&self, verdict: &Verdict) -> (&'static str, Tone) {
@@ -77,18 +68,20 @@ impl ProofView<'_> {
         out
     }
 
-    /// What is wrong stands whole under the table: a cell would cut it where it matters.
+    /// The failures in full, below the table: a cell would cut them where it matters.
     fn why(&self) -> Vec<String> {
         let mut out = Vec::new();
         for engine in self.engines {
             for proof in &engine.proofs {
-                let lines = match &proof.verdict {
-                    Verdict::Proven | Verdict::NotReached => continue,
-                    Verdict::Irreversible { reason } => vec![format!("no way down: {reason}")],
-                    Verdict::Failed { why } => why.clone(),
-                };
-                out.push(format!("{} on {}\n", clean(&proof.migration), engine.engine));
-                out.extend(lines.iter().map(|line| format!("  {}\n", clean(line))));
+                let why = why(proof);
+                if !why.is_empty() {
+                    let cause = match proof.verdict {
+                        Verdict::Irreversible { .. } => "no way down: ",
+                        _ => "",
+                    };
+                    out.push(format!("{} on {}\n", clean(&proof.migration), engine.engine));
+                    out.extend(why.iter().map(|line| format!("  {cause}{}\n", clean(line))));
+                }
             }
             out.extend(
                 engine.could_not.iter().map(|why| format!("{} is not proven\n  {}\n", engine.engine, clean(why))),
@@ -108,6 +101,15 @@ impl ProofView<'_> {
             parts.extend((count > 0).then(|| format!("{count} {name}")));
         }
         parts.join(", ")
+    }
+}
+
+/// Why a migration is not proven, where that is known.
+fn why(proof: &Proof) -> &[String] {
+    match &proof.verdict {
+        Verdict::Proven | Verdict::NotReached => &[],
+        Verdict::Irreversible { reason } => std::slice::from_ref(reason),
+        Verdict::Failed { why } => why,
     }
 }
 

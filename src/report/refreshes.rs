@@ -11,7 +11,7 @@ use crate::compile::View;
 use crate::model::fault::Fault;
 use crate::model::tenant::{Engine, TenantId};
 
-/// What one tenant said.
+/// The answer of one tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantRefreshes {
     /// The tenant.
@@ -45,54 +45,44 @@ fn moment(seconds: i64) -> String {
 }
 
 fn every_tenant(views: &[View], tenants: &[TenantRefreshes]) -> Sheet {
-    let row = |(t, view): (&TenantRefreshes, &View)| -> [Cell; 6] {
-        [
-            (&t.tenant).into(),
-            t.engine.into(),
-            (&view.name).into(),
-            (&view.group).into(),
-            t.at(view).map(moment).unwrap_or_default().into(),
-            t.refreshes.as_ref().err().map(ToString::to_string).unwrap_or_default().into(),
-        ]
-    };
     let on_engine = |(t, view): &(&TenantRefreshes, &View)| t.refreshes.is_err() || view.refresh(t.engine).is_some();
     let pairs = tenants.iter().flat_map(|t| views.iter().map(move |view| (t, view)));
-    Sheet::new(["Tenant", "Engine", "View", "Group", "Refreshed at", "Error"].map(Column::new))
-        .rows(pairs.filter(on_engine).map(row))
+    Sheet::of(pairs.filter(on_engine))
+        .column("Tenant", |(t, _)| &t.tenant)
+        .column("Engine", |(t, _)| t.engine)
+        .column("View", |(_, view)| &view.name)
+        .column("Group", |(_, view)| &view.group)
+        .column("Refreshed at", |(t, view)| Cell::maybe(t.at(view).map(moment)))
+        .column("Error", |(t, _)| Cell::maybe(t.refreshes.as_ref().err()))
+        .sheet()
 }
 
 fn text(views: &[View], tenants: &[TenantRefreshes], style: &Style) -> String {
-    let row = |view: &View| -> [Cell; 7] {
-        let asked: Vec<&TenantRefreshes> =
-            tenants.iter().filter(|t| t.refreshes.is_ok() && view.refresh(t.engine).is_some()).collect();
-        let mut times: Vec<(i64, &TenantId)> = asked.iter().filter_map(|t| Some((t.at(view)?, &t.tenant))).collect();
+    // Each view with how many tenants have it and were asked, and the times of its refreshes, the oldest first.
+    let row = |view| {
+        let asked = tenants.iter().filter(|t| t.refreshes.is_ok() && View::refresh(view, t.engine).is_some());
+        let mut times: Vec<(i64, &TenantId)> = asked.clone().filter_map(|t| Some((t.at(view)?, &t.tenant))).collect();
         times.sort_unstable();
-        let never = asked.len() - times.len();
-        let at = |time: Option<&(i64, &TenantId)>| Cell::from(time.map(|(s, _)| moment(*s)).unwrap_or_default());
-        [
-            (&view.name).into(),
-            (&view.group).into(),
-            asked.len().into(),
-            Cell::from(never).tone(if never > 0 { Tone::Warning } else { Tone::Plain }),
-            at(times.first()),
-            times.first().map(|(_, tenant)| tenant.as_str()).unwrap_or_default().into(),
-            at(times.last()),
-        ]
+        (view, asked.count(), times)
     };
-    let sheet = Sheet::new([
-        Column::new("View").at_least(16),
-        Column::new("Group"),
-        Column::new("Tenants").right(),
-        Column::new("Never").right(),
-        Column::new("Oldest"),
-        Column::new("On").expendable(1),
-        Column::new("Newest").expendable(2),
-    ]);
-    let mut out = sheet.rows(views.iter().map(row)).table(style);
+    let at = |time: Option<&(i64, &TenantId)>| Cell::maybe(time.map(|(seconds, _)| moment(*seconds)));
+    let sheet = Sheet::of(views.iter().map(row))
+        .column(Column::new("View").at_least(16), |(view, ..)| &view.name)
+        .column("Group", |(view, ..)| &view.group)
+        .column(Column::new("Tenants").right(), |(_, asked, _)| *asked)
+        .column(Column::new("Never").right(), |(_, asked, times)| {
+            let never = asked - times.len();
+            Cell::from(never).tone(if never > 0 { Tone::Warning } else { Tone::Plain })
+        })
+        .column("Oldest", |(.., times)| at(times.first()))
+        .column(Column::new("On").expendable(1), |(.., times)| Cell::maybe(times.first().map(|(_, tenant)| *tenant)))
+        .column(Column::new("Newest").expendable(2), |(.., times)| at(times.last()))
+        .sheet();
+    let mut out = sheet.table(style);
     for t in tenants {
         if let Err(fault) = &t.refreshes {
             let line = format!("{}: {}", clean(t.tenant.as_str()), clean(&fault.to_string()));
-            out.push_str(&format!("{}\n", style.paint(Tone::Bad, &line)));
+            out.push_str(&format!("{}\n", style.paint(Tone::Bad, line)));
         }
     }
     out

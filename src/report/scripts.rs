@@ -5,9 +5,8 @@
 use serde_json::json;
 
 use super::sheet::{Cell, Column, Sheet};
-use super::{Format, Style};
+use super::{Format, Style, label};
 use crate::compile::folder::{SqlPart, SqlScript};
-use crate::model::schema::ScriptKind;
 use crate::model::tenant::Engine;
 
 /// The list of scripts.
@@ -20,29 +19,32 @@ pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> Stri
 
 /// The names stay on a narrow terminal; the rest goes by its rank.
 fn sheet(scripts: &[SqlScript]) -> Sheet {
-    let columns = [("Script", 0), ("Kind", 1), ("SQLite", 5), ("Postgres", 6), ("MySQL", 7), ("Down", 3), ("View", 2)];
-    Sheet::new(columns.map(|(title, rank)| Column::new(title).expendable(rank))).rows(scripts.iter().map(row))
+    let column = |title, rank| Column::new(title).expendable(rank);
+    let down = |script: &&SqlScript| {
+        let down = Engine::ALL.into_iter().filter(|engine| script.down.get(*engine).is_some()).map(Engine::name);
+        let down: Vec<&str> = down.collect();
+        if down.len() == Engine::ALL.len() { "yes".to_owned() } else { down.join(" ") }
+    };
+    let view = |script: &&SqlScript| {
+        let view = script.up.iter().find_map(|(_, part)| part.view.as_ref());
+        Cell::maybe(view.map(|view| format!("{} ({})", view.name, view.group)))
+    };
+    let mut rows = Sheet::of(scripts)
+        .column("Script", |script| &script.name)
+        .column(column("Kind", 1), |script| <&str>::from(script.kind));
+    for (engine, (title, rank)) in Engine::ALL.into_iter().zip([("SQLite", 5), ("Postgres", 6), ("MySQL", 7)]) {
+        rows = rows.column(column(title, rank), |script| on_engine(script.up.get(engine).map(|part| &**part)));
+    }
+    rows.column(column("Down", 3), down).column(column("View", 2), view).sheet()
 }
 
-fn row(script: &SqlScript) -> Vec<Cell> {
-    let kind = match script.kind {
-        ScriptKind::Versioned => "versioned",
-        ScriptKind::Repeatable => "repeatable",
-    };
-    let cell = |part: Option<&std::sync::Arc<SqlPart>>| match part {
+fn on_engine(part: Option<&SqlPart>) -> String {
+    match part {
         None => "-".to_owned(),
         Some(part) if !part.mistakes.is_empty() => "unusable".to_owned(),
         Some(part) => {
             let alone = if part.transaction { "" } else { ", no transaction" };
-            format!("{}{alone}", super::label::count(part.statements.len(), "statement"))
+            format!("{}{alone}", label::count(part.statements.len(), "statement"))
         }
-    };
-    let down = Engine::ALL.into_iter().filter(|engine| script.down.get(*engine).is_some()).map(Engine::name);
-    let down: Vec<&str> = down.collect();
-    let view = script.up.iter().find_map(|(_, part)| part.view.as_ref());
-    let mut row: Vec<Cell> = vec![(&script.name).into(), kind.into()];
-    row.extend(Engine::ALL.map(|engine| cell(script.up.get(engine)).into()));
-    row.push(if down.len() == Engine::ALL.len() { "yes".into() } else { down.join(" ").into() });
-    row.push(view.map(|v| format!("{} ({})", v.name, v.group)).unwrap_or_default().into());
-    row
+    }
 }

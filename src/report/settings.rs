@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::sheet::{Cell, Column, Sheet};
+use super::sheet::Sheet;
 use super::style::Style;
 use crate::inputs::{Origin, SETTINGS, Settings};
 use crate::report::Format;
@@ -12,27 +12,24 @@ use crate::report::Format;
 /// Each setting with its value and where it comes from; a table is one line a setting below the name of the file.
 pub(crate) fn in_force(file: &Path, settings: &Settings, format: Format, style: &Style) -> String {
     let values = || {
-        let row = |(key, value, from): &(String, String, Origin)| -> [Cell; 3] {
-            [key.into(), value.into(), from.to_string().into()]
-        };
-        Sheet::new(["Setting", "Value", "From"].map(Column::new)).rows(settings.origins.iter().map(row))
+        Sheet::of(&settings.origins)
+            .column("Setting", |(key, ..)| key)
+            .column("Value", |(_, value, _)| value)
+            .column("From", |(.., from)| from)
+            .sheet()
     };
     let table = || format!("{}\n{}", file.display(), values().headless().table(style));
-    let document = || {
-        let rows: Vec<_> = settings.origins.iter().map(|(key, value, from)| row(key, value, from)).collect();
-        json!({ "file": file.display().to_string(), "settings": rows })
+    let row = |(key, value, from): &(String, String, Origin)| {
+        let (from, variable) = match from {
+            Origin::Environment(name) => ("environment", Some(name)),
+            Origin::Default => ("default", None),
+            Origin::File => ("file", None),
+            Origin::Flag => ("flag", None),
+        };
+        json!({ "setting": key, "value": value, "from": from, "variable": variable })
     };
-    format.write(table, document, values)
-}
-
-fn row(key: &str, value: &str, from: &Origin) -> serde_json::Value {
-    let (from, variable) = match from {
-        Origin::Environment(name) => ("environment", Some(name)),
-        Origin::Default => ("default", None),
-        Origin::File => ("file", None),
-        Origin::Flag => ("flag", None),
-    };
-    json!({ "setting": key, "value": value, "from": from, "variable": variable })
+    let rows = || settings.origins.iter().map(row).collect::<Vec<_>>();
+    format.write(table, || json!({ "file": file.display().to_string(), "settings": rows() }), values)
 }
 
 /// The reference page, in Markdown: `made` (how it was made), then a row for each setting.

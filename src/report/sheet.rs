@@ -2,22 +2,33 @@
 //!
 //! Layout is comfy-table's, which is given every width and every colour: it looks at no terminal and no environment.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, ContentLineStyle, TableStyle, Width};
 
 use super::markdown;
-use super::style::{Style, Tone, clean, paragraph, shorten, width};
+use super::style::{Style, Tone, clean, cleaned, fold, paragraph, shorten, width};
 
 /// One cell. The text may come from anywhere: each form makes it harmless.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell {
-    text: String,
+    text: Cow<'static, str>,
     data: Option<String>,
     tone: Tone,
 }
 
 impl Cell {
+    /// Text of the program's own, which is not copied.
+    pub(super) fn fixed(text: &'static str) -> Self {
+        Cell { text: Cow::Borrowed(text), ..Cell::default() }
+    }
+
+    /// Empty where there is no value.
+    pub(super) fn maybe(value: Option<impl Display>) -> Self {
+        value.map(Cell::from).unwrap_or_default()
+    }
+
     /// The same with a colour.
     pub(super) fn tone(mut self, tone: Tone) -> Self {
         self.tone = tone;
@@ -31,13 +42,13 @@ impl Cell {
     }
 
     fn value(&self) -> &str {
-        self.data.as_ref().unwrap_or(&self.text)
+        self.data.as_deref().unwrap_or(&self.text)
     }
 }
 
 impl<T: Display> From<T> for Cell {
     fn from(text: T) -> Self {
-        Cell { text: text.to_string(), data: None, tone: Tone::Plain }
+        Cell { text: Cow::Owned(text.to_string()), ..Cell::default() }
     }
 }
 
@@ -88,7 +99,7 @@ impl Column {
         self
     }
 
-    /// May be made as narrow as `least` columns; cells fold then.
+    /// May be made as narrow as `least` columns, the gap behind it included; cells fold then.
     pub(super) fn at_least(mut self, least: usize) -> Self {
         self.least = Some(least);
         self
@@ -113,6 +124,33 @@ impl Column {
     }
 }
 
+impl From<&str> for Column {
+    fn from(title: &str) -> Self {
+        Column::new(title)
+    }
+}
+
+/// Things that are the rows of a sheet, to which columns are added one by one.
+pub(super) struct Rows<R> {
+    rows: Vec<R>,
+    sheet: Sheet,
+}
+
+impl<R> Rows<R> {
+    /// Adds a column, with the cell that each row has in it.
+    pub(super) fn column<C: Into<Cell>>(mut self, column: impl Into<Column>, cell: impl Fn(&R) -> C) -> Self {
+        for (row, cells) in self.rows.iter().zip(&mut self.sheet.rows) {
+            cells.push(cell(row).into());
+        }
+        self.sheet.columns.push(column.into());
+        self
+    }
+
+    pub(super) fn sheet(self) -> Sheet {
+        self.sheet
+    }
+}
+
 /// Rows under columns.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
@@ -129,18 +167,34 @@ struct Fit<'a> {
     heading: String,
     natural: usize,
     least: usize,
+    /// Once it is laid out.
+    width: Option<usize>,
 }
 
-const BETWEEN: usize = 2;
+/// Behind each column, and then comes the edge.
+const PADDING: usize = 1;
+const BETWEEN: usize = PADDING + 1;
 
 /// A cell for a terminal folds to no more columns of text than this; the rest is cut, and said to be.
 const MOST_CELL: usize = 120;
 /// The same in a pipe or a file: comfy-table counts columns in 16 bits.
 const MOST_CELL_UNBOUND: usize = 60_000;
 
+/// Stands between the columns of a layout, before the lines are put out: a text has no such character, as `clean` shows it
+/// escaped.
+const EDGE: char = '\u{1f}';
+const EDGES: ContentLineStyle = ContentLineStyle::none().junction(EDGE);
+
 impl Sheet {
     pub(super) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
         Sheet { columns: columns.into_iter().collect(), ..Sheet::default() }
+    }
+
+    /// A sheet with a row for each of these, still without columns.
+    pub(super) fn of<R>(rows: impl IntoIterator<Item = R>) -> Rows<R> {
+        let rows: Vec<R> = rows.into_iter().collect();
+        let sheet = Sheet { rows: rows.iter().map(|_| Vec::new()).collect(), ..Sheet::default() };
+        Rows { rows, sheet }
     }
 
     /// Every line of the table begins with this many blanks.
@@ -174,10 +228,10 @@ impl Sheet {
     /// hidden for want of room, or a cell that is cut, is told of below.
     pub(super) fn table(&self, style: &Style) -> String {
         let most = style.room().map_or(MOST_CELL_UNBOUND, |_| MOST_CELL);
-        let texts: Vec<Vec<String>> = self
+        let mut texts: Vec<Vec<Cow<'_, str>>> = self
             .rows
             .iter()
-            .map(|row| row.iter().map(|c| shorten(&clean(&c.text), most, style.ellipsis())).collect())
+            .map(|row| row.iter().map(|c| shorten(cleaned(&c.text), most, style.ellipsis())).collect())
             .collect();
         let mut shown = self.fits(&texts);
         let all_need = self.indent + needed(&shown);
@@ -189,8 +243,13 @@ impl Sheet {
             hidden.push(shown.remove(first));
         }
         hidden.sort_by_key(|fit| fit.at);
+        let mut lines = self.layout(&shown, &texts, room, style);
+        if fold_names(&mut shown, &mut texts, &lines) {
+            lines = self.layout(&shown, &texts, room, style);
+        }
         let mut out = String::new();
-        for line in self.layout(&shown, texts, room, style).lines() {
+        for line in lines {
+            let line = line.replace(EDGE, " ");
             let line = line.trim_end();
             let indent = if line.is_empty() { 0 } else { self.indent };
             out.push_str(&format!("{:indent$}{line}\n", ""));
@@ -218,7 +277,7 @@ impl Sheet {
         notes
     }
 
-    fn fits(&self, texts: &[Vec<String>]) -> Vec<Fit<'_>> {
+    fn fits(&self, texts: &[Vec<Cow<'_, str>>]) -> Vec<Fit<'_>> {
         let mut fits: Vec<Fit<'_>> = Vec::new();
         for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| !column.no_table) {
             let widest = texts.iter().filter_map(|row| row.get(at)).map(|text| width(text)).max().unwrap_or(0);
@@ -228,7 +287,7 @@ impl Sheet {
             let heading = if self.headless { String::new() } else { column.heading() };
             let natural = widest.max(width(&heading));
             let least = column.least.map_or(natural, |least| least.max(width(&heading)).min(natural));
-            fits.push(Fit { column, at, heading, natural, least });
+            fits.push(Fit { column, at, heading, natural, least, width: None });
         }
         fits
     }
@@ -236,31 +295,37 @@ impl Sheet {
     fn layout(
         &self,
         shown: &[Fit<'_>],
-        texts: Vec<Vec<String>>,
+        texts: &[Vec<Cow<'_, str>>],
         room: Option<usize>,
         style: &Style,
-    ) -> comfy_table::Table {
+    ) -> Vec<String> {
         let mut table = comfy_table::Table::new();
-        table.load_style(presets::NOTHING).force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
+        table.load_style(TableStyle::new().header_lines(EDGES).content_lines(EDGES));
+        table.force_no_tty().set_content_arrangement(ContentArrangement::Dynamic);
         if let Some(room) = room {
-            table.set_width(columns(room + BETWEEN));
+            table.set_width(columns(room + PADDING));
         }
         if shown.iter().any(|fit| !fit.heading.is_empty()) {
-            table.set_header(shown.iter().map(|fit| style.paint(Tone::Bold, &fit.heading)).collect::<Vec<String>>());
+            table.set_header(shown.iter().map(|fit| style.paint(Tone::Bold, &*fit.heading)));
         }
         for (row, texts) in self.rows.iter().zip(texts) {
-            let cell =
-                |fit: &Fit<'_>| row.get(fit.at).map(|cell| style.paint(cell.tone, &texts[fit.at])).unwrap_or_default();
-            table.add_row(shown.iter().map(cell).collect::<Vec<String>>());
+            let cell = |fit: &Fit<'_>| {
+                let painted = row.get(fit.at).map(|cell| style.paint(cell.tone, &*texts[fit.at]));
+                comfy_table::Cell::new_owned(painted.unwrap_or_default())
+            };
+            table.add_row(shown.iter().map(cell));
         }
         for (column, fit) in table.column_iter_mut().zip(shown) {
-            let fixed = fit.least == fit.natural;
-            let least = ColumnConstraint::LowerBoundary(Width::Fixed(columns(fit.least)));
-            let between = columns(BETWEEN);
-            column.set_padding((0, between)).set_constraint(if fixed { ColumnConstraint::ContentWidth } else { least });
+            // To comfy-table, the width of a column is that of its padding, too.
+            let width = |content: usize| Width::Fixed(columns(content + PADDING));
+            column.set_padding((0, columns(PADDING))).set_constraint(match fit.width {
+                Some(known) => ColumnConstraint::Absolute(width(known)),
+                None if fit.least == fit.natural => ColumnConstraint::ContentWidth,
+                None => ColumnConstraint::LowerBoundary(width(fit.least.saturating_sub(BETWEEN))),
+            });
             column.set_cell_alignment(if fit.column.right { CellAlignment::Right } else { CellAlignment::Left });
         }
-        table
+        table.lines().collect()
     }
 
     /// Comma-separated values: a header line and one line a row.
@@ -290,6 +355,23 @@ impl Sheet {
     fn data(&self) -> impl Iterator<Item = (usize, &Column)> {
         self.columns.iter().enumerate().filter(|(_, column)| !column.no_data)
     }
+}
+
+/// Folds the names and paths that a layout breaks anywhere at a better place; `true` where there are any. The columns
+/// keep the widths that they have in its lines.
+fn fold_names(shown: &mut [Fit<'_>], texts: &mut [Vec<Cow<'_, str>>], lines: &[String]) -> bool {
+    let mut is_folded = false;
+    for (fit, cell) in shown.iter_mut().zip(lines.iter().take(1).flat_map(|line| line.split(EDGE))) {
+        let columns = console::measure_text_width(cell).saturating_sub(PADDING);
+        fit.width = Some(columns);
+        for text in texts.iter_mut().filter_map(|row| row.get_mut(fit.at)).filter(|_| columns < fit.natural) {
+            if text.split(' ').any(|word| width(word) > columns) {
+                *text = fold(text, columns).into();
+                is_folded = true;
+            }
+        }
+    }
+    is_folded
 }
 
 /// The columns that the table takes at least.

@@ -2,7 +2,7 @@
 //!
 //! No row a tenant: that is the matrix.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::model::observation::Observation;
 use crate::model::schema::Catalog;
@@ -12,7 +12,7 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::Tone;
 use super::{Format, Style, label, markdown, summary};
 
-/// What the status shows.
+/// The status before it has a form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StatusView<'a> {
     /// The migrations.
@@ -30,49 +30,51 @@ impl StatusView<'_> {
         }
     }
 
-    fn servers(&self) -> Vec<(String, Vec<&Observation>)> {
-        group_by(self.observations, |o| o.server.clone())
+    fn servers(&self) -> Vec<(&str, Vec<&Observation>)> {
+        group_by(self.observations, |o| o.server.as_str())
     }
 
     fn text(&self, style: &Style) -> String {
         if self.observations.is_empty() {
             return "0 tenants\n".to_owned();
         }
-        let versions = summary::by_version(self.catalog, self.observations);
-        let mut parts = vec![self.state_sheet().table(style), summary::version_sheet(&versions, style).table(style)];
-        parts.extend(self.server_sheet().map(|sheet| sheet.table(style)));
-        let concerns = summary::concerns_text(&summary::concerns(self.observations), 10, style);
-        parts.extend((!concerns.is_empty()).then_some(concerns));
-        parts.push(format!("{}\n", summary::total_line(self.observations)));
-        parts.join("\n")
+        let versions = summary::version_sheet(self.catalog, self.observations, style);
+        let sheets = [self.state_sheet(), versions].into_iter().chain(self.server_sheet());
+        summary::text(sheets.map(|sheet| sheet.table(style)).collect(), self.observations, 10, style)
     }
 
     fn state_sheet(&self) -> Sheet {
-        let row = |(name, n): (&'static str, usize)| -> [Cell; 3] {
-            let tone = self.observations.iter().find(|o| o.state.name() == name).map(|o| summary::tone(&o.state));
-            let name = Cell::from(summary::words(name)).tone(tone.unwrap_or_default());
-            [name, n.into(), label::share(n, self.observations.len()).into()]
+        let state = |(name, _): &(&'static str, usize)| {
+            let tone = self.observations.iter().find(|o| o.state.name() == *name).map(|o| summary::tone(&o.state));
+            Cell::from(summary::words(name)).tone(tone.unwrap_or_default())
         };
-        Sheet::new([Column::new("State"), Column::new("Tenants").right(), Column::new("Share").right()])
-            .rows(summary::by_state(self.observations).into_iter().map(row))
+        Sheet::of(summary::by_state(self.observations))
+            .column("State", state)
+            .column(Column::new("Tenants").right(), |(_, n)| *n)
+            .column(Column::new("Share").right(), |(_, n)| label::share(*n, self.observations.len()))
+            .sheet()
     }
 
     /// The states by server, where there are several.
     fn server_sheet(&self) -> Option<Sheet> {
-        let columns =
-            [Column::new("Server").at_least(12), Column::new("Tenants").right(), Column::new("States").at_least(20)];
         let servers = self.servers();
-        let row = |(server, o): &(String, Vec<&Observation>)| -> [Cell; 3] {
-            [server.into(), o.len().into(), states_of(o).into()]
-        };
-        (servers.len() > 1).then(|| Sheet::new(columns).rows(servers.iter().map(row)))
+        (servers.len() > 1).then(|| {
+            Sheet::of(&servers)
+                .column(Column::new("Server").at_least(12), |(server, _)| server)
+                .column(Column::new("Tenants").right(), |(_, tenants)| tenants.len())
+                .column(Column::new("States").at_least(20), |(_, o)| summary::states_text(o.iter().copied()))
+                .sheet()
+        })
     }
 
     fn fields(&self) -> Value {
-        let servers: Vec<Value> =
-            self.servers().into_iter().map(|(server, tenants)| server_json(&server, &tenants)).collect();
-        let mut summary = summary::summary_json(self.catalog, self.observations);
-        summary["by_server"] = servers.into();
+        let server = |(server, tenants): (&str, Vec<&Observation>)| {
+            let states = summary::by_state(tenants.iter().copied());
+            let states: Map<String, Value> = states.into_iter().map(|(s, n)| (s.to_owned(), n.into())).collect();
+            json!({ "server": server, "tenants": tenants.len(), "by_state": states })
+        };
+        let mut summary = summary::fields(self.catalog, self.observations);
+        summary["by_server"] = self.servers().into_iter().map(server).collect();
         let attention: Vec<Value> = self
             .observations
             .iter()
@@ -83,12 +85,15 @@ impl StatusView<'_> {
     }
 
     fn counts(&self) -> Sheet {
-        let row = |by: &str, value: String, n: usize| -> [Cell; 3] { [by.into(), value.into(), n.into()] };
-        let states = summary::by_state(self.observations).into_iter().map(|(s, n)| row("state", s.to_owned(), n));
+        let states = summary::by_state(self.observations).into_iter().map(|(s, n)| ("state", s.to_owned(), n));
         let versions = summary::by_version(self.catalog, self.observations);
-        let versions = versions.iter().map(|v| row("version", v.text(), v.tenants));
-        let servers = self.servers().into_iter().map(|(s, o)| row("server", s, o.len()));
-        Sheet::new(["By", "Value", "Tenants"].map(Column::new)).rows(states.chain(versions).chain(servers))
+        let versions = versions.into_iter().map(|v| ("version", v.text(), v.tenants));
+        let servers = self.servers().into_iter().map(|(s, tenants)| ("server", s.to_owned(), tenants.len()));
+        Sheet::of(states.chain(versions).chain(servers))
+            .column("By", |(by, ..)| *by)
+            .column("Value", |(_, value, _)| value.clone())
+            .column("Tenants", |(.., n)| *n)
+            .sheet()
     }
 
     fn markdown(&self) -> String {
@@ -98,18 +103,4 @@ impl StatusView<'_> {
         parts.push(summary::markdown(self.catalog, self.observations, &Style::FILE));
         parts.join("\n")
     }
-}
-
-fn states_of(observations: &[&Observation]) -> String {
-    let states: Vec<String> = summary::by_state(observations.iter().copied())
-        .into_iter()
-        .map(|(s, n)| format!("{n} {}", summary::words(s)))
-        .collect();
-    states.join(", ")
-}
-
-fn server_json(server: &str, observations: &[&Observation]) -> Value {
-    let states = summary::by_state(observations.iter().copied());
-    let states: serde_json::Map<String, Value> = states.into_iter().map(|(s, n)| (s.to_owned(), n.into())).collect();
-    json!({ "server": server, "tenants": observations.len(), "by_state": states })
 }

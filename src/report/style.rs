@@ -2,12 +2,13 @@
 //!
 //! The command line decides a [`Style`] once. Nothing here asks the terminal or the environment.
 
-use std::fmt;
-use std::fmt::Write as _;
+use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// What the place where a text will be read can show.
+use crate::model::text::is_hidden;
+
+/// The abilities of the place where a text will be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
     /// Whether colours may be used.
@@ -45,7 +46,7 @@ impl Style {
         self.room().unwrap_or(Self::PROSE)
     }
 
-    /// What stands where text was left out.
+    /// Stands where text was left out.
     pub(super) fn ellipsis(&self) -> &'static str {
         if self.unicode { "…" } else { "..." }
     }
@@ -56,14 +57,15 @@ impl Style {
     }
 
     /// Gives `text` a colour, where colours may be used.
-    pub(super) fn paint(&self, tone: Tone, text: &str) -> String {
+    pub(super) fn paint(&self, tone: Tone, text: impl Into<String>) -> String {
         use anstyle::{AnsiColor, Style as Ansi};
+        let text = text.into();
         let ansi = match tone {
-            _ if !self.colour || text.is_empty() => return text.to_owned(),
-            Tone::Plain => return text.to_owned(),
-            Tone::Good => Ansi::new().fg_color(Some(AnsiColor::Green.into())),
-            Tone::Warning => Ansi::new().fg_color(Some(AnsiColor::Yellow.into())),
-            Tone::Bad => Ansi::new().fg_color(Some(AnsiColor::Red.into())),
+            _ if !self.colour || text.is_empty() => return text,
+            Tone::Plain => return text,
+            Tone::Good => AnsiColor::Green.on_default(),
+            Tone::Warning => AnsiColor::Yellow.on_default(),
+            Tone::Bad => AnsiColor::Red.on_default(),
             Tone::Dim => Ansi::new().dimmed(),
             Tone::Bold => Ansi::new().bold(),
         };
@@ -71,7 +73,7 @@ impl Style {
     }
 }
 
-/// What a colour is to say. No meaning is told by colour alone.
+/// The meaning of a colour. No meaning is told by colour alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Tone {
     /// No colour.
@@ -91,34 +93,29 @@ pub(super) enum Tone {
 
 /// Shows what a terminal or a reader could be fooled by: control characters, line breaks, escape sequences, characters
 /// that turn the writing direction or that nobody sees. `\n` stands for a line break, `\x1b` for ESC.
-///
-/// The hidden characters are those of Unicode's security report (<https://www.unicode.org/reports/tr36/>) that change
-/// how the text around them reads.
 pub(crate) fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            _ if is_harmless(c) => out.push(c),
-            _ if c.is_ascii() => push(&mut out, format_args!("\\x{:02x}", u32::from(c))),
-            _ => push(&mut out, format_args!("\\u{{{:x}}}", u32::from(c))),
-        }
-    }
-    out
+    cleaned(text).into_owned()
 }
 
-fn push(out: &mut String, text: fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("writing to a String does not fail");
+/// The same, without a copy of what is harmless.
+pub(super) fn cleaned(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match u8::try_from(c) {
+            _ if is_harmless(c) => out.push(c),
+            Ok(byte) if byte.is_ascii() => out.extend(std::ascii::escape_default(byte).map(char::from)),
+            _ => out.extend(c.escape_unicode()),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Whether a character may stand in a text as it is. Line breaks may not.
 pub(super) fn is_harmless(c: char) -> bool {
-    let deceives = matches!(u32::from(c),
-        0x00AD | 0x061C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB
-        | 0xE0000..=0xE007F);
-    !c.is_control() && !deceives
+    !is_hidden(c)
 }
 
 /// The columns that a text takes on a terminal.
@@ -127,12 +124,11 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Cuts `text` to at most `columns` columns and ends what was cut with `mark`. Never cuts inside a character.
-pub(crate) fn shorten(text: &str, columns: usize, mark: &str) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
+pub(super) fn shorten<'t>(text: impl Into<Cow<'t, str>>, columns: usize, mark: &str) -> Cow<'t, str> {
+    let text = text.into();
     match columns.checked_sub(mark.width()) {
-        Some(room) => format!("{}{mark}", head(text, room).trim_end()),
+        _ if text.width() <= columns => text,
+        Some(room) => format!("{}{mark}", head(&text, room).trim_end()).into(),
         None => mark.chars().take(columns).collect(),
     }
 }
@@ -145,6 +141,22 @@ fn head(text: &str, columns: usize) -> &str {
         used > columns
     });
     &text[..end.map_or(text.len(), |(at, _)| at)]
+}
+
+/// Breaks `text` into lines of at most `columns`: behind a blank or one of the characters that names and paths are made
+/// with, where the second half of a line has one.
+pub(super) fn fold(text: &str, columns: usize) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while rest.width() > columns.max(2) {
+        let line = head(rest, columns.max(2));
+        let end = line.rfind([' ', '_', '-', '/', '.']).map(|at| at + 1).filter(|end| 2 * end > line.len());
+        let (line, after) = rest.split_at(end.unwrap_or(line.len()));
+        out.push_str(line.trim_end());
+        out.push('\n');
+        rest = after.trim_start();
+    }
+    out + rest
 }
 
 /// Sets one paragraph: lines of at most the style's width, each after `indent`, the last one marked when more than
@@ -201,6 +213,15 @@ mod tests {
         assert_eq!(shorten("東京都", 4, "…"), "東…");
         assert_eq!(shorten("acme", 2, "..."), "..");
         assert_eq!(shorten("acme", 0, "…"), "");
+    }
+
+    #[test]
+    fn a_name_is_folded_behind_what_parts_it() {
+        assert_eq!(fold("reporting_executive_metrics", 26), "reporting_executive_\nmetrics");
+        assert_eq!(fold("/srv/fleet/data/brightwater-logistics.db", 34), "/srv/fleet/data/brightwater-\nlogistics.db");
+        assert_eq!(fold("up to m2_tracking_by_warehouse", 16), "up to m2_\ntracking_by_\nwarehouse");
+        assert_eq!(fold("a_nothingtobreakatinhere", 10), "a_nothingt\nobreakatin\nhere");
+        assert_eq!(fold("東京都", 1), "東\n京\n都");
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! What a set of observations comes to: counts by state and by version, and who needs attention.
+//! The summary of a set of observations: counts by state and by version, and the tenants that need attention.
 //!
 //! Shared by the matrix and the status; it decides nothing about a tenant that its observation does not say.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::model::fault::Fault;
 use crate::model::observation::Observation;
 use crate::model::schema::{Catalog, Direction, State, Unfinished};
+use crate::model::tenant::TenantId;
 
 use super::causes::{Cause, group_by};
 use super::label;
@@ -29,7 +31,7 @@ const STATES: [&str; 10] = [
 
 /// Where a state stands in the order of rows: what is well first, what needs attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
-    let at = STATES.iter().position(|s| *s == state.name()).unwrap_or(STATES.len());
+    let at = STATES.iter().position(|s| *s == state.name()).expect("STATES has every state");
     (at, if let State::Behind { pending } = state { *pending } else { 0 })
 }
 
@@ -49,7 +51,7 @@ pub(super) fn words(name: &str) -> String {
     name.replace('_', " ")
 }
 
-/// What colour a state has.
+/// The colour of a state.
 pub(super) fn tone(state: &State) -> Tone {
     match state {
         State::AtTarget => Tone::Good,
@@ -63,28 +65,36 @@ pub(super) fn tone(state: &State) -> Tone {
     }
 }
 
+/// All states in their order, with how many tenants are in each.
+fn states<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> impl Iterator<Item = (&'static str, usize)> {
+    let mut counts = STATES.map(|name| (name, 0));
+    for o in observations {
+        counts[rank(&o.state).0].1 += 1;
+    }
+    counts.into_iter()
+}
+
 /// The states that there are, with how many tenants are in each.
-pub(super) fn by_state<'a>(
-    observations: impl IntoIterator<Item = &'a Observation> + Clone,
-) -> Vec<(&'static str, usize)> {
-    STATES
-        .into_iter()
-        .map(|name| (name, observations.clone().into_iter().filter(|o| o.state.name() == name).count()))
-        .filter(|(_, n)| *n > 0)
-        .collect()
+pub(super) fn by_state<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> Vec<(&'static str, usize)> {
+    states(observations).filter(|(_, n)| *n > 0).collect()
+}
+
+/// `480 at target, 20 behind`.
+pub(super) fn states_text<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> String {
+    let states = by_state(observations).into_iter().map(|(name, n)| format!("{n} {}", words(name)));
+    states.collect::<Vec<_>>().join(", ")
 }
 
 /// `500 tenants: 480 at target, 20 behind`.
 pub(super) fn total_line(observations: &[Observation]) -> String {
-    let states: Vec<String> = by_state(observations).into_iter().map(|(s, n)| format!("{n} {}", words(s))).collect();
-    match states.is_empty() {
-        true => "0 tenants".to_owned(),
-        false => format!("{}: {}", label::count(observations.len(), "tenant"), states.join(", ")),
+    match observations {
+        [] => "0 tenants".to_owned(),
+        some => format!("{}: {}", label::count(some.len(), "tenant"), states_text(some)),
     }
 }
 
 /// How many tenants are at one version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Serialize)]
 pub(super) struct VersionCount {
     /// The version; `None` when nothing is applied, or when it is not known.
     pub(crate) version: Option<String>,
@@ -121,50 +131,39 @@ pub(super) fn by_version(catalog: &Catalog, observations: &[Observation]) -> Vec
 }
 
 /// The tenants by version, with bars on a terminal.
-pub(super) fn version_sheet(versions: &[VersionCount], style: &Style) -> Sheet {
+pub(super) fn version_sheet(catalog: &Catalog, observations: &[Observation], style: &Style) -> Sheet {
     const BAR: usize = 20;
-    let all: usize = versions.iter().map(|v| v.tenants).sum();
-    let row = |v: &VersionCount| -> [Cell; 4] {
-        // Rounded up, so that one tenant of many still has a bar.
+    let all = observations.len();
+    // Rounded up, so that one tenant of many still has a bar.
+    let bar = |v: &VersionCount| {
         let filled = (v.tenants * BAR).div_ceil(all.max(1));
-        let bar = if style.unicode { "█" } else { "#" }.repeat(filled);
-        [v.text().into(), v.tenants.into(), label::share(v.tenants, all).into(), Cell::from(bar).tone(Tone::Dim)]
+        Cell::from(if style.unicode { "█" } else { "#" }.repeat(filled)).tone(Tone::Dim)
     };
-    Sheet::new([
-        Column::new("Version").at_least(16),
-        Column::new("Tenants").right(),
-        Column::new("Share").right(),
-        Column::screen(""),
-    ])
-    .rows(versions.iter().map(row))
+    Sheet::of(by_version(catalog, observations))
+        .column(Column::new("Version").at_least(16), VersionCount::text)
+        .column(Column::new("Tenants").right(), |v| v.tenants)
+        .column(Column::new("Share").right(), |v| label::share(v.tenants, all))
+        .column(Column::screen(""), bar)
+        .sheet()
 }
 
 /// The summary as data.
-pub(super) fn summary_json(catalog: &Catalog, observations: &[Observation]) -> Value {
-    let states: serde_json::Map<String, Value> = STATES
-        .into_iter()
-        .map(|name| (name.to_owned(), observations.iter().filter(|o| o.state.name() == name).count().into()))
-        .collect();
-    let versions: Vec<Value> = by_version(catalog, observations)
-        .into_iter()
-        .map(|v| json!({ "version": v.version, "known": v.known, "tenants": v.tenants }))
-        .collect();
-    json!({ "tenants": observations.len(), "by_state": states, "by_version": versions })
+pub(super) fn fields(catalog: &Catalog, observations: &[Observation]) -> Value {
+    let states: Map<String, Value> = states(observations).map(|(name, n)| (name.to_owned(), n.into())).collect();
+    json!({
+        "tenants": observations.len(), "by_state": states, "by_version": by_version(catalog, observations),
+    })
 }
 
 /// Tenants that need attention for the same reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Attention<'a> {
-    /// The state, in words.
-    pub(crate) state: String,
-    /// Why.
-    pub(crate) why: String,
-    /// Who.
-    pub(crate) tenants: Vec<&'a str>,
+struct Attention<'a> {
+    state: String,
+    why: String,
+    tenants: Vec<&'a TenantId>,
 }
 
 /// Everyone who is not simply at target, behind or empty, grouped by the reason.
-pub(super) fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
+fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
     let wanted =
         observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
     let mut groups = group_by(wanted, |o| (rank(&o.state), words(o.state.name()), why(o, true)));
@@ -172,7 +171,7 @@ pub(super) fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
     groups
         .into_iter()
         .map(|((_, state, why), members)| {
-            let tenants = members.iter().map(|o| o.tenant.as_str()).collect();
+            let tenants = members.iter().map(|o| &o.tenant).collect();
             let why = if let [alone] = members.as_slice() { self::why(alone, false) } else { why };
             Attention { state, why, tenants }
         })
@@ -194,6 +193,7 @@ fn why(o: &Observation, is_shared: bool) -> String {
             )
         }
         State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
+        State::InDoubt(unfinished) if unfinished.goes_on() => edited_text(unfinished),
         State::InDoubt(unfinished) => unfinished_text(unfinished),
         State::Stopped(unfinished) => stopped_text(unfinished),
         State::Migrating => "being migrated by another run; look again when that has ended".to_owned(),
@@ -207,13 +207,22 @@ fn why(o: &Observation, is_shared: bool) -> String {
     }
 }
 
-/// What a journal says of a step that the next run goes on with.
+/// A step in the journal that the next run goes on with, in words.
 pub(crate) fn stopped_text(u: &Unfinished) -> String {
     let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
     format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration)
 }
 
-/// What a journal says, as far as it says it.
+/// What a journal says of a step that would be gone on with, if its script were the same.
+pub(crate) fn edited_text(u: &Unfinished) -> String {
+    let n = u.statement.unwrap_or(0);
+    format!(
+        "stopped before statement {n} of {}, whose script was edited since; put its old text back, or see runs resolve",
+        u.migration
+    )
+}
+
+/// An unfinished step in the journal in words, as far as it is known.
 pub(super) fn unfinished_text(u: &Unfinished) -> String {
     let point = match u.statement {
         None => "which statement it stopped at is not known".to_owned(),
@@ -224,40 +233,46 @@ pub(super) fn unfinished_text(u: &Unfinished) -> String {
     format!("{} ({}) was begun by run {} and not finished; {point}; see runs resolve", u.migration, u.direction, u.run)
 }
 
-/// The parts of Markdown that the matrix and the status share: the versions and the concerns.
+/// The end of Markdown for the matrix and the status: the versions and the concerns.
 pub(super) fn markdown(catalog: &Catalog, observations: &[Observation], style: &Style) -> String {
-    let mut out = version_sheet(&by_version(catalog, observations), style).markdown();
+    let versions = version_sheet(catalog, observations, style).markdown();
     let concerns = concerns(observations);
-    if !concerns.is_empty() {
-        let row = |c: &Attention<'_>| -> [Cell; 4] {
-            let names = label::names(&c.tenants, 60, style);
-            [(&c.state).into(), c.tenants.len().into(), names.into(), (&c.why).into()]
-        };
-        let sheet = Sheet::new(["Needs attention", "N", "Tenants", "Why"].map(Column::new));
-        out.push_str(&format!("\n{}", sheet.rows(concerns.iter().map(row)).markdown()));
+    if concerns.is_empty() {
+        return versions;
     }
-    out
+    let sheet = Sheet::of(&concerns)
+        .column("Needs attention", |c| &c.state)
+        .column("N", |c| c.tenants.len())
+        .column("Tenants", |c| label::names(c.tenants.iter(), 60, style))
+        .column("Why", |c| &c.why)
+        .sheet();
+    format!("{versions}\n{}", sheet.markdown())
 }
 
-/// The concerns as text: a heading, then two lines or more for each; at most `most` of them.
-pub(super) fn concerns_text(concerns: &[Attention<'_>], most: usize, style: &Style) -> String {
+/// A text of these parts for the matrix and the status, ended by the concerns and the counts; at most `most` concerns.
+pub(super) fn text(mut parts: Vec<String>, observations: &[Observation], most: usize, style: &Style) -> String {
+    parts.extend(concerns_text(observations, most, style));
+    parts.push(format!("{}\n", total_line(observations)));
+    parts.join("\n")
+}
+
+/// The concerns as text: a heading, then two lines or more for each.
+fn concerns_text(observations: &[Observation], most: usize, style: &Style) -> Option<String> {
+    let concerns = concerns(observations);
     if concerns.is_empty() {
-        return String::new();
+        return None;
     }
     let mut out = format!("{}\n", style.paint(Tone::Bold, "NEEDS ATTENTION"));
     for c in concerns.iter().take(most) {
         let head = format!("{} ({}): ", c.state, c.tenants.len());
         let room = style.columns().saturating_sub(head.len() + 2).min(100);
-        let names = label::names(&c.tenants, room, style);
-        out.push_str(&format!("  {}{names}\n", style.paint(Tone::Bad, &clean(&head))));
+        let names = label::names(c.tenants.iter(), room, style);
+        out.push_str(&format!("  {}{names}\n", style.paint(Tone::Bad, clean(&head))));
         out.push_str(&paragraph(&c.why, "    ", 3, style));
     }
     if let Some(more) = concerns.len().checked_sub(most).filter(|n| *n > 0) {
-        out.push_str(&format!(
-            "  {} {}; --format json has all of them\n",
-            style.ellipsis(),
-            label::count(more, "more reason")
-        ));
+        let more = label::count(more, "more reason");
+        out.push_str(&format!("  {} {more}; --format json has all of them\n", style.ellipsis()));
     }
-    out
+    Some(out)
 }

@@ -43,11 +43,9 @@ impl TenantRow {
         let Some((host, rest)) = self.location.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
             return &self.location;
         };
-        let port = self
-            .server
-            .strip_prefix(host)
-            .and_then(|rest| if rest.is_empty() { Some("") } else { rest.strip_prefix(':') });
-        if port.is_some() && !rest.is_empty() { rest } else { &self.location }
+        let port = self.server.strip_prefix(host);
+        let is_its_server = port.is_some_and(|port| port.is_empty() || port.starts_with(':'));
+        if is_its_server && !rest.is_empty() { rest } else { &self.location }
     }
 }
 
@@ -62,19 +60,14 @@ pub(crate) fn list(tenants: &[TenantRow], format: Format, style: &Style) -> Stri
 }
 
 fn sheet(tenants: &[TenantRow]) -> Sheet {
-    let row = |t: &TenantRow| {
-        let location = Cell::from(t.place()).data(&t.location);
-        [(&t.id).into(), t.engine.into(), (&t.server).into(), (&t.wave).into(), t.tags_text().into(), location]
-    };
-    Sheet::new([
-        Column::new("Tenant").at_least(16),
-        Column::new("Engine"),
-        Column::new("Server").at_least(10),
-        Column::new("Wave").at_least(8),
-        Column::new("Tags").at_least(10).expendable(2),
-        Column::new("Location").at_least(16).expendable(1),
-    ])
-    .rows(tenants.iter().map(row))
+    Sheet::of(tenants)
+        .column(Column::new("Tenant").at_least(16), |t| &t.id)
+        .column("Engine", |t| t.engine)
+        .column(Column::new("Server").at_least(10), |t| &t.server)
+        .column(Column::new("Wave").at_least(8), |t| &t.wave)
+        .column(Column::new("Tags").at_least(10).expendable(2), |t| t.tags_text())
+        .column(Column::new("Location").at_least(16).expendable(1), |t| Cell::from(t.place()).data(&t.location))
+        .sheet()
 }
 
 #[cfg(test)]

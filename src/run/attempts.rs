@@ -95,9 +95,7 @@ impl AttemptHistory {
         }
         self.locks.timeout = attempt.lock;
         if let Some(history) = &attempt.history {
-            if self.first.is_none() {
-                self.first = Some(history.clone());
-            }
+            self.first.get_or_insert_with(|| history.clone());
             if self.unanswered
                 && let Some(before) = &self.now
             {
@@ -125,25 +123,14 @@ impl AttemptHistory {
             }
         }
         self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
-        let left = match &attempt.end {
-            AttemptEnd::Stopped { residue, .. } | AttemptEnd::Cancelled { residue, .. } => {
-                *residue != PartialState::Nothing
-            }
-            _ => false,
-        };
-        self.touched |= left || !attempt.committed.is_empty();
+        let residue = attempt.end.residue();
+        self.touched |= *residue != PartialState::Nothing || !attempt.committed.is_empty();
         if matches!(attempt.end, AttemptEnd::Restored { .. }) {
             // All that this run did is gone with it.
             self.committed.clear();
             self.brought_back = true;
         }
-        let lost = match &attempt.end {
-            AttemptEnd::Stopped { residue, .. } | AttemptEnd::Cancelled { residue, .. } => {
-                *residue == PartialState::Unknown
-            }
-            _ => false,
-        };
-        self.unanswered |= lost;
+        self.unanswered |= *residue == PartialState::Unknown;
         if let AttemptEnd::Stopped { fault, at, residue: PartialState::Unknown } = &attempt.end {
             self.lost.get_or_insert_with(|| (fault.clone(), at.clone()));
         }

@@ -47,16 +47,14 @@ impl Cancel {
 
     /// Cancels what is in flight, on the servers.
     pub(crate) fn cancel(&self, reason: NotStarted) {
-        self.level.send_if_modified(|level| match *level {
-            Level::Running => {
-                *level = Level::Cancelling(reason);
-                true
-            }
-            Level::Draining(first) => {
-                *level = Level::Cancelling(first);
-                true
-            }
-            Level::Cancelling(_) => false,
+        self.level.send_if_modified(|level| {
+            let first = match *level {
+                Level::Running => reason,
+                Level::Draining(first) => first,
+                Level::Cancelling(_) => return false,
+            };
+            *level = Level::Cancelling(first);
+            true
         });
         self.in_flight.cancel();
     }

@@ -11,7 +11,7 @@ use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::outcome::{InDoubt, LockQueue, Outcome, StoppedAt};
 use crate::model::plan::Refusal;
 use crate::model::schema::{Catalog, Direction};
-use crate::policy::RetryPolicy;
+use crate::policy::{Backoff, RetryPolicy};
 
 /// The rules of a decision: they are the same for every tenant of a run, but for the jitter.
 #[derive(Debug, Clone, Copy)]
@@ -73,11 +73,9 @@ pub(super) enum Counted {
     Attempt,
 }
 
-/// The first pause while another run is at work on the tenant, or its server is full; each further one is half as long again.
-const HELD_PAUSE: Duration = Duration::from_millis(250);
-
-/// No such pause is longer.
-const HELD_PAUSE_AT_MOST: Duration = Duration::from_secs(2);
+/// The pauses while another run is at work on the tenant, or its server is full.
+pub(super) const WAITS: Backoff =
+    Backoff { first: Duration::from_millis(400), longest: Duration::from_secs(3), growth: 1.5 };
 
 /// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
 const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
@@ -96,21 +94,14 @@ fn in_bounds(mut names: Vec<String>) -> Vec<String> {
 
 /// Decides what follows an attempt that `history` has recorded.
 pub(super) fn decide(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_>) -> Next {
-    match end {
+    Next::Conclude(match end {
         AttemptEnd::Unreachable(fault) => {
             let failure = Failure { fault, at: None, residue: PartialState::Nothing };
-            retry_or_conclude(history, failure, rules, true)
+            return retry_or_conclude(history, failure, rules, true);
         }
         AttemptEnd::Stopped { fault, at, residue } => {
-            retry_or_conclude(history, Failure { fault, at, residue }, rules, false)
+            return retry_or_conclude(history, Failure { fault, at, residue }, rules, false);
         }
-        end => Next::Conclude(conclusion(history, end, rules)),
-    }
-}
-
-/// The conclusion of an attempt that nothing can follow.
-fn conclusion(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_>) -> Conclusion {
-    match end {
         AttemptEnd::Task(outcome) => Conclusion::of(outcome),
         AttemptEnd::Nothing | AttemptEnd::Done if history.committed.is_empty() => Conclusion::of(Outcome::UpToDate),
         AttemptEnd::Nothing | AttemptEnd::Done => {
@@ -121,20 +112,22 @@ fn conclusion(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_>) -> C
             })
         }
         AttemptEnd::Refused(refusal) => refused(refusal),
-        AttemptEnd::Restored { fault, at } | AttemptEnd::Stopped { fault, at, .. } => {
+        AttemptEnd::Restored { fault, at } => {
             Conclusion { outcome: Outcome::Failed { class: fault.class }, at, fault: Some(fault) }
         }
-        AttemptEnd::Unreachable(fault) => {
-            Conclusion { outcome: Outcome::Unreachable { class: fault.class }, at: None, fault: Some(fault) }
-        }
         AttemptEnd::Cancelled { at, residue } => {
-            let outcome = match residue {
-                PartialState::InDoubt(unfinished) => Outcome::InDoubt(InDoubt::Journal(unfinished)),
-                PartialState::Unknown => Outcome::InDoubt(InDoubt::Unanswered),
-                PartialState::Nothing | PartialState::Resumable { .. } => Outcome::Interrupted,
-            };
+            let outcome = in_doubt(&residue).map_or(Outcome::Interrupted, Outcome::InDoubt);
             Conclusion { outcome, at, fault: None }
         }
+    })
+}
+
+/// What is in doubt about a tenant that was left like this.
+fn in_doubt(residue: &PartialState) -> Option<InDoubt> {
+    match residue {
+        PartialState::InDoubt(unfinished) => Some(InDoubt::Journal(unfinished.clone())),
+        PartialState::Unknown => Some(InDoubt::Unanswered),
+        PartialState::Nothing | PartialState::Resumable { .. } => None,
     }
 }
 
@@ -142,14 +135,14 @@ fn refused(refusal: Refusal) -> Conclusion {
     match refusal {
         Refusal::Ahead(unknown) => Conclusion::of(Outcome::Ahead { unknown: in_bounds(unknown) }),
         Refusal::Gap(missing) => Conclusion::failed(
-            FaultClass::HistoryGap,
+            FaultClass::OutOfOrder,
             format!(
                 "{} was never applied although later migrations were; --out-of-order applies it now",
                 missing.join(", ")
             ),
         ),
         Refusal::Edited(scripts) => Conclusion::failed(
-            FaultClass::Edited,
+            FaultClass::ChecksumMismatch,
             format!(
                 "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
                  was applied: fleet scripts repair {}",
@@ -190,7 +183,7 @@ fn pause(history: &AttemptHistory, class: FaultClass, rules: &Rules<'_>) -> Opti
     match class {
         _ if is_waited_out(class) => {
             let waits = history.waits;
-            (waits.waited < retry.lock_wait_limit).then(|| (waiting_pause(waits.times, rules.jitter), Counted::Wait))
+            (waits.waited < retry.lock_wait_limit).then(|| (WAITS.pause(waits.times, rules.jitter), Counted::Wait))
         }
         FaultClass::LockTimeout | FaultClass::Busy => {
             let locks = history.locks;
@@ -204,7 +197,7 @@ fn pause(history: &AttemptHistory, class: FaultClass, rules: &Rules<'_>) -> Opti
                 _ => retry.attempts,
             };
             let tries = history.counted();
-            (tries < most).then(|| (retry.pause_after(tries, rules.jitter), Counted::Attempt))
+            (tries < most).then(|| (retry.pauses.pause(tries.saturating_sub(1), rules.jitter), Counted::Attempt))
         }
     }
 }
@@ -216,11 +209,9 @@ pub(super) fn given_up(history: &AttemptHistory, Failure { fault, at, residue }:
 
 /// The outcome of a tenant whose attempts are over.
 fn outcome_of(history: &AttemptHistory, fault: &Fault, residue: &PartialState) -> Outcome {
-    match residue {
-        PartialState::InDoubt(unfinished) => return Outcome::InDoubt(InDoubt::Journal(unfinished.clone())),
-        PartialState::Unknown => return Outcome::InDoubt(InDoubt::Unanswered),
-        _ if history.unanswered => return Outcome::InDoubt(InDoubt::Unanswered),
-        _ => {}
+    let unanswered = || history.unanswered.then_some(InDoubt::Unanswered);
+    if let Some(in_doubt) = in_doubt(residue).or_else(unanswered) {
+        return Outcome::InDoubt(in_doubt);
     }
     match fault.class {
         FaultClass::LockTimeout | FaultClass::Busy | FaultClass::TenantLocked => {
@@ -236,12 +227,6 @@ fn outcome_of(history: &AttemptHistory, fault: &Fault, residue: &PartialState) -
 /// Faults of the surroundings, which end by themselves: they are waited out for `lock_wait_limit`, and are no attempts.
 fn is_waited_out(class: FaultClass) -> bool {
     matches!(class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::TooManyConnections)
-}
-
-/// The pause before wait number `times` (from 0). `jitter` is in 0.0..1.0.
-pub(super) fn waiting_pause(times: u32, jitter: f64) -> Duration {
-    let longer = 1.5_f64.powi(i32::try_from(times.min(20)).unwrap_or(20));
-    HELD_PAUSE.mul_f64(longer).min(HELD_PAUSE_AT_MOST).mul_f64(1.0 + jitter / 2.0)
 }
 
 #[cfg(test)]

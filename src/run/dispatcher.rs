@@ -4,8 +4,10 @@
 //! outside.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,7 +24,7 @@ use super::{PlannedWave, RunPlan};
 use crate::engine::{Database, Notice, Notifier, PartialState};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::outcome::{NotStarted, Outcome, Standing, TenantRecord};
+use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::{self, Decision};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
@@ -45,7 +47,6 @@ pub(crate) async fn execute(
         events,
         stats,
         running: JoinSet::new(),
-        tasks: HashMap::new(),
         tenants: HashMap::new(),
         announced: Level::Running,
         order: Order::of(&plan),
@@ -60,7 +61,7 @@ pub(crate) async fn execute(
         }
     }
     if let Some(reason) = dispatcher.cancel.reason()
-        && (reason != NotStarted::FailureBudget || dispatcher.stats.not_started > 0)
+        && (reason != NotStarted::FailureBudget || dispatcher.stats.outcomes[OutcomeKind::NotStarted] > 0)
     {
         dispatcher.stats.stopped = Some(reason);
     }
@@ -75,9 +76,8 @@ struct Dispatcher {
     cancel: Cancel,
     events: mpsc::Sender<Event>,
     stats: RunStats,
-    running: JoinSet<Attempt>,
-    /// Which tenant a task works on.
-    tasks: HashMap<tokio::task::Id, usize>,
+    /// Each ends with the tenant's place in the plan.
+    running: JoinSet<(usize, Attempt)>,
     /// Tenants that were started and have no outcome yet.
     tenants: HashMap<usize, InFlight>,
     announced: Level,
@@ -134,8 +134,8 @@ impl Dispatcher {
                 // The notices of a unit come before its end.
                 biased;
                 Some((index, notice)) = self.notices.recv() => self.notice(index, notice).await,
-                Some(joined) = self.running.join_next_with_id() => {
-                    let (index, attempt) = self.joined(joined);
+                Some(joined) = self.running.join_next() => {
+                    let (index, attempt) = joined.expect("a task catches its panic, and none is aborted");
                     wave.queue.release(index);
                     match attempt.room() {
                         Some(true) => wave.queue.relax(index),
@@ -259,8 +259,10 @@ impl Dispatcher {
         let tenant = assignment.tenant.id.clone();
         self.emit(Event::AttemptStarted { index, tenant, attempt }).await;
         // A task of its own: a panic in it is this tenant's, and nobody else's.
-        let task = self.running.spawn(assignment.attempt());
-        self.tasks.insert(task.id(), index);
+        self.running.spawn(async move {
+            let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
+            (index, attempt.unwrap_or_else(|panic| panicked(panic.as_ref())))
+        });
     }
 
     fn notifier(&self, index: usize) -> Notifier {
@@ -284,23 +286,6 @@ impl Dispatcher {
                 self.emit(Event::Progress { index, tenant, migration, statement, rows }).await;
             }
         }
-    }
-
-    fn joined(&mut self, joined: Result<(tokio::task::Id, Attempt), tokio::task::JoinError>) -> (usize, Attempt) {
-        let (task, attempt) = match joined {
-            Ok((task, attempt)) => (task, attempt),
-            Err(error) => {
-                let task = error.id();
-                let text = match error.try_into_panic() {
-                    Ok(panic) => crate::compile::panic_text(panic.as_ref()),
-                    Err(_) => "the task was aborted".to_owned(),
-                };
-                let fault = Fault::new(FaultClass::Panic, format!("fleet itself panicked on this tenant: {text}"));
-                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
-                (task, Attempt::without_work(None, end))
-            }
-        };
-        (self.tasks.remove(&task).expect("every task was entered when it was spawned"), attempt)
     }
 
     /// Records an attempt, and does what follows from it.
@@ -391,4 +376,11 @@ impl Dispatcher {
             Level::Cancelling(_) => self.emit(Event::Cancelling { in_flight }).await,
         }
     }
+}
+
+/// How far it came is read from the tenant by whoever comes next.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Attempt {
+    let text = crate::compile::panic_text(panic);
+    let fault = Fault::new(FaultClass::Panic, format!("fleet itself panicked on this tenant: {text}"));
+    Attempt::without_work(None, AttemptEnd::stopped(fault, PartialState::Unknown))
 }

@@ -3,21 +3,23 @@
 //! It creates nothing and changes nothing; a tenant that can't be read is one observation like the others.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::decide::waiting_pause;
+use super::decide::WAITS;
 use super::queue::Queue;
 use crate::engine::{Database, Session};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::observation::Observation;
 use crate::model::schema::{Catalog, State};
-use crate::model::tenant::Tenant;
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::{Concurrency, Timeouts};
 
 /// How many are read at once, and for how long.
@@ -45,20 +47,24 @@ pub(crate) async fn observe(
         // Only a tenant with something pending can be in doubt, and only it is asked for its journal.
         match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
-                found[i] = Some(observation(tenant, catalog, history.clone(), state));
+                found[i] = Some(Observation::new(tenant, catalog, history.clone(), state));
             }
-            _ => alone.push((i, tenant.server.clone())),
+            _ => alone.push(i),
         }
     }
-    let ask = |i: usize| {
-        let (tenant, catalog, database) = (tenants[i].clone(), catalog.clone(), database.clone());
-        async move { one(&tenant, &catalog, database.as_ref(), pace.timeouts).await }
-    };
-    let full = |seen: &Observation| seen.error.as_ref().is_some_and(is_full);
-    for (i, observation) in each(alone, pace, full, ask).await {
-        found[i] = observation;
+    let rest: Vec<Arc<Tenant>> = alone.iter().map(|&i| tenants[i].clone()).collect();
+    let known = catalog.clone();
+    let answers = ask_each(&rest, database, pace, move |tenant, session| {
+        let (catalog, engine) = (known.clone(), tenant.engine);
+        Box::pin(async move { state_of(session, engine, &catalog).await })
+    });
+    for (i, answer) in alone.into_iter().zip(answers.await) {
+        found[i] = Some(match answer {
+            Ok((history, state)) => Observation::new(&tenants[i], catalog, history, state),
+            Err(fault) => Observation::unreachable(&tenants[i], fault),
+        });
     }
-    found.into_iter().zip(tenants).map(|(o, t)| o.unwrap_or_else(|| Observation::unreachable(t, lost()))).collect()
+    found.into_iter().flatten().collect()
 }
 
 /// When each view of each tenant was refreshed last: a list for each, in the order given.
@@ -87,7 +93,8 @@ pub(crate) async fn examine(
     .await
 }
 
-/// Puts one question to each tenant in a session of its own, within the time that one reading may take.
+/// Puts one question to each tenant in a session of its own, within the caps and the time that one reading may take. A server
+/// that has no connection to spare is asked for fewer at once, and again.
 async fn ask_each<T: Send + 'static>(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
@@ -98,28 +105,50 @@ async fn ask_each<T: Send + 'static>(
     + Sync
     + 'static,
 ) -> Vec<Result<T, Fault>> {
-    let timeouts = pace.timeouts;
-    let all = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone())).collect();
-    let ask = |i: usize| {
-        let (tenant, database) = (tenants[i].clone(), database.clone());
-        let question = question.clone();
-        async move {
-            let read = async {
+    let places = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone()));
+    let mut queue = Queue::new(places, pace.concurrency.global.get(), pace.concurrency.per_server.get());
+    let limit = pace.timeouts.connect * 2 + pace.timeouts.lock;
+    let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
+    let mut running = JoinSet::new();
+    let mut waits: HashMap<usize, (u32, Duration)> = HashMap::new();
+    loop {
+        while let Some(i) = queue.pop(Instant::now()) {
+            let (tenant, database, question) = (tenants[i].clone(), database.clone(), question.clone());
+            let read = async move {
                 let mut session = database.connect(&tenant).await?;
                 let answer = question(&tenant, session.as_mut()).await;
                 session.close().await;
                 answer
             };
-            let answer = tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await;
-            answer.unwrap_or_else(|_| Err(silent()))
+            let within = async move { tokio::time::timeout(limit, read).await.unwrap_or_else(|_| Err(silent())) };
+            running.spawn(
+                async move { (i, AssertUnwindSafe(within).catch_unwind().await.unwrap_or_else(|_| Err(lost()))) },
+            );
         }
-    };
-    let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
-    let full = |answer: &Result<_, Fault>| answer.as_ref().is_err_and(is_full);
-    for (i, answer) in each(all, pace, full, ask).await {
-        found[i] = answer.unwrap_or_else(|| Err(lost()));
+        let wake = queue.next_wake();
+        if running.is_empty() && wake.is_none() {
+            return found;
+        }
+        let (i, answer) = tokio::select! {
+            Some(joined) = running.join_next() => joined.expect("a task catches its panic, and none is aborted"),
+            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => continue,
+        };
+        queue.release(i);
+        let is_full = answer.as_ref().is_err_and(|fault| fault.class == FaultClass::TooManyConnections);
+        found[i] = answer;
+        if !is_full {
+            queue.relax(i);
+            continue;
+        }
+        queue.throttle(i);
+        let (times, waited) = waits.entry(i).or_default();
+        if *waited < pace.lock_wait_limit {
+            let pause = WAITS.pause(*times, fastrand::f64());
+            *times += 1;
+            *waited += pause;
+            queue.delay(i, Instant::now() + pause);
+        }
     }
-    found
 }
 
 /// What is still to be asked of the places of a tenant; it counts as asked from now on.
@@ -140,89 +169,12 @@ fn silent() -> Fault {
     Fault::new(FaultClass::ConnectTimeout, "the server accepted the connection and did not answer")
 }
 
-fn is_full(fault: &Fault) -> bool {
-    fault.class == FaultClass::TooManyConnections
-}
-
-/// Asks many at once, within the caps; `None` for one whose task panicked. A server that has no connection to spare is
-/// asked for fewer at once, and again.
-async fn each<T, F>(
-    places: Vec<(usize, Arc<str>)>,
-    pace: Pace,
-    is_full: impl Fn(&T) -> bool,
-    ask: impl Fn(usize) -> F,
-) -> Vec<(usize, Option<T>)>
-where
-    T: Send + 'static,
-    F: Future<Output = T> + Send + 'static,
-{
-    let mut answers = Vec::with_capacity(places.len());
-    let mut queue = Queue::new(places, pace.concurrency.global.get(), pace.concurrency.per_server.get());
-    let mut running = JoinSet::new();
-    let mut tasks = HashMap::new();
-    let mut waits: HashMap<usize, (u32, Duration)> = HashMap::new();
-    loop {
-        while let Some(i) = queue.pop(Instant::now()) {
-            let task = running.spawn(ask(i));
-            tasks.insert(task.id(), i);
-        }
-        let wake = queue.next_wake();
-        if running.is_empty() && wake.is_none() {
-            break;
-        }
-        let joined = tokio::select! {
-            Some(joined) = running.join_next_with_id() => joined,
-            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => continue,
-        };
-        let (task, answer) = match joined {
-            Ok((task, answer)) => (task, Some(answer)),
-            Err(error) => (error.id(), None),
-        };
-        let i = tasks.remove(&task).expect("every task was entered when it was spawned");
-        queue.release(i);
-        if !answer.as_ref().is_some_and(&is_full) {
-            queue.relax(i);
-            answers.push((i, answer));
-            continue;
-        }
-        queue.throttle(i);
-        let (times, waited) = waits.entry(i).or_default();
-        if *waited >= pace.lock_wait_limit {
-            answers.push((i, answer));
-            continue;
-        }
-        let pause = waiting_pause(*times, fastrand::f64());
-        *times += 1;
-        *waited += pause;
-        queue.delay(i, Instant::now() + pause);
-    }
-    answers
-}
-
-async fn one(tenant: &Arc<Tenant>, catalog: &Catalog, database: &dyn Database, timeouts: Timeouts) -> Observation {
-    let read = async {
-        let mut session = database.connect(tenant).await?;
-        let read = state_of(session.as_mut(), tenant, catalog).await;
-        session.close().await;
-        read
-    };
-    match tokio::time::timeout(timeouts.connect * 2 + timeouts.lock, read).await {
-        Ok(Ok((history, state))) => observation(tenant, catalog, history, state),
-        Ok(Err(fault)) => Observation::unreachable(tenant, fault),
-        Err(_) => Observation::unreachable(tenant, silent()),
-    }
-}
-
 /// The history of a tenant and the state that it is in.
-async fn state_of(
-    session: &mut dyn Session,
-    tenant: &Tenant,
-    catalog: &Catalog,
-) -> Result<(Vec<String>, State), Fault> {
+async fn state_of(session: &mut dyn Session, engine: Engine, catalog: &Catalog) -> Result<(Vec<String>, State), Fault> {
     let mut was_open = false;
     loop {
         let history = session.history().await?;
-        let state = match catalog.state(&history, tenant.engine) {
+        let state = match catalog.state(&history, engine) {
             state @ (State::AtTarget | State::Ahead { .. }) => return Ok((history, state)),
             state => state,
         };
@@ -240,17 +192,5 @@ async fn state_of(
             Some(unfinished) => State::InDoubt(unfinished),
         };
         return Ok((history, state));
-    }
-}
-
-fn observation(tenant: &Arc<Tenant>, catalog: &Catalog, history: Vec<String>, state: State) -> Observation {
-    Observation {
-        tenant: tenant.id.clone(),
-        engine: tenant.engine,
-        server: tenant.server.to_string(),
-        version: catalog.version_of(&history),
-        state,
-        history,
-        error: None,
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! A pure data structure: it does not wait, it says until when.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 /// Tenants that wait for their turn, by their places in the plan.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     servers: Vec<Server>,
     /// (first waiting tenant, server) of each server that has one waiting and room for it.
@@ -17,12 +17,12 @@ pub(super) struct Queue {
     /// Tenants that may not start yet.
     held: BTreeSet<usize>,
     /// Tenants that are tried again later, by time.
-    delayed: BTreeMap<(Instant, usize), usize>,
+    delayed: BTreeSet<(Instant, usize)>,
     in_flight: usize,
     cap: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Server {
     /// In plan order; one that is tried again comes where it came.
     waiting: BTreeSet<usize>,
@@ -41,32 +41,16 @@ impl Queue {
     /// A queue of tenants (place in the plan, server key), in plan order.
     pub(super) fn new(tenants: impl IntoIterator<Item = (usize, Arc<str>)>, cap: usize, per_server: usize) -> Self {
         let mut names: HashMap<Arc<str>, usize> = HashMap::new();
-        let mut queue = Queue {
-            servers: Vec::new(),
-            eligible: BTreeSet::new(),
-            server_of: HashMap::new(),
-            held: BTreeSet::new(),
-            delayed: BTreeMap::new(),
-            in_flight: 0,
-            cap,
-        };
+        let mut queue = Queue { cap, ..Queue::default() };
         for (index, name) in tenants {
             let server = *names.entry(name).or_insert_with(|| {
-                queue.servers.push(Server {
-                    waiting: BTreeSet::new(),
-                    in_flight: 0,
-                    cap: per_server,
-                    most: per_server,
-                    relax: 0,
-                });
+                queue.servers.push(Server { cap: per_server, most: per_server, ..Server::default() });
                 queue.servers.len() - 1
             });
             queue.server_of.insert(index, server);
             queue.servers[server].waiting.insert(index);
         }
-        for server in 0..queue.servers.len() {
-            queue.refresh(server);
-        }
+        (0..queue.servers.len()).for_each(|server| queue.refresh(server));
         queue
     }
 
@@ -76,72 +60,51 @@ impl Queue {
         if self.in_flight >= self.cap {
             return None;
         }
-        let (_, server) = *self.eligible.first()?;
-        self.forget(server);
-        let index = self.servers[server].waiting.pop_first()?;
-        self.servers[server].in_flight += 1;
+        let &(index, _) = self.eligible.first()?;
+        self.change(index, |server| {
+            server.waiting.remove(&index);
+            server.in_flight += 1;
+        });
         self.in_flight += 1;
-        self.refresh(server);
         Some(index)
     }
 
     /// A tenant in flight is done, or waits for another try.
     pub(super) fn release(&mut self, index: usize) {
-        let server = self.server_of[&index];
-        self.forget(server);
-        self.servers[server].in_flight -= 1;
+        self.change(index, |server| server.in_flight -= 1);
         self.in_flight -= 1;
-        self.refresh(server);
     }
 
     /// A tenant's server had no connection to spare: half as many of its tenants are in flight from now on, at least one.
     pub(super) fn throttle(&mut self, index: usize) {
-        let server = self.server_of[&index];
-        self.forget(server);
-        let Server { cap, relax, .. } = &mut self.servers[server];
-        *cap = (*cap / 2).max(1);
-        *relax = 0;
-        self.refresh(server);
+        self.change(index, |server| (server.cap, server.relax) = ((server.cap / 2).max(1), 0));
     }
 
     /// A tenant got its connection: after some in a row, its server gets one more at once, up to its own cap.
     pub(super) fn relax(&mut self, index: usize) {
-        let server = self.server_of[&index];
-        self.forget(server);
-        let Server { cap, most, relax, .. } = &mut self.servers[server];
-        *relax += 1;
-        if cap < most && *relax >= EASED_AFTER {
-            *cap += 1;
-            *relax = 0;
-        }
-        self.refresh(server);
+        self.change(index, |server| {
+            server.relax += 1;
+            if server.cap < server.most && server.relax >= EASED_AFTER {
+                (server.cap, server.relax) = (server.cap + 1, 0);
+            }
+        });
     }
 
     /// A released tenant is tried again, not before `at`. It holds no place while it waits.
     pub(super) fn delay(&mut self, index: usize, at: Instant) {
-        self.delayed.insert((at, index), index);
+        self.delayed.insert((at, index));
     }
 
     /// Keeps a waiting tenant from starting until [`Queue::admit`].
     pub(super) fn hold(&mut self, index: usize) {
-        let server = self.server_of[&index];
-        self.forget(server);
-        if self.servers[server].waiting.remove(&index) {
+        if self.change(index, |server| server.waiting.remove(&index)) {
             self.held.insert(index);
         }
-        self.refresh(server);
     }
 
     /// Lets a tenant that was held wait for its turn like all others. Says whether it was held.
     pub(super) fn admit(&mut self, index: usize) -> bool {
-        let was_held = self.held.remove(&index);
-        if was_held {
-            let server = self.server_of[&index];
-            self.forget(server);
-            self.servers[server].waiting.insert(index);
-            self.refresh(server);
-        }
-        was_held
+        self.held.remove(&index) && self.change(index, |server| server.waiting.insert(index))
     }
 
     /// Takes a tenant out that is held. Says whether it was.
@@ -151,30 +114,35 @@ impl Queue {
 
     /// When the next delayed tenant may be tried.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.delayed.keys().next().map(|(at, _)| *at)
+        self.delayed.first().map(|(at, _)| *at)
     }
 
     /// Takes everything that waits, delayed ones too, in plan order.
     pub(super) fn drain(&mut self) -> Vec<usize> {
         let mut all: Vec<usize> = self.servers.iter_mut().flat_map(|s| std::mem::take(&mut s.waiting)).collect();
         all.extend(std::mem::take(&mut self.held));
-        all.extend(std::mem::take(&mut self.delayed).into_values());
+        all.extend(std::mem::take(&mut self.delayed).into_iter().map(|(_, index)| index));
         self.eligible.clear();
         all.sort_unstable();
         all
     }
 
     fn wake(&mut self, now: Instant) {
-        while let Some((&(at, index), _)) = self.delayed.first_key_value() {
-            if at > now {
-                break;
-            }
-            self.delayed.remove(&(at, index));
-            let server = self.server_of[&index];
-            self.forget(server);
-            self.servers[server].waiting.insert(index);
-            self.refresh(server);
+        while let Some(&(at, index)) = self.delayed.first()
+            && at <= now
+        {
+            self.delayed.pop_first();
+            self.change(index, |server| server.waiting.insert(index));
         }
+    }
+
+    /// Changes the server of a tenant, and what `eligible` has of it.
+    fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut Server) -> T) -> T {
+        let server = self.server_of[&index];
+        self.forget(server);
+        let done = change(&mut self.servers[server]);
+        self.refresh(server);
+        done
     }
 
     fn forget(&mut self, server: usize) {

@@ -20,7 +20,7 @@ use crate::model::tenant::Tenant;
 use crate::policy::{Limits, Timeouts};
 
 /// What an attempt came to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Attempt {
     /// The history as it was read, before anything was applied.
     pub(super) history: Option<Vec<String>>,
@@ -40,19 +40,9 @@ pub(super) struct Attempt {
 impl Attempt {
     /// An attempt that committed nothing.
     pub(super) fn without_work(history: Option<Vec<String>>, end: AttemptEnd) -> Self {
-        Attempt {
-            history,
-            committed: Vec::new(),
-            locked: LockWait::default(),
-            killed: Vec::new(),
-            kept: Vec::new(),
-            lock: Duration::ZERO,
-            end,
-        }
+        Attempt { history, end, ..Attempt::default() }
     }
-}
 
-impl Attempt {
     /// Whether the server had a connection to spare; `None` where it was not asked, or did not say.
     pub(super) fn room(&self) -> Option<bool> {
         match &self.end {
@@ -68,9 +58,10 @@ impl Attempt {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum AttemptEnd {
     /// There was nothing to do.
+    #[default]
     Nothing,
     /// A task is done, with this outcome.
     Task(Outcome),
@@ -86,6 +77,29 @@ pub(super) enum AttemptEnd {
     Restored { fault: Fault, at: Option<StoppedAt> },
     /// It was cancelled by us.
     Cancelled { at: Option<StoppedAt>, residue: PartialState },
+}
+
+impl AttemptEnd {
+    /// Stopped by a fault that belongs to no statement.
+    pub(super) fn stopped(fault: Fault, residue: PartialState) -> Self {
+        AttemptEnd::Stopped { fault, at: None, residue }
+    }
+
+    /// The same of a tool that we end ourselves when the run is cancelled.
+    pub(super) fn stopped_or_cancelled(fault: Fault, residue: PartialState) -> Self {
+        match fault.class {
+            FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue },
+            _ => AttemptEnd::stopped(fault, residue),
+        }
+    }
+
+    /// The state that a failure left behind.
+    pub(super) fn residue(&self) -> &PartialState {
+        match self {
+            AttemptEnd::Stopped { residue, .. } | AttemptEnd::Cancelled { residue, .. } => residue,
+            _ => &PartialState::Nothing,
+        }
+    }
 }
 
 /// What the unit is given.
@@ -136,40 +150,41 @@ impl Assignment {
     }
 
     async fn with(&self, session: &mut dyn Session) -> Attempt {
-        let history = match &self.known {
-            Some(history) => history.clone(),
-            None => match self.read(session).await {
-                Ok(history) => history,
-                Err(end) => return Attempt::without_work(None, end),
+        let read = match &self.known {
+            Some(history) => Ok(history.clone()),
+            None => self.read(session).await,
+        };
+        let history = match (read, &self.goal) {
+            (Ok(history), Some(goal)) => self.stopped_way_down(session, history, goal.direction).await,
+            (read, _) => read,
+        };
+        match (history, &self.goal) {
+            (Err(end), _) => Attempt::without_work(None, end),
+            (Ok(history), None) => self.task(session, history).await,
+            (Ok(history), Some(goal)) => match self.prepared(session, &history, goal).await {
+                Err(end) => Attempt::without_work(Some(history), end),
+                Ok(work) => {
+                    let attempt = self.carry_out(session, history, work).await;
+                    self.restore_after_failure(session, attempt).await
+                }
             },
-        };
-        let Some(goal) = &self.goal else { return self.task(session, history).await };
-        let history = match self.stopped_way_down(session, history, goal.direction).await {
-            Ok(history) => history,
-            Err(end) => return Attempt::without_work(None, end),
-        };
-        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, &history, goal) {
-            Decision::Nothing => {
-                let end = self.nothing_to_do(session, &history).await;
-                return Attempt::without_work(Some(history), end);
-            }
-            Decision::Refuse(refusal) => {
-                return Attempt::without_work(Some(history), AttemptEnd::Refused(refusal));
-            }
+        }
+    }
+
+    /// The work that brings a tenant with this history to the goal, after the tenant was backed up where it is to be. The
+    /// end of the attempt where there is none.
+    async fn prepared(&self, session: &mut dyn Session, history: &[String], goal: &Goal) -> Result<Work, AttemptEnd> {
+        let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, history, goal) {
+            Decision::Nothing => return Err(self.nothing_to_do(session, history).await),
+            Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
         };
-        let work = match self.work(&history, &steps).await {
-            Ok(work) => work,
-            Err(fault) => {
-                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing };
-                return Attempt::without_work(Some(history), end);
-            }
-        };
-        if let Some(end) = self.back_up_first(session, &history).await {
-            return Attempt::without_work(Some(history), end);
+        let work = self.work(history, &steps).await;
+        let work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
+        match self.back_up_first(session, history).await {
+            Some(end) => Err(end),
+            None => Ok(work),
         }
-        let attempt = self.carry_out(session, history, work).await;
-        self.restore_after_failure(session, attempt).await
     }
 
     /// Applies what was decided, and watches who holds it up.
@@ -179,11 +194,11 @@ impl Assignment {
         let (watch, probe) = (session.watch(), session.probe());
         let seen = Mutex::new(None);
         // The watch ends with the work: it never holds a tenant up.
-        let (committed, end) = tokio::select! {
+        let (committed, mut end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
             // How far it came is read from the tenant by whoever comes next.
-            fault = self.abandoned(probe) => (0, AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown }),
+            fault = self.abandoned(probe) => (0, AttemptEnd::stopped(fault, PartialState::Unknown)),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let seen = seen.into_inner().expect("nobody panics while holding it");
@@ -193,7 +208,12 @@ impl Assignment {
             seen.filter(|(_, at): &(LockWait, Instant)| at.elapsed() <= recent).map_or_else(LockWait::default, |l| l.0);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
         let Terminations { terminated: killed, refused: kept } = self.kill(session, &locked, &end).await;
-        let end = explained(end, &kept);
+        // The fault says why the lock could not be got at either: it is told at once, with the attempt.
+        if let AttemptEnd::Stopped { fault, .. } = &mut end
+            && !kept.is_empty()
+        {
+            fault.message = format!("{}; {}", fault.message, kept.join("; "));
+        }
         Attempt { history: Some(history), committed, locked, killed, kept, lock, end }
     }
 
@@ -213,18 +233,12 @@ impl Assignment {
     /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
     async fn kill(&self, session: &mut dyn Session, locked: &LockWait, end: &AttemptEnd) -> Terminations {
         let Some(older_than) = self.plan.kill_blockers else { return Terminations::default() };
-        let may_be_repeated =
-            |residue: &PartialState| matches!(residue, PartialState::Nothing | PartialState::Resumable { .. });
-        match end {
-            AttemptEnd::Stopped { fault, residue, .. }
-                if fault.class == FaultClass::LockTimeout
-                    && may_be_repeated(residue)
-                    && !self.cancel.is_cancelled() =>
-            {
-                session.terminate(locked, older_than).await
-            }
-            _ => Terminations::default(),
+        let is_lock = matches!(end, AttemptEnd::Stopped { fault, .. } if fault.class == FaultClass::LockTimeout);
+        let may_be_repeated = matches!(end.residue(), PartialState::Nothing | PartialState::Resumable { .. });
+        if !is_lock || !may_be_repeated || self.cancel.is_cancelled() {
+            return Terminations::default();
         }
+        session.terminate(locked, older_than).await
     }
 
     /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
@@ -264,57 +278,43 @@ impl Assignment {
 
     /// Of a tenant with an open journal: another run is at work on it, or was, or nobody is.
     async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> AttemptEnd {
-        let stopped = |fault, residue| AttemptEnd::Stopped { fault, at: None, residue };
-        match session.is_held().await {
-            Ok(true) => {
-                let fault = Fault::new(FaultClass::TenantLocked, "another run holds this tenant");
-                return stopped(fault, PartialState::Nothing);
-            }
-            Ok(false) => {}
-            Err(fault) => return stopped(fault, PartialState::Nothing),
-        }
-        match self.unfinished(session).await {
-            Ok(Some(_)) => {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                stopped(fault, PartialState::InDoubt(unfinished))
-            }
-            Ok(None) => {
-                let fault = Fault::new(FaultClass::HistoryMoved, "the history is not what was planned");
-                stopped(fault, PartialState::Nothing)
-            }
-            Err(end) => end,
-        }
+        let fault = match session.is_held().await {
+            Ok(true) => Fault::new(FaultClass::TenantLocked, "another run holds this tenant"),
+            Err(fault) => fault,
+            Ok(false) => match self.unfinished(session).await {
+                Ok(Some(_)) => {
+                    let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+                    return AttemptEnd::stopped(fault, PartialState::InDoubt(unfinished));
+                }
+                Ok(None) => Fault::new(FaultClass::HistoryMoved, "the history is not what was planned"),
+                Err(end) => return end,
+            },
+        };
+        AttemptEnd::stopped(fault, PartialState::Nothing)
     }
 
     async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
-        let limit = self.timeouts.connect + self.timeouts.lock;
-        match tokio::time::timeout(limit, session.unfinished()).await {
-            Ok(Ok(unfinished)) => Ok(unfinished),
-            Ok(Err(fault)) if fault.class.is_unreachable() => Err(AttemptEnd::Unreachable(fault)),
-            Ok(Err(fault)) => Err(AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }),
-            Err(_) => {
-                let text = "the server did not answer when it was asked for an unfinished migration";
-                Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
-            }
+        self.answer(session.unfinished(), "the server did not answer when it was asked for an unfinished migration")
+            .await
+    }
+
+    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, AttemptEnd> {
+        let silent = "the server accepted the connection and did not answer the first query";
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(untouched()),
+            read = self.answer(session.history(), silent) => read,
         }
     }
 
-    /// Reads the history within a limit: a server that accepts and never answers must not hold the tenant up for ever.
-    async fn read(&self, session: &mut dyn Session) -> Result<Vec<String>, AttemptEnd> {
-        let limit = self.timeouts.connect + self.timeouts.lock;
-        let read = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => return Err(untouched()),
-            read = tokio::time::timeout(limit, session.history()) => read,
-        };
-        match read {
-            Ok(Ok(history)) => Ok(history),
-            Ok(Err(fault)) if fault.class.is_unreachable() => Err(AttemptEnd::Unreachable(fault)),
-            Ok(Err(fault)) => Err(AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }),
-            Err(_) => {
-                let text = "the server accepted the connection and did not answer the first query";
-                Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, text)))
-            }
+    /// Waits for an answer within a limit: a server that accepts and never answers must not hold the tenant up for ever.
+    async fn answer<T>(&self, answer: impl Future<Output = Result<T, Fault>>, silent: &str) -> Result<T, AttemptEnd> {
+        match tokio::time::timeout(self.timeouts.connect + self.timeouts.lock, answer).await {
+            Ok(answer) => answer.map_err(|fault| match fault.class.is_unreachable() {
+                true => AttemptEnd::Unreachable(fault),
+                false => AttemptEnd::stopped(fault, PartialState::Nothing),
+            }),
+            Err(_) => Err(AttemptEnd::Unreachable(Fault::new(FaultClass::ConnectTimeout, silent))),
         }
     }
 
@@ -353,38 +353,27 @@ impl Assignment {
     async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, AttemptEnd) {
         let canceller = session.canceller();
         let mut applying = std::pin::pin!(session.apply(work));
-        let result = tokio::select! {
-            result = &mut applying => result,
+        let (result, is_cancelled) = tokio::select! {
+            result = &mut applying => (result, false),
             () = self.cancel.cancelled() => {
                 work.cancelled.store(true, Ordering::Relaxed);
                 let grace = self.timeouts.cancel;
                 let _ = tokio::time::timeout(grace, canceller()).await;
                 match tokio::time::timeout(grace, applying).await {
-                    Ok(Ok(())) => Ok(()),
-                    Ok(Err(stop)) => {
-                        return (stop.committed, AttemptEnd::Cancelled { at: stop.at, residue: stop.residue });
-                    }
+                    Ok(result) => (result, true),
                     Err(_) => return (0, AttemptEnd::Cancelled { at: None, residue: PartialState::Unknown }),
                 }
             }
         };
         match result {
             Ok(()) => (work.steps.len(), AttemptEnd::Done),
+            Err(ApplyError { committed, at, residue, .. }) if is_cancelled => {
+                (committed, AttemptEnd::Cancelled { at, residue })
+            }
             Err(ApplyError { committed, at, fault, residue }) => {
                 (committed, AttemptEnd::Stopped { fault, at, residue })
             }
         }
-    }
-}
-
-/// The fault says why the lock could not be got at either: it is told at once, with the attempt.
-fn explained(end: AttemptEnd, kept: &[String]) -> AttemptEnd {
-    match end {
-        AttemptEnd::Stopped { mut fault, at, residue } if !kept.is_empty() => {
-            fault.message = format!("{}; {}", fault.message, kept.join("; "));
-            AttemptEnd::Stopped { fault, at, residue }
-        }
-        end => end,
     }
 }
 

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 
 use super::PlannedWave;
 use super::queue::Queue;
-use crate::model::outcome::{NotStarted, Outcome};
-use crate::model::stats::uses_failure_budget;
+use crate::model::outcome::{NotStarted, Outcome, Standing};
 use crate::model::tenant::TenantId;
 
 /// A wave of the plan, and how far it has come.
@@ -29,13 +28,13 @@ struct WaveCounts {
 impl<'p> WaveRun<'p> {
     /// A wave with an empty queue.
     pub(super) fn new(planned: &'p PlannedWave, known: HashMap<TenantId, Vec<String>>) -> Self {
-        WaveRun { planned, queue: Queue::new(Vec::new(), 1, 1), known, counts: WaveCounts::default() }
+        WaveRun { planned, queue: Queue::default(), known, counts: WaveCounts::default() }
     }
 
     /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
     pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
         self.counts.finished += 1;
-        if !uses_failure_budget(outcome) {
+        if outcome.standing() != Standing::Failed {
             return None;
         }
         self.counts.failed += 1;

@@ -4,50 +4,8 @@
 
 pub(super) mod mysql;
 
-use super::lex::{Kind, Token};
-
-/// The tokens of a text that are code, asked for by their place among themselves.
-pub(crate) struct Code<'a> {
-    sql: &'a str,
-    tokens: Vec<Token>,
-}
-
-impl<'a> Code<'a> {
-    /// Comments and white space are left out; so are the marks of `/*! */`, because what is between is code.
-    pub(crate) fn new(sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
-        let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable);
-        Code { sql, tokens: tokens.filter(is_code).collect() }
-    }
-
-    fn kind(&self, at: usize) -> Option<Kind> {
-        self.tokens.get(at).map(|token| token.kind)
-    }
-
-    fn is_symbol(&self, at: usize, symbol: u8) -> bool {
-        self.kind(at) == Some(Kind::Symbol(symbol))
-    }
-
-    /// A word without quotes in lower case; empty for anything else.
-    fn word(&self, at: usize) -> String {
-        let word = self.tokens.get(at).filter(|token| token.kind == Kind::Word);
-        word.map(|token| self.sql[token.start..token.end].to_ascii_lowercase()).unwrap_or_default()
-    }
-
-    fn is(&self, at: usize, word: &str) -> bool {
-        let token = self.tokens.get(at).filter(|token| token.kind == Kind::Word);
-        token.is_some_and(|token| self.sql[token.start..token.end].eq_ignore_ascii_case(word))
-    }
-
-    /// Whether the token before this one is the word.
-    fn is_after(&self, at: usize, word: &str) -> bool {
-        at.checked_sub(1).is_some_and(|before| self.is(before, word))
-    }
-
-    /// Whether this is the second part of a qualified name, where a keyword is none.
-    fn is_qualified(&self, at: usize) -> bool {
-        at.checked_sub(1).is_some_and(|before| self.is_symbol(before, b'.'))
-    }
-}
+use super::lex::Kind;
+use super::words::Words;
 
 /// How far into a body one statement has come.
 pub(crate) enum Body {
@@ -58,7 +16,7 @@ pub(crate) enum Body {
 
 impl Body {
     /// Goes on by one token of code that does not end the statement.
-    pub(crate) fn take(&mut self, code: &Code<'_>, at: usize) {
+    pub(crate) fn take(&mut self, code: &Words<'_>, at: usize) {
         match self {
             Body::Sqlite(body) => body.take(code, at),
             Body::Postgres(body) => body.take(code, at),
@@ -67,7 +25,7 @@ impl Body {
     }
 
     /// Whether the semicolon at this place ends the statement.
-    pub(crate) fn ends_at(&mut self, code: &Code<'_>, at: usize) -> bool {
+    pub(crate) fn ends_at(&mut self, code: &Words<'_>, at: usize) -> bool {
         match self {
             Body::Sqlite(body) => body.is_ended(code, at),
             Body::Postgres(body) => body.opened.is_empty(),
@@ -76,15 +34,15 @@ impl Body {
     }
 
     /// What is open behind the last token, and where it was opened, in bytes.
-    pub(crate) fn open(&mut self, code: &Code<'_>) -> Option<(&'static str, usize)> {
+    pub(crate) fn open(&mut self, code: &Words<'_>) -> Option<(&'static str, usize)> {
         let (what, opened) = match self {
-            Body::Sqlite(body) if !body.is_ended(code, code.tokens.len()) => ("a body (BEGIN … END)", body.begun),
+            Body::Sqlite(body) if !body.is_ended(code, code.len()) => ("a body (BEGIN … END)", body.begun),
             Body::Sqlite(_) => return None,
             Body::Postgres(body) if body.is_rule => ("a rule's list of statements ((…))", body.opened.first().copied()),
             Body::Postgres(body) => ("a body (BEGIN ATOMIC … END)", body.opened.first().copied()),
             Body::Mysql(body) => body.open()?,
         };
-        opened.map(|at| (what, code.tokens[at].start))
+        opened.map(|at| (what, code.start(at)))
     }
 }
 
@@ -98,7 +56,7 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    fn take(&mut self, code: &Code<'_>, at: usize) {
+    fn take(&mut self, code: &Words<'_>, at: usize) {
         // `EXPLAIN QUERY PLAN CREATE TEMP TRIGGER IF NOT EXISTS …`: the word is one of the first six.
         self.words += 1;
         self.is_trigger |= code.is(at, "trigger") && self.words <= 6 && {
@@ -110,7 +68,7 @@ impl Sqlite {
         }
     }
 
-    fn is_ended(&self, code: &Code<'_>, at: usize) -> bool {
+    fn is_ended(&self, code: &Words<'_>, at: usize) -> bool {
         let is_end = at >= 2 && code.is(at - 1, "end") && code.is_symbol(at - 2, b';');
         self.begun.is_none_or(|begun| is_end && at - 2 > begun)
     }
@@ -127,7 +85,7 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    fn take(&mut self, code: &Code<'_>, at: usize) {
+    fn take(&mut self, code: &Words<'_>, at: usize) {
         self.words += 1;
         if self.words <= 4 && (code.is_after(at, "create") || code.is_after(at, "replace")) {
             self.is_routine |= code.is(at, "function") || code.is(at, "procedure");

@@ -2,8 +2,8 @@
 //!
 //! It knows the plain forms only: a statement that it can't read has no effect that it could name.
 
-use super::dialect::syntax;
 use super::lex::{self, Kind};
+use super::words::Words;
 use crate::model::tenant::Engine;
 
 /// A name as a statement spells it, without its quotes; what PostgreSQL folds is folded.
@@ -41,98 +41,53 @@ pub(crate) enum SchemaObject {
 
 /// The effect of a statement; of an `ALTER TABLE` that does several things, the first of them.
 pub(crate) fn effect(engine: Engine, sql: &str) -> Option<DdlEffect> {
-    let mut words = Words { folds_names: syntax(engine).lexis().folds_names, tokens: tokens(engine, sql), at: 0 };
-    match words.keyword()?.as_str() {
-        "create" => words.create(),
-        "drop" => words.drop(),
-        "alter" => words.alter(),
-        "rename" => words.rename(),
-        _ => None,
-    }
-}
-
-enum Token {
-    Word(String),
-    Name(String),
-    Symbol(u8),
-}
-
-fn tokens(engine: Engine, sql: &str) -> Vec<Token> {
-    let token = |token: lex::Token| {
-        let text = &sql[token.start..token.end];
-        match token.kind {
-            Kind::Space | Kind::Comment => None,
-            Kind::Word => Some(Token::Word(text.to_owned())),
-            Kind::Quote => Some(unquoted(text).map_or(Token::Symbol(b'\''), Token::Name)),
-            Kind::Symbol(symbol) => Some(Token::Symbol(symbol)),
-            Kind::Number | Kind::Executable => Some(Token::Symbol(b'0')),
-        }
-    };
+    let code = lex::tokens(engine, sql).filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
     // A statement says what it is about within its first words; a long list of columns need not be read.
-    lex::tokens(engine, sql).filter_map(token).take(64).collect()
-}
-
-/// The name in quotes of any engine; `None` for a text.
-fn unquoted(text: &str) -> Option<String> {
-    let inner = text.get(1..text.len().checked_sub(1)?)?;
-    match text.as_bytes().first()? {
-        b'"' => Some(inner.replace("\"\"", "\"")),
-        b'`' => Some(inner.replace("``", "`")),
-        b'[' => Some(inner.to_owned()),
+    let mut reader = Reader { words: Words::new(engine, sql, code.take(64)), at: 0 };
+    match reader.keyword().as_str() {
+        "create" => reader.create().map(DdlEffect::Creates),
+        "drop" => reader.drop().map(DdlEffect::Drops),
+        "alter" => reader.alter(),
+        "rename" => reader.rename(),
         _ => None,
     }
 }
 
-struct Words {
-    folds_names: bool,
-    tokens: Vec<Token>,
+/// Goes through the words of a statement.
+struct Reader<'a> {
+    words: Words<'a>,
     at: usize,
 }
 
-impl Words {
-    fn peek(&self) -> Option<String> {
-        match self.tokens.get(self.at)? {
-            Token::Word(word) => Some(word.to_ascii_lowercase()),
-            Token::Name(_) | Token::Symbol(_) => None,
-        }
-    }
-
-    fn keyword(&mut self) -> Option<String> {
-        let word = self.peek()?;
+impl Reader<'_> {
+    /// The next word; empty for anything else.
+    fn keyword(&mut self) -> String {
         self.at += 1;
-        Some(word)
+        self.words.word(self.at - 1)
     }
 
     /// Passes over these words, when all of them come next.
     fn eat(&mut self, words: &[&str]) -> bool {
-        let begun = self.at;
-        let all = words.iter().all(|word| self.keyword().as_deref() == Some(*word));
-        if !all {
-            self.at = begun;
-        }
-        all
+        let are_next = self.words.are(self.at, words);
+        self.at += if are_next { words.len() } else { 0 };
+        are_next
     }
 
     /// Passes over any of these words, however many come next.
     fn skip(&mut self, words: &[&str]) {
-        while self.peek().is_some_and(|word| words.contains(&word.as_str())) {
+        while words.iter().any(|word| self.words.is(self.at, word)) {
             self.at += 1;
         }
     }
 
     fn symbol(&mut self, wanted: u8) -> bool {
-        let is_it = matches!(self.tokens.get(self.at), Some(Token::Symbol(symbol)) if *symbol == wanted);
-        self.at += usize::from(is_it);
-        is_it
+        let is_next = self.words.is_symbol(self.at, wanted);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     fn part(&mut self) -> Option<String> {
-        let part = match self.tokens.get(self.at)? {
-            // PostgreSQL folds what is not quoted (https://www.postgresql.org/docs/15/sql-syntax-lexical.html).
-            Token::Word(word) if self.folds_names => word.to_lowercase(),
-            Token::Word(name) | Token::Name(name) => name.clone(),
-            Token::Symbol(_) => return None,
-        };
+        let part = self.words.name(self.at)?;
         self.at += 1;
         Some(part)
     }
@@ -145,46 +100,37 @@ impl Words {
         Some(Named { schema: None, name: first })
     }
 
-    fn create(&mut self) -> Option<DdlEffect> {
+    fn create(&mut self) -> Option<SchemaObject> {
         self.skip(&["or", "replace", "unique", "fulltext", "spatial", "unlogged", "materialized", "recursive"]);
-        match self.keyword()?.as_str() {
-            "table" => {
-                self.eat(&["if", "not", "exists"]);
-                Some(DdlEffect::Creates(SchemaObject::Table(self.name()?)))
-            }
-            "view" => {
-                self.eat(&["if", "not", "exists"]);
-                Some(DdlEffect::Creates(SchemaObject::View(self.name()?)))
-            }
-            "index" => {
-                self.skip(&["concurrently"]);
-                self.eat(&["if", "not", "exists"]);
-                if self.peek().as_deref() == Some("on") {
-                    // PostgreSQL finds a name by itself.
-                    return None;
-                }
+        let kind = self.keyword();
+        if kind == "index" {
+            self.skip(&["concurrently"]);
+        }
+        self.eat(&["if", "not", "exists"]);
+        match kind.as_str() {
+            "table" => Some(SchemaObject::Table(self.name()?)),
+            "view" => Some(SchemaObject::View(self.name()?)),
+            // Without a name PostgreSQL finds one by itself.
+            "index" if !self.words.is(self.at, "on") => {
                 let index = self.name()?;
                 self.skip(&["on", "only"]);
-                Some(DdlEffect::Creates(SchemaObject::Index(index, self.name())))
+                Some(SchemaObject::Index(index, self.name()))
             }
             _ => None,
         }
     }
 
-    fn drop(&mut self) -> Option<DdlEffect> {
+    fn drop(&mut self) -> Option<SchemaObject> {
         self.skip(&["materialized"]);
-        let thing = match self.keyword()?.as_str() {
-            "table" => {
-                self.eat(&["if", "exists"]);
-                SchemaObject::Table(self.name()?)
-            }
-            "view" => {
-                self.eat(&["if", "exists"]);
-                SchemaObject::View(self.name()?)
-            }
+        let kind = self.keyword();
+        if kind == "index" {
+            self.skip(&["concurrently"]);
+        }
+        self.eat(&["if", "exists"]);
+        let object = match kind.as_str() {
+            "table" => SchemaObject::Table(self.name()?),
+            "view" => SchemaObject::View(self.name()?),
             "index" => {
-                self.skip(&["concurrently"]);
-                self.eat(&["if", "exists"]);
                 let index = self.name()?;
                 let table = if self.eat(&["on"]) { self.name() } else { None };
                 SchemaObject::Index(index, table)
@@ -192,7 +138,7 @@ impl Words {
             _ => return None,
         };
         // Of several, some may be gone and some not.
-        if self.symbol(b',') { None } else { Some(DdlEffect::Drops(thing)) }
+        if self.symbol(b',') { None } else { Some(object) }
     }
 
     fn alter(&mut self) -> Option<DdlEffect> {
@@ -202,19 +148,14 @@ impl Words {
         self.eat(&["if", "exists"]);
         self.skip(&["only"]);
         let table = self.name()?;
-        match self.keyword()?.as_str() {
-            "add" => self.add(table),
+        match self.keyword().as_str() {
+            "add" => {
+                let object = self.part_of(table, &["if", "not", "exists"])?;
+                Some(DdlEffect::Creates(object))
+            }
             "drop" => {
-                let is_column = self.eat(&["column"]);
-                if !is_column && (self.eat(&["index"]) || self.eat(&["key"])) {
-                    self.eat(&["if", "exists"]);
-                    return Some(DdlEffect::Drops(SchemaObject::Index(self.name()?, Some(table))));
-                }
-                if !is_column && self.is_other_part() {
-                    return None;
-                }
-                self.eat(&["if", "exists"]);
-                Some(DdlEffect::Drops(SchemaObject::Column(table, self.part()?)))
+                let object = self.part_of(table, &["if", "exists"])?;
+                Some(DdlEffect::Drops(object))
             }
             "rename" => {
                 if self.eat(&["to"]) || self.eat(&["as"]) {
@@ -232,31 +173,31 @@ impl Words {
         }
     }
 
-    fn add(&mut self, table: Named) -> Option<DdlEffect> {
+    /// The column or index of a table that is added or dropped, behind `condition` where that is written.
+    fn part_of(&mut self, table: Named, condition: &[&str]) -> Option<SchemaObject> {
         let is_column = self.eat(&["column"]);
         if !is_column {
             self.skip(&["fulltext", "spatial"]);
-            if self.eat(&["unique", "index"])
-                || self.eat(&["unique", "key"])
-                || self.eat(&["index"])
-                || self.eat(&["key"])
-            {
-                self.eat(&["if", "not", "exists"]);
-                return Some(DdlEffect::Creates(SchemaObject::Index(self.name()?, Some(table))));
+            let index: [&[&str]; 4] = [&["unique", "index"], &["unique", "key"], &["index"], &["key"]];
+            if index.into_iter().any(|words| self.eat(words)) {
+                self.eat(condition);
+                return Some(SchemaObject::Index(self.name()?, Some(table)));
             }
             if self.is_other_part() {
                 return None;
             }
         }
-        self.eat(&["if", "not", "exists"]);
-        Some(DdlEffect::Creates(SchemaObject::Column(table, self.part()?)))
+        self.eat(condition);
+        Some(SchemaObject::Column(table, self.part()?))
     }
 
     /// Whether a part of a table that is no column comes next.
     fn is_other_part(&self) -> bool {
         let others = ["constraint", "primary", "foreign", "unique", "check", "index", "key", "partition", "period"];
-        self.peek().is_none_or(|word| others.contains(&word.as_str()))
-            && !matches!(self.tokens.get(self.at), Some(Token::Name(_)))
+        match self.words.kind(self.at) {
+            Some(Kind::Word) => others.iter().any(|other| self.words.is(self.at, other)),
+            _ => self.words.name(self.at).is_none(),
+        }
     }
 
     /// MySQL's `RENAME TABLE a TO b`.
@@ -266,11 +207,8 @@ impl Words {
         }
         let from = self.name()?;
         let to = self.eat(&["to"]).then(|| self.name())??;
-        if self.symbol(b',') {
-            None
-        } else {
-            Some(DdlEffect::Renames(SchemaObject::Table(from), SchemaObject::Table(to)))
-        }
+        let renames = DdlEffect::Renames(SchemaObject::Table(from), SchemaObject::Table(to));
+        if self.symbol(b',') { None } else { Some(renames) }
     }
 }
 

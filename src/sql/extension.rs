@@ -3,7 +3,8 @@
 //! It reads words and knows no more grammar than it needs; a name that a program puts together is not found.
 
 use super::lex::{self, Kind};
-use super::{first_words, split::split};
+use super::split::split;
+use super::words::{Words, first_words};
 use crate::model::engine::Engine;
 
 /// The extensions that a statement creates, each with whether its failure is caught (a block with `EXCEPTION`).
@@ -15,12 +16,14 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
     }
     for piece in split(engine, sql) {
         match first_words(engine, piece.text).next().as_deref() {
-            Some("create") => found.extend(named(engine, piece.text).into_iter().take(1).map(|name| (name, false))),
+            Some("create") => {
+                let names = named(&Words::of(engine, piece.text));
+                found.extend(names.into_iter().take(1).map(|name| (name, false)));
+            }
             Some("do") => {
-                let body = body(engine, piece.text);
-                let is_caught = words(engine, body)
-                    .any(|(kind, word)| kind == Kind::Word && word.eq_ignore_ascii_case("exception"));
-                found.extend(named(engine, body).into_iter().map(|name| (name, is_caught)));
+                let words = Words::of(engine, body(engine, piece.text));
+                let is_caught = (0..words.len()).any(|at| words.is(at, "exception"));
+                found.extend(named(&words).into_iter().map(|name| (name, is_caught)));
             }
             _ => {}
         }
@@ -36,28 +39,12 @@ fn body(engine: Engine, block: &str) -> &str {
     text.get(tag..text.len().saturating_sub(tag)).unwrap_or("")
 }
 
-fn words(engine: Engine, sql: &str) -> impl Iterator<Item = (Kind, &str)> {
-    let code = lex::tokens(engine, sql).filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
-    code.map(|token| (token.kind, &sql[token.start..token.end]))
-}
-
 /// The names behind `CREATE EXTENSION [IF NOT EXISTS]`.
-fn named(engine: Engine, sql: &str) -> Vec<String> {
-    let words: Vec<(Kind, &str)> = words(engine, sql).collect();
-    let is = |at: usize, wanted: &str| {
-        words.get(at).is_some_and(|(kind, word)| *kind == Kind::Word && word.eq_ignore_ascii_case(wanted))
-    };
+fn named(words: &Words<'_>) -> Vec<String> {
     let mut names = Vec::new();
-    for at in (0..words.len()).filter(|at| is(*at, "create") && is(at + 1, "extension")) {
-        let has_if = is(at + 2, "if") && is(at + 3, "not") && is(at + 4, "exists");
-        match words.get(if has_if { at + 5 } else { at + 2 }) {
-            // PostgreSQL folds what is not quoted.
-            Some((Kind::Word, name)) => names.push(name.to_lowercase()),
-            Some((Kind::Quote, name)) if name.starts_with('"') && name.len() > 2 => {
-                names.push(name[1..name.len() - 1].replace("\"\"", "\""));
-            }
-            _ => {}
-        }
+    for at in (0..words.len()).filter(|at| words.are(*at, &["create", "extension"])) {
+        let has_if = words.are(at + 2, &["if", "not", "exists"]);
+        names.extend(words.name(if has_if { at + 5 } else { at + 2 }).filter(|name| !name.is_empty()));
     }
     names
 }

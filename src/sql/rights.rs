@@ -2,8 +2,8 @@
 //!
 //! It reads words and knows no more grammar than it needs; what a procedure puts together is not found.
 
-use super::lex::{self, Kind};
-use super::{first_words, split};
+use super::split;
+use super::words::{Words, first_words};
 use crate::model::engine::Engine;
 
 /// What is created, and the right that takes; `None`: one that every migration takes, or that is none of a database's.
@@ -31,8 +31,7 @@ pub(crate) fn needed(engine: Engine, sql: &str) -> Vec<&'static str> {
         if !matches!(first.as_deref(), Some("create" | "alter")) {
             continue;
         }
-        let code = lex::tokens(engine, piece.text).filter(|token| token.kind == Kind::Word);
-        let words: Vec<String> = code.map(|token| piece.text[token.start..token.end].to_ascii_lowercase()).collect();
+        let words = Words::of(engine, piece.text).all();
         let made = words.iter().find_map(|word| MADE.iter().find(|(made, _)| made == word));
         let Some((kind, right)) = made else { continue };
         found.extend(*right);

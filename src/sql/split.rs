@@ -2,9 +2,9 @@
 //!
 //! It never rewrites SQL, and nothing is decided by it that would be wrong when it sees too many pieces.
 
-use super::body::Code;
 use super::dialect::syntax;
 use super::lex::{self, Kind, Token};
+use super::words::{Words, is_code};
 use crate::model::tenant::Engine;
 
 /// One statement of a text.
@@ -51,7 +51,7 @@ struct Begun {
 
 fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
     let (all, executable) = all_tokens(engine, sql);
-    let code = Code::new(sql, all.iter().map(|(token, _)| *token));
+    let code = Words::new(engine, sql, all.iter().map(|(token, _)| *token).filter(is_code));
     let mut lines = Lines { sql, at: 0, line: 1 };
     let (mut pieces, mut begun, mut body) = (Vec::new(), Begun::default(), syntax(engine).body());
     let mut finish = |begun: Begun| {

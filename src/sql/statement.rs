@@ -1,18 +1,20 @@
 //! What a statement is, from its first words: whether it ends transactions or changes the session, and what its leading
 //! comment asks for.
 //!
-//! It knows words only; where statements begin and end is told by `scan`.
+//! It knows words only; where statements begin and end is told by `split`.
 
 use serde::Serialize;
 
 use super::dialect::{ALL_COMMENTS, syntax};
 use super::lex::{self, Kind};
 use super::split::split;
+use super::words::first_words;
 use crate::model::tenant::Engine;
 
 /// What the comment before a statement asks of whoever runs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Directive {
     /// `/* fleet: batch */`: it is repeated until it affects no row.
     Batch,
@@ -26,19 +28,8 @@ pub(crate) fn directive(sql: &str) -> Option<Directive> {
     ALL_COMMENTS.into_iter().find_map(|engine| {
         let head = lex::tokens(engine, sql).take_while(|t| matches!(t.kind, Kind::Space | Kind::Comment));
         let mut comments = head.filter(|token| token.kind == Kind::Comment);
-        comments.find_map(|token| Directive::named(fleet_comment(&sql[token.start..token.end])?))
+        comments.find_map(|token| fleet_comment(&sql[token.start..token.end])?.parse().ok())
     })
-}
-
-impl Directive {
-    /// The directive that goes by this word.
-    pub(crate) fn named(word: &str) -> Option<Self> {
-        match word {
-            "batch" => Some(Directive::Batch),
-            "report" => Some(Directive::Report),
-            _ => None,
-        }
-    }
 }
 
 /// What a comment says to fleet: the words behind `fleet:`.
@@ -112,14 +103,6 @@ pub(crate) fn reads_session(sql: &str) -> bool {
 /// What is kept by a storage engine without transactions is not told by the text.
 pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
     syntax(engine).may_leave_a_part(sql)
-}
-
-/// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.
-pub(crate) fn first_words(engine: Engine, piece: &str) -> impl Iterator<Item = String> + '_ {
-    let code = lex::tokens(engine, piece)
-        .filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable))
-        .take_while(|token| token.kind == Kind::Word);
-    code.map(|token| piece[token.start..token.end].to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ async fn an_edited_script_is_refused_until_it_is_accepted(home: &Home) {
     assert_eq!(fleet.observe(&home.tenant).await.state, State::Edited { scripts: vec!["0001_b".into()] });
     for direction in [Direction::Up, Direction::Down] {
         let record = fleet.run(direction, std::slice::from_ref(&home.tenant), Default::default()).await.remove(0);
-        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::Edited });
+        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ChecksumMismatch });
         assert!(record.error.unwrap().message.contains("scripts repair 0001_b"));
         assert_eq!(record.committed, [""; 0]);
     }

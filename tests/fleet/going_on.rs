@@ -94,6 +94,40 @@ fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
     fleet.run(&["runs", "resume", report["run"].as_str().unwrap(), "--yes"]).exits(0);
 }
 
+/// The numbers of the journal are those of the text that was sent: they mean nothing in another one.
+#[test]
+fn a_script_that_was_edited_after_it_stopped_is_not_gone_on_with() {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nscripts = \"sql\"").mariadb(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let script = |last: &str| {
+        let text = format!("CREATE TABLE first_one (i int);\n{last}\n");
+        std::fs::write(fleet.path("sql/0008_two.sql"), text).unwrap();
+    };
+    script("INSERT INTO no_such_table VALUES (1);");
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    fleet.run(&["status"]).exits(0).shows(&["partially applied", "the next migrate goes on there"]);
+    fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["not in doubt", "the next migrate goes on there"]);
+
+    script("INSERT INTO first_one VALUES (1);");
+    let states = || fleet.run(&["status", "--format", "json"]).exits(0).json()["summary"]["by_state"].clone();
+    assert_eq!((states()["in_doubt"].as_u64(), states()["partially_applied"].as_u64()), (Some(1), Some(0)));
+    let edited = "was edited since";
+    let status = fleet.run(&["status"]).exits(0).shows(&["in doubt", "0008_two", edited]);
+    let resolve = fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["my-000 is in doubt", "0008_two", edited]);
+    for told in [&status.out, &resolve.err] {
+        assert!(!told.contains("goes on there"), "{told}");
+    }
+    fleet.run(&["plan"]).exits(0).shows(&["refused", "0008_two", edited]);
+    fleet.run(&["doctor"]).exits(2).shows(&["in doubt", "runs resolve my-000"]);
+    fleet.run(&["migrate", "--yes"]).exits(100).shows(&["IN DOUBT"]);
+    // Its old text makes it go on again.
+    script("INSERT INTO no_such_table VALUES (1);");
+    fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["the next migrate goes on there"]);
+    script("INSERT INTO first_one VALUES (1);");
+    fleet.run(&["runs", "resolve", "my-000", "--resume-at", "2", "--yes"]).exits(0);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
 #[test]
 fn a_tenants_database_on_a_server_is_no_place_for_the_ledger() {
     let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1);

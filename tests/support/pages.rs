@@ -359,6 +359,7 @@ fn form(line: &str) -> String {
             (r#"time="[\d.]+""#, "<duration>"),
             (r"\b\d+(\.\d+)? (B|kB|MB|MiB|GB)\b", "<size>"),
             (r"\b(process|connection|pid|kill|holds) +\d+", "<process>"),
+            (r#""process":\{[^}]*\}"#, "<process>"),
             (r"\.\.\.\S*/data/", ".../data/"),
             (r"(proven +\d+ +)\d+$", "$1<ms>"),
             (r"[\u{2580}-\u{259f}]+", "<bar>"),

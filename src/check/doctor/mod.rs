@@ -14,15 +14,17 @@ use serde::Serialize;
 
 use crate::engine::dialect;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, HeldLock, Needs, OpenTransaction};
+use crate::model::health::{Health, HeldLock, Needs};
 use crate::model::observation::Observation;
+use crate::model::outcome::Blocker;
 use crate::model::schema::{Direction, State, Unfinished};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 pub(crate) use outage::{Probe, outage};
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Severity {
     /// A run on these tenants fails.
     Error,
@@ -35,11 +37,7 @@ pub(crate) enum Severity {
 impl Severity {
     /// The name, as in JSON.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Info => "info",
-        }
+        self.into()
     }
 }
 
@@ -56,6 +54,13 @@ pub(crate) struct Finding {
     pub(crate) what: String,
     /// What to do, or to type; empty where nothing is to be done.
     pub(crate) fix: String,
+}
+
+impl Finding {
+    /// About this machine.
+    fn here(severity: Severity, what: String, fix: impl Into<String>) -> Self {
+        Finding { severity, server: String::new(), tenants: Vec::new(), what, fix: fix.into() }
+    }
 }
 
 /// What findings are measured by.
@@ -175,18 +180,19 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
         let fix = "let this tenant's url lead to the primary, or lift the setting that makes it read-only";
         findings.tenant(tenant, Error, format!("nothing can be written: {why}"), fix.into());
     }
-    for open in health.transactions.iter().filter(|open| Duration::from_secs(open.seconds) >= limits.long_transaction) {
-        let what = format!("a transaction has been open for {}: {}", age(open), who(open));
+    for open in health.transactions.iter().filter(|open| age(open) >= limits.long_transaction) {
+        let what = format!("a transaction has been open for {}: {}", server::seconds(age(open)), who(open));
         findings.server(tenant, Warning, what, dialect(tenant.engine).end_session(open.id));
     }
     for lock in health.locks.iter().filter(|lock| is_in_the_way(lock, limits)) {
-        let what = format!("{} has been locked ({}) for {}: {}", lock.table, lock.mode, age(&lock.by), who(&lock.by));
+        let (since, by) = (server::seconds(age(&lock.by)), who(&lock.by));
+        let what = format!("{} has been locked ({}) for {since}: {by}", lock.table, lock.mode);
         findings.tenant(tenant, Warning, what, dialect(tenant.engine).end_session(lock.by.id));
     }
     for holder in &health.file_holders {
-        let program = if holder.program.is_empty() { String::new() } else { format!(" ({})", holder.program) };
-        let what = format!("the file is locked by process {}{program}", holder.pid);
-        findings.tenant(tenant, Warning, what, format!("let it end what it is doing, or: kill {}", holder.pid));
+        let program = holder.application.as_ref().map(|program| format!(" ({program})")).unwrap_or_default();
+        let what = format!("the file is locked by process {}{program}", holder.id);
+        findings.tenant(tenant, Warning, what, format!("let it end what it is doing, or: kill {}", holder.id));
     }
     if !health.unknown.is_empty() {
         findings.server(tenant, Info, format!("not known: {}", health.unknown.join("; ")), String::new());
@@ -197,7 +203,7 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
 fn is_in_the_way(lock: &HeldLock, limits: &Limits<'_>) -> bool {
     let mode = lock.mode.as_str();
     let keeps_out = ["Exclusive", "EXCLUSIVE", "UPGRADABLE", "NO_WRITE"].iter().any(|word| mode.contains(word));
-    (keeps_out && mode != "RowExclusiveLock") || Duration::from_secs(lock.by.seconds) >= limits.lock
+    (keeps_out && mode != "RowExclusiveLock") || age(&lock.by) >= limits.lock
 }
 
 /// On MySQL all that is needed, not only what is missing: rights on two names that both fit a database do not add up.
@@ -237,13 +243,13 @@ pub(crate) fn unfinished(
     Some(Finding { severity, server, tenants: vec![seen.tenant.clone()], what, fix })
 }
 
-fn age(open: &OpenTransaction) -> String {
-    server::seconds(Duration::from_secs(open.seconds))
+fn age(open: &Blocker) -> Duration {
+    Duration::from_secs(open.transaction_seconds.unwrap_or(0))
 }
 
-fn who(open: &OpenTransaction) -> String {
-    let application = if open.application.is_empty() { String::new() } else { format!(", {}", open.application) };
-    format!("session {}, user {}{application}", open.id, open.user)
+fn who(open: &Blocker) -> String {
+    let application = open.application.as_ref().map(|name| format!(", {name}")).unwrap_or_default();
+    format!("session {}, user {}{application}", open.id, open.user.as_deref().unwrap_or_default())
 }
 
 /// What to do about a tenant that could not be reached.
@@ -264,26 +270,18 @@ fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
 
 /// What is to be said of the disk that backups go to. `prune`: the command that removes old ones.
 pub(crate) fn backups(folder: &Path, free: u64, prune: &str) -> Finding {
-    let is_low = server::is_low(free);
-    Finding {
-        severity: if is_low { Severity::Warning } else { Severity::Info },
-        server: String::new(),
-        tenants: Vec::new(),
-        what: format!("{} MiB are free for backups in {}", free / (1024 * 1024), folder.display()),
-        fix: if is_low { format!("{prune}, or another folder: --backups FOLDER") } else { String::new() },
+    let what = format!("{} MiB are free for backups in {}", free / (1024 * 1024), folder.display());
+    match server::is_low(free) {
+        true => Finding::here(Severity::Warning, what, format!("{prune}, or another folder: --backups FOLDER")),
+        false => Finding::here(Severity::Info, what, ""),
     }
 }
 
 /// A folder of backups that can't be written.
 pub(crate) fn read_only_backups(folder: &Path) -> Finding {
-    Finding {
-        severity: Severity::Warning,
-        server: String::new(),
-        tenants: Vec::new(),
-        what: format!("no backup can be written in {}: this user may not write there", folder.display()),
-        fix: "give the user that runs fleet the right to write there, or name another folder: --backups FOLDER"
-            .to_owned(),
-    }
+    let what = format!("no backup can be written in {}: this user may not write there", folder.display());
+    let fix = "give the user that runs fleet the right to write there, or name another folder: --backups FOLDER";
+    Finding::here(Severity::Warning, what, fix)
 }
 
 /// The dump tools of this machine, and what is to be said of them. `versions`: program, and its version where it is there.
@@ -291,13 +289,6 @@ pub(crate) fn tools(
     versions: &[(&str, Engine, Option<String>)],
     examined: &[(Arc<Tenant>, Result<Health, Fault>)],
 ) -> Vec<Finding> {
-    let finding = |severity, what: String, fix: String| Finding {
-        severity,
-        server: String::new(),
-        tenants: Vec::new(),
-        what,
-        fix,
-    };
     let mut found = Vec::new();
     for (program, engine, version) in versions {
         let here = examined.iter().filter(|(tenant, _)| tenant.engine == *engine);
@@ -307,7 +298,7 @@ pub(crate) fn tools(
         }
         let Some(version) = version else {
             let what = format!("{program} is not installed; it is not needed for migrating");
-            found.push(finding(Severity::Info, what, format!("install the client package that has {program}")));
+            found.push(Finding::here(Severity::Info, what, format!("install the client package that has {program}")));
             continue;
         };
         let own = version.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse::<u32>().ok());
@@ -319,7 +310,7 @@ pub(crate) fn tools(
         } else {
             (Severity::Info, "")
         };
-        found.push(finding(severity, format!("dump tool: {version}"), fix.to_owned()));
+        found.push(Finding::here(severity, format!("dump tool: {version}"), fix));
     }
     found
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::health::{Extension, FileHolder, Follower, NeededExtension, Room, Upstream};
+use crate::model::health::{Extension, Follower, NeededExtension, Room, Upstream};
 use crate::model::tenant::Address;
 
 fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
@@ -33,8 +33,9 @@ fn sound() -> Health {
     Health { version: "PostgreSQL 15.4".into(), number: (15, 4), ..Health::default() }
 }
 
-fn open(seconds: u64) -> OpenTransaction {
-    OpenTransaction { id: 7, user: "app".into(), application: "shop".into(), seconds }
+fn open(seconds: u64) -> Blocker {
+    let (user, application) = (Some("app".into()), Some("shop".into()));
+    Blocker { id: 7, user, application, transaction_seconds: Some(seconds), ..Blocker::default() }
 }
 
 fn warned(health: Health) -> Vec<String> {
@@ -196,7 +197,7 @@ fn an_extension_that_can_not_be_created_is_found_before_its_migration_is() {
 
 #[test]
 fn who_has_a_file_is_told_and_so_is_a_lock_of_mariadb_that_keeps_readers_out() {
-    let file_holders = vec![FileHolder { pid: 7, program: "python3".into() }];
+    let file_holders = vec![Blocker { id: 7, application: Some("python3".into()), ..Blocker::default() }];
     let found = warned(Health { file_holders, ..sound() });
     assert_eq!(found, ["warning: the file is locked by process 7 (python3) (let it end what it is doing, or: kill 7)"]);
     let lock = |mode: &str| HeldLock { table: "orders".into(), mode: mode.into(), by: open(0) };

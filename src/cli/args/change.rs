@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use super::settings::{ChangeFlags, RunFlags};
 use super::shared::{ReadArgs, RunArgs, ShowArgs};
 use crate::compile::folder::RefreshGroup;
-use crate::inputs::Overrides;
 use crate::policy::parse_duration;
 
 /// `older-than=30s`.
@@ -19,7 +18,7 @@ fn parse_kill(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// What every command that changes tenants takes.
+/// The options of every command that changes tenants.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Change {
     /// Runs every migration as Rust code through SeaORM, none as a compiled script
@@ -32,15 +31,9 @@ pub(in crate::cli) struct Change {
     #[arg(long)]
     pub(in crate::cli) backup: bool,
     #[command(flatten)]
-    own_flags: ChangeFlags,
+    _flags: ChangeFlags,
     #[command(flatten)]
     pub(in crate::cli) on: RunArgs,
-}
-
-impl Change {
-    pub(in crate::cli) fn overrides(&self) -> Overrides {
-        self.on.flags.overrides().and(&self.own_flags.overrides())
-    }
 }
 
 #[derive(Debug, Args)]
@@ -55,10 +48,7 @@ pub(in crate::cli) struct Backup {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Backups {
     /// The runs that have backups: when, how many tenants, how large, and whether they are complete
-    List {
-        #[command(flatten)]
-        show: ShowArgs,
-    },
+    List(ShowArgs),
     /// Removes old backups, but none of a run with a tenant that is not at its target, or restored, since
     Prune(Prune),
 }
@@ -72,7 +62,7 @@ pub(in crate::cli) struct Prune {
     #[arg(short, long)]
     pub(in crate::cli) yes: bool,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
+    _flags: RunFlags,
 }
 
 #[derive(Debug, Args)]
@@ -193,10 +183,7 @@ pub(super) fn parse_rows(text: &str) -> Result<(String, u64), String> {
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub(in crate::cli) enum Scripts {
     /// The scripts in the order in which they are applied, and what each is on each engine
-    List {
-        #[command(flatten)]
-        show: ShowArgs,
-    },
+    List(ShowArgs),
     /// Records the present text of edited scripts as what was applied: only their checksums change
     #[command(alias = "accept")]
     Repair {

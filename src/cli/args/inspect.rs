@@ -94,7 +94,7 @@ pub(in crate::cli) enum Runs {
         #[arg(long)]
         native: bool,
         #[command(flatten)]
-        flags: RunFlags,
+        _flags: RunFlags,
         #[command(flatten)]
         output: RunOutput,
     },
@@ -121,7 +121,7 @@ pub(in crate::cli) struct Resolve {
     #[arg(short, long)]
     pub(in crate::cli) yes: bool,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
+    _flags: RunFlags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,8 +134,5 @@ pub(in crate::cli) enum Tenants {
         output: Output,
     },
     /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
-    Check {
-        #[command(flatten)]
-        status: Status,
-    },
+    Check(Status),
 }

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 pub(super) use change::*;
 pub(super) use inspect::*;
+pub(super) use settings::overrides;
 pub(super) use shared::*;
 
 /// Migrates the databases of a multi-tenant SaaS as one fleet.

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::inputs::{Commands, Overrides, Setting};
+use crate::inputs::{Commands, Overrides, SETTINGS, Setting};
 
 /// The flags of all commands that read the tenant file.
 pub(in crate::cli) type RunFlags = SettingFlags<false>;
@@ -10,22 +10,15 @@ pub(in crate::cli) type RunFlags = SettingFlags<false>;
 /// The flags that only commands which migrate have.
 pub(in crate::cli) type ChangeFlags = SettingFlags<true>;
 
-/// The flags of settings that were given.
+/// Puts the flags of settings on a command. Their values are read by [`overrides`], for all commands at once.
 #[derive(Debug, Clone, Default)]
-pub(in crate::cli) struct SettingFlags<const CHANGES: bool>(Overrides);
-
-impl<const CHANGES: bool> SettingFlags<CHANGES> {
-    const COMMANDS: Commands = if CHANGES { Commands::Changes } else { Commands::All };
-
-    pub(in crate::cli) fn overrides(&self) -> Overrides {
-        self.0.clone()
-    }
-}
+pub(in crate::cli) struct SettingFlags<const CHANGES: bool>;
 
 impl<const CHANGES: bool> Args for SettingFlags<CHANGES> {
     fn augment_args(command: Command) -> Command {
         let command = if CHANGES { command } else { command.next_help_heading("Run") };
-        command.args(Setting::with_flag(Self::COMMANDS).map(|(setting, long)| {
+        let commands = if CHANGES { Commands::Changes } else { Commands::All };
+        command.args(Setting::with_flag(commands).map(|(setting, long)| {
             let form = setting.form;
             let arg = Arg::new(setting.key).long(long).value_name(form.placeholder()).help(setting.about);
             arg.value_parser(move |text: &str| form.parse_flag(text))
@@ -38,14 +31,21 @@ impl<const CHANGES: bool> Args for SettingFlags<CHANGES> {
 }
 
 impl<const CHANGES: bool> FromArgMatches for SettingFlags<CHANGES> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given =
-            |(setting, _): (&'static Setting, _)| Some((setting.key, matches.get_one::<String>(setting.key)?.clone()));
-        Ok(SettingFlags(Setting::with_flag(Self::COMMANDS).filter_map(given).collect()))
+    fn from_arg_matches(_: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(SettingFlags)
     }
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
+    fn update_from_arg_matches(&mut self, _: &ArgMatches) -> Result<(), clap::Error> {
         Ok(())
     }
+}
+
+/// The flags of settings that were given, whichever command has them.
+pub(in crate::cli) fn overrides(matches: &ArgMatches) -> Overrides {
+    let levels = std::iter::successors(Some(matches), |matches| Some(matches.subcommand()?.1));
+    let given = |matches: &ArgMatches| {
+        let text = |setting: &Setting| matches.try_get_one::<String>(setting.key).ok()?.cloned();
+        SETTINGS.iter().filter_map(|setting| Some((setting.key, text(setting)?))).collect::<Vec<_>>()
+    };
+    levels.flat_map(given).collect()
 }

@@ -1,4 +1,4 @@
-//! What several commands take: which tenants, and what is written. It knows no command.
+//! The options that several commands share: the selection of tenants, and the output. It knows no command.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::settings::RunFlags;
-use crate::inputs::select::{Filter, Partition};
+use crate::inputs::select::Filter;
 use crate::model::engine::Engine;
 use crate::report::Format;
 
-/// What every command takes. Help pages show it last.
+/// The options of every command. Help pages show them last.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global")]
 pub(in crate::cli) struct Global {
@@ -40,56 +40,12 @@ pub(in crate::cli) enum When {
 
 /// Which tenants.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Selection")]
 pub(in crate::cli) struct Selection {
-    /// Tenants by id or glob (repeatable)
-    #[arg(short, long, value_name = "GLOB")]
-    tenant: Vec<String>,
-    /// Tenants by tag (repeatable: one key several times means any of the values, several keys mean all of them)
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
-    tag: Vec<(String, String)>,
-    /// Tenants on a server (repeatable)
-    #[arg(long, value_name = "SERVER")]
-    server: Vec<String>,
-    /// Not these tenants (repeatable)
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
-    /// Tenants of a wave (repeatable)
-    #[arg(long, value_name = "WAVE")]
-    wave: Vec<String>,
-    /// Only the wave named "canary"
-    #[arg(long)]
-    canary: bool,
-    /// Only this share of the selected tenants, picked by a hash of their ids: the same ones each time
-    #[arg(long, value_name = "PERCENT", conflicts_with = "canary")]
-    canary_percent: Option<u8>,
-    /// At most this many tenants, in plan order
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// One part of a fleet that several machines divide: hash:1/4
-    #[arg(long, value_name = "hash:I/N")]
-    partition: Option<Partition>,
+    #[command(flatten)]
+    pub(in crate::cli) filter: Filter,
     /// Exactly the tenants that failed in a run (an id, its beginning or end, or "last"), to the same goal
     #[arg(long, value_name = "RUN")]
     pub(in crate::cli) failed_of: Option<String>,
-}
-
-impl Selection {
-    /// The filter without what a former run says.
-    pub(in crate::cli) fn filter(&self) -> Filter {
-        Filter {
-            tenants: self.tenant.clone(),
-            tags: self.tag.clone(),
-            servers: self.server.clone(),
-            exclude: self.exclude.clone(),
-            wave: self.wave.clone(),
-            only: None,
-            canary: self.canary,
-            canary_percent: self.canary_percent,
-            limit: self.limit,
-            partition: self.partition,
-        }
-    }
 }
 
 /// Which engines.
@@ -97,34 +53,17 @@ impl Selection {
 #[command(next_help_heading = "Selection")]
 pub(in crate::cli) struct Engines {
     /// Only this engine (repeatable) [default: every engine that a tenant of the file has]
-    #[arg(long, value_name = "ENGINE")]
-    pub(in crate::cli) engine: Vec<EngineName>,
+    #[arg(long, value_name = "ENGINE", value_parser = engine())]
+    pub(in crate::cli) engine: Vec<Engine>,
 }
 
-/// An engine as an option names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) struct EngineName(pub(in crate::cli) Engine);
-
-impl ValueEnum for EngineName {
-    fn value_variants<'a>() -> &'a [Self] {
-        static NAMES: [EngineName; Engine::ALL.len()] =
-            [EngineName(Engine::ALL[0]), EngineName(Engine::ALL[1]), EngineName(Engine::ALL[2])];
-        &NAMES
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()).aliases(self.0.aliases()))
-    }
+/// An engine by its name, or by what others call it.
+fn engine() -> impl TypedValueParser<Value = Engine> {
+    PossibleValuesParser::new(Engine::ALL.map(|engine| PossibleValue::new(engine.name()).aliases(engine.aliases())))
+        .map(|name| Engine::named(&name).expect("clap has let only these names through"))
 }
 
-fn parse_tag(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write KEY=VALUE, such as plan=pro".to_owned()),
-    }
-}
-
-/// What a run writes, and whether it looks and asks first.
+/// The output of a run, and whether it looks and asks first.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct RunOutput {
@@ -175,7 +114,7 @@ pub(in crate::cli) struct ReadArgs {
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
+    _flags: RunFlags,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
 }
@@ -186,7 +125,7 @@ pub(in crate::cli) struct RunArgs {
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
+    _flags: RunFlags,
     #[command(flatten)]
     pub(in crate::cli) output: RunOutput,
 }
@@ -195,7 +134,7 @@ pub(in crate::cli) struct RunArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub(in crate::cli) struct ShowArgs {
     #[command(flatten)]
-    pub(in crate::cli) flags: RunFlags,
+    _flags: RunFlags,
     #[command(flatten)]
     pub(in crate::cli) output: Output,
 }

@@ -101,6 +101,16 @@ impl Reader<'_> {
         self.found.push(Found::new(Some(line), what, instead));
     }
 
+    /// Whether a directive stands in the head, where it belongs.
+    fn is_in_head(&mut self, directive: &str, place: Place, line: usize) -> bool {
+        let is_head = matches!(place, Place::Head { .. });
+        if !is_head {
+            let what = format!("`{directive}` belongs to the head of the file");
+            self.wrong(line, what, "move it above the first statement");
+        }
+        is_head
+    }
+
     fn comment(&mut self, comment: &str, place: Place, line: usize) {
         if let Some(words) = fleet_comment(comment) {
             return self.directive(words, place, line);
@@ -151,7 +161,7 @@ impl Reader<'_> {
                 Some((key @ ("lock_timeout" | "statement_timeout"), value)) => self.limit(key, value, place, line),
                 Some(("view", name)) => view = Some(name),
                 Some(("group", name)) => group = Some(name),
-                None if Directive::named(word).is_some() => self.statement(word, place, line),
+                None if word.parse::<Directive>().is_ok() => self.statement(word, place, line),
                 None if word == "refresh" => self.refresh(place, line),
                 None if word == "nothing" => self.notes.nothing = Some(line),
                 _ => {
@@ -168,12 +178,8 @@ impl Reader<'_> {
     }
 
     fn transaction(&mut self, transaction: bool, place: Place, line: usize) {
-        if !matches!(place, Place::Head { .. }) {
-            return self.wrong(
-                line,
-                "`transaction` belongs to the head of the file",
-                "move it above the first statement",
-            );
+        if !self.is_in_head("transaction", place, line) {
+            return;
         }
         if self.notes.transaction.is_some_and(|other| other != transaction) {
             return self.wrong(line, "the head of this file says both transaction=true and false", "leave one of them");
@@ -182,9 +188,8 @@ impl Reader<'_> {
     }
 
     fn limit(&mut self, key: &str, value: &str, place: Place, line: usize) {
-        if !matches!(place, Place::Head { .. }) {
-            let what = format!("`{key}` belongs to the head of the file");
-            return self.wrong(line, what, "move it above the first statement");
+        if !self.is_in_head(key, place, line) {
+            return;
         }
         let is_lock = key == "lock_timeout";
         let limit = match parse_duration(value) {
@@ -215,7 +220,7 @@ impl Reader<'_> {
         if self.notes.statements.iter().any(|(other, ..)| *other == statement) {
             return self.wrong(line, "this statement has a directive already", "leave one of them");
         }
-        self.notes.statements.extend(Directive::named(word).map(|directive| (statement, directive, line)));
+        self.notes.statements.extend(word.parse().ok().map(|directive| (statement, directive, line)));
     }
 
     fn refresh(&mut self, place: Place, line: usize) {
@@ -233,8 +238,8 @@ impl Reader<'_> {
 
     fn view(&mut self, view: Option<&str>, group: Option<&str>, place: Place, line: usize) {
         let form = "write `-- fleet: view=NAME group=hourly|daily|weekly|monthly`";
-        if !matches!(place, Place::Head { .. }) {
-            return self.wrong(line, "`view` belongs to the head of the file", "move it above the first statement");
+        if !self.is_in_head("view", place, line) {
+            return;
         }
         if self.direction == Direction::Down {
             return self.wrong(line, "a view is noted where it is made", "move this to the up part");

@@ -8,7 +8,6 @@ mod part;
 mod read;
 mod rules;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::engine::{Engine, EngineMap};
-use crate::model::schema::ScriptKind;
+use crate::model::schema::{Direction, ScriptKind};
 use crate::policy::Limits;
 
 pub(crate) use read::read;
@@ -40,6 +39,16 @@ pub(crate) struct SqlScript {
     pub(crate) up: Variants,
     /// What takes it back. It may be empty: then the script can't be rolled back.
     pub(crate) down: Variants,
+}
+
+impl SqlScript {
+    /// What an engine is sent in a direction, if anything.
+    pub(crate) fn part(&self, engine: Engine, direction: Direction) -> Option<&Arc<SqlPart>> {
+        match direction {
+            Direction::Up => self.up.get(engine),
+            Direction::Down => self.down.get(engine),
+        }
+    }
 }
 
 /// One direction of a script: for each engine its own file, else the general one.
@@ -108,8 +117,22 @@ pub(crate) struct ViewNote {
 }
 
 /// How often a view is brought up to date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum RefreshGroup {
     /// Every hour.
     Hourly,
@@ -128,18 +151,7 @@ impl RefreshGroup {
 
     /// The lower-case word for it.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            RefreshGroup::Hourly => "hourly",
-            RefreshGroup::Daily => "daily",
-            RefreshGroup::Weekly => "weekly",
-            RefreshGroup::Monthly => "monthly",
-        }
-    }
-}
-
-impl fmt::Display for RefreshGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 
@@ -157,7 +169,8 @@ impl FromStr for RefreshGroup {
 }
 
 /// Something in the folder that can't be used as it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
+#[error("{}{}: {what}; {instead}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub(crate) struct ScriptMistake {
     /// The file, or the folder.
     pub(crate) file: PathBuf,
@@ -168,18 +181,6 @@ pub(crate) struct ScriptMistake {
     /// What to do instead.
     pub(crate) instead: String,
 }
-
-impl fmt::Display for ScriptMistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}; {}", self.what, self.instead)
-    }
-}
-
-impl std::error::Error for ScriptMistake {}
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Names only; no file is opened here.
 
+use super::part::Found;
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 use crate::model::text::is_unseen;
@@ -28,14 +29,11 @@ pub(super) struct ScriptFile {
     pub(super) engine: Option<Engine>,
 }
 
-/// What is wrong with a name, and what to do instead.
-pub(super) type Wrong = (String, String);
-
 /// The most digits of a version, or of one of its parts.
 const MOST_DIGITS: usize = 20;
 
 /// Reads a name. `None`: no SQL script.
-pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Wrong> {
+pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
     let Some(stem) = file_name.strip_suffix(".sql") else {
         let is_sql = file_name.to_ascii_lowercase().ends_with(".sql");
         return if is_sql { Err(wrong("its ending is not in lower case", "let it end with `.sql`")) } else { Ok(None) };
@@ -49,8 +47,8 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Wrong> {
     }
     let (key, is_undo) = key(base)?;
     if is_undo && direction.is_some() {
-        let instead = "leave `.up` and `.down` out: a U file is the down part of its V file".to_owned();
-        return Err((format!("`{base}` is an undo file with a direction"), instead));
+        let instead = "leave `.up` and `.down` out: a U file is the down part of its V file";
+        return Err(wrong(format!("`{base}` is an undo file with a direction"), instead));
     }
     Ok(Some(ScriptFile {
         key,
@@ -61,7 +59,7 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Wrong> {
 }
 
 /// Takes the engine and the direction off.
-fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Wrong> {
+fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Found> {
     let (rest, direction) = match stem.rsplit_once('.') {
         Some((rest, "up")) => (rest, Some(Direction::Up)),
         Some((rest, "down")) => (rest, Some(Direction::Down)),
@@ -73,24 +71,24 @@ fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Wro
         (Some(engine), _) => engine,
         (None, "up" | "down") => {
             let instead = format!("write it in lower case and once, like `{base}.{lower}.sql`");
-            return Err((format!("`.{last}` is no direction here"), instead));
+            return Err(wrong(format!("`.{last}` is no direction here"), instead));
         }
         _ => return Ok((rest, None, direction)),
     };
     let end = direction.map(|d| format!(".{d}")).unwrap_or_default();
     if last != engine.name() && last != "mariadb" {
         let instead = format!("name it `{base}.{engine}{end}.sql`");
-        return Err((format!("`.{last}` is not how an engine is written here"), instead));
+        return Err(wrong(format!("`.{last}` is not how an engine is written here"), instead));
     }
     if let Some((base, early @ ("up" | "down"))) = base.rsplit_once('.') {
         let instead = format!("name it `{base}.{engine}.{early}.sql`");
-        return Err(("the direction stands before the engine".to_owned(), instead));
+        return Err(wrong("the direction stands before the engine", instead));
     }
     Ok((base, Some(engine), direction))
 }
 
 /// The key of a script, and whether the file is Flyway's undo file.
-fn key(base: &str) -> Result<(Key, bool), Wrong> {
+fn key(base: &str) -> Result<(Key, bool), Found> {
     let digits = base.chars().take_while(char::is_ascii_digit).count();
     if digits > 0 && base[digits..].starts_with('_') {
         return Ok((Key::Versioned(version(&base[..digits])?), false));
@@ -112,13 +110,13 @@ fn key(base: &str) -> Result<(Key, bool), Wrong> {
 }
 
 /// Reads digits with `.` or `_` between them.
-fn version(text: &str) -> Result<Version, Wrong> {
+fn version(text: &str) -> Result<Version, Found> {
     let mut parts = Vec::new();
     for part in text.split(['.', '_']) {
         let number = part.parse().ok().filter(|_| part.len() <= MOST_DIGITS);
         let number = number.ok_or_else(|| {
             let what = format!("its version has more than {MOST_DIGITS} digits");
-            wrong(&what, "use a counter (0001) or a time (20260131120000)")
+            wrong(what, "use a counter (0001) or a time (20260131120000)")
         })?;
         parts.push(number);
     }
@@ -129,8 +127,7 @@ fn version(text: &str) -> Result<Version, Wrong> {
 }
 
 /// The convention that a name comes closest to.
-fn nearest(base: &str, digits: usize) -> Wrong {
-    let what = "its name fits no convention of SQL scripts".to_owned();
+fn nearest(base: &str, digits: usize) -> Found {
     let words = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
     let mut letters = base.chars();
     let first = letters.next().unwrap_or_default().to_ascii_uppercase();
@@ -138,25 +135,21 @@ fn nearest(base: &str, digits: usize) -> Wrong {
     let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | '_')).collect();
     let has_number = rest.starts_with(|c: char| c.is_ascii_digit());
     let name = |text: &str| if words(text).is_empty() { "what_it_does".to_owned() } else { words(text) };
-    let wanted = match first {
-        _ if digits > 0 => format!("{}_{}.sql", &base[..digits], name(&base[digits..])),
-        'B' if has_number => {
-            return (what, "Flyway's baselines are not supported: leave the file out of this folder".to_owned());
-        }
-        'V' | 'U' if has_number => format!("{first}{}__{}.sql", words(&number), name(&rest[number.len()..])),
-        'R' if rest.starts_with('_') => format!("R__{}.sql", name(rest)),
+    let instead = match first {
+        _ if digits > 0 => format!("name it `{}_{}.sql`", &base[..digits], name(&base[digits..])),
+        'B' if has_number => "Flyway's baselines are not supported: leave the file out of this folder".to_owned(),
+        'V' | 'U' if has_number => format!("name it `{first}{}__{}.sql`", words(&number), name(&rest[number.len()..])),
+        'R' if rest.starts_with('_') => format!("name it `R__{}.sql`", name(rest)),
         _ => {
             let name = name(base);
-            let instead =
-                format!("name it like `0001_{name}.sql` (applied once) or `R__{name}.sql` (whenever it changes)");
-            return (what, instead);
+            format!("name it like `0001_{name}.sql` (applied once) or `R__{name}.sql` (whenever it changes)")
         }
     };
-    (what, format!("name it `{wanted}`"))
+    wrong("its name fits no convention of SQL scripts", instead)
 }
 
-fn wrong(what: &str, instead: &str) -> Wrong {
-    (what.to_owned(), instead.to_owned())
+fn wrong(what: impl Into<String>, instead: impl Into<String>) -> Found {
+    Found::new(None, what, instead)
 }
 
 #[cfg(test)]
@@ -174,7 +167,7 @@ mod tests {
                 let engine = file.engine.map_or("any", Engine::name);
                 format!("{key} {} {} {engine}", file.name.as_deref().unwrap_or("-"), file.direction)
             }
-            Err((what, instead)) => format!("{what}; {instead}"),
+            Err(found) => format!("{}; {}", found.what, found.instead),
         }
     }
 

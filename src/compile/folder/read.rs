@@ -29,7 +29,7 @@ pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
         match names::parse(&name) {
             Ok(None) => {}
             Ok(Some(file)) => groups.entry(file.key.clone()).or_default().push((path, file)),
-            Err((what, instead)) => mistakes.push(ScriptMistake { file: path, line: None, what, instead }),
+            Err(found) => mistakes.push(found.in_file(&path)),
         }
     }
     // Reading and splitting is all of the work, and no script needs another: one task each, on all cores, in order.
@@ -59,13 +59,7 @@ fn files(folder: &Path, mistakes: &mut Vec<ScriptMistake>) -> Vec<(PathBuf, Stri
         let instead = "see that it exists and may be read";
         mistakes.push(Found::new(None, format!("it can't be read ({error})"), instead).in_file(file));
     };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            wrong(folder, &error);
-            return Vec::new();
-        }
-    };
+    let entries = std::fs::read_dir(folder).map_err(|error| wrong(folder, &error)).into_iter().flatten();
     let mut files = Vec::new();
     for entry in entries {
         let name = match entry {

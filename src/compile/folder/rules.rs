@@ -8,25 +8,23 @@ use crate::sql::dialect::syntax;
 use crate::sql::lex::{self, Kind, Token};
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
+use crate::sql::words::Words;
 
 /// The code of one statement.
 pub(super) struct Statement<'a> {
     pub(super) line: usize,
     text: &'a str,
     engine: Engine,
-    tokens: Vec<Token>,
     /// All its words without quotes, in lower case.
     words: Vec<String>,
+    /// It has nothing else.
+    is_bare: bool,
 }
 
 impl<'a> Statement<'a> {
     pub(super) fn new(engine: Engine, piece: &Piece<'a>) -> Self {
-        let text = piece.text;
-        let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable);
-        let tokens: Vec<Token> = lex::tokens(engine, text).filter(is_code).collect();
-        let words = tokens.iter().filter(|token| token.kind == Kind::Word);
-        let words = words.map(|token| text[token.start..token.end].to_ascii_lowercase()).collect();
-        Statement { line: piece.line, text, engine, tokens, words }
+        let words = Words::of(engine, piece.text);
+        Statement { line: piece.line, text: piece.text, engine, words: words.all(), is_bare: words.is_bare() }
     }
 
     fn word(&self, at: usize) -> &str {
@@ -44,7 +42,7 @@ impl<'a> Statement<'a> {
 
     /// Whether it is nothing but these words.
     fn is_only(&self, forms: &[&[&str]]) -> bool {
-        self.tokens.len() == self.words.len() && forms.iter().any(|form| self.words == *form)
+        self.is_bare && forms.iter().any(|form| self.words == *form)
     }
 
     /// Whether it begins a transaction and says nothing else.

@@ -9,10 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use secrecy::ExposeSecret as _;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 pub(crate) use self::secret::remove_left_secrets;
 pub(crate) use self::tool::Limits;
@@ -91,24 +89,14 @@ pub(crate) async fn hook(command: &[String], tenant: &Tenant, run: &str, limits:
     tool::run(child, program, limits).await
 }
 
-/// The password of a tenant's URL, decoded; a URL without one has none here either.
-pub(crate) fn password(tenant: &Tenant) -> Option<String> {
-    let Address::Url(url) = tenant.address_for_migrations() else { return None };
-    let url = Url::parse(url.expose_secret()).ok()?;
-    let password = percent_encoding::percent_decode_str(url.password()?).decode_utf8().ok()?;
-    Some(password.into_owned())
-}
-
-/// The value of a parameter of a tenant's URL, by any of its spellings; the last one counts, as it does for the drivers.
-pub(crate) fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {
-    let Address::Url(url) = tenant.address_for_migrations() else { return None };
-    let url = Url::parse(url.expose_secret()).ok()?;
-    url.query_pairs().filter(|(key, _)| names.contains(&&**key)).last().map(|(_, value)| value.into_owned())
-}
-
 /// A fault of a backup that no engine's code says more of.
 pub(crate) fn broken(text: impl Into<String>) -> Fault {
     Fault::new(FaultClass::Backup, text)
+}
+
+/// Makes the file of a dump, which only its owner may read.
+pub(crate) fn make_private(file: &Path) -> Result<(), Fault> {
+    crate::backup::open_private(file).map(drop).map_err(|error| broken(format!("{}: {error}", file.display())))
 }
 
 /// A fault of a load that the engine took back as a whole.

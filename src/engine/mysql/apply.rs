@@ -4,31 +4,26 @@
 
 use std::sync::atomic::Ordering;
 
+use async_trait::async_trait;
+use sea_orm::SqlxMySqlConnector;
 use sqlx::mysql::MySqlQueryResult;
 use sqlx::{MySql, Pool};
 
-use crate::engine::directives::{self, DirectedStatement};
+use crate::engine::directives;
+use crate::engine::history;
 use crate::engine::journal;
+use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
-use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, resumption, session_settings};
+use crate::engine::mysql::tenant_lock::{LOCK_NAME, session_settings};
 use crate::engine::native::Link;
+use crate::engine::queries::Queries as _;
+use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::{Direction, Record};
+use crate::model::schema::{Direction, Execution, Record};
 use crate::model::tenant::Engine;
 use crate::policy::Limits;
-use crate::sql::{Directive, directive};
-
-/// Where a message was refused.
-pub(crate) struct Refused {
-    place: Option<Place>,
-    /// Statements of that place that had completed.
-    within: usize,
-    /// The statement is repeated in batches, of which some may have been committed.
-    in_batches: bool,
-}
 
 impl MysqlSession {
     /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
@@ -40,9 +35,8 @@ impl MysqlSession {
         if let Some(link) = self.connection.take() {
             link.close().await;
         }
-        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
-        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
-        self.pool = Some(pool);
+        let (pool, link) = native::pooled(&self.door, self.options.clone()).await?;
+        (self.pool, self.connection) = (Some(pool), Some(link));
         Ok(())
     }
 
@@ -51,10 +45,10 @@ impl MysqlSession {
         let before = self.id.load(Ordering::Relaxed);
         self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
         let rows = self.rows("SELECT CONNECTION_ID()".to_owned()).await?;
-        if rows.first().and_then(|row| decode::number(row, 0)).map(i64::unsigned_abs) == Some(before) {
+        if rows.first().and_then(|row| row.parse(0)) == Some(before) {
             return Ok(());
         }
-        Err(Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran"))
+        Err(native::lost_connection())
     }
 
     /// The time limits of a step, where any step of the work has its own: the session keeps those of the step before.
@@ -63,7 +57,24 @@ impl MysqlSession {
         any.then(|| session_settings(&self.door.limits(&work.steps[step])))
     }
 
-    pub(crate) fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
+    /// The statements that create fleet's own tables, where they are missing.
+    fn tables(&self) -> Vec<String> {
+        let mut sql = if self.held.has_history { Vec::new() } else { self.door.install() };
+        if !self.held.has_journal {
+            sql.push(self.door.journal().create());
+        }
+        sql
+    }
+
+    /// A step that begins at its first statement begins on the history that was planned.
+    fn check_history(&self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
+        match opening.resumed.is_some() || self.held.history == work.history_before(step) {
+            true => Ok(()),
+            false => Err(history::moved()),
+        }
+    }
+
+    fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
         if let Some(setting) = self.own_settings(work, step) {
@@ -71,7 +82,7 @@ impl MysqlSession {
         }
         let open = match resumed {
             Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
-            None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
+            None => self.door.journal().begin(&work.steps[step], &work.run),
         };
         message.push(Place::Prepare { step }, open);
         if let Some(database) = self.door.namespace() {
@@ -88,14 +99,12 @@ impl MysqlSession {
             }
             message.push(Place::Statement { step, statement }, sql);
         }
-        for sql in self.finish(work, step) {
-            message.push(Place::Record { step }, sql);
-        }
+        message.push_all(Place::Record { step }, self.end(work, step));
         message.push(Place::Commit { step }, "COMMIT");
     }
 
     /// A refresh changes rows only, so that it has a transaction, and no journal. Dying in it: the server rolls it back.
-    pub(crate) fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
+    fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
         message.push(Place::Prepare { step }, "START TRANSACTION");
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
@@ -105,7 +114,7 @@ impl MysqlSession {
     }
 
     /// The history row and the end of the journal: one transaction, without its commit.
-    pub(crate) fn finish(&self, work: &Work, step: usize) -> Vec<String> {
+    fn end(&self, work: &Work, step: usize) -> Vec<String> {
         let mut sql = vec!["START TRANSACTION".to_owned()];
         if work.steps[step].script.direction == Direction::Up {
             sql.push(self.door.record(&work.steps[step]));
@@ -114,34 +123,24 @@ impl MysqlSession {
         sql
     }
 
-    pub(crate) async fn apply_steps(
-        &mut self,
-        work: &Work,
-        steps: std::ops::Range<usize>,
-        held: &TenantLock,
-    ) -> Result<(), ApplyError> {
+    pub(crate) async fn apply_steps(&mut self, work: &Work, steps: std::ops::Range<usize>) -> Result<(), ApplyError> {
         let (first, last) = (steps.start, steps.end);
+        let opening = journalled::opening(self.held.entry.clone(), work, first)?;
+        self.check_history(work, first, opening).map_err(|fault| ApplyError::before(first, fault))?;
         let mut message = Message::new(Engine::Mysql);
         let prepare = Place::Prepare { step: first };
-        if !held.has_history {
-            for sql in self.door.install() {
-                message.push(prepare, sql);
-            }
-        }
-        if !held.has_journal {
-            message.push(prepare, self.door.journal().create());
-        }
+        message.push_all(prepare, self.tables());
         if first == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
         }
-        if held.entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[first])) {
+        if opening.closes_void {
             message.push(prepare, self.door.journal().close());
         }
         for step in steps {
-            let resumed = if step == first { resumption(work, step, held)? } else { None };
-            if matches!(work.steps[step].script.record, Record::Refresh { .. }) {
+            if is_refresh(work, step) {
                 self.push_refresh(&mut message, work, step);
             } else {
+                let resumed = opening.resumed.filter(|_| step == first);
                 self.push_step(&mut message, work, step, resumed);
             }
         }
@@ -156,22 +155,18 @@ impl MysqlSession {
         let fault = errors::fault(&error);
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
-        let residue = self.left_behind(work, Refused { place, within: sent.within, in_batches: false }, &fault).await;
-        Err(ApplyError { committed, at: stopped_at(work, place), fault, residue })
+        let residue = self.residue(work, place, sent.within, &fault).await;
+        Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue })
     }
 
-    /// What a refused statement left behind, noted in the journal while the connection still answers.
-    pub(crate) async fn left_behind(&mut self, work: &Work, refused: Refused, fault: &Fault) -> PartialState {
-        let Refused { place, within, in_batches } = refused;
+    /// The state of the step in which the engine refused a message at this place, where so many statements of the place may
+    /// have completed. It is noted in the journal while the connection still answers.
+    async fn residue(&mut self, work: &Work, place: Option<Place>, within: usize, fault: &Fault) -> PartialState {
         if fault.class == FaultClass::ConnectionLost {
             return PartialState::Unknown;
         }
-        let is_refresh = |step: usize| matches!(work.steps[step].script.record, Record::Refresh { .. });
-        if place.and_then(Place::step).is_some_and(is_refresh) {
-            return match self.run("ROLLBACK".to_owned()).await {
-                Ok(()) => PartialState::Nothing,
-                Err(_) => PartialState::Unknown,
-            };
+        if place.and_then(Place::step).is_some_and(|step| is_refresh(work, step)) {
+            return self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing);
         }
         // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
@@ -180,18 +175,14 @@ impl MysqlSession {
             Some(Place::Statement { statement, step })
                 if within == 0 && journal::is_certain(&work.steps[step], statement) =>
             {
-                let script = &work.steps[step].script;
-                let untouched = statement == 0 && !in_batches && !journal::is_row_lost(script);
-                let note = match untouched {
+                let (note, left) =
+                    journalled::refusal_note(&self.door, ScriptStatement { work, step, statement }, true);
+                let note = match left {
                     // Dying in it: the journal is open still.
-                    true => format!("START TRANSACTION;\n{};\nCOMMIT", self.door.undo(script).join(";\n")),
-                    false => self.door.journal().stop(Some(statement)),
+                    PartialState::Nothing => format!("START TRANSACTION;\n{};\nCOMMIT", note.join(";\n")),
+                    _ => note.join(";\n"),
                 };
-                match self.run(note).await {
-                    Ok(()) if untouched => PartialState::Nothing,
-                    Ok(()) => PartialState::Resumable { statements: statement },
-                    Err(_) => PartialState::Unknown,
-                }
+                self.run(note).await.map_or(PartialState::Unknown, |()| left)
             }
             _ => {
                 let _ = self.run("ROLLBACK".to_owned()).await;
@@ -203,105 +194,77 @@ impl MysqlSession {
             }
         }
     }
+}
 
-    /// A step with statements in batches: each statement by itself, with the journal before it. Dying between two
-    /// batches: the journal names this statement, and the next run repeats it.
-    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize, held: &TenantLock) -> Result<(), ApplyError> {
-        let stop = |fault| ApplyError::before(step, fault);
-        let lost = |fault| ApplyError { residue: PartialState::Unknown, ..ApplyError::before(step, fault) };
-        let resumed = resumption(work, step, held)?;
-        let first = resumed.unwrap_or(0);
+/// Steps with statements in batches, and native code. Dying between two batches: the journal names the statement, and the
+/// next run repeats it.
+#[async_trait]
+impl Journalled for MysqlSession {
+    /// The lock was taken before the first step, and the journal was read under it.
+    async fn prepare(&mut self, _: &Work, _: usize) -> Result<Option<journal::Entry>, Fault> {
+        Ok(self.held.entry.clone())
+    }
+
+    async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
+        self.check_history(work, step, opening)?;
         if let Some(setting) = self.own_settings(work, step) {
-            self.run(setting).await.map_err(stop)?;
+            self.run(setting).await?;
         }
-        let script = work.steps[step].script.clone();
-        let mut prepare = if held.has_history { Vec::new() } else { self.door.install() };
-        if !held.has_journal {
-            prepare.push(self.door.journal().create());
+        let (mut sql, journal) = (self.tables(), self.door.journal());
+        if opening.closes_void {
+            sql.push(journal.close());
         }
-        if held.entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
-            prepare.push(self.door.journal().close());
+        match opening.resumed {
+            Some(statement) => sql.push(journal.resume(&work.steps[step], statement, &work.run)),
+            None => sql.extend(journalled::begin_sql(&self.door, work, step)),
         }
-        prepare.push(match resumed {
-            Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
-            None => self.door.journal().begin(&work.steps[step], Some(0), &work.run),
-        });
-        if script.direction == Direction::Down && resumed.is_none() {
-            prepare.push(self.door.record(&work.steps[step]));
-        }
-        self.run(prepare.join(";\n")).await.map_err(stop)?;
-        for (statement, sql) in script.statements.iter().enumerate().skip(first) {
-            self.run(self.door.journal().advance(statement)).await.map_err(lost)?;
-            let asked = directive(sql);
-            let this = DirectedStatement { work, step, statement };
-            let result = match asked {
-                None => self.run(sql.clone()).await,
-                Some(asked) => {
-                    let connection = self.connection().map_err(lost)?;
-                    let result = directives::run(connection, this, asked, MySqlQueryResult::rows_affected).await;
-                    directives::verdict(result)
-                }
-            };
-            if let Err(fault) = result {
-                let place = Some(Place::Statement { step, statement });
-                let batches = asked == Some(Directive::Batch);
-                let within = usize::from(crate::sql::is_multiple(Engine::Mysql, sql));
-                let residue = self.left_behind(work, Refused { place, within, in_batches: batches }, &fault).await;
-                return Err(ApplyError { committed: step, at: stopped_at(work, place), fault, residue });
-            }
-        }
-        let mut end = self.finish(work, step);
+        self.run(sql.join(";\n")).await
+    }
+
+    async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError> {
+        let advanced = self.run(self.door.journal().advance(this.statement)).await;
+        advanced.map_err(|fault| ApplyError::lost(this.step, fault))
+    }
+
+    async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
+        let within = usize::from(crate::sql::is_multiple(Engine::Mysql, this.sql()));
+        let refusal = |fault| Refusal { of: this, within, fault };
+        let connection = self.connection().map_err(refusal)?;
+        directives::run(connection, this, MySqlQueryResult::rows_affected).await.map_err(refusal)
+    }
+
+    async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
+        let ScriptStatement { work, step, statement } = refusal.of;
+        let place = Some(Place::Statement { step, statement });
+        self.residue(work, place, refusal.within, &refusal.fault).await
+    }
+
+    /// The code gets the session's own connection, out of a pool of one.
+    async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
+        let pool = self.pool.clone().expect("the session became pooled before the tenant was locked");
+        drop(self.connection.take());
+        let db = SqlxMySqlConnector::from_sqlx_mysql_pool(pool.clone());
+        let ended = native::Native { door: &self.door, work, step }.alone(&db).await;
+        (ended, self.take_back(&pool).await)
+    }
+
+    async fn stop_native(&mut self) -> PartialState {
+        let _ = self.run(self.door.journal().stop(None)).await;
+        journalled::in_doubt(self).await
+    }
+
+    async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
+        let mut end = self.end(work, step);
         end.push("COMMIT".to_owned());
-        if step + 1 == work.steps.len() {
+        let is_native = matches!(work.steps[step].script.execution, Execution::Native { .. });
+        if step + 1 == work.steps.len() && !is_native {
             end.push(format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
-        self.run(end.join(";\n")).await.map_err(lost)
+        self.run(end.join(";\n")).await
     }
+}
 
-    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, held: &TenantLock) -> Result<(), ApplyError> {
-        let stop = |fault| ApplyError::before(step, fault);
-        if resumption(work, step, held)?.is_some() {
-            let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
-            return Err(stop(fault));
-        }
-        if let Some(setting) = self.own_settings(work, step) {
-            self.run(setting).await.map_err(stop)?;
-        }
-        let mut prepare = Vec::new();
-        if !held.has_history {
-            prepare.extend(self.door.install());
-        }
-        if !held.has_journal {
-            prepare.push(self.door.journal().create());
-        }
-        if held.entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
-            prepare.push(self.door.journal().close());
-        }
-        prepare.push(self.door.journal().begin(&work.steps[step], None, &work.run));
-        if work.steps[step].script.direction == Direction::Down {
-            prepare.push(self.door.record(&work.steps[step]));
-        }
-        self.run(prepare.join(";\n")).await.map_err(stop)?;
-        let Some(pool) = self.pool.clone() else {
-            return Err(stop(Fault::new(FaultClass::Other, "native code was not prepared for; this is a defect")));
-        };
-        drop(self.connection.take());
-        let native = native::Native { door: &self.door, work, step };
-        let result = native.mysql_alone(pool.clone()).await;
-        let unknown = |fault| ApplyError { residue: PartialState::Unknown, ..stop(fault) };
-        let taken_back = self.take_back(&pool).await;
-        if let Err(stop) = result {
-            // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.run(self.door.journal().stop(None)).await;
-            let residue = match self.unfinished().await {
-                Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
-                _ => PartialState::Unknown,
-            };
-            return Err(ApplyError { residue, ..stop });
-        }
-        taken_back.map_err(unknown)?;
-        let mut end = self.finish(work, step);
-        end.push("COMMIT".to_owned());
-        self.run(end.join(";\n")).await.map_err(|fault| ApplyError { residue: PartialState::Unknown, ..stop(fault) })
-    }
+/// A refresh has a transaction, and no journal.
+fn is_refresh(work: &Work, step: usize) -> bool {
+    matches!(work.steps[step].script.record, Record::Refresh { .. })
 }

@@ -12,15 +12,17 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use tokio::process::Command;
 
+use crate::engine::address::{parameter, password};
 use crate::engine::backup::secret::SecretFile;
 use crate::engine::backup::tool;
-use crate::engine::backup::{Transfer, broken, parameter, password};
+use crate::engine::backup::{Transfer, broken, make_private};
 use crate::engine::history;
 use crate::engine::mysql::MysqlSession;
+use crate::engine::mysql::codes;
 use crate::engine::mysql::definers::{self, Account, definers};
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, TenantLock, load_under};
-use crate::engine::mysql::{codes, decode};
+use crate::engine::queries::Queries as _;
 use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -51,10 +53,6 @@ impl Program {
         }
         Err(first.expect("there are two names"))
     }
-
-    fn is_mariadb(&self) -> bool {
-        Flavour::of(&self.version) == Flavour::MariaDb
-    }
 }
 
 #[async_trait]
@@ -64,7 +62,7 @@ impl Dump for MysqlSession {
         let sql = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables \
                    WHERE table_schema = DATABASE()";
         let rows = self.rows(sql.to_owned()).await?;
-        Ok(Some(rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0).unsigned_abs()))
+        Ok(Some(rows.first().and_then(|row| row.parse(0)).unwrap_or(0)))
     }
 
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
@@ -107,7 +105,7 @@ impl MysqlSession {
     async fn dump_to(&mut self, to: &Transfer<'_>, program: &Program) -> Result<(), Fault> {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;
-        drop(crate::backup::open_private(to.file).map_err(|e| broken(format!("{}: {e}", to.file.display())))?);
+        make_private(to.file)?;
         let mut command = self.dump_command(program, &defaults);
         command.args(["--routines", "--triggers", "--events"]);
         let own = self.own_tables().await?;
@@ -160,20 +158,20 @@ impl MysqlSession {
         let read = tokio::task::spawn_blocking(move || definers(std::io::BufReader::new(std::fs::File::open(file)?)));
         let mut others = read.await.map_err(|e| broken(format!("the dump was not read: {e}")))?.map_err(lost)?;
         let rows = self.rows("SELECT CURRENT_USER(), VERSION()".to_owned()).await?;
-        let text = |column| rows.first().and_then(|row| decode::text(row, column)).unwrap_or_default();
+        let text = |column| rows.first().map(|row| row.must(column)).unwrap_or_default();
         let (user, version) = (definers::current(&text(0)), text(1));
         others.remove(&user);
         // Whoever may give his role an object may make one of it; only MariaDB has roles that define.
         if Flavour::of(&version).has_defining_roles() && others.iter().any(|(_, host)| host.is_empty()) {
             let rows = self.rows("SELECT CURRENT_ROLE()".to_owned()).await?;
-            let role = rows.first().and_then(|row| decode::text(row, 0)).unwrap_or_default();
+            let role = rows.first().map(|row| row.must(0)).unwrap_or_default();
             others.remove(&(role, String::new()));
         }
         if others.is_empty() {
             return Ok(());
         }
         let grants = self.rows("SHOW GRANTS".to_owned()).await?;
-        let grants: Vec<String> = grants.iter().filter_map(|row| decode::text(row, 0)).collect();
+        let grants: Vec<String> = grants.iter().filter_map(|row| row.text(0)).collect();
         if definers::may_define(&grants, &version) {
             return Ok(());
         }
@@ -205,7 +203,7 @@ impl MysqlSession {
              DATABASE() AND table_type NOT IN ('VIEW', 'SEQUENCE') AND table_name <> '{}'",
             journal::TABLE
         );
-        let tables: Vec<String> = self.rows(tables).await?.iter().filter_map(|row| decode::text(row, 0)).collect();
+        let tables: Vec<String> = self.rows(tables).await?.iter().filter_map(|row| row.text(0)).collect();
         self.run("SET SESSION foreign_key_checks = 0".to_owned()).await?;
         if !tables.is_empty()
             && let Err(fault) = self.run(format!("DROP TABLE IF EXISTS {}", tables.join(", "))).await
@@ -227,23 +225,16 @@ impl MysqlSession {
              event_schema = DATABASE()",
             journal::TABLE
         );
-        let rows = self.rows(sql).await?;
-        let mut all: Vec<String> = rows
-            .iter()
-            .filter_map(|row| decode::text(row, 0))
-            .map(|what| format!("DROP {}", if_exists(&what)))
-            .collect();
-        all.push("SET SESSION foreign_key_checks = 1".to_owned());
-        for sql in all {
-            self.run(sql).await?;
+        for row in self.rows(sql).await? {
+            self.run(format!("DROP {}", row.must(0).replacen(' ', " IF EXISTS ", 1))).await?;
         }
-        Ok(())
+        self.run("SET SESSION foreign_key_checks = 1".to_owned()).await
     }
 
     /// The one file of options that the tool reads: a `~/.my.cnf` would come behind another, and win.
     async fn defaults(&mut self, program: &Program) -> Result<SecretFile, Fault> {
         let rows = self.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'".to_owned()).await?;
-        let is_encrypted = rows.first().and_then(|row| decode::text(row, 1)).is_some_and(|cipher| !cipher.is_empty());
+        let is_encrypted = rows.first().is_some_and(|row| !row.must(1).is_empty());
         let (tenant, options) = (&self.door.tenant, &self.options);
         let mut lines = vec!["[client]".to_owned()];
         let mut set = |key: &str, value: &str| lines.push(format!("{key}={}", quoted(value)));
@@ -268,14 +259,10 @@ impl MysqlSession {
                 set(key, &value);
             }
         }
-        lines.extend(tls(options.get_ssl_mode(), is_encrypted, program.is_mariadb()).map(str::to_owned));
+        let tls = tls(options.get_ssl_mode(), is_encrypted, Flavour::of(&program.version));
+        lines.extend(tls.iter().map(ToString::to_string));
         SecretFile::new(&(lines.join("\n") + "\n"))
     }
-}
-
-fn if_exists(what: &str) -> String {
-    let (kind, name) = what.split_once(' ').unwrap_or(("TABLE", what));
-    format!("{kind} IF EXISTS {name}")
 }
 
 /// The fault of a tool that failed, with the engine's number where it told one. It is no transient one: what the load has
@@ -307,19 +294,19 @@ fn number(said: &str) -> Option<u16> {
 }
 
 /// What the mode of the URL is called here. MariaDB's tools know no check of the chain alone: they check the name too.
-fn tls(mode: MySqlSslMode, is_encrypted: bool, is_mariadb: bool) -> impl Iterator<Item = &'static str> {
-    let lines: &[&str] = match (mode, is_mariadb) {
-        (MySqlSslMode::Disabled, true) => &["skip-ssl"],
-        (MySqlSslMode::Preferred, true) if !is_encrypted => &["skip-ssl"],
-        (MySqlSslMode::Preferred | MySqlSslMode::Required, true) => &["ssl", "loose-skip-ssl-verify-server-cert"],
-        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, true) => &["ssl", "ssl-verify-server-cert"],
-        (MySqlSslMode::Disabled, false) => &["ssl-mode=DISABLED"],
-        (MySqlSslMode::Preferred, false) => &["ssl-mode=PREFERRED"],
-        (MySqlSslMode::Required, false) => &["ssl-mode=REQUIRED"],
-        (MySqlSslMode::VerifyCa, false) => &["ssl-mode=VERIFY_CA"],
-        (MySqlSslMode::VerifyIdentity, false) => &["ssl-mode=VERIFY_IDENTITY"],
-    };
-    lines.iter().copied()
+fn tls(mode: MySqlSslMode, is_encrypted: bool, flavour: Flavour) -> &'static [&'static str] {
+    use Flavour::{MariaDb, MySql};
+    match (mode, flavour) {
+        (MySqlSslMode::Disabled, MariaDb) => &["skip-ssl"],
+        (MySqlSslMode::Preferred, MariaDb) if !is_encrypted => &["skip-ssl"],
+        (MySqlSslMode::Preferred | MySqlSslMode::Required, MariaDb) => &["ssl", "loose-skip-ssl-verify-server-cert"],
+        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, MariaDb) => &["ssl", "ssl-verify-server-cert"],
+        (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED"],
+        (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED"],
+        (MySqlSslMode::Required, MySql) => &["ssl-mode=REQUIRED"],
+        (MySqlSslMode::VerifyCa, MySql) => &["ssl-mode=VERIFY_CA"],
+        (MySqlSslMode::VerifyIdentity, MySql) => &["ssl-mode=VERIFY_IDENTITY"],
+    }
 }
 
 /// The options come first on the line, or the tool would not take them.

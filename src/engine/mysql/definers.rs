@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::BufRead;
 
+use crate::engine::health::number;
 use crate::engine::mysql::flavour::Flavour;
 
 /// A user and the host that it is of; a role has no host.
@@ -65,9 +66,7 @@ pub(crate) fn current(user: &str) -> Account {
 
 /// What a server of this version calls the right to make objects of others.
 pub(crate) fn right(version: &str) -> &'static str {
-    let mut numbers = version.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
-    let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    Flavour::of(version).definer_privilege(release)
+    Flavour::of(version).definer_privilege(number(version))
 }
 
 /// Whether somebody with these grants, as `SHOW GRANTS` tells them, may make objects of others.

@@ -1,21 +1,17 @@
 //! MySQL and MariaDB among the drivers.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection};
-use url::Url;
+use sqlx::mysql::MySqlRow;
+use sqlx::{MySql, Row as _};
 
-use crate::engine::bulk_history::Reader;
 use crate::engine::driver::Driver;
-use crate::engine::mysql::{MysqlSession, decode, locks, scratch};
+use crate::engine::locks::AtLock;
+use crate::engine::mysql::{MysqlSession, locks, scratch};
+use crate::engine::queries::{SideConnection, TextColumns, connect_aside};
 use crate::engine::scratch::ScratchServer;
 use crate::engine::{Session, TenantEndpoint, address};
 use crate::model::fault::Fault;
-use crate::model::locks::LockHolder;
-use crate::model::tenant::{Address, Tenant};
+use crate::model::tenant::Tenant;
 
 pub(in crate::engine) struct Mysql;
 
@@ -31,21 +27,23 @@ impl Driver for Mysql {
 
     /// The databases of one server.
     fn shared_connection(&self, tenant: &Tenant) -> Option<String> {
-        let Address::Url(url) = tenant.address_for_migrations() else { return None };
-        let mut url = Url::parse(url.expose_secret()).ok()?;
         address::database(tenant)?;
-        url.set_path("");
-        Some(url.to_string())
+        address::server(tenant)
     }
 
-    async fn reader(&self, tenant: &Tenant, limit: Duration) -> Option<Box<dyn Reader>> {
-        let options = address::mysql(tenant).ok()?;
-        let connection = tokio::time::timeout(limit, options.connect()).await.ok()?.ok()?;
-        Some(Box::new(MysqlReader { connection, limit }))
+    async fn reader(&self, tenant: &Tenant) -> Option<Box<dyn SideConnection>> {
+        connect_aside(address::mysql(tenant).ok()?).await.ok()
     }
 
-    async fn locks(&self, tenants: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
-        locks::all(tenants).await
+    fn tables_there(&self, tables: &str, names: &str) -> String {
+        format!(
+            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name IN ({tables}) AND table_schema IN \
+             ({names})"
+        )
+    }
+
+    async fn locks(&self, tenant: &Tenant, databases: &str) -> Result<Vec<AtLock>, Fault> {
+        locks::all(address::mysql(tenant)?, databases).await
     }
 
     fn scratch(&self) -> Option<&'static dyn ScratchServer> {
@@ -53,28 +51,10 @@ impl Driver for Mysql {
     }
 }
 
-struct MysqlReader {
-    connection: MySqlConnection,
-    limit: Duration,
-}
-
-#[async_trait]
-impl Reader for MysqlReader {
-    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
-        let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
-        let rows = tokio::time::timeout(self.limit, query).await.ok()?.ok()?;
-        let pair = |row| Some((usize::try_from(decode::number(row, 0)?).ok()?, decode::text(row, 1)?));
-        rows.iter().map(pair).collect()
-    }
-
-    fn exist(&self, tables: &str, names: &str) -> String {
-        format!(
-            "SELECT 0, table_schema FROM information_schema.tables WHERE table_name IN ({tables}) AND table_schema IN \
-             ({names})"
-        )
-    }
-
-    async fn close(self: Box<Self>) {
-        let _ = self.connection.close().await;
+impl TextColumns for MySql {
+    /// Bytes, whatever character set the server labels them with.
+    fn text(row: &MySqlRow, column: usize) -> Option<String> {
+        let bytes = row.try_get_unchecked::<Option<Vec<u8>>, _>(column).ok().flatten()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 }

@@ -5,15 +5,15 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
+use crate::engine::health::{is_local, number};
+use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
-use crate::engine::mysql::session::lost_connection;
-use crate::engine::mysql::{MysqlSession, decode};
-use crate::engine::{HealthCheck, TenantEndpoint, address, errors, literal};
+use crate::engine::queries::{Queries as _, TextRow};
+use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
-use crate::model::health::{Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
+use crate::model::health::{Health, HeldLock, Questions, Room, Upstream};
+use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
 const SERVER: &str = "SELECT VERSION(), CAST(@@global.read_only AS CHAR), CAST(@@max_connections AS CHAR), \
@@ -53,55 +53,69 @@ const REPLICA: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
 
 #[async_trait]
 impl HealthCheck for MysqlSession {
+    /// A few small queries, since a right that is lacking would spoil those behind it in one message.
     async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
-        let connection = self.connection.as_deref_mut().ok_or_else(lost_connection)?;
-        read(connection, &self.door, ask).await
+        let mut health = Health::default();
+        let rows = self.rows(SERVER.to_owned()).await?;
+        let Some(server) = rows.first() else { return Ok(health) };
+        let version = server.must(0);
+        health.number = number(&version);
+        let product = Flavour::of(&version).product().name;
+        health.version = format!("{product} {}", version.split('-').next().unwrap_or_default());
+        health.read_only = !["0", "OFF"].contains(&server.must(1).as_str());
+        if let Some(used) = self.rows(CONNECTED.to_owned()).await?.first().and_then(|row| row.parse(1)) {
+            let limits = [2, 3].map(|column| server.parse::<u64>(column).filter(|most| *most > 0));
+            health.connections = limits.into_iter().flatten().min().map(|most| Room { used, most });
+        }
+        if server.must(4) == "NONE" {
+            health.missing_rights = self.rows(RIGHTS.to_owned()).await?.iter().filter_map(|row| row.text(0)).collect();
+            let granted = self.rows(GRANTED_ON.to_owned()).await?.first().and_then(|row| row.text(0));
+            health.grantee = grantee(&server.must(6));
+            let name = granted.unwrap_or_else(|| as_pattern(&server.must(7)));
+            health.grant_on = format!("{}.*", Engine::Mysql.quote(&name));
+        } else {
+            health.unknown.push("rights: this user has them through a role".to_owned());
+        }
+        match self.rows(TRANSACTIONS.to_owned()).await {
+            Ok(open) => health.transactions = open.iter().map(transaction).collect(),
+            Err(fault) => health.unknown.push(format!("open transactions: {fault}")),
+        }
+        if server.must(5) == "0" {
+            let why = "the plugin is not loaded: INSTALL SONAME 'metadata_lock_info' (MariaDB)";
+            health.unknown.push(format!("locks on tables: {why}"));
+        } else {
+            let lock = |row: &TextRow| HeldLock { table: row.must(3), mode: row.must(4), by: transaction(row) };
+            match self.rows(LOCKS.to_owned()).await {
+                Ok(locks) => health.locks = locks.iter().map(lock).collect(),
+                Err(fault) => health.unknown.push(format!("locks on tables: {fault}")),
+            }
+        }
+        if ask.server {
+            self.read_server(&mut health).await;
+        }
+        Ok(health)
     }
 }
 
-/// Reads it: a few small queries, since a right that is lacking would spoil those behind it in one message.
-async fn read(connection: &mut MySqlConnection, door: &TenantEndpoint, ask: &Questions) -> Result<Health, Fault> {
-    let mut health = Health::default();
-    let rows = rows(connection, SERVER).await?;
-    let Some(server) = rows.first() else { return Ok(health) };
-    let text = |i: usize| decode::text(server, i).unwrap_or_default();
-    let version = text(0);
-    health.number = crate::engine::health::number(&version);
-    let product = Flavour::of(&version).product().name;
-    health.version = format!("{product} {}", version.split('-').next().unwrap_or_default());
-    health.read_only = !["0", "OFF"].contains(&text(1).as_str());
-    if let Some(used) = self::rows(connection, CONNECTED).await?.first().and_then(|row| decode::text(row, 1)) {
-        let most = |i: usize| text(i).parse::<u64>().ok().filter(|n| *n > 0);
-        let limits = [most(2), most(3)];
-        let most = limits.into_iter().flatten().min();
-        health.connections = used.parse().ok().zip(most).map(|(used, most)| Room { used, most });
-    }
-    if text(4) == "NONE" {
-        health.missing_rights =
-            self::rows(connection, RIGHTS).await?.iter().filter_map(|row| decode::text(row, 0)).collect();
-        let granted = self::rows(connection, GRANTED_ON).await?.first().and_then(|row| decode::text(row, 0));
-        health.grantee = grantee(&text(6));
-        health.grant_on = format!("{}.*", Engine::Mysql.quote(&granted.unwrap_or_else(|| as_pattern(&text(7)))));
-    } else {
-        health.unknown.push("rights: this user has them through a role".to_owned());
-    }
-    match self::rows(connection, TRANSACTIONS).await {
-        Ok(open) => health.transactions = open.iter().map(transaction).collect(),
-        Err(fault) => health.unknown.push(format!("open transactions: {fault}")),
-    }
-    if text(5) == "0" {
-        let why = "the plugin is not loaded: INSTALL SONAME 'metadata_lock_info' (MariaDB)";
-        health.unknown.push(format!("locks on tables: {why}"));
-    } else {
-        match self::rows(connection, LOCKS).await {
-            Ok(locks) => health.locks = locks.iter().map(lock).collect(),
-            Err(fault) => health.unknown.push(format!("locks on tables: {fault}")),
+impl MysqlSession {
+    /// What is the same for all databases of the server.
+    async fn read_server(&mut self, health: &mut Health) {
+        let mut status = self.rows(REPLICA[0].to_owned()).await;
+        if status.is_err() {
+            status = self.rows(REPLICA[1].to_owned()).await;
+        }
+        match status {
+            Ok(rows) => health.follows = rows.first().map(upstream),
+            Err(fault) => health.unknown.push(format!("replication: {fault}")),
+        }
+        if let Ok(rows) = self.rows("SELECT @@datadir, @@hostname".to_owned()).await {
+            health.free_bytes = rows.first().and_then(|row| free(&self.door, &row.must(0), &row.must(1)));
+        }
+        if health.free_bytes.is_none() {
+            let text = "free space: the server does not tell, and its folder can't be looked at from here";
+            health.unknown.push(text.to_owned());
         }
     }
-    if ask.server {
-        read_server(connection, door, &mut health).await;
-    }
-    Ok(health)
 }
 
 /// `user@host` as a `GRANT` reads it.
@@ -116,33 +130,9 @@ fn as_pattern(name: &str) -> String {
     name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
 }
 
-/// What is the same for all databases of the server.
-async fn read_server(connection: &mut MySqlConnection, door: &TenantEndpoint, health: &mut Health) {
-    let mut status = rows(connection, REPLICA[0]).await;
-    if status.is_err() {
-        status = rows(connection, REPLICA[1]).await;
-    }
-    match status {
-        Ok(rows) => health.follows = rows.first().map(upstream),
-        Err(fault) => health.unknown.push(format!("replication: {fault}")),
-    }
-    if let Ok(rows) = rows(connection, "SELECT @@datadir, @@hostname").await {
-        let text = |i: usize| rows.first().and_then(|row| decode::text(row, i)).unwrap_or_default();
-        health.free_bytes = free(door, &text(0), &text(1));
-    }
-    if health.free_bytes.is_none() {
-        let text = "free space: the server does not tell, and its folder can't be looked at from here";
-        health.unknown.push(text.to_owned());
-    }
-}
-
 /// Both engines, and each of their versions, call the columns in their own way.
-fn upstream(row: &MySqlRow) -> Upstream {
-    let of = |names: &[&str]| {
-        let at =
-            row.columns().iter().position(|column| names.iter().any(|name| column.name().eq_ignore_ascii_case(name)));
-        at.and_then(|at| decode::text(row, at))
-    };
+fn upstream(row: &TextRow) -> Upstream {
+    let of = |names: &[&str]| names.iter().find_map(|name| row.named(name));
     let runs = |names: &[&str]| of(names).is_some_and(|state| state == "Yes");
     Upstream {
         host: of(&["Master_Host", "Source_Host"]).unwrap_or_default(),
@@ -156,27 +146,17 @@ fn upstream(row: &MySqlRow) -> Upstream {
 /// calls its machine otherwise.
 fn free(door: &TenantEndpoint, folder: &str, machine: &str) -> Option<u64> {
     let options = address::mysql(&door.tenant).ok()?;
-    let is_local = options.get_socket().is_some() || crate::engine::health::is_local(options.get_host());
+    let is_local = options.get_socket().is_some() || is_local(options.get_host());
     let ours = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let is_here = is_local && ours.trim() == machine && Path::new(folder).join("mysql").is_dir();
     is_here.then(|| crate::backup::free_space(Path::new(folder)).ok()).flatten()
 }
 
-fn lock(row: &MySqlRow) -> HeldLock {
-    let text = |i: usize| decode::text(row, i).unwrap_or_default();
-    HeldLock { table: text(3), mode: text(4), by: transaction(row) }
-}
-
-async fn rows(connection: &mut MySqlConnection, sql: &'static str) -> Result<Vec<MySqlRow>, Fault> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|e| errors::fault(&e))
-}
-
-fn transaction(row: &MySqlRow) -> OpenTransaction {
-    let text = |i: usize| decode::text(row, i).unwrap_or_default();
-    OpenTransaction {
-        id: text(0).parse().unwrap_or(0),
-        user: text(1),
-        application: String::new(),
-        seconds: text(2).parse().unwrap_or(0),
+fn transaction(row: &TextRow) -> Blocker {
+    Blocker {
+        id: row.parse(0).unwrap_or(0),
+        user: row.text(1),
+        transaction_seconds: row.parse(2),
+        ..Blocker::default()
     }
 }

@@ -7,15 +7,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Column as _, Row as _};
 
-use super::inspect_others as mysql_others;
-use crate::engine::history::HistoryTables;
-use crate::engine::inspect::{Gathered, count_queries, counted};
+use super::inspect_others;
+use crate::engine::Inspect;
+use crate::engine::inspect::{Gathered, count_queries, counted, refreshed};
+use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
-use crate::engine::mysql::{MysqlSession, decode};
-use crate::engine::{Inspect, errors};
+use crate::engine::queries::{Queries as _, TextRow};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
@@ -40,90 +38,35 @@ const QUERIES: [&str; 8] = [
     "SELECT 'check', c.* FROM information_schema.check_constraints c WHERE c.constraint_schema = DATABASE()",
 ];
 
-/// A row, by the names of its columns.
-pub(crate) struct Named<'a>(pub(crate) &'a MySqlRow);
-
-impl Named<'_> {
-    /// MySQL 8 has the names of its catalog's columns in upper case.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        let at = self.0.columns().iter().position(|c| c.name().eq_ignore_ascii_case(name))?;
-        decode::text(self.0, at).or_else(|| decode::number(self.0, at).map(|n| n.to_string()))
-    }
-
-    pub(crate) fn must(&self, name: &str) -> String {
-        self.text(name).unwrap_or_default()
-    }
-}
-
-async fn read(connection: &mut MySqlConnection, message: String) -> Result<Vec<MySqlRow>, Fault> {
-    sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(connection).await.map_err(|e| errors::fault(&e))
-}
-
 #[async_trait]
 impl Inspect for MysqlSession {
+    /// It switches back to the tenant's database, should a migration have switched to another.
     async fn shape(&mut self) -> Result<Shape, Fault> {
-        let history_table = self.door.migrations.catalog().history_table.clone();
         let use_own = self.door.namespace().map(|name| format!("USE {};\n", Engine::Mysql.quote(&name)));
-        shape(self.connection()?, &use_own.unwrap_or_default(), &history_table).await
+        let queries = QUERIES.iter().chain(&inspect_others::QUERIES).map(|query| format!("{query};\n"));
+        let message: String = use_own.into_iter().chain(queries).collect();
+        let mut reading = Reading::default();
+        for row in self.rows(message).await? {
+            reading.add(&row);
+        }
+        if !reading.sequences.is_empty() {
+            let rows = self.rows(inspect_others::sequence_queries(&reading.sequences)).await?;
+            inspect_others::add_sequences(&mut reading.gathered, &reading.sequences, &rows);
+        }
+        Ok(reading.gathered.finish(&self.door.migrations.catalog().history_table))
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
         let database = self.door.namespace();
-        row_counts(self.connection()?, database.as_deref(), tables).await
+        counted(tables, &self.rows(count_queries(Engine::Mysql, database.as_deref(), tables)).await?)
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
-        let rows = self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default();
-        Ok(rows.iter().filter_map(|row| HistoryTables::refresh([0, 1].map(|i| decode::text(row, i)))).collect())
+        Ok(refreshed(self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default()))
     }
-}
-
-/// `use_own` switches back to the tenant's database, should a migration have switched to another.
-async fn shape(connection: &mut MySqlConnection, use_own: &str, history_table: &str) -> Result<Shape, Fault> {
-    let queries = QUERIES.iter().chain(&mysql_others::QUERIES).map(|query| format!("{query};\n"));
-    let message: String = std::iter::once(use_own.to_owned()).chain(queries).collect();
-    let rows = read(&mut *connection, message).await?;
-    let mut reading = Reading::default();
-    for row in &rows {
-        let row = Named(row);
-        let kind = decode::text(row.0, 0).unwrap_or_default();
-        match kind.as_str() {
-            "server" => {
-                reading.is_mariadb = Flavour::of(&row.must("VERSION()")) == Flavour::MariaDb;
-                reading.database = Engine::Mysql.quote(&row.must("DATABASE()"));
-            }
-            "table" => reading.table(&row),
-            "column" => reading.column(&row),
-            "index" => reading.index(&row),
-            "key" => reading.key(&row),
-            "reference" => reading.reference(&row),
-            "constraint" => {
-                let enforced = row.text("enforced").filter(|enforced| enforced == "NO");
-                reading.checks.insert(row.must("constraint_name"), (row.must("table_name"), enforced.is_none()));
-            }
-            "check" => reading.check(&row),
-            other => mysql_others::add(&mut reading.gathered, other, &row, &reading.database),
-        }
-    }
-    if !reading.sequences.is_empty() {
-        let queries = mysql_others::sequence_queries(&reading.sequences);
-        let rows = read(connection, queries).await?;
-        mysql_others::add_sequences(&mut reading.gathered, &reading.sequences, &rows);
-    }
-    Ok(reading.gathered.finish(history_table))
-}
-
-/// The number of rows of each table.
-async fn row_counts(
-    connection: &mut MySqlConnection,
-    database: Option<&str>,
-    tables: &[String],
-) -> Result<Vec<u64>, Fault> {
-    if tables.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = read(connection, count_queries(Engine::Mysql, database, tables)).await?;
-    counted(tables, rows.iter().map(|row| decode::number(row, 0)))
 }
 
 #[derive(Default)]
@@ -139,8 +82,29 @@ struct Reading {
 }
 
 impl Reading {
-    fn table(&mut self, row: &Named<'_>) {
-        let (name, kind) = (row.must("table_name"), row.must("table_type"));
+    fn add(&mut self, row: &TextRow) {
+        match row.must(0).as_str() {
+            "server" => {
+                self.is_mariadb = Flavour::of(&row.must(1)) == Flavour::MariaDb;
+                self.database = Engine::Mysql.quote(&row.must(2));
+            }
+            "table" => self.table(row),
+            "column" => self.column(row),
+            "index" => self.index(row),
+            "key" => self.key(row),
+            "reference" => self.reference(row),
+            "constraint" => {
+                let enforced = row.named("enforced").filter(|enforced| enforced == "NO");
+                let constraint = (row.must_named("table_name"), enforced.is_none());
+                self.checks.insert(row.must_named("constraint_name"), constraint);
+            }
+            "check" => self.check(row),
+            other => inspect_others::add(&mut self.gathered, other, row, &self.database),
+        }
+    }
+
+    fn table(&mut self, row: &TextRow) {
+        let (name, kind) = (row.must_named("table_name"), row.must_named("table_type"));
         match kind.as_str() {
             "BASE TABLE" | "SYSTEM VERSIONED" => {}
             "SEQUENCE" => {
@@ -149,9 +113,10 @@ impl Reading {
             }
             _ => return,
         }
-        let collation = row.must("table_collation");
-        let mut options = vec![format!("engine {}", row.must("engine").to_lowercase()), format!("collate {collation}")];
-        for (what, text) in [("options", row.text("create_options")), ("comment", row.text("table_comment"))] {
+        let collation = row.must_named("table_collation");
+        let mut options =
+            vec![format!("engine {}", row.must_named("engine").to_lowercase()), format!("collate {collation}")];
+        for (what, text) in [("options", row.named("create_options")), ("comment", row.named("table_comment"))] {
             options.extend(text.filter(|text| !text.is_empty()).map(|text| format!("{what} {text}")));
         }
         if kind == "SYSTEM VERSIONED" {
@@ -162,40 +127,40 @@ impl Reading {
         self.gathered.table(&name).expect("added just above").options = options;
     }
 
-    fn column(&mut self, row: &Named<'_>) {
-        let collation = self.collations.get(&row.must("table_name"));
-        let own = row.text("collation_name").filter(|own| Some(own) != collation);
-        let Some(table) = self.gathered.table(&row.must("table_name")) else { return };
-        let mut kind = row.must("column_type").to_lowercase();
+    fn column(&mut self, row: &TextRow) {
+        let collation = self.collations.get(&row.must_named("table_name"));
+        let own = row.named("collation_name").filter(|own| Some(own) != collation);
+        let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
+        let mut kind = row.must_named("column_type").to_lowercase();
         // An ENUM's values are data, not a keyword.
         if kind.starts_with("enum(") || kind.starts_with("set(") {
-            kind = row.must("column_type");
+            kind = row.must_named("column_type");
         }
         kind.extend(own.map(|own| format!(" collate {own}")));
-        let nullable = row.must("is_nullable") == "YES";
-        let expression = row.text("generation_expression").filter(|e| !e.is_empty()).map(|e| format!("as ({e})"));
-        let extra = row.text("extra").filter(|e| !e.is_empty() && e != "DEFAULT_GENERATED").map(|e| e.to_lowercase());
+        let nullable = row.must_named("is_nullable") == "YES";
+        let expression = row.named("generation_expression").filter(|e| !e.is_empty()).map(|e| format!("as ({e})"));
+        let extra = row.named("extra").filter(|e| !e.is_empty() && e != "DEFAULT_GENERATED").map(|e| e.to_lowercase());
         let generated: Vec<String> = extra.into_iter().chain(expression).collect();
         table.columns.push(Column {
-            name: row.must("column_name"),
+            name: row.must_named("column_name"),
             kind,
             nullable,
             // MariaDB prints the default as SQL, so a column without one says NULL; a text of that name has quotes.
-            default: row.text("column_default").filter(|d| !(self.is_mariadb && d == "NULL")),
+            default: row.named("column_default").filter(|d| !(self.is_mariadb && d == "NULL")),
             generated: Some(generated.join(" ")).filter(|g| !g.is_empty()),
-            comment: row.text("column_comment").filter(|c| !c.is_empty()),
+            comment: row.named("column_comment").filter(|c| !c.is_empty()),
         });
     }
 
     /// One row a column of an index, in order.
-    fn index(&mut self, row: &Named<'_>) {
-        let Some(table) = self.gathered.table(&row.must("table_name")) else { return };
-        let name = row.must("index_name");
-        let column = row.text("column_name");
-        let expression = row.text("expression").map(|e| format!("({e})"));
+    fn index(&mut self, row: &TextRow) {
+        let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
+        let name = row.must_named("index_name");
+        let column = row.named("column_name");
+        let expression = row.named("expression").map(|e| format!("({e})"));
         let mut part = column.clone().or(expression).unwrap_or_default();
-        part.extend(row.text("sub_part").map(|length| format!("({length})")));
-        if row.text("collation").as_deref() == Some("D") {
+        part.extend(row.named("sub_part").map(|length| format!("({length})")));
+        if row.named("collation").as_deref() == Some("D") {
             part.push_str(" desc");
         }
         if name == "PRIMARY" {
@@ -205,7 +170,7 @@ impl Reading {
             table.primary_key.extend(column);
             return;
         }
-        let is_unique = row.must("non_unique") == "0";
+        let is_unique = row.must_named("non_unique") == "0";
         let is_plain = Some(&part) == column.as_ref();
         if is_unique && let Some(column) = column.filter(|_| is_plain) {
             match table.uniques.iter_mut().find(|u| u.name == name) {
@@ -213,11 +178,11 @@ impl Reading {
                 None => table.uniques.push(Unique { name: name.clone(), columns: vec![column] }),
             }
         }
-        let mut kind = row.must("index_type").to_lowercase();
-        if row.text("ignored").as_deref() == Some("YES") || row.text("is_visible").as_deref() == Some("NO") {
+        let mut kind = row.must_named("index_type").to_lowercase();
+        if row.named("ignored").as_deref() == Some("YES") || row.named("is_visible").as_deref() == Some("NO") {
             kind.push_str(" ignored");
         }
-        kind.extend(row.text("index_comment").filter(|c| !c.is_empty()).map(|c| format!(" comment {c}")));
+        kind.extend(row.named("index_comment").filter(|c| !c.is_empty()).map(|c| format!(" comment {c}")));
         if is_unique && is_plain && kind == "btree" {
             return;
         }
@@ -232,11 +197,11 @@ impl Reading {
     }
 
     /// One row a column of a foreign key, in order.
-    fn key(&mut self, row: &Named<'_>) {
-        let Some(table) = self.gathered.table(&row.must("table_name")) else { return };
-        let (name, to) = (row.must("constraint_name"), row.must("referenced_table_name"));
-        let (column, to_column) = (row.must("column_name"), row.must("referenced_column_name"));
-        let schema = Engine::Mysql.quote(&row.must("referenced_table_schema"));
+    fn key(&mut self, row: &TextRow) {
+        let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
+        let (name, to) = (row.must_named("constraint_name"), row.must_named("referenced_table_name"));
+        let (column, to_column) = (row.must_named("column_name"), row.must_named("referenced_column_name"));
+        let schema = Engine::Mysql.quote(&row.must_named("referenced_table_schema"));
         let to_table = if schema == self.database { to } else { format!("{schema}.{to}") };
         match table.foreign_keys.iter_mut().find(|f| f.name == name) {
             Some(key) => {
@@ -253,22 +218,22 @@ impl Reading {
         }
     }
 
-    fn reference(&mut self, row: &Named<'_>) {
-        let Some(table) = self.gathered.table(&row.must("table_name")) else { return };
-        let name = row.must("constraint_name");
+    fn reference(&mut self, row: &TextRow) {
+        let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
+        let name = row.must_named("constraint_name");
         for key in table.foreign_keys.iter_mut().filter(|key| key.name == name) {
-            key.on_delete = row.must("delete_rule").to_lowercase();
-            key.on_update = row.must("update_rule").to_lowercase();
+            key.on_delete = row.must_named("delete_rule").to_lowercase();
+            key.on_update = row.must_named("update_rule").to_lowercase();
         }
     }
 
-    fn check(&mut self, row: &Named<'_>) {
-        let (name, mut clause) = (row.must("constraint_name"), row.must("check_clause"));
+    fn check(&mut self, row: &TextRow) {
+        let (name, mut clause) = (row.must_named("constraint_name"), row.must_named("check_clause"));
         let known = self.checks.get(&name).cloned();
         if known.as_ref().is_some_and(|(_, enforced)| !enforced) {
             clause.push_str(" not enforced");
         }
-        let table = row.text("table_name").or(known.map(|(table, _)| table)).unwrap_or_default();
+        let table = row.named("table_name").or(known.map(|(table, _)| table)).unwrap_or_default();
         if let Some(table) = self.gathered.table(&table) {
             table.checks.push((name, clause));
         }

@@ -3,12 +3,8 @@
 //! Definers, times of creation and where a sequence stands are left out: they differ between databases made alike. So are
 //! the dates of events, since one without a date gets that of its creation.
 
-use sqlx::mysql::MySqlRow;
-
-use crate::engine::inspect::Gathered;
-use crate::engine::inspect::unqualified;
-use crate::engine::mysql::decode;
-use crate::engine::mysql::inspect::Named;
+use crate::engine::inspect::{Gathered, unqualified};
+use crate::engine::queries::TextRow;
 use crate::model::tenant::Engine;
 
 pub(crate) const QUERIES: [&str; 6] = [
@@ -23,41 +19,49 @@ pub(crate) const QUERIES: [&str; 6] = [
 ];
 
 /// Takes in one row of these queries.
-pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &Named<'_>, database: &str) {
+pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: &str) {
     match kind {
         "partition" => partition(gathered, row),
         "trigger" => {
             let definition = words(row, &["action_timing", "event_manipulation", "action_statement"]);
-            let order = row.must("action_order");
-            let name = format!("{}.{}", row.must("event_object_table"), row.must("trigger_name"));
-            gathered.add_other("trigger", name, format!("{definition}\norder {order}\n{}", row.must("sql_mode")));
+            let order = row.must_named("action_order");
+            let name = format!("{}.{}", row.must_named("event_object_table"), row.must_named("trigger_name"));
+            gathered.add_other("trigger", name, format!("{definition}\norder {order}\n{}", row.must_named("sql_mode")));
         }
         "parameter" => {
             let text = words(row, &["parameter_mode", "parameter_name", "dtd_identifier"]);
-            let kind = row.must("routine_type").to_lowercase();
-            gathered.add_other(&kind, row.must("specific_name"), text);
+            let kind = row.must_named("routine_type").to_lowercase();
+            gathered.add_other(&kind, row.must_named("specific_name"), text);
         }
         "routine" => routine(gathered, row),
         "view" => {
-            let text = unqualified(&row.must("view_definition"), database);
-            let notes = format!("check option {}, security {}", row.must("check_option"), row.must("security_type"));
-            gathered.add_other("view", row.must("table_name"), format!("{text}\n{notes}"));
+            let text = unqualified(&row.must_named("view_definition"), database);
+            let notes = format!(
+                "check option {}, security {}",
+                row.must_named("check_option"),
+                row.must_named("security_type")
+            );
+            gathered.add_other("view", row.must_named("table_name"), format!("{text}\n{notes}"));
         }
         "event" => {
             let every = words(row, &["event_type", "interval_value", "interval_field", "status", "on_completion"]);
-            let text = format!("{every}\n{}\n{}", row.must("event_definition"), row.must("sql_mode"));
-            gathered.add_other("event", row.must("event_name"), format!("{text}\n{}", row.must("event_comment")));
+            let text = format!("{every}\n{}\n{}", row.must_named("event_definition"), row.must_named("sql_mode"));
+            gathered.add_other(
+                "event",
+                row.must_named("event_name"),
+                format!("{text}\n{}", row.must_named("event_comment")),
+            );
         }
         _ => {}
     }
 }
 
-fn words(row: &Named<'_>, columns: &[&str]) -> String {
-    columns.iter().filter_map(|column| row.text(column)).collect::<Vec<_>>().join(" ")
+fn words(row: &TextRow, columns: &[&str]) -> String {
+    columns.iter().filter_map(|column| row.named(column)).collect::<Vec<_>>().join(" ")
 }
 
-fn partition(gathered: &mut Gathered, row: &Named<'_>) {
-    let Some(table) = gathered.table(&row.must("table_name")) else { return };
+fn partition(gathered: &mut Gathered, row: &TextRow) {
+    let Some(table) = gathered.table(&row.must_named("table_name")) else { return };
     let columns = [
         "partition_name",
         "partition_method",
@@ -72,8 +76,8 @@ fn partition(gathered: &mut Gathered, row: &Named<'_>) {
 }
 
 /// Its parameters came before, one row each.
-fn routine(gathered: &mut Gathered, row: &Named<'_>) {
-    let (kind, name) = (row.must("routine_type").to_lowercase(), row.must("routine_name"));
+fn routine(gathered: &mut Gathered, row: &TextRow) {
+    let (kind, name) = (row.must_named("routine_type").to_lowercase(), row.must_named("routine_name"));
     let mut parameters = Vec::new();
     gathered.others.retain(|other| {
         let is_its = other.kind == kind && other.name == name;
@@ -82,7 +86,7 @@ fn routine(gathered: &mut Gathered, row: &Named<'_>) {
         }
         !is_its
     });
-    let body = row.text("routine_definition").unwrap_or("(its body may not be read by this user)".to_owned());
+    let body = row.named("routine_definition").unwrap_or("(its body may not be read by this user)".to_owned());
     let traits = words(row, &["is_deterministic", "sql_data_access", "security_type", "sql_mode", "routine_comment"]);
     gathered.add_other(&kind, name, format!("({})\n{body}\n{traits}", parameters.join(", ")));
 }
@@ -94,8 +98,8 @@ pub(crate) fn sequence_queries(sequences: &[String]) -> String {
     sequences.iter().map(|name| format!("SELECT {columns} FROM {};\n", Engine::Mysql.quote(name))).collect()
 }
 
-pub(crate) fn add_sequences(gathered: &mut Gathered, sequences: &[String], rows: &[MySqlRow]) {
+pub(crate) fn add_sequences(gathered: &mut Gathered, sequences: &[String], rows: &[TextRow]) {
     for (name, row) in sequences.iter().zip(rows) {
-        gathered.add_other("sequence", name.clone(), decode::text(row, 0).unwrap_or_default());
+        gathered.add_other("sequence", name.clone(), row.must(0));
     }
 }

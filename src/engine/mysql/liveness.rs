@@ -1,11 +1,10 @@
 //! Whether a server of MySQL or MariaDB still works for a session of ours.
 
 use sqlx::mysql::MySqlConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::engine::Liveness;
 use crate::engine::liveness::{Question, judge, sign};
-use crate::engine::mysql::decode;
+use crate::engine::queries::connect_aside;
 
 /// Of the MySQL or MariaDB session with this connection id; 0 while it is not known.
 ///
@@ -22,13 +21,12 @@ pub(in crate::engine) async fn ask(options: MySqlConnectOptions, id: u64, questi
          1 FROM {sessions} WHERE id = CONNECTION_ID()) THEN 'gone' ELSE 'works' END)"
     );
     let ask = async {
-        let mut connection = options.connect().await?;
-        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
-        let sign = sign(&decode::text(&row, 0).unwrap_or_default());
+        let mut connection = connect_aside(options).await?;
+        let sign = sign(connection.rows(sql).await?.first());
         if question.end && sign == Liveness::Waits {
-            sqlx::raw_sql(AssertSqlSafe(format!("KILL CONNECTION {id}"))).execute(&mut connection).await?;
+            connection.run(format!("KILL CONNECTION {id}")).await?;
         }
-        let _ = connection.close().await;
+        connection.close().await;
         Ok(sign)
     };
     judge(tokio::time::timeout(question.limit, ask).await.ok())

@@ -1,119 +1,238 @@
-//! Locks of a server of MySQL or MariaDB: who holds the one that a session waits for, who is at one in some databases, and
-//! which session that holds one may be ended.
+//! Locks of a server of MySQL or MariaDB: one reading of who holds and who waits, and what finds a session that may be ended.
 //!
 //! A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
 //! is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::mysql::MySqlConnectOptions;
 
-use crate::engine::locks::{MOST, OPEN_FOR, at_lock, databases, mark_holders};
-use crate::engine::mysql::decode;
-use crate::engine::{address, errors, locks};
+use crate::engine::locks::{AtLock, MOST, OPEN_FOR};
+use crate::engine::queries::{Queries, TextRow, connect_aside};
 use crate::model::engine::Engine;
 use crate::model::fault::Fault;
-use crate::model::locks::{LockHolder, LockWait};
+use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
-use crate::model::tenant::Tenant;
 
 /// Who is at the lock that the MySQL or MariaDB session with this connection id waits for.
-///
-/// A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
-/// is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
 pub(in crate::engine) async fn wait(options: MySqlConnectOptions, id: u64, limit: Duration) -> LockWait {
-    let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
-                   LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
-    let from = "information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id";
-    let waits = "information_schema.innodb_lock_waits w JOIN information_schema.innodb_trx me";
-    let certain = format!(
-        "(SELECT DISTINCT {columns}, 'holds', t.trx_started FROM {waits} ON me.trx_id = w.requesting_trx_id JOIN {from} ON \
-         t.trx_id = w.blocking_trx_id WHERE me.trx_mysql_thread_id = {id} ORDER BY t.trx_started LIMIT {MOST}) UNION ALL \
-         (SELECT DISTINCT {columns}, 'waits', t.trx_started FROM {waits} ON me.trx_id = w.blocking_trx_id JOIN {from} ON \
-         t.trx_id = w.requesting_trx_id WHERE me.trx_mysql_thread_id = {id} ORDER BY t.trx_started LIMIT {MOST})"
-    );
-    let i_wait = format!(
-        "EXISTS (SELECT 1 FROM information_schema.processlist me WHERE me.id = {id} AND me.state LIKE 'Waiting for%lock%')"
-    );
-    let queued = "p.state LIKE 'Waiting for table metadata lock%'";
-    let probable = format!(
-        "(SELECT {columns}, 'holds', t.trx_started FROM {from} WHERE p.id <> {id} AND p.db = DATABASE() AND {i_wait} AND NOT \
-         (COALESCE({queued}, 0)) ORDER BY t.trx_started LIMIT {MOST}) UNION ALL (SELECT p.id, p.user, NULL, LEFT(p.info, \
-         200), SUBSTRING_INDEX(p.host, ':', 1), p.db, 'waits', NULL FROM information_schema.processlist p WHERE p.id <> \
-         {id} AND p.db = DATABASE() AND {i_wait} AND {queued} LIMIT {MOST})"
-    );
-    let ask = async {
-        let mut connection = options.connect().await.ok()?;
-        let mut locked = LockWait::default();
-        let mut told_of = (Vec::new(), false);
-        for (sql, application) in [(certain, None), (probable, Some("probably: an open transaction here"))] {
-            if application.is_some() {
-                // Without the plugin there is no such table.
-                let rows = sqlx::raw_sql(AssertSqlSafe(told(id))).fetch_all(&mut connection).await;
-                told_of = at_tables(&rows.unwrap_or_default());
-            }
-            // MySQL 8 has other tables for the first question; not knowing is no reason not to ask the second.
-            let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap_or_default();
-            for row in &rows {
-                let holds = decode::text(row, 6).as_deref() == Some("holds");
-                if holds && !told_of.0.is_empty() {
-                    continue;
-                }
-                let list = if holds { &mut locked.holders } else { &mut locked.waiting };
-                list.extend(blocker(row, application.filter(|_| holds)));
-            }
-            if !locked.holders.is_empty() {
-                locked.certain = application.is_none();
-                break;
-            }
-        }
-        if !told_of.0.is_empty() {
-            (locked.holders, locked.certain) = told_of;
-        }
-        let _ = connection.close().await;
-        Some(locked)
-    };
-    tokio::time::timeout(limit, ask).await.ok().flatten().unwrap_or_default()
+    let read = read(options, "DATABASE()");
+    let Ok(Ok(reading)) = tokio::time::timeout(limit, read).await else { return LockWait::default() };
+    reading.around(id.cast_signed()).unwrap_or_default()
 }
 
-/// The locks on tables of this database that others hold while the session waits for one. The plugin tells which locks are
-/// granted, but not what a session waits for: that is a table on which it has a weaker lock already, or one that its
-/// statement names.
-fn told(id: u64) -> String {
-    let locks = "information_schema.metadata_lock_info";
-    format!(
-        "SELECT p.id, p.user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), p.time) AS signed), \
-         LEFT(COALESCE(p.info, t.trx_query, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db, m.table_name, m.lock_mode, \
-         me.info, CASE WHEN EXISTS (SELECT 1 FROM {locks} own WHERE own.thread_id = me.id AND own.lock_type = m.lock_type AND \
-         own.table_schema = m.table_schema AND own.table_name = m.table_name) THEN 'own' ELSE '' END \
-         FROM {locks} m JOIN information_schema.processlist me ON me.id = {id} AND me.state LIKE 'Waiting for table metadata \
-         lock%' JOIN information_schema.processlist p ON p.id = m.thread_id LEFT JOIN information_schema.innodb_trx t ON \
-         t.trx_mysql_thread_id = p.id WHERE m.thread_id <> {id} AND m.lock_type = 'Table metadata lock' AND m.table_schema = \
-         DATABASE() AND COALESCE(p.state, '') NOT LIKE 'Waiting for table metadata lock%' ORDER BY t.trx_started, p.id"
-    )
+/// Who holds, who waits, and who has been in a transaction for long, in these databases.
+pub(in crate::engine) async fn all(options: MySqlConnectOptions, databases: &str) -> Result<Vec<AtLock>, Fault> {
+    let reading = read(options, databases).await?;
+    match &reading.rows_unknown {
+        // Without them a session that waits for a row would be told as one that waits for nobody.
+        Some(fault) => Err(fault.clone()),
+        None => Ok(reading.sessions.iter().map(|session| reading.at_lock(session)).collect()),
+    }
 }
 
-/// The holders in the rows of [`told`], each session once, and whether they are so for certain: all their locks are on one
-/// table.
-fn at_tables(rows: &[MySqlRow]) -> (Vec<Blocker>, bool) {
-    let text = |row: &MySqlRow, i: usize| decode::text(row, i).unwrap_or_default();
-    let is_at = |row: &&MySqlRow| {
-        let statement = text(row, 8);
-        is_in_the_way(&statement, &text(row, 7)) && (text(row, 9) == "own" || names(&statement, &text(row, 6)))
-    };
-    let wanted: Vec<&MySqlRow> = rows.iter().filter(is_at).collect();
-    let mut holders: Vec<Blocker> = Vec::new();
-    for row in &wanted {
-        let Some(mut holder) = blocker(row, None) else { continue };
-        if holders.len() < MOST && holders.iter().all(|known| known.id != holder.id) {
-            holder.lock = Some(format!("{} ({})", text(row, 6), text(row, 7)));
-            holders.push(holder);
+async fn read(options: MySqlConnectOptions, databases: &str) -> Result<Reading, Fault> {
+    let mut connection = connect_aside(options).await?;
+    let reading = Reading::of(&mut *connection, databases).await;
+    connection.close().await;
+    reading
+}
+
+/// The engine's own table of waits, the plugin's table of locks, and the sessions of some databases that are in a
+/// transaction or at a lock.
+struct Reading {
+    sessions: Vec<Session>,
+    /// Who waits for a row, and who holds it.
+    row_waits: Vec<(i64, i64)>,
+    /// Why that is not known: MySQL 8 has other tables for it.
+    rows_unknown: Option<Fault>,
+    table_locks: Vec<TableLock>,
+}
+
+/// A session as the server lists it.
+struct Session {
+    who: Blocker,
+    is_in_transaction: bool,
+    state: String,
+    statement: String,
+}
+
+/// A lock on a table that a session has.
+struct TableLock {
+    session: i64,
+    database: String,
+    table: String,
+    mode: String,
+}
+
+/// Whom a session waits for.
+enum WaitsFor<'a> {
+    Rows(Vec<i64>),
+    Tables(Vec<&'a TableLock>),
+    /// The open transactions in its database, one of which may hold the lock.
+    Likely(Vec<i64>),
+}
+
+impl Reading {
+    async fn of(connection: &mut dyn Queries, databases: &str) -> Result<Self, Fault> {
+        let row_waits = "SELECT r.trx_mysql_thread_id, b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w JOIN \
+                         information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id JOIN \
+                         information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id";
+        let row_waits = connection.rows(row_waits.to_owned()).await;
+        let rows_unknown = row_waits.as_ref().err().cloned();
+        let pair = |row: &TextRow| Some((row.parse(0)?, row.parse(1)?));
+        let row_waits: Vec<(i64, i64)> = row_waits.unwrap_or_default().iter().filter_map(pair).collect();
+        let table_locks = format!(
+            "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE lock_type = \
+             'Table metadata lock' AND table_schema IN ({databases})"
+        );
+        // Without the plugin there is no such table.
+        let table_locks = connection.rows(table_locks).await.unwrap_or_default();
+        let table_locks: Vec<TableLock> = table_locks.iter().filter_map(TableLock::of).collect();
+        let at_locks = row_waits.iter().flat_map(|(waiting, holder)| [*waiting, *holder]);
+        let ids: Vec<String> =
+            at_locks.chain(table_locks.iter().map(|lock| lock.session)).chain([0]).map(|id| id.to_string()).collect();
+        let sessions = format!(
+            "SELECT p.id, p.user, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), LEFT(COALESCE(p.info, t.trx_query, ''), 200), \
+             SUBSTRING_INDEX(p.host, ':', 1), p.db, p.time, p.state, p.info FROM information_schema.processlist p LEFT JOIN \
+             information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id WHERE p.id IN ({}) OR (p.db IN ({databases}) AND \
+             (t.trx_id IS NOT NULL OR p.state LIKE 'Waiting for%lock%')) ORDER BY t.trx_started, p.id",
+            ids.join(", ")
+        );
+        let sessions = connection.rows(sessions).await?;
+        let sessions = sessions.iter().filter_map(|row| Session::of(row, &table_locks)).collect();
+        Ok(Reading { sessions, row_waits, rows_unknown, table_locks })
+    }
+
+    /// Whom a session waits for: the holders of a row; of a table, whose locks are known by the plugin; or else whoever may
+    /// hold it.
+    fn waits_of(&self, session: &Session) -> WaitsFor<'_> {
+        let id = session.who.id;
+        let rows: Vec<i64> =
+            self.row_waits.iter().filter(|(waiting, _)| *waiting == id).map(|(_, holder)| *holder).collect();
+        let tables = if session.is_queued() { self.in_the_way_of(session) } else { Vec::new() };
+        let may_hold =
+            |other: &&Session| other.is_in_transaction && !other.is_queued() && other.is_in_the_database_of(session);
+        if !rows.is_empty() {
+            WaitsFor::Rows(rows)
+        } else if !tables.is_empty() {
+            WaitsFor::Tables(tables)
+        } else if session.waits() {
+            WaitsFor::Likely(self.sessions.iter().filter(may_hold).map(|other| other.who.id).collect())
+        } else {
+            WaitsFor::Rows(Vec::new())
         }
     }
-    let is_one = wanted.iter().all(|row| text(row, 6) == text(wanted[0], 6));
-    (holders, is_one)
+
+    /// The locks on tables of its database that keep a session waiting. The plugin tells which locks are granted, but not what
+    /// a session waits for: that is a table on which it has a weaker lock already, or one that its statement names.
+    fn in_the_way_of(&self, session: &Session) -> Vec<&TableLock> {
+        let here = self.table_locks.iter().filter(|lock| Some(&lock.database) == session.who.database.as_ref());
+        let (own, others): (Vec<&TableLock>, Vec<&TableLock>) = here.partition(|lock| lock.session == session.who.id);
+        let is_wanted = |table: &str| own.iter().any(|own| own.table == table) || names(&session.statement, table);
+        let is_in_the_way = |lock: &&TableLock| is_in_the_way(&session.statement, &lock.mode) && is_wanted(&lock.table);
+        others.into_iter().filter(is_in_the_way).collect()
+    }
+
+    fn at_lock(&self, session: &Session) -> AtLock {
+        let waits = self.waits_of(session);
+        let is_open = session.is_in_transaction && session.who.transaction_seconds >= Some(OPEN_FOR);
+        AtLock { session: session.who.clone(), waits_for: waits.sessions(), certain: waits.is_certain(), is_open }
+    }
+
+    /// Who is at the lock that a session waits for; `None` where it is not at any.
+    fn around(mut self, id: i64) -> Option<LockWait> {
+        // Others who wait for a table are not held for those in the way: the server ends such a circle by itself.
+        let queued = |id: i64| self.sessions.iter().any(|other| other.who.id == id && other.is_queued());
+        self.table_locks.retain(|lock| lock.session == id || !queued(lock.session));
+        let me = self.sessions.iter().find(|session| session.who.id == id)?;
+        let waits = self.waits_of(me);
+        let ids = waits.sessions();
+        let holder = |session: &Session| {
+            let mut who = session.who.clone();
+            match &waits {
+                WaitsFor::Rows(_) => {}
+                WaitsFor::Tables(locks) => {
+                    let lock = locks.iter().find(|lock| lock.session == who.id);
+                    who.lock = lock.map(|lock| format!("{} ({})", lock.table, lock.mode));
+                }
+                WaitsFor::Likely(_) => who.application = Some("probably: an open transaction here".to_owned()),
+            }
+            who
+        };
+        let is_for_a_row = matches!(&waits, WaitsFor::Rows(ids) if !ids.is_empty());
+        let is_behind = |other: &&Session| {
+            let is_queued = !is_for_a_row && me.waits() && other.is_queued() && other.is_in_the_database_of(me);
+            self.row_waits.contains(&(other.who.id, id)) || is_queued
+        };
+        let holders = self.sessions.iter().filter(|session| ids.contains(&session.who.id));
+        Some(LockWait {
+            holders: holders.take(MOST).map(holder).collect(),
+            waiting: self.sessions.iter().filter(is_behind).take(MOST).map(|other| other.who.clone()).collect(),
+            certain: waits.is_certain(),
+        })
+    }
+}
+
+impl Session {
+    /// Of a session that has a lock on a table without a transaction, as `LOCK TABLES` gives it, the time of its state counts.
+    fn of(row: &TextRow, table_locks: &[TableLock]) -> Option<Self> {
+        let text = |column| row.text(column).filter(|text| !text.is_empty());
+        let id = row.parse(0)?;
+        let age = row.parse(2).map(i64::unsigned_abs);
+        let has_lock = table_locks.iter().any(|lock| lock.session == id);
+        let who = Blocker {
+            id,
+            user: text(1),
+            application: None,
+            transaction_seconds: age.or_else(|| row.parse(6).filter(|_| has_lock)),
+            query: text(3),
+            address: text(4),
+            database: text(5),
+            lock: None,
+        };
+        Some(Session { who, is_in_transaction: age.is_some(), state: row.must(7), statement: row.must(8) })
+    }
+
+    fn waits(&self) -> bool {
+        self.state.starts_with("Waiting for") && self.state.contains("lock")
+    }
+
+    /// Whether it waits for a lock on a table.
+    fn is_queued(&self) -> bool {
+        self.state.starts_with("Waiting for table metadata lock")
+    }
+
+    fn is_in_the_database_of(&self, other: &Session) -> bool {
+        self.who.id != other.who.id && self.who.database.is_some() && self.who.database == other.who.database
+    }
+}
+
+impl TableLock {
+    fn of(row: &TextRow) -> Option<Self> {
+        Some(TableLock { session: row.parse(0)?, database: row.text(1)?, table: row.text(2)?, mode: row.text(3)? })
+    }
+}
+
+impl WaitsFor<'_> {
+    fn sessions(&self) -> Vec<i64> {
+        let mut ids = match self {
+            WaitsFor::Rows(ids) | WaitsFor::Likely(ids) => ids.clone(),
+            WaitsFor::Tables(locks) => locks.iter().map(|lock| lock.session).collect(),
+        };
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// Whether all of these are in the way: of locks on several tables it is not told which is the one.
+    fn is_certain(&self) -> bool {
+        match self {
+            WaitsFor::Rows(_) => true,
+            WaitsFor::Tables(locks) => locks.iter().all(|lock| lock.table == locks[0].table),
+            WaitsFor::Likely(ids) => ids.is_empty(),
+        }
+    }
 }
 
 /// Whether a statement has to wait for a lock of this mode: one that changes the table for any, one that changes or reads
@@ -135,20 +254,6 @@ fn names(sql: &str, name: &str) -> bool {
             .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
 }
 
-fn blocker(row: &MySqlRow, application: Option<&str>) -> Option<Blocker> {
-    let text = |i: usize| decode::text(row, i).filter(|t| !t.is_empty());
-    Some(Blocker {
-        id: decode::number(row, 0)?,
-        user: text(1),
-        application: application.map(str::to_owned),
-        transaction_seconds: decode::number(row, 2).map(i64::unsigned_abs),
-        query: text(3),
-        address: text(4),
-        database: text(5),
-        lock: None,
-    })
-}
-
 /// The sessions in this database besides our own, but for those who wait for a table themselves.
 pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() \
     AND id <> CONNECTION_ID() AND user <> 'system user' AND COALESCE(state, '') NOT LIKE 'Waiting for table metadata lock%'";
@@ -156,7 +261,7 @@ pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM
 /// Refused to a user who is not shown other users' transactions, with or without any.
 pub(in crate::engine) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
 
-/// What finds a MySQL session that may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
+/// The query that finds a MySQL session which may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
 /// Where the holder is not `certain`, nobody else may be connected to the database: `LOCK TABLES` shows nowhere.
 pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
     let alone = "NOT EXISTS (SELECT 1 FROM information_schema.processlist o WHERE o.db = DATABASE() AND o.id NOT IN (p.id, \
@@ -173,98 +278,6 @@ pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, 
         // The engine keeps whole seconds of a transaction's begin.
         older_than.max(seen).as_millis().div_ceil(1000)
     )
-}
-
-/// Rows by the engine's own table of waits. Who holds a metadata lock is told by MariaDB's plugin `metadata_lock_info`;
-/// without it, all open transactions of a database are listed in which somebody waits for one, as probable holders only.
-pub(in crate::engine) async fn all(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
-    let databases = databases(group);
-    let names = locks::names(&databases, Engine::Mysql);
-    let columns = "p.id, p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS signed), \
-                   LEFT(COALESCE(p.info, ''), 200), SUBSTRING_INDEX(p.host, ':', 1), p.db";
-    let all =
-        "information_schema.processlist p LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id";
-    let meta = "LIKE 'Waiting for table metadata lock%'";
-    let by_row = "(SELECT GROUP_CONCAT(b.trx_mysql_thread_id SEPARATOR ' ') FROM information_schema.innodb_lock_waits w JOIN \
-                  information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id WHERE w.requesting_trx_id = t.trx_id)";
-    let by_meta = format!(
-        "CASE WHEN p.state {meta} THEN (SELECT GROUP_CONCAT(o.id SEPARATOR ' ') FROM information_schema.processlist o JOIN \
-         information_schema.innodb_trx u ON u.trx_mysql_thread_id = o.id WHERE o.db = p.db AND o.id <> p.id AND NOT \
-         COALESCE(o.state {meta}, 0)) END"
-    );
-    let sql = format!(
-        "SELECT {columns}, {by_row}, {by_meta}, CASE WHEN p.state {meta} THEN p.info END FROM {all} WHERE p.db IN \
-         ({names}) AND (t.trx_id IS NOT NULL OR p.state {meta})"
-    );
-    let options = address::mysql(&group[0])?;
-    let mut connection = options.connect().await.map_err(|e| errors::fault(&e))?;
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut connection).await.map_err(|e| errors::fault(&e));
-    let tables = format!(
-        "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE lock_type = \
-         'Table metadata lock' AND table_schema IN ({names})"
-    );
-    // Without the plugin there is no such table.
-    let tables = sqlx::raw_sql(AssertSqlSafe(tables)).fetch_all(&mut connection).await.unwrap_or_default();
-    let tables: Vec<TableLock> = tables.iter().filter_map(TableLock::of).collect();
-    let _ = connection.close().await;
-    let row = |row: &MySqlRow| {
-        let text = |i: usize| decode::text(row, i).filter(|t| !t.is_empty());
-        let session = Blocker {
-            id: decode::number(row, 0)?,
-            user: text(1),
-            application: None,
-            transaction_seconds: decode::number(row, 2).map(i64::unsigned_abs),
-            query: text(3),
-            address: text(4),
-            database: text(5),
-            lock: None,
-        };
-        let ids = |text: String| text.split(' ').filter_map(|id| id.parse().ok()).collect::<Vec<i64>>();
-        let by_table = || text(8).map(|statement| holders_of(&session, &statement, &tables));
-        let (by, certain) = match (text(6), by_table().filter(|(told, _)| !told.is_empty())) {
-            (Some(by_row), _) => (ids(by_row), true),
-            (None, Some(told)) => told,
-            (None, None) => text(7).map_or((Vec::new(), true), |guessed| (ids(guessed), false)),
-        };
-        let of = databases.get(session.database.as_deref()?)?;
-        Some(LockHolder { certain, ..at_lock(group, of, session, by) })
-    };
-    let is_old = |row: &LockHolder| row.session.transaction_seconds.is_some_and(|age| age >= OPEN_FOR);
-    let found = mark_holders(rows?.iter().filter_map(row).collect());
-    Ok(found.into_iter().filter(|row| row.is_holder || !row.waits_for.is_empty() || is_old(row)).collect())
-}
-
-/// A lock on a table that a session has.
-struct TableLock {
-    session: i64,
-    database: String,
-    table: String,
-    mode: String,
-}
-
-impl TableLock {
-    fn of(row: &MySqlRow) -> Option<Self> {
-        let (database, table) = (decode::text(row, 1)?, decode::text(row, 2)?);
-        Some(TableLock { session: decode::number(row, 0)?, database, table, mode: decode::text(row, 3)? })
-    }
-}
-
-/// The sessions with a lock on a table at which a session waits: one on which it has a weaker lock already, or that its
-/// statement names. It is certain where these locks are all on one table.
-fn holders_of(waiting: &Blocker, statement: &str, tables: &[TableLock]) -> (Vec<i64>, bool) {
-    let here = |lock: &&TableLock| waiting.database.as_ref() == Some(&lock.database);
-    let own: Vec<&TableLock> = tables.iter().filter(here).filter(|lock| lock.session == waiting.id).collect();
-    let is_at = |lock: &&TableLock| {
-        is_in_the_way(statement, &lock.mode)
-            && (own.iter().any(|own| own.table == lock.table) || names(statement, &lock.table))
-    };
-    let others = tables.iter().filter(here).filter(|lock| lock.session != waiting.id).filter(is_at);
-    let others: Vec<&TableLock> = others.collect();
-    let is_one = others.iter().all(|lock| lock.table == others[0].table);
-    let mut sessions: Vec<i64> = others.iter().map(|lock| lock.session).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
-    (sessions, is_one)
 }
 
 #[cfg(test)]

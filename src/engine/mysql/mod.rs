@@ -3,7 +3,6 @@
 mod apply;
 mod backup;
 pub(in crate::engine) mod codes;
-pub(crate) mod decode;
 mod definers;
 pub(in crate::engine) mod dialect;
 pub(in crate::engine) mod driver;
@@ -13,9 +12,7 @@ mod inspect;
 mod inspect_others;
 mod liveness;
 mod locks;
-mod native;
 mod observe;
-mod rows;
 mod scratch;
 mod session;
 mod tenant_lock;

@@ -4,12 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
 use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME};
-use crate::engine::mysql::{MysqlSession, decode, liveness, locks};
+use crate::engine::mysql::{MysqlSession, liveness, locks};
+use crate::engine::queries::{Queries as _, connect_aside};
 use crate::engine::{Canceller, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
@@ -21,7 +21,7 @@ impl Observe for MysqlSession {
             "SELECT CAST(COALESCE(IS_USED_LOCK({LOCK_NAME}), IS_USED_LOCK({LOAD_LOCK}), 0) AS signed), CAST(CONNECTION_ID() AS signed)"
         );
         let rows = self.rows(sql).await?;
-        let number = |i| rows.first().and_then(|row| decode::number(row, i)).unwrap_or(0);
+        let number = |i| rows.first().and_then(|row| row.parse::<u64>(i)).unwrap_or(0);
         Ok(number(0) != 0 && number(0) != number(1))
     }
 
@@ -33,9 +33,9 @@ impl Observe for MysqlSession {
                 if id == 0 {
                     return;
                 }
-                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, options.connect()).await {
-                    let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {id}"))).execute(&mut connection).await;
-                    let _ = connection.close().await;
+                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, connect_aside(options)).await {
+                    let _ = connection.run(format!("KILL QUERY {id}")).await;
+                    connection.close().await;
                 }
             })
         })
@@ -90,7 +90,7 @@ impl MysqlSession {
     /// Why nobody is terminated where the server does not tell who holds a lock.
     async fn several(&mut self) -> Option<String> {
         let rows = self.rows(locks::OTHERS.to_owned()).await.ok()?;
-        let others = rows.first().and_then(|row| decode::number(row, 0)).unwrap_or(0);
+        let others = rows.first().and_then(|row| row.parse::<u64>(0)).unwrap_or(0);
         (others > 1).then(|| {
             format!(
                 "nobody was terminated: {others} sessions are connected to this database and the server does not tell which \

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, MySql, Pool};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{MySql, Pool};
 
 use crate::engine::journal;
-use crate::engine::mysql::decode;
-use crate::engine::mysql::tenant_lock::TenantLock;
+use crate::engine::journalled;
+use crate::engine::mysql::tenant_lock::{TenantLock, session_settings};
 use crate::engine::native::Link;
-use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, errors, settle};
+use crate::engine::queries::{Queries, TenantQueries, TextRow};
+use crate::engine::rows::Batch;
+use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 
@@ -28,40 +30,24 @@ pub(crate) struct MysqlSession {
     pub(crate) pool: Option<Pool<MySql>>,
     /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
     pub(crate) id: Arc<AtomicU64>,
+    /// The state of the tenant while work is applied to it.
+    pub(crate) held: TenantLock,
 }
 
 impl MysqlSession {
     pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let options = address::mysql(&door.tenant)?;
-        let connection = match tokio::time::timeout(door.timeouts.connect, options.connect()).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                let fault = errors::connecting(&error);
-                let limit = door.timeouts.connect;
-                if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant, limit).await {
-                    return Err(Fault { class: FaultClass::Dns, ..fault });
-                }
-                return Err(fault);
-            }
-            Err(_) => return Err(door.connect_timeout()),
-        };
-        Ok(MysqlSession { door, options, connection: Some(Link::Alone(connection)), pool: None, id: Arc::default() })
+        let connection = Some(Link::Alone(door.connect(&options).await?));
+        Ok(MysqlSession { door, options, connection, pool: None, id: Arc::default(), held: TenantLock::default() })
     }
 
     pub(crate) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
-        self.connection.as_deref_mut().ok_or_else(lost_connection)
-    }
-
-    pub(crate) async fn rows(&mut self, sql: String) -> Result<Vec<MySqlRow>, Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.connection()?).await.map_err(|e| errors::fault(&e))
-    }
-
-    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.connection()?).await.map(drop).map_err(|e| errors::fault(&e))
+        let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
+        self.connection.as_deref_mut().ok_or_else(lost)
     }
 
     /// The rows of a query; `None` when its table is missing.
-    pub(crate) async fn table_rows(&mut self, sql: String) -> Result<Option<Vec<MySqlRow>>, Fault> {
+    pub(crate) async fn table_rows(&mut self, sql: String) -> Result<Option<Vec<TextRow>>, Fault> {
         match self.rows(sql).await {
             Ok(rows) => Ok(Some(rows)),
             Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
@@ -72,12 +58,33 @@ impl MysqlSession {
     /// The journal's row, where there is one; `None` when there is no journal.
     pub(crate) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
-        Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| decode::text(row, i))))))
+        Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))))
     }
 }
 
-pub(in crate::engine::mysql) fn lost_connection() -> Fault {
-    Fault::new(FaultClass::ConnectionLost, "the connection was lost")
+#[async_trait]
+impl Queries for MysqlSession {
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.connection()?.rows(sql).await
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        self.connection()?.run(sql).await
+    }
+}
+
+impl TenantQueries for MysqlSession {
+    fn door(&self) -> &TenantEndpoint {
+        &self.door
+    }
+}
+
+#[async_trait]
+impl Batch for MysqlSession {
+    async fn add(&mut self, insert: String) -> Result<(), Fault> {
+        let settings = session_settings(&self.door.timeouts);
+        self.transaction(format!("{settings};\nSTART TRANSACTION;\n{insert};\nCOMMIT")).await.map(drop)
+    }
 }
 
 #[async_trait]
@@ -94,10 +101,10 @@ impl Session for MysqlSession {
                 rows
             }
         };
-        let mut entries: Vec<String> = rows.iter().filter_map(|row| decode::text(row, 0)).collect();
+        let mut entries: Vec<String> = rows.iter().filter_map(|row| row.text(0)).collect();
         if let Some(query) = books.unknown_scripts(&mut entries) {
             let rows = self.table_rows(query).await?.unwrap_or_default();
-            entries.extend(rows.iter().filter_map(|row| decode::text(row, 0)));
+            entries.extend(rows.iter().filter_map(|row| row.text(0)));
         }
         entries.sort_unstable();
         Ok(entries)
@@ -109,14 +116,8 @@ impl Session for MysqlSession {
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
-        let mut all = vec!["START TRANSACTION".to_owned()];
-        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
-        all.push("COMMIT".to_owned());
-        if let Err(fault) = self.run(all.join(";\n")).await {
-            let _ = self.run("ROLLBACK".to_owned()).await;
-            return Err(fault);
-        }
-        Ok(entry.unfinished)
+        let begin = vec!["START TRANSACTION".to_owned()];
+        settle::settle(self, begin, entry.unfinished, settlement).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -124,24 +125,16 @@ impl Session for MysqlSession {
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
             self.become_pooled().await.map_err(|fault| ApplyError::before(0, fault))?;
         }
-        let mut held = self.hold().await.map_err(|fault| ApplyError::before(0, fault))?;
+        self.held = self.hold().await.map_err(|fault| ApplyError::before(0, fault))?;
         for segment in segments {
-            let next = match segment {
-                Segment::Together(steps) => {
-                    let next = steps.end;
-                    self.apply_steps(work, steps, &held).await?;
-                    next
-                }
-                Segment::Alone(step) => {
-                    self.apply_alone(work, step, &held).await?;
-                    step + 1
-                }
-                Segment::Native { step, .. } => {
-                    self.apply_native(work, step, &held).await?;
-                    step + 1
-                }
-            };
-            held = TenantLock { history: work.history_before(next), has_history: true, has_journal: true, entry: None };
+            let next = segment.end();
+            match segment {
+                Segment::Together(steps) => self.apply_steps(work, steps).await?,
+                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Native { step, .. } => journalled::apply_native(self, work, step).await?,
+            }
+            let history = work.history_before(next);
+            self.held = TenantLock { history, has_history: true, has_journal: true, entry: None };
         }
         Ok(())
     }

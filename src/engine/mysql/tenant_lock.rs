@@ -5,11 +5,11 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
-use sqlx::{AssertSqlSafe, Either, Row as _};
+use sqlx::{AssertSqlSafe, Either, MySql};
 
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::decode;
-use crate::engine::{ApplyError, PartialState, Session as _, Work, errors, journal};
+use crate::engine::queries::TextColumns as _;
+use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 
@@ -64,13 +64,12 @@ impl MysqlSession {
                 Ok(Either::Left(_)) => results += 1,
                 Ok(Either::Right(row)) => match results {
                     1 => {
-                        id.store(decode::number(&row, 0).unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
-                        locked =
-                            row.try_get::<i64, _>(1).or_else(|_| row.try_get::<i32, _>(1).map(i64::from)).unwrap_or(0)
-                                == 1;
+                        let own = MySql::text(&row, 0).and_then(|own| own.parse().ok());
+                        id.store(own.unwrap_or(0), Ordering::Relaxed);
+                        locked = MySql::text(&row, 1).as_deref() == Some("1");
                     }
-                    2 => held.history.push(decode::text(&row, 0).unwrap_or_default()),
-                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| decode::text(&row, i)))),
+                    2 => held.history.push(MySql::text(&row, 0).unwrap_or_default()),
+                    _ => held.entry = Some(journal::entry(std::array::from_fn(|i| MySql::text(&row, i)))),
                 },
                 Err(error) => {
                     let fault = errors::fault(&error);
@@ -96,25 +95,6 @@ impl MysqlSession {
         held.history.sort_unstable();
         Ok(held)
     }
-}
-
-/// Where a step goes on, or the stop when its journal can't be resumed or the history has moved.
-#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-pub(crate) fn resumption(work: &Work, step: usize, held: &TenantLock) -> Result<Option<usize>, ApplyError> {
-    let stop = |fault| ApplyError::before(step, fault);
-    if let Some(entry) = held.entry.as_ref().filter(|entry| !entry.is_void(&work.steps[step])) {
-        return match entry.resumes(&work.steps[step]) {
-            Some(statement) => Ok(Some(statement)),
-            None => {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished.clone()), ..stop(fault) })
-            }
-        };
-    }
-    if held.history != work.history_before(step) {
-        return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
-    }
-    Ok(None)
 }
 
 /// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.

@@ -2,20 +2,24 @@
 //!
 //! It only applies; reading and settling are in the session.
 
-use sqlx::Row as _;
+use async_trait::async_trait;
+use sea_orm::SqlxPostgresConnector;
 use sqlx::postgres::PgQueryResult;
 
-use crate::engine::directives::{self, DirectedStatement};
+use crate::engine::directives;
+use crate::engine::history;
 use crate::engine::journal;
-use crate::engine::message::{Message, Place, send, stopped_at, stopped_behind};
+use crate::engine::journalled::{self, Journalled, Opening, Refusal};
+use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::{codes, guards};
-use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, native};
+use crate::engine::queries::Queries as _;
+use crate::engine::work::ScriptStatement;
+use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
-use crate::sql::{Directive, directive};
+use crate::sql::directive;
 
 impl PostgresSession {
     /// Steps that each have a transaction, in one message.
@@ -43,16 +47,13 @@ impl PostgresSession {
         // What does not parse is refused as a whole, before the first part: only the character tells whose mistake it is.
         let parsed = codes::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
         let at = match parsed.and_then(|character| message.part_at(character)) {
-            Some((place, lines)) => stopped_behind(work, place, lines),
-            None => stopped_at(work, place),
+            Some((place, lines)) => stopped_at(work, Some(place), lines),
+            None => stopped_at(work, place, 0),
         };
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => PartialState::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
-            _ => match self.run("ROLLBACK".to_owned()).await {
-                Ok(()) => PartialState::Nothing,
-                Err(_) => PartialState::Unknown,
-            },
+            _ => self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing),
         };
         // A history table that is gone or there too early means that someone else was here after our read.
         let guard = matches!(place, Some(Place::HistoryGuard { .. }));
@@ -66,26 +67,17 @@ impl PostgresSession {
 
     pub(crate) async fn in_doubt(&mut self) -> PartialState {
         let _ = self.rows("ROLLBACK".to_owned()).await;
-        match self.unfinished().await {
-            Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
-            _ => PartialState::Unknown,
-        }
+        journalled::in_doubt(self).await
     }
 
     pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
         let script = &work.steps[step].script;
         let prepare = Place::Prepare { step };
         message.push(prepare, "BEGIN");
-        for setting in guards::local_settings(&self.door.limits(&work.steps[step])) {
-            message.push(prepare, setting);
-        }
-        for sql in guards::lock_and_schema(&self.door) {
-            message.push(prepare, sql);
-        }
+        message.push_all(prepare, guards::local_settings(&self.door.limits(&work.steps[step])));
+        message.push_all(prepare, guards::lock_and_schema(&self.door));
         if !self.has_history && step == 0 {
-            for sql in self.door.install() {
-                message.push(prepare, sql);
-            }
+            message.push_all(prepare, self.door.install());
         }
         if step == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
@@ -101,157 +93,26 @@ impl PostgresSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
-    /// A step that can't run in a transaction: each statement alone, with the journal between them.
-    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
-        let begun = self.begin_journalled(work, step, true).await?;
-        let (script, limits) = (work.steps[step].script.clone(), self.door.limits(&work.steps[step]));
-        for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
-            // Dying before this: the journal names the statement before. Dying after: it names this one.
-            self.keep(self.door.journal().advance(statement)).await.map_err(|fault| lost(step, fault))?;
-            if let Some(asked) = directive(sql) {
-                let this = DirectedStatement { work, step, statement };
-                let connection = self.connection().await.map_err(|fault| lost(step, fault))?;
-                let ended = directives::run(connection, this, asked, PgQueryResult::rows_affected).await;
-                if let Err(fault) = directives::verdict(ended) {
-                    let at = stopped_at(work, Some(Place::Statement { step, statement }));
-                    let residue = match journal::is_certain(&work.steps[step], statement) {
-                        true => self.stopped(&work.steps[step], statement, &fault, asked == Directive::Batch).await,
-                        false => self.in_doubt().await,
-                    };
-                    return Err(ApplyError { committed: step, at, fault, residue });
-                }
-                continue;
-            }
-            for (number, piece) in crate::sql::split(Engine::Postgres, sql).into_iter().enumerate() {
-                if let Err(fault) = self.run_outside(piece.text, limits.lock).await {
-                    let place = Place::Statement { step, statement };
-                    let residue = if number == 0 && journal::is_certain(&work.steps[step], statement) {
-                        self.stopped(&work.steps[step], statement, &fault, false).await
-                    } else {
-                        self.in_doubt().await
-                    };
-                    return Err(ApplyError { committed: step, at: stopped_at(work, Some(place)), fault, residue });
-                }
-            }
+    /// Native code and its history row in one transaction.
+    pub(crate) async fn apply_native_together(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
+        let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
+        preamble.extend(guards::lock_and_schema(&self.door));
+        if !self.has_history && step == 0 {
+            preamble.extend(self.door.install());
         }
-        self.finish_journalled(work, step).await
-    }
-
-    /// Takes the session lock, checks history and journal, and opens the journal. Returns the statement to begin with.
-    pub(crate) async fn begin_journalled(
-        &mut self,
-        work: &Work,
-        step: usize,
-        compiled: bool,
-    ) -> Result<usize, ApplyError> {
-        let stop = |fault| ApplyError::before(step, fault);
-        let limits = self.door.limits(&work.steps[step]);
-        for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
-            self.run(setting).await.map_err(stop)?;
-        }
-        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await;
-        let locked = locked.map_err(|e| stop(errors::fault(&e)))?;
-        if !locked.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
-            return Err(stop(Fault::new(FaultClass::TenantLocked, "another run holds this tenant")));
-        }
-        let mut prepare = guards::lock_and_schema(&self.door).split_off(1);
-        prepare.retain(|sql| !sql.starts_with("SET LOCAL"));
-        prepare.extend(self.door.install());
-        prepare.push(self.door.journal().create());
-        for sql in prepare {
-            self.run(sql).await.map_err(stop)?;
-        }
-        self.has_history = true;
-        let entry = self.entry().await.map_err(stop)?;
-        if entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
-            self.keep(self.door.journal().close()).await.map_err(stop)?;
-        } else if let Some(entry) = entry {
-            let Some(statement) = entry.resumes(&work.steps[step]) else {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                return Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished), ..stop(fault) });
-            };
-            self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await.map_err(stop)?;
-            return Ok(statement);
-        }
-        if self.history().await.map_err(stop)? != work.history_before(step) {
-            return Err(stop(Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")));
-        }
-        let mut begin = self.door.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
-        if work.steps[step].script.direction == Direction::Down {
-            // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
-            begin = format!("{begin}; {}", self.door.record(&work.steps[step]));
-        }
-        self.keep(begin).await.map_err(stop)?;
-        Ok(0)
-    }
-
-    pub(crate) async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
-        // One transaction: the journal is closed exactly when the history says so.
-        let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
-        self.keep(end).await.map_err(|fault| lost(step, fault))?;
-        let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
-        Ok(())
-    }
-
-    /// Notes in the journal that the engine refused a statement; what is left behind if it did.
-    /// Batches that were committed before it stay, also where it is the first.
-    async fn stopped(&mut self, step: &Step, statement: usize, fault: &Fault, in_batches: bool) -> PartialState {
-        // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
-        if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
-            return PartialState::Unknown;
-        }
-        let untouched = statement == 0 && !in_batches && !journal::is_row_lost(&step.script);
-        let note = match untouched {
-            true => self.door.undo(&step.script).join("; "),
-            false => self.door.journal().stop(Some(statement)),
-        };
-        match self.keep(note).await {
-            Ok(()) if untouched => PartialState::Nothing,
-            Ok(()) => PartialState::Resumable { statements: statement },
-            Err(_) => PartialState::Unknown,
-        }
-    }
-
-    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), ApplyError> {
-        if transaction {
-            let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
-            preamble.extend(guards::lock_and_schema(&self.door));
-            if !self.has_history && step == 0 {
-                preamble.extend(self.door.install());
-            }
-            preamble.push(guards::history(&self.door, &work.history_before(step)));
-            self.release().await;
-            let options = self.options.clone();
-            let native = native::Native { door: &self.door, work, step };
-            let result = native.postgres(options, &preamble).await;
-            if let Err(stop) = &result
-                && stop.fault.code.as_deref() == Some("FL004")
-            {
-                let residue = self.in_doubt().await;
-                return Err(ApplyError { residue, ..stop.clone() });
-            }
-            self.has_history |= result.is_ok();
-            return result;
-        }
-        self.become_pooled().await.map_err(|fault| ApplyError::before(step, fault))?;
-        self.begin_journalled(work, step, false).await?;
-        let pool = self.pool.clone().expect("it has just become pooled");
-        let before = self.backend().await;
-        drop(self.connection.take());
+        preamble.push(guards::history(&self.door, &work.history_before(step)));
+        self.release().await;
+        let options = self.options.clone();
         let native = native::Native { door: &self.door, work, step };
-        let result = native.postgres_alone(pool.clone()).await;
-        self.connection = pool.acquire().await.ok().map(Link::Pooled);
-        if let Err(stop) = result {
-            // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-            let _ = self.keep(self.door.journal().stop(None)).await;
+        let result = native.postgres(options, &preamble).await;
+        if let Err(stop) = &result
+            && stop.fault.code.as_deref() == Some("FL004")
+        {
             let residue = self.in_doubt().await;
-            return Err(ApplyError { residue, ..stop });
+            return Err(ApplyError { residue, ..stop.clone() });
         }
-        if before.is_none() || self.backend().await != before {
-            let fault = Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran");
-            return Err(lost(step, fault));
-        }
-        self.finish_journalled(work, step).await
+        self.has_history |= result.is_ok();
+        result
     }
 
     /// Changes to a connection out of a pool of one, for a step that runs native code without a transaction.
@@ -260,13 +121,106 @@ impl PostgresSession {
             return Ok(());
         }
         self.release().await;
-        let pool = native::pool(&self.door).connect_with(self.options.clone()).await.map_err(|e| errors::fault(&e))?;
-        self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
-        self.pool = Some(pool);
+        let (pool, link) = native::pooled(&self.door, self.options.clone()).await?;
+        (self.pool, self.connection) = (Some(pool), Some(link));
         Ok(())
     }
 }
 
-fn lost(step: usize, fault: Fault) -> ApplyError {
-    ApplyError { committed: step, at: None, fault, residue: PartialState::Unknown }
+#[async_trait]
+impl Journalled for PostgresSession {
+    /// The lock is the session's, because no transaction lasts for the whole step.
+    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<journal::Entry>, Fault> {
+        let limits = self.door.limits(&work.steps[step]);
+        for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
+            self.run(setting).await?;
+        }
+        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await?;
+        if !locked.first().is_some_and(|row| row.is_true(0)) {
+            return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
+        }
+        let mut tables = guards::lock_and_schema(&self.door).split_off(1);
+        tables.retain(|sql| !sql.starts_with("SET LOCAL"));
+        tables.extend(self.door.install());
+        tables.push(self.door.journal().create());
+        for sql in tables {
+            self.run(sql).await?;
+        }
+        self.has_history = true;
+        self.entry().await
+    }
+
+    async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
+        if let Some(statement) = opening.resumed {
+            return self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await;
+        }
+        if opening.closes_void {
+            self.keep(self.door.journal().close()).await?;
+        }
+        if self.history().await? != work.history_before(step) {
+            return Err(history::moved());
+        }
+        self.keep(journalled::begin_sql(&self.door, work, step).join("; ")).await
+    }
+
+    async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError> {
+        let advanced = self.keep(self.door.journal().advance(this.statement)).await;
+        advanced.map_err(|fault| ApplyError::lost(this.step, fault))
+    }
+
+    async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
+        let refusal = |within, fault| Refusal { of: this, within, fault };
+        if directive(this.sql()).is_some() {
+            let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
+            let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;
+            return ended.map_err(|fault| refusal(0, fault));
+        }
+        let limits = self.door.limits(this.step());
+        for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
+            self.run_outside(piece.text, limits.lock).await.map_err(|fault| refusal(within, fault))?;
+        }
+        Ok(())
+    }
+
+    async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
+        let Refusal { of, within, fault } = refusal;
+        if *within > 0 || !journal::is_certain(of.step(), of.statement) {
+            return self.in_doubt().await;
+        }
+        // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
+        if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
+            return PartialState::Unknown;
+        }
+        let (note, left) = journalled::refusal_note(&self.door, *of, true);
+        self.keep(note.join("; ")).await.map_or(PartialState::Unknown, |()| left)
+    }
+
+    /// The code gets the session's own connection, out of a pool of one. A server process that is another one after it
+    /// does not have the session's lock.
+    async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
+        let pool = self.pool.clone().expect("the session became pooled before the journal was opened");
+        let before = self.backend().await;
+        drop(self.connection.take());
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        let ended = native::Native { door: &self.door, work, step }.alone(&db).await;
+        self.connection = pool.acquire().await.ok().map(Link::Pooled);
+        let holds = match before {
+            Some(_) if ended.is_err() || self.backend().await == before => Ok(()),
+            _ => Err(native::lost_connection()),
+        };
+        (ended, holds)
+    }
+
+    async fn stop_native(&mut self) -> PartialState {
+        let _ = self.keep(self.door.journal().stop(None)).await;
+        self.in_doubt().await
+    }
+
+    async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
+        // One transaction: the journal is closed exactly when the history says so.
+        let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
+        self.keep(end).await?;
+        let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
+        Ok(())
+    }
 }

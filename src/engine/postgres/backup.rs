@@ -11,14 +11,15 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::engine::address::{parameter, password};
 use crate::engine::backup::secret::SecretFile;
-use crate::engine::backup::{Transfer, broken, fault_undone, parameter, password, tool};
+use crate::engine::backup::{Transfer, broken, fault_undone, make_private, tool};
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::{codes, guards};
-use crate::engine::{Dump, errors, literal};
+use crate::engine::queries::Queries as _;
+use crate::engine::{Dump, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
-use sqlx::Row as _;
 
 /// What drops all that depends on a schema and is no extension's, but not the schema; `$1` stands for the schema.
 ///
@@ -83,17 +84,15 @@ impl Dump for PostgresSession {
                 )
             }
         };
-        let rows = self.rows(sql).await.map_err(|e| errors::fault(&e))?;
-        let bytes = rows.first().and_then(|row| row.try_get::<Option<i64>, _>(0).ok().flatten());
-        Ok(bytes.map(i64::unsigned_abs))
+        Ok(self.rows(sql).await?.first().and_then(|row| row.parse(0)))
     }
 
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let version = tool::version("pg_dump").await?;
         self.check_age(&version).await?;
         let key = guards::lock_key(&self.door);
-        let locked = self.rows(format!("SELECT pg_try_advisory_lock({key})")).await.map_err(|e| errors::fault(&e))?;
-        if !locked.first().and_then(|row| row.try_get::<bool, _>(0).ok()).unwrap_or(false) {
+        let locked = self.rows(format!("SELECT pg_try_advisory_lock({key})")).await?;
+        if !locked.first().is_some_and(|row| row.is_true(0)) {
             return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
         }
         let dumped = self.dump_to(to).await;
@@ -119,7 +118,7 @@ impl Dump for PostgresSession {
 impl PostgresSession {
     async fn dump_to(&mut self, to: &Transfer<'_>) -> Result<(), Fault> {
         let secret = self.secret()?;
-        drop(crate::backup::open_private(to.file).map_err(|e| broken(format!("{}: {e}", to.file.display())))?);
+        make_private(to.file)?;
         let mut command = self.command("pg_dump", secret.as_ref());
         let patience = self.door.timeouts.lock.as_millis();
         command.args(["--format=custom", "--no-password"]).arg(format!("--lock-wait-timeout={patience}"));
@@ -136,9 +135,8 @@ impl PostgresSession {
 
     /// A `pg_dump` refuses a newer server, and so do we before anything is made.
     async fn check_age(&mut self, version: &str) -> Result<(), Fault> {
-        let rows = self.rows("SELECT current_setting('server_version_num')::int".to_owned()).await;
-        let rows = rows.map_err(|e| errors::fault(&e))?;
-        let server = rows.first().and_then(|row| row.try_get::<i32, _>(0).ok()).unwrap_or(0) / 10_000;
+        let rows = self.rows("SELECT current_setting('server_version_num')::int".to_owned()).await?;
+        let server = rows.first().and_then(|row| row.parse::<i32>(0)).unwrap_or(0) / 10_000;
         match major(version) {
             Some(tool) if tool >= server => Ok(()),
             _ => Err(broken(format!(

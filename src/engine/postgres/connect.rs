@@ -6,9 +6,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Row as _};
 
-use crate::engine::{Segment, TenantEndpoint, Work, address, errors};
+use crate::engine::{Segment, TenantEndpoint, Work};
 use crate::model::fault::{Fault, FaultClass};
 
 /// A setting of ours at the start of a session. A server takes any name with a dot; a pooler refuses it, or drops it
@@ -37,39 +36,17 @@ pub(crate) async fn open(
 ) -> Result<(PgConnection, Option<bool>), Fault> {
     let server = format!("{}:{}", options.get_host(), options.get_port());
     if door.poolers.has(&server) {
-        return Ok((connect(options, door).await?, Some(true)));
+        return Ok((door.connect(options).await?, Some(true)));
     }
-    match connect(&options.clone().options([MARK]), door).await {
+    match door.connect(&options.clone().options([MARK])).await {
         Ok(connection) => Ok((connection, None)),
         // 08P01: a startup parameter that pgbouncer does not know. 0A000: Amazon's proxy takes no such options at all.
         Err(fault) if matches!(fault.code.as_deref(), Some("08P01" | "0A000")) => {
-            let connection = connect(options, door).await?;
+            let connection = door.connect(options).await?;
             door.poolers.add(server);
             Ok((connection, Some(true)))
         }
         Err(fault) => Err(fault),
-    }
-}
-
-/// Whether the mark of a connection that [`open`] made did not arrive. One round trip.
-pub(crate) async fn is_unmarked(connection: &mut PgConnection) -> Result<bool, Fault> {
-    let ask = "SELECT coalesce(current_setting('fleet.direct', true), '')";
-    let row = sqlx::raw_sql(ask).fetch_one(connection).await.map_err(|e| errors::fault(&e))?;
-    Ok(row.try_get::<String, _>(0).map_err(|e| errors::fault(&e))? != MARK.1)
-}
-
-pub(crate) async fn connect(options: &PgConnectOptions, door: &TenantEndpoint) -> Result<PgConnection, Fault> {
-    let limit = door.timeouts.connect;
-    match tokio::time::timeout(limit, options.connect()).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
-            let fault = errors::connecting(&error);
-            if fault.class == FaultClass::ConnectionLost && !address::resolves(&door.tenant, limit).await {
-                return Err(Fault { class: FaultClass::Dns, ..fault });
-            }
-            Err(fault)
-        }
-        Err(_) => Err(door.connect_timeout()),
     }
 }
 

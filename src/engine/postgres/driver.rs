@@ -1,19 +1,17 @@
 //! PostgreSQL among the drivers.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use sqlx::postgres::PgRow;
+use sqlx::{Row as _, ValueRef as _};
 
-use crate::engine::bulk_history::Reader;
 use crate::engine::driver::Driver;
+use crate::engine::locks::AtLock;
 use crate::engine::postgres::{PostgresSession, locks, scratch};
+use crate::engine::queries::{SideConnection, TextColumns, connect_aside};
 use crate::engine::scratch::ScratchServer;
 use crate::engine::{Session, TenantEndpoint, address};
 use crate::model::fault::Fault;
-use crate::model::locks::LockHolder;
 use crate::model::tenant::{Address, Tenant};
 
 pub(in crate::engine) struct Postgres;
@@ -34,14 +32,20 @@ impl Driver for Postgres {
         tenant.schema.as_ref().map(|_| url.expose_secret().to_owned())
     }
 
-    async fn reader(&self, tenant: &Tenant, limit: Duration) -> Option<Box<dyn Reader>> {
-        let options = address::postgres(tenant).ok()?.application_name("fleet:read");
-        let connection = tokio::time::timeout(limit, options.connect()).await.ok()?.ok()?;
-        Some(Box::new(PostgresReader { connection, limit }))
+    async fn reader(&self, tenant: &Tenant) -> Option<Box<dyn SideConnection>> {
+        connect_aside(address::postgres(tenant).ok()?.application_name("fleet:read")).await.ok()
     }
 
-    async fn locks(&self, tenants: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
-        locks::all(tenants).await
+    /// One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
+    fn tables_there(&self, tables: &str, names: &str) -> String {
+        format!(
+            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN \
+             ({tables}) AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+        )
+    }
+
+    async fn locks(&self, tenant: &Tenant, databases: &str) -> Result<Vec<AtLock>, Fault> {
+        locks::all(address::postgres(tenant)?, databases).await
     }
 
     fn scratch(&self) -> Option<&'static dyn ScratchServer> {
@@ -49,31 +53,9 @@ impl Driver for Postgres {
     }
 }
 
-struct PostgresReader {
-    connection: PgConnection,
-    limit: Duration,
-}
-
-#[async_trait]
-impl Reader for PostgresReader {
-    async fn rows(&mut self, sql: String) -> Option<Vec<(usize, String)>> {
-        let query = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection);
-        let rows = tokio::time::timeout(self.limit, query).await.ok()?.ok()?;
-        let pair = |row: &sqlx::postgres::PgRow| {
-            Some((usize::try_from(row.try_get::<i32, _>(0).ok()?).ok()?, row.try_get::<String, _>(1).ok()?))
-        };
-        rows.iter().map(pair).collect()
-    }
-
-    fn exist(&self, tables: &str, names: &str) -> String {
-        // One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
-        format!(
-            "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN \
-             ({tables}) AND n.nspname IN ({names}) AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
-        )
-    }
-
-    async fn close(self: Box<Self>) {
-        let _ = self.connection.close().await;
+impl TextColumns for sqlx::Postgres {
+    fn text(row: &PgRow, column: usize) -> Option<String> {
+        let value = row.try_get_raw(column).ok().filter(|value| !value.is_null())?;
+        value.as_str().ok().map(str::to_owned)
     }
 }

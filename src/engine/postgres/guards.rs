@@ -11,6 +11,14 @@ use crate::policy::Timeouts;
 /// A migration may change the search path, as dumps do: the history would be another schema's, or nowhere.
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 
+/// Begins a transaction on the tenant: its limits, its lock, its schema.
+pub(crate) fn begin(door: &TenantEndpoint) -> Vec<String> {
+    let mut sql = vec!["BEGIN".to_owned()];
+    sql.extend(local_settings(&door.timeouts));
+    sql.extend(lock_and_schema(door));
+    sql
+}
+
 /// Takes the tenant's lock for the transaction, and makes sure that unqualified names mean the tenant's schema.
 pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
     let mut sql = vec![guard(&format!(

@@ -6,13 +6,14 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Row as _};
 
+use crate::engine::health::{is_local, number};
 use crate::engine::postgres::PostgresSession;
-use crate::engine::{HealthCheck, TenantEndpoint, address, errors, literal};
+use crate::engine::queries::{Queries as _, TextRow};
+use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
-use crate::model::health::{Extension, Follower, Health, HeldLock, OpenTransaction, Questions, Room, Upstream};
+use crate::model::health::{Extension, Follower, Health, HeldLock, Questions, Room, Upstream};
+use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
 /// Seconds at the most between the two times that a server calls its start.
@@ -85,72 +86,63 @@ fn extensions(names: &[String]) -> String {
 
 #[async_trait]
 impl HealthCheck for PostgresSession {
+    /// Read in one round trip.
     async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
-        self.connection().await?;
-        let connection = self.connection.as_mut().expect("made just above");
-        let health = read(connection, &self.door, self.pooled, ask).await?;
+        let rows = self.rows(queries(&self.door, ask)).await?;
+        let door = &self.door;
+        let mut health = Health::default();
+        for row in rows {
+            match row.must(0).as_str() {
+                "server" => {
+                    health.number = number(&row.must(1));
+                    health.version = format!("PostgreSQL {}", row.must(1).split(' ').next().unwrap_or_default());
+                    health.read_only = row.must(2) == "on";
+                    health.pooled = self.pooled.unwrap_or(row.must(3) != "yes");
+                    health.is_standby = row.is_true(4);
+                    health.grantee = row.must(5);
+                    health.grant_on = format!("DATABASE {}", row.must(6));
+                }
+                "connections" => health.connections = room(&row),
+                "rights" => rights(&mut health, door, row.is_true(1), &row.must(2)),
+                "foreign" => {
+                    health.foreign_tables.push(row.must(1));
+                    health.foreign_count = row.parse(2).unwrap_or(0);
+                }
+                "transaction" => health.transactions.push(who(&row)),
+                "hidden" => health
+                    .unknown
+                    .push("transactions of other users: this user is no member of pg_read_all_stats".to_owned()),
+                "lock" => health.locks.push(HeldLock { table: row.must(5), mode: row.must(6), by: who(&row) }),
+                "follows" => {
+                    let (host, is_running) = (row.must(1), row.is_true(2));
+                    health.follows = Some(Upstream { host, is_running, lag_seconds: row.parse(3) });
+                }
+                "follower" if row.must(2).is_empty() => {
+                    health.unknown.push("how far its followers are behind: pg_read_all_stats is lacking".to_owned());
+                }
+                "follower" => {
+                    health.followers.push(Follower { name: row.must(1), lag_seconds: row.parse(3).unwrap_or(0) });
+                }
+                "folder" => health.free_bytes = free(door, &row.must(1), row.parse(2)),
+                "extension" => health.extensions.push(Extension {
+                    name: row.must(1),
+                    database: row.must(2),
+                    is_installed: row.is_true(3),
+                    is_available: row.is_true(4),
+                    may_create: row.is_true(5),
+                }),
+                _ => {}
+            }
+        }
+        if ask.server && health.free_bytes.is_none() {
+            health
+                .unknown
+                .push("free space: PostgreSQL does not tell, and its folder can't be looked at from here".to_owned());
+        }
+        health.unknown.dedup();
         self.pooled = Some(health.pooled);
         Ok(health)
     }
-}
-
-/// Reads it in one round trip. `pooled`: what is known of a pooler already.
-async fn read(
-    connection: &mut PgConnection,
-    door: &TenantEndpoint,
-    pooled: Option<bool>,
-    ask: &Questions,
-) -> Result<Health, Fault> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(queries(door, ask))).fetch_all(connection).await;
-    let mut health = Health::default();
-    for row in rows.map_err(|e| errors::fault(&e))? {
-        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
-        match text(0).as_str() {
-            "server" => {
-                health.number = crate::engine::health::number(&text(1));
-                health.version = format!("PostgreSQL {}", text(1).split(' ').next().unwrap_or_default());
-                health.read_only = text(2) == "on";
-                health.pooled = pooled.unwrap_or(text(3) != "yes");
-                health.is_standby = text(4) == "true";
-                health.grantee = text(5);
-                health.grant_on = format!("DATABASE {}", text(6));
-            }
-            "connections" => health.connections = room(&row),
-            "rights" => rights(&mut health, door, text(1) == "true", &text(2)),
-            "foreign" => {
-                health.foreign_tables.push(text(1));
-                health.foreign_count = text(2).parse().unwrap_or(0);
-            }
-            "transaction" => health.transactions.push(who(&row)),
-            "hidden" => health
-                .unknown
-                .push("transactions of other users: this user is no member of pg_read_all_stats".to_owned()),
-            "lock" => health.locks.push(HeldLock { table: text(5), mode: text(6), by: who(&row) }),
-            "follows" => health.follows = Some(upstream(&row)),
-            "follower" if text(2).is_empty() => {
-                health.unknown.push("how far its followers are behind: pg_read_all_stats is lacking".to_owned());
-            }
-            "follower" => {
-                health.followers.push(Follower { name: text(1), lag_seconds: text(3).parse().unwrap_or(0) });
-            }
-            "folder" => health.free_bytes = free(door, &text(1), &text(2)),
-            "extension" => health.extensions.push(Extension {
-                name: text(1),
-                database: text(2),
-                is_installed: text(3) == "true",
-                is_available: text(4) == "true",
-                may_create: text(5) == "true",
-            }),
-            _ => {}
-        }
-    }
-    if ask.server && health.free_bytes.is_none() {
-        health
-            .unknown
-            .push("free space: PostgreSQL does not tell, and its folder can't be looked at from here".to_owned());
-    }
-    health.unknown.dedup();
-    Ok(health)
 }
 
 /// Without the schema there is the right to make it, unless somebody else has to.
@@ -166,40 +158,35 @@ fn rights(health: &mut Health, door: &TenantEndpoint, may_create: bool, schema: 
     }
 }
 
-fn upstream(row: &PgRow) -> Upstream {
-    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
-    Upstream { host: text(1), is_running: text(2) == "true", lag_seconds: text(3).parse().ok() }
-}
-
 /// What is free on the disk of a server's folder, where it is on this machine, may be read, and is this server's: another
 /// one may have the same path in a container. Its first file says when it was started
 /// (<https://www.postgresql.org/docs/15/storage-file-layout.html>).
-fn free(door: &TenantEndpoint, folder: &str, started: &str) -> Option<u64> {
+fn free(door: &TenantEndpoint, folder: &str, started: Option<u64>) -> Option<u64> {
     let options = address::postgres(&door.tenant).ok()?;
-    let is_here = options.get_socket().is_some() || crate::engine::health::is_local(options.get_host());
+    let is_here = options.get_socket().is_some() || is_local(options.get_host());
     if !is_here || folder.is_empty() {
         return None;
     }
     let of_process = std::fs::read_to_string(Path::new(folder).join("postmaster.pid")).ok()?;
     let there = of_process.lines().nth(2)?.trim().parse::<u64>().ok()?;
-    let is_it = there.abs_diff(started.parse().ok()?) <= START_TAKES;
+    let is_it = there.abs_diff(started?) <= START_TAKES;
     is_it.then(|| crate::backup::free_space(Path::new(folder)).ok()).flatten()
 }
 
-fn who(row: &PgRow) -> OpenTransaction {
-    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
-    OpenTransaction {
-        id: text(1).parse().unwrap_or(0),
-        user: text(2),
-        application: text(3),
-        seconds: text(4).parse().unwrap_or(0),
+fn who(row: &TextRow) -> Blocker {
+    Blocker {
+        id: row.parse(1).unwrap_or(0),
+        user: row.text(2),
+        application: row.text(3).filter(|name| !name.is_empty()),
+        transaction_seconds: row.parse(4),
+        ..Blocker::default()
     }
 }
 
 /// The tighter of the server's limit and the role's own.
-fn room(row: &PgRow) -> Option<Room> {
-    let number = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten()?.parse::<i64>().ok();
-    let (used, most, own_most, own_used) = (number(1)?, number(2)?, number(3)?, number(4)?);
+fn room(row: &TextRow) -> Option<Room> {
+    let (used, most, own_most, own_used): (i64, i64, i64, i64) =
+        (row.parse(1)?, row.parse(2)?, row.parse(3)?, row.parse(4)?);
     let is_tighter = own_most >= 0 && own_most - own_used < most - used;
     let (used, most) = if is_tighter { (own_used, own_most) } else { (used, most) };
     Some(Room { used: used.unsigned_abs(), most: most.max(0).unsigned_abs() })

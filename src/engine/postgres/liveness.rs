@@ -1,12 +1,12 @@
 //! Whether a PostgreSQL server still works for a session of ours.
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::engine::Liveness;
 use crate::engine::dialect::literal;
 use crate::engine::liveness::{Question, is_answer, judge, sign};
 use crate::engine::postgres::connect;
+use crate::engine::queries::connect_aside;
 use crate::model::engine::Engine;
 
 /// Of the PostgreSQL session with this application name.
@@ -28,17 +28,16 @@ pub(in crate::engine) async fn ask(options: PgConnectOptions, name: String, ques
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {me} AND ({waits})");
     let ask = async {
         let options = options.application_name("fleet:pulse");
-        let mut connection = match options.clone().options([connect::MARK]).connect().await {
+        let mut connection = match connect_aside(options.clone().options([connect::MARK])).await {
             // A pooler that refuses the mark is one all the same.
-            Err(error) if is_answer(&error) => options.connect().await?,
+            Err(fault) if is_answer(&fault) => connect_aside(options).await?,
             connected => connected?,
         };
-        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&mut connection).await?;
-        let sign = sign(&row.try_get::<String, _>(0)?);
+        let sign = sign(connection.rows(sql).await?.first());
         if question.end && sign == Liveness::Waits {
-            sqlx::raw_sql(AssertSqlSafe(end)).execute(&mut connection).await?;
+            connection.run(end).await?;
         }
-        let _ = connection.close().await;
+        connection.close().await;
         Ok(sign)
     };
     judge(tokio::time::timeout(question.limit, ask).await.ok())

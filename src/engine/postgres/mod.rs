@@ -15,7 +15,6 @@ mod locks;
 mod native;
 mod observe;
 mod outside;
-mod rows;
 mod scratch;
 mod session;
 

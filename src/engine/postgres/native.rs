@@ -2,9 +2,8 @@
 
 use sea_orm::{SqlxPostgresConnector, TransactionOptions};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Pool, Postgres};
 
-use crate::engine::native::{self, Around, Ended, Mark, Native};
+use crate::engine::native::{self, Around, Mark, Native};
 use crate::engine::postgres::guards;
 use crate::engine::{ApplyError, errors};
 
@@ -23,21 +22,13 @@ impl Native<'_> {
         options: PgConnectOptions,
         preamble: &[String],
     ) -> Result<(), ApplyError> {
-        let pool = native::pool(self.door)
-            .connect_with(options)
-            .await
-            .map_err(|e| self.stop(Ended::Ours(errors::fault(&e))))?;
+        let pool = native::pool(self.door).connect_with(options).await.map_err(|e| self.stop(errors::fault(&e)))?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         let is_own = self.door.tenant.schema.is_none();
         let before_record = is_own.then_some(guards::OWN_SEARCH_PATH);
         let around = Around { preamble, mark: MARK, before_record, before_commit: None };
         let result = self.in_transaction(&db, TransactionOptions::default(), &around).await;
         let _ = db.close().await;
-        result.map_err(|ended| self.stop(ended))
-    }
-
-    /// Without a transaction on PostgreSQL, over the session's own connection; the caller keeps lock and journal on it.
-    pub(in crate::engine) async fn postgres_alone(&self, pool: Pool<Postgres>) -> Result<(), ApplyError> {
-        self.alone(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await
+        result
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::engine::dialect::literal;
 use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
 use crate::engine::postgres::{PostgresSession, guards, liveness, locks};
-use crate::engine::{Canceller, Observe, Probe, Watch, errors};
+use crate::engine::queries::{Queries as _, connect_aside};
+use crate::engine::{Canceller, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
 use crate::model::tenant::Engine;
@@ -17,8 +17,8 @@ use crate::model::tenant::Engine;
 #[async_trait]
 impl Observe for PostgresSession {
     async fn is_held(&mut self) -> Result<bool, Fault> {
-        let rows = self.rows(guards::is_locked(&self.door)).await.map_err(|e| errors::fault(&e))?;
-        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false))
+        let rows = self.rows(guards::is_locked(&self.door)).await?;
+        Ok(rows.first().is_some_and(|row| row.is_true(0)))
     }
 
     fn canceller(&self) -> Canceller {
@@ -30,10 +30,10 @@ impl Observe for PostgresSession {
                      pg_backend_pid()",
                     literal(Engine::Postgres, &name)
                 );
-                let control = options.application_name("fleet:cancel");
-                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, control.connect()).await {
-                    let _ = sqlx::raw_sql(AssertSqlSafe(cancel)).execute(&mut connection).await;
-                    let _ = connection.close().await;
+                let control = connect_aside(options.application_name("fleet:cancel"));
+                if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, control).await {
+                    let _ = connection.run(cancel).await;
+                    connection.close().await;
                 }
             })
         })
@@ -54,10 +54,8 @@ impl Observe for PostgresSession {
     async fn terminate(&mut self, locked: &LockWait, older_than: Duration) -> Terminations {
         let mut all = Terminations::default();
         for holder in &locked.holders {
-            match self.rows(locks::terminate(holder, older_than)).await.map_err(|e| errors::fault(&e)) {
-                Ok(rows) if rows.iter().any(|row| row.try_get(0).unwrap_or(false)) => {
-                    all.terminated.push(holder.clone());
-                }
+            match self.rows(locks::terminate(holder, older_than)).await {
+                Ok(rows) if rows.iter().any(|row| row.is_true(0)) => all.terminated.push(holder.clone()),
                 Ok(_) if self.rows(locks::is_hidden(holder)).await.is_ok_and(|rows| !rows.is_empty()) => {
                     all.refused.push(refused(holder, "pg_read_all_stats, which shows since when it holds on"));
                 }

@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
-
+use crate::engine::literal;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::{errors, literal};
+use crate::engine::queries::Queries as _;
 use crate::model::fault::Fault;
 use crate::model::tenant::Engine;
 use crate::sql::{DdlEffect, SchemaObject, effect};
@@ -48,9 +47,8 @@ impl PostgresSession {
             literal(Engine::Postgres, &index.name),
             literal(Engine::Postgres, &table)
         );
-        let rows = self.rows(invalid).await.map_err(|e| errors::fault(&e))?;
-        for name in rows.iter().filter_map(|r| r.try_get::<String, _>(0).ok()) {
-            self.run(format!("DROP INDEX CONCURRENTLY {name}")).await?;
+        for row in self.rows(invalid).await? {
+            self.run(format!("DROP INDEX CONCURRENTLY {}", row.must(0))).await?;
         }
         Ok(())
     }

@@ -5,14 +5,17 @@
 //! their journal says where.
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sqlx::{AssertSqlSafe, Pool, Postgres, Row as _};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Pool, Postgres};
 
 use crate::engine::journal;
+use crate::engine::journalled;
 use crate::engine::native::Link;
-use crate::engine::postgres::connect::{connect, is_unmarked, open, too_much_for_a_pooler};
+use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
-use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, errors, literal, settle};
+use crate::engine::queries::{Queries, TenantQueries, TextRow};
+use crate::engine::rows::Batch;
+use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
@@ -51,29 +54,15 @@ impl PostgresSession {
 
     pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
         if self.connection.is_none() {
-            self.connection = Some(Link::Alone(connect(&self.options, &self.door).await?));
+            self.connection = Some(Link::Alone(self.door.connect(&self.options).await?));
         }
         Ok(self.connection.as_mut().expect("set just above"))
-    }
-
-    pub(crate) async fn rows(&mut self, sql: String) -> Result<Vec<PgRow>, sqlx::Error> {
-        let connection = self.connection().await.map_err(|f| sqlx::Error::Io(std::io::Error::other(f.message)))?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
-    }
-
-    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        let connection = self.connection().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
     }
 
     /// Runs statements on fleet's own tables in one transaction, whatever a script has done to the search path.
     pub(crate) async fn keep(&mut self, sql: String) -> Result<(), Fault> {
         let own = if self.door.tenant.schema.is_none() { guards::OWN_SEARCH_PATH } else { "SELECT 1" };
-        let result = self.run(format!("BEGIN; {own}; {sql}; COMMIT")).await;
-        if result.is_err() {
-            let _ = self.rows("ROLLBACK".to_owned()).await;
-        }
-        result
+        self.transaction(format!("BEGIN; {own}; {sql}; COMMIT")).await.map(drop)
     }
 
     pub(crate) async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
@@ -81,19 +70,19 @@ impl PostgresSession {
         let own = if self.door.tenant.schema.is_none() { "SET search_path TO DEFAULT;" } else { "" };
         let rows = match self.rows(format!("{own} {}", self.door.journal().read())).await {
             Ok(rows) => rows,
-            Err(error) => {
-                let fault = errors::fault(&error);
-                return if fault.class == FaultClass::Missing { Ok(None) } else { Err(fault) };
-            }
+            Err(fault) if fault.class == FaultClass::Missing => return Ok(None),
+            Err(fault) => return Err(fault),
         };
-        Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.try_get(i).ok().flatten()))))
+        Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i)))))
     }
 
+    /// Whether the mark of the connection that [`open`] made did not arrive; asked once.
     pub(crate) async fn is_pooled(&mut self) -> Result<bool, Fault> {
         if let Some(pooled) = self.pooled {
             return Ok(pooled);
         }
-        let pooled = is_unmarked(self.connection().await?).await?;
+        let ask = "SELECT coalesce(current_setting('fleet.direct', true), '')";
+        let pooled = self.rows(ask.to_owned()).await?.first().is_none_or(|row| row.must(0) != MARK.1);
         self.pooled = Some(pooled);
         Ok(pooled)
     }
@@ -101,22 +90,26 @@ impl PostgresSession {
     /// The server process behind this session: another one would have lost the session's lock.
     pub(crate) async fn backend(&mut self) -> Option<i32> {
         let rows = self.rows("SELECT pg_backend_pid()".to_owned()).await.ok()?;
-        rows.first()?.try_get(0).ok()
+        rows.first()?.parse(0)
     }
 
-    /// The sorted texts of a query's first column; `None` when a table is missing.
-    pub(crate) async fn entries(&mut self, query: String) -> Result<Option<Vec<String>>, Fault> {
+    /// The rows of a query; `None` when its table is missing.
+    pub(crate) async fn table_rows(&mut self, query: String) -> Result<Option<Vec<TextRow>>, Fault> {
         match self.rows(query).await {
-            Ok(rows) => {
-                let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
-                entries.sort_unstable();
-                Ok(Some(entries))
-            }
-            Err(error) => match errors::fault(&error) {
-                fault if fault.code.as_deref() == Some("42P01") => Ok(None),
-                fault => Err(fault),
-            },
+            Ok(rows) => Ok(Some(rows)),
+            Err(fault) if fault.code.as_deref() == Some("42P01") => Ok(None),
+            Err(fault) => Err(fault),
         }
+    }
+
+    /// Makes sure that the tenant's schema is there, where it is not to be made.
+    async fn check_schema(&mut self) -> Result<(), Fault> {
+        let Some(schema) = self.door.tenant.schema.as_ref().filter(|_| !self.door.tenant.create_missing) else {
+            return Ok(());
+        };
+        let name = literal(Engine::Postgres, &Engine::Postgres.quote(schema));
+        let rows = self.rows(format!("SELECT to_regnamespace({name}) IS NOT NULL")).await?;
+        if rows.first().is_some_and(|row| row.is_true(0)) { Ok(()) } else { Err(self.door.no_schema()) }
     }
 
     /// Gives the connection back, because native code opens its own.
@@ -131,34 +124,54 @@ impl PostgresSession {
 }
 
 #[async_trait]
+impl Queries for PostgresSession {
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.connection().await?.rows(sql).await
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        self.connection().await?.run(sql).await
+    }
+}
+
+impl TenantQueries for PostgresSession {
+    fn door(&self) -> &TenantEndpoint {
+        &self.door
+    }
+}
+
+#[async_trait]
+impl Batch for PostgresSession {
+    async fn add(&mut self, insert: String) -> Result<(), Fault> {
+        let begin = guards::begin(&self.door).join(";\n");
+        self.transaction(format!("{begin};\n{insert};\nCOMMIT")).await.map(drop)
+    }
+}
+
+#[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
         let books = self.door.books();
-        if let Some(mut entries) = self.entries(books.look()).await? {
-            self.has_history = true;
-            if let Some(query) = books.unknown_scripts(&mut entries) {
-                entries.extend(self.entries(query).await?.unwrap_or_default());
-                entries.sort_unstable();
+        let looked = self.table_rows(books.look()).await?;
+        self.has_history = looked.is_some();
+        let rows = match looked {
+            Some(rows) => rows,
+            None => {
+                self.check_schema().await?;
+                let mut rows = Vec::new();
+                for query in books.read_apart() {
+                    rows.extend(self.table_rows(query).await?.unwrap_or_default());
+                }
+                rows
             }
-            return Ok(entries);
+        };
+        let mut entries: Vec<String> = rows.iter().filter_map(|row| row.text(0)).collect();
+        if let Some(query) = books.unknown_scripts(&mut entries) {
+            let rows = self.table_rows(query).await?.unwrap_or_default();
+            entries.extend(rows.iter().filter_map(|row| row.text(0)));
         }
-        self.has_history = false;
-        if let Some(schema) = &self.door.tenant.schema
-            && !self.door.tenant.create_missing
-        {
-            let name = literal(Engine::Postgres, &Engine::Postgres.quote(schema));
-            let rows = self.rows(format!("SELECT to_regnamespace({name}) IS NOT NULL")).await;
-            let rows = rows.map_err(|e| errors::fault(&e))?;
-            if !rows.first().and_then(|r| r.try_get::<bool, _>(0).ok()).unwrap_or(false) {
-                return Err(self.door.no_schema());
-            }
-        }
-        let mut all = Vec::new();
-        for query in books.read_apart() {
-            all.extend(self.entries(query).await?.unwrap_or_default());
-        }
-        all.sort_unstable();
-        Ok(all)
+        entries.sort_unstable();
+        Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
@@ -167,16 +180,8 @@ impl Session for PostgresSession {
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.entry().await?.ok_or_else(|| self.door.nothing_to_settle())?;
-        let mut all = vec!["BEGIN".to_owned()];
-        all.extend(guards::local_settings(&self.door.timeouts));
-        all.extend(guards::lock_and_schema(&self.door));
-        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
-        all.push("COMMIT".to_owned());
-        if let Err(fault) = self.run(all.join(";\n")).await {
-            let _ = self.run("ROLLBACK".to_owned()).await;
-            return Err(fault);
-        }
-        Ok(entry.unfinished)
+        let begin = guards::begin(&self.door);
+        settle::settle(self, begin, entry.unfinished, settlement).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -189,8 +194,12 @@ impl Session for PostgresSession {
         for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
-                Segment::Alone(step) => self.apply_alone(work, step).await?,
-                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
+                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
+                Segment::Native { step, transaction: false } => {
+                    self.become_pooled().await.map_err(|fault| ApplyError::before(step, fault))?;
+                    journalled::apply_native(self, work, step).await?;
+                }
             }
         }
         Ok(())

@@ -4,17 +4,20 @@
 
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteQueryResult;
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult};
 
-use crate::engine::directives::{self, DirectedStatement};
+use crate::engine::directives;
+use crate::engine::history;
 use crate::engine::journal;
+use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
+use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
-use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, literal, native};
+use crate::engine::work::ScriptStatement;
+use crate::engine::{ApplyError, PartialState, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
-use crate::sql::{Directive, directive};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
@@ -47,7 +50,7 @@ impl SqliteSession {
         if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
             self.release().await;
             return Err(ApplyError {
-                at: stopped_at(work, Some(Place::Prepare { step: first })),
+                at: stopped_at(work, Some(Place::Prepare { step: first }), 0),
                 ..ApplyError::before(first, fault)
             });
         }
@@ -70,9 +73,7 @@ impl SqliteSession {
             message.push(Place::Prepare { step }, "BEGIN EXCLUSIVE");
         }
         if !self.has_history && step == 0 {
-            for sql in self.door.install() {
-                message.push(Place::Prepare { step }, sql);
-            }
+            message.push_all(Place::Prepare { step }, self.door.install());
         }
         if step == 0 && work.refreshes() {
             message.push(Place::Prepare { step }, self.door.books().create_refreshes());
@@ -103,146 +104,18 @@ impl SqliteSession {
         let place = message.place(sent.completed);
         let fault = match place {
             // The guards raise an arithmetic error on purpose; any other error there is what it says.
-            Some(Place::HistoryGuard { .. }) if is_raised(&error) => {
-                Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")
-            }
+            Some(Place::HistoryGuard { .. }) if is_raised(&error) => history::moved(),
             Some(Place::ForeignKeyGuard { .. }) if is_raised(&error) => orphans(),
             _ => errors::fault(&error),
         };
         let committed = first + message.committed(sent.completed);
         // Closing rolls back, and waits for the worker to have done so.
         self.release().await;
-        Err(ApplyError { committed, at: stopped_at(work, place), fault, residue: PartialState::Nothing })
+        Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue: PartialState::Nothing })
     }
 
-    /// A compiled step that must not run in a transaction: the journal goes with each statement.
-    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
-        let begun = self.begin_journalled(work, step, true).await?;
-        let script = work.steps[step].script.clone();
-        for (statement, sql) in script.statements.iter().enumerate().skip(begun) {
-            // Dying before this: the journal names the statement before. Dying after: it names this one.
-            if let Err(fault) = self.run(self.door.journal().advance(statement)).await {
-                // Only the note was refused: all before this statement happened, and it did not.
-                let certain = journal::keeps_session(&work.steps[step], statement);
-                let residue = self.stopped(&work.steps[step], statement, certain, false).await;
-                let at = stopped_at(work, Some(Place::Statement { step, statement }));
-                return Err(ApplyError { committed: step, at, fault, residue });
-            }
-            let asked = directive(sql);
-            let this = DirectedStatement { work, step, statement };
-            let result = match asked {
-                None => self.run(sql.clone()).await,
-                Some(asked) => {
-                    let connection = self.connection().await.map_err(|f| ApplyError::before(step, f))?;
-                    let result = directives::run(connection, this, asked, SqliteQueryResult::rows_affected).await;
-                    directives::verdict(result)
-                }
-            };
-            if let Err(fault) = result {
-                let place = Place::Statement { step, statement };
-                // Of several statements in one piece the first ones may have happened.
-                let certain =
-                    !crate::sql::is_multiple(Engine::Sqlite, sql) && journal::is_certain(&work.steps[step], statement);
-                let batches = asked == Some(Directive::Batch);
-                let residue = self.stopped(&work.steps[step], statement, certain, batches).await;
-                return Err(ApplyError { committed: step, at: stopped_at(work, Some(place)), fault, residue });
-            }
-        }
-        self.finish_journalled(work, step).await
-    }
-
-    /// Notes in the journal that SQLite refused a statement; what is left behind if it did.
-    /// Batches that were committed before it stay, also where it is the first.
-    async fn stopped(&mut self, step: &Step, statement: usize, certain: bool, in_batches: bool) -> PartialState {
-        if !certain {
-            return match self.unfinished().await {
-                Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
-                _ => PartialState::Unknown,
-            };
-        }
-        let untouched = statement == 0 && !in_batches && !journal::is_row_lost(&step.script);
-        let note = match untouched {
-            true => self.door.undo(&step.script).join(";\n"),
-            false => self.door.journal().stop(Some(statement)),
-        };
-        // Who kept the statement from the file keeps the note from it, too; to wait for that holds up nobody.
-        let patience = busy_timeout(NOTE_PATIENCE);
-        match self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{note};\nCOMMIT")).await {
-            Ok(()) if untouched => PartialState::Nothing,
-            Ok(()) => PartialState::Resumable { statements: statement },
-            Err(_) => PartialState::Unknown,
-        }
-    }
-
-    pub(crate) async fn begin_journalled(
-        &mut self,
-        work: &Work,
-        step: usize,
-        compiled: bool,
-    ) -> Result<usize, ApplyError> {
-        let stop = |fault| ApplyError::before(step, fault);
-        let mut prepare = vec![busy_timeout(self.door.limits(&work.steps[step]).lock)];
-        prepare.extend(self.door.install());
-        prepare.push(self.door.journal().create());
-        self.run(prepare.join(";\n")).await.map_err(stop)?;
-        self.has_history = true;
-        let entry = self.entry().await.map_err(stop)?;
-        if entry.as_ref().is_some_and(|entry| entry.is_void(&work.steps[step])) {
-            self.run(self.door.journal().close()).await.map_err(stop)?;
-        } else if let Some(entry) = entry {
-            let Some(statement) = entry.resumes(&work.steps[step]) else {
-                let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-                return Err(ApplyError { residue: PartialState::InDoubt(entry.unfinished), ..stop(fault) });
-            };
-            self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await.map_err(stop)?;
-            return Ok(statement);
-        }
-        // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
-        let guard = self.history_guard(&work.history_before(step));
-        let begin = self.door.journal().begin(&work.steps[step], compiled.then_some(0), &work.run);
-        // On the way down the history row goes first: should the rest not happen, the tenant does not look as if it were at
-        // its target.
-        let gone = match work.steps[step].script.direction {
-            Direction::Up => String::new(),
-            Direction::Down => format!("{};\n", self.door.record(&work.steps[step])),
-        };
-        let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\n{gone}COMMIT")).await;
-        if let Err(fault) = opened {
-            let _ = self.run("ROLLBACK".to_owned()).await;
-            let class = match fault.class {
-                FaultClass::Other | FaultClass::ConstraintViolation => FaultClass::HistoryMoved,
-                class => class,
-            };
-            return Err(stop(Fault { class, ..fault }));
-        }
-        Ok(0)
-    }
-
-    pub(crate) async fn finish_journalled(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
-        let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
-        let end = format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT");
-        self.run(end)
-            .await
-            .map_err(|fault| ApplyError { residue: PartialState::Unknown, ..ApplyError::before(step, fault) })
-    }
-
-    pub(crate) async fn apply_native(&mut self, work: &Work, step: usize, transaction: bool) -> Result<(), ApplyError> {
-        let options = self.options(self.door.tenant.create_missing);
-        let options = options.busy_timeout(self.door.limits(&work.steps[step]).lock);
-        if !transaction {
-            self.begin_journalled(work, step, false).await?;
-            let native = native::Native { door: &self.door, work, step };
-            if let Err(stop) = native.sqlite_without_transaction(options, &self.cancelled).await {
-                // Nobody can tell how far native code came; the open journal says so to whoever comes next.
-                let _ = self.run(self.door.journal().stop(None)).await;
-                let residue = match self.unfinished().await {
-                    Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
-                    _ => PartialState::Unknown,
-                };
-                return Err(ApplyError { residue, ..stop });
-            }
-            return self.finish_journalled(work, step).await;
-        }
+    /// Native code and its history row in one transaction.
+    pub(crate) async fn apply_native_together(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         let mut preamble = Vec::new();
         if !self.has_history && step == 0 {
             self.connection().await.map_err(|fault| ApplyError::before(step, fault))?;
@@ -251,6 +124,7 @@ impl SqliteSession {
         preamble.push(self.history_guard(&work.history_before(step)));
         self.release().await;
         let rebuilds = switches_foreign_keys(&work.steps[step].script.statements);
+        let options = self.native_options(work, step);
         let options = if rebuilds { options.foreign_keys(false) } else { options };
         let no_orphans = native::Check { sql: require(NO_ORPHANS), fault: orphans() };
         let native = native::Native { door: &self.door, work, step };
@@ -259,11 +133,102 @@ impl SqliteSession {
             && stop.at.is_none()
             && stop.fault.message == "integer overflow"
         {
-            let fault = Fault::new(FaultClass::HistoryMoved, "the history is not what was planned");
-            return Err(ApplyError { fault, ..stop.clone() });
+            return Err(ApplyError { fault: history::moved(), ..stop.clone() });
         }
         self.has_history |= result.is_ok();
         result
+    }
+
+    fn native_options(&self, work: &Work, step: usize) -> SqliteConnectOptions {
+        let options = self.options(self.door.tenant.create_missing);
+        options.busy_timeout(self.door.limits(&work.steps[step]).lock)
+    }
+
+    /// Notes in the journal that a statement did not happen, because it or the line before it was refused.
+    async fn stopped(&mut self, this: ScriptStatement<'_>, was_sent: bool) -> PartialState {
+        let (note, left) = journalled::refusal_note(&self.door, this, was_sent);
+        // Who kept the statement from the file keeps the note from it, too; to wait for that holds up nobody.
+        let patience = busy_timeout(NOTE_PATIENCE);
+        let noted = self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{};\nCOMMIT", note.join(";\n"))).await;
+        noted.map_or(PartialState::Unknown, |()| left)
+    }
+}
+
+#[async_trait]
+impl Journalled for SqliteSession {
+    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<journal::Entry>, Fault> {
+        let mut sql = vec![busy_timeout(self.door.limits(&work.steps[step]).lock)];
+        sql.extend(self.door.install());
+        sql.push(self.door.journal().create());
+        self.run(sql.join(";\n")).await?;
+        self.has_history = true;
+        self.entry().await
+    }
+
+    async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
+        if let Some(statement) = opening.resumed {
+            return self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await;
+        }
+        if opening.closes_void {
+            self.run(self.door.journal().close()).await?;
+        }
+        // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
+        let guard = self.history_guard(&work.history_before(step));
+        let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
+        let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
+        if let Err(fault) = opened {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+            let class = match fault.class {
+                FaultClass::Other | FaultClass::ConstraintViolation => FaultClass::HistoryMoved,
+                class => class,
+            };
+            return Err(Fault { class, ..fault });
+        }
+        Ok(())
+    }
+
+    async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError> {
+        let ScriptStatement { work, step, statement } = this;
+        let Err(fault) = self.run(self.door.journal().advance(statement)).await else { return Ok(()) };
+        // Only the note was refused: all before this statement happened, and it did not.
+        let residue = match journal::keeps_session(this.step(), statement) {
+            true => self.stopped(this, false).await,
+            false => journalled::in_doubt(self).await,
+        };
+        let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+        Err(ApplyError { committed: step, at, fault, residue })
+    }
+
+    async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
+        // Of several statements in one piece the first ones may have happened.
+        let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
+        let refusal = |fault| Refusal { of: this, within, fault };
+        let connection = self.connection().await.map_err(refusal)?;
+        directives::run(connection, this, SqliteQueryResult::rows_affected).await.map_err(refusal)
+    }
+
+    async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
+        let this = refusal.of;
+        match refusal.within == 0 && journal::is_certain(this.step(), this.statement) {
+            true => self.stopped(this, true).await,
+            false => journalled::in_doubt(self).await,
+        }
+    }
+
+    async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
+        let options = self.native_options(work, step);
+        let native = native::Native { door: &self.door, work, step };
+        (native.sqlite_without_transaction(options, &self.cancelled).await, Ok(()))
+    }
+
+    async fn stop_native(&mut self) -> PartialState {
+        let _ = self.run(self.door.journal().stop(None)).await;
+        journalled::in_doubt(self).await
+    }
+
+    async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
+        let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
+        self.run(format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT")).await
     }
 }
 

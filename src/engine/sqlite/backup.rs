@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use sqlx::Row as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Dump;
 use crate::engine::backup::{Transfer, broken, fault_undone};
+use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::file::FileLock;
 use crate::model::fault::{Fault, FaultClass};
@@ -35,12 +35,11 @@ struct Bounds {
 #[async_trait]
 impl Dump for SqliteSession {
     async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
-        if self.connection.is_none() && !self.path.exists() {
+        if self.is_missing() {
             return Ok(None);
         }
         let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
-        let rows = self.rows(sql.to_owned()).await?;
-        Ok(Some(rows.first().and_then(|row| row.try_get::<i64, _>(0).ok()).unwrap_or(0).unsigned_abs()))
+        Ok(Some(self.rows(sql.to_owned()).await?.first().and_then(|row| row.parse(0)).unwrap_or(0)))
     }
 
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {

@@ -1,8 +1,11 @@
 //! SQLite among the drivers.
 
 use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
 use crate::engine::driver::Driver;
+use crate::engine::queries::TextColumns;
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::{Session, TenantEndpoint};
 use crate::model::fault::Fault;
@@ -18,5 +21,12 @@ impl Driver for Sqlite {
 
     fn namespace(&self, _tenant: &Tenant) -> Option<String> {
         None
+    }
+}
+
+impl TextColumns for sqlx::Sqlite {
+    /// SQLite turns a value of any type into a text.
+    fn text(row: &SqliteRow, column: usize) -> Option<String> {
+        row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
     }
 }

@@ -1,10 +1,14 @@
 //! An SQLite tenant's file: where it may be made, and the lock beside it. No database is opened here.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Blocker;
+
+/// The ending of our own lock's file.
+const LOCK: &str = ".fleet-lock";
 
 /// The lock of a tenant for work that no transaction protects: a file beside the database, locked by the system. Dying
 /// releases the lock; the file that is left is taken by whoever comes next.
@@ -19,13 +23,13 @@ impl FileLock {
     /// Whether somebody has it now. Nothing is made; a lock that nobody has is touched for a moment, in a way that lets
     /// others look too.
     pub(crate) fn is_taken(database: &Path) -> bool {
-        let Ok(file) = File::open(path_of(database)) else { return false };
+        let Ok(file) = File::open(beside(database, LOCK)) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
     }
 
     /// Takes it without waiting; `None` where the file system knows no locks.
     pub(crate) fn take(database: &Path) -> Result<Option<Self>, Fault> {
-        let path = path_of(database);
+        let path = beside(database, LOCK);
         let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = made.map_err(|error| {
             Fault::new(FaultClass::ReadOnly, format!("the lock file {} can't be made: {error}", path.display()))
@@ -40,9 +44,10 @@ impl FileLock {
     }
 }
 
-fn path_of(database: &Path) -> PathBuf {
+/// The file of a database with this ending.
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push(".fleet-lock");
+    name.push(ending);
     PathBuf::from(name)
 }
 
@@ -54,16 +59,9 @@ impl Drop for FileLock {
 }
 
 /// Whether the file that was locked is the one that others will open.
-#[cfg(unix)]
 fn is_still_there(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     let (Ok(ours), Ok(there)) = (file.metadata(), std::fs::metadata(path)) else { return false };
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())
-}
-
-#[cfg(not(unix))]
-fn is_still_there(_: &File, path: &Path) -> bool {
-    path.exists()
 }
 
 /// Only the folder of a file is made with it: a path that is wrong further up, or a disk that is not mounted, is a fault.
@@ -102,31 +100,28 @@ pub(crate) fn holders(database: &Path) -> Vec<Blocker> {
 /// Those of them whose lock keeps a migration out: who writes, and in a database that is not in WAL mode who reads. In WAL
 /// mode each open connection has a lock, and is in nobody's way with it (<https://www.sqlite.org/walformat.html>).
 pub(crate) fn in_the_way(database: &Path) -> Vec<Blocker> {
-    let is_wal = beside(database).exists();
+    let is_wal = beside(database, SHARED_MEMORY).exists();
     who_locks(database, |kind, first| match is_wal {
         false => true,
         true => kind == "WRITE" && (first == WAL_WRITE_LOCK || first >= PENDING_BYTE),
     })
 }
 
-/// The byte of the file beside a database that whoever writes has locked.
+/// The ending of the file beside a database in WAL mode that is locked in its place.
+const SHARED_MEMORY: &str = "-shm";
+
+/// The byte of that file which whoever writes has locked.
 const WAL_WRITE_LOCK: u64 = 120;
 
 /// The first byte of a database file that is locked (<https://www.sqlite.org/src/file/src/os.h>).
 const PENDING_BYTE: u64 = 0x4000_0000;
 
-fn beside(database: &Path) -> PathBuf {
-    let mut beside = database.as_os_str().to_owned();
-    beside.push("-shm");
-    PathBuf::from(beside)
-}
-
 /// `counts`: whether a lock does, by its kind (`READ`, `WRITE`) and its first byte.
 fn who_locks(database: &Path, counts: impl Fn(&str, u64) -> bool) -> Vec<Blocker> {
     let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Vec::new() };
     let mut pids: Vec<u32> = Vec::new();
-    for file in [database.to_owned(), beside(database)] {
-        let Some(inode) = inode(&file) else { continue };
+    for file in [database.to_owned(), beside(database, SHARED_MEMORY)] {
+        let Ok(inode) = std::fs::metadata(&file).map(|found| found.ino()) else { continue };
         for line in locks.lines() {
             // `1: POSIX  ADVISORY  WRITE 4711 08:01:1234 1073741824 1073742335`; one that waits has an arrow.
             let fields: Vec<&str> = line.split_whitespace().collect();
@@ -152,27 +147,7 @@ fn has_open(pid: u32, file: &Path) -> bool {
 
 fn process(pid: u32) -> Blocker {
     let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim().to_owned());
-    Blocker {
-        id: pid.into(),
-        user: None,
-        application: command,
-        address: None,
-        database: None,
-        transaction_seconds: None,
-        query: None,
-        lock: None,
-    }
-}
-
-#[cfg(unix)]
-fn inode(file: &Path) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(file).ok().map(|found| found.ino())
-}
-
-#[cfg(not(unix))]
-fn inode(_: &Path) -> Option<u64> {
-    None
+    Blocker { id: pid.into(), application: command, ..Blocker::default() }
 }
 
 #[cfg(test)]

@@ -4,16 +4,14 @@
 //! like another table.
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::engine::history::{self, HistoryTables};
-use crate::engine::inspect::{Gathered, count_queries, counted};
+use crate::engine::inspect::{Gathered, count_queries, counted, refreshed};
+use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::inspect_text::{canonical, tokens, written};
-use crate::engine::{Inspect, errors};
+use crate::engine::{Inspect, history};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::shape::{Column, ForeignKey, Shape, Unique};
+use crate::model::shape::{Column, ForeignKey, Shape, Table, Unique};
 use crate::model::tenant::Engine;
 
 /// Tables that are not SQLite's own, and not a virtual table's.
@@ -52,113 +50,89 @@ fn queries() -> String {
     all.join(";\n")
 }
 
-async fn read(connection: &mut SqliteConnection, message: String) -> Result<Vec<SqliteRow>, Fault> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(message)).fetch_all(&mut *connection).await;
-    if rows.is_err() {
-        let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
-    }
-    rows.map_err(|e| errors::fault(&e))
-}
-
 #[async_trait]
 impl Inspect for SqliteSession {
     async fn shape(&mut self) -> Result<Shape, Fault> {
-        if self.connection.is_none() && !self.path.exists() {
+        if self.is_missing() {
             return Ok(Shape::default());
         }
-        let history_table = self.door.migrations.catalog().history_table.clone();
-        shape(self.connection().await?, &history_table).await
+        let rows = self.transaction(queries()).await?;
+        Ok(gather(&rows).finish(&self.door.migrations.catalog().history_table))
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {
         if tables.is_empty() {
             return Ok(Vec::new());
         }
-        if self.connection.is_none() && !self.path.exists() {
+        if self.is_missing() {
             return Err(Fault::new(FaultClass::Missing, "the file does not exist, so no table does"));
         }
-        row_counts(self.connection().await?, tables).await
+        let message = format!("BEGIN;\n{}COMMIT", count_queries(Engine::Sqlite, None, tables));
+        counted(tables, &self.transaction(message).await?)
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         if self.connection.is_none() || !self.has_table(history::REFRESHES).await? {
             return Ok(Vec::new());
         }
-        let rows = self.rows(self.door.books().read_refreshes()).await?;
-        Ok(rows.iter().filter_map(|r| HistoryTables::refresh([0, 1].map(|i| r.try_get(i).ok()))).collect())
+        Ok(refreshed(self.rows(self.door.books().read_refreshes()).await?))
     }
 }
 
-async fn shape(connection: &mut SqliteConnection, history_table: &str) -> Result<Shape, Fault> {
-    let rows = read(connection, queries()).await?;
+fn gather(rows: &[TextRow]) -> Gathered {
     let mut gathered = Gathered::default();
     // A foreign key has a number within its table only.
     let mut key = None;
-    for row in &rows {
-        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten();
-        let must = |i: usize| text(i).unwrap_or_default();
-        match must(0).as_str() {
-            "table" => gathered.add_table(must(1)),
-            "other" => gathered.add_other(&must(1), must(2), canonical(&tokens(&must(3)))),
+    for row in rows {
+        match row.must(0).as_str() {
+            "table" => gathered.add_table(row.must(1)),
+            "other" => gathered.add_other(&row.must(1), row.must(2), canonical(&tokens(&row.must(3)))),
             _ => {}
         }
-        let Some(table) = gathered.table(&must(1)) else { continue };
-        match must(0).as_str() {
+        let Some(table) = gathered.table(&row.must(1)) else { continue };
+        match row.must(0).as_str() {
             "table" => {
-                for (is, option) in [(must(4) == "1", "without rowid"), (must(5) == "1", "strict")] {
+                for (is, option) in [(row.is_true(4), "without rowid"), (row.is_true(5), "strict")] {
                     table.options.extend(is.then(|| option.to_owned()));
                 }
-                if must(3) == "virtual" {
-                    table.options.push(canonical(&tokens(&must(2))));
+                if row.must(3) == "virtual" {
+                    table.options.push(canonical(&tokens(&row.must(2))));
                 }
             }
             "column" => table.columns.push(Column {
-                name: must(2),
-                kind: must(3),
-                nullable: must(4) == "0",
-                default: text(5),
+                name: row.must(2),
+                kind: row.must(3),
+                nullable: row.must(4) == "0",
+                default: row.text(5),
                 ..Column::default()
             }),
-            "primary" => table.primary_key.push(must(2)),
+            "primary" => table.primary_key.push(row.must(2)),
             "index" => index(table, row),
             "foreign" => {
-                let is_same = key.replace((must(1), must(2))) == Some((must(1), must(2)));
-                foreign_key(table, row, is_same);
+                let this = Some((row.must(1), row.must(2)));
+                foreign_key(table, row, key == this);
+                key = this;
             }
             _ => {}
         }
     }
-    for row in &rows {
-        let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
-        if text(0) == "table" && text(3) == "table" {
-            add_written(&mut gathered, &text(1), &text(2));
-        }
+    for row in rows.iter().filter(|row| row.must(0) == "table" && row.must(3) == "table") {
+        add_written(&mut gathered, &row.must(1), &row.must(2));
     }
-    Ok(gathered.finish(history_table))
-}
-
-/// The number of rows of each table.
-async fn row_counts(connection: &mut SqliteConnection, tables: &[String]) -> Result<Vec<u64>, Fault> {
-    if tables.is_empty() {
-        return Ok(Vec::new());
-    }
-    let message = format!("BEGIN;\n{}COMMIT", count_queries(Engine::Sqlite, None, tables));
-    let rows = read(connection, message).await?;
-    counted(tables, rows.iter().map(|row| row.try_get(0).ok()))
+    gathered
 }
 
 /// The index that a key makes by itself has a number in its name; the key is told without it.
-fn index(table: &mut crate::model::shape::Table, row: &SqliteRow) {
-    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten().unwrap_or_default();
-    let (name, origin, definition) = (text(2), text(3), text(7));
-    let columns: Vec<String> = text(6).split('\n').map(str::to_owned).collect();
+fn index(table: &mut Table, row: &TextRow) {
+    let (name, origin, definition) = (row.must(2), row.must(3), row.must(7));
+    let columns: Vec<String> = row.must(6).split('\n').map(str::to_owned).collect();
     match origin.as_str() {
         "pk" => {}
         "u" => table.uniques.push(Unique { name: String::new(), columns }),
         _ => {
             // A unique index is not a unique constraint, and can have an order or a collation: it is told as an index, too.
             let is_of_columns = columns.iter().all(|column| !column.is_empty());
-            if text(4) == "1" && text(5) == "0" && is_of_columns {
+            if row.is_true(4) && !row.is_true(5) && is_of_columns {
                 table.uniques.push(Unique { name: name.clone(), columns });
             }
             table.indexes.push(format!("{name}: {}", canonical(&tokens(&definition))));
@@ -167,25 +141,23 @@ fn index(table: &mut crate::model::shape::Table, row: &SqliteRow) {
 }
 
 /// One row a column of a foreign key, in order.
-fn foreign_key(table: &mut crate::model::shape::Table, row: &SqliteRow, is_same: bool) {
-    let text = |i: usize| row.try_get::<Option<String>, _>(i).ok().flatten();
-    let must = |i: usize| text(i).unwrap_or_default();
+fn foreign_key(table: &mut Table, row: &TextRow, is_same: bool) {
     if is_same && let Some(key) = table.foreign_keys.last_mut() {
-        key.columns.push(must(4));
-        key.to_columns.extend(text(5));
+        key.columns.push(row.must(4));
+        key.to_columns.extend(row.text(5));
         return;
     }
     table.foreign_keys.push(ForeignKey {
         name: String::new(),
-        columns: vec![must(4)],
-        to_table: must(3),
+        columns: vec![row.must(4)],
+        to_table: row.must(3),
         // Without columns it is the primary key that is meant.
-        to_columns: text(5).into_iter().collect(),
-        on_delete: must(6),
-        on_update: must(7),
+        to_columns: row.text(5).into_iter().collect(),
+        on_delete: row.must(6),
+        on_update: row.must(7),
     });
-    if must(8) != "none" {
-        table.options.push(format!("foreign key {} matches {}", must(4), must(8)));
+    if row.must(8) != "none" {
+        table.options.push(format!("foreign key {} matches {}", row.must(4), row.must(8)));
     }
 }
 

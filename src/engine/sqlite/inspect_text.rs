@@ -2,6 +2,10 @@
 //!
 //! It never runs anything. A text that it does not understand gives fewer parts, and the canonical text stands for the rest.
 
+use crate::model::engine::Engine;
+use crate::sql::lex::{self, Kind};
+use crate::sql::unquoted;
+
 /// A piece of SQL text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
@@ -19,63 +23,26 @@ impl Token {
 
 /// Comments and white space are left out.
 pub(crate) fn tokens(sql: &str) -> Vec<Token> {
-    let mut out = Vec::new();
-    let mut rest = sql;
-    while let Some(first) = rest.chars().next() {
-        let (length, word) = match first {
-            c if c.is_whitespace() => (c.len_utf8(), None),
-            '-' if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), None),
-            '/' if rest.starts_with("/*") => (rest[2..].find("*/").map_or(rest.len(), |at| at + 4), None),
-            '\'' => (quoted(rest, '\''), None),
-            '"' | '`' => {
-                let length = quoted(rest, first);
-                let inner = rest
-                    .get(1..length.max(2) - 1)
-                    .unwrap_or_default()
-                    .replace(&format!("{first}{first}"), &first.to_string());
-                (length, Some(inner))
-            }
-            '[' => {
-                let length = rest.find(']').map_or(rest.len(), |at| at + 1);
-                (length, Some(rest.get(1..length.max(2) - 1).unwrap_or_default().to_owned()))
-            }
-            c if is_word(c) => {
-                let length = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-                (length, Some(rest[..length].to_owned()))
-            }
-            c if is_operator(c) => (rest.find(|c: char| !is_operator(c)).unwrap_or(rest.len()), None),
-            c => (c.len_utf8(), None),
-        };
-        let is_nothing = first.is_whitespace() || rest.starts_with("--") || rest.starts_with("/*");
-        if !is_nothing {
-            out.push(Token { text: rest[..length].to_owned(), word });
+    let mut out: Vec<Token> = Vec::new();
+    // The end of the operator before, which may go on.
+    let mut operator = None;
+    for token in lex::tokens(Engine::Sqlite, sql) {
+        let text = &sql[token.start..token.end];
+        let is_operator = matches!(token.kind, Kind::Symbol(symbol) if b"<>=!|&~+%".contains(&symbol));
+        match (token.kind, out.last_mut()) {
+            (Kind::Space | Kind::Comment, _) => continue,
+            (_, Some(last)) if is_operator && operator == Some(token.start) => last.text.push_str(text),
+            (Kind::Word | Kind::Number, _) => out.push(Token { text: text.to_owned(), word: Some(text.to_owned()) }),
+            _ => out.push(Token { text: text.to_owned(), word: unquoted(text) }),
         }
-        rest = &rest[length..];
+        operator = is_operator.then_some(token.end);
     }
     out
 }
 
+/// A character of a name; any that is not ASCII is one.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
-}
-
-fn is_operator(c: char) -> bool {
-    "<>=!|&~+%".contains(c)
-}
-
-/// The length of a quoted piece; a quote inside is written twice.
-fn quoted(text: &str, quote: char) -> usize {
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if c == quote {
-            if chars.peek().is_some_and(|(_, next)| *next == quote) {
-                chars.next();
-            } else {
-                return at + 1;
-            }
-        }
-    }
-    text.len()
 }
 
 /// The same text for the same SQL: renaming a table there and back puts quotes around its name.

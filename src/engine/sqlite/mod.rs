@@ -11,7 +11,6 @@ mod inspect;
 mod inspect_text;
 mod native;
 mod observe;
-mod rows;
 mod session;
 
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};

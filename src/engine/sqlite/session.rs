@@ -9,15 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::engine::history;
 use crate::engine::journal;
+use crate::engine::journalled;
+use crate::engine::queries::{Queries, TenantQueries, TextRow};
+use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
-use crate::engine::{
-    ApplyError, PartialState, Segment, Session, Settlement, TenantEndpoint, Work, errors, literal, settle,
-};
+use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, errors, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Address, Engine};
@@ -54,6 +55,11 @@ impl SqliteSession {
         Ok(session)
     }
 
+    /// Whether the file is not there yet.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.connection.is_none() && !self.path.exists()
+    }
+
     pub(crate) fn options(&self, create: bool) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(&self.path)
@@ -78,16 +84,6 @@ impl SqliteSession {
             self.connect(create).await?;
         }
         Ok(self.connection.as_mut().expect("set just above"))
-    }
-
-    pub(crate) async fn rows(&mut self, sql: String) -> Result<Vec<SqliteRow>, Fault> {
-        let connection = self.connection().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await.map_err(|e| errors::fault(&e))
-    }
-
-    pub(crate) async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        let connection = self.connection().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop).map_err(|e| errors::fault(&e))
     }
 
     /// Whether a table is there; asked only after a read failed, because SQLite has one code for all mistakes.
@@ -120,9 +116,7 @@ impl SqliteSession {
 
     pub(crate) async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
         match self.rows(self.door.journal().read()).await {
-            Ok(rows) => {
-                Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.try_get(i).ok().flatten()))))
-            }
+            Ok(rows) => Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))),
             Err(fault) if self.has_table(journal::TABLE).await? => Err(fault),
             Err(_) => Ok(None),
         }
@@ -149,6 +143,31 @@ pub(crate) fn busy_timeout(limit: Duration) -> String {
 }
 
 #[async_trait]
+impl Queries for SqliteSession {
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.connection().await?.rows(sql).await
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        self.connection().await?.run(sql).await
+    }
+}
+
+impl TenantQueries for SqliteSession {
+    fn door(&self) -> &TenantEndpoint {
+        &self.door
+    }
+}
+
+#[async_trait]
+impl Batch for SqliteSession {
+    async fn add(&mut self, insert: String) -> Result<(), Fault> {
+        self.begin(true, self.door.timeouts.lock).await?;
+        self.transaction(format!("{insert};\nCOMMIT")).await.map(drop)
+    }
+}
+
+#[async_trait]
 impl Session for SqliteSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
         if self.connection.is_none() {
@@ -172,16 +191,16 @@ impl Session for SqliteSession {
             }
             rows => rows?,
         };
-        let mut entries: Vec<String> = rows.iter().filter_map(|r| r.try_get(0).ok()).collect();
+        let mut entries: Vec<String> = rows.iter().filter_map(|row| row.text(0)).collect();
         if let Some(query) = books.unknown_scripts(&mut entries) {
-            entries.extend(self.rows(query).await?.iter().filter_map(|r| r.try_get::<String, _>(0).ok()));
+            entries.extend(self.rows(query).await?.iter().filter_map(|row| row.text(0)));
         }
         entries.sort_unstable();
         Ok(entries)
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        if self.connection.is_none() && !self.path.exists() {
+        if self.is_missing() {
             return Ok(None);
         }
         Ok(self.entry().await?.map(|entry| entry.unfinished))
@@ -194,14 +213,7 @@ impl Session for SqliteSession {
         };
         let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let _lock = FileLock::take(&self.path)?;
-        let mut all = vec!["BEGIN IMMEDIATE".to_owned()];
-        all.extend(settle::statements(&self.door, &self.door.journal(), &entry.unfinished, settlement));
-        all.push("COMMIT".to_owned());
-        if let Err(fault) = self.run(all.join(";\n")).await {
-            let _ = self.run("ROLLBACK".to_owned()).await;
-            return Err(fault);
-        }
-        Ok(entry.unfinished)
+        settle::settle(self, vec!["BEGIN IMMEDIATE".to_owned()], entry.unfinished, settlement).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -214,17 +226,14 @@ impl Session for SqliteSession {
             && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?
             && !entry.is_void(&work.steps[0])
         {
-            let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
-            return Err(ApplyError {
-                residue: PartialState::InDoubt(entry.unfinished),
-                ..ApplyError::before(0, fault)
-            });
+            return Err(journalled::unfinished(0, entry.unfinished));
         }
         for segment in segments {
             match segment {
                 Segment::Together(steps) => self.apply_together(work, steps).await?,
-                Segment::Alone(step) => self.apply_alone(work, step).await?,
-                Segment::Native { step, transaction } => self.apply_native(work, step, transaction).await?,
+                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
+                Segment::Native { step, transaction: false } => journalled::apply_native(self, work, step).await?,
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ use crate::model::text::unprintable;
 
 /// A command that has not answered by then is given up.
 const LIMIT: Duration = Duration::from_secs(10);
-/// So many files and commands are read at once.
+/// The most files and commands that are read at once.
 const AT_ONCE: usize = 8;
 /// How long after its end a failed command's stderr is waited for: a process that it left behind may hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -56,7 +56,7 @@ impl Pending {
     }
 }
 
-/// What has been fetched in this process, failures too, so that nothing runs twice.
+/// The passwords fetched in this process, failures too, so that nothing runs twice.
 pub(crate) type Fetched = tokio::sync::Mutex<HashMap<PasswordSource, Result<SecretString, String>>>;
 
 impl PasswordSource {
@@ -119,21 +119,16 @@ async fn run(words: &[String], folder: &Path) -> Result<Vec<u8>, String> {
     command.args(&words[1..]).current_dir(folder).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("can't be started: {e}"))?;
+    let (stdout, stderr) = (child.stdout.take().expect("it is piped"), child.stderr.take().expect("it is piped"));
     // Read beside it, so that a talkative command does not block, and to the end, which may be long after the command's.
-    let stderr = child.stderr.take().map(|stderr| tokio::spawn(tail(stderr)));
+    let stderr = tokio::spawn(tail(stderr));
     let mut bytes = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(LONGEST + 1).read_to_end(&mut bytes).await.map_err(|e| format!("can't be read: {e}"))?;
-    }
+    stdout.take(LONGEST + 1).read_to_end(&mut bytes).await.map_err(|e| format!("can't be read: {e}"))?;
     let status = child.wait().await.map_err(|e| format!("was lost: {e}"))?;
     if status.success() {
         return Ok(bytes);
     }
-    let said = match stderr {
-        Some(stderr) => tokio::time::timeout(LAST_WORDS, stderr).await,
-        None => return Err(format!("failed ({status})")),
-    };
-    let said = said.ok().and_then(Result::ok).unwrap_or_default();
+    let said = tokio::time::timeout(LAST_WORDS, stderr).await.ok().and_then(Result::ok).unwrap_or_default();
     let line = last_line(&String::from_utf8_lossy(&said), &String::from_utf8_lossy(&bytes));
     Err(line.map_or_else(|| format!("failed ({status})"), |line| format!("failed ({status}): {line}")))
 }
@@ -222,23 +217,20 @@ impl Registry {
     pub(crate) fn leave_out_credentials(&self, tenants: &mut [Arc<Tenant>]) {
         for tenant in tenants {
             let Some(pending) = self.pending.get(&tenant.id) else { continue };
-            let tenant = Arc::make_mut(tenant);
-            if let Some(url) = &pending.url {
-                tenant.address = Address::Url(url.secret());
-            }
-            if let Some(url) = &pending.migration_url {
-                tenant.migration_address = Some(Address::Url(url.secret()));
-            }
+            pending.put(Arc::make_mut(tenant), |url| Address::Url(url.secret()));
         }
     }
 }
 
 impl Pending {
     pub(crate) fn fill(&self, tenant: &mut Tenant, password: &Result<SecretString, String>) {
-        let address = |url: &ServerUrl| match password {
+        self.put(tenant, |url| match password {
             Ok(password) => Address::Url(url.with_password(password.expose_secret())),
             Err(reason) => Address::Unusable(reason.clone()),
-        };
+        });
+    }
+
+    fn put(&self, tenant: &mut Tenant, address: impl Fn(&ServerUrl) -> Address) {
         if let Some(url) = &self.url {
             tenant.address = address(url);
         }

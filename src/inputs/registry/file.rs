@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use secrecy::ExposeSecret;
 
 use super::credentials::{Fetched, Pending};
 use super::identity::{Folders, Identity};
+use super::patterns::is_glob;
 use super::{REST, WaveRule, dependencies, tenants, waves};
 use crate::inputs::{
     Diagnostics, LedgerLocation, Mistakes, Overrides, ServerUrl, Settings, Sources, Variables, folder_of,
@@ -40,7 +42,7 @@ pub(crate) struct Registry {
     pub(crate) tenants: Vec<Arc<Tenant>>,
     /// The waves, in file order; tenants that none matches are the last wave.
     pub(crate) waves: Vec<WaveRule>,
-    /// What is allowed but should be changed, as sentences for people.
+    /// Things that are allowed but should be changed, as sentences for people.
     pub(crate) warnings: Vec<String>,
     /// The absolute folder of the file.
     pub(super) folder: PathBuf,
@@ -106,12 +108,12 @@ impl Registry {
 
         let mut warnings = settings.warnings.clone();
         warnings.extend(strangers(&waves, &read.tenants));
-        warnings.extend(waves.iter().filter_map(|wave| wave.rule.why_empty(&read.tenants)));
+        warnings.extend(waves.iter().filter_map(|wave| wave.why_empty(&read.tenants)));
         Ok(Registry {
             path: path.to_owned(),
             settings,
             tenants: read.tenants,
-            waves: waves.into_iter().map(|wave| wave.rule).collect(),
+            waves,
             warnings,
             pending: read.pending,
             fetched: Fetched::default(),
@@ -120,10 +122,7 @@ impl Registry {
         })
     }
 
-    #[cfg(unix)]
     fn warn_of_readers(&mut self) {
-        use std::os::unix::fs::PermissionsExt;
-
         let Ok(found) = std::fs::metadata(&self.path) else { return };
         let mode = found.permissions().mode() & 0o777;
         if mode & 0o077 == 0 {
@@ -143,9 +142,6 @@ impl Registry {
             ));
         }
     }
-
-    #[cfg(not(unix))]
-    fn warn_of_readers(&mut self) {}
 
     /// The tenant whose own database the ledger would be in, by any of its addresses and whatever its schema is.
     pub(crate) fn tenant_at_ledger(&self) -> Option<&Arc<Tenant>> {
@@ -172,24 +168,25 @@ impl Registry {
 }
 
 /// Notes tenants that depend on one of a later wave.
-fn compare_waves(waves: &[waves::Read], read: &tenants::Read, drafts: &mut Diagnostics) {
-    let places = waves::places(waves.iter().map(|wave| &wave.rule), &read.tenants);
+fn compare_waves(waves: &[WaveRule], read: &tenants::Read, drafts: &mut Diagnostics) {
+    let places = waves::places(waves, &read.tenants);
     let ids = read.tenants.iter().map(|tenant| tenant.id.as_str());
     let places: HashMap<&str, usize> = ids.zip(places).collect();
-    let name = |place: usize| waves.get(place).map_or(REST, |wave| &wave.rule.name);
+    let name = |place: usize| waves.get(place).map_or(REST, |wave| &wave.name);
     let wave = |id: &str| places.get(id).map(|&place| (place, name(place)));
     dependencies::check_waves(&read.dependencies, wave, drafts);
 }
 
 /// Ids in waves that no tenant has: a misspelt one would quietly leave the canary.
-fn strangers(waves: &[waves::Read], tenants: &[Arc<Tenant>]) -> Vec<String> {
+fn strangers(waves: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<String> {
     let known: std::collections::HashSet<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
     let mut found = Vec::new();
     for wave in waves {
-        for (id, _) in wave.plain.iter().filter(|(id, _)| !known.contains(id.as_str())).take(10) {
+        let ids = wave.members.tenants.texts().iter().filter(|text| !is_glob(text));
+        for id in ids.filter(|id| !known.contains(id.as_str())).take(10) {
             let near = suggestion(id, known.iter().copied()).map(|near| format!("; did you mean {near}?"));
             let near = near.unwrap_or_default();
-            found.push(format!("wave {} names the tenant {id}, which is not in the file{near}", wave.rule.name));
+            found.push(format!("wave {} names the tenant {id}, which is not in the file{near}", wave.name));
         }
     }
     found

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::inputs::ServerUrl;
 use crate::model::tenant::Engine;
 
-/// What makes a database one database.
+/// The identity of a database, however it is addressed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
     /// A file, free of links as far as it exists.

@@ -20,9 +20,7 @@ pub(crate) struct Patterns {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{pattern}' is not a valid pattern: {reason}")]
 pub(crate) struct BadPattern {
-    /// The pattern.
     pub(crate) pattern: String,
-    /// What is wrong with it.
     pub(crate) reason: String,
 }
 

@@ -13,7 +13,6 @@ use super::dependencies::{self, Dependency};
 use super::identity::{Folders, Identity};
 use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
-use crate::model::text::unprintable;
 
 const KEYS: [&str; 10] = [
     "id",
@@ -36,14 +35,14 @@ const LONGEST_URL: usize = 8_192;
 /// The longest name that PostgreSQL keeps, in bytes; it cuts longer ones off without a word.
 const LONGEST_SCHEMA: usize = 63;
 
-/// What the tenant tables say.
+/// The tenant tables, read.
 #[derive(Default)]
 pub(crate) struct Read {
     pub(crate) tenants: Vec<Arc<Tenant>>,
     pub(crate) pending: HashMap<TenantId, Pending>,
     /// The first tenant whose password stands in the file, and how many there are.
     pub(crate) literal_passwords: Option<(TenantId, usize)>,
-    /// What the tenants say in `depends_on`, in file order.
+    /// The entries of `depends_on`, in file order.
     pub(crate) dependencies: Vec<Dependency>,
 }
 
@@ -114,21 +113,24 @@ impl Defaults {
 fn label<'a>(reader: &Reader<'a, '_>, key: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
     let text = reader.text(key, drafts)?;
     if text.trim().is_empty() {
-        let at = reader.item(key).map_or(reader.span.clone(), Item::span);
-        drafts.at(at, format!("`{key}` is empty")).help("fill it or remove it");
+        drafts.at(reader.at(key), format!("`{key}` is empty")).help("fill it or remove it");
         return None;
     }
     Some(text)
 }
 
-/// A server key.
-fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
-    let text = label(reader, "server", drafts)?;
+/// A text that must not be empty and not longer than [`LONGEST_NAME`]. `what` names it.
+fn name<'a>(reader: &Reader<'a, '_>, key: &str, what: &str, drafts: &mut Diagnostics) -> Option<&'a str> {
+    let text = label(reader, key, drafts)?;
     if text.chars().nth(LONGEST_NAME).is_some() {
-        drafts.too_long(reader.item("server").map_or(reader.span.clone(), Item::span), "`server`", LONGEST_NAME);
+        drafts.too_long(reader.at(key), what, LONGEST_NAME);
         return None;
     }
-    Some(text.to_owned())
+    Some(text)
+}
+
+fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
+    name(reader, "server", "`server`", drafts).map(str::to_owned)
 }
 
 /// Where a tenant's database is, as its URL says.
@@ -158,16 +160,14 @@ struct Unset {
     /// It is set, to nothing.
     is_empty: bool,
     in_defaults: bool,
-    /// How many tenants need it.
-    tenants: usize,
-    /// Where the last of them is, so that one who needs it twice is counted once.
-    last: Range<usize>,
+    /// The tenants that need it, by their places: one that needs it twice is counted once.
+    tenants: HashSet<usize>,
 }
 
 impl Unset {
     fn note(self, name: &str, drafts: &mut Diagnostics) {
         let state = if self.is_empty { "empty" } else { "not set" };
-        let users = match (self.tenants, self.in_defaults) {
+        let users = match (self.tenants.len(), self.in_defaults) {
             (1, _) => String::new(),
             (n, true) => format!(" (used by {n} tenants)"),
             (n, false) => format!(" (used by {n} tenants, the first here)"),
@@ -225,12 +225,8 @@ impl TenantParser<'_, '_> {
             let draft = self.drafts.at(reader.span.clone(), "this tenant has no id");
             draft.help("add: id = \"acme\"").absence();
         }
-        let id = label(reader, "id", self.drafts)?;
-        let at = reader.item("id").map_or(reader.span.clone(), Item::span);
-        if id.chars().nth(LONGEST_NAME).is_some() {
-            self.drafts.too_long(at, "this id", LONGEST_NAME);
-            return None;
-        }
+        let id = name(reader, "id", "this id", self.drafts)?;
+        let at = reader.at("id");
         if let Some(first) = self.ids.get(id) {
             let draft = self.drafts.at(at, format!("a second tenant has the id `{id}`"));
             draft.related(first.clone(), "the first is here").help("give each tenant an id of its own");
@@ -240,15 +236,12 @@ impl TenantParser<'_, '_> {
         Some(TenantId::from(id))
     }
 
-    /// Whom it waits for, each once; whether they exist is known when all tenants have been read.
+    /// The tenants it waits for, each once; whether they exist is known when all tenants have been read.
     fn depends_on(&mut self, reader: &Reader<'_, '_>, id: Option<&TenantId>) -> Vec<TenantId> {
         let mut ids: Vec<TenantId> = Vec::new();
         let mut seen = HashSet::new();
-        for (text, at) in reader.texts("depends_on", self.drafts).unwrap_or_default() {
-            if let Some(found) = unprintable(text) {
-                let message = format!("a text in `depends_on` holds the unprintable character {found}");
-                self.drafts.at(at, message).help("remove it");
-            } else if text.chars().nth(LONGEST_NAME).is_some() {
+        for (text, at) in reader.names("depends_on", self.drafts).unwrap_or_default() {
+            if text.chars().nth(LONGEST_NAME).is_some() {
                 self.drafts.too_long(at, "an id in `depends_on`", LONGEST_NAME);
             } else if seen.insert(text) {
                 ids.push(TenantId::from(text));
@@ -262,16 +255,16 @@ impl TenantParser<'_, '_> {
 
     fn target(&mut self, reader: &Reader<'_, '_>, key: &str) -> Option<Target> {
         let item = reader.item(key)?;
-        let Some(template) = item.get_ref().as_str() else {
-            let draft = self.drafts.at(item.span(), format!("`{key}` must be a text in quotes"));
-            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
-            return None;
+        let wrong = match item.get_ref().as_str() {
+            None => Err(format!("`{key}` must be a text in quotes")),
+            Some(text) if text.chars().nth(LONGEST_URL).is_some() => {
+                Err(format!("`{key}` has more than {LONGEST_URL} characters"))
+            }
+            Some(text) => Ok(text),
         };
-        if template.chars().nth(LONGEST_URL).is_some() {
-            let draft = self.drafts.at(item.span(), format!("`{key}` has more than {LONGEST_URL} characters"));
-            draft.help("write: url = \"sqlite:path/to/file.db\"").hide();
-            return None;
-        }
+        let note =
+            |wrong| _ = self.drafts.at(item.span(), wrong).help("write: url = \"sqlite:path/to/file.db\"").hide();
+        let template = wrong.map_err(note).ok()?;
         let expanded = match expand(template, self.sources.variables) {
             Ok(expanded) => expanded,
             Err(problems) => {
@@ -303,17 +296,13 @@ impl TenantParser<'_, '_> {
     /// Counts a tenant (by its place) that needs a variable which is not set.
     fn unset(&mut self, name: &str, at: Range<usize>, tenant: Range<usize>, in_defaults: bool) {
         let is_empty = self.sources.variables.get(name).is_some();
-        let first = Unset { at, is_empty, in_defaults, tenants: 0, last: 0..0 };
-        let unset = self.unset.entry(name.to_owned()).or_insert(first);
-        if unset.last != tenant {
-            unset.tenants += 1;
-            unset.last = tenant;
-        }
+        let first = Unset { at, is_empty, in_defaults, tenants: HashSet::new() };
+        self.unset.entry(name.to_owned()).or_insert(first).tenants.insert(tenant.start);
     }
 
     fn schema(&mut self, reader: &Reader<'_, '_>, target: Option<&Target>) -> Option<String> {
         let schema = label(reader, "schema", self.drafts)?;
-        let at = reader.item("schema").map_or(reader.span.clone(), Item::span);
+        let at = reader.at("schema");
         if let Some(engine) = target.map(Target::engine).filter(|engine| *engine != Engine::Postgres) {
             let help = "remove it; only a PostgreSQL tenant can be a schema in a database";
             self.drafts.at(at, format!("`schema` has no meaning for {engine}")).help(help);
@@ -330,9 +319,10 @@ impl TenantParser<'_, '_> {
         let migration = self.target(reader, "migration_url")?;
         let engine = target?.engine();
         if migration.engine() != engine || engine == Engine::Sqlite {
-            let at = reader.item("migration_url").map_or(reader.span.clone(), Item::span);
             let help = "it is for a server database whose url is a pooler: the same database without the pooler";
-            self.drafts.at(at, format!("`migration_url` does not fit a url of {engine}")).help(help);
+            self.drafts
+                .at(reader.at("migration_url"), format!("`migration_url` does not fit a url of {engine}"))
+                .help(help);
             return None;
         }
         Some(migration)

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::patterns::{Patterns, is_glob};
 use super::tenants::LONGEST_NAME;
 use crate::inputs::{Diagnostics, Document, Item, Reader};
 use crate::model::tenant::Tenant;
-use crate::model::text::{suggestion, unprintable};
+use crate::model::text::suggestion;
 use crate::policy::FailureBudget;
 
 /// The name of the last wave: all tenants that no rule matched.
@@ -92,12 +91,9 @@ impl WaveRule {
 }
 
 /// The wave of each tenant, by its place: the first rule that matches, else the rest, which comes behind all rules.
-pub(crate) fn places<'r>(
-    rules: impl DoubleEndedIterator<Item = &'r WaveRule> + ExactSizeIterator,
-    tenants: &[Arc<Tenant>],
-) -> Vec<usize> {
+pub(crate) fn places(rules: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<usize> {
     let mut places = vec![rules.len(); tenants.len()];
-    for (place, rule) in rules.enumerate().rev() {
+    for (place, rule) in rules.iter().enumerate().rev() {
         let picked = rule.members.pick(tenants);
         places.iter_mut().zip(picked).filter(|(_, picked)| *picked).for_each(|(at, _)| *at = place);
     }
@@ -120,14 +116,8 @@ fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String>
     Some(format!("no tenant has the tag {wrong}{near}"))
 }
 
-/// A rule and the plain ids in it, with their places, to be compared with the tenants.
-pub(crate) struct Read {
-    pub(crate) rule: WaveRule,
-    pub(crate) plain: Vec<(String, Range<usize>)>,
-}
-
 /// Reads all `[[wave]]` tables.
-pub(crate) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<Read> {
+pub(crate) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> Vec<WaveRule> {
     let Some(item) = document.root.get("wave") else { return Vec::new() };
     let Some(list) = item.get_ref().as_array() else {
         drafts.at(item.span(), "`wave` must be a list of tables").help("write [[wave]], with two brackets");
@@ -153,7 +143,7 @@ fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
         drafts.at(reader.span.clone(), "this wave has no name").help("add: name = \"canary\"").absence();
     }
     let name = reader.text("name", drafts)?;
-    let at = reader.item("name").map_or(reader.span.clone(), Item::span);
+    let at = reader.at("name");
     if name.trim().is_empty() {
         drafts.at(at, "the name of this wave is empty").help("write: name = \"canary\"");
         return None;
@@ -170,45 +160,37 @@ fn name(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
     Some(name.to_owned())
 }
 
-fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Read {
-    let mut members = Members::default();
+fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> WaveRule {
     if !["tags", "tenants", "percent", "count"].iter().any(|key| reader.has(key)) {
         let help =
             "say which tenants it takes: tags = { ring = \"canary\" }, tenants = [\"acme\"], percent = 5 or count = 2";
         drafts.at(reader.span.clone(), "this wave has no members").help(help).absence();
     }
-    members.tags = reader.labels("tags", drafts).unwrap_or_default();
     for key in ["tags", "tenants"] {
         if let Some(item) = reader.item(key).filter(|item| is_empty(item)) {
-            drafts
-                .at(item.span(), format!("`{key}` is empty, so that it picks no tenant"))
-                .help("fill it or remove it");
+            let message = format!("`{key}` is empty, so that it picks no tenant");
+            drafts.at(item.span(), message).help("fill it or remove it");
         }
     }
-    let mut plain = Vec::new();
-    for (text, at) in reader.texts("tenants", drafts).unwrap_or_default() {
-        if let Some(found) = unprintable(text) {
-            let message = format!("a text in `tenants` holds the unprintable character {found}");
-            drafts.at(at, message).help("remove it");
-            continue;
-        }
-        match Patterns::new([text]) {
-            Err(bad) => {
-                drafts.at(at, bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");
-            }
-            Ok(_) if !is_glob(text) => plain.push((text.to_owned(), at)),
-            Ok(_) => {}
+    let texts = reader.names("tenants", drafts).unwrap_or_default();
+    for (text, at) in &texts {
+        if let Err(bad) = Patterns::new([*text]) {
+            drafts.at(at.clone(), bad.to_string()).help("a pattern is an id or a glob: acme, b-*, {a,b}-?");
         }
     }
-    let texts = reader.texts("tenants", &mut Diagnostics::default()).unwrap_or_default();
-    members.tenants = Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default();
-    members.percent = reader.number("percent", 0, 100, drafts).and_then(|n| u8::try_from(n).ok());
-    members.count = reader.number("count", 1, u64::from(u32::MAX), drafts).and_then(|n| usize::try_from(n).ok());
-    let concurrency = reader.number("concurrency", 1, 1_000_000, drafts).and_then(|n| usize::try_from(n).ok());
-    let max_failures = reader.budget("max_failures", drafts);
-    let concurrency = concurrency.and_then(NonZeroUsize::new);
-    let lock_timeout = reader.duration("lock_timeout", false, drafts);
-    Read { rule: WaveRule { name, members, concurrency, max_failures, lock_timeout }, plain }
+    let members = Members {
+        tags: reader.labels("tags", drafts).unwrap_or_default(),
+        tenants: Patterns::new(texts.into_iter().map(|(text, _)| text)).unwrap_or_default(),
+        percent: reader.number("percent", 0..=100, drafts),
+        count: reader.number("count", 1..=i64::from(u32::MAX), drafts),
+    };
+    WaveRule {
+        name,
+        members,
+        concurrency: reader.number("concurrency", 1..=1_000_000, drafts).and_then(NonZeroUsize::new),
+        max_failures: reader.budget("max_failures", drafts),
+        lock_timeout: reader.duration("lock_timeout", false, drafts),
+    }
 }
 
 fn is_empty(item: &Item<'_>) -> bool {

@@ -94,7 +94,7 @@ pub(super) fn meaning(name: &str) -> Meaning {
     }
 }
 
-/// What was `FLEET__FLEET__KEY` and `FLEET__SCRATCH__KEY` once; `old` is behind the first two underscores.
+/// A name of the former forms `FLEET__FLEET__KEY` and `FLEET__SCRATCH__KEY`; `old` is behind the first two underscores.
 fn old_form(old: &str) -> Meaning {
     let (section, key) = old.split_once("__").unwrap_or((old, ""));
     let key = match section {

@@ -11,8 +11,7 @@ use config::{Map, Source, Value};
 use super::environment::{Meaning, meaning};
 use super::table::{SETTINGS, Setting, keys};
 use super::{LedgerLocation, Origin, Sources};
-use crate::inputs::database_url::expand;
-use crate::inputs::document::{Document, Item, Reader};
+use crate::inputs::document::{Document, Reader};
 use crate::inputs::form::Form;
 use crate::inputs::{Diagnostics, Overrides};
 
@@ -44,15 +43,19 @@ impl Layer {
         for setting in &SETTINGS {
             let Some(item) = fleet.item(setting.key) else { continue };
             let is_ledger = setting.form == Form::Ledger;
-            match setting.form.read(item) {
+            let checked = match setting.form.read(item) {
                 Ok(text) if is_ledger => {
-                    if let Some(text) = file_ledger((document, item), &text, sources, drafts) {
-                        layer.set(setting, &text, Origin::File);
-                    }
+                    let Some(expanded) = document.expand(item, &text, sources.variables, drafts) else { continue };
+                    check_ledger(&expanded.text, sources.folder).map(|()| expanded.text)
                 }
+                Ok(text) => Ok(text),
+                Err(wanted) => Err((wanted, None)),
+            };
+            match checked {
                 Ok(text) => layer.set(setting, &text, Origin::File),
-                Err(wanted) => {
-                    let draft = drafts.at(item.span(), format!("`{}` {wanted}", setting.key));
+                Err((problem, help)) => {
+                    let draft = drafts.at(item.span(), format!("`{}` {problem}", setting.key));
+                    help.into_iter().for_each(|help| _ = draft.help(help));
                     if is_ledger {
                         draft.hide();
                     }
@@ -100,39 +103,18 @@ impl Layer {
     }
 }
 
-/// Checks a value that is not in the file: the problem, which continues its name, and the remedy where it has its own.
-fn check(setting: &Setting, text: &str, folder: &Path) -> Result<(), (String, Option<String>)> {
-    if let Err(wanted) = setting.form.check(text) {
-        return Err((format!("must be {wanted}"), None));
-    }
-    if setting.form == Form::Ledger {
-        let found = LedgerLocation::from(text.to_owned()).beside(folder);
-        found.map_err(|problem| (problem.message, Some(problem.help)))?;
-    }
-    Ok(())
+/// The problem of a value, which continues its name, and the remedy where it has its own.
+type Problem = (String, Option<String>);
+
+/// Checks a value that is not in the file.
+fn check(setting: &Setting, text: &str, folder: &Path) -> Result<(), Problem> {
+    setting.form.check(text).map_err(|wanted| (format!("must be {wanted}"), None))?;
+    if setting.form == Form::Ledger { check_ledger(text, folder) } else { Ok(()) }
 }
 
-/// The ledger of the file with its variables filled in.
-fn file_ledger(
-    (document, item): (&Document<'_>, &Item<'_>),
-    text: &str,
-    sources: Sources<'_>,
-    drafts: &mut Diagnostics,
-) -> Option<String> {
-    let expanded = match expand(text, sources.variables) {
-        Ok(expanded) => expanded,
-        Err(problems) => {
-            for (problem, part) in problems {
-                drafts.at(document.within(item, part), problem.message).help(problem.help);
-            }
-            return None;
-        }
-    };
-    if let Err(problem) = LedgerLocation::from(expanded.text.clone()).beside(sources.folder) {
-        drafts.at(item.span(), format!("`ledger` {}", problem.message)).help(problem.help).hide();
-        return None;
-    }
-    Some(expanded.text)
+fn check_ledger(text: &str, folder: &Path) -> Result<(), Problem> {
+    let place = LedgerLocation::from(text.to_owned()).beside(folder);
+    place.map(drop).map_err(|problem| (problem.message, Some(problem.help)))
 }
 
 impl Source for Layer {

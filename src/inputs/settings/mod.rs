@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::database_url::{ServerUrl, UrlProblem, scheme, shown, sqlite_path};
 use super::document::Document;
 use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratch, seed};
-use crate::policy::{Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
+use crate::policy::{Backoff, Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 use layer::Layer;
 
 pub(crate) use environment::unread;
@@ -116,16 +116,12 @@ impl Settings {
 
     /// How often a transient fault is tried again.
     pub(crate) fn retry(&self) -> RetryPolicy {
-        let locks = LockRetry {
-            pause: self.retry_pause,
-            longest_rest: self.longest_pause,
-            wait: self.lock_wait,
-            ..LockRetry::default()
-        };
+        let usual = LockRetry::default();
+        let rests = Backoff { longest: self.longest_pause, ..usual.rests };
+        let locks = LockRetry { pause: self.retry_pause, rests, wait: self.lock_wait, ..usual };
         RetryPolicy {
             attempts: self.attempts,
-            first_pause: self.retry_pause,
-            longest_pause: self.longest_pause,
+            pauses: Backoff::doubling(self.retry_pause, self.longest_pause),
             lock_wait_limit: self.hold_wait,
             locks,
         }
@@ -228,11 +224,6 @@ impl Overrides {
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
-
-    /// These flags and those of `other`.
-    pub(crate) fn and(&self, other: &Overrides) -> Self {
-        Overrides(self.0.iter().chain(&other.0).map(|(key, text)| (*key, text.clone())).collect())
-    }
 }
 
 impl FromIterator<(&'static str, String)> for Overrides {
@@ -248,7 +239,7 @@ impl<const N: usize> From<[(&'static str, &str); N]> for Overrides {
     }
 }
 
-/// What surrounds the text of a tenant file.
+/// The surroundings of the text of a tenant file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sources<'a> {
     /// The folder of the file, absolute: relative paths in it start there.

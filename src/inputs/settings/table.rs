@@ -136,6 +136,11 @@ impl Setting {
         })
     }
 
+    /// Whether it says where something is: the ledger or a folder.
+    pub(crate) fn is_place(&self) -> bool {
+        matches!(self.form, Form::Ledger | Form::Folder)
+    }
+
     /// The environment variable that sets it.
     pub(crate) fn variable(&self) -> String {
         variable(self.key)

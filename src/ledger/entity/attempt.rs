@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "fleet_attempt")]
 pub(crate) struct Model {
     /// The run.
-    #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(36))")]
+    #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// Counts the rows of the run in the order in which they were recorded. The attempt's number can't be part of the
     /// key: waiting for another run's hold on a tenant repeats it.
@@ -22,7 +22,6 @@ pub(crate) struct Model {
     /// Milliseconds since 1970-01-01 UTC.
     pub(crate) ended_at_ms: i64,
     /// What went wrong, as JSON; NULL when this attempt went well.
-    #[sea_orm(column_type = "Text", nullable)]
     pub(crate) fault: Option<String>,
     /// After how many milliseconds it was tried again; NULL for the last attempt.
     pub(crate) retry_in_ms: Option<i64>,

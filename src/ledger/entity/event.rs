@@ -15,7 +15,6 @@ pub(crate) struct Model {
     /// Milliseconds since 1970-01-01 UTC.
     pub(crate) at_ms: i64,
     /// The `Event` as JSON.
-    #[sea_orm(column_type = "Text")]
     pub(crate) event: String,
 }
 

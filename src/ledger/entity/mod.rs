@@ -2,8 +2,7 @@
 //!
 //! Private to the ledger: no other module may read or write these tables.
 //!
-//! Run ids are `varchar(36)` and not `char(36)`: PostgreSQL compares a `char` column with a text parameter by casting
-//! the column, and would not use its index.
+//! The types of the columns stand in the migrations, which make the tables.
 
 pub(super) mod attempt;
 pub(super) mod event;

@@ -7,18 +7,16 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "fleet_outcome")]
 pub(crate) struct Model {
     /// The run.
-    #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(36))")]
+    #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// The tenant's place in the plan, from 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) place: i64,
     /// The outcome's name, for people who query the ledger by hand.
-    #[sea_orm(column_type = "String(StringLen::N(32))")]
     pub(crate) outcome: String,
     /// When it was recorded, in milliseconds since 1970-01-01 UTC.
     pub(crate) at_ms: i64,
     /// The whole `TenantRecord` as JSON.
-    #[sea_orm(column_type = "Text")]
     pub(crate) record: String,
 }
 

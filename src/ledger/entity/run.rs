@@ -7,25 +7,19 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "fleet_run")]
 pub(crate) struct Model {
     /// Its UUIDv7, lower-case with hyphens.
-    #[sea_orm(primary_key, auto_increment = false, column_type = "String(StringLen::N(36))")]
+    #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// `up` or `down`.
-    #[sea_orm(column_type = "String(StringLen::N(16))")]
     pub(crate) direction: String,
     /// The goal in words.
-    #[sea_orm(column_type = "Text")]
     pub(crate) goal: String,
     /// The goal as JSON.
-    #[sea_orm(column_type = "Text")]
     pub(crate) goal_data: String,
     /// The run that this one resumes.
-    #[sea_orm(column_type = "String(StringLen::N(36))", nullable)]
     pub(crate) resumes: Option<String>,
     /// The catalog's migrations, a JSON list.
-    #[sea_orm(column_type = "Text")]
     pub(crate) catalog: String,
     /// The version of the program.
-    #[sea_orm(column_type = "Text")]
     pub(crate) program: String,
     /// How many tenants were selected.
     pub(crate) selected: i64,
@@ -34,15 +28,12 @@ pub(crate) struct Model {
     /// Milliseconds since 1970-01-01 UTC; NULL while it goes on, and for ever when the process died.
     pub(crate) finished_at_ms: Option<i64>,
     /// The final counts as JSON.
-    #[sea_orm(column_type = "Text", nullable)]
     pub(crate) stats: Option<String>,
     /// The last sign of life, by the clock of the ledger's database; NULL in runs of version 1.
     pub(crate) heartbeat_at_ms: Option<i64>,
     /// User, host, process and command line, as JSON; NULL in runs of version 1.
-    #[sea_orm(column_type = "Text", nullable)]
     pub(crate) started_by: Option<String>,
     /// The flags that selected its tenants, as JSON; NULL in runs of version 1.
-    #[sea_orm(column_type = "Text", nullable)]
     pub(crate) selection: Option<String>,
 }
 

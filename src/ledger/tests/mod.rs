@@ -19,6 +19,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::{Blocker, InDoubt, Moved, NotStarted, Outcome, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::schema::{Direction, Unfinished};
 use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;

@@ -3,7 +3,7 @@
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::*;
-use crate::ledger::reader::AttemptRow;
+use crate::model::run_summary::AttemptRow;
 
 #[tokio::test]
 async fn every_outcome_comes_back_as_it_was() {

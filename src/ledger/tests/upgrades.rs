@@ -16,7 +16,7 @@ fn of_version_1() -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
-fn statuses(runs: &[crate::ledger::RunSummary]) -> Vec<(&str, RunStatus)> {
+fn statuses(runs: &[RunSummary]) -> Vec<(&str, RunStatus)> {
     runs.iter().map(|run| (run.goal.as_str(), run.status())).collect()
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Direction;
+use super::{Direction, Record, Script};
 use crate::model::engine::{Engine, EngineMap};
 
 /// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
@@ -29,8 +29,9 @@ pub(crate) struct ScriptEntry {
 }
 
 /// How often an SQL script runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum ScriptKind {
     /// Once on each tenant, in the order of versions.
     Versioned,
@@ -243,8 +244,9 @@ pub(crate) struct UnknownMigration {
 }
 
 /// What a tenant's own history says against the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum State {
     /// No migration has been applied.
     Empty,
@@ -261,18 +263,22 @@ pub(crate) enum State {
         unknown: Vec<String>,
     },
     /// A migration is missing although a later one has been applied.
+    #[strum(serialize = "out_of_order")]
     Gap {
         /// The missing ones that lie before an applied one.
         missing: Vec<String>,
     },
     /// SQL scripts were edited after they had been applied.
+    #[strum(serialize = "checksum_mismatch")]
     Edited {
         /// Which.
         scripts: Vec<String>,
     },
-    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came.
+    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came; or it is known, but
+    /// the script was edited since, so that nobody knows which of its statements that means.
     InDoubt(Unfinished),
     /// The engine refused a statement of a migration that it could not roll back: the next run goes on there.
+    #[strum(serialize = "partially_applied")]
     Stopped(Unfinished),
     /// Another run works on it at this moment.
     Migrating,
@@ -283,18 +289,7 @@ pub(crate) enum State {
 impl State {
     /// One word for tables and JSON.
     pub(crate) fn name(&self) -> &'static str {
-        match self {
-            State::Empty => "empty",
-            State::Behind { .. } => "behind",
-            State::AtTarget => "at_target",
-            State::Ahead { .. } => "ahead",
-            State::Gap { .. } => "out_of_order",
-            State::Edited { .. } => "checksum_mismatch",
-            State::InDoubt(_) => "in_doubt",
-            State::Stopped(_) => "partially_applied",
-            State::Migrating => "migrating",
-            State::Unreachable => "unreachable",
-        }
+        self.into()
     }
 }
 
@@ -319,22 +314,25 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
+    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
+    pub(crate) const RESTORE: &'static str = "restore of a backup";
+
     /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
     pub(crate) fn goes_on(&self) -> bool {
         self.stopped && self.statement.is_some()
     }
-}
 
-impl Unfinished {
+    /// Whether this script is another text than the one that the journal counts the statements of. A repeatable script
+    /// begins again on its way up, whatever its text was before.
+    pub(crate) fn was_edited(&self, script: &Script) -> bool {
+        let begins_again = matches!(script.record, Record::Script { repeatable: true, .. });
+        self.sha256 != script.sha256 && !(begins_again && script.direction == Direction::Up)
+    }
+
     /// Whether it was the way up of a repeatable script, by its name: that may begin again, so nobody has to look.
     pub(crate) fn may_begin_again(&self) -> bool {
         self.direction == Direction::Up && self.migration.starts_with("R__")
     }
-}
-
-impl Unfinished {
-    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
-    pub(crate) const RESTORE: &'static str = "restore of a backup";
 
     /// Whether it is no migration but a restore, of the backup that `run` made.
     pub(crate) fn is_restore(&self) -> bool {

@@ -1,6 +1,5 @@
 //! A migration compiled for one engine: its statements, how they run, and what is written down for them.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -9,22 +8,14 @@ use super::{history_entry, name_of};
 use crate::model::tenant::Engine;
 
 /// Whether migrations are applied or taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Direction {
     /// Apply.
     Up,
     /// Take back.
     Down,
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Direction::Up => "up",
-            Direction::Down => "down",
-        })
-    }
 }
 
 /// One migration, one direction, compiled for one engine.
@@ -100,8 +91,7 @@ impl Script {
     /// Whether a failure leaves nothing behind: the engine rolls DDL back and the script runs in a transaction.
     pub(crate) fn is_atomic(&self) -> bool {
         let transaction = match &self.execution {
-            Execution::Compiled { transaction } => *transaction,
-            Execution::Native { transaction, .. } => *transaction,
+            Execution::Compiled { transaction } | Execution::Native { transaction, .. } => *transaction,
             Execution::Irreversible { .. } => return true,
         };
         transaction && self.engine.capabilities().transactional_ddl
@@ -109,8 +99,9 @@ impl Script {
 }
 
 /// How a script runs on a tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(tag = "execution", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Execution {
     /// The recorded SQL is sent as it is.
     Compiled {
@@ -132,40 +123,31 @@ pub(crate) enum Execution {
 }
 
 /// Why a migration runs natively and not as a script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "reason", content = "detail", rename_all = "snake_case")]
 pub(crate) enum NativeReason {
     /// It asks the database something, so what it does may depend on the tenant.
+    #[error("it queries the database ({0})")]
     Queries(String),
     /// It begins, commits or rolls back transactions itself.
+    #[error("it manages its own transactions")]
     OwnTransaction,
     /// It failed on the recorder.
+    #[error("it fails without a database ({0})")]
     Failed(String),
     /// It panicked on the recorder.
+    #[error("it panics without a database ({0})")]
     Panicked(String),
     /// Two recordings differ: it depends on a clock, a random number or a result.
+    #[error("two recordings differ ({0})")]
     Differs(String),
     /// It was stopped on the recorder after more calls than a migration that ends would make.
+    #[error("it makes more than 100,000 calls without a database, as if it never ended")]
     Endless,
     /// It binds a value that SQL text does not carry exactly.
+    #[error("it binds {0}, which SQL text does not carry exactly")]
     Values(String),
     /// The operator asked for it (`--native`).
+    #[error("native execution was asked for")]
     Forced,
-}
-
-impl fmt::Display for NativeReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NativeReason::Queries(sql) => write!(f, "it queries the database ({sql})"),
-            NativeReason::OwnTransaction => f.write_str("it manages its own transactions"),
-            NativeReason::Failed(why) => write!(f, "it fails without a database ({why})"),
-            NativeReason::Panicked(why) => write!(f, "it panics without a database ({why})"),
-            NativeReason::Differs(what) => write!(f, "two recordings differ ({what})"),
-            NativeReason::Endless => {
-                f.write_str("it makes more than 100,000 calls without a database, as if it never ended")
-            }
-            NativeReason::Values(kind) => write!(f, "it binds {kind}, which SQL text does not carry exactly"),
-            NativeReason::Forced => f.write_str("native execution was asked for"),
-        }
-    }
 }

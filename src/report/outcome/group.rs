@@ -2,8 +2,9 @@
 //!
 //! Grouping never hides a difference: what is not the same for all is tallied.
 
-use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::outcome::{Outcome, Standing, StoppedAt, TenantRecord};
 use crate::report::causes::{Cause, anonymous, group_by};
+use crate::report::label;
 use crate::report::style::Style;
 
 use super::now;
@@ -15,7 +16,7 @@ pub(super) struct Group<'a> {
     pub(crate) members: Vec<&'a TenantRecord>,
 }
 
-/// What makes two records the same trouble.
+/// Two records with the same key have the same cause.
 #[derive(PartialEq, Eq, Hash, Clone)]
 struct Key {
     outcome: String,
@@ -51,15 +52,14 @@ impl<'a> Group<'a> {
         self.members[0]
     }
 
-    /// The names.
-    pub(super) fn tenants(&self) -> Vec<&'a str> {
-        self.members.iter().map(|r| r.tenant.as_str()).collect()
+    /// As many names as fit into `room` columns.
+    pub(super) fn names(&self, room: usize, style: &Style) -> String {
+        label::names(self.members.iter().map(|r| &r.tenant), room, style)
     }
 
     /// `m2_features, statement 4`.
     pub(super) fn stopped(&self) -> Option<String> {
-        let at = self.first().stopped_at.as_ref()?;
-        Some(at.place())
+        self.first().stopped_at.as_ref().map(StoppedAt::place)
     }
 
     /// The failing statement.
@@ -69,8 +69,8 @@ impl<'a> Group<'a> {
 
     /// The error in the words of the engine; without the names of one tenant when it stands for several.
     pub(super) fn error_text(&self) -> String {
-        let Some(fault) = &self.first().error else { return String::new() };
-        Cause::told(fault, &self.first().tenant, self.members.len() > 1)
+        let told = |fault| Cause::told(fault, &self.first().tenant, self.members.len() > 1);
+        self.first().error.as_ref().map(told).unwrap_or_default()
     }
 
     /// The values of one thing over the members; how many have each when they are not all the same.

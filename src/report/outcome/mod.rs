@@ -9,6 +9,6 @@ mod text;
 mod view;
 
 pub(super) use now::moved_text;
-pub(super) use text::{not_started_text, total_line, why_not_started};
+pub(super) use text::{total_line, why_not_started};
 pub(crate) use view::OutcomeView;
 pub(super) use view::took;

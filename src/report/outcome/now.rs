@@ -28,7 +28,7 @@ pub(in crate::report) fn moved_text(moved: &Moved, style: &Style) -> String {
     )
 }
 
-/// What is known of a doubt.
+/// A doubt in words, as far as it is known.
 pub(super) fn doubt_text(doubt: &InDoubt) -> String {
     match doubt {
         InDoubt::Journal(unfinished) => summary::unfinished_text(unfinished),
@@ -38,7 +38,7 @@ pub(super) fn doubt_text(doubt: &InDoubt) -> String {
     }
 }
 
-/// What the outcome itself gives as its reason, apart from an error.
+/// The reason that the outcome itself gives, apart from an error.
 pub(super) fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Ahead { unknown } => {
@@ -47,12 +47,12 @@ pub(super) fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::InDoubt(doubt) => Some(doubt_text(doubt)),
         Outcome::LockTimeout { blocker, queue } => lock_text(blocker.as_deref(), queue),
         Outcome::Skipped { reason } => Some(reason.clone()),
-        Outcome::NotStarted { reason, waited_for } => Some(super::text::not_started_text(*reason, waited_for.as_ref())),
+        Outcome::NotStarted { reason, waited_for } => Some(super::text::why_not_started(*reason, waited_for.as_ref())),
         _ => None,
     }
 }
 
-/// Who was at a lock that was not granted.
+/// The sessions at a lock that was not granted.
 fn lock_text(blocker: Option<&Blocker>, queue: &LockQueue) -> Option<String> {
     let list = |all: &[Blocker]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let mut parts: Vec<String> = blocker.map(|holder| format!("lock held by {holder}")).into_iter().collect();
@@ -64,7 +64,7 @@ fn lock_text(blocker: Option<&Blocker>, queue: &LockQueue) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// What the run left on the tenant, after its version.
+/// The state in which the run left the tenant, after its version.
 pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Script]) -> String {
     let mut parts = Vec::new();
     if !r.committed.is_empty() {

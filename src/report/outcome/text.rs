@@ -20,56 +20,43 @@ use crate::report::{label, summary};
 
 /// Where the values of a cause begin.
 const FIELD: &str = "           ";
-/// So many causes are told in full; the rest has one line each.
+/// The most causes that are told in full; the rest has one line each.
 const IN_FULL: usize = 20;
-/// So many notes of one tenant are shown.
+/// The most notes of one tenant that are shown.
 const MOST_NOTES: usize = 12;
-/// So many lines of one statement are shown.
+/// The most lines of one statement that are shown.
 const SQL_LINES: usize = 8;
 
 pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
-    let mut out = String::new();
     let groups = group::needing_attention(view.records);
-    for group in groups.iter().take(IN_FULL) {
-        out.push_str(&block(group, view, style));
-        out.push('\n');
-    }
-    if groups.len() > IN_FULL {
-        out.push_str(&in_short(&groups[IN_FULL..], style));
-        out.push('\n');
-    }
-    out.push_str(&notes(view, style));
+    let (in_full, in_short) = groups.split_at(groups.len().min(IN_FULL));
+    let mut parts: Vec<String> = in_full.iter().map(|group| block(group, view, style)).collect();
+    parts.extend((!in_short.is_empty()).then(|| self::in_short(in_short, style)));
+    parts.extend(notes(view, style));
     let rest = rest(view, style);
-    if !rest.is_empty() {
-        out.push_str(&format!("{}\n", rest.table(style)));
-    }
-    if let Some(rerun) = view.rerun {
-        // It is to be copied, so it is never cut or broken.
-        out.push_str(&format!("{}\n  {}\n\n", style.paint(Tone::Bold, "Next"), clean(rerun)));
-    }
-    out.push_str(&stopped_and_held_back(view.stats));
+    parts.extend((!rest.is_empty()).then(|| rest.table(style)));
+    // The command is to be copied, so it is never cut or broken.
+    parts.extend(view.rerun.map(|rerun| format!("{}\n  {}\n", style.paint(Tone::Bold, "Next"), clean(rerun))));
     let tone = if view.stats.failures() > 0 { Tone::Bad } else { Tone::Plain };
-    out.push_str(&format!("{}\n", style.paint(tone, &total_line(view.stats, view.elapsed))));
-    out
+    let total = style.paint(tone, total_line(view.stats, view.elapsed));
+    parts.push(format!("{}{total}\n", stopped_and_held_back(view.stats)));
+    parts.join("\n")
 }
 
-/// What the migrations had to say of tenants' data.
-fn notes(view: &OutcomeView<'_>, style: &Style) -> String {
-    let mut out = String::new();
+/// The migrations' notes on tenants' data; a part for each set of tenants with the same notes.
+fn notes(view: &OutcomeView<'_>, style: &Style) -> Vec<String> {
     let told = view.records.iter().filter(|r| !r.notes.is_empty());
-    for (notes, records) in group_by(told, |r| r.notes.clone()) {
-        let tenants: Vec<&str> = records.iter().map(|r| r.tenant.as_str()).collect();
-        let head = format!("NOTES  {}", label::names(&tenants, style.columns().saturating_sub(8), style));
-        out.push_str(&format!("{}\n", style.paint(Tone::Warning, &head)));
-        for note in notes.iter().take(MOST_NOTES) {
-            out.push_str(&format!("  {}\n", clean(note)));
-        }
+    let part = |(notes, records): (&Vec<String>, Vec<&TenantRecord>)| {
+        let tenants = records.iter().map(|r| &r.tenant);
+        let head = format!("NOTES  {}", label::names(tenants, style.columns().saturating_sub(8), style));
+        let mut out = format!("{}\n", style.paint(Tone::Warning, head));
+        out.extend(notes.iter().take(MOST_NOTES).map(|note| format!("  {}\n", clean(note))));
         if notes.len() > MOST_NOTES {
             out.push_str(&format!("  … {} in all; --format json has them\n", notes.len()));
         }
-        out.push('\n');
-    }
-    out
+        out
+    };
+    group_by(told, |r| &r.notes).into_iter().map(part).collect()
 }
 
 /// One cause: who, where, why, what is left, how long.
@@ -83,21 +70,21 @@ fn block(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
             let what = if first.error.is_some() { "same error" } else { "the same" };
             let head = format!("{n} tenants: {what}: ");
             let room = style.columns().saturating_sub(word.len() + 2 + head.len());
-            format!("{head}{}", label::names(&group.tenants(), room, style))
+            format!("{head}{}", group.names(room, style))
         }
     };
-    let mut out = format!("{}  {head}\n", style.paint(tone, &word));
-    if let Some(at) = group.stopped() {
-        out.push_str(&field("stopped", &at, style));
-    }
+    let mut out = format!("{}  {head}\n", style.paint(tone, word));
+    out.extend(group.stopped().map(|at| field("stopped", &at, style)));
     if let Some(fault) = &first.error {
         let class = if fault.code.is_some() { format!(" ({})", fault.class) } else { String::new() };
         out.push_str(&field("error", &format!("{}{class}", group.error_text()), style));
     }
-    if let Some(sql) = group.sql() {
-        out.push_str(&sql_lines(sql, style));
+    out.extend(group.sql().map(|sql| sql_lines(sql, style)));
+    if let Outcome::Ahead { unknown } = &first.outcome {
+        let names = unknown.join(", ");
+        let text = format!("has what this program does not know: {names}; migrate it with the program that has it");
+        out.push_str(&field("history", &text, style));
     }
-    out.push_str(&ahead(&first.outcome, style));
     out.push_str(&blockers(group, style));
     out.push_str(&now_lines(group, view, style));
     let places = [group.tally(|r| r.wave.clone()), group.tally(|r| format!("{} on {}", r.engine, r.server))];
@@ -109,7 +96,7 @@ fn block(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
 
 fn field(name: &str, value: &str, style: &Style) -> String {
     let text = paragraph(value, FIELD, 4, style);
-    format!("  {}{}", style.paint(Tone::Dim, &format!("{name:<9}")), text.trim_start_matches(' '))
+    format!("  {}{}", style.paint(Tone::Dim, format!("{name:<9}")), text.trim_start_matches(' '))
 }
 
 fn sql_lines(sql: &str, style: &Style) -> String {
@@ -125,50 +112,30 @@ fn sql_lines(sql: &str, style: &Style) -> String {
     out
 }
 
-fn ahead(outcome: &Outcome, style: &Style) -> String {
-    match outcome {
-        Outcome::Ahead { unknown } => {
-            let names = unknown.join(", ");
-            let text = format!("has what this program does not know: {names}; migrate it with the program that has it");
-            field("history", &text, style)
-        }
-        _ => String::new(),
-    }
-}
-
 fn blockers(group: &Group<'_>, style: &Style) -> String {
     const SHOWN: usize = 3;
     let known = group.members.iter().filter_map(|r| match &r.outcome {
-        Outcome::LockTimeout { blocker: Some(blocker), .. } => Some((r, blocker)),
+        Outcome::LockTimeout { blocker: Some(blocker), queue } => Some((&r.tenant, blocker, queue)),
         _ => None,
     });
-    let mut out = String::new();
-    for (r, blocker) in known.clone().take(SHOWN) {
-        let whose = if group.members.len() > 1 { format!("{}: ", r.tenant) } else { String::new() };
-        out.push_str(&field("held by", &format!("{whose}{}", blocker), style));
-        if let Outcome::LockTimeout { queue, .. } = &r.outcome {
-            for other in &queue.others {
-                out.push_str(&field("", &format!("and {}", other), style));
-            }
-            if !queue.waiting.is_empty() {
-                let all: Vec<String> = queue.waiting.iter().map(ToString::to_string).collect();
-                out.push_str(&field("behind us", &all.join("; "), style));
-            }
+    let known: Vec<_> = known.collect();
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for (tenant, blocker, queue) in known.iter().take(SHOWN) {
+        let whose = if group.members.len() > 1 { format!("{tenant}: ") } else { String::new() };
+        lines.push(("held by", format!("{whose}{blocker}")));
+        lines.extend(queue.others.iter().map(|other| ("", format!("and {other}"))));
+        if !queue.waiting.is_empty() {
+            let all: Vec<String> = queue.waiting.iter().map(ToString::to_string).collect();
+            lines.push(("behind us", all.join("; ")));
         }
     }
-    if known.clone().count() > SHOWN {
-        out.push_str(&field("", &format!("{} {} more", style.ellipsis(), known.count() - SHOWN), style));
-    } else if known.count() == 0
-        && matches!(group.first().outcome, Outcome::LockTimeout { .. })
-        && !held_by_another_run(group)
-    {
-        out.push_str(&field("held by", "not known", style));
+    lines.extend(label::more(known.len(), SHOWN, "", style).map(|more| ("", more)));
+    let first = group.first();
+    let by_another_run = first.error.as_ref().is_some_and(|error| error.class == FaultClass::TenantLocked);
+    if known.is_empty() && matches!(first.outcome, Outcome::LockTimeout { .. }) && !by_another_run {
+        lines.push(("held by", "not known".to_owned()));
     }
-    out
-}
-
-fn held_by_another_run(group: &Group<'_>) -> bool {
-    group.first().error.as_ref().is_some_and(|error| error.class == FaultClass::TenantLocked)
+    lines.iter().map(|(name, value)| field(name, value, style)).collect()
 }
 
 fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
@@ -181,35 +148,23 @@ fn now_lines(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String
         let left = if left.is_empty() { String::new() } else { format!("; {left}") };
         out.push_str(&field(if n == 0 { "now at" } else { "" }, &format!("{of}{version}{left}"), style));
     }
-    if places.len() > SHOWN {
-        out.push_str(&field("", &format!("{} {} more states", style.ellipsis(), places.len() - SHOWN), style));
-    }
+    out.extend(label::more(places.len(), SHOWN, " states", style).map(|more| field("", &more, style)));
     out
 }
 
 fn in_short(groups: &[Group<'_>], style: &Style) -> String {
     const LINES: usize = 200;
-    let row = |group: &Group<'_>| -> [Cell; 5] {
-        [
-            Cell::from(summary::words(group.first().outcome.name()).to_uppercase()).tone(Tone::Bad),
-            label::names(&group.tenants(), 30, style).into(),
-            group.members.len().into(),
-            group.stopped().unwrap_or_default().into(),
-            group.error_text().into(),
-        ]
-    };
-    let sheet = Sheet::new([
-        Column::new("Outcome"),
-        Column::new("Tenants").at_least(16),
-        Column::new("N").right(),
-        Column::new("Stopped at").at_least(12).expendable(1),
-        Column::new("Error").at_least(24),
-    ]);
-    let mut out = sheet.rows(groups.iter().take(LINES).map(row)).table(style);
-    if groups.len() > LINES {
-        out.push_str(&format!("{} {} more causes; --format json has all\n", style.ellipsis(), groups.len() - LINES));
-    }
-    out
+    let outcome =
+        |group: &&Group<'_>| Cell::from(summary::words(group.first().outcome.name()).to_uppercase()).tone(Tone::Bad);
+    let sheet = Sheet::of(groups.iter().take(LINES))
+        .column("Outcome", outcome)
+        .column(Column::new("Tenants").at_least(16), |group| group.names(30, style))
+        .column(Column::new("N").right(), |group| group.members.len())
+        .column(Column::new("Stopped at").at_least(12).expendable(1), |group| Cell::maybe(group.stopped()))
+        .column(Column::new("Error").at_least(24), |group| group.error_text())
+        .sheet();
+    let more = label::more(groups.len(), LINES, " causes; --format json has all", style);
+    sheet.table(style) + &more.map(|more| more + "\n").unwrap_or_default()
 }
 
 /// The outcomes that need no look at a single tenant: name, count, and of what kinds they are.
@@ -221,50 +176,46 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
     let kind = |r: &&TenantRecord| match &r.outcome {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved_text(moved, style),
         Outcome::Skipped { reason } => reason.clone(),
-        Outcome::NotStarted { reason, waited_for } => not_started_text(*reason, waited_for.as_ref()),
+        Outcome::NotStarted { reason, waited_for } => why_not_started(*reason, waited_for.as_ref()),
         _ => String::new(),
     };
     let mut by_name = group_by(others, |r| r.outcome.name());
     let order = view.stats.by_name();
     by_name.sort_by_key(|(name, _)| order.iter().position(|(n, _)| n == name));
-    let row = |(name, records): (&'static str, Vec<&TenantRecord>)| -> [Cell; 3] {
-        let n = records.len();
-        let kinds = group_by(records, kind);
+    let kinds = |(_, records): &(&str, Vec<&TenantRecord>)| {
+        let kinds = group_by(records.iter().copied(), kind);
         let texts: Vec<String> = match kinds.as_slice() {
             [(one, _)] => vec![one.clone()],
             many => many.iter().take(4).map(|(kind, who)| format!("{} {kind}", who.len())).collect(),
         };
         let more = if kinds.len() > texts.len() { format!(", {}", style.ellipsis()) } else { String::new() };
-        [summary::words(name).into(), n.into(), (texts.join(", ") + &more).into()]
+        texts.join(", ") + &more
     };
-    Sheet::new([Column::new("Others"), Column::new("N").right(), Column::new("").at_least(20)])
+    Sheet::of(by_name)
+        .column("Others", |(name, _)| summary::words(name))
+        .column(Column::new("N").right(), |(_, records)| records.len())
+        .column(Column::new("").at_least(20), kinds)
+        .sheet()
         .headless()
-        .rows(by_name.into_iter().map(row))
 }
 
-/// Why a tenant's turn did not come.
-pub(in crate::report) fn why_not_started(reason: NotStarted) -> &'static str {
-    match reason {
-        NotStarted::Interrupted => "the run was interrupted",
-        NotStarted::FailureBudget => "the failure budget was used up",
-        NotStarted::Ledger => "the ledger could not be written any more",
-        NotStarted::Dependency => "a tenant that has to be done before it did not end well",
-    }
-}
-
-/// The same for one tenant, with the tenant that it had to wait for.
-pub(in crate::report) fn not_started_text(reason: NotStarted, waited_for: Option<&TenantId>) -> String {
+/// Why a tenant's turn did not come; `waited_for`: the tenant that it had to wait for, where that is why.
+pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<&TenantId>) -> String {
     match (reason, waited_for) {
-        (NotStarted::Dependency, Some(other)) => format!("it had to wait for {other}, which did not end well"),
-        _ => why_not_started(reason).to_owned(),
+        (NotStarted::Dependency, Some(other)) => return format!("it had to wait for {other}, which did not end well"),
+        (NotStarted::Dependency, None) => "a tenant that has to be done before it did not end well",
+        (NotStarted::Interrupted, _) => "the run was interrupted",
+        (NotStarted::FailureBudget, _) => "the failure budget was used up",
+        (NotStarted::Ledger, _) => "the ledger could not be written any more",
     }
+    .to_owned()
 }
 
 /// Why the run started no more tenants, and who was not in it.
 pub(super) fn stopped_and_held_back(stats: &RunStats) -> String {
     let mut out = String::new();
     if let Some(reason) = stats.stopped {
-        out.push_str(&format!("Stopped early: {}.\n", why_not_started(reason)));
+        out.push_str(&format!("Stopped early: {}.\n", why_not_started(reason, None)));
     }
     if stats.held_back > 0 {
         out.push_str(&format!(

@@ -1,4 +1,4 @@
-//! What a report of a run is made from, and its forms for machines.
+//! The data of a report of a run, and its forms for machines.
 //!
 //! Every record is in them, in plan order.
 
@@ -12,14 +12,15 @@ use crate::model::schema::Script;
 use crate::model::stats::RunStats;
 use crate::policy::format_duration;
 
-use super::{group, junit, now, text};
-use crate::report::sheet::{Cell, Column, Sheet};
+use super::group::{self, Group};
+use super::{junit, now, text};
+use crate::report::sheet::{Cell, Sheet};
 use crate::report::{Format, Style, label, markdown, summary};
 
 /// A run that is over, or what the ledger has of one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutcomeView<'a> {
-    /// What was known when it began.
+    /// Its plan and origin, as they were when it began.
     pub(crate) header: &'a RunHeader,
     /// One record a tenant, in plan order.
     pub(crate) records: &'a [TenantRecord],
@@ -57,28 +58,30 @@ impl OutcomeView<'_> {
     }
 
     fn every_tenant(&self) -> Sheet {
-        Sheet::new(
-            [
-                "Tenant",
-                "Engine",
-                "Server",
-                "Wave",
-                "Outcome",
-                "From",
-                "Version",
-                "Committed",
-                "Attempts",
-                "Duration ms",
-                "Stopped at",
-                "Statement",
-                "Class",
-                "Code",
-                "Message",
-                "Reason",
-            ]
-            .map(Column::new),
-        )
-        .rows(self.records.iter().map(tenant_row))
+        let moved = |r: &TenantRecord| match &r.outcome {
+            Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.clone(),
+            _ => None,
+        };
+        let stopped = |r: &&TenantRecord| Cell::maybe(r.stopped_at.as_ref().map(|at| &at.migration));
+        let statement = |r: &&TenantRecord| Cell::maybe(r.stopped_at.as_ref().and_then(|at| at.statement));
+        Sheet::of(self.records)
+            .column("Tenant", |r| &r.tenant)
+            .column("Engine", |r| r.engine)
+            .column("Server", |r| &r.server)
+            .column("Wave", |r| &r.wave)
+            .column("Outcome", |r| r.outcome.name())
+            .column("From", |r| Cell::maybe(moved(r)))
+            .column("Version", |r| Cell::maybe(r.version.as_ref()))
+            .column("Committed", |r| r.committed.join(" "))
+            .column("Attempts", |r| r.attempts)
+            .column("Duration ms", |r| millis(r.duration))
+            .column("Stopped at", stopped)
+            .column("Statement", statement)
+            .column("Class", |r| Cell::maybe(r.error.as_ref().map(|fault| fault.class.name())))
+            .column("Code", |r| Cell::maybe(r.error.as_ref().and_then(|fault| fault.code.as_ref())))
+            .column("Message", |r| Cell::maybe(r.error.as_ref().map(|fault| &fault.message)))
+            .column("Reason", |r| Cell::maybe(now::reason(&r.outcome)))
+            .sheet()
     }
 
     fn markdown(&self) -> String {
@@ -90,13 +93,10 @@ impl OutcomeView<'_> {
         }
         let groups = group::needing_attention(self.records);
         if !groups.is_empty() {
-            let columns = ["Tenants", "N", "Wave", "Outcome", "Stopped at", "Error", "Now at", "Attempts", "Duration"];
-            let sheet = Sheet::new(columns.map(Column::new)).rows(groups.iter().map(|g| group_row(g, &style)));
-            out.push_str(&format!("\n{}", sheet.markdown()));
+            out.push_str(&format!("\n{}", groups_sheet(&groups, &style).markdown()));
         }
         for (group, sql) in groups.iter().filter_map(|g| Some((g, g.sql()?))) {
-            let whose =
-                format!("{} ({}):", group.stopped().unwrap_or_default(), label::names(&group.tenants(), 60, &style));
+            let whose = format!("{} ({}):", group.stopped().unwrap_or_default(), group.names(60, &style));
             out.push_str(&format!("\n{}\n\n{}", markdown::text(&whose), markdown::code("sql", sql)));
         }
         let rest = text::rest(self, &style);
@@ -104,53 +104,28 @@ impl OutcomeView<'_> {
             out.push_str(&format!("\n{}", rest.markdown()));
         }
         if let Some(rerun) = self.rerun {
-            out.push_str("\nNext:\n\n");
-            out.push_str(&markdown::code("sh", rerun));
+            out.push_str(&format!("\nNext:\n\n{}", markdown::code("sh", rerun)));
         }
         out
     }
 }
 
-fn group_row(g: &group::Group<'_>, style: &Style) -> [Cell; 9] {
-    let error = Some(g.error_text()).filter(|e| !e.is_empty()).or_else(|| now::reason(&g.first().outcome));
-    [
-        label::names(&g.tenants(), 60, style).into(),
-        g.members.len().into(),
-        g.tally(|r| r.wave.clone()).into(),
-        summary::words(g.first().outcome.name()).into(),
-        g.stopped().unwrap_or_default().into(),
-        error.unwrap_or_default().into(),
-        g.tally(now::version_text).into(),
-        g.attempts().into(),
-        g.durations(style).into(),
-    ]
-}
-
-fn tenant_row(r: &TenantRecord) -> [Cell; 16] {
-    let from = match &r.outcome {
-        Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.as_deref(),
-        _ => None,
+fn groups_sheet(groups: &[Group<'_>], style: &Style) -> Sheet {
+    let error = |g: &&Group<'_>| {
+        let error = Some(g.error_text()).filter(|error| !error.is_empty());
+        Cell::maybe(error.or_else(|| now::reason(&g.first().outcome)))
     };
-    let (error, stopped) = (r.error.as_ref(), r.stopped_at.as_ref());
-    let text = |text: Option<&str>| Cell::from(text.unwrap_or_default());
-    [
-        (&r.tenant).into(),
-        r.engine.into(),
-        (&r.server).into(),
-        (&r.wave).into(),
-        r.outcome.name().into(),
-        text(from),
-        text(r.version.as_deref()),
-        r.committed.join(" ").into(),
-        r.attempts.into(),
-        millis(r.duration).into(),
-        text(stopped.map(|s| s.migration.as_str())),
-        stopped.and_then(|s| s.statement).map(|n| n.to_string()).unwrap_or_default().into(),
-        text(error.map(|f| f.class.name())),
-        text(error.and_then(|f| f.code.as_deref())),
-        text(error.map(|f| f.message.as_str())),
-        now::reason(&r.outcome).unwrap_or_default().into(),
-    ]
+    Sheet::of(groups)
+        .column("Tenants", |g| g.names(60, style))
+        .column("N", |g| g.members.len())
+        .column("Wave", |g| g.tally(|r| r.wave.clone()))
+        .column("Outcome", |g| summary::words(g.first().outcome.name()))
+        .column("Stopped at", |g| Cell::maybe(g.stopped()))
+        .column("Error", error)
+        .column("Now at", |g| g.tally(now::version_text))
+        .column("Attempts", |g| g.attempts())
+        .column("Duration", |g| g.durations(style))
+        .sheet()
 }
 
 pub(super) fn millis(d: Duration) -> u64 {

@@ -4,39 +4,47 @@ use uuid::Uuid;
 
 use super::outcome::{header, mixed, stats};
 use super::*;
+use crate::model::outcome::OutcomeKind;
+use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{AttemptRow, RunSummary};
 use crate::model::schema::Direction;
-use crate::model::started_by::StartedBy;
+use crate::model::started_by::{Liveness, StartedBy};
+use crate::model::stats::RunStats;
 use crate::report::Format;
-use crate::report::runs::{self, AttemptRow, RunRow, RunView};
+use crate::report::outcome::OutcomeView;
+use crate::report::runs::{self, RunView};
 use crate::report::tenants::{self, TenantRow};
 
-pub(super) fn run(n: u128, finished: bool) -> RunRow {
-    RunRow {
+pub(super) fn run(n: u128, finished: bool) -> RunSummary {
+    let mut stats = RunStats { selected: 300, ..RunStats::default() };
+    stats.outcomes[OutcomeKind::Migrated] = 295;
+    stats.outcomes[OutcomeKind::Failed] = 5;
+    let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
+    RunSummary {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 + n),
         direction: Direction::Up,
         goal: "m20240330_000001_inventory_tracking".to_owned(),
-        is_task: false,
+        kind: RunKind::Migrate { goal, backups: None },
+        program: "0.1.0".to_owned(),
         started_at_ms: 1_795_169_702_000,
         finished_at_ms: finished.then_some(1_795_169_763_500),
-        status: if finished { "finished" } else { "running" }.to_owned(),
-        verdict: finished.then(|| "failures".to_owned()),
+        stats: Some(stats),
         selected: 300,
-        at_target: 295,
-        failures: 5,
-        outstanding: 0,
+        with_outcome: 300,
         resumes: (n == 2).then(|| Uuid::from_u128(1)),
         started_by: StartedBy::default(),
         selection: Vec::new(),
+        liveness: Liveness::Running,
+        silent_ms: None,
     }
 }
 
 #[test]
 fn runs_in_a_list() {
-    let rows = [
-        run(2, false),
-        run(1, true),
-        RunRow { verdict: Some("all_at_target".to_owned()), failures: 0, ..run(0, true) },
-    ];
+    let mut well = RunStats { selected: 295, ..RunStats::default() };
+    well.outcomes[OutcomeKind::Migrated] = 295;
+    let rows = [run(2, false), run(1, true), RunSummary { stats: Some(well), ..run(0, true) }];
     for (name, style) in [("wide", WIDE), ("narrow", NARROW)] {
         let text = runs::list(&rows, Format::Table, &style);
         assert_readable(&text, &style);
@@ -45,7 +53,7 @@ fn runs_in_a_list() {
     insta::assert_snapshot!("runs_json", runs::list(&rows[..2], Format::Json, &NARROW));
     assert_eq!(runs::list(&rows, Format::Csv, &NARROW).lines().count(), 4);
     assert_eq!(runs::list(&[], Format::Table, &NARROW), "no runs yet\n");
-    let odd = RunRow { started_at_ms: i64::MIN, goal: HOSTILE[1].to_owned(), ..run(1, true) };
+    let odd = RunSummary { started_at_ms: i64::MIN, goal: HOSTILE[1].to_owned(), ..run(1, true) };
     assert_readable(&runs::list(&[odd], Format::Table, &NARROW), &NARROW);
 }
 
@@ -56,20 +64,26 @@ fn one_run_in_full() {
     let busy = Fault::with_code(FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
     let attempts: Vec<AttemptRow> = (1..=3)
         .map(|attempt| AttemptRow {
-            tenant: "delta".to_owned(),
+            index: 67,
             attempt,
-            started_at_ms: Some(1_795_169_702_000),
+            started_at_ms: 1_795_169_702_000,
+            ended_at_ms: 1_795_169_703_000,
             error: (attempt < 3).then(|| busy.clone()),
+            retry_in_ms: (attempt < 3).then_some(200),
         })
         .collect();
     let view = RunView {
-        row: &row,
-        header: &header,
-        records: &records[..4],
-        stats: &stats,
+        run: &row,
+        outcome: OutcomeView {
+            header: &header,
+            records: &records[..4],
+            stats: &stats,
+            elapsed: row.elapsed(),
+            scripts: &[],
+            rerun: Some("fleet runs resume 0198c0de-0000-7000-8000-000000000002"),
+        },
         attempts: &attempts,
         events: &[],
-        rerun: Some("fleet runs resume 0198c0de-0000-7000-8000-000000000002"),
     };
     let text = view.render(Format::Table, &NARROW);
     assert_readable(&text, &NARROW);

@@ -1,6 +1,7 @@
 //! Every table at 60, 80, 120 and 200 columns, and without a terminal.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use uuid::Uuid;
@@ -10,26 +11,41 @@ use super::outcome::{failed, header, mixed, render, stats};
 use super::*;
 use crate::check::{doctor, prove};
 use crate::compile::{MigrationSet, folder};
+use crate::inputs::{Diagnostics, Overrides, Sources, Variables, read_settings, with_document};
+use crate::model::locks::LockHolder;
 use crate::model::outcome::Blocker;
+use crate::model::run_summary::AttemptRow;
 use crate::report::backups::{self, BackupRow};
 use crate::report::entities::{EngineFindings, EntitiesView};
-use crate::report::locks::{self, LockRow};
+use crate::report::locks;
 use crate::report::matrix::MatrixView;
+use crate::report::outcome::OutcomeView;
 use crate::report::prove::ProofView;
 use crate::report::refreshes::{self, TenantRefreshes};
-use crate::report::runs::{self, AttemptRow, RunView};
+use crate::report::runs::{self, RunView};
 use crate::report::status::StatusView;
 use crate::report::tenants::{self, TenantRow};
 use crate::report::{Format, scripts};
 
-/// Takes the picture of a text at each width. In a pipe, nothing is hidden or cut.
+const WIDTHS: [Style; 4] = [at(60), at(80), at(120), at(200)];
+
+const fn at(width: usize) -> Style {
+    Style { colour: false, unicode: true, width: Some(width) }
+}
+
+/// Takes the picture of a text at each width, where it fits. In a pipe, nothing is hidden or cut.
 fn at_widths(name: &str, text: impl Fn(Format, &Style) -> String) {
+    for style in WIDTHS {
+        assert_readable(&text(Format::Table, &style), &style);
+    }
+    pictures(name, text);
+}
+
+/// The same of a text whose lines are as long as what they say.
+fn pictures(name: &str, text: impl Fn(Format, &Style) -> String) {
     let mut all = String::new();
-    for width in [60, 80, 120, 200] {
-        let style = Style { colour: false, unicode: true, width: Some(width) };
-        let text = text(Format::Table, &style);
-        assert_readable(&text, &style);
-        writeln!(all, "{width:=>60}\n{text}").unwrap();
+    for style in &WIDTHS {
+        writeln!(all, "{:=>60}\n{}", style.columns(), text(Format::Table, style)).unwrap();
     }
     let piped = text(Format::Table, &Style::FILE);
     assert!(!piped.contains("not shown") && !piped.contains("are cut"), "{piped}");
@@ -87,16 +103,18 @@ fn lists_of_runs_and_tenants() {
     let (header, stats) = (header(&records), stats(&records));
     let busy = Fault::with_code(FaultClass::LockTimeout, "55P03", "canceling statement due to lock timeout");
     let attempt = |attempt| AttemptRow {
-        tenant: "delta".to_owned(),
+        index: 67,
         attempt,
-        started_at_ms: Some(1_795_169_702_000),
+        started_at_ms: 1_795_169_702_000,
+        ended_at_ms: 1_795_169_703_000,
         error: Some(busy.clone()),
+        retry_in_ms: None,
     };
     let attempts = [attempt(1), attempt(2)];
     at_widths("run", |format, style| {
-        let (row, records) = (&rows[0], &records[..3]);
-        RunView { row, header: &header, records, stats: &stats, attempts: &attempts, events: &[], rerun: None }
-            .render(format, style)
+        let (run, records) = (&rows[0], &records[..3]);
+        let outcome = OutcomeView { header: &header, records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+        RunView { run, outcome, attempts: &attempts, events: &[] }.render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {
         id: TenantId::from(id),
@@ -129,7 +147,7 @@ fn locks_and_backups() {
         query: Some(query.into()),
         lock: None,
     };
-    let row = |waits_for: Vec<i64>, is_holder, session| LockRow {
+    let row = |waits_for: Vec<i64>, is_holder, session| LockHolder {
         tenants: vec!["acme".into(), "beta".into()],
         engine: Engine::Postgres,
         server: "db-with-a-long-name.example:5432".into(),
@@ -188,6 +206,18 @@ fn findings_and_proofs() {
         what: "the database user is missing a right".to_owned(),
         fix: "GRANT CREATE".to_owned(),
     };
+    let other = doctor::Finding {
+        severity: doctor::Severity::Warning,
+        server: String::new(),
+        tenants: Vec::new(),
+        what:
+            "the disk of the backups in /srv/backups/of-the-fleet has 812.4 MB of free space left, which is little for \
+               the backups of a whole fleet"
+                .to_owned(),
+        fix: "remove old ones: fleet backup prune --older-than 30d".to_owned(),
+    };
+    let both = [found.clone(), other];
+    pictures("doctor", |format, style| crate::report::doctor::render(&both, 12, format, style));
     let text = crate::report::doctor::render(std::slice::from_ref(&found), 12, Format::Table, &WIDE);
     assert!(text.contains("t7 and 4 more") && text.contains("fix: GRANT CREATE"), "{text}");
     let csv = crate::report::doctor::render(&[found], 12, Format::Csv, &WIDE);
@@ -226,4 +256,19 @@ async fn scripts_and_refreshes() {
         tenant("lost", Err(Fault::new(FaultClass::ConnectionRefused, "nothing listens at db9:3306"))),
     ];
     at_widths("refreshes", |format, style| refreshes::render(set.views(), &tenants, format, style));
+}
+
+#[test]
+fn settings_in_force() {
+    let text = "[fleet]\nname = \"brightwater\"\nlock_timeout = \"1s\"\nledger = \"state/fleet-ledger.db\"\n";
+    let variables = Variables::from([
+        ("FLEET_CONCURRENCY", "64"),
+        ("FLEET_SCRATCH_POSTGRES_URL", "postgres://scratch:secret@db-with-a-long-name.example:5432/scratch"),
+    ]);
+    let sources = Sources { folder: Path::new("/fleet"), overrides: &Overrides::default(), variables: &variables };
+    let mut found = Diagnostics::default();
+    let settings = with_document(text, &mut found, |document, found| read_settings(document, sources, found));
+    found.finish(Path::new("tenants.toml"), text).unwrap();
+    let file = Path::new("/fleet/tenants.toml");
+    pictures("config", |format, style| crate::report::settings::in_force(file, &settings, format, style));
 }

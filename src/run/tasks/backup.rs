@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::backup::{BackupFolder, Manifest, free_space};
 use crate::engine::{Notice, PartialState, Session, Transfer, TransferLimits, database_name, hook};
+use crate::model::clock::now_ms;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
@@ -90,7 +91,7 @@ impl Assignment {
                 self.teller.tell(Notice::Note("there was nothing yet to be backed up".to_owned()));
                 None
             }
-            Err(fault) => Some(ended(fault)),
+            Err(fault) => Some(AttemptEnd::stopped_or_cancelled(fault, PartialState::Nothing)),
         }
     }
 
@@ -101,16 +102,9 @@ impl Assignment {
             Ok(None) => {
                 AttemptEnd::Task(Outcome::Skipped { reason: "there is nothing yet to be backed up".to_owned() })
             }
-            Err(fault) => ended(fault),
+            Err(fault) => AttemptEnd::stopped_or_cancelled(fault, PartialState::Nothing),
         };
         Attempt::without_work(Some(history), end)
-    }
-}
-
-fn ended(fault: Fault) -> AttemptEnd {
-    match fault.class {
-        FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing },
-        _ => AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing },
     }
 }
 
@@ -142,9 +136,4 @@ fn enough_space(folder: &BackupFolder, estimate: u64) -> Result<(), Fault> {
             folder.path().display()
         ),
     ))
-}
-
-fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

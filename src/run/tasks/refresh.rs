@@ -15,7 +15,7 @@ impl Assignment {
 
     /// One step a view. A view whose script was not applied here has nothing to refresh yet.
     fn refreshes(&self, wanted: &[String], history: &[String]) -> Result<Vec<Step>, String> {
-        let views = self.plan.scripts.views().iter().filter(|view| wanted.contains(&view.name));
+        let views = self.plan.scripts.migrations().views().iter().filter(|view| wanted.contains(&view.name));
         let of_engine: Vec<Step> = views
             .filter_map(|view| {
                 let script = view.refresh(self.tenant.engine)?.clone();

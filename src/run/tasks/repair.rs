@@ -12,7 +12,7 @@ impl Assignment {
         let edited = self.plan.catalog.edited(&history, self.tenant.engine);
         let step = |name: &String| {
             let index = self.plan.catalog.position(name)?;
-            let script = self.plan.scripts.acceptance(index, self.tenant.engine)?;
+            let script = self.plan.scripts.migrations().acceptance(index, self.tenant.engine)?;
             Some(Step { index, script: Arc::new(script), limits: self.limits(index) })
         };
         let steps = edited.iter().filter(|name| scripts.contains(name)).filter_map(step).collect();

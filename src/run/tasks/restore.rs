@@ -31,11 +31,7 @@ impl Assignment {
                     FaultClass::TenantLocked => PartialState::Nothing,
                     _ => left_by_restore(session).await,
                 };
-                let end = match fault.class {
-                    FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue },
-                    _ => AttemptEnd::Stopped { fault, at: None, residue },
-                };
-                Attempt::without_work(Some(before), end)
+                Attempt::without_work(Some(before), AttemptEnd::stopped_or_cancelled(fault, residue))
             }
         }
     }

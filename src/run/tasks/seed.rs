@@ -24,15 +24,13 @@ impl Assignment {
         };
         let probe = session.probe();
         let result = tokio::select! {
-            result = seed::seed(session, request, &progress) => result,
-            fault = self.abandoned(probe) => {
-                let end = AttemptEnd::Stopped { fault, at: None, residue: PartialState::Unknown };
-                return Attempt::without_work(Some(history), end);
-            }
-            () = self.cancel.cancelled() => {
-                let end = AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing };
-                return Attempt::without_work(Some(history), end);
-            }
+            result = seed::seed(session, request, &progress) => result.map_err(|stop| {
+                let text = format!("{stop}; {} rows were added before that and stay", stop.done.added());
+                let fault = Fault { message: text, ..stop.fault };
+                AttemptEnd::stopped(fault, PartialState::Nothing)
+            }),
+            fault = self.abandoned(probe) => Err(AttemptEnd::stopped(fault, PartialState::Unknown)),
+            () = self.cancel.cancelled() => Err(AttemptEnd::Cancelled { at: None, residue: PartialState::Nothing }),
         };
         let end = match result {
             Ok(summary) => {
@@ -41,11 +39,7 @@ impl Assignment {
                 });
                 AttemptEnd::Task(Outcome::Seeded { n: summary.added() })
             }
-            Err(stop) => {
-                let text = format!("{stop}; {} rows were added before that and stay", stop.done.added());
-                let fault = Fault { message: text, ..stop.fault.clone() };
-                AttemptEnd::Stopped { fault, at: None, residue: PartialState::Nothing }
-            }
+            Err(end) => end,
         };
         Attempt::without_work(Some(history), end)
     }

@@ -1,6 +1,7 @@
 //! Tenants that depend on others: who starts when, and what becomes of those who wait in vain.
 
 use super::*;
+use crate::model::outcome::OutcomeKind;
 
 /// Tenants of one wave with whom each depends on, by their ids.
 async fn dependent(direction: Direction, tenants: &[(&str, &[&str])], cap: usize) -> RunPlan {
@@ -97,12 +98,12 @@ async fn a_chain_of_all_tenants_is_run_link_by_link_and_falls_as_a_whole() {
     let tenants: Vec<(&str, &[&str])> = ids.iter().map(String::as_str).zip(on.iter().map(Vec::as_slice)).collect();
     let plan = dependent(Direction::Up, &tenants, 8).await;
     let (stats, _, events) = run(plan, &Arc::new(Scripted::default()), Cancel::default()).await;
-    assert_eq!(stats.migrated, N);
+    assert_eq!(stats.outcomes[OutcomeKind::Migrated], N);
     let expected: Vec<String> = ids.iter().rev().flat_map(|id| [format!("+{id}"), format!("-{id}")]).collect();
     assert_eq!(moments(&events), expected);
 
     let database = Arc::new(Scripted::default());
     database.act(&ids[N - 1], [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
     let (stats, _, _) = run(dependent(Direction::Up, &tenants, 8).await, &database, Cancel::default()).await;
-    assert_eq!((stats.failed, stats.not_started), (1, N - 1));
+    assert_eq!((stats.failures(), stats.outstanding()), (1, N - 1));
 }

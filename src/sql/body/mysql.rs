@@ -2,7 +2,7 @@
 //!
 //! A keyword opens a block only where a statement can begin: `IF`, `REPEAT` and others are functions or clauses elsewhere.
 
-use super::{Code, Kind};
+use super::{Kind, Words};
 
 /// What is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Mysql {
         Some((what, Some(*at)))
     }
 
-    pub(crate) fn take(&mut self, code: &Code<'_>, at: usize) {
+    pub(crate) fn take(&mut self, code: &Words<'_>, at: usize) {
         if at < self.looked_at {
             return;
         }
@@ -135,7 +135,7 @@ impl Mysql {
         }
     }
 
-    fn word(&mut self, code: &Code<'_>, at: usize, is_start: bool) {
+    fn word(&mut self, code: &Words<'_>, at: usize, is_start: bool) {
         let word = code.word(at);
         let is_end = is_start
             || self.top() == Some(Block::CaseExpression)
@@ -167,7 +167,7 @@ impl Mysql {
     }
 
     /// A word of a statement, not of a header.
-    fn statement_word(&mut self, code: &Code<'_>, at: usize, word: &str, is_start: bool) {
+    fn statement_word(&mut self, code: &Words<'_>, at: usize, word: &str, is_start: bool) {
         match word {
             "case" if !is_start => self.open.push((Block::CaseExpression, at)),
             "begin" if is_start => self.begin(code, at),
@@ -184,7 +184,7 @@ impl Mysql {
         }
     }
 
-    fn begin(&mut self, code: &Code<'_>, at: usize) {
+    fn begin(&mut self, code: &Words<'_>, at: usize) {
         let is_block = code.is(at + 1, "not") && code.is(at + 2, "atomic");
         if self.open.is_empty() && !self.in_body && !is_block {
             return; // A transaction.
@@ -211,7 +211,7 @@ impl Mysql {
     }
 
     /// Whether a statement that begins here makes something with a body; if so, the words up to its kind are passed over.
-    fn header(&mut self, code: &Code<'_>, at: usize) -> bool {
+    fn header(&mut self, code: &Words<'_>, at: usize) -> bool {
         let mut next = at + 1;
         if code.is(at, "create") && code.is(next, "or") && code.is(next + 1, "replace") {
             next += 2;
@@ -242,7 +242,7 @@ impl Mysql {
     }
 
     /// A word between the kind of what is made and its body.
-    fn header_word(&mut self, code: &Code<'_>, at: usize, word: &str) {
+    fn header_word(&mut self, code: &Words<'_>, at: usize, word: &str) {
         match (self.mode, word) {
             (Mode::Trigger, "row") if code.is_after(at, "each") => {
                 let has_order = code.is(at + 1, "follows") || code.is(at + 1, "precedes");

@@ -1,0 +1,158 @@
+//! Steps that no transaction holds together: statements that commit one by one, and native code. The order in which the
+//! journal is written around them is here, the same on all engines.
+//!
+//! How a statement is sent, and in which transaction a line of the journal is written, is for the engines.
+
+use async_trait::async_trait;
+
+use super::journal::{Entry, is_row_lost};
+use super::message::{Place, stopped_at};
+use super::work::ScriptStatement;
+use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::{Direction, Execution, Unfinished};
+use crate::sql::{Directive, directive};
+
+/// A session that applies steps with a journal, in the order of its methods.
+#[async_trait]
+pub(crate) trait Journalled: Send {
+    /// Makes sure of the tenant's lock, the time limits and fleet's own tables; returns the journal's row.
+    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Entry>, Fault>;
+
+    /// Opens the journal, unless the history has moved on.
+    async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault>;
+
+    /// Writes into the journal that a statement is about to be sent.
+    async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError>;
+
+    /// Sends a statement.
+    async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>>;
+
+    /// Finds out what a refused statement left behind, and writes it into the journal where it is certain.
+    async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState;
+
+    /// Runs native code. The second result is whether the session still holds the tenant after it.
+    async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>);
+
+    /// Writes into the journal that native code stopped.
+    async fn stop_native(&mut self) -> PartialState;
+
+    /// Writes the history row and closes the journal, in one transaction.
+    async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault>;
+}
+
+/// How a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opening {
+    /// The statement (from 0) at which it is resumed in its own journal; `None`: it begins, in a new one.
+    pub(crate) resumed: Option<usize>,
+    /// Whether the journal of another script, which is void, has to be closed before.
+    pub(crate) closes_void: bool,
+}
+
+/// A statement that the engine refused.
+#[derive(Debug)]
+pub(crate) struct Refusal<'a> {
+    pub(crate) of: ScriptStatement<'a>,
+    /// How many statements in it may have completed, where it is several.
+    pub(crate) within: usize,
+    pub(crate) fault: Fault,
+}
+
+/// Applies a step whose statements commit one by one, with the journal before each of them.
+pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    let first = begin(session, work, step).await?.resumed;
+    for statement in first.unwrap_or(0)..work.steps[step].script.statements.len() {
+        let this = ScriptStatement { work, step, statement };
+        // Dying before this: the journal names the statement before. Dying after: it names this one.
+        session.advance(this).await?;
+        if let Err(refusal) = session.send(this).await {
+            let residue = session.left_behind(&refusal).await;
+            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
+        }
+    }
+    finish(session, work, step).await
+}
+
+/// Applies a step that is native code without a transaction.
+pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    begin(session, work, step).await?;
+    let (ended, holds) = session.run_native(work, step).await;
+    if let Err(stop) = ended {
+        // Nobody can tell how far native code came; the open journal says so to whoever comes next.
+        let residue = session.stop_native().await;
+        return Err(ApplyError { residue, ..stop });
+    }
+    holds.map_err(|fault| ApplyError::lost(step, fault))?;
+    finish(session, work, step).await
+}
+
+async fn begin(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<Opening, ApplyError> {
+    let stop = |fault| ApplyError::before(step, fault);
+    let opening = opening(session.prepare(work, step).await.map_err(stop)?, work, step)?;
+    session.open(work, step, opening).await.map_err(stop)?;
+    Ok(opening)
+}
+
+async fn finish(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    session.finish(work, step).await.map_err(|fault| ApplyError::lost(step, fault))
+}
+
+/// How a step begins behind this row of the journal, or the stop where it can't.
+#[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
+pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<Opening, ApplyError> {
+    let this = &work.steps[step];
+    let closes_void = entry.is_some();
+    let Some(entry) = entry.filter(|entry| !entry.is_void(this)) else {
+        return Ok(Opening { resumed: None, closes_void });
+    };
+    match entry.resumes(this) {
+        Some(_) if matches!(this.script.execution, Execution::Native { .. }) => {
+            let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
+            Err(ApplyError::before(step, fault))
+        }
+        resumed @ Some(_) => Ok(Opening { resumed, closes_void: false }),
+        None => Err(unfinished(step, entry.unfinished)),
+    }
+}
+
+/// The stop before a step whose tenant has a journal that only a person can settle.
+pub(crate) fn unfinished(step: usize, unfinished: Unfinished) -> ApplyError {
+    let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
+    ApplyError { residue: PartialState::InDoubt(unfinished), ..ApplyError::before(step, fault) }
+}
+
+/// The statements that open the journal of a step at its first statement.
+pub(crate) fn begin_sql(door: &TenantEndpoint, work: &Work, step: usize) -> Vec<String> {
+    let this = &work.steps[step];
+    let mut sql = vec![door.journal().begin(this, &work.run)];
+    if this.script.direction == Direction::Down {
+        // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
+        sql.push(door.record(this));
+    }
+    sql
+}
+
+/// The note in the journal that a statement did not happen, and the state of the step once the note is written. Batches
+/// that were committed before it stay, also where it is the first.
+pub(crate) fn refusal_note(
+    door: &TenantEndpoint,
+    this: ScriptStatement<'_>,
+    was_sent: bool,
+) -> (Vec<String>, PartialState) {
+    let ScriptStatement { statement, .. } = this;
+    let in_batches = was_sent && directive(this.sql()) == Some(Directive::Batch);
+    if statement == 0 && !in_batches && !is_row_lost(&this.step().script) {
+        return (door.undo(&this.step().script), PartialState::Nothing);
+    }
+    (vec![door.journal().stop(Some(statement))], PartialState::Resumable { statements: statement })
+}
+
+/// The state of a step of which nobody can tell how far it came, by its journal.
+pub(crate) async fn in_doubt(session: &mut impl Session) -> PartialState {
+    match session.unfinished().await {
+        Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),
+        _ => PartialState::Unknown,
+    }
+}

@@ -1,0 +1,126 @@
+//! Queries whose answers are read as text, the same on every engine: over a session, or over a connection beside it.
+//!
+//! It does not know what a query is for. Messages go by the simple protocol, in which servers send each value as text.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Column as _, ConnectOptions, Connection, Database, Executor, Row as _};
+
+use super::{TenantEndpoint, errors};
+use crate::model::fault::Fault;
+
+/// A row of a result, each column as text.
+#[derive(Debug, Clone)]
+pub(crate) struct TextRow {
+    names: Arc<[String]>,
+    columns: Vec<Option<String>>,
+}
+
+impl TextRow {
+    /// A column; `None` is NULL.
+    pub(crate) fn text(&self, column: usize) -> Option<String> {
+        self.columns.get(column).cloned().flatten()
+    }
+
+    /// A column; empty where it is NULL.
+    pub(crate) fn must(&self, column: usize) -> String {
+        self.text(column).unwrap_or_default()
+    }
+
+    /// A column that is a number, where it is one.
+    pub(crate) fn parse<T: FromStr>(&self, column: usize) -> Option<T> {
+        self.columns.get(column)?.as_ref()?.parse().ok()
+    }
+
+    /// A column that is a boolean, in the words of any engine.
+    pub(crate) fn is_true(&self, column: usize) -> bool {
+        matches!(self.columns.get(column), Some(Some(text)) if ["t", "true", "1"].contains(&text.as_str()))
+    }
+
+    /// The column of this name; MySQL 8 has those of its catalog in upper case.
+    pub(crate) fn named(&self, name: &str) -> Option<String> {
+        self.text(self.names.iter().position(|own| own.eq_ignore_ascii_case(name))?)
+    }
+
+    /// As [`TextRow::named`]; empty where it is NULL, or not there.
+    pub(crate) fn must_named(&self, name: &str) -> String {
+        self.named(name).unwrap_or_default()
+    }
+}
+
+/// A driver's rows read as text, whatever type the server labels a column with.
+pub(crate) trait TextColumns: Database {
+    fn text(row: &Self::Row, column: usize) -> Option<String>;
+}
+
+/// Somebody who is asked in SQL.
+#[async_trait]
+pub(crate) trait Queries: Send {
+    /// The rows of all statements of a message.
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault>;
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault>;
+
+    /// The rows of a message up to the commit of a transaction; where a statement is refused, it is rolled back.
+    async fn transaction(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        let rows = self.rows(sql).await;
+        if rows.is_err() {
+            let _ = self.run("ROLLBACK".to_owned()).await;
+        }
+        rows
+    }
+}
+
+#[async_trait]
+impl<C> Queries for C
+where
+    C: Connection,
+    C::Database: TextColumns,
+    for<'c> &'c mut C: Executor<'c, Database = C::Database>,
+{
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self).await.map_err(|e| errors::fault(&e))?;
+        let mut all: Vec<TextRow> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let names = || row.columns().iter().map(|column| column.name());
+            let known = all.last().filter(|last| last.names.iter().map(String::as_str).eq(names()));
+            let names = known.map_or_else(|| names().map(str::to_owned).collect(), |last| last.names.clone());
+            let columns = (0..row.columns().len()).map(|column| C::Database::text(row, column)).collect();
+            all.push(TextRow { names, columns });
+        }
+        Ok(all)
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self).await.map(drop).map_err(|e| errors::fault(&e))
+    }
+}
+
+/// A session with its tenant, as what is alike on all engines needs it.
+pub(crate) trait TenantQueries: Queries {
+    fn door(&self) -> &TenantEndpoint;
+}
+
+/// A connection beside the sessions, made for a question of its own.
+#[async_trait]
+pub(crate) trait SideConnection: Queries {
+    async fn close(self: Box<Self>);
+}
+
+#[async_trait]
+impl<C: Connection + Queries> SideConnection for C {
+    async fn close(self: Box<Self>) {
+        let _ = Connection::close(*self).await;
+    }
+}
+
+/// Opens a connection beside the sessions.
+pub(crate) async fn connect_aside<O>(options: O) -> Result<Box<dyn SideConnection>, Fault>
+where
+    O: ConnectOptions,
+    O::Connection: SideConnection + Sized + 'static,
+{
+    Ok(Box::new(options.connect().await.map_err(|error| errors::connecting(&error))?))
+}

@@ -1,0 +1,98 @@
+//! A run as the ledger keeps it: its head, its counts and its attempts.
+//!
+//! Plain data: the ledger reads it, and the report shows it.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::fault::Fault;
+use super::run_kind::RunKind;
+use super::schema::Direction;
+use super::started_by::{Liveness, StartedBy};
+use super::stats::RunStats;
+
+/// A run as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunSummary {
+    /// Its id.
+    pub(crate) run: Uuid,
+    /// Up or down.
+    pub(crate) direction: Direction,
+    /// The goal in words.
+    pub(crate) goal: String,
+    /// The work, as data.
+    pub(crate) kind: RunKind,
+    /// The run that this one resumes.
+    pub(crate) resumes: Option<Uuid>,
+    /// The version of the program.
+    pub(crate) program: String,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub(crate) started_at_ms: i64,
+    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    pub(crate) finished_at_ms: Option<i64>,
+    /// The final counts; `None` while it goes on, or when its process died.
+    pub(crate) stats: Option<RunStats>,
+    /// Selected tenants.
+    pub(crate) selected: usize,
+    /// Selected tenants whose outcome is recorded.
+    pub(crate) with_outcome: usize,
+    /// User, host, process and command line; empty for a run of an older program.
+    pub(crate) started_by: StartedBy,
+    /// The flags that selected the tenants.
+    pub(crate) selection: Vec<String>,
+    /// Whether it goes on, where its end is not recorded.
+    pub(crate) liveness: Liveness,
+    /// The age of its last sign of life, in milliseconds by the ledger's clock.
+    pub(crate) silent_ms: Option<i64>,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum RunStatus {
+    /// Its end is recorded.
+    Finished,
+    /// It goes on.
+    Running,
+    /// Its process died, or its ledger was lost, before the end.
+    #[strum(serialize = "died")]
+    Dead,
+    /// Its end is not recorded, and it was begun by a program that gave no signs of life.
+    Unfinished,
+}
+
+impl RunSummary {
+    /// Its state.
+    pub(crate) fn status(&self) -> RunStatus {
+        match self.liveness {
+            _ if self.finished_at_ms.is_some() => RunStatus::Finished,
+            Liveness::Running => RunStatus::Running,
+            Liveness::Dead => RunStatus::Dead,
+            Liveness::Unknown => RunStatus::Unfinished,
+        }
+    }
+
+    /// From start to end; `None` when the end is not recorded, or the clock went back.
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        let ms = self.finished_at_ms?.checked_sub(self.started_at_ms)?;
+        u64::try_from(ms).ok().map(Duration::from_millis)
+    }
+}
+
+/// One recorded attempt. An only attempt that went well has no row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AttemptRow {
+    /// The tenant's place in the plan.
+    pub(crate) index: usize,
+    /// Which attempt, from 1.
+    pub(crate) attempt: u32,
+    /// When it began, in milliseconds since 1970-01-01 UTC.
+    pub(crate) started_at_ms: i64,
+    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    pub(crate) ended_at_ms: i64,
+    /// What went wrong; `None` when this attempt went well.
+    pub(crate) error: Option<Fault>,
+    /// After how many milliseconds it was tried again; `None` for the last.
+    pub(crate) retry_in_ms: Option<u64>,
+}

@@ -1,0 +1,128 @@
+//! The words of a text, asked for by their place: the one reader of all that goes by keywords and knows no grammar.
+//!
+//! A place behind the end holds no word, so nobody has to ask for the length first. It takes no part of the text apart.
+
+use super::dialect::syntax;
+use super::lex::{self, Kind, Token};
+use crate::model::engine::Engine;
+
+/// The tokens of a text that are code. Comments and white space are left out; so are the marks of `/*! */`, because what is
+/// between them is code.
+pub(super) fn code(engine: Engine, sql: &str) -> impl Iterator<Item = Token> + '_ {
+    lex::tokens(engine, sql).filter(is_code)
+}
+
+/// Whether a token is code.
+pub(super) fn is_code(token: &Token) -> bool {
+    !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable)
+}
+
+/// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.
+pub(crate) fn first_words(engine: Engine, piece: &str) -> impl Iterator<Item = String> + '_ {
+    let words = code(engine, piece).take_while(|token| token.kind == Kind::Word);
+    words.map(|token| piece[token.start..token.end].to_ascii_lowercase())
+}
+
+/// The name in quotes of any engine; `None` for a text.
+pub(crate) fn unquoted(text: &str) -> Option<String> {
+    let inner = text.get(1..text.len().checked_sub(1)?)?;
+    match text.as_bytes().first()? {
+        b'"' => Some(inner.replace("\"\"", "\"")),
+        b'`' => Some(inner.replace("``", "`")),
+        b'[' => Some(inner.to_owned()),
+        _ => None,
+    }
+}
+
+/// Tokens of a text, by their place among themselves.
+pub(crate) struct Words<'a> {
+    sql: &'a str,
+    tokens: Vec<Token>,
+    folds_names: bool,
+}
+
+impl<'a> Words<'a> {
+    /// All code of a text.
+    pub(crate) fn of(engine: Engine, sql: &'a str) -> Self {
+        Words::new(engine, sql, code(engine, sql))
+    }
+
+    /// These tokens of a text.
+    pub(super) fn new(engine: Engine, sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
+        Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(super) fn kind(&self, at: usize) -> Option<Kind> {
+        self.tokens.get(at).map(|token| token.kind)
+    }
+
+    /// Where a token begins in the text, in bytes.
+    pub(super) fn start(&self, at: usize) -> usize {
+        self.tokens[at].start
+    }
+
+    fn text(&self, token: &Token) -> &'a str {
+        &self.sql[token.start..token.end]
+    }
+
+    /// The token as it is written, where it is a word without quotes; empty for anything else.
+    fn bare(&self, at: usize) -> &'a str {
+        self.tokens.get(at).filter(|token| token.kind == Kind::Word).map_or("", |token| self.text(token))
+    }
+
+    /// A word without quotes in lower case; empty for anything else.
+    pub(super) fn word(&self, at: usize) -> String {
+        self.bare(at).to_ascii_lowercase()
+    }
+
+    pub(super) fn is(&self, at: usize, word: &str) -> bool {
+        self.bare(at).eq_ignore_ascii_case(word)
+    }
+
+    /// Whether these words stand here in a row.
+    pub(super) fn are(&self, at: usize, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(n, word)| self.is(at + n, word))
+    }
+
+    pub(super) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+        self.kind(at) == Some(Kind::Symbol(symbol))
+    }
+
+    /// Whether the token before this one is the word.
+    pub(super) fn is_after(&self, at: usize, word: &str) -> bool {
+        at.checked_sub(1).is_some_and(|before| self.is(before, word))
+    }
+
+    /// Whether this is the second part of a qualified name, where a keyword is none.
+    pub(super) fn is_qualified(&self, at: usize) -> bool {
+        at.checked_sub(1).is_some_and(|before| self.is_symbol(before, b'.'))
+    }
+
+    /// A name without its quotes. PostgreSQL folds one that has none
+    /// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html>).
+    pub(super) fn name(&self, at: usize) -> Option<String> {
+        let token = self.tokens.get(at)?;
+        let text = self.text(token);
+        match token.kind {
+            Kind::Word if self.folds_names => Some(text.to_lowercase()),
+            Kind::Word => Some(text.to_owned()),
+            Kind::Quote => unquoted(text),
+            _ => None,
+        }
+    }
+
+    /// All words without quotes, in lower case.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let words = self.tokens.iter().filter(|token| token.kind == Kind::Word);
+        words.map(|token| self.text(token).to_ascii_lowercase()).collect()
+    }
+
+    /// Whether there is nothing but words without quotes.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.tokens.iter().all(|token| token.kind == Kind::Word)
+    }
+}
