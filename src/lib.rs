@@ -1,5 +1,5 @@
 //! `fleet` brings every tenant database of a multi-tenant SaaS to the schema version that its SeaORM migration crate
-//! defines. A program of your own gets every command of it with one line, [`cli::main`]:
+//! defines. Your own program gets all its commands with one line, [`cli::main`]:
 //!
 //! ```standalone_crate
 //! use sea_orm_migration::prelude::*;
@@ -45,7 +45,7 @@
 //! }
 //! ```
 //!
-//! Modules are listed in the order of the flow: one imports only from those above it (a test reads the imports).
+//! Modules are listed in dependency order: each imports only from those above it (checked by a test).
 
 pub(crate) mod model;
 
@@ -75,13 +75,13 @@ pub(crate) mod report;
 // The only place that prints.
 pub mod cli;
 
-/// The names that a program with migrations of its own needs.
+/// The names that a program with its own migrations needs.
 pub mod prelude {
     pub use crate::cli::{main, main_with};
     pub use crate::compile::{Entities, Migrator};
 }
 
-// One suite for all engines, on real servers. It is compiled into the library's tests because it uses what is not public.
+// One suite for all engines, on real servers. It is part of the library's tests because it uses private items.
 #[cfg(all(test, feature = "sample"))]
 #[path = "../tests/engines/main.rs"]
 mod engines;

@@ -1,7 +1,7 @@
 //! Fills a tenant's tables with generated rows: drives a [`Seeding`] on a session.
 //!
-//! How a row is made is the business of `fleet-seed`; here is only the way to the database. Rows go in through
-//! `Rows::fill` in batches that are committed one by one.
+//! `fleet-seed` generates the rows; this module only connects it to the database. Rows go in through `Rows::fill` in
+//! batches that are committed one by one.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use fleet_seed::{SeedError, Seeding, Step};
 use crate::engine::{ROWS_AT_ONCE, Session};
 use crate::model::fault::{Fault, FaultClass};
 
-/// Why a seed ended before its end, and what was done until then. All of that is committed.
+/// The reason why a seed stopped early, and the work done until then, all of which is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeedStop {
-    /// The rows that were added, the table at which it stopped included.
+    /// The rows added, including those in the table at which it stopped.
     pub(crate) done: SeedSummary,
-    /// The table at which it stopped; `None`: before the first.
+    /// The table at which it stopped; `None` if it stopped before the first.
     pub(crate) table: Option<String>,
-    /// The constraint that refused a row, where the engine named one.
+    /// The constraint that rejected a row, if the engine named one.
     pub(crate) constraint: Option<String>,
     /// The reason.
     pub(crate) fault: Fault,
@@ -51,12 +51,12 @@ impl SeedStop {
 
 /// Fills the empty tables of one tenant; with `append`, also those that have some rows.
 ///
-/// A table that has rows and is not filled is in the summary with a [note](fleet_seed::SeededTable::note). Nothing keeps
-/// two seeds of one tenant apart.
+/// A table that has rows and is not filled is in the summary with a [note](fleet_seed::SeededTable::note). Two
+/// concurrent seeds of one tenant are not excluded.
 ///
 /// # Errors
-/// [`SeedStop`], in a box: the schema can't be read, tables refer to each other in a circle without a NULL, a column has a
-/// type of which no value is known, or the engine refused a batch. Batches that were committed before stay.
+/// [`SeedStop`], in a box: the schema can't be read, tables refer to each other in a circle without a NULL, a column
+/// has a type of which no value is known, or the engine refused a batch. Batches that were committed before stay.
 pub(crate) async fn seed(
     session: &mut dyn Session,
     request: &SeedRequest,

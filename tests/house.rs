@@ -52,6 +52,9 @@ const RESERVED: [(&[&str], &[&str], &str); 3] = [
     (&["println!", "print!", "eprintln!", "eprint!", "stdout()", "stderr()"], &["cli"], "only the command line prints"),
 ];
 
+/// First words of comments that talk around a thing instead of naming it.
+const ROUNDABOUT: [&str; 5] = ["What ", "Who ", "Whose ", "So many ", "So much "];
+
 /// A place that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Violation {
@@ -228,6 +231,20 @@ fn large_traits(file: &str, text: &str) -> Vec<Violation> {
     found
 }
 
+/// Lines of comments that begin with one of [`ROUNDABOUT`].
+fn roundabout_comments(file: &str, text: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+        let comment = comment.trim_start_matches(['/', '!']).trim_start();
+        if let Some(word) = ROUNDABOUT.iter().find(|word| comment.starts_with(**word)) {
+            let rule = format!("a comment begins with `{}`; name the thing first", word.trim_end());
+            found.push(Violation { file: file.to_owned(), line: number + 1, rule });
+        }
+    }
+    found
+}
+
 /// Functions with more than [`MOST_PARAMETERS`].
 fn long_signatures(file: &str, text: &str) -> Vec<Violation> {
     let code = code(text);
@@ -288,8 +305,8 @@ fn sources() -> Vec<(String, String)> {
     sources_in("src")
 }
 
-/// All `.rs` files of a folder, unit tests left out.
-fn sources_in(folder: &str) -> Vec<(String, String)> {
+/// All `.rs` files of a folder and of those inside it, sorted by path.
+fn rust_files(folder: &str) -> Vec<String> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -303,10 +320,14 @@ fn sources_in(folder: &str) -> Vec<(String, String)> {
     let mut paths = Vec::new();
     walk(&root().join(folder), &mut paths);
     paths.sort();
-    let name = |path: &PathBuf| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+    paths.iter().map(|path| path.strip_prefix(root()).unwrap().to_string_lossy().into_owned()).collect()
+}
+
+/// All `.rs` files of a folder with their texts, unit tests left out.
+fn sources_in(folder: &str) -> Vec<(String, String)> {
     let is_test =
         |name: &str| name.contains("/tests/") || name.ends_with("/tests.rs") || name.ends_with("/scripted.rs");
-    paths.iter().map(name).filter(|n| !is_test(n)).map(|n| (n.clone(), read(&n))).collect()
+    rust_files(folder).into_iter().filter(|n| !is_test(n)).map(|n| (n.clone(), read(&n))).collect()
 }
 
 fn none<T: fmt::Display>(what: &str, found: &[T]) {
@@ -397,6 +418,25 @@ fn traits_are_small_and_functions_take_few_parameters() {
                 (c, d): (u8, u8),\n        e: [u8; 2],\n    ) -> Result<u8, u8> {\n";
     assert_eq!(long_signatures("src/x.rs", four), []);
     assert_eq!(long_signatures("src/x.rs", &four.replace("e:", "f: u8, e:")).len(), 1);
+}
+
+#[test]
+fn doc_comments_name_the_thing() {
+    let mut found = Vec::new();
+    for folder in ["src", "fleet-seed", "fleet-shape"] {
+        let files = rust_files(folder);
+        assert!(!files.is_empty(), "{folder}");
+        found.extend(files.iter().flat_map(|file| roundabout_comments(file, &read(file))));
+    }
+    none("comments that do not name the thing", &found);
+
+    let lines = |text: &str| {
+        let found = roundabout_comments("src/x.rs", text);
+        found.iter().map(|violation| violation.line.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(lines("//! What it is.\n\n/// Whose it is.\nfn f() {\n    // So many at most.\n}\n"), "1 3 5");
+    assert_eq!(lines("/// The kind.\n///\n/// Who waits for whom.\n    //! So much is read.\n"), "3 4");
+    assert_eq!(lines("/// Whatever it is, whole.\n// The lock and who has it.\nlet what = \"// What \";\n"), "");
 }
 
 #[test]

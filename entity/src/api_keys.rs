@@ -1,4 +1,4 @@
-//! A key that a program of the tenant signs in with; only its hash is kept.
+//! A key with which a program of the tenant signs in; only its hash is stored.
 
 use sea_orm::entity::prelude::*;
 

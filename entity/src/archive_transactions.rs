@@ -1,4 +1,4 @@
-//! The sales of the system before this one, as they were typed; nothing is added any more.
+//! The sales of the previous system, as they were typed; no rows are added any more.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Who changed what, and when.
+//! A change: its author, its object and its time.
 
 use sea_orm::entity::prelude::*;
 

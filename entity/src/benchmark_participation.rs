@@ -1,4 +1,4 @@
-//! Whether a tenant lets itself be compared, and under which name that is none.
+//! A tenant's consent to comparison, and its pseudonym.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How a cohort of at least five did in a period.
+//! The results of a cohort of at least five tenants in a period.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A period that is billed at once.
+//! A billing period.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Who makes it.
+//! The maker of a product.
 
 use sea_orm::entity::prelude::*;
 

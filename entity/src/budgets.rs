@@ -1,4 +1,4 @@
-//! What may be spent in a period, and what was.
+//! The budget of a period, and the amount spent.
 
 use sea_orm::entity::prelude::*;
 

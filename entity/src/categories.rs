@@ -1,4 +1,4 @@
-//! What kind of thing a product is; a category may lie within another.
+//! A product category; a category may have a parent category.
 
 use sea_orm::entity::prelude::*;
 

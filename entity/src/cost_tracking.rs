@@ -1,4 +1,4 @@
-//! What a product cost in a month.
+//! The cost of a product in a month.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Who buys.
+//! A buyer.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How a user has arranged the dashboard.
+//! A user's dashboard layout.
 
 use sea_orm::entity::prelude::*;
 

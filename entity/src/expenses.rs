@@ -1,4 +1,4 @@
-//! What was spent, for an order or for none.
+//! An expense, for an order or for none.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! An article in stock, with its label and the level below which more is ordered.
+//! An article in stock, with its label and its reorder level.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! One movement of stock: in is positive, out negative.
+//! A stock movement: in is positive, out negative.
 
 use sea_orm::entity::prelude::*;
 

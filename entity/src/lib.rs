@@ -1,6 +1,6 @@
 //! The tables of a tenant as SeaORM entities, one file each.
 //!
-//! They describe what the `migration` crate made and never make anything themselves.
+//! They describe the tables of the `migration` crate and never create any themselves.
 #![expect(missing_docs, reason = "a column says what it is by its name, and the entity macros add items of their own")]
 
 pub mod api_keys;
@@ -37,8 +37,8 @@ pub mod tenants;
 pub mod user_preferences;
 pub mod users;
 
-/// Hands every entity to a macro, so that what goes through all tables can't forget one: `with_every_entity!(callback)`
-/// becomes `callback!(api_keys, archive_transactions, …)`.
+/// Hands every entity to a macro, so that code for all tables can't forget one: `with_every_entity!(callback)` becomes
+/// `callback!(api_keys, archive_transactions, …)`.
 #[macro_export]
 macro_rules! with_every_entity {
     ($callback:ident) => {
@@ -80,7 +80,7 @@ macro_rules! with_every_entity {
     };
 }
 
-/// All of them, for SeaORM's schema builder; one that is forgotten here is a finding of `fleet check --entities`.
+/// Registers all entities with SeaORM's schema builder; a missing one is a finding of `fleet check --entities`.
 pub fn register(schema: sea_orm::Schema) -> sea_orm::SchemaBuilder {
     macro_rules! register_all {
         ($($table:ident),* $(,)?) => {

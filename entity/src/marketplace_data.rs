@@ -1,4 +1,4 @@
-//! What a platform asks for a product today.
+//! The present price of a product on a platform.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a platform asked for a product on a day before.
+//! The price of a product on a platform on a former day.
 
 use sea_orm::entity::prelude::*;
 

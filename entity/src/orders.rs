@@ -1,4 +1,4 @@
-//! What a customer bought.
+//! A customer's order.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Where goods are sold. Every tenant knows the same five to begin with.
+//! A sales platform. Every tenant has the same five initially.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What can be sold, whatever lies in stock of it.
+//! An article for sale, whether in stock or not.
 
 use sea_orm::entity::prelude::*;
 

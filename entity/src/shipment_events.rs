@@ -1,4 +1,4 @@
-//! What happened to a parcel on its way.
+//! An event of a shipment.
 
 use sea_orm::entity::prelude::*;
 

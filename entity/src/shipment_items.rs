@@ -1,4 +1,4 @@
-//! What is in a parcel.
+//! An item in a shipment.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A parcel on its way to who ordered it.
+//! A parcel on its way to the customer.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Who goods are bought from.
+//! A supplier of goods.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A feature that a tenant has, and how much of it.
+//! A feature of a tenant, and its limit.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A company: everything else in its database hangs below this row.
+//! A company: all other rows in its database belong to this row.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What a user likes; one row a user.
+//! A user's preferences; one row per user.
 
 use sea_orm::entity::prelude::*;
 

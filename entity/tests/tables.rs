@@ -114,7 +114,7 @@ async fn round_trip(db: &DatabaseConnection) {
     every_table_was_read_and_written(db).await;
 }
 
-/// By the list of all entities: a table that the steps above forgot has no row.
+/// Checks the list of all entities: a table that the steps above forgot has no row.
 async fn every_table_was_read_and_written(db: &DatabaseConnection) {
     macro_rules! read {
         ($($table:ident),+ $(,)?) => {
@@ -302,7 +302,7 @@ async fn the_books(db: &DatabaseConnection, tenant: &tenants::Model, user: &user
     assert_eq!(entry.insert(db).await.unwrap().entity_id, Some(id(10)));
 }
 
-/// What a caller leaves out the table fills in, and the entity can read it.
+/// The table fills in values that a caller leaves out, and the entity can read them.
 async fn defaults_are_filled_in(db: &DatabaseConnection, tenant: &tenants::Model) {
     let feature = tenant_features::ActiveModel {
         id: Set(id(12)),
@@ -356,7 +356,7 @@ async fn the_catalog(db: &DatabaseConnection, tenant: &tenants::Model) -> produc
         ..Default::default()
     };
     product.insert(db).await.unwrap();
-    // Read again: SQLite's trigger works behind the insert.
+    // Read again: SQLite's trigger runs after the insert.
     let product = products::Entity::find_by_id(id(23)).one(db).await.unwrap().expect("the product");
     assert_eq!((product.version, product.total_lead_days), (1, Some(7)));
     assert_eq!((product.retail_price, product.holding_cost_rate), (Some(money("119.99")), Some(money("0.25"))));

@@ -1,4 +1,4 @@
-//! Values of one row that tell of one thing, and cells as texts and numbers to compare.
+//! Consistent values within one row, and cells as texts and numbers to compare.
 
 use fleet_shape::Cell;
 use rust_decimal::Decimal;
@@ -10,7 +10,7 @@ use crate::keys::plain;
 use crate::recipe::{Recipe, scaled};
 
 impl Generator<'_> {
-    /// Gives a column that belongs to a truth value its value, or NULL.
+    /// Gives a column that depends on a boolean column its value, or NULL.
     pub(crate) fn make_present(&self, place: usize, row: &mut [Cell], value: impl FnOnce(&Recipe<'_>) -> Cell) {
         let recipe = &self.recipes[place];
         match recipe.present_if.and_then(|flag| self.place(flag)).map(|flag| &row[flag]) {
@@ -20,7 +20,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Puts pairs in their order, and computes columns that a condition says how to compute.
+    /// Puts pairs in their order, and computes columns that a condition defines.
     pub(crate) fn agree(&self, row: &mut [Cell]) {
         let is_free = |place: usize| !self.sets.iter().any(|set| set.columns.contains(&place));
         // Chains like p25, p50, p75, p90 come in order within as many rounds as they are long.
@@ -43,7 +43,7 @@ impl Generator<'_> {
     }
 }
 
-/// A number in the type of a cell; a number that is too large becomes the largest.
+/// A number in the type of a cell; a number that is too large becomes the maximum.
 fn computed_cell(cell: &Cell, number: Decimal, most: i64) -> Cell {
     match cell {
         Cell::Int(_) => Cell::Int(number.round().to_i64().unwrap_or(most).min(most)),

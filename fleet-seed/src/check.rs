@@ -1,6 +1,6 @@
 //! CHECK constraints as each engine prints them: asked about a row, and read for limits.
 //!
-//! An expression that is not understood is unknown and lets every row pass: the engine has the last word.
+//! An expression that is not understood evaluates to unknown and lets every row pass: the engine decides.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl Limits {
     }
 }
 
-/// A CHECK in the words of any engine. MySQL takes `"a"` for a text, so that its turn comes after PostgreSQL's.
+/// A CHECK in the dialect of any engine. MySQL's dialect reads `"a"` as a string, so it is tried after PostgreSQL's.
 pub(crate) fn parse(text: &str) -> Option<Check> {
     let dialects: [&dyn Dialect; 3] = [&PostgreSqlDialect {}, &MySqlDialect {}, &SQLiteDialect {}];
     dialects.into_iter().find_map(|dialect| {
@@ -77,7 +77,7 @@ fn column_of(expression: &Expr) -> Option<&str> {
     }
 }
 
-/// `x IN (…)` and `x = ANY (ARRAY[…])`: the left side, the list, and whether it must be none of these.
+/// `x IN (…)` and `x = ANY (ARRAY[…])`: the left side, the list, and whether it is negated.
 fn choice(expression: &Expr) -> Option<(&Expr, &[Expr], bool)> {
     match expression {
         Expr::In { expr, target: InTarget::List(list), negated, .. } => Some((expr, list, *negated)),
@@ -93,7 +93,7 @@ fn choice(expression: &Expr) -> Option<(&Expr, &[Expr], bool)> {
 pub(crate) fn parts(check: &Check) -> Vec<&Check> {
     match bare(check) {
         Expr::BinaryOp { left, op: BinaryOperator::And, right } => [parts(left), parts(right)].concat(),
-        // `x IS NULL OR …`: the condition on a value that is there.
+        // `x IS NULL OR …`: the condition on a value that is not NULL.
         Expr::BinaryOp { left, op: BinaryOperator::Or, right } => match (bare(left), bare(right)) {
             (Expr::IsNull(_), other) | (other, Expr::IsNull(_)) => parts(other),
             _ => vec![bare(check)],

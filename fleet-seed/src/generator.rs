@@ -1,6 +1,6 @@
-//! Rows of one table: values that belong together, keys of other rows, no unique set twice.
+//! Rows of one table: consistent values, keys of other rows, no duplicates in unique sets.
 //!
-//! A row depends on its number and on the keys that are there, never on a batch.
+//! A row depends on its number and on the existing keys, never on a batch.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::sets::{Set, Wheel};
 use crate::value::{self, DAY, Moment, Timeline};
 use crate::{SeedError, SeedRequest, rules};
 
-/// Attempts at one row before the engine is left to judge it.
+/// Attempts at one row before it is left to the engine to judge.
 const ATTEMPTS: u64 = 60;
 
-/// After this many attempts, references that only names make are given up.
+/// Attempts after which references guessed from names are given up.
 const GUESSES: u64 = 20;
 
-/// Rows in a row that did not fit, after which a table counts as full.
+/// Number of consecutive rows that did not fit, after which a table counts as full.
 const MISSES: u64 = 5_000;
 
-/// Sets the numbers of whole rows apart from those of their columns.
+/// Separates the random numbers of whole rows from those of their columns.
 const OF_A_ROW: u64 = 0x5eed_0f00_0000_a201;
 
 /// Makes the rows of one table.
@@ -39,20 +39,20 @@ pub(crate) struct Generator<'a> {
     pub(crate) recipes: Vec<Recipe<'a>>,
     pub(crate) parents: Vec<Parent>,
     pub(crate) sets: Vec<Set>,
-    /// Into which columns a row's number is worked.
+    /// The columns into whose values a row's number is encoded.
     numbered: Vec<bool>,
     /// Never NULL.
     pub(crate) fixed: Vec<bool>,
     hashes: Vec<u64>,
     pub(crate) checks: Vec<Check>,
-    /// Pairs of columns whose first is not more than the second.
+    /// Pairs of columns whose first is not greater than the second.
     pub(crate) ordered: Vec<(usize, usize)>,
     request: &'a SeedRequest,
     /// The column whose values need a partition, and the ranges that have one.
     bounds: Option<(usize, Vec<(i64, i64)>)>,
-    /// Tuples that are there, for each of the sets.
+    /// The existing tuples of each set.
     taken: Vec<HashSet<Vec<String>>>,
-    /// The number of the next row, and how many before it did not fit.
+    /// The number of the next row, and the number of rows before it that did not fit.
     number: u64,
     missed: u64,
 }
@@ -60,13 +60,13 @@ pub(crate) struct Generator<'a> {
 /// A row that is being made.
 pub(crate) struct Draft {
     pub(crate) number: u64,
-    /// How often the row was tried before.
+    /// Number of former attempts at the row.
     pub(crate) attempt: u64,
     life: Timeline,
     pub(crate) cells: Vec<Option<Cell>>,
 }
 
-/// Everything that CHECKs, domains and rules say of a table.
+/// All conditions on a table from CHECKs, domains and rules.
 fn checks(table: &Table, own: &OwnTypes, request: &SeedRequest) -> Vec<Check> {
     let of_domains = table.columns.iter().flat_map(|column| {
         own.rules(&column.kind).into_iter().map(|text| text.replace("VALUE", &format!("\"{}\"", column.name)))
@@ -77,7 +77,7 @@ fn checks(table: &Table, own: &OwnTypes, request: &SeedRequest) -> Vec<Check> {
 }
 
 impl<'a> Generator<'a> {
-    /// `keys`: those of the parents, one for each of the planned references; `known`: the rows that are there.
+    /// `keys`: those of the parents, one for each of the planned references; `known`: the existing rows.
     pub(crate) fn new(
         planned: &Planned<'a>,
         (own, request): (&OwnTypes, &'a SeedRequest),
@@ -128,8 +128,8 @@ impl<'a> Generator<'a> {
         };
         generator.plan_sets(known + planned.rows);
         if known > 0 && generator.has_unread_sets() {
-            // Numbers of rows that did not fit were passed over. Where a value that has the number worked in can't be
-            // compared with those that are there, the rows begin behind any number that was tried.
+            // Numbers of rows that did not fit were skipped. Where a value with an encoded number can't be compared
+            // with the existing ones, the rows begin after any number that was tried.
             generator.number += known / 2 + MISSES;
         }
         Ok(generator)
@@ -141,7 +141,7 @@ impl<'a> Generator<'a> {
         for names in all {
             let places: Option<Vec<usize>> =
                 names.iter().map(|name| self.columns.iter().position(|c| c.name == *name)).collect();
-            // A set with a column that the engine fills is the engine's business.
+            // A set with a column that the engine fills is left to the engine.
             let Some(places) = places.filter(|places| !places.is_empty()) else { continue };
             // A set with a NULL in all rows is never the same twice.
             let is_null = |p: &Parent| !p.is_guessed && (p.is_cut || (p.keys.len() == 0 && p.own.is_none()));
@@ -177,7 +177,7 @@ impl<'a> Generator<'a> {
         self.parents.iter().any(|p| p.own.is_some() && p.columns.contains(&place))
     }
 
-    /// The most rows that the unique sets leave room for.
+    /// Maximum number of rows that the unique sets allow.
     pub(crate) fn room(&self) -> u64 {
         self.sets.iter().filter(|set| !set.odometer.is_empty()).map(|set| set.size).min().unwrap_or(u64::MAX)
     }
@@ -187,7 +187,7 @@ impl<'a> Generator<'a> {
         Some(self.sets.get(set)?.columns.iter().map(|place| self.columns[*place]).collect())
     }
 
-    /// Keeps rows apart from those that are there; `rows` are the columns of set number `set`.
+    /// Records existing tuples, so that new rows differ from them; `rows` are the columns of set number `set`.
     pub(crate) fn take(&mut self, set: usize, rows: &[Vec<Option<Key>>]) {
         for row in rows {
             let tuple: Option<Vec<String>> = row.iter().map(|key| Some(plain(&key.as_ref()?.text))).collect();
@@ -223,7 +223,7 @@ impl<'a> Generator<'a> {
         rows
     }
 
-    /// A row; `None`: something in it is taken, or its references do not fit together.
+    /// A row; `None`: a unique value in it is taken, or its references are inconsistent.
     fn row(&mut self, number: u64, own_keys: &Keys) -> Option<Vec<Cell>> {
         let mut found = None;
         for attempt in 0..ATTEMPTS {
@@ -240,7 +240,7 @@ impl<'a> Generator<'a> {
             return None;
         }
         for ((taken, tuple), set) in self.taken.iter_mut().zip(tuples).zip(&self.sets) {
-            // Where a number is worked in, no other row has the same.
+            // Where the row's number is encoded, no other row has the same value.
             taken.extend(tuple.filter(|_| !set.odometer.is_empty() || set.is_loose));
         }
         Some(row)
@@ -354,7 +354,7 @@ impl<'a> Generator<'a> {
     fn value(&self, place: usize, draft: &Draft) -> Cell {
         let recipe = &self.recipes[place];
         if !recipe.malformed.is_empty() {
-            // One text of a malformed row: a percentage of rows, and not of each column.
+            // One malformed text per row: the percentage is of rows, not of each column.
             let mut rng = Rng::new(OF_A_ROW ^ self.request.seed, draft.number, 0);
             let may: Vec<usize> = (0..self.recipes.len()).filter(|i| !self.recipes[*i].malformed.is_empty()).collect();
             if rng.percent(u64::from(self.request.malformed_percent)) && *rng.pick(&may) == place {
@@ -368,7 +368,7 @@ impl<'a> Generator<'a> {
         value::any(recipe, &mut rng, draft.number, draft.life)
     }
 
-    /// Whether no condition says no.
+    /// Whether no condition is violated.
     fn is_right(&self, row: &[Cell]) -> bool {
         self.checks.iter().all(|check| self.answer(row, check) != Value::Bool(false))
     }
@@ -383,7 +383,7 @@ impl<'a> Generator<'a> {
     }
 }
 
-/// Pairs of columns whose first is not more than the second: by CHECKs, and by the words in their names.
+/// Pairs of columns whose first is not greater than the second: by CHECKs, and by the words in their names.
 fn ordered(columns: &[&Column], checks: &[Check], words: &[(String, String)]) -> Vec<(usize, usize)> {
     let at = |name: &str| columns.iter().position(|c| c.name.eq_ignore_ascii_case(name));
     let by_check = checks.iter().flat_map(check::parts).filter_map(check::ordered);

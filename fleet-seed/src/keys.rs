@@ -15,7 +15,7 @@ pub(crate) struct Keys {
 
 type Places = HashMap<Vec<String>, Vec<usize>>;
 
-/// The same text for the same value, however an engine writes it.
+/// The canonical text of a value, the same for every engine.
 pub(crate) fn plain(text: &str) -> String {
     match text {
         "true" => "1".to_owned(),

@@ -10,11 +10,11 @@ use crate::check::{self, Limits};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Bool,
-    /// Whole numbers between two.
+    /// Integers in a range.
     Int(i64, i64),
-    /// Numbers of that many digits, and how many of these are decimal places.
+    /// Decimals: the number of digits, and how many of these are decimal places.
     Decimal(u32, u32),
-    /// A text, and the most characters that it may have.
+    /// A text, and its maximum length in characters.
     Text(Option<usize>),
     Uuid,
     Bytes(usize),
@@ -26,12 +26,12 @@ pub(crate) enum Kind {
     OneOf(Vec<String>),
     /// A network address.
     Inet,
-    /// An array, and other types of which only an empty value is known, as text.
+    /// An array or another type of which only an empty value is known, as text.
     Empty(&'static str),
     Unknown,
 }
 
-/// Types that a schema made for itself: enums and domains of PostgreSQL.
+/// User-defined types of a schema: enums and domains of PostgreSQL.
 #[derive(Debug, Default)]
 pub(crate) struct OwnTypes {
     enums: HashMap<String, Vec<String>>,
@@ -49,7 +49,7 @@ impl OwnTypes {
                 let end = [" not null", " default ", " collate ", " CHECK ", "\n"];
                 let cut = end.iter().filter_map(|word| rest.find(word)).min().unwrap_or(rest.len());
                 let base = rest[..cut].split(',').next().unwrap_or_default();
-                // A rule's name stands between the type and its CHECK.
+                // A rule's name comes between the type and its CHECK.
                 let base = if is_known(&parse(base)) { base } else { base.rsplit_once(' ').map_or(base, |(b, _)| b) };
                 own.domains.insert(other.name.clone(), (base.to_owned(), rest.to_owned()));
             }
@@ -151,7 +151,7 @@ pub(crate) fn parse(kind: &str) -> Kind {
     }
 }
 
-/// A number without a size gets that of money.
+/// A decimal without a size gets that of money.
 fn decimal(sizes: &[u32]) -> Kind {
     match sizes {
         [precision, scale] => Kind::Decimal((*precision).min(17), (*scale).min(*precision).min(12)),

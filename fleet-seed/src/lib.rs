@@ -1,9 +1,9 @@
 //! Generates rows for the tables of any schema: believable, the same each time, every reference in place.
 //!
-//! It holds no SQL, no clock and no database: a value depends on the seed, the moment that counts as now, the names of table
-//! and column, the row's number, and the keys that are there; not on the engine or on the size of a batch. Whoever has a
-//! database drives a [`Seeding`]: it says which keys to read and which rows to insert. Batches are committed one by one, so
-//! that a seed that dies leaves whole batches, and `append` goes on behind them.
+//! It holds no SQL, no clock and no database: a value depends on the seed, the moment that counts as now, the names of
+//! table and column, the row's number, and the keys that are there; not on the engine or on the size of a batch. A
+//! driver with a database runs a [`Seeding`], which says which keys to read and which rows to insert. Batches are
+//! committed one by one, so that a seed that dies leaves whole batches, and `append` continues after them.
 
 mod agree;
 mod check;
@@ -32,7 +32,7 @@ pub use rules::{Rules, RulesError};
 pub use seeding::{Seeding, Step};
 pub use summary::{SeedSummary, SeededTable};
 
-/// The rows that are wanted.
+/// The request for rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SeedRequest {
     /// Scale factor: 1 gives about 100 rows in a medium-sized table, 10 ten times as many.
@@ -41,13 +41,13 @@ pub struct SeedRequest {
     pub rows: Vec<(String, u64)>,
     /// Tables that are left as they are: their rows are derived from others.
     pub derived: Vec<String>,
-    /// Another seed gives other values.
+    /// Seed of the random numbers: another seed gives other values.
     pub seed: u64,
-    /// Fills tables up that have some rows, behind these; else only empty tables are filled.
+    /// Whether tables with rows are filled up, after the existing ones; otherwise only empty tables are filled.
     pub append: bool,
     /// Percentage of rows with a malformed text, in tables with columns for which a rule has malformed texts.
     pub malformed_percent: u8,
-    /// The moment that counts as now: rows were made in the eighteen months before.
+    /// The moment that counts as now: rows date from the eighteen months before.
     pub now: DateTime<Utc>,
     /// Rules by the names of tables and columns.
     pub rules: Arc<Rules>,
@@ -69,13 +69,13 @@ impl Default for SeedRequest {
     }
 }
 
-/// Why rows can't be made.
+/// The reason why rows can't be generated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
-    /// These tables can't be put in an order.
+    /// The tables have no valid order, because of circular references.
     #[error("these tables refer to each other in a circle without a NULL: {}", .0.join(", "))]
     Circle(Vec<String>),
-    /// A table that was named does not exist, or is none that is filled.
+    /// A named table does not exist, or is not one that is filled.
     #[error("there is no table {0} to fill")]
     NoTable(String),
     /// These columns need a row of another table that has none.

@@ -1,6 +1,6 @@
 //! The order in which tables are filled, and their numbers of rows.
 //!
-//! It reads a schema and the rules; how a row is made is not known here.
+//! It reads a schema and the rules; it knows nothing of generating rows.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::rules::{Rules, Size};
 #[derive(Debug, Clone)]
 pub(crate) struct Planned<'a> {
     pub(crate) table: &'a Table,
-    /// The rows that it shall have.
+    /// The target number of rows.
     pub(crate) rows: u64,
     /// References, those of more columns first.
     pub(crate) references: Vec<Reference<'a>>,
@@ -30,9 +30,9 @@ pub(crate) struct Reference<'a> {
     pub(crate) columns: Vec<&'a Column>,
     /// The table that is referred to; `None`: it can't be read, and the columns stay NULL.
     pub(crate) to: Option<(&'a Table, Vec<&'a Column>)>,
-    /// Made NULL in all rows, because its tables refer to each other in a circle.
+    /// Whether it is NULL in all rows, because its tables refer to each other in a circle.
     pub(crate) is_cut: bool,
-    /// No constraint says so; only names do.
+    /// Whether it is guessed from names, without a constraint.
     pub(crate) is_guessed: bool,
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn plan<'a>(shape: &'a Shape, rules: &Rules, scale: u32) -> Result<Ve
             done.push(left.remove(at));
             continue;
         }
-        // A circle: a reference that only names make goes first, then a key that may be NULL.
+        // A circle: a reference guessed from names is cut first, then a key that may be NULL.
         let cut = |guessed: bool, left: &mut [Planned<'_>]| {
             left.iter_mut().any(|planned| {
                 let table = planned.table;
@@ -104,7 +104,7 @@ pub(crate) fn is_filled(table: &Table) -> bool {
     !table.options.iter().any(elsewhere)
 }
 
-/// Whether the engine makes the column's values itself.
+/// Whether the engine generates the column's values itself.
 pub(crate) fn is_filled_by_the_engine(table: &Table, column: &Column) -> bool {
     let made =
         column.generated.as_deref().is_some_and(|how| !how.starts_with("on update") && !how.starts_with("default"));
@@ -125,7 +125,7 @@ fn column<'a>(table: &'a Table, name: &str) -> Option<&'a Column> {
 fn reference<'a>(shape: &'a Shape, table: &'a Table, key: &ForeignKey) -> Reference<'a> {
     let columns: Vec<&Column> = key.columns.iter().filter_map(|name| column(table, name)).collect();
     let to = shape.tables.iter().find(|t| same(&t.name, &key.to_table)).and_then(|to| {
-        // Without columns it is the primary key that is meant.
+        // Without columns the primary key is meant.
         let names = if key.to_columns.is_empty() { &to.primary_key } else { &key.to_columns };
         let found: Vec<&Column> = names.iter().filter_map(|name| column(to, name)).collect();
         (found.len() == columns.len()).then_some((to, found))
@@ -133,8 +133,8 @@ fn reference<'a>(shape: &'a Shape, table: &'a Table, key: &ForeignKey) -> Refere
     Reference { columns, to, is_cut: false, is_guessed: false }
 }
 
-/// A text `platform` where a table `platforms` has codes, an `item_sku` where some items have one: old tables often refer
-/// without a key. Of the same tenant, where both tables have a `tenant_id`.
+/// A text `platform` where a table `platforms` has codes, an `item_sku` where some items have one: old tables often
+/// refer without a key. Of the same tenant, where both tables have a `tenant_id`.
 fn guesses<'a>(tables: &[&'a Table], table: &'a Table, rules: &Rules) -> Vec<Reference<'a>> {
     let is_key = |name: &String| table.foreign_keys.iter().any(|key| key.columns.contains(name));
     let is_unique =

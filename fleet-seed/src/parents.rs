@@ -11,13 +11,13 @@ use crate::keys::Keys;
 use crate::order::Planned;
 use crate::rng::Rng;
 
-/// A reference of a table whose rows are made, and the keys that it can have.
+/// A reference of a table whose rows are generated, and its possible keys.
 #[derive(Debug)]
 pub(crate) struct Parent {
     /// Positions among the generator's columns.
     pub(crate) columns: Vec<usize>,
     pub(crate) keys: Arc<Keys>,
-    /// For a table that refers to itself: where the key is among its own columns; `None` where the engine makes it.
+    /// For a table that refers to itself: where the key is among its own columns; `None` where the engine generates it.
     pub(crate) own: Option<Vec<Option<usize>>>,
     pub(crate) is_guessed: bool,
     pub(crate) is_cut: bool,
@@ -73,7 +73,7 @@ impl Generator<'_> {
             return Some(true);
         }
         let mut rng = open.first().map_or_else(|| Rng::new(0, number, attempt), |p| self.rng(*p, number, attempt));
-        // A guessed reference is a text like others, and as often left out as they.
+        // A guessed reference is a text like others, and NULL as often as they are.
         let nulls = |place: &usize| if parent.is_guessed { self.recipes[*place].nulls } else { NULLS };
         let nulls = may_be_null.first().map_or(0, nulls);
         if nulls > 0 && rng.percent(nulls) {

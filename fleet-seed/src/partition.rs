@@ -1,6 +1,6 @@
 //! The values of a table's partition key that have a partition, from the bounds as PostgreSQL prints them.
 //!
-//! A table whose bounds are not understood has none: the engine has the last word.
+//! A table whose bounds are not understood has none: the engine decides.
 
 use chrono::NaiveDate;
 use fleet_shape::{Shape, Table};

@@ -42,7 +42,7 @@ enum List {
     Library(&'static [&'static [&'static str]]),
 }
 
-/// How a word is written.
+/// The letter case and character set of a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Letters {
     AsItIs,
@@ -102,7 +102,7 @@ impl Part {
         })
     }
 
-    /// Whether no other row has the same.
+    /// Whether it is unique to each row.
     fn is_unique(&self) -> bool {
         matches!(self, Part::Number(_) | Part::Hex | Part::Uuid | Part::Ean13 | Part::Ip)
     }
@@ -113,7 +113,7 @@ impl Part {
             Part::Text(text) => text.clone(),
             Part::Number(width) => format!("{n:0width$}"),
             Part::Digits(width) => (0..*width).map(|_| char::from(b'0' + rng.digit())).collect(),
-            // The first sixteen digits are the generator's own state, which no other row has.
+            // The first sixteen digits are the generator's state, which is unique to each row.
             Part::Hex => (0..4).map(|_| format!("{:016x}", rng.next())).collect(),
             Part::Uuid => uuid(rng).to_string(),
             Part::Ean13 => ean_13(row),
@@ -158,12 +158,12 @@ impl Pattern {
         Ok(())
     }
 
-    /// Texts that name one thing: each row has its own, whether the schema says so or not.
+    /// Whether its texts are unique to each row, regardless of the schema.
     pub(crate) fn is_unique(&self) -> bool {
         self.0.iter().any(Part::is_unique)
     }
 
-    /// The part of a text that may be cut, and the part that must not. With `unique`, no other row has the latter.
+    /// The part of a text that may be cut, and the part that must not. With `unique`, the latter is unique to each row.
     pub(crate) fn write(&self, rng: &mut Rng, row: u64, unique: bool) -> (String, String) {
         let at = self.0.iter().position(Part::is_unique).unwrap_or(self.0.len());
         let mut write = |parts: &[Part]| parts.iter().map(|part| part.write(rng, row)).collect::<String>();
@@ -189,7 +189,7 @@ fn ascii(text: &str) -> String {
 
 /// An EAN-13 of its own for each row, with its check digit.
 fn ean_13(row: u64) -> String {
-    // The factor has no divisor in common with 10^10, so that no two rows meet.
+    // The factor is coprime to 10^10, so that no two rows collide.
     let body = format!("40{:010}", row.wrapping_mul(7_368_787).wrapping_add(1_234_567) % 10_000_000_000);
     let weighed = |(i, digit): (usize, u32)| digit * if i % 2 == 0 { 1 } else { 3 };
     let sum: u32 = body.chars().filter_map(|c| c.to_digit(10)).enumerate().map(weighed).sum();

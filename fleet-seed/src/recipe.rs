@@ -1,4 +1,4 @@
-//! The recipe of a column's values: decided once, by its type, the rules, its default and the limits that CHECKs set.
+//! The recipe of a column's values: determined once, from its type, the rules, its default and the limits of CHECKs.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use crate::value::Moment;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Recipe<'a> {
     pub(crate) what: What<'a>,
-    /// The most and the fewest characters of a text.
+    /// The maximum and minimum length of a text in characters.
     pub(crate) longest: usize,
     pub(crate) shortest: usize,
     /// Percentage of NULLs.
     pub(crate) nulls: u64,
-    /// The column of truth values without which this one is NULL.
+    /// The boolean column that must be true for this one not to be NULL.
     pub(crate) present_if: Option<&'a str>,
-    /// Malformed texts that may stand in it.
+    /// Malformed texts that it may contain.
     pub(crate) malformed: &'a [String],
-    /// The largest whole number, or number of last places, that the type and the CHECKs let in.
+    /// Maximum integer, or number of units of the last decimal place, that the type and the CHECKs allow.
     pub(crate) most: i64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum What<'a> {
     Text(&'a Pattern),
     /// A moment, a day or an amount in a column of texts.
     Written(Written, Moment),
-    /// Nothing that can be made; the engine's default, or NULL.
+    /// No value; the engine's default, or NULL.
     Nothing,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Recipe<'a> {
         }
     }
 
-    /// The number of values, where there are few; else a row's number can be worked in.
+    /// The number of values, where there are few; otherwise a row's number can be encoded.
     pub(crate) fn domain(&self) -> Option<u64> {
         match &self.what {
             What::OneOf(list) => Some(list.len() as u64),
@@ -106,7 +106,7 @@ impl<'a> Recipe<'a> {
         }
     }
 
-    /// How well a row's number can be worked into a value; 0: not at all.
+    /// How well a row's number can be encoded in a value; 0: not at all.
     pub(crate) fn strength(&self) -> u8 {
         match &self.what {
             What::Uuid => 6,
@@ -119,7 +119,7 @@ impl<'a> Recipe<'a> {
         }
     }
 
-    /// How many rows have a number worked in before the largest is reached.
+    /// Number of rows whose number can be encoded before the maximum is reached.
     pub(crate) fn room(&self) -> u64 {
         match &self.what {
             What::Int(low, _) | What::Decimal(low, _, _) => self.most.saturating_sub(*low).unsigned_abs(),
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(what("orders", "updated_at", "timestamp with time zone"), What::Moment(Moment::Updated));
         assert_eq!(what("orders", "sold_on", "varchar(64)"), What::Written(Written::Day, Moment::Later));
         assert_eq!(what("orders", "weird", "geometry"), What::Nothing);
-        // No list fits: the next rule counts.
+        // No list fits: the next rule applies.
         assert!(matches!(what("orders", "unit", "char(1)"), What::Text(_)));
     }
 

@@ -1,13 +1,13 @@
 //! Pseudo-random numbers: the same for the same seed, table, column and row.
 //!
-//! It knows no clock and no state outside itself, so a value depends neither on the engine nor on the size of a batch. It is
-//! written out here because rows must stay the same when a library's own generator changes.
+//! It knows no clock and no state outside itself, so a value depends neither on the engine nor on the size of a batch.
+//! It is written out here because rows must stay the same when a library's own generator changes.
 
 /// The numbers of one value.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
-/// A bijection of all numbers that looks like none (the end of `splitmix64`).
+/// A bijection on all numbers that looks random (the finalizer of `splitmix64`).
 fn mixed(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,7 +1,7 @@
-//! Rules that tell from the names of tables and columns which values they get.
+//! Rules that choose values by the names of tables and columns.
 //!
-//! The general ones are in `rules.toml`; a program puts its own before them. They hold for any engine, and nothing here
-//! makes a value.
+//! The general ones are in `rules.toml`; a program puts its own before them. They apply to any engine, and nothing here
+//! generates a value.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::value::Moment;
 /// A mistake in rules, with its line and column.
 pub use toml::de::Error as RulesError;
 
-/// Rules that tell from the names of tables and columns which values they get. `docs/seed-rules.md` lists the keys.
+/// Rules that choose values by the names of tables and columns. `docs/seed-rules.md` lists the keys.
 ///
 /// # Examples
 /// ```
@@ -48,11 +48,11 @@ pub struct Rules {
     columns: Vec<ColumnRule>,
 }
 
-/// How columns refer to another table without a foreign key.
+/// References of columns to another table without a foreign key.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct NamedReferences {
-    /// Columns that a table's rows are known by; the first also without its name.
+    /// Columns that identify a table's rows; the first also without its name.
     pub(crate) keys: Vec<String>,
     /// Columns that must agree where both tables have them.
     pub(crate) within: Vec<String>,
@@ -91,7 +91,7 @@ pub(crate) enum Size {
     Events,
 }
 
-/// A rule for columns: which ones, and what it says of them.
+/// A rule for columns: its conditions and properties.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ColumnRule {
@@ -100,7 +100,7 @@ pub(crate) struct ColumnRule {
     /// Words between the underscores of the name, any of which is enough.
     word: Vec<String>,
     last: Vec<String>,
-    /// The fewest and the most characters that the column takes.
+    /// Minimum and maximum length of the column in characters.
     length: Option<(usize, usize)>,
     pub(crate) true_percent: Option<u64>,
     pub(crate) int: Option<(i64, i64)>,
@@ -110,17 +110,17 @@ pub(crate) struct ColumnRule {
     pub(crate) text: Option<Pattern>,
     #[serde(rename = "as")]
     pub(crate) written: Option<Written>,
-    /// The column's default instead of the pattern, where it has one.
+    /// Whether the column's default, if any, takes precedence over the pattern.
     pub(crate) or_default: bool,
     pub(crate) json: Option<BTreeMap<String, Pattern>>,
     pub(crate) nulls: Option<u64>,
-    /// The column of truth values without which this one is NULL.
+    /// The boolean column that must be true for this one not to be NULL.
     pub(crate) present_if: Option<String>,
     /// Texts for malformed amounts and days.
     pub(crate) malformed: Option<Vec<String>>,
 }
 
-/// Something else, written as a text.
+/// A value of another type, written as a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Written {
@@ -136,7 +136,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// A program's rules, and behind them the general ones.
+    /// A program's rules, followed by the general ones.
     ///
     /// # Errors
     /// [`RulesError`] with the line and the column of the mistake.
@@ -165,7 +165,7 @@ impl Rules {
         })
     }
 
-    /// The rules of a column, those that count first.
+    /// The rules of a column, by precedence.
     pub(crate) fn of_column(&self, table: &str, column: &str, length: usize) -> Vec<&ColumnRule> {
         let (table, column) = (table.to_lowercase(), column.to_lowercase());
         let words: Vec<&str> = column.split('_').collect();

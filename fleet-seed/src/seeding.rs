@@ -13,15 +13,15 @@ use crate::order::{self, Planned, Reference};
 use crate::summary::{SeedSummary, SeededTable};
 use crate::{SeedError, SeedRequest};
 
-/// A seed that is under way.
+/// A seed in progress.
 ///
 /// Its driver calls [`next_step`](Seeding::next_step), does the step on the database, and answers with
-/// [`read`](Seeding::read) or [`inserted`](Seeding::inserted). Only empty tables are filled; with `append`, also those that have some rows. Views,
-/// partitions and foreign tables are never filled by themselves.
+/// [`read`](Seeding::read) or [`inserted`](Seeding::inserted). Only empty tables are filled; with `append`, also those
+/// that have some rows. Views, partitions and foreign tables are never filled by themselves.
 #[derive(Debug)]
 pub struct Seeding<'a> {
     request: &'a SeedRequest,
-    /// The most rows of one step.
+    /// Maximum number of rows in one step.
     batch: u64,
     planned: Vec<(Planned<'a>, u64)>,
     own: OwnTypes,
@@ -34,23 +34,23 @@ pub struct Seeding<'a> {
 /// A table and some of its columns.
 type Place<'a> = (&'a str, Vec<&'a str>);
 
-/// How far the table under way has come.
+/// The progress of the current table.
 #[derive(Debug)]
 enum Stage<'a> {
     /// The keys of its parents are read, one reference after another.
     Parents(Vec<Arc<Keys>>),
     Rows(Box<Filling<'a>>),
-    /// All tables are filled, or none was counted yet.
+    /// All tables are filled, or they have not been counted yet.
     Done,
 }
 
-/// A table whose rows are made.
+/// A table whose rows are being generated.
 #[derive(Debug)]
 struct Filling<'a> {
     generator: Generator<'a>,
     /// The rows that it had.
     before: u64,
-    /// Unique sets whose tuples are read.
+    /// Number of unique sets whose tuples have been read.
     sets: usize,
     /// The keys of its own rows, where it refers to itself, and the number of rows they are from.
     own_keys: Keys,
@@ -79,7 +79,7 @@ pub enum Step<'a> {
 }
 
 impl<'a> Seeding<'a> {
-    /// Plans a seed; `batch` is the most rows of one step.
+    /// Plans a seed; `batch` is the maximum number of rows in one step.
     ///
     /// # Errors
     /// [`SeedError::Circle`] and [`SeedError::NoTable`].
@@ -112,12 +112,13 @@ impl<'a> Seeding<'a> {
         self.begin(0);
     }
 
-    /// The tables until now; the last one is under way.
+    /// The tables so far; the last one is in progress.
     pub fn summary(&self) -> &SeedSummary {
         &self.summary
     }
 
-    /// The constraint of the table under way that an engine's message names. It is only told: nothing is decided by it.
+    /// The constraint of the current table that an engine's message names. It is for messages only: no decision depends
+    /// on it.
     pub fn constraint_in(&self, message: &str) -> Option<String> {
         let table = self.planned.get(self.summary.tables.len().checked_sub(1)?)?.0.table;
         let checks = table.checks.iter().map(|(name, text)| if name.is_empty() { text } else { name });
@@ -129,7 +130,7 @@ impl<'a> Seeding<'a> {
     /// The next step; `None`: everything is done.
     ///
     /// # Errors
-    /// [`SeedError::NoParent`] and [`SeedError::UnknownType`] of the table under way.
+    /// [`SeedError::NoParent`] and [`SeedError::UnknownType`] of the current table.
     pub fn next_step(&mut self) -> Result<Option<Step<'a>>, SeedError> {
         loop {
             let at = self.summary.tables.len().saturating_sub(1);
@@ -187,7 +188,7 @@ impl<'a> Seeding<'a> {
         }
     }
 
-    /// Takes how many rows of [`Step::Insert`] are committed.
+    /// Takes the number of committed rows of [`Step::Insert`].
     pub fn inserted(&mut self, rows: u64) {
         if let Some(told) = self.summary.tables.last_mut() {
             told.added += rows;
@@ -214,8 +215,8 @@ impl<'a> Filling<'a> {
         self.generator.columns_of(self.sets).filter(|_| self.before > 0)
     }
 
-    /// The next step; `None`: the table has all its rows, or no more fit. `rows`: those that were added, up to those that
-    /// are to be added.
+    /// The next step; `None`: the table has all its rows, or no more fit. `rows`: those that were added, up to those
+    /// that are to be added.
     fn next(&mut self, planned: &Planned<'a>, rows: Range<u64>, batch: u64) -> Option<Step<'a>> {
         let table = planned.table;
         if let Some(columns) = self.open_set() {

@@ -1,6 +1,6 @@
 //! Unique sets of columns that have few values: each row gets another combination, as on an odometer.
 //!
-//! It only counts; the values behind the positions of a wheel are not known here.
+//! It only counts; it knows nothing of the values behind the positions of a wheel.
 
 use crate::generator::Generator;
 use crate::recipe::{DAYS, What};
@@ -14,7 +14,7 @@ pub(crate) struct Set {
     pub(crate) odometer: Vec<Wheel>,
     /// The number of combinations.
     pub(crate) size: u64,
-    /// Whether some column is on no wheel, so that combinations tell rows not apart.
+    /// Whether some column is on no wheel, so that combinations do not distinguish rows.
     pub(crate) is_loose: bool,
 }
 
@@ -39,7 +39,7 @@ impl Wheel {
 }
 
 impl Set {
-    /// Days go back no further than the `rows` that are wanted in all need.
+    /// Days go back no further than the total number of `rows` requires.
     pub(crate) fn new(generator: &Generator<'_>, columns: &[usize], rows: u64) -> Self {
         let mut open: Vec<usize> = columns.to_vec();
         let mut wheels = Vec::new();

@@ -28,7 +28,7 @@ impl SeedSummary {
 }
 
 impl SeededTable {
-    /// A remark for a person, if there is one: that it was left as it was, or has fewer rows than it should.
+    /// A remark for the operator, if any: that the table was left as it was, or has fewer rows than it should.
     pub fn note(&self) -> Option<String> {
         let (table, has, wanted) = (&self.table, grouped(self.before + self.added), grouped(self.wanted));
         match () {

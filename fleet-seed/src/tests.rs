@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use super::*;
 use crate::agree::text;
 
-/// A database that refuses what a real one refuses: duplicates, dangling references, NULLs.
+/// A database that refuses the same rows as a real one: duplicates, dangling references, NULLs.
 #[derive(Default)]
 struct Memory {
     shape: Shape,
@@ -93,7 +93,7 @@ fn run(memory: &mut Memory, request: &SeedRequest) -> Result<SeedSummary, (SeedS
     }
 }
 
-/// Rules of a program that sells things, and of one that it replaced.
+/// Rules of a sales program, and of its predecessor.
 fn rules() -> Arc<Rules> {
     let text = r#"
         [[table]]

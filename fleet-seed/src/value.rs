@@ -61,7 +61,7 @@ fn time(minute: u64) -> Cell {
     Cell::Time(NaiveTime::from_hms_opt(minute / 60, minute % 60, 0).unwrap_or_default())
 }
 
-/// A value that another row may have, too.
+/// A value that need not be unique.
 pub(crate) fn any(recipe: &Recipe<'_>, rng: &mut Rng, row: u64, life: Timeline) -> Cell {
     match &recipe.what {
         // The first is the default, or the usual one.
@@ -96,7 +96,7 @@ pub(crate) fn any(recipe: &Recipe<'_>, rng: &mut Rng, row: u64, life: Timeline) 
     }
 }
 
-/// A value that no other row has.
+/// A value unique to the row.
 pub(crate) fn numbered(recipe: &Recipe<'_>, rng: &mut Rng, row: u64, life: Timeline) -> Cell {
     let step = i64::try_from(row).unwrap_or(i64::MAX);
     match &recipe.what {
@@ -108,7 +108,7 @@ pub(crate) fn numbered(recipe: &Recipe<'_>, rng: &mut Rng, row: u64, life: Timel
     }
 }
 
-/// Number `position` of the few values that there are.
+/// Number `position` of the few possible values.
 pub(crate) fn nth(recipe: &Recipe<'_>, position: u64, life: Timeline) -> Cell {
     let step = i64::try_from(position).unwrap_or(i64::MAX);
     let days_ago = || day(life.now.div_euclid(DAY) - step);
@@ -132,7 +132,7 @@ fn with_a_fraction(mantissa: i64, high: i64, scale: u32) -> i64 {
     mantissa
 }
 
-/// The first eight are the generator's own state, which no other row has.
+/// The first eight bytes are the generator's state, which is unique to each row.
 fn bytes(rng: &mut Rng, length: usize) -> Vec<u8> {
     (0..length.div_ceil(8)).flat_map(|_| rng.next().to_be_bytes()).take(length).collect()
 }
@@ -261,7 +261,8 @@ mod tests {
             Cell::Decimal(number) => number.to_string(),
             other => panic!("{other:?}"),
         };
-        // Rows that exist must come again, whatever a newer version of a library has in its lists or does with numbers.
+        // Existing rows must be reproduced, whatever a newer version of a library has in its lists or does with
+        // numbers.
         assert_eq!(
             [of("email", "text", 7), of("country", "text", 7), of("total", "numeric(9,2)", 7)],
             ["anastacio.kessler.8@example.com", "New Caledonia", "397.24"]

@@ -9,11 +9,11 @@ use uuid::Uuid;
 pub enum Cell {
     /// NULL.
     Null,
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A decimal number; its scale is the one that it is written with.
+    /// A decimal number with the scale it is written with.
     Decimal(Decimal),
     /// A text.
     Text(String),

@@ -1,6 +1,6 @@
-//! The tables of a database and the values in them, as plain data: the words that `fleet` and `fleet-seed` share.
+//! The tables of a database and the values in them, as plain data: the types that `fleet` and `fleet-seed` share.
 //!
-//! It touches no database: how a schema is read, and how a value is written, is the engines' business.
+//! It touches no database: reading a schema and writing a value are specific to each engine.
 
 mod cell;
 mod shape;

@@ -1,13 +1,13 @@
-//! The schema of a database: tables, columns, keys, and everything else that SQL made there.
+//! The schema of a database: tables, columns, keys, and all other objects.
 //!
-//! Plain data: how it is read from an engine is not known here, and nothing here touches a database.
+//! Plain data: nothing here reads it from an engine or touches a database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Everything that SQL made in one tenant's namespace, in a fixed order. Fleet's own tables and the history are left out.
+/// All objects in one tenant's namespace, in a fixed order. Fleet's own tables and the history are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
     /// Base tables, by name.
@@ -34,7 +34,7 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     /// CHECK constraints: name (empty where there is none) and expression as the engine prints it, sorted.
     pub checks: Vec<(String, String)>,
-    /// Anything else that tells two tables apart: partitioning, comment, storage; as text, sorted.
+    /// Other properties in which tables can differ: partitioning, comment, storage; as text, sorted.
     pub options: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct Column {
     pub name: String,
     /// Its type as the engine prints it, in lower case: `character varying(64)`, `decimal(12,2)`, `uuid_text`.
     pub kind: String,
-    /// Whether it takes NULL.
+    /// Whether it is nullable.
     pub nullable: bool,
     /// Its default as the engine prints it.
     pub default: Option<String>,
@@ -55,7 +55,7 @@ pub struct Column {
     pub comment: Option<String>,
 }
 
-/// A set of columns that holds no value twice.
+/// A set of columns with unique values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unique {
     /// Its name; empty where the engine keeps none.
@@ -71,9 +71,9 @@ pub struct ForeignKey {
     pub name: String,
     /// The columns of this table, in order.
     pub columns: Vec<String>,
-    /// The table that is referred to.
+    /// The referenced table.
     pub to_table: String,
-    /// Its columns, in the same order; empty where SQLite was told none and means the primary key.
+    /// Its columns, in the same order; empty where SQLite's definition names none and means the primary key.
     pub to_columns: Vec<String>,
     /// `cascade`, `restrict`, `set null`, `set default`, `no action`.
     pub on_delete: String,
@@ -84,8 +84,8 @@ pub struct ForeignKey {
 /// Something that is not a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Other {
-    /// `view`, `materialized view`, `trigger`, `function`, `procedure`, `aggregate`, `type`, `sequence`, `event`, `rule`,
-    /// `index` (of a materialized view).
+    /// `view`, `materialized view`, `trigger`, `function`, `procedure`, `aggregate`, `type`, `sequence`, `event`,
+    /// `rule`, `index` (of a materialized view).
     pub kind: String,
     /// Its name; a trigger's with its table: `orders.set_total`; a routine's with its parameters on PostgreSQL.
     pub name: String,
@@ -94,10 +94,10 @@ pub struct Other {
 }
 
 impl Shape {
-    /// SHA-256, in lower-case hex, of everything that is told here. Two databases with the same one look the same.
+    /// SHA-256, in lower-case hex, of the whole schema. Two databases with the same fingerprint have the same schema.
     ///
-    /// White space in definitions does not count, but within quotes, and neither does the order of columns in a table: a
-    /// column that is taken away and added again stands at the end, and up, down and up again must still be the same.
+    /// White space in definitions is ignored, except within quotes, and so is the order of columns in a table: a column
+    /// that is dropped and added again comes last, and up, down and up again must still be the same.
     pub fn fingerprint(&self) -> String {
         let canonical = serde_json::to_vec(&self.canonical()).expect("plain data becomes JSON");
         Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -109,7 +109,7 @@ impl Shape {
         self.differences_between(other, "here", "there")
     }
 
-    /// As [`Shape::differences`], with names for the two sides that fit behind "is bigint ...": `before`, `after`.
+    /// As [`Shape::differences`], with names for the two sides that fit after "is bigint ...": `before`, `after`.
     pub fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
         let sides = (one_side, other_side);
         let (here, there) = (self.canonical(), other.canonical());
@@ -130,7 +130,7 @@ impl Shape {
         found
     }
 
-    /// The same for the same schema: sorted, and without white space that means nothing.
+    /// The canonical form of the schema: sorted, and without insignificant white space.
     fn canonical(&self) -> Shape {
         let mut shape = self.clone();
         for table in &mut shape.tables {
@@ -164,7 +164,7 @@ impl Shape {
 }
 
 impl Table {
-    /// Both are canonical.
+    /// Both tables must be canonical.
     fn differences(&self, other: &Table, sides: Sides<'_>) -> Vec<String> {
         let table = format!("table {}: ", self.name);
         let mut found = Vec::new();
@@ -225,7 +225,7 @@ fn or(name: &str, other: impl Fn() -> String) -> String {
     if name.is_empty() { other() } else { name.to_owned() }
 }
 
-/// Items of both sides by what they are called, in order.
+/// The items of both sides paired by name, in order.
 fn paired<'a, T>(
     here: &'a [T],
     there: &'a [T],
@@ -241,7 +241,7 @@ fn paired<'a, T>(
     pairs
 }
 
-/// The differences among named things, one line each. Of several with one name all are told when one differs.
+/// The differences among named items, one line each. Of several with one name all are listed when one differs.
 fn told<T>(
     before: &str,
     sides: Sides<'_>,
@@ -272,7 +272,7 @@ fn told<T>(
     names.into_iter().filter_map(line).collect()
 }
 
-/// White space as single spaces, but within quotes.
+/// Collapses white space to single spaces, except within quotes.
 fn spaced(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut quote = None;

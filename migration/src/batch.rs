@@ -1,23 +1,23 @@
-//! Changes to the rows of a big table, a bounded piece at a time.
+//! Changes to the rows of a large table, one bounded piece at a time.
 //!
 //! Nothing here holds a transaction over more than one piece.
 
 use sea_orm_migration::prelude::DbErr;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
-/// What a statement begins with that is repeated until it affects no row, each time in a transaction of its own.
+/// The prefix of a statement that is repeated until it affects no row, each time in a transaction of its own.
 pub(crate) const MARK: &str = "/* fleet: batch */";
 
-/// What a query begins with whose rows of text are shown to the operator.
+/// The prefix of a query whose rows of text are shown to the operator.
 pub(crate) const REPORT: &str = "/* fleet: report */";
 
-/// How many rows a piece takes.
+/// Number of rows in a piece.
 pub(crate) const ROWS: u32 = 1000;
 
-/// Repeats a statement until it affects no row. A recorder that answers 0 sees it once, with its mark; the one who plays
-/// the recording repeats it.
+/// Repeats a statement until it affects no row. A recorder that answers 0 sees it once, with its mark; executing the
+/// recording repeats it.
 ///
-/// The statement must get on by itself: what it has done it does not find again.
+/// The statement must make progress by itself: it must not match the rows that it has changed.
 ///
 /// # Errors
 /// The engine's, of the piece that failed; the pieces before it stay.
@@ -27,7 +27,7 @@ pub(crate) async fn in_batches<C: ConnectionTrait>(db: &C, sql: &str) -> Result<
     Ok(())
 }
 
-/// Shows the rows of a query, one column of text, where someone is there to read them.
+/// Shows the rows of a query, one column of text, where an operator can read them.
 ///
 /// # Errors
 /// The engine's.

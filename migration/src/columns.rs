@@ -1,19 +1,20 @@
 //! The columns that many tables share, and references between tables, written once.
 //!
-//! They only say what a table looks like and never decide which table gets what.
+//! They only define columns and never decide which table gets which.
 
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{prelude::*, schema::*};
 
-/// What a new table can be given in one word.
+/// Groups of columns that a new table gets with one call.
 pub(crate) trait BaseColumns {
     /// `created_at` and `updated_at`, both with the time of the insert.
     fn timestamps(&mut self) -> &mut Self;
-    /// `deleted_at` and `is_deleted`: a row that is gone for its users and still there for its references.
+    /// `deleted_at` and `is_deleted`: a row that is hidden from users and still there for its references.
     fn soft_delete(&mut self) -> &mut Self;
-    /// `version`, which a writer raises and compares: who comes with an old one has read something that is no longer so.
+    /// `version`, for optimistic locking: a writer increments and compares it, so that a stale one shows an outdated
+    /// read.
     fn version(&mut self) -> &mut Self;
-    /// A foreign key `fk_<table>_<column>` to `parent(id)`. It stands inside CREATE TABLE: SQLite can't add one later.
+    /// A foreign key `fk_<table>_<column>` to `parent(id)`. It is part of CREATE TABLE: SQLite can't add one later.
     fn references(
         &mut self,
         table: &'static str,
@@ -21,7 +22,7 @@ pub(crate) trait BaseColumns {
         parent: &'static str,
         on_delete: ForeignKeyAction,
     ) -> &mut Self;
-    /// Column `tenant_id`, whose rows go with the tenant.
+    /// Column `tenant_id`; the rows are deleted with the tenant.
     fn of_tenant(&mut self, table: &'static str) -> &mut Self;
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn money(name: &'static str) -> ColumnDef {
     decimal_len(name, 12, 2)
 }
 
-/// An amount of money that may be unknown.
+/// A nullable amount of money.
 pub(crate) fn money_or_null(name: &'static str) -> ColumnDef {
     decimal_len_null(name, 12, 2)
 }
@@ -70,7 +71,7 @@ pub(crate) fn table(name: &'static str) -> TableCreateStatement {
     Table::create().table(name).col(pk_uuid("id")).to_owned()
 }
 
-/// A plain index of a name of its own.
+/// A plain index with an explicit name.
 pub(crate) fn index(
     name: &'static str,
     table: &'static str,
@@ -83,7 +84,7 @@ pub(crate) fn index(
     index
 }
 
-/// A unique key of a name of its own, for CREATE TABLE.
+/// A unique key with an explicit name, for CREATE TABLE.
 pub(crate) fn unique(name: &'static str, columns: impl IntoIterator<Item = &'static str>) -> IndexCreateStatement {
     let mut key = Index::create().name(name).unique().to_owned();
     for column in columns {
@@ -92,7 +93,8 @@ pub(crate) fn unique(name: &'static str, columns: impl IntoIterator<Item = &'sta
     key
 }
 
-/// Adds columns to a table that may have rows: each is nullable or has a default. One a statement: SQLite takes no more.
+/// Adds columns to a table that may have rows: each is nullable or has a default. One per statement: SQLite takes no
+/// more.
 pub(crate) async fn add_columns(
     manager: &SchemaManager<'_>,
     table: &'static str,
@@ -136,22 +138,21 @@ pub(crate) async fn drop_index(
     manager.drop_index(Index::drop().name(name).table(table).to_owned()).await
 }
 
-/// A nullable column with a foreign key and an index, for a table that is there already.
+/// A nullable column with a foreign key and an index, for an existing table.
 pub(crate) struct Reference {
     /// The table that gets it.
     pub(crate) table: &'static str,
-    /// The column.
     pub(crate) column: &'static str,
-    /// Where it points: `parent(id)`.
+    /// The referenced table: `parent(id)`.
     pub(crate) parent: &'static str,
-    /// What becomes of the row when its parent goes.
+    /// The action on the row when its parent is deleted.
     pub(crate) on_delete: ForeignKeyAction,
-    /// The parent's key is a whole number and not a UUID.
+    /// Whether the parent's key is an integer and not a UUID.
     pub(crate) is_number: bool,
 }
 
 impl Reference {
-    /// A reference to a table with a UUID for its key; the row stays when its parent goes.
+    /// A reference to a table with a UUID for its key; the row stays when its parent is deleted.
     pub(crate) const fn new(table: &'static str, column: &'static str, parent: &'static str) -> Self {
         Reference { table, column, parent, on_delete: ForeignKeyAction::SetNull, is_number: false }
     }
@@ -164,8 +165,9 @@ impl Reference {
         format!("ix_{}_{}", self.table, self.column)
     }
 
-    /// Adds it. On SQLite the key is written with the column, the only way there without rebuilding the table; such a
-    /// column can be dropped again. On MySQL the index comes before the key, which would else make one of its own.
+    /// Adds the reference. On SQLite the key is part of the column, the only way there without rebuilding the table;
+    /// such a column can be dropped again. On MySQL the index comes before the key, which would otherwise create one of
+    /// its own.
     pub(crate) async fn add(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         let column = if self.is_number { big_integer_null(self.column) } else { uuid_null(self.column) };
         let index = Index::create().name(self.index()).table(self.table).col(self.column).to_owned();
@@ -193,7 +195,7 @@ impl Reference {
         manager.create_foreign_key(key).await
     }
 
-    /// Drops it with its column.
+    /// Drops the reference with its column.
     pub(crate) async fn drop(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         if manager.get_database_backend() == DbBackend::MySql {
             manager.drop_foreign_key(ForeignKey::drop().name(self.key()).table(self.table).to_owned()).await?;

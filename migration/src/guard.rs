@@ -1,15 +1,15 @@
-//! A stop that the engine itself makes, in plain SQL that is the same on all three.
+//! A guard that the engine itself enforces, in plain SQL that is the same on all three.
 //!
-//! It changes no row: it goes before the step that would lose something.
+//! It changes no row: it goes before the step that would lose data.
 
 use sea_orm_migration::prelude::DbErr;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 
-/// Lets the migration go on only if `count`, a query for one number, gives 0. Else the engine refuses with a violated
-/// constraint whose name, `why`, says what is wrong.
+/// Lets the migration go on only if `count`, a query for one number, gives 0. Otherwise the engine rejects it with a
+/// violated constraint whose name, `why`, says what is wrong.
 ///
-/// The table for it stays behind where a refusal is not rolled back (MySQL, and migrations without a transaction), so the
-/// next attempt takes the one that is there.
+/// The table for it stays behind where a refusal is not rolled back (MySQL, and migrations without a transaction), so
+/// the next attempt uses the existing one.
 ///
 /// # Errors
 /// The engine's, with `why` in its text.

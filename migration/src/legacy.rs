@@ -1,11 +1,11 @@
-//! What a legacy sale says, in each engine's SQL: whether its texts are numbers and dates, and what is wrong with it.
+//! The checks of a legacy sale, in each engine's SQL: whether its texts are numbers and dates, and why it is invalid.
 //!
-//! The row is `t` (transactions), its item `i` (inventory_items), its platform `p` (platforms). No expression here fails
-//! on any text, because one bad row would stop all the good ones.
+//! The row is `t` (transactions), its item `i` (inventory_items), its platform `p` (platforms). No expression here
+//! fails on any text, because one bad row would stop all the good ones.
 
 use sea_orm_migration::sea_orm::DbBackend;
 
-/// The words of one engine.
+/// The SQL dialect of one engine.
 #[derive(Clone, Copy)]
 pub(crate) struct Legacy {
     backend: DbBackend,
@@ -38,7 +38,7 @@ impl Legacy {
         Legacy { backend }
     }
 
-    /// Texts, one behind the other.
+    /// The concatenation of texts.
     pub(crate) fn concat(self, parts: &[&str]) -> String {
         match self.backend {
             // `||` means OR there unless the session says otherwise.
@@ -65,7 +65,7 @@ impl Legacy {
         }
     }
 
-    /// Whether a text is digits, with a sign or a fraction if it likes.
+    /// Whether a text is digits, optionally with a sign and a fraction.
     fn is_number(self, text: &str) -> String {
         match self.backend {
             DbBackend::Postgres => format!("{text} ~ '^-?[0-9]+([.][0-9]+)?$'"),
@@ -76,7 +76,7 @@ impl Legacy {
                      AND {digits} NOT GLOB '*.*.*' AND {digits} NOT GLOB '*.')"
                 )
             }
-            // `$` passes over a line break at the end.
+            // `$` also matches before a line break at the end.
             _ => format!("({text} REGEXP '^-?[0-9]+([.][0-9]+)?$' AND INSTR({text}, CHAR(10)) = 0)"),
         }
     }
@@ -90,7 +90,7 @@ impl Legacy {
         }
     }
 
-    /// Whether a number has three digits or more behind its point.
+    /// Whether a number has three digits or more after its point.
     fn is_too_fine(self, text: &str) -> String {
         match self.backend {
             DbBackend::Postgres => format!("{text} ~ '[.][0-9]{{3}}'"),
@@ -99,8 +99,8 @@ impl Legacy {
         }
     }
 
-    /// Whether a text is a day of the calendar, written YYYY-MM-DD. Everything is compared as text: a cast of a day that
-    /// does not exist would be an error. Every fourth year is a leap year in the range that is accepted.
+    /// Whether a text is a day of the calendar, written YYYY-MM-DD. Everything is compared as text: a cast of a day
+    /// that does not exist would be an error. Every fourth year is a leap year in the range that is accepted.
     fn is_day(self, text: &str) -> String {
         let shape = match self.backend {
             DbBackend::Postgres => format!("{text} ~ '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$'"),
@@ -136,7 +136,7 @@ impl Legacy {
         )
     }
 
-    /// Why a sale can't be an order, in words; NULL where nothing is wrong with the row itself.
+    /// The reason why a sale can't be an order, in words; NULL where the row itself is valid.
     pub(crate) fn reason(self) -> String {
         let day = "trim(t.sold_on)";
         let quoted = |before: &str, column: &str, after: &str| {
@@ -153,7 +153,7 @@ impl Legacy {
             self.money_reasons("shipping", "shipping"),
             missing("sold_on", "date"),
             format!("WHEN NOT {} THEN {} ", self.is_day(day), quoted("date", "sold_on", "is not a day (YYYY-MM-DD)")),
-            // What a MySQL timestamp can hold.
+            // The range of a MySQL timestamp.
             format!(
                 "WHEN {day} NOT BETWEEN '1971-01-01' AND '2037-12-31' THEN {} ",
                 quoted("date", "sold_on", "is not between 1971 and 2037")
@@ -168,7 +168,7 @@ impl Legacy {
         .concat()
     }
 
-    /// An order's status; NULL for one that nobody knows.
+    /// An order's status; NULL for an unknown one.
     pub(crate) fn status(self) -> &'static str {
         "CASE WHEN t.status IS NULL OR trim(t.status) = '' THEN 'completed' \
          WHEN lower(trim(t.status)) IN ('completed', 'sold', 'paid') THEN 'completed' \
@@ -177,7 +177,7 @@ impl Legacy {
          WHEN lower(trim(t.status)) = 'shipped' THEN 'shipped' END"
     }
 
-    /// An amount as a number; 0 for a blank one. It is looked at again before it is cast: an engine may cast before it
+    /// An amount as a number; 0 for a blank one. It is checked again before the cast: an engine may cast before it
     /// filters.
     pub(crate) fn money(self, column: &str) -> String {
         let text = format!("trim(t.{column})");
@@ -185,12 +185,12 @@ impl Legacy {
         format!("CASE WHEN {} THEN CAST({text} AS {number}) ELSE 0 END", self.is_number(&text))
     }
 
-    /// Rounded to what the column keeps: SQLite's numbers are floating.
+    /// Rounded to the scale of the column: SQLite's numbers are floating-point.
     pub(crate) fn rounded(self, number: &str, decimals: u8) -> String {
         format!("round({number}, {decimals})")
     }
 
-    /// The moment the day of the sale begins, UTC.
+    /// The start of the day of the sale, UTC.
     pub(crate) fn sold_at(self) -> String {
         let day = "trim(t.sold_on)";
         let cast = match self.backend {
@@ -201,7 +201,7 @@ impl Legacy {
         format!("CASE WHEN {} THEN {cast} END", self.is_day(day))
     }
 
-    /// Whole days from the purchase (or, where nobody wrote it down, from the item's entry) to the sale; never below 0.
+    /// Whole days from the purchase (or, where it was not recorded, from the item's entry) to the sale; never below 0.
     pub(crate) fn shelf_life_days(self) -> String {
         let day = "trim(t.sold_on)";
         let days = match self.backend {

@@ -1,9 +1,8 @@
 //! The schema that every tenant of the sample fleet has, as SeaORM migrations for SQLite, PostgreSQL and MySQL/MariaDB.
 //!
 //! A migration here never asks the database anything (`has_table` and the like): only then can its SQL be compiled
-//! without one, read before it runs, and sent in one piece. `if_not_exists` is left out on purpose: a table that is
-//! already there is a fault to be told, not to be passed over. The book (`design/schema.md`) says
-//! what the tables are for.
+//! without one, read before it runs, and sent in one piece. `if_not_exists` is left out on purpose: an existing table
+//! is an error to report, not to ignore. The book (`design/schema.md`) says what the tables are for.
 
 use sea_orm_migration::prelude::{MigrationTrait, MigratorTrait, async_trait};
 

@@ -1,6 +1,6 @@
-//! What stands outside of tables: PostgreSQL's extensions where they can be had, and a function that makes UUIDv7.
+//! Objects outside of tables: PostgreSQL's extensions where available, and a function that generates UUIDv7.
 //!
-//! Nothing that comes later depends on the extensions: a role that may not create them has the same schema without.
+//! Nothing later depends on the extensions: a role that may not create them gets the same schema without them.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
@@ -11,8 +11,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // SQLite has no stored functions. On MySQL one takes SUPER as soon as the server writes a binary log, so ids
-        // that SQL makes there are written out where they are needed.
+        // SQLite has no stored functions. On MySQL creating one requires SUPER as soon as the server writes a binary
+        // log, so ids generated in SQL there are written out where they are needed.
         if manager.get_database_backend() == DbBackend::Postgres {
             for extension in ["uuid-ossp", "pgcrypto", "btree_gin"] {
                 manager.get_connection().execute_unprepared(&create_extension(extension)).await?;
@@ -31,10 +31,10 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// An extension goes to `public`, never to the tenant's own schema: it would go with the tenant that came first.
+/// An extension is created in `public`, never in the tenant's own schema: it would be dropped with the first tenant.
 ///
-/// Passed over: the role may not create it; the server does not have it; there is no `public`; another tenant of this
-/// database is creating it just now.
+/// Ignored errors: the role may not create it; the server does not have it; there is no `public`; another tenant of
+/// this database is creating it just now.
 fn create_extension(name: &str) -> String {
     format!(
         "DO $$\n\

@@ -1,4 +1,4 @@
-//! Who works here, what they stock and what they sell.
+//! Users, inventory and orders.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // A table goes before the ones its foreign keys point to; its indexes go with it.
+        // A table is dropped before those its foreign keys reference; its indexes are dropped with it.
         for table in ["audit_logs", "order_items", "orders", "inventory_items", "users", "tenants"] {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }

@@ -1,4 +1,4 @@
-//! What a tenant may use, how it is set up, how its programs sign in and how it is billed.
+//! Features, settings, API keys and billing of a tenant.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -45,7 +45,7 @@ fn tenant_settings() -> TableCreateStatement {
         .table("tenant_settings")
         .col(pk_uuid("id"))
         .col(uuid("tenant_id"))
-        // Not `key`: that is a reserved word on MySQL, and hand-written queries would have to quote it.
+        // Not `key`: it is a reserved word on MySQL, and hand-written queries would have to quote it.
         .col(string_len("name", 100))
         .col(json("value"))
         .col(timestamp_with_time_zone_default_now("created_at"))

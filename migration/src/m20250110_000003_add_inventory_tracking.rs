@@ -1,4 +1,4 @@
-//! Where stock lies, how it moves, what is printed on its label and when to order more.
+//! Locations and movements of stock, labels and reorder levels.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -10,7 +10,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(locations()).await?;
         manager.create_table(inventory_transactions()).await?;
-        // One column a statement: SQLite's ALTER TABLE takes no more.
+        // One column per statement: SQLite's ALTER TABLE takes no more.
         for column in item_columns() {
             manager.alter_table(Table::alter().table("inventory_items").add_column(column).to_owned()).await?;
         }
@@ -66,7 +66,7 @@ fn inventory_transactions() -> TableCreateStatement {
         .col(uuid_null("location_id"))
         .col(uuid_null("performed_by"))
         .col(string_len("kind", 20))
-        // What came in is positive, what went out negative.
+        // Positive for stock in, negative for stock out.
         .col(integer("quantity_change"))
         .col(decimal_len_null("unit_cost", 12, 2))
         .col(string_len_null("reference", 64))

@@ -1,4 +1,4 @@
-//! What can be sold, and who buys: categories, brands, products and customers.
+//! Categories, brands, products and customers.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

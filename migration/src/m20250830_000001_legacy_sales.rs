@@ -1,4 +1,4 @@
-//! v1.0.0: sales as the system before this one kept them, every amount and date a text, and what was spent on them.
+//! v1.0.0: sales as the previous system stored them, with every amount and date a text, and their expenses.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -46,7 +46,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Nothing but the key and the tenant is checked: the old system took what was typed.
+/// Only the key and the tenant are checked: the old system accepted any input.
 fn transactions() -> TableCreateStatement {
     let table = "transactions";
     Table::create()

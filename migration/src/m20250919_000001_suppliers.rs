@@ -1,4 +1,4 @@
-//! v2.0.0: who goods are bought from, and the accounts held there.
+//! v2.0.0: suppliers, and the accounts held with them.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,4 +1,4 @@
-//! v2.1.0: what reports need to know about a purchase, a supplier, a brand and a product.
+//! v2.1.0: reporting data of purchases, suppliers, brands and products.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

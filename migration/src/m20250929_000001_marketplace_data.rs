@@ -1,4 +1,4 @@
-//! v2.2.0: the platforms that goods are sold on, what each asks for them today, and what it asked before.
+//! v2.2.0: the sales platforms, and their present and former prices.
 
 use sea_orm_migration::sea_orm::prelude::Uuid;
 use sea_orm_migration::{prelude::*, schema::*};

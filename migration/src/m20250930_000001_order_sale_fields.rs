@@ -1,4 +1,4 @@
-//! v2.2.1: thirteen fields that say what a sale brought in.
+//! v2.2.1: thirteen fields for the proceeds of a sale.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -14,7 +14,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // In one order with `fields`, from the last to the first.
+        // In the order of `fields`, from the last to the first.
         drop_columns(
             manager,
             "orders",

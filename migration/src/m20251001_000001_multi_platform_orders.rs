@@ -1,6 +1,6 @@
-//! v2.2.2: orders of every platform in one table, and where the legacy sales will go.
+//! v2.2.2: orders of every platform in one table, and room for the legacy sales.
 //!
-//! It makes the room and moves no row; the next migration does, in batches.
+//! It moves no row; the next migration does, in batches.
 
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{prelude::*, schema::*};
@@ -35,7 +35,7 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        // What only the new columns can say would go without a trace.
+        // Data that only the new columns hold would be lost without a trace.
         only_if_none(
             db,
             "orders_of_a_platform_would_lose_it",
@@ -100,8 +100,8 @@ fn legacy_rejects() -> TableCreateStatement {
 }
 
 /// StockX's own order number becomes one that an order may lack. SQLite can't take NOT NULL from a column, so there the
-/// column is replaced; dropping the old one rewrites the whole table anyway, so its values are not copied in batches. The
-/// other engines leave the empty ones to the next migration's batches.
+/// column is replaced; dropping the old one rewrites the whole table anyway, so its values are not copied in batches.
+/// The other engines leave the empty ones to the next migration's batches.
 async fn order_number_may_be_missing(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let db = manager.get_connection();
     let statements: &[&str] = match manager.get_database_backend() {

@@ -16,7 +16,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     fn use_transaction(&self) -> Option<bool> {
-        // Each batch has its own.
+        // Each batch has its own transaction.
         Some(false)
     }
 
@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
         let db = manager.get_connection();
         let backend = manager.get_database_backend();
         let legacy = Legacy::new(backend);
-        // All that is wrong is known before the first order is made: an order is never made of a row that is rejected.
+        // All errors are known before the first order is created: no order is created from a rejected row.
         in_batches(db, &reject_unusable(legacy)).await?;
         in_batches(db, &reject_taken_numbers(legacy)).await?;
         in_batches(db, &reject_duplicates(legacy)).await?;
@@ -49,7 +49,7 @@ impl MigrationTrait for Migration {
             "SELECT count(*) FROM expenses WHERE order_id IS NOT NULL AND legacy_transaction_id IS NULL",
         )
         .await?;
-        // Made of a legacy sale and changed since: the legacy sale does not know the change.
+        // Created from a legacy sale and changed since: the legacy sale does not have the change.
         only_if_none(
             db,
             "changed_orders_would_be_deleted",
@@ -66,9 +66,9 @@ impl MigrationTrait for Migration {
             ),
         )
         .await?;
-        // Their lines go with them.
+        // Their lines are deleted with them.
         in_batches(db, &delete_rows(backend, "orders", "id", "legacy_transaction_id IS NOT NULL")).await?;
-        // What was rejected stays written down: the way up adds what is missing.
+        // The rejects stay recorded: the way up adds those that are missing.
         in_batches(db, &change_rows(backend, "orders", "stockx_order_number = ''", "stockx_order_number IS NULL")).await
     }
 }
@@ -90,7 +90,7 @@ fn reject_unusable(legacy: Legacy) -> String {
     reject(legacy, &reason, SALE, &format!("({reason}) IS NOT NULL"))
 }
 
-/// The number that an order made of a legacy sale gets; it starts with what no other order should.
+/// The number of an order created from a legacy sale; it has a prefix that no other order should have.
 fn number(legacy: Legacy) -> String {
     legacy.concat(&["'LEGACY-'", "t.id"])
 }
@@ -121,7 +121,7 @@ fn reject_duplicates(legacy: Legacy) -> String {
     reject(legacy, &reason, SALE, &format!("trim(t.external_id) <> '' AND ({earlier} OR {order})"))
 }
 
-/// A batch begins behind the last sale that is an order, so that none is looked at twice.
+/// A batch begins after the last sale that is an order, so that none is examined twice.
 fn make_orders(legacy: Legacy) -> String {
     let (sale, fee, shipping) = (legacy.money("amount"), legacy.money("fee"), legacy.money("shipping"));
     let proceeds = format!("({sale}) - ({fee}) - ({shipping})");

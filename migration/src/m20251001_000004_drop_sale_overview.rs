@@ -1,6 +1,6 @@
-//! v2.2.3: the text in which an item told of its sale goes, because the order tells it.
+//! v2.2.3: drops an item's text about its sale, because the order has that information.
 //!
-//! It never drops a text that no order stands for: the engine refuses first.
+//! It never drops a text that no order replaces: the engine refuses first.
 
 use sea_orm_migration::sea_orm::DbBackend;
 use sea_orm_migration::{prelude::*, schema::text_null};
@@ -13,7 +13,7 @@ use crate::legacy::Legacy;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// An order that says of item `{item}` how long it lay and what became of it.
+/// An order that has the shelf life and the sale of item `{item}`.
 const SUPERSEDED: &str = "FROM order_items l JOIN orders o ON o.id = l.order_id \
      WHERE l.inventory_item_id = {item} AND o.shelf_life_days IS NOT NULL AND o.status <> 'draft'";
 

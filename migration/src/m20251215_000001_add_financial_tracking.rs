@@ -1,4 +1,4 @@
-//! Budgets, what goods cost month by month, and what a product costs to buy, order and hold.
+//! Budgets, monthly costs of goods, and the purchase, order and holding costs of a product.
 //!
 //! The names of indexes and keys are those of the guide this follows, where a tenant is called a client.
 

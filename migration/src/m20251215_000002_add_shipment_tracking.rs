@@ -1,4 +1,4 @@
-//! Shipments from the carrier's label to the door, what happened on the way, and what is in the parcel.
+//! Shipments from label to delivery, their events, and their contents.
 //!
 //! The names of indexes are those of the guide this follows, where an order is an order request and a tenant a client.
 
@@ -40,7 +40,7 @@ fn shipments(manager: &SchemaManager<'_>) -> TableCreateStatement {
     table("shipments")
         .col(uuid("order_id"))
         .col(uuid("tenant_id"))
-        // UPS, FedEx, USPS, DHL, or who else comes.
+        // UPS, FedEx, USPS, DHL, or any other.
         .col(string_len("carrier", 40))
         .col(string_len_null("tracking_number", 100))
         .col(string_len_null("tracking_url", 500))

@@ -1,4 +1,4 @@
-//! How a tenant compares to others like it, without saying who they are.
+//! Comparison of a tenant with similar ones, without naming them.
 //!
 //! A snapshot never names a tenant, and there is none of fewer than five.
 
@@ -10,7 +10,7 @@ use crate::touch;
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// What is compared; each at four percentiles.
+/// The compared metrics; each at four percentiles.
 const METRICS: [&str; 5] =
     ["product_count", "order_frequency", "stockout_rate", "forecast_accuracy", "inventory_turnover"];
 
@@ -46,7 +46,7 @@ fn participation(manager: &SchemaManager<'_>) -> TableCreateStatement {
         .col(string_len_null("cohort", 100))
         .col(string_len_null("industry", 60))
         .col(string_len_null("size", 20))
-        // Nobody takes part who has not said so.
+        // A tenant takes part only if it has opted in.
         .col(boolean("is_participating").default(false))
         .col(timestamp_with_time_zone_null("joined_at"))
         .col(timestamp_with_time_zone_null("left_at"))

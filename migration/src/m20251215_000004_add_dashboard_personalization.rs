@@ -1,4 +1,4 @@
-//! How a user has arranged the dashboard, and what the user likes.
+//! A user's dashboard layout and preferences.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

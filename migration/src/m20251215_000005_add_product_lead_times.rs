@@ -1,6 +1,6 @@
-//! How long a product takes to come, so that it is ordered in time.
+//! Lead times of a product, so that it is ordered in time.
 //!
-//! The sum of the lead times is the database's own work: a value that a writer gives it is overruled.
+//! The database computes the sum of the lead times: a value that a writer sets is overridden.
 
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 use sea_orm_migration::{prelude::*, schema::*};
@@ -10,7 +10,7 @@ use crate::columns::{add_columns, drop_columns};
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
 
-/// The columns that are added up, each with what it says.
+/// The columns that are summed, each with its comment.
 const PARTS: [(&str, &str); 4] = [
     ("supplier_lead_days", "Days from the order to the handover by the supplier"),
     ("shipping_lead_days", "Days in transit"),
@@ -18,7 +18,7 @@ const PARTS: [(&str, &str); 4] = [
     ("safety_buffer_days", "Days added for safety"),
 ];
 
-/// The others that carry a comment.
+/// The other columns with a comment.
 const OTHERS: [(&str, &str); 5] = [
     ("total_lead_days", "Sum of the four lead times, kept by a trigger; unknown while all four are"),
     ("lead_time_source", "Where the lead times come from"),
@@ -95,7 +95,7 @@ impl MigrationTrait for Migration {
         for sql in statements {
             db.execute_unprepared(sql).await?;
         }
-        // The sum before its parts: on SQLite the check goes with it, and no part can be dropped while it stands.
+        // The sum before its parts: on SQLite the check is dropped with it, and no part can be dropped while it exists.
         let mut columns: Vec<&str> = Vec::new();
         for (name, _) in OTHERS.into_iter().rev().chain(PARTS.into_iter().rev()) {
             columns.push(name);

@@ -1,6 +1,6 @@
-//! `updated_at` that the database itself keeps right.
+//! `updated_at`, maintained by the database itself.
 //!
-//! A writer who sets the column has the last word: nothing here overrules it.
+//! An explicit value from a writer takes precedence: nothing here overrides it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::timestamp_with_time_zone_default_now;
@@ -48,7 +48,7 @@ pub(crate) async fn keep(manager: &SchemaManager<'_>, table: &str) -> Result<(),
     Ok(())
 }
 
-/// Drops what [`keep`] made and a dropped table does not take with it: PostgreSQL's function. After the table.
+/// Drops the part of [`keep`] that DROP TABLE leaves: PostgreSQL's function. Call it after the table is dropped.
 pub(crate) async fn forget(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     if manager.get_database_backend() == DbBackend::Postgres {
         let sql = format!("DROP FUNCTION update_{table}_updated_at()");

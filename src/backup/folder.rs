@@ -1,6 +1,6 @@
-//! The folder of a run's backups: names of files, and the order in which they come to be.
+//! The folder of a run's backups: file names, and the order in which files are written.
 //!
-//! Whatever the process dies in, what is left is a whole backup with its manifest, or something that counts as none.
+//! Wherever the process dies, the result is a whole backup with its manifest, or files that do not count as one.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use super::manifest::{Manifest, sha256_of};
 use crate::model::tenant::{Engine, TenantId};
 
-/// The ending of a file that is being written.
+/// The extension of a file that is being written.
 const PARTIAL: &str = "partial";
 
-/// File systems take names of 255 bytes; the endings need a few.
+/// Maximum length of a name: file systems allow 255 bytes, and the extensions need a few.
 const LONGEST_NAME: usize = 180;
 
 /// The folder of the backups of one run.
@@ -24,29 +24,29 @@ pub(crate) struct BackupFolder {
     path: PathBuf,
 }
 
-/// The backups of one run, as its folder has them.
+/// The backups of one run, read from its folder.
 #[derive(Debug, Clone)]
 pub(crate) struct RunBackups {
     /// The run's id: the folder's name.
     pub(crate) run: String,
     /// The folder.
     pub(crate) path: PathBuf,
-    /// The manifests that can be read, by tenant.
+    /// The readable manifests, by tenant.
     pub(crate) manifests: Vec<Manifest>,
-    /// What was left half written, or lacks its file: names of files, sorted.
+    /// Incomplete backups and those without their file: file names, sorted.
     pub(crate) broken: Vec<String>,
 }
 
-/// A backup that is being written. Dropping it removes what there is of it.
+/// A backup that is being written. Dropping it removes the partial file.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    /// Where its content goes.
+    /// The file that receives its content.
     pub(crate) partial: PathBuf,
     file: PathBuf,
     manifest: PathBuf,
 }
 
-/// A tenant's id as a name of a file. Two ids never share one, on file systems that ignore case neither.
+/// A tenant's id as a file name. No two ids share one, even on file systems that ignore case.
 pub(crate) fn safe_name(tenant: &TenantId) -> String {
     let mut name = String::new();
     for byte in tenant.as_str().bytes() {
@@ -60,28 +60,28 @@ pub(crate) fn safe_name(tenant: &TenantId) -> String {
     }
     let digest = Sha256::digest(tenant.as_str());
     let hash: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    // No short name has this sign, so that it can't be another tenant's whole name.
+    // Short names never contain this character, so it can't be another tenant's whole name.
     format!("{}~{hash}", &name[..LONGEST_NAME - 40])
 }
 
-/// The bytes that are free for us on the disk of a folder.
+/// The free space available to us on the disk of a folder, in bytes.
 ///
 /// # Errors
-/// When the file system does not say.
+/// When the file system does not report it.
 pub(crate) fn free_space(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// Whether this user may make files in a folder.
+/// Whether this user may create files in a folder.
 pub(crate) fn may_write(folder: &Path) -> bool {
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// Makes a file that only its owner may read; one that is there is emptied.
+/// Creates a file that only its owner may read; an existing one is truncated.
 ///
 /// # Errors
-/// When it can't be made.
+/// When it can't be created.
 pub(crate) fn open_private(file: &Path) -> io::Result<File> {
     let _ = std::fs::remove_file(file);
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
@@ -91,7 +91,7 @@ fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// `None` where nothing has that name.
+/// `None` if nothing has that name.
 fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -104,20 +104,19 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 impl BackupFolder {
-    /// The folder of a run below the folder of all backups. Nothing is created.
+    /// The folder of a run below the folder of all backups. Creates nothing.
     pub(crate) fn of_run(all: &Path, run: &str) -> Self {
         BackupFolder { path: all.join(run) }
     }
 
-    /// The folder itself.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Begins a tenant's backup. An earlier one of the same run ceases to be: it is made anew.
+    /// Begins a tenant's backup. An earlier backup of the same tenant in this run is removed and replaced.
     ///
     /// # Errors
-    /// When the folder can't be made.
+    /// When the folder can't be created.
     pub(crate) fn begin(&self, tenant: &TenantId, engine: Engine) -> io::Result<Draft> {
         private_folder(&self.path)?;
         let name = safe_name(tenant);
@@ -129,19 +128,19 @@ impl BackupFolder {
         Ok(Draft { partial, file, manifest })
     }
 
-    /// A tenant's manifest; `None` where it has no whole backup here.
+    /// A tenant's manifest; `None` if it has no complete backup here.
     ///
     /// # Errors
-    /// When there is one that can't be read.
+    /// When it exists and can't be read.
     pub(crate) fn manifest(&self, tenant: &TenantId) -> io::Result<Option<Manifest>> {
         let text = if_there(std::fs::read(self.path.join(format!("{}.json", safe_name(tenant)))))?;
         Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
     }
 
-    /// The file of a manifest, after making sure that it is what was written.
+    /// The file of a manifest, after verifying its size and checksum.
     ///
     /// # Errors
-    /// Text that says what is wrong with it.
+    /// A message that says what is wrong with it.
     pub(crate) fn verified(&self, manifest: &Manifest) -> Result<PathBuf, String> {
         let Some(name) = &manifest.file else {
             return Err("a command of yours made this backup (`hook`), so only you can bring it back".to_owned());
@@ -163,14 +162,14 @@ impl BackupFolder {
     /// All runs that have a folder below this one, by name.
     ///
     /// # Errors
-    /// When the folder is there and can't be read.
+    /// When the folder exists and can't be read.
     pub(crate) fn runs(all: &Path) -> io::Result<Vec<RunBackups>> {
         let Some(entries) = if_there(std::fs::read_dir(all))? else { return Ok(Vec::new()) };
         let mut runs = Vec::new();
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Whatever else lies there is none of ours.
+            // Other entries are not ours.
             if entry.file_type()?.is_dir() && uuid::Uuid::parse_str(&name).is_ok() {
                 runs.push(RunBackups::read(name, entry.path())?);
             }
@@ -208,10 +207,10 @@ impl RunBackups {
 }
 
 impl Draft {
-    /// Makes it a backup. Dying before the manifest is in place: there is none.
+    /// Completes the backup. Dying before the manifest is in place: there is none.
     ///
     /// # Errors
-    /// When something can't be written; then there is no backup.
+    /// When a file can't be written; then there is no backup.
     pub(crate) fn finish(self, mut manifest: Manifest) -> io::Result<u64> {
         if manifest.tool != "hook" {
             std::fs::set_permissions(&self.partial, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -239,7 +238,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After it was finished nothing of that name is there.
+        // After a finished backup, no file has that name.
         let _ = std::fs::remove_file(&self.partial);
     }
 }
@@ -293,7 +292,7 @@ mod tests {
 
         std::fs::write(&file, "c0ntent").unwrap();
         assert!(folder.verified(&found).unwrap_err().contains("not what was written"));
-        // It is begun again and not finished: there is no backup any more, and nothing half written either.
+        // A backup that was begun again and not finished: neither a backup nor a partial file remains.
         drop(folder.begin(&tenant, Engine::Sqlite).unwrap());
         assert_eq!(folder.manifest(&tenant).unwrap(), None);
         let runs = BackupFolder::runs(&all.path().join("b")).unwrap();

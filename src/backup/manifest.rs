@@ -1,4 +1,4 @@
-//! What a backup says of itself, and whether its file is still what it says.
+//! The manifest of a backup, and the check of its file against it.
 //!
 //! Plain data, without a password or a URL that could hold one.
 
@@ -11,33 +11,30 @@ use sha2::{Digest, Sha256};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Engine, TenantId};
 
-/// What is known of one tenant's backup. It is written last.
+/// The manifest of one tenant's backup. It is written last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
-    /// Its server key.
     pub(crate) server: String,
-    /// The database's name on its server; for SQLite the file.
+    /// The database's name on its server; for SQLite its file.
     pub(crate) database: String,
-    /// The schema, where that is the tenant.
+    /// The schema, if the tenant is a schema.
     pub(crate) schema: Option<String>,
-    /// The name of the backup's file beside the manifest; `None` where a command of the operator's made the backup.
+    /// The name of the backup's file beside the manifest; `None` if the operator's own command made the backup.
     pub(crate) file: Option<String>,
-    /// The size of the file.
+    /// The size of the file in bytes.
     pub(crate) bytes: u64,
     /// The SHA-256 of the file.
     pub(crate) sha256: Option<String>,
-    /// The applied versions at that moment, sorted.
+    /// The applied versions at the time of the backup, sorted.
     pub(crate) history: Vec<String>,
-    /// A migration that was begun and not finished at that moment.
+    /// The unfinished migration at that time, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unfinished: Option<Unfinished>,
-    /// What made the file, and its version; `hook` for a command of the operator's.
+    /// The tool that made the file, and its version; `hook` for the operator's own command.
     pub(crate) tool: String,
-    /// When it was complete, in milliseconds since 1970-01-01 UTC.
+    /// The completion time, in milliseconds since 1970-01-01 UTC.
     pub(crate) at_ms: i64,
     /// The run that it belongs to.
     pub(crate) run: String,

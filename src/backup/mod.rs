@@ -1,6 +1,6 @@
-//! Backups on disk: their files, what each says of itself, and which runs have any.
+//! Backups on disk: their files, their manifests, and the runs that made them.
 //!
-//! It opens no database and knows no tool that dumps one. A backup without its manifest does not exist.
+//! It opens no database and knows no dump tool. A backup without its manifest does not exist.
 
 mod folder;
 mod manifest;

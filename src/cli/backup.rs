@@ -1,6 +1,6 @@
 //! `backup`, `backup list`, `backup prune` and `restore`.
 //!
-//! Backing up and bringing back are runs like any other; nothing here touches a tenant.
+//! Backups and restores are runs like any other; nothing here touches a tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,7 +63,7 @@ async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
     let task = Task { kind, command: "backup".to_owned(), question: "Back up".to_owned() };
     let backup = BackupPlan { restore_on_failure: false, ..plan(program) };
     let intent = Intent { backup: Some(backup), ..Intent::task(task, program.select(&on.selection).await?) };
-    // Nothing in any tenant changes, so nobody is asked.
+    // No tenant changes, so there is no confirmation.
     start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
 }
 
@@ -93,7 +93,7 @@ impl Run for Restore {
     }
 }
 
-/// The backups of a run that is named as everywhere; where the ledger is gone, by the whole name of its folder.
+/// The backups of a run, named as in other commands; where the ledger is gone, by the whole name of its folder.
 async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
     let all = all_runs(program)?;
     if let Some(found) = all.iter().find(|run| run.run == wanted) {
@@ -104,7 +104,7 @@ async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
     if let Some(found) = all.into_iter().find(|run| run.run == id) {
         return Ok(found);
     }
-    // It may have been told another folder than the one in force now.
+    // The run may have used another folder than the one in force now.
     let elsewhere = summary.kind.backups().map(std::path::Path::new);
     let parent = elsewhere.and_then(std::path::Path::parent).filter(|folder| folder.is_dir());
     let found = match parent {
@@ -126,15 +126,15 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
-/// The ledger on a run that has backups: how it ended, which of its tenants still wait for a good end, and how
-/// many it was to back up.
+/// The ledger on a run that has backups: its end, its tenants that are still unsettled, and the number of tenants to
+/// back up.
 struct Known {
     summary: RunSummary,
     open: BTreeSet<TenantId>,
     expected: usize,
 }
 
-/// Everything known of the runs, as far as the ledger has them.
+/// The ledger's information on the runs, as far as it has them.
 async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
     let known = program.read_ledger_if_any(async |ledger| {
         let mut known = BTreeMap::new();
@@ -153,8 +153,8 @@ async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String
     Ok(known.await?.unwrap_or_default())
 }
 
-/// How many tenants have no backup and should: those that ended badly or have no outcome yet, and those whose backup is
-/// gone. One that was at its target or had nothing to be backed up needed none.
+/// Number of tenants that lack a backup: those that failed or have no outcome yet, and those whose backup is gone. A
+/// tenant that was at its target or had nothing to back up needed none.
 fn missing(run: &RunBackups, records: &[(PlannedTenant, Option<TenantRecord>)]) -> usize {
     let there: BTreeSet<&TenantId> = run.manifests.iter().map(|m| &m.tenant).collect();
     let needed = |record: &TenantRecord| match record.outcome {
@@ -187,15 +187,15 @@ fn bytes(run: &RunBackups) -> u64 {
     run.manifests.iter().map(|m| m.bytes).sum()
 }
 
-/// When a run began: its id says so, in milliseconds since 1970.
+/// The start of a run, from its id, in milliseconds since 1970-01-01 UTC.
 fn begun(run: &RunBackups) -> i64 {
     let stamp = uuid::Uuid::parse_str(&run.run).ok().and_then(|id| id.get_timestamp());
     let (seconds, nanos) = stamp.map_or((0, 0), |stamp| stamp.to_unix());
     i64::try_from(seconds * 1000 + u64::from(nanos / 1_000_000)).unwrap_or(i64::MAX)
 }
 
-/// Why a run's backups may still be needed; `None`: it is closed. A tenant that failed is done with when a later run has
-/// brought it to its target, or restored it.
+/// The reason why a run's backups may still be needed; `None`: the run is closed. A failed tenant is settled when a
+/// later run has brought it to its target, or restored it.
 fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
     let Some(Known { summary, open, .. }) = known else {
         return Some(format!("the ledger does not know run {}", run.run));

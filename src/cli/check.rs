@@ -1,4 +1,4 @@
-//! `check --entities`: the program's entities against what its migrations make, on scratch databases.
+//! `check --entities`: the program's entities against the tables its migrations create, on scratch databases.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::report::entities::{EngineFindings, EntitiesView};
 
 impl Run for Check {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
-        // Entities are what the Rust migrations make; SQL scripts add what only SQL reads.
+        // Entities describe the tables of the Rust migrations; SQL scripts add objects that only SQL reads.
         let set = Arc::new(program.code.migrations().await?);
         let Some(entities) = &program.code.entities else {
             let text = "this program names no entities; start it with fleet::cli::main_with(migrator, |schema| \

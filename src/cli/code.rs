@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use super::exit::CliError;
 use crate::compile::{CompileError, Entities, MigrationSet, Migrator};
 
-/// The migrator and the entities that `main` was given.
+/// The migrator and the entities passed to `main`.
 pub(super) struct Code {
     migrations: Box<dyn Fn() -> LocalBoxFuture<'static, Result<MigrationSet, CompileError>>>,
     pub(super) entities: Option<Entities>,

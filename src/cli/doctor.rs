@@ -1,4 +1,4 @@
-//! `doctor`, and the look at the servers before a run. They read; what is a finding is judged elsewhere.
+//! `doctor`, and the look at the servers before a run. They read; findings are judged elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::run::{self, Pace};
 
 type Examined = Vec<(Arc<Tenant>, Result<Health, Fault>)>;
 
-/// A tool that does not say its version within this time is taken for missing.
+/// A tool that does not print its version within this time counts as missing.
 const TOOL_LIMIT: Duration = Duration::from_secs(5);
 
-/// Files that are asked of one place before a run, spread over all of its tenants.
+/// Number of SQLite files examined per server key before a run, spread over all of its tenants.
 const FILES_ASKED: usize = 20;
 
-/// Tenants of a server that are asked before a run when the first one is not let in.
+/// Number of further tenants of a server probed before a run when the first one is refused access.
 const ASKED_AGAIN: usize = 4;
 
 impl Run for Doctor {
@@ -61,7 +61,7 @@ impl Run for Doctor {
     }
 }
 
-/// What the migrations take of the engines that the tenants have.
+/// The requirements of the migrations on the tenants' engines.
 async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
     let any = |have: fn(&Capabilities) -> bool| tenants.iter().any(|tenant| have(tenant.engine.capabilities()));
     Needs {
@@ -74,8 +74,8 @@ fn names(needs: &Needs) -> Vec<String> {
     needs.extensions.iter().map(|extension| extension.name.clone()).collect()
 }
 
-/// The disk that backups go to: of their folder, or of the nearest one above it that is there. Who makes none need not be
-/// able to write there; a folder that is there already was made for them.
+/// Findings about the disk for backups: that of their folder, or of the nearest existing one above it. An operator
+/// without backups need not be able to write there; a folder that exists was made for them.
 fn backups(program: &Program) -> Vec<Finding> {
     let settings = program.settings();
     let folder = &settings.backups;
@@ -106,11 +106,11 @@ async fn version_of(tool: &str) -> Option<String> {
     output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// Looks at the servers of a run: a few tenants of each, never all. Warns of what it finds. `goes_up`: whether migrations
-/// are applied, so that what they create is asked for.
+/// Looks at the servers of a run: a few tenants of each, never all. Warns of its findings. `goes_up`: whether
+/// migrations are applied, so that the objects they create are checked for.
 ///
 /// # Errors
-/// So many tenants are unreachable that it is an outage; nothing may start.
+/// Enough tenants are unreachable for an outage; nothing may start.
 pub(super) async fn preflight(
     program: &Program,
     set: &Arc<MigrationSet>,
@@ -127,7 +127,7 @@ pub(super) async fn preflight(
         servers[place].1.push(tenant.clone());
     }
     let door = program.door(set);
-    // A full server is no outage, and is not waited for here: the run does that.
+    // A server without free connections is no outage; waiting for one is the run's task.
     let pace = Pace { lock_wait_limit: Duration::ZERO, ..program.pace() };
     let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
     let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
@@ -163,14 +163,14 @@ fn gone(seen: &Result<Health, Fault>) -> Option<&Fault> {
     seen.as_ref().err().filter(|fault| fault.class.is_unreachable() && fault.class != FaultClass::TooManyConnections)
 }
 
-/// One tenant of a server; of files more, since nothing stands for them all.
+/// One tenant of a server; several SQLite files, since no single file represents them all.
 fn first_asked(tenants: &[Arc<Tenant>]) -> Vec<Arc<Tenant>> {
     let most = if tenants[0].engine.capabilities().server { 1 } else { FILES_ASKED };
     let n = tenants.len().min(most);
     (0..n).map(|i| tenants[i * tenants.len() / n].clone()).collect()
 }
 
-/// More tenants of a server whose first one was not let in for a reason that may be its own.
+/// Further tenants of a server whose first one was refused for a reason that may be specific to it.
 fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
     use FaultClass::{Authentication, BadAddress, Tls, UnknownDatabase};
     let [(_, Err(fault))] = &seen[..] else { return Vec::new() };
@@ -182,7 +182,7 @@ fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
     }
 }
 
-/// Asks groups of tenants, all at once; the answers in their groups.
+/// Probes groups of tenants concurrently; returns the answers in their groups.
 async fn ask(
     door: &Arc<dyn Database>,
     pace: Pace,

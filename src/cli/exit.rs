@@ -8,7 +8,7 @@ use crate::model::schema::UnknownMigration;
 use crate::model::stats::Verdict;
 use crate::report::clean;
 
-/// The exit codes, with what `fleet help-exit-codes` says of them.
+/// The exit codes, with the texts of `fleet help-exit-codes`.
 pub(super) const MEANINGS: [(u8, &str); 12] = [
     (0, "every selected tenant is at its target"),
     (1, "could not start, or an internal error"),
@@ -27,7 +27,7 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (143, "terminated (SIGTERM, SIGHUP), after what was in flight had ended"),
 ];
 
-/// How a run's verdict is told to the shell. `terminated`: it was not Ctrl-C that interrupted it.
+/// The exit code of a run's verdict. `terminated`: the run was interrupted by another signal than Ctrl-C.
 pub(super) fn code(verdict: Verdict, terminated: bool) -> u8 {
     match verdict {
         Verdict::AllAtTarget => 0,
@@ -41,7 +41,7 @@ pub(super) fn code(verdict: Verdict, terminated: bool) -> u8 {
     }
 }
 
-/// Why a command did not do what it was to do.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
     #[error("{0}")]
@@ -94,7 +94,7 @@ fn script_mistakes(mistakes: &[ScriptMistake]) -> String {
     format!("the SQL scripts can't be used, and nothing was started:\n  {}", lines.join("\n  "))
 }
 
-/// A ledger error where the run was named wrongly is the operator's typing, not the ledger's state.
+/// The error for a ledger error: a wrong name of a run is a usage error, not a state of the ledger.
 pub(super) fn run_error(error: LedgerError) -> CliError {
     match error {
         LedgerError::NoSuchRun { .. } | LedgerError::Ambiguous { .. } | LedgerError::NotAnId { .. } => {

@@ -1,4 +1,4 @@
-//! From flags to goals: which migration, how many steps, and what steps mean for each tenant.
+//! From flags to goals: the migration, the number of steps, and the target it means for each tenant.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -28,15 +28,15 @@ pub(super) fn target(catalog: &Catalog, to: Option<&str>, steps: Option<u32>) ->
 /// The target that a number of steps means for each tenant that could be read.
 pub(super) fn settled(catalog: &Catalog, observations: &[Observation], goal: &Goal) -> HashMap<TenantId, Target> {
     let settle = |o: &Observation| match o.state {
-        // A history in the middle of something says nothing of how many steps are which.
+        // The history of a tenant with an unfinished migration does not determine its steps.
         State::Unreachable | State::Migrating | State::InDoubt(_) => None,
         _ => plan::settle_steps(catalog, o.engine, &o.history, goal).map(|target| (o.tenant.clone(), target)),
     };
     observations.iter().filter_map(settle).collect()
 }
 
-/// Refuses an order of waves in which a tenant would have to wait for one of a later wave. The tenant file has none on the
-/// way up; on the way back the waves are the same and the waits are turned round.
+/// Refuses an order of waves in which a tenant would have to wait for one of a later wave. The tenant file has none on
+/// the way up; on a rollback the waves are the same and the dependencies are reversed.
 pub(super) fn refuse_backwards(program: &Program, selection: &Selection, direction: Direction) -> Result<(), CliError> {
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     if tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
@@ -115,7 +115,8 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     row
 }
 
-/// Refuses a tenant that stopped half way through a compiled script and is to go on natively: Rust code has no statements.
+/// Refuses a tenant that stopped half way through a compiled script and would continue natively: Rust code has no
+/// statements.
 pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]) {
     let State::Stopped(unfinished) = state else { return };
     let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
@@ -129,7 +130,7 @@ pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]
     }
 }
 
-/// The time limits that hold somewhere in the plan and are not the fleet's.
+/// The time limits in the plan that differ from the fleet's.
 pub(super) fn limits(planning: &Planning<'_>, scripts: &[Script]) -> Vec<LimitNote> {
     let Planning { program, set, selection, goal, .. } = planning;
     let note = |of: String, limits: Limits| LimitNote {

@@ -1,4 +1,4 @@
-//! Commands that only look: plan, status, matrix, tenants check. They read once and create nothing.
+//! Read-only commands: plan, status, matrix, tenants check. They read once and create nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Status {
         if self.exit_code && pending { 2 } else { 0 }
     }
 
-    /// Reaches every tenant; fails when one can't be read.
+    /// Reads every tenant; fails when one can't be read.
     pub(super) async fn check(&self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status(program, &set).await?;
@@ -62,7 +62,7 @@ impl Run for Matrix {
         let code = self.status.code(&observations);
         let output = &self.status.read.output;
         let (all, format, style) = (self.all, output.format, output.style(program));
-        // Wide work of the processor: marks and groups of many thousand tenants take all cores for a moment.
+        // CPU-bound parallel work: marks and groups of many thousand tenants take all cores for a moment.
         let render =
             move || MatrixView { catalog: set.catalog(), observations: &observations, all }.render(format, &style);
         output.deliver(&tokio::task::spawn_blocking(render).await.expect("a renderer does not panic"))?;
@@ -117,17 +117,17 @@ impl Planned {
     }
 }
 
-/// A plan that is asked for.
+/// A request for a plan.
 pub(super) struct Planning<'a> {
     pub(super) program: &'a Program,
     pub(super) set: &'a Arc<MigrationSet>,
     pub(super) selection: &'a Selection,
     pub(super) goal: &'a Goal,
-    /// As if every migration ran natively.
+    /// Whether to plan as if every migration ran natively.
     pub(super) native: bool,
 }
 
-/// Reads the selected tenants and decides for each what the goal means.
+/// Reads the selected tenants and decides the action on each.
 pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let &Planning { program, set, selection, goal, native } = planning;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();

@@ -1,4 +1,4 @@
-//! `locks`: who holds and who waits on the tenants' databases right now. It only looks.
+//! `locks`: the holders and waiters of locks on the tenants' databases at this moment. Read-only.
 
 use std::sync::Arc;
 

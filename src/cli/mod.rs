@@ -1,6 +1,6 @@
 //! The command line: arguments in, text and an exit code out. The only place that prints.
 //!
-//! It decides nothing about tenants: it resolves what was asked for, hands it on, and shows what came back.
+//! It decides nothing about tenants: it resolves the arguments, passes them on, and shows the result.
 
 mod args;
 mod backup;
@@ -57,8 +57,8 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
     start(Code::new(migrator, None))
 }
 
-/// As [`main`], with the program's entities, for `fleet check --entities`: any function that registers them with SeaORM's
-/// schema builder; see [`Entities`].
+/// As [`main`], with the program's entities, for `fleet check --entities`: any function that registers them with
+/// SeaORM's schema builder; see [`Entities`].
 pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entities>) -> ExitCode {
     start(Code::new(migrator, Some(entities.into())))
 }
@@ -75,7 +75,7 @@ fn start(code: Code) -> ExitCode {
     };
     let terminal = Terminal::new(&cli.global);
     log_to_stderr(&cli.global);
-    // Panics are caught where they belong to a tenant, and told there; a backtrace of them on stderr helps nobody.
+    // Panics of a tenant's work are caught and reported there; their backtraces on stderr would help no one.
     std::panic::set_hook(Box::new(|info| tracing::debug!("panic: {info}")));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -91,7 +91,7 @@ fn start(code: Code) -> ExitCode {
     match result {
         Ok(Ok(code)) => ExitCode::from(code),
         Ok(Err(error)) => {
-            // Mistakes of the tenant file each say that they are errors.
+            // Each mistake of the tenant file is marked as an error by itself.
             match error {
                 CliError::Mistakes { .. } => terminal.tell(&error.to_string()),
                 _ => terminal.error(&error.to_string()),

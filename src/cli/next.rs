@@ -1,6 +1,6 @@
 //! The commands to type next after a run: the same words at its end, in `runs show` and in `runs resume`.
 //!
-//! It reads what was recorded and nothing else; it prints nothing.
+//! It reads only recorded data and prints nothing.
 
 use super::setup::Program;
 use crate::model::event::RunHeader;
@@ -10,26 +10,26 @@ use crate::model::schema::Direction;
 /// The commands that go on with a run.
 #[derive(Default)]
 pub(super) struct Next {
-    /// The first to be typed, where there is anything left that a command can do by itself.
+    /// The first command to type, if any work is left that a command can do by itself.
     pub(super) first: Option<String>,
-    /// The others, a line each with what it is for.
+    /// The others, one per line with its purpose.
     pub(super) rest: String,
 }
 
-/// The commands to type next after a run with these outcomes; a tenant of the header without one was not got to.
+/// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
 pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
     let run = header.run;
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
     let in_doubt: Vec<&TenantRecord> =
         records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
-    // A tenant in doubt is refused until it is resolved: the command for that stands by itself.
+    // A tenant in doubt is refused until it is resolved: the command for it is listed separately.
     let failed = count(|o| o.standing() == Standing::Failed && !matches!(o, Outcome::InDoubt(_)));
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
     let outstanding = count(|o| o.standing() == Standing::Outstanding);
     let left = header.tenants.len().saturating_sub(records.len()) + outstanding + lost;
     let again = (failed > 0).then(|| program.command(&again(header)));
     let go_on = (left > 0).then(|| match header.command() {
-        // A task can be repeated as often as one likes.
+        // A task can be repeated any number of times.
         Some(command) => program.command(command),
         None => program.command(&format!("runs resume {run}")),
     });
@@ -49,7 +49,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     Next { first: again.or(go_on), rest }
 }
 
-/// The words that take the failures of a run again, as it took them.
+/// The arguments that retry the failures of a run in the same way.
 fn again(header: &RunHeader) -> String {
     let run = header.run;
     if let Some(command) = header.command() {

@@ -20,7 +20,7 @@ pub(super) fn started_by() -> StartedBy {
     StartedBy { user: user(), host: host(), process: current_process(), command: command.join(" ") }
 }
 
-/// An argument as it is kept: the program without its folder, the others without secrets.
+/// An argument as it is recorded: the program without its folder, the others without secrets.
 fn shown(at: usize, argument: &str) -> String {
     let program = Path::new(argument).file_name().filter(|_| at == 0);
     quoted(&program.map_or_else(|| masked(argument), |name| name.to_string_lossy().into_owned()))
@@ -74,7 +74,7 @@ fn masked(argument: &str) -> String {
     if !value.contains("://") {
         return argument.to_owned();
     }
-    // A URL that can't be read is hidden as a whole: nobody knows where its password ends.
+    // A URL that can't be parsed is hidden as a whole: the end of its password is unknown.
     let Ok(mut url) = Url::parse(value) else { return format!("{flag}{MASK}") };
     if url.password().is_some() && url.set_password(Some(MASK)).is_err() {
         return format!("{flag}{MASK}");
@@ -86,7 +86,7 @@ fn masked(argument: &str) -> String {
 }
 
 fn host() -> String {
-    // A container's runtime may give it a name that says more than the kernel's.
+    // A container's runtime may give it a more telling name than the kernel's.
     let named = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     let name = named.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
     name.map(|name| name.trim().to_owned()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The form of what a command writes, and where it goes.
+//! The format and destination of a command's output.
 
 use super::args::{Output, RunOutput};
 use super::exit::CliError;
@@ -7,7 +7,7 @@ use super::terminal;
 use crate::report::Style;
 
 impl Output {
-    /// How stdout may look, or the file in its place.
+    /// The style of stdout, or of the file in its place.
     pub(super) fn style(&self, program: &Program) -> Style {
         program.terminal.style(self.output.as_deref())
     }
@@ -18,7 +18,7 @@ impl Output {
 }
 
 impl RunOutput {
-    /// How stdout may look, or the file in its place.
+    /// The style of stdout, or of the file in its place.
     pub(super) fn style(&self, program: &Program) -> Style {
         program.terminal.style(self.output.as_deref())
     }

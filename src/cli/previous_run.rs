@@ -19,7 +19,8 @@ pub(super) struct PreviousRun {
 }
 
 impl PreviousRun {
-    /// Of these tenants of this run, those that the file still has, and how many it has no more. It warns of the latter.
+    /// Of these tenants of this run, those that the file still has, and the number of those it no longer has. Warns of
+    /// the latter.
     pub(super) fn retained(&self, program: &Program, wanted: BTreeSet<TenantId>) -> (BTreeSet<TenantId>, usize) {
         let known: BTreeSet<&TenantId> = program.registry.tenants.iter().map(|t| &t.id).collect();
         let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
@@ -50,14 +51,14 @@ impl PreviousRun {
         records.map(|(planned, _)| planned.tenant.clone()).collect()
     }
 
-    /// The tenants that it did not get to, or whose outcome was not recorded.
+    /// The tenants that it did not reach, or whose outcome was not recorded.
     pub(super) fn unreached(&self) -> BTreeSet<TenantId> {
         let left = |r: &Option<TenantRecord>| {
             r.as_ref().is_none_or(|r| r.outcome.standing() == Standing::Outstanding || is_lost(&r.outcome))
         };
         let mut ids: BTreeSet<TenantId> =
             self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect();
-        // Without the tenants that some of them wait for in vain, they would be started as if nobody had to be waited for.
+        // Without the tenants that some of them depend on, they would be started as if they had no dependencies.
         ids.extend(self.records.iter().filter_map(|(_, r)| match &r.as_ref()?.outcome {
             Outcome::NotStarted { waited_for, .. } => waited_for.clone(),
             _ => None,
@@ -65,8 +66,8 @@ impl PreviousRun {
         ids
     }
 
-    /// Of the tenants it left, those that it may have brought some steps forward without anyone knowing: its goal was a
-    /// number of steps, what that means for them was never settled, and no outcome says that their turn did not come.
+    /// Of the tenants it left, those that it may have moved some steps without a record: its goal was a number of
+    /// steps, the target for them was never settled, and no outcome says that they were not started.
     pub(super) fn uncertain(&self) -> BTreeSet<TenantId> {
         if !self.header.kind.goal().is_some_and(|goal| matches!(goal.target, Target::Steps(_))) {
             return BTreeSet::new();
@@ -94,8 +95,8 @@ impl PreviousRun {
         Ok(Goal { target: self.translate(goal.target, goal.direction, catalog)?, ..goal })
     }
 
-    /// Refuses a catalog that lacks migrations on the run's way up: its tenants would end as if they were at their target,
-    /// and what they failed at would never be applied.
+    /// Refuses a catalog that lacks migrations on the run's way up: its tenants would end as if they were at their
+    /// target, and the migrations they failed at would never be applied.
     fn refuse_missing(&self, goal: &Goal, catalog: &Catalog) -> Result<(), CliError> {
         let reach = match (goal.direction, goal.target) {
             (Direction::Down, _) => 0,
@@ -144,7 +145,7 @@ impl PreviousRun {
     }
 }
 
-/// Whether a tenant has to be asked again: the run did not learn how it ended.
+/// Whether a tenant has to be read again: the run does not know its state.
 fn is_lost(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::InDoubt(InDoubt::Unanswered))
 }

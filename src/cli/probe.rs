@@ -1,6 +1,7 @@
-//! The evidence in a tenant's catalog of one statement: whether what it makes is there, and what it takes away is gone.
+//! The evidence of one statement in a tenant's system catalog: whether the object it creates exists, and the object it
+//! drops is gone.
 //!
-//! It only reads the shape that it is given; what follows from it is for a person to decide.
+//! It only reads the given shape; the conclusion is a person's decision.
 
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
@@ -11,11 +12,12 @@ use crate::sql::{DdlEffect, SchemaObject};
 pub(super) struct Evidence {
     /// In words: `the index ix is there`.
     pub(super) text: String,
-    /// Whether the statement happened, as far as that follows.
+    /// Whether the statement was executed, as far as the evidence shows.
     pub(super) happened: Option<bool>,
 }
 
-/// The evidence of an effect in a shape; `schema` is the tenant's own namespace, where it has one: of others nothing is known.
+/// The evidence of an effect in a shape; `schema` is the tenant's own namespace, where it has one: nothing is known of
+/// others.
 pub(super) fn evidence(engine: Engine, schema: Option<&str>, effect: &DdlEffect, shape: &Shape) -> Option<Evidence> {
     let look = Look { engine, schema, shape };
     let said = |(name, presence): (String, Presence)| format!("{name} is {}", presence.word());
@@ -50,7 +52,7 @@ pub(super) fn evidence(engine: Engine, schema: Option<&str>, effect: &DdlEffect,
 enum Presence {
     There,
     Gone,
-    /// PostgreSQL has begun to make it concurrently, and not finished.
+    /// PostgreSQL has begun to create it concurrently, and not finished.
     Invalid,
 }
 
@@ -72,7 +74,8 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn is(&self, have: &str, wanted: &str) -> bool {
-        // Only PostgreSQL tells names apart by case in every place; nobody has two that differ by case alone elsewhere.
+        // Only PostgreSQL distinguishes names by case everywhere; elsewhere names that differ only in case are the
+        // same.
         if self.engine.capabilities().case_sensitive_names { have == wanted } else { have.eq_ignore_ascii_case(wanted) }
     }
 

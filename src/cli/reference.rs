@@ -1,6 +1,6 @@
-//! Reference pages of the book, from what the program knows of itself: its arguments, its settings, its exit codes.
+//! Reference pages of the book, generated from the program itself: its arguments, its settings, its exit codes.
 //!
-//! Markdown on stdout. The test `book` compares the pages with it, and writes them when it is told to.
+//! Markdown on stdout. The test `book` compares the pages with it, and writes them with `REWRITE_BOOK=1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -54,7 +54,7 @@ fn commands(root: &Command) -> String {
     out
 }
 
-/// A command with the options that are its own, and the groups that it shares with others.
+/// A command with its own options, and the option groups it shares with others.
 fn section(name: &str, command: &Command, shared: &BTreeMap<String, BTreeSet<String>>) -> String {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").replace('\n', " ");
@@ -79,7 +79,7 @@ fn section(name: &str, command: &Command, shared: &BTreeMap<String, BTreeSet<Str
     out
 }
 
-/// All commands that can be typed, by their whole name.
+/// All commands by their full name.
 fn leaves(root: &Command) -> Vec<(String, &Command)> {
     fn walk<'a>(prefix: &str, command: &'a Command, found: &mut Vec<(String, &'a Command)>) {
         for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
@@ -95,7 +95,7 @@ fn leaves(root: &Command) -> Vec<(String, &Command)> {
     found
 }
 
-/// Under each heading the options that most commands with this heading have.
+/// The options that most commands with a heading have under it, by heading.
 fn shared(leaves: &[(String, &Command)]) -> BTreeMap<String, BTreeSet<String>> {
     let mut commands: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
@@ -108,7 +108,7 @@ fn shared(leaves: &[(String, &Command)]) -> BTreeMap<String, BTreeSet<String>> {
             }
         }
     }
-    // What is written has another meaning for a run than for a report.
+    // The output options of a run differ in meaning from those of a report.
     commands.remove("Output");
     let most = |heading: &str, count: usize| count * 2 > uses.get(heading).copied().unwrap_or_default();
     let group = |(heading, counts): (&str, BTreeMap<&str, usize>)| {
@@ -155,7 +155,7 @@ fn about(command: &Command) -> String {
     cell(&command.get_about().map(ToString::to_string).unwrap_or_default())
 }
 
-/// A text that no cell of a table ends at.
+/// A text escaped for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<").replace('\n', " ")
 }

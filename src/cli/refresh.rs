@@ -1,4 +1,4 @@
-//! `refresh`: views brought up to date over a selection, and when each was refreshed last.
+//! `refresh`: refreshes views on a selection, and shows the last refresh of each.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Run for Refresh {
     }
 }
 
-/// The views that the flags name, in the order in which they are made: one may be made from another.
+/// The views that the flags name, in the order in which they are created: one may depend on another.
 fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
     let known = set.views();
     if known.is_empty() {

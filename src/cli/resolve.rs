@@ -1,4 +1,4 @@
-//! `runs resolve`: a tenant in doubt, what is known of it, and a person's word on how it stands.
+//! `runs resolve`: the information on a tenant in doubt, and the operator's decision about it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::sql::{DdlEffect, effect};
 pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
     let set = program.set().await?;
     let tenant = one(program, &args.tenant).await?;
-    // A line that is dead tells nobody, and a person waits.
+    // A dead connection gives no signal, and the operator waits.
     let timeouts = program.settings().timeouts();
     let case = Case { program, args, tenant, limit: timeouts.connect + timeouts.lock };
     let connected = program.door(&set).connect(&case.tenant).await;
@@ -36,7 +36,7 @@ struct Case<'a> {
     program: &'a Program,
     args: &'a Resolve,
     tenant: Arc<Tenant>,
-    /// How long an answer is waited for.
+    /// The time limit for an answer.
     limit: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Case<'_> {
             return Ok(2);
         };
         if let Some(why) = backwards(&settlement, &unfinished) {
-            // After an earlier `--resume-at` the journal holds a person's word, which may be corrected.
+            // After an earlier `--resume-at` the journal holds the operator's decision, which may be corrected.
             if !unfinished.stopped {
                 return Err(CliError::Usage(format!("{why}; nothing was changed")));
             }
@@ -84,7 +84,7 @@ impl Case<'_> {
         }
         self.settle(session, &settlement).await?;
         let verb = match (unfinished.direction, &settlement) {
-            // Only the way back goes on behind a statement of the way back.
+            // Only a rollback continues after a statement of a rollback.
             (Direction::Down, Settlement::ResumeAt { .. }) => "rollback --steps 1",
             _ => "migrate",
         };
@@ -93,8 +93,7 @@ impl Case<'_> {
         Ok(0)
     }
 
-    /// The evidence of the statement that may or may not have happened. Only a hint: a catalog that can't be read says
-    /// nothing.
+    /// The evidence of the statement in doubt. Only a hint: an unreadable catalog gives none.
     async fn evidence(
         &self,
         session: &mut dyn Session,
@@ -108,7 +107,7 @@ impl Case<'_> {
 
     async fn settle(&self, session: &mut dyn Session, settlement: &Settlement) -> Result<(), CliError> {
         answered(self.limit * 2, session.settle(settlement)).await.map(drop).map_err(|fault| match fault.class {
-            // The change may have been committed, and only the answer lost.
+            // The change may have been committed, with only the answer lost.
             FaultClass::ConnectionLost | FaultClass::ConnectTimeout => CliError::CanNotStart(format!(
                 "tenant {}: {fault}; whether it was resolved is not known: look again with `{}`",
                 self.tenant.id,
@@ -187,13 +186,13 @@ fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) ->
     text
 }
 
-/// The effect of the statement that may or may not have happened.
+/// The effect of the statement in doubt.
 fn effect_in_doubt(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<DdlEffect> {
     let sql = script?.statements.get(unfinished.statement?.checked_sub(1)?)?;
     if unfinished.stopped { None } else { effect(tenant.engine, sql) }
 }
 
-/// The evidence in words, and the flag that follows from it; it is only said, never done.
+/// The evidence in words, and the flag it suggests; only displayed, never applied.
 fn advice(unfinished: &Unfinished, script: Option<&Script>, found: &Evidence) -> String {
     let k = unfinished.statement.unwrap_or_default();
     let last = script.is_some_and(|script| script.statements.len() == k);
@@ -228,8 +227,8 @@ fn settlement(args: &Resolve, script: Option<&Script>) -> Result<Option<Settleme
     }
 }
 
-/// Why a settlement would have statements sent again that the journal has as done. The numbers mean nothing in a script that
-/// is another one now.
+/// The reason to refuse a settlement that would send again statements that the journal has as done. The numbers mean
+/// nothing in a script that was edited since.
 fn backwards(settlement: &Settlement, unfinished: &Unfinished) -> Option<String> {
     let Settlement::ResumeAt { statement, sha256 } = settlement else { return None };
     let done = unfinished.statement?.checked_sub(1).filter(|done| statement <= done)?;

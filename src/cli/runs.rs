@@ -46,7 +46,7 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
         stats.add(&record.outcome, record.attempts);
     }
     let stats = summary.stats.unwrap_or(stats);
-    // A run that lives needs nothing from anybody: what is not done yet, it is about to do.
+    // A live run needs no command: it will do the remaining work itself.
     let next = match summary.status() {
         RunStatus::Running => next::Next::default(),
         _ => next::after(program, &former.header, &records),
@@ -126,7 +126,7 @@ async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutpu
     start(program, &set, intent, output).await
 }
 
-/// The refusal to resume a run that lives: two runs would divide its tenants between them.
+/// The refusal to resume a live run: two runs would divide its tenants between them.
 fn still_running(program: &Program, run: &RunSummary) -> CliError {
     let by = &run.started_by;
     let since = crate::report::moment(run.started_at_ms);

@@ -1,4 +1,4 @@
-//! The start of commands that try migrations out: which engines, where their scratch databases are made, how it stops.
+//! The start of commands that try migrations out: the engines, the places of their scratch databases, and how to stop.
 //!
 //! No tenant is selected or reached here: the tenant file only says which engines there are.
 
@@ -16,7 +16,7 @@ use crate::inputs::{ScratchServers, scratch};
 use crate::model::tenant::Engine;
 use crate::run::{Cancel, Level};
 
-/// The engines in a fixed order, each with its place, or with what to do about it.
+/// The engines in a fixed order, each with its place, or with the remedy for a missing one.
 fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPlace, String>)> {
     let wanted: BTreeSet<Engine> = engines.engine.iter().copied().collect();
     let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
@@ -43,7 +43,7 @@ pub(super) struct Tried<T> {
 }
 
 impl<T> Tried<T> {
-    /// 2 where something is wrong; 1 where an engine could not be looked at; a signal goes before both.
+    /// 2 where an error was found; 1 where an engine could not be checked; a signal takes precedence over both.
     pub(super) fn code(&self, is_wrong: bool, could_not: bool) -> u8 {
         match self.interrupted {
             Some(code) => code,

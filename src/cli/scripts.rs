@@ -1,4 +1,4 @@
-//! `scripts list` and `scripts repair`: the SQL scripts behind the migrations, and edited ones that are meant to be so.
+//! `scripts list` and `scripts repair`: the SQL scripts after the migrations, and the acceptance of edited ones.
 
 use super::args::{RunArgs, Scripts};
 use super::command::Run;

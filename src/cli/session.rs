@@ -29,13 +29,14 @@ use crate::report::outcome::OutcomeView;
 use crate::report::{Format, Style};
 use crate::run::{self, Cancel, RunPlan};
 
-/// How often a run that nobody watches says that it is alive.
+/// The interval of progress lines in a run without a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
-/// How often the bar is redrawn.
+/// The interval at which the bar is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// A ledger's tables would be strangers in a tenant, and a tenant's file that is still empty would be taken for a new ledger.
+/// Refuses a ledger in a tenant's database: its tables do not belong there, and an empty tenant file would be taken for
+/// a new ledger.
 fn refuse_tenant(program: &Program) -> Result<(), CliError> {
     let Some(tenant) = program.registry.tenant_at_ledger() else { return Ok(()) };
     let place = match &program.settings().ledger {
@@ -62,7 +63,7 @@ pub(super) async fn drive(
         terminal::check_writable(file)?;
     }
     refuse_tenant(program)?;
-    // What a run that was killed has left in the folder of temporary files.
+    // Removes secrets that a killed run has left in the temporary folder.
     engine::remove_left_secrets();
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
     let mut recorder = ledger.recorder();
@@ -106,7 +107,7 @@ pub(super) async fn drive(
         rerun: next.first.as_deref(),
     };
     let code = exit::code(stats.verdict(), signals.terminated());
-    // The run is over whatever becomes of its reports: a failure of theirs is told and hides no failure of the run.
+    // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
     let mut is_told = true;
     for result in write_reports(output, &view).into_iter().chain([show(program, output, &view, &next.rest)]) {
         if let Err(error) = result {
@@ -136,7 +137,7 @@ fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &st
     output.deliver(&text)
 }
 
-/// The scripts of migrations that some tenant stopped at: only these are worth compiling for the report.
+/// The scripts of migrations that some tenant stopped at: only these need compiling for the report.
 async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script> {
     let mut scripts = Vec::new();
     for engine in Engine::ALL {
@@ -157,7 +158,7 @@ async fn deliver(mut events: mpsc::Receiver<Event>, sinks: &mut FanOut<'_>, reco
         let event = tokio::select! {
             event = events.recv() => event,
             () = lost.cancelled(), if cancel.level() == run::Level::Running => {
-                // Nothing new starts; what is in flight ends, and is told on stderr and in the exit code.
+                // Nothing new starts; the work in flight ends, and the loss is reported on stderr and in the exit code.
                 cancel.drain(NotStarted::Ledger);
                 continue;
             }
@@ -194,7 +195,7 @@ impl EventSink for Records {
     }
 }
 
-/// The stream of `--format jsonl`; closed where another format was asked for, or when nobody reads it any more.
+/// The stream of `--format jsonl`; closed where another format was requested, or once its reader is gone.
 struct JsonLines {
     terminal: Terminal,
     out: Option<Box<dyn std::io::Write + Send>>,
@@ -232,7 +233,7 @@ impl EventSink for JsonLines {
     }
 }
 
-/// The view of a person at the terminal: a bar, or plain lines elsewhere.
+/// The live view: a bar on a terminal, or plain lines elsewhere.
 struct LiveView {
     terminal: Terminal,
     live: Live,
@@ -283,7 +284,7 @@ impl EventSink for LiveView {
                 if let Event::RunStarted(header) = event {
                     bar.set_length(header.tenants.len() as u64);
                 }
-                // A person sees the bar move; only what they may have to act on gets a line.
+                // The bar shows progress; only events that may need action get a line.
                 if let Some(line) = line.filter(|_| is_notable(event)) {
                     let columns = self.terminal.err.width.map_or(usize::MAX, |width| width.saturating_sub(1));
                     bar.println(console::truncate_str(&line, columns, "…"));

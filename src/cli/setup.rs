@@ -1,4 +1,4 @@
-//! The start of every command: the tenant file, its settings, a selection, a door to the databases.
+//! The start of every command: the tenant file, its settings, a selection, access to the databases.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,15 +26,15 @@ use crate::seed::Rules;
 pub(super) struct Program {
     pub(super) registry: Registry,
     pub(super) terminal: Terminal,
-    /// Whether the file was named, so that a command to type next names it too.
+    /// Whether the file was named explicitly, so that proposed commands name it too.
     pub(super) named: bool,
-    /// The places that were given as flags, so that a command to type next means the same ones.
+    /// The locations given as flags, so that proposed commands use the same ones.
     places: Vec<String>,
     pub(super) code: Code,
 }
 
 impl Program {
-    /// Reads the tenant file, with these flags laid over its settings.
+    /// Reads the tenant file; these flags override its settings.
     pub(super) fn load(
         global: &Global,
         overrides: Overrides,
@@ -65,7 +65,7 @@ impl Program {
         &self.registry.settings
     }
 
-    /// The migrations of this program, with the SQL scripts that its tenant file names behind them.
+    /// The migrations of this program, followed by the SQL scripts of its tenant file.
     pub(super) async fn set(&self) -> Result<Arc<MigrationSet>, CliError> {
         let mut set = self.code.migrations().await?;
         if let Some(folder) = &self.settings().scripts {
@@ -103,7 +103,7 @@ impl Program {
         self.filter(self.wanted(args).await?).await
     }
 
-    /// The selected tenants for a command that only shows them: no password is fetched, so that no command is run.
+    /// The selected tenants for a command that only shows them: no password is fetched, so no command is run.
     pub(super) async fn select_to_show(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
         let mut selection = self.matching(&self.wanted(args).await?)?;
         selection.leave_out_credentials(&self.registry);
@@ -135,7 +135,7 @@ impl Program {
         Ok(selection)
     }
 
-    /// The state of these tenants. One that stopped in a script which was edited since is in doubt, as a run finds it.
+    /// The state of these tenants. A tenant that stopped in a script edited since is in doubt, as it is for a run.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let mut observations = run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await;
         // Many tenants stop in the same script, and each is compiled once.
@@ -153,14 +153,14 @@ impl Program {
         observations
     }
 
-    /// How tenants are read.
+    /// The pace of reading tenants.
     pub(super) fn pace(&self) -> run::Pace {
         let settings = self.settings();
         let (concurrency, timeouts) = (settings.concurrency(), settings.timeouts());
         run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
     }
 
-    /// As [`Program::read_ledger_if_any`], for a command that makes no sense without a ledger.
+    /// As [`Program::read_ledger_if_any`], for a command that requires a ledger.
     pub(super) async fn read_ledger<T>(
         &self,
         read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
@@ -169,7 +169,7 @@ impl Program {
         self.read_ledger_if_any(read).await?.ok_or_else(none)
     }
 
-    /// Opens the ledger for reading, and closes it again whatever `read` comes to. It is not created.
+    /// Opens the ledger for reading, and closes it again whatever the result of `read`. It is not created.
     pub(super) async fn read_ledger_if_any<T>(
         &self,
         read: impl AsyncFnOnce(&Ledger) -> Result<T, CliError>,
@@ -186,7 +186,7 @@ impl Program {
         self.read_ledger(async |ledger| PreviousRun::read(ledger, wanted).await).await
     }
 
-    /// A path as it is shown: from the current folder where it lies below it.
+    /// A path for display: relative to the current folder where it lies below it.
     pub(super) fn shown(&self, path: &std::path::Path) -> std::path::PathBuf {
         let here = std::env::current_dir().unwrap_or_default();
         path.strip_prefix(&here).map_or_else(|_| path.to_owned(), std::path::Path::to_owned)
@@ -217,7 +217,7 @@ impl Program {
     }
 }
 
-/// A limit for a migration that does not exist is a spelling mistake, and the one that was meant would go without.
+/// Refuses limits for unknown migrations: such a name is a misspelling, and the intended migration would have no limit.
 fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
     let catalog = set.catalog();
     let wrong: Vec<String> = program
@@ -237,7 +237,7 @@ fn check_names(program: &Program, set: &MigrationSet) -> Result<(), CliError> {
     if wrong.is_empty() { Ok(()) } else { Err(CliError::Settings(wrong.join("\n"))) }
 }
 
-/// The flags that say where things are: another ledger does not know the run, and other scripts make another goal of it.
+/// The flags for locations: another ledger does not have the run, and other scripts change its goal.
 fn places(overrides: &Overrides) -> Vec<String> {
     // A password that was typed is not repeated.
     let masked = |text: &str| match ServerUrl::parse(text) {
@@ -251,7 +251,7 @@ fn places(overrides: &Overrides) -> Vec<String> {
     SETTINGS.iter().filter(|setting| setting.is_place()).filter_map(flag).collect()
 }
 
-/// A word as a shell reads it back.
+/// A word quoted for a shell.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -261,14 +261,14 @@ pub(super) fn quoted(word: &str) -> String {
     }
 }
 
-/// `--tenant` for exactly this tenant, whatever a shell, the command line or a pattern would make of its id.
+/// `--tenant` for exactly this tenant, with its id quoted for the shell, the command line and patterns.
 pub(super) fn tenant_flag(id: &TenantId) -> String {
     let literal = |c: char| if "*?[{}\\".contains(c) { format!("[{c}]") } else { c.to_string() };
     let word = quoted(&id.as_str().chars().map(literal).collect::<String>());
     if id.as_str().starts_with('-') { format!("--tenant={word}") } else { format!("--tenant {word}") }
 }
 
-/// `runs resolve` for this tenant with these flags. What begins like a flag goes behind all flags.
+/// `runs resolve` for this tenant with these flags. An id that begins like a flag goes after all flags.
 pub(super) fn resolve_words(id: &TenantId, flags: &str) -> String {
     let word = quoted(id.as_str());
     let words = if word.trim_start_matches('\'').starts_with('-') { [flags, "--", &word] } else { [&word, flags, ""] };
@@ -276,7 +276,7 @@ pub(super) fn resolve_words(id: &TenantId, flags: &str) -> String {
     format!("runs resolve {}", words.join(" "))
 }
 
-/// Why nobody is left, most frequent reason first.
+/// The reasons why no tenant is left, most frequent first.
 fn why_nothing(selection: &Selection) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for (_, mismatch) in &selection.mismatches {

@@ -25,7 +25,7 @@ impl Signals {
             else {
                 return;
             };
-            // Who starts us with nohup wants us to go on when the terminal closes.
+            // A program started with nohup must go on when the terminal closes.
             let mut hangup = if is_hangup_ignored() { None } else { signal(SignalKind::hangup()).ok() };
             loop {
                 let is_interrupt = tokio::select! {

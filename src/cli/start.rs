@@ -1,4 +1,4 @@
-//! The way of every run to its start: the intent of a command, the question, and the plan.
+//! The start of every run: the intent of a command, the confirmation, and the plan.
 //!
 //! It knows no command.
 
@@ -27,7 +27,7 @@ use crate::report::{Format, count, towards};
 use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
 
-/// A task as a command asks for it.
+/// A task as requested by a command.
 pub(super) struct Task {
     pub(super) kind: RunKind,
     /// The command without the selection, to be typed again: `refresh --group hourly`.
@@ -36,7 +36,7 @@ pub(super) struct Task {
     pub(super) question: String,
 }
 
-/// A run that is about to be planned: what [`Intent::migrate`] or [`Intent::task`] makes, and what a command adds to it.
+/// A run that is about to be planned: made by [`Intent::migrate`] or [`Intent::task`], completed by a command.
 pub(super) struct Intent {
     pub(super) kind: RunKind,
     pub(super) selection: Selection,
@@ -46,9 +46,9 @@ pub(super) struct Intent {
     /// Targets that a previous run settled for its tenants.
     pub(super) targets: HashMap<TenantId, Target>,
     pub(super) resumes: Option<Uuid>,
-    /// Every migration runs as Rust code.
+    /// Whether every migration runs as Rust code.
     pub(super) native: bool,
-    /// The plan is shown, and nothing is done.
+    /// The plan is only shown.
     pub(super) dry_run: bool,
     /// Lock holders older than this are terminated.
     pub(super) kill_blockers: Option<Duration>,
@@ -89,7 +89,7 @@ pub(super) async fn task(program: &Program, set: &Arc<MigrationSet>, task: Task,
     start(program, set, Intent::task(task, selection), &on.output).await
 }
 
-/// Plans, asks where someone is to be asked, and runs.
+/// Plans, asks for confirmation where needed, and runs.
 pub(super) async fn start(
     program: &Program,
     set: &Arc<MigrationSet>,
@@ -116,7 +116,7 @@ pub(super) async fn start(
         }
         return session::drive(program, set, plan(program, set, intent), output).await;
     };
-    // Reading first is needed to show a plan, to know what steps mean, and to find a way down that is not written before
+    // Reading first is needed to show a plan, to determine the target of steps, and to find a missing `down` before
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
     let counts_steps = matches!(goal.target, Target::Steps(_));
     if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
@@ -141,7 +141,7 @@ pub(super) async fn start(
     session::drive(program, set, plan(program, set, intent), output).await
 }
 
-/// A migration whose `down` is not written is found before anything is touched.
+/// Refuses a migration without a `down` before anything is touched.
 async fn refuse_irreversible(
     program: &Program,
     set: &Arc<MigrationSet>,

@@ -1,4 +1,4 @@
-//! `tenants` and `config`: what the tenant file says. Only `tenants check` asks a database.
+//! `tenants` and `config`: the content of the tenant file. Only `tenants check` connects to databases.
 
 use super::args::{Output, Selection, Tenants};
 use super::command::Run;

@@ -1,4 +1,4 @@
-//! The terminal: what it can show, and every byte that goes to it. Decided once, used by all commands.
+//! The terminal: its abilities, and all output to it. Determined once, used by all commands.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use crate::report::{Style, clean};
 pub(super) struct Terminal {
     pub(super) out: Style,
     pub(super) err: Style,
-    /// A person sees stderr: a bar can be drawn.
+    /// stderr is a terminal: a bar can be drawn.
     pub(super) live: bool,
-    /// A person can be asked.
+    /// A confirmation can be asked for.
     pub(super) interactive: bool,
     pub(super) quiet: bool,
-    /// The width that was asked for on the command line.
+    /// The width given on the command line.
     width: Option<usize>,
 }
 
@@ -50,7 +50,7 @@ impl Terminal {
         }
     }
 
-    /// How stdout may look, or the file in its place: a file has no colours and no edge.
+    /// The style of stdout, or of the file in its place: a file has no colours and no edge.
     pub(super) fn style(&self, file: Option<&Path>) -> Style {
         match file {
             Some(_) => Style { colour: false, width: self.width, ..self.out },
@@ -58,23 +58,23 @@ impl Terminal {
         }
     }
 
-    /// Tells a person something; a closed stderr changes nothing about what is done.
+    /// Prints a message on stderr; a closed stderr has no effect on the command.
     pub(super) fn tell(&self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
-    /// Warns: always shown, also with --quiet. What a database or a file has put into the text does no harm.
+    /// Prints a warning, also with --quiet. Text from a database or a file is made harmless.
     pub(super) fn warn(&self, text: &str) {
         self.tell(&format!("warning: {}", clean_lines(text)));
     }
 
-    /// Tells an error, whoever made up the words in it.
+    /// Prints an error; text from elsewhere in it is made harmless.
     pub(super) fn error(&self, text: &str) {
         self.tell(&format!("error: {}", clean_lines(text)));
     }
 
-    /// Refuses a command that needs a yes where nobody can give it. `action`: `changes databases`; `or`: another way out,
-    /// beginning with a comma.
+    /// Refuses a command that needs a confirmation where there is no terminal. `action`: `changes databases`; `or`:
+    /// another way out, beginning with a comma.
     pub(super) fn require_person(&self, action: &str, or: &str) -> Result<(), CliError> {
         if self.interactive {
             return Ok(());
@@ -82,7 +82,7 @@ impl Terminal {
         Err(CliError::Usage(format!("this {action} and stdin is not a terminal; pass --yes to confirm{or}")))
     }
 
-    /// Asks for a yes. Anything else is a no, and said to have changed nothing.
+    /// Asks for a yes. Any other answer is a no, confirmed by a message that nothing was changed.
     pub(super) fn confirm(&self, question: &str) -> bool {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");
@@ -97,13 +97,13 @@ impl Terminal {
     }
 }
 
-/// While it lives, Ctrl-C is not echoed: `^C` behind a bar would push the bar's last picture up to stay.
+/// While it lives, Ctrl-C is not echoed: `^C` after a bar would leave a stale copy of the bar on the screen.
 pub(super) struct SilentInterrupt {
     before: rustix::termios::Termios,
 }
 
 impl SilentInterrupt {
-    /// `None` where stdin is no terminal.
+    /// `None` where stdin is not a terminal.
     pub(super) fn new() -> Option<Self> {
         use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
         let before = tcgetattr(std::io::stdin()).ok()?;
@@ -121,7 +121,7 @@ impl Drop for SilentInterrupt {
     }
 }
 
-/// Where a command's data goes: stdout, or a file that appears only when it is complete.
+/// Writes a command's data to stdout, or to a file that appears only when it is complete.
 pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     match file {
         Some(path) => write_file(path, text),
@@ -129,7 +129,7 @@ pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     }
 }
 
-/// Writes to stdout. A reader that has gone away (`| head`) is no error.
+/// Writes to stdout. A closed pipe (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
@@ -141,8 +141,8 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Writes a file whole or not at all: beside its place first, then under its name. What is there and is no plain file,
-/// such as /dev/null or a pipe, is written to and never replaced.
+/// Writes a file whole or not at all: to a temporary file beside it first, then renamed. An existing file that is not a
+/// regular file, such as /dev/null or a pipe, is written to and never replaced.
 pub(super) fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
     let text = format!("{text}{newline}");
@@ -155,7 +155,7 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
     written.map_err(|error| CliError::Write { what: path.display().to_string(), error })
 }
 
-/// Refuses early when a file could not be written at the end.
+/// Refuses early a file that could not be written at the end.
 pub(super) fn check_writable(path: &Path) -> Result<(), CliError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let tried = if path.is_dir() {
@@ -183,7 +183,7 @@ fn partial(path: &Path) -> PathBuf {
     partial.into()
 }
 
-/// A text whose line breaks are ours, with nothing else in it that steers a terminal.
+/// A text with our own line breaks, and no other control characters of a terminal.
 fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,6 @@
-//! What a program's entities describe, as one more migration: it is compiled and sent like all others.
+//! A program's entities as one additional migration: it is compiled and sent like all others.
 //!
-//! It knows nothing of the migrations that the entities are compared with.
+//! It knows nothing about the migrations that the entities are compared with.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use super::{CompileError, MigrationSet};
 
 /// The entities of a program: a function that registers them with SeaORM's schema builder.
 ///
-/// `|schema: Schema| schema.builder().register(user::Entity).register(order::Entity)` names them one by one. A program with
-/// SeaORM's feature `entity-registry` can name a module instead: `|schema| EntityRegistry::build_schema(schema, "entity")`.
+/// `|schema: Schema| schema.builder().register(user::Entity).register(order::Entity)` names them one by one. A program
+/// with SeaORM's feature `entity-registry` can name a module instead:
+/// `|schema| EntityRegistry::build_schema(schema, "entity")`.
 #[derive(Clone)]
 pub struct Entities(Arc<dyn Fn(Schema) -> SchemaBuilder + Send + Sync>);
 
@@ -30,7 +31,7 @@ impl<F: Fn(Schema) -> SchemaBuilder + Send + Sync + 'static> From<F> for Entitie
 }
 
 impl Entities {
-    /// A set of one migration, which makes what the entities describe in an empty database.
+    /// A set of one migration, which creates the schema of the entities in an empty database.
     ///
     /// # Errors
     /// As [`MigrationSet::new`].

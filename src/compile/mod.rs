@@ -1,7 +1,6 @@
-//! Migrations become scripts: each is run against a recorder, and the SQL that it sends is kept.
+//! Compiles migrations to scripts: each is run against a recorder, and the SQL that it sends is kept.
 //!
-//! No database is touched here. What can't be compiled safely is not guessed at: it is marked to run natively, with the
-//! reason.
+//! No database is accessed. A migration that can't be compiled safely is marked to run natively, with the reason.
 
 mod entities;
 pub(crate) mod folder;
@@ -29,24 +28,24 @@ pub(crate) use recorder::panic_text;
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 pub(crate) use seal::View;
 
-/// The migrations of one program, with the catalog they make up.
+/// The migrations of one program, and their catalog.
 pub(crate) struct MigrationSet {
     catalog: Arc<Catalog>,
     migrations: Vec<Arc<dyn MigrationTrait>>,
     /// The recorded statement that creates the history table, by engine.
     install: EngineMap<String>,
-    /// The SQL scripts behind the migrations.
+    /// The SQL scripts after the migrations.
     folder: SqlFolder,
     views: Vec<View>,
 }
 
-/// Why a migrator can't be used.
+/// The reason why a migrator can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CompileError {
-    /// Two migrations share a name, so one history row would stand for both.
+    /// Two migrations share a name, so one history row would represent both.
     #[error("two migrations are named '{0}'; give one of them another name (the history could not tell them apart)")]
     DuplicateName(String),
-    /// A name that the history table can't hold.
+    /// A name that can't be stored in the history table.
     #[error("a migration has an unusable name ({0:?}); a name has 1 to 255 characters and no control characters")]
     UnusableName(String),
     /// The migrator's own `install` does more than create the history table.
@@ -54,13 +53,13 @@ pub(crate) enum CompileError {
     Install {
         /// The engine.
         engine: Engine,
-        /// What the recorder saw.
+        /// The recorder's finding.
         reason: String,
     },
 }
 
 impl MigrationSet {
-    /// Reads a migrator: its migrations in order, its history table, and the statement that creates that table.
+    /// Reads a migrator: its migrations in order, its history table, and the statement that creates the table.
     ///
     /// # Errors
     /// [`CompileError`] for duplicate or unusable names, or an `install` that can't be recorded.
@@ -98,7 +97,7 @@ impl MigrationSet {
         })
     }
 
-    /// The same migrations with SQL scripts behind them.
+    /// The same migrations followed by SQL scripts.
     ///
     /// # Errors
     /// [`CompileError::DuplicateName`] when a script has the name of a migration.
@@ -116,18 +115,18 @@ impl MigrationSet {
         Ok(self)
     }
 
-    /// The views that the SQL scripts make and that can be refreshed, in catalog order.
+    /// The views that the SQL scripts create and that can be refreshed, in catalog order.
     pub(crate) fn views(&self) -> &[View] {
         &self.views
     }
 
-    /// The names of what the SQL scripts derive from other tables, and what a refresh replaces.
+    /// The names of the tables and views that the SQL scripts derive from other tables and that a refresh replaces.
     pub(crate) fn derived(&self) -> Vec<String> {
         self.views.iter().map(|view| view.name.clone()).collect()
     }
 
-    /// The extensions of PostgreSQL that the migrations create, by name; of each the first migration that does. Rust code is
-    /// recorded once and not judged, which takes no time to speak of.
+    /// The PostgreSQL extensions that the migrations create, by name, each with the first migration that creates it.
+    /// Rust code is recorded once and not checked for purity, which takes negligible time.
     pub(crate) async fn extensions(&self) -> Vec<NeededExtension> {
         let mut found: BTreeMap<String, NeededExtension> = BTreeMap::new();
         for (index, name) in self.catalog.migrations.iter().enumerate() {
@@ -135,7 +134,7 @@ impl MigrationSet {
                 self.read_up(index, |can| can.extensions, crate::sql::extension::created).await
             {
                 let needed = NeededExtension { name: extension.clone(), migration: name.to_string(), is_optional };
-                // One that must be there counts more than one that need not.
+                // A required extension takes precedence over an optional one.
                 let known = found.entry(extension).or_insert_with(|| needed.clone());
                 if known.is_optional && !is_optional {
                     *known = needed;
@@ -145,7 +144,7 @@ impl MigrationSet {
         found.into_values().collect()
     }
 
-    /// The rights of MySQL and MariaDB that the migrations take beside those which all of them take; each once.
+    /// The MySQL and MariaDB privileges that the migrations need beyond those that all of them need; each once.
     pub(crate) async fn rights(&self) -> Vec<&'static str> {
         let mut found = BTreeSet::new();
         for index in 0..self.catalog.migrations.len() {
@@ -154,7 +153,7 @@ impl MigrationSet {
         found.into_iter().collect()
     }
 
-    /// What `read` finds in the statements of a migration on its way up, on the engines that `have` it.
+    /// The results of `read` for the statements of a migration's up direction, on the engines that `have` it.
     async fn read_up<T>(
         &self,
         index: usize,
@@ -168,7 +167,7 @@ impl MigrationSet {
         found
     }
 
-    /// What a migration sends on its way up, as far as recording it once tells.
+    /// The statements of a migration's up direction, as far as a single recording shows.
     async fn statements_up(&self, index: usize, engine: Engine) -> Vec<String> {
         match self.migrations.get(index) {
             Some(rust) => recorder::record(rust, Direction::Up, backend(engine), 0).await.statements(),
@@ -179,23 +178,22 @@ impl MigrationSet {
         }
     }
 
-    /// The SQL scripts, in catalog order.
     pub(crate) fn scripts(&self) -> &[SqlScript] {
         &self.folder.scripts
     }
 
-    /// The SQL script at a place in the catalog; `None` for a Rust migration.
+    /// The SQL script at an index in the catalog; `None` for a Rust migration.
     fn sql_script(&self, index: usize) -> Option<&SqlScript> {
         self.folder.scripts.get(index.checked_sub(self.migrations.len())?)
     }
 
-    /// The script that only writes an SQL script's present checksum down; `None` for a Rust migration.
+    /// The script that only records an SQL script's current checksum; `None` for a Rust migration.
     pub(crate) fn acceptance(&self, index: usize, engine: Engine) -> Option<Script> {
         self.sql_script(index).map(|script| seal::acceptance(script, engine))
     }
 
-    /// The time limits that migrations have for themselves, by place in the catalog and engine: what the operator
-    /// configured by name, then what an SQL script says of itself. Names that no migration has are passed over.
+    /// The time limits of single migrations, by index in the catalog and engine: first the operator's, configured by
+    /// name, then those in the SQL script itself. Names that match no migration are ignored.
     pub(crate) fn limits(
         &self,
         direction: Direction,
@@ -220,17 +218,17 @@ impl MigrationSet {
         &self.catalog
     }
 
-    /// The migration at a place in the catalog.
+    /// The migration at an index in the catalog.
     pub(crate) fn migration(&self, index: usize) -> &Arc<dyn MigrationTrait> {
         &self.migrations[index]
     }
 
-    /// The statement that creates the history table where it is missing.
+    /// The statement that creates the history table if it is missing.
     pub(crate) fn install(&self, engine: Engine) -> &str {
         &self.install[engine]
     }
 
-    /// What is written down in a tenant's database for a migration of this name.
+    /// The history record of a migration of this name in a tenant's database.
     pub(crate) fn record(&self, name: &str, engine: Engine) -> Record {
         match self.catalog.position(name).and_then(|index| self.sql_script(index)) {
             Some(script) => seal::record(script, engine),
@@ -238,10 +236,10 @@ impl MigrationSet {
         }
     }
 
-    /// Compiles every migration in `wanted`, in one direction, for one engine.
+    /// Compiles every migration in `wanted` in one direction for one engine.
     ///
-    /// Each is recorded twice. A value that depends on the clock shows as a difference only when the clock has moved on,
-    /// so where a recording holds anything that could be a time, the second one is made at least 1.1 s after the first.
+    /// Each is recorded twice. A value that depends on the clock differs only after the clock has advanced, so if a
+    /// recording contains a possible time, the second one is made at least 1.1 s after the first.
     pub(crate) async fn compile(
         &self,
         engine: Engine,
@@ -280,7 +278,7 @@ impl MigrationSet {
             purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
             purity::Judgement::Pure => Execution::Compiled { transaction },
             purity::Judgement::Irreversible(reason) => Execution::Irreversible { reason },
-            // SQL that commits by itself would end our transaction unseen, so it gets none.
+            // SQL that commits would end our transaction unnoticed, so it gets none.
             purity::Judgement::Impure { reason, raw_transaction_control } => {
                 Execution::Native { transaction: transaction && !raw_transaction_control, reason }
             }
@@ -292,42 +290,42 @@ impl MigrationSet {
 
     /// Whether a migration and its history row share one transaction of ours.
     ///
-    /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a failed
-    /// migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
+    /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a
+    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
     fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
         engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
     }
 }
 
-/// How migrations are compiled.
+/// Options for compiling migrations.
 #[derive(Debug, Clone, Copy)]
 struct Way {
     engine: Engine,
     direction: Direction,
-    /// Even what is pure runs as its own Rust code.
+    /// Even a pure migration runs as its own Rust code.
     force_native: bool,
 }
 
 /// The scripts of one direction for one engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Scripts {
-    /// By place in the catalog; `None` where the migration was not asked for.
+    /// The scripts by index in the catalog; `None` if the migration was not requested.
     scripts: Vec<Option<Arc<Script>>>,
 }
 
 impl Scripts {
-    /// The script of a migration that was compiled.
+    /// The script of a compiled migration.
     pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
     }
 
-    /// The scripts that were compiled, in catalog order.
+    /// The compiled scripts, in catalog order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Script>> {
         self.scripts.iter().flatten()
     }
 }
 
-/// The scripts of one run, compiled when they are first asked for: a run that has nothing to apply compiles nothing.
+/// The scripts of one run, compiled on first use: a run with nothing to apply compiles nothing.
 pub(crate) struct LazyScripts {
     migrations: Arc<MigrationSet>,
     direction: Direction,
@@ -337,7 +335,7 @@ pub(crate) struct LazyScripts {
 }
 
 impl LazyScripts {
-    /// Nothing is compiled yet. `wanted` are places in the catalog.
+    /// A set that has compiled nothing yet. `wanted` are indexes in the catalog.
     pub(crate) fn new(
         migrations: Arc<MigrationSet>,
         direction: Direction,
@@ -347,12 +345,12 @@ impl LazyScripts {
         LazyScripts { migrations, direction, wanted, force_native, compiled: EngineMap::default() }
     }
 
-    /// The migrations that they are compiled from.
+    /// The migrations to compile.
     pub(crate) fn migrations(&self) -> &MigrationSet {
         &self.migrations
     }
 
-    /// The scripts for an engine; those who ask while they are being compiled wait for the same ones.
+    /// The scripts for an engine; concurrent callers wait for the same compilation.
     pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
         let cell = &self.compiled[engine];
         let compile = || async {
@@ -362,7 +360,7 @@ impl LazyScripts {
     }
 }
 
-/// SeaORM's word for an engine.
+/// SeaORM's name for an engine.
 pub(crate) fn backend(engine: Engine) -> DbBackend {
     const WORDS: EngineMap<DbBackend> =
         EngineMap { sqlite: DbBackend::Sqlite, postgres: DbBackend::Postgres, mysql: DbBackend::MySql };

@@ -1,4 +1,4 @@
-//! Whether a recording says all that the migration would ever do.
+//! Whether a recording captures everything that the migration would ever do.
 //!
 //! When in doubt the answer is no: running natively is slower, never wrong.
 
@@ -8,24 +8,24 @@ use crate::model::tenant::Engine;
 use crate::model::text::excerpt;
 use crate::sql::statement;
 
-/// What the recordings of one migration show.
+/// The verdict on the recordings of one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Judgement {
     Pure,
     Impure {
         reason: NativeReason,
-        /// The SQL itself begins or commits transactions.
+        /// Whether the SQL itself begins or commits transactions.
         raw_transaction_control: bool,
     },
     Irreversible(String),
 }
 
-/// Judges two recordings of one migration.
+/// Compares two recordings of one migration.
 pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, second: &Recording) -> Judgement {
     let raw_transaction_control = first.statements().iter().any(|sql| statement::controls_transactions(engine, sql));
     let impure = |reason| Judgement::Impure { reason, raw_transaction_control };
     if direction == Direction::Down && first.ops.is_empty() {
-        // It gave up before it asked anything, so it would do so on every tenant.
+        // It failed before it asked anything, so it would fail on every tenant.
         match &first.ending {
             Ending::Failed(why) => return Judgement::Irreversible(why.clone()),
             Ending::Panicked(why) if why.starts_with("not implemented") || why.starts_with("not yet implemented") => {
@@ -64,8 +64,8 @@ pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, sec
     Judgement::Pure
 }
 
-/// Whether a recording holds anything that could be a time to the second: a year or an epoch (four digits in a row), or
-/// `12:30`. Only then is there a reason to let the clock move on before the second recording.
+/// Whether a recording contains a possible time with a resolution of seconds: a year or an epoch (four digits in a
+/// row), or `12:30`. Only then must the clock advance before the second recording.
 pub(super) fn may_hold_a_time(recording: &Recording) -> bool {
     recording.statements().iter().any(|sql| {
         let bytes = sql.as_bytes();

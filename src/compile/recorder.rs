@@ -1,6 +1,6 @@
-//! A connection that answers everything and keeps what it was asked.
+//! A connection that answers every call and records it.
 //!
-//! It never pretends to know data: every query is answered with an error, and the fact that it was asked is what counts.
+//! It never invents data: every query is answered with an error, and the fact that it was asked is recorded.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,26 +18,26 @@ use super::values;
 use crate::model::schema::Direction;
 use crate::sql::statement::{Directive, directive};
 
-/// More calls than any migration that ends would make.
+/// More calls than any terminating migration would make.
 pub(super) const MOST_CALLS: usize = 100_000;
 
-/// So many calls more are refused; a migration that goes on all the same is given up.
+/// Maximum number of further calls that are refused; a migration that still goes on is given up.
 const REFUSED_CALLS: usize = 1_000;
 
 /// One call that a migration made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Op {
-    /// A statement whose result is a count.
+    /// A statement whose result is a row count.
     Execute(String),
     /// A statement whose rows are read.
     Query(String),
     /// `begin`, `commit` or `rollback`.
     Transaction,
-    /// The statement before binds a value of this kind, which its text does not carry.
+    /// The previous statement binds a value of this kind, which its text does not carry.
     Inexact(&'static str),
 }
 
-/// How a recorded migration ended.
+/// The end of a recorded migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ending {
     Done,
@@ -45,12 +45,12 @@ pub(super) enum Ending {
     Panicked(String),
 }
 
-/// Everything seen of one migration in one direction.
+/// The recording of one migration in one direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Recording {
     pub(super) ops: Vec<Op>,
     pub(super) ending: Ending,
-    /// It was stopped after [`MOST_CALLS`] calls.
+    /// Whether it was stopped after [`MOST_CALLS`] calls.
     pub(super) is_endless: bool,
 }
 
@@ -65,22 +65,22 @@ impl Recording {
     }
 }
 
-/// The longest that a migration may wait for anything, or go without a call. Text and number belong together.
+/// Maximum time that a migration may wait for anything, or go without a call. Text and number belong together.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 const OUT_OF_TIME: &str = "it did not end within 10 s";
 
 const ENDLESS: &str = "too many calls while a migration is compiled";
 
-/// The recorder; its clones share what they keep.
+/// The recorder; clones share the recording.
 #[derive(Debug, Clone)]
 pub(super) struct Recorder {
     backend: DbBackend,
-    /// What statements are said to have affected and inserted. It differs between two recordings, so that a migration that
-    /// goes by it shows itself.
+    /// The counts of affected rows and inserted ids in answers. It differs between two recordings, to expose a
+    /// migration that depends on it.
     answer: u64,
     ops: Arc<Mutex<Vec<Op>>>,
     calls: Arc<AtomicUsize>,
-    /// Where the end of a recording is told that does not end by itself; `None` for what can't be given up.
+    /// The channel for the end of a recording that does not end by itself; `None` if the recording can't be given up.
     gives_up: Option<mpsc::Sender<Ending>>,
 }
 
@@ -98,11 +98,11 @@ impl Recorder {
         std::mem::take(&mut *self.ops.lock().expect("no code panics while it holds this lock"))
     }
 
-    /// Counts a call, and refuses it where there have been too many.
+    /// Counts a call, and refuses it if there were too many.
     ///
-    /// The answers of a recorder never change, so a loop that waits for another one would go on for ever. Errors end most
-    /// loops. One that passes over them too never gets an answer again: its thread stays here. (Unwinding it would not do:
-    /// SeaORM's transactions panic once more when they are dropped then, and that ends the whole program.)
+    /// The answers of a recorder never change, so a loop that waits for another answer would never end. Errors end most
+    /// loops. A loop that ignores errors too gets no further answer: its thread stays blocked here. (Unwinding it is no
+    /// option: SeaORM's transactions would panic again when dropped, which aborts the whole program.)
     fn admit(&self) -> Result<(), DbErr> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
         if let Some(gives_up) = self.gives_up.as_ref().filter(|_| before >= MOST_CALLS + REFUSED_CALLS) {
@@ -118,7 +118,7 @@ impl Recorder {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Waits for the end of a recording for as long as it makes calls.
+    /// Waits for the end of a recording as long as it makes calls.
     fn wait(&self, ended: &mpsc::Receiver<Ending>) -> Ending {
         let mut calls = self.calls();
         loop {
@@ -151,7 +151,7 @@ impl MockDatabaseTrait for Recorder {
                 self.keep(Op::Inexact(kind));
             }
         }
-        // Such a statement is repeated until it affects no row.
+        // A batched statement is repeated until it affects no row.
         let is_batch = directive(&statement.sql) == Some(Directive::Batch);
         let rows_affected = if is_batch { 0 } else { self.answer };
         let result = MockExecResult { last_insert_id: self.answer, rows_affected };
@@ -192,9 +192,9 @@ impl MockDatabaseTrait for Recorder {
 
 /// Runs a migration against a recorder.
 ///
-/// It gets a thread of its own, because code that never waits could not be given up otherwise. A migration that waits for
-/// something that does not come is given up after ten seconds, and so is one that makes no call for so long. The thread of
-/// one that does not end by itself is left behind: asleep, if it makes calls.
+/// It gets its own thread, because code that never waits could not be given up otherwise. A migration that waits for
+/// something that does not come is given up after ten seconds, and so is one that makes no call for that long. The
+/// thread of a migration that does not end by itself is left behind: asleep, if it makes calls.
 pub(super) async fn record(
     migration: &Arc<dyn MigrationTrait>,
     direction: Direction,
@@ -220,7 +220,7 @@ pub(super) async fn record(
             Ok(Err(panic)) => Ending::Panicked(panic_text(panic.as_ref())),
             Err(_) => Ending::Failed(OUT_OF_TIME.to_owned()),
         };
-        // Nobody listens any more if it was given up.
+        // If it was given up, the receiver is gone.
         let _ = done.send(ending);
     };
     let ending = match std::thread::Builder::new().name("fleet-compile".to_owned()).spawn(work) {
@@ -234,7 +234,7 @@ pub(super) async fn record(
     Recording { ops: recorder.take(), ending, is_endless: recorder.calls() > MOST_CALLS }
 }
 
-/// The text of a panic, where it has one.
+/// The message of a panic, if it has one.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())

@@ -1,6 +1,6 @@
-//! SQL scripts as the catalog and the run see them: entries, scripts, and the views that can be refreshed.
+//! SQL scripts as the catalog and the run see them: entries, scripts, and refreshable views.
 //!
-//! It changes no text: what a file says is what is sent.
+//! It changes no text: a file's statements are sent as they are.
 
 use std::sync::Arc;
 
@@ -9,42 +9,41 @@ use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Execution, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source};
 
-/// A view that is brought up to date on request.
+/// A view that is refreshed on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
-    /// Its name.
     pub(crate) name: String,
-    /// How often it is meant to be refreshed.
+    /// The intended frequency of its refreshes.
     pub(crate) group: RefreshGroup,
-    /// The place in the catalog of the script that makes it.
+    /// The index in the catalog of the script that creates it.
     pub(crate) index: usize,
-    /// What refreshes it, by engine; `None` where the script makes no view.
+    /// The refresh script by engine; `None` if the script creates no view.
     scripts: EngineMap<Option<Arc<Script>>>,
 }
 
 impl View {
-    /// What refreshes it on an engine; `None` where that engine has no such view.
+    /// The refresh script for an engine; `None` if the engine has no such view.
     pub(crate) fn refresh(&self, engine: Engine) -> Option<&Arc<Script>> {
         self.scripts[engine].as_ref()
     }
 }
 
-/// What the catalog knows of a script.
+/// The catalog entry of a script.
 pub(super) fn entry(script: &SqlScript) -> ScriptEntry {
     ScriptEntry { kind: script.kind, checksums: EngineMap::from_fn(|engine| checksum(script, engine)) }
 }
 
-/// What is written down for a script on an engine.
+/// The history record of a script on an engine.
 pub(super) fn record(script: &SqlScript, engine: Engine) -> Record {
     Record::Script { checksum: checksum(script, engine), repeatable: script.kind == ScriptKind::Repeatable }
 }
 
-/// What a script is applied with on an engine.
+/// The checksum of a script on an engine.
 fn checksum(script: &SqlScript, engine: Engine) -> Arc<str> {
     script.up.get(engine).map_or(NOTHING, |part| &part.checksum).into()
 }
 
-/// The script for one engine and direction. One that has no file for the engine does nothing there.
+/// The script for one engine and direction. A script without a file for the engine does nothing there.
 pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) -> Script {
     let open = Open { script, engine, direction, record: record(script, engine) };
     let does_something = script.up.get(engine).is_some_and(|up| !up.statements.is_empty());
@@ -62,13 +61,13 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
     }
 }
 
-/// What only writes the present checksum down: a person has said that this text is what was applied.
+/// A script that only records the current checksum: an operator has confirmed that this text is the one applied.
 pub(super) fn acceptance(script: &SqlScript, engine: Engine) -> Script {
     let open = Open { script, engine, direction: Direction::Up, record: record(script, engine) };
     open.seal(Execution::Compiled { transaction: true }, Vec::new(), None)
 }
 
-/// The file that a missing down part would be in.
+/// The file name of a missing down part.
 fn down_name(script: &SqlScript, up: &str) -> String {
     match script.name.strip_prefix('V') {
         Some(rest) if rest.contains("__") => format!("U{rest}.sql"),
@@ -88,14 +87,14 @@ struct Open<'a> {
 }
 
 impl Open<'_> {
-    /// One that can't run: the reason is told before anything is touched.
+    /// A script that can't run: the reason is reported before anything is touched.
     fn unusable(self, reason: String) -> Script {
         self.seal(Execution::Irreversible { reason }, Vec::new(), None)
     }
 
     fn with_part(self, part: &SqlPart) -> Script {
         let transaction = part.transaction && self.engine.capabilities().transactional_ddl;
-        // A table that the fleet refreshes is filled when it is made; a view of the engine's own fills itself.
+        // A table that fleet refreshes is filled when it is created; an engine's own materialized view fills itself.
         let fills = self.direction == Direction::Up && !is_materialized(self.engine, part);
         let filling = part.refresh.iter().filter(|_| fills);
         let all: Vec<&SqlStatement> = part.statements.iter().chain(filling).collect();
@@ -111,13 +110,13 @@ impl Open<'_> {
     }
 }
 
-/// Whether the engine itself keeps the view's rows.
+/// Whether the engine itself stores the view's rows.
 fn is_materialized(engine: Engine, part: &SqlPart) -> bool {
     let first = part.refresh.first().and_then(|s| crate::sql::first_words(engine, &s.sql).next());
     first.as_deref() == Some("refresh")
 }
 
-/// The views of a folder; `first` is the place of its first script in the catalog.
+/// The views of a folder; `first` is the catalog index of its first script.
 pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
     let mut views: Vec<View> = Vec::new();
     for (number, script) in folder.scripts.iter().enumerate() {
@@ -140,7 +139,7 @@ pub(super) fn views(folder: &SqlFolder, first: usize) -> Vec<View> {
     views
 }
 
-/// What brings a view up to date: in one transaction on every engine, since it changes rows only.
+/// The script that refreshes a view: in one transaction on every engine, since it changes rows only.
 fn refresh(script: &SqlScript, engine: Engine, part: &SqlPart, view: &str) -> Script {
     let source = Source { file: part.file.display().to_string(), lines: part.refresh.iter().map(|s| s.line).collect() };
     let statements = part.refresh.iter().map(|s| s.sql.clone()).collect();

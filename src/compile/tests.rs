@@ -1,4 +1,4 @@
-//! Every purity rule by a migration that breaks it.
+//! Each purity rule, with a migration that breaks it.
 
 use sea_orm_migration::prelude::*;
 
@@ -6,7 +6,7 @@ use sea_orm::TransactionTrait as _;
 
 use super::*;
 
-/// What a test migration does.
+/// The behaviour of a test migration.
 #[derive(Clone, Copy)]
 enum Does {
     CreateTable,
@@ -48,7 +48,7 @@ impl MigrationTrait for M {
                 manager.create_table(table).await
             }
             Does::AsksForTable => {
-                // The error is swallowed, as migrations do.
+                // The error is swallowed, as migrations often do.
                 if !manager.has_table("t").await.unwrap_or(false) {
                     db.execute_unprepared("create table t (id int)").await?;
                 }

@@ -1,15 +1,15 @@
-//! Whether SQL text can carry the values that a statement binds.
+//! Whether SQL text can represent the values that a statement binds.
 //!
-//! It never guesses: a value counts as carried only where its literal is known to mean the same on every engine.
+//! It never guesses: a value counts as representable only if its literal is known to mean the same on every engine.
 
 use sea_orm::sea_query::Value;
 use sea_orm::{DbBackend, Statement};
 
-/// A statement whose text means what its bound values mean, or the kind of value that text does not carry.
+/// A statement with its bound values as literals, or the kind of a value that has no exact literal.
 ///
 /// A float without a fraction turns into an integer and divides like one, a `DateTimeUtc` is spelled differently on
-/// SQLite, a UUID is 16 bytes on MySQL and SQLite but would be text: such a script would write other data than the
-/// migration does.
+/// SQLite, a UUID is 16 bytes on MySQL and SQLite but would be text: such a script would write different data from the
+/// migration.
 pub(super) fn literal(mut statement: Statement) -> Result<Statement, &'static str> {
     if let Some(values) = &mut statement.values {
         for value in &mut values.0 {
@@ -24,17 +24,17 @@ pub(super) fn literal(mut statement: Statement) -> Result<Statement, &'static st
     Ok(statement)
 }
 
-/// The kind of a value that has no literal of exactly its meaning.
+/// The kind of a value that has no exact literal.
 fn not_carried(value: &Value) -> Option<&'static str> {
     match value {
         value if *value == value.as_null() => None,
         Value::Bool(_) | Value::TinyInt(_) | Value::SmallInt(_) | Value::Int(_) | Value::BigInt(_) => None,
         Value::TinyUnsigned(_) | Value::SmallUnsigned(_) | Value::Unsigned(_) | Value::Bytes(_) => None,
-        // Only PostgreSQL is left: elsewhere it is bytes by now.
+        // Only PostgreSQL gets here: elsewhere it is already bytes.
         Value::Uuid(_) => None,
         Value::BigUnsigned(Some(n)) if i64::try_from(*n).is_ok() => None,
         Value::BigUnsigned(_) => Some("an integer beyond 64 bits with sign"),
-        // SQLite reads a statement up to its first NUL; sea-query's escape for U+001A is a plain z to MySQL.
+        // SQLite reads a statement up to its first NUL; MySQL reads sea-query's escape for U+001A as a plain z.
         Value::String(Some(text)) if text.contains(['\0', '\u{1a}']) => Some("a text with NUL or U+001A"),
         Value::Char(Some('\0' | '\u{1a}')) => Some("a text with NUL or U+001A"),
         Value::String(_) | Value::Char(_) => None,

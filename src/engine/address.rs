@@ -1,6 +1,6 @@
-//! A tenant's address as the drivers take it, and as people may see it.
+//! A tenant's address: connection options for the drivers, and a display form without credentials.
 //!
-//! Nothing is opened here, and what is shown never holds a password.
+//! Opens nothing. A displayed address never holds a password.
 
 use std::str::FromStr;
 
@@ -13,7 +13,8 @@ use url::Url;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant};
 
-/// Where a tenant is, for people: scheme, host, port, database and schema, or the file. Never the user or the password.
+/// The location of a tenant for display: scheme, host, port, database and schema, or the file. Never the user or the
+/// password.
 pub(crate) fn location(tenant: &Tenant) -> String {
     match &tenant.address {
         Address::File(path) => path.display().to_string(),
@@ -29,8 +30,8 @@ pub(crate) fn location(tenant: &Tenant) -> String {
     }
 }
 
-/// The server that a tenant's migrations go to, and the database on it: equal for tenants that share them. For a file both
-/// are the file. Never shown: it is for comparing only.
+/// The server and database that a tenant's migrations go to: equal for tenants that share them. For a file, both are
+/// the file. For comparison only; never displayed.
 pub(crate) fn place(tenant: &Tenant) -> (String, String) {
     if let Address::File(path) = tenant.address_for_migrations() {
         return (path.display().to_string(), path.display().to_string());
@@ -70,12 +71,13 @@ pub(crate) fn database(tenant: &Tenant) -> Option<String> {
     decoded(parsed(tenant)?.path().trim_start_matches('/')).filter(|name| !name.is_empty())
 }
 
-/// The password of a tenant's URL, decoded; a URL without one has none here either.
+/// The decoded password of a tenant's URL, if the URL has one.
 pub(crate) fn password(tenant: &Tenant) -> Option<String> {
     decoded(parsed(tenant)?.password()?)
 }
 
-/// The value of a parameter of a tenant's URL, by any of its spellings; the last one counts, as it does for the drivers.
+/// The value of a parameter of a tenant's URL, by any of its spellings; the last one counts, as it does for the
+/// drivers.
 pub(crate) fn parameter(tenant: &Tenant, names: &[&str]) -> Option<String> {
     let url = parsed(tenant)?;
     url.query_pairs().filter(|(key, _)| names.contains(&&**key)).last().map(|(_, value)| value.into_owned())
@@ -89,7 +91,7 @@ fn unusable(_: sqlx::Error) -> Fault {
 const TLS_FILES: [&str; 8] =
     ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca", "sslcert", "ssl-cert", "sslkey", "ssl-key"];
 
-/// Makes sure that the files of TLS can be read: the driver's own error looks like a server that is not there.
+/// Checks that the TLS files can be read: the driver's own error looks like an unreachable server.
 fn check_tls_files(tenant: &Tenant) -> Result<(), Fault> {
     let Some(url) = parsed(tenant) else { return Ok(()) };
     for (key, path) in url.query_pairs().filter(|(key, _)| TLS_FILES.contains(&&**key)) {
@@ -101,7 +103,7 @@ fn check_tls_files(tenant: &Tenant) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Options for a PostgreSQL connection that names us and logs nothing.
+/// Options for a PostgreSQL connection that sets our application name and logs nothing.
 pub(crate) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
     let name: String = format!("fleet:{}", tenant.id).chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
     check_tls_files(tenant)?;

@@ -1,7 +1,7 @@
-//! Many histories by one query, where one connection can see many tenants: the databases of one MySQL server, the schemas
-//! of one PostgreSQL database.
+//! Many histories by one query, where one connection can see many tenants: the databases of one MySQL server, the
+//! schemas of one PostgreSQL database.
 //!
-//! It only saves round trips. Whatever it can't read it leaves out, and the tenant is read by itself.
+//! It only saves round trips. A tenant that it can't read is left out, and is then read by itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::queries::SideConnection;
 use crate::model::engine::Engine;
 use crate::model::tenant::{Tenant, TenantId};
 
-/// Tenants in one query: a server's parser is slower than linear in the length of a union.
+/// Tenants per query: a server's parser is slower than linear in the length of a union.
 const AT_ONCE: usize = 200;
 
 /// Below this many tenants a shared connection saves nothing.
 const WORTH_IT: usize = 2;
 
-/// Reads what can be read together.
+/// Reads the histories of tenants that can share a connection.
 pub(crate) async fn read(
     tenants: &[Arc<Tenant>],
     history_table: &str,
@@ -35,7 +35,7 @@ pub(crate) async fn read(
         }
     }
     let reads = groups.into_values().filter(|group| group.len() >= WORTH_IT).map(|group| async move {
-        // The connection, and then every query, has the connect timeout: a hanging server must not hold up the rest.
+        // The connection, and then every query, has the connect timeout: a hanging server must not delay the rest.
         match tokio::time::timeout(limit, driver(group[0].engine).reader(&group[0])).await {
             Ok(Some(connection)) => read_chunks(&group, wanted, Reader { connection, limit }).await,
             _ => HashMap::new(),
@@ -44,11 +44,11 @@ pub(crate) async fn read(
     futures_util::future::join_all(reads).await.into_iter().flatten().collect()
 }
 
-/// Puts rows of (place in `group`, version) together; a place without rows is a tenant with an empty history table.
+/// Groups rows of (index in `group`, version); a tenant without rows has an empty history table.
 fn collect(group: &[Arc<Tenant>], read: &[usize], rows: Vec<(usize, String)>) -> HashMap<TenantId, Vec<String>> {
     let mut found: HashMap<usize, Vec<String>> = read.iter().map(|&i| (i, Vec::new())).collect();
     for (i, version) in rows {
-        // A tenant with scripts that this program does not know is read by itself.
+        // A tenant with scripts unknown to this program is read by itself.
         if HistoryTables::is_mark(&version) {
             found.remove(&i);
         } else if let Some(versions) = found.get_mut(&i) {
@@ -76,7 +76,7 @@ impl<'a> Wanted<'a> {
         tables
     }
 
-    /// One query for the histories of tenants with these numbers and names.
+    /// One query for the histories of tenants, by their numbers and names.
     fn union<'n>(self, engine: Engine, tenants: impl Iterator<Item = (usize, &'n str)>) -> String {
         let one = |(i, name): (usize, &str)| {
             let history = format!("{}.{}", engine.quote(name), engine.quote(self.history_table));
@@ -87,7 +87,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// A connection that sees a whole group.
+/// A connection that can read all tenants of a group.
 struct Reader {
     connection: Box<dyn SideConnection>,
     limit: Duration,
@@ -114,7 +114,7 @@ async fn read_chunks(group: &[Arc<Tenant>], wanted: Wanted<'_>, mut reader: Read
         let mut read = chunk.to_vec();
         let mut found = reader.rows(union(&read)).await;
         if found.is_none() {
-            // Some table is missing, or may not be read: those that are there, and only those.
+            // A table is missing or unreadable: only the tables that exist are read.
             let here = list(&mut chunk.iter().map(|&i| names[i].as_str()));
             let there = reader.rows(driver(engine).tables_there(&list(&mut tables.iter().copied()), &here)).await;
             let there = there.unwrap_or_default();

@@ -1,41 +1,41 @@
-//! The text in which the engines differ: literals, the SQL of fleet's own tables, values as rows have them.
+//! The SQL text that differs between engines: literals, fleet's own tables, and values as rows hold them.
 //!
-//! Only text is made here; nothing is sent.
+//! Builds text only; sends nothing.
 
 use super::{mysql, postgres, sqlite};
 use crate::model::engine::{Engine, EngineMap};
 
-/// A product that speaks an engine's dialect, and its oldest version that is supported.
+/// A product that speaks an engine's dialect, and its oldest supported version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Product {
     pub(crate) name: &'static str,
     pub(crate) oldest: (u32, u32),
 }
 
-/// The text of an engine beside that of standard SQL.
+/// The SQL of an engine where it differs from standard SQL.
 pub(crate) trait Dialect: Values + Sync {
-    /// A text as a literal.
+    /// A string as an SQL literal.
     fn literal(&self, text: &str) -> String {
         format!("'{}'", text.replace('\'', "''"))
     }
 
-    /// A column as text.
+    /// A column cast to text.
     fn as_text(&self, column: &str) -> String {
         format!("CAST({column} AS text)")
     }
 
-    /// The types of columns of fleet's own tables.
+    /// The column types of fleet's own tables.
     fn types(&self) -> ColumnTypes {
         ColumnTypes { integer: "integer", name: "varchar(255)" }
     }
 
-    /// The entry of a row of SeaORM's history, and that of a row of the table of scripts: name, tab, checksum.
+    /// The expressions for a row of SeaORM's history and for a row of the scripts table: name, tab, checksum.
     fn entries(&self) -> [&'static str; 2];
 
-    /// A query with the row `mark` (a literal) where there is a table of scripts.
+    /// A query that returns the row `mark` (a literal) if the scripts table exists.
     fn marks_scripts(&self, mark: &str, scripts: &ScriptsTable<'_>) -> String;
 
-    /// A row, or a new row in the place of one with the same key, which is the first column.
+    /// An upsert: inserts a row, or replaces the row with the same key, which is the first column.
     fn put(&self, table: &str, columns: &[&str], values: &[String]) -> String {
         let (names, values) = (columns.join(", "), values.join(", "));
         let changes: Vec<String> = columns[1..].iter().map(|c| format!("{c} = excluded.{c}")).collect();
@@ -46,32 +46,32 @@ pub(crate) trait Dialect: Values + Sync {
         )
     }
 
-    /// The statement with which an administrator ends a session.
+    /// The statement with which an administrator terminates a session.
     fn end_session(&self, id: i64) -> String {
         format!("SELECT pg_terminate_backend({id});")
     }
 
-    /// The product behind the text of a version.
+    /// The product that a version string names.
     fn product(&self, version: &str) -> Product;
 }
 
-/// Types of columns that not every engine spells alike.
+/// Column types that engines spell differently.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ColumnTypes {
-    /// A small whole number.
+    /// A small integer.
     pub(crate) integer: &'static str,
-    /// A name, such that all names are told apart.
+    /// A name, compared exactly.
     pub(crate) name: &'static str,
 }
 
-/// The ways in which the table of SQL scripts is named.
+/// The forms in which the table of SQL scripts is named.
 #[derive(Debug, Clone)]
 pub(crate) struct ScriptsTable<'a> {
     /// Its name, as a literal.
     pub(crate) name: String,
-    /// Quoted and qualified.
+    /// The quoted, qualified name.
     pub(crate) qualified: &'a str,
-    /// An expression for its database.
+    /// An expression for the table's database.
     pub(crate) database: &'a str,
 }
 
@@ -80,12 +80,12 @@ pub(crate) trait Values {
     /// A column of this kind as a literal of the engine; `name` is quoted.
     fn key(&self, name: &str, kind: &str) -> String;
 
-    /// True or false.
+    /// A boolean literal.
     fn boolean(&self, yes: bool) -> String {
         u8::from(yes).to_string()
     }
 
-    /// Bytes, from hex digits.
+    /// A binary literal, from hex digits.
     fn bytes(&self, hex: &str) -> String {
         format!("x'{hex}'")
     }
@@ -95,15 +95,15 @@ pub(crate) trait Values {
         false
     }
 
-    /// A moment in UTC, as a column of this kind has it.
+    /// A UTC timestamp, in the form that a column of this kind holds.
     fn moment(&self, kind: &str, date: &str, time: &str) -> String;
 
-    /// Whether several rows of nothing but defaults can be one INSERT.
+    /// Whether one INSERT can add several rows of nothing but defaults.
     fn inserts_many_defaults(&self) -> bool {
         false
     }
 
-    /// The family of a type, for a program that reads its values, where the engine has several types of one family; `base`
+    /// The family of a type, for code that reads its values, where the engine has several types in one family; `base`
     /// is the type without its length.
     fn family(&self, kind: &str, base: &str) -> Option<&'static str>;
 }
@@ -114,17 +114,17 @@ static DIALECTS: EngineMap<&dyn Dialect> = EngineMap {
     mysql: &mysql::dialect::Mysql,
 };
 
-/// How an engine writes.
+/// The dialect of an engine.
 pub(crate) fn dialect(engine: Engine) -> &'static dyn Dialect {
     DIALECTS[engine]
 }
 
-/// A text as an SQL literal.
+/// A string as an SQL literal.
 pub(crate) fn literal(engine: Engine, text: &str) -> String {
     dialect(engine).literal(text)
 }
 
-/// Whether a type is one of bytes, by its names in SQLite and MySQL.
+/// Whether a type is binary, by its names in SQLite and MySQL.
 pub(crate) fn is_bytes(base: &str) -> bool {
     ["binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob"].iter().any(|b| base.starts_with(b))
 }

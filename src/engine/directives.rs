@@ -1,7 +1,6 @@
-//! A statement of a script by itself, also one that asks something of the runner: to be repeated in batches, or to have its
-//! rows told.
+//! A single statement of a script, including those with a directive: repeated in batches, or with their rows reported.
 //!
-//! The journal is written before it; what an error means is for the session to say.
+//! The journal is written before it; the session interprets errors.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -14,7 +13,7 @@ use super::work::{Notice, ScriptStatement, TELL_EVERY};
 use crate::model::fault::{Fault, FaultClass};
 use crate::sql::{Directive, directive};
 
-/// Runs it. Dying between two batches: the journal names this statement, and the next run repeats it.
+/// Runs the statement. Dying between two batches: the journal names this statement, and the next run repeats it.
 pub(crate) async fn run<DB, C>(
     connection: &mut C,
     this: ScriptStatement<'_>,
@@ -51,7 +50,7 @@ where
                     this.work.teller.tell(Notice::Rows { migration, statement: Some(this.statement + 1), rows });
                 }
                 if this.work.cancelled.load(Ordering::Relaxed) {
-                    // With a code of its own: it is certain how far it came.
+                    // An error code of its own: the position is certain.
                     let text = "cancelled between two batches; the next run goes on";
                     return Err(Fault::with_code(FaultClass::Cancelled, "FL006", text));
                 }

@@ -1,4 +1,4 @@
-//! The engines as fleet speaks to them: one value each, and one place that picks it.
+//! The engine drivers: one value per engine, and the single place that selects it.
 
 use async_trait::async_trait;
 
@@ -10,35 +10,36 @@ use crate::model::engine::{Engine, EngineMap};
 use crate::model::fault::Fault;
 use crate::model::tenant::Tenant;
 
-/// An engine's way to databases. An engine that lacks something keeps the method's own body.
+/// A driver for an engine's databases. An engine without a capability keeps the default method.
 #[async_trait]
 pub(crate) trait Driver: Sync {
-    /// Opens one connection to a tenant. Nothing is created.
+    /// Opens one connection to a tenant. Creates nothing.
     ///
     /// # Errors
     /// A [`Fault`] of a class that says why the tenant can't be reached.
     async fn open(&self, door: TenantEndpoint) -> Result<Box<dyn Session>, Fault>;
 
-    /// What a tenant's tables are qualified with. An unqualified name could mean another's: the history of `public`, or
-    /// that of a database which a migration's `USE` switched to.
+    /// The qualifier of a tenant's tables. An unqualified name could resolve to another tenant's table: the history of
+    /// `public`, or that of a database which a migration's `USE` switched to.
     fn namespace(&self, tenant: &Tenant) -> Option<String>;
 
-    /// What tenants must have in common to be read over one connection; `None`: a tenant of its own.
+    /// The key that tenants must share to be read over one connection; `None`: each tenant needs its own connection.
     fn shared_connection(&self, _tenant: &Tenant) -> Option<String> {
         None
     }
 
-    /// A connection that sees all tenants with the same [`shared_connection`](Driver::shared_connection).
+    /// A connection that can read all tenants with the same [`shared_connection`](Driver::shared_connection).
     async fn reader(&self, _tenant: &Tenant) -> Option<Box<dyn SideConnection>> {
         None
     }
 
-    /// Asks which of some quoted names have the quoted tables: a (0, name) row for each that there is.
+    /// The query for which of some quoted names have the quoted tables: a (0, name) row for each that exists.
     fn tables_there(&self, _tables: &str, _names: &str) -> String {
         String::new()
     }
 
-    /// The sessions at locks in some databases, quoted, of this tenant's server, the oldest transaction first.
+    /// The sessions that hold or wait for locks in some databases (quoted) of this tenant's server, oldest transaction
+    /// first.
     ///
     /// # Errors
     /// A [`Fault`] when the server can't be asked.
@@ -46,7 +47,7 @@ pub(crate) trait Driver: Sync {
         Ok(Vec::new())
     }
 
-    /// Its servers as places of scratch databases.
+    /// The engine's servers as places for scratch databases.
     fn scratch(&self) -> Option<&'static dyn ScratchServer> {
         None
     }

@@ -1,6 +1,6 @@
-//! One tenant as an engine's session needs it: its address, the migrations, the time limits, and the names of its tables.
+//! The data that an engine's session needs for one tenant: address, migrations, time limits and table names.
 //!
-//! Nothing is opened here.
+//! Opens nothing.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
 use crate::policy::Timeouts;
 
-/// What every engine's session is made from.
+/// The tenant-specific input of every engine's session.
 pub(crate) struct TenantEndpoint {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) migrations: Arc<MigrationSet>,
@@ -25,7 +25,7 @@ pub(crate) struct TenantEndpoint {
 }
 
 impl TenantEndpoint {
-    /// The fault of a tenant whose schema is not there and is not to be made.
+    /// The fault of a tenant whose schema does not exist and may not be created.
     pub(crate) fn no_schema(&self) -> Fault {
         let text = "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
         Fault::with_code(FaultClass::UnknownDatabase, "3F000", text)
@@ -35,12 +35,12 @@ impl TenantEndpoint {
         Fault::new(FaultClass::Other, "no migration was begun and left unfinished here; there is nothing to settle")
     }
 
-    /// What the tenant's tables are qualified with: its schema, or its MySQL database.
+    /// The qualifier of the tenant's tables: its schema, or its MySQL database.
     pub(crate) fn namespace(&self) -> Option<String> {
         driver(self.tenant.engine).namespace(&self.tenant)
     }
 
-    /// The history table, quoted and qualified.
+    /// The quoted, qualified name of the history table.
     pub(crate) fn history_table(&self) -> String {
         let engine = self.tenant.engine;
         let table = engine.quote(&self.migrations.catalog().history_table);
@@ -60,26 +60,26 @@ impl TenantEndpoint {
         Journal::new(self.tenant.engine, self.namespace().as_deref())
     }
 
-    /// What the tenant's database keeps of what was applied.
+    /// The tenant's history tables.
     pub(crate) fn books(&self) -> HistoryTables {
         let has_scripts = !self.migrations.catalog().scripts.is_empty();
         HistoryTables::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
     }
 
-    /// The statements that create the tables of the history where they are missing.
+    /// The statements that create the history tables where they are missing.
     pub(crate) fn install(&self) -> Vec<String> {
         let mut sql = vec![self.migrations.install(self.tenant.engine).to_owned()];
         sql.extend(self.books().create_scripts());
         sql
     }
 
-    /// The row of a step, added or taken away.
+    /// The statement that inserts or deletes a step's history row.
     pub(crate) fn record(&self, step: &Step) -> String {
         self.books().record(&step.script)
     }
 
-    /// What takes a step back of which nothing happened, without the transaction around it: the journal is closed, and on
-    /// the way down the history row, which went first, is put back.
+    /// The statements that undo a step of which nothing happened, without the transaction around them: the journal is
+    /// closed, and on the way down the history row, which was deleted first, is restored.
     pub(crate) fn undo(&self, script: &Script) -> Vec<String> {
         let close = self.journal().close();
         if script.direction == Direction::Up {

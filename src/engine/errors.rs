@@ -1,6 +1,6 @@
-//! From a driver's error to a fault: by SQLSTATE, error number or result code, never by text.
+//! Maps a driver's error to a fault: by SQLSTATE, error number or result code, never by text.
 //!
-//! No URL and no secret gets into a fault: drivers' texts about URLs are replaced by ours.
+//! No URL and no secret gets into a fault: driver messages that mention URLs are replaced.
 
 use std::io::ErrorKind;
 
@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteError;
 use super::{mysql, postgres, sqlite};
 use crate::model::fault::{Fault, FaultClass};
 
-/// What a driver's error means.
+/// The fault for a driver's error.
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     match error {
@@ -36,13 +36,13 @@ pub(crate) fn fault(error: &sqlx::Error) -> Fault {
             FaultClass::ConnectionLost,
             "the migration asked for a second connection while it held the only one, or the connection was lost",
         ),
-        // `COPY … FROM STDIN` ends here too, and would again: nothing that a further try could help.
+        // `COPY … FROM STDIN` ends here too, and would fail again: a retry can't help.
         E::Protocol(text) => Fault::new(FaultClass::Other, format!("the server said something unexpected: {text}")),
         other => Fault::new(FaultClass::Other, chain(other)),
     }
 }
 
-/// What a driver's error means while a connection is made: TLS that fails in its handshake looks like broken data.
+/// The fault for a driver's error while connecting: a failed TLS handshake looks like malformed data.
 pub(crate) fn connecting(error: &sqlx::Error) -> Fault {
     match error {
         sqlx::Error::Io(io) if io.kind() == ErrorKind::InvalidData => {
@@ -52,7 +52,7 @@ pub(crate) fn connecting(error: &sqlx::Error) -> Fault {
     }
 }
 
-/// What an error from SeaORM means.
+/// The fault for a SeaORM error.
 pub(crate) fn sea_orm_fault(error: &DbErr) -> Fault {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(e))

@@ -1,24 +1,24 @@
-//! What a database says of itself and of its server: one file an engine.
+//! The health of a database and its server; one implementation per engine.
 //!
-//! It only reads, takes no lock that another session could notice, and judges nothing.
+//! It only reads, takes no lock visible to another session, and judges nothing.
 
 use async_trait::async_trait;
 
 use crate::model::fault::Fault;
 use crate::model::health::{Health, Questions};
 
-/// Asking a database for its health.
+/// Reads the health of a database.
 #[async_trait]
 pub(crate) trait HealthCheck: Send {
-    /// What the database says of itself and of its server, and answers to `ask`. Read-only; locks nothing.
+    /// The health of the database and its server, with answers to `ask`. Read-only; locks nothing.
     ///
     /// # Errors
-    /// A [`Fault`] when it can't be read.
+    /// A [`Fault`] when the health can't be read.
     async fn health(&mut self, ask: &Questions) -> Result<Health, Fault>;
 }
 
-/// Whether a host, or the folder of a socket, is of this machine. A tunnel may end here too: who asks for a server's own
-/// folder has to make sure that it is that one.
+/// Whether a host, or the folder of a socket, is on this machine. A tunnel may end here too, so a caller that wants a
+/// server's own folder must verify that it belongs to that server.
 pub(crate) fn is_local(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.starts_with('/')
@@ -26,7 +26,7 @@ pub(crate) fn is_local(host: &str) -> bool {
         || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Major and minor of a version's text: its first two numbers.
+/// The major and minor version: the first two numbers of a version string.
 pub(crate) fn number(version: &str) -> (u32, u32) {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

@@ -1,8 +1,8 @@
-//! What a tenant's own database keeps of what was applied to it: SeaORM's history, the SQL scripts with their checksums,
-//! and when each view was refreshed.
+//! The record of applied migrations in a tenant's own database: SeaORM's history, the SQL scripts with their checksums,
+//! and the refresh time of each view.
 //!
-//! Only text is made here. SeaORM's own table holds Rust migrations and nothing else: its tools refuse a history with
-//! versions that they do not know.
+//! Builds text only. SeaORM's own table holds Rust migrations and nothing else: SeaORM's tools refuse a history with
+//! unknown versions.
 
 use super::dialect::{ScriptsTable, dialect, literal};
 use crate::model::clock::unix_now;
@@ -13,13 +13,13 @@ use crate::model::tenant::Engine;
 /// The table of applied SQL scripts.
 pub(crate) const SCRIPTS: &str = "fleet_scripts";
 
-/// An entry that no migration can have: names hold no control characters.
+/// An entry that can't be a migration: names hold no control characters.
 const SCRIPTS_MARK: &str = "\tscripts";
 
 /// The table of refreshed views.
 pub(crate) const REFRESHES: &str = "fleet_refreshes";
 
-/// The fault of a tenant that somebody else has migrated since it was read.
+/// The fault of a tenant that another process has migrated since it was read.
 pub(crate) fn moved() -> Fault {
     Fault::new(FaultClass::HistoryMoved, "the history is not what was planned")
 }
@@ -31,12 +31,12 @@ pub(crate) struct HistoryTables {
     history: String,
     scripts: String,
     refreshes: String,
-    /// Whether the catalog has SQL scripts, so that their table is part of the history.
+    /// Whether the catalog has SQL scripts, which makes their table part of the history.
     has_scripts: bool,
 }
 
 impl HistoryTables {
-    /// `history` is quoted and qualified already.
+    /// `history` must already be quoted and qualified.
     pub(crate) fn new(engine: Engine, namespace: Option<&str>, history: String, has_scripts: bool) -> Self {
         let table = |name: &str| match namespace {
             Some(namespace) => format!("{}.{}", engine.quote(namespace), engine.quote(name)),
@@ -45,7 +45,7 @@ impl HistoryTables {
         HistoryTables { engine, history, scripts: table(SCRIPTS), refreshes: table(REFRESHES), has_scripts }
     }
 
-    /// The statement that creates the table of SQL scripts, where the catalog has any.
+    /// The statement that creates the table of SQL scripts, if the catalog has any.
     pub(crate) fn create_scripts(&self) -> Option<String> {
         let name = dialect(self.engine).types().name;
         self.has_scripts.then(|| {
@@ -76,18 +76,18 @@ impl HistoryTables {
         }
     }
 
-    /// As [`HistoryTables::read`], for those who look and do not guard: a program without SQL scripts is told by an entry that
-    /// is [`SCRIPTS_MARK`] when the tenant has a table of them.
+    /// As [`HistoryTables::read`], for unguarded reads: in a program without SQL scripts, the entry [`SCRIPTS_MARK`]
+    /// says that the tenant has a table of them.
     pub(crate) fn look(&self) -> String {
         self.look_in("DATABASE()")
     }
 
-    /// As [`HistoryTables::look`], from a connection that is not in this database.
+    /// As [`HistoryTables::look`], over a connection to another database.
     pub(crate) fn look_at(&self, database: &str) -> String {
         self.look_in(&literal(self.engine, database))
     }
 
-    /// Whether an entry says that there are scripts.
+    /// Whether an entry marks the presence of scripts.
     pub(crate) fn is_mark(entry: &str) -> bool {
         entry == SCRIPTS_MARK
     }
@@ -101,14 +101,15 @@ impl HistoryTables {
         format!("{} UNION ALL {there}", self.read_history())
     }
 
-    /// Takes the mark out of what [`HistoryTables::look`] found: the query for the scripts that this program does not know.
+    /// Removes the mark from the entries of [`HistoryTables::look`] and returns the query for the scripts unknown to
+    /// this program.
     pub(crate) fn unknown_scripts(&self, entries: &mut Vec<String>) -> Option<String> {
         let before = entries.len();
         entries.retain(|entry| entry != SCRIPTS_MARK);
         (entries.len() < before).then(|| self.read_scripts())
     }
 
-    /// The queries of [`HistoryTables::read`] one by one, for a tenant that lacks one of the tables.
+    /// The parts of [`HistoryTables::read`] as separate queries, for a tenant that lacks one of the tables.
     pub(crate) fn read_apart(&self) -> Vec<String> {
         let mut queries = vec![self.read_history()];
         queries.extend(self.has_scripts.then(|| self.read_scripts()));
@@ -125,18 +126,18 @@ impl HistoryTables {
         format!("SELECT {entry} FROM {}", self.scripts)
     }
 
-    /// When each view was refreshed: name and seconds since 1970, as text.
+    /// The refresh time of each view: name and seconds since 1970, as text.
     pub(crate) fn read_refreshes(&self) -> String {
         let text = |column: &str| dialect(self.engine).as_text(column);
         format!("SELECT {}, {} FROM {}", text("view_name"), text("refreshed_at"), self.refreshes)
     }
 
-    /// Writes down that a script was applied or taken back.
+    /// Records that a script was applied or rolled back.
     pub(crate) fn record(&self, script: &Script) -> String {
         self.record_of(&script.migration, &script.record, script.direction)
     }
 
-    /// Writes down that something of this name was applied or taken back.
+    /// Records that a migration of this name was applied or rolled back.
     pub(crate) fn record_of(&self, name: &str, record: &Record, direction: Direction) -> String {
         let engine = self.engine;
         let name = literal(engine, name);

@@ -1,8 +1,8 @@
-//! Reads what a tenant's schema looks like from its engine's catalogs.
+//! Reads the shape of a tenant's schema from its engine's catalogs.
 //!
-//! It only reads, only the tenant's own namespace, and judges nothing. What is left out is left out here, once for all
-//! engines: the history, the tables of fleet itself, and what differs between databases that were made alike (owners,
-//! privileges, counters, dates, places on disk).
+//! It reads only the tenant's own namespace, and judges nothing. Exclusions are made here, once for all engines: the
+//! history, fleet's own tables, and anything that differs between databases created alike (owners, privileges,
+//! counters, dates, paths on disk).
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,33 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Other, Shape, Table};
 use crate::model::tenant::Engine;
 
-/// Reading what a tenant's database holds. Nothing is changed, and nothing locked that another session could notice.
+/// Reads the content of a tenant's database. It changes nothing and takes no lock visible to another session.
 #[async_trait]
 pub(crate) trait Inspect: Send {
-    /// What the schema in the tenant's own namespace looks like, without the history and fleet's own tables. Read-only: one
-    /// round trip, two on a server with sequences of MariaDB.
+    /// The shape of the tenant's own namespace, without the history and fleet's own tables. Read-only: one round trip,
+    /// two on a server with MariaDB sequences.
     ///
     /// # Errors
-    /// A [`Fault`] when it can't be read.
+    /// A [`Fault`] when the shape can't be read.
     async fn shape(&mut self) -> Result<Shape, Fault>;
 
     /// The number of rows of each of these tables of the tenant's own namespace. Read-only: one round trip.
     ///
     /// # Errors
-    /// A [`Fault`] when one of them can't be read, or is not there.
+    /// A [`Fault`] when one of them can't be read, or does not exist.
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
 
-    /// When each view was refreshed last, in seconds since 1970-01-01 UTC; nothing where none ever was.
+    /// The last refresh time of each view, in seconds since 1970-01-01 UTC; empty if none was ever refreshed.
     ///
     /// # Errors
-    /// A [`Fault`] when that can't be read.
+    /// A [`Fault`] when the times can't be read.
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault>;
 }
 
-/// What the tables of fleet itself begin with.
+/// The prefix of fleet's own tables.
 const OWN_PREFIX: &str = "fleet_";
 
-/// A shape while it is put together.
+/// A shape under construction.
 #[derive(Default)]
 pub(crate) struct Gathered {
     tables: BTreeMap<String, Table>,
@@ -52,7 +52,7 @@ impl Gathered {
         self.tables.entry(name).or_insert(table);
     }
 
-    /// A table that was added; a row of another relation says nothing about tables.
+    /// A table that was added; `None` for another kind of relation.
     pub(crate) fn table(&mut self, name: &str) -> Option<&mut Table> {
         self.tables.get_mut(name)
     }
@@ -61,7 +61,7 @@ impl Gathered {
         self.others.push(Other { kind: kind.to_owned(), name, definition });
     }
 
-    /// In a fixed order, without the history and without what is fleet's own.
+    /// The shape in a fixed order, without the history and fleet's own tables.
     pub(crate) fn finish(mut self, history_table: &str) -> Shape {
         let is_left_out = |name: &str| name == history_table || name.starts_with(OWN_PREFIX);
         let is_on_left_out = |other: &Other| {
@@ -85,31 +85,31 @@ impl Gathered {
     }
 }
 
-/// One count a table, all in one message. `tables` are names without a namespace.
+/// One count per table, all in one message. `tables` are names without a namespace.
 pub(crate) fn count_queries(engine: Engine, namespace: Option<&str>, tables: &[String]) -> String {
     let qualifier = namespace.map(|name| format!("{}.", engine.quote(name))).unwrap_or_default();
     tables.iter().map(|table| format!("SELECT count(*) FROM {qualifier}{};\n", engine.quote(table))).collect()
 }
 
-/// The counts of as many tables, or the fault of an answer that can't be understood.
+/// The row counts of these tables, or the fault of a malformed answer.
 pub(crate) fn counted(tables: &[String], rows: &[TextRow]) -> Result<Vec<u64>, Fault> {
     let counts: Option<Vec<u64>> = rows.iter().map(|row| row.parse(0)).collect();
     let unclear = || Fault::new(FaultClass::Other, "the server's answer to a count of rows was not understood");
     counts.filter(|counts| counts.len() == tables.len()).ok_or_else(unclear)
 }
 
-/// The views that were refreshed, from the rows of their table.
+/// The refreshed views, from the rows of their table.
 pub(crate) fn refreshed(rows: Vec<TextRow>) -> Vec<(String, i64)> {
     rows.iter().filter_map(|row| Some((row.text(0)?, row.parse(1)?))).collect()
 }
 
-/// Takes a namespace, quoted as the engine prints it, out of a definition: `"shop".orders` becomes `orders`.
+/// Removes a namespace, quoted as the engine prints it, from a definition: `"shop".orders` becomes `orders`.
 pub(crate) fn unqualified(definition: &str, quoted_namespace: &str) -> String {
     let prefix = format!("{quoted_namespace}.");
     let mut out = String::with_capacity(definition.len());
     let mut done = 0;
     for (at, _) in definition.match_indices(&prefix) {
-        // `my_shop.orders` only ends like `shop.orders`, and in `other.shop.x` it is a table.
+        // `my_shop.orders` only ends in `shop.orders`, and `shop` in `other.shop.x` is a table.
         let before = definition[..at].chars().next_back();
         if !before.is_some_and(|c| c.is_alphanumeric() || "_$.\"`@".contains(c)) {
             out.push_str(&definition[done..at]);

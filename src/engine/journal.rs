@@ -1,8 +1,8 @@
-//! The journal: where a step without a transaction of its own is, kept in the tenant's own database.
+//! The journal: the progress of a step that has no transaction, kept in the tenant's own database.
 //!
-//! It holds at most one row. No row: nothing was begun, or everything that was begun is finished. A row `running` means
-//! that the process or the connection died; statement k may or may not have happened, all before it have. A row `stopped`
-//! means that the engine refused statement k: all before it have happened, it and those behind it have not.
+//! It holds at most one row. No row: no step was begun, or all are finished. A row `running` means that the process or
+//! the connection died; statement k may or may not have happened, all before it have. A row `stopped` means that the
+//! engine refused statement k: all before it have happened, it and those behind it have not.
 
 use super::Step;
 use super::dialect::{dialect, literal};
@@ -11,26 +11,26 @@ use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
 
-/// The journal's table; it stays in the tenant's database once it was needed.
+/// The journal's table; once created, it stays in the tenant's database.
 pub(crate) const TABLE: &str = "fleet_journal";
 
-/// What a journal row says.
+/// The content of a journal row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) unfinished: Unfinished,
 }
 
 impl Entry {
-    /// Whether it may be closed for another step: a repeatable script that did not come to its end is still pending, and
-    /// begins again when its turn comes, whatever is done before.
+    /// Whether it may be closed for another step: a repeatable script that did not finish is still pending, and
+    /// restarts when its turn comes, whatever ran in between.
     pub(crate) fn is_void(&self, step: &Step) -> bool {
         self.unfinished.may_begin_again() && *self.unfinished.migration != *step.script.migration
     }
 
-    /// From which statement (from 0) a step may go on: the same script in the same direction, stopped for certain, or in
-    /// a statement that may be repeated.
+    /// The statement (from 0) at which a step may resume: the same script in the same direction, either stopped for
+    /// certain or inside a statement that may be repeated.
     ///
-    /// A repeatable script begins again on its way up, whatever its text was before.
+    /// A repeatable script restarts on its way up, whatever its text was before.
     pub(crate) fn resumes(&self, step: &Step) -> Option<usize> {
         let is_its_own =
             *self.unfinished.migration == *step.script.migration && self.unfinished.direction == step.script.direction;
@@ -46,33 +46,34 @@ impl Entry {
             && self.unfinished.sha256 == step.script.sha256
             && is_its_own;
         let first = self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))?;
-        // Another connection would go on without what the statements before it had set up.
+        // Another connection would lack the session state that the statements before it set up.
         keeps_session(step, first).then_some(first)
     }
 }
 
-/// Whether the statements before this one (from 0) leave nothing in the session that those from it on may need.
+/// Whether the statements before this one (from 0) leave no session state that later statements may need.
 pub(crate) fn keeps_session(step: &Step, statement: usize) -> bool {
     let (before, rest) = step.script.statements.split_at(statement.min(step.script.statements.len()));
-    // From the first one on, everything is done again.
+    // At the first statement, everything is repeated.
     before.is_empty()
         || !before.iter().any(|sql| changes_session(step.script.engine, sql))
             && !rest.iter().any(|sql| reads_session(sql))
 }
 
-/// Whether it is certain, when the engine refuses this statement (from 0), that nothing of it happened, and that another
-/// session can go on with it.
+/// Whether, when the engine refuses this statement (from 0), it certainly had no effect and another session can resume
+/// with it.
 pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
     let sql = step.script.statements.get(statement);
     keeps_session(step, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
 }
 
-/// A repeatable script may have been another one when it was applied: its row, once taken away, can't be put back.
+/// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with
+/// another text.
 pub(crate) fn is_row_lost(script: &Script) -> bool {
     script.direction == Direction::Down && matches!(script.record, Record::Script { repeatable: true, .. })
 }
 
-/// The SQL of a journal in one tenant.
+/// The SQL of one tenant's journal.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
     engine: Engine,
@@ -107,9 +108,9 @@ impl Journal {
         format!("SELECT {columns} FROM {} WHERE id = 1", self.table)
     }
 
-    /// Says that a step begins, with its first statement or as native code.
+    /// Records the start of a step, at its first statement or as native code.
     ///
-    /// A second row has the same key: where a journal is open already, this fails and nothing behind it is sent.
+    /// A second row has the same key: if a journal is already open, this fails and nothing after it is sent.
     pub(crate) fn begin(&self, step: &Step, run: &str) -> String {
         let is_native = matches!(step.script.execution, Execution::Native { .. });
         let (direction, sha256) = (step.script.direction, &step.script.sha256);
@@ -118,7 +119,7 @@ impl Journal {
         self.row("INSERT", &format!("{migration}, '{direction}', {statement}, 'running', '{sha256}', {run}"))
     }
 
-    /// Says that the content of a run's backup is being loaded; whatever was open before gives way to it.
+    /// Records that a run's backup is being loaded; it replaces any open journal.
     pub(crate) fn restoring(&self, run: &str) -> String {
         let (restore, run) = (literal(self.engine, Unfinished::RESTORE), literal(self.engine, run));
         self.row("REPLACE", &format!("{restore}, 'up', NULL, 'running', '', {run}"))
@@ -132,23 +133,23 @@ impl Journal {
         )
     }
 
-    /// Says that a stopped step goes on.
+    /// Records that a stopped step resumes.
     pub(crate) fn resume(&self, step: &Step, statement: usize, run: &str) -> String {
         let (sha256, run) = (literal(self.engine, &step.script.sha256), literal(self.engine, run));
         self.set(&format!("state = 'running', statement = {}, sha256 = {sha256}, run = {run}", statement + 1))
     }
 
-    /// Says that a statement (from 0) is about to be sent.
+    /// Records that a statement (from 0) is about to be sent.
     pub(crate) fn advance(&self, statement: usize) -> String {
         self.set(&format!("statement = {}", statement + 1))
     }
 
-    /// Says that the engine refused a statement (from 0).
+    /// Records that the engine refused a statement (from 0).
     pub(crate) fn stop(&self, statement: Option<usize>) -> String {
         self.set(&format!("state = 'stopped', statement = {}", number(statement)))
     }
 
-    /// Says, on a person's word, that everything before a statement (from 1) is in place.
+    /// Records an operator's word that everything before a statement (from 1) is in place.
     pub(crate) fn vouch(&self, statement: usize, sha256: &str) -> String {
         self.set(&format!("state = 'stopped', statement = {statement}, sha256 = {}", literal(self.engine, sha256)))
     }

@@ -1,7 +1,7 @@
-//! Steps that no transaction holds together: statements that commit one by one, and native code. The order in which the
-//! journal is written around them is here, the same on all engines.
+//! Steps without a single transaction: statements that commit one by one, and native code. The order of journal writes
+//! around them is defined here, and is the same on all engines.
 //!
-//! How a statement is sent, and in which transaction a line of the journal is written, is for the engines.
+//! The engines decide how a statement is sent, and which transaction a journal write belongs to.
 
 use async_trait::async_trait;
 
@@ -13,40 +13,40 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Unfinished};
 use crate::sql::{Directive, directive};
 
-/// A session that applies steps with a journal, in the order of its methods.
+/// A session that applies steps with a journal; its methods are called in this order.
 #[async_trait]
 pub(crate) trait Journalled: Send {
-    /// Makes sure of the tenant's lock, the time limits and fleet's own tables; returns the journal's row.
+    /// Takes or checks the tenant's lock, the time limits and fleet's own tables; returns the journal's row.
     async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Entry>, Fault>;
 
-    /// Opens the journal, unless the history has moved on.
+    /// Opens the journal, unless the history has changed since it was read.
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault>;
 
-    /// Writes into the journal that a statement is about to be sent.
+    /// Records in the journal that a statement is about to be sent.
     async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError>;
 
     /// Sends a statement.
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>>;
 
-    /// Finds out what a refused statement left behind, and writes it into the journal where it is certain.
+    /// Determines the state after a refused statement, and records it in the journal if it is certain.
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState;
 
-    /// Runs native code. The second result is whether the session still holds the tenant after it.
+    /// Runs native code. The second result: whether the session still holds the tenant's lock afterwards.
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>);
 
-    /// Writes into the journal that native code stopped.
+    /// Records in the journal that native code stopped.
     async fn stop_native(&mut self) -> PartialState;
 
-    /// Writes the history row and closes the journal, in one transaction.
+    /// Writes the history row and closes the journal in one transaction.
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault>;
 }
 
-/// How a step begins.
+/// The start of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Opening {
-    /// The statement (from 0) at which it is resumed in its own journal; `None`: it begins, in a new one.
+    /// The statement (from 0) at which it resumes in its own journal; `None`: it begins with a new journal.
     pub(crate) resumed: Option<usize>,
-    /// Whether the journal of another script, which is void, has to be closed before.
+    /// Whether the void journal of another script has to be closed first.
     pub(crate) closes_void: bool,
 }
 
@@ -54,17 +54,17 @@ pub(crate) struct Opening {
 #[derive(Debug)]
 pub(crate) struct Refusal<'a> {
     pub(crate) of: ScriptStatement<'a>,
-    /// How many statements in it may have completed, where it is several.
+    /// The number of its sub-statements that may have completed, if it consists of several.
     pub(crate) within: usize,
     pub(crate) fault: Fault,
 }
 
-/// Applies a step whose statements commit one by one, with the journal before each of them.
+/// Applies a step whose statements commit one by one, with a journal write before each.
 pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
     let first = begin(session, work, step).await?.resumed;
     for statement in first.unwrap_or(0)..work.steps[step].script.statements.len() {
         let this = ScriptStatement { work, step, statement };
-        // Dying before this: the journal names the statement before. Dying after: it names this one.
+        // Dying before this: the journal names the previous statement. Dying after: it names this one.
         session.advance(this).await?;
         if let Err(refusal) = session.send(this).await {
             let residue = session.left_behind(&refusal).await;
@@ -80,7 +80,7 @@ pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step
     begin(session, work, step).await?;
     let (ended, holds) = session.run_native(work, step).await;
     if let Err(stop) = ended {
-        // Nobody can tell how far native code came; the open journal says so to whoever comes next.
+        // The progress of native code is unknown; the open journal records that for the next run.
         let residue = session.stop_native().await;
         return Err(ApplyError { residue, ..stop });
     }
@@ -99,7 +99,7 @@ async fn finish(session: &mut dyn Journalled, work: &Work, step: usize) -> Resul
     session.finish(work, step).await.map_err(|fault| ApplyError::lost(step, fault))
 }
 
-/// How a step begins behind this row of the journal, or the stop where it can't.
+/// The start of a step given this journal row, or the stop if it can't start.
 #[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
 pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<Opening, ApplyError> {
     let this = &work.steps[step];
@@ -117,7 +117,7 @@ pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<
     }
 }
 
-/// The stop before a step whose tenant has a journal that only a person can settle.
+/// The stop before a step whose tenant has a journal that only an operator can settle.
 pub(crate) fn unfinished(step: usize, unfinished: Unfinished) -> ApplyError {
     let fault = Fault::new(FaultClass::Other, "a migration was begun here and not finished");
     ApplyError { residue: PartialState::InDoubt(unfinished), ..ApplyError::before(step, fault) }
@@ -128,14 +128,14 @@ pub(crate) fn begin_sql(door: &TenantEndpoint, work: &Work, step: usize) -> Vec<
     let this = &work.steps[step];
     let mut sql = vec![door.journal().begin(this, &work.run)];
     if this.script.direction == Direction::Down {
-        // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
+        // Deleted first: if the rest does not happen, the tenant must not look as if it were at its target.
         sql.push(door.record(this));
     }
     sql
 }
 
-/// The note in the journal that a statement did not happen, and the state of the step once the note is written. Batches
-/// that were committed before it stay, also where it is the first.
+/// The journal note that a statement did not happen, and the state of the step once the note is written. Batches that
+/// were committed before stay, even for the first statement.
 pub(crate) fn refusal_note(
     door: &TenantEndpoint,
     this: ScriptStatement<'_>,
@@ -149,7 +149,7 @@ pub(crate) fn refusal_note(
     (vec![door.journal().stop(Some(statement))], PartialState::Resumable { statements: statement })
 }
 
-/// The state of a step of which nobody can tell how far it came, by its journal.
+/// The state of a step with unknown progress, from its journal.
 pub(crate) async fn in_doubt(session: &mut impl Session) -> PartialState {
     match session.unfinished().await {
         Ok(Some(unfinished)) => PartialState::InDoubt(unfinished),

@@ -1,35 +1,35 @@
-//! Whether a server still works for a session of ours that hears nothing from it: asked over a connection of its own.
+//! Whether a server still works for a silent session of ours: asked over a separate connection.
 //!
-//! It ends a session only when it is told to; how long is too long is not decided here.
+//! It ends a session only on request; the caller decides how long is too long.
 
 use std::time::Duration;
 
 use super::queries::TextRow;
 use crate::model::fault::{Fault, FaultClass};
 
-/// What a server says of a session that waits for its answer.
+/// The state of a waiting session as its server reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// It works; or it answered, and can't say anything of that session.
+    /// It works; or the server answered, but can't say anything about that session.
     Works,
-    /// It waits for us as we wait for it: a question or an answer was lost on the way.
+    /// It waits for us while we wait for it: a request or an answer was lost in transit.
     Waits,
-    /// It has no such session any more, and that never reached us.
+    /// The server has no such session any more, and the end of it never reached us.
     Gone,
-    /// Nobody answers on a new connection either.
+    /// The server does not answer on a new connection either.
     Silent,
-    /// It can't be asked: the session has not even heard its own name.
+    /// It can't be asked: the session has not yet received its own id.
     Unheard,
 }
 
-/// What is asked of a session, from outside.
+/// A question about a session, asked from outside it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question {
-    /// A session that waits for less than this has only just been answered.
+    /// A session that has waited for less than this was only just answered.
     pub(crate) idle: Duration,
-    /// Whether the session is to be ended, unless it works.
+    /// Whether to end the session, unless it works.
     pub(crate) end: bool,
-    /// For the whole question.
+    /// The limit for the whole question.
     pub(crate) limit: Duration,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn is_answer(fault: &Fault) -> bool {
     !matches!(fault.class, ConnectTimeout | ConnectionLost | ConnectionRefused | Dns)
 }
 
-/// A server that refuses a connection, or the question, is there: that says nothing of the session.
+/// A server that refuses a connection or the question is alive: that says nothing about the session.
 pub(super) fn judge(answer: Option<Result<Liveness, Fault>>) -> Liveness {
     match answer {
         Some(Ok(sign)) => sign,

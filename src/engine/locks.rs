@@ -1,8 +1,8 @@
-//! Who holds and who waits on the tenants' databases at this moment, and whose open transaction the next migration may
-//! have to wait for. Each engine has one reading of that, of which the blocker of a lock timeout and the list of `fleet locks`
-//! are two views.
+//! Lock holders and waiters on the tenants' databases at this moment, including open transactions that the next
+//! migration may have to wait for. Each engine has one reading of them; the blocker of a lock timeout and the list of
+//! `fleet locks` are two views of it.
 //!
-//! It only looks. Files are asked of the system, where that tells (Linux).
+//! Read-only. For files, the operating system is asked, where it can tell (Linux).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use crate::model::locks::LockHolder;
 use crate::model::outcome::Blocker;
 use crate::model::tenant::{Address, Tenant};
 
-/// At most so many holders of a lock that a session waits for, and as many who wait.
+/// Maximum number of holders reported for a lock that a session waits for, and of waiters.
 pub(super) const MOST: usize = 10;
 
-/// How long a transaction has to be open before it is listed although nobody waits for it, in seconds.
+/// The age from which an open transaction is listed although no session waits for it, in seconds.
 pub(super) const OPEN_FOR: u64 = 1;
 
-/// A session as the reading of its server's locks has it.
+/// A session in the lock reading of its server.
 #[derive(Debug, Clone)]
 pub(crate) struct AtLock {
     pub(crate) session: Blocker,
     /// The sessions that it waits for.
     pub(crate) waits_for: Vec<i64>,
-    /// The server told that it waits for these; otherwise they are only likely.
+    /// The server reported these as the sessions it waits for; otherwise they are only likely.
     pub(crate) certain: bool,
-    /// It is in a transaction that is listed although nobody waits for it.
+    /// It is in a transaction that is listed although no session waits for it.
     pub(crate) is_open: bool,
 }
 
-/// What the servers of these tenants say, sorted; a server that can't be asked is a fault with its key.
+/// The lock reports of these tenants' servers, sorted; a server that can't be asked is a fault with its key.
 pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<LockHolder>, Vec<(String, Fault)>) {
     let mut groups: BTreeMap<(Engine, String), Vec<Arc<Tenant>>> = BTreeMap::new();
     let (mut found, mut faults) = (Vec::new(), Vec::new());
@@ -77,7 +77,8 @@ pub(crate) async fn locks(tenants: &[Arc<Tenant>], limit: Duration) -> (Vec<Lock
     (found, faults)
 }
 
-/// The sessions in the databases of tenants of one server that hold, wait, or have been in a transaction for long.
+/// The sessions in one server's tenant databases that hold locks, wait for them, or have been in a transaction for
+/// long.
 async fn listed(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
     let engine = group[0].engine;
     let mut databases: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -96,7 +97,7 @@ async fn listed(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
     let listed = found.into_iter().filter_map(|(tenants, at)| {
         let mut waits = wanted.iter().filter(|(id, _)| *id == at.session.id).peekable();
         let is_holder = waits.peek().is_some();
-        // Somebody whom nobody waits for with certainty only may be a holder.
+        // A session that no waiter names for certain is only a possible holder.
         let certain = at.certain && (!is_holder || waits.any(|(_, certain)| *certain));
         let is_listed = is_holder || !at.waits_for.is_empty() || at.is_open;
         is_listed.then(|| LockHolder {
@@ -112,7 +113,7 @@ async fn listed(group: &[Arc<Tenant>]) -> Result<Vec<LockHolder>, Fault> {
     Ok(listed.collect())
 }
 
-/// That a session was not terminated, and which right it takes.
+/// The message that a session was not terminated, and the right that it takes.
 pub(super) fn refused(blocker: &Blocker, right: &str) -> String {
     let user = blocker.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
     format!("connection {}{user} was not terminated: this user lacks {right}", blocker.id)

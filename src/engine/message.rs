@@ -1,6 +1,6 @@
-//! One message of several statements, and which of them failed.
+//! One message of several statements, and the position of a failure in it.
 //!
-//! It only builds text and finds places; it does not know what a statement means.
+//! It only builds text and locates errors; it does not interpret statements.
 
 use std::fmt::Write as _;
 
@@ -14,22 +14,22 @@ use crate::model::tenant::Engine;
 use crate::model::text::excerpt;
 use crate::sql::{Directive, directive, first_words, is_multiple};
 
-/// What a part of a message is there for.
+/// The purpose of a part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Settings, locks, the history table: before the step's own SQL.
+    /// Settings, locks and the history table, before the step's own SQL.
     Prepare { step: usize },
-    /// The check that the history is what was planned.
+    /// The check that the history is as planned.
     HistoryGuard { step: usize },
-    /// The check for rows that a rebuilt table left without their parents.
+    /// The check for rows that lost their parents when a table was rebuilt.
     ForeignKeyGuard { step: usize },
     /// A statement of the script, from 0.
     Statement { step: usize, statement: usize },
-    /// The journal or the history row.
+    /// The journal entry or the history row.
     Record { step: usize },
-    /// The end of the step; once it has completed, the step is committed.
+    /// The end of the step, which commits it.
     Commit { step: usize },
-    /// Behind the last step.
+    /// Cleanup after the last step.
     Tidy,
 }
 
@@ -47,40 +47,41 @@ impl Place {
     }
 }
 
-/// Statements that go in one message.
+/// Statements that are sent in one message.
 #[derive(Debug)]
 pub(crate) struct Message {
     engine: Engine,
     parts: Vec<(Place, String)>,
-    /// Some part may be several statements, so that counting results would miscount.
+    /// A part may be several statements, so counting results would be wrong.
     marked: bool,
 }
 
-/// How far a message got.
+/// The progress of a message.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// Parts that completed.
+    /// The number of parts that completed.
     pub(crate) completed: usize,
-    /// Statements that completed inside the part that did not, where a part is several statements.
+    /// The number of completed statements within the failed part, if it consists of several.
     pub(crate) within: usize,
     /// The error that stopped it.
     pub(crate) error: Option<sqlx::Error>,
-    /// The rows of statements that report: the part, and the row's text.
+    /// The rows of reporting statements: the part, and the row's text.
     reports: Vec<(usize, String)>,
 }
 
 impl Message {
-    /// A message without any statement yet.
+    /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
         Message { engine, parts: Vec::new(), marked: false }
     }
 
     pub(crate) fn push(&mut self, place: Place, sql: impl Into<String>) {
         let sql = sql.into();
-        // A recorded statement goes as it is, but for a closing semicolon: an empty statement is an error on MySQL.
+        // A recorded statement is sent unchanged except for a closing semicolon: an empty statement is an error on
+        // MySQL.
         let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
         if let Place::Statement { .. } = place {
-            // Counting wrong would tell a wrong place: any doubt about the number of results means markers.
+            // A miscount would report a wrong position: any doubt about the number of results means markers.
             self.marked |= is_multiple(self.engine, &sql) || sql.contains(';') || !has_one_result(self.engine, &sql);
         }
         self.parts.push((place, sql));
@@ -90,12 +91,12 @@ impl Message {
         statements.into_iter().for_each(|sql| self.push(place, sql));
     }
 
-    /// The text that is sent. Where a part may be several statements, each part is announced by a row with its number.
+    /// The text to send. Where a part may be several statements, each part is preceded by a row with its number.
     pub(crate) fn text(&self) -> String {
         self.text_with_starts().0
     }
 
-    /// The text, and at which byte of it each part begins.
+    /// The text, and the byte offset of each part in it.
     fn text_with_starts(&self) -> (String, Vec<usize>) {
         let mut starts = Vec::with_capacity(self.parts.len());
         let mut text = String::with_capacity(self.parts.iter().map(|(_, sql)| sql.len() + 40).sum());
@@ -108,15 +109,16 @@ impl Message {
                 continue;
             }
             text.push_str(sql);
-            // SQLite keeps a statement's text up to its semicolon, so a line break goes in only where a comment needs one.
+            // SQLite keeps a statement's text up to its semicolon, so a line break goes in only where a comment needs
+            // one.
             let last_line = sql.rsplit('\n').next().unwrap_or_default();
             text.push_str(if last_line.contains("--") || last_line.contains('#') { "\n;\n" } else { ";\n" });
         }
         (text, starts)
     }
 
-    /// The part at a character of the text, counted from 1, and how many lines behind its first word that is. An engine
-    /// that reads the whole message before it does anything tells the place of a mistake only so.
+    /// The part at a character of the text, counted from 1, and the number of lines after the part's first word. An
+    /// engine that parses the whole message before executing any of it reports the position of an error only this way.
     pub(crate) fn part_at(&self, character: usize) -> Option<(Place, usize)> {
         let (text, starts) = self.text_with_starts();
         let (at, _) = text.char_indices().nth(character.checked_sub(1)?)?;
@@ -127,17 +129,17 @@ impl Message {
         Some((*place, line.saturating_sub(first_line)))
     }
 
-    /// The place of the part that did not complete; `None` when all did.
+    /// The place of the part that failed; `None` if all completed.
     pub(crate) fn place(&self, completed: usize) -> Option<Place> {
         self.parts.get(completed).map(|(place, _)| *place)
     }
 
-    /// How many steps were committed by the first `completed` parts.
+    /// The number of steps committed by the first `completed` parts.
     pub(crate) fn committed(&self, completed: usize) -> usize {
         self.parts[..completed.min(self.parts.len())].iter().filter(|(p, _)| matches!(p, Place::Commit { .. })).count()
     }
 
-    /// Tells what the statements of committed steps reported.
+    /// Passes on the reports of the statements of committed steps.
     pub(crate) fn tell_reports(&self, work: &Work, sent: &Sent) {
         let committed = self.committed(sent.completed);
         for (part, text) in &sent.reports {
@@ -147,20 +149,20 @@ impl Message {
         }
     }
 
-    /// Whether the rows of a part are to be told.
+    /// Whether the rows of a part are reported.
     fn reports(&self, part: usize) -> bool {
         self.parts.get(part).is_some_and(|(place, sql)| {
             matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
         })
     }
 
-    /// Whether the results that came (in a marked message: since the marker of `part`) are those of the whole message.
+    /// Whether the results received (in a marked message: since the marker of `part`) are those of the whole message.
     fn is_whole(&self, part: usize, results: usize) -> bool {
         if self.marked { part + 1 == self.parts.len() && results >= 2 } else { results >= self.parts.len() }
     }
 }
 
-/// Whether a statement surely has exactly one result. `CALL` and `EXECUTE` have as many as the procedure likes.
+/// Whether a statement certainly has exactly one result. `CALL` and `EXECUTE` may have any number.
 fn has_one_result(engine: Engine, sql: &str) -> bool {
     const ONE: [&str; 15] = [
         "create", "alter", "drop", "insert", "update", "delete", "replace", "truncate", "rename", "set", "select",
@@ -169,7 +171,7 @@ fn has_one_result(engine: Engine, sql: &str) -> bool {
     first_words(engine, sql).next().is_some_and(|word| ONE.contains(&word.as_str()))
 }
 
-/// Where in the migration a place is, for the report: so many lines behind the first word of a statement.
+/// The position of a place in the migration, for the report: a line offset from the first word of a statement.
 pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Option<StoppedAt> {
     let place = place?;
     let Step { script, .. } = work.steps.get(place.step()?)?;
@@ -188,7 +190,7 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
     })
 }
 
-/// Sends a message and counts what completed.
+/// Sends a message and counts the parts that completed.
 pub(crate) async fn send<'c, DB, C>(connection: &'c mut C, message: &Message) -> Sent
 where
     DB: sqlx::Database,
@@ -205,7 +207,7 @@ where
         let error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
         return Sent { completed: 0, within: 0, error, reports: Vec::new() };
     }
-    // In a marked message, results are counted from the marker on: its own result, then those of the part.
+    // In a marked message, results are counted from the marker: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, 0_usize);
     let (mut reports, mut error) = (Vec::new(), None);
     {
@@ -237,14 +239,14 @@ where
     }
     let (completed, within) = if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
     let error = error.unwrap_or_else(|| {
-        // To SQLite a comment that is never closed is one up to the end: it would hide the history row and the commit.
+        // SQLite reads an unclosed comment up to the end of the text: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
         sqlx::Error::InvalidArgument(text.to_owned())
     });
     Sent { completed, within, error: Some(error), reports }
 }
 
-/// The first column of a row as text, in bounds; some engines call a text bytes.
+/// The first column of a row as text, truncated to the limit; some engines label text as bytes.
 pub(crate) fn text_of<R>(row: &R) -> Option<String>
 where
     R: sqlx::Row,

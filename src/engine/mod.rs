@@ -1,7 +1,7 @@
-//! The only door to a tenant's database: read a history, apply steps, close.
+//! The only access to a tenant's database: read a history, apply steps, close.
 //!
-//! It decides nothing: what is to be applied, whether to try again and what an outcome is are for those who call it.
-//! What happens to a tenant when the process dies is written at each step of the engines' files.
+//! It decides nothing: the steps to apply, retries and outcomes are up to the caller. The state of a tenant after the
+//! process dies is documented at each step in the engines' files.
 
 mod address;
 mod backup;

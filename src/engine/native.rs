@@ -1,7 +1,7 @@
-//! Native execution: the migration's own Rust code against the tenant, through SeaORM.
+//! Native execution: runs the migration's own Rust code against the tenant, through SeaORM.
 //!
-//! SeaORM works on pools only, so it gets a pool of exactly one connection, which is closed when the step ends. Connecting
-//! raw comes first everywhere: a pool would turn a refused connection into a timeout.
+//! SeaORM works on pools only, so it gets a pool of exactly one connection, which is closed when the step ends. The raw
+//! connection is always opened first: a pool would turn a refused connection into a timeout.
 
 use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
@@ -18,7 +18,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::Direction;
 
-/// A session's connection: by itself, or out of a pool of one, because SeaORM takes pools only.
+/// A session's connection: raw, or from a pool of one, because SeaORM accepts pools only.
 pub(crate) enum Link<DB: sqlx::Database> {
     Alone(DB::Connection),
     Pooled(PoolConnection<DB>),
@@ -45,7 +45,7 @@ impl<DB: sqlx::Database> DerefMut for Link<DB> {
 }
 
 impl<DB: sqlx::Database> Link<DB> {
-    /// Ends it; a pooled connection goes back to its pool, which is closed by whoever has it.
+    /// Closes the connection; a pooled one returns to its pool, which its owner closes.
     pub(crate) async fn close(self) {
         if let Link::Alone(connection) = self {
             let _ = connection.close().await;
@@ -53,53 +53,54 @@ impl<DB: sqlx::Database> Link<DB> {
     }
 }
 
-/// One native step on one tenant.
+/// A native step on one tenant.
 pub(crate) struct Native<'a> {
     pub(crate) door: &'a TenantEndpoint,
     pub(crate) work: &'a Work,
     pub(crate) step: usize,
 }
 
-/// What an engine sends in the transaction around native code, beside the migration itself and its history row.
+/// The statements that an engine sends in the transaction around native code, in addition to the migration itself and
+/// its history row.
 pub(crate) struct Around<'a> {
-    /// First: settings, locks, guards.
+    /// The statements before the migration: settings, locks, guards.
     pub(crate) preamble: &'a [String],
-    /// How the transaction is known again.
+    /// The way to recognize the transaction.
     pub(crate) mark: Mark,
-    /// Between the migration and its history row.
+    /// A statement between the migration and its history row.
     pub(crate) before_record: Option<&'static str>,
-    /// Behind the history row.
+    /// A check after the history row.
     pub(crate) before_commit: Option<&'a Check>,
 }
 
-/// How it is found out that the migration's own SQL has ended the transaction around it.
+/// The way to detect that the migration's own SQL has ended the transaction around it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mark {
-    /// No transaction begins inside another: `BEGIN` succeeds where it is gone.
+    /// Transactions do not nest: `BEGIN` succeeds only if the transaction is gone.
     Begin,
-    /// A setting that is the transaction's own.
+    /// A setting that is local to the transaction.
     Setting {
         set: &'static str,
-        /// Fails with `code` where the setting is gone.
+        /// Fails with `code` if the setting is gone.
         check: &'static str,
         code: &'static str,
     },
 }
 
-/// A statement before the commit that raises an error where there must be no commit.
+/// A statement before the commit that raises an error if the transaction must not be committed.
 pub(crate) struct Check {
     pub(crate) sql: String,
-    /// What that error means.
+    /// The fault that the error stands for.
     pub(crate) fault: Fault,
 }
 
 impl Native<'_> {
-    /// Without a transaction of ours.
+    /// Runs the migration without a transaction of ours.
     pub(crate) async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
         self.migrate(&SchemaManager::new(db)).await
     }
 
-    /// The migration and its history row in one transaction. Dying before the commit leaves nothing.
+    /// Runs the migration and writes its history row in one transaction. Dying before the commit leaves nothing.
     pub(crate) async fn in_transaction(
         &self,
         db: &DatabaseConnection,
@@ -110,7 +111,7 @@ impl Native<'_> {
         let transaction = db.begin_with_options(options).await.map_err(ours)?;
         let result = self.inside(&transaction, around).await;
         match result {
-            // The history row was inserted after the migration: had an error been swallowed, that would have failed.
+            // The history row was inserted after the migration: a swallowed error would have made that fail.
             Ok(()) => transaction.commit().await.map_err(ours),
             Err(stop) => {
                 let _ = transaction.rollback().await;
@@ -126,7 +127,7 @@ impl Native<'_> {
             transaction.execute_unprepared(set).await.map_err(ours)?;
         }
         let migrated = self.migrate(&SchemaManager::new(transaction)).await;
-        // After these SQLite has rolled back by itself (https://www.sqlite.org/lang_transaction.html).
+        // After these codes SQLite has already rolled back (https://www.sqlite.org/lang_transaction.html).
         let rolled_back = matches!(
             &migrated,
             Err(stop)
@@ -136,7 +137,7 @@ impl Native<'_> {
             let text = "the migration ended the transaction around it by itself: what it did before that stays, whatever \
                         came after; look at the tenant, and let such a migration say use_transaction() == Some(false)";
             let stop = self.stop_inside(Fault::new(FaultClass::Migration, text));
-            // Nobody can take back what it did.
+            // The effects can't be rolled back.
             return Err(ApplyError { residue: PartialState::Unknown, ..stop });
         }
         migrated?;
@@ -201,12 +202,12 @@ async fn has_escaped(transaction: &DatabaseTransaction, mark: Mark) -> bool {
     escaped
 }
 
-/// The fault of a session that had another connection after native code than before it.
+/// The fault of a session whose connection changed during native code.
 pub(crate) fn lost_connection() -> Fault {
     Fault::new(FaultClass::ConnectionLost, "the connection was lost while the migration ran")
 }
 
-/// A pool of one for native code, and its connection.
+/// A pool of one for native code, with its connection.
 pub(crate) async fn pooled<DB: sqlx::Database>(
     door: &TenantEndpoint,
     options: <DB::Connection as sqlx::Connection>::Options,
@@ -216,7 +217,7 @@ pub(crate) async fn pooled<DB: sqlx::Database>(
     Ok((pool, link))
 }
 
-/// A pool that is a single connection: never pinged, never kept.
+/// A pool with a single connection: never pinged, never kept.
 pub(crate) fn pool<DB: sqlx::Database>(door: &TenantEndpoint) -> PoolOptions<DB> {
     PoolOptions::new()
         .max_connections(1)

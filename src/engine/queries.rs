@@ -1,6 +1,7 @@
-//! Queries whose answers are read as text, the same on every engine: over a session, or over a connection beside it.
+//! Queries whose answers are read as text, in the same way on every engine: over a session, or over a separate
+//! connection.
 //!
-//! It does not know what a query is for. Messages go by the simple protocol, in which servers send each value as text.
+//! It does not know a query's purpose. Messages use the simple protocol, in which servers send each value as text.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,38 +25,38 @@ impl TextRow {
         self.columns.get(column).cloned().flatten()
     }
 
-    /// A column; empty where it is NULL.
+    /// A column; empty if it is NULL.
     pub(crate) fn must(&self, column: usize) -> String {
         self.text(column).unwrap_or_default()
     }
 
-    /// A column that is a number, where it is one.
+    /// A column parsed as a number, if it is one.
     pub(crate) fn parse<T: FromStr>(&self, column: usize) -> Option<T> {
         self.columns.get(column)?.as_ref()?.parse().ok()
     }
 
-    /// A column that is a boolean, in the words of any engine.
+    /// A column as a boolean, in any engine's spelling.
     pub(crate) fn is_true(&self, column: usize) -> bool {
         matches!(self.columns.get(column), Some(Some(text)) if ["t", "true", "1"].contains(&text.as_str()))
     }
 
-    /// The column of this name; MySQL 8 has those of its catalog in upper case.
+    /// The column of this name; MySQL 8 has its catalog's column names in upper case.
     pub(crate) fn named(&self, name: &str) -> Option<String> {
         self.text(self.names.iter().position(|own| own.eq_ignore_ascii_case(name))?)
     }
 
-    /// As [`TextRow::named`]; empty where it is NULL, or not there.
+    /// As [`TextRow::named`]; empty if it is NULL or missing.
     pub(crate) fn must_named(&self, name: &str) -> String {
         self.named(name).unwrap_or_default()
     }
 }
 
-/// A driver's rows read as text, whatever type the server labels a column with.
+/// Reads a driver's rows as text, whatever type the server labels a column with.
 pub(crate) trait TextColumns: Database {
     fn text(row: &Self::Row, column: usize) -> Option<String>;
 }
 
-/// Somebody who is asked in SQL.
+/// A connection that answers SQL queries.
 #[async_trait]
 pub(crate) trait Queries: Send {
     /// The rows of all statements of a message.
@@ -63,7 +64,8 @@ pub(crate) trait Queries: Send {
 
     async fn run(&mut self, sql: String) -> Result<(), Fault>;
 
-    /// The rows of a message up to the commit of a transaction; where a statement is refused, it is rolled back.
+    /// The rows of a message up to the commit of a transaction; if a statement is refused, the transaction is rolled
+    /// back.
     async fn transaction(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
         let rows = self.rows(sql).await;
         if rows.is_err() {
@@ -98,12 +100,12 @@ where
     }
 }
 
-/// A session with its tenant, as what is alike on all engines needs it.
+/// A session with its tenant, for code that is the same on all engines.
 pub(crate) trait TenantQueries: Queries {
     fn door(&self) -> &TenantEndpoint;
 }
 
-/// A connection beside the sessions, made for a question of its own.
+/// A separate connection, opened for a single question.
 #[async_trait]
 pub(crate) trait SideConnection: Queries {
     async fn close(self: Box<Self>);
@@ -116,7 +118,7 @@ impl<C: Connection + Queries> SideConnection for C {
     }
 }
 
-/// Opens a connection beside the sessions.
+/// Opens a connection separate from the sessions.
 pub(crate) async fn connect_aside<O>(options: O) -> Result<Box<dyn SideConnection>, Fault>
 where
     O: ConnectOptions,

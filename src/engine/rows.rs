@@ -1,6 +1,6 @@
-//! Rows as SQL: multi-row INSERTs in bounded messages, and the keys that are there, as literals of the engine.
+//! Rows as SQL: multi-row INSERTs in bounded messages, and existing keys as literals of the engine.
 //!
-//! It does not know what a value means or where it comes from; it only writes each in the form that SeaORM reads back.
+//! It does not know the meaning or origin of a value; it only writes each in the form that SeaORM reads back.
 
 use async_trait::async_trait;
 
@@ -11,25 +11,25 @@ use crate::model::fault::Fault;
 use crate::model::shape::{Cell, Column, Key, Table};
 use crate::model::tenant::Engine;
 
-/// Adding rows to tables, and reading the keys that are there.
+/// Adds rows to tables, and reads existing keys.
 #[async_trait]
 pub(crate) trait Rows: Send {
-    /// Adds rows to a table, in batches of a bounded size, each in a transaction. A row has a cell for each of the columns.
+    /// Adds rows to a table, in batches of a bounded size, each in a transaction. Each row has one cell per column.
     ///
-    /// Returns how many rows were added. Dying in it: whole batches are there, in order, and no part of one.
+    /// Returns the number of rows added. Dying in it: whole batches are there, in order, and no part of one.
     ///
     /// # Errors
-    /// How many rows were committed before, and the [`Fault`] of the batch that was not.
+    /// The number of rows committed before, and the [`Fault`] of the failed batch.
     async fn fill(&mut self, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Result<u64, (u64, Fault)>;
 
-    /// Some columns of all rows of a table, in no order; `None` is NULL. One read query.
+    /// Some columns of all rows of a table, in no particular order; `None` is NULL. One read query.
     ///
     /// # Errors
     /// A [`Fault`] when the table can't be read.
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault>;
 }
 
-/// A batch of rows, added in a transaction of its own; where that fails, none of it is.
+/// A batch of rows, added in a transaction of its own; if it fails, none are added.
 #[async_trait]
 pub(crate) trait Batch: TenantQueries {
     async fn add(&mut self, insert: String) -> Result<(), Fault>;
@@ -52,19 +52,19 @@ impl<S: Batch> Rows for S {
     }
 }
 
-/// Rows of one INSERT.
+/// Maximum number of rows per INSERT.
 pub(crate) const ROWS_AT_ONCE: usize = 500;
 
-/// Bytes of one INSERT, about: MySQL's default limit for a message has been as low as 1 MiB.
+/// Approximate maximum size of an INSERT, in bytes: MySQL's default message limit has been as low as 1 MiB.
 const BYTES_AT_ONCE: usize = 256 * 1024;
 
-/// INSERTs with the number of rows of each.
+/// INSERT statements, with the number of rows of each.
 fn inserts(door: &TenantEndpoint, table: &Table, columns: &[&Column], rows: &[Vec<Cell>]) -> Vec<(String, u64)> {
     let engine = door.tenant.engine;
     let names = columns.iter().map(|c| engine.quote(&c.name)).collect::<Vec<_>>().join(", ");
     let into = format!("INSERT INTO {}", qualified(door, &table.name));
     if columns.is_empty() && !dialect(engine).inserts_many_defaults() {
-        // They have no way to say it for many rows at once.
+        // These engines have no syntax for several such rows in one INSERT.
         let batch =
             |rows: &[Vec<Cell>]| (vec![format!("{into} DEFAULT VALUES"); rows.len()].join(";\n"), rows.len() as u64);
         return rows.chunks(ROWS_AT_ONCE).map(batch).collect();
@@ -99,7 +99,7 @@ fn qualified(door: &TenantEndpoint, table: &str) -> String {
     door.namespace().map_or(table.clone(), |name| format!("{}.{table}", engine.quote(&name)))
 }
 
-/// A value as SeaORM's own insert would have left it in this column.
+/// A value in the form that SeaORM's own insert would store in this column.
 fn written(engine: Engine, column: &Column, cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".to_owned(),

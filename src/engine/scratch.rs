@@ -1,7 +1,8 @@
-//! Databases that are made to try something out, and dropped again.
+//! Temporary databases, created to try something out and dropped afterwards.
 //!
-//! Nothing here is ever a tenant's: a name is made up for each, and only names of that form are dropped. When the process
-//! dies its database stays; the next one to make a scratch database on that server a day later removes it.
+//! None is ever a tenant's database: each gets a generated name, and only names of that form are dropped. When the
+//! process dies its database stays; the next process that creates a scratch database on that server a day later removes
+//! it.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -24,43 +25,43 @@ use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant, TenantId};
 
-/// An engine's servers, on which databases can be made and dropped.
+/// An engine's servers, on which databases can be created and dropped.
 #[async_trait]
 pub(crate) trait ScratchServer: Sync {
-    /// A connection to any database there.
+    /// A connection to any database on the server.
     async fn connect(&self, url: &str) -> Result<Box<dyn SideConnection>, Fault>;
 
-    /// The query for the databases whose names are like those of scratch databases.
+    /// The query for databases with names like those of scratch databases.
     fn list(&self) -> &'static str;
 
     fn create(&self, name: &str) -> String;
 
-    /// Drops a database, and ends what is still running in it.
+    /// Drops a database, and ends the sessions still running in it.
     async fn drop(&self, connection: &mut dyn SideConnection, name: &str) -> Result<(), Fault>;
 }
 
-/// What every scratch database's name begins with; then come the second since 1970 in which it was made, and a number.
+/// The prefix of scratch database names; the creation time in seconds since 1970 and a number follow.
 const PREFIX: &str = "fleet_scratch_";
 
-/// Whatever is older was left behind: nothing that is tried out takes this long.
+/// The age from which a scratch database counts as left behind: no trial takes this long.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A place where scratch databases of one engine are made.
+/// A place where scratch databases of one engine are created.
 #[derive(Clone)]
 pub(crate) enum ScratchPlace {
-    /// SQLite files in folders of their own within this one.
+    /// SQLite files, each in a folder of its own within this one.
     Folder(PathBuf),
     /// On a server: the URL of any database on it that the user may connect to.
     Server(Engine, SecretString),
 }
 
 impl ScratchPlace {
-    /// The folder for temporary files of this machine.
+    /// This machine's folder for temporary files.
     pub(crate) fn temporary() -> Self {
         ScratchPlace::Folder(std::env::temp_dir())
     }
 
-    /// The engine of the databases made here.
+    /// The engine of the databases created here.
     pub(crate) fn engine(&self) -> Engine {
         match self {
             ScratchPlace::Folder(_) => Engine::OF_FILES,
@@ -68,14 +69,15 @@ impl ScratchPlace {
         }
     }
 
-    /// Makes a database, hands it to `work` as a tenant, and drops it: also when `work` panics, or `stop` ends first, which
-    /// gives `None`. `tell` is told what was removed that others had left behind, and what could not be dropped.
+    /// Creates a database, passes it to `work` as a tenant, and drops it: even if `work` panics, or if `stop` ends
+    /// first, which gives `None`. `tell` receives the databases that were left behind and are now removed, and those
+    /// that could not be dropped.
     ///
     /// # Errors
-    /// A [`Fault`] when no database can be made; `work` has not begun then.
+    /// A [`Fault`] when no database can be created; `work` was not started.
     ///
     /// # Panics
-    /// As `work` does, once the database is dropped.
+    /// If `work` panics, once the database is dropped.
     pub(crate) async fn with<T>(
         &self,
         stop: impl Future<Output = ()>,
@@ -105,11 +107,11 @@ impl ScratchPlace {
         result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
     }
 
-    /// Drops what was left behind more than a day ago. Returns the names.
+    /// Drops the databases left behind more than a day ago. Returns their names.
     async fn sweep(&self) -> Result<Vec<String>, Fault> {
         let mut gone = Vec::new();
         for name in self.names().await?.into_iter().filter(|name| is_left_behind(name, unix_now())) {
-            // Another process may be sweeping, too.
+            // Another process may be sweeping at the same time.
             if self.drop(&name).await.is_ok() {
                 gone.push(name);
             }
@@ -117,7 +119,7 @@ impl ScratchPlace {
         Ok(gone)
     }
 
-    /// Everything here that has a scratch database's name.
+    /// All databases here with a scratch database's name.
     async fn names(&self) -> Result<Vec<String>, Fault> {
         let mut names: Vec<String> = match self {
             ScratchPlace::Folder(folder) => {
@@ -141,7 +143,7 @@ impl ScratchPlace {
         match self {
             ScratchPlace::Folder(folder) => {
                 let folder = folder.join(name);
-                // Nobody else may look into it: what is tried out may hold somebody's data.
+                // Readable by its owner only: the tried content may be private data.
                 DirBuilder::new().mode(0o700).create(&folder).map_err(|error| io(&folder, &error))
             }
             ScratchPlace::Server(engine, url) => {
@@ -193,7 +195,7 @@ impl ScratchPlace {
     }
 }
 
-/// When a database was made, in seconds since 1970, from its name; `None` for one that is not ours.
+/// The creation time of a database, in seconds since 1970, from its name; `None` for a database that is not ours.
 fn made_at(name: &str) -> Option<u64> {
     let (seconds, number) = name.strip_prefix(PREFIX)?.split_once('_')?;
     let is_hex = |text: &str| !text.is_empty() && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
@@ -212,7 +214,7 @@ pub(super) fn bad_url() -> Fault {
     Fault::new(FaultClass::BadAddress, "the scratch server's URL can't be used by the driver")
 }
 
-/// To reach a scratch server and log in.
+/// The time limit to reach a scratch server and log in.
 const CONNECT: Duration = Duration::from_secs(10);
 
 async fn connect(

@@ -1,4 +1,5 @@
-//! A database that plays a script, for tests of scheduling only: what a user has a database for is tested on real ones.
+//! A database that plays a script, for tests of scheduling only: behaviour that depends on a real database is tested on
+//! real ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,18 +18,18 @@ use crate::model::shape::{Cell, Column, Key, Shape, Table};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 
-/// What one attempt meets.
+/// The scripted result of one attempt.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     /// Everything works.
     Succeeds,
     /// Connecting fails.
     Refuses(FaultClass),
-    /// The first step fails with this.
+    /// The first step fails with this fault and state.
     Stops(FaultClass, PartialState),
     /// Everything is committed, and the connection is lost before the answer arrives.
     CommitsUnseen,
-    /// Everything is committed, no answer arrives, and the server says this of the session.
+    /// Everything is committed, no answer arrives, and the server reports this state of the session.
     AnswersNever(Liveness),
     /// The code panics.
     Panics,
@@ -45,10 +46,10 @@ pub(crate) struct Scripted {
     pub(crate) now: Arc<AtomicUsize>,
     pub(crate) most: Arc<AtomicUsize>,
     pub(crate) connects: AtomicUsize,
-    /// The lock timeouts that each tenant was connected with, in order.
+    /// The lock timeouts of each tenant's connections, in order.
     pub(crate) locks: Mutex<HashMap<TenantId, Vec<Duration>>>,
     pub(crate) read_together: bool,
-    /// So many connections at once, and no more; 0: any number.
+    /// Maximum number of simultaneous connections; 0: unlimited.
     pub(crate) room: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The real databases: each tenant by the driver of its engine.
+//! The real databases: each tenant through the driver of its engine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::model::fault::Fault;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 
-/// The real databases.
+/// Access to the real databases.
 pub(crate) struct Servers {
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
@@ -20,7 +20,7 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// A door to real databases, for the migrations of one program.
+    /// Access to real databases, for the migrations of one program.
     pub(crate) fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
         Servers { migrations, timeouts, poolers: postgres::connect::Poolers::default() }
     }

@@ -1,6 +1,6 @@
-//! The seam: connections to tenants' databases, whichever engine they are of.
+//! The interface to tenants' databases, independent of their engine.
 //!
-//! It decides nothing: what is to be applied, whether to try again and what an outcome is are for those who call it.
+//! It decides nothing: the steps to apply, retries and outcomes are up to the caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::model::schema::Unfinished;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
 
-/// A way to tenants' databases. The real one is `Servers`; scheduling is tested on a scripted one.
+/// Access to tenants' databases. The real implementation is `Servers`; scheduling is tested on a scripted one.
 #[async_trait]
 pub(crate) trait Database: Send + Sync + 'static {
-    /// Opens one connection to a tenant, with the fleet's time limits. Nothing is created.
+    /// Opens one connection to a tenant, with the fleet's time limits. Creates nothing.
     ///
     /// # Errors
     /// A [`Fault`] of a class that says why the tenant can't be reached; the tenant was not touched.
@@ -30,11 +30,11 @@ pub(crate) trait Database: Send + Sync + 'static {
 
     /// Reads the histories of tenants that one connection can see together, in one query for many.
     ///
-    /// A tenant that is missing from the answer has to be read by itself. Never fails: what can't be read is left out.
+    /// A tenant missing from the answer has to be read by itself. Never fails: unreadable tenants are left out.
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>>;
 }
 
-/// One connection to one tenant: what changes its history. What else a session can do stands in the traits it is made of.
+/// One connection to one tenant: the operations that change its history. Its other operations are in its supertraits.
 #[async_trait]
 pub(crate) trait Session: Inspect + HealthCheck + Rows + Dump + Observe {
     /// The applied versions, sorted. One read query.
@@ -43,7 +43,7 @@ pub(crate) trait Session: Inspect + HealthCheck + Rows + Dump + Observe {
     /// A [`Fault`]; a missing history table is no fault but an empty history.
     async fn history(&mut self) -> Result<Vec<String>, Fault>;
 
-    /// What a journal says of a migration that was begun and not finished.
+    /// The unfinished migration, if the journal has one.
     ///
     /// # Errors
     /// A [`Fault`] when the journal can't be read.
@@ -52,15 +52,16 @@ pub(crate) trait Session: Inspect + HealthCheck + Rows + Dump + Observe {
     /// Applies steps in order. When it returns `Ok`, all of them were committed.
     ///
     /// # Errors
-    /// [`ApplyError`]: how far it came, and what the failed step left behind.
+    /// [`ApplyError`]: the progress, and the state that the failed step left behind.
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError>;
 
-    /// Settles a migration that was begun and not finished, as a person says. Returns what it was.
+    /// Settles an unfinished migration on an operator's word. Returns the unfinished migration.
     ///
     /// # Errors
-    /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed: nothing changed.
+    /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed; nothing is
+    /// changed then.
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault>;
 
-    /// Closes the connection; errors while closing change nothing for anyone.
+    /// Closes the connection; errors while closing are of no consequence.
     async fn close(self: Box<Self>);
 }

@@ -1,4 +1,4 @@
-//! Settling a tenant that is in doubt: a person has looked, and says how it stands.
+//! Settles a tenant that is in doubt: an operator has inspected it and reports its state.
 //!
 //! Only the journal and the history row change here, in one transaction: dying before its commit leaves the tenant in
 //! doubt as it was. Nothing of the migration itself is run.
@@ -8,23 +8,22 @@ use super::queries::TenantQueries;
 use crate::model::fault::Fault;
 use crate::model::schema::{Direction, Unfinished};
 
-/// What a person found out about the migration that was begun and not finished.
+/// An operator's finding about an unfinished migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settlement {
-    /// All of it is in place (up), or gone (down): it counts as done.
+    /// All of it is in place (up) or gone (down): it counts as done.
     Applied,
     /// Nothing of it is in place (any more): it counts as not begun.
     NotApplied,
-    /// Everything before this statement, counted from 1, is in place: the next run goes on there.
+    /// Everything before this statement, counted from 1, is in place: the next run resumes there.
     ResumeAt {
-        /// The statement.
         statement: usize,
-        /// The SHA-256 of the script that is meant.
+        /// The SHA-256 of the intended script.
         sha256: String,
     },
 }
 
-/// Settles it in one transaction, which `begin` begins. Returns what was unfinished.
+/// Settles it in one transaction, which `begin` begins. Returns the unfinished migration.
 pub(crate) async fn settle(
     session: &mut dyn TenantQueries,
     begin: Vec<String>,
@@ -43,7 +42,7 @@ fn statements(door: &TenantEndpoint, unfinished: &Unfinished, settlement: &Settl
     let journal = door.journal();
     let record = door.migrations.record(&unfinished.migration, door.tenant.engine);
     let row = |direction| door.books().record_of(&unfinished.migration, &record, direction);
-    // The way up deletes the row first: it may be there, or not.
+    // The way up deletes the row first: it may or may not exist.
     let absent = row(Direction::Down);
     let present = row(Direction::Up);
     match (settlement, unfinished.direction) {

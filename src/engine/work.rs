@@ -1,6 +1,6 @@
-//! What is to be applied to one tenant, and how far it came.
+//! The work to apply to one tenant, and its progress.
 //!
-//! Plain data for the engines and for the run; nothing here is sent anywhere.
+//! Plain data for the engines and the run; sends nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,48 +12,48 @@ use crate::model::schema::{Execution, Record, Script, Unfinished};
 use crate::policy::Limits;
 use crate::sql::{Directive, directive};
 
-/// What is to be applied to one tenant.
+/// The work to apply to one tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     /// The run's id, for the journal.
     pub(crate) run: String,
-    /// What the tenant's history was when this was decided, sorted. A tenant whose history has moved on is left alone.
+    /// The tenant's sorted history when the work was planned. A tenant whose history has since changed is left alone.
     pub(crate) history: Vec<String>,
     /// The steps in order.
     pub(crate) steps: Vec<Step>,
-    /// Where to tell what happens on the way.
+    /// The receiver of notices about the progress.
     pub(crate) teller: Notifier,
-    /// Set when the work is cancelled: between two batches it can end at once.
+    /// Set when the work is cancelled; between two batches it can then end at once.
     pub(crate) cancelled: Arc<AtomicBool>,
 }
 
-/// Something to be told of a step while it goes on.
+/// A notice about a step in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// A statement that is repeated in batches has changed so many rows in this attempt.
+    /// The number of rows that a batched statement has changed so far in this attempt.
     Rows {
-        /// The migration, or the table that is filled.
+        /// The migration, or the table being filled.
         migration: Arc<str>,
-        /// The statement, from 1; `None` where a table is filled.
+        /// The statement, from 1; `None` if a table is filled.
         statement: Option<usize>,
-        /// Rows so far.
+        /// The number of rows so far.
         rows: u64,
     },
-    /// A line that the migration has to say of this tenant's data.
+    /// A migration's note about this tenant's data.
     Note(String),
 }
 
-/// Where tellings go; by default nowhere.
+/// The receiver of notices; by default they are dropped.
 #[derive(Clone, Default)]
 pub(crate) struct Notifier(Option<Arc<dyn Fn(Notice) + Send + Sync>>);
 
 impl Notifier {
-    /// Tells it to `hear`, which must not block.
+    /// Passes notices to `hear`, which must not block.
     pub(crate) fn new(hear: impl Fn(Notice) + Send + Sync + 'static) -> Self {
         Notifier(Some(Arc::new(hear)))
     }
 
-    /// Tells it.
+    /// Sends a notice.
     pub(crate) fn tell(&self, telling: Notice) {
         if let Some(hear) = &self.0 {
             hear(telling);
@@ -61,7 +61,7 @@ impl Notifier {
     }
 }
 
-/// How often the rows of long work are told: of a statement in batches, of a table that is being filled.
+/// The interval between row counts of long work: a statement in batches, a table being filled.
 pub(crate) const TELL_EVERY: Duration = Duration::from_secs(2);
 
 impl std::fmt::Debug for Notifier {
@@ -73,44 +73,43 @@ impl std::fmt::Debug for Notifier {
 /// One migration in one direction.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
-    /// Its place in the catalog.
+    /// The index of the migration in the catalog.
     pub(crate) index: usize,
-    /// Its script.
     pub(crate) script: Arc<Script>,
-    /// The time limits that it has for itself; what they leave open is what the session was opened with.
+    /// The step's own time limits; unset ones fall back to those of the session.
     pub(crate) limits: Limits,
 }
 
-/// Why and where `Session::apply` stopped.
+/// The reason and position at which `Session::apply` stopped.
 #[derive(Debug, Clone)]
 pub(crate) struct ApplyError {
-    /// How many steps were committed before.
+    /// The number of steps committed before.
     pub(crate) committed: usize,
-    /// The step and statement that failed, where one was under way.
+    /// The step and statement that failed, if one was in progress.
     pub(crate) at: Option<StoppedAt>,
-    /// What went wrong.
+    /// The reason.
     pub(crate) fault: Fault,
-    /// What the failed step left behind.
+    /// The state that the failed step left behind.
     pub(crate) residue: PartialState,
 }
 
-/// What a failed step left behind.
+/// The state that a failed step left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PartialState {
     /// Nothing: it was rolled back, or had not begun.
     Nothing,
-    /// Its first statements, by the journal; another attempt goes on behind them.
+    /// Its first statements are in place, by the journal; another attempt resumes after them.
     Resumable {
-        /// How many statements are in place.
+        /// The number of statements in place.
         statements: usize,
     },
-    /// A journal that only a person can settle.
+    /// A journal that only an operator can settle.
     InDoubt(Unfinished),
-    /// The connection was lost; the tenant has to be read again to know.
+    /// The connection was lost; the state is unknown until the tenant is read again.
     Unknown,
 }
 
-/// A statement of a script, by its places from 0.
+/// A statement of a script, by its indexes from 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScriptStatement<'a> {
     pub(crate) work: &'a Work,
@@ -129,7 +128,7 @@ impl<'a> ScriptStatement<'a> {
 }
 
 impl Work {
-    /// The history as it will be before step number `step`, sorted.
+    /// The history before step number `step`, sorted.
     pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
         let mut versions = self.history.clone();
         for done in &self.steps[..step] {
@@ -140,24 +139,25 @@ impl Work {
     }
 }
 
-/// Steps that are sent in one way.
+/// Steps that are sent in the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// Scripts in a row, in one message.
+    /// Consecutive scripts, in one message.
     Together(std::ops::Range<usize>),
-    /// A script that must not run in a transaction, on an engine that has them, or one with statements in batches.
+    /// A script that must not run in a transaction, on an engine with transactional DDL, or one with statements in
+    /// batches.
     Alone(usize),
     /// Rust code.
     Native {
-        /// Which step.
+        /// The index of the step.
         step: usize,
-        /// In a transaction of ours.
+        /// Whether it runs in a transaction of ours.
         transaction: bool,
     },
 }
 
 impl Segment {
-    /// The step behind it.
+    /// The index after the segment.
     pub(crate) fn end(&self) -> usize {
         match self {
             Segment::Together(steps) => steps.end,
@@ -167,12 +167,12 @@ impl Segment {
 }
 
 impl Work {
-    /// Whether views are refreshed, which is written down in a table of its own.
+    /// Whether views are refreshed, which is recorded in a separate table.
     pub(crate) fn refreshes(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))
     }
 
-    /// A statement in batches that need not run out of rows to change.
+    /// A batched statement that might never run out of rows to change.
     fn endless(&self) -> Option<(&str, &str)> {
         const RUN_OUT: [&str; 5] = ["insert", "update", "delete", "replace", "with"];
         self.steps.iter().find_map(|Step { script, .. }| {
@@ -184,10 +184,10 @@ impl Work {
         })
     }
 
-    /// The steps in order, those that can go in one message together.
+    /// The steps in order, grouped where they can share one message.
     ///
     /// # Errors
-    /// A [`Fault`] when a step has no way down; nothing has been sent then.
+    /// A [`Fault`] when a step has no way down; nothing has been sent yet.
     pub(crate) fn segments(&self) -> Result<Vec<Segment>, Fault> {
         if let Some((migration, sql)) = self.endless() {
             let text = format!(
@@ -220,7 +220,7 @@ impl Work {
     }
 }
 
-/// Whether a statement is repeated until it changes no row, each time in a transaction of its own.
+/// Whether a statement is repeated until it changes no row, each time in its own transaction.
 fn has_batches(script: &Script) -> bool {
     script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
 }

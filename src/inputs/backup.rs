@@ -1,6 +1,6 @@
-//! `[backup]`: a command of the operator's that backs one tenant up.
+//! `[backup]`: the operator's own command that backs one tenant up.
 //!
-//! It has the file only: what is run is never set by the environment.
+//! It comes from the file only: the environment never sets a command to run.
 
 use super::Diagnostics;
 use super::document::{Document, Reader};

@@ -1,6 +1,6 @@
-//! Database URLs: `${VAR}` in them, what they must have, and what makes them dangerous.
+//! Database URLs: `${VAR}` in them, their required parts, and dangerous ones.
 //!
-//! No text that leaves from here holds a part of a URL that could be a secret; nothing here connects.
+//! No text returned from here contains a part of a URL that could be a secret; nothing here connects.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub(super) const FORM: &str =
 pub(crate) struct UrlProblem {
     pub(crate) message: String,
     pub(crate) help: String,
-    /// The variable that is missing, if that is what is wrong.
+    /// The missing variable, if that is the problem.
     pub(crate) variable: Option<String>,
 }
 
@@ -39,12 +39,12 @@ pub(super) fn problem(message: impl Into<String>, help: impl Into<String>) -> Ur
 /// A URL with its variables filled in. It may hold a password.
 pub(crate) struct Expanded {
     pub(crate) text: String,
-    /// The password stands in the file itself.
+    /// Whether the password is in the file itself.
     pub(crate) literal_password: bool,
 }
 
-/// Fills `${VAR}` in. A value that lands before the `@` of a URL is percent-encoded, so that any password works.
-/// A `$` without a brace is a plain character, and so is a backslash unless it stands before `$`, `{`, `}`, `:` or `\`.
+/// Fills `${VAR}` in. A value that lands before the `@` of a URL is percent-encoded, so that any password works. A `$`
+/// without a brace is a plain character, and so is a backslash unless it precedes `$`, `{`, `}`, `:` or `\`.
 ///
 /// # Errors
 /// Each missing variable with its place in `template`.
@@ -57,7 +57,7 @@ pub(crate) fn expand(template: &str, variables: &Variables) -> Result<Expanded, 
     let mut seen = Seen { variables, values: RefCell::default(), missing: Vec::new() };
     let marked = loop {
         match subst::substitute(&escaped, &seen) {
-            // Pretend that it is set and go on, so that all that are missing are found.
+            // Treat it as set and go on, so that all missing variables are found.
             Err(subst::Error::NoSuchVariable(missing)) => seen.missing.push(missing.name),
             other => break other,
         }
@@ -81,10 +81,11 @@ pub(crate) fn expand(template: &str, variables: &Variables) -> Result<Expanded, 
     Ok(Expanded { text, literal_password })
 }
 
-/// The first of the characters that stand for variables, in an area of Unicode without characters of its own.
+/// The first of the mark characters for variables, in a private use area of Unicode.
 const FIRST_MARK: u32 = 0xF_0000;
 
-/// Gives out a mark for each variable, so that its place in the URL is known before its value can change the URL's form.
+/// Assigns a mark to each variable, so that its place in the URL is known before its value can change the URL's
+/// structure.
 struct Seen<'v> {
     variables: &'v Variables,
     values: RefCell<Vec<String>>,
@@ -119,7 +120,7 @@ fn fill(marked: &str, values: &[String]) -> String {
     text
 }
 
-/// `user:password` of a URL: before the last `@` of what may be its authority.
+/// The `user:password` of a URL: the part before the last `@` of its possible authority.
 fn userinfo(url: &str) -> Option<Range<usize>> {
     let start = url.find("://")? + 3;
     let authority = url[start..].find(['/', '?', '#']).map_or(&url[start..], |i| &url[start..start + i]);
@@ -154,7 +155,7 @@ fn place_of(template: &str, name: &str) -> Range<usize> {
     template.find(&wanted).map_or(0..template.len(), |start| start..start + wanted.len())
 }
 
-/// The scheme of a URL: what stands before `:` if it could be one. A drive letter or a bare path has none.
+/// The scheme of a URL: the text before `:` if it could be one. A drive letter or a bare path has none.
 pub(crate) fn scheme(text: &str) -> Option<&str> {
     let (scheme, _) = text.split_once(':')?;
     let fits = scheme.len() > 1
@@ -174,7 +175,7 @@ pub(crate) fn is_sqlite(text: &str) -> bool {
 /// The path of an SQLite file, absolute and without `.` and `..`; a relative one starts at `folder`.
 ///
 /// # Errors
-/// For a database in memory, and for parameters: whether a file is created is said by `create_missing` alone.
+/// For a database in memory, and for parameters: `create_missing` alone decides whether a file is created.
 pub(crate) fn sqlite_path(text: &str, folder: &Path) -> Result<PathBuf, UrlProblem> {
     let path = match text.strip_prefix("sqlite:") {
         None => text.to_owned(),
@@ -199,7 +200,7 @@ pub(crate) fn sqlite_path(text: &str, folder: &Path) -> Result<PathBuf, UrlProbl
     Ok(normal(&folder.join(path)))
 }
 
-/// Takes `.` and `..` out of an absolute path by its text alone.
+/// Resolves `.` and `..` in an absolute path by its text alone.
 pub(super) fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
@@ -234,7 +235,7 @@ impl ServerUrl {
     /// Takes a URL apart.
     ///
     /// # Errors
-    /// Whatever would make a driver connect somewhere else than what a reader of the URL expects.
+    /// Any form that would make a driver connect elsewhere than a reader of the URL expects.
     pub(crate) fn parse(text: &str) -> Result<Self, UrlProblem> {
         if let Some(found) = unprintable(text) {
             return Err(problem(format!("holds the unprintable character {found}"), "write it percent-encoded"));
@@ -266,7 +267,8 @@ impl ServerUrl {
         Ok(ServerUrl { engine, host, port: url.port().unwrap_or(port), database, url })
     }
 
-    /// As [`ServerUrl::parse`], for a URL of a file: relative paths of TLS files start at `folder`, which is that file's.
+    /// As [`ServerUrl::parse`], for a URL of a file: relative paths of TLS files start at `folder`, which is that
+    /// file's.
     ///
     /// # Errors
     /// As [`ServerUrl::parse`].

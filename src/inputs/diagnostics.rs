@@ -1,4 +1,4 @@
-//! Mistakes in a tenant file: all of them at once, each with its line and what to write instead.
+//! Mistakes in a tenant file: all of them at once, each with its line and a correction.
 //!
 //! Only masked excerpts are kept, so that no secret of the file can leave through an error.
 
@@ -10,33 +10,31 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use super::mask::{Hide, Masked, mask};
 use crate::model::text::is_unseen;
 
-/// More mistakes than this are counted, not shown.
+/// Maximum number of mistakes shown; the others are counted.
 const SHOWN: usize = 50;
 
-/// Of a line so much is kept behind the marked place, in characters: nobody reads further.
+/// Maximum length of the excerpt after the marked place, in characters.
 const LONGEST_EXCERPT: usize = 400;
 
-/// A mistake further to the right than this, or in a longer line, in bytes, is told by its place alone.
+/// A mistake further to the right than this, or in a longer line, in bytes, is reported by its place alone.
 const FARTHEST_COLUMN: usize = 10_000;
 const LONGEST_LINE: usize = 100_000;
 
 /// A place in the file; both numbers count from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    /// The line.
     pub(crate) line: usize,
-    /// The column.
     pub(crate) column: usize,
 }
 
 /// One mistake.
 #[derive(Debug, Clone)]
 pub(crate) struct Diagnostic {
-    /// Where it is; `None` when it is not in the file (an environment variable, a flag, the file itself).
+    /// Its place; `None` when it is not in the file (an environment variable, a flag, the file itself).
     pub(crate) place: Option<Place>,
-    /// What is wrong.
+    /// The problem, in words.
     pub(crate) message: String,
-    /// What to write instead.
+    /// Sets the correction.
     pub(crate) help: Option<String>,
     excerpt: Option<Excerpt>,
     related: Option<(Excerpt, String)>,
@@ -69,7 +67,7 @@ impl Mistakes {
         Mistakes { path: path.to_owned(), list: vec![mistake] }
     }
 
-    /// The text for people: file, line, column, the line itself, what to write instead. `styled` adds terminal colours.
+    /// The text for people: file, line, column, the line itself, the correction. `styled` adds terminal colours.
     pub(crate) fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
         let path = self.path.display().to_string();
@@ -119,18 +117,18 @@ impl Excerpt {
     }
 }
 
-/// The kind of a mistake, by which others beside it are believed or left out.
+/// The kind of a mistake; it decides which other mistakes are shown beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
     /// The text is not TOML.
     Syntax,
-    /// Something is not there; perhaps only because of a syntax mistake nearby.
+    /// Something is missing; perhaps only because of a syntax mistake nearby.
     Absence,
-    /// Something that is there is wrong.
+    /// A value is wrong.
     Wrong,
 }
 
-/// A mistake while the file is still at hand.
+/// A mistake before it is rendered, while the file is available.
 #[derive(Debug)]
 pub(crate) struct Draft {
     span: Option<Range<usize>>,
@@ -142,31 +140,31 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// What to write instead.
+    /// Sets the correction.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
         self
     }
 
-    /// A second place that belongs to it.
+    /// Adds a second place that belongs to it.
     pub(crate) fn related(&mut self, span: Range<usize>, label: impl Into<String>) -> &mut Self {
         self.related = Some((span, label.into()));
         self
     }
 
-    /// The value behind the marked place must not be shown.
+    /// Hides the value after the marked place.
     pub(crate) fn hide_behind(&mut self) -> &mut Self {
         self.hide = Hide::Behind;
         self
     }
 
-    /// The marked place itself must not be shown.
+    /// Hides the marked place itself.
     pub(crate) fn hide(&mut self) -> &mut Self {
         self.hide = Hide::From;
         self
     }
 
-    /// It is about something that is not there, so it is left out beside syntax mistakes, which may be the reason.
+    /// Marks it as an absence, which is left out beside syntax mistakes, as these may be the reason.
     pub(crate) fn absence(&mut self) -> &mut Self {
         self.nature = Nature::Absence;
         self
@@ -183,7 +181,7 @@ impl Diagnostics {
         self.push(Some(span), Nature::Wrong, Hide::Secrets, message.into())
     }
 
-    /// A text that is longer than anyone means it to be.
+    /// A text above its maximum length.
     pub(crate) fn too_long(&mut self, span: Range<usize>, what: &str, longest: usize) {
         self.at(span, format!("{what} has more than {longest} characters")).help("choose a shorter one");
     }
@@ -218,7 +216,7 @@ impl Diagnostics {
         let broken: std::collections::HashSet<usize> =
             self.0.iter().filter(|d| d.nature == Nature::Syntax).filter_map(line_of).collect();
         let mut drafts = self.0;
-        // Beside a syntax mistake, what its line means and what seems to be missing are guesses.
+        // Beside a syntax mistake, mistakes of its line and absences are guesses.
         drafts.retain(|d| match d.nature {
             Nature::Syntax => true,
             Nature::Absence => broken.is_empty(),
@@ -294,7 +292,7 @@ impl Columns {
     }
 }
 
-/// A line without its far end, and with a sign for each character that can't be seen or that steers a terminal.
+/// A line without its far end, with a visible sign for each character that is invisible or controls a terminal.
 fn printable(masked: &Masked) -> Masked {
     let mut text = String::new();
     let mut span = None::<Range<usize>>;
@@ -361,7 +359,7 @@ mod tests {
         ");
     }
 
-    /// The renderer panics on widths beyond 65,535, and lets some characters through that nobody sees.
+    /// The renderer panics on widths beyond 65,535, and lets some invisible characters through.
     #[test]
     fn a_line_that_is_long_or_steers_a_terminal_can_be_shown() {
         let text = format!(

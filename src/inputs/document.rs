@@ -1,4 +1,4 @@
-//! The TOML text with the place of every value, and readers that note a mistake instead of giving up.
+//! The TOML text with the place of every value, and readers that record a mistake instead of giving up.
 //!
 //! It knows TOML and types, not what the keys of a tenant file mean.
 
@@ -25,16 +25,17 @@ pub(crate) struct Document<'d> {
     pub(crate) root: DeTable<'d>,
 }
 
-/// How often a text is mended and parsed again, to find what the parser does not reach behind a mistake.
+/// Maximum number of times a text is repaired and parsed again, to find mistakes after a syntax error.
 const ROUNDS: usize = 20;
 
 /// The longest key and value of a tag, in characters.
 const LONGEST_LABEL: usize = 256;
 
-/// Of a key that nobody knows so much is shown, in characters.
+/// Maximum length of an unknown key in messages, in characters.
 const LONGEST_KEY: usize = 60;
 
-/// Parses `text` and hands on all that could be parsed. Each syntax mistake becomes a draft; lines with one are left out.
+/// Parses `text` and passes on every part that could be parsed. Each syntax mistake becomes a draft; lines with one are
+/// left out.
 pub(crate) fn with_document<T>(
     text: &str,
     drafts: &mut Diagnostics,
@@ -77,8 +78,8 @@ fn note_syntax(error: &toml::de::Error, drafts: &mut Diagnostics) {
     }
 }
 
-/// Takes the line at `at` out without moving any other; a table header becomes one of a table that nothing reads, so
-/// that the keys below it do not fall to the table above. Says whether there was anything to take out.
+/// Blanks the line at `at` without moving any other; a table header becomes that of an unread table, so that the keys
+/// below it do not fall to the table above. Returns whether there was anything to blank.
 fn mend(text: &mut String, at: usize) -> bool {
     const NOBODY: &str = "[[_]]";
     let at = at.min(text.len().saturating_sub(1));
@@ -89,13 +90,13 @@ fn mend(text: &mut String, at: usize) -> bool {
         return false;
     }
     let keep = if line.starts_with('[') && end - start >= NOBODY.len() { NOBODY } else { "" };
-    // Not by a width in `format!`: that ends at 65,535.
+    // Not by a width in `format!`: its maximum is 65,535.
     text.replace_range(start..end, &format!("{keep}{}", " ".repeat(end - start - keep.len())));
     true
 }
 
 impl Document<'_> {
-    /// Fills the variables into `text`, which is the value of `item`, and notes those that can't be filled in.
+    /// Expands the variables in `text`, which is the value of `item`, and records those that can't be expanded.
     pub(crate) fn expand(
         &self,
         item: &Item<'_>,
@@ -123,9 +124,9 @@ impl Document<'_> {
 /// Reads one table. Every getter notes its mistakes and returns `None` for them.
 pub(crate) struct Reader<'a, 'd> {
     table: &'a DeTable<'d>,
-    /// The header or inline table, for what is missing in it.
+    /// The header or inline table, as the place of missing keys.
     pub(crate) span: Range<usize>,
-    /// Values must never be shown.
+    /// Whether values must never be shown.
     secret: bool,
 }
 
@@ -152,7 +153,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.table.contains_key(key)
     }
 
-    /// How many keys it has.
+    /// Number of keys.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
@@ -167,7 +168,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.item(key).map_or(self.span.clone(), Item::span)
     }
 
-    /// The value of a key, as far as `get` takes it.
+    /// The value of a key, if `get` accepts it.
     fn typed<T>(
         &self,
         key: &str,
@@ -220,7 +221,7 @@ impl<'a, 'd> Reader<'a, 'd> {
         self.formed(key, Form::Budget, drafts)?.parse().ok()
     }
 
-    /// A duration; `zero`: whether none at all has a meaning.
+    /// A duration; `zero`: whether zero is allowed.
     pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Diagnostics) -> Option<Duration> {
         parse_duration(&self.formed(key, Form::Duration { zero }, drafts)?).ok()
     }
@@ -292,7 +293,7 @@ impl<'a, 'd> Reader<'a, 'd> {
     }
 }
 
-/// Notes a key that nothing reads. Its value may be a misspelt password, so it is not shown.
+/// Records an unknown key. Its value may be a misspelt password, so it is not shown.
 pub(crate) fn unknown_key(key: &Spanned<toml::de::DeString<'_>>, what: &str, known: &[&str], drafts: &mut Diagnostics) {
     let mut shown: String = key.get_ref().chars().take(LONGEST_KEY).collect();
     if shown.len() < key.get_ref().len() {

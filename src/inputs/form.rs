@@ -1,4 +1,4 @@
-//! The form that a value must have, whichever layer it comes from: file, environment and flags are refused for the same
+//! The form of a setting's value, the same for every layer: file, environment and flags are refused for the same
 //! reasons.
 //!
 //! It knows no setting by name.
@@ -17,7 +17,7 @@ pub(crate) enum Form {
     Text,
     /// A whole number from 1 to a million.
     Count,
-    /// A duration; the flag says whether zero has a meaning.
+    /// A duration; `zero`: whether zero is allowed.
     Duration { zero: bool },
     /// A failure budget.
     Budget,
@@ -27,7 +27,7 @@ pub(crate) enum Form {
     Choice(&'static [&'static str]),
     /// The path of a folder.
     Folder,
-    /// A path or URL; checked further where it is taken apart, and never shown.
+    /// A path or URL; checked further where it is parsed, and never shown.
     Ledger,
 }
 
@@ -82,8 +82,8 @@ impl Form {
         }
     }
 
-    /// Refuses a flag that is not even of this type. A value of the right type out of its range is a wrong setting, and
-    /// told as in every other layer.
+    /// Refuses a flag of another type. A value of the right type out of its range is a wrong setting, reported as in
+    /// every other layer.
     pub(crate) fn parse_flag(self, text: &str) -> Result<String, String> {
         let refused = match self {
             Form::Count => text.parse::<u32>().err().map(|e| e.to_string()),

@@ -1,6 +1,6 @@
 //! `[migrations."NAME"]`: the time limits of single migrations.
 //!
-//! Whether there is such a migration is not known here: the program that has them checks the names.
+//! The names are not checked here: that needs the program's migrations.
 
 use std::collections::BTreeMap;
 

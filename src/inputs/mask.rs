@@ -1,4 +1,4 @@
-//! Lines of a tenant file as they may be shown: without the secrets in them.
+//! Lines of a tenant file without their secrets, fit to be shown.
 //!
 //! It errs on the side of hiding. Nothing here decides what is wrong with a line.
 
@@ -7,10 +7,11 @@ use std::ops::Range;
 use super::Setting;
 use super::form::Form;
 
-/// The text that stands in for a secret.
+/// The replacement for a secret.
 pub(crate) const MASK: &str = "***";
 
-/// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its value.
+/// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its
+/// value.
 const HARMLESS: [&str; 11] =
     ["id", "schema", "server", "tags", "create_missing", "percent", "count", "tenants", "rules", "env", "file"];
 
@@ -18,20 +19,20 @@ fn is_harmless(key: &str) -> bool {
     HARMLESS.contains(&key) || Setting::of(key).is_some_and(|setting| setting.form != Form::Ledger)
 }
 
-/// How much of a line has to be hidden besides what looks like a secret.
+/// The part of a line to hide besides apparent secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hide {
     /// Nothing more.
     Secrets,
-    /// All behind the marked place: the value of a key that is not known may be a misspelt `password`.
+    /// Everything after the marked place: the value of a key that is not known may be a misspelt `password`.
     Behind,
-    /// The marked place and all behind it.
+    /// The marked place and everything after it.
     From,
     /// The value, unless its key is known to be harmless: the line is not TOML, so that quotes say nothing.
     Value,
 }
 
-/// A line with its secrets replaced, and where the marked place is in it.
+/// A line with its secrets replaced, and the marked place in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Masked {
     pub(crate) text: String,
@@ -87,7 +88,7 @@ fn replace(line: &str, span: Range<usize>, hidden: &[Range<usize>]) -> Masked {
     Masked { span: moved(start)..end.max(moved(start)), text }
 }
 
-/// The parts that look like a secret: the password of a URL, its query, and the value of a key such as `password`.
+/// The apparent secrets: the password of a URL, its query, and the value of a key such as `password`.
 fn secrets(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for (i, _) in line.match_indices("://") {
@@ -104,7 +105,7 @@ fn secrets(line: &str) -> Vec<Range<usize>> {
             found.extend(in_value(line, i + word.len()));
         }
     }
-    // A URL that is escaped, or has no `://`, can't be told apart by looking at it.
+    // The parts of a URL that is escaped, or has no `://`, can't be recognized.
     let doubtful = line.contains('\\') || (line.contains('@') && !line.contains("://"));
     for word in ["url", "ledger"].iter().filter(|_| doubtful) {
         found.extend(lower.match_indices(word).flat_map(|(i, _)| in_value(line, i + word.len())));
@@ -117,7 +118,7 @@ fn closing(text: &str, quote: char) -> Option<usize> {
     text.char_indices().find(|&(i, c)| c == quote && (quote == '\'' || !text[..i].ends_with('\\'))).map(|(i, _)| i)
 }
 
-/// The secret in what follows `://`. Where the password can't be told apart for sure, it is all of it.
+/// The secret in the text after `://`. Where the password can't be located for sure, the secret is all of it.
 fn in_url(rest: &str) -> Option<Range<usize>> {
     let Some(at) = rest.rfind('@') else {
         // Without an `@` a password can still be there: `u:s3cret#`.

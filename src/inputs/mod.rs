@@ -1,8 +1,8 @@
-//! The input of the operator: the settings of a fleet, its tenants and waves, and the diagnostics of mistakes in them.
+//! The operator's input: the settings of a fleet, its tenants and waves, and the diagnostics of mistakes in them.
 //!
 //! Settings are layered: defaults, then `[fleet]` of the file, then `FLEET_<KEY>` of the environment, then flags.
-//! `[scratch]` has the file and `FLEET_SCRATCH_<KEY>` only; `[backup]` and `[seed]` have the file only.
-//! Nothing here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
+//! `[scratch]` comes from the file and `FLEET_SCRATCH_<KEY>` only; `[backup]` and `[seed]` from the file only. Nothing
+//! here prints, connects, or lets a secret into a text: [`Mistakes`] keeps masked excerpts, never the file.
 
 mod backup;
 mod database_url;

@@ -1,7 +1,7 @@
-//! `[scratch]`: the servers where databases are made only to try migrations out on them.
+//! `[scratch]`: the servers for scratch databases, on which migrations are tried out.
 //!
-//! Such a server may be a tenant's, but its URL is never taken from a tenant: making databases is an explicit wish. There is
-//! no flag either, since a URL with a password does not belong into a process list.
+//! Such a server may be a tenant's, but its URL is never taken from a tenant: creating databases must be requested
+//! explicitly. There is no flag either, since a URL with a password does not belong in a process list.
 
 use std::fmt;
 use std::path::Path;
@@ -30,11 +30,11 @@ pub(super) fn keys() -> impl Iterator<Item = String> {
     KEYS.iter().map(|(key, _)| format!("scratch_{key}"))
 }
 
-/// Where scratch databases are made. SQLite needs no server.
+/// The servers for scratch databases. SQLite needs no server.
 #[derive(Clone, Default)]
 pub(crate) struct ScratchServers {
     urls: Vec<(Engine, SecretString, Origin)>,
-    /// A password stands in the file itself.
+    /// Whether a password is in the file itself.
     pub(crate) literal_password: bool,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Debug for ScratchServers {
 }
 
 impl ScratchServers {
-    /// The URL of a database on the server where an engine's scratch databases are made: a scheme, a host and a database.
+    /// The URL of a database on the server for an engine's scratch databases: a scheme, a host and a database.
     pub(crate) fn url(&self, engine: Engine) -> Option<&SecretString> {
         self.urls.iter().find(|(of, ..)| *of == engine).map(|(_, url, _)| url)
     }

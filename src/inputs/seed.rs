@@ -1,6 +1,6 @@
 //! `[seed]`: the rules by which rows are generated.
 //!
-//! It has the file only, and the rules themselves are not read here.
+//! It comes from the file only, and the rules themselves are not read here.
 
 use std::path::{Path, PathBuf};
 

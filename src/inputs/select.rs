@@ -1,4 +1,4 @@
-//! Which tenants a command takes, in which waves, and why every other tenant is left out.
+//! The selection of a command: the tenants it takes, their waves, and the reason why every other tenant is left out.
 //!
 //! A pure function of the registry and the filter: it asks no database, and no tenant is dropped without a reason.
 
@@ -67,7 +67,7 @@ pub(crate) struct Partition {
     of: u64,
 }
 
-/// A text that is no partition.
+/// An invalid partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a partition; write hash:1/4 for the first of four")]
 pub(crate) struct BadPartition(pub(crate) String);
@@ -92,7 +92,7 @@ impl Partition {
     }
 }
 
-/// Why a tenant is left out.
+/// The reason why a tenant is left out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Mismatch {
     #[error("no --tenant matches it")]
@@ -108,12 +108,12 @@ pub(crate) enum Mismatch {
     Wave,
     #[error("the run does not have it")]
     NotInRun,
-    /// Its turn comes later.
+    /// Held back for a later run.
     #[error("it is not a canary")]
     NotCanary,
     #[error("it is in another partition")]
     Partition,
-    /// Its turn comes later.
+    /// Held back for a later run.
     #[error("the limit was reached before it")]
     Limit,
 }
@@ -135,14 +135,14 @@ pub(crate) struct Selection {
     pub(crate) waves: Vec<Wave>,
     /// The tenants that are left out, in file order.
     pub(crate) mismatches: Vec<(TenantId, Mismatch)>,
-    /// How many of `mismatches` are wanted but left for later, by a canary, a partition or a limit.
+    /// Number of `mismatches` that are wanted but held back by a canary, a partition or a limit.
     pub(crate) held_back: usize,
-    /// Words of the filter that fit no tenant at all: perhaps typing mistakes.
+    /// Words of the filter that match no tenant at all: perhaps typing mistakes.
     pub(crate) unmatched_patterns: Vec<Unmatched>,
 }
 
 impl Selection {
-    /// How many tenants are taken.
+    /// Number of tenants taken.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.waves.iter().map(|wave| wave.tenants.len()).sum()
@@ -165,7 +165,7 @@ impl Selection {
         }
     }
 
-    /// For showing the tenants that are taken; see [`Registry::leave_out_credentials`].
+    /// Fills in the addresses for showing the tenants that are taken; see [`Registry::leave_out_credentials`].
     pub(crate) fn leave_out_credentials(&mut self, registry: &Registry) {
         for wave in &mut self.waves {
             registry.leave_out_credentials(&mut wave.tenants);
@@ -180,15 +180,15 @@ pub(crate) struct Wave {
     pub(crate) name: String,
     /// Its tenants, in file order.
     pub(crate) tenants: Vec<Arc<Tenant>>,
-    /// A cap of its own.
+    /// Its own cap.
     pub(crate) concurrency: Option<NonZeroUsize>,
-    /// How many of them may fail.
+    /// Its failure budget.
     pub(crate) max_failures: FailureBudget,
-    /// To be granted a lock on its tenants, where that differs from the fleet's.
+    /// Its lock timeout, where it differs from the fleet's.
     pub(crate) lock_timeout: Option<Duration>,
 }
 
-/// A word of the filter that fits no tenant.
+/// A word of the filter that matches no tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unmatched {
     /// The flag: `--tenant`.
@@ -204,20 +204,15 @@ impl fmt::Display for Unmatched {
     }
 }
 
-/// Why a filter can't be used.
+/// The reason why a filter can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SelectError {
-    /// A pattern is no glob.
+    /// A pattern is not a valid glob.
     #[error("{flag}: {bad}; a pattern is an id or a glob such as acme, b-* or {{a,b}}-?")]
-    Pattern {
-        /// The flag.
-        flag: &'static str,
-        bad: BadPattern,
-    },
+    Pattern { flag: &'static str, bad: BadPattern },
     /// No wave has this name.
     #[error("--wave: there is no wave '{name}'; the waves are: {known}")]
     UnknownWave {
-        /// The name.
         name: String,
         /// All names.
         known: String,
@@ -231,7 +226,7 @@ pub(crate) enum SelectError {
         /// All names.
         known: String,
     },
-    /// Two ways to say who the canaries are.
+    /// Two definitions of the canary.
     #[error("--canary and --canary-percent can't be used together; choose one")]
     TwoCanaries,
     /// A share above 100.
@@ -239,13 +234,13 @@ pub(crate) enum SelectError {
     Percent(u8),
 }
 
-/// Decides what a command takes.
+/// Decides which tenants a command takes.
 ///
 /// # Errors
 /// For a filter that can't mean anything: a bad glob, an unknown wave, `--canary` without such a wave.
 pub(crate) fn select(registry: &Registry, filter: &Filter) -> Result<Selection, SelectError> {
     let rules = Rules::of(registry, filter)?;
-    // They do not depend on the filter.
+    // The places do not depend on the filter.
     let places = places(&registry.waves, &registry.tenants);
     let tenants = &registry.tenants;
     let mut matches: Vec<Match> = tenants.iter().zip(&places).map(|(t, &wave)| rules.judge(t, wave)).collect();
@@ -336,7 +331,7 @@ impl<'f> Rules<'f> {
         Err(mismatch)
     }
 
-    /// The words of the filter that fit no tenant of the file.
+    /// The words of the filter that match no tenant of the file.
     fn unmatched(&self, registry: &Registry) -> Vec<Unmatched> {
         let tenants = &registry.tenants;
         let mut found = Vec::new();
@@ -406,7 +401,7 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
     waves.retain(|(wave, _)| !wave.tenants.is_empty());
     let last = waves.len().saturating_sub(1);
     let budgeted = waves.into_iter().enumerate().map(|(i, (mut wave, own))| {
-        // A failure in an early wave stops the rollout unless the file says otherwise: that is what it is for.
+        // A failure in an early wave stops the rollout unless the file says otherwise: that is the purpose of waves.
         wave.max_failures = own.unwrap_or(if i < last { FailureBudget::Count(0) } else { wave.max_failures });
         wave
     });

@@ -1,6 +1,6 @@
-//! The query parameters of database URLs: which ones the drivers know, and which values.
+//! The query parameters of database URLs that the drivers know, and their values.
 //!
-//! It mirrors what sqlx reads (`options/parse.rs` of sqlx-postgres and sqlx-mysql 0.9); it sets nothing.
+//! It mirrors the parameters that sqlx reads (`options/parse.rs` of sqlx-postgres and sqlx-mysql 0.9); it sets nothing.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use super::database_url::{FORM, UrlProblem, normal, problem};
 use crate::model::tenant::Engine;
 use crate::model::text::suggestion;
 
-/// Query parameters that the drivers know. Others are refused: the PostgreSQL driver logs an unknown one with its value.
+/// Query parameters that the drivers know. Others are refused: the PostgreSQL driver logs an unknown one with its
+/// value.
 const POSTGRES_PARAMETERS: [&str; 12] = [
     "sslmode",
     "ssl-mode",
@@ -43,17 +44,17 @@ const MYSQL_PARAMETERS: [&str; 14] = [
 ];
 /// The parameters with few values, which both drivers read in any case of letters.
 const TLS_MODE: [&str; 2] = ["sslmode", "ssl-mode"];
-/// Without `allow`, which the driver takes and then never uses TLS, whatever the server asks for.
+/// Without `allow`, which the driver accepts and then never uses TLS, whatever the server requires.
 const POSTGRES_TLS_MODES: [&str; 5] = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 const MYSQL_TLS_MODES: [&str; 5] = ["disabled", "preferred", "required", "verify_ca", "verify_identity"];
 /// The parameters that name files, in all their spellings.
 const CA: [&str; 4] = ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslca"];
 const CERTIFICATE: [&str; 2] = ["sslcert", "ssl-cert"];
 const KEY: [&str; 2] = ["sslkey", "ssl-key"];
-/// Parameters that would say again, and differently, what the URL itself says.
+/// Parameters that could contradict the URL itself.
 const MISPLACED: [&str; 6] = ["host", "hostaddr", "port", "dbname", "user", "password"];
 
-/// Refuses parameters and values that the driver of this engine does not take.
+/// Refuses parameters and values that the driver of this engine does not accept.
 ///
 /// # Errors
 /// The first of them.
@@ -65,7 +66,7 @@ pub(super) fn check(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
             let message = format!("has the parameter `{key}`, which would replace a part of the URL itself");
             return Err(problem(message, FORM));
         }
-        // The driver leaves an option without its bracket out, without a word.
+        // The driver silently drops an option without its bracket.
         let known_option = engine == Engine::Postgres && key.starts_with("options[") && key.ends_with(']');
         if !known.contains(&key) && !known_option {
             let help = match suggestion(key, known.iter().copied()) {
@@ -95,7 +96,7 @@ pub(super) fn absolute_files(url: &mut Url, folder: &Path) {
     }
 }
 
-/// Refuses parameters of TLS that make no sense together: the driver would leave one out, or fail at each tenant.
+/// Refuses contradictory TLS parameters: the driver would ignore one, or fail at each tenant.
 fn check_tls(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
     let given = |names: &[&str]| url.query_pairs().find(|(key, _)| names.contains(&&**key));
     let mode = given(&TLS_MODE).map(|(_, mode)| mode.to_ascii_lowercase());
@@ -120,7 +121,7 @@ fn check_tls(engine: Engine, url: &Url) -> Result<(), UrlProblem> {
     }
 }
 
-/// Refuses what the driver would refuse, once a tenant is connected to. A value that is not nearly a known one may be
+/// Refuses values that the driver would refuse when connecting. A value that is not close to a known one may be
 /// anything, a secret too, and is not repeated.
 fn check_value(engine: Engine, key: &str, value: &str) -> Result<(), UrlProblem> {
     if TLS_MODE.contains(&key) {
@@ -152,7 +153,7 @@ mod tests {
         ServerUrl::parse(text).err().unwrap_or_else(|| panic!("{text} was accepted"))
     }
 
-    /// They ended as "unreachable", once for each tenant and only when it was connected to.
+    /// A regression: they ended as "unreachable", once for each tenant and only on connecting.
     #[test]
     fn values_that_a_driver_refuses_are_refused_with_what_was_meant() {
         for (text, message, help) in [

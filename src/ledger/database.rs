@@ -1,6 +1,6 @@
-//! One ledger's place: how it is named in texts, and what a driver's error means there.
+//! The location of a ledger: its name in texts, and the meaning of a driver's error there.
 //!
-//! The meaning of a code is the engines' to say. This file must let no secret through: SeaORM and sqlx quote URLs.
+//! The engines define the meaning of their codes. No secret may pass through this file: SeaORM and sqlx quote URLs.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ use super::error::LedgerError;
 use crate::engine;
 use crate::model::fault::{Fault, FaultClass};
 
-/// The codes of a disk without room: of SQLite, of MySQL and MariaDB, of PostgreSQL.
+/// The error codes for a full disk: SQLite, MySQL and MariaDB, PostgreSQL.
 const FULL: [&str; 4] = ["13", "1021", "1114", "53100"];
 
-/// SQLite's code for a file that is no database; any other one of that class is a damaged one.
+/// SQLite's code for a file that is not a database; any other code of that class means a damaged file.
 const NO_DATABASE: &str = "26";
 
-/// One ledger's place.
+/// The location of a ledger.
 pub(super) struct LedgerDatabase {
     /// `ledger /path/to/file` or `ledger at postgres://host:port/database`.
     shown: String,
@@ -59,17 +59,17 @@ impl LedgerDatabase {
         Ok(LedgerDatabase { shown, secrets: secrets.into_iter().map(SecretString::from).collect(), is_file: false })
     }
 
-    /// How texts name it.
+    /// Its name in texts.
     pub(super) fn name(&self) -> String {
         self.shown.clone()
     }
 
-    /// Whether writing once more can help after `error`. A lock on a file has been waited for already.
+    /// Whether another write can help after `error`. The wait for a lock on a file is over already.
     pub(super) fn is_worth_another_try(&self, error: &LedgerError) -> bool {
         !self.is_file && matches!(error, LedgerError::Unreachable { .. } | LedgerError::LockWait { .. })
     }
 
-    /// What SeaORM's error means here.
+    /// The ledger error for SeaORM's error.
     pub(super) fn explain(&self, action: &'static str, error: &DbErr) -> LedgerError {
         match error {
             DbErr::Conn(RuntimeErr::SqlxError(e))
@@ -85,7 +85,7 @@ impl LedgerDatabase {
         }
     }
 
-    /// What a driver's error means here.
+    /// The ledger error for a driver's error.
     pub(super) fn explain_sqlx(&self, action: &'static str, error: &sqlx::Error) -> LedgerError {
         match error {
             sqlx::Error::Database(e) => self.explain_refusal(action, &engine::fault(error), e.message()),
@@ -100,12 +100,13 @@ impl LedgerDatabase {
         }
     }
 
-    /// It did not answer.
+    /// The error for a ledger that did not answer.
     pub(super) fn unreachable(&self, action: &'static str, reason: &dyn std::fmt::Display) -> LedgerError {
         LedgerError::Unreachable { action, site: self.name(), reason: self.scrub(reason) }
     }
 
-    /// A refusal by its class, and by its code where the ledger tells more apart than a run does.
+    /// The ledger error for a refusal, by its class, and by its code where the ledger distinguishes more than a run
+    /// does.
     fn explain_refusal(&self, action: &'static str, fault: &Fault, text: &str) -> LedgerError {
         use FaultClass as F;
         let (site, code) = (self.name(), fault.code.as_deref().unwrap_or_default());
@@ -134,7 +135,7 @@ impl LedgerDatabase {
         self.secrets.iter().fold(text.to_string(), |text, secret| text.replace(secret.expose_secret(), "***"))
     }
 
-    /// A path below a file, or a file where a folder should be, is told apart before SQLite says only "can't open".
+    /// Distinguishes a path below a file, or a file in place of a folder, before SQLite says only "can't open".
     pub(super) fn check_path(file: &std::path::Path) -> Result<(), LedgerError> {
         let folder = match file.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

@@ -1,11 +1,11 @@
-//! What can go wrong with a ledger, in words for the operator: which ledger, what state, what to do.
+//! Ledger errors in words for the operator: the ledger, its state, the remedy.
 //!
 //! Texts only: no variant carries a URL, a password or a library's own error.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What can go wrong with a ledger. The text fits "failed to ...".
+/// An error of a ledger. The text fits "failed to ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum LedgerError {
@@ -17,176 +17,176 @@ pub(crate) enum LedgerError {
     NoFolder {
         /// The ledger's file.
         file: PathBuf,
-        /// The folder that it should be in.
+        /// The folder in which it should be.
         folder: PathBuf,
     },
-    /// There is something else than a file at the place.
+    /// The path is not a file.
     #[error("open the ledger {}: it is not a file but a folder or a device; set another place for the ledger", file.display())]
     NotAFile {
         /// The ledger's file.
         file: PathBuf,
     },
-    /// It can be read at best.
+    /// The ledger can't be written.
     #[error(
         "{action} the {site}: it can't be written ({reason}); check the owner and rights of it and its folder, \
          and that the disk is not mounted read-only"
     )]
     NotWritable {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The engine's text.
         reason: String,
     },
-    /// The file is something else.
+    /// The file is not an SQLite database.
     #[error(
         "{action} the {site}: it is not an SQLite database; move the file away and a new ledger is made \
          (tenants keep their own history), or set another place for the ledger"
     )]
     NotADatabase {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
     },
-    /// The file is an SQLite database that is cut short or overwritten.
+    /// The file is an SQLite database that is truncated or overwritten.
     #[error(
         "{action} the {site}: the file is damaged ({reason}); restore it, or move it and its -wal file away and a new \
          ledger is made: past runs are then unknown, and tenants keep their own history"
     )]
     Damaged {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The engine's text.
         reason: String,
     },
-    /// The file is somebody else's database: a tenant's, or another program's.
+    /// The file is another database: a tenant's, or another program's.
     #[error(
         "open the {site}: it holds the table {table}, which is no ledger's, so that it is the database of a tenant or of \
          another program; set another place for the ledger"
     )]
     NotALedger {
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// One of its tables.
         table: String,
     },
-    /// The file is not the one any more that was opened: writing to it would write into nothing.
+    /// The file is no longer the one that was opened: anything written to it would be lost.
     #[error(
         "{action} the {site}: the file was removed or replaced while it was in use; what was recorded in it is lost \
          unless the file is brought back, and tenants keep their own history"
     )]
     Gone {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
     },
     /// No space is left.
     #[error("{action} the {site}: no space is left for it ({reason}); make room, then resume the run")]
     Full {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The engine's text.
         reason: String,
     },
-    /// Another process holds it for longer than we wait.
+    /// Another process holds a lock on it for longer than the wait limit.
     #[error("{action} the {site}: another process holds it locked ({reason}); end that process, or try again")]
     LockWait {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The engine's text.
         reason: String,
     },
-    /// It can't be reached, or no longer.
+    /// The ledger can't be reached, or no longer.
     #[error("{action} the {site}: it can't be reached ({reason}); check the server and the network, then try again")]
     Unreachable {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The driver's text, without secrets.
         reason: String,
     },
-    /// The engine said no.
+    /// The engine refused.
     #[error("{action} the {site}: {reason}")]
     Refused {
-        /// What was being done.
+        /// The action that failed.
         action: &'static str,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The engine's code and text, without secrets.
         reason: String,
     },
-    /// The URL is not one of a ledger.
+    /// The URL is not valid for a ledger.
     #[error("read the ledger's URL: {reason}; write postgres://user:password@host/database, or mysql://...")]
     BadUrl {
-        /// Why, without the URL.
+        /// The reason, without the URL.
         reason: String,
     },
-    /// A newer program made its tables.
+    /// A newer program created its tables.
     #[error(
         "open the {site}: it was made by a newer fleet (ledger version {found}, this program knows {known}); \
          use that fleet, or set another place for the ledger"
     )]
     Newer {
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// Its version.
         found: i32,
         /// The newest version that this program knows.
         known: i32,
     },
-    /// A row does not read as what it should be.
+    /// A row can't be decoded.
     #[error("read the {site}: {what} can't be understood ({reason}); was it written by another version of fleet?")]
     Unreadable {
-        /// Which ledger.
+        /// The ledger.
         site: String,
-        /// Which row.
+        /// The row.
         what: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// No run goes by that id.
+    /// No run has that id.
     #[error("find run '{wanted}' in the {site}: {}", none_or_newest(newest))]
     NoSuchRun {
-        /// What was asked for.
+        /// The name or id that was given.
         wanted: String,
-        /// Which ledger.
+        /// The ledger.
         site: String,
         /// The newest runs, newest first.
         newest: Vec<String>,
     },
-    /// Several runs go by that part of an id.
+    /// Several runs match that part of an id.
     #[error("find run '{wanted}': more than one run matches; write more of the id: {}", candidates.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The name or id that was given.
         wanted: String,
-        /// Runs that match, newest first; not all, when there are many.
+        /// Matching runs, newest first; not all, when there are many.
         candidates: Vec<String>,
     },
-    /// Too few characters to look for.
+    /// Too few characters for a search.
     #[error("find run '{wanted}': write 'last', a whole run id, or at least 4 characters of its beginning or end")]
     NotAnId {
-        /// What was asked for.
+        /// The name or id that was given.
         wanted: String,
     },
-    /// A mistake in this program: an event came before the run was begun.
+    /// A defect of this program: an event came before the run was begun.
     #[error("record an event: the run has not been begun in the ledger; please report this as a defect")]
     NotBegun,
-    /// A mistake in this program: the task that writes ended by itself.
+    /// A defect of this program: the writer task ended by itself.
     #[error(
         "write the {site}: the task that writes it broke down; please report this as a defect, then resume the run"
     )]
     WriterDied {
-        /// Which ledger.
+        /// The ledger.
         site: String,
     },
 }

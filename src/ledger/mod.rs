@@ -1,9 +1,9 @@
 //! The ledger: the durable record of runs, outcomes and attempts, kept in an SQLite file or on a shared server.
 //!
-//! It is fed by events and never decides anything: it must not know the run that makes them or the report that shows
-//! them. The tenants' own history tables are the truth about schemas; the ledger only says what was done and why.
+//! It is fed by events and never decides anything: it must not know the run that produces them or the report that shows
+//! them. The tenants' own history tables are the truth about schemas; the ledger only records what was done and why.
 //!
-//! A process may be killed at any line. What is committed is the truth, and a reader then finds:
+//! A process may be killed at any line. Committed data is the truth, and a reader then finds:
 //!
 //! | killed | what is found |
 //! |---|---|
@@ -14,9 +14,9 @@
 //! | after `finish` returned | everything |
 //!
 //! A tenant without an outcome may have been finished all the same, because success is recorded after the tenant's own
-//! commit. Whoever resumes a run asks the tenant again, so a lost outcome costs one read and repeats nothing. After a
-//! power cut an SQLite ledger may also lack the outcomes since its last checkpoint, in the same way and as harmlessly.
-//! A lost ledger file means that no run is known, and nothing else.
+//! commit. Resuming a run reads the tenant again, so a lost outcome costs one read and repeats nothing. After a power
+//! cut an SQLite ledger may also lack the outcomes since its last checkpoint, in the same way and as harmlessly. A lost
+//! ledger file means that no run is known, and nothing else.
 //!
 //! | table | a row for each |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! Opening a ledger: connect, make or upgrade the tables, refuse a newer version.
 //!
-//! It must not create anything for a reader: `runs list` in the wrong folder leaves no file behind.
+//! Opening for reading must not create anything: `runs list` in the wrong folder leaves no file behind.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,19 +27,19 @@ use super::look::{refuse_others, write_ahead_log};
 use super::migrations::LedgerMigrator;
 use super::recorder::Recorder;
 
-/// The version of the tables that this program makes and knows.
+/// The version of the tables that this program creates and knows.
 pub(super) const VERSION: i32 = 2;
 
-/// For how long a lock or a server is waited for.
+/// Wait limit for a lock or a server.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A server that does not answer a write for so long is lost.
+/// A server that does not answer a write within this time is lost.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
-/// The time for closing the connections to a server.
+/// Time limit for closing the connections to a server.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Statements differ with the number of their rows; keeping many of them prepared would only cost memory.
+/// Capacity of the statement cache: statements differ in the number of rows, so caching many would only cost memory.
 const PREPARED: usize = 4;
 
 const OPEN: &str = "open";
@@ -50,27 +50,27 @@ pub(crate) struct Ledger {
     pub(super) store: Arc<Store>,
 }
 
-/// The connection of a ledger and the words for it.
+/// The connection to a ledger and its name in texts.
 pub(super) struct Store {
     pub(super) db: DatabaseConnection,
     pub(super) site: LedgerDatabase,
-    /// The file that is written, with its device and number.
+    /// The file that is written, with its device and inode number.
     file: Option<(PathBuf, (u64, u64))>,
     /// The version of the tables. A reader leaves an older ledger as it is.
     pub(super) version: i32,
     pub(super) longest_write: Duration,
 }
 
-/// What opening an SQLite file may do.
+/// The mode of opening an SQLite file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// Create the file; write.
     Create,
     /// Read an existing file; the engine's own `-wal` and `-shm` files may come and go.
     Read,
-    /// Read an existing file and write nothing to it; beside one in another mode than that of the write-ahead log, neither.
+    /// Read an existing file and write nothing to it; nor beside it, unless it is in the mode of the write-ahead log.
     Look,
-    /// Read a file that nobody writes, in a folder that can't be written, or without a trace in one that can.
+    /// Read a file without writers: in a folder that can't be written, or without creating any file beside it.
     Immutable,
 }
 
@@ -85,8 +85,7 @@ impl Ledger {
     /// Opens a ledger for writing. A missing file is created (its folder is not), and so are missing tables.
     ///
     /// # Errors
-    /// One variant of [`LedgerError`] for each thing that an operator would mend differently. A lock is waited for
-    /// during 10 s.
+    /// One variant of [`LedgerError`] for each problem with a remedy of its own. A lock is awaited for at most 10 s.
     pub(crate) async fn open(location: &Location) -> Result<Ledger, LedgerError> {
         Ledger::open_patiently(location, PATIENCE).await
     }
@@ -146,7 +145,7 @@ impl Ledger {
         Ok(Some(Ledger { store: Arc::new(store) }))
     }
 
-    /// The way of reading that is left in a folder without rights, for tests: they may run as root, who has all rights.
+    /// Reads as in a folder without write permission, for tests: they may run as root, who has all permissions.
     #[cfg(test)]
     pub(super) async fn open_frozen(file: &Path) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(&Location::File(file.to_owned()))?;
@@ -159,9 +158,9 @@ impl Ledger {
         Recorder::new(Arc::clone(&self.store))
     }
 
-    /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving it to the end of the process loses
-    /// nothing, but leaves the log beside the file. A session of a server that waits for a lock does not end before it has
-    /// it: that is left to the end of the process.
+    /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving this to the end of the process
+    /// loses nothing, but leaves the log beside the file. A server's session that waits for a lock can't be closed before
+    /// the lock is granted: that is left to the end of the process.
     pub(crate) async fn close(self) {
         // A pool can only fail to close when it is closed already.
         let _ = match self.store.db.get_database_backend() == DbBackend::Sqlite {
@@ -176,7 +175,7 @@ impl Store {
         Store { db, site, file: None, version: VERSION, longest_write: LONGEST_WRITE }
     }
 
-    /// What an error of SeaORM means for this ledger.
+    /// The ledger error for an error of SeaORM.
     pub(super) fn explain(&self, action: &'static str) -> impl Fn(DbErr) -> LedgerError {
         move |error| self.site.explain(action, &error)
     }
@@ -229,8 +228,8 @@ impl Store {
         Ok(())
     }
 
-    /// Finds out whether a file without a ledger has something else in it: a ledger's tables would be strangers there. On a
-    /// server a database may be shared.
+    /// Refuses a file without a ledger that has other tables: a ledger does not belong there. On a server a database
+    /// may be shared.
     pub(super) async fn check_own(&self) -> Result<(), LedgerError> {
         if self.db.get_database_backend() != DbBackend::Sqlite {
             return Ok(());
@@ -248,8 +247,8 @@ impl Store {
         }
     }
 
-    /// Fails when the file at the ledger's place is not the one that was opened: SQLite would go on without a word in a
-    /// file that has no name any more.
+    /// Fails when the file at the ledger's place is not the one that was opened: SQLite would silently go on writing to
+    /// the unlinked file.
     pub(super) fn check_place(&self, action: &'static str) -> Result<(), LedgerError> {
         match &self.file {
             Some((path, opened)) if identity(path) != Some(*opened) => {
@@ -259,9 +258,9 @@ impl Store {
         }
     }
 
-    /// Finds a ledger that can only be read before anything is touched. SQLite opens a file without the right to write
-    /// as if nothing were wrong and even grants BEGIN IMMEDIATE; a server may be a read-only replica. Only a statement
-    /// that writes tells, and this one changes no row.
+    /// Detects a read-only ledger before anything is touched. SQLite opens a file without the right to write as if
+    /// nothing were wrong and even grants BEGIN IMMEDIATE; a server may be a read-only replica. Only a writing
+    /// statement reveals it, and this one changes no row.
     async fn check_writable(&self) -> Result<(), LedgerError> {
         let write_nothing = async {
             let tx = self.begin().await?;
@@ -275,16 +274,17 @@ impl Store {
         write_nothing.await.map_err(self.explain(OPEN))
     }
 
-    /// Makes the tables, or carries those of an older version forward. The version row comes last: MySQL commits each
-    /// statement by itself, so whoever finds the row knows that all of its version is there, and whoever does not makes
-    /// what is missing. Older programs refuse a ledger with a newer row.
+    /// Creates the tables, or upgrades those of an older version. The version row comes last: MySQL commits each
+    /// statement by itself, so a program that finds the row knows that all of its version exists, and one that does not
+    /// creates the missing parts. Older programs refuse a ledger with a newer row.
     ///
-    /// Dying in it: SQLite and PostgreSQL roll it back; on MySQL the next program goes on with it.
+    /// Dying in it: SQLite and PostgreSQL roll it back; on MySQL the next program continues it.
     async fn upgrade(&self) -> Result<(), LedgerError> {
         let upgrade = async {
             let tx = self.begin().await?;
             let backend = tx.get_database_backend();
-            // Two programs that change one schema at once fail, even with IF NOT EXISTS; the second finds nothing to do.
+            // Two programs that change one schema at once fail, even with IF NOT EXISTS; the second finds nothing to
+            // do.
             match backend {
                 DbBackend::Postgres => {
                     let lock = "SET LOCAL lock_timeout = '10s'; SELECT pg_advisory_xact_lock(7380386120393126247)";
@@ -309,8 +309,8 @@ impl Store {
         upgrade.await.map_err(self.explain("create or upgrade the tables of"))
     }
 
-    /// The present time by the clock of the ledger's database, in milliseconds since 1970-01-01 UTC, as an expression: the
-    /// clocks of the machines that share a ledger need not agree.
+    /// The present time by the clock of the ledger's database, in milliseconds since 1970-01-01 UTC, as an expression:
+    /// the clocks of the machines that share a ledger need not agree.
     pub(super) fn clock(&self) -> &'static str {
         match self.db.get_database_backend() {
             DbBackend::Postgres => "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)",
@@ -325,14 +325,14 @@ impl Store {
 const MYSQL_LOCK: &str = "SELECT get_lock(concat('fleet_ledger:', left(sha2(database(), 256), 32)), 10)";
 const MYSQL_UNLOCK: &str = "SELECT release_lock(concat('fleet_ledger:', left(sha2(database(), 256), 32)))";
 
-/// What tells a file from any other: its device and its number on it.
+/// The identity of a file: its device and inode number.
 fn identity(file: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// Connects to an SQLite file, again and again for `patience` while another process holds it: switching to the write-ahead
-/// log needs the file alone, and does not wait for it by itself.
+/// Connects to an SQLite file, retrying for `patience` while another process holds it: switching to the write-ahead log
+/// needs the file alone, and does not wait for it by itself.
 pub(super) async fn connect_file(
     file: &Path,
     access: Access,
@@ -366,7 +366,7 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
         Access::Look => options = options.read_only(true),
         Access::Immutable => options = options.read_only(true).immutable(true),
     }
-    // One connection, kept for good: settings made on it stay.
+    // A single connection, never closed: settings made on it persist.
     let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
     let pool = pool.test_before_acquire(false).connect_with(options).await?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))

@@ -1,4 +1,4 @@
-//! Processes of this machine, as Linux tells of them under `/proc` (proc(5)): ours, and whether another's is still there.
+//! Processes of this machine, from `/proc` (proc(5)): this one, and whether another still exists.
 
 use std::{fs, io};
 
@@ -6,7 +6,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::model::started_by::Process;
 
-/// This process. On a system without `/proc` only its id is known, and other programs go by its heartbeat.
+/// This process. On a system without `/proc` only its id is known, and other programs rely on its heartbeat.
 pub(crate) fn current() -> Process {
     let id = std::process::id();
     Process {
@@ -16,8 +16,8 @@ pub(crate) fn current() -> Process {
     }
 }
 
-/// Whether a process is there; `None` where its id says nothing here, because it is of another machine, boot or container,
-/// or where `/proc` does not tell of it: it hides the processes of other users where it is mounted with `hidepid`.
+/// Whether a process exists; `None` where its id is meaningless here, because it belongs to another machine, boot or
+/// container, or where `/proc` does not show it: mounted with `hidepid`, it hides the processes of other users.
 pub(super) fn is_there(process: &Process) -> Option<bool> {
     let here = space().filter(|space| *space == process.space)?;
     debug_assert!(!here.is_empty());
@@ -51,8 +51,8 @@ fn stat_of(id: u32) -> io::Result<String> {
     fs::read_to_string(format!("/proc/{id}/stat"))
 }
 
-/// The start of a process that is no zombie, in clock ticks since boot: field 22 of its `stat`. The name before it may hold
-/// blanks and parentheses, so fields are counted from the last parenthesis.
+/// The start of a process that is no zombie, in clock ticks since boot: field 22 of its `stat`. The name before it may
+/// hold blanks and parentheses, so fields are counted from the last parenthesis.
 fn start_in(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');

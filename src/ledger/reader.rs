@@ -26,15 +26,15 @@ use crate::model::run_summary::{AttemptRow, RunSummary};
 use crate::model::started_by::{StartedBy, liveness};
 use crate::model::tenant::TenantId;
 
-/// How many runs an error lists.
+/// Number of runs that an error lists.
 const CANDIDATES: u64 = 10;
 
 const READ: &str = "read";
 
-/// How many tenants of a run have their outcome.
+/// Number of tenants of a run that have their outcome.
 const WITH_OUTCOME: &str = "(SELECT count(*) FROM fleet_outcome WHERE fleet_outcome.run = fleet_run.run)";
 
-/// A row of `fleet_run`, and what the ledger's database counts and measures for it.
+/// A row of `fleet_run`, and the values that the ledger's database computes for it.
 #[derive(FromQueryResult)]
 struct RunRow {
     #[sea_orm(nested)]
@@ -53,8 +53,7 @@ impl Ledger {
         self.store.summaries(newest_first().limit(u64::try_from(limit).unwrap_or(u64::MAX))).await
     }
 
-    /// The one run that `wanted` names: `last`, a whole id, or at least 4 characters with which only one id begins or
-    /// ends.
+    /// The run that `wanted` names: `last`, a whole id, or a unique prefix or suffix of an id of at least 4 characters.
     ///
     /// # Errors
     /// [`LedgerError::NoSuchRun`] and [`LedgerError::Ambiguous`] list candidates; [`LedgerError::NotAnId`].
@@ -85,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// What was known of a run when it began, its tenants in plan order.
+    /// The description of a run as of its start, its tenants in plan order.
     ///
     /// # Errors
     /// [`LedgerError::NoSuchRun`], or that the ledger can't be read.
@@ -112,7 +111,7 @@ impl Ledger {
     }
 
     /// Every selected tenant of a run in plan order, with its record. `None`: no outcome was recorded, because the run
-    /// goes on, its process died or its ledger was lost; the tenant itself knows whether it was migrated.
+    /// goes on, its process died or its ledger was lost; only the tenant's own history shows whether it was migrated.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown run has no tenants.
@@ -130,8 +129,8 @@ impl Ledger {
         tenants.into_iter().map(with_record).collect()
     }
 
-    /// The tenants that a run did not bring to their target, or of which it has no outcome, and that no later run has
-    /// brought to theirs or restored since. A run without any is closed.
+    /// The tenants that a run did not bring to their target, or that have no outcome, and that no later run has brought
+    /// to their target or restored since. A run without any is closed.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. An unknown run has none.
@@ -147,7 +146,7 @@ impl Ledger {
         let began = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::StartedAtMs);
         let began: Option<i64> = began.into_tuple().one(&self.store.db).await.map_err(self.store.explain(READ))?;
         let Some(began_at_ms) = began else { return Ok(open) };
-        // What only read or copied a tenant says nothing of how it stands.
+        // A run that only read or copied a tenant says nothing about its state.
         let later = newest_first().filter(later_than(began_at_ms, run));
         for summary in self.store.summaries(later).await? {
             if open.is_empty() {
@@ -166,8 +165,8 @@ impl Ledger {
         Ok(open)
     }
 
-    /// The waves of a run and the moments at which it was asked to stop, in order, then the latest progress of each tenant
-    /// that told any; each with its time in milliseconds since 1970-01-01 UTC.
+    /// The waves of a run and the requests to stop it, in order, then the latest progress of each tenant that reported
+    /// any; each with its time in milliseconds since 1970-01-01 UTC.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read. A run of a program before version 2 has none.
@@ -217,7 +216,7 @@ impl Ledger {
 impl Store {
     async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
         let (query, age) = match self.version {
-            // A reader leaves an older ledger as it is, and its runs without what was not recorded then.
+            // A reader leaves an older ledger as it is; its runs lack the data that was not recorded then.
             1 => (before_live_runs(query), Expr::cust("NULL")),
             _ => (query, Expr::cust(self.clock()).sub(Expr::col(run::Column::HeartbeatAtMs))),
         };

@@ -1,6 +1,6 @@
 //! Records one run: the plan before anything is touched, then events as they come.
 //!
-//! It must never let the run go on as if it were recorded: after the first failed write it says so at once.
+//! A run must never go on as if it were recorded: the first failed write is reported at once.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,8 @@ use super::writer::{QUEUE, Timed, Writer, insert_all, json, place};
 use crate::model::event::{Event, RunHeader};
 use crate::model::sink::{EventSink, SinkLost};
 
-/// Records one run. Dropped without [`Recorder::finish`], it still writes what was recorded as long as the runtime lives.
+/// Records one run. Dropped without [`Recorder::finish`], it still writes the queued events as long as the runtime
+/// lives.
 pub(crate) struct Recorder {
     store: Arc<Store>,
     writing: Option<Writing>,
@@ -26,13 +27,13 @@ pub(crate) struct Recorder {
     failure: Arc<OnceLock<Arc<LedgerError>>>,
 }
 
-/// The task that writes, and the way to it.
+/// The writer task, and the channel to it.
 struct Writing {
     inbox: mpsc::Sender<Timed>,
     task: JoinHandle<()>,
-    /// How far the times of this run are moved: see [`Recorder::write_plan`].
+    /// How far the times of this run are shifted: see [`Recorder::write_plan`].
     moved_ms: i64,
-    /// Tells the task to hurry; dropping it tells it, too.
+    /// Makes the task write without waiting for more events; so does dropping it.
     ending: DropGuard,
 }
 
@@ -52,7 +53,7 @@ impl Recorder {
         Recorder { store, writing: None, lost: CancellationToken::new(), failure: Arc::default() }
     }
 
-    /// Writes the run and every selected tenant. When it returns they are on the disk, also after a power cut: nothing
+    /// Writes the run and every selected tenant. When it returns they are on the disk and survive a power cut: nothing
     /// may be touched before.
     ///
     /// # Errors
@@ -69,7 +70,7 @@ impl Recorder {
         let writer = Writer::new(Arc::clone(&self.store), header.run.to_string(), outbox, ending.clone());
         let (lost, failure) = (self.lost.clone(), Arc::clone(&self.failure));
         let task = tokio::spawn(async move {
-            // The guard tells of a panic, too.
+            // The guard signals a panic, too.
             let tell = lost.drop_guard();
             match writer.run().await {
                 Ok(()) => drop(tell.disarm()),
@@ -81,8 +82,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Hands an event to the task that writes; it is on its way to the disk within about 50 ms. It waits only when the
-    /// disk is thousands of events behind, so that memory stays bounded.
+    /// Hands an event to the writer task, which begins to write it within about 50 ms. It waits only when the disk is
+    /// thousands of events behind, so that memory stays bounded.
     ///
     /// # Errors
     /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
@@ -95,18 +96,19 @@ impl Recorder {
             .map_err(|_| LedgerLost(self.why_lost()))
     }
 
-    /// Is cancelled at once when a write has failed: nothing new may be started then. [`Recorder::failure`] says why.
+    /// A token that is cancelled at once when a write has failed: nothing new may be started then.
+    /// [`Recorder::failure`] says why.
     pub(crate) fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
 
-    /// Why the ledger was lost, once it was.
+    /// The error that lost the ledger, once it is lost.
     #[cfg(test)]
     pub(crate) fn failure(&self) -> Option<Arc<LedgerError>> {
         self.lost.is_cancelled().then(|| self.why_lost())
     }
 
-    /// Writes what is left and waits for it.
+    /// Writes the remaining events and waits for it.
     ///
     /// # Errors
     /// The first write that failed, in all of the run.
@@ -125,8 +127,8 @@ impl Recorder {
         self.failure.get().cloned().unwrap_or_else(died)
     }
 
-    /// On SQLite: whether commits wait for the disk. With a write-ahead log NORMAL does not sync at a commit, and a power
-    /// cut could take the whole run away; FULL syncs the log, and with it everything before
+    /// On SQLite: whether commits wait for the disk. With a write-ahead log NORMAL does not sync at a commit, and a
+    /// power cut could take the whole run away; FULL syncs the log, and with it everything before
     /// (<https://www.sqlite.org/pragma.html#pragma_synchronous>). Servers sync every commit. It is set around the
     /// transaction, because inside one it is not allowed, on the one connection that the pool has.
     pub(super) async fn durably(&self, on: bool) -> Result<(), LedgerError> {
@@ -140,7 +142,7 @@ impl Recorder {
 
     /// Writes the plan and returns when the run began, in the ledger's order: later than every run that is recorded
     /// already. By the clock of its machine alone, a run after one of a machine whose clock is fast would count as the
-    /// earlier one. All times of a run are moved by as much, so that what it took stays what it took. Two runs that are
+    /// earlier one. All times of a run are shifted by the same amount, so that durations stay correct. Two runs that are
     /// recorded at the same moment may have the same time; their ids decide then.
     ///
     /// Dying in it: nothing is recorded, and no tenant was touched.

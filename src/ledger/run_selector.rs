@@ -1,26 +1,26 @@
-//! What an operator writes to name a run: `last`, an id, or the beginning or end of one.
+//! The operator's name for a run: `last`, an id, or the beginning or end of one.
 //!
 //! Pure: it does not look anything up.
 
 use uuid::Uuid;
 
-/// The fewest characters of a part of an id.
+/// Minimum length of a part of an id, in characters.
 const SHORTEST: usize = 4;
 
-/// What names a run.
+/// A selector for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RunSelector {
-    /// The newest.
+    /// The newest run.
     Last,
-    /// This one.
+    /// The run with this id.
     Exactly(Uuid),
-    /// The one whose id begins or ends with this; lower-case, hyphens as in an id. Ids begin with the time, so those of
+    /// The run whose id begins or ends with this; lower-case, hyphens as in an id. Ids begin with the time, so those of
     /// one day share their beginning, and their ends differ.
     Part(String),
 }
 
 impl RunSelector {
-    /// Reads it; `None` for what can't be part of an id, or is too short to look for.
+    /// Parses a selector; `None` for a text that can't be part of an id, or is too short.
     pub(super) fn read(text: &str) -> Option<RunSelector> {
         let text = text.trim().to_ascii_lowercase();
         if text == "last" {

@@ -1,6 +1,6 @@
-//! The task that writes a run's events: it gathers what has queued and writes it in one transaction.
+//! The task that writes a run's events: it gathers queued events and writes them in one transaction.
 //!
-//! It must not be waited for by the run, and it never gives up silently: its first failure ends it, and all are told.
+//! The run must not wait for it, and it never gives up silently: its first failure ends it and is reported to the run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,34 +21,34 @@ use super::open::Store;
 use crate::model::event::Event;
 use crate::model::outcome::TenantRecord;
 
-/// Events that may wait for the disk. A run makes fewer in the time that a healthy disk needs for one batch.
+/// Maximum number of queued events. A run produces fewer in the time that a healthy disk needs for one batch.
 pub(super) const QUEUE: usize = 4_096;
 
-/// So many events are a batch at once; fewer wait for others.
+/// Number of events that are written without waiting for more.
 const BATCH: usize = 512;
 
-/// The most events that one transaction takes: its rows are in memory once more while they are written.
+/// Maximum number of events in one transaction: its rows are in memory once more while they are written.
 const LARGEST_BATCH: usize = 1_024;
 
-/// For how long the first event of a batch waits for others.
+/// Time for which the first event of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// The most rows of one statement. With at most 8 columns it stays far below the fewest parameters that an engine takes
-/// (SQLite 32,766, PostgreSQL and MySQL 65,535).
+/// Maximum number of rows in one statement. With at most 8 columns it stays far below the lowest parameter limit of the
+/// engines (SQLite 32,766, PostgreSQL and MySQL 65,535).
 const ROWS: usize = 1_000;
 
-/// About the most bytes of one statement: MySQL's `max_allowed_packet` was 4 MB for long.
+/// Approximate maximum size of one statement in bytes: MySQL's default `max_allowed_packet` was 4 MB for long.
 const BYTES: usize = 1_000_000;
 
 /// Pauses before a batch is written again, for a server that restarts. Files are not tried again.
 const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)];
 
-/// The time between two signs of life.
+/// The heartbeat interval.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 const WRITE: &str = "write";
 
-/// An event and when it happened, in milliseconds since 1970-01-01 UTC.
+/// An event and its time, in milliseconds since 1970-01-01 UTC.
 pub(super) type Timed = (Event, i64);
 
 /// Writes the events of one run.
@@ -58,7 +58,7 @@ pub(super) struct Writer {
     inbox: mpsc::Receiver<Timed>,
     /// Cancelled when the run ends: from then on nothing waits for others.
     ending: CancellationToken,
-    /// When the current attempt of each tenant in flight began.
+    /// The start of the current attempt of each tenant in flight.
     started: HashMap<usize, i64>,
     next_seq: i64,
     next_event: i64,
@@ -68,7 +68,7 @@ pub(super) struct Writer {
 /// The rows of one transaction.
 #[derive(Default, PartialEq)]
 struct Batch {
-    /// By place: a tenant that is told twice in one batch is one row, as several engines demand.
+    /// By place: a tenant that occurs twice in one batch is one row, as several engines require.
     outcomes: BTreeMap<i64, outcome::Model>,
     attempts: Vec<attempt::Model>,
     events: Vec<event::Model>,
@@ -102,8 +102,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what has queued; false when there is nothing and never will be. It sleeps instead of waking for each event:
-    /// a run makes a thousand a second, and every wake would cost the run's own threads.
+    /// Takes the queued events; false when there are none and never will be. It sleeps instead of waking for each
+    /// event: a run makes a thousand a second, and every wake would cost the run's own threads.
     async fn gather(&mut self, events: &mut Vec<Timed>) -> Result<bool, LedgerError> {
         let taken = loop {
             tokio::select! {
@@ -127,9 +127,9 @@ impl Writer {
         Ok(true)
     }
 
-    /// A sign of life, also while nothing else is written. Dying before it: the run counts as dead a little earlier. One
-    /// that waits for a lock is given up as a batch is, no earlier and no later: without a sign other programs take the run
-    /// for dead, and would be let to resume it.
+    /// Writes a heartbeat, also while nothing else is written. Dying before it: the run counts as dead a little
+    /// earlier. A heartbeat that waits for a lock is given up exactly as a batch is: without one, other programs take the
+    /// run for dead and would accept to resume it.
     async fn beat(&self) -> Result<(), LedgerError> {
         let once = || self.in_time(self.store.sign_of_life(&self.run, &self.store.db));
         persist(once, |error| self.store.site.is_worth_another_try(error)).await
@@ -172,7 +172,7 @@ impl Writer {
         }
     }
 
-    /// An attempt that ended now, and went well unless more is said of it.
+    /// An attempt that ended now, successful unless the caller adds a fault.
     fn attempt(&mut self, index: usize, attempt: u32, now_ms: i64) -> attempt::Model {
         let seq = self.next_seq;
         self.next_seq += 1;
@@ -240,7 +240,7 @@ impl Writer {
     }
 }
 
-/// Does `once`, and again after each of [`PAUSES`] while its error is worth it.
+/// Does `once`, and again after each of [`PAUSES`] while its error is worth a retry.
 async fn persist<F: Future<Output = Result<(), LedgerError>>>(
     once: impl Fn() -> F,
     is_worth_it: impl Fn(&LedgerError) -> bool,
@@ -254,7 +254,7 @@ async fn persist<F: Future<Output = Result<(), LedgerError>>>(
     once().await
 }
 
-/// Inserts rows, many in a statement; a row that is there already is replaced.
+/// Inserts rows, many per statement; an existing row is replaced.
 pub(super) async fn insert_all<'m, M, A, C>(
     db: &C,
     rows: impl IntoIterator<Item = &'m M>,
@@ -279,7 +279,7 @@ where
     Ok(())
 }
 
-/// How many of the first rows one statement takes; at least one.
+/// Number of the first rows that fit in one statement; at least one.
 fn fitting<M>(rows: &[&M], bytes: impl Fn(&M) -> usize) -> usize {
     let mut sum = 0;
     let fit = rows.iter().take(ROWS).take_while(|row| {
@@ -294,7 +294,7 @@ pub(super) fn place(index: usize) -> i64 {
     i64::try_from(index).expect("a plan holds fewer than 2^63 tenants")
 }
 
-/// Vocabulary as JSON.
+/// A value of `model` as JSON.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("the vocabulary has string keys only and serialises without I/O")
 }
@@ -305,7 +305,7 @@ mod tests {
 
     use super::*;
 
-    /// How often a write is made that fails so many times, and how it ends.
+    /// The number of tries of a write that fails `failures` times, and its result.
     async fn tries(failures: usize, is_worth_it: bool) -> (usize, Result<(), LedgerError>) {
         let made = Cell::new(0);
         let once = || {

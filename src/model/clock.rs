@@ -1,4 +1,4 @@
-//! The present time: the one place that asks for it.
+//! The present time: the only place that reads the clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,6 +1,6 @@
-//! The database engines, what each of them can do, and a value for each of them.
+//! The database engines, their capabilities, and a value for each engine.
 //!
-//! Plain data. How an engine is spoken to stands in `engine`, and how its SQL is read in `sql`.
+//! Plain data. Talking to an engine is the job of `engine`, reading its SQL that of `sql`.
 
 use std::ops::{Index, IndexMut};
 
@@ -32,28 +32,28 @@ pub(crate) enum Engine {
     Mysql,
 }
 
-/// An engine's properties, for whoever has to decide by them: asked instead of comparing engines.
+/// The capabilities of an engine, for decisions that would otherwise compare engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Capabilities {
-    /// DDL can be rolled back, so that a whole migration succeeds or leaves nothing.
+    /// DDL is transactional, so that a migration either succeeds as a whole or leaves nothing behind.
     pub(crate) transactional_ddl: bool,
     /// A tenant is a database on a server; otherwise it is a file.
     pub(crate) server: bool,
-    /// A database has extensions, which a migration may create.
+    /// Databases have extensions, which a migration may create.
     pub(crate) extensions: bool,
-    /// A user is granted privileges one by one (`GRANT SELECT, TRIGGER`), and a migration may need more than the others do.
+    /// Privileges are granted one by one (`GRANT SELECT, TRIGGER`), and a migration may need more than the others do.
     pub(crate) single_privileges: bool,
-    /// Names that differ by case alone are two names, in every place.
+    /// Names that differ only in case are distinct everywhere.
     pub(crate) case_sensitive_names: bool,
-    /// An index can be there and be invalid.
+    /// An index can exist and be invalid.
     pub(crate) invalid_indexes: bool,
-    /// A server that follows another one takes writes, unless it is set read-only.
+    /// A replica accepts writes, unless it is set read-only.
     pub(crate) writable_replicas: bool,
-    /// The client program that copies a database, where one is used.
+    /// The client program that dumps a database, where one is used.
     pub(crate) dump_program: Option<&'static str>,
-    /// That program refuses a server that is newer than itself.
+    /// That program refuses a server newer than itself.
     pub(crate) dump_refuses_newer: bool,
-    /// The ending of a backup's file.
+    /// The file extension of a backup.
     pub(crate) dump_ending: &'static str,
 }
 
@@ -100,7 +100,6 @@ impl Engine {
     /// The engine whose databases are files.
     pub(crate) const OF_FILES: Engine = Engine::Sqlite;
 
-    /// Its properties.
     pub(crate) fn capabilities(self) -> &'static Capabilities {
         match self {
             Engine::Sqlite => &SQLITE,
@@ -122,7 +121,7 @@ impl Engine {
         self.into()
     }
 
-    /// Other words for it in file names and options, the usual one first.
+    /// Aliases in file names and options, the usual one first.
     pub(crate) fn aliases(self) -> &'static [&'static str] {
         match self {
             Engine::Sqlite => &["sqlite3"],
@@ -131,7 +130,7 @@ impl Engine {
         }
     }
 
-    /// The engine of a lower-case name or another word for it.
+    /// The engine with this lower-case name or alias.
     pub(crate) fn named(word: &str) -> Option<Engine> {
         Engine::ALL.into_iter().find(|engine| engine.name() == word || engine.aliases().contains(&word))
     }

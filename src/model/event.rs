@@ -1,6 +1,6 @@
-//! What a run tells the world while it goes on. Events own their data, so that they can be kept and sent as they are.
+//! The events of a run in progress. Events own their data, so that they can be kept and sent as they are.
 //!
-//! Plain data: the dispatcher is the only one that makes them; the ledger and the report only read them.
+//! Plain data: only the dispatcher creates them; the ledger and the report only read them.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::model::started_by::StartedBy;
 use crate::model::stats::RunStats;
 use crate::model::tenant::{Engine, TenantId};
 
-/// A moment of a run.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event {
@@ -24,45 +24,42 @@ pub(crate) enum Event {
     WaveStarted {
         /// Its name.
         wave: String,
-        /// How many tenants it has.
+        /// Number of tenants in it.
         tenants: usize,
     },
     /// An attempt on a tenant begins.
     AttemptStarted {
         /// The tenant's place in the plan.
         index: usize,
-        /// The tenant.
         tenant: TenantId,
         /// 1 for the first.
         attempt: u32,
     },
-    /// An attempt failed, left nothing behind, and will be made again.
+    /// An attempt failed, left nothing behind, and will be retried.
     AttemptFailed {
         /// The tenant's place in the plan.
         index: usize,
-        /// The tenant.
         tenant: TenantId,
-        /// Which attempt.
+        /// The number of the attempt.
         attempt: u32,
-        /// What went wrong.
+        /// The fault.
         error: Fault,
-        /// After how many milliseconds it is tried again.
+        /// Delay before the next attempt, in milliseconds.
         retry_in_ms: u64,
     },
-    /// A statement that is repeated in batches goes on; told now and then, not for every batch.
+    /// Progress of a statement that is repeated in batches; sent now and then, not for every batch.
     Progress {
         /// The tenant's place in the plan.
         index: usize,
-        /// The tenant.
         tenant: TenantId,
         /// The migration, or the table that is filled.
         migration: String,
         /// The statement in it, counted from 1; `None` where a table is filled.
         statement: Option<usize>,
-        /// Rows so far, in this attempt.
+        /// Rows so far in this attempt.
         rows: u64,
     },
-    /// A tenant has its outcome. What it says was committed before this was said.
+    /// A tenant has its outcome. The changes it reports were committed before the event.
     TenantFinished(TenantRecord),
     /// A wave is over.
     WaveFinished {
@@ -71,14 +68,14 @@ pub(crate) enum Event {
         /// The counts of the whole run so far.
         stats: RunStats,
     },
-    /// Nothing new is started from here on.
+    /// From here on nothing new is started.
     Draining {
-        /// Why.
+        /// The reason.
         reason: NotStarted,
         /// Tenants still in flight.
         in_flight: usize,
     },
-    /// What is in flight is being cancelled on the servers.
+    /// The work in flight is being cancelled on the servers.
     Cancelling {
         /// Tenants in flight.
         in_flight: usize,
@@ -90,25 +87,26 @@ pub(crate) enum Event {
     },
 }
 
-/// What is known of a run when it begins.
+/// The description of a run, known when it begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunHeader {
     /// A UUIDv7: ids sort by time.
     pub(crate) run: Uuid,
     /// Up or down.
     pub(crate) direction: Direction,
-    /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`; of a task the command that gives it again.
+    /// The goal in words, as the report prints it: `head`, `to m2_x`, `2 steps`; for a task, the command that repeats
+    /// it.
     pub(crate) goal: String,
     /// The work, as data.
     #[serde(rename = "goal_data")]
     pub(crate) kind: RunKind,
-    /// The run that this one resumes.
+    /// The run that this run resumes.
     pub(crate) resumes: Option<Uuid>,
     /// The catalog's migrations, in order.
     pub(crate) catalog: Vec<String>,
     /// Every selected tenant in plan order.
     pub(crate) tenants: Vec<PlannedTenant>,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
+    /// Its start, in milliseconds since 1970-01-01 UTC.
     pub(crate) started_at_ms: i64,
     /// The version of the program.
     pub(crate) program: String,
@@ -121,7 +119,7 @@ pub(crate) struct RunHeader {
 }
 
 impl RunHeader {
-    /// The command that gives a task again, such as `refresh --group hourly`; `None` for a migration, which is resumed.
+    /// The command that repeats a task, such as `refresh --group hourly`; `None` for a migration, which is resumed.
     pub(crate) fn command(&self) -> Option<&str> {
         self.kind.is_task().then_some(&*self.goal)
     }
@@ -130,16 +128,14 @@ impl RunHeader {
 /// A tenant in the plan, as events and the ledger keep it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlannedTenant {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,
-    /// The wave it belongs to.
+    /// Its wave.
     pub(crate) wave: String,
-    /// Where the goal is a number of steps: what that means for this tenant, from where it was when the run was planned.
-    /// It keeps a resumed run from taking the steps twice.
+    /// For a goal of a number of steps: the target this means for the tenant, counted from its version when the run was
+    /// planned. It keeps a resumed run from taking the steps twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Target>,
 }

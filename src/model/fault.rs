@@ -1,4 +1,4 @@
-//! What went wrong on a tenant: a class, the engine's own code, a text without secrets.
+//! A fault of a tenant: a class, the engine's own code, a text without secrets.
 //!
 //! Plain data. Classes are decided from SQLSTATEs and error numbers at the database door, never from text.
 
@@ -39,21 +39,21 @@ pub(crate) enum FaultClass {
     Tls,
     /// The address itself is unusable: a credential could not be read, or the URL is malformed.
     BadAddress,
-    /// A pooler stands in front of the database, and the work needs a session that is its own.
+    /// A connection pooler stands in front of the database, and the work needs a dedicated session.
     Pooler,
     /// The connection was lost after it had been made.
     ConnectionLost,
     /// A lock was not granted within the lock timeout.
     LockTimeout,
-    /// The engine broke a deadlock by failing us.
+    /// This session was chosen as the victim of a deadlock.
     Deadlock,
     /// A serialization failure.
     Serialization,
     /// An SQLite database is busy.
     Busy,
-    /// A statement ran into its time limit.
+    /// A statement exceeded its time limit.
     StatementTimeout,
-    /// We cancelled it.
+    /// Cancelled by this program.
     Cancelled,
     /// Another run holds this tenant.
     TenantLocked,
@@ -63,11 +63,11 @@ pub(crate) enum FaultClass {
     WrongSchema,
     /// The database is read-only.
     ReadOnly,
-    /// The user lacks a right.
+    /// The user lacks a privilege.
     PermissionDenied,
-    /// An object that a migration creates is there already.
+    /// An object that a migration creates exists already.
     AlreadyExists,
-    /// An object that a migration needs is missing.
+    /// An object that a migration needs does not exist.
     Missing,
     /// A constraint was violated by data.
     ConstraintViolation,
@@ -81,20 +81,20 @@ pub(crate) enum FaultClass {
     Migration,
     /// The migration's own Rust code panicked.
     Panic,
-    /// The history has a hole that the run was not told to fill.
+    /// The history has a gap, and the run is not allowed to fill it.
     #[serde(alias = "history_gap")]
     OutOfOrder,
-    /// An SQL script is not the one that was applied.
+    /// The checksum of an SQL script differs from the applied one.
     #[serde(alias = "edited")]
     ChecksumMismatch,
-    /// A backup could not be made, or is not what it should be.
+    /// A backup could not be made, or is not valid.
     Backup,
-    /// Anything else.
+    /// Any other fault.
     Other,
 }
 
 impl FaultClass {
-    /// Whether trying again can help, provided the failed attempt left nothing behind.
+    /// Whether a retry can help, provided the failed attempt left nothing behind.
     pub(crate) fn is_transient(self) -> bool {
         use FaultClass::*;
         matches!(
@@ -135,13 +135,13 @@ impl FaultClass {
     }
 }
 
-/// One thing that went wrong on one tenant.
+/// A fault on one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{}{message}", code.as_ref().map(|c| format!("[{c}] ")).unwrap_or_default())]
 pub(crate) struct Fault {
-    /// What kind of thing.
     pub(crate) class: FaultClass,
-    /// The engine's own code: a PostgreSQL SQLSTATE (`42P07`), a MySQL error number (`1050`), an SQLite result code (`1`).
+    /// The engine's own code: a PostgreSQL SQLSTATE (`42P07`), a MySQL error number (`1050`), an SQLite result code
+    /// (`1`).
     pub(crate) code: Option<String>,
     /// The engine's text, or ours. No secret, at most [`Fault::MAX_MESSAGE`] characters: see [`bounded`].
     pub(crate) message: String,
@@ -162,8 +162,9 @@ impl Fault {
     }
 }
 
-/// A text of a database in at most [`Fault::MAX_MESSAGE`] characters. Of a longer one its beginning is kept, which says
-/// what happened, and its end, where an engine names the place; between them stands how much was left out.
+/// A text from a database, shortened to at most [`Fault::MAX_MESSAGE`] characters. A longer text keeps its beginning,
+/// which says what happened, and its end, where an engine names the place; between them is the number of characters
+/// left out.
 pub(crate) fn bounded(text: String) -> String {
     // The rest is for the mark, which is shorter for any number.
     const HEAD: usize = Fault::MAX_MESSAGE - 600;

@@ -1,56 +1,56 @@
-//! Sessions at locks: who holds one, who waits for it, and who was terminated for it.
+//! Sessions at locks: holders, waiters, and terminated blockers.
 //!
-//! Plain data. How it is found out is each engine's.
+//! Plain data. Each engine has its own queries for it.
 
 use serde::Serialize;
 
 use super::outcome::Blocker;
 use super::tenant::Engine;
 
-/// Who is at the lock that a session of ours waits for.
+/// The holders and waiters of a lock that one of our sessions waits for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LockWait {
-    /// Who holds it, the oldest transaction first.
+    /// The holders, the oldest transaction first.
     pub(crate) holders: Vec<Blocker>,
-    /// Who waits behind us.
+    /// Sessions that wait behind ours.
     pub(crate) waiting: Vec<Blocker>,
-    /// The holders were told by the server for this lock; otherwise they are only likely to be.
+    /// Whether the server named the holders of this lock; otherwise they are only probable.
     pub(crate) certain: bool,
 }
 
-/// What became of the sessions that were to be terminated; one that is too young, or another now, is in neither list.
+/// The result of terminating sessions; a session that is too young, or has been replaced by another since, is in
+/// neither list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Terminations {
-    /// Those that were.
+    /// The terminated sessions.
     pub(crate) terminated: Vec<Blocker>,
-    /// Why others were not, each with the right that is missing.
+    /// The reasons why others were not terminated, each with the missing privilege.
     pub(crate) refused: Vec<String>,
 }
 
 /// A session at a lock, as `fleet locks` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LockHolder {
-    /// The tenants whose database it is in, or which of them are likely to be meant: several share a database as schemas.
+    /// The tenants whose database it is in, or the likely ones where several share a database as schemas.
     pub(crate) tenants: Vec<String>,
     /// Their engine.
     pub(crate) engine: Engine,
     /// Their server key.
     pub(crate) server: String,
-    /// The sessions that it waits for; empty: it waits for nobody.
+    /// The sessions that it waits for; empty if none.
     pub(crate) waits_for: Vec<i64>,
-    /// Whether it holds what others wait for, or the file. Neither this nor waiting: a transaction that is open on tables
-    /// of this database.
+    /// Whether it holds a lock that others wait for, or the file. A session that neither holds nor waits has an open
+    /// transaction on tables of this database.
     pub(crate) is_holder: bool,
-    /// Whether the engine told who waits for whom; otherwise it was concluded from open transactions, and others than these
+    /// Whether the engine reported the wait graph; otherwise it was inferred from open transactions, and other sessions
     /// may hold the lock.
     pub(crate) certain: bool,
-    /// The session.
     #[serde(flatten)]
     pub(crate) session: Blocker,
 }
 
 impl LockHolder {
-    /// Whether somebody waits, or is waited for.
+    /// Whether the session waits, or another session waits for it.
     pub(crate) fn is_contended(&self) -> bool {
         self.is_holder || !self.waits_for.is_empty()
     }

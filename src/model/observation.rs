@@ -1,6 +1,6 @@
-//! What reading a tenant said. Reading creates nothing and changes nothing.
+//! The result of reading a tenant. Reading creates nothing and changes nothing.
 //!
-//! Plain data: who read it, and how, is the database door's business.
+//! Plain data: reading is the job of `engine`.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,28 +8,26 @@ use crate::model::fault::Fault;
 use crate::model::schema::{Catalog, State};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
-/// What one tenant's own history says.
+/// One tenant's own history, and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Observation {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,
-    /// Its history against the catalog.
+    /// Its history compared with the catalog.
     #[serde(flatten)]
     pub(crate) state: State,
     /// The newest applied migration; `None` when nothing is applied or the tenant could not be read.
     pub(crate) version: Option<String>,
     /// The applied versions as the tenant has them, sorted.
     pub(crate) history: Vec<String>,
-    /// Why it could not be read.
+    /// The reason why it could not be read.
     pub(crate) error: Option<Fault>,
 }
 
 impl Observation {
-    /// A tenant that has this history.
+    /// An observation of a tenant with this history.
     pub(crate) fn new(tenant: &Tenant, catalog: &Catalog, history: Vec<String>, state: State) -> Self {
         Observation {
             tenant: tenant.id.clone(),
@@ -42,7 +40,7 @@ impl Observation {
         }
     }
 
-    /// A tenant that could not be read.
+    /// An observation of a tenant that could not be read.
     pub(crate) fn unreachable(tenant: &Tenant, error: Fault) -> Self {
         let nothing = Observation::new(tenant, &Catalog::default(), Vec::new(), State::Unreachable);
         Observation { error: Some(error), ..nothing }

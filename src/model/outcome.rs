@@ -1,6 +1,6 @@
-//! How a run ended for one tenant. Exactly one outcome for each selected tenant, always.
+//! The outcome of a run for one tenant. Every selected tenant has exactly one outcome.
 //!
-//! Plain data: nothing here decides anything but what an outcome counts as.
+//! Plain data: the only decision here is what an outcome counts as.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Engine, TenantId};
 
-/// How a run ended for one tenant.
+/// The outcome of a run for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
 #[strum_discriminants(name(OutcomeKind), vis(pub(crate)), doc = "An outcome without its particulars.")]
 #[strum_discriminants(
@@ -20,93 +20,90 @@ use crate::model::tenant::{Engine, TenantId};
 )]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(crate) enum Outcome {
-    /// It was at its target already.
+    /// The tenant was at its target already.
     UpToDate,
     /// Migrations were applied, and all of them were committed.
     Migrated(Moved),
-    /// Migrations were taken back, and all of that was committed.
+    /// Migrations were rolled back, and all of it was committed.
     RolledBack(Moved),
-    /// Views were refreshed, and all of that was committed.
+    /// Views were refreshed, and all of it was committed.
     Refreshed {
-        /// How many.
+        /// Their number.
         n: u64,
     },
-    /// The present text of SQL scripts was written down as what was applied.
+    /// The present checksums of SQL scripts were recorded as applied.
     Accepted {
-        /// How many scripts.
+        /// Number of scripts.
         n: u64,
     },
-    /// Rows were made up.
+    /// Rows were generated.
     Seeded {
-        /// How many.
+        /// Their number.
         n: u64,
     },
-    /// It was backed up, and nothing of it changed.
+    /// The tenant was backed up, and nothing in it changed.
     BackedUp {
-        /// The size of the backup's file; 0 where a command of the operator's made it.
+        /// The size of the backup file in bytes; 0 where the operator's own command made it.
         bytes: u64,
     },
-    /// It was brought back from a backup.
+    /// The tenant was restored from a backup.
     Restored {
-        /// The size of that backup.
+        /// The size of that backup in bytes.
         bytes: u64,
     },
-    /// Something went wrong that trying again would not help, or that outlasted the attempts.
-    Failed {
-        /// What kind of thing.
-        class: FaultClass,
-    },
+    /// A fault that a retry would not help, or that outlasted the attempts.
+    Failed { class: FaultClass },
     /// A lock was not granted in any attempt.
     LockTimeout {
-        /// Who held it, where that could be known; of several the one whose transaction is the oldest.
+        /// The holder, where known; of several, the session with the oldest transaction.
         blocker: Option<Box<Blocker>>,
-        /// Who else held it, and who waited behind us for the same thing.
+        /// The other holders, and the sessions that waited behind ours for the same lock.
         #[serde(flatten, default)]
         queue: LockQueue,
     },
     /// A migration was begun and not finished, and the engine could not roll it back. Nothing was touched by this run,
     /// or the connection was lost at the worst moment.
     InDoubt(InDoubt),
-    /// Its history has migrations that this binary does not know. Nothing was touched.
+    /// Its history has migrations unknown to this binary. Nothing was touched.
     Ahead {
         /// The unknown versions.
         unknown: Vec<String>,
     },
-    /// It could not be reached when it was tried last. What earlier attempts committed is in the record; without any,
-    /// nothing was touched.
+    /// It could not be reached in the last attempt. Changes committed by earlier attempts are in the record; without
+    /// any, nothing was touched.
     Unreachable {
-        /// Why.
+        /// The reason.
         class: FaultClass,
     },
     /// The run was cancelled while it was in flight.
     Interrupted,
-    /// It was selected, but the run had a reason to leave it alone.
+    /// Selected, but the run had a reason to leave it alone.
     Skipped {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The run ended before its turn came.
     NotStarted {
-        /// Why.
+        /// The reason.
         reason: NotStarted,
-        /// The tenant that it had to wait for, where that is why.
+        /// The tenant that it depends on, where that is the reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waited_for: Option<TenantId>,
     },
 }
 
-/// From which version to which, and over how many migrations.
+/// The versions before and after, and the number of migrations between them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {
     /// The version before; `None`: nothing had been applied.
     pub(crate) from: Option<String>,
     /// The version now; `None`: nothing is applied any more.
     pub(crate) to: Option<String>,
-    /// How many migrations were applied or taken back.
+    /// Number of migrations applied or rolled back.
     pub(crate) n: usize,
 }
 
-/// What is known of a tenant that is in doubt.
+/// The information about a tenant in doubt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "because", rename_all = "snake_case")]
 pub(crate) enum InDoubt {
@@ -117,7 +114,7 @@ pub(crate) enum InDoubt {
     Unanswered,
 }
 
-/// Why a tenant's turn did not come.
+/// The reason why a tenant was not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotStarted {
@@ -127,24 +124,24 @@ pub(crate) enum NotStarted {
     FailureBudget,
     /// The ledger could no longer be written.
     Ledger,
-    /// A tenant that it depends on, or on the way back one that depends on it, did not end well.
+    /// A tenant that it depends on, or on a rollback one that depends on it, did not end well.
     Dependency,
 }
 
 impl NotStarted {
-    /// The outcome of a tenant that a run did not get to for this reason.
+    /// The outcome of a tenant that was not started for this reason.
     pub(crate) fn outcome(self) -> Outcome {
         Outcome::NotStarted { reason: self, waited_for: None }
     }
 }
 
-/// Others at a lock that was not granted; at most ten of each.
+/// Other sessions at a lock that was not granted; at most ten of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LockQueue {
     /// Other holders.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) others: Vec<Blocker>,
-    /// Who queued behind us.
+    /// Sessions queued behind ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) waiting: Vec<Blocker>,
 }
@@ -156,7 +153,7 @@ pub(crate) struct Blocker {
     pub(crate) id: i64,
     /// The database user.
     pub(crate) user: Option<String>,
-    /// The application name it gave.
+    /// Its application name.
     pub(crate) application: Option<String>,
     /// The client's host, as the server sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,9 +163,9 @@ pub(crate) struct Blocker {
     pub(crate) database: Option<String>,
     /// How long its transaction has been open, in seconds.
     pub(crate) transaction_seconds: Option<u64>,
-    /// What it runs, or ran last; at most 200 characters.
+    /// Its current or last query; at most 200 characters.
     pub(crate) query: Option<String>,
-    /// The lock that it holds and its mode, where the engine tells: `orders (MDL_SHARED_READ)`.
+    /// The lock that it holds and its mode, where the engine reports them: `orders (MDL_SHARED_READ)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lock: Option<String>,
 }
@@ -191,57 +188,54 @@ impl fmt::Display for Blocker {
     }
 }
 
-/// Where a tenant's script stopped.
+/// The place where a tenant's script stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoppedAt {
-    /// The migration.
     pub(crate) migration: String,
     /// The statement in it, counted from 1, where it is known.
     pub(crate) statement: Option<usize>,
     /// That statement's SQL, where it is known; at most 500 characters.
     pub(crate) sql: Option<String>,
-    /// Where it stands, for an SQL script: `sql/0003_views.up.sql:12`.
+    /// Its file and line, for an SQL script: `sql/0003_views.up.sql:12`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<String>,
 }
 
-/// Everything that is kept of one tenant's part in a run: the row of the report and of the ledger.
+/// Everything recorded about one tenant's part in a run: its row in the report and in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TenantRecord {
     /// Its place in the plan, from 0. The plan order is the report order.
     pub(crate) index: usize,
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,
     /// The wave it belonged to.
     pub(crate) wave: String,
-    /// How it ended.
     #[serde(flatten)]
     pub(crate) outcome: Outcome,
-    /// Where the tenant is now, as last read or committed; `None` when nothing is applied or when it is not known.
+    /// The tenant's version as last read or committed; `None` when nothing is applied or when it is not known.
     pub(crate) version: Option<String>,
-    /// Whether `version` was read or committed. A tenant that could not be read, or was lost, is anywhere.
+    /// Whether `version` was read or committed. The version of a tenant that could not be read, or was lost, is
+    /// unknown.
     #[serde(default)]
     pub(crate) version_known: bool,
     /// Migrations that this run committed on the tenant, in order, also when a later one failed.
     pub(crate) committed: Vec<String>,
-    /// How many times it was tried; 0 when its turn did not come.
+    /// Number of attempts; 0 when it was not started.
     pub(crate) attempts: u32,
-    /// From the first attempt's start to the end of the last, rests included, in milliseconds.
+    /// From the start of the first attempt to the end of the last, pauses included; in JSON in milliseconds.
     #[serde(rename = "duration_ms", with = "millis")]
     pub(crate) duration: Duration,
-    /// What the migrations had to say of this tenant's data, a line each.
+    /// The migrations' notes on this tenant's data, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
-    /// Whether the backup of this run was loaded again after the failure: nothing that the run did has stayed.
+    /// Whether the backup of this run was restored after the failure: none of the run's changes remain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) brought_back: bool,
-    /// Where it stopped, when it did not end well.
+    /// The place where it stopped, when it did not end well.
     pub(crate) stopped_at: Option<StoppedAt>,
-    /// What went wrong, when something did.
+    /// The fault, if any.
     pub(crate) error: Option<Fault>,
 }
 
@@ -265,14 +259,14 @@ impl Outcome {
         self.kind().into()
     }
 
-    /// What the outcome counts as.
+    /// The standing of the outcome.
     pub(crate) fn standing(&self) -> Standing {
         self.kind().standing()
     }
 }
 
 impl OutcomeKind {
-    /// What outcomes of this kind count as.
+    /// The standing of outcomes of this kind.
     pub(crate) fn standing(self) -> Standing {
         use OutcomeKind::*;
         match self {
@@ -285,13 +279,13 @@ impl OutcomeKind {
     }
 }
 
-/// What an outcome counts as.
+/// The standing of an outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Standing {
-    /// The tenant is where the run was to bring it.
+    /// The tenant is at the target of the run.
     AtTarget,
-    /// It is not, and someone must look.
+    /// It is not, and needs attention.
     Failed,
     /// It is not, because the run did not get that far.
     Outstanding,

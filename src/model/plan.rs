@@ -1,6 +1,6 @@
-//! What a run is to reach, and what that means for one tenant.
+//! The goal of a run, and the decision it leads to for one tenant.
 //!
-//! Pure functions: the same decision serves `plan`, which only prints it, and the run, which acts on it.
+//! Pure functions: `plan`, which only prints the decision, and the run, which acts on it, share them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,53 +10,52 @@ use serde::{Deserialize, Serialize};
 use crate::model::schema::{Catalog, Direction, State};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
-/// What a run is to reach on each tenant.
+/// The goal of a run on each tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Goal {
     /// Up or down.
     pub(crate) direction: Direction,
-    /// How far.
     pub(crate) target: Target,
     /// Whether a missing migration may be applied although a later one has been.
     pub(crate) out_of_order: bool,
 }
 
-/// How far a run goes.
+/// The target of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
     /// Up: the end of the catalog. Down: nothing applied.
     End,
-    /// Up: this migration and all before it applied. Down: all after it taken back; it stays.
+    /// Up: this migration and all before it applied. Down: all after it rolled back; it stays.
     Migration(usize),
     /// This many migrations from where each tenant is.
     Steps(usize),
 }
 
-/// What is to be done on one tenant.
+/// The action on one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// It is at its target.
     Nothing,
-    /// These migrations, in this order (places in the catalog).
+    /// Apply these migrations, in this order (places in the catalog).
     Apply(Vec<usize>),
     /// It must not be touched.
     Refuse(Refusal),
 }
 
-/// Why a tenant must not be touched.
+/// The reason why a tenant must not be touched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Its history has versions the catalog does not know.
+    /// Its history has versions that the catalog does not contain.
     Ahead(Vec<String>),
-    /// Its history has a hole.
+    /// Its history has a gap.
     Gap(Vec<String>),
     /// SQL scripts were edited after they had been applied to it.
     Edited(Vec<String>),
 }
 
-/// For each tenant, by its place, those that have to be done before it. On the way up these are the tenants it depends on,
-/// on the way back those that depend on it. Tenants that are not among them are waited for by nobody.
+/// For each tenant, by its place, the tenants that must be done before it. On the way up these are the tenants it
+/// depends on, on a rollback those that depend on it. No tenant waits for one that is not in `tenants`.
 pub(crate) fn predecessors(tenants: &[Arc<Tenant>], direction: Direction) -> Vec<Vec<usize>> {
     let places: HashMap<&TenantId, usize> = tenants.iter().enumerate().map(|(i, tenant)| (&tenant.id, i)).collect();
     let mut before = vec![Vec::new(); tenants.len()];
@@ -71,13 +70,13 @@ pub(crate) fn predecessors(tenants: &[Arc<Tenant>], direction: Direction) -> Vec
     before
 }
 
-/// Decides what `goal` means for a tenant with this history.
+/// Decides the action that `goal` requires on a tenant with this history.
 pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal) -> Decision {
     match catalog.state(history, engine) {
         State::Ahead { unknown } => return Decision::Refuse(Refusal::Ahead(unknown)),
         State::Edited { scripts } => return Decision::Refuse(Refusal::Edited(scripts)),
         State::Gap { missing } if goal.direction == Direction::Up && !goal.out_of_order => {
-            // A hole beyond the target does not concern this run.
+            // A gap beyond the target does not concern this run.
             let concerned = match goal.target {
                 Target::Migration(to) => {
                     missing.into_iter().filter(|m| catalog.position(m).is_some_and(|i| i <= to)).collect()
@@ -102,8 +101,9 @@ pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal
     if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
 }
 
-/// What is taken back, newest first. Repeatable scripts lie behind all versions, so they go first and are no step of
-/// their own. One without a down part is only forgotten, so that it runs again: what it stands on may go.
+/// The migrations to roll back, newest first. Repeatable scripts come after all versions, so they go first and are no
+/// step of their own. One without a down part is only removed from the history, so that it runs again: objects it
+/// depends on may be dropped.
 fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
     let applied = (0..catalog.migrations.len()).rev().filter(|&i| catalog.is_applied(i, history));
     let (repeatable, versions): (Vec<usize>, Vec<usize>) = applied.partition(|&i| catalog.is_repeatable(i));
@@ -117,8 +117,8 @@ fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
     steps
 }
 
-/// What a number of steps means for a tenant with this history, as a target that stays the same however often it is
-/// acted on. `None` when the goal is no number of steps, or the tenant must not be touched.
+/// The target that a number of steps means for a tenant with this history; acting on it repeatedly gives the same
+/// result. `None` when the goal is not a number of steps, or the tenant must not be touched.
 pub(crate) fn settle_steps(catalog: &Catalog, engine: Engine, history: &[String], goal: &Goal) -> Option<Target> {
     let Target::Steps(_) = goal.target else { return None };
     let steps = match decide(catalog, engine, history, goal) {
@@ -153,7 +153,7 @@ impl Goal {
         }
     }
 
-    /// The migrations that any tenant could need for this goal, in catalog order.
+    /// The range of migrations that any tenant could need for this goal.
     pub(crate) fn could_touch(&self, catalog: &Catalog) -> std::ops::Range<usize> {
         let all = catalog.migrations.len();
         match (self.direction, self.target) {

@@ -1,7 +1,7 @@
 //! The kind of a run: the work that it does on each tenant, as the header, the ledger and the events keep it.
 //!
-//! Plain data: enough to resume a run and to tell kinds apart. The inputs of the work (scripts, rules, files) stay in the
-//! plan of the run.
+//! Plain data: enough to resume a run and to tell kinds apart. The inputs of the work (scripts, rules, files) stay in
+//! the plan of the run.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,17 +27,14 @@ pub(crate) enum RunKind {
         views: Vec<String>,
     },
     /// Records the present checksums of SQL scripts that were edited after they had been applied.
-    Repair {
-        /// Their names.
-        scripts: Vec<String>,
-    },
+    Repair { scripts: Vec<String> },
     /// Generates rows.
     Seed {
         /// The scale factor.
         scale: u32,
         /// The seed of the random numbers.
         seed: u64,
-        /// Tables with a number of rows of their own.
+        /// Tables with an explicit number of rows.
         rows: Vec<(String, u64)>,
         /// Whether tables that have rows are filled up.
         append: bool,
@@ -50,9 +47,9 @@ pub(crate) enum RunKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         backups: Option<String>,
     },
-    /// Brings tenants back from backups.
+    /// Restores tenants from backups.
     Restore {
-        /// The run that made them.
+        /// The run that made the backups.
         run: String,
     },
     /// Recorded by a version that knows more kinds than this one.
@@ -90,7 +87,8 @@ impl RunKind {
         self
     }
 
-    /// Reads what a ledger holds. Version 0.1 wrote the goal alone for a migration, and a command under `chore` for a task.
+    /// Reads the recorded form. Version 0.1 wrote the goal alone for a migration, and a command under `chore` for a
+    /// task.
     pub(crate) fn from_ledger(mut recorded: Value) -> Self {
         if let Some(command) = recorded.get("chore").and_then(Value::as_str) {
             let backups = recorded.get("backups").and_then(Value::as_str);

@@ -1,4 +1,4 @@
-//! A run as the ledger keeps it: its head, its counts and its attempts.
+//! A run as recorded in the ledger: its header, its counts and its attempts.
 //!
 //! Plain data: the ledger reads it, and the report shows it.
 
@@ -12,10 +12,9 @@ use super::schema::Direction;
 use super::started_by::{Liveness, StartedBy};
 use super::stats::RunStats;
 
-/// A run as the ledger knows it.
+/// A run as recorded in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunSummary {
-    /// Its id.
     pub(crate) run: Uuid,
     /// Up or down.
     pub(crate) direction: Direction,
@@ -23,13 +22,13 @@ pub(crate) struct RunSummary {
     pub(crate) goal: String,
     /// The work, as data.
     pub(crate) kind: RunKind,
-    /// The run that this one resumes.
+    /// The run that this run resumes.
     pub(crate) resumes: Option<Uuid>,
     /// The version of the program.
     pub(crate) program: String,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
+    /// Its start, in milliseconds since 1970-01-01 UTC.
     pub(crate) started_at_ms: i64,
-    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    /// Its end, in milliseconds since 1970-01-01 UTC.
     pub(crate) finished_at_ms: Option<i64>,
     /// The final counts; `None` while it goes on, or when its process died.
     pub(crate) stats: Option<RunStats>,
@@ -43,7 +42,7 @@ pub(crate) struct RunSummary {
     pub(crate) selection: Vec<String>,
     /// Whether it goes on, where its end is not recorded.
     pub(crate) liveness: Liveness,
-    /// The age of its last sign of life, in milliseconds by the ledger's clock.
+    /// The age of its last heartbeat, in milliseconds by the ledger's clock.
     pub(crate) silent_ms: Option<i64>,
 }
 
@@ -53,17 +52,16 @@ pub(crate) struct RunSummary {
 pub(crate) enum RunStatus {
     /// Its end is recorded.
     Finished,
-    /// It goes on.
+    /// The run goes on.
     Running,
-    /// Its process died, or its ledger was lost, before the end.
+    /// Its process died, or its ledger was lost, before the run ended.
     #[strum(serialize = "died")]
     Dead,
-    /// Its end is not recorded, and it was begun by a program that gave no signs of life.
+    /// Its end is not recorded, and it was started by a version without heartbeats.
     Unfinished,
 }
 
 impl RunSummary {
-    /// Its state.
     pub(crate) fn status(&self) -> RunStatus {
         match self.liveness {
             _ if self.finished_at_ms.is_some() => RunStatus::Finished,
@@ -73,26 +71,26 @@ impl RunSummary {
         }
     }
 
-    /// From start to end; `None` when the end is not recorded, or the clock went back.
+    /// The time from start to end; `None` when the end is not recorded, or the clock went backwards.
     pub(crate) fn elapsed(&self) -> Option<Duration> {
         let ms = self.finished_at_ms?.checked_sub(self.started_at_ms)?;
         u64::try_from(ms).ok().map(Duration::from_millis)
     }
 }
 
-/// One recorded attempt. An only attempt that went well has no row.
+/// One recorded attempt. A single successful attempt has no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttemptRow {
     /// The tenant's place in the plan.
     pub(crate) index: usize,
-    /// Which attempt, from 1.
+    /// The number of the attempt, from 1.
     pub(crate) attempt: u32,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
+    /// Its start, in milliseconds since 1970-01-01 UTC.
     pub(crate) started_at_ms: i64,
-    /// When it ended, in milliseconds since 1970-01-01 UTC.
+    /// Its end, in milliseconds since 1970-01-01 UTC.
     pub(crate) ended_at_ms: i64,
-    /// What went wrong; `None` when this attempt went well.
+    /// The fault; `None` when this attempt succeeded.
     pub(crate) error: Option<Fault>,
-    /// After how many milliseconds it was tried again; `None` for the last.
+    /// Delay before the next attempt, in milliseconds; `None` for the last.
     pub(crate) retry_in_ms: Option<u64>,
 }

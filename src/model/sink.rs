@@ -10,26 +10,26 @@ pub(crate) trait EventSink: Send {
     /// Takes an event that happened at `at_ms`, in milliseconds since 1970-01-01 UTC.
     ///
     /// # Errors
-    /// [`SinkLost`] where the run must start nothing new, because this consumer can't take any more events. A sink that the
-    /// run can do without tells its failure itself and returns `Ok`.
+    /// [`SinkLost`] where the run must start nothing new, because this consumer can't take any more events. A sink that
+    /// is not essential to the run reports its failure itself and returns `Ok`.
     async fn take(&mut self, event: &Event, at_ms: i64) -> Result<(), SinkLost>;
 
-    /// Time has passed without an event.
+    /// Called when time has passed without an event.
     fn tick(&mut self) {}
 }
 
-/// A sink that the run can't do without is lost.
+/// The error for the loss of an essential sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SinkLost;
 
-/// Hands each event to all sinks, in their order: what is shown has been recorded before.
+/// Passes each event to all sinks, in order: events are recorded before they are shown.
 #[derive(Default)]
 pub(crate) struct FanOut<'s> {
     sinks: Vec<&'s mut dyn EventSink>,
 }
 
 impl<'s> FanOut<'s> {
-    /// Adds a sink behind the others.
+    /// Adds a sink after the others.
     pub(crate) fn and(mut self, sink: &'s mut dyn EventSink) -> Self {
         self.sinks.push(sink);
         self

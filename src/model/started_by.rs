@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Who started a run, where, and with which command. Empty for runs that were recorded before this was kept.
+/// The user, host, process and command line that started a run. Empty for runs recorded before these were kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StartedBy {
     /// The login name.
@@ -15,14 +15,15 @@ pub(crate) struct StartedBy {
     pub(crate) command: String,
 }
 
-/// A process, told from a later one that has the same number.
+/// A process, distinguishable from a later one with the same id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     /// The process id.
     pub(crate) id: u32,
     /// Its start, in clock ticks since the machine was booted.
     pub(crate) start: u64,
-    /// The boot of the machine and the PID namespace: only in the same ones an id says anything. Empty where unknown.
+    /// The boot of the machine and the PID namespace: a process id is meaningful only within the same ones. Empty where
+    /// unknown.
     pub(crate) space: String,
 }
 
@@ -30,19 +31,19 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Liveness {
-    /// Its process is there, or its last heartbeat is recent.
+    /// Its process exists, or its last heartbeat is recent.
     Running,
-    /// Its process is gone, or it has not given a sign for too long.
+    /// Its process is gone, or its last heartbeat is too old.
     Dead,
-    /// It was recorded before runs gave signs of life.
+    /// It was recorded before runs had heartbeats.
     Unknown,
 }
 
-/// A run that has given no sign for this long, in milliseconds, is dead; it gives one every 5 seconds.
+/// A run without a heartbeat for this long, in milliseconds, is dead; it sends one every 5 seconds.
 pub(crate) const SILENCE_MS: i64 = 30_000;
 
-/// Decides whether a run is alive. `age_ms` is the age of its last heartbeat by the ledger's own clock; `process` is what
-/// this machine knows of its process, `None` where that is another machine's.
+/// Decides whether a run is alive. `age_ms` is the age of its last heartbeat by the ledger's own clock; `process` is
+/// whether its process exists on this machine, `None` for a process of another machine.
 pub(crate) fn liveness(age_ms: Option<i64>, process: Option<bool>) -> Liveness {
     match (process, age_ms) {
         (Some(true), Some(_)) => Liveness::Running,

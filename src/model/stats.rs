@@ -1,4 +1,4 @@
-//! Counts of a run, and the verdict they lead to.
+//! The counts of a run, and its verdict.
 //!
 //! Pure: the exit code that belongs to a verdict is the command line's business.
 
@@ -17,14 +17,15 @@ use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing};
 pub(crate) struct RunStats {
     /// Tenants in the plan.
     pub(crate) selected: usize,
-    /// Tenants that matched the selection but were held back by `--canary`, `--canary-percent`, `--partition` or `--limit`.
+    /// Tenants that matched the selection but were held back by `--canary`, `--canary-percent`, `--partition` or
+    /// `--limit`.
     pub(crate) held_back: usize,
     /// Tenants by outcome, each under its name.
     #[serde(flatten)]
     pub(crate) outcomes: OutcomeCounts,
     /// Attempts over all tenants.
     pub(crate) attempts: u64,
-    /// Why the run stopped starting tenants, when it did.
+    /// The reason why the run stopped starting tenants, if it did.
     pub(crate) stopped: Option<NotStarted>,
 }
 
@@ -77,12 +78,12 @@ impl RunStats {
         self.outcomes.0.iter().sum()
     }
 
-    /// Tenants that are where the run was to bring them.
+    /// Tenants at the target of the run.
     pub(crate) fn at_target(&self) -> usize {
         self.count(Standing::AtTarget)
     }
 
-    /// Tenants that someone must look at.
+    /// Tenants that need attention.
     pub(crate) fn failures(&self) -> usize {
         self.count(Standing::Failed)
     }
@@ -99,14 +100,14 @@ impl RunStats {
     /// The counts by outcome name, in the order of the contract, zeros included.
     pub(crate) fn by_name(&self) -> Vec<(&'static str, usize)> {
         let mut kinds: Vec<OutcomeKind> = OutcomeKind::iter().collect();
-        // A tenant that was changed is told before one that did not have to be.
+        // A changed tenant is listed before one that needed no change.
         kinds.sort_by_key(|kind| (kind.standing(), *kind == OutcomeKind::UpToDate));
         kinds.into_iter().map(|kind| (kind.into(), self.outcomes[kind])).collect()
     }
 
-    /// What the run comes to.
+    /// The verdict on the run.
     ///
-    /// Being interrupted outweighs failures, because the operator did it and knows; a lost ledger outweighs all.
+    /// An interruption outweighs failures, because the operator caused it; a lost ledger outweighs everything.
     pub(crate) fn verdict(&self) -> Verdict {
         match self.stopped {
             Some(NotStarted::Ledger) => return Verdict::LedgerLost,
@@ -127,7 +128,7 @@ impl RunStats {
     }
 }
 
-/// What a run comes to.
+/// The verdict on a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
@@ -135,7 +136,7 @@ pub(crate) enum Verdict {
     AllAtTarget,
     /// No tenant matched.
     NothingSelected,
-    /// What ran passed, work is outstanding.
+    /// No failures, but work is outstanding.
     Outstanding,
     /// At least one tenant failed.
     Failures,

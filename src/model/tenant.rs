@@ -1,4 +1,4 @@
-//! What a tenant is: an id, an engine, where its database is and how it may be grouped.
+//! A tenant: its id, engine, address and tags.
 //!
 //! Plain data. Nothing here opens a connection, reads a file or prints, and no secret can be displayed from here.
 
@@ -36,15 +36,15 @@ impl fmt::Display for TenantId {
     }
 }
 
-/// Where a tenant's database is. It holds secrets: `Debug` shows none of them.
+/// The address of a tenant's database. It holds secrets: `Debug` shows none of them.
 #[derive(Debug, Clone)]
 pub(crate) enum Address {
     /// An SQLite file, as an absolute path.
     File(std::path::PathBuf),
     /// A server database: the URL with its password filled in.
     Url(SecretString),
-    /// The address could not be made (a credential file is missing, a command failed): the reason, free of secrets.
-    /// Such a tenant ends as `unreachable`; its neighbours go on.
+    /// The address could not be resolved (a credential file is missing, a command failed): the reason, without secrets.
+    /// Such a tenant ends as `unreachable`; the others go on.
     Unusable(String),
 }
 
@@ -53,24 +53,22 @@ pub(crate) enum Address {
 pub(crate) struct Tenant {
     /// Unique in the fleet.
     pub(crate) id: TenantId,
-    /// Which driver talks to it.
     pub(crate) engine: Engine,
     /// Tenants with the same key share one concurrency cap. Default: `host:port`; for SQLite `local`.
     pub(crate) server: Arc<str>,
     /// Free labels for selection and waves.
     pub(crate) tags: BTreeMap<String, String>,
-    /// PostgreSQL only: the schema that is the tenant; without it the whole database is.
+    /// PostgreSQL only: the tenant's schema; without it the tenant is the whole database.
     pub(crate) schema: Option<String>,
-    /// Where its database is.
     pub(crate) address: Address,
-    /// Where migrations connect when that differs, for a tenant whose `address` is a transaction pooler.
+    /// The address for migrations where it differs, for a tenant whose `address` is a transaction pooler.
     pub(crate) migration_address: Option<Address>,
     /// Whether a missing SQLite file or PostgreSQL schema may be created. Never true by default.
     pub(crate) create_missing: bool,
-    /// To be granted a lock here, where that differs from the rest of its wave.
+    /// Its own lock timeout, where it differs from the rest of its wave.
     pub(crate) lock_timeout: Option<Duration>,
-    /// Tenants that must have ended well, where a run has them, before this one is migrated. On the way back it is the
-    /// other way round.
+    /// Tenants that must have ended well, if selected in the run, before this one is migrated. On a rollback the order
+    /// is reversed.
     pub(crate) depends_on: Vec<TenantId>,
 }
 

@@ -1,16 +1,16 @@
-//! Characters that cannot be seen, the beginning of a long text, and the nearest known word for a misspelt one.
+//! Invisible characters, excerpts of long texts, and the nearest known word for a misspelt one.
 
-/// The first character that can't be printed or can't be seen, as text: `U+0007`.
+/// The first unprintable or invisible character, as text: `U+0007`.
 pub(crate) fn unprintable(text: &str) -> Option<String> {
     text.chars().find(|&c| is_unseen(c)).map(|c| format!("U+{:04X}", u32::from(c)))
 }
 
-/// Whether nobody sees this character, or it changes how the text around it reads, or fonts differ on what it is.
+/// Whether this character is invisible, changes how the text around it reads, or looks different from font to font.
 pub(crate) fn is_unseen(c: char) -> bool {
     is_hidden(c) || matches!(u32::from(c), 0xE000..=0xF8FF)
 }
 
-/// Whether nobody sees this character, or it changes how the text around it reads: the control characters, and those of
+/// Whether this character is invisible or changes how the text around it reads: the control characters, and those of
 /// Unicode's security report (<https://www.unicode.org/reports/tr36/>).
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -19,7 +19,7 @@ pub(crate) fn is_hidden(c: char) -> bool {
             | 0xE0000..=0xE007F)
 }
 
-/// A text in at most so many characters, with a mark where more was cut off.
+/// A text of at most `most` characters, with a mark where the rest was cut off.
 pub(crate) fn excerpt(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
@@ -27,7 +27,7 @@ pub(crate) fn excerpt(text: &str, most: usize) -> String {
     }
 }
 
-/// The known word that a wrong one was probably meant to be.
+/// The known word that a misspelt one was probably meant to be.
 pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let wrong = wrong.to_lowercase();
     let most = wrong.chars().count().div_ceil(3).clamp(1, 3);
@@ -39,8 +39,7 @@ pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) 
         .map(|(_, k)| k)
 }
 
-/// Whether a word differs from a known one by so little that it can only be a misspelling of it: one slip in four
-/// characters.
+/// Whether a word is close enough to a known one to be a misspelling of it: one slip in four characters.
 pub(crate) fn is_slip(wrong: &str, known: &str) -> bool {
     4 * strsim::damerau_levenshtein(&wrong.to_lowercase(), &known.to_lowercase()) <= known.chars().count()
 }

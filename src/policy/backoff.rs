@@ -1,15 +1,15 @@
-//! Pauses that grow from one try to the next.
+//! Pauses that grow with each try.
 
 use std::time::Duration;
 
-/// Pauses that grow up to a longest one.
+/// Pauses that grow up to a maximum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Backoff {
     /// The first pause.
     pub(crate) first: Duration,
-    /// No pause is longer than this.
+    /// Maximum pause.
     pub(crate) longest: Duration,
-    /// By what each pause is multiplied for the next one.
+    /// The factor from each pause to the next.
     pub(crate) growth: f64,
 }
 
@@ -26,7 +26,7 @@ impl Backoff {
     }
 }
 
-/// A pause shortened by up to half, so that tenants do not come back in step. `jitter` is a random number in 0.0..1.0.
+/// A pause shortened by up to half, so that tenants do not retry in step. `jitter` is a random number in 0.0..1.0.
 pub(super) fn jittered(pause: Duration, jitter: f64) -> Duration {
     pause - pause.mul_f64(jitter.clamp(0.0, 1.0) / 2.0)
 }

@@ -1,15 +1,15 @@
-//! How many tenants are in flight at once.
+//! The number of tenants in flight at once.
 
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-/// Two caps that hold at the same time.
+/// Two caps that both apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Concurrency {
-    /// Tenants in flight over the whole fleet.
+    /// Maximum number of tenants in flight over the whole fleet.
     pub(crate) global: NonZeroUsize,
-    /// Tenants in flight on one server key.
+    /// Maximum number of tenants in flight per server key.
     pub(crate) per_server: NonZeroUsize,
 }
 

@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `5s`, `2m 30s`.
+//! Durations in human notation: `500ms`, `5s`, `2m 30s`.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use std::time::Duration;
 #[error("'{0}' is not a duration; write a number with a unit, such as 500ms, 5s or 2m")]
 pub(crate) struct BadDuration(pub(crate) String);
 
-/// Reads a duration such as `500ms`, `5s` or `2m 30s`, rounded up to whole milliseconds. The longest is one day.
+/// Parses a duration such as `500ms`, `5s` or `2m 30s`, of at most one day, rounded up to whole milliseconds.
 ///
-/// No engine has a finer unit, and to most of them a limit of 0 is no limit: here is the one place where it is made sure that
-/// a limit which is set never becomes that.
+/// No engine has a finer unit, and to most of them a limit of 0 is no limit: rounding up here, in one place, ensures that a
+/// limit that is set never becomes none.
 ///
 /// # Errors
 /// [`BadDuration`] for a number without a unit, an unknown unit, a negative number, or more than a day.
@@ -25,7 +25,7 @@ fn whole_millis(d: Duration) -> Duration {
     Duration::from_millis(u64::try_from(d.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
-/// Writes a duration for people, rounded to what matters: `3.8ms`, `1.25s`, `2m 5s`.
+/// Formats a duration for display, rounded to its significant digits: `3.8ms`, `1.25s`, `2m 5s`.
 pub(crate) fn format_duration(d: Duration) -> String {
     let ms = d.as_secs_f64() * 1000.0;
     match ms {

@@ -1,15 +1,15 @@
-//! How many tenants may fail before nothing new is started.
+//! The number of tenants that may fail before no new ones are started.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// The failures that a wave may have. One more stops the rollout.
+/// The failures that a wave may have; one more stops the rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum FailureBudget {
-    /// Never stop for failures.
+    /// Failures never stop the rollout.
     Unlimited,
     /// At most this many tenants.
     Count(usize),
@@ -18,12 +18,13 @@ pub(crate) enum FailureBudget {
 }
 
 impl FailureBudget {
-    /// Below this many finished tenants a percentage says nothing.
+    /// Minimum number of finished tenants for a meaningful percentage.
     pub(crate) const MINIMUM_SAMPLE: usize = 10;
 
     /// Whether `failed` of `finished` tenants is more than the budget allows.
     ///
-    /// `total` is the size of the wave: a wave that is over, or smaller than the sample, is judged as it is.
+    /// `total` is the size of the wave: for a wave that is over, or smaller than the minimum sample, the percentage
+    /// applies as it is.
     pub(crate) fn is_exceeded(self, failed: usize, finished: usize, total: usize) -> bool {
         match self {
             FailureBudget::Unlimited => false,

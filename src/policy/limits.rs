@@ -1,4 +1,4 @@
-//! Time limits that one wave, tenant or migration has for itself.
+//! Time limits specific to one wave, tenant or migration.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use super::timeouts::{Timeouts, share};
 
-/// What somebody said of time limits; what is `None` is left to whoever speaks more generally.
+/// Configured time limits; `None` defers to the more general setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
-    /// To be granted a lock. Never zero.
+    /// Maximum wait for a lock. Never zero.
     pub(crate) lock: Option<Duration>,
-    /// For one statement. Zero means no limit.
+    /// Maximum time for one statement. Zero means no limit.
     pub(crate) statement: Option<Duration>,
 }
 
 impl Limits {
-    /// Only a lock timeout, where there is one.
+    /// Limits with only a lock timeout, if there is one.
     pub(crate) fn of_lock(lock: Option<Duration>) -> Self {
         Limits { lock, statement: None }
     }
 
-    /// These limits, and where they say nothing the more general ones.
+    /// These limits, with unset ones taken from the more general ones.
     pub(crate) fn or(self, general: Limits) -> Limits {
         Limits { lock: self.lock.or(general.lock), statement: self.statement.or(general.statement) }
     }
 
-    /// The limits that hold where these are laid over `general`.
+    /// The effective limits when these override `general`.
     pub(crate) fn over(self, general: Timeouts) -> Timeouts {
         Timeouts {
             lock: self.lock.unwrap_or(general.lock),
@@ -35,7 +35,7 @@ impl Limits {
         }
     }
 
-    /// The same with locks waited for a share of the time. `divisor` is at least 1.
+    /// The same with the lock timeout divided by `divisor`, which is at least 1.
     pub(crate) fn shortened(self, divisor: u32) -> Limits {
         Limits { lock: self.lock.map(|lock| share(lock, divisor)), ..self }
     }

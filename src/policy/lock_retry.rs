@@ -1,31 +1,31 @@
-//! How a lock that was not granted is tried for again: short bursts, a rest between them, and an end.
+//! Retries for a lock that was not granted: short bursts, rests between them, and an end.
 
 use std::time::Duration;
 
 use super::Backoff;
 use super::backoff::jittered;
 
-/// Several tries in short order find the moment between two transactions of the application; the rest lets the queue
-/// behind us drain. Each burst waits longer for the lock than the one before: a quarter of the lock timeout, half of it,
-/// all of it from then on. No try waits longer than that, because everyone who comes behind it is held up as long.
+/// Several tries in quick succession find the gap between two transactions of the application; the rest lets the queue
+/// behind us drain. Each burst waits longer for the lock than the one before: a quarter of the lock timeout, half of
+/// it, then all of it. No try waits longer than that, because every session queued behind it is delayed as long.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct LockRetry {
-    /// Tries in a burst. At least 1.
+    /// Tries per burst. At least 1.
     pub(crate) burst: u32,
     /// The pause between two tries of a burst, shortened by up to half at random.
     pub(crate) pause: Duration,
     /// The rests between bursts.
     pub(crate) rests: Backoff,
-    /// All of one tenant together: the lock timeouts of its tries, pauses and rests. Zero means one try.
+    /// Maximum total time per tenant: the lock timeouts of its tries, pauses and rests. Zero means one try.
     pub(crate) wait: Duration,
 }
 
-/// One more try.
+/// A further try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LockTry {
     /// The pause before it.
     pub(crate) pause: Duration,
-    /// It waits for a lock for the lock timeout divided by this.
+    /// The divisor of the lock timeout for this try.
     pub(crate) divisor: u32,
 }
 
@@ -42,10 +42,11 @@ impl Default for LockRetry {
 }
 
 impl LockRetry {
-    /// The share of the lock timeout that a try of the first burst waits: one of so many.
+    /// The divisor of the lock timeout in the first burst.
     pub(crate) const FIRST_DIVISOR: u32 = 4;
 
-    /// By what the lock timeout is divided for a try, counted from 0. A try that no other can follow has all of it.
+    /// The divisor of the lock timeout for a try, counted from 0. A try that no other can follow gets the whole
+    /// timeout.
     pub(crate) fn divisor(&self, number: u32) -> u32 {
         if self.wait.is_zero() {
             return 1;
@@ -54,8 +55,8 @@ impl LockRetry {
         Self::FIRST_DIVISOR.checked_shr(burst).unwrap_or(1).max(1)
     }
 
-    /// What follows `tries` that all ran into the lock timeout, `spent` on them and the pauses between them; `None` when
-    /// it is over. `timeout` is the lock timeout; `jitter` is in 0.0..1.0.
+    /// The next try after `tries` that all ran into the lock timeout, with `spent` on them and the pauses between them;
+    /// `None` when the time is used up. `timeout` is the lock timeout; `jitter` is in 0.0..1.0.
     pub(crate) fn next(&self, tries: u32, spent: Duration, timeout: Duration, jitter: f64) -> Option<LockTry> {
         let burst = self.burst.max(1);
         let pause = if tries.is_multiple_of(burst) {

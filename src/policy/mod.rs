@@ -1,6 +1,6 @@
-//! Limits and rules that an operator sets: one value type a file, each with its parser and its text.
+//! Limits and rules that an operator sets: one value type per file, each with its parser and its text.
 //!
-//! Values only: nothing here waits, counts tenants or knows a database.
+//! Values only: nothing here waits, counts tenants or accesses a database.
 
 mod backoff;
 mod concurrency;

@@ -1,4 +1,4 @@
-//! How often, and after which pause, a transient fault is tried again.
+//! The number of retries of a transient fault, and the pauses between them.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use super::{Backoff, LockRetry};
 /// Bounded attempts with exponential backoff. The last attempt has the same timeouts as the first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct RetryPolicy {
-    /// All attempts, the first included. At least 1.
+    /// All attempts, including the first. At least 1.
     pub(crate) attempts: u32,
     /// The pauses between them.
     pub(crate) pauses: Backoff,
-    /// For how long another run's hold on a tenant, or a server without a connection to spare, is waited out, over all
-    /// attempts. These waits do not count as attempts.
+    /// Maximum total wait, over all attempts, while another run holds the tenant or its server has no free connection.
+    /// These waits do not count as attempts.
     pub(crate) lock_wait_limit: Duration,
-    /// How locks that were not granted are tried for again. They do not count against `attempts`, but for one thing: with
-    /// a single attempt nothing is tried again.
+    /// The retries for locks that were not granted. They do not count against `attempts`, with one exception: with a
+    /// single attempt nothing is retried.
     pub(crate) locks: LockRetry,
 }
 
 impl Default for RetryPolicy {
-    /// Five attempts, pauses of 0.2 s, 0.4 s, 0.8 s, 1.6 s; another run is waited out for 60 s.
+    /// Five attempts, pauses of 0.2 s, 0.4 s, 0.8 s, 1.6 s; a wait of up to 60 s for another run.
     fn default() -> Self {
         RetryPolicy {
             attempts: 5,

@@ -1,4 +1,4 @@
-//! The runs that have backups: one row a run.
+//! The runs that have backups: one row per run.
 //!
 //! It reads no folder and no ledger; rows are handed in.
 
@@ -10,24 +10,23 @@ use super::{Format, Style, label};
 /// The backups of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BackupRow {
-    /// The run.
     pub(crate) run: String,
-    /// When it began, in milliseconds since 1970-01-01 UTC.
+    /// Its start, in milliseconds since 1970-01-01 UTC.
     pub(crate) at_ms: i64,
-    /// How many tenants have a whole backup.
+    /// Number of tenants with a complete backup.
     pub(crate) tenants: usize,
-    /// The size of all of them.
+    /// Their total size in bytes.
     pub(crate) bytes: u64,
-    /// How many tenants the run was to back up; `None`: the ledger does not know the run.
+    /// Number of tenants that the run was to back up; `None`: the ledger does not have the run.
     pub(crate) expected: Option<usize>,
-    /// Files that were left half written, or lack their other half.
+    /// Number of incomplete files, or files without their counterpart.
     pub(crate) broken: usize,
-    /// Why `prune` keeps them; `None`: it does not.
+    /// The reason why `prune` keeps them; `None`: it does not.
     pub(crate) pinned: Option<String>,
 }
 
 impl BackupRow {
-    /// Whether all that the run was to back up is there and whole; `None`: nobody knows what it was to.
+    /// Whether all backups of the run are present and complete; `None`: the expected number is unknown.
     fn is_complete(&self) -> Option<bool> {
         self.expected.map(|expected| self.broken == 0 && self.tenants == expected)
     }

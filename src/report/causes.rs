@@ -1,4 +1,4 @@
-//! Which tenants have the same trouble, so that it is told once.
+//! Groups of tenants with the same fault, so that it is shown once.
 //!
 //! Two messages are the same when only the tenant's own name or its database differs. Numbers and addresses are not
 //! ignored: two ports are two causes.
@@ -8,10 +8,9 @@ use indexmap::IndexMap;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::TenantId;
 
-/// A fault without what is particular to its tenant.
+/// A fault without the particulars of its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Cause {
-    /// The class.
     pub(crate) class: FaultClass,
     /// The engine's code.
     pub(crate) code: Option<String>,
@@ -25,13 +24,13 @@ impl Cause {
         Cause { class: fault.class, code: fault.code.clone(), message: anonymous(&fault.message, tenant) }
     }
 
-    /// The fault of one tenant, or of several when it stands for them: only then without the names of the one.
+    /// The text of a fault of one tenant, or of several when it is shared: only then without the tenant's names.
     pub(super) fn told(fault: &Fault, tenant: &TenantId, is_shared: bool) -> String {
         let cause = Cause::of(fault, tenant);
         cause.text(if is_shared { &cause.message } else { &fault.message })
     }
 
-    /// `[42P07] relation "users" already exists`, and the class where no code tells it.
+    /// `[42P07] relation "users" already exists`, and the class where there is no code.
     pub(super) fn text(&self, message: &str) -> String {
         match &self.code {
             Some(code) => format!("[{code}] {message}"),
@@ -45,7 +44,7 @@ pub(super) fn anonymous(message: &str, tenant: &TenantId) -> String {
     without_database(&without_word(message, tenant.as_str(), "<tenant>"))
 }
 
-/// Replaces `word` where it stands alone; an underscore counts as an end, because names like `app_acme` are made so.
+/// Replaces `word` as a whole word; an underscore counts as a word boundary, because of names like `app_acme`.
 fn without_word(text: &str, word: &str, by: &str) -> String {
     if word.is_empty() {
         return text.to_owned();

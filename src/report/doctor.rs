@@ -11,10 +11,10 @@ use super::sheet::Sheet;
 use super::style::{Tone, clean};
 use super::{Format, Style, label};
 
-/// The most tenants that are named; the rest is counted.
+/// Maximum number of tenants named; the rest are counted.
 const NAMED: usize = 8;
 
-/// The findings in the form asked for. `tenants`: how many were looked at.
+/// The findings in the form asked for. `tenants`: number of tenants examined.
 pub(crate) fn render(findings: &[Finding], tenants: usize, format: Format, style: &Style) -> String {
     let fields = || json!({ "tenants": tenants, "findings": findings });
     format.write(|| text(findings, tenants, style), fields, || sheet(findings))
@@ -30,7 +30,7 @@ fn sheet(findings: &[Finding]) -> Sheet {
         .sheet()
 }
 
-/// One line a finding, and one for its fix: for a run that goes on in spite of them.
+/// One line per finding, and one for its remedy: for a run that goes on in spite of them.
 pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let fix = if finding.fix.is_empty() { String::new() } else { format!(" ({})", clean(&finding.fix)) };

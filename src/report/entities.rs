@@ -12,9 +12,8 @@ use crate::model::tenant::Engine;
 /// One engine.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct EngineFindings {
-    /// The engine.
     pub(crate) engine: Engine,
-    /// Why it was not checked.
+    /// The reason why it was not checked.
     pub(crate) could_not: Option<String>,
     /// The differences.
     pub(crate) findings: Vec<Finding>,

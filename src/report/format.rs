@@ -1,11 +1,11 @@
-//! The forms that a text can have. One list: each command and flag takes some of them.
+//! The output formats. One list: each command and flag accepts some of them.
 
 use serde_json::Value;
 
 use super::json;
 use super::sheet::Sheet;
 
-/// The form of a text.
+/// An output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, strum::Display, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Format {
@@ -14,13 +14,13 @@ pub(crate) enum Format {
     Table,
     /// One JSON document.
     Json,
-    /// One JSON object a line while a run goes on. A finished text has the one document instead.
+    /// One JSON object per line while a run goes on. A finished text is a single document instead.
     Jsonl,
     /// Comma-separated values with a header line.
     Csv,
     /// GitHub-flavoured Markdown.
     Md,
-    /// JUnit XML, of the outcome of a run. Any other text has the JSON document instead.
+    /// JUnit XML, of the outcome of a run. Any other text is the JSON document instead.
     Junit,
 }
 
@@ -37,7 +37,7 @@ impl Format {
         self.into()
     }
 
-    /// The one of `forms` with this name.
+    /// The format among `forms` with this name.
     pub(crate) fn named(name: &str, forms: &[Format]) -> Option<Format> {
         forms.iter().copied().find(|form| form.name() == name)
     }

@@ -1,13 +1,13 @@
 //! JSON documents.
 //!
-//! Text from elsewhere is kept exactly; it is only written so that printing the document can't steer a terminal.
+//! Text from elsewhere is kept exactly; it is only escaped so that printing the document can't control a terminal.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::style::is_harmless;
 
-/// The version of the shape of every document and line. It changes when a field goes or changes its meaning, not when
+/// The schema version of every document and line. It changes when a field is removed or changes its meaning, not when
 /// one is added.
 pub(super) const SCHEMA_VERSION: u32 = 2;
 
@@ -35,7 +35,7 @@ fn versioned(fields: Value) -> Value {
     all
 }
 
-/// Writes as `\uXXXX` what JSON allows as it is and a terminal does not: such characters only stand inside strings.
+/// Escapes as `\uXXXX` the characters that are valid in JSON and unsafe on a terminal: they occur only inside strings.
 fn escape(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

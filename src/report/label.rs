@@ -9,7 +9,7 @@ use crate::model::schema::Direction;
 
 use super::style::{Style, clean, shorten, width};
 
-/// The place of a migration as people say it: `m1` is the first.
+/// The number of a migration for people: `m1` is the first.
 pub(super) fn number(position: usize) -> String {
     format!("m{}", position + 1)
 }
@@ -31,7 +31,7 @@ pub(super) fn aim(direction: Direction, goal: &str, is_task: bool) -> String {
     if is_task { clean(goal) } else { format!("{direction} {}", clean(&towards(goal))) }
 }
 
-/// Where a run goes, after its direction: `to head`, `by 2 steps`.
+/// The goal of a run, after its direction: `to head`, `by 2 steps`.
 pub(crate) fn towards(goal: &str) -> String {
     let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
     match goal.split_once(' ') {
@@ -40,7 +40,7 @@ pub(crate) fn towards(goal: &str) -> String {
     }
 }
 
-/// A size with a unit that leaves few digits: `812 B`, `12.4 MB`.
+/// A size with a unit, in few digits: `812 B`, `12.4 MB`.
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
 pub(super) fn bytes(n: u64) -> String {
     let units = [(1_000_000_000.0, "GB"), (1_000_000.0, "MB"), (1_000.0, "kB")];
@@ -73,7 +73,7 @@ fn goes_on(first: usize, last: usize, next: usize) -> bool {
     (first <= last && next == last + 1) || (first >= last && next + 1 == last)
 }
 
-/// As many names as fit into `room` columns, and how many more there are: `acme, beta, … (+417)`.
+/// As many names as fit into `room` columns, and the number of the others: `acme, beta, … (+417)`.
 pub(super) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usize, style: &Style) -> String {
     let (mut out, n) = (String::new(), all.len());
     for (i, name) in all.enumerate() {

@@ -1,6 +1,6 @@
-//! A run while it goes on: one plain line an event, one JSON object an event, and the state behind a progress bar.
+//! A run while it goes on: one plain line per event, one JSON object per event, and the state behind a progress bar.
 //!
-//! Fed by events only. No clock: how much time has passed is told from outside.
+//! Fed by events only. No clock: the caller passes the elapsed time.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,13 +26,13 @@ pub(crate) struct Live {
     done: usize,
     failed: usize,
     in_flight: HashSet<usize>,
-    /// Tenants that were said to wait for another run.
+    /// Tenants already reported as waiting for another run.
     waiting: HashSet<usize>,
     wave: Option<String>,
 }
 
 impl Live {
-    /// Messages of engines are cut to so many columns here; the report at the end has more of them.
+    /// Maximum width of an engine's message here, in columns; the report at the end shows more of it.
     const MOST_MESSAGE: usize = 240;
 
     /// Before the first event.
@@ -40,7 +40,7 @@ impl Live {
         Live { style, total: 0, done: 0, failed: 0, in_flight: HashSet::new(), waiting: HashSet::new(), wave: None }
     }
 
-    /// Takes note of an event and says it in one line without a line break; `None` for what is not worth a line.
+    /// Takes an event and describes it in one line without a line break; `None` for an event without a line.
     pub(crate) fn line(&mut self, event: &Event) -> Option<String> {
         self.note(event);
         match event {
@@ -61,7 +61,7 @@ impl Live {
                         return Some(self.tenant_line(tenant, &self.style.paint(Tone::Warning, what)));
                     }
                 };
-                // Said once: how often it is asked for is of no use to anyone.
+                // Shown once: the number of tries is of no use.
                 let is_new = self.waiting.insert(*index);
                 is_new.then(|| self.tenant_line(tenant, &self.style.paint(Tone::Dim, waits)))
             }
@@ -87,7 +87,7 @@ impl Live {
         }
     }
 
-    /// Takes note of an event without a word, for where a bar is drawn.
+    /// Takes an event without a line, for a drawn bar.
     pub(crate) fn note(&mut self, event: &Event) {
         match event {
             Event::RunStarted(header) => self.total = header.tenants.len(),
@@ -105,7 +105,7 @@ impl Live {
         }
     }
 
-    /// Where the run is, `elapsed` after it began, in one line without colours:
+    /// The progress of the run, `elapsed` after its start, in one line without colours:
     /// `canary  37/500  2 failed  8 in flight  12.4/s  3.0s`.
     #[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
     pub(crate) fn progress(&self, elapsed: Duration) -> String {
@@ -113,7 +113,7 @@ impl Live {
         parts.push(format!("{}/{}", self.done, self.total));
         let counts = [(self.failed, "failed"), (self.in_flight.len(), "in flight")];
         parts.extend(counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
-        // Before the first outcome there is nothing to tell a rate from.
+        // Before the first outcome there is no rate.
         if self.done > 0 && elapsed.as_secs_f64() >= 0.1 {
             let rate = self.done as f64 / elapsed.as_secs_f64();
             parts.push(if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") });
@@ -200,7 +200,7 @@ fn so_far(stats: &RunStats) -> String {
 }
 
 /// An event as one line of JSON, with `schema_version`. The list of all tenants that begins a run is left out: each of
-/// them has its own line later; `selected` says how many there are.
+/// them has its own line later; `selected` is their number.
 pub(crate) fn jsonl(event: &Event) -> String {
     let mut fields = json::value(event);
     if let (Event::RunStarted(header), Value::Object(fields)) = (event, &mut fields) {

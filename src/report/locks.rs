@@ -1,6 +1,6 @@
-//! Who holds and who waits on the tenants' databases.
+//! The holders and waiters of locks on the tenants' databases.
 //!
-//! It shows what was found elsewhere, and asks nobody.
+//! It shows results and queries no database.
 
 use serde_json::json;
 
@@ -26,7 +26,8 @@ fn who(session: &Blocker) -> String {
     parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The sessions in the order given, in the form asked for. `unasked`: servers that could not be asked, and why.
+/// The sessions in the order given, in the form asked for. `unasked`: servers that could not be queried, with the
+/// reason.
 pub(crate) fn list(rows: &[LockHolder], unasked: &[(String, String)], format: Format, style: &Style) -> String {
     let fields = || {
         let unasked: Vec<_> = unasked.iter().map(|(server, why)| json!({ "server": server, "error": why })).collect();

@@ -17,8 +17,8 @@ pub(super) fn text(raw: &str) -> String {
             '&' => out.push_str("&amp;"),
             // An underscore inside a word is no markup; escaping it would spoil every migration's name.
             '_' if beside(i.checked_sub(1)) && beside(Some(i + 1)) => out.push('_'),
-            // GitHub would tell a stranger who is mentioned, link a number to an issue and an address to a page. An empty
-            // comment parts what would be found.
+            // GitHub would notify a mentioned user, link a number to an issue and an address to a page. An empty
+            // comment breaks up such a text.
             '@' | '#' => out.push_str(&format!("{c}<!-- -->")),
             ':' if chars.get(i + 1) == Some(&'/') => out.push_str(&format!("{c}<!-- -->")),
             '.' if i >= 3 && chars[i - 3..i].iter().all(|w| w.eq_ignore_ascii_case(&'w')) => {

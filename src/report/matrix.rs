@@ -1,6 +1,7 @@
-//! Tenants by migrations: who is where.
+//! The matrix of tenants by migrations.
 //!
-//! Only shows what was read. A tenant that could not be read has no applied and no pending migrations, but unknown ones.
+//! It only shows observations. A tenant that could not be read has no applied and no pending migrations, but unknown
+//! ones.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -16,7 +17,7 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean, paragraph, width};
 use super::{Format, Style, label, markdown, summary};
 
-/// The matrix before it has a form.
+/// The data of the matrix.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MatrixView<'a> {
     /// The migrations.
@@ -28,7 +29,7 @@ pub(crate) struct MatrixView<'a> {
 }
 
 impl<'a> MatrixView<'a> {
-    /// The matrix in the form asked for. CSV has a row a tenant, whatever `all` says.
+    /// The matrix in the form asked for. CSV has a row per tenant, whatever `all` says.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         match format {
             Format::Md => self.markdown(),
@@ -64,7 +65,7 @@ impl<'a> MatrixView<'a> {
         summary::text(parts, self.observations, 20, style)
     }
 
-    /// One row a group of tenants, or a tenant; one column a migration, or a run of them.
+    /// One row per group of tenants, or per tenant; one column per migration, or per range of them.
     fn grid(&self, rows: &[Row<'_>], layout: &Layout, style: &Style) -> Sheet {
         let rows = Sheet::of(rows);
         let mut rows = match self.all {
@@ -171,8 +172,8 @@ enum Mark {
 impl Mark {
     const ALL: [Mark; 6] = [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::InDoubt, Mark::Unread];
 
-    /// Its name, its sign with and without drawing characters, and its colour. All signs are one column wide and tell
-    /// apart without colour.
+    /// Its name, its sign with and without drawing characters, and its colour. All signs are one column wide and
+    /// distinct without colour.
     fn look(self) -> (&'static str, [&'static str; 2], Tone) {
         match self {
             Mark::Applied => ("applied", ["●", "A"], Tone::Good),
@@ -253,27 +254,27 @@ fn legend(rows: &[Row<'_>], style: &Style) -> String {
     if rows.iter().any(|r| r.unknown > 0) {
         parts.push(format!("{}n ahead (n versions are not known to this program)", Mark::ahead(style)));
     }
-    // A meaning stays on one line: only between two of them is there a blank to break at.
+    // A meaning stays on one line: there is a breakable blank only between two of them.
     let words: Vec<String> = parts.iter().map(|part| part.replace(' ', "\u{a0}")).collect();
     let options = textwrap::Options::new(style.columns()).word_separator(textwrap::WordSeparator::AsciiSpace);
     textwrap::fill(&words.join("   "), options).replace('\u{a0}', " ") + "\n"
 }
 
-/// Which migrations have a column, and how they are called there.
+/// The migrations that have a column, and their titles there.
 struct Layout {
     /// The columns: runs of migrations that read the same on every row share one.
     shown: Vec<Range<usize>>,
     numbered: bool,
     /// The columns for the tenants' names.
     names: usize,
-    /// Left out for want of room.
+    /// Number of columns left out for lack of room.
     cut: usize,
     /// Whether any tenant has versions that are not known here.
     has_unknown: bool,
 }
 
 impl Layout {
-    /// However wide the screen is, the marks stay near the names.
+    /// Maximum width of the names: the marks stay near them on a wide screen.
     const MOST_NAMES: usize = 48;
 
     fn new(view: &MatrixView<'_>, rows: &[Row<'_>], style: &Style) -> Self {

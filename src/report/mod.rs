@@ -1,7 +1,7 @@
 //! Texts for people and machines: tables, JSON, CSV, Markdown, JUnit and the lines of a run while it goes on.
 //!
-//! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Whatever came
-//! from a tenant file or a database is made harmless before it stands in a text. JSON keeps it as it is, escaped.
+//! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Text from a
+//! tenant file or a database is made harmless before it is shown. JSON keeps it as it is, escaped.
 
 pub(crate) mod backups;
 pub(crate) mod doctor;

@@ -1,4 +1,4 @@
-//! The plan of a run: which tenants in which order, which migrations, and the SQL that would be sent.
+//! The plan of a run: the tenants in order, the migrations, and the SQL that would be sent.
 //!
 //! It shows a plan that was made elsewhere and decides nothing.
 
@@ -14,7 +14,7 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::{Tone, clean, is_harmless, paragraph};
 use super::{Format, Style, json, label, markdown, summary};
 
-/// The plan before it has a form.
+/// The data of the plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlanView<'a> {
     /// The migrations.
@@ -27,21 +27,19 @@ pub(crate) struct PlanView<'a> {
     pub(crate) waves: &'a [(String, Vec<PlanRow>)],
     /// The scripts that any tenant of the plan needs.
     pub(crate) scripts: &'a [Script],
-    /// Time limits in force that are not the fleet's.
+    /// Time limits in force that differ from the fleet's.
     pub(crate) limits: &'a [LimitNote],
     /// Whether the text has the SQL in full. The JSON document always has it.
     pub(crate) show_sql: bool,
 }
 
-/// A time limit that is not the fleet's, and whose it is.
+/// A time limit that differs from the fleet's, and its scope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct LimitNote {
     /// The wave, the tenants or the migration, in words: `wave canary`.
     pub(crate) of: String,
-    /// To be granted a lock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lock_timeout: Option<String>,
-    /// For one statement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) statement_timeout: Option<String>,
 }
@@ -57,9 +55,7 @@ impl LimitNote {
 /// One tenant in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct PlanRow {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,
@@ -67,20 +63,20 @@ pub(crate) struct PlanRow {
     pub(crate) state: String,
     /// The migrations that would be run on it, in order.
     pub(crate) steps: Vec<String>,
-    /// Why it would not be touched.
+    /// The reason why it would not be touched.
     pub(crate) refusal: Option<String>,
     /// A remark, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
-    /// Why it could not be read.
+    /// The reason why it could not be read.
     pub(crate) error: Option<Fault>,
-    /// The tenants of the plan that have to be done before it.
+    /// The tenants of the plan that must be done before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) after: Vec<TenantId>,
 }
 
 impl PlanRow {
-    /// Why nothing would be done although it may be needed; for several tenants at once when it is shared.
+    /// The reason why nothing would be done although it may be needed; without tenant names when it is shared.
     fn trouble(&self, is_shared: bool) -> Option<String> {
         match (&self.error, &self.refusal) {
             (Some(fault), _) => Some(Cause::told(fault, &self.tenant, is_shared)),
@@ -189,7 +185,7 @@ impl PlanView<'_> {
         out
     }
 
-    /// A row for each group. The table has its trouble below; Markdown has it in the place of the steps.
+    /// A row for each group. The table shows problems below; Markdown shows them in place of the steps.
     fn groups_sheet(&self, groups: &[Group<'_>], room: usize, style: &Style) -> Sheet {
         let steps = |group: &&Group<'_>| {
             let first = group.first();
@@ -220,7 +216,7 @@ impl PlanView<'_> {
             let name = if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration };
             Cell::from(name).data(&s.migration)
         };
-        // Nothing is said of what can't run.
+        // A script that can't run has no note.
         let atomic = |s: &&Script| match &s.execution {
             Execution::Irreversible { .. } => Cell::default(),
             _ if s.is_atomic() => Cell::fixed("yes"),
@@ -247,7 +243,7 @@ impl PlanView<'_> {
         self.script_sheet(style).table(style) + &notes.collect::<String>()
     }
 
-    /// The notes below the table: why a script runs natively, and the consequence of "not atomic".
+    /// The notes below the table: the reason for a native script, and the consequence of "not atomic".
     fn notes(&self) -> Vec<String> {
         let any_not_atomic = |with_transactions: bool| {
             let differs = |s: &Script| s.engine.capabilities().transactional_ddl == with_transactions;
@@ -339,7 +335,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Tenants by what would be done to them, and the steps of all.
+/// Numbers of tenants by planned action, and the steps of all.
 #[derive(Default, Serialize)]
 struct Counts {
     tenants: usize,
@@ -376,7 +372,7 @@ fn sql(s: &Script) -> String {
         }
         out.push_str(match statement.trim_end().lines().last().unwrap_or_default() {
             last if last.ends_with(';') => "\n",
-            // A semicolon behind a comment would belong to it.
+            // A semicolon after a comment would be part of it.
             last if last.contains("--") || last.contains('#') => "\n;\n",
             _ => ";\n",
         });

@@ -23,7 +23,7 @@ impl ProofView<'_> {
         format.write(|| self.text(style), fields, || self.sheet())
     }
 
-    /// One row a migration and engine, migrations first; an engine that could not be looked at is a row, too.
+    /// One row per migration and engine, migrations first; an engine that could not be checked is a row, too.
     fn sheet(&self) -> Sheet {
         let longest = self.engines.iter().map(|engine| engine.proofs.len()).max().unwrap_or(0);
         let proofs =
@@ -68,7 +68,7 @@ impl ProofView<'_> {
         out
     }
 
-    /// The failures in full, below the table: a cell would cut them where it matters.
+    /// The failures in full, below the table: a cell would cut them off.
     fn why(&self) -> Vec<String> {
         let mut out = Vec::new();
         for engine in self.engines {
@@ -104,7 +104,7 @@ impl ProofView<'_> {
     }
 }
 
-/// Why a migration is not proven, where that is known.
+/// The reasons why a migration is not proven, where known.
 fn why(proof: &Proof) -> &[String] {
     match &proof.verdict {
         Verdict::Proven | Verdict::NotReached => &[],

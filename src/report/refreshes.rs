@@ -1,4 +1,4 @@
-//! When views were refreshed last: one row a view, with the tenant that is furthest behind.
+//! The last refresh of views: one row per view, with the tenant that is furthest behind.
 //!
 //! Text only; JSON and CSV have every tenant.
 
@@ -14,11 +14,9 @@ use crate::model::tenant::{Engine, TenantId};
 /// The answer of one tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantRefreshes {
-    /// The tenant.
     pub(crate) tenant: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
-    /// View and time, in seconds since 1970-01-01 UTC; or why it could not be asked.
+    /// View and time, in seconds since 1970-01-01 UTC; or the fault that kept it from being read.
     pub(crate) refreshes: Result<Vec<(String, i64)>, Fault>,
 }
 

@@ -11,7 +11,7 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::Tone;
 use super::{Format, Style, json, label, live, summary};
 
-/// A run with the counts that are known of it.
+/// A run with its known counts.
 struct Row<'a> {
     run: &'a RunSummary,
     stats: RunStats,
@@ -109,7 +109,7 @@ pub(crate) struct RunView<'a> {
     pub(crate) outcome: OutcomeView<'a>,
     /// The attempts that are recorded.
     pub(crate) attempts: &'a [AttemptRow],
-    /// The waves, the moments at which it was asked to stop, and the latest progress of tenants, with their times.
+    /// The waves, the requests to stop it, and the latest progress of tenants, with their times.
     pub(crate) events: &'a [(i64, Event)],
 }
 
@@ -178,7 +178,7 @@ impl RunView<'_> {
         self.outcome.header.tenants.get(attempt.index).map_or("", |planned| planned.tenant.as_str())
     }
 
-    /// Attempts that failed; one that ended well is told by the tenant's outcome.
+    /// The failed attempts; a successful one shows in the tenant's outcome.
     fn failed_attempts(&self, style: &Style) -> String {
         const LINES: usize = 50;
         let failed: Vec<&AttemptRow> = self.attempts.iter().filter(|a| a.error.is_some()).collect();

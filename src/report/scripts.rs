@@ -1,6 +1,6 @@
-//! The SQL scripts behind the migrations: kind, what each is on each engine, and the views they make.
+//! The SQL scripts after the migrations: kind, file on each engine, and the views they create.
 //!
-//! Text only; no tenant is asked.
+//! Text only; no tenant is queried.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> Stri
     format.write(table, || json!({ "scripts": scripts.iter().map(fields).collect::<Vec<_>>() }), || sheet(scripts))
 }
 
-/// The names stay on a narrow terminal; the rest goes by its rank.
+/// The names stay on a narrow terminal; other columns are dropped by rank.
 fn sheet(scripts: &[SqlScript]) -> Sheet {
     let column = |title, rank| Column::new(title).expendable(rank);
     let down = |script: &&SqlScript| {

@@ -9,7 +9,7 @@ use super::style::Style;
 use crate::inputs::{Origin, SETTINGS, Settings};
 use crate::report::Format;
 
-/// Each setting with its value and where it comes from; a table is one line a setting below the name of the file.
+/// Each setting with its value and origin; a table is one line per setting below the name of the file.
 pub(crate) fn in_force(file: &Path, settings: &Settings, format: Format, style: &Style) -> String {
     let values = || {
         Sheet::of(&settings.origins)

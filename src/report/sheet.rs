@@ -1,6 +1,6 @@
-//! A table said once: its columns and rows, and from them the table for a terminal, CSV and Markdown.
+//! A table defined once: its columns and rows, rendered as a table for a terminal, CSV and Markdown.
 //!
-//! Layout is comfy-table's, which is given every width and every colour: it looks at no terminal and no environment.
+//! comfy-table does the layout with explicit widths and colours: it reads no terminal and no environment.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, ContentLi
 use super::markdown;
 use super::style::{Style, Tone, clean, cleaned, fold, paragraph, shorten, width};
 
-/// One cell. The text may come from anywhere: each form makes it harmless.
+/// One cell. The text may come from anywhere: each format makes it harmless.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cell {
     text: Cow<'static, str>,
@@ -52,7 +52,6 @@ impl<T: Display> From<T> for Cell {
     }
 }
 
-/// One column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Column {
     title: String,
@@ -87,19 +86,19 @@ impl Column {
         self
     }
 
-    /// The title is a name, such as a migration's, and stands in every form as it is.
+    /// The title is a name, such as a migration's, and is the same in every format.
     pub(super) fn verbatim(mut self) -> Self {
         self.verbatim = true;
         self
     }
 
-    /// Numbers stand to the right.
+    /// Aligns the column to the right, for numbers.
     pub(super) fn right(mut self) -> Self {
         self.right = true;
         self
     }
 
-    /// May be made as narrow as `least` columns, the gap behind it included; cells fold then.
+    /// May be made as narrow as `least` columns, the gap after it included; cells fold then.
     pub(super) fn at_least(mut self, least: usize) -> Self {
         self.least = Some(least);
         self
@@ -130,7 +129,7 @@ impl From<&str> for Column {
     }
 }
 
-/// Things that are the rows of a sheet, to which columns are added one by one.
+/// The items that make the rows of a sheet; columns are added one by one.
 pub(super) struct Rows<R> {
     rows: Vec<R>,
     sheet: Sheet,
@@ -160,7 +159,7 @@ pub(super) struct Sheet {
     headless: bool,
 }
 
-/// A column on its way to the screen: its place in the sheet, and how wide it would like to be and has to be.
+/// A column during layout: its place in the sheet, its preferred and its minimum width.
 struct Fit<'a> {
     column: &'a Column,
     at: usize,
@@ -171,17 +170,16 @@ struct Fit<'a> {
     width: Option<usize>,
 }
 
-/// Behind each column, and then comes the edge.
+/// The padding after each column, before the edge.
 const PADDING: usize = 1;
 const BETWEEN: usize = PADDING + 1;
 
-/// A cell for a terminal folds to no more columns of text than this; the rest is cut, and said to be.
+/// Maximum columns of text in a folded cell on a terminal; the rest is cut, with a note.
 const MOST_CELL: usize = 120;
 /// The same in a pipe or a file: comfy-table counts columns in 16 bits.
 const MOST_CELL_UNBOUND: usize = 60_000;
 
-/// Stands between the columns of a layout, before the lines are put out: a text has no such character, as `clean` shows it
-/// escaped.
+/// The separator between the columns of a layout, before output: no text contains it, as `clean` escapes it.
 const EDGE: char = '\u{1f}';
 const EDGES: ContentLineStyle = ContentLineStyle::none().junction(EDGE);
 
@@ -224,8 +222,8 @@ impl Sheet {
         self.rows.is_empty()
     }
 
-    /// The lines, each ended by a line break. A column without a single character in its cells is left out; one that is
-    /// hidden for want of room, or a cell that is cut, is told of below.
+    /// The lines, each ended by a line break. A column without a single character in its cells is left out; a column
+    /// hidden for lack of room, or a cut cell, is noted below.
     pub(super) fn table(&self, style: &Style) -> String {
         let most = style.room().map_or(MOST_CELL_UNBOUND, |_| MOST_CELL);
         let mut texts: Vec<Vec<Cow<'_, str>>> = self
@@ -260,7 +258,7 @@ impl Sheet {
         out
     }
 
-    /// Says what a terminal does not show, and where it is.
+    /// The notes on hidden content, and where to find it.
     fn notes(&self, hidden: &[Fit<'_>], most: usize, all_need: usize, style: &Style) -> Vec<String> {
         let is_cut = |c: &Cell| c.text.len() > most && width(&clean(&c.text)) > most;
         let mut notes = Vec::new();
@@ -374,7 +372,7 @@ fn fold_names(shown: &mut [Fit<'_>], texts: &mut [Vec<Cow<'_, str>>], lines: &[S
     is_folded
 }
 
-/// The columns that the table takes at least.
+/// The minimum width of the table.
 fn needed(shown: &[Fit<'_>]) -> usize {
     shown.iter().map(|fit| fit.least).sum::<usize>() + BETWEEN * shown.len().saturating_sub(1)
 }
@@ -383,9 +381,9 @@ fn columns(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
-/// A spreadsheet must not compute a cell: text that begins like a formula gets an apostrophe in front. The characters
-/// are those of OWASP's page on CSV injection (<https://owasp.org/www-community/attacks/CSV_Injection>), the full-width
-/// forms included.
+/// Protects a cell from evaluation in a spreadsheet: text that begins like a formula gets an apostrophe in front. The
+/// characters are those of OWASP's page on CSV injection (<https://owasp.org/www-community/attacks/CSV_Injection>), the
+/// full-width forms included.
 fn no_formula(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     format!("{}{}", if formula { "'" } else { "" }, clean(text))

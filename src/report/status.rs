@@ -1,6 +1,6 @@
 //! The counts of a fleet, and the few tenants that need attention.
 //!
-//! No row a tenant: that is the matrix.
+//! There is no row per tenant: that is the matrix.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::Tone;
 use super::{Format, Style, label, markdown, summary};
 
-/// The status before it has a form.
+/// The data of the status.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StatusView<'a> {
     /// The migrations.

@@ -1,4 +1,4 @@
-//! How a text may look, and how text from elsewhere is made harmless before anyone reads it.
+//! The style of a text, and the escaping of text from elsewhere.
 //!
 //! The command line decides a [`Style`] once. Nothing here asks the terminal or the environment.
 
@@ -15,8 +15,8 @@ pub(crate) struct Style {
     pub(crate) colour: bool,
     /// Whether characters beyond ASCII may be used for the drawing. Names keep their own characters either way.
     pub(crate) unicode: bool,
-    /// How many columns there are; less than [`Style::NARROWEST`] is not believed. `None` in a pipe or a file: there
-    /// nothing is hidden, folded or cut for want of room.
+    /// The width in columns; less than [`Style::NARROWEST`] is ignored. `None` in a pipe or a file: there nothing is
+    /// hidden, folded or cut for lack of room.
     pub(crate) width: Option<usize>,
 }
 
@@ -24,7 +24,7 @@ impl Style {
     /// No text is laid out for fewer columns than this: some terminals say 0.
     pub(crate) const NARROWEST: usize = 60;
 
-    /// Lines of prose where no terminal says its width.
+    /// The width of prose where no terminal width is known.
     const PROSE: usize = 120;
 
     /// The style of a file for machines and web pages.
@@ -46,7 +46,7 @@ impl Style {
         self.room().unwrap_or(Self::PROSE)
     }
 
-    /// Stands where text was left out.
+    /// The mark for omitted text.
     pub(super) fn ellipsis(&self) -> &'static str {
         if self.unicode { "…" } else { "..." }
     }
@@ -73,7 +73,7 @@ impl Style {
     }
 }
 
-/// The meaning of a colour. No meaning is told by colour alone.
+/// The meaning of a colour. No meaning is conveyed by colour alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Tone {
     /// No colour.
@@ -83,21 +83,21 @@ pub(super) enum Tone {
     Good,
     /// Worth a look.
     Warning,
-    /// Someone must look.
+    /// Needs attention.
     Bad,
-    /// Of little weight.
+    /// Less important.
     Dim,
     /// A heading.
     Bold,
 }
 
-/// Shows what a terminal or a reader could be fooled by: control characters, line breaks, escape sequences, characters
-/// that turn the writing direction or that nobody sees. `\n` stands for a line break, `\x1b` for ESC.
+/// Escapes characters that could deceive a terminal or a reader: control characters, line breaks, escape sequences,
+/// characters that change the writing direction or are invisible. `\n` stands for a line break, `\x1b` for ESC.
 pub(crate) fn clean(text: &str) -> String {
     cleaned(text).into_owned()
 }
 
-/// The same, without a copy of what is harmless.
+/// As [`clean`], without a copy of a harmless text.
 pub(super) fn cleaned(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_harmless) {
         return Cow::Borrowed(text);
@@ -143,8 +143,8 @@ fn head(text: &str, columns: usize) -> &str {
     &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
-/// Breaks `text` into lines of at most `columns`: behind a blank or one of the characters that names and paths are made
-/// with, where the second half of a line has one.
+/// Breaks `text` into lines of at most `columns`: after a blank or a separator of names and paths, where the second
+/// half of a line has one.
 pub(super) fn fold(text: &str, columns: usize) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut rest = text;

@@ -1,6 +1,6 @@
 //! The summary of a set of observations: counts by state and by version, and the tenants that need attention.
 //!
-//! Shared by the matrix and the status; it decides nothing about a tenant that its observation does not say.
+//! Shared by the matrix and the status; it adds nothing to a tenant's observation.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -29,7 +29,7 @@ const STATES: [&str; 10] = [
     "unreachable",
 ];
 
-/// Where a state stands in the order of rows: what is well first, what needs attention last.
+/// The rank of a state in the order of rows: good states first, those that need attention last.
 pub(super) fn rank(state: &State) -> (usize, usize) {
     let at = STATES.iter().position(|s| *s == state.name()).expect("STATES has every state");
     (at, if let State::Behind { pending } = state { *pending } else { 0 })
@@ -65,7 +65,7 @@ pub(super) fn tone(state: &State) -> Tone {
     }
 }
 
-/// All states in their order, with how many tenants are in each.
+/// All states in their order, with the number of tenants in each.
 fn states<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> impl Iterator<Item = (&'static str, usize)> {
     let mut counts = STATES.map(|name| (name, 0));
     for o in observations {
@@ -74,7 +74,7 @@ fn states<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> impl I
     counts.into_iter()
 }
 
-/// The states that there are, with how many tenants are in each.
+/// The occurring states, with the number of tenants in each.
 pub(super) fn by_state<'a>(observations: impl IntoIterator<Item = &'a Observation>) -> Vec<(&'static str, usize)> {
     states(observations).filter(|(_, n)| *n > 0).collect()
 }
@@ -93,14 +93,14 @@ pub(super) fn total_line(observations: &[Observation]) -> String {
     }
 }
 
-/// How many tenants are at one version.
+/// The number of tenants at one version.
 #[derive(Serialize)]
 pub(super) struct VersionCount {
     /// The version; `None` when nothing is applied, or when it is not known.
     pub(crate) version: Option<String>,
     /// Whether it was read.
     pub(crate) known: bool,
-    /// How many tenants.
+    /// Number of tenants.
     pub(crate) tenants: usize,
 }
 
@@ -115,7 +115,7 @@ impl VersionCount {
     }
 }
 
-/// The versions that there are: unknown ones first, then the newest to the oldest, then empty, then unread tenants.
+/// The occurring versions: unknown ones first, then the newest to the oldest, then empty, then unread tenants.
 pub(super) fn by_version(catalog: &Catalog, observations: &[Observation]) -> Vec<VersionCount> {
     let key = |o: &&Observation| (o.version.clone(), o.version.is_some() || o.state != State::Unreachable);
     let mut versions: Vec<VersionCount> = group_by(observations, key)
@@ -162,7 +162,7 @@ struct Attention<'a> {
     tenants: Vec<&'a TenantId>,
 }
 
-/// Everyone who is not simply at target, behind or empty, grouped by the reason.
+/// The tenants that are not simply at target, behind or empty, grouped by the reason.
 fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
     let wanted =
         observations.iter().filter(|o| tone(&o.state) == Tone::Bad || o.error.is_some() || o.state == State::Migrating);
@@ -178,7 +178,7 @@ fn concerns(observations: &[Observation]) -> Vec<Attention<'_>> {
         .collect()
 }
 
-/// Why a tenant needs attention; for several at once when it is shared.
+/// The reason why a tenant needs attention; without tenant names when it is shared.
 fn why(o: &Observation, is_shared: bool) -> String {
     let fault = |f: &Fault| Cause::told(f, &o.tenant, is_shared);
     let state = match &o.state {
@@ -207,13 +207,13 @@ fn why(o: &Observation, is_shared: bool) -> String {
     }
 }
 
-/// A step in the journal that the next run goes on with, in words.
+/// A step in the journal at which the next run continues, in words.
 pub(crate) fn stopped_text(u: &Unfinished) -> String {
     let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
     format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration)
 }
 
-/// What a journal says of a step that would be gone on with, if its script were the same.
+/// The journal's entry of a step that the next run would continue, if its script were the same.
 pub(crate) fn edited_text(u: &Unfinished) -> String {
     let n = u.statement.unwrap_or(0);
     format!(

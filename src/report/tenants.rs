@@ -1,6 +1,6 @@
 //! The list of tenants, as the tenant file resolves to it.
 //!
-//! It is given where a database is as plain text without secrets; it never sees an address.
+//! It gets the locations of databases as plain text without secrets; it never sees an address.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,7 @@ use super::{Format, Style, label};
 /// One tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct TenantRow {
-    /// Its id.
     pub(crate) id: TenantId,
-    /// Its engine.
     pub(crate) engine: Engine,
     /// Its server key.
     pub(crate) server: String,
@@ -28,7 +26,7 @@ pub(crate) struct TenantRow {
     /// The tenants that it depends on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) depends_on: Vec<TenantId>,
-    /// Where its database is, without a secret: the caller has removed it.
+    /// The location of its database, without secrets: the caller has removed them.
     pub(crate) location: String,
 }
 
@@ -38,7 +36,7 @@ impl TenantRow {
         tags.join(" ")
     }
 
-    /// Where the database is, without the server where SERVER says it; the engine's column says the scheme.
+    /// The location of the database, without the server where SERVER shows it; the engine's column shows the scheme.
     fn place(&self) -> &str {
         let Some((host, rest)) = self.location.split_once("://").and_then(|(_, rest)| rest.split_once('/')) else {
             return &self.location;

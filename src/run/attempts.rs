@@ -1,6 +1,6 @@
-//! The facts of one tenant: what its attempts in this run read, committed and left behind.
+//! The facts of one tenant: the results of its attempts in this run.
 //!
-//! It gathers and decides nothing: what follows from the facts is in [`super::decide`].
+//! It collects and decides nothing: [`super::decide`] draws the conclusions.
 
 use std::time::Duration;
 
@@ -22,29 +22,29 @@ pub(super) struct AttemptHistory {
     pub(super) attempts: u32,
     /// Waits for another run on this tenant, or for a server without a free connection.
     pub(super) waits: Waits,
-    /// Tries that ended because a lock was not granted.
+    /// Attempts that ended because a lock was not granted.
     pub(super) locks: LockTries,
     /// The history at the first read.
     first: Option<Vec<String>>,
-    /// The history now, as far as it is known.
+    /// The current history, as far as known.
     now: Option<Vec<String>>,
     /// Migrations that this run committed, in order.
     pub(super) committed: Vec<String>,
     /// Notes of the migrations, in order.
     pub(super) notes: Vec<String>,
-    /// Notes that were only counted.
+    /// The number of notes that were only counted.
     unsaid: usize,
-    /// An attempt may have changed something that is still so.
+    /// Whether an attempt may have made a change that still persists.
     pub(super) touched: bool,
-    /// The backup of this run was loaded again.
+    /// Whether this run's backup was restored.
     pub(super) brought_back: bool,
-    /// An attempt was lost, and the tenant has not been read since.
+    /// Whether an attempt was lost, and the tenant has not been read since.
     pub(super) unanswered: bool,
     /// The fault and place of the first lost attempt.
     pub(super) lost: Option<(Fault, Option<StoppedAt>)>,
     /// The holders of the lock that the last attempt ran into.
     pub(super) locked: LockWait,
-    /// The failure of the last attempt, for a tenant whose next try is not made any more.
+    /// The failure of the last attempt, for a tenant whose next attempt is not made any more.
     pub(super) last: Option<Failure>,
 }
 
@@ -56,31 +56,31 @@ pub(super) struct Failure {
     pub(super) residue: PartialState,
 }
 
-/// Waiting for another run, or for a server that has no connection to spare.
+/// Waits for another run, or for a server without a free connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Waits {
     pub(super) times: u32,
     pub(super) waited: Duration,
 }
 
-/// Waiting for locks.
+/// Waits for locks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LockTries {
     pub(super) tries: u32,
-    /// The lock timeouts of all tries, and the pauses between them.
+    /// The total of the lock timeouts of all tries and the pauses between them.
     pub(super) spent: Duration,
     /// The lock timeout of the last attempt.
     pub(super) timeout: Duration,
 }
 
-/// Lines that are kept of one tenant: what goes beyond is to be looked up in its database.
+/// Maximum number of notes kept per tenant; further ones are to be looked up in its database.
 const MOST_NOTES: usize = 200;
 
 impl AttemptHistory {
     /// Records an attempt.
     pub(super) fn record(&mut self, attempt: &Attempt, direction: Direction) {
         self.attempts += 1;
-        // A try that was over before anybody could look leaves what the one before it saw.
+        // A try that ended before its watch could look keeps the holders seen in the previous one.
         if !attempt.locked.holders.is_empty() {
             self.locked = attempt.locked.clone();
         }
@@ -88,7 +88,7 @@ impl AttemptHistory {
             self.note(format!("terminated to get at a lock: {killed}"));
         }
         for kept in &attempt.kept {
-            // Each try says the same.
+            // Each try repeats the same notes.
             if !self.notes.contains(kept) {
                 self.note(kept.clone());
             }
@@ -99,7 +99,7 @@ impl AttemptHistory {
             if self.unanswered
                 && let Some(before) = &self.now
             {
-                // The lost attempt is answered: what it committed is in the history now (or gone from it).
+                // The lost attempt is resolved: its commits are in the history now (or gone from it).
                 let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
                 let mut found: Vec<String> =
                     new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
@@ -108,8 +108,8 @@ impl AttemptHistory {
                 }
                 self.committed.extend(found);
             }
-            // Whoever holds the tenant now, or has moved it since this was read, may be the session that was lost, still
-            // at work for us.
+            // The session that holds the tenant now, or has changed it since this read, may be the lost one, still at
+            // work for us.
             self.unanswered &= matches!(
                 &attempt.end,
                 AttemptEnd::Stopped { fault, .. }
@@ -126,7 +126,7 @@ impl AttemptHistory {
         let residue = attempt.end.residue();
         self.touched |= *residue != PartialState::Nothing || !attempt.committed.is_empty();
         if matches!(attempt.end, AttemptEnd::Restored { .. }) {
-            // All that this run did is gone with it.
+            // Everything that this run did is undone with it.
             self.committed.clear();
             self.brought_back = true;
         }
@@ -136,7 +136,7 @@ impl AttemptHistory {
         }
     }
 
-    /// Records that another attempt follows, and what its pause is counted as.
+    /// Records that another attempt follows, and the budget that its pause counts against.
     pub(super) fn pausing(&mut self, retry: &Retry) {
         match retry.counted {
             Counted::Wait => {
@@ -152,12 +152,12 @@ impl AttemptHistory {
         self.last = Some(retry.failure.clone());
     }
 
-    /// The attempts that count: waiting for another run, or for a lock, is none.
+    /// The number of attempts that count: waits for another run or for a lock do not.
     pub(super) fn counted(&self) -> u32 {
         self.attempts - self.waits.times - self.locks.tries
     }
 
-    /// Keeps what a migration had to say; beyond [`MOST_NOTES`] lines it is only counted.
+    /// Keeps a note of a migration; beyond [`MOST_NOTES`] notes it is only counted.
     pub(super) fn note(&mut self, text: String) {
         if self.notes.len() < MOST_NOTES {
             self.notes.push(text);
@@ -168,7 +168,7 @@ impl AttemptHistory {
         self.notes[MOST_NOTES - 1] = more;
     }
 
-    /// The divisor of the lock timeout for the next attempt; one that nothing follows has all of it.
+    /// The divisor of the lock timeout for the next attempt; a final attempt gets the whole timeout.
     pub(super) fn divisor(&self, retry: &RetryPolicy) -> u32 {
         if retry.attempts <= 1 { 1 } else { retry.locks.divisor(self.locks.tries) }
     }
@@ -178,13 +178,13 @@ impl AttemptHistory {
         self.now.is_some() && !self.unanswered
     }
 
-    /// The newest applied migration, as far as is known.
+    /// The newest applied migration, as far as known.
     pub(super) fn version(&self, catalog: &Catalog) -> Option<String> {
         self.now.as_ref().filter(|_| self.is_known()).and_then(|now| catalog.version_of(now)).map(bounded)
     }
 
-    /// What a tenant is to reach in its next attempt: a number of steps counts from where it was first, not from where an
-    /// attempt left it.
+    /// The goal of a tenant's next attempt: a number of steps counts from its first state in this run, not from where
+    /// an attempt left it.
     pub(super) fn goal(&self, goal: Goal, catalog: &Catalog, engine: Engine) -> Goal {
         let settled =
             self.first.as_ref().and_then(|first| crate::model::plan::settle_steps(catalog, engine, first, &goal));

@@ -1,6 +1,6 @@
-//! How a run is asked to stop: first nothing new is started, then what is in flight is cancelled.
+//! Stopping a run: first nothing new is started, then work in flight is cancelled.
 //!
-//! It only carries the wish; signals are the command line's business.
+//! It only carries the request; signals are handled by the command line.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::outcome::NotStarted;
 
-/// How far stopping has gone.
+/// The stage of stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// Go on.
+    /// The run goes on.
     Running,
-    /// Start nothing new.
+    /// Nothing new is started.
     Draining(NotStarted),
-    /// Cancel what is in flight.
+    /// Work in flight is cancelled.
     Cancelling(NotStarted),
 }
 
-/// A handle that asks a run to stop. Clones share it.
+/// A handle to request a stop. Clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct Cancel {
     level: Arc<watch::Sender<Level>>,
@@ -45,7 +45,7 @@ impl Cancel {
         });
     }
 
-    /// Cancels what is in flight, on the servers.
+    /// Cancels work in flight, on the servers.
     pub(crate) fn cancel(&self, reason: NotStarted) {
         self.level.send_if_modified(|level| {
             let first = match *level {
@@ -59,12 +59,12 @@ impl Cancel {
         self.in_flight.cancel();
     }
 
-    /// How far it has gone.
+    /// The current stage.
     pub(crate) fn level(&self) -> Level {
         *self.level.borrow()
     }
 
-    /// Why nothing new is started, if so.
+    /// The reason why nothing new is started, if so.
     pub(super) fn reason(&self) -> Option<NotStarted> {
         match self.level() {
             Level::Running => None,

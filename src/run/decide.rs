@@ -1,6 +1,6 @@
-//! The decision over the facts of one tenant: its outcome, or another attempt. Pure.
+//! The decision from the facts of one tenant: its outcome, or another attempt. Pure.
 //!
-//! An outcome says no more than is known: success only after a commit, "nothing changed" only after a rollback.
+//! An outcome claims no more than is known: success only after a commit, "nothing changed" only after a rollback.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::model::plan::Refusal;
 use crate::model::schema::{Catalog, Direction};
 use crate::policy::{Backoff, RetryPolicy};
 
-/// The rules of a decision: they are the same for every tenant of a run, but for the jitter.
+/// The rules of a decision, the same for every tenant of a run except for the jitter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'a> {
     pub(super) direction: Direction,
     pub(super) catalog: &'a Catalog,
     pub(super) retry: &'a RetryPolicy,
-    /// In 0.0..1.0.
+    /// A random number in 0.0..1.0.
     pub(super) jitter: f64,
     /// No further attempt is made, whatever the fault.
     pub(super) final_try: bool,
@@ -28,9 +28,9 @@ pub(super) struct Rules<'a> {
 /// The next step for a tenant after an attempt.
 #[derive(Debug, Clone)]
 pub(super) enum Next {
-    /// It has its outcome.
+    /// The tenant has its outcome.
     Conclude(Conclusion),
-    /// It is tried again after a pause.
+    /// The tenant is tried again after a pause.
     Again(Retry),
 }
 
@@ -62,28 +62,28 @@ pub(super) struct Retry {
     pub(super) failure: Failure,
 }
 
-/// The budget that a pause is taken from.
+/// The budget that a pause counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counted {
     /// Another run, or a full server: bounded by `lock_wait`.
     Wait,
     /// A lock that was not granted: bounded by the policy of lock retries.
     Lock,
-    /// A passing fault: bounded by `attempts`.
+    /// A transient fault: bounded by `attempts`.
     Attempt,
 }
 
-/// The pauses while another run is at work on the tenant, or its server is full.
+/// The pauses while another run works on the tenant, or its server has no free connection.
 pub(super) const WAITS: Backoff =
     Backoff { first: Duration::from_millis(400), longest: Duration::from_secs(3), growth: 1.5 };
 
-/// A server that does not answer costs a whole connect timeout each time: it is asked twice, not five times.
+/// A server that does not answer costs a whole connect timeout each time: it is tried twice, not five times.
 const CONNECT_TIMEOUT_ATTEMPTS: u32 = 2;
 
-/// The unknown versions that are kept of one tenant: its history may hold anything.
+/// Maximum number of unknown versions kept per tenant: its history may hold anything.
 const MOST_UNKNOWN: usize = 100;
 
-/// Names from a tenant's history, as many and as long as a report can take.
+/// Names from a tenant's history, truncated in number and length for a report.
 fn in_bounds(mut names: Vec<String>) -> Vec<String> {
     let more = names.len().saturating_sub(MOST_UNKNOWN);
     names.truncate(MOST_UNKNOWN);
@@ -92,7 +92,7 @@ fn in_bounds(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Decides what follows an attempt that `history` has recorded.
+/// Decides what follows an attempt that is recorded in `history`.
 pub(super) fn decide(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_>) -> Next {
     Next::Conclude(match end {
         AttemptEnd::Unreachable(fault) => {
@@ -122,7 +122,7 @@ pub(super) fn decide(history: &AttemptHistory, end: AttemptEnd, rules: &Rules<'_
     })
 }
 
-/// What is in doubt about a tenant that was left like this.
+/// The doubt about a tenant left in this state.
 fn in_doubt(residue: &PartialState) -> Option<InDoubt> {
     match residue {
         PartialState::InDoubt(unfinished) => Some(InDoubt::Journal(unfinished.clone())),
@@ -155,21 +155,21 @@ fn refused(refusal: Refusal) -> Conclusion {
 
 fn retry_or_conclude(history: &AttemptHistory, failure: Failure, rules: &Rules<'_>, unreachable: bool) -> Next {
     let Failure { fault, at, residue } = failure;
-    // Nothing of the migration was begun: the place of a guard says nothing about it.
+    // Nothing of the migration was begun: the position of a guard says nothing about it.
     let guarded = matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::WrongSchema);
     let at = at.filter(|_| !guarded);
     let may_repeat = fault.class.is_transient() && !matches!(residue, PartialState::InDoubt(_)) && !rules.final_try;
     if may_repeat && let Some((pause, counted)) = pause(history, fault.class, rules) {
         return Next::Again(Retry { pause, counted, failure: Failure { fault, at, residue } });
     }
-    // A tenant that was lost in an earlier attempt stays in doubt when it can't be read again.
+    // A tenant lost in an earlier attempt stays in doubt if it can't be read again.
     if unreachable && !history.unanswered {
         let outcome = Outcome::Unreachable { class: fault.class };
         return Next::Conclude(Conclusion { outcome, at, fault: Some(fault) });
     }
     let outcome = outcome_of(history, &fault, &residue);
     Next::Conclude(match (&outcome, history.lost.clone()) {
-        // That a journal was found says what the outcome says already. Why it was left is what somebody has to know.
+        // That a journal was found is already in the outcome. The useful information is why it was left.
         (Outcome::InDoubt(InDoubt::Journal(_)), Some((lost, lost_at))) => {
             Conclusion { outcome, at: at.or(lost_at), fault: Some(lost) }
         }
@@ -177,7 +177,7 @@ fn retry_or_conclude(history: &AttemptHistory, failure: Failure, rules: &Rules<'
     })
 }
 
-/// The pause before another attempt, and the budget that it is taken from; `None` where the budget is used up.
+/// The pause before another attempt, and the budget that it counts against; `None` if the budget is used up.
 fn pause(history: &AttemptHistory, class: FaultClass, rules: &Rules<'_>) -> Option<(Duration, Counted)> {
     let retry = rules.retry;
     match class {
@@ -224,7 +224,8 @@ fn outcome_of(history: &AttemptHistory, fault: &Fault, residue: &PartialState) -
     }
 }
 
-/// Faults of the surroundings, which end by themselves: they are waited out for `lock_wait_limit`, and are no attempts.
+/// Environmental faults, which end by themselves: they are waited out for `lock_wait_limit`, and do not count as
+/// attempts.
 fn is_waited_out(class: FaultClass) -> bool {
     matches!(class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::TooManyConnections)
 }
@@ -247,7 +248,7 @@ mod tests {
         };
         let mut history = AttemptHistory::default();
         history.record(&lost(&["m1", "m2", "m3"]), Direction::Down);
-        // The lost attempt did commit: another step from here would take m2 back too.
+        // The lost attempt did commit: another step from here would roll back m2 too.
         history.record(&lost(&["m1", "m2"]), Direction::Down);
         assert_eq!(history.goal(goal, &catalog, Engine::Sqlite).target, Target::Migration(1));
     }

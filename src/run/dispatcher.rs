@@ -1,7 +1,7 @@
-//! The dispatcher: starts units, takes in what they say, and tells it as events.
+//! The dispatcher: starts units, receives their results, and emits them as events.
 //!
-//! It alone owns the statistics and emits events, so that the world sees one order of things. Units never talk to the
-//! outside.
+//! It alone owns the statistics and emits events, so that observers see a single order. Units do not communicate with
+//! the outside.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -29,9 +29,9 @@ use crate::model::plan::{self, Decision};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 
-/// Runs a plan to its end: every tenant has exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
+/// Runs a plan to its end: every tenant gets exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
 ///
-/// A receiver of events that goes away stops the run as a lost ledger does: nothing new starts.
+/// If the event receiver goes away, the run stops as after a lost ledger: nothing new starts.
 pub(crate) async fn execute(
     plan: Arc<RunPlan>,
     database: Arc<dyn Database>,
@@ -76,13 +76,13 @@ struct Dispatcher {
     cancel: Cancel,
     events: mpsc::Sender<Event>,
     stats: RunStats,
-    /// Each ends with the tenant's place in the plan.
+    /// The attempts in flight; each ends with the tenant's index in the plan.
     running: JoinSet<(usize, Attempt)>,
-    /// Tenants that were started and have no outcome yet.
+    /// The started tenants without an outcome yet.
     tenants: HashMap<usize, InFlight>,
     announced: Level,
     order: Order,
-    /// Notices of the units, by the tenant's place in the plan.
+    /// Notices of the units, by the tenant's index in the plan.
     notifier: mpsc::UnboundedSender<(usize, Notice)>,
     notices: mpsc::UnboundedReceiver<(usize, Notice)>,
 }
@@ -125,7 +125,7 @@ impl Dispatcher {
                 }
             }
             if self.running.is_empty() && wave.queue.next_wake().is_none() {
-                // The queue is empty here, unless tenants wait for each other, which a tenant file can't say.
+                // The queue is empty here, unless tenants wait for each other, which a tenant file can't express.
                 self.not_started(&mut wave, NotStarted::Dependency).await;
                 break;
             }
@@ -151,7 +151,7 @@ impl Dispatcher {
         self.wave_finished(&wave).await;
     }
 
-    /// Gives every tenant of a wave that does not start its outcome.
+    /// Concludes every tenant of a wave that does not start.
     async fn skip(&mut self, planned: &PlannedWave, reason: NotStarted) {
         self.announce_level().await;
         let mut wave = WaveRun::new(planned, HashMap::new());
@@ -167,7 +167,7 @@ impl Dispatcher {
         }
     }
 
-    /// Histories that one connection can read for many tenants.
+    /// The histories that can be read over shared connections.
     async fn read_together(&self, planned: &PlannedWave) -> HashMap<TenantId, Vec<String>> {
         let tenants: Vec<_> = planned.tenants.iter().map(|&i| self.plan.tenants[i].clone()).collect();
         let token = self.cancel.token();
@@ -177,12 +177,12 @@ impl Dispatcher {
         }
     }
 
-    /// Queues the wave, but for the tenants that are known to be at their target already.
+    /// Queues the tenants of the wave, except those known to be at their target already.
     async fn fill_queue(&mut self, wave: &mut WaveRun<'_>) {
         let mut waiting = Vec::new();
         for &index in &wave.planned.tenants {
             let tenant = self.plan.tenants[index].clone();
-            // A tenant that lacks a migration may be in the middle of it, which only its journal says.
+            // A tenant that lacks a migration may be in the middle of it, which only its journal shows.
             let done = wave.known.get(&tenant.id).zip(self.plan.goal_of(index)).is_some_and(|(history, goal)| {
                 self.plan.catalog.missing(history, tenant.engine).is_empty()
                     && plan::decide(&self.plan.catalog, tenant.engine, history, &goal) == Decision::Nothing
@@ -207,8 +207,8 @@ impl Dispatcher {
         self.dismiss(wave, places).await;
     }
 
-    /// Lets tenants start that waited for others, and concludes those whose predecessor failed; these may have others
-    /// waiting for them.
+    /// Admits tenants that waited for others, and concludes those whose predecessor failed; other tenants may wait for
+    /// these.
     async fn follow(&mut self, wave: &mut WaveRun<'_>) {
         loop {
             let changed = self.order.changed();
@@ -224,7 +224,7 @@ impl Dispatcher {
         }
     }
 
-    /// Concludes those of these tenants that are held and whose predecessor failed.
+    /// Concludes the held ones among these tenants whose predecessor failed.
     async fn dismiss(&mut self, wave: &mut WaveRun<'_>, places: Vec<usize>) {
         for index in places {
             let Readiness::Skipped(other) = self.order.readiness(index) else { continue };
@@ -258,7 +258,7 @@ impl Dispatcher {
         };
         let tenant = assignment.tenant.id.clone();
         self.emit(Event::AttemptStarted { index, tenant, attempt }).await;
-        // A task of its own: a panic in it is this tenant's, and nobody else's.
+        // A separate task: a panic in it affects this tenant only.
         self.running.spawn(async move {
             let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
             (index, attempt.unwrap_or_else(|panic| panicked(panic.as_ref())))
@@ -288,7 +288,7 @@ impl Dispatcher {
         }
     }
 
-    /// Records an attempt, and does what follows from it.
+    /// Records an attempt and acts on the decision.
     async fn record(&mut self, wave: &mut WaveRun<'_>, index: usize, attempt: Attempt) {
         let mut in_flight = self.tenants.remove(&index).expect("a task's tenant is in flight");
         let plan = self.plan.clone();
@@ -349,7 +349,7 @@ impl Dispatcher {
         self.emit(Event::TenantFinished(record)).await;
     }
 
-    /// Concludes the tenants that wait: not started, or by the failure of their last attempt.
+    /// Concludes the waiting tenants: not started, or by the failure of their last attempt.
     async fn not_started(&mut self, wave: &mut WaveRun<'_>, reason: NotStarted) {
         for index in wave.queue.drain() {
             match self.tenants.remove(&index) {
@@ -378,7 +378,7 @@ impl Dispatcher {
     }
 }
 
-/// How far it came is read from the tenant by whoever comes next.
+/// The next run reads the tenant's progress from its database.
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Attempt {
     let text = crate::compile::panic_text(panic);
     let fault = Fault::new(FaultClass::Panic, format!("fleet itself panicked on this tenant: {text}"));

@@ -11,8 +11,8 @@ pub(super) enum Passage {
     Closed(NotStarted),
 }
 
-/// Decides over the next wave. `stopping` is the reason for which the run starts nothing new: a failure budget that the
-/// waves before it used up, a signal, a lost ledger.
+/// Decides whether the next wave may start. `stopping` is the reason why the run starts nothing new: a failure budget
+/// that earlier waves used up, a signal, a lost ledger.
 pub(super) fn before_wave(stopping: Option<NotStarted>) -> Passage {
     stopping.map_or(Passage::Open, Passage::Closed)
 }

@@ -1,6 +1,6 @@
-//! A server that says nothing while it works on a tenant: it is asked on the side whether it still does.
+//! The liveness check of a server that is silent while it works on a tenant, over a separate connection.
 //!
-//! A connection is given up here, never a tenant: what became of that is read from the tenant itself by the next attempt.
+//! It gives up a connection, never a tenant: the next attempt reads the result from the tenant itself.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::policy::format_duration;
 
 impl Assignment {
-    /// Comes to an end only when the connection has to be given up, with the reason. A lock that is waited for, or a
-    /// statement that takes hours, is work.
+    /// Completes only when the connection has to be given up, with the reason. Waiting for a lock, or a statement that
+    /// takes hours, counts as work.
     pub(super) async fn abandoned(&self, probe: Option<Probe>) -> Fault {
         let Some(probe) = probe else { return std::future::pending().await };
         let limit = self.timeouts.silence;
@@ -23,7 +23,7 @@ impl Assignment {
             tokio::time::sleep(every).await;
             let for_now = quiet.map_or(Duration::ZERO, |since| since.elapsed());
             let sign = probe(every, for_now >= limit).await;
-            // The first that is heard is the tenant's lock and history, which may have to wait for a lock themselves.
+            // The first answer concerns the tenant's lock and history, which may have to wait for a lock themselves.
             let most = if sign == Liveness::Unheard { limit + self.timeouts.lock } else { limit };
             if sign == Liveness::Works {
                 quiet = None;

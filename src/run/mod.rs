@@ -1,7 +1,7 @@
 //! The run: tenants wave by wave, each to exactly one outcome.
 //!
-//! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. There is one loop that
-//! applies anything, and this is it.
+//! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. This is the only loop
+//! that applies migrations.
 
 mod attempts;
 mod cancel;
@@ -36,52 +36,50 @@ pub(crate) use dispatcher::execute;
 pub(crate) use observe::{Pace, examine, observe, observe_refreshes};
 pub(crate) use tasks::{BackupPlan, RestorePlan};
 
-/// Everything that a run needs to know; nothing in it changes while it goes on.
+/// The input of a run; immutable while it goes on.
 pub(crate) struct RunPlan {
-    /// The header, as the ledger and the report get it.
+    /// The header for the ledger and the report.
     pub(crate) header: RunHeader,
-    /// The catalog.
     pub(crate) catalog: Arc<Catalog>,
     /// The tenants in plan order, each in exactly one wave.
     pub(crate) tenants: Vec<Arc<Tenant>>,
-    /// The waves in order; together they hold every place in `tenants` once.
+    /// The waves in order; together they contain every index in `tenants` once.
     pub(crate) waves: Vec<PlannedWave>,
-    /// The scripts.
     pub(crate) scripts: LazyScripts,
-    /// Tenants that matched and were held back (`--limit`, `--canary`): work that stays outstanding.
+    /// The number of matching tenants held back (`--limit`, `--canary`): outstanding work.
     pub(crate) held_back: usize,
-    /// The caps.
+    /// The concurrency caps.
     pub(crate) concurrency: Concurrency,
-    /// How transient faults are tried again.
+    /// The retry policy for transient faults.
     pub(crate) retry: RetryPolicy,
     /// The time limits of the fleet.
     pub(crate) timeouts: Timeouts,
-    /// Those that single migrations have for themselves, by place in the catalog and engine.
+    /// The time limits of single migrations, by index in the catalog and engine.
     pub(crate) limits: HashMap<(usize, Engine), Limits>,
-    /// Sessions that hold a lock in a tenant's own database are terminated when their transaction is older than this.
+    /// The transaction age above which sessions that hold a lock in a tenant's own database are terminated.
     pub(crate) kill_blockers: Option<Duration>,
-    /// The backups that it makes: of each tenant before its first change, or as the task itself.
+    /// The backups to make: of each tenant before its first change, or as the task itself.
     pub(crate) backup: Option<BackupPlan>,
-    /// The backups that a restore takes.
+    /// The backups to restore.
     pub(crate) restore: Option<RestorePlan>,
-    /// The rows that a seed generates.
+    /// The rows to generate.
     pub(crate) seed: Option<SeedRequest>,
 }
 
 impl RunPlan {
-    /// The time limits of the tenant at this place: its own, or its wave's, or the fleet's.
+    /// The time limits of the tenant at this index: its own, or its wave's, or the fleet's.
     pub(crate) fn timeouts_of(&self, index: usize, wave: &PlannedWave) -> Timeouts {
         let own = self.tenants.get(index).and_then(|tenant| tenant.lock_timeout);
         Limits::of_lock(own.or(wave.lock_timeout)).over(self.timeouts)
     }
 
-    /// The time limits that a migration has for itself.
+    /// The time limits specific to a migration.
     pub(crate) fn limits_of(&self, migration: usize, engine: Engine) -> Limits {
         self.limits.get(&(migration, engine)).copied().unwrap_or_default()
     }
 
-    /// The goal of a migration for the tenant at this place: its own target, where the header has one. `None`: the run is a
-    /// task.
+    /// The goal of a migration for the tenant at this index: its own target, if the header has one. `None`: the run is
+    /// a task.
     pub(crate) fn goal_of(&self, index: usize) -> Option<Goal> {
         let goal = self.header.kind.goal()?;
         let target = self.header.tenants.get(index).and_then(|planned| planned.target);
@@ -92,14 +90,13 @@ impl RunPlan {
 /// A wave of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedWave {
-    /// Its name.
     pub(crate) name: String,
-    /// Places in [`RunPlan::tenants`], in order.
+    /// Indexes in [`RunPlan::tenants`], in order.
     pub(crate) tenants: Vec<usize>,
-    /// Its own global cap, where it has one.
+    /// Its own global cap, if it has one.
     pub(crate) concurrency: Option<NonZeroUsize>,
-    /// How many of its tenants may fail.
+    /// The number of its tenants that may fail.
     pub(crate) max_failures: FailureBudget,
-    /// To be granted a lock on its tenants, where that differs from the fleet's.
+    /// The lock timeout on its tenants, if different from the fleet's.
     pub(crate) lock_timeout: Option<Duration>,
 }

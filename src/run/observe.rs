@@ -1,6 +1,6 @@
-//! Reads many tenants at once, for those who only look.
+//! Reads many tenants at once, for read-only commands.
 //!
-//! It creates nothing and changes nothing; a tenant that can't be read is one observation like the others.
+//! It creates and changes nothing; an unreadable tenant is an observation like any other.
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
@@ -22,18 +22,18 @@ use crate::model::schema::{Catalog, State};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::{Concurrency, Timeouts};
 
-/// How many are read at once, and for how long.
+/// The concurrency and time limits of reading.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// The caps.
+    /// The concurrency caps.
     pub(crate) concurrency: Concurrency,
-    /// The time limits of one reading.
+    /// The time limits per tenant.
     pub(crate) timeouts: Timeouts,
-    /// For how long a server that has no connection to spare is waited for, for each tenant.
+    /// Maximum wait per tenant for a server without a free connection.
     pub(crate) lock_wait_limit: Duration,
 }
 
-/// Reads every tenant once and returns what they said, in the order given.
+/// Reads every tenant once and returns the observations, in the order given.
 pub(crate) async fn observe(
     tenants: &[Arc<Tenant>],
     catalog: &Arc<Catalog>,
@@ -44,7 +44,7 @@ pub(crate) async fn observe(
     let together = database.read_together(tenants).await;
     let mut alone = Vec::new();
     for (i, tenant) in tenants.iter().enumerate() {
-        // Only a tenant with something pending can be in doubt, and only it is asked for its journal.
+        // Only a tenant with pending migrations can be in doubt, so only its journal is read.
         match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
                 found[i] = Some(Observation::new(tenant, catalog, history.clone(), state));
@@ -67,7 +67,7 @@ pub(crate) async fn observe(
     found.into_iter().flatten().collect()
 }
 
-/// When each view of each tenant was refreshed last: a list for each, in the order given.
+/// The last refresh time of each view of each tenant: one list per tenant, in the order given.
 pub(crate) async fn observe_refreshes(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
@@ -76,8 +76,9 @@ pub(crate) async fn observe_refreshes(
     ask_each(tenants, database, pace, |_, session| session.refreshes()).await
 }
 
-/// What each tenant's database says of itself and of its server: an answer for each, in the order given. What is the same
-/// for a whole server is asked of the first tenant of it that answers, and for `extensions` of the first of each database.
+/// The health of each tenant's database and its server: one answer per tenant, in the order given. Server-wide values
+/// are read from the first tenant of the server that answers, and those for `extensions` from the first of each
+/// database.
 pub(crate) async fn examine(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
@@ -93,8 +94,8 @@ pub(crate) async fn examine(
     .await
 }
 
-/// Puts one question to each tenant in a session of its own, within the caps and the time that one reading may take. A server
-/// that has no connection to spare is asked for fewer at once, and again.
+/// Asks each tenant one question in a separate session, within the caps and the time limit of one reading. A server
+/// without a free connection is asked with lower concurrency, and again.
 async fn ask_each<T: Send + 'static>(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
@@ -151,7 +152,7 @@ async fn ask_each<T: Send + 'static>(
     }
 }
 
-/// What is still to be asked of the places of a tenant; it counts as asked from now on.
+/// The open questions about a tenant's server and database; they count as asked from now on.
 fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, extensions: &[String]) -> Questions {
     let (server, database) = crate::engine::place(tenant);
     let mut asked = asked.lock().expect("nobody panics while holding it");
@@ -169,7 +170,7 @@ fn silent() -> Fault {
     Fault::new(FaultClass::ConnectTimeout, "the server accepted the connection and did not answer")
 }
 
-/// The history of a tenant and the state that it is in.
+/// The history and state of a tenant.
 async fn state_of(session: &mut dyn Session, engine: Engine, catalog: &Catalog) -> Result<(Vec<String>, State), Fault> {
     let mut was_open = false;
     loop {
@@ -180,11 +181,11 @@ async fn state_of(session: &mut dyn Session, engine: Engine, catalog: &Catalog) 
         };
         let state = match session.unfinished().await? {
             None => state,
-            // Nobody has to look: a repeatable script begins again when its turn comes.
+            // No operator is needed: a repeatable script restarts when its turn comes.
             Some(unfinished) if unfinished.may_begin_again() => state,
             Some(unfinished) if unfinished.goes_on() => State::Stopped(unfinished),
             Some(_) if session.is_held().await? => State::Migrating,
-            // The run that had it may have finished between the two questions.
+            // The run that held it may have finished between the two queries.
             Some(_) if !was_open => {
                 was_open = true;
                 continue;

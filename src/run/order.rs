@@ -1,19 +1,19 @@
 //! Dependency order between tenants, and which tenants a failure blocks.
 //!
-//! A pure data structure: it starts nothing. A run without a `depends_on` costs nothing here.
+//! A pure data structure: it starts nothing. It costs nothing in a run without `depends_on`.
 
 use crate::model::plan::predecessors;
 
 use super::RunPlan;
 
-/// The waits of a run, by the tenants' places in the plan.
+/// The dependencies of a run, by the tenants' indexes in the plan.
 #[derive(Debug, Default)]
 pub(super) struct Order {
-    /// The number of unfinished predecessors of each tenant; empty where no tenant has any.
+    /// The number of unfinished predecessors of each tenant; empty if no tenant has any.
     open: Vec<usize>,
     /// The tenants that wait for each one.
     followers: Vec<Vec<usize>>,
-    /// The first of those it waited for that did not end well.
+    /// The first predecessor of each tenant that did not end well.
     vain: Vec<Option<usize>>,
     /// Tenants whose readiness changed since the last poll.
     changed: Vec<usize>,
@@ -31,7 +31,7 @@ pub(super) enum Readiness {
 }
 
 impl Order {
-    /// The order of a plan. Only migrations have one: a backup of one tenant needs no other.
+    /// The dependency order of a plan. Only migrations have one: a backup of one tenant needs no other.
     pub(super) fn of(plan: &RunPlan) -> Self {
         if plan.header.kind.is_task() || plan.tenants.iter().all(|tenant| tenant.depends_on.is_empty()) {
             return Order::default();
@@ -58,7 +58,7 @@ impl Order {
         }
     }
 
-    /// A tenant has its outcome.
+    /// Records that a tenant has its outcome.
     pub(super) fn concluded(&mut self, index: usize, ended_well: bool) {
         let Some(followers) = self.followers.get(index) else { return };
         for &follower in followers {

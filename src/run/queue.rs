@@ -1,22 +1,22 @@
-//! Who is next: plan order, under a cap for each server and a cap for all.
+//! The start order of tenants: plan order, under a cap per server and a global cap.
 //!
-//! A pure data structure: it does not wait, it says until when.
+//! A pure data structure: it does not wait, but returns the time until which to wait.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-/// Tenants that wait for their turn, by their places in the plan.
+/// Waiting tenants, by their indexes in the plan.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     servers: Vec<Server>,
-    /// (first waiting tenant, server) of each server that has one waiting and room for it.
+    /// (first waiting tenant, server) of each server that has a waiting tenant and free capacity.
     eligible: BTreeSet<(usize, usize)>,
     server_of: HashMap<usize, usize>,
     /// Tenants that may not start yet.
     held: BTreeSet<usize>,
-    /// Tenants that are tried again later, by time.
+    /// Tenants to be tried again later, by time.
     delayed: BTreeSet<(Instant, usize)>,
     in_flight: usize,
     cap: usize,
@@ -24,21 +24,21 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Server {
-    /// In plan order; one that is tried again comes where it came.
+    /// In plan order; a retried tenant returns to its place.
     waiting: BTreeSet<usize>,
     in_flight: usize,
-    /// How many may be in flight now: fewer than `most` while the server has no connections to spare.
+    /// The current cap on tenants in flight: lower than `most` while the server has no free connections.
     cap: usize,
     most: usize,
-    /// Tenants in a row that got their connection since the cap was changed last.
+    /// The number of consecutive successful connections since the last change of the cap.
     relax: usize,
 }
 
-/// After so many connections in a row a server is trusted with one more at once.
+/// The number of consecutive connections after which a server's cap is raised by one.
 const EASED_AFTER: usize = 8;
 
 impl Queue {
-    /// A queue of tenants (place in the plan, server key), in plan order.
+    /// A queue of tenants (index in the plan, server key), in plan order.
     pub(super) fn new(tenants: impl IntoIterator<Item = (usize, Arc<str>)>, cap: usize, per_server: usize) -> Self {
         let mut names: HashMap<Arc<str>, usize> = HashMap::new();
         let mut queue = Queue { cap, ..Queue::default() };
@@ -69,18 +69,18 @@ impl Queue {
         Some(index)
     }
 
-    /// A tenant in flight is done, or waits for another try.
+    /// Removes a tenant from those in flight: it is done, or waits for another try.
     pub(super) fn release(&mut self, index: usize) {
         self.change(index, |server| server.in_flight -= 1);
         self.in_flight -= 1;
     }
 
-    /// A tenant's server had no connection to spare: half as many of its tenants are in flight from now on, at least one.
+    /// A tenant's server had no free connection: halves its cap on tenants in flight, to at least one.
     pub(super) fn throttle(&mut self, index: usize) {
         self.change(index, |server| (server.cap, server.relax) = ((server.cap / 2).max(1), 0));
     }
 
-    /// A tenant got its connection: after some in a row, its server gets one more at once, up to its own cap.
+    /// A tenant got its connection: after several in a row, its server's cap is raised by one, up to its own maximum.
     pub(super) fn relax(&mut self, index: usize) {
         self.change(index, |server| {
             server.relax += 1;
@@ -90,7 +90,7 @@ impl Queue {
         });
     }
 
-    /// A released tenant is tried again, not before `at`. It holds no place while it waits.
+    /// Schedules a released tenant for another try, not before `at`. It occupies no slot while it waits.
     pub(super) fn delay(&mut self, index: usize, at: Instant) {
         self.delayed.insert((at, index));
     }
@@ -102,22 +102,22 @@ impl Queue {
         }
     }
 
-    /// Lets a tenant that was held wait for its turn like all others. Says whether it was held.
+    /// Makes a held tenant eligible like all others. Returns whether it was held.
     pub(super) fn admit(&mut self, index: usize) -> bool {
         self.held.remove(&index) && self.change(index, |server| server.waiting.insert(index))
     }
 
-    /// Takes a tenant out that is held. Says whether it was.
+    /// Removes a held tenant. Returns whether it was held.
     pub(super) fn dismiss(&mut self, index: usize) -> bool {
         self.held.remove(&index)
     }
 
-    /// When the next delayed tenant may be tried.
+    /// The time at which the next delayed tenant may be tried.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.delayed.first().map(|(at, _)| *at)
     }
 
-    /// Takes everything that waits, delayed ones too, in plan order.
+    /// Takes all waiting tenants, including delayed ones, in plan order.
     pub(super) fn drain(&mut self) -> Vec<usize> {
         let mut all: Vec<usize> = self.servers.iter_mut().flat_map(|s| std::mem::take(&mut s.waiting)).collect();
         all.extend(std::mem::take(&mut self.held));
@@ -136,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// Changes the server of a tenant, and what `eligible` has of it.
+    /// Changes the server of a tenant, and updates `eligible` accordingly.
     fn change<T>(&mut self, index: usize, change: impl FnOnce(&mut Server) -> T) -> T {
         let server = self.server_of[&index];
         self.forget(server);

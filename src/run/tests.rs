@@ -282,7 +282,7 @@ async fn a_lost_tenant_that_stays_silent_is_in_doubt_not_unreachable() {
     assert_eq!(records[0].version, None, "nobody knows");
 }
 
-/// A packet that is lost on a dead line is never missed by TCP on the side that only waits.
+/// TCP never notices a packet lost on a dead line on the side that only waits.
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_never_comes_is_given_up_and_the_tenant_read_again() {
     for (sign, longest) in
@@ -308,7 +308,7 @@ async fn a_server_that_works_for_hours_is_waited_for() {
     assert_eq!((names(&records), records[0].attempts), (vec!["migrated"], 1));
 }
 
-/// The session that was lost may be the one that holds it, and may yet commit: nobody can say "nothing changed".
+/// The lost session may be the one that holds the tenant, and may yet commit, so "nothing changed" can't be claimed.
 #[tokio::test(start_paused = true)]
 async fn a_lost_tenant_that_is_held_ever_after_is_in_doubt() {
     let db = Arc::new(Scripted::default());
@@ -321,7 +321,7 @@ async fn a_lost_tenant_that_is_held_ever_after_is_in_doubt() {
     assert!(!records[0].version_known);
 }
 
-/// It goes on behind the first read: what it commits then is this run's doing, too.
+/// It continues after the first read: its later commits are this run's work, too.
 #[tokio::test(start_paused = true)]
 async fn what_a_lost_session_commits_after_the_tenant_was_read_again_is_counted() {
     let db = Arc::new(Scripted::default());

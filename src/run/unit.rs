@@ -1,6 +1,6 @@
 //! One attempt on one tenant: connect, read, decide, apply, close.
 //!
-//! It knows nothing of other tenants, of retries or of outcomes: it says what happened.
+//! It knows nothing of other tenants, retries or outcomes: it reports what happened.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -19,20 +19,20 @@ use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Tenant;
 use crate::policy::{Limits, Timeouts};
 
-/// What an attempt came to.
+/// The result of an attempt.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Attempt {
-    /// The history as it was read, before anything was applied.
+    /// The history as read before anything was applied.
     pub(super) history: Option<Vec<String>>,
     /// Scripts committed by this attempt, in order.
     pub(super) committed: Vec<Arc<Script>>,
-    /// Who held the lock that the attempt ran into, as far as could be learnt.
+    /// The holders of the lock that the attempt ran into, as far as known.
     pub(super) locked: LockWait,
-    /// Whose sessions were terminated to get at it.
+    /// The sessions terminated to free the lock.
     pub(super) killed: Vec<Blocker>,
-    /// Why others were not, although they were to be.
+    /// The reasons why other sessions were not terminated although requested.
     pub(super) kept: Vec<String>,
-    /// For how long it could wait for the lock that it ended at.
+    /// The lock timeout of the wait that ended the attempt.
     pub(super) lock: Duration,
     pub(super) end: AttemptEnd,
 }
@@ -43,7 +43,7 @@ impl Attempt {
         Attempt { history, end, ..Attempt::default() }
     }
 
-    /// Whether the server had a connection to spare; `None` where it was not asked, or did not say.
+    /// Whether the server had a free connection; `None` if it was not contacted, or did not say.
     pub(super) fn room(&self) -> Option<bool> {
         match &self.end {
             AttemptEnd::Unreachable(fault) | AttemptEnd::Stopped { fault, .. }
@@ -57,15 +57,15 @@ impl Attempt {
     }
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Debug, Clone, Default)]
 pub(super) enum AttemptEnd {
     /// There was nothing to do.
     #[default]
     Nothing,
-    /// A task is done, with this outcome.
+    /// The task is done, with this outcome.
     Task(Outcome),
-    /// Everything that was to be done is committed.
+    /// All planned work is committed.
     Done,
     /// The tenant must not be touched.
     Refused(Refusal),
@@ -73,19 +73,19 @@ pub(super) enum AttemptEnd {
     Unreachable(Fault),
     /// Applying stopped.
     Stopped { fault: Fault, at: Option<StoppedAt>, residue: PartialState },
-    /// Applying stopped, and the tenant was brought back to where it was before the run.
+    /// Applying stopped, and the tenant was restored to its state before the run.
     Restored { fault: Fault, at: Option<StoppedAt> },
     /// It was cancelled by us.
     Cancelled { at: Option<StoppedAt>, residue: PartialState },
 }
 
 impl AttemptEnd {
-    /// Stopped by a fault that belongs to no statement.
+    /// The end of an attempt by a fault that belongs to no statement.
     pub(super) fn stopped(fault: Fault, residue: PartialState) -> Self {
         AttemptEnd::Stopped { fault, at: None, residue }
     }
 
-    /// The same of a tool that we end ourselves when the run is cancelled.
+    /// The same for a tool that we end ourselves when the run is cancelled.
     pub(super) fn stopped_or_cancelled(fault: Fault, residue: PartialState) -> Self {
         match fault.class {
             FaultClass::Cancelled => AttemptEnd::Cancelled { at: None, residue },
@@ -102,7 +102,7 @@ impl AttemptEnd {
     }
 }
 
-/// What the unit is given.
+/// The input of the unit.
 pub(super) struct Assignment {
     pub(super) plan: Arc<RunPlan>,
     /// The goal of a migration; `None`: the run is a task.
@@ -111,26 +111,26 @@ pub(super) struct Assignment {
     pub(super) tenant: Arc<Tenant>,
     /// The time limits of this tenant in this attempt.
     pub(super) timeouts: Timeouts,
-    /// By what the lock timeout is divided for this attempt; `timeouts` has it in already.
+    /// The divisor of the lock timeout for this attempt; already applied to `timeouts`.
     pub(super) divisor: u32,
-    /// The history, where it was read together with others just now.
+    /// The history, if it was just read together with others.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
     pub(super) teller: Notifier,
-    /// Whether an earlier attempt of this run may have changed something.
+    /// Whether an earlier attempt of this run may have made changes.
     pub(super) touched: bool,
-    /// Whether no further attempt follows, whatever becomes of this one.
+    /// Whether no further attempt follows, whatever the result of this one.
     pub(super) last_try: bool,
 }
 
-/// How long closing a connection may take before it is left to itself.
+/// Maximum time to close a connection before it is abandoned.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 impl Assignment {
     /// Makes one attempt.
     pub(super) async fn attempt(self) -> Attempt {
         let nothing = |end| Attempt::without_work(None, end);
-        // Nothing is touched before the script is sent; dying until then leaves the tenant as it was.
+        // Nothing is touched before the script is sent; dying until then leaves the tenant unchanged.
         let connected = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return nothing(untouched()),
@@ -144,7 +144,7 @@ impl Assignment {
         if attempt.lock.is_zero() {
             attempt.lock = self.timeouts.lock;
         }
-        // The outcome is known; a connection that does not close is the server's to clean up.
+        // The outcome is known; a connection that does not close is left for the server to clean up.
         let _ = tokio::time::timeout(CLOSE_LIMIT, session.close()).await;
         attempt
     }
@@ -171,8 +171,8 @@ impl Assignment {
         }
     }
 
-    /// The work that brings a tenant with this history to the goal, after the tenant was backed up where it is to be. The
-    /// end of the attempt where there is none.
+    /// The work that brings a tenant with this history to the goal, after a backup of the tenant if planned; or the end
+    /// of the attempt if there is no work.
     async fn prepared(&self, session: &mut dyn Session, history: &[String], goal: &Goal) -> Result<Work, AttemptEnd> {
         let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, history, goal) {
             Decision::Nothing => return Err(self.nothing_to_do(session, history).await),
@@ -187,28 +187,28 @@ impl Assignment {
         }
     }
 
-    /// Applies what was decided, and watches who holds it up.
+    /// Applies the planned work, and watches for sessions that block it.
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
         let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
         let (watch, probe) = (session.watch(), session.probe());
         let seen = Mutex::new(None);
-        // The watch ends with the work: it never holds a tenant up.
+        // The watch ends with the work: it never delays a tenant.
         let (committed, mut end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
             () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
-            // How far it came is read from the tenant by whoever comes next.
+            // The next attempt or run reads the progress from the tenant.
             fault = self.abandoned(probe) => (0, AttemptEnd::stopped(fault, PartialState::Unknown)),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
         let seen = seen.into_inner().expect("nobody panics while holding it");
-        // What was seen longer ago was another wait. An engine may round the lock timeout up to a second.
+        // Older sightings belong to another wait. An engine may round the lock timeout up to a second.
         let recent = lock.max(Duration::from_secs(1)).mul_f64(1.5);
         let locked =
             seen.filter(|(_, at): &(LockWait, Instant)| at.elapsed() <= recent).map_or_else(LockWait::default, |l| l.0);
         let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
         let Terminations { terminated: killed, refused: kept } = self.kill(session, &locked, &end).await;
-        // The fault says why the lock could not be got at either: it is told at once, with the attempt.
+        // The fault also says why the lock could not be obtained: it is reported at once, with the attempt.
         if let AttemptEnd::Stopped { fault, .. } = &mut end
             && !kept.is_empty()
         {
@@ -217,8 +217,8 @@ impl Assignment {
         Attempt { history: Some(history), committed, locked, killed, kept, lock, end }
     }
 
-    /// Looks at shorter intervals than the lock timeout, so that every wait that runs into it was seen. A look that comes
-    /// when the wait is over finds nobody, and says nothing.
+    /// Looks at intervals shorter than the lock timeout, so that it sees every wait that runs into it. A look after the
+    /// end of the wait finds no holder, and records nothing.
     async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, seen: &Mutex<Option<(LockWait, Instant)>>) {
         let Some(watch) = watch else { return std::future::pending().await };
         loop {
@@ -230,7 +230,8 @@ impl Assignment {
         }
     }
 
-    /// Terminates who held the lock that an attempt ran into, where the operator asked for that and it is old enough.
+    /// Terminates the holders of the lock that an attempt ran into, if the operator asked for that and their
+    /// transactions are old enough.
     async fn kill(&self, session: &mut dyn Session, locked: &LockWait, end: &AttemptEnd) -> Terminations {
         let Some(older_than) = self.plan.kill_blockers else { return Terminations::default() };
         let is_lock = matches!(end, AttemptEnd::Stopped { fault, .. } if fault.class == FaultClass::LockTimeout);
@@ -241,8 +242,8 @@ impl Assignment {
         session.terminate(locked, older_than).await
     }
 
-    /// Makes sure that a tenant which lacks a migration is not in the middle of it: the way down on an engine without
-    /// transactional DDL takes the history row away first.
+    /// Checks that a tenant which lacks a migration is not in the middle of it: on an engine without transactional DDL,
+    /// the way down deletes the history row first.
     async fn nothing_to_do(&self, session: &mut dyn Session, history: &[String]) -> AttemptEnd {
         if self.plan.catalog.missing(history, self.tenant.engine).is_empty() {
             return AttemptEnd::Nothing;
@@ -255,7 +256,7 @@ impl Assignment {
         }
     }
 
-    /// On the way down, a migration that stopped on it before is the first that is taken back.
+    /// On the way down, a migration that stopped there before is the first to be rolled back.
     async fn stopped_way_down(
         &self,
         session: &mut dyn Session,
@@ -270,13 +271,13 @@ impl Assignment {
                 Ok(self.plan.catalog.before_way_down(history, &unfinished, self.tenant.engine))
             }
             Some(unfinished) if unfinished.may_begin_again() => Ok(history),
-            // A history that is in the middle of something says nothing of what is to be taken back.
+            // The history of a tenant in the middle of a step does not tell which migrations to roll back.
             Some(unfinished) => Err(self.half_way(session, unfinished).await),
             None => Ok(history),
         }
     }
 
-    /// Of a tenant with an open journal: another run is at work on it, or was, or nobody is.
+    /// The end of an attempt on a tenant with an open journal: another run works on it, or did, or no run does.
     async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> AttemptEnd {
         let fault = match session.is_held().await {
             Ok(true) => Fault::new(FaultClass::TenantLocked, "another run holds this tenant"),
@@ -307,7 +308,8 @@ impl Assignment {
         }
     }
 
-    /// Waits for an answer within a limit: a server that accepts and never answers must not hold the tenant up for ever.
+    /// Waits for an answer within a limit: a server that accepts a connection and never answers must not delay the
+    /// tenant forever.
     async fn answer<T>(&self, answer: impl Future<Output = Result<T, Fault>>, silent: &str) -> Result<T, AttemptEnd> {
         match tokio::time::timeout(self.timeouts.connect + self.timeouts.lock, answer).await {
             Ok(answer) => answer.map_err(|fault| match fault.class.is_unreachable() {
@@ -337,7 +339,7 @@ impl Assignment {
         Ok(work)
     }
 
-    /// The time limits that a migration has for itself, in this attempt.
+    /// The time limits specific to a migration, in this attempt.
     pub(super) fn limits(&self, migration: usize) -> Limits {
         self.plan.limits_of(migration, self.tenant.engine).shortened(self.divisor)
     }
@@ -349,7 +351,7 @@ impl Assignment {
         Work { run, history, steps: Vec::new(), teller: self.teller.clone(), cancelled: Arc::default() }
     }
 
-    /// Applies, and cancels on the server when asked to: dropping a future stops nothing there.
+    /// Applies the work, and cancels it on the server on request: dropping a future stops nothing there.
     async fn apply(&self, session: &mut dyn Session, work: &Work) -> (usize, AttemptEnd) {
         let canceller = session.canceller();
         let mut applying = std::pin::pin!(session.apply(work));

@@ -1,6 +1,6 @@
-//! A wave while it runs: its queue, its counts, and the histories that were read for it together.
+//! A running wave: its queue, its counts, and the histories read for its tenants together.
 //!
-//! It starts nothing and emits nothing; the dispatcher does.
+//! It starts and emits nothing; the dispatcher does.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use super::queue::Queue;
 use crate::model::outcome::{NotStarted, Outcome, Standing};
 use crate::model::tenant::TenantId;
 
-/// A wave of the plan, and how far it has come.
+/// A wave of the plan, and its progress.
 pub(super) struct WaveRun<'p> {
     pub(super) planned: &'p PlannedWave,
     pub(super) queue: Queue,
-    /// Histories that one connection read for many tenants; each is used once.
+    /// Histories read over shared connections; each is used once.
     pub(super) known: HashMap<TenantId, Vec<String>>,
     counts: WaveCounts,
 }
 
-/// The tenants of a wave that have their outcome.
+/// The number of tenants of a wave that have their outcome.
 #[derive(Debug, Clone, Copy, Default)]
 struct WaveCounts {
     finished: usize,
@@ -31,7 +31,7 @@ impl<'p> WaveRun<'p> {
         WaveRun { planned, queue: Queue::default(), known, counts: WaveCounts::default() }
     }
 
-    /// Counts an outcome. The reason to start nothing new, where it used up the failure budget.
+    /// Counts an outcome. Returns the reason to start nothing new, if the outcome used up the failure budget.
     pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
         self.counts.finished += 1;
         if outcome.standing() != Standing::Failed {

@@ -1,13 +1,13 @@
-//! Which semicolons end a statement, and which stand inside the body of a trigger, a function or a procedure.
+//! Distinguishes semicolons that end a statement from those inside the body of a trigger, function or procedure.
 //!
-//! It follows keywords, not a grammar: what is no SQL at all may be cut anywhere, and the engine will say so.
+//! It follows keywords, not a grammar: invalid SQL may be cut anywhere, and the engine will report it.
 
 pub(super) mod mysql;
 
 use super::lex::Kind;
 use super::words::Words;
 
-/// How far into a body one statement has come.
+/// The progress of one statement into a body.
 pub(crate) enum Body {
     Sqlite(Sqlite),
     Postgres(Postgres),
@@ -15,7 +15,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// Goes on by one token of code that does not end the statement.
+    /// Advances by one token of code that does not end the statement.
     pub(crate) fn take(&mut self, code: &Words<'_>, at: usize) {
         match self {
             Body::Sqlite(body) => body.take(code, at),
@@ -33,7 +33,7 @@ impl Body {
         }
     }
 
-    /// What is open behind the last token, and where it was opened, in bytes.
+    /// The construct left open after the last token, and the byte offset where it was opened.
     pub(crate) fn open(&mut self, code: &Words<'_>) -> Option<(&'static str, usize)> {
         let (what, opened) = match self {
             Body::Sqlite(body) if !body.is_ended(code, code.len()) => ("a body (BEGIN … END)", body.begun),
@@ -46,8 +46,8 @@ impl Body {
     }
 }
 
-/// A trigger's body ends where SQLite's own shell sees its end: at `; END ;`
-/// (<https://www.sqlite.org/c3ref/complete.html>). Counting would be wrong, since `end` may be the name of a column.
+/// A trigger's body ends where SQLite's own shell ends it: at `; END ;` (<https://www.sqlite.org/c3ref/complete.html>).
+/// Counting would be wrong, since `end` may be the name of a column.
 #[derive(Default)]
 pub(crate) struct Sqlite {
     words: usize,
@@ -98,7 +98,7 @@ impl Postgres {
                 _ => {}
             }
         }
-        // Behind AS any keyword is a name.
+        // After AS any keyword is a name.
         if !self.is_routine || code.is_qualified(at) || code.is_after(at, "as") {
             return;
         }

@@ -1,48 +1,47 @@
-//! What one statement of DDL makes or takes away, read from its first words.
+//! The schema effect of a single DDL statement, inferred from its first keywords.
 //!
-//! It knows the plain forms only: a statement that it can't read has no effect that it could name.
+//! It knows the plain forms only; for a statement that it can't parse, it reports no effect.
 
 use super::lex::{self, Kind};
 use super::words::Words;
 use crate::model::tenant::Engine;
 
-/// A name as a statement spells it, without its quotes; what PostgreSQL folds is folded.
+/// A name as a statement spells it, without its quotes; names that PostgreSQL folds are folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
-    /// The schema or database before it.
+    /// The schema or database that qualifies it.
     pub(crate) schema: Option<String>,
-    /// The name itself.
+    /// The unqualified name.
     pub(crate) name: String,
 }
 
-/// What a statement does to the schema.
+/// The effect of a statement on the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DdlEffect {
-    /// Something is there afterwards.
+    /// The object exists afterwards.
     Creates(SchemaObject),
-    /// It is gone afterwards.
+    /// The object is gone afterwards.
     Drops(SchemaObject),
-    /// It goes by another name afterwards.
+    /// The object has another name afterwards.
     Renames(SchemaObject, SchemaObject),
 }
 
-/// A part of a schema.
+/// A schema object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SchemaObject {
-    /// A table.
     Table(Named),
     /// A view, materialized or not.
     View(Named),
-    /// An index, and its table where the statement names it.
+    /// An index, and its table if the statement names it.
     Index(Named, Option<Named>),
     /// A column of a table.
     Column(Named, String),
 }
 
-/// The effect of a statement; of an `ALTER TABLE` that does several things, the first of them.
+/// The effect of a statement; of an `ALTER TABLE` with several actions, the first.
 pub(crate) fn effect(engine: Engine, sql: &str) -> Option<DdlEffect> {
     let code = lex::tokens(engine, sql).filter(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
-    // A statement says what it is about within its first words; a long list of columns need not be read.
+    // A statement names its object within its first words; a long list of columns need not be read.
     let mut reader = Reader { words: Words::new(engine, sql, code.take(64)), at: 0 };
     match reader.keyword().as_str() {
         "create" => reader.create().map(DdlEffect::Creates),
@@ -53,7 +52,7 @@ pub(crate) fn effect(engine: Engine, sql: &str) -> Option<DdlEffect> {
     }
 }
 
-/// Goes through the words of a statement.
+/// Reads the words of a statement in order.
 struct Reader<'a> {
     words: Words<'a>,
     at: usize,
@@ -66,14 +65,14 @@ impl Reader<'_> {
         self.words.word(self.at - 1)
     }
 
-    /// Passes over these words, when all of them come next.
+    /// Skips these words if all of them come next.
     fn eat(&mut self, words: &[&str]) -> bool {
         let are_next = self.words.are(self.at, words);
         self.at += if are_next { words.len() } else { 0 };
         are_next
     }
 
-    /// Passes over any of these words, however many come next.
+    /// Skips any of these words, however many come next.
     fn skip(&mut self, words: &[&str]) {
         while words.iter().any(|word| self.words.is(self.at, word)) {
             self.at += 1;
@@ -110,7 +109,7 @@ impl Reader<'_> {
         match kind.as_str() {
             "table" => Some(SchemaObject::Table(self.name()?)),
             "view" => Some(SchemaObject::View(self.name()?)),
-            // Without a name PostgreSQL finds one by itself.
+            // Without a name, PostgreSQL chooses one.
             "index" if !self.words.is(self.at, "on") => {
                 let index = self.name()?;
                 self.skip(&["on", "only"]);
@@ -137,7 +136,7 @@ impl Reader<'_> {
             }
             _ => return None,
         };
-        // Of several, some may be gone and some not.
+        // Of several objects, some may be gone and some not.
         if self.symbol(b',') { None } else { Some(object) }
     }
 
@@ -173,7 +172,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The column or index of a table that is added or dropped, behind `condition` where that is written.
+    /// The column or index of a table that is added or dropped, after `condition` if present.
     fn part_of(&mut self, table: Named, condition: &[&str]) -> Option<SchemaObject> {
         let is_column = self.eat(&["column"]);
         if !is_column {
@@ -191,7 +190,7 @@ impl Reader<'_> {
         Some(SchemaObject::Column(table, self.part()?))
     }
 
-    /// Whether a part of a table that is no column comes next.
+    /// Whether a table element other than a column comes next.
     fn is_other_part(&self) -> bool {
         let others = ["constraint", "primary", "foreign", "unique", "check", "index", "key", "partition", "period"];
         match self.words.kind(self.at) {

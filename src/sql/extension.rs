@@ -1,6 +1,6 @@
-//! The extensions of PostgreSQL that statements create.
+//! The PostgreSQL extensions that statements create.
 //!
-//! It reads words and knows no more grammar than it needs; a name that a program puts together is not found.
+//! It reads words and no more grammar than it needs; a name assembled at run time is not found.
 
 use super::lex::{self, Kind};
 use super::split::split;
@@ -10,7 +10,7 @@ use crate::model::engine::Engine;
 /// The extensions that a statement creates, each with whether its failure is caught (a block with `EXCEPTION`).
 pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
     let mut found = Vec::new();
-    // Most statements are not about it, and need not be read word by word.
+    // Most statements do not create extensions, and need not be read word by word.
     if !sql.to_ascii_lowercase().contains("extension") {
         return found;
     }
@@ -31,7 +31,7 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
     found
 }
 
-/// What stands between the dollar signs of a block.
+/// The text between the dollar quotes of a block.
 fn body(engine: Engine, block: &str) -> &str {
     let quote = lex::tokens(engine, block).find(|token| token.kind == Kind::Quote);
     let text = quote.map_or("", |token| &block[token.start..token.end]);
@@ -39,7 +39,7 @@ fn body(engine: Engine, block: &str) -> &str {
     text.get(tag..text.len().saturating_sub(tag)).unwrap_or("")
 }
 
-/// The names behind `CREATE EXTENSION [IF NOT EXISTS]`.
+/// The names after `CREATE EXTENSION [IF NOT EXISTS]`.
 fn named(words: &Words<'_>) -> Vec<String> {
     let mut names = Vec::new();
     for at in (0..words.len()).filter(|at| words.are(*at, &["create", "extension"])) {

@@ -5,20 +5,20 @@
 use super::dialect::{Lexis, syntax};
 use crate::model::engine::Engine;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// White space, or a byte order mark.
+    /// White space or a byte order mark.
     Space,
-    /// A comment with its marks; a line comment ends before its line end.
+    /// A comment with its delimiters; a line comment ends before its line end.
     Comment,
-    /// A text or a name in quotes of any sort.
+    /// A string or a name in quotes of any kind.
     Quote,
-    /// A keyword or a name without quotes.
+    /// A keyword or an unquoted name.
     Word,
-    /// A number, or what looks like one.
+    /// A number, or text that looks like one.
     Number,
-    /// `/*!` and what follows it up to the code, or the `*/` that closes it: MySQL runs what is between.
+    /// `/*!` with its version number, if any, or the `*/` that closes it: MySQL runs the text in between.
     Executable,
     /// Any other character.
     Symbol(u8),
@@ -30,7 +30,7 @@ pub(crate) struct Token {
     pub(crate) kind: Kind,
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// The end of the text came before the end of this quote or comment. Always false for other kinds.
+    /// The text ended before this quote or comment did. Always false for other kinds.
     pub(crate) is_unclosed: bool,
 }
 
@@ -64,7 +64,7 @@ impl Iterator for Lexer<'_> {
 }
 
 impl Lexer<'_> {
-    /// The kind of the token that begins here, and its end; no end where it is not closed.
+    /// The kind of the token that begins here, and its end; no end if it is not closed.
     fn token(&mut self, first: u8) -> (Kind, Option<usize>) {
         let rest = &self.bytes[self.at..];
         let second = rest.get(1).copied();
@@ -93,7 +93,7 @@ impl Lexer<'_> {
         self.bytes[from..].iter().position(|&b| !belongs(b)).map_or(self.bytes.len(), |n| from + n)
     }
 
-    /// The place behind the next `needle`.
+    /// The position after the next `needle`.
     fn after_next(&self, needle: &[u8], from: usize) -> Option<usize> {
         let rest = self.bytes.get(from..)?;
         rest.windows(needle.len()).position(|w| w == needle).map(|n| from + n + needle.len())
@@ -112,7 +112,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Whether the quote here follows PostgreSQL's `E`, which has to be a word of its own.
+    /// Whether the quote here follows PostgreSQL's `E`, which has to be a separate word.
     fn is_after_e(&self) -> bool {
         let before = |n: usize| self.at.checked_sub(n).map(|at| self.bytes[at]);
         self.lexis.has_escape_strings
@@ -120,14 +120,14 @@ impl Lexer<'_> {
             && !before(2).is_some_and(|b| is_word(b) || b == b'$')
     }
 
-    /// Whether two dashes begin a comment: on MySQL only with white space behind them
+    /// Whether two dashes begin a comment: on MySQL only if white space follows
     /// (<https://dev.mysql.com/doc/refman/8.4/en/ansi-diff-comments.html>).
     fn is_line_comment(&self) -> bool {
         let third = self.bytes.get(self.at + 2);
         !self.lexis.needs_space_after_dashes || third.is_none_or(|&b| is_space(b) || b.is_ascii_control())
     }
 
-    /// The end of the line: PostgreSQL takes a lone CR for one too.
+    /// The end of the line: PostgreSQL also accepts a lone CR.
     fn line_end(&self) -> usize {
         let is_end = |b: u8| b == b'\n' || (b == b'\r' && self.lexis.ends_lines_at_cr);
         self.after_all(self.at, |b| !is_end(b))
@@ -162,7 +162,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// A dollar quote, or the `$` of a parameter. A `$` inside a name never comes here: it is part of the word.
+    /// A dollar quote, or the `$` of a parameter. A `$` inside a name never gets here: it is part of the word.
     fn dollar(&self) -> (Kind, Option<usize>) {
         let tag = self.after_all(self.at + 1, is_word);
         let is_tag = self.bytes.get(tag) == Some(&b'$') && !self.bytes[self.at + 1].is_ascii_digit();
@@ -173,12 +173,12 @@ impl Lexer<'_> {
     }
 }
 
-/// What every engine takes for white space; the vertical tab and the form feed are among it.
+/// Whether every engine treats the byte as white space; the vertical tab and the form feed are included.
 fn is_space(b: u8) -> bool {
     b.is_ascii_whitespace() || b == 0x0b
 }
 
-/// A character of a name: any that is not ASCII is one on all engines.
+/// Whether this is a character of a name: any non-ASCII character is, on all engines.
 fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || !b.is_ascii()
 }
@@ -187,7 +187,7 @@ fn is_word(b: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// The tokens but for white space, with `!` behind an unclosed one.
+    /// The tokens without white space, with `!` after an unclosed one.
     fn read(engine: Engine, sql: &str) -> Vec<String> {
         let all: Vec<Token> = tokens(engine, sql).collect();
         assert_eq!(all.iter().map(|t| &sql[t.start..t.end]).collect::<String>(), sql);

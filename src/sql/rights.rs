@@ -1,12 +1,13 @@
-//! The rights of MySQL and MariaDB that statements take beside those which every migration takes.
+//! The MySQL and MariaDB privileges that statements need beyond those that every migration needs.
 //!
-//! It reads words and knows no more grammar than it needs; what a procedure puts together is not found.
+//! It reads words and no more grammar than it needs; SQL assembled by a procedure is not found.
 
 use super::split;
 use super::words::{Words, first_words};
 use crate::model::engine::Engine;
 
-/// What is created, and the right that takes; `None`: one that every migration takes, or that is none of a database's.
+/// The kind of object created, and the privilege that takes; `None`: a privilege that every migration needs, or that is
+/// not a database privilege.
 const MADE: [(&str, Option<&str>); 13] = [
     ("trigger", Some("TRIGGER")),
     ("view", Some("CREATE VIEW")),
@@ -23,7 +24,7 @@ const MADE: [(&str, Option<&str>); 13] = [
     ("server", None),
 ];
 
-/// The rights that a text of statements takes.
+/// The privileges that the statements of a text need.
 pub(crate) fn needed(engine: Engine, sql: &str) -> Vec<&'static str> {
     let mut found = Vec::new();
     for piece in split(engine, sql) {

@@ -1,6 +1,6 @@
-//! Where statements begin and end in a piece of SQL, as the engine that gets it sees it.
+//! The boundaries of statements in a piece of SQL, as the receiving engine sees them.
 //!
-//! It never rewrites SQL, and nothing is decided by it that would be wrong when it sees too many pieces.
+//! It never rewrites SQL, and its callers stay correct if it finds too many pieces.
 
 use super::dialect::syntax;
 use super::lex::{self, Kind, Token};
@@ -10,18 +10,18 @@ use crate::model::tenant::Engine;
 /// One statement of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Piece<'a> {
-    /// The statement with the comments before it and inside it, without its semicolon.
+    /// The statement with the comments before and inside it, without its semicolon.
     pub(crate) text: &'a str,
     /// The line of its first code, counted from 1.
     pub(crate) line: usize,
-    /// Where `text` begins in the whole, in bytes.
+    /// The byte offset of `text` in the whole.
     pub(crate) start: usize,
 }
 
-/// Something that is begun in a text and not ended there.
+/// A construct that begins in a text and does not end there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unclosed {
-    /// What it is, with its article.
+    /// Its name, with an article.
     pub(crate) what: &'static str,
     /// The line where it begins, counted from 1.
     pub(crate) line: usize,
@@ -29,22 +29,22 @@ pub(crate) struct Unclosed {
 
 /// The statements of a text; those without any code are left out.
 ///
-/// The bodies of triggers, functions and procedures are one piece with what they belong to.
+/// The body of a trigger, function or procedure is in one piece with its statement.
 pub(crate) fn split(engine: Engine, sql: &str) -> Vec<Piece<'_>> {
     scan(engine, sql).0
 }
 
-/// What is begun and never ended: everything behind its beginning may be taken for a part of it.
+/// A construct that is begun and never ended: all text after its beginning may be read as part of it.
 pub(crate) fn unclosed(engine: Engine, sql: &str) -> Option<Unclosed> {
     scan(engine, sql).1
 }
 
-/// A statement while its tokens come in.
+/// A statement while its tokens are read.
 #[derive(Default)]
 struct Begun {
-    /// Where its first token or comment is.
+    /// The start of its first token or comment.
     start: Option<usize>,
-    /// Where its first code is.
+    /// The start of its first code.
     code: Option<usize>,
     end: usize,
 }
@@ -59,7 +59,7 @@ fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
             pieces.push(Piece { text: &sql[start..begun.end], line: lines.of(code), start });
         }
     };
-    // The place among the tokens that are code.
+    // The index among the tokens that are code.
     let mut place = 0;
     for (token, in_executable) in &all {
         match token.kind {
@@ -89,7 +89,7 @@ fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
     (pieces, open.map(|(what, at)| Unclosed { what, line: Lines { sql, at: 0, line: 1 }.of(at) }))
 }
 
-/// All tokens, each with whether it stands in MySQL's `/*! */`, and where such a comment is left open.
+/// All tokens, each with whether it is inside MySQL's `/*! */`, and the start of such a comment that is left open.
 fn all_tokens(engine: Engine, sql: &str) -> (Vec<(Token, bool)>, Option<usize>) {
     let mut lexer = lex::tokens(engine, sql);
     let mut all = Vec::new();
@@ -103,7 +103,7 @@ fn all_tokens(engine: Engine, sql: &str) -> (Vec<(Token, bool)>, Option<usize>) 
     (all, opened)
 }
 
-/// What an unclosed token is.
+/// The name of an unclosed token.
 fn name(sql: &str, token: &Token) -> &'static str {
     match sql.as_bytes()[token.start] {
         b'\'' => "a text in quotes ('…')",
@@ -115,7 +115,7 @@ fn name(sql: &str, token: &Token) -> &'static str {
     }
 }
 
-/// Counts lines; places must come in their order.
+/// Counts lines; positions must be queried in ascending order.
 struct Lines<'a> {
     sql: &'a str,
     at: usize,

@@ -1,7 +1,7 @@
-//! What a statement is, from its first words: whether it ends transactions or changes the session, and what its leading
-//! comment asks for.
+//! The kind of a statement, from its first words: whether it ends transactions or changes the session, and the
+//! directive of its leading comment.
 //!
-//! It knows words only; where statements begin and end is told by `split`.
+//! It knows words only; `split` finds the boundaries of statements.
 
 use serde::Serialize;
 
@@ -11,20 +11,20 @@ use super::split::split;
 use super::words::first_words;
 use crate::model::tenant::Engine;
 
-/// What the comment before a statement asks of whoever runs it.
+/// The directive of the comment before a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Directive {
-    /// `/* fleet: batch */`: it is repeated until it affects no row.
+    /// `/* fleet: batch */`: the statement is repeated until it affects no row.
     Batch,
     /// `/* fleet: report */`: its rows are shown.
     Report,
 }
 
-/// The directive in the comments before a statement's first word; the first one, where there are several.
+/// The directive in the comments before a statement's first word; the first one, if there are several.
 pub(crate) fn directive(sql: &str) -> Option<Directive> {
-    // The engine makes no difference.
+    // The engine does not matter.
     ALL_COMMENTS.into_iter().find_map(|engine| {
         let head = lex::tokens(engine, sql).take_while(|t| matches!(t.kind, Kind::Space | Kind::Comment));
         let mut comments = head.filter(|token| token.kind == Kind::Comment);
@@ -32,12 +32,12 @@ pub(crate) fn directive(sql: &str) -> Option<Directive> {
     })
 }
 
-/// What a comment says to fleet: the words behind `fleet:`.
+/// The directive in a comment: the words after `fleet:`.
 pub(crate) fn fleet_comment(comment: &str) -> Option<&str> {
     Some(comment_text(comment).strip_prefix("fleet:")?.trim())
 }
 
-/// A comment without its marks.
+/// A comment without its delimiters.
 pub(crate) fn comment_text(comment: &str) -> &str {
     let block = comment.strip_prefix("/*").map(|rest| rest.strip_suffix("*/").unwrap_or(rest));
     let line = comment.strip_prefix("--").or_else(|| comment.strip_prefix('#'));
@@ -49,9 +49,9 @@ pub(crate) fn is_multiple(engine: Engine, sql: &str) -> bool {
     split(engine, sql).len() != 1
 }
 
-/// Whether a statement in the text begins, commits or rolls back a transaction, or makes that the session's own business.
+/// Whether a statement in the text begins, commits or rolls back a transaction, or changes the autocommit mode.
 pub(crate) fn controls_transactions(engine: Engine, sql: &str) -> bool {
-    // Some settings of a server change what a backslash means: either reading counts.
+    // Some server settings change the meaning of a backslash: either reading counts.
     let is_unclear = syntax(engine).lexis().is_backslash_unsure && sql.contains("\\'");
     let other_pieces = sql.split([';', '\n']).filter(|_| is_unclear);
     let pieces = split(engine, sql);
@@ -68,7 +68,7 @@ pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
         first @ Some(_) if first == lexis.transaction_word => true,
         Some("end") => lexis.has_end && matches!(word(1), None | Some("transaction" | "work" | "and")),
         Some("start" | "prepare") => word(1) == Some("transaction"),
-        // MySQL's locks let nobody write the journal; PostgreSQL's LOCK TABLE belongs into a transaction.
+        // MySQL's table locks would block writes to the journal; PostgreSQL's LOCK TABLE belongs in a transaction.
         Some("lock") => word(1) == Some("tables") || (lexis.locks_for_session && word(1) == Some("table")),
         Some("set") => piece.to_ascii_lowercase().contains("autocommit"),
         Some("begin") => matches!(
@@ -79,8 +79,8 @@ pub(crate) fn is_transaction_control(engine: Engine, piece: &str) -> bool {
     }
 }
 
-/// Whether a text changes something that lives as long as the connection: going on without it on another one would be
-/// going on with something else (a user variable would be NULL, a name would mean another database's table).
+/// Whether a text changes state that lives as long as the connection: resuming after it on another connection would use
+/// different state (a user variable would be NULL, an unqualified name would mean another database's table).
 pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
     sql.contains('@')
         || split(engine, sql).into_iter().any(|piece| {
@@ -92,15 +92,15 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
         })
 }
 
-/// Whether a text asks what the session did last: another session would be told of something else, or of nothing.
+/// Whether a text reads the session's last result: another session would give a different answer, or none.
 pub(crate) fn reads_session(sql: &str) -> bool {
     let sql = sql.to_ascii_lowercase();
     let words = ["last_insert_id", "last_insert_rowid", "lastval", "currval", "row_count", "found_rows", "changes("];
     words.iter().any(|word| sql.contains(word))
 }
 
-/// Whether a statement that runs without a transaction may have done a part of its work when the engine refuses it.
-/// What is kept by a storage engine without transactions is not told by the text.
+/// Whether a statement that runs without a transaction may have taken partial effect when the engine refuses it. The
+/// text does not say what a storage engine without transactions keeps.
 pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
     syntax(engine).may_leave_a_part(sql)
 }

@@ -1,13 +1,13 @@
-//! The words of a text, asked for by their place: the one reader of all that goes by keywords and knows no grammar.
+//! The words of a text by index: the shared reader for all code that follows keywords without a grammar.
 //!
-//! A place behind the end holds no word, so nobody has to ask for the length first. It takes no part of the text apart.
+//! An index past the end yields no word, so callers need not check the length. It does not split the text.
 
 use super::dialect::syntax;
 use super::lex::{self, Kind, Token};
 use crate::model::engine::Engine;
 
-/// The tokens of a text that are code. Comments and white space are left out; so are the marks of `/*! */`, because what is
-/// between them is code.
+/// The tokens of a text that are code. Comments and white space are left out; so are the delimiters of `/*! */`,
+/// because the text between them is code.
 pub(super) fn code(engine: Engine, sql: &str) -> impl Iterator<Item = Token> + '_ {
     lex::tokens(engine, sql).filter(is_code)
 }
@@ -17,13 +17,13 @@ pub(super) fn is_code(token: &Token) -> bool {
     !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable)
 }
 
-/// The words that a piece begins with, in lower case and up to the first token that is none; comments are passed over.
+/// The words at the start of a piece, in lower case and up to the first other token; comments are skipped.
 pub(crate) fn first_words(engine: Engine, piece: &str) -> impl Iterator<Item = String> + '_ {
     let words = code(engine, piece).take_while(|token| token.kind == Kind::Word);
     words.map(|token| piece[token.start..token.end].to_ascii_lowercase())
 }
 
-/// The name in quotes of any engine; `None` for a text.
+/// The unquoted form of a name quoted as on any engine; `None` for a string.
 pub(crate) fn unquoted(text: &str) -> Option<String> {
     let inner = text.get(1..text.len().checked_sub(1)?)?;
     match text.as_bytes().first()? {
@@ -34,7 +34,7 @@ pub(crate) fn unquoted(text: &str) -> Option<String> {
     }
 }
 
-/// Tokens of a text, by their place among themselves.
+/// Tokens of a text, by their index.
 pub(crate) struct Words<'a> {
     sql: &'a str,
     tokens: Vec<Token>,
@@ -47,7 +47,7 @@ impl<'a> Words<'a> {
         Words::new(engine, sql, code(engine, sql))
     }
 
-    /// These tokens of a text.
+    /// The words of these tokens of a text.
     pub(super) fn new(engine: Engine, sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
         Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }
     }
@@ -60,7 +60,7 @@ impl<'a> Words<'a> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
-    /// Where a token begins in the text, in bytes.
+    /// The byte offset of a token in the text.
     pub(super) fn start(&self, at: usize) -> usize {
         self.tokens[at].start
     }
@@ -69,12 +69,12 @@ impl<'a> Words<'a> {
         &self.sql[token.start..token.end]
     }
 
-    /// The token as it is written, where it is a word without quotes; empty for anything else.
+    /// The token as written, if it is an unquoted word; empty for anything else.
     fn bare(&self, at: usize) -> &'a str {
         self.tokens.get(at).filter(|token| token.kind == Kind::Word).map_or("", |token| self.text(token))
     }
 
-    /// A word without quotes in lower case; empty for anything else.
+    /// An unquoted word in lower case; empty for anything else.
     pub(super) fn word(&self, at: usize) -> String {
         self.bare(at).to_ascii_lowercase()
     }
@@ -83,7 +83,7 @@ impl<'a> Words<'a> {
         self.bare(at).eq_ignore_ascii_case(word)
     }
 
-    /// Whether these words stand here in a row.
+    /// Whether these words come here in a row.
     pub(super) fn are(&self, at: usize, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(n, word)| self.is(at + n, word))
     }
@@ -97,12 +97,12 @@ impl<'a> Words<'a> {
         at.checked_sub(1).is_some_and(|before| self.is(before, word))
     }
 
-    /// Whether this is the second part of a qualified name, where a keyword is none.
+    /// Whether this is the second part of a qualified name, where a keyword is an ordinary name.
     pub(super) fn is_qualified(&self, at: usize) -> bool {
         at.checked_sub(1).is_some_and(|before| self.is_symbol(before, b'.'))
     }
 
-    /// A name without its quotes. PostgreSQL folds one that has none
+    /// A name without its quotes. PostgreSQL folds an unquoted one
     /// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html>).
     pub(super) fn name(&self, at: usize) -> Option<String> {
         let token = self.tokens.get(at)?;
@@ -115,13 +115,13 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// All words without quotes, in lower case.
+    /// All unquoted words, in lower case.
     pub(crate) fn all(&self) -> Vec<String> {
         let words = self.tokens.iter().filter(|token| token.kind == Kind::Word);
         words.map(|token| self.text(token).to_ascii_lowercase()).collect()
     }
 
-    /// Whether there is nothing but words without quotes.
+    /// Whether the text consists of unquoted words only.
     pub(crate) fn is_bare(&self) -> bool {
         self.tokens.iter().all(|token| token.kind == Kind::Word)
     }

@@ -1,7 +1,7 @@
-//! The book and the README hold what they say: transcripts are run again, reference pages are the program's own, every link
-//! leads somewhere, every command exists.
+//! The book and the README are correct: transcripts are run again, reference pages are the program's own, every link
+//! has a target, every command exists.
 //!
-//! SQLite only. `REWRITE_BOOK=1 cargo test --test book` writes the pages anew where the program has changed.
+//! SQLite only. `REWRITE_BOOK=1 cargo test --test book` rewrites the pages where the program has changed.
 
 #![expect(clippy::unwrap_used, reason = "a test ends with the first thing that is not as it should be")]
 
@@ -16,7 +16,7 @@ mod transcripts;
 use std::fmt::Display;
 use std::process::Command;
 
-/// What the program prints.
+/// The output of the program.
 fn fleet(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleet"));
     let output = command.args(arguments).env_remove("FLEET_CONFIG").current_dir(pages::root()).output().unwrap();

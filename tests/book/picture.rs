@@ -9,7 +9,7 @@ const PICTURE: &str = "docs/book/src/images/matrix.svg";
 fn the_picture_is_of_a_real_fleet() {
     let folder = sample();
     let mut stage = Stage::new(folder.path(), env!("CARGO_BIN_EXE_fleet"));
-    // In the middle of a rollout: the canary is done, the early ones are half way, one can't be opened.
+    // In the middle of a rollout: the canary is done, the early ones are half way, one tenant can't be opened.
     for command in [
         "fleet migrate --canary --yes -q",
         "fleet migrate --wave early --to m20251001_000002 --yes -q",

@@ -20,7 +20,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A folder whose path is as long as the one that pages show, so that tables have the same widths.
+/// A folder whose path has the length of that in the pages, so that tables have the same widths.
 fn folder() -> TempDir {
     tempfile::Builder::new().prefix("").rand_bytes("fleet".len()).tempdir_in("/tmp").unwrap()
 }

@@ -1,4 +1,4 @@
-//! Servers that can't be reached, each in its own way: the class of each, and that none takes longer than its time limit.
+//! Unreachable servers, each in its own way: the fault class of each, and that none exceeds its time limit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ fn at(engine: Engine, url: &str) -> Arc<Tenant> {
     Arc::new(tenant("t", engine, Address::Url(SecretString::from(url.to_owned())), None))
 }
 
-/// The fleet of these tests: one attempt, a second to connect.
+/// The fleet of these tests: one attempt, a connect timeout of one second.
 async fn hasty() -> Fleet {
     let timeouts = Timeouts { connect: Duration::from_secs(1), lock: Duration::from_secs(1), ..Timeouts::default() };
     Fleet { timeouts, ..Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE a (i int)"])])).await }
 }
 
-/// How far a server that then falls silent goes.
+/// The point after which a server falls silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
     Accepted,
@@ -90,7 +90,7 @@ async fn a_server_that_falls_silent_is_given_up_in_time_wherever_it_does() {
                 assert_eq!(error.class, FaultClass::ConnectTimeout, "{engine} {until:?}: {error}");
             }
             assert_eq!(record.outcome.name(), "unreachable");
-            // Connecting, then the first query: both have their limits, for each of the two.
+            // Connecting and the first query have separate limits, for each of the two.
             assert!(begun.elapsed() < Duration::from_secs(8), "{engine} {until:?}: {:?}", begun.elapsed());
         }
     }
@@ -130,7 +130,7 @@ async fn each_way_not_to_be_let_in_has_its_class() {
     }
 }
 
-/// Six tenants of a user who may have two connections.
+/// Six tenants of a user with at most two connections.
 async fn with_room_for_two(engine: Engine, test: impl AsyncFnOnce(&[Arc<Tenant>])) {
     let (user, password) = (unique("fleet_two"), "two-at-once");
     let user = user[..30].to_owned();
@@ -178,7 +178,7 @@ async fn a_limit_on_connections_slows_a_run_down_and_fails_nobody() {
         with_room_for_two(engine, async |tenants: &[Arc<Tenant>]| {
             let migrations = Migrations::of([sql("m1", ["CREATE TABLE a (i int)", sleep])]);
             let mut fleet = Fleet::of(&migrations).await;
-            // On a fast machine six readers one after the other fit into two connections: both are taken here.
+            // On a fast machine six sequential readers fit into two connections: both are taken here.
             let Address::Url(url) = &tenants[0].address else { unreachable!("it is on a server") };
             let url = url.expose_secret();
             let taken = [connect(url).await, connect(url).await];

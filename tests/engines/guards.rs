@@ -1,4 +1,4 @@
-//! What keeps two from working on one tenant, and a tenant from being worked on as if it were what it no longer is.
+//! Guards against two runs on one tenant, and against work on a tenant that has changed since it was read.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn two() -> Migrations {
 async fn a_history_that_moved_is_left_alone(home: &Home) {
     for native in [false, true] {
         let first = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"])])).await;
-        // On a tenant without a history table somebody else is first; on one at m1 a row comes, then goes.
+        // On a tenant without a history table another run is first; on one at m1 a row comes, then goes.
         for change in ["", "INSERT INTO seaql_migrations VALUES ('m2', 1)", "DELETE FROM seaql_migrations"] {
             let fleet = Fleet::of(&two()).await.native(native);
             let stop = fleet.apply_after(&home.tenant, async || match change {
@@ -53,7 +53,7 @@ async fn until_released(home: &Home) {
     }
 }
 
-/// Takes what a run takes while it works on a tenant.
+/// Takes the lock that a run holds while it works on a tenant.
 fn hold(home: &Home) -> String {
     let key = |schema: &str| {
         let text = format!("convert_to(E'fleet tenant lock\\n' || '{schema}', 'UTF8')");
@@ -98,7 +98,7 @@ async fn two_runs_at_once_migrate_a_tenant_once(home: &Home) {
     assert_eq!(names, ["migrated", "up_to_date"], "{a:?} {b:?}");
 }
 
-/// Somebody's open transaction has read a table that a migration wants to alter.
+/// Another session's open transaction has read a table that a migration wants to alter.
 async fn a_table_that_is_in_use(home: &Home, native: bool) {
     let alter = sql("m2", ["CREATE TABLE two (i int)", "ALTER TABLE one ADD COLUMN j int"]);
     let fleet = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE one (i int)"]), alter])).await.native(native);

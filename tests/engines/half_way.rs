@@ -1,4 +1,5 @@
-//! Tenants that are half way: what no transaction protects was stopped or cut off, and nobody takes them for anything else.
+//! Tenants that are half way: work without a transaction was stopped or cut off, and such a tenant is never mistaken
+//! for anything else.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ on_every_site!(
     what_is_stopped_on_its_way_up_lets_nothing_below_it_go,
 );
 
-/// The server lets go of a tenant's lock when it gets to the end of the connection.
+/// The server releases a tenant's lock when it notices that the connection has ended.
 const GONE: Duration = Duration::from_millis(300);
 
 fn first() -> Sql {
@@ -53,7 +54,7 @@ async fn a_way_down_without_a_transaction_is_not_at_target_when_it_stopped(home:
 
 async fn a_way_down_that_was_cut_off_is_in_doubt_and_nothing_else_is_taken_back(home: &Home) {
     let fleet = stopped(home).await;
-    // As a process leaves it that dies in the statement.
+    // The state left by a process that dies in the statement.
     home.run("UPDATE fleet_journal SET state = 'running'").await;
     home.run("CREATE TABLE needed (i int)").await;
     let state = fleet.observe(&home.tenant).await.state;
@@ -76,7 +77,7 @@ async fn what_is_stopped_on_its_way_up_lets_nothing_below_it_go(home: &Home) {
     assert_eq!(home.tables().await, ["a", "first"]);
 }
 
-/// A procedure commits what it likes: what the engine refused in it is no statement of which nothing happened.
+/// A procedure may commit at any point: a statement that was refused inside one may have had an effect.
 #[tokio::test]
 async fn a_call_that_is_refused_is_in_doubt_and_not_made_again() {
     for site in [Site::Postgres, Site::Mariadb] {

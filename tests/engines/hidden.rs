@@ -1,4 +1,4 @@
-//! SQL that hides something: the end of the message, a commit, more results than statements, another database.
+//! SQL with hidden effects: the end of the message, a commit, more results than statements, another database.
 
 use crate::model::outcome::Outcome;
 use sea_orm_migration::prelude::*;
@@ -118,7 +118,7 @@ async fn what_lived_in_a_lost_session_is_not_gone_on_without() {
     .await;
 }
 
-/// Asks for a table, so that it can't be compiled, and then commits by itself; `fails` says whether it fails in the end.
+/// Queries a table, so that it can't be compiled, and then commits by itself; `fails` says whether it fails in the end.
 struct CommitsLater {
     fails: bool,
 }

@@ -1,4 +1,4 @@
-//! Locks that are not granted, tenants that stopped half way, and what is said of both.
+//! Locks that are not granted, tenants that stopped half way, and the reports on both.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ fn two() -> Migrations {
     Migrations::of([sql("m1", ["CREATE TABLE one (i int)"]), sql("m2", ["ALTER TABLE one ADD COLUMN j int"])])
 }
 
-/// The fleet would wait for a minute, and the migration before it does.
+/// The fleet's lock timeout is a minute, and so is that of the migration before it.
 async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
     for native in [false, true] {
         let mut fleet = Fleet::of(&two()).await.native(native);
@@ -50,8 +50,8 @@ async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
     }
 }
 
-/// In a rollback journal a statement that outgrows SQLite's page cache asks for the whole file in the middle of the
-/// transaction: it waited there, the next one again, the commit once more, and all that time no reader got in.
+/// In a rollback journal a statement that outgrows SQLite's page cache needs an exclusive lock in the middle of the
+/// transaction: it used to wait there, the next one again, the commit once more, and all that time no reader got in.
 #[tokio::test]
 async fn a_reader_of_a_file_is_waited_for_once_and_not_by_each_large_statement() {
     with(Site::Sqlite, async |home| {
@@ -64,7 +64,7 @@ async fn a_reader_of_a_file_is_waited_for_once_and_not_by_each_large_statement()
         other.execute_unprepared("BEGIN; SELECT count(*) FROM big").await.unwrap();
         let indexes = ["CREATE INDEX ix_a ON big (a)", "CREATE INDEX ix_b ON big (b)", "CREATE INDEX ix_c ON big (b, a)"];
         for native in [false, true] {
-            // A lock timeout of one second, and one try.
+            // A lock timeout of one second and a single try.
             let fleet = Fleet::of(&Migrations::of([sql("m1", indexes)])).await.native(native);
             let begun = Instant::now();
             let record = fleet.up(&home.tenant).await;
@@ -122,7 +122,7 @@ async fn a_tenant_that_a_run_works_on_is_not_in_doubt(home: &Home) {
     assert!(seen.contains(&"migrating") && !seen.contains(&"in_doubt"), "{seen:?}");
 }
 
-/// Another index, invalid too, has a name that is a word of the statement.
+/// Another invalid index has a name that is a word of the statement.
 #[tokio::test]
 async fn exactly_the_invalid_index_of_the_statement_is_dropped_before_it_is_tried_again() {
     with(Site::Postgres, async |home| {
@@ -143,7 +143,7 @@ async fn exactly_the_invalid_index_of_the_statement_is_dropped_before_it_is_trie
     .await;
 }
 
-/// A reader in an open transaction, in the way of `m2` of [`two`]; its connection id.
+/// A reader in an open transaction that blocks `m2` of [`two`]; its connection id.
 async fn reader(home: &Home, database: &str, table: &str) -> (sea_orm::DatabaseConnection, i64) {
     let other = connect(&url_of(home.tenant.engine, database)).await;
     other.execute_unprepared(&format!("BEGIN; SELECT count(*) FROM {table}")).await.unwrap();
@@ -169,7 +169,7 @@ async fn a_blocker_is_terminated_only_when_it_is_old_enough(home: &Home) {
     let mut fleet = Fleet::of(&two()).await;
     fleet.retry.attempts = 5;
     fleet.retry.locks.wait = Duration::from_secs(8);
-    // The look at who holds the lock comes after a part of it, and takes a connection: there is time for that.
+    // The check for the lock holder comes after a part of the timeout, and takes a connection: this leaves time for it.
     fleet.timeouts.lock = Duration::from_secs(2);
     fleet.kill_blockers = Some(Duration::from_secs(3600));
     let record = fleet.up(&home.tenant).await;
@@ -185,7 +185,8 @@ async fn a_blocker_is_terminated_only_when_it_is_old_enough(home: &Home) {
     assert_ne!(own_id(home, &other).await, id, "it had to connect again");
 }
 
-/// Somebody behind us is named too, and who sits in another database is never terminated, whatever a watch has seen.
+/// A session queued behind us is named too, and a session in another database is never terminated, whatever a watch has
+/// seen.
 async fn a_session_of_another_database_is_left_alone(home: &Home) {
     let elsewhere = unique("elsewhere");
     on_server(home.tenant.engine, &format!("CREATE DATABASE {elsewhere}")).await;

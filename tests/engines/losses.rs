@@ -21,7 +21,7 @@ on_every_site!(
 
 const LONG: Duration = Duration::from_secs(25);
 
-/// The second statement of the second migration takes far longer than any test waits.
+/// The second statement of the second migration takes much longer than any test waits.
 fn slow(home: &Home) -> Migrations {
     let slow = home.site.pick(
         "INSERT INTO two WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT \
@@ -60,7 +60,7 @@ async fn cancel(home: &Home, native: bool) -> ApplyError {
     stop
 }
 
-/// Nothing is left at work on the server.
+/// Asserts that nothing is left running on the server.
 async fn nothing_runs(home: &Home) {
     let running = home.site.pick(
         "SELECT 0 WHERE false",
@@ -96,7 +96,8 @@ async fn a_long_native_statement_is_cancelled_on_the_server(home: &Home) {
     }
 }
 
-/// Runs until the slow statement is under way, ends its connection on the server, and waits for what the run says.
+/// Runs until the slow statement is in progress, ends its connection on the server, and waits for the result of the
+/// run.
 async fn cut_off(home: &Home, fleet: &Fleet) -> TenantRecord {
     let kill = async {
         let server = home.connect().await;
@@ -179,7 +180,8 @@ async fn a_run_cut_off_on_postgres_leaves_a_whole_version_and_the_next_one_goes_
     }
 }
 
-/// On MariaDB the history row goes first, so the next look finds nothing more to take back; but the journal is open.
+/// On MariaDB the history row is deleted first, so the next read finds nothing more to roll back; but the journal is
+/// open.
 async fn a_way_down_that_stopped_is_never_taken_for_done(home: &Home) {
     let m0 = sql("m0", ["CREATE TABLE first (i int)"]).down(["DROP TABLE first"]);
     let m1 = sql("m1", ["CREATE TABLE a (i int)", "CREATE TABLE b (i int)"]);
@@ -192,14 +194,14 @@ async fn a_way_down_that_stopped_is_never_taken_for_done(home: &Home) {
         assert_eq!(record.stopped_at.unwrap().statement, Some(2), "{attempt}");
         let left: &[&str] = if home.site == Site::Mariadb { &["b", "first"] } else { &["a", "b", "first"] };
         assert_eq!(home.tables().await, left, "{attempt}");
-        // The server lets go of the tenant's lock when it gets to the end of the connection.
+        // The server releases the tenant's lock when it notices that the connection has ended.
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     if home.site == Site::Mariadb {
         let state = fleet.observe(&home.tenant).await.state;
         let State::Stopped(unfinished) = &state else { panic!("{state:?}") };
         assert_eq!((unfinished.direction, unfinished.statement), (Direction::Down, Some(2)));
-        // Up again is another way, and nobody knows it.
+        // Migrating up again is the other direction, for which the state is unknown.
         let record = fleet.up(&home.tenant).await;
         assert_eq!(record.outcome.name(), "in_doubt", "{record:?}");
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -210,7 +212,7 @@ async fn a_way_down_that_stopped_is_never_taken_for_done(home: &Home) {
     assert_eq!(home.versions().await, [""; 0]);
 }
 
-/// Nothing of it happened, and that is certain: the tenant is where it was, and in no doubt.
+/// Nothing of it happened, and that is certain: the tenant is unchanged, and not in doubt.
 async fn a_way_down_that_was_refused_at_once_can_be_taken_again(home: &Home) {
     let m1 = sql("m1", ["CREATE TABLE a (i int)"]).down(["DROP TABLE a"]);
     let m2 = sql("m2", ["CREATE TABLE b (i int)"]).down(["DROP TABLE needed", "DROP TABLE b"]);
@@ -220,7 +222,7 @@ async fn a_way_down_that_was_refused_at_once_can_be_taken_again(home: &Home) {
         let record = fleet.down(&home.tenant).await;
         assert_eq!(record.outcome.name(), "failed", "{record:?}");
         assert_eq!(record.stopped_at.unwrap().statement, Some(1));
-        // The server lets go of the tenant's lock when it gets to the end of the connection.
+        // The server releases the tenant's lock when it notices that the connection has ended.
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(fleet.observe(&home.tenant).await.state, State::AtTarget);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! One suite for all engines: what happens to a tenant's database, seen from outside.
+//! One suite for all engines: the state of a tenant's database, seen from outside.
 //!
 //! Each behaviour is written once and runs wherever a tenant can live. The servers come from `scripts/servers`; without
 //! them a test fails, it is never skipped.
@@ -7,7 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-/// Runs behaviours on every site, each in a database of its own.
+/// Runs behaviours on every site, each in its own database.
 macro_rules! on_every_site {
     ($($behaviour:ident),+ $(,)?) => {$(
         mod $behaviour {

@@ -1,6 +1,6 @@
-//! A long folder as sqlx's users have it, with everything in it that makes splitting SQL hard, run by fleet and by sqlx.
+//! A long folder like those of sqlx users, with everything that makes splitting SQL hard, run by fleet and by sqlx.
 //!
-//! The folder is made here, the same each time; what its scripts are about does not matter.
+//! The folder is generated here, identically each time; the meaning of its scripts does not matter.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::Migrations;
 use crate::engines::support::{Home, Site, with};
 
-/// How many versions the folder has.
+/// The number of versions in the folder.
 const VERSIONS: u32 = 168;
 
-/// The up and down part of one version. Eight kinds in turn; each of the last seven builds on the table of the first.
+/// The up and down part of one version. Eight kinds rotate; each of the last seven builds on the table of the first.
 fn parts(n: u32) -> (&'static str, String, String) {
     let (t, k) = (n / 8 * 8, n % 8);
     match k {
@@ -118,7 +118,7 @@ async fn shape(fleet: &Fleet, home: &Home) -> Shape {
     shape
 }
 
-/// What sqlx itself leaves with the folder, going up, all the way back, and up again.
+/// The schemas that sqlx itself leaves with the folder: after going up, all the way down, and up again.
 async fn as_sqlx_leaves_it(folder: &Path, fleet: &Fleet) -> Vec<Shape> {
     let mut shapes = Vec::new();
     with(Site::Postgres, async |home| {
@@ -129,7 +129,7 @@ async fn as_sqlx_leaves_it(folder: &Path, fleet: &Fleet) -> Vec<Shape> {
                 true => migrator.run(&mut connection).await.unwrap(),
                 false => migrator.undo(&mut connection, 0).await.unwrap(),
             }
-            // Its history is no part of the schema, as ours is none.
+            // Its history is not part of the schema, and neither is ours.
             connection.execute("ALTER TABLE _sqlx_migrations RENAME TO fleet_hidden").await.unwrap();
             shapes.push(shape(fleet, home).await);
             connection.execute("ALTER TABLE fleet_hidden RENAME TO _sqlx_migrations").await.unwrap();

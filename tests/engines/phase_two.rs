@@ -1,6 +1,6 @@
-//! The sample's own SQL scripts behind its migrations: up, back and up again, and the same reports on every engine.
+//! The sample's own SQL scripts after its migrations: up, down and up again, and the same reports on every engine.
 //!
-//! What scripts mean to fleet is tested in `scripts.rs`; here it is whether these do what they are for.
+//! `scripts.rs` tests how fleet handles scripts; this file tests that these scripts fulfil their purpose.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ async fn it_goes_up_and_back_and_up_again_with_rows(home: &Home) {
     for view in fleet.set.views() {
         assert!(count(home, &view.name).await > 0, "{} is empty", view.name);
     }
-    // The migrations refuse to go back over orders that would lose something; somebody has seen to it.
+    // The migrations refuse to go down over orders that would lose data; an operator has dealt with it.
     home.run("UPDATE orders SET platform_id = NULL").await;
     let back = fleet.down(&home.tenant).await;
     assert_eq!(back.outcome.name(), "rolled_back", "{:?} {:?}", back.error, back.stopped_at);
@@ -141,7 +141,7 @@ async fn the_history_is_filled_once_however_often_it_is_tried(home: &Home) {
     before.scripts.retain(|script| script.name.starts_with("0001") || script.name.starts_with("0002"));
     migrated(&fleet_with(before).await, home).await;
     rows::insert(home).await;
-    // More than one piece, and an order that the application put there itself while the script was not through.
+    // More than one batch, and an order that the application added itself while the script was running.
     rows::many_closed_orders(home, 2_500).await;
     let closed = count(home, "orders WHERE status IN ('completed', 'cancelled', 'refunded')").await;
     assert!(closed > 2_500);
@@ -178,7 +178,7 @@ async fn a_dropped_column_stops_the_script_that_needs_it(home: &Home) {
     assert_eq!(record.outcome.name(), "failed", "{record:?}");
     let file = record.stopped_at.unwrap().file.unwrap();
     let insert = text.lines().position(|line| line.starts_with("INSERT INTO")).map_or(0, |at| at + 1);
-    // MySQL looks at a view only when it is asked.
+    // MySQL checks a view only when it is queried.
     let (last, wanted) = match home.site {
         Site::Mariadb => ("0007_drop_buyer_city", format!("R__reporting_customer_geography.mysql.sql:{insert}")),
         _ => ("0006_aggregation_tables", "0007_drop_buyer_city.up.sql:3".to_owned()),
@@ -234,7 +234,7 @@ async fn columns(home: &Home, name: &str) -> Vec<String> {
     home.texts(&list).await
 }
 
-/// All rows of a table or view as text, sorted: ids in hex, numbers without zeros at their end.
+/// All rows of a table or view as text, sorted: ids in hex, numbers without trailing zeros.
 async fn rows_of(home: &Home, name: &str, columns: &[String]) -> Vec<String> {
     let cell = |column: &String| {
         let text = match column.ends_with("_id") {
@@ -263,7 +263,7 @@ async fn rows_of(home: &Home, name: &str, columns: &[String]) -> Vec<String> {
     rows
 }
 
-/// `12.50` and `12.5` are one number.
+/// A number without trailing zeros: `12.50` and `12.5` are the same number.
 fn plain_number(text: &str) -> String {
     match text.split_once('.') {
         Some((_, part)) if part.bytes().all(|b| b.is_ascii_digit()) => {
@@ -288,7 +288,7 @@ async fn every_report_has_the_same_columns_and_rows_on_every_engine() {
     for site in [Site::Sqlite, Site::Postgres, Site::Mariadb] {
         let mut here = Vec::new();
         with(site, async |home| {
-            // The rows are there before the last scripts, so that the history is filled as well.
+            // The rows exist before the last scripts, so that the history is filled as well.
             let mut early = scripts();
             early.scripts.retain(|script| script.name.starts_with("0001") || script.name.starts_with("0002"));
             migrated(&fleet_with(early).await, home).await;

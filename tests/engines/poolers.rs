@@ -1,4 +1,4 @@
-//! PostgreSQL behind a transaction pooler: what works there, and what is refused before anything is touched.
+//! PostgreSQL behind a transaction pooler: supported operations, and those refused before anything is touched.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::pgbouncer::Pgbouncer;
 use crate::engines::support::{Home, Site, server_url, with};
 
-/// A pooler either refuses a session's settings, or drops them without a word; the second is what most of them are set to.
+/// A pooler either refuses a session's settings or drops them silently; most poolers are configured for the latter.
 const KINDS: [&str; 2] = ["", "ignore_startup_parameters = extra_float_digits,options"];
 
 fn behind(pooler: &Pgbouncer, home: &Home) -> Tenant {

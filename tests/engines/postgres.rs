@@ -1,4 +1,4 @@
-//! What only PostgreSQL has: indexes built beside the traffic, and tenants that are schemas.
+//! PostgreSQL only: concurrent index builds, and tenants that are schemas.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ async fn a_postgres_schema_that_is_missing_is_refused_and_public_stays_as_it_is(
             let record = fleet.up(&nobody).await;
             assert_eq!(record.outcome, Outcome::Unreachable { class: FaultClass::UnknownDatabase }, "{record:?}");
             assert_eq!(fleet.observe(&nobody).await.state.name(), "unreachable");
-            // Past the first look, the transaction itself must not fall back to public either.
+            // Past the first check, the transaction itself must not fall back to public either.
             let mut session = fleet.database().connect(&nobody).await.unwrap();
             let stop = session.apply(&fleet.work(&nobody, &[]).await).await.unwrap_err();
             assert!(matches!(stop.fault.class, FaultClass::WrongSchema | FaultClass::HistoryMoved), "{stop:?}");

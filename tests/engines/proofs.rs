@@ -1,4 +1,4 @@
-//! What `prove` must find: planted faults, each on every engine, and what is right beside them.
+//! The findings of `prove`: planted faults, each on every engine, next to correct migrations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ async fn proven(place: &ScratchPlace, migrations: &Migrations) -> EngineProof {
     proof
 }
 
-/// What is said of the second of three migrations whose first and third are right.
+/// The finding on the second of three migrations whose first and third are correct.
 async fn said_of_the_second(place: &ScratchPlace, migrations: &Migrations) -> Vec<String> {
     let proof = proven(place, migrations).await;
     assert_eq!(proof.proofs.len(), 3, "{proof:?}");
@@ -82,7 +82,7 @@ async fn a_down_that_loses_rows_is_found() {
     }
 }
 
-/// Makes another column each time.
+/// Creates a different column each time.
 struct Differs(Arc<AtomicUsize>);
 
 impl MigrationName for Differs {
@@ -110,14 +110,14 @@ async fn an_up_that_differs_the_second_time_is_found() {
         let count = Arc::new(AtomicUsize::new(0));
         let migrations =
             Migrations::new(move || vec![Box::new(items()), Box::new(Differs(count.clone())), Box::new(last())]);
-        // What differs stays: the third is not the same natively either.
+        // The difference persists: the third is not the same natively either.
         let proof = proven(&place, &migrations).await;
         let Verdict::Failed { why } = &proof.proofs[1].verdict else { panic!("{proof:?}") };
         assert_told(place.engine(), why, "the second up gives another schema: table other: column c");
     }
 }
 
-/// Forgets a column where there is a real database.
+/// Omits a column on a real database.
 struct Pretends;
 
 impl MigrationName for Pretends {
@@ -188,7 +188,7 @@ impl MigrationTrait for NoWayDown {
     }
 }
 
-/// Says that it can't, or asks to stop at its third call and never comes back.
+/// Reports an error, or asks to stop at its fifth call and never returns.
 struct Calls {
     count: AtomicUsize,
     stop: Option<tokio::sync::watch::Sender<bool>>,

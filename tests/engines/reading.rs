@@ -1,4 +1,5 @@
-//! Reading is read-only and cheap: nothing is made, one query for a tenant, and one for many that live together.
+//! Reading is read-only and cheap: it creates nothing, and takes one query per tenant, or one for many tenants that
+//! share a connection.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -53,8 +54,8 @@ async fn looking_makes_no_sqlite_file_even_where_a_run_may() {
     assert_eq!(fleet.observe(&missing).await.state.name(), "at_target");
 }
 
-/// Transactions that the server has counted for this database, once two looks in a row say the same: those of a connection
-/// are counted when it has closed.
+/// The number of transactions that the server has counted for this database, once two readings in a row agree: those of
+/// a connection are counted when it has closed.
 async fn transactions(home: &Home) -> i64 {
     let count = format!("SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = '{}'", home.name);
     let server = connect(&server_url(Engine::Postgres)).await;
@@ -71,7 +72,7 @@ async fn transactions(home: &Home) -> i64 {
     settled
 }
 
-/// How many transactions something costs on this database; outside of one, each query is a transaction.
+/// The number of transactions that an operation costs on this database; outside a transaction, each query is one.
 async fn cost(home: &Home, what: impl AsyncFnOnce()) -> i64 {
     let before = transactions(home).await;
     what().await;
@@ -102,7 +103,7 @@ async fn a_tenant_at_its_target_costs_one_query_on_postgres() {
     }
 }
 
-/// A user that may read these databases only, and the server's URL with that user in it.
+/// A user that may read only these databases, and the server's URL with that user.
 async fn mariadb_user(databases: impl IntoIterator<Item = &str>) -> (String, url::Url) {
     let user = unique("u")[..30].to_owned();
     on_server(Engine::Mysql, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'pw'")).await;
@@ -140,14 +141,14 @@ async fn a_tenant_at_its_target_costs_one_query_on_mariadb() {
     .await;
 }
 
-/// What reading these tenants together gives, by id.
+/// The histories of these tenants when read together, by id.
 async fn together(fleet: &Fleet, tenants: &[Arc<Tenant>]) -> HashMap<String, Vec<String>> {
     let found = fleet.database().read_together(tenants).await;
     found.into_iter().map(|(id, versions)| (id.to_string(), versions)).collect()
 }
 
-/// What thirty tenants have: the first 26 their own version, then one without a table, one without rows, one that may not
-/// be read and one that is not there.
+/// The histories of thirty tenants: the first 26 have their own version; then one without a table, one without rows, an
+/// unreadable one and a missing one.
 fn expected() -> HashMap<String, Vec<String>> {
     let mut all: HashMap<_, _> = (0..26).map(|i| (format!("t{i}"), vec!["m0".to_owned(), format!("m{i}_x")])).collect();
     all.insert("t27".to_owned(), Vec::new());
@@ -215,7 +216,7 @@ async fn many_postgres_schemas_are_read_together() {
     .await;
 }
 
-/// A mistake in a path made a tree of folders, and an empty database at its end.
+/// A typo in a path used to create a tree of folders, with an empty database at its end.
 #[tokio::test]
 async fn with_a_missing_file_its_own_folder_is_made_and_none_above_it() {
     let folder = tempfile::tempdir().unwrap();

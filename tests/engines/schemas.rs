@@ -1,4 +1,4 @@
-//! Both ways of running a migration leave the same schema, which is the one that SeaORM's own runner leaves.
+//! Both ways of running a migration produce the same schema, which is also that of SeaORM's own runner.
 
 use sea_orm_migration::MigratorTrait;
 
@@ -39,7 +39,7 @@ async fn compiled_native_and_seaorm_leave_the_same_schema(compiled: &Home) {
 async fn nothing_is_pending_for_seaorm(home: &Home) {
     let db = home.connect().await;
     assert_eq!(Migrator::get_pending_migrations(&db).await.unwrap().len(), 0);
-    // It would apply what it misses, and fail on tables that are there.
+    // It would apply missing migrations, and fail on existing tables.
     Migrator::up(&db, None).await.unwrap();
     db.close().await.unwrap();
 }

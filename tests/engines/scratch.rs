@@ -1,4 +1,5 @@
-//! Scratch databases are gone whatever happens, and entities that do not fit the migrations are found on each engine.
+//! Scratch databases are dropped in every case, and entities that do not match the migrations are detected on each
+//! engine.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
         let hangs = async |tenant: Arc<Tenant>| {
             used(tenant.clone()).await;
             sender.send(()).unwrap();
-            // A session that is still at work when it is stopped must not keep its database.
+            // A session that is still working when it is stopped must not keep its database.
             let set = Arc::new(MigrationSet::new(&Migrations::of([])).await.unwrap());
             let servers = crate::engine::Servers::new(set, Timeouts::default());
             let _session = crate::engine::Database::connect(&servers, &tenant).await.unwrap();
@@ -89,7 +90,7 @@ async fn a_statement_that_is_still_running_does_not_keep_its_database() {
         let engine = place.engine();
         let sleep = match engine {
             Engine::Postgres => "INSERT INTO t SELECT 1 FROM pg_sleep(60)",
-            // SLEEP would notice that its client is gone.
+            // SLEEP would notice that its client has gone.
             _ => "INSERT INTO t SELECT BENCHMARK(300000000, SHA2('x', 512))",
         };
         let fleet = Fleet::of(&Migrations::of([sql("m1", ["CREATE TABLE t (i int)", sleep])])).await;
@@ -133,7 +134,7 @@ fn hex() -> String {
     uuid::Uuid::now_v7().simple().to_string()[24..].to_owned()
 }
 
-/// Entities of a test; a module each, since SeaORM's macros make items of fixed names.
+/// Entities of a test, one module each, since SeaORM's macros generate items with fixed names.
 #[expect(unreachable_pub, reason = "SeaORM's macros want a public model")]
 mod good {
     use sea_orm::entity::prelude::*;

@@ -1,4 +1,4 @@
-//! Ways in which SQL scripts were once lost, repeated or believed: each was found by trying.
+//! Past cases in which SQL scripts were lost, repeated or falsely reported as applied; each was found by experiment.
 
 use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;

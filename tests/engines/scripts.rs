@@ -1,4 +1,4 @@
-//! SQL scripts behind the migrations: checksums, repeatable ones, the way back, batches, reports, refreshes.
+//! SQL scripts after the migrations: checksums, repeatable scripts, the way down, batches, reports, refreshes.
 
 use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;
@@ -102,7 +102,7 @@ async fn a_repeatable_script_runs_again_when_its_text_changed(home: &Home) {
     assert_eq!(home.texts("SELECT i FROM a").await, ["2"]);
     assert_eq!(changed.observe(&home.tenant).await.state, State::AtTarget);
     assert_eq!(changed.up(&home.tenant).await.outcome, Outcome::UpToDate);
-    // Without a down part it is only forgotten, and what lies before it goes.
+    // Without a down part it is only removed from the history, and the migrations before it are rolled back.
     assert_eq!(changed.down(&home.tenant).await.committed, ["R__x", "m1"]);
 }
 
@@ -147,7 +147,7 @@ async fn a_new_migration_goes_in_before_scripts_that_were_applied(home: &Home) {
     assert_eq!(fleet.observe(&home.tenant).await.state, State::AtTarget);
 }
 
-/// Fills `a` with 25 rows, and changes them in batches of 10.
+/// Fills `a` with 25 rows, and updates them in batches of 10.
 fn batches(home: &Home) -> Vec<(&'static str, String)> {
     let rows: Vec<String> = (1..=25).map(|i| format!("({i}, NULL)")).collect();
     let batch = home.site.pick(
@@ -181,7 +181,7 @@ async fn a_batch_that_was_interrupted_goes_on(home: &Home) {
     let files = batches(home);
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let fleet = Fleet::with_scripts(&base(), &files).await;
-    // A run that died between two batches: its journal says so, and 10 rows are done.
+    // A run that died between two batches: the journal says so, and 10 rows are done.
     assert_eq!(Fleet::with_scripts(&base(), &files[..1]).await.up(&home.tenant).await.outcome.name(), "migrated");
     home.run("INSERT INTO a VALUES (99, 99)").await;
     home.run("UPDATE a SET n = i WHERE i <= 10").await;
@@ -237,7 +237,7 @@ async fn a_refresh_is_dated_and_whole(home: &Home) {
     let told = session.refreshes().await.unwrap();
     session.close().await;
     assert!(told.len() == 1 && told[0].0 == "totals" && told[0].1.unsigned_abs() >= before, "{told:?}");
-    // One that fails leaves the rows that were there.
+    // A failed refresh leaves the existing rows.
     if home.site != Site::Postgres && home.site != Site::PostgresSchema {
         home.run("ALTER TABLE a RENAME TO gone").await;
         let failed = fleet.task(refresh, &home.tenant).await;
@@ -262,7 +262,8 @@ async fn a_repeatable_script_that_was_mended_begins_again(home: &Home) {
 }
 
 async fn a_script_that_does_not_parse_is_named_with_its_line(home: &Home) {
-    // PostgreSQL reads a whole message before it does anything: the mistake must not be laid at the first script's door.
+    // PostgreSQL parses a whole message before it executes any of it: the error must not be attributed to the first
+    // script.
     let files = [
         ("0001_ok.sql", "CREATE TABLE b (i int);"),
         ("0002_bad.sql", "-- one\nCREATE TABLE c (i int);\n\nCREATE\n  TABEL d (i int);\nSELECT 1;"),

@@ -1,4 +1,4 @@
-//! Generated rows: the whole sample schema and a schema of somebody else, on every engine, with every key in place.
+//! Generated rows: the whole sample schema and a third-party schema, on every engine, with every key valid.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ async fn filled(fleet: &Fleet, home: &Home, request: SeedRequest) -> SeedSummary
     run(fleet, home, request).await.unwrap_or_else(|stop| panic!("{stop}\n{:?}", stop.done))
 }
 
-/// Every row of every table, sorted; what the engine fills is left out.
+/// Every row of every table, sorted, without values that the engine fills in.
 async fn everything(session: &mut dyn Session) -> BTreeMap<String, Vec<Vec<Option<Key>>>> {
     let mut all = BTreeMap::new();
     for table in session.shape().await.unwrap().tables {
@@ -64,7 +64,7 @@ async fn contents(fleet: &Fleet, home: &Home) -> BTreeMap<String, Vec<Vec<Option
     all
 }
 
-/// SQLite only checks keys when rows come in one by one; the others can't hold a row that refers to nothing.
+/// SQLite checks keys only when rows are inserted; the other engines can't hold a row with a dangling reference.
 async fn no_orphans(home: &Home) {
     if home.site == Site::Sqlite {
         assert_eq!(home.texts("SELECT \"table\" FROM pragma_foreign_key_check").await, [""; 0]);
@@ -100,7 +100,7 @@ async fn the_sample_schema_is_filled_whole(home: &Home) {
         .await;
     }
     let stays = |rows: &BTreeMap<String, Vec<Vec<Option<Key>>>>| {
-        // Rows that migrations made have the time at which they made them.
+        // Rows from migrations hold the time at which they were inserted.
         let made: Vec<&str> = summary.tables.iter().filter(|t| t.before == 0).map(|t| t.table.as_str()).collect();
         rows.iter().filter(|(name, _)| made.contains(&name.as_str())).map(|(n, r)| (n.clone(), r.clone())).collect()
     };
@@ -146,7 +146,7 @@ async fn more_is_added_behind_what_is_there(home: &Home) {
     assert!(before["orders"].iter().all(|row| after["orders"].contains(row)), "what was there is there");
 }
 
-/// Names, types and keys that somebody else's schema may have.
+/// Names, types and keys that a third-party schema may have.
 fn odd(site: Site) -> Vec<&'static str> {
     let auto = site.pick(
         "CREATE TABLE nodes (id integer PRIMARY KEY AUTOINCREMENT, parent_id integer REFERENCES nodes (id), name varchar(40) NOT NULL, UNIQUE (parent_id, name))",

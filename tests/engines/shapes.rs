@@ -1,4 +1,4 @@
-//! Reading a schema: all of it, nothing that is not the tenant's, and every change seen.
+//! Reading a schema: complete, limited to the tenant's own objects, and sensitive to every change.
 
 use crate::model::shape::{ForeignKey, Shape, Unique};
 use crate::model::tenant::{Address, Engine};
@@ -27,7 +27,7 @@ async fn shape(fleet: &Fleet, home: &Home) -> Shape {
     shape
 }
 
-/// Everything that an engine has a kind of.
+/// One object of every kind that an engine has.
 fn rich(site: Site) -> Vec<&'static str> {
     let people = site.pick(
         "CREATE TABLE people (id integer PRIMARY KEY AUTOINCREMENT, email varchar(64) NOT NULL COLLATE nocase, age int DEFAULT \
@@ -183,7 +183,7 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
         let record = two.up(&home.tenant).await;
         assert_eq!(record.outcome.name(), "migrated", "{:?}", record.error);
         seen.push(shape(&two, home).await);
-        // Only the second is taken back: the first has no way down.
+        // Only the second is rolled back: the first has no way down.
         let mut session = two.database().connect(&home.tenant).await.unwrap();
         let history = session.history().await.unwrap();
         let scripts = two.set.compile(home.site.engine(), crate::model::schema::Direction::Down, 1..2, false).await;
@@ -211,7 +211,7 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
     assert_eq!(before.differences(&shape(&two, home).await), [""; 0], "a table renamed there and back");
 }
 
-/// A change, how it is taken back, and what tells it.
+/// A change, its reverse, and the text that identifies it.
 type Change = (&'static str, &'static str, &'static str);
 
 fn changes(site: Site) -> Vec<Change> {

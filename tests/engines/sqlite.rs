@@ -1,4 +1,4 @@
-//! What only SQLite needs: a table can be altered by building it anew, and its children's rows must survive that.
+//! SQLite only: a table can be altered by rebuilding it, and the rows of its children must survive that.
 
 use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;
@@ -7,7 +7,7 @@ use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, Sql, sql};
 use crate::engines::support::{Site, with};
 
-/// A parent with children that go when it goes.
+/// A parent table with `ON DELETE CASCADE` children.
 fn family() -> Sql {
     let child = "CREATE TABLE child (id integer PRIMARY KEY, parent integer REFERENCES parent (id) ON DELETE CASCADE)";
     sql(
@@ -21,7 +21,7 @@ fn family() -> Sql {
     )
 }
 
-/// Builds the parent anew from the rows that `which` lets through.
+/// Rebuilds the parent from the rows that match `which`.
 fn rebuild(which: &str) -> Sql {
     sql(
         "m2",

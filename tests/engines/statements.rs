@@ -1,4 +1,4 @@
-//! Statements of every shape, where one of them fails, and what that leaves behind.
+//! Statements of every form, one of which fails, and the state that this leaves.
 
 use crate::model::fault::FaultClass;
 use crate::model::outcome::{Outcome, TenantRecord};
@@ -28,7 +28,7 @@ async fn several_statements_in_one_call_are_all_applied(home: &Home) {
     }
 }
 
-/// A table with a trigger that writes to a second one, and an insert that sets it off.
+/// A table with a trigger that writes to a second one, and an insert that fires it.
 fn trigger(home: &Home) -> Vec<&'static str> {
     let body = home.site.pick(
         "CREATE TRIGGER tr AFTER INSERT ON a BEGIN INSERT INTO b VALUES (new.i); INSERT INTO b VALUES (-new.i); END",
@@ -55,7 +55,7 @@ async fn bodies_with_semicolons_stay_whole(home: &Home) {
 }
 
 async fn the_failing_statement_is_named(home: &Home) {
-    // Many results come before the statement that fails: those of a call with several statements, and a trigger's.
+    // Many results precede the failing statement: those of a call with several statements, and a trigger's.
     let mut statements = trigger(home);
     statements.extend([
         "INSERT INTO a VALUES (1); INSERT INTO a VALUES (2)",
@@ -75,7 +75,7 @@ fn stopped(record: &TenantRecord) -> (String, Option<usize>, Option<String>) {
     (at.migration, at.statement, at.sql)
 }
 
-/// The second of three fails at its second statement until there is a table `needed`.
+/// The second of three fails at its second statement until a table `needed` exists.
 fn three() -> [Sql; 3] {
     [
         sql("m1", ["CREATE TABLE one (i int)"]),
@@ -112,7 +112,7 @@ async fn a_failed_migration_leaves_nothing_or_says_what(home: &Home) {
     assert_eq!(fleet.observe(&home.tenant).await.state.name(), "at_target");
 }
 
-/// Panics only where there is a database, after it has made a table there.
+/// Panics only on a real database, after it has created a table there.
 struct Panics;
 
 impl MigrationName for Panics {

@@ -1,4 +1,5 @@
-//! TLS to servers that take nothing else: whom the client trusts, what it shows of itself, and that it never falls back.
+//! TLS to servers that accept nothing else: the authorities that the client trusts, its own certificate, and that it
+//! never falls back.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::tenant;
 use crate::engines::support::tls_server::TlsServer;
 
-/// The modes in the words of an engine: none, required, the authority checked, the name too.
+/// The TLS modes in an engine's own words: none, required, verified authority, verified host name too.
 fn modes(engine: Engine) -> [&'static str; 4] {
     match engine {
         Engine::Postgres => ["disable", "require", "verify-ca", "verify-full"],
@@ -56,7 +57,7 @@ async fn what_is_checked_and_refused(engine: Engine) {
         assert_eq!(error.class, class, "{engine} {user}@{host} {parameters}: {error}");
         assert!(record.outcome.name() == "unreachable" && !error.class.is_transient());
     }
-    // A native migration has a connection of its own, which is made the same way.
+    // A native migration has its own connection, opened the same way.
     let certified = at("certified", "localhost", &format!("{name}&{ca_key}={ca}{shown}"));
     assert_eq!(fleet.native(true).up(&certified).await.outcome.name(), "migrated", "{engine}");
 }

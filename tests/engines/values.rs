@@ -1,4 +1,5 @@
-//! What a migration writes through sea-query is the same whether its values were bound or written into a script.
+//! The data that a migration writes through sea-query is the same whether its values are bound or written into a
+//! script.
 
 use crate::model::schema::Execution;
 use sea_orm::DbErr;
@@ -12,7 +13,7 @@ use crate::engines::support::{Home, with};
 
 on_every_site!(values_are_the_same_bound_or_in_a_script, what_text_does_not_carry_is_bound);
 
-/// Texts that end a literal, a statement or a line early somewhere, or mean something to somebody.
+/// Texts that end a literal, statement or line early on some engine, or have a special meaning there.
 const TEXTS: [&str; 18] = [
     "",
     "'",
@@ -34,11 +35,11 @@ const TEXTS: [&str; 18] = [
     "{\"json\": \"it's\"}",
 ];
 
-/// The columns whose values a script carries, and those whose values it does not.
+/// The columns whose values a script can carry, and those whose values it can't.
 const CARRIED: [&str; 6] = ["id", "t", "b", "flag", "i", "u"];
 const BOUND: [&str; 6] = ["id", "f", "d", "j", "day", "at"];
 
-/// Fills a table of all columns, but only these.
+/// Fills only these columns of a table with all columns.
 #[derive(Clone, Copy)]
 struct Seed([&'static str; 6]);
 
@@ -69,7 +70,7 @@ impl MigrationTrait for Seed {
     }
 }
 
-/// The value of a column in a row; the row behind the last text is NULL all over.
+/// The value of a column in a row; in the row after the last text, everything is NULL.
 fn value(column: &str, row: usize) -> SimpleExpr {
     let text = TEXTS.get(row).copied();
     let at: DateTimeUtc = "2024-02-29T23:59:58Z".parse().unwrap();
@@ -91,7 +92,7 @@ fn value(column: &str, row: usize) -> SimpleExpr {
     }
 }
 
-/// Every value of every row, with its type where values have one of their own (SQLite).
+/// Every value of every row, with its type if values have their own types (SQLite).
 async fn contents(home: &Home, columns: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
     for column in columns {
@@ -106,7 +107,7 @@ async fn contents(home: &Home, columns: &[&str]) -> Vec<String> {
     all
 }
 
-/// Runs a seed as the program would and natively, and compares what is there then.
+/// Runs a seed as the program would and natively, and compares the contents.
 async fn same_both_ways(home: &Home, seed: Seed) -> Fleet {
     let fleet = Fleet::of(&Migrations::new(move || vec![Box::new(seed)])).await;
     let record = fleet.up(&home.tenant).await;

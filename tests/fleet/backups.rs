@@ -1,5 +1,5 @@
-//! Backups and the way back, on all engines: what a dump holds comes back and nothing else stays, what is half or changed
-//! is never taken, and no password is seen on the way.
+//! Backups and restores, on all engines: the content of a dump is restored and nothing else stays, a partial or changed
+//! backup is never used, and no password becomes visible.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ fn views_routines_triggers_and_sequences_come_back_too() {
     }
 }
 
-/// What somebody meant to be a clean-up.
+/// A migration meant as a clean-up.
 const DESTROYS: &str =
     "UPDATE inventory_items SET name = 'gone';\nCREATE TABLE ruin (a integer);\nINSERT INTO ruin VALUES (1);\n";
 
@@ -126,7 +126,7 @@ fn a_migration_that_destroys_data_is_taken_back_with_its_backup() {
     for (id, before) in SITES.iter().zip(before) {
         assert_eq!(dump(&fleet, id), before, "{id}");
     }
-    // Nothing is to be done any more, so nothing is backed up.
+    // There is nothing left to do, so nothing is backed up.
     let again = run(&fleet, &["migrate", "--backup", "--yes"], 0);
     assert_eq!(count(&again, "up_to_date"), 5);
     assert!(!folder(&fleet, &run_id(&again)).exists());
@@ -178,7 +178,7 @@ fn a_backup_is_not_loaded_into_another_database() {
     assert!(record["error"]["message"].as_str().unwrap().contains("and this tenant is mysql"), "{record}");
 }
 
-/// The command lines and environments of all programs, again and again until it is told to stop.
+/// Reads the command lines and environments of all processes, repeatedly until `stop` is set.
 fn seen_in_proc(stop: Arc<AtomicBool>) -> std::thread::JoinHandle<(Vec<u8>, bool)> {
     std::thread::spawn(move || {
         let (mut seen, mut tools) = (Vec::new(), false);
@@ -260,7 +260,7 @@ fn a_disk_without_room_is_told_before_anything_is_written() {
     fleet.run(&["migrate", "--yes"]).exits(0);
     fleet.run(&["seed", "--yes"]).exits(0);
     std::fs::create_dir(fleet.path("small")).unwrap();
-    // A small file system that only the program sees, and that is gone with it.
+    // A small file system that only the program sees and that disappears with it.
     let script = "mount -t tmpfs -o size=64k tmpfs small || exit 1\n\"$0\" \"$@\"\ncode=$?\n\
                   find small -type f > left\nexit $code";
     let mut inside = Command::new("unshare");
@@ -352,7 +352,7 @@ fn a_tool_that_hangs_is_killed_by_ctrl_c_twice_and_by_its_limit() {
     assert_eq!(left(&fleet), 0);
 }
 
-/// A load that dies half way leaves a tenant that no run touches and that the same restore mends.
+/// A load that dies half way leaves a tenant that no run touches and that the same restore repairs.
 #[test]
 fn a_restore_that_died_is_told_and_the_same_restore_mends_it() {
     let fleet = Fleet::new().mariadb(1);
@@ -441,7 +441,7 @@ fn a_live_writer_gets_on_with_it_and_the_copy_is_of_one_moment() {
     assert!(halves.len() == 1, "{halves:?}");
     assert_eq!(crate::support::sql(&copied, "PRAGMA journal_mode"), ["delete"]);
 
-    // A connection that is open over the restore sees the old content before it and the new one after.
+    // A connection that stays open during the restore sees the old content before it and the new content after.
     block_on(async {
         let mut open = sqlx::SqliteConnection::connect(&url).await.unwrap();
         sqlx::raw_sql("UPDATE pair SET a = -1").execute(&mut open).await.unwrap();
@@ -476,7 +476,7 @@ fn old_backups_go_but_not_those_that_may_still_be_needed() {
     ]);
     assert!(!folder(&fleet, &good).exists() && folder(&fleet, &bad).exists() && folder(&fleet, &stray).exists());
 
-    // A tenant that failed is done with when a later run has brought it to its target.
+    // A failed tenant is settled when a later run has brought it to its target.
     let prune = || fleet.run(&["backup", "prune", "--older-than", "0s", "--yes"]).exits(0);
     fleet.run(&["backup", "--tenant", "lite-001"]).exits(0);
     fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
@@ -522,7 +522,7 @@ fn schemas_of_any_name_come_back_alone() {
     assert_eq!(run_sql(&format!("SELECT count(*)::text FROM \"{odd}\".seaql_migrations")), [all().len().to_string()]);
 }
 
-/// The backup is of the tenant before the run, not of what an attempt of this run has left.
+/// The backup is of the tenant before the run, not of the state after an attempt of this run.
 #[test]
 fn another_attempt_keeps_the_backup_of_the_first() {
     let fleet =
@@ -549,7 +549,7 @@ fn another_attempt_keeps_the_backup_of_the_first() {
     assert_eq!(dump(&fleet, "my-000"), before);
 }
 
-/// A reader of the tenant is waited for as long as any lock is, and nothing has changed when it stays.
+/// A restore waits for a reader of the tenant as for any lock, and changes nothing if the reader stays.
 #[test]
 fn a_restore_that_gets_no_lock_is_tried_again_and_told_as_that() {
     let head = "[fleet]\nlock_wait = \"2s\"\nlock_timeout = \"500ms\"\nretry_pause = \"5ms\"";

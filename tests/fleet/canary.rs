@@ -1,4 +1,4 @@
-//! Waves: the first ones first, and a failure there stops the rest.
+//! Waves: they run in order, and a failure in one stops the rest.
 
 use crate::support::{Fleet, all, json_file, record, with};
 
@@ -42,7 +42,7 @@ fn a_failing_canary_stops_the_rest() {
     assert_eq!(with(&report, "not_started").len(), 7);
     assert_eq!(record(&report, "pg-000")["reason"], "failure_budget");
     for tenant in &fleet.tenants {
-        // The table in the way is one of the second migration.
+        // The conflicting table belongs to the second migration.
         let applied = usize::from(tenant.id == "lite-003");
         assert_eq!(fleet.history(&tenant.id).unwrap_or_default(), all()[..applied], "{}", tenant.id);
     }

@@ -1,4 +1,4 @@
-//! What is typed wrongly, and where settings come from.
+//! Wrong command lines, and the sources of settings.
 
 use crate::support::{Fleet, finish, program};
 
@@ -170,7 +170,8 @@ fn the_settings_are_told_to_programs_too() {
     page.shows(&["# Settings", "| `--attempts` | `FLEET_ATTEMPTS` |", "| none | `FLEET_OUTAGE` |"]);
 }
 
-/// The flags of settings are made from a table: help shows them where they belong, and wrong ones are told as others are.
+/// The flags of settings are made from a table: help shows them where they belong, and wrong ones are reported like
+/// others.
 #[test]
 fn the_flags_of_settings_are_flags_like_all_others() {
     let fleet = Fleet::new().sqlite(1);

@@ -1,4 +1,4 @@
-//! `depends_on`: who waits for whom, up and down, and what is told of it.
+//! `depends_on`: the order of tenants, up and down, and its messages.
 
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ fn the_way_up_keeps_the_order_and_the_way_back_turns_it_round() {
     for (first, then) in [("lite-000", "lite-002"), ("lite-002", "lite-003"), ("lite-001", "lite-003")] {
         assert_order(&down, first, then);
     }
-    // Who is not selected is not waited for.
+    // A tenant that is not selected is not waited for.
     fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0).shows(&["1 migrated"]);
 }
 

@@ -151,7 +151,7 @@ fn an_extension_that_can_not_be_created_is_found_before_its_migration_fails() {
     let right = one(&report, "warning", "may not create the extension pageinspect");
     assert_eq!(right["fix"], "as an administrator, in that database: CREATE EXTENSION \"pageinspect\";");
     one(&report, "info", "may not create the extension pgcrypto");
-    // A trusted one takes only the right to create in the database.
+    // A trusted extension requires only the CREATE privilege on the database.
     sql(&url, &format!("GRANT CREATE ON DATABASE {name} TO {role}"));
     let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
     assert!(found(&report, "info", "pgcrypto").is_empty(), "{report:#}");
@@ -163,7 +163,7 @@ fn an_extension_that_can_not_be_created_is_found_before_its_migration_fails() {
     sql(&url, &format!("DROP OWNED BY {role} CASCADE"));
 }
 
-/// Who only has the file open in WAL mode is in nobody's way.
+/// A process that only has the file open in WAL mode blocks no one.
 #[test]
 fn who_has_a_file_locked_is_found_and_who_only_reads_in_wal_mode_is_not() {
     let fleet = Fleet::new().sqlite(2);
@@ -202,7 +202,7 @@ fn the_disk_of_backups_is_told() {
     assert!(one(&report, "info", "MiB are free for backups in backups")["server"] == "");
 }
 
-/// Whatever a run does, it does not begin in an outage.
+/// No kind of run starts during an outage.
 #[test]
 fn no_command_that_changes_tenants_starts_in_an_outage() {
     let mut fleet = Fleet::new().sqlite(6).head("[fleet]\nscripts = \"sql\"\n");

@@ -1,4 +1,4 @@
-//! What the program proposes to type next: the commands do what they say, and say the same wherever they stand.
+//! The commands that the program proposes next: they work, and are the same wherever they are shown.
 
 use sqlx::{Connection, Executor};
 
@@ -39,7 +39,7 @@ fn proposed_commands_mean_the_places_that_were_given() {
     fleet.run(&later).exits(0).tells(&["left nothing"]);
 }
 
-/// After a stop by the budget there are failures and tenants that were not got to: a command for each.
+/// After a stop by the failure budget there are failed tenants and tenants not started: a command for each.
 #[test]
 fn a_budget_stop_has_a_command_for_the_failures_and_one_for_the_rest() {
     let fleet = Fleet::new().head("[fleet]\nattempts = 1\nconcurrency = 1\nmax_failures = \"0\"").sqlite(4);
@@ -94,7 +94,7 @@ fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
     fleet.run(&["runs", "resume", report["run"].as_str().unwrap(), "--yes"]).exits(0);
 }
 
-/// The numbers of the journal are those of the text that was sent: they mean nothing in another one.
+/// The statement numbers in the journal refer to the text that was sent: they mean nothing in another one.
 #[test]
 fn a_script_that_was_edited_after_it_stopped_is_not_gone_on_with() {
     let fleet = Fleet::new().head("[fleet]\nattempts = 1\nscripts = \"sql\"").mariadb(1);
@@ -120,7 +120,7 @@ fn a_script_that_was_edited_after_it_stopped_is_not_gone_on_with() {
     fleet.run(&["plan"]).exits(0).shows(&["refused", "0008_two", edited]);
     fleet.run(&["doctor"]).exits(2).shows(&["in doubt", "runs resolve my-000"]);
     fleet.run(&["migrate", "--yes"]).exits(100).shows(&["IN DOUBT"]);
-    // Its old text makes it go on again.
+    // With its old text it continues.
     script("INSERT INTO no_such_table VALUES (1);");
     fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["the next migrate goes on there"]);
     script("INSERT INTO first_one VALUES (1);");

@@ -1,11 +1,11 @@
-//! Names and errors that try to be more than text: SQL, shell, paths, formulas, markup, what steers a terminal, 10 MB.
+//! Names and errors that try to be more than text: SQL, shell, paths, formulas, markup, terminal escapes, 10 MB.
 
 use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::{Fleet, Ran, all, database_of, finish, json_file, mysql_url, record, sql};
 
-/// All that fits on one line and a tenant file allows.
+/// Names that fit on one line and that a tenant file allows.
 const NAMES: [&str; 14] = [
     "=cmd()|' /C calc'!A0",
     "+1+1",
@@ -23,7 +23,7 @@ const NAMES: [&str; 14] = [
     "東京 🚀 é",
 ];
 
-/// What a database may say.
+/// A text that a database may send.
 const EVIL: &str = "=cmd()|' /C calc'!A0 \"q\" 'a' `b` \\ \u{1b}[2J\u{1b}]0;t\u{7}\u{9b}31m\n\r::error::x\n\
                     <script>alert(1)</script>]]>&amp;<!-- | ```` \u{202e}txt.exe\u{200b} \u{1}\u{7f} $(id) %s {0}";
 
@@ -31,7 +31,7 @@ fn toml(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// Whether a text could steer a terminal or deceive its reader.
+/// The first character that could control a terminal or deceive a reader, if any.
 fn deceives(text: &str) -> Option<char> {
     text.chars().find(|&c| (c.is_control() && c != '\n') || "\u{200b}\u{202e}".contains(c))
 }
@@ -57,7 +57,7 @@ fn assert_csv(what: &str, text: &str) -> Vec<csv::StringRecord> {
     rows
 }
 
-/// Markdown outside its blocks of code holds no markup of others.
+/// Asserts that Markdown outside its code blocks has no markup from names or errors.
 #[track_caller]
 fn assert_markdown(what: &str, text: &str) {
     assert_harmless(what, text);
@@ -91,7 +91,8 @@ fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// The fleet of all names: SQLite files, PostgreSQL schemas and MariaDB databases, in a wave and with tags of such names.
+/// The fleet of all names: SQLite files, PostgreSQL schemas and MariaDB databases, in a wave and with tags of such
+/// names.
 fn fleet() -> Fleet {
     let mut fleet = Fleet::new();
     fleet.head = "[fleet]\nattempts = 1\n[backup]\ncommand = [\"true\"]\n[[wave]]\nname = \"=w'\\\"<script>|`x`\"\n\

@@ -1,5 +1,5 @@
-//! A ledger that is cut short, somebody else's, newer, not to be written, taken away, or on a full disk: before a run
-//! nothing starts; in the middle of one nothing new starts, what is in flight ends, and all of it is told.
+//! A ledger that is truncated, another program's, newer, read-only, removed, or on a full disk: before a run nothing
+//! starts; in the middle of one nothing new starts, the work in flight ends, and all of it is reported.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ use crate::support::{Fleet, Ran, all, block_on, json_file, mysql_url, postgres_u
 
 const LEDGER: &str = "fleet-ledger.db";
 
-/// Two tenants one step on, and the bytes of their ledger.
+/// Two tenants after one step, and the bytes of their ledger.
 fn begun() -> (Fleet, Vec<u8>) {
     let fleet = Fleet::new().sqlite(2);
     fleet.run(&["migrate", "--yes", "--steps", "1"]).exits(0);
@@ -67,7 +67,7 @@ fn a_newer_ledger_and_a_database_of_somebody_else_are_left_alone() {
     std::os::unix::fs::symlink("lite-000.db", fleet.path("link.db")).unwrap();
     let ran = fleet.run(&["migrate", "--yes", "--ledger", "other.db"]);
     assert_not_begun(&fleet, ran, &["another program", "customers", "set another place"]);
-    // A link leads to the tenant that it is.
+    // A link to a tenant's file is recognized as the tenant.
     let ran = fleet.run(&["migrate", "--yes", "--ledger", "link.db"]).exits(78);
     drop(ran.tells(&["is the database of tenant lite-000"]));
     for place in ["other.db", "link.db"] {
@@ -160,7 +160,7 @@ fn a_second_name_of_a_tenants_file_is_that_tenant() {
     }
 }
 
-/// A shell in a name space of its own: what it mounts, nobody else sees, and it is gone with it.
+/// A shell in its own mount namespace: no other process sees its mounts, and they disappear with it.
 fn shell(fleet: &Fleet, script: &str) -> Command {
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let mut command = Command::new("unshare");
@@ -227,7 +227,7 @@ impl Waiting {
         fleet.write();
         let mut child = start().spawn().unwrap();
         let rest = read_until(&mut child, |line| line.contains("lite-000  migrated"));
-        // An outcome is written within some 50 ms, and nothing tells when the next tenant has come to the lock.
+        // An outcome is written within some 50 ms, and nothing signals that the next tenant has reached the lock.
         std::thread::sleep(Duration::from_millis(700));
         Waiting { child, held, rest }
     }
@@ -246,7 +246,7 @@ impl Waiting {
     }
 }
 
-/// What is told of a run whose ledger was lost while `lite-001` was in flight.
+/// Asserts the report of a run whose ledger was lost while `lite-001` was in flight.
 #[track_caller]
 fn assert_lost(fleet: &Fleet, ran: Ran, words: &[&str]) {
     let ran = ran.exits(75);
@@ -277,7 +277,7 @@ fn a_disk_that_is_full_in_the_middle_of_a_run_stops_it_and_all_is_told() {
     std::fs::write(fleet.path("go"), "").unwrap();
     until("a full disk", || fleet.path("full").exists());
     assert_lost(&fleet, waiting.goes_on(), &["space"]);
-    // The next run finds out by itself who is there.
+    // The next run finds out the tenants' state by itself.
     let ran = fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
     drop(ran.shows(&["up to date", "migrated"]));
     assert_eq!(fleet.history("lite-299").unwrap(), all());
@@ -334,7 +334,7 @@ fn a_ledger_that_another_process_locks_in_the_middle_of_a_run_stops_it() {
     fleet.run(&["migrate", "--yes", "--quiet"]).exits(0);
 }
 
-/// Ends all sessions in a ledger's database.
+/// Terminates all sessions in a ledger's database.
 fn end_sessions(engine: &str, ledger: &str) {
     let name = ledger.rsplit('/').next().unwrap();
     if engine == "postgres" {

@@ -8,7 +8,7 @@ use sqlx::{Connection, Executor};
 use crate::killed::read_until;
 use crate::support::{Fleet, all, block_on, json_file, record, signal, sql, wait_for_end, with};
 
-/// A lock in a tenant's database that lets its history be read and lets nothing be added to it.
+/// A lock in a tenant's database that allows reading its history and blocks adding to it.
 pub(crate) enum Held {
     Sqlite(sqlx::SqliteConnection),
     Postgres(sqlx::PgConnection),
@@ -56,7 +56,7 @@ fn waiting(fleet: &Fleet, report: &str, more: &[&str]) -> (Child, Held) {
     let arguments = ["migrate", "--yes", "--concurrency", "1", "--lock-timeout", "100s", "--report", &report];
     let mut child = fleet.program(&[&arguments, more].concat()).spawn().unwrap();
     read_until(&mut child, |line| line.contains("lite-000  migrated"));
-    // The next tenant is taken at once; nothing tells when it has come to the lock.
+    // The next tenant is started at once; nothing signals that it has reached the lock.
     std::thread::sleep(Duration::from_millis(700));
     (child, held)
 }
@@ -152,7 +152,8 @@ fn ctrl_c_twice_cancels_on_the_servers() {
     fleet.run(&["runs", "resume", "last", "--yes", "--tenant", "pg-000"]);
 }
 
-/// The ledger's server goes away in the middle of a run: what is in flight ends, nobody else is begun, and it is told.
+/// The ledger's server goes away in the middle of a run: the work in flight ends, no other tenant is started, and it is
+/// reported.
 #[test]
 fn a_ledger_that_is_lost_stops_the_run() {
     // Many, because each takes milliseconds and the ledger is written in batches.

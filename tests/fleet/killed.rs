@@ -1,4 +1,4 @@
-//! `kill -9` in the middle of a run: nothing is done twice, nothing is forgotten, nothing is claimed.
+//! `kill -9` in the middle of a run: nothing is done twice, nothing is forgotten, nothing false is reported.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -10,8 +10,8 @@ use sqlx::{Connection, Executor};
 
 use crate::support::{Fleet, all, block_on, count, json_file, mysql_url, sql, up_to, wait_for_end, with};
 
-/// Waits for a line on stderr that fits; goes on reading in the background, so that the program never waits for us, and
-/// gives what comes then.
+/// Waits for a line on stderr for which `fits` holds; goes on reading in the background, so that the program never
+/// blocks on the pipe, and returns the rest of the output.
 pub(crate) fn read_until(child: &mut Child, mut fits: impl FnMut(&str) -> bool) -> JoinHandle<String> {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut read = Vec::new();
@@ -142,7 +142,8 @@ fn failures_that_left_the_file_are_named_and_do_not_end_as_if_all_was_well() {
     assert_eq!(fleet.history("lite-001").unwrap(), all());
 }
 
-/// MariaDB finishes what it has been sent, unless it goes down too: then only a person can say how far it came.
+/// MariaDB finishes a statement it has received, unless it goes down too: then only a person can determine how far it
+/// got.
 #[test]
 fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     let fleet = Fleet::new().mariadb(2);
@@ -189,8 +190,8 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     fleet.run(&["runs", "resolve", "my-000"]).exits(0).tells(&["not in doubt"]);
 }
 
-/// A dump tool is told its password in a file. Who is killed leaves it, and whatever run comes next removes it, but none
-/// that is in use.
+/// A dump tool gets its password in a file. A killed run leaves the file, and the next run removes it, but never one in
+/// use.
 #[test]
 fn what_a_killed_backup_left_of_a_password_is_removed_by_the_next_run() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! The ledger: no run without one, and one that several machines share.
+//! The ledger: no run without a ledger, and a ledger shared by several machines.
 
 use sqlx::{Connection, Executor};
 

@@ -34,7 +34,7 @@ fn a_limit_for_a_migration_that_does_not_exist_is_refused_at_the_start() {
     assert_eq!(fleet.history("lite-000"), None);
 }
 
-/// The engine refused a statement for certain: that is no doubt, and the next run goes on there.
+/// The engine definitely rejected a statement: the tenant is not in doubt, and the next run continues there.
 #[test]
 fn a_stopped_tenant_is_planned_and_goes_on() {
     let fleet = Fleet::new().mariadb(1);
@@ -62,7 +62,7 @@ fn locks_tells_who_holds_and_who_waits() {
         my.execute("BEGIN; SELECT count(*) FROM inventory_items").await.unwrap();
         (pg, my)
     });
-    // Before anybody waits, and between two tries: whom the next one will wait for.
+    // Before any session waits, and between two tries: the sessions that the next try will wait for.
     std::thread::sleep(std::time::Duration::from_millis(2500));
     let open = fleet.run(&["locks", "--exit-code"]).exits(0);
     open.shows(&["pg-000", "my-000", "open", "2 sessions: 0 waiting, 2 in open transactions that nobody waits for"]);
@@ -92,7 +92,8 @@ fn locks_tells_who_holds_and_who_waits() {
     assert_eq!(wait_for_end(&mut child), Some(0));
 }
 
-/// What a superuser does is hidden from the tenant's own user, the locks are not: who looks must not be told that all is well.
+/// The queries of a superuser are hidden from the tenant's own user, the locks are not: `locks` must not report that
+/// all is well.
 #[test]
 fn sessions_that_are_hidden_from_the_user_are_listed_at_their_locks() {
     let mut fleet = Fleet::new().postgres(1);
@@ -126,7 +127,7 @@ fn sessions_that_are_hidden_from_the_user_are_listed_at_their_locks() {
     assert_eq!((&rows[0]["certain"], &rows[1]["certain"]), (&true.into(), &true.into()), "{rows:#?}");
 }
 
-/// Without the plugin nobody tells who of two readers holds the table: neither is accused of it.
+/// Without the plugin it is unknown which of two readers holds the table: neither is named as the holder.
 #[test]
 fn who_holds_a_table_of_mariadb_is_only_probable_without_the_plugin() {
     let fleet = Fleet::new().mariadb(1);
@@ -159,8 +160,8 @@ fn who_holds_a_table_of_mariadb_is_only_probable_without_the_plugin() {
     assert!(rows.iter().all(|row| row["certain"] == false), "{rows:#?}");
 }
 
-/// Somebody who may not end the sessions of others asks for it: what right is missing is told, and the lock timeout goes its
-/// usual way.
+/// The user may not terminate the sessions of others: the missing privilege is reported, and the lock timeout applies
+/// as usual.
 #[test]
 fn a_blocker_that_may_not_be_terminated_is_told_with_the_missing_right() {
     let mut fleet = Fleet::new().head("[fleet]\nlock_wait = \"4s\"").postgres(1).mariadb(1);
@@ -216,7 +217,7 @@ fn a_blocker_that_may_not_be_terminated_is_told_with_the_missing_right() {
     drop((pg_holder, my_holder));
 }
 
-/// Another process has the file; it is named where the system tells.
+/// Another process holds the file; it is named where the system reports it.
 #[test]
 fn the_process_that_holds_a_file_is_named() {
     let fleet = Fleet::new().sqlite(1).head("[fleet]\nlock_timeout = \"1s\"\nlock_wait = \"0s\"");
@@ -243,7 +244,7 @@ fn the_process_that_holds_a_file_is_named() {
     outcome.shows(&[&format!("connection {pid}"), "python3"]);
 }
 
-/// The reader of a pipe goes away, or the terminal does: what is in flight ends, and is recorded.
+/// The reader of a pipe goes away, or the terminal does: the work in flight ends, and is recorded.
 #[test]
 fn a_closed_pipe_or_terminal_leaves_no_tenant_half_done() {
     use std::process::Stdio;

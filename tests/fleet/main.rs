@@ -1,5 +1,5 @@
-//! The whole program, with the small catalog of `tests/small`, on real SQLite files, PostgreSQL and MariaDB: what a
-//! person types, what is told, and what is in the databases afterwards.
+//! The whole program, with the small catalog of `tests/small`, on real SQLite files, PostgreSQL and MariaDB: commands,
+//! messages, and the content of the databases afterwards.
 //!
 //! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. Without them the tests fail; none is
 //! skipped.

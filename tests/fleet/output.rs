@@ -1,4 +1,4 @@
-//! stdout is data and nothing else; everything that a machine reads can be read.
+//! stdout is data and nothing else; every machine-readable output can be parsed.
 
 use std::io::{BufRead, BufReader};
 
@@ -100,7 +100,7 @@ fn reports_are_written_and_a_place_that_can_not_be_written_is_refused_first() {
     assert!(text("r.md").contains("lite-001"));
 }
 
-/// A disk that is full at the end of a run takes away a report, and neither the others nor the exit code.
+/// A disk that is full at the end of a run costs one report, and neither the others nor the exit code.
 #[test]
 fn a_report_that_fails_at_the_end_hides_nothing() {
     let fleet = fleet();

@@ -1,4 +1,4 @@
-//! What only servers of a test's own can show: replication, and MariaDB's plugin that tells metadata locks.
+//! Tests that need servers of their own: replication, and MariaDB's plugin for metadata locks.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn what(finding: &Value) -> &str {
     finding["what"].as_str().unwrap()
 }
 
-/// Waits for something that a server gets to by itself.
+/// Waits for a state that a server reaches by itself.
 #[track_caller]
 fn until<T>(ask: impl Fn() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -76,7 +76,7 @@ fn a_replica_and_who_holds_a_table_are_told_on_mariadb() {
             (reader, id)
         })
     };
-    // The first is in nobody's way, and is the older one.
+    // The first blocks no one, and is the older one.
     let (mut other, other_id) = reader("SELECT count(*) FROM users");
     let (holder, id) = reader("SELECT count(*) FROM inventory_items");
     std::thread::sleep(Duration::from_millis(2_100));
@@ -115,7 +115,7 @@ fn a_replica_and_who_holds_a_table_are_told_on_mariadb() {
     drop(holder);
     drop(other);
 
-    // What is the same for the whole server is asked once, however many tenants it has.
+    // Facts about the whole server are queried once, however many tenants it has.
     let asked = || {
         let shown = sql(
             &own.mysql,

@@ -1,4 +1,4 @@
-//! Commands that only look create nothing: no table, no schema, no file, no ledger.
+//! Read-only commands create nothing: no table, no schema, no file, no ledger.
 
 use crate::support::{Fleet, all, sql};
 

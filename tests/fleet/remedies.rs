@@ -1,4 +1,4 @@
-//! What `fleet doctor` says to do: typed as it is told, it takes the finding away.
+//! The remedies of `fleet doctor`: typed as shown, they remove the finding.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -9,13 +9,14 @@ fn fix(finding: &serde_json::Value) -> &str {
     finding["fix"].as_str().unwrap()
 }
 
-/// What an administrator is told to type.
+/// The command that an administrator has to type.
 #[track_caller]
 fn typed(finding: &serde_json::Value) -> &str {
     fix(finding).strip_prefix("as an administrator: ").unwrap_or_else(|| panic!("{finding}"))
 }
 
-/// The rights that were asked for once, and are not enough: fleet writes into its own tables, and the sample has triggers.
+/// The privileges that were once proposed and are not enough: fleet writes into its own tables, and the sample has
+/// triggers.
 #[test]
 fn who_types_the_grant_that_is_asked_for_on_mariadb_can_migrate() {
     let mut fleet = Fleet::new().mariadb(1);
@@ -88,7 +89,7 @@ fn who_types_what_is_asked_for_on_postgres_gets_rid_of_it() {
     sql(&plain, &format!("DROP OWNED BY \"{role}\" CASCADE"));
 }
 
-/// A run does not get past it, so it is an error, with the command that is next.
+/// It blocks a run, so it is an error, with the next command.
 #[test]
 fn a_tenant_that_stopped_is_found_with_what_goes_on() {
     let fleet = Fleet::new().mariadb(2);
@@ -103,7 +104,7 @@ fn a_tenant_that_stopped_is_found_with_what_goes_on() {
     fleet.run(&["doctor"]).exits(0);
 }
 
-/// The superuser of this machine may write anywhere, and gives that up for this.
+/// Root may write anywhere, so the program runs without the capability DAC_OVERRIDE.
 #[test]
 fn a_folder_of_backups_that_can_not_be_written_is_a_warning() {
     let fleet = Fleet::new().sqlite(1);
@@ -131,7 +132,7 @@ fn a_folder_of_backups_that_can_not_be_written_is_a_warning() {
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Whoever types what is proposed comes to the same tenants.
+/// The proposed commands select the same tenants.
 #[test]
 fn commands_that_are_proposed_keep_the_tenant_file() {
     let mut fleet = Fleet::new();

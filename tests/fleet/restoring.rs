@@ -1,5 +1,5 @@
-//! The way back where something stands in it: tables with partitions, objects of others, locks. What can't be done is told
-//! before anything is dropped, or leaves nothing behind.
+//! Restores with obstacles: tables with partitions, objects of others, locks. An impossible restore is reported before
+//! anything is dropped, or leaves nothing behind.
 
 use sqlx::Connection as _;
 
@@ -27,7 +27,7 @@ fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_typ
     assert_eq!(dump(&fleet, "pg"), before);
 }
 
-/// The load would be refused in its middle, when all is dropped, and again each time it is tried.
+/// Otherwise the load would be rejected half way, with everything dropped, and again at each retry.
 #[test]
 fn objects_of_others_that_mariadb_would_refuse_are_told_before_anything_is_dropped() {
     let mut fleet = Fleet::new();
@@ -66,7 +66,7 @@ fn objects_of_others_that_mariadb_would_refuse_are_told_before_anything_is_dropp
     assert!(!fleet.has_table("my", "later") && fleet.ask("my", definer) == [format!("{user}_other@%")]);
 }
 
-/// What the engine's client says of an error stands behind the whole statement that failed.
+/// The engine's client prints an error after the whole failed statement.
 #[test]
 fn the_error_of_a_load_is_told_with_its_number_and_not_the_statement() {
     let fleet = Fleet::new().mariadb(1);
@@ -94,7 +94,7 @@ fn the_error_of_a_load_is_told_with_its_number_and_not_the_statement() {
     assert!(message.contains("): ERROR 1054 (42S22) at line") && !message.contains("a_rather_long"), "{message}");
 }
 
-/// A reader of any table is met before the first one is dropped: there is nothing to be in doubt about.
+/// The restore meets a reader of any table before it drops the first one, so nothing is in doubt.
 #[test]
 fn a_restore_that_gets_no_lock_on_mariadb_has_dropped_nothing_and_is_tried_again() {
     let head = "[fleet]\nlock_wait = \"4s\"\nlock_timeout = \"1s\"\nretry_pause = \"5ms\"";
@@ -141,7 +141,7 @@ fn the_list_of_backups_says_how_many_of_how_many_and_what_nobody_knows() {
     assert_eq!(row(&fleet, &whole), serde_json::json!([2, 2, true]));
     fleet.run(&["backup", "list"]).exits(0).shows(&["2 of 3", "2 of 2"]);
 
-    // Another ledger knows neither.
+    // Another ledger has neither.
     fleet.head = "[fleet]\nledger = \"another.db\"".to_owned();
     assert_eq!(row(&fleet, &whole), serde_json::json!([2, null, null]));
     fleet.run(&["backup", "list"]).exits(0).shows(&["2 of ?"]);

@@ -1,4 +1,4 @@
-//! No password gets out: not on stdout or stderr, not into a report, the ledger or a log.
+//! No password leaks: not to stdout or stderr, not into a report, the ledger or a log.
 
 use crate::support::{Fleet, Ran, database_of, finish, mysql_url, postgres_url, program, sql};
 
@@ -161,7 +161,7 @@ fn no_command_shows_a_password_in_any_form() {
         run(&fleet, &["runs", "show", "last", "--format", format, "-vvv"]);
         run(&fleet, &["runs", "list", "--format", format, "-vvv"]);
     }
-    // All that the drivers say about themselves.
+    // The drivers' full logs.
     let ran = run_with_log(&fleet, &["rollback", "--steps", "1", "--yes"], Some("trace")).exits(100);
     assert!(ran.err.contains("DEBUG sqlx"), "{}", ran.err);
     run(&fleet, &["migrate", "--native", "--yes", "-vvv"]).exits(100);
@@ -212,7 +212,7 @@ fn a_mistake_in_a_url_does_not_quote_its_password() {
     assert!(ran.err.matches("tenants.toml:").count() >= 5, "{}", ran.err);
 }
 
-/// It ran every password command of the fleet only to print where the tenants are.
+/// A regression: the list ran every password command of the fleet only to print addresses.
 #[test]
 fn the_list_of_tenants_runs_no_password_command() {
     let mut fleet = Fleet::new();

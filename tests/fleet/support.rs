@@ -1,4 +1,4 @@
-//! What the tests of the program share: fleets of real databases, and the names in the small catalog.
+//! Shared parts of the program's tests: fleets of real databases, and the names in the small catalog.
 
 use std::sync::OnceLock;
 
@@ -16,7 +16,7 @@ pub(crate) fn all() -> &'static [String] {
     NAMES.get_or_init(|| Migrator::migrations().iter().map(|m| m.name().to_owned()).collect())
 }
 
-/// How many migrations there are up to and with the one whose name ends so.
+/// Number of migrations up to and including the one whose name ends with `name`.
 pub(crate) fn up_to(name: &str) -> usize {
     all().iter().position(|migration| migration.ends_with(name)).unwrap() + 1
 }

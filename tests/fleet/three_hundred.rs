@@ -13,7 +13,7 @@ const TROUBLES: [(&str, &str, Option<&str>, Option<&str>); 5] = [
     ("lite-099", "ahead", None, None),
 ];
 
-/// How far the fleet goes: the schema's first tables are enough to tell outcomes by.
+/// The goal of the run: the schema's first tables are enough to tell outcomes by.
 const GOAL: &str = "m20250110_000003_add_inventory_tracking";
 
 fn expected() -> &'static [String] {
@@ -85,7 +85,7 @@ fn assert_troubles(report: &Value) {
         assert_eq!(found["outcome"], *outcome, "{found:#}");
         assert_eq!(found["class"].as_str(), *class, "{found:#}");
         assert_eq!(found["error"]["code"].as_str(), *code, "{found:#}");
-        // Before the table that is in its way, MariaDB commits what comes first.
+        // MariaDB commits the statements before the table that is in the way.
         let is_first = *tenant == "my-042" && count(report, "migrated") > 0;
         let committed = if is_first { &all()[..1] } else { &[] };
         assert_eq!(found["committed"], serde_json::json!(committed), "{found:#}");
@@ -104,10 +104,10 @@ fn assert_databases(fleet: &Fleet) {
                 assert!(!fleet.has_table("lite-099", "users"));
             }
             "pg-021" => assert!(!fleet.has_table("pg-021", "users") && fleet.history("pg-021").is_none()),
-            // The table that was in the way is one of the second migration.
+            // The conflicting table belongs to the second migration.
             "my-042" => assert_eq!(fleet.history("my-042").unwrap(), all()[..1]),
             id => {
-                // One query a tenant, which fails when a table is missing; the tables are empty.
+                // One query per tenant, which fails when a table is missing; the tables are empty.
                 let tables = ["users", "order_items", "api_keys", "inventory_transactions"];
                 let tables = tables.map(|table| format!("UNION ALL SELECT 'a row' FROM {table}")).join(" ");
                 let query = format!("SELECT version FROM seaql_migrations {tables} ORDER BY 1");

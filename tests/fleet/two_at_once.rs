@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::support::{Fleet, all, count, json_file, record, wait};
 
-/// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may find
-/// that another one has gone on behind its first; then both have migrated the tenant, by different migrations.
+/// Every migration of every tenant was committed by exactly one run. Where a lock lasts for one migration a run may
+/// find that another one has continued after its first migration; then both have migrated the tenant, by different
+/// migrations.
 #[track_caller]
 fn assert_each_once(fleet: &Fleet, reports: &[Value]) {
     let total = reports.iter().map(|r| count(r, "migrated") + count(r, "up_to_date")).sum::<usize>();
@@ -49,7 +50,7 @@ fn two_runs_started_together_migrate_every_tenant_once() {
     assert_eq!(status, ["finished", "finished"]);
 }
 
-/// Between two queries of one run another one makes the history table: that is no failure.
+/// Between two queries of one run another run creates the history table: that is no failure.
 #[test]
 fn runs_that_meet_in_every_file_do_not_fail() {
     let fleet = Fleet::new().head("[fleet]\nconcurrency = 16\nper_server = 16\nretry_pause = \"5ms\"").sqlite(150);

@@ -1,5 +1,5 @@
-//! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes, and
-//! no engine left out in silence.
+//! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes,
+//! and no engine silently left out.
 
 use crate::support::{Fleet, all, finish, mysql_url, postgres_url, signal, wait};
 
@@ -71,7 +71,7 @@ fn made_up_rows_can_be_left_out() {
 
 #[test]
 fn a_signal_ends_a_proof_at_once() {
-    // A server that takes the connection and never says a word.
+    // A server that accepts the connection and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://nobody@{}/nothing", silent.local_addr().unwrap());
     let fleet = Fleet::new().head(&format!("[scratch]\npostgres_url = \"{url}\"\n")).sqlite(1);

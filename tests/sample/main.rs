@@ -1,5 +1,6 @@
-//! The real `fleet` program with this repository's own migrations, entities and scripts, where the sample itself is what
-//! is tested. How a program treats tenants is tested in `tests/fleet`, on a catalog that takes a tenth of the time.
+//! The real `fleet` program with this repository's own migrations, entities and scripts, where the sample itself is
+//! under test. The program's handling of tenants is tested in `tests/fleet`, on a catalog that takes a tenth of the
+//! time.
 //!
 //! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. Without them the tests fail; none is
 //! skipped.

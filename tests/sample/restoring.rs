@@ -6,13 +6,14 @@ use crate::support::Fleet;
 /// The folder of the sample's own scripts.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/migration/sql");
 
-/// A dump without the lines that PostgreSQL writes in other words each time they went through a load: `ARRAY['a'::x]::y[]`
-/// comes back as `ARRAY[('a'::x)::y]`.
+/// A dump without the lines that PostgreSQL rewrites each time they are loaded: `ARRAY['a'::x]::y[]` comes back as
+/// `ARRAY[('a'::x)::y]`.
 fn comparable(fleet: &Fleet, id: &str) -> Vec<String> {
     dump(fleet, id).lines().filter(|line| !line.contains("ARRAY[")).map(str::to_owned).collect()
 }
 
-/// A partitioned table counts as a part of itself in PostgreSQL's catalog, and was left standing where the load made it.
+/// PostgreSQL's catalog lists a partitioned table as a partition of itself, so a restore once failed to drop it before
+/// the load.
 #[test]
 fn the_sample_with_its_scripts_and_partitions_comes_back_on_postgres() {
     let fleet = Fleet::new().head("[fleet]\nretry_pause = \"5ms\"").postgres(1).schemas(1);

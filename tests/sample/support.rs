@@ -1,4 +1,4 @@
-//! What the tests of the sample share: fleets of real databases, and the names in the sample's catalog.
+//! Shared parts of the sample's tests: fleets of real databases, and the names in the sample's catalog.
 
 use std::sync::OnceLock;
 

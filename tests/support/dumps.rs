@@ -1,4 +1,4 @@
-//! All that a tenant holds, by the engine's own tools, and runs with a report: for tests of backups and of the way back.
+//! Dumps of a tenant by the engine's own tools, and runs with a report: for tests of backups and restores.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::support::{Fleet, json_file, sql};
 
-/// All of a tenant, rows and all, by the engine's own tool.
+/// A full dump of a tenant, rows included, by the engine's own tool.
 pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
     let tenant = fleet.tenant(id);
     let Some(file) = tenant.url.strip_prefix("sqlite:") else {
@@ -50,7 +50,7 @@ pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
     text.join("\n")
 }
 
-/// Runs it with a JSON report beside it, and gives that.
+/// Runs the program with a JSON report, and returns the report.
 #[track_caller]
 pub(crate) fn run(fleet: &Fleet, arguments: &[&str], code: i32) -> Value {
     let mut all = arguments.to_vec();

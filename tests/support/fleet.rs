@@ -45,7 +45,7 @@ impl Fleet {
         }
     }
 
-    /// The same with SQL scripts behind the migrations: names of files, and what they hold.
+    /// The same with SQL scripts after the migrations: file names and contents.
     pub(crate) async fn with_scripts(migrator: &impl Migrator, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
@@ -56,7 +56,7 @@ impl Fleet {
         Fleet { set: Arc::new(set), ..Fleet::of(migrator).await }
     }
 
-    /// Does something other than migrating on one tenant.
+    /// Runs a task other than a migration on one tenant.
     pub(crate) async fn task(&self, kind: RunKind, tenant: &Arc<Tenant>) -> TenantRecord {
         let mut plan = self.plan(Direction::Up, std::slice::from_ref(tenant));
         plan.header.kind = kind;
@@ -77,7 +77,7 @@ impl Fleet {
         self.run(Direction::Up, std::slice::from_ref(tenant), Cancel::default()).await.remove(0)
     }
 
-    /// Takes everything back on one tenant.
+    /// Rolls everything back on one tenant.
     pub(crate) async fn down(&self, tenant: &Arc<Tenant>) -> TenantRecord {
         self.run(Direction::Down, std::slice::from_ref(tenant), Cancel::default()).await.remove(0)
     }
@@ -148,20 +148,20 @@ impl Fleet {
         }
     }
 
-    /// What one tenant says when it is only looked at.
+    /// Reads one tenant without changing it.
     pub(crate) async fn observe(&self, tenant: &Arc<Tenant>) -> Observation {
         let tenants = std::slice::from_ref(tenant);
         self.observe_all(tenants).await.into_iter().next().unwrap()
     }
 
-    /// What tenants say when they are only looked at.
+    /// Reads tenants without changing them.
     pub(crate) async fn observe_all(&self, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let (timeouts, lock_wait_limit) = (self.timeouts, self.retry.lock_wait_limit);
         let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit };
         observe(tenants, self.set.catalog(), &self.database(), pace).await
     }
 
-    /// The whole catalog as work for a tenant whose history is said to be this.
+    /// The whole catalog as work for a tenant with the given history.
     pub(crate) async fn work(&self, tenant: &Tenant, history: &[&str]) -> Work {
         let catalog = self.set.catalog();
         let history: Vec<String> = history.iter().map(|v| v.to_string()).collect();
@@ -178,7 +178,7 @@ impl Fleet {
         }
     }
 
-    /// Reads the tenant, lets something happen, and then applies what was decided before that.
+    /// Reads the tenant, runs `meanwhile`, and then applies the decision made before it.
     pub(crate) async fn apply_after(
         &self,
         tenant: &Arc<Tenant>,

@@ -1,4 +1,4 @@
-//! Migrations made from SQL, so that a test shows in one place what its tenants get.
+//! Migrations made from SQL, so that a test shows the SQL of its tenants in one place.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! A database of its own for each test, on every kind of place where a tenant can live.
+//! A separate database for each test, on every kind of site where a tenant can be.
 //!
-//! It makes databases, looks into them and drops them; it does not know what a test is about.
+//! It creates, reads and drops databases, and knows nothing of the purpose of a test.
 
 pub(crate) mod fleet;
 pub(crate) mod migrations;
@@ -19,10 +19,10 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Sta
 use secrecy::SecretString;
 use url::Url;
 
-/// The name of a tenant's schema: one that goes wrong wherever somebody forgets to quote.
+/// The name of a tenant's schema: it fails wherever quoting is forgotten.
 pub(crate) const SCHEMA: &str = r#"Tenant "One" s"#;
 
-/// Where a tenant can live.
+/// A site where a tenant can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Site {
     Sqlite,
@@ -40,7 +40,7 @@ impl Site {
         }
     }
 
-    /// The one of three texts that is for this engine.
+    /// The value for this engine.
     pub(crate) fn pick<T>(self, sqlite: T, postgres: T, mariadb: T) -> T {
         match self.engine() {
             Engine::Sqlite => sqlite,
@@ -59,7 +59,7 @@ pub(crate) struct Home {
     _folder: Option<tempfile::TempDir>,
 }
 
-/// Runs a test in a new database and drops it, whatever the test comes to.
+/// Runs a test in a new database and drops it, whatever the result of the test.
 pub(crate) async fn with(site: Site, test: impl AsyncFnOnce(&Home)) {
     let home = Home::new(site).await;
     let result = AssertUnwindSafe(test(&home)).catch_unwind().await;
@@ -86,12 +86,12 @@ pub(crate) fn url_of(engine: Engine, database: &str) -> String {
     url.to_string()
 }
 
-/// A name that no other test has.
+/// A name unique among the tests.
 pub(crate) fn unique(prefix: &str) -> String {
     format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
 }
 
-/// One connection: what is set or opened on it stays.
+/// A single connection: settings and transactions on it persist.
 pub(crate) async fn connect(url: &str) -> DatabaseConnection {
     let options = ConnectOptions::new(url).max_connections(1).min_connections(1).sqlx_logging(false).to_owned();
     Database::connect(options).await.unwrap()
@@ -225,14 +225,14 @@ impl Home {
         self.dump_with(&[]).await
     }
 
-    /// The same without `fleet_journal`, which only a runner of ours makes, and only where it needs one.
+    /// The same without `fleet_journal`, which only our runner creates, and only where it needs one.
     pub(crate) async fn dump_without_journal(&self) -> String {
         match self.site {
             Site::Mariadb => self.dump_with(&[&format!("--ignore-table={}.fleet_journal", self.name)]).await,
             Site::Postgres | Site::PostgresSchema => self.dump_with(&["--exclude-table=*.fleet_journal"]).await,
             Site::Sqlite => {
                 let dump = self.dump().await;
-                // A line break may stand inside a statement; only the journal's own has its name in its first line.
+                // A line break may occur inside a statement; only the journal's own has its name in its first line.
                 dump.lines().filter(|line| !line.contains("fleet_journal")).collect::<Vec<_>>().join("\n")
             }
         }

@@ -1,6 +1,7 @@
-//! A PostgreSQL and a MariaDB of one test's own, for what would disturb the others: replication, plugins, settings.
+//! A PostgreSQL and a MariaDB for a single test, for anything that would disturb other tests: replication, plugins,
+//! settings.
 //!
-//! They are started as the shared ones are, and end with the test.
+//! They are started like the shared servers, and end with the test.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ impl OwnServers {
         OwnServers { postgres, mysql, state }
     }
 
-    /// A standby that follows the PostgreSQL of this pair.
+    /// A standby of the PostgreSQL of this pair.
     pub(crate) fn standby(&self) -> Standby {
         let base = PathBuf::from(std::fs::read_to_string(self.state.path().join("base")).unwrap().trim());
         // Only the server's user may write there.

@@ -1,8 +1,9 @@
-//! Pages of the book as a test sees them: their blocks, and transcripts that are run again.
+//! Pages of the book for tests: their blocks, and transcripts that are run again.
 //!
-//! A `console` block is a session: `$ ` begins a command, and the lines behind it are its output, both streams in one. `...`
-//! alone on a line stands for any number of lines, `[..]` for any text in a line. Ids, times, durations, sizes and the folder
-//! are compared by their form only, so that a page can show real ones. Comments of the page are its stage directions:
+//! A `console` block is a session: `$ ` begins a command, and the lines after it are its output, both streams in one.
+//! `...` alone on a line stands for any number of lines, `[..]` for any text in a line. Ids, times, durations, sizes
+//! and the folder are compared by their form only, so that a page can show real ones. Comments of the page are its
+//! stage directions:
 //!
 //! | comment | means |
 //! |---|---|
@@ -11,7 +12,7 @@
 //! | `<!-- sql FILE: SQL -->` | run on a connection that stays open to the end of the page |
 //! | `<!-- file: PATH -->` | the next block is this file of the repository, word for word |
 //!
-//! With `REWRITE_BOOK=1` whatever differs is written into the page instead of failing.
+//! With `REWRITE_BOOK=1` differences are written into the page instead of failing the test.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -31,13 +32,13 @@ pub(crate) struct Page {
     pub(crate) parts: Vec<Part>,
 }
 
-/// What a page is made of, as far as a test cares.
+/// A part of a page, as far as tests need it.
 pub(crate) enum Part {
-    /// A fenced block: its language, and where its content is.
+    /// A fenced block: its language, and the range of its content.
     Block { language: String, content: Range<usize> },
     /// A comment, without its marks.
     Comment(String),
-    /// A link's target, and where it stands.
+    /// A link's target, and its position.
     Link { target: String, at: usize },
     /// A heading's text.
     Heading(String),
@@ -54,7 +55,7 @@ pub(crate) fn rewrites() -> bool {
     std::env::var_os("REWRITE_BOOK").is_some()
 }
 
-/// Something in a page that is not so, and, where it is known, what has to stand in the page instead.
+/// An error in a page, and, where known, the correct text.
 pub(crate) struct Finding {
     pub(crate) text: String,
     pub(crate) remedy: Option<(Range<usize>, String)>,
@@ -100,7 +101,7 @@ impl Page {
         })
     }
 
-    /// What is wrong with the page; with `REWRITE_BOOK` only what could not be mended.
+    /// The errors of the page; with `REWRITE_BOOK` only those that could not be corrected.
     pub(crate) fn conclude(&self, findings: Vec<Finding>) -> Vec<String> {
         let (remedies, rest): (Vec<Finding>, Vec<Finding>) =
             findings.into_iter().partition(|finding| rewrites() && finding.remedy.is_some());
@@ -116,7 +117,7 @@ impl Page {
         rest.into_iter().map(|finding| finding.text).collect()
     }
 
-    /// Blocks that are not the file that the comment before them names.
+    /// Blocks that differ from the file named in the comment before them.
     pub(crate) fn stale_files(&self) -> Vec<Finding> {
         let mut file = None;
         let mut stale = Vec::new();
@@ -178,14 +179,14 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// A command of a `console` block with the output that the page shows, and where that is.
+/// A command of a `console` block with the output that the page shows, and its position.
 pub(crate) struct Shown {
     pub(crate) command: String,
     pub(crate) at: usize,
     pub(crate) output: Range<usize>,
 }
 
-/// The commands of a `console` block. A command goes on behind a line that ends with a backslash.
+/// The commands of a `console` block. A backslash at the end of a line continues a command.
 pub(crate) fn shown(page: &Page, content: &Range<usize>) -> Vec<Shown> {
     let mut found: Vec<Shown> = Vec::new();
     let mut at = content.start;
@@ -212,10 +213,10 @@ pub(crate) fn shown(page: &Page, content: &Range<usize>) -> Vec<Shown> {
     found
 }
 
-/// A folder with a fleet, and the program that is run in it.
+/// A folder with a fleet, and the program run in it.
 pub(crate) struct Stage<'a> {
     folder: &'a Path,
-    /// Programs that are found before the machine's own.
+    /// Programs found on PATH before the machine's own.
     programs: tempfile::TempDir,
     /// The last exit code.
     code: i32,
@@ -303,7 +304,7 @@ pub(crate) fn play(page: &Page, stage: &mut Stage<'_>) -> Vec<Finding> {
     wrong
 }
 
-/// The new output with the old one's only gap, where it has one.
+/// The new output with the old one's only ellipsis, where it has one.
 fn elided(expected: &str, actual: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.trim_end().lines().collect());
     let gaps: Vec<usize> = (0..old.len()).filter(|&i| old[i] == "...").collect();
@@ -317,7 +318,7 @@ fn elided(expected: &str, actual: &str) -> String {
     if text.is_empty() { text } else { text + "\n" }
 }
 
-/// Whether an output is the one that a page shows.
+/// Whether an output matches the one that a page shows.
 pub(crate) fn agree(expected: &str, actual: &str) -> bool {
     fn lines_agree(expected: &[String], actual: &[String]) -> bool {
         match expected {
@@ -348,7 +349,7 @@ fn line_agrees(expected: &str, actual: &str) -> bool {
     rest.is_empty()
 }
 
-/// A line with the form of everything that is different each time.
+/// A line with placeholders for everything that differs each time.
 fn form(line: &str) -> String {
     static FORMS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let forms = [

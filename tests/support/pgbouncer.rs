@@ -1,4 +1,4 @@
-//! A pgbouncer in front of the test server, lending sessions for one transaction.
+//! A pgbouncer in front of the test server, in transaction pooling mode.
 //!
 //! It listens on a port of its own and ends with the test that started it.
 
@@ -16,7 +16,7 @@ pub(crate) struct Pgbouncer {
 }
 
 impl Pgbouncer {
-    /// Starts one in front of the server of this URL; `more` are lines of its section `[pgbouncer]`.
+    /// Starts a pgbouncer in front of the server of this URL; `more` are lines of its section `[pgbouncer]`.
     pub(crate) fn start(server: &str, more: &str) -> Self {
         let server = Url::parse(server).unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -32,7 +32,7 @@ impl Pgbouncer {
         );
         let file = folder.path().join("pgbouncer.ini");
         std::fs::write(&file, text).unwrap();
-        // Debian has it where only root's PATH looks, and it refuses to stay root.
+        // Debian installs it in a folder that only root's PATH has, and it refuses to run as root.
         let mut command = Command::new("/usr/sbin/pgbouncer");
         if is_root() {
             command.args(["-u", "postgres"]);

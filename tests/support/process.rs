@@ -1,6 +1,6 @@
-//! A fleet of real databases for one test: made under names of its own, dropped at the end.
+//! A fleet of real databases for one test: created under unique names, dropped at the end.
 //!
-//! It asserts nothing about `fleet`; what the databases hold is asked over connections of its own.
+//! It asserts nothing about `fleet`; the content of the databases is read over separate connections.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -14,33 +14,33 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Row};
 
-/// Longer than any run of these tests takes on a busy machine.
+/// Time limit, longer than any run of these tests takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// One tenant's database.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantDb {
     pub(crate) id: String,
-    /// As it stands in the tenant file.
+    /// The URL as in the tenant file.
     pub(crate) url: String,
     pub(crate) schema: Option<String>,
-    /// What else its table in the tenant file holds.
+    /// Further lines of its table in the tenant file.
     pub(crate) more: String,
 }
 
 /// A tenant file and its databases.
 pub(crate) struct Fleet {
     pub(crate) folder: tempfile::TempDir,
-    /// What stands before the tenants.
+    /// The text before the tenants.
     pub(crate) head: String,
     pub(crate) tenants: Vec<TenantDb>,
     prefix: String,
     databases: Vec<(&'static str, String)>,
-    /// What is run on a server when the databases are gone.
+    /// SQL that is run on a server after the databases are dropped.
     last: Vec<(String, String)>,
 }
 
-/// How the program ended.
+/// The result of running the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -81,13 +81,13 @@ impl Fleet {
         }
     }
 
-    /// What stands before the tenants in the tenant file: settings and waves.
+    /// Sets the text before the tenants in the tenant file: settings and waves.
     pub(crate) fn head(mut self, text: &str) -> Self {
         self.head = text.to_owned();
         self
     }
 
-    /// So many SQLite tenants, `lite-000` and on.
+    /// Adds `n` SQLite tenants, from `lite-000` on.
     pub(crate) fn sqlite(mut self, n: usize) -> Self {
         for i in 0..n {
             let id = format!("lite-{i:03}");
@@ -97,7 +97,7 @@ impl Fleet {
         self
     }
 
-    /// So many PostgreSQL tenants, `pg-000` and on, a database each.
+    /// Adds `n` PostgreSQL tenants, from `pg-000` on, a database each.
     pub(crate) fn postgres(mut self, n: usize) -> Self {
         let made: Vec<String> = (0..n).map(|i| self.database("postgres", &format!("p{i}"))).collect();
         for (i, url) in made.iter().enumerate() {
@@ -106,7 +106,7 @@ impl Fleet {
         self
     }
 
-    /// So many PostgreSQL tenants, `schema-000` and on, in schemas of one database.
+    /// Adds `n` PostgreSQL tenants, from `schema-000` on, in schemas of one database.
     pub(crate) fn schemas(mut self, n: usize) -> Self {
         let url = self.database("postgres", "shared");
         let names: Vec<String> = (0..n).map(|i| format!("t{i:03}")).collect();
@@ -119,7 +119,7 @@ impl Fleet {
         self
     }
 
-    /// So many MariaDB tenants, `my-000` and on.
+    /// Adds `n` MariaDB tenants, from `my-000` on.
     pub(crate) fn mariadb(mut self, n: usize) -> Self {
         for i in 0..n {
             let url = self.database("mysql", &format!("m{i}"));
@@ -142,7 +142,7 @@ impl Fleet {
         self.last.push((server.to_owned(), query.to_owned()));
     }
 
-    /// A name that no other test uses.
+    /// A name unique among the tests.
     pub(crate) fn unique(&self, name: &str) -> String {
         format!("{}_{name}", self.prefix)
     }
@@ -184,12 +184,12 @@ impl Fleet {
         finish(&mut self.program(arguments))
     }
 
-    /// The program in the folder of the tenant file, with nothing of this process's settings.
+    /// The program in the folder of the tenant file, without the settings of this process.
     pub(crate) fn program<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         program(self.folder.path(), arguments)
     }
 
-    /// The first column of what a tenant's database answers.
+    /// The first column of the rows of a query on a tenant's database.
     pub(crate) fn ask(&self, id: &str, query: &str) -> Vec<String> {
         let t = self.tenant(id);
         match (&t.schema, t.url.strip_prefix("sqlite:")) {
@@ -294,7 +294,7 @@ impl Ran {
         self
     }
 
-    /// stderr holds all of these.
+    /// Asserts that stderr contains all of these.
     #[track_caller]
     pub(crate) fn tells(self, words: &[&str]) -> Self {
         for word in words {
@@ -303,7 +303,7 @@ impl Ran {
         self
     }
 
-    /// stdout holds all of these.
+    /// Asserts that stdout contains all of these.
     #[track_caller]
     pub(crate) fn shows(self, words: &[&str]) -> Self {
         for word in words {
@@ -331,7 +331,7 @@ pub(crate) fn record<'a>(report: &'a Value, tenant: &str) -> &'a Value {
     record
 }
 
-/// How many records of a report have an outcome.
+/// Number of records in a report with an outcome.
 pub(crate) fn count(report: &Value, outcome: &str) -> usize {
     report["tenants"].as_array().unwrap().iter().filter(|r| r["outcome"] == outcome).count()
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL and MariaDB servers of a test's own that take nothing but TLS, and the certificates for them.
+//! PostgreSQL and MariaDB servers for a single test that accept only TLS connections, and the certificates for them.
 //!
 //! The server's certificate is for `localhost` only. They end with the test.
 
@@ -98,7 +98,7 @@ fn postgres(home: &Path, port: u16) -> Command {
         .arg(&data)
         .args(["-U", "postgres", "--auth=trust", "--no-sync", "--locale=C", "-E", "UTF8"])
         .current_dir(home));
-    // Roles and the database are made by a server that nobody else can reach.
+    // Roles and the database are created by a server that no one else can reach.
     let make =
         "CREATE ROLE plain LOGIN PASSWORD 'x';\nCREATE ROLE certified LOGIN;\nCREATE DATABASE app OWNER certified;\n";
     let mut single = as_user("postgres", bin.join("postgres"));
@@ -157,7 +157,8 @@ fn mariadb(home: &Path, port: u16) -> Command {
     command
 }
 
-/// A certificate authority, another one, and what the first has signed for the server and for one client.
+/// A certificate authority, another one, and the certificates that the first has signed for the server and for one
+/// client.
 fn certificates(folder: &Path) {
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
     let authority = |name: &str| {

@@ -13,7 +13,7 @@ on_each_engine!(
     the_way_back_refuses_to_lose_what_is_new,
 );
 
-/// Sales that can't be orders: the columns that differ from a good one, and the reason.
+/// Sales that can't be orders: the columns that differ from a valid one, and the reason.
 const BAD: [(&str, &str, &str); 25] = [
     ("amount", "'abc'", "amount 'abc' is not a number"),
     ("amount", "'12,50'", "amount '12,50' is not a number"),
@@ -124,7 +124,7 @@ async fn every_good_sale_becomes_an_order_and_every_bad_one_is_named(scratch: &S
 
     Migrator::up(db, None).await.unwrap();
 
-    // Nothing lost: each sale is an order or a reject, never both.
+    // Nothing is lost: each sale is an order or a reject, never both.
     assert_eq!(number(db, "SELECT count(*) FROM archive_transactions").await, 310);
     assert_eq!(number(db, "SELECT count(*) FROM orders WHERE legacy_transaction_id IS NOT NULL").await, 279 + 3);
     let mut expected: Vec<(i64, String)> = (FIRST_BAD..).zip(BAD).map(|(id, (.., why))| (id, why.to_owned())).collect();
@@ -193,7 +193,7 @@ async fn the_expenses_follow(db: &DatabaseConnection) {
     assert_eq!(number(db, "SELECT count(*) FROM expenses").await, 3);
 }
 
-/// The way back gives the old system its data again, and the way up from there the same orders.
+/// The rollback restores the old system's data, and the way up from there gives the same orders.
 async fn down_and_up_again(scratch: &Scratch) {
     let db = &scratch.db;
     let all = u32::try_from(Migrator::migrations().len()).unwrap();
@@ -215,7 +215,7 @@ async fn a_text_that_no_order_stands_for_is_not_dropped(scratch: &Scratch) {
     let error = Migrator::up(db, None).await.unwrap_err().to_string();
     assert!(error.contains("sale_overview_is_not_superseded_by_an_order"), "{error}");
     assert_eq!(texts(db, "SELECT sale_overview FROM inventory_items").await, ["sold in February"]);
-    // Settled by a person, the same migration goes on.
+    // After a manual fix the same migration continues.
     run(db, "UPDATE inventory_items SET sale_overview = NULL").await;
     Migrator::up(db, None).await.unwrap();
     assert!(Migrator::get_pending_migrations_read_only(db).await.unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! The migrations on the three real engines with SeaORM's own runner: up, down, up, and what they leave behind.
+//! The migrations on the three real engines with SeaORM's own runner: up, down, up, and the resulting schema.
 //!
 //! The servers come from `scripts/servers`; without them the test fails, it is never skipped.
 #![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
@@ -13,7 +13,7 @@ use support::{Scratch, TABLES, number, on_each_engine, refused, run, texts, uuid
 
 on_each_engine!(up_down_up, rows_follow_their_rules, lead_times_add_up, checks_hold, the_database_keeps_updated_at);
 
-/// Each `down` has to give back what was there before its `up`.
+/// Each `down` has to restore the schema from before its `up`.
 async fn up_down_up(scratch: &Scratch) {
     let db = &scratch.db;
     let mut shapes = Vec::new();
@@ -131,7 +131,7 @@ async fn lead_times_add_up(scratch: &Scratch) {
     assert_eq!(number(db, &total(11)).await, 8);
     run(db, "UPDATE products SET processing_lead_days = 2, safety_buffer_days = 1 WHERE sku = 'sku-11'").await;
     assert_eq!(number(db, &total(11)).await, 11);
-    // Who writes the sum is overruled.
+    // A written sum is overridden.
     run(db, "UPDATE products SET total_lead_days = 99 WHERE sku = 'sku-11'").await;
     assert_eq!(number(db, &total(11)).await, 11);
     refused(db, &insert(12, ", supplier_lead_days", ", -1"), "products_total_lead_days_check").await;
@@ -177,7 +177,7 @@ async fn the_database_keeps_updated_at(scratch: &Scratch) {
     let db = &scratch.db;
     Migrator::up(db, None).await.unwrap();
     a_shipment(db).await;
-    // What a writer sets stays; what it leaves alone moves.
+    // A value that a writer sets stays; otherwise the column is updated.
     run(db, "UPDATE shipments SET updated_at = '2001-01-01 00:00:00'").await;
     let old = "SELECT count(*) FROM shipments WHERE updated_at < '2002-01-01 00:00:00'";
     assert_eq!(number(db, old).await, 1);

@@ -1,6 +1,6 @@
 //! A scratch database on each engine, and questions to it.
 //!
-//! It knows which tables the migrations make and nothing of what they are for.
+//! It knows which tables the migrations create and nothing of their purpose.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -113,8 +113,8 @@ impl Scratch {
         texts(&self.db, list).await
     }
 
-    /// Columns, indexes, constraints and functions, a line each, sorted. The order of columns is left out: a column that
-    /// was dropped and added again comes last.
+    /// Columns, indexes, constraints and functions, a line each, sorted. The order of columns is left out: a column
+    /// that was dropped and added again comes last.
     pub(crate) async fn shape(&self) -> Vec<String> {
         let lists: &[&str] = match self.db.get_database_backend() {
             DbBackend::Sqlite => &[

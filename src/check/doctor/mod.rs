@@ -1,6 +1,6 @@
-//! What is wrong, or may go wrong, with tenants and their servers, from what their databases said; and what an outage is.
+//! Problems of tenants and their servers, judged from what their databases report; and the definition of an outage.
 //!
-//! Pure: it asks nobody. A finding always says what to do.
+//! Pure: no database is queried. Every finding includes a remedy.
 
 mod outage;
 mod server;
@@ -21,7 +21,7 @@ use crate::model::schema::{Direction, State, Unfinished};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 pub(crate) use outage::{Probe, outage};
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -41,51 +41,51 @@ impl Severity {
     }
 }
 
-/// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// How bad it is.
     pub(crate) severity: Severity,
-    /// The server key; empty for what is about this machine.
+    /// The server key; empty for a finding about this machine.
     pub(crate) server: String,
-    /// The tenants that it is about; empty: the whole server.
+    /// The tenants concerned; empty: the whole server.
     pub(crate) tenants: Vec<TenantId>,
-    /// What was found.
+    /// The finding, in words.
     pub(crate) what: String,
-    /// What to do, or to type; empty where nothing is to be done.
+    /// The remedy or the command to type; empty where none is needed.
     pub(crate) fix: String,
 }
 
 impl Finding {
-    /// About this machine.
+    /// A finding about this machine.
     fn here(severity: Severity, what: String, fix: impl Into<String>) -> Self {
         Finding { severity, server: String::new(), tenants: Vec::new(), what, fix: fix.into() }
     }
 }
 
-/// What findings are measured by.
+/// The thresholds for findings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits<'a> {
-    /// A transaction that is open for longer is a finding.
+    /// A transaction open for longer than this is a finding.
     pub(crate) long_transaction: Duration,
-    /// A server that is further behind the one that it follows is a finding.
+    /// Replication lag above this is a finding.
     pub(crate) replication_lag: Duration,
-    /// A lock that is held for longer would make a migration fail.
+    /// A lock held for longer than this would make a migration fail.
     pub(crate) lock: Duration,
-    /// Tenants that are in flight at once on one server.
+    /// Tenants in flight at once on one server.
     pub(crate) per_server: usize,
-    /// The command that tells all that is known of tenants that can't be read.
+    /// The command that reports everything known about tenants that can't be read.
     pub(crate) check: &'a str,
 }
 
-/// What every run on MySQL and MariaDB takes: for fleet's own tables, the history, and tables of migrations.
+/// The privileges that every run on MySQL and MariaDB needs: for fleet's own tables, the history, and tables of
+/// migrations.
 const RIGHTS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX"];
 
-/// What MySQL wants for foreign keys, and MariaDB does not (<https://mariadb.com/kb/en/grant/#table-privileges>).
+/// The privilege that MySQL requires for foreign keys and MariaDB does not
+/// (<https://mariadb.com/kb/en/grant/#table-privileges>).
 const REFERENCES: &str = "REFERENCES";
 
-/// The findings of tenants, each with what its database said: the worst first, then in the order of the tenants. `needs`:
-/// what the migrations take beside.
+/// The findings about tenants, each given with the report of its database: the most severe first, then in tenant order.
+/// `needs`: additional requirements of the migrations.
 pub(crate) fn judge(
     examined: &[(Arc<Tenant>, Result<Health, Fault>)],
     limits: &Limits<'_>,
@@ -117,12 +117,12 @@ struct Findings {
 }
 
 impl Findings {
-    /// About a server: said once, whichever tenant it was seen from.
+    /// A finding about a server: reported once, whichever tenant it was seen from.
     fn server(&mut self, tenant: &Tenant, severity: Severity, what: String, fix: String) {
         self.add(tenant, severity, (what, fix), None);
     }
 
-    /// About a tenant; tenants of one server with the same finding share it.
+    /// A finding about a tenant; tenants of one server with the same finding share it.
     fn tenant(&mut self, tenant: &Tenant, severity: Severity, what: String, fix: String) {
         self.add(tenant, severity, (what, fix), Some(tenant.id.clone()));
     }
@@ -138,7 +138,7 @@ impl Findings {
     }
 }
 
-/// What the user may not do, with what gives it the right.
+/// The missing privileges of the user, each with the statement that grants it.
 fn judge_rights(findings: &mut Findings, tenant: &Tenant, health: &Health, needs: &Needs) {
     if let Some(schema) = &health.missing_schema {
         let what = format!("the schema {schema} does not exist");
@@ -199,14 +199,16 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
     }
 }
 
-/// A lock that keeps readers out is held by something that changes the table; any other one is in the way when it lasts.
+/// A lock that blocks readers belongs to a session that changes the table; any other lock is a problem only when it
+/// lasts.
 fn is_in_the_way(lock: &HeldLock, limits: &Limits<'_>) -> bool {
     let mode = lock.mode.as_str();
     let keeps_out = ["Exclusive", "EXCLUSIVE", "UPGRADABLE", "NO_WRITE"].iter().any(|word| mode.contains(word));
     (keeps_out && mode != "RowExclusiveLock") || age(&lock.by) >= limits.lock
 }
 
-/// On MySQL all that is needed, not only what is missing: rights on two names that both fit a database do not add up.
+/// On MySQL all needed privileges, not only the missing ones: privileges on two name patterns that both match a
+/// database do not add up.
 fn rights_fix(engine: Engine, health: &Health, needs: &Needs) -> String {
     let can = engine.capabilities();
     if !can.server {
@@ -220,8 +222,8 @@ fn rights_fix(engine: Engine, health: &Health, needs: &Needs) -> String {
     format!("as an administrator: GRANT {rights} ON {} TO {};", health.grant_on, health.grantee)
 }
 
-/// A tenant whose last migration was begun and not finished: no other run gets past it. `command` makes one to type of the
-/// words behind the program's name, `settle` and `flag` name the tenant in it.
+/// A tenant whose last migration was begun and not finished: it blocks every other run. `command` builds a full command
+/// from the words after the program's name, `settle` and `flag` name the tenant in it.
 pub(crate) fn unfinished(
     seen: &Observation,
     settle: &str,
@@ -252,7 +254,7 @@ fn who(open: &Blocker) -> String {
     format!("session {}, user {}{application}", open.id, open.user.as_deref().unwrap_or_default())
 }
 
-/// What to do about a tenant that could not be reached.
+/// The remedy for a tenant that could not be reached.
 fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
     use FaultClass::*;
     let text = match fault.class {
@@ -268,7 +270,7 @@ fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
     text.to_owned()
 }
 
-/// What is to be said of the disk that backups go to. `prune`: the command that removes old ones.
+/// The finding about the disk that holds the backups. `prune`: the command that removes old ones.
 pub(crate) fn backups(folder: &Path, free: u64, prune: &str) -> Finding {
     let what = format!("{} MiB are free for backups in {}", free / (1024 * 1024), folder.display());
     match server::is_low(free) {
@@ -277,14 +279,14 @@ pub(crate) fn backups(folder: &Path, free: u64, prune: &str) -> Finding {
     }
 }
 
-/// A folder of backups that can't be written.
+/// The finding for a backup folder that can't be written.
 pub(crate) fn read_only_backups(folder: &Path) -> Finding {
     let what = format!("no backup can be written in {}: this user may not write there", folder.display());
     let fix = "give the user that runs fleet the right to write there, or name another folder: --backups FOLDER";
     Finding::here(Severity::Warning, what, fix)
 }
 
-/// The dump tools of this machine, and what is to be said of them. `versions`: program, and its version where it is there.
+/// Findings about the dump tools of this machine. `versions`: each program, with its version where it is installed.
 pub(crate) fn tools(
     versions: &[(&str, Engine, Option<String>)],
     examined: &[(Arc<Tenant>, Result<Health, Fault>)],
@@ -302,7 +304,7 @@ pub(crate) fn tools(
             continue;
         };
         let own = version.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse::<u32>().ok());
-        // It refuses a server that is newer than itself.
+        // The program refuses a server newer than itself.
         let too_old =
             engine.capabilities().dump_refuses_newer && own.zip(newest).is_some_and(|(own, server)| own < server);
         let (severity, fix) = if too_old {

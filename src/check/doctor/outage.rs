@@ -1,34 +1,35 @@
-//! What an outage is: so many tenants that can't be reached that no run should start.
+//! The definition of an outage: too many unreachable tenants for a run to start.
 //!
-//! It asks nobody.
+//! No database is queried here.
 
 use crate::model::fault::Fault;
 use crate::model::tenant::TenantId;
 
-/// What asking some tenants of a server came to.
+/// The result of probing some tenants of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Probe {
     /// The server key.
     pub(crate) server: String,
-    /// How many tenants are selected on it.
+    /// Number of selected tenants on it.
     pub(crate) tenants: usize,
-    /// How many of them were asked.
+    /// Number of tenants probed.
     pub(crate) asked: usize,
-    /// Those that could not be reached, with the reason.
+    /// Probed tenants that could not be reached, with the reason.
     pub(crate) unreachable: Vec<(TenantId, Fault)>,
 }
 
 impl Probe {
-    /// How many of the server's tenants are taken for unreachable: the share of those that were asked.
+    /// Estimated number of unreachable tenants on the server, from the share of those probed.
     fn presumed(&self) -> usize {
         (self.tenants * self.unreachable.len()).checked_div(self.asked).unwrap_or(0)
     }
 }
 
-/// Below this many tenants nothing is called an outage: each has its own outcome.
+/// Minimum number of tenants for an outage: below it, each tenant has its own outcome.
 pub(crate) const LEAST_TENANTS: usize = 5;
 
-/// Why no run should start, where more than `share` percent of the tenants seem to be unreachable; one line a server.
+/// The reason not to start a run, where more than `share` percent of the tenants seem to be unreachable; one line per
+/// server.
 pub(crate) fn outage(probes: &[Probe], share: u8) -> Option<String> {
     let all: usize = probes.iter().map(|probe| probe.tenants).sum();
     let gone: usize = probes.iter().map(Probe::presumed).sum();

@@ -1,6 +1,7 @@
-//! What is judged of a server, whichever of its tenants it was seen from: version, room, replication, disk, extensions.
+//! Findings about a server, whichever of its tenants it was seen from: version, free connections, replication, disk,
+//! extensions.
 //!
-//! It judges nothing of a single tenant.
+//! Findings about single tenants are not made here.
 
 use std::time::Duration;
 
@@ -11,12 +12,12 @@ use crate::model::health::{Extension, Health, NeededExtension, Upstream};
 use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
 
-/// A disk with less is nearly full.
+/// A disk with less free space than this, in bytes, is nearly full.
 const LEAST_FREE: u64 = 256 * 1024 * 1024;
 
-/// A server's own words, and the limits that it is held to.
+/// A server's report, and the limits it is held to.
 pub(super) struct Seen<'a> {
-    /// The tenant that it was seen from.
+    /// The tenant the server was seen from.
     pub(super) tenant: &'a Tenant,
     pub(super) health: &'a Health,
     pub(super) limits: &'a Limits<'a>,
@@ -40,7 +41,7 @@ pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededEx
         findings.server(tenant, Info, what.into(), fix.into());
     }
     if let Some(room) = health.connections {
-        // The one that asked is among those in use.
+        // The connection that asked is among those in use.
         let spare = (room.most + 1).saturating_sub(room.used);
         if usize::try_from(spare).is_ok_and(|spare| spare < limits.per_server) {
             let what = format!(
@@ -81,13 +82,13 @@ pub(super) fn is_low(free: u64) -> bool {
     free < LEAST_FREE
 }
 
-/// Whole seconds, as the servers tell them.
+/// Whole seconds, as the servers report them.
 pub(super) fn seconds(duration: Duration) -> String {
     if duration < Duration::from_secs(60) { format!("{}s", duration.as_secs()) } else { format_duration(duration) }
 }
 
-/// A server that follows another one. PostgreSQL lets nobody write on it, which each of its tenants is told; MariaDB does,
-/// and what is written there is in no other server.
+/// A server that replicates from another one. PostgreSQL rejects all writes on it, which is a finding for each of its
+/// tenants; MariaDB accepts them, and such writes exist on no other server.
 fn judge_upstream(findings: &mut Findings, seen: &Seen<'_>, upstream: &Upstream) {
     let &Seen { tenant, health, limits } = seen;
     let host = if upstream.host.is_empty() { "another server".to_owned() } else { upstream.host.clone() };
@@ -108,7 +109,7 @@ fn judge_upstream(findings: &mut Findings, seen: &Seen<'_>, upstream: &Upstream)
     findings.server(tenant, severity, format!("the server is {kind} of {host}{state}{danger}"), fix);
 }
 
-/// An administrator may have lent the right by means that can't be asked for, so only a missing extension is certain.
+/// Only a missing extension is certain: an administrator may have granted the right in a way that can't be queried.
 fn judge_extension(findings: &mut Findings, tenant: &Tenant, extension: &Extension, needed: &NeededExtension) {
     let (name, database, migration) = (&extension.name, &extension.database, &needed.migration);
     let (severity, what, fix) = match extension {

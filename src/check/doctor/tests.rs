@@ -1,4 +1,4 @@
-//! Findings from what databases said.
+//! Findings from the reports of databases.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The proof of all migrations on one engine: up, down and up again, each on the way to the next.
 //!
-//! Its cost grows with the number of migrations, not with its square: one database goes through all of them, and a new one is
-//! made only after a migration left something behind. A second one goes up natively beside it.
+//! Its cost grows linearly with the number of migrations, not quadratically: one database goes through all of them, and
+//! a new one is created only after a migration left something behind. A second database runs all ups natively.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::model::schema::{Direction, Execution, Script};
 use crate::model::shape::Shape;
 use crate::model::tenant::Tenant;
 
-/// Proves every migration of the set on the engine of the bench. Stopping early gives what was proven until then.
+/// Proves every migration of the set on the engine of the bench. Stopping early returns the proofs up to that point.
 pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
     let engine = bench.place.engine();
     let (compiled, native) = tokio::join!(up_and_down(bench, fill), natively(bench, fill));
@@ -35,7 +35,7 @@ pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
             (Some(_), Some(Err(error))) => why.push(format!("native execution failed: {error}")),
             (Some(_), None) if native.could_not.is_some() => {
                 could_not = could_not.or(native.could_not.clone());
-                // Only half of it was looked at, so that it is neither proven nor wrong.
+                // Only half of it was examined, so it is neither proven nor wrong.
                 if why.is_empty() {
                     break;
                 }
@@ -102,7 +102,7 @@ async fn up_and_down(bench: &Bench, fill: &dyn Fill) -> Rounds {
     let mut all = Rounds::default();
     while all.rounds.len() < count && all.could_not.is_none() {
         let begun = all.rounds.len();
-        // The rounds are kept outside, so that those that are done survive an interruption.
+        // The rounds are kept outside, so that finished ones survive an interruption.
         let rounds = &mut all.rounds;
         let chain = async |tenant: Arc<Tenant>| chain(bench, &Means { fill, scripts: &scripts }, &tenant, rounds).await;
         let result = bench.place.with((bench.stop)(), &*bench.tell, chain).await;
@@ -134,7 +134,7 @@ struct Means<'a> {
     scripts: &'a Both,
 }
 
-/// Goes on behind `rounds` in an empty database, until one leaves something behind or all are done.
+/// Continues after `rounds` in an empty database, until a migration leaves something behind or all are done.
 async fn chain(
     bench: &Bench,
     &Means { fill, scripts }: &Means<'_>,
@@ -144,7 +144,7 @@ async fn chain(
     let mut trial = Trial::open(&bench.set, bench.timeouts, tenant).await?;
     let (first, derived) = (rounds.len(), bench.set.derived());
     for index in 0..first {
-        // The same way as the others came: a migration may be about the rows that were there before it.
+        // Filled before each migration, as in the rounds before: a migration may depend on existing rows.
         let _ = fill.fill(trial.session.as_mut()).await;
         trial.apply([script(&scripts.up, index)]).await?;
     }
@@ -198,7 +198,7 @@ async fn round(trial: &mut Trial, scripts: &Both, index: usize, derived: &[Strin
 
 #[derive(Default)]
 struct Natively {
-    /// The schema after each migration; the last one may be why there are no more.
+    /// The schema after each migration; the last entry may be the error that ended the chain.
     shapes: Vec<Result<Shape, String>>,
     could_not: Option<String>,
 }
@@ -213,7 +213,7 @@ async fn natively(bench: &Bench, fill: &dyn Fill) -> Natively {
     let work = async |tenant: Arc<Tenant>| -> Result<(), String> {
         let mut trial = Trial::open(&bench.set, bench.timeouts, &tenant).await?;
         for index in 0..count {
-            // What can't be filled was told where the compiled scripts run.
+            // A table that can't be filled was reported when the compiled scripts ran.
             let _ = fill.fill(trial.session.as_mut()).await;
             let applied = trial.apply([script(&scripts, index)]).await;
             let failed = applied.is_err();

@@ -16,22 +16,20 @@ use crate::model::schema::Direction;
 use crate::model::shape::{Column, Shape, Table};
 use crate::model::tenant::{Engine, Tenant};
 
-/// One thing that entities and migrations do not agree on.
+/// A difference between entities and migrations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// The engine.
     pub(crate) engine: Engine,
-    /// The table.
     pub(crate) table: String,
-    /// The column, where it is about one.
+    /// The column, for a finding about one.
     pub(crate) column: Option<String>,
-    /// What the migrations make of it.
+    /// Its definition according to the migrations.
     pub(crate) migrations: String,
-    /// What the entities say of it.
+    /// Its definition according to the entities.
     pub(crate) entities: String,
 }
 
-/// Applies all migrations to one scratch database and makes what the entities describe in another.
+/// Applies all migrations to one scratch database and creates the tables that the entities describe in another.
 ///
 /// # Errors
 /// A text that says what could not be made or read; nothing was compared then.
@@ -57,7 +55,7 @@ async fn head(bench: &Bench, set: &Arc<MigrationSet>) -> Result<Shape, String> {
     made.unwrap_or_else(|| Err("interrupted".to_owned()))
 }
 
-/// What the two do not agree on, in both directions, sorted by table and column.
+/// The differences between the two, in both directions, sorted by table and column.
 pub(crate) fn compare(engine: Engine, migrations: &Shape, entities: &Shape) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |table: &str, column: Option<&str>, migrations: &str, entities: &str| {
@@ -76,7 +74,7 @@ pub(crate) fn compare(engine: Engine, migrations: &Shape, entities: &Shape) -> V
                     true => "no primary key".to_owned(),
                     false => format!("primary key {}", table.primary_key.join(", ")),
                 };
-                // An entity has no order of its key but that of its fields.
+                // The key columns of an entity have no order but that of its fields.
                 if key(&ours) != key(&theirs) {
                     add(name, None, &text(&ours), &text(&theirs));
                 }
@@ -97,7 +95,7 @@ fn columns(engine: Engine, ours: &Table, theirs: &Table, add: &mut impl FnMut(&s
                 if family(engine, &a.kind) != family(engine, &b.kind) {
                     add(name, &a.kind, &b.kind);
                 }
-                // A key's column is never NULL, whether or not SQLite was told.
+                // A key column is never NULL, even where SQLite has no NOT NULL on it.
                 let in_key = ours.primary_key.iter().any(|key| key == name);
                 if a.nullable != b.nullable && !in_key {
                     add(name, null(&a), null(&b));
@@ -113,8 +111,9 @@ fn null(column: &Column) -> &'static str {
     if column.nullable { "takes NULL" } else { "not NULL" }
 }
 
-/// What a type is to a program that reads it: lengths, precisions and collations do not count, and neither do the several
-/// names of text. Whole numbers of another width do, since SeaORM decodes them strictly; but not on SQLite, where all are one.
+/// The type as a program that reads it sees it: lengths, precisions, collations and the several names of text types are
+/// ignored. The width of an integer counts, since SeaORM decodes integers strictly; but not on SQLite, where there is
+/// only one integer type.
 fn family(engine: Engine, kind: &str) -> String {
     let kind = kind.split(" collate ").next().unwrap_or(kind).split(" storage ").next().unwrap_or(kind);
     let mut base = String::new();
@@ -130,7 +129,7 @@ fn family(engine: Engine, kind: &str) -> String {
     let base = base.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = ["character varying", "character", "text", "bpchar", "citext", "varchar", "char"];
     let base = base.as_str();
-    // A type of yes and no goes before its base.
+    // A boolean type takes precedence over its base type.
     let family = match dialect(engine).family(kind, base) {
         Some("boolean") => "boolean",
         _ if text.contains(&base) => "text",

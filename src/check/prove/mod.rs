@@ -1,7 +1,8 @@
-//! Proofs of migrations and entities on scratch databases: what was compiled is right, what goes up comes down.
+//! Proofs of migrations and entities on scratch databases: compiled scripts match native execution, and every up has a
+//! working down.
 //!
-//! It drives sessions one step at a time and compares what it finds. It never touches a tenant: every database here is made
-//! by `ScratchPlace`, used and dropped.
+//! It drives sessions one step at a time and compares what it finds. It never touches a tenant: every database here is
+//! created by `ScratchPlace`, used and dropped.
 
 mod drive;
 mod entities;
@@ -24,28 +25,28 @@ pub(crate) use drive::prove;
 pub(crate) use entities::{Finding, entities};
 pub(crate) use verdict::{EngineProof, Proof, Verdict};
 
-/// What all proofs on one engine share.
+/// The state that all proofs on one engine share.
 #[derive(Clone)]
 pub(crate) struct Bench {
-    /// Where the scratch databases are made.
+    /// The place where scratch databases are created.
     pub(crate) place: ScratchPlace,
     /// The migrations under proof.
     pub(crate) set: Arc<MigrationSet>,
-    /// How long anything may take.
+    /// The time limits.
     pub(crate) timeouts: Timeouts,
-    /// Ends when everything is to stop; asked anew for each database.
+    /// Returns a future that completes when everything has to stop; called once for each database.
     pub(crate) stop: Arc<dyn Fn() -> Stopping + Send + Sync>,
-    /// Is told what a person should know beside the result.
+    /// Called with remarks for the operator beside the result.
     pub(crate) tell: Arc<dyn Fn(String) + Send + Sync>,
 }
 
-/// The wish to stop.
+/// A future that completes when everything has to stop.
 pub(crate) type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Puts rows into the tables that are there, so that a migration has something to lose.
+/// Inserts rows into the existing tables, so that a migration has data to lose.
 #[async_trait]
 pub(crate) trait Fill: Send + Sync {
-    /// Returns how many rows were put in.
+    /// Returns the number of inserted rows.
     ///
     /// # Errors
     /// A [`Fault`] when a table can't be filled; the proof goes on with the rows that are there.
@@ -59,19 +60,19 @@ pub(crate) struct Seeds(pub(crate) SeedRequest);
 #[async_trait]
 impl Fill for Seeds {
     async fn fill(&self, session: &mut dyn Session) -> Result<u64, Fault> {
-        // Tables are named once for all migrations; before its own has run a table is not there.
+        // Tables are named once for all migrations; a table does not exist before its own migration has run.
         let shape = session.shape().await?;
         let mut request = self.0.clone();
         request.rows.retain(|(table, _)| shape.tables.iter().any(|there| there.name == *table));
         match seed(session, &request, &|_| {}).await {
             Ok(summary) => Ok(summary.added()),
-            // What was put in before it stopped stays, and is looked at like all other rows.
+            // Rows inserted before it stopped stay, and are examined like all other rows.
             Err(stop) => Err(Fault { message: stop.to_string(), ..stop.fault }),
         }
     }
 }
 
-/// Puts nothing in: only the rows of the migrations themselves are there.
+/// Inserts nothing: only the rows of the migrations themselves exist.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nothing;
 

@@ -1,6 +1,6 @@
-//! One scratch database under trial: a step at a time, and a look after each.
+//! One scratch database under trial: one step at a time, and a snapshot after each.
 //!
-//! It applies what it is told and judges nothing.
+//! It applies the given scripts and judges nothing.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Trial {
         Ok(Trial { session })
     }
 
-    /// Applies scripts in order; the text of the error says where it stopped.
+    /// Applies scripts in order; the error text says where it stopped.
     pub(super) async fn apply(
         &mut self,
         scripts: impl IntoIterator<Item = (usize, Arc<Script>)>,
@@ -52,7 +52,7 @@ impl Trial {
         self.session.shape().await.map_err(|fault| format!("the schema can't be read: {fault}"))
     }
 
-    /// The schema, and how many rows each table has.
+    /// The schema, and the number of rows in each table.
     pub(super) async fn look(&mut self) -> Result<Snapshot, String> {
         let shape = self.shape().await?;
         let names: Vec<String> = shape.tables.iter().map(|table| table.name.clone()).collect();

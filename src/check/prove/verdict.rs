@@ -1,4 +1,4 @@
-//! What was proven of each migration, and the comparison of what was seen.
+//! The verdict on each migration, and the comparison of snapshots.
 //!
 //! Plain data and pure functions; nothing here drives anything.
 
@@ -9,36 +9,34 @@ use serde::Serialize;
 use crate::model::shape::Shape;
 use crate::model::tenant::Engine;
 
-/// What was proven of one migration on one engine.
+/// The proof of one migration on one engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Proof {
-    /// The migration.
     pub(crate) migration: String,
-    /// The engine.
     pub(crate) engine: Engine,
     /// The result.
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
-    /// Rows that were in its database when it ran.
+    /// Number of rows in its database when it ran.
     pub(crate) rows: u64,
-    /// How long its steps and looks took, in milliseconds.
+    /// Duration of its steps and snapshots, in milliseconds.
     pub(crate) took_ms: u64,
 }
 
-/// How a proof ended.
+/// The result of a proof.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub(crate) enum Verdict {
-    /// Up, down and up again gave what they must, and native execution the same as compiled.
+    /// Up, down and up again gave the expected schemas, and native execution the same as compiled.
     Proven,
-    /// It has no way down; up was the same compiled and native.
+    /// It has no `down`; up was the same compiled and native.
     Irreversible {
-        /// What the migration says.
+        /// The migration's own reason.
         reason: String,
     },
-    /// Something is not as it must be.
+    /// The proof found an error.
     Failed {
-        /// What, in words.
+        /// The errors, in words.
         why: Vec<String>,
     },
     /// An earlier migration could not be applied, as a script or natively.
@@ -48,11 +46,10 @@ pub(crate) enum Verdict {
 /// All migrations on one engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct EngineProof {
-    /// The engine.
     pub(crate) engine: Engine,
-    /// Why nothing, or nothing more, could be proven: no scratch server, or it failed.
+    /// The reason why nothing, or nothing more, could be proven: no scratch server, or it failed.
     pub(crate) could_not: Option<String>,
-    /// One for each migration that was looked at, in catalog order.
+    /// One for each examined migration, in catalog order.
     pub(crate) proofs: Vec<Proof>,
 }
 
@@ -62,7 +59,7 @@ impl EngineProof {
         EngineProof { engine, could_not: Some(why), proofs: Vec::new() }
     }
 
-    /// Whether a migration is not what it must be. With `strict`, one without a way down is not.
+    /// Whether any migration failed. With `strict`, a migration without a `down` counts as failed.
     pub(crate) fn has_failures(&self, strict: bool) -> bool {
         self.proofs.iter().any(|proof| match proof.verdict {
             Verdict::Proven => false,
@@ -72,7 +69,7 @@ impl EngineProof {
     }
 }
 
-/// What a database looked like at one moment.
+/// The schema and row counts of a database at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
     pub(super) shape: Shape,
@@ -80,12 +77,12 @@ pub(super) struct Snapshot {
     pub(super) rows: BTreeMap<String, u64>,
 }
 
-/// What taking a migration back did not restore. Rows count as lost where there are fewer than before; what is `derived`
-/// from other tables is filled anew at each refresh, and does not count.
+/// The differences that rolling a migration back left. Rows count as lost where there are fewer than before; tables
+/// `derived` from others are refilled at each refresh, and are not compared.
 pub(super) fn not_restored(before: &Snapshot, after: &Snapshot, derived: &[String]) -> Vec<String> {
     let mut why = in_words("down does not restore the schema", &before.shape, &after.shape, ("before", "after"));
     for (table, rows) in before.rows.iter().filter(|(table, _)| !derived.contains(table)) {
-        // A table that is gone has been told.
+        // A missing table has been reported already.
         if let Some(now) = after.rows.get(table).filter(|now| *now < rows) {
             why.push(format!("down does not restore the rows: table {table} had {rows} before and has {now} after"));
         }
@@ -93,17 +90,17 @@ pub(super) fn not_restored(before: &Snapshot, after: &Snapshot, derived: &[Strin
     why
 }
 
-/// What going up a second time did otherwise.
+/// The differences of the second up from the first.
 pub(super) fn not_repeated(first: &Snapshot, second: &Snapshot) -> Vec<String> {
     in_words("the second up gives another schema", &first.shape, &second.shape, ("first", "second"))
 }
 
-/// What native execution did otherwise than the compiled script.
+/// The differences of native execution from the compiled script.
 pub(super) fn not_the_same_natively(compiled: &Shape, native: &Shape) -> Vec<String> {
     in_words("native execution gives another schema than the script", compiled, native, ("compiled", "native"))
 }
 
-/// Differences with the names of the two sides, each with what it is about.
+/// The differences with the names of the two sides, each prefixed with `about`.
 fn in_words(about: &str, one: &Shape, other: &Shape, (here, there): (&str, &str)) -> Vec<String> {
     if one.fingerprint() == other.fingerprint() {
         return Vec::new();

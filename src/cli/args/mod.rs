@@ -56,7 +56,7 @@ pub(super) enum Command {
     Check(Check),
     /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
     Prove(Prove),
-    /// What was run, and how it ended
+    /// The recorded runs and their outcomes
     #[command(subcommand)]
     Runs(Runs),
     /// The tenants of the fleet
@@ -70,7 +70,7 @@ pub(super) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// What each exit code means
+    /// The meaning of each exit code
     HelpExitCodes,
     /// A reference page of the book, as Markdown
     #[command(hide = true)]

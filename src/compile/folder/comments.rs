@@ -1,6 +1,6 @@
-//! What the comments of a script say to fleet, and what those of other tools say that means the same.
+//! Directives in a script's comments: fleet's own, and equivalent ones of other tools.
 //!
-//! A word that is not known is a mistake: a directive that is passed over in silence would do harm.
+//! An unknown word is an error: a silently ignored directive would do harm.
 
 use super::part::Found;
 use super::{RefreshGroup, ViewNote};
@@ -12,34 +12,34 @@ use crate::sql::lex::{self, Kind};
 use crate::sql::split::Piece;
 use crate::sql::statement::{Directive, comment_text, fleet_comment};
 
-/// What the comments of one file say.
+/// The directives in the comments of one file.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// `Some(false)` once anything says that there must be no transaction.
+    /// `Some(false)` once any comment rules out a transaction.
     pub(super) transaction: Option<bool>,
-    /// The time limits that the head asks for.
+    /// The time limits from the head of the file.
     pub(super) limits: Limits,
-    /// The view that is made, and the line that says so.
+    /// The view that is created, and the line that says so.
     pub(super) view: Option<(ViewNote, usize)>,
-    /// The line that says that the file is empty on purpose.
+    /// The line that marks the file as intentionally empty.
     pub(super) nothing: Option<usize>,
-    /// The first statement that belongs to the refresh, and the line that says so.
+    /// The first statement of the refresh, and the line that says so.
     pub(super) refresh: Option<(usize, usize)>,
-    /// Statements with a directive, and the line of it.
+    /// Statements with a directive, and its line.
     pub(super) statements: Vec<(usize, Directive, usize)>,
 }
 
-/// Where a comment stands.
+/// The position of a comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Before any code; it may be that of the first statement too.
+    /// Before any code; it may also belong to the first statement.
     Head {
         has_statement: bool,
     },
     /// Directly before a statement.
     Before(usize),
     Inside,
-    /// Behind all statements.
+    /// After all statements.
     Behind,
 }
 
@@ -59,7 +59,7 @@ const WORDS: [&str; 9] = [
 pub(super) fn read(engine: Engine, direction: Direction, text: &str, pieces: &[Piece<'_>]) -> (Notes, Vec<Found>) {
     let mut found = Vec::new();
     let mut reader = Reader { direction, notes: Notes::default(), found: &mut found };
-    // sqlx goes by the first bytes of the file and nothing else.
+    // sqlx only looks at the first bytes of the file.
     if text.starts_with("-- no-transaction") {
         reader.notes.transaction = Some(false);
     }
@@ -84,7 +84,7 @@ pub(super) fn read(engine: Engine, direction: Direction, text: &str, pieces: &[P
     (reader.notes, found)
 }
 
-/// Where the first code of a statement is, in bytes of the whole text.
+/// The byte offset of a statement's first code in the whole text.
 fn code_of(engine: Engine, piece: &Piece<'_>) -> usize {
     let mut code = lex::tokens(engine, piece.text).filter(|t| !matches!(t.kind, Kind::Space | Kind::Comment));
     piece.start + code.next().map_or(0, |token| token.start)
@@ -101,7 +101,7 @@ impl Reader<'_> {
         self.found.push(Found::new(Some(line), what, instead));
     }
 
-    /// Whether a directive stands in the head, where it belongs.
+    /// Whether a directive is in the head, where it belongs.
     fn is_in_head(&mut self, directive: &str, place: Place, line: usize) -> bool {
         let is_head = matches!(place, Place::Head { .. });
         if !is_head {
@@ -138,7 +138,7 @@ impl Reader<'_> {
             ["migrate:up" | "migrate:down", options @ ..] => options.contains(&"transaction:false"),
             _ => false,
         };
-        // A file that is nothing but the down part may say so at its head.
+        // A file with only the down part may say so at its head.
         if is_down && !(is_head && self.direction == Direction::Down) {
             let instead = "split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`";
             self.wrong(line, "up and down parts in one file are not supported", instead);

@@ -1,6 +1,6 @@
-//! A folder of plain SQL scripts, which are the part of the catalog behind the Rust migrations.
+//! A folder of plain SQL scripts, the part of the catalog after the Rust migrations.
 //!
-//! It reads files and judges texts; it touches no database and never changes what a file says.
+//! It reads files and checks their text; it accesses no database and never changes a file's content.
 
 mod comments;
 mod names;
@@ -24,25 +24,25 @@ pub(crate) use read::read;
 /// names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct SqlFolder {
-    /// In the order in which they are applied.
+    /// The scripts in the order in which they are applied.
     pub(crate) scripts: Vec<SqlScript>,
 }
 
-/// One script: what brings a tenant there and, where it is written, what takes it back.
+/// One script: its up part and, if present, its down part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct SqlScript {
     /// Its key in the history: the file name without engine, `.up` or `.down`, and `.sql`.
     pub(crate) name: Arc<str>,
-    /// Once, or again whenever it changes.
+    /// Versioned (applied once) or repeatable (applied again whenever it changes).
     pub(crate) kind: ScriptKind,
-    /// What is applied.
+    /// The up part.
     pub(crate) up: Variants,
-    /// What takes it back. It may be empty: then the script can't be rolled back.
+    /// The down part. If it is empty, the script can't be rolled back.
     pub(crate) down: Variants,
 }
 
 impl SqlScript {
-    /// What an engine is sent in a direction, if anything.
+    /// The part for an engine in a direction, if any.
     pub(crate) fn part(&self, engine: Engine, direction: Direction) -> Option<&Arc<SqlPart>> {
         match direction {
             Direction::Up => self.up.get(engine),
@@ -51,25 +51,25 @@ impl SqlScript {
     }
 }
 
-/// One direction of a script: for each engine its own file, else the general one.
+/// One direction of a script: for each engine its own file, or else the general one.
 ///
 /// A general file is kept once for each engine, because engines disagree about where its statements end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Variants(EngineMap<Option<Arc<SqlPart>>>);
 
 impl Variants {
-    /// What an engine is sent: its own file, else the general one, else nothing.
+    /// The part for an engine: its own file, or else the general one, or else nothing.
     pub(crate) fn get(&self, engine: Engine) -> Option<&Arc<SqlPart>> {
         self.0[engine].as_ref()
     }
 
-    /// Whether there is no file for any engine.
+    /// Whether no engine has a file.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().all(|(_, part)| part.is_none())
     }
 
-    /// Each file with the engine that it is read for; a general file comes once for each engine that uses it.
+    /// Each file with the engine that it is parsed for; a general file appears once for each engine that uses it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Engine, &Arc<SqlPart>)> {
         self.0.iter().filter_map(|(engine, part)| Some((engine, part.as_ref()?)))
     }
@@ -78,23 +78,23 @@ impl Variants {
 /// One file as one engine reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct SqlPart {
-    /// The file: the folder as it was given, and the file's name.
+    /// The file's path: the folder as given, and the file's name.
     pub(crate) file: PathBuf,
-    /// SHA-256 over the text without a byte order mark and with LF as line end, in lower-case hex: what `sha256sum` says
-    /// of such a file.
+    /// SHA-256 over the text without a byte order mark and with LF as line end, in lower-case hex, as `sha256sum`
+    /// prints it for such a file.
     pub(crate) checksum: String,
-    /// Whether it runs in one transaction with its history row; false where the file says so.
+    /// Whether it runs in one transaction with its history row; false if the file says so.
     pub(crate) transaction: bool,
-    /// The time limits that the file asks for.
+    /// The time limits that the file sets.
     pub(crate) limits: Limits,
-    /// The statements, in order, without those behind `-- fleet: refresh`.
+    /// The statements, in order, without those after `-- fleet: refresh`.
     pub(crate) statements: Vec<SqlStatement>,
-    /// The view that this script makes.
+    /// The view that this script creates.
     pub(crate) view: Option<ViewNote>,
-    /// What brings that view up to date; empty exactly where there is no view.
+    /// The statements that refresh the view; empty if and only if there is no view.
     pub(crate) refresh: Vec<SqlStatement>,
-    /// What is wrong with a general file for this engine alone. It must be told, and nothing sent, when a tenant of this
-    /// engine comes to it. Other mistakes are told by [`read()`] at once.
+    /// Errors in a general file for this engine alone. They must be reported, and nothing sent, when a tenant of this
+    /// engine reaches the file. [`read()`] reports other errors at once.
     pub(crate) mistakes: Vec<ScriptMistake>,
 }
 
@@ -107,16 +107,16 @@ pub(crate) struct SqlStatement {
     pub(crate) line: usize,
 }
 
-/// A view that a script makes and that is to be brought up to date from time to time.
+/// A view that a script creates and that is refreshed periodically.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ViewNote {
-    /// As the script's directive spells it.
+    /// The name as the script's directive spells it.
     pub(crate) name: String,
-    /// How often.
+    /// The frequency of its refreshes.
     pub(crate) group: RefreshGroup,
 }
 
-/// How often a view is brought up to date.
+/// The frequency at which a view is refreshed.
 #[derive(
     Debug,
     Clone,
@@ -149,13 +149,13 @@ impl RefreshGroup {
     pub(crate) const ALL: [RefreshGroup; 4] =
         [RefreshGroup::Hourly, RefreshGroup::Daily, RefreshGroup::Weekly, RefreshGroup::Monthly];
 
-    /// The lower-case word for it.
+    /// Its lower-case name.
     pub(crate) fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// A word that is none of the groups.
+/// A word that names no group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown group '{0}'; it is one of hourly, daily, weekly, monthly")]
 pub(crate) struct UnknownGroup(pub(crate) String);
@@ -168,17 +168,17 @@ impl FromStr for RefreshGroup {
     }
 }
 
-/// Something in the folder that can't be used as it is.
+/// An unusable file or entry in the folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, thiserror::Error)]
 #[error("{}{}: {what}; {instead}", file.display(), line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub(crate) struct ScriptMistake {
     /// The file, or the folder.
     pub(crate) file: PathBuf,
-    /// The line, counted from 1, where it is about one.
+    /// The line, counted from 1, if the mistake is in one.
     pub(crate) line: Option<usize>,
-    /// What is wrong.
+    /// The error.
     pub(crate) what: String,
-    /// What to do instead.
+    /// The fix.
     pub(crate) instead: String,
 }
 

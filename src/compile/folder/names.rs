@@ -1,17 +1,17 @@
-//! What a file's name says: the conventions of sqlx and Flyway, with an engine before the ending.
+//! File names of scripts: the conventions of sqlx and Flyway, with an optional engine before the extension.
 //!
-//! Names only; no file is opened here.
+//! It reads names only and opens no file.
 
 use super::part::Found;
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 use crate::model::text::is_unseen;
 
-/// The parts of a version, without zeros at its end: `1.0` is `1`.
+/// The parts of a version, without trailing zeros: `1.0` is `1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(Vec<u128>);
 
-/// What the scripts of a folder are told apart and ordered by.
+/// The key that identifies and orders the scripts of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Versioned(Version),
@@ -22,17 +22,17 @@ pub(super) enum Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ScriptFile {
     pub(super) key: Key,
-    /// The script's name; `None` for Flyway's undo file, which belongs to its script by the version alone.
+    /// The script's name; `None` for Flyway's undo file, which is matched to its script by version only.
     pub(super) name: Option<String>,
     pub(super) direction: Direction,
-    /// `None`: for every engine that has no file of its own.
+    /// `None`: for every engine without a file of its own.
     pub(super) engine: Option<Engine>,
 }
 
-/// The most digits of a version, or of one of its parts.
+/// Maximum number of digits in a version, or in one of its parts.
 const MOST_DIGITS: usize = 20;
 
-/// Reads a name. `None`: no SQL script.
+/// Parses a file name. `None`: not an SQL script.
 pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
     let Some(stem) = file_name.strip_suffix(".sql") else {
         let is_sql = file_name.to_ascii_lowercase().ends_with(".sql");
@@ -58,7 +58,7 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
     }))
 }
 
-/// Takes the engine and the direction off.
+/// Strips the engine and the direction.
 fn suffixes(stem: &str) -> Result<(&str, Option<Engine>, Option<Direction>), Found> {
     let (rest, direction) = match stem.rsplit_once('.') {
         Some((rest, "up")) => (rest, Some(Direction::Up)),
@@ -109,7 +109,7 @@ fn key(base: &str) -> Result<(Key, bool), Found> {
     Err(nearest(base, digits))
 }
 
-/// Reads digits with `.` or `_` between them.
+/// Parses digits separated by `.` or `_`.
 fn version(text: &str) -> Result<Version, Found> {
     let mut parts = Vec::new();
     for part in text.split(['.', '_']) {
@@ -126,7 +126,7 @@ fn version(text: &str) -> Result<Version, Found> {
     Ok(Version(parts))
 }
 
-/// The convention that a name comes closest to.
+/// The closest naming convention.
 fn nearest(base: &str, digits: usize) -> Found {
     let words = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
     let mut letters = base.chars();

@@ -1,6 +1,6 @@
-//! One file as each engine reads it: its statements, what its comments say, and its mistakes.
+//! One file as each engine parses it: its statements, directives and errors.
 //!
-//! Texts only; which files make up a script is not known here.
+//! It reads text only, and does not know which files make up a script.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::sql::dialect::syntax;
 use crate::sql::split::{split, unclosed};
 use crate::sql::statement::Directive;
 
-/// A mistake whose file is clear from where it was found.
+/// An error whose file is known from the context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) line: Option<usize>,
     pub(super) what: String,
     pub(super) instead: String,
-    /// It is told at once even where only one engine would stumble over it.
+    /// It is reported at once, even if only one engine would reject it.
     pub(super) always: bool,
 }
 
@@ -36,28 +36,28 @@ impl Found {
     }
 }
 
-/// A file that was read.
+/// A file's content and settings.
 pub(super) struct Source<'a> {
     pub(super) file: &'a Path,
     pub(super) direction: Direction,
-    /// Without a byte order mark, with LF as line end.
+    /// The text without a byte order mark, with LF as line end.
     pub(super) text: String,
-    /// What Flyway's settings file beside it says.
+    /// The transaction setting in Flyway's settings file beside it.
     pub(super) transaction: Option<bool>,
 }
 
 impl Source<'_> {
-    /// Reads it for the one engine that its name tells.
+    /// Parses it for the one engine in its name.
     pub(super) fn own(&self, engine: Engine, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
         let (part, found) = self.read(engine);
         mistakes.extend(found.into_iter().map(|found| found.in_file(self.file)));
         variants.0[engine] = Some(Arc::new(part));
     }
 
-    /// Reads a general file for the engines that have no file of their own yet.
+    /// Parses a general file for the engines that have no file of their own yet.
     ///
-    /// What is wrong to every engine is told at once. What is wrong to some is kept for when one of them comes to it:
-    /// nobody has to quote for an engine that no tenant has.
+    /// Errors for every engine are reported at once. Errors for some engines are kept until a tenant of such an engine
+    /// reaches the file: no author has to quote for an engine without tenants.
     pub(super) fn general(&self, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
         let readings = Engine::ALL.map(|engine| self.read(engine));
         let is_common = |found: &Found| {
@@ -121,7 +121,7 @@ impl Source<'_> {
             mistakes: Vec::new(),
         };
         part.view = notes.view.map(|(view, _)| view);
-        // Behind a client's command comes what is no SQL: it would only be misunderstood.
+        // The text after a client command is not SQL, and would only be misread.
         let client = code.iter().find_map(Statement::client_mistake);
         if let Some(client) = &client {
             found.retain(|other| other.line <= client.line);
@@ -132,7 +132,7 @@ impl Source<'_> {
     }
 }
 
-/// Judges the statements; says whether a BEGIN and a COMMIT around those that are no refresh are to be taken off.
+/// Checks the statements; returns whether to strip a BEGIN and a COMMIT around those that are not part of the refresh.
 fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut Vec<Found>) -> bool {
     let end = notes.refresh.map_or(code.len(), |(first, _)| first);
     let control: Vec<usize> = (0..code.len()).filter(|&at| code[at].controls_transaction()).collect();
@@ -154,7 +154,7 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     wrapped
 }
 
-/// What is wrong with a file that has no SQL and does not say so, or the other way round.
+/// The error of a file that has no SQL and does not say so, or the reverse.
 fn emptiness(nothing: Option<usize>) -> Found {
     match nothing {
         None => {
@@ -165,7 +165,7 @@ fn emptiness(nothing: Option<usize>) -> Found {
     }
 }
 
-/// PostgreSQL has a statement that brings a view up to date; elsewhere the script has to say how.
+/// PostgreSQL has a statement that refreshes a view; on other engines the script must supply it.
 fn fill_refresh(engine: Engine, notes: &Notes, refresh: &mut Vec<SqlStatement>) -> Option<Found> {
     match (&notes.view, notes.refresh) {
         (None, None) | (Some(_), Some(_)) => None,

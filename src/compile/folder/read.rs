@@ -1,6 +1,6 @@
-//! The files of a folder, put together to scripts.
+//! Groups the files of a folder into scripts.
 //!
-//! It reads and never writes; a mistake in one file hides none in another.
+//! It reads and never writes; an error in one file does not hide errors in others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 
-/// A file with what its name says.
+/// A file and its parsed name.
 type Named = (PathBuf, ScriptFile);
 
-/// Reads a folder of SQL scripts. Folders inside it, and files that don't end with `.sql`, are left alone.
+/// Reads a folder of SQL scripts. Folders inside it, and files without the extension `.sql`, are ignored.
 ///
 /// # Errors
-/// All mistakes at once, in the order of the files. Those that only one engine would make of a general file are not among
-/// them: they are in its [`SqlPart`](super::SqlPart).
+/// All errors at once, in file order, except errors in a general file for one engine only: they are in its
+/// [`SqlPart`](super::SqlPart).
 pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     let mut mistakes = Vec::new();
     let mut groups: BTreeMap<Key, Vec<Named>> = BTreeMap::new();
@@ -32,7 +32,7 @@ pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
             Err(found) => mistakes.push(found.in_file(&path)),
         }
     }
-    // Reading and splitting is all of the work, and no script needs another: one task each, on all cores, in order.
+    // Reading and splitting is all of the work, and scripts are independent: one task each, on all cores, in order.
     let groups: Vec<(Key, Vec<Named>)> = groups.into_iter().collect();
     let read: Vec<(Option<SqlScript>, Vec<ScriptMistake>)> = groups
         .into_par_iter()
@@ -53,7 +53,7 @@ pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     Err(mistakes)
 }
 
-/// The files in a folder with their names, in the order of the names.
+/// The files in a folder with their names, sorted by name.
 fn files(folder: &Path, mistakes: &mut Vec<ScriptMistake>) -> Vec<(PathBuf, String)> {
     let mut wrong = |file: &Path, error: &std::io::Error| {
         let instead = "see that it exists and may be read";
@@ -82,7 +82,7 @@ fn files(folder: &Path, mistakes: &mut Vec<ScriptMistake>) -> Vec<(PathBuf, Stri
     files
 }
 
-/// The script that files with one key make up; `None` only with a mistake.
+/// The script made up of the files with one key; `None` only with an error reported.
 fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Option<SqlScript> {
     let (up, down): (Vec<&Named>, Vec<&Named>) = files.iter().partition(|(_, file)| file.direction == Direction::Up);
     let Some((first, name)) = up.first().and_then(|(path, file)| Some((path, file.name.as_ref()?))) else {
@@ -126,7 +126,7 @@ fn script(key: &Key, files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Opti
 fn variants(files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
     let mut variants = Variants::default();
     let mut seen: Vec<(Option<Engine>, &Path)> = Vec::new();
-    // The general file comes last: it is for the engines that are left.
+    // The general file comes last: it is for the remaining engines.
     let own = files.iter().filter(|(_, file)| file.engine.is_some());
     for (path, file) in own.chain(files.iter().filter(|(_, file)| file.engine.is_none())) {
         if let Some((_, other)) = seen.iter().find(|(engine, _)| *engine == file.engine) {
@@ -165,7 +165,7 @@ fn source<'a>(path: &'a Path, direction: Direction, mistakes: &mut Vec<ScriptMis
     None
 }
 
-/// What Flyway's settings file beside a script says of its transaction.
+/// The transaction setting in Flyway's settings file beside a script.
 fn settings(script: &Path, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
     let mut path = script.as_os_str().to_owned();
     path.push(".conf");

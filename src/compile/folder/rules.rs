@@ -1,6 +1,6 @@
-//! What a statement of a script must not be, because it is no SQL, or because fleet could not keep its promises.
+//! Statements that a script must not contain, because they are not SQL or because they would break fleet's guarantees.
 //!
-//! It judges statements one by one; it changes none.
+//! It checks statements one by one and changes none.
 
 use super::part::Found;
 use crate::model::tenant::Engine;
@@ -15,9 +15,9 @@ pub(super) struct Statement<'a> {
     pub(super) line: usize,
     text: &'a str,
     engine: Engine,
-    /// All its words without quotes, in lower case.
+    /// All its unquoted words, in lower case.
     words: Vec<String>,
-    /// It has nothing else.
+    /// It consists of unquoted words only.
     is_bare: bool,
 }
 
@@ -35,22 +35,22 @@ impl<'a> Statement<'a> {
         self.words.iter().any(|w| w == word)
     }
 
-    /// What it begins with, for a message.
+    /// The first words of the statement, for a message.
     fn name(&self) -> String {
         self.words.iter().take(2).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether it is nothing but these words.
+    /// Whether it consists of exactly these words.
     fn is_only(&self, forms: &[&[&str]]) -> bool {
         self.is_bare && forms.iter().any(|form| self.words == *form)
     }
 
-    /// Whether it begins a transaction and says nothing else.
+    /// Whether it only begins a transaction.
     pub(super) fn is_plain_begin(&self) -> bool {
         self.is_only(&[&["begin"], &["begin", "transaction"], &["begin", "work"], &["start", "transaction"]])
     }
 
-    /// Whether it commits and says nothing else.
+    /// Whether it only commits.
     pub(super) fn is_plain_commit(&self) -> bool {
         self.is_only(&[&["commit"], &["commit", "transaction"], &["commit", "work"]])
     }
@@ -60,7 +60,7 @@ impl<'a> Statement<'a> {
         is_transaction_control(self.engine, self.text)
     }
 
-    /// What is wrong with a statement that ends or begins a transaction.
+    /// The error of a statement that begins or ends a transaction.
     pub(super) fn transaction_mistake(&self, transaction: bool) -> Found {
         let what = format!("`{}` is in the way of the transaction that fleet itself begins and ends", self.name());
         let (what, instead) = match transaction {
@@ -73,7 +73,7 @@ impl<'a> Statement<'a> {
         Found::new(Some(self.line), what, instead)
     }
 
-    /// A statement that needs what only a client program has; what follows it is not SQL either.
+    /// The error of a client-only command; the text after it is not SQL either.
     pub(super) fn client_mistake(&self) -> Option<Found> {
         let from_stdin = self.words.windows(2).any(|pair| pair[0] == "from" && pair[1] == "stdin");
         let (what, instead) = if self.word(0) == "delimiter" {
@@ -93,7 +93,7 @@ impl<'a> Statement<'a> {
         syntax(self.engine).needs_no_transaction(&self.words)
     }
 
-    /// What is wrong with a statement that can't run in the transaction of its script.
+    /// The error of a statement that can't run in the transaction of its script.
     pub(super) fn transaction_needed_mistake(&self) -> Option<Found> {
         let concurrently = if self.has("concurrently") { " CONCURRENTLY" } else { "" };
         let what = format!("`{}{concurrently}` can't run in a transaction", self.name());
@@ -102,7 +102,7 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// Commands of psql: a backslash is never SQL outside quotes, but for MySQL's `\N`.
+/// Commands of psql: a backslash is never SQL outside quotes, except for MySQL's `\N`.
 pub(super) fn psql_commands(engine: Engine, text: &str) -> Vec<Found> {
     let is_command = |token: &Token| token.kind == Kind::Symbol(b'\\') && !text[token.end..].starts_with('N');
     let commands = lex::tokens(engine, text).filter(is_command);

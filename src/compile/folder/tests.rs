@@ -1,11 +1,11 @@
-//! A folder for each case, as a user would leave it.
+//! One folder per case, as a user would write it.
 
 use std::path::Path;
 
 use super::*;
 use crate::model::tenant::Engine::{Mysql, Postgres, Sqlite};
 
-/// A folder with these files.
+/// Creates a folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -18,7 +18,7 @@ fn good(files: &[(&str, &str)]) -> SqlFolder {
     read(folder(files).path()).unwrap_or_else(|wrong| panic!("{files:?}: {wrong:#?}"))
 }
 
-/// The mistakes as an operator reads them, with the folder's place left out.
+/// The errors as an operator reads them, without the folder's path.
 fn wrong(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
     match read(folder.path()) {
@@ -40,7 +40,7 @@ fn sql(part: &SqlPart) -> Vec<&str> {
     part.statements.iter().map(|statement| statement.sql.as_str()).collect()
 }
 
-/// The one script of a folder with one file, as an engine gets it.
+/// The one script of a folder with one file, for an engine.
 fn part(name: &str, text: &str, engine: Engine) -> SqlPart {
     SqlPart::clone(good(&[(name, text)]).scripts[0].up.get(engine).unwrap())
 }
@@ -238,7 +238,7 @@ fn what_only_one_engine_minds_waits_for_a_tenant_of_that_engine() {
     assert_eq!(mistakes(0, Mysql), [(Some(1), "a text in quotes ('…') begins here and never ends")]);
     assert_eq!(mistakes(1, Mysql), [(Some(1), "a name in quotes (`…`) begins here and never ends")]);
     assert_eq!(mistakes(1, Sqlite), []);
-    // An engine's own file has no other engine to be read for.
+    // An engine's own file is parsed for that engine only.
     assert!(wrong(&[("1_x.mysql.sql", "select 'a\\', 'b';")]).starts_with("1_x.mysql.sql:1: a text in quotes"));
 }
 

@@ -1,6 +1,6 @@
-//! Dumps of a tenant's whole content and the way back, by each engine's own means.
+//! Dumps of a tenant's whole content and their restore, by each engine's own tools.
 //!
-//! No password gets into the arguments or the environment of a tool, and no half dump is told as a whole one.
+//! No password gets into the arguments or the environment of a tool, and no partial dump is reported as complete.
 
 pub(crate) mod secret;
 pub(crate) mod tool;
@@ -17,46 +17,47 @@ pub(crate) use self::tool::Limits;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant};
 
-/// Writing all of a tenant to a file, and bringing it back.
+/// Dumping a tenant to a file, and restoring it.
 #[async_trait]
 pub(crate) trait Dump: Send {
-    /// About how many bytes a backup takes at the most; `None` where there is nothing yet that could be backed up.
+    /// The approximate maximum size of a backup, in bytes; `None` where there is nothing to back up yet.
     ///
     /// # Errors
-    /// A [`Fault`] when that can't be read.
+    /// A [`Fault`] when the size can't be read.
     async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
         Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
     }
 
-    /// Writes all of the tenant to a file, as it is at one moment, and checks it. Returns what made it, with its version.
-    /// Dying in it: the file is partial, and the tenant as it was.
+    /// Writes a consistent snapshot of the tenant to a file, and verifies it. Returns the name and version of the tool
+    /// that made it. Dying in it: the file is partial, and the tenant unchanged.
     ///
     /// # Errors
-    /// A [`Fault`]; of class `cancelled` when it was ended by us.
+    /// A [`Fault`]; of class `cancelled` when we ended it.
     async fn dump(&mut self, _to: &Transfer<'_>) -> Result<String, Fault> {
         Err(Fault::new(FaultClass::Backup, "this kind of database can't be backed up"))
     }
 
-    /// Brings the tenant back to what a dump has: what is not in it goes. What dying in it leaves is told in
-    /// `docs/book/src/design/architecture.md`.
+    /// Restores the tenant to the content of a dump; anything that is not in the dump is dropped. The state after dying
+    /// in it is described in `docs/book/src/design/architecture.md`.
     ///
     /// # Errors
-    /// A [`Fault`]. The tenant is as it was, unless [`unfinished`](super::Session::unfinished) says that a restore was begun.
+    /// A [`Fault`]. The tenant is unchanged, unless [`unfinished`](super::Session::unfinished) says that a
+    /// restore was begun.
     async fn load(&mut self, _from: &Transfer<'_>) -> Result<(), Fault> {
         Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
     }
 }
 
-/// A file that a tenant's content goes to or comes from, and how long that may take.
+/// The file of a dump or restore, and its time limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Transfer<'a> {
-    /// The file. A dump makes it.
+    /// The file, created by a dump.
     pub(crate) file: &'a Path,
-    /// The run whose backup it is.
+    /// The run that the backup belongs to.
     pub(crate) run: &'a str,
-    /// For all of it; zero means no limit.
+    /// The limit for the whole transfer; zero means no limit.
     pub(crate) limit: Duration,
-    /// Ends it: a tool is killed.
+    /// Ends the transfer: a running tool is killed.
     pub(crate) cancel: CancellationToken,
 }
 
@@ -66,7 +67,7 @@ impl Transfer<'_> {
     }
 }
 
-/// What a backup calls the database of a tenant: its name on the server, or the file.
+/// The database of a tenant as a backup names it: its name on the server, or the file.
 pub(crate) fn database_name(tenant: &Tenant) -> String {
     match tenant.address_for_migrations() {
         Address::File(path) => path.display().to_string(),
@@ -75,10 +76,10 @@ pub(crate) fn database_name(tenant: &Tenant) -> String {
     }
 }
 
-/// Runs a command of the operator's that backs one tenant up. It is told which, and no password.
+/// Runs the operator's own backup command for one tenant. The command gets the tenant, but no password.
 ///
 /// # Errors
-/// A [`Fault`] when it can't be started, ends with anything but 0, or is ended by us.
+/// A [`Fault`] when it can't be started, exits with a code other than 0, or is ended by us.
 pub(crate) async fn hook(command: &[String], tenant: &Tenant, run: &str, limits: &Limits) -> Result<(), Fault> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Fault::new(FaultClass::Backup, "the command in [backup] is empty"));
@@ -89,17 +90,17 @@ pub(crate) async fn hook(command: &[String], tenant: &Tenant, run: &str, limits:
     tool::run(child, program, limits).await
 }
 
-/// A fault of a backup that no engine's code says more of.
+/// A backup fault without an engine error code.
 pub(crate) fn broken(text: impl Into<String>) -> Fault {
     Fault::new(FaultClass::Backup, text)
 }
 
-/// Makes the file of a dump, which only its owner may read.
+/// Creates the file of a dump, readable by its owner only.
 pub(crate) fn make_private(file: &Path) -> Result<(), Fault> {
     crate::backup::open_private(file).map(drop).map_err(|error| broken(format!("{}: {error}", file.display())))
 }
 
-/// A fault of a load that the engine took back as a whole.
+/// The fault of a load that the engine rolled back as a whole.
 pub(crate) fn fault_undone(fault: Fault) -> Fault {
     let text = format!("{}; the restore was rolled back and has changed nothing", fault.message);
     Fault { message: crate::model::fault::bounded(text), ..fault }

@@ -1,7 +1,7 @@
-//! The files in which tools are told their passwords: readable by us alone, gone with us.
+//! The files that pass passwords to tools: readable by us alone, and removed with the process.
 //!
-//! A process that was killed leaves its file. It was locked as long as the process lived, so whoever comes next can tell
-//! and removes it. Nothing else in the folder is touched.
+//! A killed process leaves its file. The file was locked as long as the process lived, so a later process sees that it
+//! is stale and removes it. Nothing else in the folder is touched.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -11,13 +11,13 @@ use super::broken;
 use crate::backup::open_private;
 use crate::model::fault::Fault;
 
-/// How the files are called; what follows is random.
+/// The prefix of the file names; a random part follows.
 const PREFIX: &str = "fleet-secret-";
 
-/// Somebody who cleans up may take a file in the moment before it is locked; not so often in a row.
+/// A concurrent cleanup may remove a file just before it is locked; this often in a row is unlikely.
 const TRIES: usize = 5;
 
-/// A file that only we may read, removed when it is dropped, and locked until then.
+/// A file that only its owner may read, locked while it exists and removed on drop.
 #[derive(Debug)]
 pub(crate) struct SecretFile {
     path: PathBuf,
@@ -36,11 +36,11 @@ impl SecretFile {
         for _ in 0..TRIES {
             let path = folder.join(format!("{PREFIX}{:032x}", fastrand::u128(..)));
             let mut file = open_private(&path).map_err(failed)?;
-            // Only a lock says that it is in use. Nothing secret is written before.
+            // Only the lock marks it as in use, so nothing secret is written before it is taken.
             let is_ours = match file.try_lock() {
                 Ok(()) => path.exists(),
                 Err(TryLockError::WouldBlock) => false,
-                // A file system that knows no locks: nobody cleans up there either.
+                // A file system without locks: no process cleans up there either.
                 Err(TryLockError::Error(_)) => true,
             };
             let secret = SecretFile { path, _locked: file.try_clone().map_err(failed)? };
@@ -63,7 +63,7 @@ impl Drop for SecretFile {
     }
 }
 
-/// Removes the files of processes that were killed while a tool ran.
+/// Removes the files of processes that were killed while a tool was running.
 pub(crate) fn remove_left_secrets() {
     remove_left_in(&std::env::temp_dir());
 }
@@ -72,7 +72,7 @@ fn remove_left_in(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
         let path = entry.path();
-        // What is no plain file is none of ours. One that nobody has locked is nobody's any more.
+        // Only regular files are ours. A file that no process has locked is stale.
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         let Some(file) = is_file.then(|| File::open(&path).ok()).flatten() else { continue };
         if file.try_lock().is_ok() {

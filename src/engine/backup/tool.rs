@@ -1,6 +1,6 @@
-//! Programs of others that dump and load: started apart from the terminal, ended in time.
+//! External dump and load programs: started detached from the terminal, with a time limit.
 //!
-//! What a tool says on stderr is told in short; nothing that we hand to it is.
+//! Reports shorten a tool's stderr and never contain anything that we pass to the tool.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,29 +12,30 @@ use tokio_util::sync::CancellationToken;
 use super::broken;
 use crate::model::fault::{Fault, FaultClass};
 
-/// So many characters of what a tool says are kept, of those that tell the reason.
+/// Maximum number of characters kept of the reason in a tool's output.
 const MOST_TEXT: usize = 600;
 
-/// What ends a tool before its time.
+/// The reasons to end a tool early: the time limit or a cancellation.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
     pub(crate) limit: Duration,
     pub(crate) cancel: CancellationToken,
 }
 
-/// Starts a tool. It dies with its handle, and Ctrl-C in the terminal does not reach it: what is in flight ends well.
+/// Starts a tool. It is killed when its handle is dropped. Ctrl-C in the terminal does not reach it, so work in flight
+/// ends cleanly.
 pub(crate) fn spawn(mut command: Command, name: &str) -> Result<Child, Fault> {
     command.stderr(Stdio::piped()).kill_on_drop(true).process_group(0);
     command.spawn().map_err(|error| missing(name, &error))
 }
 
-/// Runs a tool to its end.
+/// Runs a tool to completion.
 pub(crate) async fn run(mut command: Command, name: &str, limits: &Limits) -> Result<(), Fault> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     run_with_streams(command, name, limits).await
 }
 
-/// As [`run`], with the stdin and stdout that the command has.
+/// As [`run`], with the command's own stdin and stdout.
 pub(crate) async fn run_with_streams(command: Command, name: &str, limits: &Limits) -> Result<(), Fault> {
     let mut child = spawn(command, name)?;
     let said = child.stderr.take();
@@ -45,7 +46,8 @@ pub(crate) async fn run_with_streams(command: Command, name: &str, limits: &Limi
     within(limits, name, ended).await
 }
 
-/// Lets work with tools go on until it ends, is cancelled or has had its time. What is dropped in it is killed.
+/// Runs work with tools until it ends, is cancelled or reaches its time limit. Tools that are dropped with it are
+/// killed.
 pub(crate) async fn within<T>(
     limits: &Limits,
     name: &str,
@@ -62,7 +64,7 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// What a tool's end means.
+/// The result of a tool's exit status.
 pub(crate) fn verdict(status: std::io::Result<ExitStatus>, said: &str, name: &str) -> Result<(), Fault> {
     match status {
         Ok(status) if status.success() => Ok(()),
@@ -74,7 +76,7 @@ pub(crate) fn verdict(status: std::io::Result<ExitStatus>, said: &str, name: &st
     }
 }
 
-/// All that a tool says on stderr is read, so that it never waits for us; the end of it is kept.
+/// Reads all of a tool's stderr, so that the tool never blocks on it, and keeps the end.
 pub(crate) async fn tail(stream: Option<ChildStderr>) -> String {
     let Some(mut stream) = stream else { return String::new() };
     let (mut kept, mut buffer) = (Vec::new(), vec![0; 4096]);
@@ -87,14 +89,14 @@ pub(crate) async fn tail(stream: Option<ChildStderr>) -> String {
     essence(&text)
 }
 
-/// The reason in what a tool said, as one line. Some print the statement that failed first, which hides the reason: all
-/// before the line that tells the error is left out. Without such a line it is the end.
+/// The reason in a tool's output, as one line. Some tools print the failed statement first, which hides the reason, so
+/// all text before the error line is dropped. Without such a line it is the end of the output.
 fn essence(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let is_mysql =
         |line: &&str| line.strip_prefix("ERROR ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     let is_other = |line: &&str| ["ERROR: ", "error: ", "FATAL: "].iter().any(|word| line.contains(word));
-    // A statement in front of it may hold such a line too; what stands behind an error are words on it.
+    // A statement before the error may contain such a line too; text after the error describes it.
     let at = lines.iter().rposition(is_mysql).or_else(|| lines.iter().position(is_other));
     let told = lines[at.unwrap_or(0)..].join(" ");
     let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -102,7 +104,7 @@ fn essence(text: &str) -> String {
     words.chars().skip(skipped).take(MOST_TEXT).collect()
 }
 
-/// What a program answers to `--version`.
+/// The output of a program for `--version`.
 pub(crate) async fn version(program: &str) -> Result<String, Fault> {
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
@@ -117,7 +119,7 @@ pub(crate) async fn version(program: &str) -> Result<String, Fault> {
     }
 }
 
-/// The fault of a program that can't be started, with what to install.
+/// The fault of a program that can't be started, with the package to install.
 fn missing(program: &str, error: &std::io::Error) -> Fault {
     let package = match program {
         "pg_dump" | "pg_restore" | "psql" => "postgresql-client",

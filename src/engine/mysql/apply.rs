@@ -1,6 +1,6 @@
-//! How a session applies: steps in one message with the journal between, alone, or natively.
+//! Applying steps: in one message with the journal between them, statement by statement, or natively.
 //!
-//! It only applies; reading and settling are in the session.
+//! Reading and settling are in the session.
 
 use std::sync::atomic::Ordering;
 
@@ -26,10 +26,11 @@ use crate::model::tenant::Engine;
 use crate::policy::Limits;
 
 impl MysqlSession {
-    /// Changes to a connection out of a pool of one, for work that has native steps. Nothing is held or begun yet.
+    /// Moves the session to a connection from a pool of one, for work that has native steps. No lock is held and no
+    /// step begun yet.
     pub(crate) async fn become_pooled(&mut self) -> Result<(), Fault> {
         if self.pool.is_some() && self.connection.is_some() {
-            // A second pool would find the tenant held by the connection of the first.
+            // A second pool would find the tenant locked by the connection of the first.
             return Ok(());
         }
         if let Some(link) = self.connection.take() {
@@ -40,7 +41,7 @@ impl MysqlSession {
         Ok(())
     }
 
-    /// Takes the connection back from native code. One that was replaced has lost the tenant's lock.
+    /// Takes the connection back from native code. A replaced connection has lost the tenant's lock.
     pub(crate) async fn take_back(&mut self, pool: &Pool<MySql>) -> Result<(), Fault> {
         let before = self.id.load(Ordering::Relaxed);
         self.connection = Some(Link::Pooled(pool.acquire().await.map_err(|e| errors::fault(&e))?));
@@ -51,7 +52,7 @@ impl MysqlSession {
         Err(native::lost_connection())
     }
 
-    /// The time limits of a step, where any step of the work has its own: the session keeps those of the step before.
+    /// The time limits of a step, if any step of the work has its own: the session keeps those of the previous step.
     pub(crate) fn own_settings(&self, work: &Work, step: usize) -> Option<String> {
         let any = work.steps.iter().any(|step| step.limits != Limits::default());
         any.then(|| session_settings(&self.door.limits(&work.steps[step])))
@@ -66,7 +67,7 @@ impl MysqlSession {
         sql
     }
 
-    /// A step that begins at its first statement begins on the history that was planned.
+    /// A step that starts at its first statement requires the planned history.
     fn check_history(&self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
         match opening.resumed.is_some() || self.held.history == work.history_before(step) {
             true => Ok(()),
@@ -86,11 +87,11 @@ impl MysqlSession {
         };
         message.push(Place::Prepare { step }, open);
         if let Some(database) = self.door.namespace() {
-            // The migration before may have switched to another one.
+            // The previous migration may have switched to another database.
             message.push(Place::Prepare { step }, format!("USE {}", Engine::Mysql.quote(&database)));
         }
         if script.direction == Direction::Down && resumed.is_none() {
-            // Gone first: should the rest not happen, the tenant does not look as if it were at its target.
+            // Deleted first: if the rest does not happen, the tenant must not look as if it were at its target.
             message.push(Place::Record { step }, self.door.record(&work.steps[step]));
         }
         for (statement, sql) in script.statements.iter().enumerate().skip(first) {
@@ -103,7 +104,7 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
-    /// A refresh changes rows only, so that it has a transaction, and no journal. Dying in it: the server rolls it back.
+    /// A refresh changes rows only, so it has a transaction and no journal. Dying in it: the server rolls it back.
     fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
         message.push(Place::Prepare { step }, "START TRANSACTION");
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
@@ -113,7 +114,7 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
-    /// The history row and the end of the journal: one transaction, without its commit.
+    /// The history row and the end of the journal in one transaction, without its commit.
     fn end(&self, work: &Work, step: usize) -> Vec<String> {
         let mut sql = vec!["START TRANSACTION".to_owned()];
         if work.steps[step].script.direction == Direction::Up {
@@ -145,7 +146,7 @@ impl MysqlSession {
             }
         }
         if last == work.steps.len() {
-            // Closing the connection releases it too, but only when the server gets to it.
+            // Closing the connection releases it too, but only when the server notices.
             message.push(Place::Tidy, format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
         let connection = self.connection().map_err(|fault| ApplyError::before(first, fault))?;
@@ -159,8 +160,8 @@ impl MysqlSession {
         Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue })
     }
 
-    /// The state of the step in which the engine refused a message at this place, where so many statements of the place may
-    /// have completed. It is noted in the journal while the connection still answers.
+    /// The state of a step after the engine refused a message at this place, where up to this many statements of the
+    /// place may have completed. It is recorded in the journal while the connection still answers.
     async fn residue(&mut self, work: &Work, place: Option<Place>, within: usize, fault: &Fault) -> PartialState {
         if fault.class == FaultClass::ConnectionLost {
             return PartialState::Unknown;
@@ -168,10 +169,10 @@ impl MysqlSession {
         if place.and_then(Place::step).is_some_and(|step| is_refresh(work, step)) {
             return self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing);
         }
-        // Only the server's own refusal, which has a number, says for certain that a statement did not happen.
+        // Only the server's own refusal, which has an error number, proves that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
             Some(Place::Prepare { .. }) => PartialState::Nothing,
-            // The engine refused this statement as a whole, and those behind it can do without this connection.
+            // The engine refused the whole statement, and the following ones do not need this connection.
             Some(Place::Statement { statement, step })
                 if within == 0 && journal::is_certain(&work.steps[step], statement) =>
             {
@@ -196,8 +197,8 @@ impl MysqlSession {
     }
 }
 
-/// Steps with statements in batches, and native code. Dying between two batches: the journal names the statement, and the
-/// next run repeats it.
+/// Steps with statements in batches, and native code. Dying between two batches: the journal names the statement, and
+/// the next run repeats it.
 #[async_trait]
 impl Journalled for MysqlSession {
     /// The lock was taken before the first step, and the journal was read under it.
@@ -239,7 +240,7 @@ impl Journalled for MysqlSession {
         self.residue(work, place, refusal.within, &refusal.fault).await
     }
 
-    /// The code gets the session's own connection, out of a pool of one.
+    /// The code gets the session's own connection, through a pool of one.
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
         let pool = self.pool.clone().expect("the session became pooled before the tenant was locked");
         drop(self.connection.take());

@@ -1,8 +1,8 @@
-//! MySQL and MariaDB: the dump as SQL statements, and the way back through the engine's own client.
+//! MySQL and MariaDB: the dump as SQL statements, and its restore through the engine's own client.
 //!
-//! No engine of this kind takes a whole load back. So the way back writes a row into the journal before it drops anything,
-//! which says that a restore is under way; the dump's own journal comes last and takes its place. Dying in between, the
-//! tenant is in doubt, no run touches it, and the same restore begins again from the first step.
+//! These engines can't roll back a load. So a restore writes a journal row that marks it as running before it drops
+//! anything; the dump's own journal comes last and replaces it. Dying in between, the tenant is in doubt, no run
+//! touches it, and the same restore starts again from the first step.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -26,15 +26,14 @@ use crate::engine::queries::Queries as _;
 use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
-use sqlx::mysql::MySqlSslMode;
 
-/// What a dump ends with, when it is whole.
+/// The last line of a complete dump.
 const COMPLETED: &str = "-- Dump completed";
 
-/// So many definers are named in a refusal.
+/// Maximum number of definers named in a refusal.
 const MOST_DEFINERS: usize = 5;
 
-/// A program and whose it is: their options differ.
+/// A program and its product: their options differ.
 #[derive(Debug, Clone)]
 struct Program {
     name: &'static str,
@@ -42,7 +41,7 @@ struct Program {
 }
 
 impl Program {
-    /// The first of these that is installed.
+    /// The first of these programs that is installed.
     async fn find(names: [&'static str; 2]) -> Result<Self, Fault> {
         let mut first = None;
         for name in names {
@@ -57,7 +56,7 @@ impl Program {
 
 #[async_trait]
 impl Dump for MysqlSession {
-    /// The size of what is to be dumped, in bytes, as the engine estimates it.
+    /// The size of the dump in bytes, as the engine estimates it.
     async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
         let sql = "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables \
                    WHERE table_schema = DATABASE()";
@@ -67,7 +66,7 @@ impl Dump for MysqlSession {
 
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let program = Program::find(["mariadb-dump", "mysqldump"]).await?;
-        // Nobody is in the middle of a migration while it is dumped, which no transaction could hide here.
+        // A migration in progress, which no transaction could hide here, would make the dump inconsistent.
         self.hold().await?;
         let dumped = self.dump_to(to, &program).await;
         let _ = self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await;
@@ -86,13 +85,13 @@ impl Dump for MysqlSession {
         self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
         self.empty(&was).await?;
         let mut command = client(program.name, &defaults);
-        // Dying here, the client goes on with its file to the end; whoever comes meanwhile finds it by the lock it has.
+        // Dying here, the client continues to the end of its file; a later run detects it by its lock.
         command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
-        // Bytes are taken as they are, and a dump can't make the client run anything.
+        // Bytes are taken verbatim, and a dump can't make the client run commands.
         command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
         command.stdin(Stdio::from(dump)).stdout(Stdio::null());
         tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
-        // A tenant that had no journal has none again; any other's came with the end of the dump.
+        // A tenant that had no journal has none again; any other tenant's came with the end of the dump.
         let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
         if marked {
             self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
@@ -125,8 +124,8 @@ impl MysqlSession {
         Ok(())
     }
 
-    /// The history and the journal, where they are: they come last, so that a load that died does not look like a tenant at
-    /// its version, and is told by the journal until its very end.
+    /// The existing history and journal tables: they come last, so that a load that died does not make the tenant look
+    /// up to date, and the journal marks it until the very end.
     async fn own_tables(&mut self) -> Result<Vec<String>, Fault> {
         let history = self.door.migrations.catalog().history_table.clone();
         let mut there = Vec::new();
@@ -150,8 +149,8 @@ impl MysqlSession {
         command
     }
 
-    /// What the load would be refused in its middle is found out before anything is dropped: objects of a definer who is
-    /// somebody else need a right of their own.
+    /// Checks, before anything is dropped, for a reason that would make the load fail midway: objects of another
+    /// definer need a right of their own.
     async fn check_definers(&mut self, dump: &Path) -> Result<(), Fault> {
         let lost = |e: std::io::Error| broken(format!("{} can't be read: {e}", dump.display()));
         let file = dump.to_owned();
@@ -161,7 +160,7 @@ impl MysqlSession {
         let text = |column| rows.first().map(|row| row.must(column)).unwrap_or_default();
         let (user, version) = (definers::current(&text(0)), text(1));
         others.remove(&user);
-        // Whoever may give his role an object may make one of it; only MariaDB has roles that define.
+        // A user who may assign an object to their role may create it; only MariaDB has roles as definers.
         if Flavour::of(&version).has_defining_roles() && others.iter().any(|(_, host)| host.is_empty()) {
             let rows = self.rows("SELECT CURRENT_ROLE()".to_owned()).await?;
             let role = rows.first().map(|row| row.must(0)).unwrap_or_default();
@@ -193,10 +192,10 @@ impl MysqlSession {
         Err(Fault::new(FaultClass::PermissionDenied, text))
     }
 
-    /// Drops all that is in the database but the journal; `was`: what there was before the mark of this restore.
+    /// Drops everything in the database but the journal; `was`: the tenant's state before the mark of this restore.
     ///
-    /// The tables go in one statement, which takes the locks of all of them before it drops any. Where one is not granted,
-    /// the tenant is as it was: the mark goes again, unless there was something in the journal before it.
+    /// All tables go in one statement, which takes their locks before it drops any. If a lock is not granted, the
+    /// tenant is unchanged: the mark is removed again, unless the journal had a row before it.
     async fn empty(&mut self, was: &TenantLock) -> Result<(), Fault> {
         let tables = format!(
             "SELECT CONCAT('`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_schema = \
@@ -211,7 +210,7 @@ impl MysqlSession {
             if fault.class == FaultClass::LockTimeout && was.entry.is_none() {
                 let table = self.door.journal().table().to_owned();
                 let unmark = if was.has_journal { "DELETE FROM" } else { "DROP TABLE" };
-                // A mark that stays is told as what it is: in doubt.
+                // If the mark stays, the tenant is reported correctly: in doubt.
                 let _ = self.run(format!("{unmark} {table}")).await;
             }
             return Err(fault);
@@ -231,7 +230,7 @@ impl MysqlSession {
         self.run("SET SESSION foreign_key_checks = 1".to_owned()).await
     }
 
-    /// The one file of options that the tool reads: a `~/.my.cnf` would come behind another, and win.
+    /// The only option file that the tool reads: a `~/.my.cnf` would be read later, and win.
     async fn defaults(&mut self, program: &Program) -> Result<SecretFile, Fault> {
         let rows = self.rows("SHOW SESSION STATUS LIKE 'Ssl_cipher'".to_owned()).await?;
         let is_encrypted = rows.first().is_some_and(|row| !row.must(1).is_empty());
@@ -259,14 +258,14 @@ impl MysqlSession {
                 set(key, &value);
             }
         }
-        let tls = tls(options.get_ssl_mode(), is_encrypted, Flavour::of(&program.version));
+        let tls = Flavour::of(&program.version).tls_options(options.get_ssl_mode(), is_encrypted);
         lines.extend(tls.iter().map(ToString::to_string));
         SecretFile::new(&(lines.join("\n") + "\n"))
     }
 }
 
-/// The fault of a tool that failed, with the engine's number where it told one. It is no transient one: what the load has
-/// begun is not taken back.
+/// The fault of a failed tool, with the engine's error number if it printed one. It is not transient: the part of the
+/// load that has run is not rolled back.
 fn told(fault: Fault) -> Fault {
     let Some(number) = number(&fault.message) else { return fault };
     let class = match codes::class(number) {
@@ -276,7 +275,7 @@ fn told(fault: Fault) -> Fault {
     Fault { class, code: Some(number.to_string()), ..fault }
 }
 
-/// The number in `ERROR 1227 (42000) at line 51: …` and in `Got error: 1045: …`.
+/// The error number in `ERROR 1227 (42000) at line 51: …` and in `Got error: 1045: …`.
 fn number(said: &str) -> Option<u16> {
     let mut words = said.split_whitespace();
     while let Some(word) = words.next() {
@@ -293,23 +292,7 @@ fn number(said: &str) -> Option<u16> {
     None
 }
 
-/// What the mode of the URL is called here. MariaDB's tools know no check of the chain alone: they check the name too.
-fn tls(mode: MySqlSslMode, is_encrypted: bool, flavour: Flavour) -> &'static [&'static str] {
-    use Flavour::{MariaDb, MySql};
-    match (mode, flavour) {
-        (MySqlSslMode::Disabled, MariaDb) => &["skip-ssl"],
-        (MySqlSslMode::Preferred, MariaDb) if !is_encrypted => &["skip-ssl"],
-        (MySqlSslMode::Preferred | MySqlSslMode::Required, MariaDb) => &["ssl", "loose-skip-ssl-verify-server-cert"],
-        (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, MariaDb) => &["ssl", "ssl-verify-server-cert"],
-        (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED"],
-        (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED"],
-        (MySqlSslMode::Required, MySql) => &["ssl-mode=REQUIRED"],
-        (MySqlSslMode::VerifyCa, MySql) => &["ssl-mode=VERIFY_CA"],
-        (MySqlSslMode::VerifyIdentity, MySql) => &["ssl-mode=VERIFY_IDENTITY"],
-    }
-}
-
-/// The options come first on the line, or the tool would not take them.
+/// The options must come first on the command line, or the tool ignores them.
 fn client(program: &str, defaults: &SecretFile) -> Command {
     let mut command = Command::new(program);
     command.arg(format!("--defaults-file={}", defaults.path().display()));
@@ -317,7 +300,7 @@ fn client(program: &str, defaults: &SecretFile) -> Command {
     command
 }
 
-/// A value of an option file. A newline in it would end it.
+/// A quoted value of an option file. A newline would end the value.
 fn quoted(value: &str) -> String {
     let mut out = String::from("\"");
     for c in value.chars() {

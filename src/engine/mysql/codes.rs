@@ -1,4 +1,4 @@
-//! The error numbers of MySQL and MariaDB in our words.
+//! The fault classes of MySQL and MariaDB error numbers.
 
 use crate::model::fault::FaultClass;
 

@@ -1,6 +1,6 @@
-//! Whose objects a dump of MySQL or MariaDB makes again, and what a user needs to make objects of others.
+//! The definers of objects in a MySQL or MariaDB dump, and the right that creating objects of other definers takes.
 //!
-//! It asks no server: lines of a dump, grants and versions are handed in.
+//! It asks no server: dump lines, grants and versions are passed in.
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
@@ -8,12 +8,12 @@ use std::io::BufRead;
 use crate::engine::health::number;
 use crate::engine::mysql::flavour::Flavour;
 
-/// A user and the host that it is of; a role has no host.
+/// A user and host; a role has no host.
 pub(crate) type Account = (String, String);
 
 /// The definers of the views, triggers, routines and events in a dump.
 ///
-/// Rows are no such lines: in them every line break is escaped.
+/// Row data can't be mistaken for such a line: every line break in it is escaped.
 pub(crate) fn definers(mut dump: impl BufRead) -> std::io::Result<BTreeSet<Account>> {
     let (mut found, mut line) = (BTreeSet::new(), Vec::new());
     loop {
@@ -45,7 +45,7 @@ fn definer(line: &str) -> Option<Account> {
     Some((user, host.unwrap_or_default()))
 }
 
-/// A name in backticks, and what is behind it.
+/// A name in backticks, and the text after it.
 fn name(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('`')?;
     let mut name = String::new();
@@ -58,22 +58,21 @@ fn name(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// The user that the server says we are: `user@host`.
+/// The current user as the server reports it: `user@host`.
 pub(crate) fn current(user: &str) -> Account {
     let (user, host) = user.rsplit_once('@').unwrap_or((user, ""));
     (user.to_owned(), host.to_owned())
 }
 
-/// What a server of this version calls the right to make objects of others.
+/// The name of the right to create objects of other definers, on a server of this version.
 pub(crate) fn right(version: &str) -> &'static str {
     Flavour::of(version).definer_privilege(number(version))
 }
 
-/// Whether somebody with these grants, as `SHOW GRANTS` tells them, may make objects of others.
+/// Whether a user with these grants, as `SHOW GRANTS` lists them, may create objects of other definers.
 pub(crate) fn may_define(grants: &[String], version: &str) -> bool {
     let wanted = right(version);
-    // From 11.0 on MariaDB no longer takes it for the finer rights.
-    let is_super_enough = Flavour::of(version) != Flavour::MariaDb || version.starts_with("10.");
+    let is_super_enough = Flavour::of(version).super_defines(version);
     let privileges = |grant: &String| -> Option<String> {
         let (privileges, _) = grant.strip_prefix("GRANT ")?.split_once(" ON *.* TO ")?;
         Some(privileges.to_owned())

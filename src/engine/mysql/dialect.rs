@@ -1,4 +1,4 @@
-//! SQL as it is written for MySQL and MariaDB.
+//! The SQL dialect of MySQL and MariaDB.
 
 use crate::engine::dialect::{ColumnTypes, Dialect, Product, ScriptsTable, Values, is_bytes};
 use crate::engine::mysql::flavour::Flavour;
@@ -18,7 +18,7 @@ impl Dialect for Mysql {
         ColumnTypes { integer: "int", name: "varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" }
     }
 
-    /// Texts of two tables go together only in one collation.
+    /// Strings of two tables can be combined only in one collation.
     fn entries(&self) -> [&'static str; 2] {
         [
             "CONVERT(version USING utf8mb4) COLLATE utf8mb4_bin AS version",
@@ -69,7 +69,7 @@ impl Values for Mysql {
     }
 
     fn family(&self, kind: &str, base: &str) -> Option<&'static str> {
-        // There is no type for yes and no.
+        // There is no boolean type.
         if kind.eq_ignore_ascii_case("tinyint(1)") {
             Some("boolean")
         } else if ["tinytext", "mediumtext", "longtext", "enum", "set"].contains(&base) {

@@ -1,4 +1,4 @@
-//! MySQL and MariaDB among the drivers.
+//! The driver for MySQL and MariaDB.
 
 use async_trait::async_trait;
 use sqlx::mysql::MySqlRow;
@@ -52,7 +52,7 @@ impl Driver for Mysql {
 }
 
 impl TextColumns for MySql {
-    /// Bytes, whatever character set the server labels them with.
+    /// Reads bytes, whatever character set the server labels them with.
     fn text(row: &MySqlRow, column: usize) -> Option<String> {
         let bytes = row.try_get_unchecked::<Option<Vec<u8>>, _>(column).ok().flatten()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())

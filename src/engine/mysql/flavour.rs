@@ -1,4 +1,6 @@
-//! MySQL and MariaDB told apart, in this one place: by the text of a server's or a program's version.
+//! Distinguishes MySQL from MariaDB, in this one place: by the version string of a server or program.
+
+use sqlx::mysql::MySqlSslMode;
 
 use crate::engine::dialect::Product;
 
@@ -10,7 +12,7 @@ pub(in crate::engine) enum Flavour {
 }
 
 impl Flavour {
-    /// By a version as a server (`SELECT VERSION()`) or a client program (`--version`) tells it.
+    /// The flavour of a version string, as a server (`SELECT VERSION()`) or a client program (`--version`) prints it.
     pub(in crate::engine) fn of(version: &str) -> Self {
         if version.contains("MariaDB") { Flavour::MariaDb } else { Flavour::MySql }
     }
@@ -22,7 +24,7 @@ impl Flavour {
         }
     }
 
-    /// Options that a dump program of this product needs beside those of both.
+    /// Options that this product's dump program needs in addition to the common ones.
     pub(in crate::engine) fn dump_options(self) -> &'static [&'static str] {
         match self {
             Flavour::MariaDb => &[],
@@ -35,6 +37,16 @@ impl Flavour {
         self == Flavour::MariaDb
     }
 
+    /// The catalog has the text NULL as the default of a column without one.
+    pub(in crate::engine) fn writes_null_defaults(self) -> bool {
+        self == Flavour::MariaDb
+    }
+
+    /// `SUPER` includes the privilege to make objects of others. From 11.0 on MariaDB no longer counts it in.
+    pub(in crate::engine) fn super_defines(self, version: &str) -> bool {
+        self != Flavour::MariaDb || version.starts_with("10.")
+    }
+
     /// The privilege to make objects of others, in a release.
     ///
     /// Sources: <https://mariadb.com/kb/en/grant/#set-user> (10.5; a part of `SUPER` up to 10.11),
@@ -45,6 +57,24 @@ impl Flavour {
             (Flavour::MySql, (8, 2..) | (9.., _)) => "SET_ANY_DEFINER",
             (Flavour::MySql, (8, _)) => "SET_USER_ID",
             _ => "SUPER",
+        }
+    }
+
+    /// The client options for the TLS mode of a URL. MariaDB's tools have no check of the chain alone: they check the name too.
+    pub(in crate::engine) fn tls_options(self, mode: MySqlSslMode, is_encrypted: bool) -> &'static [&'static str] {
+        use Flavour::{MariaDb, MySql};
+        match (mode, self) {
+            (MySqlSslMode::Disabled, MariaDb) => &["skip-ssl"],
+            (MySqlSslMode::Preferred, MariaDb) if !is_encrypted => &["skip-ssl"],
+            (MySqlSslMode::Preferred | MySqlSslMode::Required, MariaDb) => {
+                &["ssl", "loose-skip-ssl-verify-server-cert"]
+            }
+            (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, MariaDb) => &["ssl", "ssl-verify-server-cert"],
+            (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED"],
+            (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED"],
+            (MySqlSslMode::Required, MySql) => &["ssl-mode=REQUIRED"],
+            (MySqlSslMode::VerifyCa, MySql) => &["ssl-mode=VERIFY_CA"],
+            (MySqlSslMode::VerifyIdentity, MySql) => &["ssl-mode=VERIFY_IDENTITY"],
         }
     }
 }

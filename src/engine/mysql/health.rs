@@ -1,6 +1,6 @@
-//! What a MySQL or MariaDB database says of itself.
+//! The health of a MySQL or MariaDB database.
 //!
-//! Rights that come from a role are not looked through: such a user's rights are told as unknown.
+//! Rights granted through a role are not resolved: such a user's rights are reported as unknown.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ const RIGHTS: &str = "SELECT w.p FROM (SELECT 'SELECT' AS p UNION ALL SELECT 'IN
                       AND s.grantee = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''') \
                       AND DATABASE() LIKE s.table_schema)";
 
-/// The name under which the user has rights on this database already: of several that fit, the server looks at one only.
+/// The name under which the user already has rights on this database: if several match, the server uses only one.
 const GRANTED_ON: &str = "SELECT MAX(s.table_schema) FROM information_schema.schema_privileges s WHERE s.grantee = CONCAT('''', \
                           REPLACE(CURRENT_USER(), '@', '''@'''), '''') AND DATABASE() LIKE s.table_schema";
 const TRANSACTIONS: &str = "SELECT CAST(p.id AS CHAR), p.user, CAST(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) AS CHAR) \
@@ -40,7 +40,7 @@ const TRANSACTIONS: &str = "SELECT CAST(p.id AS CHAR), p.user, CAST(TIMESTAMPDIF
                             ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() \
                             ORDER BY t.trx_started LIMIT 5";
 
-/// What the plugin `metadata_lock_info` of MariaDB tells: every lock on a table that another session has.
+/// The rows of MariaDB's plugin `metadata_lock_info`: every metadata lock on a table that another session holds.
 const LOCKS: &str = "SELECT CAST(m.thread_id AS CHAR), p.user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), p.time) \
                      AS CHAR), m.table_name, m.lock_mode FROM information_schema.metadata_lock_info m \
                      JOIN information_schema.processlist p ON p.id = m.thread_id \
@@ -48,12 +48,13 @@ const LOCKS: &str = "SELECT CAST(m.thread_id AS CHAR), p.user, CAST(COALESCE(TIM
                      WHERE m.lock_type = 'Table metadata lock' AND m.table_schema = DATABASE() \
                      AND m.thread_id <> CONNECTION_ID() ORDER BY t.trx_started, m.table_name LIMIT 10";
 
-/// The newer words first: MySQL 8.4 knows no others, and servers before MariaDB 10.5 and MySQL 8.0.22 only the older ones.
+/// The newer keywords first: MySQL 8.4 has only these, and servers before MariaDB 10.5 and MySQL 8.0.22 only the older
+/// ones.
 const REPLICA: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
 
 #[async_trait]
 impl HealthCheck for MysqlSession {
-    /// A few small queries, since a right that is lacking would spoil those behind it in one message.
+    /// Several small queries, since a missing right would fail all later ones in one message.
     async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
         let mut health = Health::default();
         let rows = self.rows(SERVER.to_owned()).await?;
@@ -98,7 +99,7 @@ impl HealthCheck for MysqlSession {
 }
 
 impl MysqlSession {
-    /// What is the same for all databases of the server.
+    /// The values shared by all databases of the server.
     async fn read_server(&mut self, health: &mut Health) {
         let mut status = self.rows(REPLICA[0].to_owned()).await;
         if status.is_err() {
@@ -118,19 +119,18 @@ impl MysqlSession {
     }
 }
 
-/// `user@host` as a `GRANT` reads it.
+/// `user@host` in the form of a `GRANT`.
 fn grantee(user: &str) -> String {
     let (name, host) = user.rsplit_once('@').unwrap_or((user, "%"));
     format!("{}@{}", literal(Engine::Mysql, name), literal(Engine::Mysql, host))
 }
 
-/// A database's name as a `GRANT` reads it, which takes it for a pattern
-/// (<https://mariadb.com/kb/en/grant/#database-privileges>).
+/// A database name for a `GRANT`, which reads it as a pattern (<https://mariadb.com/kb/en/grant/#database-privileges>).
 fn as_pattern(name: &str) -> String {
     name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
 }
 
-/// Both engines, and each of their versions, call the columns in their own way.
+/// The two products, and their versions, name the columns differently.
 fn upstream(row: &TextRow) -> Upstream {
     let of = |names: &[&str]| names.iter().find_map(|name| row.named(name));
     let runs = |names: &[&str]| of(names).is_some_and(|state| state == "Yes");
@@ -142,8 +142,8 @@ fn upstream(row: &TextRow) -> Upstream {
     }
 }
 
-/// What is free on the disk of a server's folder, where it is on this machine and may be looked at. A server in a container
-/// calls its machine otherwise.
+/// The free space on the disk of a server's folder, if the folder is on this machine and readable. A server in a
+/// container has another host name.
 fn free(door: &TenantEndpoint, folder: &str, machine: &str) -> Option<u64> {
     let options = address::mysql(&door.tenant).ok()?;
     let is_local = options.get_socket().is_some() || is_local(options.get_host());

@@ -1,7 +1,7 @@
-//! The shape of a MySQL or MariaDB database: `information_schema` without joins, which are ten times slower there, in one
-//! message.
+//! The shape of a MySQL or MariaDB database: `information_schema` without joins, which are ten times slower there, in
+//! one message.
 //!
-//! It reads what `DATABASE()` holds and nothing else. `CHECK` constraints are in `information_schema` from MySQL 8.0.16 and
+//! It reads the database `DATABASE()` only. `CHECK` constraints are in `information_schema` from MySQL 8.0.16 and
 //! MariaDB 10.2.22 on; older servers answer with an error, not with less.
 
 use std::collections::HashMap;
@@ -18,8 +18,8 @@ use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
 
-/// Each query's first column says what its rows are. Columns that only one of the two engines has are read by name, so
-/// those queries ask for all of them.
+/// The first column of each query is the kind of its rows. Columns that only one of the two products has are read by
+/// name, so those queries select all columns.
 const QUERIES: [&str; 8] = [
     "SELECT 'server', VERSION(), DATABASE()",
     "SELECT 'table', table_name, table_type, engine, table_collation, create_options, table_comment FROM \
@@ -40,7 +40,7 @@ const QUERIES: [&str; 8] = [
 
 #[async_trait]
 impl Inspect for MysqlSession {
-    /// It switches back to the tenant's database, should a migration have switched to another.
+    /// Switches back to the tenant's database, in case a migration has switched to another.
     async fn shape(&mut self) -> Result<Shape, Fault> {
         let use_own = self.door.namespace().map(|name| format!("USE {};\n", Engine::Mysql.quote(&name)));
         let queries = QUERIES.iter().chain(&inspect_others::QUERIES).map(|query| format!("{query};\n"));
@@ -72,11 +72,12 @@ impl Inspect for MysqlSession {
 #[derive(Default)]
 struct Reading {
     gathered: Gathered,
-    is_mariadb: bool,
+    writes_null_defaults: bool,
     /// Quoted.
     database: String,
     collations: HashMap<String, String>,
-    /// The table of a CHECK constraint and whether it is enforced, for MySQL, which has that elsewhere than its text.
+    /// The table of a CHECK constraint and whether it is enforced, for MySQL, which keeps them apart from the
+    /// constraint's text.
     checks: HashMap<String, (String, bool)>,
     sequences: Vec<String>,
 }
@@ -85,7 +86,7 @@ impl Reading {
     fn add(&mut self, row: &TextRow) {
         match row.must(0).as_str() {
             "server" => {
-                self.is_mariadb = Flavour::of(&row.must(1)) == Flavour::MariaDb;
+                self.writes_null_defaults = Flavour::of(&row.must(1)).writes_null_defaults();
                 self.database = Engine::Mysql.quote(&row.must(2));
             }
             "table" => self.table(row),
@@ -132,7 +133,7 @@ impl Reading {
         let own = row.named("collation_name").filter(|own| Some(own) != collation);
         let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
         let mut kind = row.must_named("column_type").to_lowercase();
-        // An ENUM's values are data, not a keyword.
+        // The values of an ENUM are data, not keywords.
         if kind.starts_with("enum(") || kind.starts_with("set(") {
             kind = row.must_named("column_type");
         }
@@ -146,13 +147,13 @@ impl Reading {
             kind,
             nullable,
             // MariaDB prints the default as SQL, so a column without one says NULL; a text of that name has quotes.
-            default: row.named("column_default").filter(|d| !(self.is_mariadb && d == "NULL")),
+            default: row.named("column_default").filter(|d| !(self.writes_null_defaults && d == "NULL")),
             generated: Some(generated.join(" ")).filter(|g| !g.is_empty()),
             comment: row.named("column_comment").filter(|c| !c.is_empty()),
         });
     }
 
-    /// One row a column of an index, in order.
+    /// Adds one row per column of an index, in order.
     fn index(&mut self, row: &TextRow) {
         let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
         let name = row.must_named("index_name");
@@ -196,7 +197,7 @@ impl Reading {
         }
     }
 
-    /// One row a column of a foreign key, in order.
+    /// Adds one row per column of a foreign key, in order.
     fn key(&mut self, row: &TextRow) {
         let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
         let (name, to) = (row.must_named("constraint_name"), row.must_named("referenced_table_name"));

@@ -1,7 +1,8 @@
-//! What a MySQL or MariaDB database holds beside tables: partitions, triggers, routines, views, events, sequences.
+//! The objects of a MySQL or MariaDB database other than tables: partitions, triggers, routines, views, events,
+//! sequences.
 //!
-//! Definers, times of creation and where a sequence stands are left out: they differ between databases made alike. So are
-//! the dates of events, since one without a date gets that of its creation.
+//! Definers, creation times and the current values of sequences are left out: they differ between databases created
+//! alike. So are the dates of events, since an event without a date gets that of its creation.
 
 use crate::engine::inspect::{Gathered, unqualified};
 use crate::engine::queries::TextRow;
@@ -18,7 +19,7 @@ pub(crate) const QUERIES: [&str; 6] = [
     "SELECT 'event', e.* FROM information_schema.events e WHERE e.event_schema = DATABASE()",
 ];
 
-/// Takes in one row of these queries.
+/// Adds one row of these queries.
 pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: &str) {
     match kind {
         "partition" => partition(gathered, row),
@@ -75,7 +76,7 @@ fn partition(gathered: &mut Gathered, row: &TextRow) {
     table.options.push(format!("partition {}", words(row, &columns)));
 }
 
-/// Its parameters came before, one row each.
+/// Adds a routine; its parameters came before, one row each.
 fn routine(gathered: &mut Gathered, row: &TextRow) {
     let (kind, name) = (row.must_named("routine_type").to_lowercase(), row.must_named("routine_name"));
     let mut parameters = Vec::new();
@@ -91,7 +92,7 @@ fn routine(gathered: &mut Gathered, row: &TextRow) {
     gathered.add_other(&kind, name, format!("({})\n{body}\n{traits}", parameters.join(", ")));
 }
 
-/// What MariaDB's sequences are like: a row of each.
+/// The queries for MariaDB's sequences: one row each.
 pub(crate) fn sequence_queries(sequences: &[String]) -> String {
     let columns = "CONCAT_WS(' ', 'start', start_value, 'increment', increment, 'min', minimum_value, 'max', maximum_value, \
                    'cache', cache_size, IF(cycle_option, 'cycle', ''))";

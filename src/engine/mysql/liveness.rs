@@ -1,4 +1,4 @@
-//! Whether a server of MySQL or MariaDB still works for a session of ours.
+//! Whether a MySQL or MariaDB server still works for a session of ours.
 
 use sqlx::mysql::MySqlConnectOptions;
 
@@ -6,9 +6,9 @@ use crate::engine::Liveness;
 use crate::engine::liveness::{Question, judge, sign};
 use crate::engine::queries::connect_aside;
 
-/// Of the MySQL or MariaDB session with this connection id; 0 while it is not known.
+/// Asks about the MySQL or MariaDB session with this connection id; 0 while it is unknown.
 ///
-/// A proxy may give out ids of its own: only a server that lists the asking session under its id is believed.
+/// A proxy may assign its own ids, so only a server that lists the asking session under its id is trusted.
 pub(in crate::engine) async fn ask(options: MySqlConnectOptions, id: u64, question: Question) -> Liveness {
     if id == 0 {
         return Liveness::Unheard;

@@ -1,7 +1,9 @@
-//! Locks of a server of MySQL or MariaDB: one reading of who holds and who waits, and what finds a session that may be ended.
+//! Locks of a MySQL or MariaDB server: one reading of holders and waiters, and the query for a session that may be
+//! terminated.
 //!
-//! A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin `metadata_lock_info`
-//! is loaded. Elsewhere the open transactions in the database are named instead, and called probable.
+//! A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin
+//! `metadata_lock_info` is loaded. Otherwise the open transactions in the database are named instead, marked as
+//! probable.
 
 use std::time::Duration;
 
@@ -14,18 +16,18 @@ use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
 
-/// Who is at the lock that the MySQL or MariaDB session with this connection id waits for.
+/// The holders and waiters of the lock that the MySQL or MariaDB session with this connection id waits for.
 pub(in crate::engine) async fn wait(options: MySqlConnectOptions, id: u64, limit: Duration) -> LockWait {
     let read = read(options, "DATABASE()");
     let Ok(Ok(reading)) = tokio::time::timeout(limit, read).await else { return LockWait::default() };
     reading.around(id.cast_signed()).unwrap_or_default()
 }
 
-/// Who holds, who waits, and who has been in a transaction for long, in these databases.
+/// The holders, the waiters and the long transactions in these databases.
 pub(in crate::engine) async fn all(options: MySqlConnectOptions, databases: &str) -> Result<Vec<AtLock>, Fault> {
     let reading = read(options, databases).await?;
     match &reading.rows_unknown {
-        // Without them a session that waits for a row would be told as one that waits for nobody.
+        // Without them, a session that waits for a row would be reported as waiting for none.
         Some(fault) => Err(fault.clone()),
         None => Ok(reading.sessions.iter().map(|session| reading.at_lock(session)).collect()),
     }
@@ -38,13 +40,13 @@ async fn read(options: MySqlConnectOptions, databases: &str) -> Result<Reading, 
     reading
 }
 
-/// The engine's own table of waits, the plugin's table of locks, and the sessions of some databases that are in a
-/// transaction or at a lock.
+/// The engine's own table of waits, the plugin's table of locks, and the sessions in some databases that are in a
+/// transaction or wait for a lock.
 struct Reading {
     sessions: Vec<Session>,
-    /// Who waits for a row, and who holds it.
+    /// Waiters and holders of row locks.
     row_waits: Vec<(i64, i64)>,
-    /// Why that is not known: MySQL 8 has other tables for it.
+    /// The reason if row waits are unknown: MySQL 8 has other tables for them.
     rows_unknown: Option<Fault>,
     table_locks: Vec<TableLock>,
 }
@@ -57,7 +59,7 @@ struct Session {
     statement: String,
 }
 
-/// A lock on a table that a session has.
+/// A metadata lock that a session holds on a table.
 struct TableLock {
     session: i64,
     database: String,
@@ -65,7 +67,7 @@ struct TableLock {
     mode: String,
 }
 
-/// Whom a session waits for.
+/// The sessions that a session waits for.
 enum WaitsFor<'a> {
     Rows(Vec<i64>),
     Tables(Vec<&'a TableLock>),
@@ -86,7 +88,7 @@ impl Reading {
             "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE lock_type = \
              'Table metadata lock' AND table_schema IN ({databases})"
         );
-        // Without the plugin there is no such table.
+        // Without the plugin, the table does not exist.
         let table_locks = connection.rows(table_locks).await.unwrap_or_default();
         let table_locks: Vec<TableLock> = table_locks.iter().filter_map(TableLock::of).collect();
         let at_locks = row_waits.iter().flat_map(|(waiting, holder)| [*waiting, *holder]);
@@ -104,8 +106,8 @@ impl Reading {
         Ok(Reading { sessions, row_waits, rows_unknown, table_locks })
     }
 
-    /// Whom a session waits for: the holders of a row; of a table, whose locks are known by the plugin; or else whoever may
-    /// hold it.
+    /// The sessions that a session waits for: the holders of a row lock; the holders of a table's locks if the plugin
+    /// lists them; or else all possible holders.
     fn waits_of(&self, session: &Session) -> WaitsFor<'_> {
         let id = session.who.id;
         let rows: Vec<i64> =
@@ -124,8 +126,9 @@ impl Reading {
         }
     }
 
-    /// The locks on tables of its database that keep a session waiting. The plugin tells which locks are granted, but not what
-    /// a session waits for: that is a table on which it has a weaker lock already, or one that its statement names.
+    /// The metadata locks on tables of its database that block a session. The plugin lists granted locks, but not the
+    /// lock that a session waits for: that is on a table where the session already has a weaker lock, or that its
+    /// statement names.
     fn in_the_way_of(&self, session: &Session) -> Vec<&TableLock> {
         let here = self.table_locks.iter().filter(|lock| Some(&lock.database) == session.who.database.as_ref());
         let (own, others): (Vec<&TableLock>, Vec<&TableLock>) = here.partition(|lock| lock.session == session.who.id);
@@ -140,9 +143,9 @@ impl Reading {
         AtLock { session: session.who.clone(), waits_for: waits.sessions(), certain: waits.is_certain(), is_open }
     }
 
-    /// Who is at the lock that a session waits for; `None` where it is not at any.
+    /// The holders and waiters of the lock that a session waits for; `None` if it waits for none.
     fn around(mut self, id: i64) -> Option<LockWait> {
-        // Others who wait for a table are not held for those in the way: the server ends such a circle by itself.
+        // Other sessions that wait for a table are not taken for blockers: the server resolves such a deadlock itself.
         let queued = |id: i64| self.sessions.iter().any(|other| other.who.id == id && other.is_queued());
         self.table_locks.retain(|lock| lock.session == id || !queued(lock.session));
         let me = self.sessions.iter().find(|session| session.who.id == id)?;
@@ -175,7 +178,8 @@ impl Reading {
 }
 
 impl Session {
-    /// Of a session that has a lock on a table without a transaction, as `LOCK TABLES` gives it, the time of its state counts.
+    /// For a session that holds a table lock without a transaction, as from `LOCK TABLES`, the time in its current
+    /// state counts.
     fn of(row: &TextRow, table_locks: &[TableLock]) -> Option<Self> {
         let text = |column| row.text(column).filter(|text| !text.is_empty());
         let id = row.parse(0)?;
@@ -225,7 +229,7 @@ impl WaitsFor<'_> {
         ids
     }
 
-    /// Whether all of these are in the way: of locks on several tables it is not told which is the one.
+    /// Whether all of these are blockers: with locks on several tables, the one waited for is unknown.
     fn is_certain(&self) -> bool {
         match self {
             WaitsFor::Rows(_) => true,
@@ -235,8 +239,8 @@ impl WaitsFor<'_> {
     }
 }
 
-/// Whether a statement has to wait for a lock of this mode: one that changes the table for any, one that changes or reads
-/// rows only for those that keep it out (<https://mariadb.com/kb/en/metadata-locking/>).
+/// Whether a statement has to wait for a lock of this mode: a statement that alters the table waits for any, one that
+/// reads or changes rows only for those that exclude it (<https://mariadb.com/kb/en/metadata-locking/>).
 fn is_in_the_way(statement: &str, mode: &str) -> bool {
     let first = crate::sql::first_words(Engine::Mysql, statement).next().unwrap_or_default();
     let is_of_rows =
@@ -254,15 +258,16 @@ fn names(sql: &str, name: &str) -> bool {
             .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
 }
 
-/// The sessions in this database besides our own, but for those who wait for a table themselves.
+/// The other sessions in this database, except those that wait for a table themselves.
 pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() \
     AND id <> CONNECTION_ID() AND user <> 'system user' AND COALESCE(state, '') NOT LIKE 'Waiting for table metadata lock%'";
 
-/// Refused to a user who is not shown other users' transactions, with or without any.
+/// A query that is refused to users who can't see other users' transactions, whether or not there are any.
 pub(in crate::engine) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
 
-/// The query that finds a MySQL session which may be terminated, for the same reasons. `lock` is the name of fleet's own lock here.
-/// Where the holder is not `certain`, nobody else may be connected to the database: `LOCK TABLES` shows nowhere.
+/// The query that finds a MySQL session which may be terminated, under the same conditions. `lock` is the name of
+/// fleet's own lock here. If the holder is not `certain`, no other session may be connected to the database: `LOCK
+/// TABLES` shows nowhere.
 pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
     let alone = "NOT EXISTS (SELECT 1 FROM information_schema.processlist o WHERE o.db = DATABASE() AND o.id NOT IN (p.id, \
                  CONNECTION_ID()) AND o.user <> 'system user' AND COALESCE(o.state, '') NOT LIKE 'Waiting for table \
@@ -275,7 +280,7 @@ pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, 
          user' AND p.command IN ('Sleep', 'Query', 'Execute') AND p.id <> COALESCE(IS_USED_LOCK({lock}), 0) AND \
          t.trx_started <= NOW() - INTERVAL {} SECOND AND {only}",
         blocker.id,
-        // The engine keeps whole seconds of a transaction's begin.
+        // The engine records the start of a transaction in whole seconds.
         older_than.max(seen).as_millis().div_ceil(1000)
     )
 }

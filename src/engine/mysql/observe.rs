@@ -1,4 +1,4 @@
-//! A session of MySQL or MariaDB seen from outside: by its connection id, over a connection of its own.
+//! A MySQL or MariaDB session observed from outside: by its connection id, over a separate connection.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Observe for MysqlSession {
                 .push("nobody was terminated: who holds a lock is hidden from this user, who lacks PROCESS".into());
             return all;
         }
-        // Where the holder is only likely to be one, it has to be the only one that it can be.
+        // If the holder is only probable, it must be the only candidate.
         if !locked.certain && !locked.holders.is_empty() {
             all.refused.extend(self.several().await);
         }
@@ -77,7 +77,7 @@ impl Observe for MysqlSession {
             }
             match self.run(format!("KILL CONNECTION {}", holder.id)).await {
                 Ok(()) => all.terminated.push(holder.clone()),
-                // 1094: it is gone already.
+                // 1094: the session is already gone.
                 Err(fault) if fault.code.as_deref() == Some("1094") => {}
                 Err(_) => all.refused.push(refused(holder, "CONNECTION ADMIN (or SUPER)")),
             }
@@ -87,7 +87,7 @@ impl Observe for MysqlSession {
 }
 
 impl MysqlSession {
-    /// Why nobody is terminated where the server does not tell who holds a lock.
+    /// The reason for terminating no session where the server does not report a lock's holder.
     async fn several(&mut self) -> Option<String> {
         let rows = self.rows(locks::OTHERS.to_owned()).await.ok()?;
         let others = rows.first().and_then(|row| row.parse::<u64>(0)).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Scratch databases on a server of MySQL or MariaDB.
+//! Scratch databases on a MySQL or MariaDB server.
 
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ use crate::model::fault::Fault;
 
 pub(in crate::engine) struct Scratch;
 
-/// A query that has just been ended may take a moment to let go of its tables.
+/// A query that was just killed may take a moment to release its tables.
 const PATIENCE: &str = "SET SESSION lock_wait_timeout = 30";
 
 #[async_trait]
@@ -31,12 +31,12 @@ impl ScratchServer for Scratch {
         format!("{PATIENCE}; CREATE DATABASE {}", Engine::Mysql.quote(name))
     }
 
-    /// Ends what is still at work there, as PostgreSQL's `FORCE` does: a query that was given up goes on, and would keep its
-    /// tables from being dropped.
+    /// Kills the sessions that are still running there, as PostgreSQL's `FORCE` does: an abandoned query continues, and
+    /// would keep its tables from being dropped.
     async fn drop(&self, connection: &mut dyn SideConnection, name: &str) -> Result<(), Fault> {
         let list = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
         for row in connection.rows(list).await.unwrap_or_default() {
-            // One that has ended by itself is as good.
+            // A session that has already ended is fine too.
             let _ = connection.run(format!("KILL {}", row.must(0))).await;
         }
         connection.run(format!("{PATIENCE}; DROP DATABASE {}", Engine::Mysql.quote(name))).await

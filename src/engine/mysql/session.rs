@@ -1,8 +1,8 @@
 //! MySQL and MariaDB: a whole script in one message, with the journal between its statements.
 //!
-//! Each DDL statement commits by itself, so nothing here is ever wrapped in a transaction but the history row with the end
-//! of the journal. When the process or the connection dies, the journal names the migration and the statement; all before
-//! it happened, that one may have, none behind it has.
+//! Each DDL statement commits by itself, so only the history row and the end of the journal share a transaction. When
+//! the process or the connection dies, the journal names the migration and the statement; all statements before it
+//! happened, that one may have, none after it has.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,11 +26,11 @@ pub(crate) struct MysqlSession {
     pub(crate) options: MySqlConnectOptions,
     /// `None` only while native code has it.
     pub(crate) connection: Option<Link<MySql>>,
-    /// Where the connection came from, in a session that runs native code.
+    /// The pool of the connection, in a session that runs native code.
     pub(crate) pool: Option<Pool<MySql>>,
-    /// The server's id of the connection that works, for `KILL QUERY`; 0 while it is not known.
+    /// The server's id of the active connection, for `KILL QUERY`; 0 while it is unknown.
     pub(crate) id: Arc<AtomicU64>,
-    /// The state of the tenant while work is applied to it.
+    /// The tenant's lock and the state read under it, while work is applied.
     pub(crate) held: TenantLock,
 }
 
@@ -55,7 +55,7 @@ impl MysqlSession {
         }
     }
 
-    /// The journal's row, where there is one; `None` when there is no journal.
+    /// The journal's row, if any; `None` if there is no journal table.
     pub(crate) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
         Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))))

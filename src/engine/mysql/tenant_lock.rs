@@ -1,6 +1,6 @@
-//! A MySQL tenant's lock, and what its history and journal say under it.
+//! A MySQL tenant's lock, and the history and journal read under it.
 //!
-//! It changes no row and no table.
+//! It changes no rows and no tables.
 
 use std::sync::atomic::Ordering;
 
@@ -13,15 +13,16 @@ use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::policy::Timeouts;
 
-/// The name of a tenant's lock, as an expression: names are the server's, so it carries the database; at most 64 characters.
+/// The name of a tenant's lock, as an expression: lock names are global to the server, so it includes the database; at
+/// most 64 characters.
 pub(crate) const LOCK_NAME: &str = "CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))";
 
-/// The name of the lock that the engine's own client has while it loads a tenant. The client may outlive the run that
-/// started it, whose lock is gone then.
+/// The name of the lock that the engine's own client holds while it loads a tenant. The client may outlive the run that
+/// started it, whose lock is then gone.
 pub(crate) const LOAD_LOCK: &str = "CONCAT('fleet-load:', SUBSTRING(SHA2(DATABASE(), 256), 1, 48))";
 
-/// What a client runs before it loads: it has the lock of loads from here on, or fails where session `holder`, which
-/// started it, does not hold the tenant any more. No engine has a plain statement that fails on a condition.
+/// The statements that a client runs before it loads: it takes the load lock, or fails if session `holder`, which
+/// started it, no longer holds the tenant's lock. These engines have no plain statement that fails on a condition.
 pub(crate) fn load_under(holder: u64) -> String {
     format!(
         "SET @fleet = IF(COALESCE(IS_USED_LOCK({LOCK_NAME}), 0) = {holder} AND GET_LOCK({LOAD_LOCK}, 0) = 1, 1, (SELECT 1 \
@@ -29,12 +30,12 @@ pub(crate) fn load_under(holder: u64) -> String {
     )
 }
 
-/// What a tenant says once its lock is held.
+/// The state of a tenant, read once its lock is held.
 #[derive(Debug, Default)]
 pub(crate) struct TenantLock {
-    /// Sorted.
+    /// The applied versions, sorted.
     pub(crate) history: Vec<String>,
-    /// Whether all tables of the history are there.
+    /// Whether all history tables exist.
     pub(crate) has_history: bool,
     pub(crate) has_journal: bool,
     pub(crate) entry: Option<journal::Entry>,
@@ -43,7 +44,7 @@ pub(crate) struct TenantLock {
 impl MysqlSession {
     /// Takes the tenant's lock and reads history and journal under it, in one message.
     ///
-    /// The lock belongs to the session: dying releases it, and DDL does not. A load that a dead run left behind counts as
+    /// The lock belongs to the session: dying releases it, DDL does not. A load left running by a dead run counts as
     /// another run.
     pub(crate) async fn hold(&mut self) -> Result<TenantLock, Fault> {
         let mut held = TenantLock::default();
@@ -55,7 +56,7 @@ impl MysqlSession {
         );
         let id = self.id.clone();
         let connection = self.connection()?;
-        // Results of the message: the settings, the lock, the history, the journal.
+        // The results of the message: settings, lock, history, journal.
         let mut results = 0;
         let mut locked = false;
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
@@ -73,7 +74,7 @@ impl MysqlSession {
                 },
                 Err(error) => {
                     let fault = errors::fault(&error);
-                    // 1146: the table that is read now is not there; what follows was not sent.
+                    // 1146: the table read now does not exist; the rest was not sent.
                     if fault.code.as_deref() != Some("1146") || results < 2 {
                         return Err(fault);
                     }
@@ -88,7 +89,7 @@ impl MysqlSession {
         held.has_history = results >= 3;
         held.has_journal = results >= 4;
         if !held.has_history {
-            // What was not read in the message is read under the same lock.
+            // Anything not read in the message is read under the same lock.
             held.history = self.history().await?;
             (held.entry, held.has_journal) = self.entry().await?.map_or((None, false), |entry| (entry, true));
         }
@@ -99,8 +100,8 @@ impl MysqlSession {
 
 /// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
 ///
-/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is written
-/// with backslash escapes, so they have to mean something here.
+/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is
+/// written with backslash escapes, so they must be enabled here.
 pub(crate) fn session_settings(timeouts: &Timeouts) -> String {
     let lock = timeouts.lock.as_millis().div_ceil(1000).max(1);
     let statement = timeouts.statement.as_secs_f64();

@@ -1,6 +1,6 @@
-//! How a session applies: together in transactions, alone with the journal, or natively.
+//! Applying steps: together in transactions, statement by statement with the journal, or natively.
 //!
-//! It only applies; reading and settling are in the session.
+//! Reading and settling are in the session.
 
 use async_trait::async_trait;
 use sea_orm::SqlxPostgresConnector;
@@ -22,7 +22,7 @@ use crate::model::tenant::Engine;
 use crate::sql::directive;
 
 impl PostgresSession {
-    /// Steps that each have a transaction, in one message.
+    /// Applies steps that each have a transaction, in one message.
     pub(crate) async fn apply_together(
         &mut self,
         work: &Work,
@@ -34,7 +34,7 @@ impl PostgresSession {
         }
         let first = steps.start;
         let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
-        // Dying here: the server ends the open transaction with a rollback; those before it are committed.
+        // Dying here: the server ends the open transaction with a rollback; earlier ones are committed.
         let sent = send(connection, &message).await;
         message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
@@ -44,7 +44,8 @@ impl PostgresSession {
         let fault = errors::fault(&error);
         let committed = first + message.committed(sent.completed);
         let place = message.place(sent.completed);
-        // What does not parse is refused as a whole, before the first part: only the character tells whose mistake it is.
+        // A syntax error refuses the whole message before its first part: only the character position says which
+        // statement is wrong.
         let parsed = codes::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
         let at = match parsed.and_then(|character| message.part_at(character)) {
             Some((place, lines)) => stopped_at(work, Some(place), lines),
@@ -55,7 +56,8 @@ impl PostgresSession {
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
             _ => self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing),
         };
-        // A history table that is gone or there too early means that someone else was here after our read.
+        // A history table that is missing, or exists too early, means that another process migrated the tenant after
+        // our read.
         let guard = matches!(place, Some(Place::HistoryGuard { .. }));
         let fault = if guard && fault.class == FaultClass::Missing {
             Fault { class: FaultClass::HistoryMoved, ..fault }
@@ -93,7 +95,7 @@ impl PostgresSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
-    /// Native code and its history row in one transaction.
+    /// Runs native code and writes its history row in one transaction.
     pub(crate) async fn apply_native_together(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
         preamble.extend(guards::lock_and_schema(&self.door));
@@ -115,7 +117,7 @@ impl PostgresSession {
         result
     }
 
-    /// Changes to a connection out of a pool of one, for a step that runs native code without a transaction.
+    /// Moves the session to a connection from a pool of one, for a step that runs native code without a transaction.
     pub(crate) async fn become_pooled(&mut self) -> Result<(), Fault> {
         if self.pool.is_some() {
             return Ok(());
@@ -129,7 +131,7 @@ impl PostgresSession {
 
 #[async_trait]
 impl Journalled for PostgresSession {
-    /// The lock is the session's, because no transaction lasts for the whole step.
+    /// The lock belongs to the session, because no transaction spans the whole step.
     async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<journal::Entry>, Fault> {
         let limits = self.door.limits(&work.steps[step]);
         for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
@@ -187,7 +189,7 @@ impl Journalled for PostgresSession {
         if *within > 0 || !journal::is_certain(of.step(), of.statement) {
             return self.in_doubt().await;
         }
-        // Only the server's own refusal, which has a code, says for certain that a statement did not happen.
+        // Only the server's own refusal, which has a SQLSTATE, proves that a statement did not happen.
         if fault.class == FaultClass::ConnectionLost || fault.code.is_none() {
             return PartialState::Unknown;
         }
@@ -195,8 +197,8 @@ impl Journalled for PostgresSession {
         self.keep(note.join("; ")).await.map_or(PartialState::Unknown, |()| left)
     }
 
-    /// The code gets the session's own connection, out of a pool of one. A server process that is another one after it
-    /// does not have the session's lock.
+    /// The code gets the session's own connection, through a pool of one. If the server process has changed afterwards,
+    /// the session's lock is lost.
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
         let pool = self.pool.clone().expect("the session became pooled before the journal was opened");
         let before = self.backend().await;
@@ -217,7 +219,7 @@ impl Journalled for PostgresSession {
     }
 
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
-        // One transaction: the journal is closed exactly when the history says so.
+        // One transaction: the journal is closed if and only if the history says so.
         let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
         self.keep(end).await?;
         let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;

@@ -1,8 +1,8 @@
-//! PostgreSQL: `pg_dump` in its own format, and the way back through `pg_restore` and `psql` in one transaction.
+//! PostgreSQL: `pg_dump` in its custom format, and the restore through `pg_restore` and `psql` in one transaction.
 //!
-//! The way back drops what the tenant has and makes what the dump has; the commit is sent only when `pg_restore` has said
-//! all it has to say. Dying anywhere before it, the server rolls everything back. What the dump can't make again without
-//! being a superuser, extensions, stays where it is.
+//! A restore drops the tenant's objects and creates those of the dump; the commit is sent only after `pg_restore` has
+//! written all its output. Dying anywhere before it, the server rolls everything back. Extensions, which the dump can't
+//! create without superuser rights, are kept.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -21,10 +21,11 @@ use crate::engine::{Dump, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
 
-/// What drops all that depends on a schema and is no extension's, but not the schema; `$1` stands for the schema.
+/// Drops all objects that depend on a schema and do not belong to an extension, but not the schema itself; `$1` stands
+/// for the schema.
 ///
-/// What is an inner part of something else goes with that: an identity's sequence, a table's row type. A partitioned table
-/// says of its key's columns that they are a part of itself, which makes it no part of anything else.
+/// An internal part of another object is dropped with that object: an identity's sequence, a table's row type. A
+/// partitioned table lists its key's columns as parts of itself, which does not make it a part of another object.
 const EMPTY_SCHEMA: &str = "
 DO $fleet_empty$ DECLARE what record; BEGIN
   LOOP
@@ -42,7 +43,8 @@ DO $fleet_empty$ DECLARE what record; BEGIN
 END $fleet_empty$;
 ";
 
-/// What empties a whole database: its schemas but for `public`, which is emptied after, large objects, publications.
+/// Empties a whole database: drops its schemas except `public`, which is emptied afterwards, large objects, and
+/// publications.
 const EMPTY_DATABASE: &str = "
 DO $fleet_empty$ DECLARE what record; BEGIN
   FOR what IN SELECT n.nspname FROM pg_namespace n
@@ -54,7 +56,7 @@ DO $fleet_empty$ DECLARE what record; BEGIN
 END $fleet_empty$;
 ";
 
-/// What drops a schema, unless that would take things outside of it along; `$1` stands for the schema.
+/// Drops a schema, unless that would also drop objects outside it; `$1` stands for the schema.
 const DROP_SCHEMA: &str = "
 DO $fleet_empty$ DECLARE outside oid[]; BEGIN
   outside := ARRAY(SELECT oid FROM pg_class WHERE relnamespace IS DISTINCT FROM to_regnamespace($1) AND relkind <> 't' AND relnamespace <> 'pg_toast'::regnamespace
@@ -71,7 +73,7 @@ END $fleet_empty$;
 
 #[async_trait]
 impl Dump for PostgresSession {
-    /// The size of what is to be dumped, in bytes; `None` where the schema is not there.
+    /// The size of the dump in bytes; `None` if the schema does not exist.
     async fn footprint(&mut self) -> Result<Option<u64>, Fault> {
         let sql = match &self.door.tenant.schema {
             None => "SELECT pg_database_size(current_database())".to_owned(),
@@ -104,7 +106,7 @@ impl Dump for PostgresSession {
         for program in ["pg_restore", "psql"] {
             tool::version(program).await?;
         }
-        // A step that failed may have left the session its lock, which the transaction below takes.
+        // A failed step may have left the session its lock, which the transaction below takes.
         self.run("SELECT pg_advisory_unlock_all()".to_owned()).await?;
         let secret = self.secret()?;
         let mut load = self.command("psql", secret.as_ref());
@@ -124,7 +126,7 @@ impl PostgresSession {
         command.args(["--format=custom", "--no-password"]).arg(format!("--lock-wait-timeout={patience}"));
         command.arg("--file").arg(to.file);
         if let Some(schema) = &self.door.tenant.schema {
-            // It is a pattern, in which nothing has a meaning between quotes.
+            // The value is a pattern, in which quoted text is literal.
             command.arg(format!("--schema={}", Engine::Postgres.quote(schema)));
         }
         tool::run(command, "pg_dump", &to.limits()).await?;
@@ -133,7 +135,7 @@ impl PostgresSession {
         tool::run(list, "pg_restore", &to.limits()).await
     }
 
-    /// A `pg_dump` refuses a newer server, and so do we before anything is made.
+    /// `pg_dump` refuses a newer server, so check before creating anything.
     async fn check_age(&mut self, version: &str) -> Result<(), Fault> {
         let rows = self.rows("SELECT current_setting('server_version_num')::int".to_owned()).await?;
         let server = rows.first().and_then(|row| row.parse::<i32>(0)).unwrap_or(0) / 10_000;
@@ -145,7 +147,8 @@ impl PostgresSession {
         }
     }
 
-    /// `BEGIN`, what empties the tenant, the dump as SQL, and `COMMIT` only when the dump was whole.
+    /// Sends `BEGIN`, the statements that empty the tenant, the dump as SQL, and `COMMIT` only when the dump was
+    /// complete.
     async fn pour(&self, file: &Path, load: Command) -> Result<(), Fault> {
         let mut psql = tool::spawn(load, "psql")?;
         let mut script = Command::new("pg_restore");
@@ -156,7 +159,7 @@ impl PostgresSession {
         let mut output = restore.stdout.take().ok_or_else(|| broken("pg_restore has no output"))?;
         let (psql_said, restore_said) = (psql.stderr.take(), restore.stderr.take());
         let poured = async {
-            // psql that stopped reads no further: what it said is the reason, not that.
+            // A stopped psql reads no further: its own output is the reason, not the broken pipe.
             let _ = input.write_all(self.preamble().as_bytes()).await;
             let copied = tokio::io::copy(&mut output, &mut input).await;
             drop(output);
@@ -171,7 +174,7 @@ impl PostgresSession {
             (is_whole, restored)
         };
         let ((commits, restored), said, status) = tokio::join!(poured, tool::tail(psql_said), psql.wait());
-        // It ends so where the server refused a statement: then even a commit behind it only rolls back.
+        // This exit status means that the server refused a statement: even a commit after it only rolls back.
         let is_refused = status.as_ref().is_ok_and(|status| status.code() == Some(3));
         let ended = tool::verdict(status, &said, "psql").map_err(|fault| told(fault, &said)).and(restored);
         let not_whole = || Err(broken("the dump did not reach psql as a whole"));
@@ -181,8 +184,8 @@ impl PostgresSession {
 
     fn preamble(&self) -> String {
         let engine = Engine::Postgres;
-        // What is dropped with something else is told in notices, which would hide the reason of a failure.
-        // One view of the catalogs up to the end: what other restores drop in other schemas meanwhile is not our doing.
+        // Notices list the dependent objects that are dropped, and would hide the reason of a failure. One snapshot of
+        // the catalogs until the end: objects that other restores drop in other schemas meanwhile are not our business.
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
         let mut sql = vec!["SET client_min_messages = warning".to_owned(), begin.to_owned()];
         sql.extend(guards::local_settings(&self.door.timeouts));
@@ -202,7 +205,7 @@ impl PostgresSession {
         text
     }
 
-    /// A tool with the place of the tenant in its environment, and nothing of ours there but that.
+    /// A tool with the tenant's connection settings in its environment, and nothing else of ours there.
     fn command(&self, program: &str, secret: Option<&SecretFile>) -> Command {
         let tenant = &self.door.tenant;
         let mut command = Command::new(program);
@@ -247,16 +250,16 @@ impl PostgresSession {
             return Err(broken("a password with a line break can't be handed to PostgreSQL's tools"));
         }
         let escape = |text: &str| text.replace('\\', "\\\\").replace(':', "\\:");
-        // Whatever libpq takes for the host of a socket: the file is for this one connection.
+        // The host may be any socket path libpq accepts: the file is for this one connection.
         let (user, password) = (escape(self.options.get_username()), escape(&password));
         SecretFile::new(&format!("*:*:*:{user}:{password}\n")).map(Some)
     }
 }
 
-/// The fault of a `psql` that failed. It tells the server's SQLSTATE; a lock that was not granted is tried again.
+/// The fault of a failed `psql`, with the server's SQLSTATE; a lock that was not granted is retried.
 fn told(fault: Fault, said: &str) -> Fault {
     let Some(code) = sqlstate(said) else { return fault };
-    // Where the server's source raised it helps nobody.
+    // The source location in the server is of no use to the reader.
     let message = fault.message.split(" LOCATION:").next().unwrap_or_default().to_owned();
     let class = match codes::class(code) {
         class if class.is_transient() => class,
@@ -266,7 +269,7 @@ fn told(fault: Fault, said: &str) -> Fault {
     Fault::with_code(class, code, message)
 }
 
-/// The code in `ERROR: 55P03: canceling statement …`, whatever language the first word is of.
+/// The code in `ERROR: 55P03: canceling statement …`; the first word may be in any language.
 fn sqlstate(said: &str) -> Option<&str> {
     let is_code = |word: &&str| {
         word.len() == 5

@@ -1,10 +1,10 @@
-//! PostgreSQL's SQLSTATEs in our words.
+//! The fault classes of PostgreSQL's SQLSTATEs.
 
 use sqlx::postgres::{PgDatabaseError, PgErrorPosition};
 
 use crate::model::fault::{Fault, FaultClass};
 
-/// An error of the server. The driver's own Display adds a line number of the server's source; only its words are kept.
+/// A server error. The driver's own Display adds a line number of the server's source; only the message is kept.
 pub(in crate::engine) fn fault(error: &PgDatabaseError) -> Fault {
     let detail = error.detail().map(|d| format!(" ({d})")).unwrap_or_default();
     Fault::with_code(class(error.code()), error.code(), format!("{}{detail}", error.message()))
@@ -39,7 +39,7 @@ pub(in crate::engine) fn class(code: &str) -> FaultClass {
     }
 }
 
-/// The character of the message, from 1, that PostgreSQL points at.
+/// The position in the message, in characters from 1, that PostgreSQL reports.
 pub(in crate::engine) fn character(error: &sqlx::Error) -> Option<usize> {
     let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
     match error.position()? {

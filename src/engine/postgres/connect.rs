@@ -1,6 +1,6 @@
-//! Connecting to PostgreSQL, and telling whether a pooler stands in front of it.
+//! Connecting to PostgreSQL, and detecting a pooler in front of it.
 //!
-//! A pooler lends a server's session for one transaction. Nothing here relies on what a session keeps.
+//! A pooler lends a server's session for one transaction. Nothing here relies on session state.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -10,12 +10,12 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use crate::engine::{Segment, TenantEndpoint, Work};
 use crate::model::fault::{Fault, FaultClass};
 
-/// A setting of ours at the start of a session. A server takes any name with a dot; a pooler refuses it, or drops it
-/// without a word (`ignore_startup_parameters`), because a session that it lends keeps nothing
+/// A marker setting at session start. A server accepts any name with a dot; a pooler refuses it or silently drops it
+/// (`ignore_startup_parameters`), because a session that it lends keeps no state
 /// (<https://www.pgbouncer.org/config.html#ignore_startup_parameters>).
 pub(crate) const MARK: (&str, &str) = ("fleet.direct", "yes");
 
-/// Servers, by host and port, that have refused the mark: it is not tried on each of their tenants again.
+/// Servers, by host and port, that have refused the mark: it is not tried again for their other tenants.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Poolers(Arc<Mutex<HashSet<String>>>);
 
@@ -29,7 +29,7 @@ impl Poolers {
     }
 }
 
-/// A new connection, and whether it leads through a pooler; `None` where only the session itself can tell.
+/// A new connection, and whether it goes through a pooler; `None` if only the session itself can tell.
 pub(crate) async fn open(
     options: &PgConnectOptions,
     door: &TenantEndpoint,
@@ -40,7 +40,8 @@ pub(crate) async fn open(
     }
     match door.connect(&options.clone().options([MARK])).await {
         Ok(connection) => Ok((connection, None)),
-        // 08P01: a startup parameter that pgbouncer does not know. 0A000: Amazon's proxy takes no such options at all.
+        // 08P01: a startup parameter that pgbouncer does not know. 0A000: Amazon's proxy accepts no such options at
+        // all.
         Err(fault) if matches!(fault.code.as_deref(), Some("08P01" | "0A000")) => {
             let connection = door.connect(options).await?;
             door.poolers.add(server);
@@ -50,8 +51,7 @@ pub(crate) async fn open(
     }
 }
 
-/// The first step that a pooler can't carry, as the fault that it would be; `None`: all are whole transactions in one
-/// message.
+/// The first step that can't run through a pooler, as a fault; `None`: all are whole transactions in one message.
 pub(crate) fn too_much_for_a_pooler(work: &Work, segments: &[Segment]) -> Option<Fault> {
     let (step, why) = segments.iter().find_map(|segment| match segment {
         Segment::Together(_) => None,

@@ -1,4 +1,4 @@
-//! SQL as it is written for PostgreSQL.
+//! The SQL dialect of PostgreSQL.
 
 use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
 

@@ -1,4 +1,4 @@
-//! PostgreSQL among the drivers.
+//! The driver for PostgreSQL.
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
@@ -36,7 +36,7 @@ impl Driver for Postgres {
         connect_aside(address::postgres(tenant).ok()?.application_name("fleet:read")).await.ok()
     }
 
-    /// One that may not be read would spoil the union for all; unlike MySQL, PostgreSQL lists it too.
+    /// Excludes unreadable tables, which would fail the whole union; unlike MySQL, PostgreSQL lists them too.
     fn tables_there(&self, tables: &str, names: &str) -> String {
         format!(
             "SELECT 0, n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname IN \

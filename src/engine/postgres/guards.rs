@@ -1,6 +1,6 @@
-//! What PostgreSQL is asked to make sure of before and around a script: lock, schema, history, time limits.
+//! The guard statements before and around a script on PostgreSQL: lock, schema, history, time limits.
 //!
-//! Only text is made here; the session sends it.
+//! Builds text only; the session sends it.
 
 use sha2::{Digest, Sha256};
 
@@ -8,10 +8,10 @@ use crate::engine::{TenantEndpoint, literal};
 use crate::model::tenant::Engine;
 use crate::policy::Timeouts;
 
-/// A migration may change the search path, as dumps do: the history would be another schema's, or nowhere.
+/// A migration may change the search path, as dumps do: the history would then go to another schema, or nowhere.
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
 
-/// Begins a transaction on the tenant: its limits, its lock, its schema.
+/// Begins a transaction on the tenant: sets its limits, takes its lock, checks its schema.
 pub(crate) fn begin(door: &TenantEndpoint) -> Vec<String> {
     let mut sql = vec!["BEGIN".to_owned()];
     sql.extend(local_settings(&door.timeouts));
@@ -19,7 +19,7 @@ pub(crate) fn begin(door: &TenantEndpoint) -> Vec<String> {
     sql
 }
 
-/// Takes the tenant's lock for the transaction, and makes sure that unqualified names mean the tenant's schema.
+/// Takes the tenant's lock for the transaction, and ensures that unqualified names resolve to the tenant's schema.
 pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
     let mut sql = vec![guard(&format!(
         "IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = \
@@ -42,7 +42,7 @@ pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
     sql
 }
 
-/// Fails unless the history is what was planned and no journal is open.
+/// Fails unless the history is as planned and no journal is open.
 pub(crate) fn history(door: &TenantEndpoint, expected: &[String]) -> String {
     let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
     let journal = door.journal().table().to_owned();
@@ -61,15 +61,15 @@ pub(crate) fn history(door: &TenantEndpoint, expected: &[String]) -> String {
     ))
 }
 
-/// Advisory locks are a database's own, so the key carries the schema only.
+/// Advisory locks are local to a database, so the key includes only the schema.
 pub(crate) fn lock_key(door: &TenantEndpoint) -> i64 {
     let schema = door.tenant.schema.as_deref().unwrap_or("");
     let hash = Sha256::digest(format!("fleet tenant lock\n{schema}"));
     i64::from_be_bytes(hash[..8].try_into().expect("a digest has 32 bytes"))
 }
 
-/// Whether another session has the tenant's lock, without touching it
-/// (<https://www.postgresql.org/docs/15/view-pg-locks.html> says where the halves of a key are).
+/// Whether another session holds the tenant's lock, without taking it
+/// (<https://www.postgresql.org/docs/15/view-pg-locks.html> describes the columns with the two halves of a key).
 pub(crate) fn is_locked(door: &TenantEndpoint) -> String {
     let key = lock_key(door).cast_unsigned();
     let (high, low) = (key >> 32, key & 0xffff_ffff);
@@ -84,7 +84,7 @@ fn guard(body: &str) -> String {
     format!("DO $fleet_guard$ DECLARE open_journals bigint; BEGIN {body} END $fleet_guard$")
 }
 
-/// The limits of one transaction; `SET LOCAL` also holds behind a transaction pooler.
+/// The limits of one transaction; `SET LOCAL` also works behind a transaction pooler.
 pub(crate) fn local_settings(timeouts: &Timeouts) -> Vec<String> {
     settings(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).collect()
 }
@@ -95,7 +95,7 @@ pub(crate) fn session_settings(timeouts: &Timeouts, schema: Option<&str>) -> Vec
     all
 }
 
-/// Milliseconds; zero means no limit. A transaction of ours that sits idle has lost its runner: 60 s are plenty.
+/// Milliseconds; zero means no limit. An idle transaction of ours has lost its runner: 60 s are plenty.
 fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
     let lock = timeouts.lock.as_millis();
     let statement = timeouts.statement.as_millis();

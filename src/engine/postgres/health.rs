@@ -1,7 +1,7 @@
-//! What a PostgreSQL database says of itself: the system views in one message.
+//! The health of a PostgreSQL database, from the system views, in one message.
 //!
 //! Times of other users' transactions are shown only to a superuser or a member of `pg_read_all_stats`
-//! (<https://www.postgresql.org/docs/15/monitoring-stats.html>); what is hidden is told as unknown.
+//! (<https://www.postgresql.org/docs/15/monitoring-stats.html>); hidden values are reported as unknown.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::model::health::{Extension, Follower, Health, HeldLock, Questions, Roo
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
-/// Seconds at the most between the two times that a server calls its start.
+/// Maximum difference in seconds between a server's two start times.
 const START_TAKES: u64 = 120;
 
-/// All columns are text, and the first says what a row is about.
+/// All columns are text; the first is the kind of the row.
 fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
     let here = match &door.tenant.schema {
         Some(schema) => literal(Engine::Postgres, schema),
@@ -58,8 +58,8 @@ fn queries(door: &TenantEndpoint, ask: &Questions) -> String {
     all.join(";\n")
 }
 
-/// How far a standby is behind is known only while it receives something; one that has applied all of it is not behind,
-/// however long nothing was written. Other users see of followers only that they are there.
+/// A standby's lag is known only while it receives data; a standby that has applied all of it does not lag, however
+/// long nothing was written. Unprivileged users only see that followers exist.
 const OF_THE_SERVER: &str = "SELECT 'follows', coalesce((SELECT sender_host FROM pg_stat_wal_receiver), ''), \
      (EXISTS (SELECT FROM pg_stat_wal_receiver))::text, CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
      ELSE floor(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())) END::bigint::text \
@@ -70,8 +70,8 @@ const OF_THE_SERVER: &str = "SELECT 'follows', coalesce((SELECT sender_host FROM
      SELECT 'folder', setting, extract(epoch FROM pg_postmaster_start_time())::bigint::text FROM pg_settings \
      WHERE name = 'data_directory'";
 
-/// A trusted extension, or one that needs no superuser, takes the right to create in the database
-/// (<https://www.postgresql.org/docs/15/sql-createextension.html>). Before version 13 there are no trusted ones.
+/// Creating a trusted extension, or one that needs no superuser, takes the `CREATE` right on the database
+/// (<https://www.postgresql.org/docs/15/sql-createextension.html>). Before version 13 no extension is trusted.
 fn extensions(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("({})", literal(Engine::Postgres, name))).collect();
     format!(
@@ -86,7 +86,7 @@ fn extensions(names: &[String]) -> String {
 
 #[async_trait]
 impl HealthCheck for PostgresSession {
-    /// Read in one round trip.
+    /// Reads everything in one round trip.
     async fn health(&mut self, ask: &Questions) -> Result<Health, Fault> {
         let rows = self.rows(queries(&self.door, ask)).await?;
         let door = &self.door;
@@ -145,7 +145,7 @@ impl HealthCheck for PostgresSession {
     }
 }
 
-/// Without the schema there is the right to make it, unless somebody else has to.
+/// If the schema is missing, the right to create it counts, unless another user has to create it.
 fn rights(health: &mut Health, door: &TenantEndpoint, may_create: bool, schema: &str) {
     if let (Some(name), "", false) = (&door.tenant.schema, schema, door.tenant.create_missing) {
         health.missing_schema = Some(Engine::Postgres.quote(name));
@@ -158,8 +158,8 @@ fn rights(health: &mut Health, door: &TenantEndpoint, may_create: bool, schema: 
     }
 }
 
-/// What is free on the disk of a server's folder, where it is on this machine, may be read, and is this server's: another
-/// one may have the same path in a container. Its first file says when it was started
+/// The free space on the disk of a server's folder, if the folder is on this machine, readable, and really this
+/// server's: another server may have the same path in a container. The folder's first file holds the start time
 /// (<https://www.postgresql.org/docs/15/storage-file-layout.html>).
 fn free(door: &TenantEndpoint, folder: &str, started: Option<u64>) -> Option<u64> {
     let options = address::postgres(&door.tenant).ok()?;
@@ -183,7 +183,7 @@ fn who(row: &TextRow) -> Blocker {
     }
 }
 
-/// The tighter of the server's limit and the role's own.
+/// The tighter of the server's connection limit and the role's own.
 fn room(row: &TextRow) -> Option<Room> {
     let (used, most, own_most, own_used): (i64, i64, i64, i64) =
         (row.parse(1)?, row.parse(2)?, row.parse(3)?, row.parse(4)?);

@@ -1,6 +1,6 @@
 //! The shape of a PostgreSQL schema: the system catalogs in one message, in one read-only transaction.
 //!
-//! It asks the server and puts its answers together; what is asked stands in `inspect_queries`.
+//! It runs the queries of `inspect_queries` on the server and assembles the rows.
 
 use async_trait::async_trait;
 
@@ -13,8 +13,8 @@ use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
 
-/// Begins a transaction that can't write and whose only schema is the tenant's: its own search path's first one, or the
-/// one that it names. Definitions are then printed without it.
+/// Begins a read-only transaction whose only schema is the tenant's: the first of its own search path, or the one that
+/// it names. Definitions are then printed unqualified.
 fn prelude(door: &TenantEndpoint) -> String {
     let path = match &door.tenant.schema {
         Some(schema) => format!("SET LOCAL search_path = {};\n", Engine::Postgres.quote(schema)),
@@ -159,7 +159,8 @@ fn index(gathered: &mut Gathered, row: &TextRow) {
         return;
     }
     let Some(table) = gathered.table(&row.must(1)) else { return };
-    // A unique index is not a unique constraint, and can have an order or an operator class: it is told as an index, too.
+    // A unique index is not a unique constraint, and can have an order or an operator class: it is also listed as an
+    // index.
     table.indexes.push(format!("{}: {}", row.must(3), row.must(4)));
     if let Some(columns) = row.text(5) {
         table.uniques.push(Unique { name: row.must(3), columns: names(Some(columns)) });

@@ -1,9 +1,9 @@
-//! What PostgreSQL's catalogs are asked about the schema that comes first in the search path; text only.
+//! Queries on PostgreSQL's catalogs for the schema that comes first in the search path; text only.
 //!
-//! Each query's first column says what its rows are; all columns are text. Names of objects in that schema are printed
-//! without it, because it is the only one in the path. Objects that belong to an extension are left out.
+//! The first column of each query is the kind of its rows; all columns are text. Names of objects in that schema are
+//! printed unqualified, because it is the only one in the path. Objects that belong to an extension are left out.
 
-/// The schema that is read.
+/// The schema to read.
 const HERE: &str = "to_regnamespace(quote_ident(current_schema()))";
 
 /// Replaces `$here`, and `MEMBER(catalog, oid)`: whether an object belongs to an extension.
@@ -19,7 +19,7 @@ fn filled(query: &str) -> String {
     out
 }
 
-/// All queries, in one message.
+/// All queries in one message.
 pub(crate) fn all() -> String {
     QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
 }
@@ -57,7 +57,7 @@ const QUERIES: [&str; 15] = [
 const TABLES: &str = "SELECT 'table', c.relname::text FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN ('r', \
                       'p', 'f') AND NOT MEMBER(c)";
 
-/// What else tells tables apart; rows without a value are no option.
+/// Other attributes that distinguish tables; rows without a value are omitted.
 const TABLE_OPTIONS: &str = "\
     SELECT 'option', c.relname::text, o.name, o.value FROM pg_class c CROSS JOIN LATERAL (VALUES \
     ('unlogged', CASE c.relpersistence WHEN 'u' THEN 'yes' END), \
@@ -76,7 +76,7 @@ const TABLE_OPTIONS: &str = "\
     ('comment', obj_description(c.oid, 'pg_class'))) o(name, value) \
     WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f') AND o.value IS NOT NULL";
 
-/// A collation or storage that is not the type's own belongs to the column.
+/// A collation or storage other than the type's default is part of the column.
 const COLUMNS: &str = "\
     SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation <> \
     t.typcollation AND a.attcollation <> 0 THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END || CASE WHEN \
@@ -90,8 +90,8 @@ const COLUMNS: &str = "\
     WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped \
     ORDER BY c.relname, a.attnum";
 
-/// NOT NULL is a column's; what a partition has from its parent has a made-up name. Columns are joined by newlines, which
-/// no sane name holds.
+/// NOT NULL belongs to the column; a partition's copy of its parent's constraint has a generated name. Columns are
+/// joined by newlines, which no sane name contains.
 const CONSTRAINTS: &str = "\
     SELECT 'constraint', c.relname::text, k.contype::text, k.conname::text, \
     (SELECT string_agg(a.attname::text, E'\\n' ORDER BY x.n) FROM unnest(k.conkey) WITH ORDINALITY x(attnum, n) JOIN \
@@ -109,7 +109,7 @@ const CONSTRAINTS: &str = "\
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_class r ON r.oid = k.confrelid \
     WHERE c.relnamespace = $here AND k.contype IN ('p', 'u', 'f', 'c', 'x') AND (k.conparentid = 0 OR k.contype <> 'f')";
 
-/// Those of constraints are told with them; a partition's share of an index is told with its parent.
+/// Indexes of constraints are listed with the constraints; a partition's share of an index with its parent.
 const INDEXES: &str = "\
     SELECT 'index', c.relname::text, c.relkind::text, x.relname::text, pg_get_indexdef(i.indexrelid, 0, true) || CASE WHEN \
     i.indisvalid THEN '' ELSE ' invalid' END || CASE WHEN i.indisclustered THEN ' clustered' ELSE '' END || CASE WHEN \
@@ -149,7 +149,7 @@ const TYPES: &str = "\
     FROM pg_type t LEFT JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_class c ON c.oid = t.typrelid \
     WHERE t.typnamespace = $here AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND NOT MEMBER(t)";
 
-/// Those that belong to a column are told by its default or its identity. Where a sequence stands is data.
+/// Sequences owned by a column are listed with its default or its identity. The current value of a sequence is data.
 const SEQUENCES: &str = "\
     SELECT 'other', 'sequence', c.relname::text, concat_ws(' ', format_type(s.seqtypid, NULL), 'start', s.seqstart, \
     'increment', s.seqincrement, 'min', s.seqmin, 'max', s.seqmax, 'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' \

@@ -9,9 +9,10 @@ use crate::engine::postgres::connect;
 use crate::engine::queries::connect_aside;
 use crate::model::engine::Engine;
 
-/// Of the PostgreSQL session with this application name.
+/// Asks about the PostgreSQL session with this application name.
 ///
-/// Behind a pooler that name may be nobody's: only a server that is spoken to itself is believed that a session is gone.
+/// Behind a pooler that name may belong to no session: only a server reached directly is trusted when it reports a
+/// session as gone.
 pub(in crate::engine) async fn ask(options: PgConnectOptions, name: String, question: Question) -> Liveness {
     let me = format!("application_name = {} AND pid <> pg_backend_pid()", literal(Engine::Postgres, &name));
     let idle = question.idle.as_secs_f64();
@@ -29,7 +30,7 @@ pub(in crate::engine) async fn ask(options: PgConnectOptions, name: String, ques
     let ask = async {
         let options = options.application_name("fleet:pulse");
         let mut connection = match connect_aside(options.clone().options([connect::MARK])).await {
-            // A pooler that refuses the mark is one all the same.
+            // A pooler that refuses the mark still counts as an answer.
             Err(fault) if is_answer(&fault) => connect_aside(options).await?,
             connected => connected?,
         };

@@ -1,7 +1,8 @@
-//! Locks of a PostgreSQL server: one reading of who holds and who waits, and what ends a session that holds one.
+//! Locks of a PostgreSQL server: one reading of holders and waiters, and the statement that terminates a holder.
 //!
-//! Other users' queries and the age of their transactions are shown only to a superuser or a member of `pg_read_all_stats`
-//! (<https://www.postgresql.org/docs/15/monitoring-stats.html>); the locks themselves are not hidden, so they say who waits.
+//! Other users' queries and the age of their transactions are shown only to a superuser or a member of
+//! `pg_read_all_stats` (<https://www.postgresql.org/docs/15/monitoring-stats.html>); the locks themselves are visible,
+//! so waiters are known.
 
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
 
-/// The first id of what is not the server's own catalog (`FirstNormalObjectId` in its access/transam.h).
+/// The first object id outside the server's own catalog (`FirstNormalObjectId` in its access/transam.h).
 const FIRST_TABLE: u32 = 16_384;
 
-/// PostgreSQL's text in place of a query.
+/// PostgreSQL's placeholder for a hidden query.
 const HIDDEN: &str = "<insufficient privilege>";
 
-/// Who is at the lock that the PostgreSQL session with this application name waits for.
+/// The holders and waiters of the lock that the PostgreSQL session with this application name waits for.
 pub(in crate::engine) async fn wait(options: PgConnectOptions, name: String, limit: Duration) -> LockWait {
     let scope = format!(
         "EXISTS (SELECT 1 FROM pg_stat_activity me LEFT JOIN waiting v ON v.pid = me.pid WHERE me.application_name = {} AND \
@@ -42,8 +43,8 @@ pub(in crate::engine) async fn wait(options: PgConnectOptions, name: String, lim
     }
 }
 
-/// Who holds, who waits, and who has had a lock on a table of these databases for long. A hidden session with such a lock is
-/// among them however long it has had it.
+/// The holders, the waiters, and the sessions that have long held a lock on a table of these databases. A hidden
+/// session with such a lock is included however long it has held it.
 pub(in crate::engine) async fn all(options: PgConnectOptions, databases: &str) -> Result<Vec<AtLock>, Fault> {
     let scope = format!(
         "a.datname IN ({databases}) AND (w.pid IS NOT NULL OR EXISTS (SELECT 1 FROM waiting o WHERE a.pid = ANY (o.by)) OR \
@@ -54,9 +55,9 @@ pub(in crate::engine) async fn all(options: PgConnectOptions, databases: &str) -
     read(options.application_name("fleet:locks"), &scope).await
 }
 
-/// The sessions `a` in a scope, each with those that it waits for (`w`), the oldest transaction first.
+/// The sessions `a` in a scope, each with the sessions that it waits for (`w`), oldest transaction first.
 async fn read(options: PgConnectOptions, scope: &str) -> Result<Vec<AtLock>, Fault> {
-    // An age that is rounded up would be more than it is when the session is to be terminated a moment later.
+    // An age must not be rounded up: it would exceed the real one when the session is terminated a moment later.
     let sql = format!(
         "WITH waiting AS (SELECT pid, pg_blocking_pids(pid) AS by FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) l) \
          SELECT a.pid, a.usename, a.application_name, CASE WHEN a.xact_start IS NOT NULL THEN greatest(0, floor(extract(epoch \
@@ -85,8 +86,8 @@ async fn read(options: PgConnectOptions, scope: &str) -> Result<Vec<AtLock>, Fau
     Ok(rows?.iter().filter_map(at_lock).collect())
 }
 
-/// The statement that terminates a PostgreSQL session, if it still is in the transaction that was seen, in the database that
-/// this is asked in, an application's own, and old enough.
+/// The statement that terminates a PostgreSQL session, if it is an application's own, still in the transaction that was
+/// seen, in the current database, and old enough.
 pub(in crate::engine) fn terminate(blocker: &Blocker, older_than: Duration) -> String {
     let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
     format!(
@@ -98,7 +99,7 @@ pub(in crate::engine) fn terminate(blocker: &Blocker, older_than: Duration) -> S
     )
 }
 
-/// Whether the session is one whose transaction this user is not shown.
+/// Whether this user can't see the session's transaction.
 pub(in crate::engine) fn is_hidden(blocker: &Blocker) -> String {
     format!(
         "SELECT 1 FROM pg_stat_activity WHERE pid = {} AND datname = current_database() AND query = '{HIDDEN}'",

@@ -1,4 +1,4 @@
-//! Native code on PostgreSQL.
+//! Native execution on PostgreSQL.
 
 use sea_orm::{SqlxPostgresConnector, TransactionOptions};
 use sqlx::postgres::PgConnectOptions;
@@ -7,7 +7,7 @@ use crate::engine::native::{self, Around, Mark, Native};
 use crate::engine::postgres::guards;
 use crate::engine::{ApplyError, errors};
 
-/// The mark is the transaction's own; an aborted one answers with 25P02, and is still ours.
+/// The mark is a setting local to the transaction; an aborted transaction answers with 25P02, and is still ours.
 const MARK: Mark = Mark::Setting {
     set: "SELECT set_config('fleet.step', 'open', true)",
     check: "DO $fleet_guard$ BEGIN IF current_setting('fleet.step', true) IS DISTINCT FROM 'open' THEN RAISE \
@@ -16,7 +16,7 @@ const MARK: Mark = Mark::Setting {
 };
 
 impl Native<'_> {
-    /// In a transaction on PostgreSQL, behind the same guards as a compiled script.
+    /// Runs native code in a transaction on PostgreSQL, with the same guards as a compiled script.
     pub(in crate::engine) async fn postgres(
         &self,
         options: PgConnectOptions,

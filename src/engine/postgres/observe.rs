@@ -1,4 +1,4 @@
-//! A PostgreSQL session seen from outside: by its name in `pg_stat_activity`, over a connection of its own.
+//! A PostgreSQL session observed from outside: by its name in `pg_stat_activity`, over a separate connection.
 
 use std::time::Duration;
 

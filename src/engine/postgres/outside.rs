@@ -1,6 +1,6 @@
-//! PostgreSQL statements that can't run in a transaction, indexes made concurrently above all.
+//! PostgreSQL statements that can't run in a transaction, chiefly concurrent index builds.
 //!
-//! It keeps no journal: the session does, around each of them.
+//! It keeps no journal: the session writes it around each statement.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::model::tenant::Engine;
 use crate::sql::{DdlEffect, SchemaObject, effect};
 
 impl PostgresSession {
-    /// A statement outside a transaction. An index that an earlier try left invalid would hide behind `IF NOT EXISTS`.
+    /// Runs a statement outside a transaction. An index left invalid by an earlier attempt would hide behind `IF NOT
+    /// EXISTS`.
     pub(crate) async fn run_outside(&mut self, sql: &str, lock: Duration) -> Result<(), Fault> {
         let words: Vec<String> = crate::sql::first_words(Engine::Postgres, sql).take(4).collect();
         let concurrently = words.iter().any(|w| w == "concurrently");
@@ -22,14 +23,15 @@ impl PostgresSession {
         if words[0] == "create" {
             self.drop_invalid_indexes(sql).await?;
         }
-        // A lock timeout would leave an invalid index behind; these statements block nobody while they wait.
+        // A lock timeout would leave an invalid index behind; these statements block no session while they wait.
         self.run("SET lock_timeout = 0".to_owned()).await?;
         let result = self.run(sql.to_owned()).await;
         let back = format!("SET lock_timeout = {}", lock.as_millis());
         result.and(self.run(back).await)
     }
 
-    /// Drops the index of exactly this name, on the table that the statement names, where an earlier try left it invalid.
+    /// Drops the index of exactly this name, on the table that the statement names, if an earlier attempt left it
+    /// invalid.
     async fn drop_invalid_indexes(&mut self, sql: &str) -> Result<(), Fault> {
         let Some(DdlEffect::Creates(SchemaObject::Index(index, Some(table)))) = effect(Engine::Postgres, sql) else {
             return Ok(());

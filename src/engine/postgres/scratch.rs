@@ -24,7 +24,7 @@ impl ScratchServer for Scratch {
         "SELECT datname::text FROM pg_database WHERE datname LIKE 'fleet\\_scratch\\_%'"
     }
 
-    /// The template may not have other sessions.
+    /// The template must have no other sessions.
     fn create(&self, name: &str) -> String {
         format!("CREATE DATABASE {} TEMPLATE template0", Engine::Postgres.quote(name))
     }

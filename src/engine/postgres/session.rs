@@ -1,8 +1,8 @@
 //! PostgreSQL: a whole script in one message, each migration in a transaction with its history row.
 //!
-//! When the process or the connection dies in a transaction, the server rolls it back: the tenant is at a whole version,
-//! and reading its history says which. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
-//! their journal says where.
+//! When the process or the connection dies in a transaction, the server rolls it back: the tenant is at a whole
+//! version, which its history names. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
+//! their journal records where.
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -25,13 +25,13 @@ pub(crate) struct PostgresSession {
     pub(crate) options: PgConnectOptions,
     /// `None` while native code has the only connection.
     pub(crate) connection: Option<Link<Postgres>>,
-    /// Where the connection came from, while native code without a transaction shares it.
+    /// The pool of the connection, while native code without a transaction shares it.
     pub(crate) pool: Option<Pool<Postgres>>,
-    /// Whether the history table is there, once it is known.
+    /// Whether the history table exists, once known.
     pub(crate) has_history: bool,
-    /// Whether a pooler stands in front, once it is known. Only the first connection can tell.
+    /// Whether a pooler is in front, once known. Only the first connection can tell.
     pub(crate) pooled: Option<bool>,
-    /// How this session is called in `pg_stat_activity`; no other has that name.
+    /// The unique name of this session in `pg_stat_activity`.
     pub(crate) name: String,
 }
 
@@ -59,14 +59,14 @@ impl PostgresSession {
         Ok(self.connection.as_mut().expect("set just above"))
     }
 
-    /// Runs statements on fleet's own tables in one transaction, whatever a script has done to the search path.
+    /// Runs statements on fleet's own tables in one transaction, whatever search path a script has set.
     pub(crate) async fn keep(&mut self, sql: String) -> Result<(), Fault> {
         let own = if self.door.tenant.schema.is_none() { guards::OWN_SEARCH_PATH } else { "SELECT 1" };
         self.transaction(format!("BEGIN; {own}; {sql}; COMMIT")).await.map(drop)
     }
 
     pub(crate) async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
-        // A script without a transaction may have changed it for the session.
+        // A script without a transaction may have changed the search path for the session.
         let own = if self.door.tenant.schema.is_none() { "SET search_path TO DEFAULT;" } else { "" };
         let rows = match self.rows(format!("{own} {}", self.door.journal().read())).await {
             Ok(rows) => rows,
@@ -76,7 +76,7 @@ impl PostgresSession {
         Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i)))))
     }
 
-    /// Whether the mark of the connection that [`open`] made did not arrive; asked once.
+    /// Whether the mark of the connection that [`open`] made did not arrive; queried once.
     pub(crate) async fn is_pooled(&mut self) -> Result<bool, Fault> {
         if let Some(pooled) = self.pooled {
             return Ok(pooled);
@@ -87,7 +87,7 @@ impl PostgresSession {
         Ok(pooled)
     }
 
-    /// The server process behind this session: another one would have lost the session's lock.
+    /// The server process behind this session: a different process would have lost the session's lock.
     pub(crate) async fn backend(&mut self) -> Option<i32> {
         let rows = self.rows("SELECT pg_backend_pid()".to_owned()).await.ok()?;
         rows.first()?.parse(0)
@@ -102,7 +102,7 @@ impl PostgresSession {
         }
     }
 
-    /// Makes sure that the tenant's schema is there, where it is not to be made.
+    /// Checks that the tenant's schema exists, if fleet must not create it.
     async fn check_schema(&mut self) -> Result<(), Fault> {
         let Some(schema) = self.door.tenant.schema.as_ref().filter(|_| !self.door.tenant.create_missing) else {
             return Ok(());
@@ -112,7 +112,7 @@ impl PostgresSession {
         if rows.first().is_some_and(|row| row.is_true(0)) { Ok(()) } else { Err(self.door.no_schema()) }
     }
 
-    /// Gives the connection back, because native code opens its own.
+    /// Gives up the connection, because native code opens its own.
     pub(crate) async fn release(&mut self) {
         if let Some(link) = self.connection.take() {
             link.close().await;

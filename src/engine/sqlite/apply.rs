@@ -1,6 +1,6 @@
-//! How a session applies: together in transactions, alone with the journal, or natively.
+//! Applying steps: together in transactions, statement by statement with the journal, or natively.
 //!
-//! It only applies; reading and settling are in the session.
+//! Reading and settling are in the session.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ fn require(condition: &str) -> String {
 
 const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
 
-/// For how long the note of a refused statement waits for the file.
+/// The lock timeout for the journal note of a refused statement.
 const NOTE_PATIENCE: Duration = Duration::from_secs(30);
 
 impl SqliteSession {
-    /// The check that the history is what was planned; it runs inside the transaction.
+    /// The check that the history is as planned; it runs inside the transaction.
     pub(crate) fn history_guard(&self, expected: &[String]) -> String {
         let entries = self.door.books().read();
         require(&format!(
@@ -39,7 +39,7 @@ impl SqliteSession {
         ))
     }
 
-    /// Compiled steps in a row, in one call.
+    /// Applies consecutive compiled steps in one call.
     pub(crate) async fn apply_together(
         &mut self,
         work: &Work,
@@ -65,7 +65,7 @@ impl SqliteSession {
         let script = &work.steps[step].script;
         let rebuilds = switches_foreign_keys(&script.statements);
         if rebuilds && !is_begun {
-            // Inside a transaction the pragma is ignored, and dropping the old table would delete its children's rows.
+            // Inside a transaction the pragma is a no-op, and dropping the old table would delete its children's rows.
             message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
         }
         if !is_begun {
@@ -92,7 +92,7 @@ impl SqliteSession {
         }
     }
 
-    /// Sends a message. Dying in it: the open transaction is rolled back by whoever opens the file next.
+    /// Sends a message. Dying in it: the next process to open the file rolls back the open transaction.
     pub(crate) async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), ApplyError> {
         let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
         let sent = send(connection, &message).await;
@@ -103,7 +103,7 @@ impl SqliteSession {
         };
         let place = message.place(sent.completed);
         let fault = match place {
-            // The guards raise an arithmetic error on purpose; any other error there is what it says.
+            // The guards raise an arithmetic error on purpose; any other error is genuine.
             Some(Place::HistoryGuard { .. }) if is_raised(&error) => history::moved(),
             Some(Place::ForeignKeyGuard { .. }) if is_raised(&error) => orphans(),
             _ => errors::fault(&error),
@@ -114,7 +114,7 @@ impl SqliteSession {
         Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue: PartialState::Nothing })
     }
 
-    /// Native code and its history row in one transaction.
+    /// Runs native code and writes its history row in one transaction.
     pub(crate) async fn apply_native_together(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
         let mut preamble = Vec::new();
         if !self.has_history && step == 0 {
@@ -144,10 +144,10 @@ impl SqliteSession {
         options.busy_timeout(self.door.limits(&work.steps[step]).lock)
     }
 
-    /// Notes in the journal that a statement did not happen, because it or the line before it was refused.
+    /// Records in the journal that a statement did not happen, because it or the journal write before it was refused.
     async fn stopped(&mut self, this: ScriptStatement<'_>, was_sent: bool) -> PartialState {
         let (note, left) = journalled::refusal_note(&self.door, this, was_sent);
-        // Who kept the statement from the file keeps the note from it, too; to wait for that holds up nobody.
+        // The process that blocked the statement blocks the note too; waiting for it delays no other session.
         let patience = busy_timeout(NOTE_PATIENCE);
         let noted = self.run(format!("{patience};\nBEGIN IMMEDIATE;\n{};\nCOMMIT", note.join(";\n"))).await;
         noted.map_or(PartialState::Unknown, |()| left)
@@ -172,7 +172,7 @@ impl Journalled for SqliteSession {
         if opening.closes_void {
             self.run(self.door.journal().close()).await?;
         }
-        // The journal's key is the lock: of two runners one gets the row, the other a constraint violation.
+        // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
         let guard = self.history_guard(&work.history_before(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
         let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
@@ -190,7 +190,7 @@ impl Journalled for SqliteSession {
     async fn advance(&mut self, this: ScriptStatement<'_>) -> Result<(), ApplyError> {
         let ScriptStatement { work, step, statement } = this;
         let Err(fault) = self.run(self.door.journal().advance(statement)).await else { return Ok(()) };
-        // Only the note was refused: all before this statement happened, and it did not.
+        // Only the note was refused: all statements before this one happened, and it did not.
         let residue = match journal::keeps_session(this.step(), statement) {
             true => self.stopped(this, false).await,
             false => journalled::in_doubt(self).await,
@@ -200,7 +200,7 @@ impl Journalled for SqliteSession {
     }
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
-        // Of several statements in one piece the first ones may have happened.
+        // If the text has several statements, the first ones may have happened.
         let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
         let refusal = |fault| Refusal { of: this, within, fault };
         let connection = self.connection().await.map_err(refusal)?;

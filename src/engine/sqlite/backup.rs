@@ -1,9 +1,9 @@
-//! SQLite: the engine's online backup, out of a live file and back into it.
+//! SQLite: the engine's online backup API, from a live file and back into it.
 //!
-//! Out: a read transaction is held over all of it, so that the copy is of one moment whoever writes meanwhile. The copy is
-//! in journal mode `delete`, one file that is complete by itself. In: all pages are written in one transaction of the
+//! Dump: one read transaction spans the whole copy, so it is a consistent snapshot despite concurrent writers. The copy
+//! is in journal mode `delete`, a single self-contained file. Restore: all pages are written in one transaction of the
 //! tenant's file, which is never replaced: other connections wait or see the old content until its commit, and dying in
-//! it leaves a journal that the next one to open the file rolls back. A rename over the file would leave open
+//! it leaves a journal that the next process to open the file rolls back. A rename over the file would leave open
 //! connections on the old one, and a `-wal` that belongs to neither.
 
 use std::path::Path;
@@ -21,10 +21,10 @@ use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::file::FileLock;
 use crate::model::fault::{Fault, FaultClass};
 
-/// Pages between two looks at whether to stop.
+/// Number of pages copied between two checks for a stop.
 const PAGES: i32 = 2_000;
 
-/// How a copy is bounded.
+/// The limits of a copy.
 #[derive(Clone)]
 struct Bounds {
     lock: Duration,
@@ -45,14 +45,14 @@ impl Dump for SqliteSession {
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let (from, file) = (self.path.clone(), to.file.to_owned());
         let bounds = self.bounds(to);
-        // Nobody is in the middle of a step that no transaction hides.
+        // Takes the lock, so that no step without a transaction is in progress.
         let _lock = FileLock::take(&from)?;
         blocking(move || copy_out(&from, &file, &bounds)).await?;
         Ok(format!("SQLite {} online backup", rusqlite::version()))
     }
 
     async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        // Our own connection must not be what the transaction waits for.
+        // The transaction must not wait for our own connection.
         self.release().await;
         let (source, file, create) = (from.file.to_owned(), self.path.clone(), self.door.tenant.create_missing);
         let bounds = self.bounds(from);
@@ -103,7 +103,7 @@ fn open(file: &Path, flags: OpenFlags, bounds: &Bounds) -> Result<Connection, Fa
     Ok(connection)
 }
 
-/// All pages in one transaction of the destination. Stopping on the way rolls that back.
+/// Copies all pages in one transaction of the destination. Stopping midway rolls it back.
 fn copy_pages(from: &Connection, to: &mut Connection, bounds: &Bounds) -> Result<(), Fault> {
     let begun = Instant::now();
     let mut waited_since = None;

@@ -1,4 +1,4 @@
-//! SQLite's result codes in our words.
+//! The fault classes of SQLite's result codes.
 
 use sqlx::sqlite::SqliteError;
 

@@ -1,4 +1,4 @@
-//! SQL as it is written for SQLite.
+//! The SQL dialect of SQLite.
 
 use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
 
@@ -23,12 +23,12 @@ impl Values for Sqlite {
         format!("CASE WHEN {name} IS NULL THEN NULL ELSE quote({name}) END")
     }
 
-    /// SQLite has no such type, and SeaORM keeps it there as 16 bytes, as it does in a BINARY(16) of MySQL.
+    /// SQLite has no UUID type, and SeaORM stores it as 16 bytes there, as in a BINARY(16) of MySQL.
     fn has_binary_uuid(&self, _kind: &str) -> bool {
         true
     }
 
-    /// A text; with a time zone it is as RFC 3339 has it, so that texts sort as moments do.
+    /// A string; with a time zone it has the form of RFC 3339, so that strings sort in time order.
     fn moment(&self, kind: &str, date: &str, time: &str) -> String {
         if kind.starts_with("datetime") || kind == "timestamp_text" {
             format!("{date} {time}")

@@ -1,4 +1,4 @@
-//! SQLite among the drivers.
+//! The driver for SQLite.
 
 use async_trait::async_trait;
 use sqlx::Row as _;
@@ -25,7 +25,7 @@ impl Driver for Sqlite {
 }
 
 impl TextColumns for sqlx::Sqlite {
-    /// SQLite turns a value of any type into a text.
+    /// SQLite converts a value of any type to text.
     fn text(row: &SqliteRow, column: usize) -> Option<String> {
         row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
     }

@@ -1,6 +1,6 @@
-//! What an SQLite file says of itself, who has it, and the disk that it is on.
+//! The health of an SQLite file, the processes that lock it, and its disk.
 //!
-//! The file is not opened for this: another process would notice a lock.
+//! The file is not opened: another process would notice the lock.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::model::fault::Fault;
 use crate::model::health::{Health, Questions};
 use crate::model::outcome::Blocker;
 
-/// A lock that is still there after this time is no passing one.
+/// A lock that is still held after this time is not transient.
 const SECOND_LOOK: Duration = Duration::from_millis(200);
 
 #[async_trait]
 impl HealthCheck for SqliteSession {
-    /// The version is the library's, which only an open file has told.
+    /// The version is the library's, known only from an open file.
     async fn health(&mut self, _: &Questions) -> Result<Health, Fault> {
         let mut health = Health::default();
         if !self.is_missing() {
@@ -46,7 +46,7 @@ impl HealthCheck for SqliteSession {
     }
 }
 
-/// The processes that have a lock which keeps a migration out, and keep it.
+/// The processes that hold, and keep, a lock that blocks a migration.
 async fn holders(path: &Path) -> Vec<Blocker> {
     let first = file::in_the_way(path);
     if first.is_empty() {

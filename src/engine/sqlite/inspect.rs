@@ -1,7 +1,7 @@
-//! The shape of an SQLite database: pragmas as tables, and the text of what they do not tell.
+//! The shape of an SQLite database: pragmas as tables, and the parts that only the SQL text holds.
 //!
-//! A table is not told by its text alone: ALTER TABLE rewrites it, so that a column taken away and added again would look
-//! like another table.
+//! A table's text alone does not identify it: ALTER TABLE rewrites it, so a column dropped and added again would make
+//! it look like another table.
 
 use async_trait::async_trait;
 
@@ -14,12 +14,12 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Column, ForeignKey, Shape, Table, Unique};
 use crate::model::tenant::Engine;
 
-/// Tables that are not SQLite's own, and not a virtual table's.
+/// Tables other than SQLite's own and those of virtual tables.
 const OURS: &str = "FROM sqlite_master m JOIN pragma_table_list l ON l.name = m.name AND l.schema = 'main' WHERE m.type = \
                     'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND l.type <> 'shadow'";
 
-/// Everything in one message, in one transaction: another process may be changing the file. Each query's first column says
-/// what its rows are; all columns are text.
+/// All queries in one message and one transaction, since another process may be changing the file. The first column of
+/// each query is the kind of its rows; all columns are text.
 fn queries() -> String {
     let ours = format!("(SELECT m.name AS name {OURS})");
     let all = [
@@ -81,7 +81,7 @@ impl Inspect for SqliteSession {
 
 fn gather(rows: &[TextRow]) -> Gathered {
     let mut gathered = Gathered::default();
-    // A foreign key has a number within its table only.
+    // The number of a foreign key is unique within its table only.
     let mut key = None;
     for row in rows {
         match row.must(0).as_str() {
@@ -122,7 +122,7 @@ fn gather(rows: &[TextRow]) -> Gathered {
     gathered
 }
 
-/// The index that a key makes by itself has a number in its name; the key is told without it.
+/// The automatic index of a key has a number in its name, and is listed with the key, without that name.
 fn index(table: &mut Table, row: &TextRow) {
     let (name, origin, definition) = (row.must(2), row.must(3), row.must(7));
     let columns: Vec<String> = row.must(6).split('\n').map(str::to_owned).collect();
@@ -130,7 +130,8 @@ fn index(table: &mut Table, row: &TextRow) {
         "pk" => {}
         "u" => table.uniques.push(Unique { name: String::new(), columns }),
         _ => {
-            // A unique index is not a unique constraint, and can have an order or a collation: it is told as an index, too.
+            // A unique index is not a unique constraint, and can have an order or a collation: it is also listed as an
+            // index.
             let is_of_columns = columns.iter().all(|column| !column.is_empty());
             if row.is_true(4) && !row.is_true(5) && is_of_columns {
                 table.uniques.push(Unique { name: name.clone(), columns });
@@ -140,7 +141,7 @@ fn index(table: &mut Table, row: &TextRow) {
     }
 }
 
-/// One row a column of a foreign key, in order.
+/// Adds one row per column of a foreign key, in order.
 fn foreign_key(table: &mut Table, row: &TextRow, is_same: bool) {
     if is_same && let Some(key) = table.foreign_keys.last_mut() {
         key.columns.push(row.must(4));
@@ -151,7 +152,7 @@ fn foreign_key(table: &mut Table, row: &TextRow, is_same: bool) {
         name: String::new(),
         columns: vec![row.must(4)],
         to_table: row.must(3),
-        // Without columns it is the primary key that is meant.
+        // Without columns, it refers to the primary key.
         to_columns: row.text(5).into_iter().collect(),
         on_delete: row.must(6),
         on_update: row.must(7),

@@ -1,17 +1,18 @@
-//! Just enough of SQLite's grammar to read what its pragmas do not tell: CHECKs, generated columns, collations.
+//! Just enough of SQLite's grammar for the parts that its pragmas do not report: CHECKs, generated columns, collations.
 //!
-//! It never runs anything. A text that it does not understand gives fewer parts, and the canonical text stands for the rest.
+//! It never runs anything. A text that it does not understand yields fewer parts, and the canonical text stands for the
+//! rest.
 
 use crate::model::engine::Engine;
 use crate::sql::lex::{self, Kind};
 use crate::sql::unquoted;
 
-/// A piece of SQL text.
+/// A token of SQL text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// As it was written.
+    /// The original text.
     pub(crate) text: String,
-    /// What it is called, where it is a name or a keyword: without quotes.
+    /// The unquoted word, if it is a name or a keyword.
     pub(crate) word: Option<String>,
 }
 
@@ -21,10 +22,10 @@ impl Token {
     }
 }
 
-/// Comments and white space are left out.
+/// The tokens of a text, without comments and white space.
 pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::new();
-    // The end of the operator before, which may go on.
+    // The end of the previous operator, which may continue.
     let mut operator = None;
     for token in lex::tokens(Engine::Sqlite, sql) {
         let text = &sql[token.start..token.end];
@@ -40,12 +41,12 @@ pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     out
 }
 
-/// A character of a name; any that is not ASCII is one.
+/// Whether this is a character of a name; any non-ASCII character is.
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
 }
 
-/// The same text for the same SQL: renaming a table there and back puts quotes around its name.
+/// A canonical form, equal for equal SQL: renaming a table there and back puts quotes around its name.
 pub(crate) fn canonical(tokens: &[Token]) -> String {
     let mut out = String::new();
     for token in tokens {
@@ -60,16 +61,16 @@ pub(crate) fn canonical(tokens: &[Token]) -> String {
     out
 }
 
-/// What a `CREATE TABLE` says beside what the pragmas tell.
+/// The parts of a `CREATE TABLE` that pragmas do not report.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// Name, or nothing, and expression of each CHECK.
+    /// The name, if any, and expression of each CHECK.
     pub(crate) checks: Vec<(String, String)>,
-    /// A column's name and what else it says: its generation, AUTOINCREMENT.
+    /// A column's name and its other attributes: its generation, AUTOINCREMENT.
     pub(crate) generated: Vec<(String, String)>,
     /// A column's name and its collation.
     pub(crate) collations: Vec<(String, String)>,
-    /// Clauses that change what a constraint does: ON CONFLICT, DEFERRABLE, descending keys; names of constraints.
+    /// Clauses that change the effect of a constraint: ON CONFLICT, DEFERRABLE, descending keys; and constraint names.
     pub(crate) clauses: Vec<String>,
 }
 
@@ -87,7 +88,7 @@ pub(crate) fn written(sql: &str) -> Written {
     out
 }
 
-/// The place of the bracket that closes the one at `open`, or the end.
+/// The position of the bracket that closes the one at `open`, or the end.
 fn closing(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0_usize;
     for (at, token) in tokens.iter().enumerate().skip(open) {
@@ -101,7 +102,7 @@ fn closing(tokens: &[Token], open: usize) -> usize {
     tokens.len()
 }
 
-/// The parts between commas that no bracket holds; none is empty.
+/// The parts between top-level commas; none is empty.
 fn parts(tokens: &[Token]) -> Vec<&[Token]> {
     let mut out = Vec::new();
     let (mut begin, mut at) = (0, 0);
@@ -121,7 +122,7 @@ fn parts(tokens: &[Token]) -> Vec<&[Token]> {
     out
 }
 
-/// One column or table constraint, from left to right.
+/// Reads one column or table constraint, from left to right.
 fn read_part(part: &[Token], column: Option<&str>, out: &mut Written) {
     let name_of = column.unwrap_or("table");
     let mut name = String::new();

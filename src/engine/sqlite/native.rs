@@ -1,4 +1,4 @@
-//! Native code on SQLite.
+//! Native execution on SQLite.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,7 @@ use crate::engine::sqlite::stop_when;
 use crate::engine::{ApplyError, errors};
 
 impl Native<'_> {
-    /// In an exclusive transaction on SQLite, as compiled ones are.
+    /// Runs native code in an exclusive transaction on SQLite, like compiled steps.
     pub(in crate::engine) async fn sqlite(
         &self,
         options: SqliteConnectOptions,
@@ -30,7 +30,7 @@ impl Native<'_> {
         result
     }
 
-    /// Without a transaction of ours on SQLite; the caller keeps the journal.
+    /// Runs native code without a transaction of ours on SQLite; the caller keeps the journal.
     pub(in crate::engine) async fn sqlite_without_transaction(
         &self,
         options: SqliteConnectOptions,
@@ -42,7 +42,7 @@ impl Native<'_> {
         result
     }
 
-    /// A connection of its own that stops as soon as it is cancelled.
+    /// A separate connection that stops as soon as it is cancelled.
     async fn file(
         &self,
         options: SqliteConnectOptions,

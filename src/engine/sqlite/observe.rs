@@ -1,4 +1,5 @@
-//! A session on an SQLite file seen from outside: a flag cancels it, the system tells who has the file.
+//! A session on an SQLite file observed from outside: a flag cancels it, and the operating system lists the processes
+//! that lock the file.
 
 use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! SQLite: a whole script in one call, each migration in an exclusive transaction with its history row.
 //!
-//! When the process dies in a transaction, the next one to open the file rolls it back from its journal: the tenant is at
-//! a whole version. A file is created only where the tenant says so, and only when there is something to apply.
+//! When the process dies in a transaction, the next process to open the file rolls it back from its journal: the tenant
+//! is at a whole version. A file is created only if the tenant allows it, and only when there is something to apply.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::model::tenant::{Address, Engine};
 pub(crate) struct SqliteSession {
     pub(crate) door: TenantEndpoint,
     pub(crate) path: PathBuf,
-    /// `None` for a file that is not there yet, and while native code has the file.
+    /// `None` if the file does not exist yet, and while native code uses the file.
     pub(crate) connection: Option<SqliteConnection>,
     pub(crate) has_history: bool,
     pub(crate) cancelled: Arc<AtomicBool>,
@@ -55,7 +55,7 @@ impl SqliteSession {
         Ok(session)
     }
 
-    /// Whether the file is not there yet.
+    /// Whether the file does not exist yet.
     pub(crate) fn is_missing(&self) -> bool {
         self.connection.is_none() && !self.path.exists()
     }
@@ -86,18 +86,19 @@ impl SqliteSession {
         Ok(self.connection.as_mut().expect("set just above"))
     }
 
-    /// Whether a table is there; asked only after a read failed, because SQLite has one code for all mistakes.
+    /// Whether a table exists; checked only after a read failed, because SQLite has one code for all SQL errors.
     pub(crate) async fn has_table(&mut self, table: &str) -> Result<bool, Fault> {
         let name = literal(Engine::Sqlite, table);
         let rows = self.rows(format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = {name}")).await?;
         Ok(!rows.is_empty())
     }
 
-    /// Begins a transaction. While SQLite itself waits for a lock nothing can stop it, so it waits in short turns.
+    /// Begins a transaction. SQLite's own wait for a lock can't be interrupted, so it waits in short intervals.
     ///
-    /// Exclusive, so that readers of a file without a write-ahead log are waited for here, once. An immediate one asks for
-    /// them as soon as the page cache is full, again with each large statement and with the commit, and waits the whole
-    /// limit each time, while no new reader gets in (<https://www.sqlite.org/lockingv3.html>).
+    /// The transaction is exclusive, so it waits for readers of a file without a write-ahead log here, once. An
+    /// immediate transaction waits for them as soon as the page cache is full, again with each large statement and with
+    /// the commit, each time up to the whole limit, while no new reader gets in
+    /// (<https://www.sqlite.org/lockingv3.html>).
     pub(crate) async fn begin(&mut self, foreign_keys: bool, limit: Duration) -> Result<(), Fault> {
         const TURN_MS: u32 = 50;
         let begun = Instant::now();
@@ -129,15 +130,16 @@ impl SqliteSession {
     }
 }
 
-/// Makes a connection fail whatever it is doing once it is cancelled.
+/// Makes a connection fail, whatever it is doing, once it is cancelled.
 pub(crate) async fn stop_when(connection: &mut SqliteConnection, cancelled: Arc<AtomicBool>) -> sqlx::Result<()> {
     let mut handle = connection.lock_handle().await?;
-    // Called every 10,000 steps of SQLite's machine: often enough to stop within milliseconds, too rarely to cost.
+    // Called every 10,000 instructions of SQLite's virtual machine: often enough to stop within milliseconds, rarely
+    // enough to cost nothing.
     handle.set_progress_handler(10_000, move || !cancelled.load(Ordering::Relaxed));
     Ok(())
 }
 
-/// Rounded up to a millisecond: none at all would mean not to wait.
+/// Rounded up to a millisecond: zero would mean not to wait.
 pub(crate) fn busy_timeout(limit: Duration) -> String {
     format!("PRAGMA busy_timeout = {}", limit.as_millis().clamp(1, i32::MAX as u128))
 }
@@ -181,7 +183,8 @@ impl Session for SqliteSession {
                 let tables = [&self.door.migrations.catalog().history_table.clone(), history::SCRIPTS];
                 for (query, table) in books.read_apart().into_iter().zip(tables) {
                     if self.has_table(table).await? {
-                        // Another run may have made the table after it was missed; any other mistake is made again.
+                        // Another run may have created the table after it was found missing; any other error occurs
+                        // again.
                         rows.extend(self.rows(query).await?);
                     } else {
                         self.has_history = false;
@@ -220,7 +223,7 @@ impl Session for SqliteSession {
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
         self.connection().await.map_err(|fault| ApplyError::before(0, fault))?;
-        // Also for steps in a transaction: another run may be in the middle of one without.
+        // Also for steps in a transaction: another run may be in the middle of a step without one.
         let _lock = FileLock::take(&self.path).map_err(|fault| ApplyError::before(0, fault))?;
         if !segments.first().is_some_and(alone)
             && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?

@@ -1,7 +1,8 @@
 //! Passwords that are kept outside the tenant file: in a variable, a file, or the output of a command.
 //!
-//! They are fetched for the selected tenants only. A failure is that tenant's own, and no text from here holds a secret:
-//! of a command only the program is named, and of what it printed only the last line of its stderr, when it failed.
+//! They are fetched for the selected tenants only. A failure affects only that tenant, and no text from here contains a
+//! secret: of a command only the program is named, and of its output only the last line of its stderr is shown, when it
+//! failed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,18 +19,18 @@ use crate::inputs::{Diagnostics, Item, Reader, ServerUrl};
 use crate::model::tenant::{Address, Tenant};
 use crate::model::text::unprintable;
 
-/// A command that has not answered by then is given up.
+/// Time limit for a command.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The most files and commands that are read at once.
+/// Maximum number of files and commands read at once.
 const AT_ONCE: usize = 8;
-/// How long after its end a failed command's stderr is waited for: a process that it left behind may hold it open.
+/// Time to wait for a failed command's stderr after its end: a process that it left behind may hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The longest line of stderr that is shown, in characters.
 const LONGEST_LINE: usize = 200;
-/// No password is longer than this many bytes.
+/// Maximum length of a password, in bytes.
 const LONGEST: u64 = 65_536;
 
-/// Where a password is.
+/// The source of a password.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum PasswordSource {
     /// An environment variable; read with the tenant file.
@@ -44,7 +45,7 @@ pub(crate) enum PasswordSource {
 #[derive(Clone)]
 pub(crate) struct Pending {
     pub(crate) source: PasswordSource,
-    /// Where it goes; `None` leaves the address alone.
+    /// The URL for the password; `None` leaves the address alone.
     pub(crate) url: Option<ServerUrl>,
     pub(crate) migration_url: Option<ServerUrl>,
 }
@@ -120,7 +121,8 @@ async fn run(words: &[String], folder: &Path) -> Result<Vec<u8>, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("can't be started: {e}"))?;
     let (stdout, stderr) = (child.stdout.take().expect("it is piped"), child.stderr.take().expect("it is piped"));
-    // Read beside it, so that a talkative command does not block, and to the end, which may be long after the command's.
+    // Read concurrently, so that a command with much output does not block, and to the end, which may be long after the
+    // command's.
     let stderr = tokio::spawn(tail(stderr));
     let mut bytes = Vec::new();
     stdout.take(LONGEST + 1).read_to_end(&mut bytes).await.map_err(|e| format!("can't be read: {e}"))?;
@@ -144,7 +146,7 @@ async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> Vec<u8> {
     kept
 }
 
-/// The last line of a failed command's stderr as it may be shown: short, printable, without what is on its stdout.
+/// The last line of a failed command's stderr as it may be shown: short, printable, without the content of its stdout.
 fn last_line(stderr: &str, stdout: &str) -> Option<String> {
     let mut line = stderr.lines().map(printable).rfind(|line| !line.is_empty())?;
     for secret in stdout.lines().map(str::trim).filter(|secret| !secret.is_empty()) {
@@ -171,7 +173,7 @@ fn printable(line: &str) -> String {
     out.trim().to_owned()
 }
 
-/// The password in what a file or command gave: the text without one newline at its end.
+/// The password in the output of a file or command: the text without one newline at its end.
 fn password(bytes: Vec<u8>, named: &str) -> Result<SecretString, String> {
     if bytes.len() as u64 > LONGEST {
         return Err(format!("{named} gave more than {LONGEST} bytes"));

@@ -1,7 +1,7 @@
-//! `depends_on`: which tenants must have ended well before another one is started.
+//! `depends_on`: the tenants that must have ended well before another one is started.
 //!
-//! It finds mistakes and decides no order: that is the run's. All work is linear in the file, and none of it recurses, so
-//! that a chain of all tenants of a large fleet is no harm.
+//! It finds mistakes and decides no order: that is the run's. All work is linear in the file, and none of it recurses,
+//! so that a chain of all tenants of a large fleet does no harm.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,24 +17,24 @@ pub(crate) struct Dependency {
     pub(crate) of: String,
     /// The tenant that it waits for.
     pub(crate) on: String,
-    /// Where the entry is.
+    /// The place of the entry.
     pub(crate) at: Range<usize>,
 }
 
-/// A circle of more tenants than this is shown without its middle.
+/// A cycle of more tenants than this is shown without its middle.
 const SHOWN: usize = 24;
 
 /// No more unknown ids than this get a suggestion: each is compared with all ids of the file.
 const SUGGESTED: usize = 10;
 
-/// The entries as edges between the tenants, which are numbered as they come up.
+/// The entries as edges between the tenants, which are numbered in order of appearance.
 struct Graph<'d> {
     ids: Vec<&'d str>,
-    /// Of each tenant, those it waits for, and which entry says so.
+    /// For each tenant, those it waits for, and the entry of each.
     edges: Vec<Vec<(usize, usize)>>,
 }
 
-/// Notes entries that name nobody, the tenant itself, or close a circle. `known` has every id of the file.
+/// Records entries that name an unknown tenant, the tenant itself, or close a cycle. `known` has every id of the file.
 pub(crate) fn check(dependencies: &[Dependency], known: &HashSet<&str>, drafts: &mut Diagnostics) {
     let mut unknown = 0;
     for Dependency { of, on, at } in dependencies {
@@ -58,7 +58,7 @@ pub(crate) fn check(dependencies: &[Dependency], known: &HashSet<&str>, drafts: 
     }
 }
 
-/// Notes entries that name a tenant of a later wave. `wave` tells a tenant's wave by its place and name.
+/// Records entries that name a tenant of a later wave. `wave` returns a tenant's wave by its place and name.
 pub(crate) fn check_waves<'w>(
     dependencies: &[Dependency],
     wave: impl Fn(&str) -> Option<(usize, &'w str)>,
@@ -91,8 +91,8 @@ impl<'d> Graph<'d> {
         graph
     }
 
-    /// Each entry that closes a circle, with the circle in words. Found by walking into the depth, with a stack of our
-    /// own: an entry that leads back onto the path from the start to here closes the part of the path behind it.
+    /// Each entry that closes a cycle, with the cycle in words. Found by depth-first search with an explicit stack: an
+    /// entry that leads back onto the current path closes the part of the path after its target.
     fn circles(&self) -> Vec<(usize, String)> {
         #[derive(Clone, Copy, PartialEq)]
         enum Seen {
@@ -107,7 +107,7 @@ impl<'d> Graph<'d> {
             if seen[start] != Seen::Never {
                 continue;
             }
-            // The tenants from the start to here, and which of its entries is looked at next.
+            // The current path, each tenant with its next entry to follow.
             let mut path = vec![(start, 0)];
             seen[start] = Seen::OnPath(0);
             while let Some((here, next)) = path.last_mut() {

@@ -40,15 +40,15 @@ pub(crate) struct Registry {
     pub(crate) settings: Settings,
     /// All tenants, in file order.
     pub(crate) tenants: Vec<Arc<Tenant>>,
-    /// The waves, in file order; tenants that none matches are the last wave.
+    /// The waves, in file order; tenants without a match form the last wave.
     pub(crate) waves: Vec<WaveRule>,
-    /// Things that are allowed but should be changed, as sentences for people.
+    /// Warnings about allowed but inadvisable settings, as sentences for people.
     pub(crate) warnings: Vec<String>,
     /// The absolute folder of the file.
     pub(super) folder: PathBuf,
     pub(super) pending: HashMap<TenantId, Pending>,
     pub(super) fetched: Fetched,
-    /// The first tenant whose password stands in the file, and how many there are.
+    /// The first tenant whose password is in the file, and the number of such tenants.
     literal_passwords: Option<(TenantId, usize)>,
 }
 
@@ -98,7 +98,8 @@ impl Registry {
             }
             let settings = read_settings(document, sources, drafts);
             let (waves, read) = (waves::read(document, drafts), tenants::read(document, sources, drafts));
-            // A tenant that can't be read moves the shares of all others, so that waves are compared when all is well.
+            // A tenant that can't be read changes the percentages of all others, so waves are compared only without
+            // mistakes.
             if drafts.is_empty() && !read.dependencies.is_empty() {
                 compare_waves(&waves, &read, drafts);
             }
@@ -159,7 +160,7 @@ impl Registry {
                 }
                 Address::Unusable(_) => false,
             });
-            // One whose password is not fetched has no address yet.
+            // A tenant whose password is not fetched has no address yet.
             let pending = self.pending.get(&tenant.id);
             at || pending.is_some_and(|p| p.urls().any(|url| Identity::whole_database(url) == ledger))
         };
@@ -167,7 +168,7 @@ impl Registry {
     }
 }
 
-/// Notes tenants that depend on one of a later wave.
+/// Records tenants that depend on one of a later wave.
 fn compare_waves(waves: &[WaveRule], read: &tenants::Read, drafts: &mut Diagnostics) {
     let places = waves::places(waves, &read.tenants);
     let ids = read.tenants.iter().map(|tenant| tenant.id.as_str());
@@ -177,7 +178,7 @@ fn compare_waves(waves: &[WaveRule], read: &tenants::Read, drafts: &mut Diagnost
     dependencies::check_waves(&read.dependencies, wave, drafts);
 }
 
-/// Ids in waves that no tenant has: a misspelt one would quietly leave the canary.
+/// Ids in waves that no tenant has: a misspelt id would silently drop out of the canary.
 fn strangers(waves: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<String> {
     let known: std::collections::HashSet<&str> = tenants.iter().map(|t| t.id.as_str()).collect();
     let mut found = Vec::new();

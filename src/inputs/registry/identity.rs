@@ -1,6 +1,6 @@
-//! When two addresses are one database.
+//! The identity of databases behind different addresses.
 //!
-//! It compares what the file says and what the file system shows; it asks no server, so two names of one host differ.
+//! It compares the file and the file system; it asks no server, so two names of one host differ.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use crate::inputs::ServerUrl;
 use crate::model::tenant::Engine;
 
-/// The identity of a database, however it is addressed.
+/// The identity of a database, independent of its address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Identity {
     /// A file, free of links as far as it exists.
     File(PathBuf),
     /// A file that has several names: its device and its number on it.
     Linked(u64, u64),
-    /// A database on a server, or a schema in it. Host names have no case; names of databases and schemas do.
+    /// A database on a server, or a schema in it. Host names are case-insensitive; names of databases and schemas are
+    /// not.
     Server { engine: Engine, host: String, port: u16, database: String, schema: Option<String> },
 }
 
@@ -30,8 +31,7 @@ impl Identity {
         }
     }
 
-    /// The database as a whole, for a comparison that had rather be too careful: without a schema, and with one name for
-    /// this machine.
+    /// The database as a whole, for a conservative comparison: without a schema, and with one name for this machine.
     pub(crate) fn whole_database(url: &ServerUrl) -> Self {
         let mut whole = Identity::of_server(url, None);
         if let Identity::Server { host, .. } = &mut whole
@@ -43,7 +43,7 @@ impl Identity {
     }
 }
 
-/// Follows links. A fleet has many files in few folders, so that each folder is looked at once.
+/// Resolves symbolic links. A fleet has many files in few folders, so each folder is resolved once.
 #[derive(Debug, Default)]
 pub(crate) struct Folders(HashMap<PathBuf, PathBuf>);
 

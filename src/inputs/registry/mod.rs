@@ -1,7 +1,7 @@
-//! The fleet as `tenants.toml` describes it: its tenants, its waves and where their passwords come from.
+//! The fleet as `tenants.toml` describes it: its tenants, its waves and the sources of passwords.
 //!
-//! Reading it connects to no database. A mistake in the file is never a skipped tenant: it stops everything, with all
-//! other mistakes of the file beside it.
+//! Reading it connects to no database. A mistake in the file never skips a tenant: it stops everything, reported
+//! together with all other mistakes of the file.
 
 mod bucket;
 mod credentials;

@@ -1,22 +1,23 @@
 //! Patterns for tenant ids: plain ids and globs.
 //!
-//! It knows texts only, so that waves and flags mean the same by a pattern.
+//! It knows only texts, so that a pattern means the same in waves and flags.
 
 use std::collections::HashMap;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
-/// A list of patterns; each is an id or a glob (`*`, `?`, `[a-c]`, `{a,b}`). An id that looks like a glob matches itself.
+/// A list of patterns; each is an id or a glob (`*`, `?`, `[a-c]`, `{a,b}`). An id that looks like a glob matches
+/// itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patterns {
     texts: Vec<String>,
     plain: HashMap<String, Vec<usize>>,
     globs: GlobSet,
-    /// Which pattern each glob of the set is.
+    /// The place of each glob of the set among the patterns.
     glob_places: Vec<usize>,
 }
 
-/// A pattern that is no glob.
+/// An invalid glob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{pattern}' is not a valid pattern: {reason}")]
 pub(crate) struct BadPattern {
@@ -50,7 +51,7 @@ impl Patterns {
         self.plain.contains_key(id) || self.globs.is_match(id)
     }
 
-    /// Which patterns match, by their places.
+    /// The places of the matching patterns.
     pub(crate) fn matching(&self, id: &str) -> Vec<usize> {
         let mut places = self.plain.get(id).cloned().unwrap_or_default();
         places.extend(self.globs.matches(id).into_iter().map(|glob| self.glob_places[glob]));
@@ -62,7 +63,7 @@ impl Patterns {
         &self.texts
     }
 
-    /// Whether there is none.
+    /// Whether there are no patterns.
     pub(crate) fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }

@@ -32,7 +32,7 @@ const DEFAULT_KEYS: [&str; 4] = ["create_missing", "password", "server", "tags"]
 pub(crate) const LONGEST_NAME: usize = 128;
 /// The longest URL, in characters; paths of files end at 4,096 bytes on Linux.
 const LONGEST_URL: usize = 8_192;
-/// The longest name that PostgreSQL keeps, in bytes; it cuts longer ones off without a word.
+/// The longest name that PostgreSQL keeps, in bytes; it silently truncates longer ones.
 const LONGEST_SCHEMA: usize = 63;
 
 /// The tenant tables, read.
@@ -40,7 +40,7 @@ const LONGEST_SCHEMA: usize = 63;
 pub(crate) struct Read {
     pub(crate) tenants: Vec<Arc<Tenant>>,
     pub(crate) pending: HashMap<TenantId, Pending>,
-    /// The first tenant whose password stands in the file, and how many there are.
+    /// The first tenant whose password is in the file, and the number of such tenants.
     pub(crate) literal_passwords: Option<(TenantId, usize)>,
     /// The entries of `depends_on`, in file order.
     pub(crate) dependencies: Vec<Dependency>,
@@ -133,13 +133,13 @@ fn server(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<String> {
     name(reader, "server", "`server`", drafts).map(str::to_owned)
 }
 
-/// Where a tenant's database is, as its URL says.
+/// The location of a tenant's database, from its URL.
 enum Target {
     File(std::path::PathBuf),
     Server { url: ServerUrl, literal_password: bool },
 }
 
-/// The state of reading all tenants; hash maps, so that a large fleet is compared in one pass.
+/// The state while reading all tenants; hash maps, so that a large fleet is compared in one pass.
 struct TenantParser<'a, 'd> {
     document: &'a Document<'d>,
     sources: Sources<'a>,
@@ -155,12 +155,12 @@ struct TenantParser<'a, 'd> {
 
 /// A variable that tenants need and that is not set: one mistake of the environment, not one of each tenant.
 struct Unset {
-    /// Where the first of them needs it, or where the defaults do.
+    /// The first place that needs it, in a tenant or in the defaults.
     at: Range<usize>,
-    /// It is set, to nothing.
+    /// Whether it is set to an empty text.
     is_empty: bool,
     in_defaults: bool,
-    /// The tenants that need it, by their places: one that needs it twice is counted once.
+    /// The tenants that need it, by their places: a tenant that needs it twice is counted once.
     tenants: HashSet<usize>,
 }
 
@@ -236,7 +236,7 @@ impl TenantParser<'_, '_> {
         Some(TenantId::from(id))
     }
 
-    /// The tenants it waits for, each once; whether they exist is known when all tenants have been read.
+    /// The tenants it waits for, each once; their existence is checked when all tenants have been read.
     fn depends_on(&mut self, reader: &Reader<'_, '_>, id: Option<&TenantId>) -> Vec<TenantId> {
         let mut ids: Vec<TenantId> = Vec::new();
         let mut seen = HashSet::new();
@@ -328,7 +328,7 @@ impl TenantParser<'_, '_> {
         Some(migration)
     }
 
-    /// Notes when another tenant has one of these databases.
+    /// Records a mistake when another tenant has one of these databases.
     fn compare(
         &mut self,
         reader: &Reader<'_, '_>,
@@ -357,7 +357,7 @@ impl TenantParser<'_, '_> {
         }
     }
 
-    /// Puts the password in where the URL has none, or notes that it has to be fetched.
+    /// Fills the password in where the URL has none, or marks it as to be fetched.
     fn password(
         &mut self,
         reader: &Reader<'_, '_>,

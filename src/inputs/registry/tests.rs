@@ -1,4 +1,4 @@
-//! Tests of whole tenant files: what they give, and what is said of wrong ones.
+//! Tests of whole tenant files: their results, and the messages for wrong ones.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -249,7 +249,7 @@ fn a_missing_variable_is_shown_where_it_stands() {
     "#);
 }
 
-/// Two of these ended as "unreachable", tenant by tenant.
+/// A regression: two of these ended as "unreachable", tenant by tenant.
 #[test]
 fn a_url_parameter_with_a_wrong_value_is_a_mistake_of_the_file() {
     let text = tenant("a", "url = \"postgres://app@db7/acme?sslmode=verfy-full\"")
@@ -273,7 +273,7 @@ fn a_missing_default_password_is_one_mistake_for_all_who_need_it() {
     assert_eq!(good(&files, []).tenants.len(), 1, "nobody needs it");
 }
 
-/// It was one block a tenant, so that the other mistakes were lost among them.
+/// A regression: there was one block per tenant, so that the other mistakes were lost among them.
 #[test]
 fn a_missing_variable_is_one_mistake_for_all_tenants_that_name_it() {
     let own = |id: &str| tenant(id, &format!("url = \"mysql://u@h/{id}\"\npassword = {{ env = \"P\" }}"));
@@ -304,7 +304,7 @@ fn syntax_mistakes_do_not_hide_what_comes_behind_them() {
     assert_eq!(lines, [2, 3, 4, 6, 8, 12]);
 }
 
-/// Texts with a secret in every place where one can stand, right and wrong.
+/// Valid and invalid texts with a secret in every possible place.
 #[test]
 fn no_mistake_ever_shows_a_secret() {
     for rest in [
@@ -385,7 +385,7 @@ async fn fetched(command: &str) -> String {
     address(&all[0].address)
 }
 
-/// What was said of them was "exit status: 1", which helps nobody.
+/// A regression: the message was only "exit status: 1".
 #[tokio::test]
 async fn a_failing_command_is_told_with_the_last_line_of_its_stderr_and_nothing_of_its_stdout() {
     let long = "printf '%0300d' 1 >&2; exit 1".to_owned();
@@ -398,7 +398,7 @@ async fn a_failing_command_is_told_with_the_last_line_of_its_stderr_and_nothing_
         ("echo hunter; echo no hunter today >&2; exit 1", "failed (exit status: 1): no *** today; run".to_owned()),
         (&long, format!("failed (exit status: 1): {}…; run", "0".repeat(200))),
         ("yes warning | head -c 300000 >&2; echo over >&2; exit 1", "failed (exit status: 1): over; run".to_owned()),
-        // What the command leaves behind holds its stderr open and is not waited for.
+        // A process left behind by the command holds its stderr open and is not waited for.
         ("sleep 5 > /dev/null & echo gone >&2; exit 1", "failed (exit status: 1); run it".to_owned()),
     ] {
         let told = fetched(&format!("[\"sh\", \"-c\", \"{script}\"]")).await;
@@ -465,7 +465,7 @@ fn a_wave_that_names_a_stranger_is_warned_of() {
     assert_eq!(warnings, expected);
 }
 
-/// A misspelt tag let the canary disappear without a word.
+/// A regression: a misspelt tag silently emptied the canary.
 #[test]
 fn a_wave_that_takes_no_tenant_is_warned_of_with_the_reason() {
     for (members, expected) in [

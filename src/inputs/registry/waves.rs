@@ -1,6 +1,6 @@
-//! `[[wave]]`: ordered rules that divide the fleet; a tenant belongs to the first that matches, else to the rest.
+//! `[[wave]]`: ordered rules that divide the fleet; a tenant belongs to the first that matches, or else to the rest.
 //!
-//! Rules only: which tenants a run takes is decided by the selection.
+//! Rules only: the selection decides which tenants a run takes.
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -25,17 +25,17 @@ const KEYS: [&str; 8] = ["name", "tags", "tenants", "percent", "count", "concurr
 pub(crate) struct WaveRule {
     /// Unique in its fleet, never [`REST`].
     pub(crate) name: String,
-    /// Which tenants it takes.
+    /// Its members.
     pub(crate) members: Members,
     /// Tenants in flight in this wave.
     pub(crate) concurrency: Option<NonZeroUsize>,
-    /// How many of them may fail.
+    /// Its failure budget.
     pub(crate) max_failures: Option<FailureBudget>,
-    /// To be granted a lock on its tenants.
+    /// Its lock timeout.
     pub(crate) lock_timeout: Option<Duration>,
 }
 
-/// Which tenants belong to a wave: those that any of the parts picks.
+/// The members of a wave: the tenants that any of the parts picks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Members {
     /// Tenants that carry all of these tags. Empty: this part picks none.
@@ -49,7 +49,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Which of all tenants of the file belong to it, in the same order.
+    /// Marks the tenants of the file that belong to it, in the same order.
     pub(crate) fn pick(&self, tenants: &[Arc<Tenant>]) -> Vec<bool> {
         let carries = |t: &Tenant| {
             !self.tags.is_empty() && self.tags.iter().all(|(key, value)| t.tags.get(key).is_some_and(|v| v == value))
@@ -68,7 +68,7 @@ impl Members {
 }
 
 impl WaveRule {
-    /// A sentence for a wave that no tenant can ever be in, which a spelling mistake makes of a canary without a word.
+    /// A warning for a wave that can never have a tenant: a spelling mistake can silently empty a canary.
     pub(crate) fn why_empty(&self, tenants: &[Arc<Tenant>]) -> Option<String> {
         let members = &self.members;
         if members.pick(tenants).contains(&true) {
@@ -90,7 +90,7 @@ impl WaveRule {
     }
 }
 
-/// The wave of each tenant, by its place: the first rule that matches, else the rest, which comes behind all rules.
+/// The wave of each tenant, by its place: the first rule that matches, or else the rest, which comes after all rules.
 pub(crate) fn places(rules: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<usize> {
     let mut places = vec![rules.len(); tenants.len()];
     for (place, rule) in rules.iter().enumerate().rev() {
@@ -100,7 +100,7 @@ pub(crate) fn places(rules: &[WaveRule], tenants: &[Arc<Tenant>]) -> Vec<usize> 
     places
 }
 
-/// Why nobody carries all of these tags.
+/// The reason why no tenant has all of these tags.
 fn lacking(tags: &[(String, String)], tenants: &[Arc<Tenant>]) -> Option<String> {
     let known: HashSet<(&String, &String)> = tenants.iter().flat_map(|t| &t.tags).collect();
     let texts = |tags: &[(String, String)]| tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
-//! The names of environment variables: which of them set something, and which were probably meant to.
+//! The names of environment variables: those that set something, and those probably meant to.
 //!
-//! Names only: no value is looked at here. `FLEET_` is a common prefix, so that a name that is not near any setting may be
-//! another program's: it stops nothing, but it is told.
+//! Names only: no value is looked at here. `FLEET_` is a common prefix, so a name that is not close to any setting may be
+//! another program's: it stops nothing, but there is a warning.
 
 use super::table::{Setting, keys, variable};
 use crate::inputs::{Variables, scratch};
@@ -24,9 +24,9 @@ const OF_TESTS: &str = "test_";
 pub(super) enum Meaning {
     /// It sets this.
     Sets(&'static Setting),
-    /// It was meant to set something: the problem, which continues its name, and the remedy.
+    /// It was meant to set something: the problem, which follows its name in the message, and the remedy.
     Refused(&'static str, String),
-    /// It may be another program's, but is not far from this variable.
+    /// It may be another program's, but is close to this variable.
     Near(String),
     /// It begins as ours do, and is none of them.
     Unknown,
@@ -94,7 +94,8 @@ pub(super) fn meaning(name: &str) -> Meaning {
     }
 }
 
-/// A name of the former forms `FLEET__FLEET__KEY` and `FLEET__SCRATCH__KEY`; `old` is behind the first two underscores.
+/// A name of the former forms `FLEET__FLEET__KEY` and `FLEET__SCRATCH__KEY`; `old` is the part after the first two
+/// underscores.
 fn old_form(old: &str) -> Meaning {
     let (section, key) = old.split_once("__").unwrap_or((old, ""));
     let key = match section {
@@ -120,8 +121,8 @@ fn renamed(now: &str) -> Meaning {
     Meaning::Refused("has the form of an older version and is not read", format!("write {now}"))
 }
 
-/// The key, of `[fleet]`, `scratch_` and one of `[scratch]`, or one that the command line reads, that is this one, nearest
-/// to it, or its beginning: `ledger_url`, `configuration`.
+/// The key equal or nearest to this one, or with which it begins (`ledger_url`, `configuration`): a key of `[fleet]`,
+/// `scratch_` and a key of `[scratch]`, or a name that the command line reads.
 fn near(key: &str) -> Option<String> {
     let plain = keys().into_iter().chain(OF_COMMAND_LINE).map(str::to_owned);
     let known: Vec<String> = plain.chain(scratch::keys()).collect();

@@ -1,7 +1,7 @@
-//! The layers that settings are laid together from: defaults, file, environment, flags.
+//! The layers of the settings: defaults, file, environment, flags.
 //!
-//! Every value is checked before it enters a layer, so that the mistakes of all layers are told at once and each at its
-//! place; `config` lays the layers over each other. Nothing here decides what a setting means.
+//! Every value is checked before it enters a layer, so that the mistakes of all layers are reported at once and each at
+//! its place; `config` merges the layers. Nothing here interprets a setting.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::inputs::document::{Document, Reader};
 use crate::inputs::form::Form;
 use crate::inputs::{Diagnostics, Overrides};
 
-/// One layer of checked texts by key, each with where it comes from.
+/// One layer of checked texts by key, each with its origin.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layer(BTreeMap<&'static str, (String, Origin)>);
 
@@ -24,7 +24,7 @@ impl Layer {
         self.0.insert(setting.key, (text.to_owned(), origin));
     }
 
-    /// The values when nothing is said.
+    /// The default values.
     pub(super) fn defaults() -> Self {
         let mut layer = Layer::default();
         for setting in &SETTINGS {
@@ -103,7 +103,7 @@ impl Layer {
     }
 }
 
-/// The problem of a value, which continues its name, and the remedy where it has its own.
+/// The problem of a value, which follows its name in the message, and the remedy where it has its own.
 type Problem = (String, Option<String>);
 
 /// Checks a value that is not in the file.

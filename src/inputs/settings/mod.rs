@@ -62,14 +62,14 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     pub(crate) replication_lag: Duration,
     pub(crate) ledger: LedgerLocation,
-    /// As the file or the flag spells it, but absolute.
+    /// As written in the file or the flag, but absolute.
     pub(crate) scripts: Option<PathBuf>,
     /// Absolute.
     pub(crate) backups: PathBuf,
     #[serde(deserialize_with = "duration")]
     backup_timeout: Duration,
     on_failure: OnFailure,
-    /// The time limits that single migrations have, by their names as the file spells them.
+    /// The time limits of single migrations, by their names as written in the file.
     #[serde(skip)]
     pub(crate) migrations: BTreeMap<String, Limits>,
     /// A command that backs one tenant up, instead of the engines' own means.
@@ -80,7 +80,7 @@ pub(crate) struct Settings {
     pub(crate) seed_rules: Option<PathBuf>,
     #[serde(skip)]
     pub(crate) scratch: ScratchServers,
-    /// Every key with its value as it may be shown (never a secret) and where it comes from, in a fixed order.
+    /// Every key with its value as it may be shown (never a secret) and its origin, in a fixed order.
     #[serde(skip)]
     pub(crate) origins: Vec<(String, String, Origin)>,
     /// Environment variables that may be meant as settings, as sentences for people.
@@ -97,12 +97,12 @@ enum OnFailure {
 }
 
 impl Settings {
-    /// How many tenants are in flight at once.
+    /// The limits on tenants in flight at once.
     pub(crate) fn concurrency(&self) -> Concurrency {
         Concurrency { global: self.concurrency, per_server: self.per_server }
     }
 
-    /// How long anything may take on a tenant.
+    /// The time limits on a tenant.
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: self.connect_timeout,
@@ -114,7 +114,7 @@ impl Settings {
         }
     }
 
-    /// How often a transient fault is tried again.
+    /// The retry policy for transient faults.
     pub(crate) fn retry(&self) -> RetryPolicy {
         let usual = LockRetry::default();
         let rests = Backoff { longest: self.longest_pause, ..usual.rests };
@@ -127,7 +127,7 @@ impl Settings {
         }
     }
 
-    /// Whether a tenant is brought back from its backup when a migration failed and the engine could not roll it back.
+    /// Whether a tenant is restored from its backup when a migration failed and the engine could not roll it back.
     pub(crate) fn restore_on_failure(&self) -> bool {
         self.on_failure == OnFailure::Restore
     }
@@ -141,7 +141,7 @@ fn percent<'de, D: Deserializer<'de>>(text: D) -> Result<u8, D::Error> {
     form::percent(&String::deserialize(text)?).ok_or_else(|| de::Error::custom("not a share in percent"))
 }
 
-/// Where the ledger is.
+/// The location of the ledger.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "String")]
 pub(crate) enum LedgerLocation {
@@ -179,7 +179,7 @@ impl LedgerLocation {
     }
 }
 
-/// Which layer a setting comes from.
+/// The layer that a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// No layer sets it.
@@ -250,7 +250,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) variables: &'a Variables,
 }
 
-/// The settings that a tenant file, the environment and flags give, whatever the file says of tenants. Mistakes go to
+/// The settings that a tenant file, the environment and flags give, regardless of the file's tenants. Mistakes go to
 /// `drafts`, and a wrong value leaves the setting to the layer below.
 pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Settings {
     let current = std::env::current_dir().unwrap_or_default();
@@ -268,7 +268,7 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
     let origin = |key: &str| values.get(key).map_or(Origin::Default, Origin::of);
     let base = |key: &str| if origin(key) == Origin::Flag { &*current } else { sources.folder };
     let ledger = match (settings.ledger, origin("ledger")) {
-        // Not made normal, so that `..` behind a symbolic link is where the system looks for it.
+        // Not normalized, so that `..` after a symbolic link resolves as the system does it.
         (LedgerLocation::File(file), Origin::Default) => LedgerLocation::File(sources.folder.join(file)),
         (place, _) => place.beside(base("ledger")).expect(checked),
     };

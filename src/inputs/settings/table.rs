@@ -12,7 +12,7 @@ pub(crate) struct Setting {
     pub(crate) key: &'static str,
     /// The form of its value.
     pub(crate) form: Form,
-    /// The value when nothing is said, as a text; `None` where there is none.
+    /// The default value, as a text; `None` where there is none.
     pub(crate) default: Option<&'static str>,
     /// One sentence without its full stop, for help and reference pages.
     pub(crate) about: &'static str,
@@ -136,7 +136,7 @@ impl Setting {
         })
     }
 
-    /// Whether it says where something is: the ledger or a folder.
+    /// Whether its value is a location: the ledger or a folder.
     pub(crate) fn is_place(&self) -> bool {
         matches!(self.form, Form::Ledger | Form::Folder)
     }

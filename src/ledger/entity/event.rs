@@ -1,4 +1,4 @@
-//! `fleet_event`: the waves of a run, and the moments at which it was asked to stop.
+//! `fleet_event`: the waves of a run, and the requests to stop it.
 
 use sea_orm::entity::prelude::*;
 
@@ -6,10 +6,9 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_event")]
 pub(crate) struct Model {
-    /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
-    /// Counts the rows of the run in the order in which they were recorded.
+    /// Numbers the rows of the run in the order in which they were recorded.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) seq: i64,
     /// Milliseconds since 1970-01-01 UTC.

@@ -2,7 +2,7 @@
 //!
 //! Private to the ledger: no other module may read or write these tables.
 //!
-//! The types of the columns stand in the migrations, which make the tables.
+//! The column types are in the migrations, which create the tables.
 
 pub(super) mod attempt;
 pub(super) mod event;

@@ -6,7 +6,6 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_outcome")]
 pub(crate) struct Model {
-    /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// The tenant's place in the plan, from 0.

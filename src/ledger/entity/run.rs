@@ -1,4 +1,4 @@
-//! `fleet_run`: one row a run.
+//! `fleet_run`: one row for each run.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,21 +15,21 @@ pub(crate) struct Model {
     pub(crate) goal: String,
     /// The goal as JSON.
     pub(crate) goal_data: String,
-    /// The run that this one resumes.
+    /// The run that this run resumes.
     pub(crate) resumes: Option<String>,
     /// The catalog's migrations, a JSON list.
     pub(crate) catalog: String,
     /// The version of the program.
     pub(crate) program: String,
-    /// How many tenants were selected.
+    /// Number of selected tenants.
     pub(crate) selected: i64,
     /// Milliseconds since 1970-01-01 UTC.
     pub(crate) started_at_ms: i64,
-    /// Milliseconds since 1970-01-01 UTC; NULL while it goes on, and for ever when the process died.
+    /// Milliseconds since 1970-01-01 UTC; NULL while the run goes on, and for good if its process died.
     pub(crate) finished_at_ms: Option<i64>,
     /// The final counts as JSON.
     pub(crate) stats: Option<String>,
-    /// The last sign of life, by the clock of the ledger's database; NULL in runs of version 1.
+    /// The last heartbeat, by the clock of the ledger's database; NULL in runs of version 1.
     pub(crate) heartbeat_at_ms: Option<i64>,
     /// User, host, process and command line, as JSON; NULL in runs of version 1.
     pub(crate) started_by: Option<String>,

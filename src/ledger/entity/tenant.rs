@@ -6,21 +6,18 @@ use sea_orm::entity::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_tenant")]
 pub(crate) struct Model {
-    /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) run: String,
     /// The tenant's place in the plan, from 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) place: i64,
-    /// Its id.
     pub(crate) tenant: String,
     /// Its engine, as in JSON.
     pub(crate) engine: String,
     /// Its server key.
     pub(crate) server: String,
-    /// Its wave.
     pub(crate) wave: String,
-    /// What a number of steps means for it, as JSON.
+    /// The target that a number of steps means for it, as JSON.
     pub(crate) target: Option<String>,
 }
 

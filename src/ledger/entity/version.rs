@@ -2,11 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-/// A version; the row is written after the tables of that version were made.
+/// A version; the row is written after the tables of that version were created.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "fleet_ledger")]
 pub(crate) struct Model {
-    /// The version.
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) version: i32,
 }

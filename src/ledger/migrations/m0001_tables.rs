@@ -1,4 +1,5 @@
-//! The tables of version 1, as programs before the migrations made them. Ledgers of that version have them already.
+//! The tables of version 1, as programs before these migrations created them. Ledgers of that version have them
+//! already.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Version 2: who started a run, whether it is alive, and its events between the outcomes.
+//! Version 2: the origin of a run, its heartbeat, and its events between the outcomes.
 
 use sea_orm_migration::prelude::*;
 

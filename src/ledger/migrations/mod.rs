@@ -1,7 +1,7 @@
 //! The ledger's own migrations, run by SeaORM's migrator in the ledger's database.
 //!
-//! A migration that was released is never edited: what a later version needs is a later migration. Each can be repeated,
-//! because MySQL commits every statement by itself, and a process that dies between two of them leaves the first.
+//! A released migration is never edited: a later version adds a later migration. Each can be repeated, because MySQL
+//! commits every statement by itself, and a process that dies between two of them leaves the first.
 
 mod m0001_tables;
 mod m0002_live_runs;
@@ -21,7 +21,8 @@ impl MigratorTrait for LedgerMigrator {
     }
 }
 
-/// The history of these migrations. It is not SeaORM's usual name: a database on a server may be shared with an application.
+/// The history of these migrations. It is not SeaORM's usual name: a database on a server may be shared with an
+/// application.
 pub(super) const TABLE: &str = "fleet_ledger_migrations";
 
 /// A table with the character set that the ledger has on MySQL: names are compared byte by byte.
@@ -34,7 +35,8 @@ fn table(manager: &SchemaManager<'_>, name: &'static str) -> TableCreateStatemen
     table
 }
 
-/// A column of unbounded text: MySQL's TEXT ends at 64 KB, which a long catalog or a record with many migrations exceeds.
+/// A column of unbounded text: MySQL's TEXT ends at 64 KB, which a long catalog or a record with many migrations
+/// exceeds.
 fn long_text(manager: &SchemaManager<'_>, name: &'static str) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     if manager.get_database_backend() == sea_orm::DbBackend::MySql {

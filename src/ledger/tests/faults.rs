@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a file is told apart.
+//! Every problem of a ledger file has an error of its own.
 
 use sea_orm::ConnectionTrait;
 
@@ -89,7 +89,7 @@ async fn a_lock_that_outlasts_our_patience_is_told() {
     ledger.recorder().begin(&header(1)).await.unwrap();
 }
 
-/// Lets the file grow by so many pages and no more.
+/// Limits the file's growth to `pages` more pages.
 async fn leave_room(ledger: &Ledger, pages: i64) {
     let count = "PRAGMA page_count";
     let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, count);

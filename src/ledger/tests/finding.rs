@@ -48,7 +48,7 @@ async fn reading_creates_nothing() {
     let (folder, file) = place();
     assert!(Ledger::open_existing(&at(&file)).await.unwrap().is_none());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    // A file that was created by a process that died before it made the tables is no ledger yet.
+    // A file created by a process that died before it created the tables is no ledger yet.
     std::fs::write(&file, "").unwrap();
     assert!(Ledger::open_existing(&at(&file)).await.unwrap().is_none());
     assert_eq!(std::fs::metadata(&file).unwrap().len(), 0);

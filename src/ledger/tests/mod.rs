@@ -1,4 +1,4 @@
-//! The ledger on real SQLite files: what the tests share.
+//! The ledger on real SQLite files: shared parts of the tests.
 
 mod faults;
 mod finding;

@@ -85,7 +85,8 @@ async fn without_the_right_to_write_a_ledger_is_read_and_not_opened() {
     let ledger = Ledger::open(&at(&file)).await.unwrap();
     recorded(&ledger, 1).await;
     ledger.close().await;
-    // Rights do not bind root: then the second process is somebody else, with a copy of this program that it can reach.
+    // File permissions do not bind root: then the second process runs as another user, with a copy of this program that
+    // it can reach.
     let mut child = child("without-rights", &file);
     if std::fs::metadata(&file).unwrap().uid() == 0 {
         let program = folder.path().join("program");

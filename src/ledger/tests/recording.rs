@@ -1,4 +1,4 @@
-//! What is recorded comes back, in order and once.
+//! Recorded events are read back in order and once.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 

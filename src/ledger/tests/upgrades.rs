@@ -1,4 +1,4 @@
-//! Ledgers of older versions are carried forward, and left as they are by those who only read.
+//! Ledgers of older versions are upgraded by writers, and left as they are by readers.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use sea_orm_migration::MigratorTrait;
@@ -8,8 +8,8 @@ use super::*;
 use crate::ledger::migrations::LedgerMigrator;
 use crate::ledger::open::VERSION;
 
-/// A ledger as the last program of version 1 left it: a run that ended well, one with a failure, a backup, a rollback, and
-/// a run that was killed.
+/// A ledger as the last program of version 1 left it: a run that succeeded, one with a failure, a backup, a rollback,
+/// and a run that was killed.
 fn of_version_1() -> (tempfile::TempDir, PathBuf) {
     let (folder, file) = place();
     std::fs::write(&file, include_bytes!("../../../tests/fixtures/ledger-v1.db")).unwrap();
@@ -52,7 +52,7 @@ async fn an_older_ledger_is_carried_forward_and_goes_on() {
         let ledger = Ledger::open(&at(&file)).await.unwrap();
         let header = recorded(&ledger, 3).await;
         let runs = ledger.runs(9).await.unwrap();
-        // The clock of this test's runs stands years before, and they were recorded after those of version 1.
+        // The clock of this test's runs is years in the past, and they were recorded after those of version 1.
         assert_eq!((runs[0].run, statuses(&runs[round + 1..])), (header.run, RUNS.to_vec()));
         assert_eq!((runs.len(), ledger.run(&header.run.to_string()).await.unwrap().selected), (6 + round, 3));
         assert_eq!(ledger.header(runs[round + 1].run).await.unwrap().tenants.len(), 1);
@@ -89,7 +89,7 @@ async fn on_servers_an_upgrade_that_was_broken_off_is_ended_and_two_at_once_do_i
     for variable in ["FLEET_TEST_POSTGRES_URL", "FLEET_TEST_MYSQL_URL"] {
         let (admin, name, url) = database(variable).await;
         let old = sea_orm::Database::connect(&url).await.unwrap();
-        // As a program of version 1 left it, and as one that died between two statements on MySQL did.
+        // Both as a program of version 1 left it, and as one that died between two statements on MySQL did.
         LedgerMigrator::up(&old, Some(1)).await.unwrap();
         for sql in [
             "DROP TABLE fleet_ledger_migrations",
@@ -125,7 +125,7 @@ async fn a_run_that_goes_on_is_told_from_one_whose_machine_is_silent() {
     let ledger = Ledger::open(&at(&file)).await.unwrap();
     let mut recorder = ledger.recorder();
     let mut header = header(2);
-    // Its process is of another machine: only the heartbeat tells.
+    // Its process is of another machine: only the heartbeat shows whether it lives.
     header.started_by.process.space = "elsewhere".to_owned();
     header.started_by.user = "ann".to_owned();
     recorder.begin(&header).await.unwrap();

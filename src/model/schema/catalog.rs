@@ -1,4 +1,4 @@
-//! The catalog of migrations, and what a tenant's history says against it.
+//! The catalog of migrations, and the state of a tenant's history compared with it.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(crate) struct Catalog {
     pub(crate) migrations: Vec<Arc<str>>,
     /// The table in each tenant that records applied migrations, `seaql_migrations` unless the migrator says otherwise.
     pub(crate) history_table: String,
-    /// What is known of the SQL scripts: the last so many of `migrations`, in the same order.
+    /// The SQL scripts: the tail of `migrations`, in the same order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) scripts: Vec<ScriptEntry>,
 }
@@ -22,28 +22,27 @@ pub(crate) struct Catalog {
 /// An SQL script in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ScriptEntry {
-    /// Once, or whenever it changes.
     pub(crate) kind: ScriptKind,
-    /// What it is applied with, by engine: each may have a file of its own.
+    /// Its checksum by engine: each engine may have its own file.
     pub(crate) checksums: EngineMap<Arc<str>>,
 }
 
-/// How often an SQL script runs.
+/// The kind of an SQL script, by how often it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum ScriptKind {
     /// Once on each tenant, in the order of versions.
     Versioned,
-    /// Behind all versioned ones, again whenever its text has changed.
+    /// After all versioned ones, again whenever its text has changed.
     Repeatable,
 }
 
-/// The checksum of a script on an engine that it has no file for: SHA-256 of nothing.
+/// The checksum of a script on an engine without a file for it: SHA-256 of the empty string.
 pub(crate) const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// The text that a history has for something that was applied: its name, and for an SQL script, behind a tab, the
-/// checksum it was applied with. Names hold no control characters, so the tab is unmistakable.
+/// The text of a history entry: the name, and for an SQL script, after a tab, the checksum it was applied with. Names
+/// contain no control characters, so the tab is unambiguous.
 pub(crate) fn history_entry(name: &str, checksum: Option<&str>) -> String {
     match checksum {
         Some(checksum) => format!("{name}\t{checksum}"),
@@ -69,7 +68,7 @@ impl Catalog {
         self.migrations.iter().position(|m| &**m == name)
     }
 
-    /// What is known of the SQL script at a place; `None` for a Rust migration.
+    /// The entry of the SQL script at a place; `None` for a Rust migration.
     pub(crate) fn script(&self, index: usize) -> Option<&ScriptEntry> {
         self.scripts.get(index.checked_sub(self.migrations.len() - self.scripts.len())?)
     }
@@ -78,17 +77,18 @@ impl Catalog {
         self.script(index).map(|script| script.kind)
     }
 
-    /// Whether a script runs whenever it changes. It never is a tenant's version.
+    /// Whether a script runs whenever it changes. Such a script is never a tenant's version.
     pub(crate) fn is_repeatable(&self, index: usize) -> bool {
         self.kind(index) == Some(ScriptKind::Repeatable)
     }
 
-    /// The version of a tenant that has everything: the last migration that is not repeatable.
+    /// The version of a tenant with everything applied: the last migration that is not repeatable.
     pub(crate) fn head(&self) -> Option<&Arc<str>> {
         (0..self.migrations.len()).rev().find(|&i| !self.is_repeatable(i)).map(|i| &self.migrations[i])
     }
 
-    /// Finds the one migration that `wanted` names: its exact name, or what only one name begins with, or else contains.
+    /// Finds the single migration that `wanted` names: by its exact name, else by a unique prefix, else by a unique
+    /// substring.
     ///
     /// # Errors
     /// [`UnknownMigration`] when none or several match; it lists the candidates.
@@ -140,8 +140,8 @@ impl Catalog {
         State::Gap { missing: gaps.into_iter().map(|i| self.migrations[i].to_string()).collect() }
     }
 
-    /// The missing ones that have an applied one of the same kind behind them: Rust migrations and SQL scripts each go
-    /// on by themselves, so a new migration before applied scripts is no hole.
+    /// The missing migrations with an applied one of the same kind after them: Rust migrations and SQL scripts are
+    /// numbered independently, so a new migration before applied scripts is no gap.
     pub(crate) fn gaps(&self, missing: &[usize]) -> Vec<usize> {
         let last_applied =
             |kind| (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i));
@@ -150,8 +150,8 @@ impl Catalog {
         missing.iter().copied().filter(|&i| is_gap(i)).collect()
     }
 
-    /// The places of the migrations that are to be applied where the history is this one, in catalog order: what it
-    /// lacks, and repeatable scripts that have changed since.
+    /// The places of the migrations to apply for this history, in catalog order: those it lacks, and repeatable scripts
+    /// that have changed since.
     pub(crate) fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
         let is_missing = |i: &usize| match self.applied_as(*i, history) {
             None => true,
@@ -161,8 +161,8 @@ impl Catalog {
         (0..self.migrations.len()).filter(is_missing).collect()
     }
 
-    /// The history that a run on the way down goes by: without transactional DDL the row of a migration goes first, so one
-    /// that stopped on its way down is still to be taken back although it has none.
+    /// The history that a rollback uses: without transactional DDL the row of a migration is deleted first, so a
+    /// migration that stopped on its way down must still be rolled back although it has no row.
     pub(crate) fn before_way_down(
         &self,
         mut history: Vec<String>,
@@ -181,12 +181,12 @@ impl Catalog {
         history
     }
 
-    /// Whether anything of this name is in the history, however it was applied.
+    /// Whether the history has an entry of this name, however it was applied.
     pub(crate) fn is_applied(&self, index: usize, history: &[String]) -> bool {
         self.applied_as(index, history).is_some()
     }
 
-    /// Whether a script did nothing where it was applied, and has a file for that engine now.
+    /// Whether a script did nothing when it was applied, and has a file for that engine now.
     fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
         let present = self.script(index).map(|script| &*script.checksums[engine]);
         entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
@@ -206,7 +206,7 @@ impl Catalog {
         }
     }
 
-    /// The versioned scripts whose text is not what was applied, in catalog order.
+    /// The versioned scripts whose text differs from the applied one, in catalog order.
     pub(crate) fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
         let is_edited = |i: &usize| {
             !self.is_repeatable(*i)
@@ -218,7 +218,7 @@ impl Catalog {
     }
 
     /// The newest applied migration that this catalog knows, or the newest unknown one, or `None` for an empty history.
-    /// Repeatable scripts are no version.
+    /// A repeatable script is never a version.
     pub(crate) fn version_of(&self, history: &[String]) -> Option<String> {
         if let Some(unknown) = history.iter().filter(|v| self.position(v).is_none()).max() {
             return Some(name_of(unknown).to_owned());
@@ -228,22 +228,22 @@ impl Catalog {
     }
 }
 
-/// No migration, or more than one, goes by that name.
+/// No migration, or more than one, matches the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} '{wanted}'; {}: {}",
     if *ambiguous { "more than one migration matches" } else { "no migration is named" },
     if *ambiguous { "it could be" } else { "the catalog has" },
     candidates.join(", "))]
 pub(crate) struct UnknownMigration {
-    /// What was asked for.
+    /// The name or id that was given.
     pub(crate) wanted: String,
-    /// What there is.
+    /// The candidates to list.
     pub(crate) candidates: Vec<String>,
     /// Whether several names contain it.
     pub(crate) ambiguous: bool,
 }
 
-/// What a tenant's own history says against the catalog.
+/// The state of a tenant's own history compared with the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -252,12 +252,12 @@ pub(crate) enum State {
     Empty,
     /// A number of migrations at the end of the catalog are pending.
     Behind {
-        /// How many.
+        /// Their number.
         pending: usize,
     },
     /// Everything in the catalog has been applied.
     AtTarget,
-    /// The history has rows that the catalog does not know: a newer program was here.
+    /// The history has rows that the catalog does not contain: a newer program was here.
     Ahead {
         /// The unknown versions.
         unknown: Vec<String>,
@@ -265,47 +265,46 @@ pub(crate) enum State {
     /// A migration is missing although a later one has been applied.
     #[strum(serialize = "out_of_order")]
     Gap {
-        /// The missing ones that lie before an applied one.
+        /// The missing migrations before an applied one.
         missing: Vec<String>,
     },
     /// SQL scripts were edited after they had been applied.
     #[strum(serialize = "checksum_mismatch")]
     Edited {
-        /// Which.
+        /// Their names.
         scripts: Vec<String>,
     },
-    /// A journal shows a migration that was begun and not finished, and nobody knows how far it came; or it is known, but
-    /// the script was edited since, so that nobody knows which of its statements that means.
+    /// The journal shows a migration that was begun and not finished. Its progress is unknown; or it is known, but the
+    /// script was edited since, so the statement numbers no longer apply.
     InDoubt(Unfinished),
-    /// The engine refused a statement of a migration that it could not roll back: the next run goes on there.
+    /// The engine rejected a statement of a migration that it could not roll back: the next run continues there.
     #[strum(serialize = "partially_applied")]
     Stopped(Unfinished),
-    /// Another run works on it at this moment.
+    /// Another run is working on it.
     Migrating,
-    /// The tenant could not be asked.
+    /// The tenant could not be read.
     Unreachable,
 }
 
 impl State {
-    /// One word for tables and JSON.
+    /// The name in tables and JSON.
     pub(crate) fn name(&self) -> &'static str {
         self.into()
     }
 }
 
-/// What a journal says of a migration that was begun and not finished.
+/// The journal entry of a migration that was begun and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unfinished {
-    /// The migration.
     pub(crate) migration: String,
     /// Up or down.
     pub(crate) direction: Direction,
-    /// The statement that was begun last, counted from 1; it may or may not have happened. `None`: not known
-    /// (the migration ran natively). 0: none had been begun.
+    /// The statement that was begun last, counted from 1; it may or may not have been executed. `None`: not known (the
+    /// migration ran natively). 0: none was begun.
     pub(crate) statement: Option<usize>,
     /// The run that began it.
     pub(crate) run: String,
-    /// The engine refused that statement: it is certain that all before it happened, and that it did not.
+    /// The engine rejected that statement: all before it were certainly executed, and it was not.
     #[serde(default)]
     pub(crate) stopped: bool,
     /// SHA-256 of the script that was being applied, in lower-case hex; empty where it is not known.
@@ -314,27 +313,28 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// What stands for the migration while a backup is loaded into a tenant of an engine that can't do it in one go.
+    /// The journal's migration name while a backup is loaded into a tenant of an engine without transactional DDL.
     pub(crate) const RESTORE: &'static str = "restore of a backup";
 
-    /// Whether the next run in the same direction goes on with that statement by itself, as long as the script is the same.
+    /// Whether the next run in the same direction continues at that statement by itself, as long as the script is the
+    /// same.
     pub(crate) fn goes_on(&self) -> bool {
         self.stopped && self.statement.is_some()
     }
 
-    /// Whether this script is another text than the one that the journal counts the statements of. A repeatable script
-    /// begins again on its way up, whatever its text was before.
+    /// Whether this script differs from the one whose statements the journal counts. A repeatable script begins again
+    /// on its way up, whatever its text was before.
     pub(crate) fn was_edited(&self, script: &Script) -> bool {
         let begins_again = matches!(script.record, Record::Script { repeatable: true, .. });
         self.sha256 != script.sha256 && !(begins_again && script.direction == Direction::Up)
     }
 
-    /// Whether it was the way up of a repeatable script, by its name: that may begin again, so nobody has to look.
+    /// Whether it was the way up of a repeatable script, by its name: that may begin again, so no one has to look.
     pub(crate) fn may_begin_again(&self) -> bool {
         self.direction == Direction::Up && self.migration.starts_with("R__")
     }
 
-    /// Whether it is no migration but a restore, of the backup that `run` made.
+    /// Whether it is not a migration but a restore of the backup that `run` made.
     pub(crate) fn is_restore(&self) -> bool {
         self.migration == Self::RESTORE
     }

@@ -1,4 +1,4 @@
-//! The catalog of migrations, what a tenant's history says against it, and compiled scripts.
+//! The catalog of migrations, the state of a tenant's history compared with it, and compiled scripts.
 //!
 //! Plain data and pure functions: no database, no clock, no SeaORM.
 

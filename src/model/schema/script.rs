@@ -1,4 +1,4 @@
-//! A migration compiled for one engine: its statements, how they run, and what is written down for them.
+//! A migration compiled for one engine: its statements, how they run, and the history row for it.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{history_entry, name_of};
 use crate::model::tenant::Engine;
 
-/// Whether migrations are applied or taken back.
+/// Whether migrations are applied or rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Direction {
     /// Apply.
     Up,
-    /// Take back.
+    /// Roll back.
     Down,
 }
 
@@ -27,20 +27,21 @@ pub(crate) struct Script {
     pub(crate) direction: Direction,
     /// The engine it was compiled for.
     pub(crate) engine: Engine,
-    /// How it will run.
+    /// The way it is executed.
     pub(crate) execution: Execution,
-    /// The recorded SQL, in order. For a native script it is what the recorder saw before it gave up: for reading only.
+    /// The recorded SQL, in order. For a native script, the statements that the recorder saw before it gave up: for
+    /// reading only.
     pub(crate) statements: Vec<String>,
     /// SHA-256 over the engine, the direction, the execution and the statements, in lower-case hex.
     pub(crate) sha256: String,
-    /// What is written down in the tenant's database when it has been applied.
+    /// The record written to the tenant's database once it has been applied.
     pub(crate) record: Record,
-    /// Where it was read from, for an SQL script.
+    /// Its file, for an SQL script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<Source>,
 }
 
-/// What is written down in the tenant's database when a script has been applied.
+/// The record written to the tenant's database once a script has been applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Record {
@@ -48,22 +49,17 @@ pub(crate) enum Record {
     Migration,
     /// A row in the table of SQL scripts.
     Script {
-        /// The checksum that it is applied with.
         checksum: Arc<str>,
-        /// Whether it may run again and again; then it may also begin again after it stopped half way.
+        /// Whether it may run repeatedly; then it may also begin again after it stopped half way.
         repeatable: bool,
     },
-    /// When a view was refreshed.
-    Refresh {
-        /// The view.
-        view: String,
-    },
+    /// The time of a view's refresh.
+    Refresh { view: String },
 }
 
 /// The file of an SQL script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Source {
-    /// Its path.
     pub(crate) file: String,
     /// The line, from 1, on which each statement begins.
     pub(crate) lines: Vec<usize>,
@@ -79,7 +75,7 @@ impl Script {
         }
     }
 
-    /// Brings a history to what it is once this script has been applied.
+    /// Updates a history as applying this script does.
     pub(crate) fn enter_into(&self, history: &mut Vec<String>) {
         let Some(entry) = self.history_entry() else { return };
         history.retain(|e| *name_of(e) != *self.migration);
@@ -98,12 +94,12 @@ impl Script {
     }
 }
 
-/// How a script runs on a tenant.
+/// The way a script runs on a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
 #[serde(tag = "execution", rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Execution {
-    /// The recorded SQL is sent as it is.
+    /// The recorded SQL is sent unchanged.
     Compiled {
         /// In one transaction with its history row; false where the migration says `use_transaction() == Some(false)`.
         transaction: bool,
@@ -112,21 +108,21 @@ pub(crate) enum Execution {
     Native {
         /// Inside our transaction with its history row.
         transaction: bool,
-        /// Why it could not be compiled.
+        /// The reason why it could not be compiled.
         reason: NativeReason,
     },
-    /// A `down` that is not written: it can't run at all.
+    /// A `down` that is not implemented: it can't run at all.
     Irreversible {
-        /// What the migration said.
+        /// The migration's own reason.
         reason: String,
     },
 }
 
-/// Why a migration runs natively and not as a script.
+/// The reason why a migration runs natively and not as a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "reason", content = "detail", rename_all = "snake_case")]
 pub(crate) enum NativeReason {
-    /// It asks the database something, so what it does may depend on the tenant.
+    /// It queries the database, so its effect may depend on the tenant.
     #[error("it queries the database ({0})")]
     Queries(String),
     /// It begins, commits or rolls back transactions itself.
@@ -141,7 +137,7 @@ pub(crate) enum NativeReason {
     /// Two recordings differ: it depends on a clock, a random number or a result.
     #[error("two recordings differ ({0})")]
     Differs(String),
-    /// It was stopped on the recorder after more calls than a migration that ends would make.
+    /// It was stopped on the recorder after more calls than a terminating migration would make.
     #[error("it makes more than 100,000 calls without a database, as if it never ended")]
     Endless,
     /// It binds a value that SQL text does not carry exactly.

@@ -1,6 +1,6 @@
-//! Tenants of a run that came to the same end for the same reason.
+//! Tenants of a run with the same outcome for the same reason.
 //!
-//! Grouping never hides a difference: what is not the same for all is tallied.
+//! Grouping never hides a difference: differing values are tallied.
 
 use crate::model::outcome::{Outcome, Standing, StoppedAt, TenantRecord};
 use crate::report::causes::{Cause, anonymous, group_by};
@@ -24,7 +24,7 @@ struct Key {
     stopped: Option<(String, Option<usize>, Option<String>)>,
 }
 
-/// Groups the records that someone must look at: failures, and what was cancelled in flight.
+/// Groups the records that need attention: failures, and tenants cancelled in flight.
 pub(super) fn needing_attention(records: &[TenantRecord]) -> Vec<Group<'_>> {
     let wanted =
         records.iter().filter(|r| r.outcome.standing() == Standing::Failed || r.outcome == Outcome::Interrupted);
@@ -67,13 +67,13 @@ impl<'a> Group<'a> {
         self.first().stopped_at.as_ref()?.sql.as_deref().filter(|sql| !sql.trim().is_empty())
     }
 
-    /// The error in the words of the engine; without the names of one tenant when it stands for several.
+    /// The error in the words of the engine; without tenant names when it stands for several.
     pub(super) fn error_text(&self) -> String {
         let told = |fault| Cause::told(fault, &self.first().tenant, self.members.len() > 1);
         self.first().error.as_ref().map(told).unwrap_or_default()
     }
 
-    /// The values of one thing over the members; how many have each when they are not all the same.
+    /// The values of a property over the members, with counts when they differ.
     pub(super) fn tally(&self, of: impl Fn(&TenantRecord) -> String) -> String {
         let values = group_by(self.members.iter(), |r| of(r));
         match values.as_slice() {

@@ -1,6 +1,6 @@
-//! JUnit XML, as CI systems read it: a suite a wave, a case a tenant.
+//! JUnit XML, as CI systems read it: one suite per wave, one case per tenant.
 //!
-//! A tenant that the run did not get to is skipped there, not passed.
+//! A tenant that was not started is skipped there, not passed.
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 

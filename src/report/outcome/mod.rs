@@ -1,6 +1,6 @@
-//! The end of a run: who needs attention and why, what the rest came to, what to type next.
+//! The report of a finished run: tenants that need attention and why, counts of the rest, the next command.
 //!
-//! It says what the records say and no more: where a record does not know a tenant's state, the text does not either.
+//! It says no more than the records: where a record does not have a tenant's state, the text does not either.
 
 mod group;
 mod junit;

@@ -1,4 +1,4 @@
-//! Where a tenant is after a run, in words that its record supports.
+//! The state of a tenant after a run, in words that its record supports.
 //!
 //! A record has no field that says "rolled back whole": that is said only with the script of the failed migration at
 //! hand, and only when that script is atomic.

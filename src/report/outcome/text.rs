@@ -1,4 +1,4 @@
-//! The report of a run for a person: trouble first, then counts, then what to type, and one line that sums it up.
+//! The text report of a run: failures first, then counts, then the next command, and one summary line.
 //!
 //! Long lists are cut and say so; the JSON document has everything.
 
@@ -18,13 +18,13 @@ use crate::report::sheet::{Cell, Column, Sheet};
 use crate::report::style::{Style, Tone, clean, paragraph};
 use crate::report::{label, summary};
 
-/// Where the values of a cause begin.
+/// The indent of a cause's values.
 const FIELD: &str = "           ";
-/// The most causes that are told in full; the rest has one line each.
+/// Maximum number of causes shown in full; the others have one line each.
 const IN_FULL: usize = 20;
-/// The most notes of one tenant that are shown.
+/// Maximum number of notes shown per tenant.
 const MOST_NOTES: usize = 12;
-/// The most lines of one statement that are shown.
+/// Maximum number of lines shown per statement.
 const SQL_LINES: usize = 8;
 
 pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
@@ -59,7 +59,7 @@ fn notes(view: &OutcomeView<'_>, style: &Style) -> Vec<String> {
     group_by(told, |r| &r.notes).into_iter().map(part).collect()
 }
 
-/// One cause: who, where, why, what is left, how long.
+/// One cause: tenants, place, reason, state left behind, duration.
 fn block(group: &Group<'_>, view: &OutcomeView<'_>, style: &Style) -> String {
     let first = group.first();
     let word = summary::words(first.outcome.name()).to_uppercase();
@@ -167,7 +167,7 @@ fn in_short(groups: &[Group<'_>], style: &Style) -> String {
     sheet.table(style) + &more.map(|more| more + "\n").unwrap_or_default()
 }
 
-/// The outcomes that need no look at a single tenant: name, count, and of what kinds they are.
+/// The outcomes that need no attention: name, count, and details.
 pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
     let others = view.records.iter().filter(|r| {
         use Outcome::*;
@@ -199,7 +199,7 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
         .headless()
 }
 
-/// Why a tenant's turn did not come; `waited_for`: the tenant that it had to wait for, where that is why.
+/// The reason why a tenant was not started; `waited_for`: the tenant that it depends on, where that is the reason.
 pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<&TenantId>) -> String {
     match (reason, waited_for) {
         (NotStarted::Dependency, Some(other)) => return format!("it had to wait for {other}, which did not end well"),
@@ -211,7 +211,7 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
     .to_owned()
 }
 
-/// Why the run started no more tenants, and who was not in it.
+/// The reason why the run started no more tenants, and the number of tenants held back.
 pub(super) fn stopped_and_held_back(stats: &RunStats) -> String {
     let mut out = String::new();
     if let Some(reason) = stats.stopped {

@@ -17,7 +17,7 @@ use super::{junit, now, text};
 use crate::report::sheet::{Cell, Sheet};
 use crate::report::{Format, Style, label, markdown, summary};
 
-/// A run that is over, or what the ledger has of one.
+/// A finished run, or the ledger's record of one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutcomeView<'a> {
     /// Its plan and origin, as they were when it began.
@@ -26,10 +26,10 @@ pub(crate) struct OutcomeView<'a> {
     pub(crate) records: &'a [TenantRecord],
     /// The counts.
     pub(crate) stats: &'a RunStats,
-    /// How long it took; `None` when nobody knows, as for a run that was killed.
+    /// The duration; `None` when unknown, as for a killed run.
     pub(crate) elapsed: Option<Duration>,
-    /// The scripts that were run, where they are at hand. Without them the text does not say whether a failed migration
-    /// was rolled back whole.
+    /// The scripts that were run, where available. Without them the text does not say whether a failed migration was
+    /// rolled back whole.
     pub(crate) scripts: &'a [Script],
     /// The command line that runs exactly the failures again.
     pub(crate) rerun: Option<&'a str>,
@@ -132,7 +132,7 @@ pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A duration without digits that say nothing: zero is `0s`.
+/// A duration without insignificant digits: zero is `0s`.
 pub(in crate::report) fn took(d: Duration) -> String {
     if d.is_zero() { "0s".to_owned() } else { format_duration(d) }
 }

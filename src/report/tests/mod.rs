@@ -28,7 +28,7 @@ pub(super) const HOSTILE: [&str; 6] = [
     "`code` **bold** [link](http://evil.example) @everyone",
 ];
 
-/// What must hold of any text for a terminal. The last line sums it up: it stays one line, however long.
+/// Asserts the rules for any text for a terminal. The last line is the summary: it stays one line, however long.
 pub(super) fn assert_readable(text: &str, style: &Style) {
     let lines = text.lines().count();
     for (n, line) in text.lines().enumerate() {

@@ -320,7 +320,7 @@ fn hostile_text_steers_nothing() {
     }
     let md = render(&records, Format::Md, &NARROW);
     assert!(md.lines().filter(|l| l.starts_with('|')).all(|l| !l.contains("<script>") && !l.contains("@everyone")));
-    // More causes than are told in full have one line each.
+    // Causes beyond those shown in full have one line each.
     for i in 0..40 {
         records.push(failed(10 + i, &format!("t{i}"), FaultClass::Other, "X", &format!("cause {i}")));
     }

@@ -33,7 +33,7 @@ const fn at(width: usize) -> Style {
     Style { colour: false, unicode: true, width: Some(width) }
 }
 
-/// Takes the picture of a text at each width, where it fits. In a pipe, nothing is hidden or cut.
+/// Takes a snapshot of a text at each width, where it fits. In a pipe, nothing is hidden or cut.
 fn at_widths(name: &str, text: impl Fn(Format, &Style) -> String) {
     for style in WIDTHS {
         assert_readable(&text(Format::Table, &style), &style);
@@ -41,7 +41,7 @@ fn at_widths(name: &str, text: impl Fn(Format, &Style) -> String) {
     pictures(name, text);
 }
 
-/// The same of a text whose lines are as long as what they say.
+/// The same for a text whose lines are not laid out to a width.
 fn pictures(name: &str, text: impl Fn(Format, &Style) -> String) {
     let mut all = String::new();
     for style in &WIDTHS {

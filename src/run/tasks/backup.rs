@@ -1,4 +1,4 @@
-//! Backups in a run: before a tenant's first change, or as the task itself. A backup that fails is known before anything is
+//! Backups in a run: before a tenant's first change, or as the task itself. A failed backup is known before anything is
 //! touched.
 
 use std::path::PathBuf;
@@ -10,21 +10,20 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 
-/// The backups that a run makes.
 #[derive(Debug, Clone)]
 pub(crate) struct BackupPlan {
-    /// The folder below which each run has its own.
+    /// The parent folder of each run's backup folder.
     pub(crate) folder: PathBuf,
-    /// A command that is run for each tenant instead of the engines' own means.
+    /// A command to run for each tenant instead of the engine's own tool.
     pub(crate) command: Option<Vec<String>>,
-    /// Whether a tenant whose migration failed, on an engine that could not roll it back, is brought back.
+    /// Whether to restore a tenant whose migration failed, on an engine that could not roll it back.
     pub(crate) restore_on_failure: bool,
 }
 
 impl Assignment {
-    /// Backs the tenant up. Returns the size; `None` where there is nothing yet to be backed up.
+    /// Backs the tenant up. Returns the size; `None` if there is nothing to back up yet.
     ///
-    /// Dying in it: the tenant was not touched, and what there is of the backup has no manifest.
+    /// Dying in it: the tenant was not touched, and the partial backup has no manifest.
     async fn back_up(&self, session: &mut dyn Session, history: &[String]) -> Result<Option<u64>, Fault> {
         let Some(plan) = &self.plan.backup else { return Ok(None) };
         let run = self.plan.header.run.to_string();
@@ -75,13 +74,14 @@ impl Assignment {
         Ok(history)
     }
 
-    /// Before the tenant's first change: backs it up where the run is to. `Some`: it failed, and nothing may be touched.
+    /// Before the tenant's first change: backs it up if the plan says so. `Some`: the backup failed, and nothing may be
+    /// touched.
     pub(in crate::run) async fn back_up_first(
         &self,
         session: &mut dyn Session,
         history: &[String],
     ) -> Option<AttemptEnd> {
-        // What an earlier attempt of this run has changed is not what anyone would want back.
+        // A state that an earlier attempt of this run has changed is not worth restoring.
         if self.plan.backup.is_none() || self.touched {
             return None;
         }
@@ -108,8 +108,8 @@ impl Assignment {
     }
 }
 
-/// Engines and tools say that a disk is full, or by which number they were refused, but seldom whose disk it is: the tenant
-/// is only read, so it is that of the copy.
+/// Engines and tools report a full disk, or an error number, but seldom say whose disk it is: the tenant is only read,
+/// so it is that of the copy.
 fn of_the_copy(fault: Fault, folder: &BackupFolder) -> Fault {
     if !matches!(fault.class, FaultClass::Backup | FaultClass::Resources) {
         return fault;
@@ -122,8 +122,8 @@ pub(super) fn broken(text: impl Into<String>) -> Fault {
     Fault::new(FaultClass::Backup, text)
 }
 
-/// Whether the disk has room for what the tenant is estimated to be. Others may write to it meanwhile; a disk that is full
-/// after all ends the dump.
+/// Whether the disk has room for the estimated size of the tenant. Others may write to it meanwhile; if the disk fills
+/// up after all, the dump ends.
 fn enough_space(folder: &BackupFolder, estimate: u64) -> Result<(), Fault> {
     let free = free_space(folder.path()).map_err(|e| broken(format!("{}: {e}", folder.path().display())))?;
     if free > estimate {

@@ -1,6 +1,6 @@
-//! The tasks of runs that move no version, one file each.
+//! The tasks of runs that change no version, one file each.
 //!
-//! A task goes through the same attempt, the same session and the same outcomes as a migration.
+//! A task uses the same attempt, session and outcomes as a migration.
 
 mod backup;
 mod refresh;
@@ -17,7 +17,7 @@ pub(crate) use backup::BackupPlan;
 pub(crate) use restore::RestorePlan;
 
 impl Assignment {
-    /// One attempt at the task of this run on a tenant with this history.
+    /// Makes one attempt at the task of this run on a tenant with this history.
     pub(super) async fn task(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
         match &self.plan.header.kind {
             RunKind::Refresh { views } => self.refresh(session, history, views).await,
@@ -29,7 +29,7 @@ impl Assignment {
         }
     }
 
-    /// Applies the steps of a task; `outcome` takes their number. Without any there is nothing to do.
+    /// Applies the steps of a task; `outcome` receives their number. Without any step there is nothing to do.
     async fn apply_steps(
         &self,
         session: &mut dyn Session,

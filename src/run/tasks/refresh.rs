@@ -1,11 +1,11 @@
-//! Views brought up to date.
+//! Refreshes views.
 
 use crate::engine::{Session, Step};
 use crate::model::outcome::Outcome;
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 
 impl Assignment {
-    /// Refreshes those of the named views that this tenant has.
+    /// Refreshes the named views that this tenant has.
     pub(super) async fn refresh(&self, session: &mut dyn Session, history: Vec<String>, views: &[String]) -> Attempt {
         match self.refreshes(views, &history) {
             Ok(steps) => self.apply_steps(session, history, steps, |n| Outcome::Refreshed { n }).await,
@@ -13,7 +13,7 @@ impl Assignment {
         }
     }
 
-    /// One step a view. A view whose script was not applied here has nothing to refresh yet.
+    /// One step per view. A view whose script was not applied here has nothing to refresh yet.
     fn refreshes(&self, wanted: &[String], history: &[String]) -> Result<Vec<Step>, String> {
         let views = self.plan.scripts.migrations().views().iter().filter(|view| wanted.contains(&view.name));
         let of_engine: Vec<Step> = views

@@ -1,4 +1,4 @@
-//! The present checksums of edited SQL scripts, recorded as those that were applied.
+//! Records the current checksums of edited SQL scripts as the applied ones.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::model::outcome::Outcome;
 use crate::run::unit::{Assignment, Attempt};
 
 impl Assignment {
-    /// Repairs those of the named scripts whose checksum differs on this tenant.
+    /// Repairs the named scripts whose checksum differs on this tenant.
     pub(super) async fn repair(&self, session: &mut dyn Session, history: Vec<String>, scripts: &[String]) -> Attempt {
         let edited = self.plan.catalog.edited(&history, self.tenant.engine);
         let step = |name: &String| {

@@ -1,4 +1,4 @@
-//! Tenants brought back from a backup: as the task itself, or after a migration that failed and could not be rolled back.
+//! Restores tenants from a backup: as the task itself, or after a migration that failed and could not be rolled back.
 
 use super::backup::broken;
 use crate::backup::{BackupFolder, Manifest};
@@ -7,12 +7,12 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 
-/// The backups that a restore takes.
+/// The source of a restore.
 #[derive(Debug, Clone)]
 pub(crate) struct RestorePlan {
     /// The run that made the backups.
     pub(crate) run: String,
-    /// Its folder.
+    /// The backup folder of that run.
     pub(crate) folder: BackupFolder,
 }
 
@@ -27,7 +27,7 @@ impl Assignment {
             }
             Err(fault) => {
                 let residue = match fault.class {
-                    // Whatever is left there is the other's, who may still come to its end: it is waited for.
+                    // Any remaining mark belongs to the other run, which may still finish: wait for it.
                     FaultClass::TenantLocked => PartialState::Nothing,
                     _ => left_by_restore(session).await,
                 };
@@ -36,7 +36,7 @@ impl Assignment {
         }
     }
 
-    /// Verifies a backup, loads it, and makes sure that the history is what it was.
+    /// Verifies a backup, loads it, and checks that the history matches the backup's.
     async fn bring_back(&self, session: &mut dyn Session, plan: &RestorePlan) -> Result<Manifest, Fault> {
         let folder = plan.folder.clone();
         let found = folder.manifest(&self.tenant.id).map_err(|e| broken(format!("its manifest can't be read: {e}")))?;
@@ -72,9 +72,9 @@ impl Assignment {
         Err(broken(format!("the backup is one of {was}, and this tenant is {is} now; nothing was touched")))
     }
 
-    /// Brings a tenant back whose migration failed and left something that the engine could not roll back.
+    /// Restores a tenant whose migration failed and left changes that the engine could not roll back.
     ///
-    /// Dying in it: as in any restore.
+    /// Dying in it: the same as in any restore.
     pub(in crate::run) async fn restore_after_failure(&self, session: &mut dyn Session, attempt: Attempt) -> Attempt {
         let Some(backup) = self.plan.backup.as_ref().filter(|b| b.restore_on_failure && b.command.is_none()) else {
             return attempt;
@@ -82,7 +82,7 @@ impl Assignment {
         let AttemptEnd::Stopped { fault, at, residue } = &attempt.end else { return attempt };
         let run = self.plan.header.run.to_string();
         let is_wanted = match residue {
-            // Another attempt may still go on behind the statement that was refused.
+            // Another attempt may still resume after the refused statement.
             PartialState::Resumable { .. } => !fault.class.is_transient() || self.last_try,
             PartialState::InDoubt(unfinished) => unfinished.run == run,
             PartialState::Nothing | PartialState::Unknown => false,
@@ -112,7 +112,7 @@ impl Assignment {
     }
 }
 
-/// What a restore that failed left: its mark, where the engine could not take it back.
+/// The state left by a failed restore: its mark, if the engine could not roll it back.
 async fn left_by_restore(session: &mut dyn Session) -> PartialState {
     match session.unfinished().await {
         Ok(Some(unfinished)) if unfinished.is_restore() => PartialState::InDoubt(unfinished),

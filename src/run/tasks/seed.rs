@@ -10,7 +10,7 @@ use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 use crate::seed::{self, SeededTable};
 
 impl Assignment {
-    /// Fills tables. Dying in it leaves whole batches, which `--append` goes on behind.
+    /// Fills tables. Dying in it leaves whole batches; `--append` continues after them.
     pub(super) async fn seed(&self, session: &mut dyn Session, history: Vec<String>) -> Attempt {
         let Some(request) = &self.plan.seed else { return Attempt::without_work(Some(history), AttemptEnd::Nothing) };
         let told = Mutex::new(Instant::now());

@@ -1,9 +1,9 @@
-//! Tenants that depend on others: who starts when, and what becomes of those who wait in vain.
+//! Tenants that depend on others: their start order, and the outcome of tenants whose predecessor fails.
 
 use super::*;
 use crate::model::outcome::OutcomeKind;
 
-/// Tenants of one wave with whom each depends on, by their ids.
+/// Tenants of one wave, with the tenants that each depends on, by id.
 async fn dependent(direction: Direction, tenants: &[(&str, &[&str])], cap: usize) -> RunPlan {
     let members: Vec<(&str, &str)> = tenants.iter().map(|(id, _)| (*id, "s")).collect();
     let mut plan = plan_of(direction, &[(&members, FREE)], cap, cap).await;
@@ -14,7 +14,7 @@ async fn dependent(direction: Direction, tenants: &[(&str, &[&str])], cap: usize
     plan
 }
 
-/// Starts (`+id`) and ends (`-id`) in the order in which they were told.
+/// Starts (`+id`) and ends (`-id`) in the order of their events.
 fn moments(events: &[Event]) -> Vec<String> {
     let moment = |event: &Event| match event {
         Event::AttemptStarted { tenant, .. } => Some(format!("+{tenant}")),
@@ -89,7 +89,7 @@ async fn a_wait_reaches_over_waves_and_an_interrupted_run_says_so() {
     }
 }
 
-/// A chain of a whole large fleet: neither a stack nor time beyond what its length costs.
+/// A chain as long as a large fleet: no deep stack, and time linear in its length.
 #[tokio::test(start_paused = true)]
 async fn a_chain_of_all_tenants_is_run_link_by_link_and_falls_as_a_whole() {
     const N: usize = 3_000;

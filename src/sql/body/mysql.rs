@@ -1,14 +1,15 @@
 //! The compound statements of MySQL and MariaDB.
 //!
-//! A keyword opens a block only where a statement can begin: `IF`, `REPEAT` and others are functions or clauses elsewhere.
+//! A keyword opens a block only where a statement can begin: `IF`, `REPEAT` and others are functions or clauses
+//! elsewhere.
 
 use super::{Kind, Words};
 
-/// What is open.
+/// An open block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     Begin,
-    /// The declarations of a package or of a routine in Oracle's style; a `BEGIN` behind them belongs to them.
+    /// The declarations of a package or of an Oracle-style routine; a `BEGIN` after them belongs to them.
     Declarations,
     If,
     /// The statement, which ends with `END CASE`.
@@ -22,7 +23,7 @@ enum Block {
 }
 
 impl Block {
-    /// The block that a word opens where a statement can begin.
+    /// The block that a word opens at the start of a statement.
     fn opened_by(word: &str) -> Option<Block> {
         Some(match word {
             "if" => Block::If,
@@ -35,22 +36,22 @@ impl Block {
         })
     }
 
-    /// Whether this word behind `END` belongs to it.
+    /// Whether this word after `END` belongs to it.
     fn is_closed_by(self, word: &str) -> bool {
         Block::opened_by(word) == Some(self)
     }
 }
 
-/// What kind of statement the tokens are in.
+/// The kind of the current statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Mode {
     #[default]
     Plain,
-    /// Up to the body of a trigger, which begins behind `FOR EACH ROW`.
+    /// Up to the body of a trigger, which begins after `FOR EACH ROW`.
     Trigger,
-    /// Up to the body of an event, which begins behind `DO`.
+    /// Up to the body of an event, which begins after `DO`.
     Event,
-    /// Up to the body of a routine; whether its parameters were seen, and whether a `RETURN`.
+    /// Up to the body of a routine; whether its parameters and a `RETURN` were seen.
     Routine { parameters: bool, returns: bool },
     /// Up to the declarations of a package.
     Package,
@@ -60,7 +61,7 @@ enum Mode {
     Handler { condition: bool },
 }
 
-/// How far into compound statements one statement has come.
+/// The progress of one statement into compound statements.
 #[derive(Debug, Default)]
 pub(crate) struct Mysql {
     open: Vec<(Block, usize)>,
@@ -77,7 +78,7 @@ pub(crate) struct Mysql {
 }
 
 impl Mysql {
-    /// Whether a semicolon here ends the statement; if not, a statement of the body can begin behind it.
+    /// Whether a semicolon here ends the statement; if not, a statement of the body can begin after it.
     pub(crate) fn is_ended(&mut self) -> bool {
         while self.top() == Some(Block::CaseExpression) {
             self.open.pop();
@@ -210,7 +211,7 @@ impl Mysql {
         self.open.last().map(|(block, _)| *block)
     }
 
-    /// Whether a statement that begins here makes something with a body; if so, the words up to its kind are passed over.
+    /// Whether a statement that begins here creates an object with a body; if so, the words up to its kind are skipped.
     fn header(&mut self, code: &Words<'_>, at: usize) -> bool {
         let mut next = at + 1;
         if code.is(at, "create") && code.is(next, "or") && code.is(next + 1, "replace") {
@@ -241,7 +242,7 @@ impl Mysql {
         true
     }
 
-    /// A word between the kind of what is made and its body.
+    /// A word between the kind of the created object and its body.
     fn header_word(&mut self, code: &Words<'_>, at: usize, word: &str) {
         match (self.mode, word) {
             (Mode::Trigger, "row") if code.is_after(at, "each") => {
@@ -281,7 +282,7 @@ impl Mysql {
     }
 }
 
-/// What a body of one simple statement begins with.
+/// The keywords that can begin a body of one simple statement.
 const SIMPLE: [&str; 21] = [
     "set", "select", "with", "values", "insert", "update", "delete", "replace", "call", "do", "create", "alter",
     "drop", "rename", "truncate", "load", "grant", "revoke", "prepare", "execute", "signal",

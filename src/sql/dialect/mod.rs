@@ -1,6 +1,6 @@
-//! How each engine reads SQL text: the rules of its lexer, and the statements that only it has.
+//! The SQL syntax of each engine: the rules of its lexer, and its engine-specific statements.
 //!
-//! One file an engine. Nothing here runs SQL.
+//! One file per engine. Nothing here runs SQL.
 
 mod mysql;
 mod postgres;
@@ -9,24 +9,24 @@ mod sqlite;
 use super::body::Body;
 use crate::model::engine::{Engine, EngineMap};
 
-/// Where quotes, comments and names end. The rules of standard SQL, but for what is set.
+/// The boundaries of quotes, comments and names: the rules of standard SQL, except for the flags set here.
 #[derive(Debug)]
 pub(crate) struct Lexis {
-    /// A backslash escapes in every quote of a text.
+    /// A backslash escapes in every text literal.
     pub(crate) has_backslash_escapes: bool,
     /// `E'…'` has backslash escapes.
     pub(crate) has_escape_strings: bool,
-    /// A setting of the server may change what a backslash means in a quote.
+    /// A server setting may change the meaning of a backslash in a quote.
     pub(crate) is_backslash_unsure: bool,
-    /// Names may stand in backticks.
+    /// Names may be quoted in backticks.
     pub(crate) has_backticks: bool,
-    /// Names may stand in brackets.
+    /// Names may be quoted in brackets.
     pub(crate) has_brackets: bool,
     /// `$tag$…$tag$` is a quote.
     pub(crate) has_dollar_quotes: bool,
-    /// `#` begins a comment.
+    /// `#` starts a comment.
     pub(crate) has_hash_comments: bool,
-    /// `--` begins a comment only before a space.
+    /// `--` starts a comment only before a space.
     pub(crate) needs_space_after_dashes: bool,
     /// A carriage return alone ends a line.
     pub(crate) ends_lines_at_cr: bool,
@@ -34,13 +34,13 @@ pub(crate) struct Lexis {
     pub(crate) nests_comments: bool,
     /// `/*!…*/` is code.
     pub(crate) has_executable_comments: bool,
-    /// Names without quotes are folded to lower case.
+    /// Unquoted names are folded to lower case.
     pub(crate) folds_names: bool,
     /// `END` ends a transaction.
     pub(crate) has_end: bool,
     /// `LOCK TABLE` is a lock of the session, as `LOCK TABLES` is.
     pub(crate) locks_for_session: bool,
-    /// A word of its own that begins a statement which ends transactions.
+    /// An engine-specific keyword that begins a statement which ends transactions.
     pub(crate) transaction_word: Option<&'static str>,
 }
 
@@ -62,21 +62,21 @@ const STANDARD: Lexis = Lexis {
     transaction_word: None,
 };
 
-/// An engine's SQL as text.
+/// The SQL text of an engine.
 pub(crate) trait Syntax: Sync {
     /// The rules of its lexer.
     fn lexis(&self) -> &'static Lexis;
 
-    /// The bodies of its triggers and routines, before the first token of a statement.
+    /// The bodies of its triggers and routines, in the state before the first token of a statement.
     fn body(&self) -> Body;
 
-    /// Whether a statement that the engine refuses may have taken effect in part.
+    /// Whether a statement that the engine refuses may have taken partial effect.
     fn may_leave_a_part(&self, sql: &str) -> bool;
 
     /// Whether a statement of these words (lower case, none quoted) can't run in a transaction.
     fn needs_no_transaction(&self, words: &[String]) -> bool;
 
-    /// The statement that brings a view of the engine's own up to date; `view` is quoted.
+    /// The statement that refreshes an engine's own materialized view; `view` is quoted.
     fn refresh_view(&self, _view: &str) -> Option<String> {
         None
     }
@@ -85,11 +85,11 @@ pub(crate) trait Syntax: Sync {
 static SYNTAX: EngineMap<&dyn Syntax> =
     EngineMap { sqlite: &sqlite::Sqlite, postgres: &postgres::Postgres, mysql: &mysql::Mysql };
 
-/// How an engine reads SQL.
+/// The SQL syntax of an engine.
 pub(crate) fn syntax(engine: Engine) -> &'static dyn Syntax {
     SYNTAX[engine]
 }
 
-/// Two engines that see every form of a comment between them: only MySQL has `#`, and all others have `--` without a space
-/// behind it.
+/// Two engines that between them see every form of a comment: only MySQL has `#`, and all others accept `--` without a
+/// following space.
 pub(super) const ALL_COMMENTS: [Engine; 2] = [Engine::Mysql, Engine::Postgres];

@@ -1,4 +1,4 @@
-//! SQL as MySQL and MariaDB read it.
+//! The SQL syntax of MySQL and MariaDB.
 
 use super::{Lexis, STANDARD, Syntax};
 use crate::model::engine::Engine;
@@ -29,7 +29,7 @@ impl Syntax for Mysql {
         Body::Mysql(body::mysql::Mysql::default())
     }
 
-    /// A procedure commits what it likes; each of several objects goes by itself.
+    /// A procedure may commit at any point; with several objects, each is handled separately.
     fn may_leave_a_part(&self, sql: &str) -> bool {
         match first_words(Engine::Mysql, sql).next().as_deref() {
             Some("call" | "execute" | "load") => true,

@@ -1,4 +1,4 @@
-//! SQL as PostgreSQL reads it.
+//! The SQL syntax of PostgreSQL.
 
 use super::{Lexis, STANDARD, Syntax};
 use crate::model::engine::Engine;
@@ -27,7 +27,7 @@ impl Syntax for Postgres {
         Body::Postgres(body::Postgres::default())
     }
 
-    /// Of DETACH PARTITION the first of two transactions stays.
+    /// DETACH PARTITION runs two transactions, and the first persists.
     fn may_leave_a_part(&self, sql: &str) -> bool {
         match first_words(Engine::Postgres, sql).next().as_deref() {
             Some("call" | "do" | "execute") => true,

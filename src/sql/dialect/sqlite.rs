@@ -1,4 +1,4 @@
-//! SQL as SQLite reads it.
+//! The SQL syntax of SQLite.
 
 use super::{Lexis, STANDARD, Syntax};
 use crate::sql::body::{self, Body};

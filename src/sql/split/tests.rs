@@ -1,4 +1,4 @@
-//! What is one statement, by statements of real life.
+//! The boundaries of statements, by real-life examples.
 
 use proptest::strategy::Strategy as _;
 
@@ -9,7 +9,7 @@ fn texts(engine: Engine, sql: &str) -> Vec<&str> {
     split(engine, sql).into_iter().map(|piece| piece.text).collect()
 }
 
-/// A text that is one statement although it has semicolons inside, with another one before and behind it.
+/// Asserts that a text is one statement although it contains semicolons, with another statement before and after it.
 fn is_one(engine: Engine, sql: &str) {
     let around = format!("select 1;\n{sql};\nselect 2;\n");
     assert_eq!(texts(engine, &around), ["select 1", sql, "select 2"], "{engine}");
@@ -163,7 +163,7 @@ fn what_is_not_closed_is_named_with_its_line() {
     assert_eq!(unclosed(Mysql, "select 'a'; -- it's\n# don't\nselect 1"), None);
 }
 
-/// Bits of SQL in any order: more likely to confuse than any text.
+/// Fragments of SQL in random order: more likely to confuse than any written text.
 fn bits() -> proptest::strategy::BoxedStrategy<String> {
     let words = "create |trigger |procedure p|package |begin |end|if |case |then |loop |for each row |returns int |;|'|\
                  \"|`|\\$\\$|\\$a\\$|--|\n|#|/\\*|\\*/|!|\\(|\\)|:|a |\\\\|é|declare |handler for ";

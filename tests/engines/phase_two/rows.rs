@@ -1,17 +1,17 @@
-//! The same rows for every engine: sales of four months, with what tends to be reported differently.
+//! The same rows for every engine: sales of four months, with values that engines tend to report differently.
 //!
-//! No row is made by chance or by the clock.
+//! No row depends on chance or on the clock.
 
 use crate::engines::support::{Home, Site};
 
-/// A UUID literal; `kind` keeps the ids of different tables apart.
+/// A UUID literal; `kind` separates the ids of different tables.
 fn id(site: Site, kind: u32, n: u32) -> String {
     let hex = format!("{kind:08x}0000400080000000{n:08x}");
     let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
     site.pick(format!("x'{hex}'"), format!("'{a}-{b}-{c}-{d}-{e}'"), format!("x'{hex}'"))
 }
 
-/// A moment in UTC as SeaORM keeps it on the engine.
+/// A UTC timestamp as SeaORM stores it on the engine.
 fn moment(site: Site, day: &str, time: &str) -> String {
     site.pick(format!("'{day}T{time}+00:00'"), format!("'{day} {time}+00'"), format!("'{day} {time}'"))
 }
@@ -81,7 +81,7 @@ pub(super) async fn insert(home: &Home) {
     for n in 0..7 {
         let product = if n == 6 { "NULL".to_owned() } else { id(site, PRODUCT, n % 5) };
         let supplier = if n == 5 { "NULL".to_owned() } else { id(site, SUPPLIER, n % 2) };
-        // What was paid is not known of every item.
+        // The price paid is not known for every item.
         let price = if n % 3 == 2 { "NULL".to_owned() } else { format!("{}.05", 7 + n) };
         all.push(format!(
             "INSERT INTO inventory_items (id, tenant_id, name, sku, quantity, reorder_point, unit_price, product_id, supplier_id, \
@@ -120,7 +120,7 @@ fn order(site: Site, t: &str, n: u32) -> Vec<String> {
     let order = id(site, ORDER, n);
     let status = ["completed", "completed", "shipped", "draft", "completed", "cancelled", "refunded"][n as usize % 7];
     let at = moment(site, DAYS[n as usize % 9], TIMES[n as usize % 4]);
-    // Where nobody wrote down when it was sold, it counts when it was placed.
+    // Without a recorded time of sale, an order counts at the time it was placed.
     let (sold, placed) = if n % 11 == 3 { ("NULL".to_owned(), at.clone()) } else { (at.clone(), "NULL".to_owned()) };
     let or_null = |known: bool, text: String| if known { text } else { "NULL".to_owned() };
     let values = [
@@ -129,7 +129,7 @@ fn order(site: Site, t: &str, n: u32) -> Vec<String> {
         format!("'N-{n:03}'"),
         format!("'{status}'"),
         if n % 5 == 1 { "'USD'" } else { "'EUR'" }.to_owned(),
-        // Cents whose mean has a half: 10.01 and 10.02 are 10.015 each.
+        // Amounts in cents with a mean at half a cent: 10.01 and 10.02 are 10.015 each.
         format!("{}.{:02}", 10 + n % 3, n % 100),
         at,
         sold,
@@ -139,10 +139,10 @@ fn order(site: Site, t: &str, n: u32) -> Vec<String> {
         or_null(n.is_multiple_of(2), format!("{}.{:02}", 10 + n % 3, (n + 1) % 100)),
         or_null(n.is_multiple_of(3), format!("1.{:02}", n % 100)),
         or_null(n.is_multiple_of(8), "3.95".to_owned()),
-        // A loss, too.
+        // Includes a loss.
         or_null(n.is_multiple_of(10), format!("{}.{:02}", if n.is_multiple_of(20) { "-4" } else { "6" }, n % 100)),
         or_null(n % 3 == 1, "5.55".to_owned()),
-        // Byte by byte these are two countries; a blank at the end is none of the name.
+        // Compared bytewise these are two countries; surrounding blanks are not part of the name.
         ["'DE'", "'de'", "' DE '", "NULL", "'São Tomé'", "'Sao Tome'", "''"][n as usize % 7].to_owned(),
         ["'Köln'", "'Koln'", "NULL"][n as usize % 3].to_owned(),
         if n.is_multiple_of(2) { "TRUE" } else { "FALSE" }.to_owned(),
@@ -168,13 +168,13 @@ fn order(site: Site, t: &str, n: u32) -> Vec<String> {
     all
 }
 
-/// A sale that no refresh has seen.
+/// Adds a sale that no refresh has seen.
 pub(super) async fn one_more_order(home: &Home) {
     let t = id(home.site, TENANT, 1);
     run(home, &order(home.site, &t, 700)).await;
 }
 
-/// Completed orders, numbered `M-00000` and on.
+/// Completed orders, numbered from `M-00000`.
 pub(super) async fn many_closed_orders(home: &Home, count: u32) {
     let site = home.site;
     let t = id(site, TENANT, 1);

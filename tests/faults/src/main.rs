@@ -1,7 +1,7 @@
-//! The whole `fleet` program with a catalog that keeps books: what was lost or done twice can be read off the tenant.
+//! The whole `fleet` program with a catalog that keeps books: lost or repeated work can be read from the tenant.
 //!
-//! Every migration that changes rows books each change under its own name, so that a row too few or too many shows. It is
-//! a program for tests and knows nothing of the faults that it is run under.
+//! Every migration that changes rows books each change under its own name, so that a missing or duplicate row shows. It
+//! is a test program and knows nothing of the faults injected into its runs.
 
 use std::process::ExitCode;
 
@@ -81,7 +81,7 @@ impl MigrationTrait for Step {
 
 async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     for statement in statements {
-        // Only MySQL has to be told which table an index is on, and only it may be told.
+        // Only MySQL needs the table of an index to be named, and only there is it allowed.
         let elsewhere = statement.strip_prefix("DROP INDEX ").and_then(|rest| rest.split_once(" ON "));
         let statement = match elsewhere {
             Some((index, _)) if manager.get_database_backend() != DbBackend::MySql => format!("DROP INDEX {index}"),
@@ -92,7 +92,7 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
     Ok(())
 }
 
-/// Asks before it writes, so it can't be compiled and runs natively.
+/// Queries before it writes, so it can't be compiled and runs natively.
 struct Counted;
 
 impl MigrationName for Counted {

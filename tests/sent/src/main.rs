@@ -1,5 +1,5 @@
-//! The `fleet` program, wired to the sample's migrations and entities like the repository's own `src/main.rs`, with a trace
-//! of SQLite's statements where `SENT_TRACE` names a file.
+//! The `fleet` program, wired to the sample's migrations and entities like the repository's own `src/main.rs`, with a
+//! trace of SQLite's statements where `SENT_TRACE` names a file.
 //!
 //! The trace changes nothing of the program's behaviour.
 

@@ -1,9 +1,9 @@
 //! A trace of every statement that SQLite runs in this process, reported by SQLite itself at the start of the statement
 //! (<https://www.sqlite.org/c3ref/c_trace.html>).
 //!
-//! SQLite calls an automatic extension for each connection that is opened, by any driver, so the program under test needs
-//! no hook of its own. A statement that SQLite fails to compile never starts and is not traced. Connections to the ledger
-//! are not traced: its SQL goes to no tenant.
+//! SQLite calls an automatic extension for each connection that is opened, by any driver, so the program under test
+//! needs no hook of its own. A statement that SQLite fails to compile never starts and is not traced. Connections to
+//! the ledger are not traced: its SQL goes to no tenant.
 #![expect(unsafe_code, reason = "the hooks are C functions, and no safe wrapper reaches another driver's connections")]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
@@ -20,8 +20,8 @@ static LINES: OnceLock<Mutex<File>> = OnceLock::new();
 
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 
-/// Starts the trace, which is appended to the file: one JSON object a line, with the number of the connection and the text
-/// of the statement.
+/// Starts the trace, which is appended to the file: one JSON object a line, with the number of the connection and the
+/// text of the statement.
 ///
 /// # Errors
 /// The file can't be opened, or SQLite rejects the hook.

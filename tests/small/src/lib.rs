@@ -1,6 +1,6 @@
-//! A catalog of six small migrations, with one of each kind that a runner treats in a way of its own.
+//! A catalog of six small migrations, with one of each kind that a runner treats differently.
 //!
-//! A runner does with nine tables and twenty statements what it does with the sample's thirty-odd tables, in a tenth of
+//! With nine tables and twenty statements a runner does the same as with the sample's thirty-odd tables, in a tenth of
 //! the servers' time. The catalog holds no fault and knows nothing of the tests that run it.
 
 use sea_orm_migration::prelude::*;
@@ -25,7 +25,7 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// A migration of plain statements, one call each.
+/// A migration of plain statements, one call per statement.
 struct Step {
     name: &'static str,
     up: &'static [Sql],

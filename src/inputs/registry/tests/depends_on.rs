@@ -1,8 +1,8 @@
-//! `depends_on`: what it may say, and that a fleet of any shape is checked in one pass.
+//! `depends_on`: its valid values, and checking a fleet of any shape in one pass.
 
 use super::*;
 
-/// A file of these tenants and whom they depend on.
+/// A file of these tenants with their dependencies.
 fn file<'a>(tenants: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let table = |(id, on): (&str, &str)| tenant(id, &format!("url = \"sqlite:{id}.db\"\ndepends_on = [{on}]"));
     tenants.into_iter().map(table).collect()
@@ -50,7 +50,7 @@ fn a_tenant_of_a_later_wave_can_not_be_waited_for() {
     let waves =
         "[[wave]]\nname = \"canary\"\ntenants = [\"a\"]\n[[wave]]\nname = \"early\"\ntenants = [\"b\", \"c\"]\n";
     let text = format!("{waves}{}", file([("a", "'b', 'd'"), ("b", "'a', 'c'"), ("c", ""), ("d", "'a', 'c'")]));
-    // A circle is told first: with it the waves could not be put right.
+    // A cycle is reported first: with it the waves could not be corrected.
     assert_eq!(mistakes(&text, []).len(), 2);
     let text = format!("{waves}{}", file([("a", "'b', 'd'"), ("b", "'c'"), ("c", ""), ("d", "'c'")]));
     let found = mistakes(&text, []);
@@ -63,7 +63,7 @@ fn a_tenant_of_a_later_wave_can_not_be_waited_for() {
     );
 }
 
-/// Neither the stack nor the time grows with more than the length of a chain, whichever way round it stands.
+/// Stack and time grow at most linearly with the length of a chain, in either direction.
 #[test]
 fn a_chain_and_a_circle_of_a_hundred_thousand_tenants_are_checked_at_once() {
     const N: usize = 100_000;

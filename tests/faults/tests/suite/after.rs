@@ -1,4 +1,5 @@
-//! What an operator does after a fault, typing only what fleet says, and what must be true then.
+//! An operator's actions after a fault, using only the commands that fleet prints, and the state that they must lead
+//! to.
 //!
 //! It injects nothing.
 
@@ -15,7 +16,7 @@ use crate::books::{self, CATALOG};
 use crate::person;
 use crate::process::{Fleet, Ran, block_on, json_file, wait_for_end, with};
 
-/// A run that is under way, with its progress.
+/// A run in progress, with its progress output.
 pub(crate) struct Running {
     pub(crate) child: Child,
     lines: mpsc::Receiver<String>,
@@ -34,7 +35,7 @@ impl Running {
         Running { child, lines, read: Vec::new() }
     }
 
-    /// Waits until so many tenants have their outcome.
+    /// Waits until this many tenants have their outcome.
     #[track_caller]
     pub(crate) fn until_finished(&mut self, tenants: usize) {
         let mut seen = 0;
@@ -44,7 +45,7 @@ impl Running {
         });
     }
 
-    /// Waits until tenants are being worked on.
+    /// Waits until work on tenants is in progress.
     #[track_caller]
     pub(crate) fn until_begun(&mut self) {
         self.until(|line| line.starts_with("wave "));
@@ -63,13 +64,13 @@ impl Running {
         }
     }
 
-    /// SIGKILL. Whether it was still alive.
+    /// Sends SIGKILL. Returns whether it was still alive.
     pub(crate) fn kill(&mut self) -> bool {
         self.child.kill().unwrap();
         wait_for_end(&mut self.child).is_none()
     }
 
-    /// Its exit code, and all that it said on the way.
+    /// The exit code, and the whole progress output.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let code = wait_for_end(&mut self.child);
         self.read.extend(self.lines.iter());
@@ -77,7 +78,7 @@ impl Running {
     }
 }
 
-/// Runs with a report, which is returned with the program's end; `None` where it ended without one.
+/// Runs with a report, and returns the report with the program's end; `None` if it ended without one.
 pub(crate) fn reported(fleet: &Fleet, arguments: &[&str]) -> (Ran, Option<Value>) {
     let file = fleet.path("after.json");
     drop(std::fs::remove_file(&file));
@@ -88,13 +89,13 @@ pub(crate) fn reported(fleet: &Fleet, arguments: &[&str]) -> (Ran, Option<Value>
     (ran, report)
 }
 
-/// The histories of all tenants that have one, with as few connections as there are databases.
+/// The histories of all tenants that have one, with one connection per database.
 fn histories(fleet: &Fleet) -> BTreeMap<String, Vec<String>> {
     ask_all(fleet, "SELECT version FROM seaql_migrations ORDER BY version")
 }
 
-/// Nothing is claimed that is not so: who is said to be at the target is there, and a version that is said to be known
-/// is the tenant's own.
+/// Asserts that every claim is true: tenants reported at the target are there, and a version reported as known is the
+/// tenant's own.
 #[track_caller]
 pub(crate) fn is_true(fleet: &Fleet, report: &Value) {
     let mut histories = histories(fleet);
@@ -110,9 +111,9 @@ pub(crate) fn is_true(fleet: &Fleet, report: &Value) {
     }
 }
 
-/// What is typed after a run that ended badly or not at all: `runs resume`, `runs resolve` for tenants in doubt, then the
-/// migration again. Returns the report of the resumed run, where it left something to be resumed, and how many tenants
-/// were settled.
+/// Runs the commands for a run that ended badly or not at all: `runs resume`, `runs resolve` for tenants in doubt, then
+/// the migration again. Returns the report of the resumed run, if there was something to resume, and the number of
+/// tenants settled.
 #[track_caller]
 pub(crate) fn mend(fleet: &Fleet) -> (Option<Value>, usize) {
     let (resumed, report) = reported(fleet, &["runs", "resume", "last", "--yes"]);
@@ -132,7 +133,7 @@ pub(crate) fn mend(fleet: &Fleet) -> (Option<Value>, usize) {
     (report, in_doubt.len())
 }
 
-/// All tenants are exactly at the newest version, and their books are audited; the sum of what is wrong.
+/// Asserts that all tenants are exactly at the newest version, and audits their books; returns the sum of the errors.
 #[track_caller]
 pub(crate) fn audit(fleet: &Fleet) -> (u64, u64) {
     let wanted = books::CATALOG.map(str::to_owned);
@@ -144,7 +145,7 @@ pub(crate) fn audit(fleet: &Fleet) -> (u64, u64) {
     wrong.fold((0, 0), |all, (lost, twice)| (all.0 + lost, all.1 + twice))
 }
 
-/// Asks all tenants the same; schemas of one database share a connection.
+/// Runs the same query on all tenants; schemas of one database share a connection.
 fn ask_all(fleet: &Fleet, query: &str) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
     let mut shared: Option<(&str, sqlx::PgConnection)> = None;
@@ -173,11 +174,11 @@ pub(crate) fn open(fleet: &Fleet) {
     ask_all(fleet, &books::fill());
 }
 
-/// Back to the first version, for another round.
+/// Takes tenants back to the first version, for another round.
 #[track_caller]
 pub(crate) fn rewind(fleet: &Fleet) {
     fleet.run(&["rollback", "--to", CATALOG[0], "--yes"]).exits(0);
-    // MariaDB keeps every column that was ever added and dropped in place, until the row is too large for another one.
+    // MariaDB keeps every column ever added and dropped in place, until the row is too large for another one.
     for tenant in fleet.tenants.iter().filter(|tenant| tenant.url.starts_with("mysql")) {
         fleet.ask(&tenant.id, "ALTER TABLE accounts FORCE");
     }

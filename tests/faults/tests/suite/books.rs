@@ -1,13 +1,13 @@
-//! The books of a tenant: what its rows have to be at each version of the catalog in ../../src/main.rs.
+//! The books of a tenant: the required rows at each version of the catalog in ../../src/main.rs.
 
 use crate::process::Fleet;
 
 pub(crate) const CATALOG: [&str; 5] = ["m1_accounts", "m2_interest", "m3_currency", "m4_counted", "m5_fees"];
 
-/// So many accounts has a tenant at its first version.
+/// The number of accounts of a tenant at its first version.
 pub(crate) const ACCOUNTS: u64 = 20;
 
-/// What it takes to fill the tables of a tenant that is at `m1_accounts`.
+/// The statements that fill the tables of a tenant at `m1_accounts`.
 pub(crate) fn fill() -> String {
     let accounts: Vec<String> = (1..=ACCOUNTS).map(|id| format!("({id}, 100)")).collect();
     let bookings: Vec<String> = (1..=ACCOUNTS).map(|id| format!("({id}, 'opening', 100)")).collect();
@@ -18,20 +18,20 @@ pub(crate) fn fill() -> String {
     )
 }
 
-/// Rows that are missing and rows that are too many in a tenant, by its own history: `(lost, twice)`.
+/// The number of missing and duplicate rows in a tenant, by its own history: `(lost, twice)`.
 ///
-/// A tenant counts as wrong, too, when a balance is not the sum of its bookings.
+/// A tenant is also wrong if a balance is not the sum of its bookings.
 pub(crate) fn audit(fleet: &Fleet, tenant: &str) -> (u64, u64) {
     compare(fleet, tenant, &fleet.history(tenant).unwrap_or_default())
 }
 
-/// As [`audit`], for a history that was just read. One query: connecting costs more than counting.
+/// As [`audit`], with a history that was just read. One query: connecting costs more than counting.
 pub(crate) fn compare(fleet: &Fleet, tenant: &str, history: &[String]) -> (u64, u64) {
     let (query, wanted) = question(history);
     difference(&fleet.ask(tenant, &query), &wanted)
 }
 
-/// What a tenant with this history is asked, and the numbers that it has to answer with.
+/// The query for a tenant with this history, and the expected numbers.
 pub(crate) fn question(history: &[String]) -> (String, [u64; 7]) {
     let of = |name: &str| if history.iter().any(|applied| applied == name) { ACCOUNTS } else { 0 };
     let bookings = |why: &str| format!("bookings WHERE why = '{why}'");
@@ -51,7 +51,7 @@ pub(crate) fn question(history: &[String]) -> (String, [u64; 7]) {
     (query, wanted.map(|(_, wanted)| wanted))
 }
 
-/// What the answer lacks and what it has too much of.
+/// The missing and the surplus rows of an answer.
 pub(crate) fn difference(found: &[String], wanted: &[u64; 7]) -> (u64, u64) {
     assert_eq!(found.len(), wanted.len(), "{found:?}");
     found.iter().zip(wanted).fold((0, 0), |(lost, twice), (found, wanted)| {

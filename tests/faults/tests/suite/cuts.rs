@@ -1,8 +1,8 @@
-//! Connections that break off, are reset, fall silent or are slow, at bytes spread over the whole conversation of a run.
+//! Connections that break, are reset, stall or are slow, at byte positions spread over the whole conversation of a run.
 //!
-//! Each tenant has a relay and a byte of its own, so that one run meets as many faults as it has tenants. What the run says
-//! of each is compared with the tenant itself, over a connection past the relay; then the network is mended, and what the
-//! program tells a person to type has to bring every tenant to its target.
+//! Each tenant has a relay and a byte of its own, so that one run meets as many faults as it has tenants. The run's
+//! report on each is compared with the tenant itself, over a connection that bypasses the relay; then the network is
+//! repaired, and the commands that the program prints must bring every tenant to its target.
 
 use std::time::{Duration, Instant};
 
@@ -22,42 +22,42 @@ const RESET: &str = "connection reset";
 const STALL: &str = "connection stalled";
 const DELAY: &str = "connection slow";
 
-/// Each piece of what is sent comes so much later.
+/// The delay of each piece of data.
 const SLOW: Duration = Duration::from_millis(20);
 
-/// No run of a test may take longer, whatever its network does.
+/// Maximum duration of a run, whatever its network does.
 const LONGEST: Duration = Duration::from_secs(90);
 
-/// So many rounds are made at most, and none is begun after so long: a busy machine injects fewer faults.
+/// Maximum number of rounds; none is begun after the time limit, so a busy machine injects fewer faults.
 const MOST_ROUNDS: usize = 6;
 const ENOUGH: Duration = Duration::from_secs(20);
 
-/// Short enough for a test, and long enough for a machine that is busy.
+/// Timeouts short enough for a test, and long enough for a busy machine.
 const HEAD: &str = "[fleet]\nconcurrency = 12\nper_server = 12\nconnect_timeout = \"3s\"\nlock_timeout = \"20s\"\n\
                     attempts = 3\nretry_pause = \"20ms\"\nlongest_pause = \"200ms\"\nhold_wait = \"5s\"\n";
 
-/// As above; what is lost without a word is missed soon. Not too soon: whoever looks whether the server works does so over
-/// a connection of its own, and one that opens meanwhile is not counted by its relay.
+/// As above, with a short silence limit. Not too short: the liveness check uses a separate connection, and the relay
+/// does not count a connection that opens meanwhile.
 const HEAD_FOR_STALLS: &str = "[fleet]\nconcurrency = 12\nper_server = 12\nconnect_timeout = \"3s\"\n\
                                lock_timeout = \"4s\"\nsilence_timeout = \"4s\"\nattempts = 3\nretry_pause = \"20ms\"\n\
                                longest_pause = \"200ms\"\nhold_wait = \"5s\"\n";
 
-/// One fault on one engine, at many bytes.
+/// One fault on one engine, at many byte positions.
 #[derive(Clone, Copy)]
 struct Sweep {
     kind: Kind,
-    /// How it is called in the table.
+    /// Its name in the table.
     fault: &'static str,
     engine: &'static str,
     make: fn(Fleet, usize) -> Fleet,
     head: &'static str,
-    /// Bytes at which each direction breaks in one run.
+    /// The number of byte positions per direction in one run.
     places: usize,
-    /// Runs, each with bytes of its own, for each of the two ways in which migrations run.
+    /// The number of runs, each with its own byte positions, for each of the two ways in which migrations run.
     rounds: usize,
 }
 
-/// Tenants and a relay for each. The first is for the run without a fault that is measured.
+/// Tenants, each with a relay. The first is for the fault-free run that is measured.
 struct Net {
     fleet: Fleet,
     relays: Vec<Relay>,
@@ -66,7 +66,7 @@ struct Net {
     head: &'static str,
 }
 
-/// What a tenant says of itself, past its relay.
+/// The state of a tenant itself, read past its relay.
 #[derive(Debug)]
 struct Seen {
     history: Vec<String>,
@@ -91,8 +91,8 @@ impl Sweep {
                 let took = begun.elapsed();
                 assert!(took < LONGEST, "the run was held up for {took:?}: {ran:?}");
                 let injected = net.injected();
-                // A number may be a digit shorter than in the run that was measured, and on a busy machine a connection
-                // comes in another place: only what was injected is counted.
+                // A number may be a digit shorter than in the measured run, and on a busy machine connections open in
+                // another order: only injected faults are counted.
                 assert!(injected > 0, "no fault; measured: {conversation:?}");
                 (0..injected).for_each(|_| tally.fault());
                 tally.report(&report);
@@ -112,7 +112,7 @@ impl Sweep {
         tally.close();
     }
 
-    /// What befalls the tenant at this place, from 0.
+    /// The fault of the tenant at this index, from 0.
     fn fault(&self, conversation: &[[u64; 2]], tenant: usize, round: usize) -> Fault {
         let way = if tenant.is_multiple_of(2) { Way::ToServer } else { Way::ToClient };
         let i = tenant / 2;
@@ -137,8 +137,8 @@ impl Sweep {
 }
 
 impl Net {
-    /// Brings all tenants to their first version, whatever they were before, and leaves a tenant file that leads through
-    /// the relays.
+    /// Brings all tenants to their first version, whatever their state, and writes a tenant file that leads through the
+    /// relays.
     fn open(&mut self) {
         for tenant in &self.fleet.tenants {
             const TABLES: [&str; 6] =
@@ -167,7 +167,7 @@ impl Net {
         }
     }
 
-    /// The bytes of each connection of a run without a fault.
+    /// The bytes of each connection of a fault-free run.
     fn measure(&self, native: bool) -> Vec<[u64; 2]> {
         let mut arguments = vec!["migrate", "--yes", "--no-preflight", "--tenant", &self.fleet.tenants[0].id];
         arguments.extend(native.then_some("--native"));
@@ -177,7 +177,7 @@ impl Net {
         passed
     }
 
-    /// How many relays passed their byte; the last bytes of a run may still be on their way when it has ended.
+    /// The number of relays that passed their byte; the last bytes of a run may still be in transit when it has ended.
     fn injected(&self) -> usize {
         let count = || self.relays.iter().filter(|relay| relay.reached()).count();
         for _ in 0..10 {
@@ -214,7 +214,7 @@ impl Net {
         (ran, json_file(&report))
     }
 
-    /// Compares what a run said with the tenants themselves.
+    /// Compares the report of a run with the tenants themselves.
     fn is_honest(&self, ran: &Ran, report: &Value) {
         let tenants = report["tenants"].as_array().unwrap();
         let is_well = |record: &Value| record["outcome"] == "migrated" || record["outcome"] == "up_to_date";
@@ -231,7 +231,7 @@ impl Net {
                 assert!(has_come.starts_with(&committed), "{told}");
                 continue;
             }
-            // Nobody says of such a tenant that it may be otherwise.
+            // The report on such a tenant allows no other state.
             assert_eq!(has_come, committed, "{told}");
             assert_eq!(seen.history == CATALOG, is_well(record), "{told}");
             assert!(!seen.open_journal, "{told}");
@@ -242,7 +242,7 @@ impl Net {
         }
     }
 
-    /// Mends the network and does what the program says until every tenant is at its target.
+    /// Repairs the network and runs the printed commands until every tenant is at its target.
     fn recover(&self, report: &Value, native: bool) {
         self.relays.iter().for_each(Relay::mend);
         let run_id = report["run"].as_str().unwrap();
@@ -269,7 +269,7 @@ impl Net {
         ran.exits(0);
     }
 
-    /// As [`Net::is_honest`], for a run that begins somewhere on the way.
+    /// As [`Net::is_honest`], for a run that starts midway.
     fn is_honest_again(&self, ran: &Ran, report: &Value) {
         for record in report["tenants"].as_array().unwrap() {
             let history = self.look(name(record)).history;
@@ -291,8 +291,8 @@ fn strings(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-/// The connection and the byte in it of place `i` of `n`, spread evenly over all that goes in one direction; each round
-/// goes between the bytes of those before it.
+/// The connection, and the byte in it, of position `i` of `n`, spread evenly over all data in one direction; each round
+/// uses bytes between those of the rounds before it.
 fn place(conversation: &[[u64; 2]], way: Way, (i, n): (usize, usize), round: usize) -> (usize, u64) {
     const EIGHTHS: [u64; MOST_ROUNDS] = [0, 4, 2, 6, 1, 5];
     let all: u64 = conversation.iter().map(|passed| passed[way as usize]).sum();
@@ -308,18 +308,18 @@ fn place(conversation: &[[u64; 2]], way: Way, (i, n): (usize, usize), round: usi
     unreachable!("it is at most the sum")
 }
 
-/// By default every so many bytes, so that all of this file takes a minute; else up to six times as many.
+/// By default at a coarse step, so that this whole file takes a minute; otherwise at up to six times as many positions.
 fn sweep(kind: Kind, fault: &'static str, engine: &'static str) -> Sweep {
     let rounds = if thorough() { MOST_ROUNDS } else { 1 };
     let (make, places): (fn(Fleet, usize) -> Fleet, usize) = match engine {
-        // Each of them is a database that is made and dropped, which takes as long as all the rest.
+        // Each position is a database that is created and dropped, which takes as long as all the rest.
         POSTGRES => (Fleet::postgres, 4),
         SCHEMAS => (Fleet::schemas, 4),
         _ => (Fleet::mariadb, 6),
     };
     match kind {
         Kind::Cut | Kind::Reset => Sweep { kind, fault, engine, make, head: HEAD, places, rounds },
-        // What is slow has no place, and is always slow.
+        // A delay has no position, and always applies.
         Kind::Delay(_) => Sweep { kind, fault, engine, make, head: HEAD, places: 2, rounds: 1 },
         Kind::Stall => Sweep { kind, fault, engine, make, head: HEAD_FOR_STALLS, places, rounds },
     }
@@ -375,8 +375,8 @@ fn mariadb_connections_are_slow() {
     sweep(Kind::Delay(SLOW), DELAY, MARIADB).run();
 }
 
-/// A person's word on a tenant in doubt is a change like any other: when its answer is lost, nobody may say that nothing
-/// was changed.
+/// An operator's word on a tenant in doubt is a change like any other: if its answer is lost, fleet must not claim that
+/// nothing was changed.
 #[test]
 fn mariadb_settlements_that_are_lost_are_not_called_undone() {
     let head = "[fleet]\nconnect_timeout = \"1s\"\nlock_timeout = \"1s\"\n";
@@ -391,7 +391,7 @@ fn mariadb_settlements_that_are_lost_are_not_called_undone() {
     run(&net.fleet, &settle).exits(0);
     let conversation = net.relays[0].passed();
     let (mut settled, mut undone) = (0, 0);
-    // How far before the end: the change and its answer are the last but the farewell.
+    // The distance from the end: the change and its answer come last, before the connection's close.
     let cuts: [(Way, Kind, &[u64]); 3] = [
         (Way::ToServer, Kind::Cut, &[1, 5, 6, 60, 200, u64::MAX]),
         (Way::ToClient, Kind::Cut, &[1, 8, 11, 20, 44, 60, u64::MAX]),
@@ -425,12 +425,12 @@ fn mariadb_settlements_that_are_lost_are_not_called_undone() {
     assert!(settled > 0 && undone > 0, "{settled} settled although the answer was lost, {undone} not");
 }
 
-/// The other side of a limit on silence: a server that is at work says nothing either.
+/// The reverse of a silence limit: a working server is silent too.
 #[test]
 fn postgres_and_mariadb_that_work_for_long_are_waited_for() {
     let mut fleet = Fleet::new().postgres(1).mariadb(1);
     books::open(&fleet);
-    // Twenty rows a statement, and natively twenty statements of a row: two seconds in either way.
+    // Twenty rows per statement, or natively twenty statements of one row: two seconds either way.
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END'; \
                 CREATE TRIGGER slow BEFORE INSERT ON bookings FOR EACH ROW EXECUTE FUNCTION slow()";
     fleet.ask("pg-000", slow);

@@ -1,7 +1,7 @@
-//! Disks that are full: below the tenants, the ledger, the backups and the reports.
+//! Full disks: below the tenants, the ledger, the backups and the reports.
 //!
-//! The small disk is a tmpfs in a mount namespace of the test's own, which ends with it. Where nothing may be mounted, the
-//! files of the program are kept from growing instead; no test is left out.
+//! The small disk is a tmpfs in the test's own mount namespace, and is removed with it. If mounting is not permitted,
+//! the program's file size is limited instead; no test is skipped.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,19 @@ use crate::books::CATALOG;
 use crate::process::{Fleet, Ran, count, finish, json_file, with};
 use crate::tally::Tally;
 
-/// Says how the disk is made small, to the test inside the namespace; `files` asks for the way without a mount.
+/// The variable that tells the test inside the namespace how the disk is made small; `files` selects the way without a
+/// mount.
 const HOW: &str = "FAULTS_SMALL_DISK";
 
-/// A folder `small` in that of the tenant file, on a disk that can be filled.
+/// A folder `small` beside the tenant file, on a disk that can be filled.
 struct Disk {
     folder: PathBuf,
     mounted: bool,
-    /// No file of the program may grow beyond so many bytes, where nothing could be mounted.
+    /// Maximum file size of the program in bytes, if nothing could be mounted.
     longest_file: Option<u64>,
 }
 
-/// Runs `body` where it may mount, which is this test once more, in a namespace of its own.
+/// Runs `body` where it may mount: in a second run of this test, in its own namespace.
 fn on_a_small_disk(test: &str, body: impl FnOnce(bool)) {
     match std::env::var(HOW).as_deref() {
         Ok("mount") => return body(true),
@@ -58,7 +59,7 @@ impl Disk {
         Disk { folder, mounted, longest_file: None }
     }
 
-    /// Fills the disk but for so many bytes; without a mount, no file may be longer than `longest`.
+    /// Fills the disk except for this many bytes; without a mount, limits files to `longest` bytes.
     fn fill(&mut self, left: u64, longest: u64) {
         if !self.mounted {
             self.longest_file = Some(longest);
@@ -78,11 +79,11 @@ impl Disk {
         }
     }
 
-    /// The program, as the disk lets it run.
+    /// The program, under the disk's restrictions.
     fn program(&self, fleet: &Fleet, arguments: &[&str]) -> Command {
         let program = fleet.program(arguments);
         let Some(longest) = self.longest_file else { return program };
-        // A write beyond the limit is refused instead of being the program's end.
+        // A write beyond the limit is refused instead of killing the program.
         let mut limited = fleet.program::<&str>(&[]);
         let mut shell = Command::new("sh");
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", longest / 512);
@@ -105,7 +106,7 @@ impl Disk {
     }
 }
 
-/// SQLite tenants on the small disk, half of them with a write-ahead log; each is padded with so many bytes.
+/// Adds SQLite tenants on the small disk, half of them with a write-ahead log, each padded with this many bytes.
 fn on_it(fleet: &mut Fleet, disk: &Disk, n: usize, padding: u64) {
     for i in 0..n {
         let id = format!("lite-{i:03}");
@@ -119,7 +120,8 @@ fn on_it(fleet: &mut Fleet, disk: &Disk, n: usize, padding: u64) {
     }
 }
 
-/// Every failure has a class and a reason, and says what to type; what is claimed of the tenants is so.
+/// Asserts that every failure has a class, a reason and the commands to type, and that the claims about the tenants are
+/// true.
 #[track_caller]
 fn is_honest(fleet: &Fleet, ran: &Ran, report: &Value, class: &str) -> Vec<String> {
     is_true(fleet, report);
@@ -143,13 +145,13 @@ fn sqlite_tenants_on_a_full_disk() {
         on_it(&mut fleet, &disk, 20, 200_000);
         after::open(&fleet);
         let mut tally = Tally::new("disk of the tenants full", "SQLite");
-        // No room at all; room for a part of one migration; for some tenants.
+        // No space at all; space for a part of one migration; for some tenants.
         for left in [0, 16_384, 49_152] {
             disk.fill(left, 204_800);
             let ran = disk.run(&fleet, &["migrate", "--yes", "--report", "json=run.json"]).exits(100);
             let report = json_file(&fleet.path("run.json"));
             tally.report(&report);
-            // Even reading a write-ahead log takes some room.
+            // Even reading a write-ahead log takes some space.
             disk.make_space();
             let failed = is_honest(&fleet, &ran, &report, "resources");
             assert!(!failed.is_empty(), "{report:#}");
@@ -192,7 +194,7 @@ fn the_ledger_on_a_full_disk() {
             assert!(said.contains("run the same command again"), "{said}");
             json_file(&fleet.path("run.json"))
         } else {
-            // Room for the beginning of the run, and for little more.
+            // Space for the beginning of the run, and little more.
             disk.fill(0, 65_536);
             disk.run(&fleet, &["migrate", "--yes", "--report", "json=run.json"])
                 .exits(75)
@@ -222,7 +224,7 @@ fn manifests(folder: &Path) -> Vec<String> {
     found
 }
 
-/// `left`: how much the disk has for the backups of all, which is not enough for all.
+/// `left`: the space on the disk for all backups, which is not enough.
 fn backups(test: &str, engine: &'static str, fleet: fn() -> Fleet, left: &[u64]) {
     on_a_small_disk(test, |mounted| {
         let fleet = fleet().head("[fleet]\nconcurrency = 4\nbackups = \"small\"");
@@ -230,7 +232,7 @@ fn backups(test: &str, engine: &'static str, fleet: fn() -> Fleet, left: &[u64])
         after::open(&fleet);
         for tenant in &fleet.tenants {
             fleet.ask(&tenant.id, "CREATE TABLE padding (bytes text)");
-            // Some 300 KB at least, however well a dump is packed.
+            // At least some 300 KB, however well a dump is compressed.
             let word = match tenant.id.split('-').next().unwrap() {
                 "lite" => "hex(randomblob(80))",
                 "my" => "sha2(rand(), 512)",
@@ -294,7 +296,7 @@ fn backups_of_mariadb_on_a_full_disk() {
 #[test]
 fn reports_on_a_full_disk() {
     on_a_small_disk("full_disk::reports_on_a_full_disk", |mounted| {
-        // The ledger is elsewhere, so that only reports are files.
+        // The ledger is elsewhere, so the reports are the only files.
         let mut fleet = Fleet::new().schemas(10);
         let ledger = fleet.database("postgres", "ledger");
         fleet.head = format!("[fleet]\nledger = '{ledger}'");

@@ -1,6 +1,6 @@
-//! Sessions of an application that hold what a migration needs, on ten tenants of a hundred.
+//! Application sessions that hold locks needed by a migration, on ten tenants out of a hundred.
 //!
-//! They are told to let go at a fixed time, whatever the run does meanwhile.
+//! They release their locks at a fixed time, whatever the run does meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +71,7 @@ fn ten(fleet: &Fleet) -> Vec<TenantDb> {
     fleet.tenants.iter().skip(4).step_by(10).cloned().collect()
 }
 
-/// Readers of an application, one for each tenant, that never stop reading; how long the worst read of all took.
+/// Application readers, one per tenant, that never stop reading, with the duration of the slowest read.
 struct Readers {
     ended: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Duration>>,
@@ -105,7 +105,7 @@ impl Readers {
     }
 }
 
-/// The run that goes on while ten tenants are held for `time`, and when the ninety others were done.
+/// The result of a run during which ten tenants are held for `time`, and the time at which the other ninety were done.
 fn held_run(fleet: &Fleet, mut holders: Vec<Session>, release: &[&str], time: Duration) -> (Value, Duration) {
     let begun = Instant::now();
     let mut run = Running::start(fleet, &["migrate", "--yes", "--report", "json=run.json"]);
@@ -121,7 +121,7 @@ fn held_run(fleet: &Fleet, mut holders: Vec<Session>, release: &[&str], time: Du
     (json_file(&fleet.path("run.json")), others)
 }
 
-/// The ninety went through at their first try, the ten were tried again and are there too.
+/// Asserts that ninety tenants succeeded at the first try, and the ten were retried and succeeded too.
 #[track_caller]
 fn only_the_ten_waited(fleet: &Fleet, report: &Value, held: &[TenantDb], tally: &mut Tally) {
     tally.report(report);
@@ -140,7 +140,7 @@ fn only_the_ten_waited(fleet: &Fleet, report: &Value, held: &[TenantDb], tally: 
     tally.books(lost, twice);
 }
 
-/// With less patience than the holders have, the ten end as what they are: locks that were not granted, and by whom.
+/// With less patience than the holders, the ten are reported correctly: locks not granted, with their holders.
 #[track_caller]
 fn ends_as_lock_timeout(
     fleet: &mut Fleet,
@@ -190,7 +190,7 @@ fn tell(engine: &str, time: Duration, others: Duration, worst: Duration) {
     );
 }
 
-/// The README's: no wait of ours is longer.
+/// The README's lock timeout: no wait of ours is longer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[test]
@@ -214,7 +214,7 @@ fn ten_of_100_on_postgres_are_held_by_idle_transactions_for_20_seconds() {
     let (report, others) = held_run(&fleet, holders, &["COMMIT"; 10], time);
     let worst = readers.worst();
     tell("PostgreSQL", time, others, worst);
-    // Room for a busy machine.
+    // Allows for a busy machine.
     assert!(worst < LOCK_TIMEOUT * 2, "a reader stalled for {worst:?}");
     only_the_ten_waited(&fleet, &report, &held, &mut tally);
     tally.close();
@@ -226,7 +226,7 @@ fn ten_of_100_on_mariadb_are_held_by_transactions_table_locks_and_named_locks() 
     after::open(&fleet);
     let held = ten(&fleet);
     let mut tally = Tally::new("open transaction, table lock, named lock", "MariaDB");
-    // Four read in a transaction that stays open, three locked the table, three have the lock of a tenant that fleet takes.
+    // Four read in a transaction that stays open, three hold a table lock, three hold fleet's own tenant lock.
     let transaction = "START TRANSACTION; SELECT count(*) AS held FROM accounts";
     let named = "DO GET_LOCK(CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56)), 0)";
     let table = "LOCK TABLES accounts READ";
@@ -236,7 +236,8 @@ fn ten_of_100_on_mariadb_are_held_by_transactions_table_locks_and_named_locks() 
     ends_as_lock_timeout(&mut fleet, &held, holders, &mut tally, |tenant, record| {
         let kind = kinds.iter().find(|(id, _)| *id == tenant.id).unwrap().1;
         match kind {
-            // MariaDB tells nobody who has a table locked, or a metadata lock; the open transaction is the probable one.
+            // MariaDB does not report the holders of a table lock or a metadata lock; the open transaction is the
+            // probable one.
             "LOCK TABLES accounts READ" => record["error"]["code"] == "1205",
             kind if kind.starts_with("START") => record["blocker"]["id"].as_i64().is_some_and(|id| id > 0),
             _ => record["error"]["class"] == "tenant_locked",

@@ -1,20 +1,20 @@
-//! `kill -9`, of the server in the middle of a run and of the program itself.
+//! `kill -9` of the server in the middle of a run, and of the program itself.
 //!
-//! Whatever dies, the tenants' books are whole when all was done that fleet says is to be done.
+//! Whatever is killed, the tenants' books are complete after all the actions that fleet prints.
 
 use crate::after::{self, Running, audit, is_true, mend, rewind};
 use crate::process::{Fleet, json_file};
 use crate::server::Server;
 use crate::tally::{Tally, thorough};
 
-/// So many of a hundred tenants have their outcome when it happens.
+/// The numbers of tenants, out of a hundred, that have their outcome when it happens.
 fn moments() -> &'static [usize] {
     if thorough() { &[1, 5, 17, 30, 44, 60, 75, 90] } else { &[30] }
 }
 
 const MIGRATE: [&str; 4] = ["migrate", "--yes", "--report", "json=run.json"];
 
-/// `waits`: the server is back while the run still goes on; else when the run has given all its tenants an outcome.
+/// `waits`: the server is back while the run still goes on; otherwise after the run has concluded all its tenants.
 fn kill_server(server: &Server, fleet: &Fleet, tally: &mut Tally, moment: usize, waits: bool) {
     let mut run = Running::start(fleet, &MIGRATE);
     run.until_finished(moment);
@@ -54,7 +54,7 @@ fn server_killed(name: &'static str, engine: &'static str) {
     after::open(&fleet);
     for (fault, waits) in [("server killed, back during the run", true), ("server killed, back after the run", false)] {
         let mut tally = Tally::new(fault, engine);
-        // The usual number of tries outlasts a restart; with few of them all is over before.
+        // The default number of tries outlasts a restart; with a few, all is over before.
         let attempts = if waits { 5 } else { 2 };
         fleet.head = format!("[fleet]\nconcurrency = 8\nper_server = 8\nattempts = {attempts}");
         for &moment in moments() {

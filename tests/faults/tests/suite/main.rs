@@ -1,8 +1,8 @@
-//! Faults of every kind under real runs on real databases, counted: how many were injected, how each tenant was told to
-//! have ended, and what was lost or done twice, which must be nothing.
+//! Faults of every kind in real runs on real databases, counted: the number injected, the reported outcome of each
+//! tenant, and the work lost or done twice, which must be zero.
 //!
-//! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. `scripts/faults` runs it with the finest
-//! steps and writes the figures into docs/book/src/design/reliability.md.
+//! Two servers are needed: `eval "$(scripts/servers start)"` gives the variables. `scripts/faults` runs it with the
+//! finest steps and writes the figures into docs/book/src/design/reliability.md.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod after;
@@ -23,7 +23,7 @@ mod tally;
 /// The program under test: `fleet` with the catalog of ../../src/main.rs.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_faults");
 
-/// The books themselves: without a fault nothing is missing, and a row too few or too many is seen.
+/// The books themselves: without a fault nothing is missing, and a missing or duplicate row is detected.
 #[test]
 fn the_books_show_what_is_missing_and_what_is_too_much() {
     let fleet = process::Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1);
@@ -35,7 +35,7 @@ fn the_books_show_what_is_missing_and_what_is_too_much() {
         fleet.ask(&tenant.id, "INSERT INTO bookings (account, why, amount) VALUES (1, 'm2_interest', 0)");
         assert_eq!(books::audit(&fleet, &tenant.id), (0, 1), "{}", tenant.id);
         fleet.ask(&tenant.id, "DELETE FROM bookings WHERE why = 'm2_interest' AND account IN (1, 2)");
-        // Two accounts no longer add up, and the rows of both are gone, of which one had two.
+        // Two accounts no longer add up, and the rows of both are gone; one of them had two.
         assert_eq!(books::audit(&fleet, &tenant.id), (2, 2), "{}", tenant.id);
     }
 }

@@ -1,6 +1,6 @@
-//! `kill -9` of the program at many moments of one piece of work: a migration, a backup, the way back.
+//! `kill -9` of the program at many moments of one piece of work: a migration, a backup, a restore.
 //!
-//! The moments are spread over the time that the work takes undisturbed, so every place in it is met sooner or later.
+//! The moments are spread over the duration of the undisturbed work, so every point in it is hit sooner or later.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn fleet() -> Fleet {
     fleet
 }
 
-/// Rows that make a backup and the way back take their time.
+/// Rows that make a backup and a restore take time.
 fn pad(fleet: &Fleet, tenant: &str, rows: u32) {
     fleet.ask(tenant, "CREATE TABLE padding (bytes text)");
     let numbers = match tenant.split('-').next().unwrap() {
@@ -37,7 +37,7 @@ fn pad(fleet: &Fleet, tenant: &str, rows: u32) {
     );
 }
 
-/// All that a tenant holds.
+/// The whole content of a tenant.
 fn content(fleet: &Fleet, tenant: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (table, row) in [
@@ -56,7 +56,7 @@ fn content(fleet: &Fleet, tenant: &str) -> Vec<String> {
     all
 }
 
-/// Ends it after `wait`; `false` where it had ended by itself.
+/// Kills it after `wait`; `false` if it had already ended.
 fn killed_after(fleet: &Fleet, arguments: &[&str], wait: Duration) -> bool {
     let begun = Instant::now();
     let mut run = Running::start(fleet, arguments);
@@ -74,7 +74,7 @@ fn at_every_moment_of_a_migration() {
     after::rewind(&fleet);
     let steps = if thorough() { 120 } else { 8 };
     for step in 1..=steps {
-        // The end is left out: closing and reporting touch no tenant.
+        // The end is excluded: closing and reporting touch no tenant.
         if !killed_after(&fleet, &["migrate", "--yes"], whole * step / (steps + 1)) {
             after::rewind(&fleet);
             continue;
@@ -131,7 +131,7 @@ fn while_a_backup_is_made() {
             let whole = files(&folder, ".json") > 0;
             if run.kill() && !whole {
                 tally.fault();
-                // What it still had sent may have come after the look above.
+                // Statements that it had already sent may have taken effect after the check above.
                 if files(&folder, ".json") == 0 {
                     let history = fleet.history(tenant).unwrap();
                     assert_eq!(history, CATALOG[..1], "{tenant} was touched before its backup was whole");
@@ -156,7 +156,7 @@ fn while_a_backup_is_made() {
     }
 }
 
-/// What is left after a killed run of one tenant.
+/// Finishes the work left after a killed run of one tenant.
 fn finish(fleet: &Fleet, tenant: &str) {
     let (ran, report) = after::reported(fleet, &["migrate", "--tenant", tenant, "--yes"]);
     if ran.code == Some(100) {
@@ -172,7 +172,7 @@ fn finish(fleet: &Fleet, tenant: &str) {
 fn on_the_way_back() {
     let fleet = fleet();
     for (tenant, engine) in SITES.into_iter().rev() {
-        // Only MariaDB's load is long enough to be met by the restore that follows it.
+        // Only MariaDB's load takes long enough to overlap with the restore that follows it.
         pad(&fleet, tenant, if engine == "MariaDB" { 100_000 } else { 10_000 });
         let mut tally = Tally::new("program killed in a restore", engine);
         let at_first = content(&fleet, tenant);
@@ -199,7 +199,7 @@ fn on_the_way_back() {
                 let now = content(&fleet, tenant);
                 assert!(now == at_first || now == at_last, "{tenant} is neither as before nor restored");
             }
-            // At once, as it is told, whatever the killed one left at work.
+            // Immediately, as the program says, whatever the killed one left running.
             let (ran, report) = after::reported(&fleet, &restore);
             let ran = ran.exits(0);
             tally.report(&report.unwrap());
@@ -212,8 +212,8 @@ fn on_the_way_back() {
     }
 }
 
-/// MariaDB's own client does not end with the program that started it: what it still loads must not mix with what the next
-/// restore loads.
+/// MariaDB's own client does not end with the program that started it: its remaining load must not mix with that of the
+/// next restore.
 #[test]
 fn a_load_that_mariadb_s_client_goes_on_with() {
     let fleet = Fleet::new().mariadb(1).head("[fleet]\nretry_pause = \"50ms\"");
@@ -235,7 +235,7 @@ fn a_load_that_mariadb_s_client_goes_on_with() {
             assert!(killed.child.try_wait().unwrap().is_none(), "it ended before its client was seen");
         }
         let client = child_named(killed.child.id(), "mariadb").unwrap();
-        // In this order: the system ends a stopped process whose parent goes.
+        // In this order: the system kills a stopped process whose parent exits.
         assert!(killed.kill());
         let stopped = signal(&client, "STOP");
         tally.fault();
@@ -245,7 +245,7 @@ fn a_load_that_mariadb_s_client_goes_on_with() {
         let is_loading = !fleet.ask(tenant, sessions).is_empty();
         let mut again = Running::start(&fleet, &[&restore[..], &["--report", "json=again.json"]].concat());
         again.until_begun();
-        // Time enough for it to verify the backup and to come to the lock.
+        // Enough time for it to verify the backup and reach the lock.
         std::thread::sleep(Duration::from_secs(6));
         if stopped {
             signal(&client, "CONT");
@@ -257,7 +257,7 @@ fn a_load_that_mariadb_s_client_goes_on_with() {
         assert!(!is_loading || attempts > Some(1), "it has to wait: {:#}", report["tenants"][0]);
         tally.report(&report);
         met += u32::from(is_loading);
-        // A client that had no session yet has to give up by itself.
+        // A client without a session yet has to give up by itself.
         std::thread::sleep(Duration::from_millis(500));
         let (lost, twice) = different(&at_first, &content(&fleet, tenant));
         tally.books(lost, twice);
@@ -276,7 +276,7 @@ fn child_named(parent: u32, name: &str) -> Option<String> {
     let all: Vec<String> =
         children.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
     all.into_iter().find(|pid| {
-        // Not the one that only tells its version.
+        // Skips the process that only prints its version.
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.starts_with(name) && line.contains("--defaults-file")
     })
@@ -286,7 +286,7 @@ fn signal(pid: &str, name: &str) -> bool {
     std::process::Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap().success()
 }
 
-/// Lines of one that the other lacks, both ways; both are sorted within each table.
+/// The lines of each that the other lacks; both are sorted within each table.
 fn different(wanted: &[String], found: &[String]) -> (u64, u64) {
     let count = |lines: &[String]| {
         let mut counts = std::collections::HashMap::<String, i64>::new();
@@ -301,7 +301,7 @@ fn different(wanted: &[String], found: &[String]) -> (u64, u64) {
     (more(&wanted, &found), more(&found, &wanted))
 }
 
-/// Until the server has noticed that the one who restored is gone.
+/// Waits until the server has noticed that the restoring session is gone.
 fn wait_for_quiet(fleet: &Fleet, tenant: &str) {
     if tenant.starts_with("lite") {
         return;

@@ -1,11 +1,12 @@
-//! A careful person who is told that a MariaDB tenant is in doubt: reads what `runs resolve` says, looks at the tenant, and
-//! types one of the commands that were printed.
+//! A careful operator who learns that a MariaDB tenant is in doubt: reads the output of `runs resolve`, inspects the
+//! tenant, and types one of the printed commands.
 //!
-//! It never looks into fleet's own tables: what it knows is what it was told, and the tenant's own rows.
+//! It never reads fleet's own tables: it knows only the program's output and the tenant's own rows.
 
 use crate::process::{Fleet, Ran, finish};
 
-/// The statements of a migration in order: how it shows that one happened, and what takes it back.
+/// The statements of a migration in order, each with the query that shows it happened and the statement that reverts
+/// it.
 const STATEMENTS: [(&str, &[(&str, &str)]); 4] = [
     (
         "m2_interest",
@@ -45,7 +46,7 @@ const STATEMENTS: [(&str, &[(&str, &str)]); 4] = [
     ),
 ];
 
-/// Settles a tenant as `runs resolve` says, and migrates it as that says. The tenant file has been written.
+/// Settles a tenant as `runs resolve` says, and migrates it as printed there. The tenant file has been written.
 pub(crate) fn settle(fleet: &Fleet, tenant: &str) {
     let told = run(fleet, &["runs", "resolve", tenant]).exits(2);
     let words: Vec<&str> = told.err.split_whitespace().collect();
@@ -63,7 +64,7 @@ pub(crate) fn settle(fleet: &Fleet, tenant: &str) {
             n if n == statements.len() => "--applied".to_owned(),
             n => format!("--resume-at {}", n + 1),
         };
-        // What the program says of the statement itself has to be so.
+        // The program's statement about this must be true.
         if let Some((_, said)) = told.err.split_once("happen: ").or_else(|| told.err.split_once("happened: ")) {
             assert_eq!(
                 said.split(['\n']).next().unwrap().trim(),
@@ -82,10 +83,10 @@ pub(crate) fn settle(fleet: &Fleet, tenant: &str) {
     run(fleet, &arguments(next)).exits(0);
 }
 
-/// Code that ran natively has no statement to go on at: all of it is there, or what there is of it is taken back.
+/// Code that ran natively has no statement to resume at: either all of it is in place, or its effects are reverted.
 fn by_hand(fleet: &Fleet, tenant: &str, statements: &[(&str, &str)], happened: usize) -> String {
     let whole = happened == statements.len() && {
-        // The only migration whose code may stop within its statements books a row for each account.
+        // The only migration whose code may stop midway books a row for each account.
         let rows = fleet.ask(tenant, "SELECT CAST(count(*) AS char(20)) FROM bookings WHERE why = 'm4_counted'");
         statements.len() > 1 || rows[0] == crate::books::ACCOUNTS.to_string()
     };
@@ -102,7 +103,7 @@ fn there(fleet: &Fleet, tenant: &str, sign: &str) -> bool {
     fleet.ask(tenant, &format!("SELECT CAST(count(*) AS char(20)) FROM {sign}"))[0] != "0"
 }
 
-/// A printed command as arguments, with the answer to its question.
+/// A printed command as arguments, with the answer to its prompt.
 fn arguments(command: &str) -> Vec<String> {
     command.split_whitespace().skip(1).chain(["--yes"]).map(str::to_owned).collect()
 }

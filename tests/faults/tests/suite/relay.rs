@@ -1,6 +1,6 @@
-//! A relay in front of a server: it passes bytes on, and at a given byte it breaks off, resets or falls silent.
+//! A relay in front of a server: it passes bytes on, and at a given byte it cuts, resets or stalls the connection.
 //!
-//! It knows no protocol and asks the server nothing: whether a fault was injected is told by the byte that was reached.
+//! It knows no protocol and asks the server nothing: a fault counts as injected when its byte is reached.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::process::block_on;
 
-/// What happens to a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Both ends are closed in order (FIN).
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Reset,
     /// Nothing is passed any more, in either direction, and both ends stay open.
     Stall,
-    /// Each piece is passed so much later, from the first byte on.
+    /// Each piece of data is delayed by this much, from the first byte on.
     Delay(Duration),
 }
 
@@ -31,16 +31,16 @@ pub(crate) enum Way {
     ToClient,
 }
 
-/// Where and for how long a relay does what.
+/// A fault with its position and duration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// The connection, counted from 0 without those that are opened beside another; `None`: each of them.
+    /// The connection, counted from 0 without those opened while another is open; `None`: all of them.
     pub(crate) connection: Option<usize>,
     pub(crate) way: Way,
-    /// As soon as so many bytes have been passed in that direction; 0: before the first.
+    /// The number of bytes passed in that direction before the fault; 0: before the first.
     pub(crate) at: u64,
-    /// Whether connections behind it fare the same from their first byte on, so that nobody gets through any more.
+    /// Whether later connections fail in the same way from their first byte on, so that no client gets through.
     pub(crate) lasts: bool,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Relay {
 struct Line {
     server: String,
     state: Mutex<State>,
-    /// Sent whenever what is held up is let go of.
+    /// Sent whenever held-up data is released.
     mended: watch::Sender<()>,
 }
 
@@ -64,17 +64,17 @@ struct Line {
 struct State {
     fault: Option<Fault>,
     reached: bool,
-    /// Connections that are open and lead through.
+    /// The number of open connections that lead through.
     open: usize,
-    /// Bytes to the server and to the client, a pair for each connection that was not opened beside another.
+    /// Bytes to the server and to the client, a pair for each connection that was not opened while another was open.
     passed: Vec<[u64; 2]>,
 }
 
-/// How passing in one direction came to its end.
+/// The end of passing data in one direction.
 enum End {
     /// The byte of the fault was reached.
     Reached,
-    /// One of the two ends is gone.
+    /// One of the two ends has closed.
     Closed,
 }
 
@@ -96,13 +96,13 @@ impl Relay {
         })
     }
 
-    /// From now on; connections are counted anew.
+    /// Sets the fault from now on; connections are counted anew.
     pub(crate) fn set(&self, fault: Option<Fault>) {
         let mut state = self.line.state.lock().unwrap();
         *state = State { fault, open: state.open, ..State::default() };
     }
 
-    /// Passes everything again. What was held up is closed: its bytes are gone, as they are in a network.
+    /// Passes everything again. Connections with held-up data are closed: their bytes are lost, as in a network.
     pub(crate) fn mend(&self) {
         self.line.state.lock().unwrap().fault = None;
         self.line.mended.send_replace(());
@@ -129,7 +129,7 @@ impl Drop for Relay {
 impl Line {
     async fn serve(self: Arc<Self>, mut client: TcpStream) {
         let mut mended = self.mended.subscribe();
-        // The end of the connection before may still be on its way.
+        // The end of the previous connection may still be in transit.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let (number, fault) = self.opened();
         let mut server = TcpStream::connect(&self.server).await.unwrap();
@@ -163,8 +163,8 @@ impl Line {
         }
     }
 
-    /// The number of a new connection, and what is to become of it. One that is opened beside another has no number: it
-    /// only looks on, and depends on how long things take.
+    /// The number of a new connection, and its fault. A connection opened while another is open has no number: it only
+    /// observes, and depends on timing.
     fn opened(&self) -> (Option<usize>, Option<Fault>) {
         let mut state = self.state.lock().unwrap();
         let number = (state.open == 0).then_some(state.passed.len());
@@ -213,8 +213,8 @@ impl Line {
     }
 }
 
-/// Closes both ends in order. What they still send is read and thrown away: a socket that is closed over unread bytes
-/// resets its connection instead.
+/// Closes both ends in order. Remaining data is read and discarded: closing a socket with unread bytes resets its
+/// connection.
 async fn close(mut client: TcpStream, mut server: TcpStream) {
     let _ = tokio::join!(client.shutdown(), server.shutdown());
     let mut waste = (vec![0; 4096], vec![0; 4096]);

@@ -1,4 +1,4 @@
-//! A database server of a test's own, which it may kill and start again on its data.
+//! A database server for a single test, which may kill it and restart it on its data.
 //!
 //! It never touches the servers that the other tests share.
 
@@ -6,13 +6,13 @@ use std::process::Command;
 
 use crate::process::{Fleet, database_of, sql};
 
-/// A server in a state folder of its own, with what it does by default to survive a crash; it and its data are gone with
-/// this value.
+/// A server in its own state folder, with its default crash safety; it and its data are removed when this value is
+/// dropped.
 pub(crate) struct Server {
     state: tempfile::TempDir,
-    /// `postgres` or `mariadb`, as scripts/servers calls it.
+    /// `postgres` or `mariadb`, as named by scripts/servers.
     pub(crate) name: &'static str,
-    /// The URL of a database that is always there.
+    /// The URL of a database that always exists.
     url: String,
 }
 
@@ -23,10 +23,11 @@ impl Server {
         let variables = server.script(&["start", "--durable", name]);
         server.url = variables.lines().find_map(|line| line.split_once('=')).unwrap().1.to_owned();
         if name == "postgres" {
-            // What it handed to the system outlives its processes, and nobody cuts the power: it still writes its log
-            // before a commit is told, but does not hold up the disk that all tests share.
+            // Data handed to the system outlives the server's processes, and there is no power cut: the server still
+            // writes its log before a commit is reported, but does not block the disk that all tests share.
             sql(&server.url, "ALTER SYSTEM SET fsync = off");
-            // These tests connect thousands of times, and the rounds of SCRAM are 40 ms of each in an unoptimised client.
+            // These tests connect thousands of times, and the rounds of SCRAM are 40 ms of each in an unoptimised
+            // client.
             let rules = &sql(&server.url, "SHOW hba_file")[0];
             sql(&server.url, &format!("COPY (SELECT 'host all all 127.0.0.1/32 password') TO '{rules}'"));
             sql(&server.url, "SELECT CAST(pg_reload_conf() AS text)");
@@ -34,17 +35,17 @@ impl Server {
         server
     }
 
-    /// SIGKILL for the server and each of its processes.
+    /// Sends SIGKILL to the server and each of its processes.
     pub(crate) fn kill(&self) {
         self.script(&["kill", self.name]);
     }
 
-    /// On its data, its port and its settings.
+    /// Restarts it with its data, port and settings.
     pub(crate) fn restart(&self) {
         self.script(&["restart", self.name]);
     }
 
-    /// Adds so many tenants, a database each.
+    /// Adds this many tenants, one database each.
     pub(crate) fn databases(&self, fleet: &mut Fleet, n: usize) {
         let names: Vec<String> = (0..n).map(|i| format!("t{i}")).collect();
         for (i, name) in names.iter().enumerate() {
@@ -54,7 +55,7 @@ impl Server {
         }
     }
 
-    /// Adds so many tenants, schemas of one database.
+    /// Adds this many tenants, as schemas of one database.
     pub(crate) fn schemas(&self, fleet: &mut Fleet, n: usize) {
         sql(&self.url, "CREATE DATABASE shared");
         let url = database_of(&self.url, "shared");
@@ -69,7 +70,7 @@ impl Server {
 
     fn script(&self, arguments: &[&str]) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/servers");
-        // Into a file: a server keeps what it inherits, and a pipe would never end.
+        // Output goes to a file: a server keeps inherited descriptors, and a pipe would never end.
         let out = self.state.path().join("out");
         let err = self.state.path().join("err");
         let status = Command::new(script)

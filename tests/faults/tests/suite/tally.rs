@@ -1,4 +1,4 @@
-//! What the suite counts, and the file that `scripts/faults` reads it from.
+//! The counters of the suite, and the file that `scripts/faults` reads them from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,17 +18,17 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// `fault` and `engine` are words for the table's reader: `connection cut`, `PostgreSQL`.
+    /// `fault` and `engine` are the display names in the table: `connection cut`, `PostgreSQL`.
     pub(crate) fn new(fault: &'static str, engine: &'static str) -> Self {
         Tally { fault, engine, faults: 0, tenants: 0, outcomes: BTreeMap::new(), lost: 0, twice: 0 }
     }
 
-    /// One fault was injected for certain: the byte was reached, the process is dead, the disk said no.
+    /// Counts one fault that was injected for certain: the byte was reached, the process is dead, the disk is full.
     pub(crate) fn fault(&mut self) {
         self.faults += 1;
     }
 
-    /// What a report says of every tenant in it, while the fault was there.
+    /// Counts the reported outcome of every tenant, while the fault was present.
     pub(crate) fn report(&mut self, report: &Value) {
         for record in report["tenants"].as_array().unwrap() {
             self.tenants += 1;
@@ -37,13 +37,13 @@ impl Tally {
         }
     }
 
-    /// What the books of one tenant say after all was settled and run to its end: rows missing, rows too many.
+    /// Counts the books of one tenant after all was settled and run to its end: missing rows, duplicate rows.
     pub(crate) fn books(&mut self, lost: u64, twice: u64) {
         self.lost += lost;
         self.twice += twice;
     }
 
-    /// Writes the count down and fails if anything was lost or done twice, or if nothing was injected.
+    /// Writes the counts to the file and fails if anything was lost or done twice, or if nothing was injected.
     #[track_caller]
     pub(crate) fn close(self) {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("faults");
@@ -59,7 +59,7 @@ impl Tally {
     }
 }
 
-/// Whether every step is to be taken, as for the figures in docs/book/src/design/reliability.md, or only every so many.
+/// Whether to take every step, as for the figures in docs/book/src/design/reliability.md, or only a sample.
 pub(crate) fn thorough() -> bool {
     std::env::var_os("FAULTS_THOROUGH").is_some()
 }

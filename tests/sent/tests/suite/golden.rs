@@ -27,8 +27,8 @@ pub(crate) fn text(commands: &[(&str, Sent)]) -> String {
     text
 }
 
-/// Compares a case with its file, or writes the file if `SENT_RECORD` is set. The full text is written to the target folder
-/// in any case.
+/// Compares a case with its file, or writes the file if `SENT_RECORD` is set. The full text is written to the target
+/// folder in any case.
 ///
 /// # Errors
 /// The first difference.

@@ -1,18 +1,18 @@
 //! The SQL sent to each engine for the sample, compared byte for byte with the files in `../../golden`: proof that a
 //! refactoring does not change it.
 //!
-//! The program under test (`../../src`) is the whole command line with the sample's migrations and scripts. PostgreSQL and
-//! MariaDB are reached through a TCP relay, and the record is what arrives there: logins, queries, parses, binds, prepares
-//! and the end of each connection. For SQLite it is each statement that SQLite starts, on every connection to a tenant, as
-//! SQLite's own trace reports it. SQLite's record lacks statements that fail to compile (a read of a missing table), and
-//! does not show which statements went in one call.
+//! The program under test (`../../src`) is the whole command line with the sample's migrations and scripts. PostgreSQL
+//! and MariaDB are reached through a TCP relay, and the record is what arrives there: logins, queries, parses, binds,
+//! prepares and the end of each connection. For SQLite it is each statement that SQLite starts, on every connection to
+//! a tenant, as SQLite's own trace reports it. SQLite's record lacks statements that fail to compile (a read of a
+//! missing table), and does not show which statements went in one call.
 //!
-//! Values that differ per run are replaced by fixed words (`normalize.rs`): names of databases (`DATABASE`), seconds since
-//! 1970 within the test (`TIME`), run ids (`RUN`) and the random part of session names (`NAME`). User names and passwords
-//! are left out. All else is compared verbatim. The files abbreviate: a line of more than 900 bytes, a long line that was
-//! there before in the same file, and in `up`, `down` and `refresh` the statements of each migration are represented by
-//! their length and the first 64 bits of their SHA-256. The full texts are written to `target/tmp/sent`; compare those of
-//! two commits with `diff -r`.
+//! Values that differ per run are replaced by fixed words (`normalize.rs`): names of databases (`DATABASE`), seconds
+//! since 1970 within the test (`TIME`), run ids (`RUN`) and the random part of session names (`NAME`). User names and
+//! passwords are left out. All else is compared verbatim. The files abbreviate: a line of more than 900 bytes, a long
+//! line that was there before in the same file, and in `up`, `down` and `refresh` the statements of each migration are
+//! represented by their length and the first 64 bits of their SHA-256. The full texts are written to `target/tmp/sent`;
+//! compare those of two commits with `diff -r`.
 //!
 //! Two servers are needed: `eval "$(scripts/servers start)"` sets the variables. To record the files anew:
 //!

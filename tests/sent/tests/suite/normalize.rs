@@ -1,4 +1,5 @@
-//! Recorded text made comparable: values that differ per run are replaced, and long texts abbreviated for the repository.
+//! Recorded text made comparable: values that differ per run are replaced, and long texts abbreviated for the
+//! repository.
 //!
 //! Nothing else is changed, white space included.
 
@@ -57,7 +58,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// How much of a case its file holds.
+/// The level of detail of a case's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// Every statement.

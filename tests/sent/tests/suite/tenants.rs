@@ -33,8 +33,8 @@ impl Engine {
     }
 }
 
-/// Lock and silence timeouts no run reaches: after a fraction of them the program opens a second connection to see who holds
-/// a lock and whether the server still works, which would make the record depend on the speed of the machine.
+/// Lock and silence timeouts no run reaches: after a fraction of them the program opens a second connection to see who
+/// holds a lock and whether the server still works, which would make the record depend on the speed of the machine.
 const HEAD: &str = r#"[fleet]
 scripts = "scripts"
 lock_timeout = "1h"
