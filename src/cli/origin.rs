@@ -1,12 +1,14 @@
 //! The origin of a run, as the ledger keeps it: user, host, process, command line and selection. No secret is in it.
 
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use clap::{Arg, Args as _, Command};
+use clap::parser::ValueSource;
+use clap::{Args as _, Command, CommandFactory as _};
 use url::Url;
 
-use super::args::Selection;
+use super::args::{Cli, Selection};
 use super::setup::quoted;
 use crate::inputs::MASK;
 use crate::ledger::current_process;
@@ -26,34 +28,41 @@ fn shown(at: usize, argument: &str) -> String {
 
 /// The flags of this process that select tenants.
 pub(super) fn selection() -> Vec<String> {
-    selecting(&arguments())
+    selecting(std::env::args_os())
 }
 
 fn arguments() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn selecting(arguments: &[String]) -> Vec<String> {
-    // A restore takes the tenants that a run backed up.
-    let known = Selection::augment_args(Command::new("fleet")).arg(Arg::new("run").long("run").num_args(1));
-    let flag = |name: &str| {
-        let is_it = |arg: &&Arg| {
-            arg.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long))
-                || arg.get_short().is_some_and(|short| name.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4])))
-        };
-        known.get_arguments().find(is_it).map(|arg| arg.get_action().takes_values())
-    };
-    let mut found = Vec::new();
-    let mut arguments = arguments.iter();
-    while let Some(argument) = arguments.next() {
-        let name = argument.split_once('=').map_or(argument.as_str(), |(name, _)| name);
-        let Some(takes_value) = flag(name) else { continue };
-        found.push(argument.clone());
-        if takes_value && !argument.contains('=') {
-            found.extend(arguments.next().cloned());
-        }
+/// In the order in which they were given, each as `--flag` or `--flag=value`, however it was written: `-tb`, `-t b`.
+fn selecting(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+    let mut command = Cli::command();
+    // They were parsed before, or there would be no run.
+    let Ok(mut matches) = command.try_get_matches_from_mut(arguments) else { return Vec::new() };
+    while let Some((name, inner)) = matches.remove_subcommand() {
+        let Some(found) = command.find_subcommand(&name) else { return Vec::new() };
+        (command, matches) = (found.clone(), inner);
     }
-    found
+    let known = Selection::augment_args(Command::new("fleet"));
+    // A restore takes the tenants that a run backed up.
+    let selects = |long: &str| long == "run" || known.get_arguments().any(|arg| arg.get_long() == Some(long));
+    let mut given: Vec<(usize, String)> = Vec::new();
+    for argument in command.get_arguments() {
+        let id = argument.get_id().as_str();
+        let Some(long) = argument.get_long().filter(|long| selects(long)) else { continue };
+        if matches.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let places = matches.indices_of(id).into_iter().flatten();
+        let values = matches.get_raw(id).into_iter().flatten();
+        given.extend(places.zip(values).map(|(place, value)| match argument.get_action().takes_values() {
+            true => (place, format!("--{long}={}", value.to_string_lossy())),
+            false => (place, format!("--{long}")),
+        }));
+    }
+    given.sort();
+    given.into_iter().map(|(_, text)| text).collect()
 }
 
 /// An argument without the password of a URL in it, whatever flag it belongs to.
@@ -108,8 +117,15 @@ mod tests {
 
     #[test]
     fn the_selection_is_the_flags_that_select() {
-        let arguments = ["fleet", "migrate", "--yes", "--tenant", "a*", "--tag=tier=gold", "--canary", "--steps", "1"];
-        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
-        assert_eq!(selecting(&arguments), ["--tenant", "a*", "--tag=tier=gold", "--canary"]);
+        let selection = |line: &str| selecting(line.split(' ').map(OsString::from));
+        let line = "fleet migrate --yes --tenant a* --tag=tier=gold --canary --steps 1 -q --exclude x --tenant z";
+        let wanted = ["--tenant=a*", "--tag=tier=gold", "--canary", "--exclude=x", "--tenant=z"];
+        assert_eq!(selection(line), wanted);
+        for form in ["-tb", "-t=b", "-t b", "--tenant=b", "--tenant b", "-ytb", "-yqt=b"] {
+            assert_eq!(selection(&format!("fleet -q migrate {form} --lock-timeout 1s")), ["--tenant=b"], "{form}");
+        }
+        assert_eq!(selection("fleet restore --run 0193abcd -ta"), ["--run=0193abcd", "--tenant=a"]);
+        assert!(selection("fleet runs resume last").is_empty(), "a run that is no flag");
+        assert!(selection("fleet migrate --steps 1").is_empty());
     }
 }

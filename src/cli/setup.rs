@@ -13,7 +13,7 @@ use crate::compile::{MigrationSet, folder};
 use crate::engine::{Continuation, Database, Servers, continuation};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
-use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings};
+use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
 use crate::model::schema::State;
@@ -44,8 +44,12 @@ impl Program {
         let path = match &global.config {
             Some(path) => path.clone(),
             None => {
-                let here = std::env::current_dir().map_err(|_| CliError::NoFile)?;
-                registry::find(&here).ok_or(CliError::NoFile)?
+                let found = std::env::current_dir().ok().and_then(|here| registry::find(&here));
+                found.ok_or_else(|| {
+                    // A misspelt FLEET_CONFIG may be why.
+                    unread(&Variables::of_process(), "").iter().for_each(|warning| terminal.warn(warning));
+                    CliError::NoFile
+                })?
             }
         };
         let places = places(&overrides);

@@ -17,8 +17,8 @@ use crate::model::text::suggestion;
 
 const KEYS: [(&str, Engine); 2] = [("postgres_url", Engine::Postgres), ("mysql_url", Engine::Mysql)];
 
-/// The prefix of the environment variables, in lower case.
-pub(super) const PREFIX: &str = "fleet_scratch_";
+/// The prefix of the environment variables.
+pub(super) const PREFIX: &str = "FLEET_SCRATCH_";
 
 /// The environment variable of a key: `FLEET_SCRATCH_POSTGRES_URL`.
 pub(crate) fn variable(key: &str) -> String {
@@ -95,9 +95,8 @@ pub(super) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
 
 fn from_environment(out: &mut ScratchServers, sources: Sources<'_>, drafts: &mut Diagnostics) {
     for (name, text) in sources.variables.sorted() {
-        let lower = name.to_ascii_lowercase();
-        let Some(key) = lower.strip_prefix(PREFIX) else { continue };
-        let Some((_, engine)) = KEYS.iter().find(|(known, _)| *known == key) else {
+        let Some(key) = name.strip_prefix(PREFIX) else { continue };
+        let Some((_, engine)) = KEYS.iter().find(|(known, _)| variable(known) == name) else {
             let near = suggestion(key, KEYS.iter().map(|(key, _)| *key)).unwrap_or(KEYS[0].0);
             let help = format!("[scratch] has: {}", KEYS.map(|(key, _)| key).join(", "));
             let draft = drafts.elsewhere(format!("the environment variable {name} names no key of [scratch]"));

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -75,6 +75,11 @@ impl LedgerDatabase {
             DbErr::Conn(RuntimeErr::SqlxError(e))
             | DbErr::Exec(RuntimeErr::SqlxError(e))
             | DbErr::Query(RuntimeErr::SqlxError(e)) => self.explain_sqlx(action, e),
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => {
+                // Those that were given up may still wait for a lock.
+                let text = "no connection within 10 s; is the server down, or does another session lock its tables?";
+                self.unreachable(action, &text)
+            }
             DbErr::ConnectionAcquire(_) => self.unreachable(action, error),
             other => LedgerError::Refused { action, site: self.name(), reason: self.scrub(other) },
         }

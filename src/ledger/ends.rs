@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{ColumnTrait, QueryFilter};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::entity::run;
 use super::error::LedgerError;
 use super::open::Ledger;
-use super::reader::newest_first;
+use super::reader::{READ, later_than, newest_first};
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::{RunStatus, RunSummary};
@@ -101,8 +101,12 @@ impl Ledger {
         Ok(later)
     }
 
-    /// The runs that began after this one, newest first. Ids of version 7 sort by time.
+    /// The runs that were recorded after this one, newest first. An unknown run has none.
     async fn later_than(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
-        self.store.summaries(newest_first().filter(run::Column::Run.gt(run.to_string()))).await
+        let store = &self.store;
+        let began = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::StartedAtMs);
+        let began: Option<i64> = began.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
+        let Some(began_at_ms) = began else { return Ok(Vec::new()) };
+        store.summaries(newest_first().filter(later_than(began_at_ms, run))).await
     }
 }

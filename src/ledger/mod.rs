@@ -32,6 +32,7 @@ mod database;
 mod ends;
 mod entity;
 mod error;
+mod look;
 mod migrations;
 mod open;
 mod process;

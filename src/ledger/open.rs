@@ -21,8 +21,9 @@ use sqlx::{ConnectOptions, Connection};
 
 use super::Location;
 use super::database::LedgerDatabase;
-use super::entity::version;
+use super::entity::{run, version};
 use super::error::LedgerError;
+use super::look::{refuse_others, write_ahead_log};
 use super::migrations::LedgerMigrator;
 use super::recorder::Recorder;
 
@@ -31,6 +32,12 @@ pub(super) const VERSION: i32 = 2;
 
 /// Wait limit for a lock or a server.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server that does not answer a write within this time is lost.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
+
+/// Time limit for closing the connections to a server.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Capacity of the statement cache: statements differ in the number of rows, so caching many would only cost memory.
 const PREPARED: usize = 4;
@@ -51,16 +58,19 @@ pub(super) struct Store {
     file: Option<(PathBuf, (u64, u64))>,
     /// The version of the tables. A reader leaves an older ledger as it is.
     pub(super) version: i32,
+    pub(super) longest_write: Duration,
 }
 
 /// The mode of opening an SQLite file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     /// Create the file; write.
     Create,
     /// Read an existing file; the engine's own `-wal` and `-shm` files may come and go.
     Read,
-    /// Read a file without writers, in a folder that can't be written.
+    /// Read an existing file and write nothing to it; nor beside it, unless it is in the mode of the write-ahead log.
+    Look,
+    /// Read a file without writers: in a folder that can't be written, or without creating any file beside it.
     Immutable,
 }
 
@@ -85,12 +95,13 @@ impl Ledger {
         let (db, file) = match location {
             Location::File(file) => {
                 LedgerDatabase::check_path(file)?;
+                refuse_others(file, patience).await?;
                 let db = connect_file(file, Access::Create, patience, &site).await?;
                 (db, identity(file).map(|found| (file.clone(), found)))
             }
             Location::Url(url) => (connect_server(url.expose_secret(), &site).await?, None),
         };
-        let store = Store { db, site, file, version: VERSION };
+        let store = Store { file, ..Store::new(db, site) };
         match store.version().await? {
             Some(found) => {
                 store.check_version(found)?;
@@ -119,12 +130,16 @@ impl Ledger {
                 if !file.exists() {
                     return Ok(None);
                 }
+                refuse_others(file, PATIENCE).await?;
                 read_file(file, &site).await?
             }
             Location::Url(url) => connect_server(url.expose_secret(), &site).await?,
         };
-        let mut store = Store { db, site, file: None, version: VERSION };
-        let Some(found) = store.version().await? else { return Ok(None) };
+        let mut store = Store::new(db, site);
+        let Some(found) = store.version().await? else {
+            let _ = store.db.close_by_ref().await;
+            return Ok(None);
+        };
         store.check_version(found)?;
         store.version = found;
         Ok(Some(Ledger { store: Arc::new(store) }))
@@ -135,7 +150,7 @@ impl Ledger {
     pub(super) async fn open_frozen(file: &Path) -> Result<Ledger, LedgerError> {
         let site = LedgerDatabase::of(&Location::File(file.to_owned()))?;
         let db = connect_frozen(file, &site).await?;
-        Ok(Ledger { store: Arc::new(Store { db, site, file: None, version: VERSION }) })
+        Ok(Ledger { store: Arc::new(Store::new(db, site)) })
     }
 
     /// A recorder for one run.
@@ -144,14 +159,22 @@ impl Ledger {
     }
 
     /// Closes the connection, and with it an SQLite ledger's write-ahead log. Leaving this to the end of the process
-    /// loses nothing, but leaves the log beside the file.
+    /// loses nothing, but leaves the log beside the file. A server's session that waits for a lock can't be closed before
+    /// the lock is granted: that is left to the end of the process.
     pub(crate) async fn close(self) {
         // A pool can only fail to close when it is closed already.
-        let _ = self.store.db.close_by_ref().await;
+        let _ = match self.store.db.get_database_backend() == DbBackend::Sqlite {
+            true => Ok(self.store.db.close_by_ref().await),
+            false => tokio::time::timeout(CLOSING, self.store.db.close_by_ref()).await,
+        };
     }
 }
 
 impl Store {
+    pub(super) fn new(db: DatabaseConnection, site: LedgerDatabase) -> Store {
+        Store { db, site, file: None, version: VERSION, longest_write: LONGEST_WRITE }
+    }
+
     /// The ledger error for an error of SeaORM.
     pub(super) fn explain(&self, action: &'static str) -> impl Fn(DbErr) -> LedgerError {
         move |error| self.site.explain(action, &error)
@@ -167,8 +190,16 @@ impl Store {
         self.db.begin_with_options(immediate).await
     }
 
+    /// Writes that a run lives, by the ledger's own clock.
+    pub(super) async fn sign_of_life(&self, run: &str, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        let sign = run::Entity::update_many()
+            .col_expr(run::Column::HeartbeatAtMs, Expr::cust(self.clock()))
+            .filter(run::Column::Run.eq(run));
+        sign.exec(db).await.map(drop)
+    }
+
     /// The version of the tables; `None` when they were never completed.
-    async fn version(&self) -> Result<Option<i32>, LedgerError> {
+    pub(super) async fn version(&self) -> Result<Option<i32>, LedgerError> {
         let backend = self.db.get_database_backend();
         let sql = match backend {
             DbBackend::Postgres => "SELECT count(*) AS n FROM pg_class WHERE oid = to_regclass('fleet_ledger')",
@@ -190,7 +221,7 @@ impl Store {
         Ok(newest.map(|row| row.version))
     }
 
-    fn check_version(&self, found: i32) -> Result<(), LedgerError> {
+    pub(super) fn check_version(&self, found: i32) -> Result<(), LedgerError> {
         if found > VERSION {
             return Err(LedgerError::Newer { site: self.site.name(), found, known: VERSION });
         }
@@ -199,7 +230,7 @@ impl Store {
 
     /// Refuses a file without a ledger that has other tables: a ledger does not belong there. On a server a database
     /// may be shared.
-    async fn check_own(&self) -> Result<(), LedgerError> {
+    pub(super) async fn check_own(&self) -> Result<(), LedgerError> {
         if self.db.get_database_backend() != DbBackend::Sqlite {
             return Ok(());
         }
@@ -302,7 +333,7 @@ fn identity(file: &Path) -> Option<(u64, u64)> {
 
 /// Connects to an SQLite file, retrying for `patience` while another process holds it: switching to the write-ahead log
 /// needs the file alone, and does not wait for it by itself.
-async fn connect_file(
+pub(super) async fn connect_file(
     file: &Path,
     access: Access,
     patience: Duration,
@@ -332,6 +363,7 @@ async fn try_connect_file(file: &Path, access: Access, patience: Duration) -> Re
     match access {
         Access::Create => options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
         Access::Read => {}
+        Access::Look => options = options.read_only(true),
         Access::Immutable => options = options.read_only(true).immutable(true),
     }
     // A single connection, never closed: settings made on it persist.
@@ -348,9 +380,7 @@ async fn read_file(file: &Path, site: &LedgerDatabase) -> Result<DatabaseConnect
         Err(error @ LedgerError::NotWritable { .. }) => error,
         done => return done,
     };
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    if Path::new(&log).exists() {
+    if write_ahead_log(file).exists() {
         return Err(error);
     }
     connect_frozen(file, site).await

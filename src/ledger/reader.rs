@@ -29,7 +29,7 @@ use crate::model::tenant::TenantId;
 /// Number of runs that an error lists.
 const CANDIDATES: u64 = 10;
 
-const READ: &str = "read";
+pub(super) const READ: &str = "read";
 
 /// Number of tenants of a run that have their outcome.
 const WITH_OUTCOME: &str = "(SELECT count(*) FROM fleet_outcome WHERE fleet_outcome.run = fleet_run.run)";
@@ -280,9 +280,17 @@ fn before_live_runs(query: Select<run::Entity>) -> Select<run::Entity> {
     query
 }
 
-/// By the time of their start; ids decide between runs of one millisecond.
+/// In the order in which they were recorded, which the times of their start have: the clocks of the machines need not
+/// agree, and ids are made by those. Ids decide between runs of one millisecond.
 pub(super) fn newest_first() -> Select<run::Entity> {
     run::Entity::find().order_by_desc(run::Column::StartedAtMs).order_by_desc(run::Column::Run)
+}
+
+/// The runs that were recorded after this one, which began then; the order is that of [`newest_first`].
+pub(super) fn later_than(began_at_ms: i64, run: Uuid) -> Condition {
+    use run::Column::{Run, StartedAtMs};
+    let at_once = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
+    Condition::any().add(StartedAtMs.gt(began_at_ms)).add(at_once)
 }
 
 /// A run in an error's list.

@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QuerySelect};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -31,6 +31,8 @@ pub(crate) struct Recorder {
 struct Writing {
     inbox: mpsc::Sender<Timed>,
     task: JoinHandle<()>,
+    /// How far the times of this run are shifted: see [`Recorder::write_plan`].
+    moved_ms: i64,
     /// Makes the task write without waiting for more events; so does dropping it.
     ending: DropGuard,
 }
@@ -60,7 +62,7 @@ impl Recorder {
         self.durably(true).await?;
         let written = self.write_plan(header).await.map_err(self.store.explain("begin a run in"));
         let restored = self.durably(false).await;
-        written.and(restored)?;
+        let began_at_ms = written.and_then(|began| restored.map(|()| began))?;
         self.store.check_place("begin a run in")?;
 
         let (inbox, outbox) = mpsc::channel(QUEUE);
@@ -75,7 +77,8 @@ impl Recorder {
                 Err(error) => drop(failure.set(Arc::new(error))),
             }
         });
-        self.writing = Some(Writing { inbox, task, ending: ending.drop_guard() });
+        let moved_ms = began_at_ms.saturating_sub(header.started_at_ms);
+        self.writing = Some(Writing { inbox, task, moved_ms, ending: ending.drop_guard() });
         Ok(())
     }
 
@@ -86,7 +89,11 @@ impl Recorder {
     /// [`LedgerLost`]: a write failed, this event is not recorded and no other will be.
     pub(crate) async fn record(&self, event: Event, now_ms: i64) -> Result<(), LedgerLost> {
         let Some(writing) = &self.writing else { return Err(LedgerLost(Arc::new(LedgerError::NotBegun))) };
-        writing.inbox.send((event, now_ms)).await.map_err(|_| LedgerLost(self.why_lost()))
+        writing
+            .inbox
+            .send((event, now_ms.saturating_add(writing.moved_ms)))
+            .await
+            .map_err(|_| LedgerLost(self.why_lost()))
     }
 
     /// A token that is cancelled at once when a write has failed: nothing new may be started then.
@@ -106,7 +113,7 @@ impl Recorder {
     /// # Errors
     /// The first write that failed, in all of the run.
     pub(crate) async fn finish(mut self) -> Result<(), LedgerError> {
-        let Some(Writing { inbox, task, ending }) = self.writing.take() else { return Ok(()) };
+        let Some(Writing { inbox, task, ending, .. }) = self.writing.take() else { return Ok(()) };
         drop((inbox, ending));
         let failure = match task.await {
             Ok(()) => self.failure.get().cloned(),
@@ -133,8 +140,19 @@ impl Recorder {
         Ok(())
     }
 
-    async fn write_plan(&self, header: &RunHeader) -> Result<(), DbErr> {
+    /// Writes the plan and returns when the run began, in the ledger's order: later than every run that is recorded
+    /// already. By the clock of its machine alone, a run after one of a machine whose clock is fast would count as the
+    /// earlier one. All times of a run are shifted by the same amount, so that durations stay correct. Two runs that are
+    /// recorded at the same moment may have the same time; their ids decide then.
+    ///
+    /// Dying in it: nothing is recorded, and no tenant was touched.
+    async fn write_plan(&self, header: &RunHeader) -> Result<i64, DbErr> {
         let run = header.run.to_string();
+        let tx = self.store.begin().await?;
+        let newest = run::Entity::find().select_only().column_as(run::Column::StartedAtMs.max(), "newest");
+        let newest: Option<Option<i64>> = newest.into_tuple().one(&tx).await?;
+        let began_at_ms =
+            newest.flatten().map_or(header.started_at_ms, |ms| header.started_at_ms.max(ms.saturating_add(1)));
         let row = run::Model {
             run: run.clone(),
             direction: header.direction.to_string(),
@@ -144,10 +162,10 @@ impl Recorder {
             catalog: json(&header.catalog),
             program: header.program.clone(),
             selected: place(header.tenants.len()),
-            started_at_ms: header.started_at_ms,
+            started_at_ms: began_at_ms,
             finished_at_ms: None,
             stats: None,
-            heartbeat_at_ms: Some(header.started_at_ms),
+            heartbeat_at_ms: Some(began_at_ms),
             started_by: Some(json(&header.started_by)),
             selection: Some(json(&header.selection)),
         };
@@ -161,9 +179,10 @@ impl Recorder {
             target: planned.target.as_ref().map(json),
         };
         let tenants: Vec<tenant::Model> = header.tenants.iter().enumerate().map(tenant).collect();
-        let tx = self.store.begin().await?;
         insert_all(&tx, [&row], |_| 0).await?;
+        self.store.sign_of_life(&run, &tx).await?;
         insert_all(&tx, &tenants, |row| row.tenant.len() + row.server.len() + 64).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(began_at_ms)
     }
 }

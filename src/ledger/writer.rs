@@ -43,9 +43,6 @@ const BYTES: usize = 1_000_000;
 /// Pauses before a batch is written again, for a server that restarts. Files are not tried again.
 const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(4)];
 
-/// A server that does not answer a batch within this time is lost.
-const LONGEST_WRITE: Duration = Duration::from_secs(30);
-
 /// The heartbeat interval.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -131,16 +128,11 @@ impl Writer {
     }
 
     /// Writes a heartbeat, also while nothing else is written. Dying before it: the run counts as dead a little
-    /// earlier.
+    /// earlier. A heartbeat that waits for a lock is given up exactly as a batch is: without one, other programs take the
+    /// run for dead and would accept to resume it.
     async fn beat(&self) -> Result<(), LedgerError> {
-        let beat = || async {
-            let sign = run::Entity::update_many()
-                .col_expr(run::Column::HeartbeatAtMs, Expr::cust(self.store.clock()))
-                .filter(run::Column::Run.eq(&self.run));
-            sign.exec(&self.store.db).await.map_err(self.store.explain(WRITE))?;
-            self.store.check_place(WRITE)
-        };
-        persist(beat, |error| self.store.site.is_worth_another_try(error)).await
+        let once = || self.in_time(self.store.sign_of_life(&self.run, &self.store.db));
+        persist(once, |error| self.store.site.is_worth_another_try(error)).await
     }
 
     fn add(&mut self, batch: &mut Batch, event: Event, now_ms: i64) {
@@ -209,16 +201,21 @@ impl Writer {
     /// Writes a batch, and again where that can help: all its statements may be repeated, also after a commit whose
     /// answer was lost.
     async fn write(&self, batch: &Batch) -> Result<(), LedgerError> {
-        persist(|| self.write_once(batch), |error| self.store.site.is_worth_another_try(error)).await
+        persist(|| self.in_time(self.try_write(batch)), |error| self.store.site.is_worth_another_try(error)).await
     }
 
-    async fn write_once(&self, batch: &Batch) -> Result<(), LedgerError> {
-        match tokio::time::timeout(LONGEST_WRITE, self.try_write(batch)).await {
+    /// Writes once, and no longer than a server may take for it.
+    async fn in_time(&self, write: impl Future<Output = Result<(), DbErr>>) -> Result<(), LedgerError> {
+        let limit = self.store.longest_write;
+        match tokio::time::timeout(limit, write).await {
             Ok(done) => {
                 done.map_err(self.store.explain(WRITE))?;
                 self.store.check_place(WRITE)
             }
-            Err(_) => Err(self.store.site.unreachable(WRITE, &"no answer within 30 s")),
+            Err(_) => {
+                let text = format!("no answer within {} s; does another session lock its tables?", limit.as_secs());
+                Err(self.store.site.unreachable(WRITE, &text))
+            }
         }
     }
 

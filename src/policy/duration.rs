@@ -7,15 +7,22 @@ use std::time::Duration;
 #[error("'{0}' is not a duration; write a number with a unit, such as 500ms, 5s or 2m")]
 pub(crate) struct BadDuration(pub(crate) String);
 
-/// Parses a duration such as `500ms`, `5s` or `2m 30s`, of at most one day.
+/// Parses a duration such as `500ms`, `5s` or `2m 30s`, of at most one day, rounded up to whole milliseconds.
+///
+/// No engine has a finer unit, and to most of them a limit of 0 is no limit: rounding up here, in one place, ensures that a
+/// limit that is set never becomes none.
 ///
 /// # Errors
 /// [`BadDuration`] for a number without a unit, an unknown unit, a negative number, or more than a day.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     match humantime::parse_duration(text.trim()) {
-        Ok(d) if d <= Duration::from_secs(86_400) => Ok(d),
+        Ok(d) if d <= Duration::from_secs(86_400) => Ok(whole_millis(d)),
         _ => Err(BadDuration(text.to_owned())),
     }
+}
+
+fn whole_millis(d: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(d.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 
 /// Formats a duration for display, rounded to its significant digits: `3.8ms`, `1.25s`, `2m 5s`.
@@ -40,6 +47,12 @@ mod tests {
         for bad in ["5", "", "-1s", "5 parsecs", "2days"] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_duration_that_is_set_never_becomes_none_at_all() {
+        let millis = |text| parse_duration(text).unwrap().as_millis();
+        assert_eq!(["0s", "1ns", "900us", "1ms 1us", "1day"].map(millis), [0, 1, 1, 2, 86_400_000]);
     }
 
     #[test]

@@ -56,9 +56,9 @@ pub(crate) fn reference(made: &str) -> String {
     }
     page + "\n\
          The environment has `FLEET_SCRATCH_POSTGRES_URL` and `FLEET_SCRATCH_MYSQL_URL` for the keys of `[scratch]`, too; it\n\
-         never sets tenants or waves. A misspelt name is refused, with the name that was meant; one that is only similar to a\n\
-         name here gives a warning; every other variable that begins with `FLEET_` is left to other programs. `FLEET_CONFIG`,\n\
-         `FLEET_COLOR` and `FLEET_LOG` are no settings.\n"
+         never sets tenants or waves. A misspelt name is refused, with the name that was meant; every other variable that\n\
+         begins with `FLEET_` gives a warning, unless the tenant file names it. Names are in capitals. `FLEET_CONFIG`, `FLEET_COLOR` and\n\
+         `FLEET_LOG` are no settings.\n"
 }
 
 #[cfg(test)]

@@ -100,8 +100,53 @@ fn the_old_form_and_a_misspelt_variable_are_refused_and_those_of_others_are_pass
         .tells(&["FLEET__FLEET__LOCK_TIMEOUT has the form", "FLEET_LOCK_TIMEOUT"]);
     with("FLEET_LOCK_TIMOUT").exits(78).tells(&["FLEET_LOCK_TIMOUT names no key", "did you mean FLEET_LOCK_TIMEOUT?"]);
     with("FLEET_STAGE").exits(0).tells(&["FLEET_STAGE is not read; did you mean FLEET_OUTAGE?"]);
-    let ran = with("FLEET_SERVER_ADDRESS").exits(0);
-    assert!(ran.err.is_empty() && !ran.out.contains("7s"), "{}{}", ran.err, ran.out);
+    for (name, words) in [
+        ("FLEET_CONFG", "FLEET_CONFG is not read; did you mean FLEET_CONFIG?"),
+        ("FLEET_CONFIGURATION", "FLEET_CONFIGURATION is not read; did you mean FLEET_CONFIG?"),
+        ("FLEET_LEDGER_URL", "FLEET_LEDGER_URL is not read; did you mean FLEET_LEDGER?"),
+        ("FLEET_TIMEOUT", "FLEET_TIMEOUT is not read: it is no setting of fleet"),
+        ("FLEET_WAVE__CANARY", "FLEET_WAVE__CANARY is not read"),
+        ("FLEET_SERVER_ADDRESS", "FLEET_SERVER_ADDRESS is not read"),
+    ] {
+        let ran = with(name).exits(0).tells(&[words]);
+        assert!(ran.err.matches(name).count() == 1 && !ran.out.contains("7s"), "{}{}", ran.err, ran.out);
+    }
+    for name in ["FLEET_SERVERS_STATE", "FLEET_TEST_X", "FLEET_LOG"] {
+        assert!(with(name).exits(0).err.is_empty(), "{name}");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let lost = finish(program(elsewhere.path(), &["status"]).env("FLEET_CONFG", "there.toml")).exits(78);
+    drop(lost.tells(&["no tenants.toml", "did you mean FLEET_CONFIG?"]));
+}
+
+#[test]
+fn only_a_variable_in_capitals_is_a_setting() {
+    let fleet = Fleet::new().sqlite(1);
+    fleet.write();
+    let mut both = fleet.program(&["config"]);
+    let ran = finish(both.env("FLEET_LOCK_TIMEOUT", "1s").env("fleet_lock_timeout", "9s")).exits(0);
+    let ran = ran.shows(&["1s"]).tells(&["fleet_lock_timeout is not read; did you mean FLEET_LOCK_TIMEOUT?"]);
+    assert!(!ran.out.contains("9s"), "{}", ran.out);
+}
+
+#[test]
+fn a_list_of_no_runs_is_not_asked_for() {
+    let fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["runs", "list", "--limit", "0"]).exits(64).tells(&["--limit", "0"]);
+    fleet.run(&["runs", "list", "--limit", "1"]).exits(0).shows(&["all at target"]);
+}
+
+#[test]
+fn the_selection_of_a_run_is_kept_however_it_was_written() {
+    let fleet = Fleet::new().sqlite(2);
+    let forms: [&[&str]; 5] =
+        [&["-tlite-000"], &["-t=lite-000"], &["-t", "lite-000"], &["--tenant=lite-000"], &["-yqtlite-000"]];
+    for form in forms {
+        fleet.run(&[&["migrate", "--yes"][..2 - usize::from(form[0].starts_with("-y"))], form].concat()).exits(0);
+        let shown = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+        assert_eq!(shown["selection"], serde_json::json!(["--tenant=lite-000"]), "{form:?}");
+    }
 }
 
 #[test]

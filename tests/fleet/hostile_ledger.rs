@@ -88,6 +88,78 @@ fn a_newer_ledger_and_a_database_of_somebody_else_are_left_alone() {
     }
 }
 
+/// The files of a folder whose names begin so, with their bytes.
+fn files(fleet: &Fleet, beginning: &str) -> Vec<(String, Vec<u8>)> {
+    let names = std::fs::read_dir(fleet.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+    names.retain(|name| name.starts_with(beginning));
+    names.sort();
+    names.into_iter().map(|name| (name.clone(), std::fs::read(fleet.path(&name)).unwrap())).collect()
+}
+
+/// Not its journal mode, not a log that its own program has left, and no file beside it.
+#[test]
+fn a_file_that_is_refused_is_not_changed() {
+    let (fleet, good) = begun();
+    let at = |name: &str| format!("sqlite:{}", fleet.path(name).display());
+    for name in ["other.db", "other-log.db", "other-left.db"] {
+        std::fs::write(fleet.path(name), "").unwrap();
+        if name != "other.db" {
+            sql(&at(name), "PRAGMA journal_mode = wal");
+        }
+        sql(&at(name), "CREATE TABLE customers (i int)");
+    }
+    // As a program that was killed leaves it.
+    block_on(async {
+        let mut killed = sqlx::SqliteConnection::connect(&at("other-left.db")).await.unwrap();
+        killed.execute("CREATE TABLE orders (i int)").await.unwrap();
+        std::fs::copy(fleet.path("other-left.db-wal"), fleet.path("kept")).unwrap();
+        killed.close().await.unwrap();
+    });
+    std::fs::rename(fleet.path("kept"), fleet.path("other-left.db-wal")).unwrap();
+    let refused = |ledger: &str, words: &[&str]| {
+        assert_not_begun(&fleet, fleet.run(&["migrate", "--yes", "--ledger", ledger]), words);
+        drop(fleet.run(&["runs", "list", "--ledger", ledger]).exits(75).tells(words));
+    };
+    for name in ["other.db", "other-log.db", "other-left.db"] {
+        let before = files(&fleet, name);
+        refused(name, &["customers", "another program"]);
+        let mut after = files(&fleet, name);
+        // What is read of a log is kept in memory, under this name.
+        after.retain(|(file, _)| file != "other-left.db-shm");
+        assert!(after == before, "{name}: {:?}", after.iter().map(|(file, _)| file).collect::<Vec<_>>());
+    }
+
+    std::fs::write(fleet.path("newer.db"), &good).unwrap();
+    sql(&at("newer.db"), "UPDATE fleet_ledger SET version = 99");
+    std::fs::write(fleet.path("empty.db"), "").unwrap();
+    let before = (files(&fleet, "newer"), files(&fleet, "empty"));
+    refused("newer.db", &["a newer fleet"]);
+    fleet.run(&["runs", "list", "--ledger", "empty.db"]).exits(64).tells(&["no run has been recorded"]);
+    assert!((files(&fleet, "newer"), files(&fleet, "empty")) == before);
+}
+
+/// Under another name, a tenant's file has another log, and what is in the one is not in the other.
+#[test]
+fn a_second_name_of_a_tenants_file_is_that_tenant() {
+    let fleet = Fleet::new().sqlite(2);
+    for (tenant, is_empty) in [("lite-000", true), ("lite-001", false)] {
+        fleet.write();
+        let file = fleet.path(&format!("{tenant}.db"));
+        if is_empty {
+            std::fs::write(&file, "").unwrap();
+        } else {
+            fleet.run(&["migrate", "--yes", "--steps", "1", "--tenant", tenant]).exits(0);
+        }
+        std::fs::hard_link(&file, fleet.path("second")).unwrap();
+        let before = std::fs::read(&file).unwrap();
+        let ran = fleet.run(&["migrate", "--yes", "--ledger", "second"]).exits(78);
+        drop(ran.tells(&[&format!("is the database of tenant {tenant}")]));
+        assert!(std::fs::read(&file).unwrap() == before && files(&fleet, "second").len() == 1);
+        std::fs::remove_file(fleet.path("second")).unwrap();
+    }
+}
+
 /// A shell in its own mount namespace: no other process sees its mounts, and they disappear with it.
 fn shell(fleet: &Fleet, script: &str) -> Command {
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";

@@ -1,6 +1,7 @@
 //! The commands that look and prove, and those about former runs. None of them changes a tenant but by finishing or
 //! resolving what a run began.
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
@@ -73,7 +74,7 @@ pub(in crate::cli) enum Runs {
     /// The last runs, newest first
     List {
         /// How many
-        #[arg(long, default_value_t = 20)]
+        #[arg(long, default_value = "20", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
         limit: usize,
         #[command(flatten)]
         show: ShowArgs,

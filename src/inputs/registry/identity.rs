@@ -13,6 +13,8 @@ use crate::model::tenant::Engine;
 pub(crate) enum Identity {
     /// A file, free of links as far as it exists.
     File(PathBuf),
+    /// A file that has several names: its device and its number on it.
+    Linked(u64, u64),
     /// A database on a server, or a schema in it. Host names are case-insensitive; names of databases and schemas are
     /// not.
     Server { engine: Engine, host: String, port: u16, database: String, schema: Option<String> },
@@ -48,7 +50,16 @@ pub(crate) struct Folders(HashMap<PathBuf, PathBuf>);
 impl Folders {
     /// The identity of an SQLite file at an absolute path, whether it exists or not.
     pub(crate) fn identity(&mut self, path: &Path) -> Identity {
-        let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        use std::os::unix::fs::MetadataExt as _;
+
+        let mut found = std::fs::symlink_metadata(path).ok();
+        let is_link = found.as_ref().is_some_and(std::fs::Metadata::is_symlink);
+        if is_link {
+            found = std::fs::metadata(path).ok();
+        }
+        if let Some(file) = found.filter(|found| found.is_file() && found.nlink() > 1) {
+            return Identity::Linked(file.dev(), file.ino());
+        }
         if let Some(target) = is_link.then(|| std::fs::canonicalize(path).ok()).flatten() {
             return Identity::File(target);
         }
@@ -85,11 +96,16 @@ mod tests {
         let (file, link) = (dir.path().join("a.db"), dir.path().join("b.db"));
         std::fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
+        let (hard, second) = (dir.path().join("c.db"), dir.path().join("d.db"));
+        std::fs::write(&hard, "").unwrap();
+        std::fs::hard_link(&hard, &second).unwrap();
         let sub = dir.path().join("sub");
         std::os::unix::fs::symlink(dir.path(), &sub).unwrap();
         let mut folders = Folders::default();
         let one = folders.identity(&file);
         assert_eq!(folders.identity(&link), one);
+        assert_eq!(folders.identity(&hard), folders.identity(&second));
+        assert_ne!(folders.identity(&hard), one);
         assert_eq!(folders.identity(&sub.join("a.db")), one);
         assert_eq!(folders.identity(&sub.join("new.db")), folders.identity(&dir.path().join("new.db")));
     }

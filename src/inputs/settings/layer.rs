@@ -65,16 +65,12 @@ impl Layer {
         layer
     }
 
-    /// The variables `FLEET_<KEY>`. One that is only near a setting's name goes to `warnings`.
-    pub(super) fn environment(sources: Sources<'_>, drafts: &mut Diagnostics, warnings: &mut Vec<String>) -> Self {
+    /// The variables `FLEET_<KEY>`.
+    pub(super) fn environment(sources: Sources<'_>, drafts: &mut Diagnostics) -> Self {
         let mut layer = Layer::default();
         for (name, text) in sources.variables.sorted() {
             let refused = match meaning(name) {
-                Meaning::Foreign => continue,
-                Meaning::Near(near) => {
-                    warnings.push(format!("the environment variable {name} is not read; did you mean {near}?"));
-                    continue;
-                }
+                Meaning::Foreign | Meaning::Near(_) | Meaning::Unknown => continue,
                 Meaning::Refused(problem, help) => Err((problem.to_owned(), Some(help))),
                 Meaning::Sets(setting) => check(setting, text, sources.folder)
                     .map(|()| layer.set(setting, text, Origin::Environment(name.to_owned()))),

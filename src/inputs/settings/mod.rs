@@ -22,6 +22,7 @@ use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratc
 use crate::policy::{Backoff, Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
 use layer::Layer;
 
+pub(crate) use environment::unread;
 pub(crate) use table::{Commands, SETTINGS, Setting, variable};
 
 /// The settings of one fleet, complete and checked. Fields have the names of the keys and the texts of [`SETTINGS`];
@@ -253,11 +254,10 @@ pub(crate) struct Sources<'a> {
 /// `drafts`, and a wrong value leaves the setting to the layer below.
 pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, drafts: &mut Diagnostics) -> Settings {
     let current = std::env::current_dir().unwrap_or_default();
-    let mut warnings = Vec::new();
     let config = Config::builder()
         .add_source(Layer::defaults())
         .add_source(Layer::file(document, sources, drafts))
-        .add_source(Layer::environment(sources, drafts, &mut warnings))
+        .add_source(Layer::environment(sources, drafts))
         .add_source(Layer::flags(sources.overrides, &current, drafts))
         .build();
     let checked = "every layer holds checked texts, and the first has all defaults";
@@ -289,7 +289,7 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         backup_command: backup::read(document, drafts),
         seed_rules: seed::read(document, sources.folder, drafts),
         scratch,
-        warnings,
+        warnings: unread(sources.variables, document.text),
         ..settings
     }
 }

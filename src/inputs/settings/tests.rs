@@ -173,7 +173,7 @@ fn every_setting_can_be_set_in_every_layer() {
             assert!(set[0].0 == setting.key && set[0].1.contains(text) && set[0].2 == wanted, "{set:?}");
         }
     }
-    let variables = [("FLEET_OUTAGE", "7%"), ("FLEET_ON_FAILURE", "restore"), ("fleet_backups", "b")];
+    let variables = [("FLEET_OUTAGE", "7%"), ("FLEET_ON_FAILURE", "restore"), ("FLEET_BACKUPS", "b")];
     let s = read("", variables, &Overrides::default()).unwrap();
     assert_eq!((s.outage, s.restore_on_failure(), s.backups.as_path()), (7, true, Path::new("/fleet/b")));
 }

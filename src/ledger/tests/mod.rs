@@ -2,6 +2,7 @@
 
 mod faults;
 mod finding;
+mod order;
 mod processes;
 mod recording;
 mod upgrades;
