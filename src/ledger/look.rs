@@ -54,7 +54,8 @@ pub(super) async fn refuse_others(file: &Path, patience: Duration) -> Result<(),
         if before.bytes == 0 {
             return Ok(());
         }
-        // Opening a file with a log makes files beside it, if only for reading; without locks it does not.
+        // Opening a file in log mode creates files beside it, even for reading only; without locks it does not. Where the
+        // log is not empty, its index is the only one that may be new.
         let access = if before.has_log_mode && before.log == 0 { Access::Immutable } else { Access::Look };
         match look(file, access, patience).await {
             // Without locks, what another process writes meanwhile may look like damage.

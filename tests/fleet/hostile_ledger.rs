@@ -125,7 +125,7 @@ fn a_file_that_is_refused_is_not_changed() {
         let before = files(&fleet, name);
         refused(name, &["customers", "another program"]);
         let mut after = files(&fleet, name);
-        // What is read of a log is kept in memory, under this name.
+        // The index of a log; whoever reads the log creates it.
         after.retain(|(file, _)| file != "other-left.db-shm");
         assert!(after == before, "{name}: {:?}", after.iter().map(|(file, _)| file).collect::<Vec<_>>());
     }
