@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::entity::run;
 use super::error::LedgerError;
 use super::open::Ledger;
-use super::reader::{READ, later_than, newest_first};
+use super::reader::{READ, newest_first};
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::{RunStatus, RunSummary};
@@ -101,12 +101,16 @@ impl Ledger {
         Ok(later)
     }
 
-    /// The runs that were recorded after this one, newest first. An unknown run has none.
+    /// The runs that were recorded after this one, newest first, in the order of [`newest_first`]. An unknown run has none.
     async fn later_than(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
+        use run::Column::{Run, StartedAtMs};
+
         let store = &self.store;
-        let began = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::StartedAtMs);
+        let began = run::Entity::find_by_id(run.to_string()).select_only().column(StartedAtMs);
         let began: Option<i64> = began.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
         let Some(began_at_ms) = began else { return Ok(Vec::new()) };
-        store.summaries(newest_first().filter(later_than(began_at_ms, run))).await
+        let same_moment = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
+        let later = Condition::any().add(StartedAtMs.gt(began_at_ms)).add(same_moment);
+        store.summaries(newest_first().filter(later)).await
     }
 }

@@ -286,13 +286,6 @@ pub(super) fn newest_first() -> Select<run::Entity> {
     run::Entity::find().order_by_desc(run::Column::StartedAtMs).order_by_desc(run::Column::Run)
 }
 
-/// The runs that were recorded after this one, which began then; the order is that of [`newest_first`].
-pub(super) fn later_than(began_at_ms: i64, run: Uuid) -> Condition {
-    use run::Column::{Run, StartedAtMs};
-    let at_once = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
-    Condition::any().add(StartedAtMs.gt(began_at_ms)).add(at_once)
-}
-
 /// A run in an error's list.
 fn describe(run: &RunSummary) -> String {
     let since = Duration::from_millis(u64::try_from(run.started_at_ms).unwrap_or(0));
