@@ -180,6 +180,12 @@ impl BackupFolder {
 }
 
 impl RunBackups {
+    /// Whether something of a tenant's backup was left half written, can't be read, or lacks its other half.
+    pub(crate) fn is_broken(&self, tenant: &TenantId) -> bool {
+        let name = safe_name(tenant);
+        self.broken.iter().any(|file| file.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.')))
+    }
+
     fn read(run: String, path: PathBuf) -> io::Result<Self> {
         let mut names: Vec<String> = Vec::new();
         for entry in std::fs::read_dir(&path)? {

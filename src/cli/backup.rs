@@ -7,10 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
 use super::exit::{CliError, run_error};
+use super::previous_run::retained;
 use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
+use crate::inputs::select::{Filter, Selection};
+use crate::ledger::Ledger;
 use crate::model::clock::now_ms;
 use crate::model::event::PlannedTenant;
 use crate::model::outcome::{Outcome, Standing, TenantRecord};
@@ -33,7 +36,20 @@ pub(super) fn plan(program: &Program) -> BackupPlan {
 
 /// The backups of `migrate` and `rollback`: with `--backup`, and `on_failure = "restore"` only with it.
 pub(super) fn wanted(program: &Program, backup: bool) -> Result<Option<BackupPlan>, CliError> {
+    checked(plan(program), backup)
+}
+
+/// The backups of a migration that is resumed: where it made some, with what it was told to do on a failure.
+pub(super) fn as_before(program: &Program, kind: &RunKind) -> Result<Option<BackupPlan>, CliError> {
+    if kind.backups().is_none() {
+        return Ok(None);
+    }
     let plan = plan(program);
+    let restore_on_failure = kind.restores_on_failure().unwrap_or(plan.restore_on_failure);
+    checked(BackupPlan { restore_on_failure, ..plan }, true)
+}
+
+fn checked(plan: BackupPlan, backup: bool) -> Result<Option<BackupPlan>, CliError> {
     if !backup && plan.restore_on_failure {
         let text = "on_failure is \"restore\", which needs a backup to restore from: add --backup, or go without with \
                     --on-failure leave";
@@ -59,12 +75,29 @@ impl Run for Backup {
 
 async fn backup(program: &Program, on: RunArgs) -> Result<u8, CliError> {
     let set = program.set().await?;
-    let kind = RunKind::Backup { backups: None };
-    let task = Task { kind, command: "backup".to_owned(), question: "Back up".to_owned() };
-    let backup = BackupPlan { restore_on_failure: false, ..plan(program) };
-    let intent = Intent { backup: Some(backup), ..Intent::task(task, program.select(&on.selection).await?) };
+    let intent = backing_up(program, program.select(&on.selection).await?);
     // No tenant changes, so there is no confirmation.
     start(program, &set, intent, &RunOutput { yes: true, ..on.output }).await
+}
+
+/// A backup of these tenants.
+pub(super) fn backing_up(program: &Program, selection: Selection) -> Intent {
+    let kind = RunKind::Backup { backups: None };
+    let task = Task { kind, command: "backup".to_owned(), question: "Back up".to_owned() };
+    let backup = Some(BackupPlan { restore_on_failure: false, ..plan(program) });
+    Intent { backup, ..Intent::task(task, selection) }
+}
+
+/// A restore of these tenants.
+pub(super) fn restoring(found: &RunBackups, selection: Selection) -> Intent {
+    let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
+    let task = Task {
+        kind: RunKind::Restore { run: found.run.clone() },
+        command: format!("restore --run {}", found.run),
+        question: format!("Replace the content by the backups of run {} on", found.run),
+    };
+    let restore = Some(RestorePlan { run: found.run.clone(), folder });
+    Intent { restore, ..Intent::task(task, selection) }
 }
 
 impl Run for Restore {
@@ -74,27 +107,30 @@ impl Run for Restore {
         if found.manifests.is_empty() {
             return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
         }
-        let backed_up: BTreeSet<TenantId> = found.manifests.iter().map(|m| m.tenant.clone()).collect();
-        let mut filter = self.on.selection.filter.clone();
-        filter.only = Some(match &self.on.selection.failed_of {
-            None => backed_up,
-            Some(run) => program.previous_run(run).await?.failed().intersection(&backed_up).cloned().collect(),
-        });
-        let selection = program.filter(filter).await?;
-        let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
-        let task = Task {
-            kind: RunKind::Restore { run: found.run.clone() },
-            command: format!("restore --run {}", found.run),
-            question: format!("Replace the content by the backups of run {} on", found.run),
+        let selection = match self.on.selection.names_tenants() {
+            // A tenant without a whole backup is not left out: it fails, and says so.
+            true => program.select(&self.on.selection).await?,
+            false => all_of(program, &found, self.on.selection.filter.clone()).await?,
         };
-        let restore = Some(RestorePlan { run: found.run, folder });
-        let intent = Intent { restore, ..Intent::task(task, selection) };
-        start(program, &set, intent, &self.on.output).await
+        start(program, &set, restoring(&found, selection), &self.on.output).await
     }
 }
 
+/// All tenants that a run was to back up, with or without a whole backup, but for those that the filter leaves out.
+async fn all_of(program: &Program, found: &RunBackups, filter: Filter) -> Result<Selection, CliError> {
+    let mut wanted: BTreeSet<TenantId> = found.manifests.iter().map(|m| m.tenant.clone()).collect();
+    wanted.extend(program.registry.tenants.iter().map(|t| &t.id).filter(|id| found.is_broken(id)).cloned());
+    if let Some(known) = known(program, std::slice::from_ref(found)).await?.remove(&found.run) {
+        wanted.extend(known.without_backup);
+    }
+    let (present, missing) = retained(program, &found.run, wanted);
+    let mut selection = program.filter(Filter { only: Some(present), ..filter }).await?;
+    selection.held_back += missing;
+    Ok(selection)
+}
+
 /// The backups of a run, named as in other commands; where the ledger is gone, by the whole name of its folder.
-async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
+pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
     let all = all_runs(program)?;
     if let Some(found) = all.iter().find(|run| run.run == wanted) {
         return Ok(found.clone());
@@ -126,12 +162,17 @@ fn all_runs(program: &Program) -> Result<Vec<RunBackups>, CliError> {
     BackupFolder::runs(folder).map_err(|e| unreadable(folder, &e))
 }
 
-/// The ledger on a run that has backups: its end, its tenants that are still unsettled, and the number of tenants to
-/// back up.
+/// The ledger on a run that has backups.
 struct Known {
     summary: RunSummary,
+    /// Its tenants that still wait for a good end.
     open: BTreeSet<TenantId>,
+    /// How many it was to back up.
     expected: usize,
+    /// Those of them that it worked on and that have no backup.
+    without_backup: BTreeSet<TenantId>,
+    /// A restore from its backups that goes on, or left tenants that were not restored since.
+    restore: Option<(RunSummary, BTreeSet<TenantId>)>,
 }
 
 /// The ledger's information on the runs, as far as it has them.
@@ -139,31 +180,59 @@ async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String
     let known = program.read_ledger_if_any(async |ledger| {
         let mut known = BTreeMap::new();
         for run in runs {
-            let summary = match ledger.run(&run.run).await.map_err(run_error) {
+            match of_run(ledger, run).await {
                 Err(CliError::NoSuchRun(_)) => continue,
-                summary => summary?,
+                found => known.insert(run.run.clone(), found?),
             };
-            let open = ledger.open_ends(summary.run).await.map_err(run_error)?;
-            let records = ledger.records(summary.run).await.map_err(run_error)?;
-            let expected = run.manifests.len() + missing(run, &records);
-            known.insert(run.run.clone(), Known { summary, open, expected });
         }
         Ok(known)
     });
     Ok(known.await?.unwrap_or_default())
 }
 
-/// Number of tenants that lack a backup: those that failed or have no outcome yet, and those whose backup is gone. A
-/// tenant that was at its target or had nothing to back up needed none.
-fn missing(run: &RunBackups, records: &[(PlannedTenant, Option<TenantRecord>)]) -> usize {
-    let there: BTreeSet<&TenantId> = run.manifests.iter().map(|m| &m.tenant).collect();
-    let needed = |record: &TenantRecord| match record.outcome {
+async fn of_run(ledger: &Ledger, run: &RunBackups) -> Result<Known, CliError> {
+    let summary = ledger.run(&run.run).await.map_err(run_error)?;
+    let open = ledger.ends(summary.run).await.map_err(run_error)?.open;
+    let records = ledger.records(summary.run).await.map_err(run_error)?;
+    let missing: Vec<&(PlannedTenant, Option<TenantRecord>)> = missing(run, &records).collect();
+    let expected = run.manifests.len() + missing.len();
+    let without_backup = missing
+        .into_iter()
+        .filter(|(_, record)| summary.kind.is_task() || record.as_ref().is_some_and(was_begun))
+        .map(|(planned, _)| planned.tenant.clone())
+        .collect();
+    let mut restore = None;
+    for later in ledger.restores_from(summary.run).await.map_err(run_error)? {
+        let left = ledger.ends(later.run).await.map_err(run_error)?.open;
+        if later.status() == RunStatus::Running || !left.is_empty() {
+            restore = Some((later, left));
+            break;
+        }
+    }
+    Ok(Known { summary, open, expected, without_backup, restore })
+}
+
+/// Whether a migration came to a tenant. One that it did not come to was not changed by it: there is nothing to restore.
+fn was_begun(record: &TenantRecord) -> bool {
+    !matches!(record.outcome, Outcome::NotStarted { .. })
+}
+
+/// The tenants that have no backup and should: those that ended badly or have no outcome yet, and those whose backup is
+/// gone. One that was at its target or had nothing to be backed up needed none.
+fn missing<'a>(
+    run: &RunBackups,
+    records: &'a [(PlannedTenant, Option<TenantRecord>)],
+) -> impl Iterator<Item = &'a (PlannedTenant, Option<TenantRecord>)> {
+    let there: BTreeSet<TenantId> = run.manifests.iter().map(|m| m.tenant.clone()).collect();
+    let needed = |record: &TenantRecord| match &record.outcome {
         Outcome::BackedUp { .. } => true,
         Outcome::Skipped { .. } => false,
-        _ => record.outcome.standing() != Standing::AtTarget,
+        // Where nothing had been applied there was perhaps nothing yet to be backed up.
+        Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.is_some(),
+        outcome => outcome.standing() != Standing::AtTarget,
     };
-    let without = records.iter().filter(|(planned, _)| !there.contains(&planned.tenant));
-    without.filter(|(_, record)| record.as_ref().is_none_or(needed)).count()
+    let without = records.iter().filter(move |(planned, _)| !there.contains(&planned.tenant));
+    without.filter(move |(_, record)| record.as_ref().is_none_or(needed))
 }
 
 async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
@@ -197,20 +266,31 @@ fn begun(run: &RunBackups) -> i64 {
 /// The reason why a run's backups may still be needed; `None`: the run is closed. A failed tenant is settled when a
 /// later run has brought it to its target, or restored it.
 fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
-    let Some(Known { summary, open, .. }) = known else {
+    let Some(Known { summary, open, restore, .. }) = known else {
         return Some(format!("the ledger does not know run {}", run.run));
     };
+    if let Some((restore, left)) = restore {
+        return Some(match restore.status() {
+            RunStatus::Running => format!("run {} is restoring from it", restore.run),
+            _ => format!("run {}, which restores from it, left: {} (see runs resume)", restore.run, first_names(left)),
+        });
+    }
     if open.is_empty() {
         return None;
     }
-    let first: Vec<&str> = open.iter().take(3).map(TenantId::as_str).collect();
-    let more = if open.len() > first.len() { format!(", ... (+{})", open.len() - first.len()) } else { String::new() };
     let how = match summary.status() {
         RunStatus::Finished => "not at their target since",
         RunStatus::Running => "the run goes on, and not at their target yet",
         RunStatus::Dead | RunStatus::Unfinished => "the run is unfinished, and not at their target since",
     };
-    Some(format!("{how}: {}{more}", first.join(", ")))
+    Some(format!("{how}: {}", first_names(open)))
+}
+
+fn first_names(tenants: &BTreeSet<TenantId>) -> String {
+    let first: Vec<&str> = tenants.iter().take(3).map(TenantId::as_str).collect();
+    let more =
+        if tenants.len() > first.len() { format!(", ... (+{})", tenants.len() - first.len()) } else { String::new() };
+    format!("{}{more}", first.join(", "))
 }
 
 async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
@@ -234,7 +314,13 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
             return Ok(1);
         }
     }
+    // Somebody may have begun to restore from one while the question was read.
+    let known = self::known(program, &runs).await?;
     for run in gone {
+        if let Some(why) = pin(run, known.get(&run.run)) {
+            terminal::print(&format!("kept {}: {}", run.run, clean(&why)))?;
+            continue;
+        }
         let what = run.path.display().to_string();
         std::fs::remove_dir_all(&run.path).map_err(|error| CliError::Write { what, error })?;
         terminal::print(&format!("removed {}: {}", run.run, count(run.manifests.len(), "tenant")))?;

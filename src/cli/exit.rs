@@ -70,6 +70,8 @@ pub(super) enum CliError {
     CanNotStart(String),
     #[error("{text}\nsee: {next}; nothing was started")]
     StillRunning { text: String, next: String },
+    #[error("{0}")]
+    BudgetUsedUp(String),
     #[error("{text}\nsee: {next}; --no-preflight starts all the same")]
     Outage { text: String, next: String },
     #[error("can't write {what}: {error}")]
@@ -82,6 +84,7 @@ impl CliError {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
             CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
             CliError::NothingMatched(_) => 4,
+            CliError::BudgetUsedUp(_) => 101,
             CliError::Ledger(_) | CliError::Outage { .. } | CliError::StillRunning { .. } => 75,
             CliError::Compile(_) | CliError::CanNotStart(_) | CliError::Write { .. } => 1,
         }

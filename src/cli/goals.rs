@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::exit::CliError;
 use super::inspect::Planning;
 use super::setup::{Program, quoted};
+use crate::engine::{Continuation, continuation};
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{self, Decision, Goal, Refusal, Target};
@@ -120,7 +121,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
 pub(super) fn refuse_native(row: &mut PlanRow, state: &State, scripts: &[Script]) {
     let State::Stopped(unfinished) = state else { return };
     let script = scripts.iter().find(|s| *s.migration == *unfinished.migration && s.engine == row.engine);
-    if row.refusal.is_none() && script.is_some_and(|script| unfinished.was_edited(script)) {
+    if row.refusal.is_none() && script.is_some_and(|script| continuation(unfinished, script) == Continuation::Edited) {
         row.steps.clear();
         row.note = None;
         row.refusal = Some(format!(

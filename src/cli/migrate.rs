@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::args::{Change, Migrate, Rollback};
 use super::command::Run;
 use super::exit::CliError;
+use super::previous_run::retained;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::{backup, goals};
@@ -63,7 +64,7 @@ async fn intent(
         if failed.is_empty() {
             return Err(CliError::NothingMatched(format!("run {} has no failures", previous.header.run)));
         }
-        let (present, gone) = previous.retained(program, failed);
+        let (present, gone) = retained(program, previous.header.run, failed);
         (filter.only, missing) = (Some(present), gone);
         if named.is_none() {
             let recorded = previous.goal(set.catalog())?;

@@ -9,6 +9,7 @@ mod code;
 mod command;
 mod doctor;
 mod exit;
+mod files;
 mod goals;
 mod inspect;
 mod locks;
@@ -22,6 +23,7 @@ mod prove;
 mod reference;
 mod refresh;
 mod resolve;
+mod resume;
 mod runs;
 mod scratch;
 mod scripts;
@@ -40,7 +42,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use futures_util::FutureExt;
 
-use self::args::{Cli, Command, Global};
+use self::args::{Cli, Command, Global, OutputFile};
 use self::code::Code;
 use self::command::Run as _;
 use self::exit::CliError;
@@ -84,7 +86,8 @@ fn start(code: Code) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let command = AssertUnwindSafe(run(cli, args::overrides(&given), code, terminal)).catch_unwind();
+    let flags = Flags { overrides: args::overrides(&given), files: args::output_files(&given) };
+    let command = AssertUnwindSafe(run(cli, flags, code, terminal)).catch_unwind();
     let result = runtime.block_on(command);
     // Blocking work that hangs (a name look-up) must not keep the program from ending.
     runtime.shutdown_background();
@@ -106,8 +109,18 @@ fn start(code: Code) -> ExitCode {
     }
 }
 
-async fn run(cli: Cli, overrides: Overrides, code: Code, terminal: Terminal) -> Result<u8, CliError> {
-    let program = || Program::load(&cli.global, overrides, terminal, code);
+/// Flags that are read for all commands at once.
+struct Flags {
+    overrides: Overrides,
+    files: Vec<OutputFile>,
+}
+
+async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u8, CliError> {
+    let program = || {
+        let program = Program::load(&cli.global, flags.overrides, terminal, code)?;
+        files::check(&program, &flags.files)?;
+        Ok::<_, CliError>(program)
+    };
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();

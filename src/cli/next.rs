@@ -2,10 +2,14 @@
 //!
 //! It reads only recorded data and prints nothing.
 
-use super::setup::Program;
+use std::collections::BTreeSet;
+
+use super::previous_run::is_outstanding;
+use super::setup::{Program, tenant_flag};
 use crate::model::event::RunHeader;
-use crate::model::outcome::{InDoubt, Outcome, Standing, TenantRecord};
+use crate::model::outcome::{InDoubt, NotStarted, Outcome, Standing, TenantRecord};
 use crate::model::schema::Direction;
+use crate::model::tenant::TenantId;
 
 /// The commands that go on with a run.
 #[derive(Default)]
@@ -20,43 +24,78 @@ pub(super) struct Next {
 pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
     let run = header.run;
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
-    let in_doubt: Vec<&TenantRecord> =
-        records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
     // A tenant in doubt is refused until it is resolved: the command for it is listed separately.
     let failed = count(|o| o.standing() == Standing::Failed && !matches!(o, Outcome::InDoubt(_)));
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
-    let outstanding = count(|o| o.standing() == Standing::Outstanding);
-    let left = header.tenants.len().saturating_sub(records.len()) + outstanding + lost;
+    let left = header.tenants.len().saturating_sub(records.len()) + count(is_outstanding);
     let again = (failed > 0).then(|| program.command(&again(header)));
-    let go_on = (left > 0).then(|| match header.command() {
-        // A task can be repeated any number of times.
-        Some(command) => program.command(command),
-        None => program.command(&format!("runs resume {run}")),
-    });
-    let mut rest = String::new();
-    if let (Some(_), Some(go_on)) = (&again, &go_on) {
-        let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
-        rest = format!("the {left} that the run did not get to{or_lost}: {go_on}\n");
+    let go_on = (left > 0).then(|| program.command(&format!("runs resume {run}")));
+    let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
+    let others = |command: &str| format!("the {left} that the run did not get to{or_lost}: {command}\n");
+    let (doubt, is_stopped) = (in_doubt(program, records), count(is_stop) > 0);
+    match (again, go_on) {
+        (Some(again), go_on) => {
+            let go_on = go_on.map(|command| others(&command)).unwrap_or_default();
+            Next { first: Some(again), rest: if is_stopped { doubt + &go_on } else { go_on + &doubt } }
+        }
+        // The run is not resumed past failures that stopped it: here all of them are in doubt.
+        (None, Some(go_on)) if is_stopped && !doubt.is_empty() => Next { first: None, rest: doubt + &others(&go_on) },
+        (None, go_on) => Next { first: go_on, rest: doubt },
     }
-    if let Some(first) = in_doubt.first() {
-        let command = program.resolve_command(&first.tenant, "");
-        let others = match in_doubt.len() {
-            1 => String::new(),
-            n => format!(" (and likewise for the other {})", n - 1),
-        };
-        rest += &format!("in doubt: look at it with {command}{others}\n");
-    }
-    Next { first: again.or(go_on), rest }
+}
+
+/// The commands to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.
+pub(super) fn after_loss(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
+    let ended = |r: &&TenantRecord| {
+        r.outcome.standing() == Standing::AtTarget || matches!(r.outcome, Outcome::Skipped { .. } | Outcome::InDoubt(_))
+    };
+    let done: BTreeSet<&TenantId> = records.iter().filter(ended).map(|r| &r.tenant).collect();
+    let left: Vec<&TenantId> = header.tenants.iter().map(|p| &p.tenant).filter(|id| !done.contains(id)).collect();
+    let first = match header.command() {
+        _ if left.is_empty() => None,
+        // A tenant that was restored or seeded is not asked whether it was: the tenants that were not are named.
+        Some(command) => Some(program.command(&only(command, left))),
+        // It takes every tenant without a recorded outcome, and finds those that are at their target so.
+        None => Some(program.command(&format!("runs resume {}", header.run))),
+    };
+    Next { first, rest: in_doubt(program, records) }
+}
+
+/// A command for exactly these tenants.
+pub(super) fn only<'a>(command: &str, tenants: impl IntoIterator<Item = &'a TenantId>) -> String {
+    tenants.into_iter().fold(command.to_owned(), |line, id| format!("{line} {}", tenant_flag(id)))
+}
+
+/// The line for tenants in doubt, where there are any.
+fn in_doubt(program: &Program, records: &[TenantRecord]) -> String {
+    let in_doubt: Vec<&TenantRecord> =
+        records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
+    let Some(first) = in_doubt.first() else { return String::new() };
+    let command = program.resolve_command(&first.tenant, "");
+    let others = match in_doubt.len() {
+        1 => String::new(),
+        n => format!(" (and likewise for the other {})", n - 1),
+    };
+    format!("in doubt: look at it with {command}{others}\n")
+}
+
+/// Whether the failures before this tenant's turn stopped the run.
+fn is_stop(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::NotStarted { reason: NotStarted::FailureBudget, .. })
 }
 
 /// The arguments that retry the failures of a run in the same way.
-fn again(header: &RunHeader) -> String {
+pub(super) fn again(header: &RunHeader) -> String {
     let run = header.run;
     if let Some(command) = header.command() {
         return format!("{command} --failed-of {run}");
     }
     let verb = if header.direction == Direction::Up { "migrate" } else { "rollback" };
     let order = if header.kind.goal().is_some_and(|goal| goal.out_of_order) { " --out-of-order" } else { "" };
-    let backup = if header.kind.backups().is_some() { " --backup" } else { "" };
+    let backup = match (header.kind.backups(), header.kind.restores_on_failure()) {
+        (None, _) => "",
+        (Some(_), Some(true)) => " --backup --on-failure restore",
+        (Some(_), _) => " --backup",
+    };
     format!("{verb} --failed-of {run}{order}{backup}")
 }

@@ -1,6 +1,7 @@
 //! A previous run, as read from the ledger: its goal, its failures, the tenants it did not reach.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Display;
 
 use super::exit::{CliError, run_error};
 use super::setup::Program;
@@ -18,25 +19,27 @@ pub(super) struct PreviousRun {
     pub(super) records: Vec<(PlannedTenant, Option<TenantRecord>)>,
 }
 
-impl PreviousRun {
-    /// Of these tenants of this run, those that the file still has, and the number of those it no longer has. Warns of
-    /// the latter.
-    pub(super) fn retained(&self, program: &Program, wanted: BTreeSet<TenantId>) -> (BTreeSet<TenantId>, usize) {
-        let known: BTreeSet<&TenantId> = program.registry.tenants.iter().map(|t| &t.id).collect();
-        let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
-        let names: Vec<String> = missing.iter().take(10).map(|id| clean(id.as_str())).collect();
-        if !missing.is_empty() {
-            program.terminal.warn(&format!(
-                "{} of the tenants wanted from run {} are not in the tenant file any more: {}{}",
-                missing.len(),
-                self.header.run,
-                names.join(", "),
-                if missing.len() > names.len() { ", ..." } else { "" }
-            ));
-        }
-        (present, missing.len())
+/// Of these tenants of a run, those that the file still has, and how many it has no more. It warns of the latter.
+pub(super) fn retained(
+    program: &Program,
+    run: impl Display,
+    wanted: BTreeSet<TenantId>,
+) -> (BTreeSet<TenantId>, usize) {
+    let known: BTreeSet<&TenantId> = program.registry.tenants.iter().map(|t| &t.id).collect();
+    let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
+    let names: Vec<String> = missing.iter().take(10).map(|id| clean(id.as_str())).collect();
+    if !missing.is_empty() {
+        program.terminal.warn(&format!(
+            "{} of the tenants wanted from run {run} are not in the tenant file any more: {}{}",
+            missing.len(),
+            names.join(", "),
+            if missing.len() > names.len() { ", ..." } else { "" }
+        ));
     }
+    (present, missing.len())
+}
 
+impl PreviousRun {
     pub(super) async fn read(ledger: &Ledger, wanted: &str) -> Result<Self, CliError> {
         let summary = ledger.run(wanted).await.map_err(run_error)?;
         let header = ledger.header(summary.run).await.map_err(run_error)?;
@@ -53,9 +56,7 @@ impl PreviousRun {
 
     /// The tenants that it did not reach, or whose outcome was not recorded.
     pub(super) fn unreached(&self) -> BTreeSet<TenantId> {
-        let left = |r: &Option<TenantRecord>| {
-            r.as_ref().is_none_or(|r| r.outcome.standing() == Standing::Outstanding || is_lost(&r.outcome))
-        };
+        let left = |r: &Option<TenantRecord>| r.as_ref().is_none_or(|r| is_outstanding(&r.outcome));
         let mut ids: BTreeSet<TenantId> =
             self.records.iter().filter(|(_, r)| left(r)).map(|(planned, _)| planned.tenant.clone()).collect();
         // Without the tenants that some of them depend on, they would be started as if they had no dependencies.
@@ -80,11 +81,6 @@ impl PreviousRun {
 
     /// Its goal, in the places of today's catalog.
     pub(super) fn goal(&self, catalog: &Catalog) -> Result<Goal, CliError> {
-        if let Some(command) = self.header.command() {
-            let text =
-                format!("run {} was no migration but `{command}`, which can simply be given again", self.header.run);
-            return Err(CliError::Usage(text));
-        }
         let goal = self.header.kind.goal().ok_or_else(|| {
             CliError::Usage(format!(
                 "the goal of run {} was recorded by another version; name it with --to",
@@ -145,9 +141,14 @@ impl PreviousRun {
     }
 }
 
-/// Whether a tenant has to be read again: the run does not know its state.
-fn is_lost(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::InDoubt(InDoubt::Unanswered))
+/// Whether a tenant has still to be taken: its turn did not come, or the run did not learn how it ended. One that was
+/// skipped had nothing of what the run was to work on.
+pub(super) fn is_outstanding(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Skipped { .. } => false,
+        Outcome::InDoubt(InDoubt::Unanswered) => true,
+        other => other.standing() == Standing::Outstanding,
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +171,7 @@ mod tests {
             run: Uuid::now_v7(),
             direction: Direction::Down,
             goal: String::new(),
-            kind: RunKind::Migrate { goal, backups: None },
+            kind: RunKind::migrate(goal),
             resumes: None,
             catalog: Vec::new(),
             tenants: Vec::new(),

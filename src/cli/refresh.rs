@@ -21,16 +21,19 @@ impl Run for Refresh {
         }
         let groups = self.group.iter().map(|group| format!(" --group {group}"));
         let words = groups.chain(self.view.iter().map(|view| format!(" --view {}", quoted(view))));
-        let task = Task {
-            command: format!("refresh{}", words.collect::<String>()),
-            question: match views.as_slice() {
-                [view] => format!("Refresh {} on", view.name),
-                _ => format!("Refresh {} views on", views.len()),
-            },
-            kind: RunKind::Refresh { views: views.into_iter().map(|view| view.name).collect() },
-        };
+        let command = format!("refresh{}", words.collect::<String>());
+        let task = refreshing(command, views.into_iter().map(|view| view.name).collect());
         start::task(program, &set, task, &self.on).await
     }
+}
+
+/// The task for these views, given as this command.
+pub(super) fn refreshing(command: String, views: Vec<String>) -> Task {
+    let question = match views.as_slice() {
+        [view] => format!("Refresh {view} on"),
+        _ => format!("Refresh {} views on", views.len()),
+    };
+    Task { kind: RunKind::Refresh { views }, command, question }
 }
 
 /// The views that the flags name, in the order in which they are created: one may depend on another.

@@ -9,14 +9,14 @@ use super::probe::{self, Evidence};
 use super::setup::{Program, tenant_flag};
 use super::terminal;
 use crate::compile::MigrationSet;
-use crate::engine::{Session, Settlement};
+use crate::engine::{Continuation, Session, Settlement, continuation};
 use crate::inputs::select::Filter;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::format_duration;
 use crate::report::clean;
-use crate::sql::{DdlEffect, effect};
+use crate::sql::effect;
 
 pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
     let set = program.set().await?;
@@ -60,13 +60,13 @@ impl Case<'_> {
             return Ok(2);
         }
         let script = script(set, self.tenant.engine, &unfinished).await;
-        program.terminal.tell(&explain(&self.tenant, &unfinished, script.as_deref()));
-        if let Some(found) = self.evidence(session, &unfinished, script.as_deref()).await {
-            program.terminal.tell(&advice(&unfinished, script.as_deref(), &found));
+        let found = Found::new(&unfinished, script.as_deref());
+        program.terminal.tell(&found.explain(&self.tenant));
+        if let Some(evidence) = self.evidence(session, &found).await {
+            program.terminal.tell(&found.advice(&evidence));
         }
-        let Some(settlement) = settlement(self.args, script.as_deref())? else {
-            let next = ["--applied", "--not-applied", "--resume-at K"].map(|flag| program.resolve_command(id, flag));
-            terminal::print(&format!("look at the database, then one of:\n  {}", next.join("\n  ")))?;
+        let Some(settlement) = found.settlement(self.args).map_err(|why| self.refused(&found, &why))? else {
+            terminal::print(&self.ways(&found))?;
             return Ok(2);
         };
         if let Some(why) = backwards(&settlement, &unfinished) {
@@ -94,15 +94,21 @@ impl Case<'_> {
     }
 
     /// The evidence of the statement in doubt. Only a hint: an unreadable catalog gives none.
-    async fn evidence(
-        &self,
-        session: &mut dyn Session,
-        unfinished: &Unfinished,
-        script: Option<&Script>,
-    ) -> Option<Evidence> {
-        let effect = effect_in_doubt(&self.tenant, unfinished, script)?;
+    async fn evidence(&self, session: &mut dyn Session, found: &Found<'_>) -> Option<Evidence> {
+        let effect = effect(self.tenant.engine, found.statement_in_doubt()?)?;
         let shape = answered(self.limit, session.shape()).await.ok()?;
         probe::evidence(self.tenant.engine, self.tenant.schema.as_deref(), &effect, &shape)
+    }
+
+    /// The commands that settle it, one a line.
+    fn ways(&self, found: &Found<'_>) -> String {
+        let before = if found.is_edited() { "put the old text back and look again, or " } else { "" };
+        let ways = found.ways().iter().map(|flag| self.program.resolve_command(&self.tenant.id, flag));
+        format!("{before}look at the database, then one of:\n  {}", ways.collect::<Vec<_>>().join("\n  "))
+    }
+
+    fn refused(&self, found: &Found<'_>, why: &str) -> CliError {
+        CliError::Usage(format!("tenant {}: {why}; nothing was changed\n{}", self.tenant.id, self.ways(found)))
     }
 
     async fn settle(&self, session: &mut dyn Session, settlement: &Settlement) -> Result<(), CliError> {
@@ -147,99 +153,166 @@ pub(super) async fn script(set: &MigrationSet, engine: Engine, unfinished: &Unfi
     scripts.get(place).cloned()
 }
 
-fn explain(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> String {
-    let Unfinished { direction, statement, .. } = unfinished;
-    let (id, migration, run) = (clean(tenant.id.as_str()), clean(&unfinished.migration), clean(&unfinished.run));
-    if unfinished.goes_on() {
-        let next = if *direction == Direction::Up { "migrate" } else { "rollback" };
-        let stopped = format!(
-            "{migration} ({direction}), begun by run {run}, stopped before statement {}",
-            statement.unwrap_or_default()
-        );
-        return if script.is_some_and(|script| unfinished.was_edited(script)) {
-            format!(
-                "tenant {id} is in doubt: {stopped} of a script that was edited since: all before it happened, no other \
-                 did; put its old text back, or resolve it by what is in the database"
-            )
-        } else {
-            format!("tenant {id} is not in doubt: {stopped}; the next {next} goes on there")
-        };
-    }
-    let mut text =
-        format!("tenant {id} is in doubt: {migration} ({direction}) was begun by run {run} and not finished");
-    let count = script.map(|s| s.statements.len());
-    match (statement, count) {
-        (Some(k), Some(n)) => text.push_str(&format!(
-            "\nstatements 1 to {} of {n} happened; statement {k} may have, or in part; none behind it",
-            k.saturating_sub(1)
-        )),
-        (Some(k), None) => {
-            text.push_str(&format!("\nstatement {k} may have happened; all before it did, none behind it"))
-        }
-        (None, _) => text.push_str("\nit ran as Rust code: how far it came is not known"),
-    }
-    if let (Some(k), Some(script)) = (statement, script)
-        && let Some(sql) = script.statements.get(k.saturating_sub(1))
-    {
-        text.push_str(&format!("\nstatement {k}: {}", clean(sql)));
-    }
-    text
+/// An unfinished migration, with the meaning of its journal for today's script.
+struct Found<'a> {
+    unfinished: &'a Unfinished,
+    script: Option<&'a Script>,
+    next: Continuation,
 }
 
-/// The effect of the statement in doubt.
-fn effect_in_doubt(tenant: &Tenant, unfinished: &Unfinished, script: Option<&Script>) -> Option<DdlEffect> {
-    let sql = script?.statements.get(unfinished.statement?.checked_sub(1)?)?;
-    if unfinished.stopped { None } else { effect(tenant.engine, sql) }
-}
-
-/// The evidence in words, and the flag it suggests; only displayed, never applied.
-fn advice(unfinished: &Unfinished, script: Option<&Script>, found: &Evidence) -> String {
-    let k = unfinished.statement.unwrap_or_default();
-    let last = script.is_some_and(|script| script.statements.len() == k);
-    let (meaning, flag) = match found.happened {
-        Some(true) if last => ("it happened", Some("--applied".to_owned())),
-        Some(true) => ("it happened", Some(format!("--resume-at {}", k + 1))),
-        Some(false) if k == 1 => ("it did not happen", Some("--not-applied".to_owned())),
-        Some(false) => ("it did not happen", Some(format!("--resume-at {k}"))),
-        None => ("that does not say whether it happened", None),
-    };
-    let flag = flag.map(|flag| format!(": {flag}")).unwrap_or_default();
-    format!("{} -> {meaning}{flag}", clean(&found.text))
-}
-
-fn settlement(args: &Resolve, script: Option<&Script>) -> Result<Option<Settlement>, CliError> {
-    if args.applied {
-        return Ok(Some(Settlement::Applied));
+impl<'a> Found<'a> {
+    fn new(unfinished: &'a Unfinished, script: Option<&'a Script>) -> Self {
+        let next = script.map_or(Continuation::Unknown, |script| continuation(unfinished, script));
+        Found { unfinished, script, next }
     }
-    if args.not_applied {
-        return Ok(Some(Settlement::NotApplied));
+
+    /// Whether the script was edited since: statement numbers mean nothing in today's text.
+    fn is_edited(&self) -> bool {
+        self.next == Continuation::Edited
     }
-    let Some(statement) = args.resume_at else { return Ok(None) };
-    match script {
-        Some(script) if matches!(script.execution, Execution::Compiled { .. }) => {
-            let last = script.statements.len();
-            if (1..=last).contains(&statement) {
-                return Ok(Some(Settlement::ResumeAt { statement, sha256: script.sha256.clone() }));
+
+    fn explain(&self, tenant: &Tenant) -> String {
+        let u = self.unfinished;
+        let (id, migration, run) = (clean(tenant.id.as_str()), clean(&u.migration), clean(&u.run));
+        let begun =
+            format!("tenant {id} is in doubt: {migration} ({}) was begun by run {run} and not finished", u.direction);
+        match self.next {
+            Continuation::At(at) => {
+                let next = if u.direction == Direction::Up { "migrate" } else { "rollback" };
+                let goes_on = if u.statement == Some(at + 1) { "goes on there" } else { "begins it again" };
+                let end = match (u.statement, u.stopped) {
+                    (Some(k), true) => format!("stopped before statement {k}"),
+                    (Some(k), false) => format!("ended in statement {k}, which may be repeated"),
+                    (None, _) => "was not finished".to_owned(),
+                };
+                let direction = u.direction;
+                format!(
+                    "tenant {id} is not in doubt: {migration} ({direction}), begun by run {run}, {end}; the next {next} {goes_on}"
+                )
             }
-            Err(CliError::Usage(format!("--resume-at takes 1 to {last} for this migration")))
+            Continuation::Edited => format!(
+                "{begun}, and its script was edited since\n{}\nfleet does not keep the old text, and in that of today these \
+                 numbers mean nothing",
+                happened(u, "the old text")
+            ),
+            Continuation::Unknown => {
+                let of = self.script.map_or("its script".to_owned(), |script| script.statements.len().to_string());
+                let number = u.statement.unwrap_or_default();
+                let sql = self.script.and_then(|script| script.statements.get(number.checked_sub(1)?));
+                let sql = sql.map(|sql| format!("\nstatement {number}: {}", clean(sql))).unwrap_or_default();
+                format!("{begun}\n{}{sql}", happened(u, &of))
+            }
         }
-        _ => Err(CliError::Usage("--resume-at needs a migration that is sent as a script; this one is not".to_owned())),
+    }
+
+    /// The statement in doubt.
+    fn statement_in_doubt(&self) -> Option<&'a str> {
+        let is_in_doubt = self.next == Continuation::Unknown && !self.unfinished.stopped;
+        let sql = self.script?.statements.get(self.unfinished.statement?.checked_sub(1)?)?;
+        is_in_doubt.then_some(sql)
+    }
+
+    /// The evidence in words, and the flag it suggests; only displayed, never applied.
+    fn advice(&self, found: &Evidence) -> String {
+        let k = self.unfinished.statement.unwrap_or_default();
+        let last = self.script.is_some_and(|script| script.statements.len() == k);
+        let resume_at = |k| self.resumption(k).is_ok().then(|| format!("--resume-at {k}"));
+        let (meaning, flag) = match found.happened {
+            Some(true) if last => ("it happened", Some("--applied".to_owned())),
+            Some(true) => ("it happened", resume_at(k + 1)),
+            Some(false) if k == 1 => ("it did not happen", Some("--not-applied".to_owned())),
+            Some(false) => ("it did not happen", resume_at(k)),
+            None => ("that does not say whether it happened", None),
+        };
+        let flag = flag.map(|flag| format!(": {flag}")).unwrap_or_default();
+        format!("{} -> {meaning}{flag}", clean(&found.text))
+    }
+
+    /// The flags that may settle it.
+    fn ways(&self) -> &'static [&'static str] {
+        match self.is_edited() {
+            false => &["--applied", "--not-applied", "--resume-at K"],
+            true if self.is_untouched() => &["--applied", "--not-applied"],
+            true => &["--applied"],
+        }
+    }
+
+    /// Whether at most its first statement may have happened: the old text is not needed to see what to take back.
+    fn is_untouched(&self) -> bool {
+        self.unfinished.statement.is_some_and(|k| k <= 1)
+    }
+
+    /// The settlement that the flags ask for.
+    ///
+    /// # Errors
+    /// The reason to refuse it: it would be a guess.
+    fn settlement(&self, args: &Resolve) -> Result<Option<Settlement>, String> {
+        if args.applied {
+            return Ok(Some(Settlement::Applied));
+        }
+        if args.not_applied && self.is_edited() && !self.is_untouched() {
+            let why = "only the old text of its script says what there is to take back: put it back, look again, take back \
+                       by hand what happened, and then --not-applied";
+            return Err(why.to_owned());
+        }
+        match args.resume_at {
+            _ if args.not_applied => Ok(Some(Settlement::NotApplied)),
+            Some(statement) => self.resumption(statement).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The settlement of `--resume-at`; statements count from 1.
+    ///
+    /// # Errors
+    /// The reason that no run could resume there.
+    fn resumption(&self, statement: usize) -> Result<Settlement, String> {
+        let script = self.script.filter(|script| matches!(script.execution, Execution::Compiled { .. }));
+        let script = script.ok_or("--resume-at needs a migration that is sent as a script; this one is not")?;
+        if self.is_edited() {
+            return Err(format!(
+                "its script was edited since it was begun, so that --resume-at {statement} could mean another statement"
+            ));
+        }
+        let last = script.statements.len();
+        if !(1..=last).contains(&statement) {
+            return Err(format!("--resume-at takes 1 to {last} for this migration"));
+        }
+        let sha256 = script.sha256.clone();
+        let word = Unfinished { statement: Some(statement), stopped: true, sha256, ..self.unfinished.clone() };
+        match continuation(&word, script) {
+            Continuation::At(_) => Ok(Settlement::ResumeAt { statement, sha256: word.sha256 }),
+            _ => Err(format!(
+                "no run could go on at statement {statement}: what follows needs what earlier statements left in their session"
+            )),
+        }
     }
 }
 
-/// The reason to refuse a settlement that would send again statements that the journal has as done. The numbers mean
-/// nothing in a script that was edited since.
+/// Its progress as text; `of`: the number of statements, or the name of their text.
+fn happened(u: &Unfinished, of: &str) -> String {
+    let Some(k) = u.statement else { return "it ran as Rust code: how far it came is not known".to_owned() };
+    match (k, u.stopped) {
+        (0, _) | (1, true) => format!("no statement of {of} happened"),
+        (1, false) => {
+            format!("no statement of {of} happened before it; statement 1 may have, or in part; none behind it")
+        }
+        (_, true) => format!("statements 1 to {} of {of} happened, no other did", k - 1),
+        (_, false) => {
+            format!("statements 1 to {} of {of} happened; statement {k} may have, or in part; none behind it", k - 1)
+        }
+    }
+}
+
+/// The reason to refuse a settlement that would send again statements that the journal has as done.
 fn backwards(settlement: &Settlement, unfinished: &Unfinished) -> Option<String> {
-    let Settlement::ResumeAt { statement, sha256 } = settlement else { return None };
+    let Settlement::ResumeAt { statement, .. } = settlement else { return None };
     let done = unfinished.statement?.checked_sub(1).filter(|done| statement <= done)?;
-    let is_same = unfinished.sha256.is_empty() || unfinished.sha256 == *sha256;
     let what = if done == 1 { "statement 1".to_owned() } else { format!("statements 1 to {done}") };
-    is_same.then(|| {
-        format!(
-            "by the journal {what} happened, and --resume-at {statement} would send it again: take {} or more",
-            done + 1
-        )
-    })
+    Some(format!(
+        "by the journal {what} happened, and --resume-at {statement} would send it again: take {} or more",
+        done + 1
+    ))
 }
 
 fn words(settlement: &Settlement) -> String {

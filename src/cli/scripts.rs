@@ -34,11 +34,15 @@ async fn repair(program: &Program, names: &[String], on: &RunArgs) -> Result<u8,
         }
         scripts.push(catalog.migrations[index].to_string());
     }
+    start::task(program, &set, repairing(scripts), on).await
+}
+
+/// The task for these scripts.
+pub(super) fn repairing(scripts: Vec<String>) -> Task {
     let words: Vec<String> = scripts.iter().map(|name| quoted(name)).collect();
-    let task = Task {
+    Task {
         command: format!("scripts repair {}", words.join(" ")),
         question: format!("Take the present text of {} for what was applied on", scripts.join(", ")),
         kind: RunKind::Repair { scripts },
-    };
-    start::task(program, &set, task, on).await
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! The ledger comes first: what is shown has been handed to it.
 
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,16 +13,17 @@ use tokio::sync::mpsc;
 
 use super::args::RunOutput;
 use super::exit::{self, CliError};
-use super::next;
 use super::setup::Program;
 use super::signals::Signals;
 use super::terminal::{self, Terminal};
+use super::{files, next};
 use crate::compile::MigrationSet;
 use crate::engine;
 use crate::ledger::{Ledger, Location, Recorder};
 use crate::model::clock::now_ms;
 use crate::model::event::Event;
 use crate::model::outcome::{NotStarted, Standing, TenantRecord};
+use crate::model::plan::Target;
 use crate::model::schema::Script;
 use crate::model::sink::{EventSink, FanOut, SinkLost};
 use crate::model::tenant::Engine;
@@ -56,16 +59,11 @@ pub(super) async fn drive(
     plan: RunPlan,
     output: &RunOutput,
 ) -> Result<u8, CliError> {
-    for (_, file) in &output.report {
-        terminal::check_writable(file)?;
-    }
-    if let Some(file) = &output.output {
-        terminal::check_writable(file)?;
-    }
     refuse_tenant(program)?;
     // Removes secrets that a killed run has left in the temporary folder.
     engine::remove_left_secrets();
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;
+    let mut stream = JsonLines::open(program.terminal, output)?;
     let mut recorder = ledger.recorder();
     // Dying before this: no tenant was touched and nothing is recorded. Dying after: the run is there to be resumed.
     recorder.begin(&plan.header).await.map_err(CliError::Ledger)?;
@@ -76,7 +74,6 @@ pub(super) async fn drive(
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
     let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun));
-    let mut stream = JsonLines::open(program.terminal, output);
     let mut to_ledger = &recorder;
     // The ledger comes first: what is shown has been handed to it.
     let mut sinks = FanOut::default().and(&mut to_ledger).and(&mut records).and(&mut stream).and(&mut view);
@@ -88,16 +85,30 @@ pub(super) async fn drive(
     let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
     let failure = recorder.finish().await.err();
     ledger.close().await;
+    let next = match &failure {
+        None => next::after(program, &plan.header, &records),
+        Some(_) => next::after_loss(program, &plan.header, &records),
+    };
     if let Some(error) = failure {
+        let go_on = next.first.as_ref().map(|command| {
+            let for_good = match plan.header.kind.goal().map(|goal| goal.target) {
+                None => "",
+                Some(Target::Steps(_)) => "\nif it is lost for good, name the goal with --to: a step more is not taken back",
+                Some(_) => {
+                    "\nif it is lost for good, run the same command again: tenants that are there already are left alone"
+                }
+            };
+            format!("\nwhen it is back, go on with: {command}{for_good}")
+        });
         program.terminal.error(&format!(
             "failed to {error}\nwhat was done is in the report and in the tenants' own histories ({}); the ledger lacks some \
-             of it\nwhen it is back, run the same command again: tenants that are there already are left alone",
-            program.command("status")
+             of it{}",
+            program.command("status"),
+            go_on.unwrap_or_default()
         ));
         stats.stopped = Some(NotStarted::Ledger);
     }
     let scripts = needed_scripts(&plan, &records).await;
-    let next = next::after(program, &plan.header, &records);
     let view = OutcomeView {
         header: &plan.header,
         records: &records,
@@ -109,7 +120,8 @@ pub(super) async fn drive(
     let code = exit::code(stats.verdict(), signals.terminated());
     // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
     let mut is_told = true;
-    for result in write_reports(output, &view).into_iter().chain([show(program, output, &view, &next.rest)]) {
+    let shown = [stream.end(), show(program, output, &view, &next.rest)];
+    for result in write_reports(output, &view).into_iter().chain(shown) {
         if let Err(error) = result {
             let command = program.command(&format!("runs show {}", plan.header.run));
             program.terminal.tell(&format!("error: {error}; the run itself is over and recorded, see: {command}"));
@@ -120,8 +132,7 @@ pub(super) async fn drive(
 }
 
 fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), CliError>> {
-    let write =
-        |(format, file): &(Format, std::path::PathBuf)| terminal::write_file(file, &view.render(*format, &Style::FILE));
+    let write = |(format, file): &(Format, PathBuf)| files::write(file, &view.render(*format, &Style::FILE));
     output.report.iter().map(write).collect()
 }
 
@@ -195,26 +206,32 @@ impl EventSink for Records {
     }
 }
 
-/// The stream of `--format jsonl`; closed where another format was requested, or once its reader is gone.
+/// The stream of `--format jsonl`; closed where another format was requested, once its reader is gone, and once a write
+/// failed.
 struct JsonLines {
     terminal: Terminal,
-    out: Option<Box<dyn std::io::Write + Send>>,
+    file: Option<PathBuf>,
+    out: Option<Box<dyn Write + Send>>,
+    failed: Option<std::io::Error>,
 }
 
 impl JsonLines {
-    fn open(terminal: Terminal, output: &RunOutput) -> Self {
-        let out: Option<Box<dyn std::io::Write + Send>> = match (output.format, &output.output) {
+    fn open(terminal: Terminal, output: &RunOutput) -> Result<Self, CliError> {
+        let out: Option<Box<dyn Write + Send>> = match (output.format, &output.output) {
             (Format::Jsonl, None) => Some(Box::new(std::io::stdout())),
-            (Format::Jsonl, Some(path)) => match std::fs::File::create(path) {
-                Ok(file) => Some(Box::new(file)),
-                Err(error) => {
-                    terminal.warn(&format!("can't write {}: {error}", path.display()));
-                    None
-                }
-            },
+            (Format::Jsonl, Some(path)) => Some(Box::new(files::stream(path)?)),
             _ => None,
         };
-        JsonLines { terminal, out }
+        Ok(JsonLines { terminal, file: output.output.clone(), out, failed: None })
+    }
+
+    /// Ends the stream; an error if a write failed.
+    fn end(self) -> Result<(), CliError> {
+        match (self.failed, self.file) {
+            (None, _) => Ok(()),
+            (Some(error), Some(path)) => Err(files::unwritable(&path, error)),
+            (Some(error), None) => Err(CliError::Write { what: "to stdout".to_owned(), error }),
+        }
     }
 }
 
@@ -225,8 +242,9 @@ impl EventSink for JsonLines {
             && let Err(error) = writeln!(out, "{}", live::jsonl(event))
         {
             self.out = None;
-            if error.kind() != std::io::ErrorKind::BrokenPipe {
-                self.terminal.warn(&format!("the event stream ends here: {error}"));
+            if error.kind() != ErrorKind::BrokenPipe {
+                self.terminal.warn(&format!("the event stream ends here, and the run goes on: {error}"));
+                self.failed = Some(error);
             }
         }
         Ok(())

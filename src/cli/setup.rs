@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::args::{Global, Selection as SelectionArgs};
 use super::code::Code;
 use super::exit::CliError;
-use super::previous_run::PreviousRun;
+use super::previous_run::{PreviousRun, retained};
 use super::resolve;
 use super::terminal::Terminal;
 use crate::compile::{MigrationSet, folder};
-use crate::engine::{Database, Servers};
+use crate::engine::{Continuation, Database, Servers, continuation};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
@@ -100,12 +100,16 @@ impl Program {
 
     /// The selected tenants with their passwords; warns of words that match none.
     pub(super) async fn select(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
-        self.filter(self.wanted(args).await?).await
+        let (filter, missing) = self.wanted(args).await?;
+        let mut selection = self.filter(filter).await?;
+        selection.held_back += missing;
+        Ok(selection)
     }
 
     /// The selected tenants for a command that only shows them: no password is fetched, so no command is run.
     pub(super) async fn select_to_show(&self, args: &SelectionArgs) -> Result<Selection, CliError> {
-        let mut selection = self.matching(&self.wanted(args).await?)?;
+        let (filter, _) = self.wanted(args).await?;
+        let mut selection = self.matching(&filter)?;
         selection.leave_out_credentials(&self.registry);
         Ok(selection)
     }
@@ -116,12 +120,16 @@ impl Program {
         Ok(selection)
     }
 
-    async fn wanted(&self, args: &SelectionArgs) -> Result<Filter, CliError> {
+    /// The filter of the flags, and how many failed tenants of `--failed-of` the file has no more.
+    async fn wanted(&self, args: &SelectionArgs) -> Result<(Filter, usize), CliError> {
         let mut filter = args.filter.clone();
+        let mut missing = 0;
         if let Some(run) = args.failed_of.as_deref() {
-            filter.only = Some(self.previous_run(run).await?.failed());
+            let previous = self.previous_run(run).await?;
+            let (present, gone) = retained(self, previous.header.run, previous.failed());
+            (filter.only, missing) = (Some(present), gone);
         }
-        Ok(filter)
+        Ok((filter, missing))
     }
 
     fn matching(&self, filter: &Filter) -> Result<Selection, CliError> {
@@ -135,20 +143,23 @@ impl Program {
         Ok(selection)
     }
 
-    /// The state of these tenants. A tenant that stopped in a script edited since is in doubt, as it is for a run.
+    /// The state of these tenants. A tenant with an unfinished migration is partially applied if the next run resumes it by
+    /// itself, otherwise in doubt.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let mut observations = run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await;
         // Many tenants stop in the same script, and each is compiled once.
         let mut scripts = HashMap::new();
         for o in &mut observations {
-            let State::Stopped(unfinished) = &o.state else { continue };
+            let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
             let key = (o.engine, unfinished.direction, unfinished.migration.clone());
             if !scripts.contains_key(&key) {
                 scripts.insert(key.clone(), resolve::script(set, o.engine, unfinished).await);
             }
-            if scripts[&key].as_ref().is_some_and(|script| unfinished.was_edited(script)) {
-                o.state = State::InDoubt(unfinished.clone());
-            }
+            let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
+            o.state = match next {
+                Some(Continuation::At(_)) => State::Stopped(unfinished.clone()),
+                _ => State::InDoubt(unfinished.clone()),
+            };
         }
         observations
     }

@@ -22,6 +22,7 @@ use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Execution};
 use crate::model::tenant::{Engine, TenantId};
+use crate::policy::Tally;
 use crate::report::plan::PlanRow;
 use crate::report::{Format, count, towards};
 use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
@@ -46,6 +47,8 @@ pub(super) struct Intent {
     /// Targets that a previous run settled for its tenants.
     pub(super) targets: HashMap<TenantId, Target>,
     pub(super) resumes: Option<Uuid>,
+    /// By wave, the tenants that the resumed run is done with.
+    pub(super) former: HashMap<String, Tally>,
     /// Whether every migration runs as Rust code.
     pub(super) native: bool,
     /// The plan is only shown.
@@ -60,8 +63,7 @@ pub(super) struct Intent {
 impl Intent {
     /// A migration of these tenants to a goal.
     pub(super) fn migrate(goal: Goal, selection: Selection) -> Self {
-        let kind = RunKind::Migrate { goal, backups: None };
-        Intent::task(Task { kind, command: String::new(), question: String::new() }, selection)
+        Intent::task(Task { kind: RunKind::migrate(goal), command: String::new(), question: String::new() }, selection)
     }
 
     /// A task on these tenants.
@@ -73,6 +75,7 @@ impl Intent {
             question: task.question,
             targets: HashMap::new(),
             resumes: None,
+            former: HashMap::new(),
             native: false,
             dry_run: false,
             kill_blockers: None,
@@ -208,6 +211,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
             tenants.push(tenant);
         }
         waves.push(PlannedWave {
+            former: intent.former.get(&wave.name).copied().unwrap_or_default(),
             name: wave.name,
             tenants: places,
             concurrency: wave.concurrency,
@@ -223,7 +227,10 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         _ => 0..catalog.migrations.len(),
     };
     let kind = match &intent.backup {
-        Some(backup) => intent.kind.with_backups(backup.folder.join(run.to_string()).display().to_string()),
+        Some(backup) => {
+            let folder = backup.folder.join(run.to_string()).display().to_string();
+            intent.kind.with_backups(folder, backup.restore_on_failure)
+        }
         None => intent.kind,
     };
     let header = RunHeader {

@@ -1,10 +1,11 @@
 //! The terminal: its abilities, and all output to it. Determined once, used by all commands.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::{Global, When};
 use super::exit::CliError;
+use super::files;
 use crate::report::{Style, clean};
 
 /// The abilities of stdout and stderr.
@@ -36,7 +37,8 @@ impl Terminal {
         let locale =
             ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|v| std::env::var(v).ok().filter(|v| !v.is_empty()));
         let utf8 = locale.is_some_and(|l| l.to_ascii_lowercase().replace('-', "").contains("utf8"));
-        let wide = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|w| *w >= 40);
+        // One that says 0 does not know. A narrow one is laid out for as if it had the fewest columns that are supported.
+        let wide = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|w| *w > 0);
         // Only a terminal has an edge.
         let width = |tty: bool| global.width.or_else(|| if tty { wide().or(Some(120)) } else { None });
         let style = |tty: bool| Style { colour: colour(tty), unicode: tty && utf8 && !dumb, width: width(tty) };
@@ -124,7 +126,7 @@ impl Drop for SilentInterrupt {
 /// Writes a command's data to stdout, or to a file that appears only when it is complete.
 pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     match file {
-        Some(path) => write_file(path, text),
+        Some(path) => files::write(path, text),
         None => print(text),
     }
 }
@@ -141,65 +143,7 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// Writes a file whole or not at all: to a temporary file beside it first, then renamed. An existing file that is not a
-/// regular file, such as /dev/null or a pipe, is written to and never replaced.
-pub(super) fn write_file(path: &Path, text: &str) -> Result<(), CliError> {
-    let newline = if text.ends_with('\n') { "" } else { "\n" };
-    let text = format!("{text}{newline}");
-    let written = if is_special(path) {
-        std::fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()))
-    } else {
-        let partial = partial(path);
-        std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, path))
-    };
-    written.map_err(|error| CliError::Write { what: path.display().to_string(), error })
-}
-
-/// Refuses early a file that could not be written at the end.
-pub(super) fn check_writable(path: &Path) -> Result<(), CliError> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let tried = if path.is_dir() {
-        Err(std::io::Error::other("it is a folder; nothing was started"))
-    } else if !folder.is_dir() {
-        Err(std::io::Error::other("its folder does not exist; nothing was started"))
-    } else if is_special(path) {
-        Ok(())
-    } else {
-        let partial = partial(path);
-        std::fs::File::create(&partial)
-            .and_then(|_| std::fs::remove_file(&partial))
-            .map_err(|error| std::io::Error::other(format!("{error}; nothing was started")))
-    };
-    tried.map_err(|error| CliError::Write { what: path.display().to_string(), error })
-}
-
-fn is_special(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
-}
-
-fn partial(path: &Path) -> PathBuf {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    partial.into()
-}
-
 /// A text with our own line breaks, and no other control characters of a terminal.
 fn clean_lines(text: &str) -> String {
     text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_plain_file_is_not_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("null");
-        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-        check_writable(&link).unwrap();
-        write_file(&link, "text").unwrap();
-        assert!(is_special(&link));
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
-    }
 }

@@ -27,44 +27,65 @@ impl Entry {
         self.unfinished.may_begin_again() && *self.unfinished.migration != *step.script.migration
     }
 
-    /// The statement (from 0) at which a step may resume: the same script in the same direction, either stopped for
-    /// certain or inside a statement that may be repeated.
-    ///
-    /// A repeatable script restarts on its way up, whatever its text was before.
+    /// The statement (from 0) at which a step may resume by itself.
     pub(crate) fn resumes(&self, step: &Step) -> Option<usize> {
-        let is_its_own =
-            *self.unfinished.migration == *step.script.migration && self.unfinished.direction == step.script.direction;
-        let up = step.script.direction == Direction::Up;
-        if is_its_own && up && matches!(step.script.record, Record::Script { repeatable: true, .. }) {
-            return Some(0);
+        match continuation(&self.unfinished, &step.script) {
+            Continuation::At(statement) => Some(statement),
+            Continuation::Edited | Continuation::Unknown => None,
         }
-        let repeatable = |k: usize| {
-            let sql = k.checked_sub(1).and_then(|k| step.script.statements.get(k));
-            sql.is_some_and(|sql| directive(sql) == Some(Directive::Batch))
-        };
-        let same = (self.unfinished.stopped || self.unfinished.statement.is_some_and(repeatable))
-            && self.unfinished.sha256 == step.script.sha256
-            && is_its_own;
-        let first = self.unfinished.statement.filter(|_| same).map(|k| k.saturating_sub(1))?;
-        // Another connection would lack the session state that the statements before it set up.
-        keeps_session(step, first).then_some(first)
+    }
+}
+
+/// The next run's step on an unfinished migration, in its direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Continuation {
+    /// It resumes by itself at this statement, from 0.
+    At(usize),
+    /// Nothing: the script differs from the one whose statements the journal counts.
+    Edited,
+    /// Nothing: how far it came is not known, or no other session can resume there.
+    Unknown,
+}
+
+/// Decides on an unfinished migration, from its journal and today's script: for a run, and for every command that says
+/// what a run would do.
+pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continuation {
+    let is_up = script.direction == Direction::Up;
+    if *unfinished.migration != *script.migration || unfinished.direction != script.direction {
+        return Continuation::Unknown;
+    }
+    // A repeatable script restarts on its way up, whatever its text was before.
+    if is_up && matches!(script.record, Record::Script { repeatable: true, .. }) {
+        return Continuation::At(0);
+    }
+    let Some(statement) = unfinished.statement else { return Continuation::Unknown };
+    if unfinished.sha256 != script.sha256 {
+        return Continuation::Edited;
+    }
+    let is_batch = |k: usize| script.statements.get(k).is_some_and(|sql| directive(sql) == Some(Directive::Batch));
+    // A batch may be repeated. On the way down the history row is gone, and a run asks before it looks at the script.
+    let may_repeat = is_up && statement.checked_sub(1).is_some_and(is_batch);
+    let first = statement.saturating_sub(1);
+    // Another connection would lack the session state that the statements before it set up.
+    match (unfinished.stopped || may_repeat) && keeps_session(script, first) {
+        true => Continuation::At(first),
+        false => Continuation::Unknown,
     }
 }
 
 /// Whether the statements before this one (from 0) leave no session state that later statements may need.
-pub(crate) fn keeps_session(step: &Step, statement: usize) -> bool {
-    let (before, rest) = step.script.statements.split_at(statement.min(step.script.statements.len()));
+pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
+    let (before, rest) = script.statements.split_at(statement.min(script.statements.len()));
     // At the first statement, everything is repeated.
     before.is_empty()
-        || !before.iter().any(|sql| changes_session(step.script.engine, sql))
-            && !rest.iter().any(|sql| reads_session(sql))
+        || !before.iter().any(|sql| changes_session(script.engine, sql)) && !rest.iter().any(|sql| reads_session(sql))
 }
 
 /// Whether, when the engine refuses this statement (from 0), it certainly had no effect and another session can resume
 /// with it.
 pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
     let sql = step.script.statements.get(statement);
-    keeps_session(step, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
+    keeps_session(&step.script, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
 }
 
 /// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with
@@ -209,8 +230,7 @@ mod tests {
         script.statements = ["INSERT INTO p VALUES (1)", "INSERT INTO c VALUES (LAST_INSERT_ID())", "SELECT 1"]
             .map(str::to_owned)
             .into();
-        let step = Step { index: 0, script: Arc::new(script), limits: Default::default() };
-        assert_eq!([0, 1, 2].map(|statement| keeps_session(&step, statement)), [true, false, true]);
+        assert_eq!([0, 1, 2].map(|statement| keeps_session(&script, statement)), [true, false, true]);
     }
 
     fn row(state: &str, statement: Option<&str>) -> Entry {
@@ -228,5 +248,23 @@ mod tests {
         again.record = Record::Script { checksum: "c".into(), repeatable: true };
         let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
         assert_eq!(row("running", Some("2")).resumes(&again), Some(0), "it may run again and again");
+    }
+
+    #[test]
+    fn a_number_means_nothing_in_another_text_or_another_session() {
+        let of = |state, statement, script: &Script| continuation(&row(state, statement).unfinished, script);
+        let (same, edited) = (step("x").script, step("edited").script);
+        for state in ["running", "stopped"] {
+            assert_eq!(of(state, Some("2"), &edited), Continuation::Edited, "{state}");
+            assert_eq!(of(state, None, &edited), Continuation::Unknown, "Rust code has no numbers: {state}");
+        }
+        assert_eq!(of("running", Some("2"), &same), Continuation::Unknown);
+        let asks = Script { statements: vec!["a".into(), "SELECT LAST_INSERT_ID()".into()], ..Script::clone(&same) };
+        assert_eq!(of("stopped", Some("2"), &asks), Continuation::Unknown);
+        let batches = vec!["a".into(), "/* fleet: batch */ DELETE FROM t LIMIT 9".into()];
+        let mut batches = Script { statements: batches, ..Script::clone(&same) };
+        assert_eq!(of("running", Some("2"), &batches), Continuation::At(1), "a batch may be repeated");
+        batches.direction = Direction::Down;
+        assert_eq!(of("running", Some("2"), &batches), Continuation::Unknown);
     }
 }

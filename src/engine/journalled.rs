@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 
-use super::journal::{Entry, is_row_lost};
+use super::journal::{Continuation, Entry, continuation, is_row_lost};
 use super::message::{Place, stopped_at};
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
@@ -113,7 +113,14 @@ pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<
             Err(ApplyError::before(step, fault))
         }
         resumed @ Some(_) => Ok(Opening { resumed, closes_void: false }),
-        None => Err(unfinished(step, entry.unfinished)),
+        None => {
+            let is_edited = continuation(&entry.unfinished, &this.script) == Continuation::Edited;
+            let mut stop = unfinished(step, entry.unfinished);
+            if is_edited {
+                stop.fault.message.push_str(", and its script was edited since");
+            }
+            Err(stop)
+        }
     }
 }
 

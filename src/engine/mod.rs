@@ -42,6 +42,7 @@ use endpoint::TenantEndpoint;
 pub(crate) use errors::fault;
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
+pub(crate) use journal::{Continuation, continuation};
 pub(crate) use liveness::Liveness;
 pub(crate) use locks::locks;
 pub(crate) use observe::{Canceller, Observe, Probe, Watch};

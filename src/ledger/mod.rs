@@ -14,9 +14,9 @@
 //! | after `finish` returned | everything |
 //!
 //! A tenant without an outcome may have been finished all the same, because success is recorded after the tenant's own
-//! commit. Resuming a run reads the tenant again, so a lost outcome costs one read and repeats nothing. After a power
-//! cut an SQLite ledger may also lack the outcomes since its last checkpoint, in the same way and as harmlessly. A lost
-//! ledger file means that no run is known, and nothing else.
+//! commit. Resuming a run reads the tenant again, so a lost outcome costs one read and repeats no migration; a task is
+//! repeated on that tenant. After a power cut an SQLite ledger may also lack the outcomes since its last checkpoint, in the
+//! same way. A lost ledger file means that no run is known, and nothing else.
 //!
 //! | table | a row for each |
 //! |---|---|
@@ -29,6 +29,7 @@
 //! | `fleet_attempt` | attempt that failed, and the last attempt where there were several |
 
 mod database;
+mod ends;
 mod entity;
 mod error;
 mod look;
@@ -44,6 +45,7 @@ mod writer;
 mod tests;
 
 pub(crate) use crate::inputs::LedgerLocation as Location;
+pub(crate) use ends::Ends;
 pub(crate) use error::LedgerError;
 pub(crate) use open::Ledger;
 pub(crate) use process::current as current_process;

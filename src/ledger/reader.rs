@@ -2,7 +2,7 @@
 //!
 //! It only reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -20,7 +20,7 @@ use super::open::{Ledger, Store};
 use super::process;
 use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
-use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::outcome::TenantRecord;
 use crate::model::run_kind::RunKind;
 use crate::model::run_summary::{AttemptRow, RunSummary};
 use crate::model::started_by::{StartedBy, liveness};
@@ -29,7 +29,7 @@ use crate::model::tenant::TenantId;
 /// Number of runs that an error lists.
 const CANDIDATES: u64 = 10;
 
-const READ: &str = "read";
+pub(super) const READ: &str = "read";
 
 /// Number of tenants of a run that have their outcome.
 const WITH_OUTCOME: &str = "(SELECT count(*) FROM fleet_outcome WHERE fleet_outcome.run = fleet_run.run)";
@@ -89,12 +89,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::NoSuchRun`], or that the ledger can't be read.
     pub(crate) async fn header(&self, run: Uuid) -> Result<RunHeader, LedgerError> {
-        let store = &self.store;
         let summary = self.run(&run.to_string()).await?;
-        let row = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::Catalog);
-        let catalog: Option<String> = row.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
-        let catalog = store.parse(&catalog.unwrap_or_default(), || format!("the catalog of run {run}"))?;
-        let tenants = store.tenants(run).await?.into_iter().map(|(_, planned)| planned).collect();
+        let catalog = self.catalog(run).await?;
+        let tenants = self.store.tenants(run).await?.into_iter().map(|(_, planned)| planned).collect();
         Ok(RunHeader {
             run,
             direction: summary.direction,
@@ -108,6 +105,17 @@ impl Ledger {
             started_by: summary.started_by,
             selection: summary.selection,
         })
+    }
+
+    /// The migrations that a run knew, in order.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read, or does not have the run.
+    pub(crate) async fn catalog(&self, run: Uuid) -> Result<Vec<String>, LedgerError> {
+        let store = &self.store;
+        let row = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::Catalog);
+        let catalog: Option<String> = row.into_tuple().one(&store.db).await.map_err(store.explain(READ))?;
+        store.parse(&catalog.unwrap_or_default(), || format!("the catalog of run {run}"))
     }
 
     /// Every selected tenant of a run in plan order, with its record. `None`: no outcome was recorded, because the run
@@ -127,42 +135,6 @@ impl Ledger {
             Ok((planned, record))
         };
         tenants.into_iter().map(with_record).collect()
-    }
-
-    /// The tenants that a run did not bring to their target, or that have no outcome, and that no later run has brought
-    /// to their target or restored since. A run without any is closed.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when the ledger can't be read. An unknown run has none.
-    pub(crate) async fn open_ends(&self, run: Uuid) -> Result<BTreeSet<TenantId>, LedgerError> {
-        let ended_well = |record: &TenantRecord| record.outcome.standing() == Standing::AtTarget;
-        let mut open: BTreeSet<TenantId> = self
-            .records(run)
-            .await?
-            .into_iter()
-            .filter(|(_, record)| !record.as_ref().is_some_and(ended_well))
-            .map(|(planned, _)| planned.tenant)
-            .collect();
-        let began = run::Entity::find_by_id(run.to_string()).select_only().column(run::Column::StartedAtMs);
-        let began: Option<i64> = began.into_tuple().one(&self.store.db).await.map_err(self.store.explain(READ))?;
-        let Some(began_at_ms) = began else { return Ok(open) };
-        // A run that only read or copied a tenant says nothing about its state.
-        let later = newest_first().filter(later_than(began_at_ms, run));
-        for summary in self.store.summaries(later).await? {
-            if open.is_empty() {
-                break;
-            }
-            for (planned, record) in self.records(summary.run).await? {
-                let settles = |record: &TenantRecord| {
-                    use Outcome::{Migrated, Restored, RolledBack, UpToDate};
-                    matches!(record.outcome, Migrated(_) | Restored { .. } | RolledBack(_) | UpToDate)
-                };
-                if record.as_ref().is_some_and(settles) {
-                    open.remove(&planned.tenant);
-                }
-            }
-        }
-        Ok(open)
     }
 
     /// The waves of a run and the requests to stop it, in order, then the latest progress of each tenant that reported
@@ -214,7 +186,7 @@ impl Ledger {
 }
 
 impl Store {
-    async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
+    pub(super) async fn summaries(&self, query: Select<run::Entity>) -> Result<Vec<RunSummary>, LedgerError> {
         let (query, age) = match self.version {
             // A reader leaves an older ledger as it is; its runs lack the data that was not recorded then.
             1 => (before_live_runs(query), Expr::cust("NULL")),
@@ -310,15 +282,8 @@ fn before_live_runs(query: Select<run::Entity>) -> Select<run::Entity> {
 
 /// In the order in which they were recorded, which the times of their start have: the clocks of the machines need not
 /// agree, and ids are made by those. Ids decide between runs of one millisecond.
-fn newest_first() -> Select<run::Entity> {
+pub(super) fn newest_first() -> Select<run::Entity> {
     run::Entity::find().order_by_desc(run::Column::StartedAtMs).order_by_desc(run::Column::Run)
-}
-
-/// The runs that were recorded after this one, which began then; the order is that of [`newest_first`].
-fn later_than(began_at_ms: i64, run: Uuid) -> Condition {
-    use run::Column::{Run, StartedAtMs};
-    let at_once = Condition::all().add(StartedAtMs.eq(began_at_ms)).add(Run.gt(run.to_string()));
-    Condition::any().add(StartedAtMs.gt(began_at_ms)).add(at_once)
 }
 
 /// A run in an error's list.

@@ -30,6 +30,8 @@ pub(crate) mod plan;
 
 pub(crate) mod run_kind;
 
+pub(crate) mod settled;
+
 pub(crate) mod event;
 
 pub(crate) mod started_by;

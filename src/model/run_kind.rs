@@ -20,6 +20,9 @@ pub(crate) enum RunKind {
         /// The folder of this run's backups, where it backs tenants up before their first change.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         backups: Option<String>,
+        /// Whether a tenant that failed is brought back from them; `None`: recorded by a version that did not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        restore_on_failure: Option<bool>,
     },
     /// Brings views up to date.
     Refresh {
@@ -58,6 +61,11 @@ pub(crate) enum RunKind {
 }
 
 impl RunKind {
+    /// A migration that makes no backups.
+    pub(crate) fn migrate(goal: Goal) -> Self {
+        RunKind::Migrate { goal, backups: None, restore_on_failure: None }
+    }
+
     /// The goal of a migration.
     pub(crate) fn goal(&self) -> Option<Goal> {
         match self {
@@ -79,10 +87,22 @@ impl RunKind {
         }
     }
 
-    /// The same work with backups in this folder.
-    pub(crate) fn with_backups(mut self, folder: String) -> Self {
-        if let RunKind::Migrate { backups, .. } | RunKind::Backup { backups } = &mut self {
-            *backups = Some(folder);
+    /// Whether a tenant that failed is brought back from the run's own backup, where that was recorded.
+    pub(crate) fn restores_on_failure(&self) -> Option<bool> {
+        match self {
+            RunKind::Migrate { restore_on_failure, .. } => *restore_on_failure,
+            _ => None,
+        }
+    }
+
+    /// The same work with backups in this folder; a migration may bring failed tenants back from them.
+    pub(crate) fn with_backups(mut self, folder: String, restore: bool) -> Self {
+        match &mut self {
+            RunKind::Migrate { backups, restore_on_failure, .. } => {
+                (*backups, *restore_on_failure) = (Some(folder), Some(restore));
+            }
+            RunKind::Backup { backups } => *backups = Some(folder),
+            _ => {}
         }
         self
     }
@@ -143,12 +163,12 @@ mod tests {
     fn every_kind_survives_the_ledger() {
         let seed = RunKind::Seed { scale: 2, seed: 7, rows: vec![("t".into(), 5)], append: true, malformed_percent: 0 };
         let all = [
-            (RunKind::Migrate { goal: GOAL, backups: None }, "migrate"),
-            (RunKind::Migrate { goal: GOAL, backups: Some("/b/r".into()) }, "migrate"),
+            (RunKind::migrate(GOAL), "migrate"),
+            (RunKind::migrate(GOAL).with_backups("/b/r".into(), true), "migrate"),
             (RunKind::Refresh { views: vec!["v".into()] }, "refresh"),
             (RunKind::Repair { scripts: vec!["0001_a".into()] }, "repair"),
             (seed, "seed"),
-            (RunKind::Backup { backups: None }.with_backups("/b/r".into()), "backup"),
+            (RunKind::Backup { backups: None }.with_backups("/b/r".into(), false), "backup"),
             (RunKind::Restore { run: "r".into() }, "restore"),
         ];
         for (kind, name) in all {
@@ -156,7 +176,7 @@ mod tests {
             assert_eq!(json["kind"], name);
             assert_eq!(RunKind::from_ledger(json), kind);
         }
-        let json = serde_json::to_value(RunKind::Migrate { goal: GOAL, backups: None }).unwrap();
+        let json = serde_json::to_value(RunKind::migrate(GOAL)).unwrap();
         let flat =
             json!({ "kind": "migrate", "direction": "down", "target": { "migration": 3 }, "out_of_order": true });
         assert_eq!(json, flat);
@@ -165,11 +185,12 @@ mod tests {
     #[test]
     fn a_ledger_of_version_0_1_is_read() {
         let goal = json!({ "direction": "down", "target": { "migration": 3 }, "out_of_order": true });
-        assert_eq!(RunKind::from_ledger(goal.clone()), RunKind::Migrate { goal: GOAL, backups: None });
+        assert_eq!(RunKind::from_ledger(goal.clone()), RunKind::migrate(GOAL));
         let mut with_backups = goal;
         with_backups["backups"] = "/b/r".into();
         let kind = RunKind::from_ledger(with_backups);
         assert_eq!((kind.goal(), kind.backups(), kind.is_task()), (Some(GOAL), Some("/b/r"), false));
+        assert_eq!(kind.restores_on_failure(), None);
 
         let task = |command: &str| RunKind::from_ledger(json!({ "chore": command }));
         assert_eq!(task("refresh --group hourly"), RunKind::Refresh { views: vec![] });

@@ -17,6 +17,14 @@ pub(crate) enum FailureBudget {
     Percent(u8),
 }
 
+/// The tenants of a wave that are done with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) finished: usize,
+    /// Those of them that failed.
+    pub(crate) failed: usize,
+}
+
 impl FailureBudget {
     /// Minimum number of finished tenants for a meaningful percentage.
     pub(crate) const MINIMUM_SAMPLE: usize = 10;

@@ -210,7 +210,12 @@ fn why(o: &Observation, is_shared: bool) -> String {
 /// A step in the journal at which the next run continues, in words.
 pub(crate) fn stopped_text(u: &Unfinished) -> String {
     let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
-    format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration)
+    match u.stopped {
+        true => format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration),
+        false => {
+            format!("ended in statement {n} of {}, which may be repeated; the next {next} goes on there", u.migration)
+        }
+    }
 }
 
 /// The journal's entry of a step that the next run would continue, if its script were the same.

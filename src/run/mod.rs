@@ -28,7 +28,7 @@ use crate::model::event::RunHeader;
 use crate::model::plan::Goal;
 use crate::model::schema::Catalog;
 use crate::model::tenant::{Engine, Tenant};
-use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Timeouts};
+use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts};
 use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
@@ -97,6 +97,8 @@ pub(crate) struct PlannedWave {
     pub(crate) concurrency: Option<NonZeroUsize>,
     /// The number of its tenants that may fail.
     pub(crate) max_failures: FailureBudget,
+    /// The tenants of this wave that the resumed run is done with: its failures that are still open use up the budget.
+    pub(crate) former: Tally,
     /// The lock timeout on its tenants, if different from the fleet's.
     pub(crate) lock_timeout: Option<Duration>,
 }

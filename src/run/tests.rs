@@ -87,6 +87,7 @@ async fn plan_of(
             tenants: places,
             concurrency: None,
             max_failures: *max_failures,
+            former: Default::default(),
             lock_timeout: None,
         });
     }
@@ -94,7 +95,7 @@ async fn plan_of(
         run: Uuid::now_v7(),
         direction,
         goal: "head".into(),
-        kind: RunKind::Migrate { goal: Goal { direction, target: Target::End, out_of_order: false }, backups: None },
+        kind: RunKind::migrate(Goal { direction, target: Target::End, out_of_order: false }),
         resumes: None,
         catalog: vec!["m1".into(), "m2".into()],
         tenants: Vec::new(),

@@ -8,6 +8,7 @@ use super::PlannedWave;
 use super::queue::Queue;
 use crate::model::outcome::{NotStarted, Outcome, Standing};
 use crate::model::tenant::TenantId;
+use crate::policy::Tally;
 
 /// A wave of the plan, and its progress.
 pub(super) struct WaveRun<'p> {
@@ -15,36 +16,30 @@ pub(super) struct WaveRun<'p> {
     pub(super) queue: Queue,
     /// Histories read over shared connections; each is used once.
     pub(super) known: HashMap<TenantId, Vec<String>>,
-    counts: WaveCounts,
-}
-
-/// The number of tenants of a wave that have their outcome.
-#[derive(Debug, Clone, Copy, Default)]
-struct WaveCounts {
-    finished: usize,
-    failed: usize,
+    tally: Tally,
 }
 
 impl<'p> WaveRun<'p> {
     /// A wave with an empty queue.
     pub(super) fn new(planned: &'p PlannedWave, known: HashMap<TenantId, Vec<String>>) -> Self {
-        WaveRun { planned, queue: Queue::default(), known, counts: WaveCounts::default() }
+        WaveRun { planned, queue: Queue::default(), known, tally: planned.former }
     }
 
     /// Counts an outcome. Returns the reason to start nothing new, if the outcome used up the failure budget.
     pub(super) fn count(&mut self, outcome: &Outcome) -> Option<NotStarted> {
-        self.counts.finished += 1;
+        self.tally.finished += 1;
         if outcome.standing() != Standing::Failed {
             return None;
         }
-        self.counts.failed += 1;
-        let WaveCounts { finished, failed } = self.counts;
-        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, self.planned.tenants.len());
+        self.tally.failed += 1;
+        let Tally { finished, failed } = self.tally;
+        let total = self.planned.tenants.len() + self.planned.former.finished;
+        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, total);
         exceeded.then_some(NotStarted::FailureBudget)
     }
 
     /// Whether any tenant has its outcome.
     pub(super) fn has_outcomes(&self) -> bool {
-        self.counts.finished > 0
+        self.tally.finished > self.planned.former.finished
     }
 }

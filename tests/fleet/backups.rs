@@ -152,16 +152,19 @@ fn a_backup_that_changed_or_is_half_is_never_taken() {
     // Without its manifest there is no backup.
     std::fs::remove_file(at.join("schema-000.json")).unwrap();
     let refused = run(&fleet, &["restore", "--run", &run_id(&backed_up), "--yes"], 100);
-    assert_eq!(refused["tenants"].as_array().unwrap().len(), 3, "{refused}");
+    assert_eq!(refused["tenants"].as_array().unwrap().len(), 4, "{refused}");
     for id in ["lite-000", "pg-000", "my-000"] {
         let record = record(&refused, id);
         assert_eq!((&record["outcome"], &record["class"]), (&"failed".into(), &"backup".into()), "{record}");
         assert!(record["error"]["message"].as_str().unwrap().contains("not what was written"), "{record}");
     }
+    assert_eq!(record(&refused, "schema-000")["outcome"], "failed", "{refused}");
     for (id, before) in SITES.iter().zip(before) {
         assert_eq!(dump(&fleet, id), before, "{id}");
     }
-    fleet.run(&["restore", "--run", &run_id(&backed_up), "--tenant", "schema-000", "--yes"]).exits(4);
+    let alone = run(&fleet, &["restore", "--run", &run_id(&backed_up), "--tenant", "schema-000", "--yes"], 100);
+    let message = record(&alone, "schema-000")["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with(&format!("run {} has no whole backup of this tenant", run_id(&backed_up))), "{message}");
     let list = fleet.run(&["backup", "list", "--format", "json"]).exits(0).json();
     assert_eq!(list["backups"][0]["complete"], Value::Bool(false), "{list}");
 }
@@ -479,9 +482,20 @@ fn old_backups_go_but_not_those_that_may_still_be_needed() {
     // A failed tenant is settled when a later run has brought it to its target.
     let prune = || fleet.run(&["backup", "prune", "--older-than", "0s", "--yes"]).exits(0);
     fleet.run(&["backup", "--tenant", "lite-001"]).exits(0);
-    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
-    prune().shows(&[&format!("kept {bad}: not at their target since: lite-001")]);
+    // Without the script that they failed at, none is brought to what that run was to reach.
     fleet.run(&["migrate", "--yes"]).exits(0);
+    prune().shows(&[&format!("kept {bad}: not at their target since: lite-000, lite-001")]);
+    std::fs::write(fleet.path("sql/0001_bad.sql"), "CREATE TABLE good (i int);\n").unwrap();
+    fleet.run(&["migrate", "--yes", "--scripts", "sql", "--tenant", "lite-000"]).exits(0);
+    prune().shows(&[&format!("kept {bad}: not at their target since: lite-001")]);
+    // One that finds nothing to do and does not go as far settles nothing.
+    fleet.run(&["scripts", "repair", "0001_bad", "--scripts", "sql", "--yes"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--scripts", "sql", "--to", &all()[0]]).exits(0);
+    fleet
+        .run(&["rollback", "--yes", "--scripts", "sql", "--tenant", "lite-001", "--to", all().last().unwrap()])
+        .exits(0);
+    prune().shows(&[&format!("kept {bad}: not at their target since: lite-001")]);
+    fleet.run(&["migrate", "--yes", "--scripts", "sql"]).exits(0);
     prune().shows(&[&format!("removed {bad}")]);
     assert!(!folder(&fleet, &bad).exists());
 }

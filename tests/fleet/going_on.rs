@@ -124,8 +124,96 @@ fn a_script_that_was_edited_after_it_stopped_is_not_gone_on_with() {
     script("INSERT INTO no_such_table VALUES (1);");
     fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["the next migrate goes on there"]);
     script("INSERT INTO first_one VALUES (1);");
-    fleet.run(&["runs", "resolve", "my-000", "--resume-at", "2", "--yes"]).exits(0);
+    let by_number = fleet.run(&["runs", "resolve", "my-000", "--resume-at", "2", "--yes"]).exits(64);
+    by_number.tells(&["my-000", "could mean another statement", "nothing was changed", "put the old text back"]);
+    fleet.run(&["runs", "resolve", "my-000", "--applied", "--yes"]).exits(0);
     fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+/// Two tenants on a script whose second statement was refused; then the process may have died in any of its statements.
+fn stopped_in(script: &str) -> Fleet {
+    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nscripts = \"sql\"").sqlite(2);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    write_script(&fleet, script);
+    for id in ["lite-000", "lite-001"] {
+        fleet.ask(id, "CREATE TABLE last_one (i int)");
+    }
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    for id in ["lite-000", "lite-001"] {
+        fleet.ask(id, "DROP TABLE last_one");
+    }
+    fleet
+}
+
+fn write_script(fleet: &Fleet, text: &str) {
+    std::fs::write(fleet.path("sql/0008_two.sql"), format!("-- fleet: transaction=false\n{text}\n")).unwrap();
+}
+
+/// The number in a journal is one of the text that was sent: taken for one of today's text, a statement would never run.
+#[test]
+fn a_script_that_was_edited_while_in_doubt_is_not_resolved_by_numbers() {
+    let old = "CREATE TABLE first_one (i int);\nCREATE TABLE last_one (i int);";
+    let new = format!("CREATE TABLE zeroth_one (i int);\n{old}");
+    let fleet = stopped_in(old);
+    fleet.ask("lite-000", "UPDATE fleet_journal SET state = 'running'");
+    fleet.ask("lite-001", "UPDATE fleet_journal SET state = 'running', statement = 1; DROP TABLE first_one");
+    let first = fleet.run(&["runs", "resolve", "lite-001"]).exits(2);
+    first.tells(&["no statement of 2 happened", "statement 1 may have", "CREATE TABLE first_one", "--not-applied"]);
+
+    write_script(&fleet, &new);
+    let resolve = |id: &str, flags: &[&str]| fleet.run(&[&["runs", "resolve", id][..], flags].concat());
+    let told = resolve("lite-000", &[]).exits(2).shows(&["put the old text back", "runs resolve lite-000 --applied"]);
+    let told =
+        told.tells(&["is in doubt", "was edited since", "statements 1 to 1 of the old text happened; statement 2 may"]);
+    assert!(
+        !told.err.contains("CREATE TABLE") && !told.err.contains(" -> "),
+        "today's text says nothing: {}",
+        told.err
+    );
+    assert!(!told.out.contains("--not-applied") && !told.out.contains("--resume-at"), "{}", told.out);
+    for flags in [&["--resume-at", "2", "--yes"][..], &["--resume-at", "3", "--yes"], &["--not-applied", "--yes"]] {
+        resolve("lite-000", flags).exits(64).tells(&[
+            "tenant lite-000",
+            "nothing was changed",
+            "put the old text back",
+        ]);
+    }
+    fleet.run(&["migrate", "--yes"]).exits(100).shows(&["IN DOUBT"]);
+    assert!(!fleet.has_table("lite-000", "last_one") && !fleet.has_table("lite-000", "zeroth_one"));
+
+    // Nothing but its first statement can have happened: that is seen without the old text.
+    let told = resolve("lite-001", &[]).exits(2).shows(&["--applied", "--not-applied"]);
+    told.tells(&["no statement of the old text happened"]);
+    resolve("lite-001", &["--resume-at", "1", "--yes"]).exits(64);
+    resolve("lite-001", &["--not-applied", "--yes"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-001"]).exits(0);
+    assert!(fleet.has_table("lite-001", "zeroth_one"));
+
+    // With the old text back, numbers mean what they did.
+    write_script(&fleet, old);
+    let told = resolve("lite-000", &[]).exits(2).shows(&["--resume-at K"]);
+    told.tells(&["statements 1 to 1 of 2 happened", "statement 2: CREATE TABLE last_one", "--resume-at 2"]);
+    resolve("lite-000", &["--resume-at", "2", "--yes"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    assert!(fleet.has_table("lite-000", "last_one"));
+}
+
+/// A batch may be repeated: nobody has to say how far it came, and no command says that somebody has to.
+#[test]
+fn every_command_says_of_a_batch_what_the_next_run_does() {
+    let fleet = stopped_in(
+        "CREATE TABLE first_one (i int);\n/* fleet: batch */ DELETE FROM first_one WHERE i IN (SELECT i FROM first_one LIMIT 9);\n\
+         CREATE TABLE last_one (i int);",
+    );
+    for id in ["lite-000", "lite-001"] {
+        fleet.ask(id, "UPDATE fleet_journal SET state = 'running', statement = 2");
+    }
+    let goes_on = "which may be repeated; the next migrate goes on there";
+    fleet.run(&["status"]).exits(0).shows(&["partially applied", goes_on]);
+    fleet.run(&["plan"]).exits(0).shows(&["which may be repeated"]);
+    fleet.run(&["runs", "resolve", "lite-000"]).exits(2).tells(&["not in doubt", goes_on]);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    assert!(fleet.has_table("lite-001", "last_one"));
 }
 
 #[test]

@@ -26,6 +26,8 @@ mod pgbouncer;
 mod reading;
 mod remedies;
 mod restoring;
+mod resuming;
+mod resuming_past_failures;
 mod rolling_back;
 mod secrets;
 #[path = "../support/own_servers.rs"]

@@ -1,6 +1,8 @@
 //! stdout is data and nothing else; every machine-readable output can be parsed.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
 
 use crate::support::{Fleet, all, finish, json_file, wait};
 
@@ -158,4 +160,128 @@ fn five_hundred_tenants_fit_on_a_screen() {
     }
     let status = fleet.run(&["status", "--width", "80"]).exits(0);
     assert!(status.out.lines().all(|l| l.chars().count() <= 80), "{}", status.out);
+}
+
+/// The files of a folder and of those in it, with what is in them.
+fn files(folder: &std::path::Path) -> BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => _ = found.insert(path.clone(), std::fs::read(&path).unwrap_or_default()),
+        }
+    }
+    found
+}
+
+/// A slip on the command line costs no tenant, and not the ledger.
+#[test]
+fn a_file_that_the_fleet_lives_by_is_not_written_over() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nbackups = \"copies\"").sqlite(2);
+    for folder in ["sql", "sub"] {
+        std::fs::create_dir(fleet.path(folder)).unwrap();
+    }
+    std::fs::write(fleet.path("sql/0008_one.sql"), "CREATE TABLE one (i int);\n").unwrap();
+    // There is no ledger yet: one that begins with a report would be none.
+    fleet.run(&["migrate", "--yes", "--report", "json=fleet-ledger.db"]).exits(64).tells(&["destroy the ledger"]);
+    assert!(!fleet.path("fleet-ledger.db").exists());
+    fleet.run(&["migrate", "--backup", "--yes"]).exits(0);
+    let run = std::fs::read_dir(fleet.path("copies")).unwrap().next().unwrap().unwrap().file_name();
+    let in_backups = format!("copies/{}/report", run.to_string_lossy());
+    symlink("lite-001.db", fleet.path("link")).unwrap();
+    symlink("lite-000.db-wal", fleet.path("to-come")).unwrap();
+    std::fs::hard_link(fleet.path("fleet-ledger.db"), fleet.path("hard")).unwrap();
+    let absolute = fleet.path("lite-000.db").display().to_string();
+    let before = files(fleet.folder.path());
+    for (place, loss) in [
+        ("fleet-ledger.db", "destroy the ledger"),
+        ("sub/../fleet-ledger.db-wal", "destroy the ledger"),
+        ("fleet-ledger.db-shm", "destroy the ledger"),
+        ("hard", "destroy the ledger"),
+        ("tenants.toml", "replace the tenant file"),
+        ("sub/../tenants.toml", "replace the tenant file"),
+        (&absolute, "destroy the database of tenant lite-000"),
+        ("lite-001.db-journal", "destroy the database of tenant lite-001"),
+        ("link", "destroy the database of tenant lite-001"),
+        ("to-come", "destroy the database of tenant lite-000"),
+        ("sql/report", "write into the folder of the SQL scripts"),
+        (&in_backups, "write into the backups of run"),
+    ] {
+        let refused = |flag: &str, arguments: &[&str]| {
+            fleet.run(arguments).exits(64).tells(&[&format!("{flag} {place} would {loss}"), "nothing was started"]);
+        };
+        refused("--output", &["status", "-o", place]);
+        refused("--output", &["rollback", "--all", "--yes", "--format", "jsonl", "--output", place]);
+        for kind in ["junit", "json", "csv", "md"] {
+            refused("--report", &["rollback", "--all", "--yes", "--report", &format!("{kind}={place}")]);
+        }
+    }
+    for command in [
+        &["plan"][..],
+        &["matrix"],
+        &["locks"],
+        &["config"],
+        &["doctor"],
+        &["check", "--entities"],
+        &["prove"],
+        &["tenants", "list"],
+        &["tenants", "check"],
+        &["scripts", "list"],
+        &["runs", "list"],
+        &["runs", "show", "last"],
+        &["runs", "resume", "last", "--yes"],
+        &["backup", "--yes"],
+        &["backup", "list"],
+        &["refresh", "--yes"],
+        &["seed", "--yes"],
+    ] {
+        fleet.run(&[command, &["-o", "fleet-ledger.db"]].concat()).exits(64).tells(&["would destroy the ledger"]);
+    }
+    assert!(before == files(fleet.folder.path()), "a file was changed");
+
+    let twice = ["migrate", "--yes", "--format", "json", "-o", "r", "--report", "csv=sub/../r"];
+    fleet.run(&twice).exits(64).tells(&["--report sub/../r would replace what --output writes"]);
+    fleet.run(&["migrate", "--yes", "-o", "/dev/null", "--report", "csv=/dev/null"]).exits(0);
+    fleet.run(&["status", "-o", "copies/status"]).exits(0);
+    assert!(std::fs::read_to_string(fleet.path("copies/status")).unwrap().contains("at target"));
+}
+
+/// The stream of events is a report like the others: a script that reads it must not take half of it for all of it.
+#[test]
+fn a_stream_that_fails_is_a_report_that_fails() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let over = ["the run itself is over and recorded", "small runs show "];
+    let fleet = fleet();
+    let stream = ["migrate", "--yes", "--format", "jsonl"];
+    fleet
+        .run(&[&stream[..], &["--output", "/dev/full"]].concat())
+        .exits(100)
+        .tells(&["can't write /dev/full", over[0]]);
+    fleet.ask("lite-001", "DROP TABLE users");
+    fleet
+        .run(&[&stream[..], &["--output", "/dev/full"]].concat())
+        .exits(1)
+        .tells(&over)
+        .tells(&["can't write /dev/full"]);
+    finish(fleet.program(&stream).stdout(full())).exits(1).tells(&over).tells(&["can't write to stdout"]);
+    assert_eq!(fleet.history("lite-001").unwrap(), all(), "the run went on");
+    fleet.run(&[&stream[..], &["--output", "events"]].concat()).exits(0);
+    let events = std::fs::read_to_string(fleet.path("events")).unwrap();
+    assert!(events.lines().last().unwrap().contains("run_finished"), "{events}");
+    let left: Vec<_> =
+        files(fleet.folder.path()).into_keys().filter(|p| p.to_string_lossy().contains("partial")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_width_that_nothing_fits_into_is_refused() {
+    let fleet = Fleet::new().sqlite(1);
+    for width in ["20", "59", "0"] {
+        fleet.run(&["status", "--width", width]).exits(64).tells(&["--width", "less than 60 columns"]);
+    }
+    fleet.run(&["status", "--width", "wide"]).exits(64).tells(&["a number of columns"]);
+    let plan = fleet.run(&["plan", "--sql", "--width", "60"]).exits(0);
+    assert!(fleet.run(&["status", "--width", "60"]).exits(0).out.lines().all(|line| line.chars().count() <= 60));
+    assert!(!plan.out.is_empty());
 }

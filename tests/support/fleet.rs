@@ -110,10 +110,7 @@ impl Fleet {
             run: Uuid::now_v7(),
             direction,
             goal: "head".into(),
-            kind: RunKind::Migrate {
-                goal: Goal { direction, target: Target::End, out_of_order: false },
-                backups: None,
-            },
+            kind: RunKind::migrate(Goal { direction, target: Target::End, out_of_order: false }),
             resumes: None,
             catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
             tenants: Vec::new(),
@@ -127,6 +124,7 @@ impl Fleet {
             tenants: (0..tenants.len()).collect(),
             concurrency: None,
             max_failures: FailureBudget::Unlimited,
+            former: Default::default(),
             lock_timeout: None,
         };
         let all = 0..catalog.migrations.len();

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, ValueEnum};
 
 use super::settings::RunFlags;
 use crate::inputs::select::Filter;
 use crate::model::engine::Engine;
-use crate::report::Format;
+use crate::report::{Format, Style};
 
 /// The options of every command. Help pages show them last.
 #[derive(Debug, Clone, Args)]
@@ -20,8 +20,8 @@ pub(in crate::cli) struct Global {
     /// Colours: auto asks the terminal and NO_COLOR
     #[arg(long, global = true, display_order = 1001, env = "FLEET_COLOR", value_enum, default_value_t = When::Auto)]
     pub(in crate::cli) color: When,
-    /// Columns to lay tables out for [default: the terminal's; in a pipe or a file as many as they need]
-    #[arg(long, global = true, display_order = 1002, value_name = "COLUMNS")]
+    /// Columns to lay tables out for, 60 at least [default: the terminal's; in a pipe or a file as many as they need]
+    #[arg(long, global = true, display_order = 1002, value_name = "COLUMNS", value_parser = columns)]
     pub(in crate::cli) width: Option<usize>,
     /// More about what is going on, on stderr (-vv: still more)
     #[arg(short, long, global = true, display_order = 1003, action = clap::ArgAction::Count)]
@@ -46,6 +46,15 @@ pub(in crate::cli) struct Selection {
     /// Exactly the tenants that failed in a run (an id, its beginning or end, or "last"), to the same goal
     #[arg(long, value_name = "RUN")]
     pub(in crate::cli) failed_of: Option<String>,
+}
+
+impl Selection {
+    /// Whether a flag says which tenants; the others only leave some out.
+    pub(in crate::cli) fn names_tenants(&self) -> bool {
+        let Filter { tenants, tags, servers, wave, canary, .. } = &self.filter;
+        let named = [tenants, servers, wave].iter().any(|words| !words.is_empty()) || !tags.is_empty();
+        named || *canary || self.failed_of.is_some()
+    }
 }
 
 /// Which engines.
@@ -88,6 +97,33 @@ pub(in crate::cli) struct RunOutput {
 fn one_of(forms: &'static [Format]) -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(forms.iter().map(|form| form.name()))
         .map(|name| Format::named(&name, forms).expect("clap has let only these names through"))
+}
+
+/// A width that all tables fit into.
+fn columns(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(columns) if columns >= Style::NARROWEST => Ok(columns),
+        Ok(_) => Err(format!("nothing is laid out for less than {} columns", Style::NARROWEST)),
+        Err(_) => Err("write a number of columns".to_owned()),
+    }
+}
+
+/// A file to be written, with the flag that names it.
+pub(in crate::cli) struct OutputFile {
+    pub(in crate::cli) flag: &'static str,
+    pub(in crate::cli) path: PathBuf,
+}
+
+/// The files of `--output` and `--report`, whichever command has them.
+pub(in crate::cli) fn output_files(matches: &ArgMatches) -> Vec<OutputFile> {
+    let levels = std::iter::successors(Some(matches), |matches| Some(matches.subcommand()?.1));
+    let given = |matches: &ArgMatches| {
+        let output = matches.try_get_one::<PathBuf>("output").ok().flatten().cloned();
+        let reports = matches.try_get_many::<(Format, PathBuf)>("report").ok().flatten().unwrap_or_default();
+        let reports = reports.map(|(_, path)| OutputFile { flag: "--report", path: path.clone() });
+        output.map(|path| OutputFile { flag: "--output", path }).into_iter().chain(reports).collect::<Vec<_>>()
+    };
+    levels.flat_map(given).collect()
 }
 
 fn parse_report(text: &str) -> Result<(Format, PathBuf), String> {

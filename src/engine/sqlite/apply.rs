@@ -191,7 +191,7 @@ impl Journalled for SqliteSession {
         let ScriptStatement { work, step, statement } = this;
         let Err(fault) = self.run(self.door.journal().advance(statement)).await else { return Ok(()) };
         // Only the note was refused: all statements before this one happened, and it did not.
-        let residue = match journal::keeps_session(this.step(), statement) {
+        let residue = match journal::keeps_session(&this.step().script, statement) {
             true => self.stopped(this, false).await,
             false => journalled::in_doubt(self).await,
         };

@@ -43,7 +43,7 @@ fn header(tenants: usize) -> RunHeader {
         run: Uuid::now_v7(),
         direction: Direction::Up,
         goal: "head".into(),
-        kind: RunKind::Migrate { goal: GOAL, backups: None },
+        kind: RunKind::migrate(GOAL),
         resumes: None,
         catalog: vec!["m1_a".into(), "m2_b".into()],
         tenants: (0..tenants)

@@ -40,14 +40,14 @@ async fn the_order_is_that_of_recording(ledger: Ledger) {
     assert_eq!(ledger.run("last").await.unwrap().run, right.run);
     let first = TenantId::from("tenant-0");
     for run in [&fast, &right] {
-        assert_eq!(ledger.open_ends(run.run).await.unwrap(), [first.clone()].into(), "nothing has settled it");
+        assert_eq!(ledger.ends(run.run).await.unwrap().open, [first.clone()].into(), "nothing has settled it");
     }
     let slow = run_at(&ledger, NOW_MS - HOUR_MS, false).await;
     let runs = ledger.runs(9).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.run).collect::<Vec<_>>(), [slow.run, right.run, fast.run]);
     for run in &runs {
         assert_eq!(run.finished_at_ms.unwrap() - run.started_at_ms, 70, "it took what it took");
-        assert!(ledger.open_ends(run.run).await.unwrap().is_empty(), "the last run has settled it");
+        assert!(ledger.ends(run.run).await.unwrap().open.is_empty(), "the last run has settled it");
     }
     assert_eq!(runs[2].started_at_ms, fast.started_at_ms, "a clock that is not behind is left alone");
     ledger.close().await;

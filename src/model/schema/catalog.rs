@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Direction, Record, Script};
+use super::Direction;
 use crate::model::engine::{Engine, EngineMap};
 
 /// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
@@ -320,13 +320,6 @@ impl Unfinished {
     /// same.
     pub(crate) fn goes_on(&self) -> bool {
         self.stopped && self.statement.is_some()
-    }
-
-    /// Whether this script differs from the one whose statements the journal counts. A repeatable script begins again
-    /// on its way up, whatever its text was before.
-    pub(crate) fn was_edited(&self, script: &Script) -> bool {
-        let begins_again = matches!(script.record, Record::Script { repeatable: true, .. });
-        self.sha256 != script.sha256 && !(begins_again && script.direction == Direction::Up)
     }
 
     /// Whether it was the way up of a repeatable script, by its name: that may begin again, so no one has to look.

@@ -23,7 +23,7 @@ pub(super) fn header(records: &[TenantRecord]) -> RunHeader {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0001),
         direction: Direction::Up,
         goal: "head".to_owned(),
-        kind: RunKind::Migrate { goal, backups: None },
+        kind: RunKind::migrate(goal),
         resumes: None,
         catalog: catalog().migrations.iter().map(|m| m.to_string()).collect(),
         tenants: records

@@ -25,7 +25,7 @@ pub(super) fn run(n: u128, finished: bool) -> RunSummary {
         run: Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_0000 + n),
         direction: Direction::Up,
         goal: "m20240330_000001_inventory_tracking".to_owned(),
-        kind: RunKind::Migrate { goal, backups: None },
+        kind: RunKind::migrate(goal),
         program: "0.1.0".to_owned(),
         started_at_ms: 1_795_169_702_000,
         finished_at_ms: finished.then_some(1_795_169_763_500),

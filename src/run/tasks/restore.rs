@@ -39,8 +39,10 @@ impl Assignment {
     /// Verifies a backup, loads it, and checks that the history matches the backup's.
     async fn bring_back(&self, session: &mut dyn Session, plan: &RestorePlan) -> Result<Manifest, Fault> {
         let folder = plan.folder.clone();
-        let found = folder.manifest(&self.tenant.id).map_err(|e| broken(format!("its manifest can't be read: {e}")))?;
-        let manifest = found.ok_or_else(|| broken(format!("run {} has no whole backup of this tenant", plan.run)))?;
+        let none = || format!("run {} has no whole backup of this tenant", plan.run);
+        let found = folder.manifest(&self.tenant.id);
+        let found = found.map_err(|e| broken(format!("{}: its manifest can't be read: {e}", none())))?;
+        let manifest = found.ok_or_else(|| broken(none()))?;
         self.check_place(&manifest)?;
         let (verified, file) = tokio::task::spawn_blocking(move || {
             let file = folder.verified(&manifest);

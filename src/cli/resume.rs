@@ -1,0 +1,305 @@
+//! `runs resume`: the tenants that a run did not get to, with the same work.
+//!
+//! The run that goes on is a run of its own, which names the one it resumes: who dies in it is resumed like any other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::args::RunOutput;
+use super::exit::{CliError, run_error};
+use super::previous_run::{PreviousRun, retained};
+use super::setup::Program;
+use super::start::{Intent, start};
+use super::{backup, next, refresh, scripts, seed};
+use crate::compile::MigrationSet;
+use crate::inputs::select::{self, Filter, Selection};
+use crate::ledger::{Ends, Ledger};
+use crate::model::event::RunHeader;
+use crate::model::outcome::TenantRecord;
+use crate::model::run_kind::RunKind;
+use crate::model::run_summary::{RunStatus, RunSummary};
+use crate::model::tenant::TenantId;
+use crate::policy::Tally;
+use crate::report::{clean, count};
+
+/// The most tenants that a message names.
+const NAMED: usize = 10;
+
+/// The ledger on a run that is to be resumed.
+struct Former {
+    run: PreviousRun,
+    ends: Ends,
+    /// Its tenants, and those of the runs that it resumed.
+    tenants: BTreeSet<TenantId>,
+    /// Those of them that failed and were not settled since.
+    failed: BTreeSet<TenantId>,
+}
+
+pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
+    let set = program.set().await?;
+    let former = program.read_ledger(async |ledger| read(program, ledger, wanted).await).await?;
+    let (run, header) = (&former.run, &former.run.header);
+    let unreached = run.unreached();
+    tell_of_later_runs(program, &former, &unreached);
+    let left: BTreeSet<TenantId> = unreached.into_iter().filter(|id| former.is_left(id)).collect();
+    if left.is_empty() {
+        return Ok(nothing_left(program, &former));
+    }
+    let uncertain = run.uncertain();
+    for id in &uncertain {
+        program.terminal.warn(&format!(
+            "tenant {} could not be read when run {} was planned, so nobody knows whether it took its steps; it is left \
+             out: look at it with `status`, then name its goal with --to",
+            clean(id.as_str()),
+            header.run
+        ));
+    }
+    let left: BTreeSet<TenantId> = left.difference(&uncertain).cloned().collect();
+    let waves = waves_of_run(program, &former)?;
+    let tallies = pass_the_gate(program, &former, &waves, &left)?;
+    let (present, missing) = retained(program, header.run, left);
+    let mut selection = program.filter(Filter { only: Some(present), ..Filter::default() }).await?;
+    selection.held_back += missing + uncertain.len();
+    // The last wave of what is left may have been an early one: the run's own budgets stay.
+    for wave in &mut selection.waves {
+        if let Some(of_run) = waves.waves.iter().find(|of_run| of_run.name == wave.name) {
+            wave.max_failures = of_run.max_failures;
+        }
+    }
+    let is_backup = matches!(header.kind, RunKind::Backup { .. });
+    let intent = again(program, &set, run, selection).await?;
+    let intent = Intent { native, resumes: Some(header.run), former: tallies, ..intent };
+    start(program, &set, intent, &RunOutput { yes: output.yes || is_backup, ..output.clone() }).await
+}
+
+async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Former, CliError> {
+    let summary = ledger.run(wanted).await.map_err(run_error)?;
+    let living = match summary.status() {
+        RunStatus::Running => Some(summary.clone()),
+        _ => ledger.living_heir(summary.run).await.map_err(run_error)?,
+    };
+    if let Some(living) = living {
+        return Err(still_running(program, &summary, &living));
+    }
+    let run = PreviousRun::read(ledger, &summary.run.to_string()).await?;
+    let ends = ledger.ends(summary.run).await.map_err(run_error)?;
+    let mut failed = run.failed();
+    failed.retain(|id| ends.open.contains(id));
+    let mut tenants: BTreeSet<TenantId> = run.records.iter().map(|(planned, _)| planned.tenant.clone()).collect();
+    // A failure that a run resumed past, because its budget had been raised, is one of this rollout still.
+    let mut parent = run.header.resumes;
+    while let Some(id) = parent {
+        let earlier = PreviousRun::read(ledger, &id.to_string()).await?;
+        let open = ledger.ends(id).await.map_err(run_error)?.open;
+        failed.extend(earlier.failed().into_iter().filter(|id| open.contains(id)));
+        tenants.extend(earlier.records.iter().map(|(planned, _)| planned.tenant.clone()));
+        parent = earlier.header.resumes;
+    }
+    Ok(Former { run, ends, tenants, failed })
+}
+
+impl Former {
+    /// Whether a tenant that the run did not get to is still to be taken.
+    fn is_left(&self, id: &TenantId) -> bool {
+        !self.ends.settled.contains_key(id) && !self.ends.replaced.contains_key(id)
+    }
+}
+
+/// Says which tenants are left out because of later runs.
+fn tell_of_later_runs(program: &Program, former: &Former, unreached: &BTreeSet<TenantId>) {
+    let by_run = |later: &BTreeMap<TenantId, Uuid>| {
+        let mut runs: BTreeMap<Uuid, BTreeSet<TenantId>> = BTreeMap::new();
+        for (id, run) in later.iter().filter(|(id, _)| unreached.contains(id)) {
+            runs.entry(*run).or_default().insert(id.clone());
+        }
+        runs
+    };
+    for (run, ids) in by_run(&former.ends.settled) {
+        let tenants = count(ids.len(), "tenant");
+        program.terminal.tell(&format!("{tenants} settled since by run {run}, left out: {}", names(&ids)));
+    }
+    for (run, ids) in by_run(&former.ends.replaced) {
+        let command = program.command(&next::only(&former.run.header.goal, ids.iter().take(NAMED)));
+        program.terminal.warn(&format!(
+            "{} restored since from other backups by run {run}, left out: {}; to have the older content after all: {command}",
+            count(ids.len(), "tenant"),
+            names(&ids)
+        ));
+    }
+}
+
+/// All tenants of the run and of those that it resumed, in the waves of the tenant file with their budgets.
+fn waves_of_run(program: &Program, former: &Former) -> Result<Selection, CliError> {
+    let only = Some(former.tenants.clone());
+    Ok(select::select(&program.registry, &Filter { only, ..Filter::default() })?)
+}
+
+/// The failures that are still open count for the budgets of their waves: where they use one up, nothing of that wave or a
+/// later one is started. Returns the counts that the waves begin with.
+fn pass_the_gate(
+    program: &Program,
+    former: &Former,
+    waves: &Selection,
+    left: &BTreeSet<TenantId>,
+) -> Result<HashMap<String, Tally>, CliError> {
+    let mut tallies = HashMap::new();
+    for (place, wave) in waves.waves.iter().enumerate() {
+        let is_left = |id: &TenantId| left.contains(id);
+        let finished = wave.tenants.iter().map(|tenant| &tenant.id).filter(|id| !is_left(id));
+        let failed: BTreeSet<TenantId> = finished.clone().filter(|id| former.failed.contains(id)).cloned().collect();
+        let tally = Tally { finished: finished.count(), failed: failed.len() };
+        let waiting =
+            waves.waves[place..].iter().flat_map(|wave| &wave.tenants).filter(|tenant| is_left(&tenant.id)).count();
+        if waiting > 0 && wave.max_failures.is_exceeded(tally.failed, tally.finished, wave.tenants.len()) {
+            return Err(used_up(program, former, &wave.name, (&failed, waiting)));
+        }
+        tallies.insert(wave.name.clone(), tally);
+    }
+    Ok(tallies)
+}
+
+fn used_up(
+    program: &Program,
+    former: &Former,
+    wave: &str,
+    (failed, waiting): (&BTreeSet<TenantId>, usize),
+) -> CliError {
+    let header = &former.run.header;
+    let of_run = |record: &&TenantRecord| failed.contains(&record.tenant);
+    let records: Vec<TenantRecord> =
+        former.run.records.iter().filter_map(|(_, record)| record.as_ref()).filter(of_run).cloned().collect();
+    // Without tenants of the header nothing but the failures is asked for.
+    let first = next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &records);
+    let mut steps: Vec<String> = first.first.into_iter().collect();
+    steps.extend(first.rest.lines().map(str::to_owned));
+    if steps.is_empty() {
+        // They failed in a run that this one resumed.
+        let resumed = header.resumes.unwrap_or(header.run);
+        steps.push(program.command(&next::again(&RunHeader { run: resumed, ..header.clone() })));
+    }
+    CliError::BudgetUsedUp(format!(
+        "run {} is not resumed: wave {wave} may not have so many failures, and still failed: {}; {} would be started \
+         nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise the wave's max_failures in {} (of the last wave: \
+         --max-failures)",
+        header.run,
+        names(failed),
+        count(waiting, "other tenant"),
+        steps.join("\n       "),
+        program.command(&format!("runs resume {}", header.run)),
+        program.shown(&program.registry.path).display()
+    ))
+}
+
+/// The work of the run on these tenants, from what the ledger has of it and today's files.
+async fn again(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    run: &PreviousRun,
+    selection: Selection,
+) -> Result<Intent, CliError> {
+    let kind = run.header.kind.clone();
+    Ok(match &kind {
+        RunKind::Migrate { .. } => {
+            let backup = backup::as_before(program, &kind)?;
+            let targets = run.targets(set.catalog())?;
+            Intent { targets, backup, ..Intent::migrate(run.goal(set.catalog())?, selection) }
+        }
+        RunKind::Backup { .. } => backup::backing_up(program, selection),
+        // A tenant that was in the middle of it, or whose outcome was not recorded any more, is brought back again.
+        RunKind::Restore { run: source } if !source.is_empty() => {
+            backup::restoring(&backup::find(program, source).await?, selection)
+        }
+        // Rows of whole batches that the run left stay: the table they are in is not empty, and only --append fills it up.
+        RunKind::Seed { .. } => seed::seeding(program, set, kind, selection)?,
+        RunKind::Refresh { views } if !views.is_empty() => {
+            let known = |name: &&String| set.views().iter().any(|view| view.name == **name);
+            refuse_unknown(run, views.iter().find(|name| !known(name)))?;
+            Intent::task(refresh::refreshing(run.header.goal.clone(), views.clone()), selection)
+        }
+        RunKind::Repair { scripts } if !scripts.is_empty() => {
+            let is_script =
+                |name: &str| set.catalog().position(name).is_some_and(|index| set.catalog().script(index).is_some());
+            refuse_unknown(run, scripts.iter().find(|name| !is_script(name)))?;
+            Intent::task(scripts::repairing(scripts.clone()), selection)
+        }
+        RunKind::Restore { .. } | RunKind::Refresh { .. } | RunKind::Repair { .. } | RunKind::Unknown => {
+            return Err(unknown_work(program, &run.header, &selection));
+        }
+    })
+}
+
+fn refuse_unknown(run: &PreviousRun, missing: Option<&String>) -> Result<(), CliError> {
+    let Some(name) = missing else { return Ok(()) };
+    Err(CliError::Usage(format!(
+        "run {} was `{}`, and this program with these --scripts has no {}; give it what the run had. Nothing was started",
+        run.header.run,
+        clean(&run.header.goal),
+        clean(name)
+    )))
+}
+
+/// The refusal of a run whose work was recorded by another version, in part or in words that this one does not know.
+fn unknown_work(program: &Program, header: &RunHeader, selection: &Selection) -> CliError {
+    let tenants: BTreeSet<TenantId> = selection.tenants().map(|tenant| tenant.id.clone()).collect();
+    let text = format!(
+        "run {} was recorded by version {} without all that is needed to go on with it, so nothing was started; it left: {}",
+        header.run,
+        clean(&header.program),
+        names(&tenants)
+    );
+    let command = header.command().filter(|command| !command.is_empty());
+    let (of_run, for_them) = match command {
+        Some(command) => (clean(command), program.command(&next::only(command, &tenants))),
+        None => (clean(&header.goal), next::only("", &tenants).trim_start().to_owned()),
+    };
+    CliError::Usage(format!("{text}\ngive `{of_run}` again for these tenants alone: {for_them}"))
+}
+
+/// The refusal to resume a run that lives, or that another run is about to finish: two runs would divide its tenants
+/// between them.
+fn still_running(program: &Program, wanted: &RunSummary, living: &RunSummary) -> CliError {
+    let by = &living.started_by;
+    let since = crate::report::moment(living.started_at_ms);
+    let sign = living.silent_ms.map_or(0, |ms| ms.max(0) / 1_000);
+    let what = if wanted.run == living.run {
+        format!("run {} still goes on", living.run)
+    } else {
+        format!("run {} is being resumed by run {}, which still goes on", wanted.run, living.run)
+    };
+    CliError::StillRunning {
+        text: format!(
+            "{what}: {} on {}, process {}, since {since}, last sign of life {sign} s ago; wait for its end, or end that \
+             process with Ctrl-C or SIGTERM, which lets the tenants in flight finish",
+            by.user, by.host, by.process.id
+        ),
+        next: program.command(&format!("runs show {}", living.run)),
+    }
+}
+
+/// A run without a tenant to be taken. Failed tenants stay failed unless a later run settled them.
+fn nothing_left(program: &Program, former: &Former) -> u8 {
+    let header = &former.run.header;
+    let records = former.run.records.iter().filter_map(|(_, record)| record.clone());
+    let open: Vec<TenantRecord> = records.filter(|record| former.ends.open.contains(&record.tenant)).collect();
+    if open.is_empty() {
+        program.terminal.tell(&format!("run {} left nothing: every tenant has its outcome", header.run));
+        return 0;
+    }
+    let next = next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &open);
+    let (count, verb) = (count(open.len(), "tenant"), if open.len() == 1 { "is" } else { "are" });
+    let again = next.first.map(|command| format!("\nthose that failed: {command}")).unwrap_or_default();
+    let text = format!(
+        "run {} left nothing to resume, but {count} of it {verb} not at the target{again}\n{}",
+        header.run, next.rest
+    );
+    program.terminal.error(text.trim_end());
+    100
+}
+
+fn names(ids: &BTreeSet<TenantId>) -> String {
+    let names: Vec<String> = ids.iter().take(NAMED).map(|id| clean(id.as_str())).collect();
+    let more = if ids.len() > NAMED { format!(", ... (+{})", ids.len() - NAMED) } else { String::new() };
+    format!("{}{more}", names.join(", "))
+}
