@@ -304,7 +304,8 @@ pub(crate) fn play(page: &Page, stage: &mut Stage<'_>) -> Vec<Finding> {
     wrong
 }
 
-/// The new output with the old one's only ellipsis, where it has one.
+/// The new output with the old one's only ellipsis, and with each of its lines that still agree, where they are as many: a
+/// line may leave out a part.
 fn elided(expected: &str, actual: &str) -> String {
     let (old, new): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.trim_end().lines().collect());
     let gaps: Vec<usize> = (0..old.len()).filter(|&i| old[i] == "...").collect();
@@ -312,6 +313,11 @@ fn elided(expected: &str, actual: &str) -> String {
         [gap] if old.len() <= new.len() => {
             let tail = new.len() - (old.len() - gap - 1);
             [&new[..gap], &["..."], &new[tail..]].concat().join("\n")
+        }
+        _ if old.len() == new.len() => {
+            let line =
+                |(old, new): (&&str, &&str)| if line_agrees(&form(old), &form(new)) { *old } else { *new }.to_owned();
+            old.iter().zip(&new).map(line).collect::<Vec<String>>().join("\n")
         }
         _ => new.join("\n"),
     };
