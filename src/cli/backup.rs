@@ -178,9 +178,10 @@ struct Known {
 /// The ledger's information on the runs, as far as it has them.
 async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String, Known>, CliError> {
     let known = program.read_ledger_if_any(async |ledger| {
+        let restores = ledger.restores().await.map_err(run_error)?;
         let mut known = BTreeMap::new();
         for run in runs {
-            match of_run(ledger, run).await {
+            match of_run(ledger, run, &restores).await {
                 Err(CliError::NoSuchRun(_)) => continue,
                 found => known.insert(run.run.clone(), found?),
             };
@@ -190,7 +191,7 @@ async fn known(program: &Program, runs: &[RunBackups]) -> Result<BTreeMap<String
     Ok(known.await?.unwrap_or_default())
 }
 
-async fn of_run(ledger: &Ledger, run: &RunBackups) -> Result<Known, CliError> {
+async fn of_run(ledger: &Ledger, run: &RunBackups, restores: &[RunSummary]) -> Result<Known, CliError> {
     let summary = ledger.run(&run.run).await.map_err(run_error)?;
     let open = ledger.ends(summary.run).await.map_err(run_error)?.open;
     let records = ledger.records(summary.run).await.map_err(run_error)?;
@@ -202,10 +203,12 @@ async fn of_run(ledger: &Ledger, run: &RunBackups) -> Result<Known, CliError> {
         .map(|(planned, _)| planned.tenant.clone())
         .collect();
     let mut restore = None;
-    for later in ledger.restores_from(summary.run).await.map_err(run_error)? {
+    let is_from_it =
+        |restore: &&RunSummary| matches!(&restore.kind, RunKind::Restore { run: from } if *from == run.run);
+    for later in restores.iter().filter(is_from_it) {
         let left = ledger.ends(later.run).await.map_err(run_error)?.open;
         if later.status() == RunStatus::Running || !left.is_empty() {
-            restore = Some((later, left));
+            restore = Some((later.clone(), left));
             break;
         }
     }
@@ -245,7 +248,7 @@ async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
         bytes: bytes(run),
         expected: known.get(&run.run).map(|known| known.expected),
         broken: run.broken.len(),
-        pinned: pin(run, known.get(&run.run)),
+        pinned: pin(program, run, known.get(&run.run)),
     };
     let rows: Vec<BackupRow> = runs.iter().map(row).collect();
     output.deliver(&backups::list(&rows, output.format, &output.style(program)))?;
@@ -265,14 +268,15 @@ fn begun(run: &RunBackups) -> i64 {
 
 /// The reason why a run's backups may still be needed; `None`: the run is closed. A failed tenant is settled when a
 /// later run has brought it to its target, or restored it.
-fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
+fn pin(program: &Program, run: &RunBackups, known: Option<&Known>) -> Option<String> {
+    let names = |tenants| program.terminal.names(tenants);
     let Some(Known { summary, open, restore, .. }) = known else {
         return Some(format!("the ledger does not know run {}", run.run));
     };
     if let Some((restore, left)) = restore {
         return Some(match restore.status() {
             RunStatus::Running => format!("run {} is restoring from it", restore.run),
-            _ => format!("run {}, which restores from it, left: {} (see runs resume)", restore.run, first_names(left)),
+            _ => format!("run {}, which restores from it, left: {} (see runs resume)", restore.run, names(left)),
         });
     }
     if open.is_empty() {
@@ -283,26 +287,20 @@ fn pin(run: &RunBackups, known: Option<&Known>) -> Option<String> {
         RunStatus::Running => "the run goes on, and not at their target yet",
         RunStatus::Dead | RunStatus::Unfinished => "the run is unfinished, and not at their target since",
     };
-    Some(format!("{how}: {}", first_names(open)))
-}
-
-fn first_names(tenants: &BTreeSet<TenantId>) -> String {
-    let first: Vec<&str> = tenants.iter().take(3).map(TenantId::as_str).collect();
-    let more =
-        if tenants.len() > first.len() { format!(", ... (+{})", tenants.len() - first.len()) } else { String::new() };
-    format!("{}{more}", first.join(", "))
+    Some(format!("{how}: {}", names(open)))
 }
 
 async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
-    let known = known(program, &runs).await?;
+    let mut known = known(program, &runs).await?;
     let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old: Vec<&RunBackups> = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit)).collect();
-    let (kept, gone): (Vec<&RunBackups>, Vec<&RunBackups>) =
-        old.into_iter().partition(|run| pin(run, known.get(&run.run)).is_some());
-    for run in &kept {
-        let why = pin(run, known.get(&run.run)).unwrap_or_default();
-        terminal::print(&format!("kept {}: {}", run.run, clean(&why)))?;
+    let old = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit));
+    let mut gone = Vec::new();
+    for run in old {
+        match pin(program, run, known.get(&run.run)) {
+            Some(why) => print_kept(run, &why)?,
+            None => gone.push(run),
+        }
     }
     if gone.is_empty() {
         terminal::print("nothing to remove")?;
@@ -313,12 +311,12 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
         if !program.terminal.confirm(&format!("Remove the backups of {}. Go ahead?", count(gone.len(), "run"))) {
             return Ok(1);
         }
+        // A restore from one may have begun while the question was read.
+        known = self::known(program, &runs).await?;
     }
-    // Somebody may have begun to restore from one while the question was read.
-    let known = self::known(program, &runs).await?;
     for run in gone {
-        if let Some(why) = pin(run, known.get(&run.run)) {
-            terminal::print(&format!("kept {}: {}", run.run, clean(&why)))?;
+        if let Some(why) = pin(program, run, known.get(&run.run)) {
+            print_kept(run, &why)?;
             continue;
         }
         let what = run.path.display().to_string();
@@ -326,4 +324,8 @@ async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
         terminal::print(&format!("removed {}: {}", run.run, count(run.manifests.len(), "tenant")))?;
     }
     Ok(0)
+}
+
+fn print_kept(run: &RunBackups, why: &str) -> Result<(), CliError> {
+    terminal::print(&format!("kept {}: {}", run.run, clean(why)))
 }

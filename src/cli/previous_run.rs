@@ -27,13 +27,11 @@ pub(super) fn retained(
 ) -> (BTreeSet<TenantId>, usize) {
     let known: BTreeSet<&TenantId> = program.registry.tenants.iter().map(|t| &t.id).collect();
     let (present, missing) = wanted.into_iter().partition::<BTreeSet<_>, _>(|id| known.contains(id));
-    let names: Vec<String> = missing.iter().take(10).map(|id| clean(id.as_str())).collect();
     if !missing.is_empty() {
         program.terminal.warn(&format!(
-            "{} of the tenants wanted from run {run} are not in the tenant file any more: {}{}",
+            "{} of the tenants wanted from run {run} are not in the tenant file any more: {}",
             missing.len(),
-            names.join(", "),
-            if missing.len() > names.len() { ", ..." } else { "" }
+            program.terminal.names(&missing)
         ));
     }
     (present, missing.len())

@@ -13,7 +13,7 @@ use crate::engine::{Continuation, Session, Settlement, continuation};
 use crate::inputs::select::Filter;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::Tenant;
 use crate::policy::format_duration;
 use crate::report::clean;
 use crate::sql::effect;
@@ -59,7 +59,7 @@ impl Case<'_> {
             terminal::print(&text)?;
             return Ok(2);
         }
-        let script = script(set, self.tenant.engine, &unfinished).await;
+        let script = set.script_of(self.tenant.engine, &unfinished).await;
         let found = Found::new(&unfinished, script.as_deref());
         program.terminal.tell(&found.explain(&self.tenant));
         if let Some(evidence) = self.evidence(session, &found).await {
@@ -144,13 +144,6 @@ async fn one(program: &Program, id: &str) -> Result<Arc<Tenant>, CliError> {
             other => other,
         })?;
     Ok(selection.tenants().next().expect("a selection that is not empty has a tenant").clone())
-}
-
-/// The script that this program has for an unfinished migration.
-pub(super) async fn script(set: &MigrationSet, engine: Engine, unfinished: &Unfinished) -> Option<Arc<Script>> {
-    let place = set.catalog().position(&unfinished.migration)?;
-    let scripts = set.compile(engine, unfinished.direction, place..place + 1, false).await;
-    scripts.get(place).cloned()
 }
 
 /// An unfinished migration, with the meaning of its journal for today's script.

@@ -24,7 +24,7 @@ use crate::model::tenant::TenantId;
 use crate::policy::Tally;
 use crate::report::{clean, count};
 
-/// The most tenants that a message names.
+/// The most tenants that a proposed command names.
 const NAMED: usize = 10;
 
 /// The ledger on a run that is to be resumed.
@@ -33,8 +33,8 @@ struct Former {
     ends: Ends,
     /// Its tenants, and those of the runs that it resumed.
     tenants: BTreeSet<TenantId>,
-    /// Those of them that failed and were not settled since.
-    failed: BTreeSet<TenantId>,
+    /// Those of them that failed and were not settled since, and in which run.
+    failed: BTreeMap<TenantId, RunHeader>,
 }
 
 pub(super) async fn resume(program: &Program, wanted: &str, native: bool, output: &RunOutput) -> Result<u8, CliError> {
@@ -85,19 +85,25 @@ async fn read(program: &Program, ledger: &Ledger, wanted: &str) -> Result<Former
     }
     let run = PreviousRun::read(ledger, &summary.run.to_string()).await?;
     let ends = ledger.ends(summary.run).await.map_err(run_error)?;
-    let mut failed = run.failed();
-    failed.retain(|id| ends.open.contains(id));
+    let mut failed = still_failed(&run, &ends);
     let mut tenants: BTreeSet<TenantId> = run.records.iter().map(|(planned, _)| planned.tenant.clone()).collect();
     // A failure that a run resumed past, because its budget had been raised, is one of this rollout still.
     let mut parent = run.header.resumes;
     while let Some(id) = parent {
         let earlier = PreviousRun::read(ledger, &id.to_string()).await?;
-        let open = ledger.ends(id).await.map_err(run_error)?.open;
-        failed.extend(earlier.failed().into_iter().filter(|id| open.contains(id)));
+        for (tenant, header) in still_failed(&earlier, &ledger.ends(id).await.map_err(run_error)?) {
+            failed.entry(tenant).or_insert(header);
+        }
         tenants.extend(earlier.records.iter().map(|(planned, _)| planned.tenant.clone()));
         parent = earlier.header.resumes;
     }
     Ok(Former { run, ends, tenants, failed })
+}
+
+fn still_failed(run: &PreviousRun, ends: &Ends) -> BTreeMap<TenantId, RunHeader> {
+    // Without tenants of the header nothing but the failures is asked for.
+    let header = || RunHeader { tenants: Vec::new(), ..run.header.clone() };
+    run.failed().into_iter().filter(|id| ends.open.contains(id)).map(|id| (id, header())).collect()
 }
 
 impl Former {
@@ -118,14 +124,16 @@ fn tell_of_later_runs(program: &Program, former: &Former, unreached: &BTreeSet<T
     };
     for (run, ids) in by_run(&former.ends.settled) {
         let tenants = count(ids.len(), "tenant");
-        program.terminal.tell(&format!("{tenants} settled since by run {run}, left out: {}", names(&ids)));
+        program
+            .terminal
+            .tell(&format!("{tenants} settled since by run {run}, left out: {}", program.terminal.names(&ids)));
     }
     for (run, ids) in by_run(&former.ends.replaced) {
         let command = program.command(&next::only(&former.run.header.goal, ids.iter().take(NAMED)));
         program.terminal.warn(&format!(
             "{} restored since from other backups by run {run}, left out: {}; to have the older content after all: {command}",
             count(ids.len(), "tenant"),
-            names(&ids)
+            program.terminal.names(&ids)
         ));
     }
 }
@@ -148,48 +156,57 @@ fn pass_the_gate(
     for (place, wave) in waves.waves.iter().enumerate() {
         let is_left = |id: &TenantId| left.contains(id);
         let finished = wave.tenants.iter().map(|tenant| &tenant.id).filter(|id| !is_left(id));
-        let failed: BTreeSet<TenantId> = finished.clone().filter(|id| former.failed.contains(id)).cloned().collect();
+        let failed: BTreeSet<TenantId> =
+            finished.clone().filter(|id| former.failed.contains_key(id)).cloned().collect();
         let tally = Tally { finished: finished.count(), failed: failed.len() };
         let waiting =
             waves.waves[place..].iter().flat_map(|wave| &wave.tenants).filter(|tenant| is_left(&tenant.id)).count();
         if waiting > 0 && wave.max_failures.is_exceeded(tally.failed, tally.finished, wave.tenants.len()) {
-            return Err(used_up(program, former, &wave.name, (&failed, waiting)));
+            let used_up = UsedUp { wave: &wave.name, failed, waiting };
+            return Err(used_up.error(program, former));
         }
         tallies.insert(wave.name.clone(), tally);
     }
     Ok(tallies)
 }
 
-fn used_up(
-    program: &Program,
-    former: &Former,
-    wave: &str,
-    (failed, waiting): (&BTreeSet<TenantId>, usize),
-) -> CliError {
-    let header = &former.run.header;
-    let of_run = |record: &&TenantRecord| failed.contains(&record.tenant);
-    let records: Vec<TenantRecord> =
-        former.run.records.iter().filter_map(|(_, record)| record.as_ref()).filter(of_run).cloned().collect();
-    // Without tenants of the header nothing but the failures is asked for.
-    let first = next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &records);
-    let mut steps: Vec<String> = first.first.into_iter().collect();
-    steps.extend(first.rest.lines().map(str::to_owned));
-    if steps.is_empty() {
-        // They failed in a run that this one resumed.
-        let resumed = header.resumes.unwrap_or(header.run);
-        steps.push(program.command(&next::again(&RunHeader { run: resumed, ..header.clone() })));
+/// A wave whose budget is used up by tenants that still fail, while others wait.
+struct UsedUp<'a> {
+    wave: &'a str,
+    failed: BTreeSet<TenantId>,
+    waiting: usize,
+}
+
+impl UsedUp<'_> {
+    fn error(&self, program: &Program, former: &Former) -> CliError {
+        let records: Vec<&TenantRecord> = former.run.records.iter().filter_map(|(_, record)| record.as_ref()).collect();
+        let mut by_run: BTreeMap<Uuid, (&RunHeader, Vec<TenantRecord>)> = BTreeMap::new();
+        for id in &self.failed {
+            let header = &former.failed[id];
+            let of_run = records.iter().filter(|record| record.tenant == *id && header.run == former.run.header.run);
+            by_run.entry(header.run).or_insert((header, Vec::new())).1.extend(of_run.map(|record| (*record).clone()));
+        }
+        let steps = by_run.into_values().flat_map(|(header, records)| match records.is_empty() {
+            false => {
+                let next = next::after(program, header, &records);
+                next.first.into_iter().chain(next.rest.lines().map(str::to_owned)).collect::<Vec<_>>()
+            }
+            // They failed in a run that this one resumed.
+            true => vec![program.command(&next::again(header))],
+        });
+        let run = former.run.header.run;
+        CliError::BudgetUsedUp(format!(
+            "run {run} is not resumed: wave {} may not have so many failures, and still failed: {}; {} would be started \
+             nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise the wave's max_failures in {} (of the last wave: \
+             --max-failures)",
+            self.wave,
+            program.terminal.names(&self.failed),
+            count(self.waiting, "other tenant"),
+            steps.collect::<Vec<_>>().join("\n       "),
+            program.command(&format!("runs resume {run}")),
+            program.shown(&program.registry.path).display()
+        ))
     }
-    CliError::BudgetUsedUp(format!(
-        "run {} is not resumed: wave {wave} may not have so many failures, and still failed: {}; {} would be started \
-         nevertheless, so nothing was\nfirst: {}\nthen: {}\nor raise the wave's max_failures in {} (of the last wave: \
-         --max-failures)",
-        header.run,
-        names(failed),
-        count(waiting, "other tenant"),
-        steps.join("\n       "),
-        program.command(&format!("runs resume {}", header.run)),
-        program.shown(&program.registry.path).display()
-    ))
 }
 
 /// The work of the run on these tenants, from what the ledger has of it and today's files.
@@ -247,7 +264,7 @@ fn unknown_work(program: &Program, header: &RunHeader, selection: &Selection) ->
         "run {} was recorded by version {} without all that is needed to go on with it, so nothing was started; it left: {}",
         header.run,
         clean(&header.program),
-        names(&tenants)
+        program.terminal.names(&tenants)
     );
     let command = header.command().filter(|command| !command.is_empty());
     let (of_run, for_them) = match command {
@@ -296,10 +313,4 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
     );
     program.terminal.error(text.trim_end());
     100
-}
-
-fn names(ids: &BTreeSet<TenantId>) -> String {
-    let names: Vec<String> = ids.iter().take(NAMED).map(|id| clean(id.as_str())).collect();
-    let more = if ids.len() > NAMED { format!(", ... (+{})", ids.len() - NAMED) } else { String::new() };
-    format!("{}{more}", names.join(", "))
 }

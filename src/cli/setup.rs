@@ -1,22 +1,20 @@
 //! The start of every command: the tenant file, its settings, a selection, access to the databases.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::args::{Global, Selection as SelectionArgs};
 use super::code::Code;
 use super::exit::CliError;
 use super::previous_run::{PreviousRun, retained};
-use super::resolve;
 use super::terminal::Terminal;
 use crate::compile::{MigrationSet, folder};
-use crate::engine::{Continuation, Database, Servers, continuation};
+use crate::engine::{Database, Servers};
 use crate::inputs::registry::{self, Registry};
 use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
-use crate::model::schema::State;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::run;
@@ -143,25 +141,9 @@ impl Program {
         Ok(selection)
     }
 
-    /// The state of these tenants. A tenant with an unfinished migration is partially applied if the next run resumes it by
-    /// itself, otherwise in doubt.
+    /// The state of these tenants.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        let mut observations = run::observe(tenants, set.catalog(), &self.door(set), self.pace()).await;
-        // Many tenants stop in the same script, and each is compiled once.
-        let mut scripts = HashMap::new();
-        for o in &mut observations {
-            let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
-            let key = (o.engine, unfinished.direction, unfinished.migration.clone());
-            if !scripts.contains_key(&key) {
-                scripts.insert(key.clone(), resolve::script(set, o.engine, unfinished).await);
-            }
-            let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
-            o.state = match next {
-                Some(Continuation::At(_)) => State::Stopped(unfinished.clone()),
-                _ => State::InDoubt(unfinished.clone()),
-            };
-        }
-        observations
+        run::observe(tenants, set, &self.door(set), self.pace()).await
     }
 
     /// The pace of reading tenants.

@@ -1,12 +1,17 @@
 //! The terminal: its abilities, and all output to it. Determined once, used by all commands.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use super::args::{Global, When};
 use super::exit::CliError;
 use super::files;
-use crate::report::{Style, clean};
+use crate::model::tenant::TenantId;
+use crate::report::{Style, clean, names};
+
+/// The columns that the names of tenants take in a message.
+const NAMES: usize = 100;
 
 /// The abilities of stdout and stderr.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +63,11 @@ impl Terminal {
             Some(_) => Style { colour: false, width: self.width, ..self.out },
             None => self.out,
         }
+    }
+
+    /// The first of these tenants, and the number of the others, for a message.
+    pub(super) fn names(&self, tenants: &BTreeSet<TenantId>) -> String {
+        names(tenants.iter(), NAMES, &self.err)
     }
 
     /// Prints a message on stderr; a closed stderr has no effect on the command.

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
-use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script};
+use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
 
 pub use entities::Entities;
@@ -236,6 +236,12 @@ impl MigrationSet {
         }
     }
 
+    /// The script that this program has for an unfinished migration, if any.
+    pub(crate) async fn script_of(&self, engine: Engine, unfinished: &Unfinished) -> Option<Arc<Script>> {
+        let place = self.catalog.position(&unfinished.migration)?;
+        self.compile(engine, unfinished.direction, place..place + 1, false).await.get(place).cloned()
+    }
+
     /// Compiles every migration in `wanted` in one direction for one engine.
     ///
     /// Each is recorded twice. A value that depends on the clock differs only after the clock has advanced, so if a
@@ -346,7 +352,7 @@ impl LazyScripts {
     }
 
     /// The migrations to compile.
-    pub(crate) fn migrations(&self) -> &MigrationSet {
+    pub(crate) fn migrations(&self) -> &Arc<MigrationSet> {
         &self.migrations
     }
 

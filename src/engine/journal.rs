@@ -14,26 +14,10 @@ use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_
 /// The journal's table; once created, it stays in the tenant's database.
 pub(crate) const TABLE: &str = "fleet_journal";
 
-/// The content of a journal row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) unfinished: Unfinished,
-}
-
-impl Entry {
-    /// Whether it may be closed for another step: a repeatable script that did not finish is still pending, and
-    /// restarts when its turn comes, whatever ran in between.
-    pub(crate) fn is_void(&self, step: &Step) -> bool {
-        self.unfinished.may_begin_again() && *self.unfinished.migration != *step.script.migration
-    }
-
-    /// The statement (from 0) at which a step may resume by itself.
-    pub(crate) fn resumes(&self, step: &Step) -> Option<usize> {
-        match continuation(&self.unfinished, &step.script) {
-            Continuation::At(statement) => Some(statement),
-            Continuation::Edited | Continuation::Unknown => None,
-        }
-    }
+/// Whether an unfinished migration may be dropped for this step: a repeatable script that did not finish is still pending,
+/// and restarts when its turn comes, whatever ran in between.
+pub(crate) fn is_void(unfinished: &Unfinished, step: &Step) -> bool {
+    unfinished.may_begin_again() && *unfinished.migration != *step.script.migration
 }
 
 /// The next run's step on an unfinished migration, in its direction.
@@ -190,17 +174,15 @@ fn number(statement: Option<usize>) -> String {
 }
 
 /// The row of [`Journal::read`].
-pub(crate) fn entry(columns: [Option<String>; 6]) -> Entry {
+pub(crate) fn entry(columns: [Option<String>; 6]) -> Unfinished {
     let [migration, direction, statement, state, sha256, run] = columns;
-    Entry {
-        unfinished: Unfinished {
-            migration: migration.unwrap_or_default(),
-            direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
-            statement: statement.and_then(|s| s.parse().ok()),
-            run: run.unwrap_or_default(),
-            stopped: state.as_deref() == Some("stopped"),
-            sha256: sha256.unwrap_or_default(),
-        },
+    Unfinished {
+        migration: migration.unwrap_or_default(),
+        direction: if direction.as_deref() == Some("down") { Direction::Down } else { Direction::Up },
+        statement: statement.and_then(|s| s.parse().ok()),
+        run: run.unwrap_or_default(),
+        stopped: state.as_deref() == Some("stopped"),
+        sha256: sha256.unwrap_or_default(),
     }
 }
 
@@ -233,26 +215,27 @@ mod tests {
         assert_eq!([0, 1, 2].map(|statement| keeps_session(&script, statement)), [true, false, true]);
     }
 
-    fn row(state: &str, statement: Option<&str>) -> Entry {
+    fn row(state: &str, statement: Option<&str>) -> Unfinished {
         let some = |s: &str| Some(s.to_owned());
         entry([some("m1"), some("up"), statement.map(str::to_owned), some(state), some("x"), some("r")])
     }
 
     #[test]
     fn only_a_certain_stop_of_the_same_script_can_be_resumed() {
-        assert_eq!(row("stopped", Some("2")).resumes(&step("x")), Some(1));
-        assert_eq!(row("stopped", Some("2")).resumes(&step("edited")), None);
-        assert_eq!(row("running", Some("2")).resumes(&step("x")), None);
-        assert_eq!(row("stopped", None).resumes(&step("x")), None, "native code can't be resumed");
+        let of = |state, statement, step: &Step| continuation(&row(state, statement), &step.script);
+        assert_eq!(of("stopped", Some("2"), &step("x")), Continuation::At(1));
+        assert_eq!(of("stopped", Some("2"), &step("edited")), Continuation::Edited);
+        assert_eq!(of("running", Some("2"), &step("x")), Continuation::Unknown);
+        assert_eq!(of("stopped", None, &step("x")), Continuation::Unknown, "native code can't be resumed");
         let mut again = (*step("edited").script).clone();
         again.record = Record::Script { checksum: "c".into(), repeatable: true };
         let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
-        assert_eq!(row("running", Some("2")).resumes(&again), Some(0), "it may run again and again");
+        assert_eq!(of("running", Some("2"), &again), Continuation::At(0), "it may run again and again");
     }
 
     #[test]
     fn a_number_means_nothing_in_another_text_or_another_session() {
-        let of = |state, statement, script: &Script| continuation(&row(state, statement).unfinished, script);
+        let of = |state, statement, script: &Script| continuation(&row(state, statement), script);
         let (same, edited) = (step("x").script, step("edited").script);
         for state in ["running", "stopped"] {
             assert_eq!(of(state, Some("2"), &edited), Continuation::Edited, "{state}");

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 
-use super::journal::{Continuation, Entry, continuation, is_row_lost};
+use super::journal::{Continuation, continuation, is_row_lost, is_void};
 use super::message::{Place, stopped_at};
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
@@ -17,7 +17,7 @@ use crate::sql::{Directive, directive};
 #[async_trait]
 pub(crate) trait Journalled: Send {
     /// Takes or checks the tenant's lock, the time limits and fleet's own tables; returns the journal's row.
-    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Entry>, Fault>;
+    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Unfinished>, Fault>;
 
     /// Opens the journal, unless the history has changed since it was read.
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault>;
@@ -101,24 +101,22 @@ async fn finish(session: &mut dyn Journalled, work: &Work, step: usize) -> Resul
 
 /// The start of a step given this journal row, or the stop if it can't start.
 #[expect(clippy::result_large_err, reason = "made at most once for an attempt, and taken apart at once")]
-pub(crate) fn opening(entry: Option<Entry>, work: &Work, step: usize) -> Result<Opening, ApplyError> {
+pub(crate) fn opening(entry: Option<Unfinished>, work: &Work, step: usize) -> Result<Opening, ApplyError> {
     let this = &work.steps[step];
     let closes_void = entry.is_some();
-    let Some(entry) = entry.filter(|entry| !entry.is_void(this)) else {
+    let Some(entry) = entry.filter(|entry| !is_void(entry, this)) else {
         return Ok(Opening { resumed: None, closes_void });
     };
-    match entry.resumes(this) {
-        Some(_) if matches!(this.script.execution, Execution::Native { .. }) => {
+    match continuation(&entry, &this.script) {
+        Continuation::At(_) if matches!(this.script.execution, Execution::Native { .. }) => {
             let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
             Err(ApplyError::before(step, fault))
         }
-        resumed @ Some(_) => Ok(Opening { resumed, closes_void: false }),
-        None => {
-            let is_edited = continuation(&entry.unfinished, &this.script) == Continuation::Edited;
-            let mut stop = unfinished(step, entry.unfinished);
-            if is_edited {
-                stop.fault.message.push_str(", and its script was edited since");
-            }
+        Continuation::At(statement) => Ok(Opening { resumed: Some(statement), closes_void: false }),
+        Continuation::Unknown => Err(unfinished(step, entry)),
+        Continuation::Edited => {
+            let mut stop = unfinished(step, entry);
+            stop.fault.message.push_str(", and its script was edited since");
             Err(stop)
         }
     }

@@ -22,6 +22,7 @@ mod message;
 mod mysql;
 mod native;
 mod observe;
+mod own_tables;
 mod postgres;
 mod queries;
 mod rows;

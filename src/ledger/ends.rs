@@ -90,15 +90,15 @@ impl Ledger {
         Ok(None)
     }
 
-    /// The restores from the backups of a run, newest first.
+    /// All restores, newest first; the backups of a run may be needed by several.
     ///
     /// # Errors
     /// [`LedgerError`] when the ledger can't be read.
-    pub(crate) async fn restores_from(&self, run: Uuid) -> Result<Vec<RunSummary>, LedgerError> {
-        let source = run.to_string();
-        let mut later = self.later_than(run).await?;
-        later.retain(|later| matches!(&later.kind, RunKind::Restore { run } if *run == source));
-        Ok(later)
+    pub(crate) async fn restores(&self) -> Result<Vec<RunSummary>, LedgerError> {
+        // The text only narrows the search; older programs recorded the kind in other words.
+        let mut runs = self.store.summaries(newest_first().filter(run::Column::GoalData.contains("restore"))).await?;
+        runs.retain(|run| matches!(run.kind, RunKind::Restore { .. }));
+        Ok(runs)
     }
 
     /// The runs that were recorded after this one, newest first, in the order of [`newest_first`]. An unknown run has none.

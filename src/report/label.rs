@@ -74,7 +74,7 @@ fn goes_on(first: usize, last: usize, next: usize) -> bool {
 }
 
 /// As many names as fit into `room` columns, and the number of the others: `acme, beta, … (+417)`.
-pub(super) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usize, style: &Style) -> String {
+pub(crate) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usize, style: &Style) -> String {
     let (mut out, n) = (String::new(), all.len());
     for (i, name) in all.enumerate() {
         let left = n - i;

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::decide::WAITS;
 use super::queue::Queue;
-use crate::engine::{Database, Session};
+use crate::compile::MigrationSet;
+use crate::engine::{Continuation, Database, Session, continuation};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::observation::Observation;
@@ -36,10 +37,11 @@ pub(crate) struct Pace {
 /// Reads every tenant once and returns the observations, in the order given.
 pub(crate) async fn observe(
     tenants: &[Arc<Tenant>],
-    catalog: &Arc<Catalog>,
+    set: &MigrationSet,
     database: &Arc<dyn Database>,
     pace: Pace,
 ) -> Vec<Observation> {
+    let catalog = set.catalog();
     let mut found: Vec<Option<Observation>> = vec![None; tenants.len()];
     let together = database.read_together(tenants).await;
     let mut alone = Vec::new();
@@ -64,7 +66,27 @@ pub(crate) async fn observe(
             Err(fault) => Observation::unreachable(&tenants[i], fault),
         });
     }
-    found.into_iter().flatten().collect()
+    let mut found: Vec<Observation> = found.into_iter().flatten().collect();
+    compare_scripts(&mut found, set).await;
+    found
+}
+
+/// A tenant with an unfinished migration is partially applied if the next run resumes it by itself, otherwise in doubt. Many
+/// tenants stop in the same script, and each is compiled once.
+async fn compare_scripts(observations: &mut [Observation], set: &MigrationSet) {
+    let mut scripts = HashMap::new();
+    for o in observations {
+        let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
+        let key = (o.engine, unfinished.direction, unfinished.migration.clone());
+        if !scripts.contains_key(&key) {
+            scripts.insert(key.clone(), set.script_of(o.engine, unfinished).await);
+        }
+        let next = scripts[&key].as_ref().map(|script| continuation(unfinished, script));
+        o.state = match next {
+            Some(Continuation::At(_)) => State::Stopped(unfinished.clone()),
+            _ => State::InDoubt(unfinished.clone()),
+        };
+    }
 }
 
 /// The last refresh time of each view of each tenant: one list per tenant, in the order given.

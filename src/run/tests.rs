@@ -226,7 +226,7 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     let tenants = plan.tenants.clone();
     let pace =
         Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, lock_wait_limit: plan.retry.lock_wait_limit };
-    let catalog = plan.catalog.clone();
+    let set = plan.scripts.migrations().clone();
     let (stats, records, events) = run(plan, &db, Cancel::default()).await;
     assert_eq!(stats.verdict(), Verdict::AllAtTarget, "{:?}", names(&records));
     let refused = events.iter().filter(|e| matches!(e, Event::AttemptFailed { .. })).count();
@@ -234,7 +234,7 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     assert_eq!(db.most.load(Ordering::SeqCst), 2);
 
     let database: Arc<dyn Database> = db.clone();
-    let observed = observe(&tenants, &catalog, &database, pace).await;
+    let observed = observe(&tenants, &set, &database, pace).await;
     assert!(observed.iter().all(|o| o.state.name() == "at_target"));
 }
 
@@ -245,14 +245,14 @@ async fn a_server_that_stays_full_is_waited_for_as_long_as_another_run() {
     let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
     let pace =
         Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, lock_wait_limit: plan.retry.lock_wait_limit };
-    let (tenants, catalog) = (plan.tenants.clone(), plan.catalog.clone());
+    let (tenants, set) = (plan.tenants.clone(), plan.scripts.migrations().clone());
     let begun = tokio::time::Instant::now();
     let (_, records, _) = run(plan, &db, Cancel::default()).await;
     assert_eq!(names(&records), ["unreachable", "migrated"]);
     assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     let begun = tokio::time::Instant::now();
     let database: Arc<dyn Database> = db.clone();
-    let observed = observe(&tenants, &catalog, &database, pace).await;
+    let observed = observe(&tenants, &set, &database, pace).await;
     assert_eq!(observed.iter().map(|o| o.state.name()).collect::<Vec<_>>(), ["unreachable", "at_target"]);
     assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }

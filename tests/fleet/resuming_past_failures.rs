@@ -41,20 +41,22 @@ fn failures_of_the_resumed_run_count_for_the_budget_of_their_wave() {
     assert_eq!(fleet.history("lite-004"), None, "the budget was used up before it");
 }
 
-/// The failure of a run that was resumed with a larger budget is one of the rollout still.
+/// The failure of a run that was resumed with a larger budget is one of the rollout still, however often it was resumed.
 #[test]
-fn failures_of_the_run_before_the_resumed_one_count_too() {
-    let fleet = Fleet::new().head("[fleet]\nattempts = 1\nconcurrency = 1\nmax_failures = 0").sqlite(4);
-    for id in ["lite-000", "lite-001"] {
+fn failures_of_the_runs_before_the_resumed_one_count_too() {
+    let mut fleet = Fleet::new().head("[fleet]\nattempts = 1\nconcurrency = 1\nmax_failures = 0").sqlite(4);
+    for id in ["lite-000", "lite-001", "lite-002"] {
         fleet.ask(id, "CREATE TABLE users (id int)");
     }
-    let mut fleet = fleet;
     let first = run_id(&run(&fleet, &["migrate", "--yes"], 101));
     fleet.head = fleet.head.replace("max_failures = 0", "max_failures = 1");
-    let second = run_id(&run(&fleet, &["runs", "resume", &first, "--yes"], 101));
-    fleet.ask("lite-001", "DROP TABLE users");
-    fleet.run(&["migrate", "--failed-of", &second, "--yes"]).exits(0);
+    let mut last = first.clone();
+    for id in ["lite-001", "lite-002"] {
+        last = run_id(&run(&fleet, &["runs", "resume", &last, "--yes"], 101));
+        fleet.ask(id, "DROP TABLE users");
+        fleet.run(&["migrate", "--failed-of", &last, "--yes"]).exits(0);
+    }
     fleet.head = fleet.head.replace("max_failures = 1", "max_failures = 0");
-    let refused = fleet.run(&["runs", "resume", &second, "--yes"]).exits(101);
-    refused.tells(&["lite-000", &format!("migrate --failed-of {first}")]);
+    let refused = fleet.run(&["runs", "resume", &last, "--yes"]).exits(101);
+    refused.tells(&["still failed: lite-000;", &format!("first: small migrate --failed-of {first}")]);
 }

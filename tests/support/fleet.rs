@@ -156,7 +156,7 @@ impl Fleet {
     pub(crate) async fn observe_all(&self, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let (timeouts, lock_wait_limit) = (self.timeouts, self.retry.lock_wait_limit);
         let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit };
-        observe(tenants, self.set.catalog(), &self.database(), pace).await
+        observe(tenants, &self.set, &self.database(), pace).await
     }
 
     /// The whole catalog as work for a tenant with the given history.

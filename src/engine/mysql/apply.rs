@@ -21,7 +21,7 @@ use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::{Direction, Execution, Record};
+use crate::model::schema::{Direction, Execution, Record, Unfinished};
 use crate::model::tenant::Engine;
 use crate::policy::Limits;
 
@@ -202,7 +202,7 @@ impl MysqlSession {
 #[async_trait]
 impl Journalled for MysqlSession {
     /// The lock was taken before the first step, and the journal was read under it.
-    async fn prepare(&mut self, _: &Work, _: usize) -> Result<Option<journal::Entry>, Fault> {
+    async fn prepare(&mut self, _: &Work, _: usize) -> Result<Option<Unfinished>, Fault> {
         Ok(self.held.entry.clone())
     }
 

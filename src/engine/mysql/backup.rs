@@ -92,7 +92,7 @@ impl Dump for MysqlSession {
         command.stdin(Stdio::from(dump)).stdout(Stdio::null());
         tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
         // A tenant that had no journal has none again; any other tenant's came with the end of the dump.
-        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.unfinished.is_restore());
+        let marked = self.entry().await?.flatten().is_some_and(|entry| entry.is_restore());
         if marked {
             self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
         }

@@ -13,6 +13,7 @@ use crate::engine::Inspect;
 use crate::engine::inspect::{Gathered, count_queries, counted, refreshed};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
+use crate::engine::own_tables::OwnTables as _;
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};

@@ -15,6 +15,7 @@ use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::mysql::tenant_lock::{TenantLock, session_settings};
 use crate::engine::native::Link;
+use crate::engine::own_tables::OwnTables;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, settle};
@@ -46,17 +47,8 @@ impl MysqlSession {
         self.connection.as_deref_mut().ok_or_else(lost)
     }
 
-    /// The rows of a query; `None` when its table is missing.
-    pub(crate) async fn table_rows(&mut self, sql: String) -> Result<Option<Vec<TextRow>>, Fault> {
-        match self.rows(sql).await {
-            Ok(rows) => Ok(Some(rows)),
-            Err(fault) if fault.code.as_deref() == Some("1146") => Ok(None),
-            Err(fault) => Err(fault),
-        }
-    }
-
     /// The journal's row, if any; `None` if there is no journal table.
-    pub(crate) async fn entry(&mut self) -> Result<Option<Option<journal::Entry>>, Fault> {
+    pub(crate) async fn entry(&mut self) -> Result<Option<Option<Unfinished>>, Fault> {
         let rows = self.table_rows(self.door.journal().read()).await?;
         Ok(rows.map(|rows| rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))))
     }
@@ -71,6 +63,10 @@ impl Queries for MysqlSession {
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
         self.connection()?.run(sql).await
     }
+}
+
+impl OwnTables for MysqlSession {
+    const NO_TABLE: &'static str = "1146";
 }
 
 impl TenantQueries for MysqlSession {
@@ -90,34 +86,18 @@ impl Batch for MysqlSession {
 #[async_trait]
 impl Session for MysqlSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        let books = self.door.books();
-        let rows = match self.table_rows(books.look()).await? {
-            Some(rows) => rows,
-            None => {
-                let mut rows = Vec::new();
-                for query in books.read_apart() {
-                    rows.extend(self.table_rows(query).await?.unwrap_or_default());
-                }
-                rows
-            }
-        };
-        let mut entries: Vec<String> = rows.iter().filter_map(|row| row.text(0)).collect();
-        if let Some(query) = books.unknown_scripts(&mut entries) {
-            let rows = self.table_rows(query).await?.unwrap_or_default();
-            entries.extend(rows.iter().filter_map(|row| row.text(0)));
-        }
-        entries.sort_unstable();
-        Ok(entries)
+        let looked = self.table_rows(self.door.books().look()).await?;
+        self.versions(looked).await
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        Ok(self.entry().await?.flatten().map(|entry| entry.unfinished))
+        Ok(self.entry().await?.flatten())
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let begin = vec!["START TRANSACTION".to_owned()];
-        settle::settle(self, begin, entry.unfinished, settlement).await
+        settle::settle(self, begin, entry, settlement).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {

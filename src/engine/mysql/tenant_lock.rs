@@ -11,6 +11,7 @@ use crate::engine::mysql::MysqlSession;
 use crate::engine::queries::TextColumns as _;
 use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::Unfinished;
 use crate::policy::Timeouts;
 
 /// The name of a tenant's lock, as an expression: lock names are global to the server, so it includes the database; at
@@ -38,7 +39,7 @@ pub(crate) struct TenantLock {
     /// Whether all history tables exist.
     pub(crate) has_history: bool,
     pub(crate) has_journal: bool,
-    pub(crate) entry: Option<journal::Entry>,
+    pub(crate) entry: Option<Unfinished>,
 }
 
 impl MysqlSession {

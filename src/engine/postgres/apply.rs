@@ -18,6 +18,7 @@ use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::sql::directive;
 
@@ -132,7 +133,7 @@ impl PostgresSession {
 #[async_trait]
 impl Journalled for PostgresSession {
     /// The lock belongs to the session, because no transaction spans the whole step.
-    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<journal::Entry>, Fault> {
+    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Unfinished>, Fault> {
         let limits = self.door.limits(&work.steps[step]);
         for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
             self.run(setting).await?;

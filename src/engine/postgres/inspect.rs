@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::inspect_queries;
 use crate::engine::inspect::{Gathered, count_queries, counted, refreshed, unqualified};
+use crate::engine::own_tables::OwnTables as _;
 use crate::engine::postgres::{PostgresSession, guards};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{Inspect, TenantEndpoint};

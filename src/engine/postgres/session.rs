@@ -11,6 +11,7 @@ use sqlx::{Pool, Postgres};
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::native::Link;
+use crate::engine::own_tables::OwnTables;
 use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
@@ -65,7 +66,7 @@ impl PostgresSession {
         self.transaction(format!("BEGIN; {own}; {sql}; COMMIT")).await.map(drop)
     }
 
-    pub(crate) async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
+    pub(crate) async fn entry(&mut self) -> Result<Option<Unfinished>, Fault> {
         // A script without a transaction may have changed the search path for the session.
         let own = if self.door.tenant.schema.is_none() { "SET search_path TO DEFAULT;" } else { "" };
         let rows = match self.rows(format!("{own} {}", self.door.journal().read())).await {
@@ -91,15 +92,6 @@ impl PostgresSession {
     pub(crate) async fn backend(&mut self) -> Option<i32> {
         let rows = self.rows("SELECT pg_backend_pid()".to_owned()).await.ok()?;
         rows.first()?.parse(0)
-    }
-
-    /// The rows of a query; `None` when its table is missing.
-    pub(crate) async fn table_rows(&mut self, query: String) -> Result<Option<Vec<TextRow>>, Fault> {
-        match self.rows(query).await {
-            Ok(rows) => Ok(Some(rows)),
-            Err(fault) if fault.code.as_deref() == Some("42P01") => Ok(None),
-            Err(fault) => Err(fault),
-        }
     }
 
     /// Checks that the tenant's schema exists, if fleet must not create it.
@@ -134,6 +126,10 @@ impl Queries for PostgresSession {
     }
 }
 
+impl OwnTables for PostgresSession {
+    const NO_TABLE: &'static str = "42P01";
+}
+
 impl TenantQueries for PostgresSession {
     fn door(&self) -> &TenantEndpoint {
         &self.door
@@ -151,37 +147,22 @@ impl Batch for PostgresSession {
 #[async_trait]
 impl Session for PostgresSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        let books = self.door.books();
-        let looked = self.table_rows(books.look()).await?;
+        let looked = self.table_rows(self.door.books().look()).await?;
         self.has_history = looked.is_some();
-        let rows = match looked {
-            Some(rows) => rows,
-            None => {
-                self.check_schema().await?;
-                let mut rows = Vec::new();
-                for query in books.read_apart() {
-                    rows.extend(self.table_rows(query).await?.unwrap_or_default());
-                }
-                rows
-            }
-        };
-        let mut entries: Vec<String> = rows.iter().filter_map(|row| row.text(0)).collect();
-        if let Some(query) = books.unknown_scripts(&mut entries) {
-            let rows = self.table_rows(query).await?.unwrap_or_default();
-            entries.extend(rows.iter().filter_map(|row| row.text(0)));
+        if !self.has_history {
+            self.check_schema().await?;
         }
-        entries.sort_unstable();
-        Ok(entries)
+        self.versions(looked).await
     }
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
-        Ok(self.entry().await?.map(|entry| entry.unfinished))
+        self.entry().await
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.entry().await?.ok_or_else(|| self.door.nothing_to_settle())?;
         let begin = guards::begin(&self.door);
-        settle::settle(self, begin, entry.unfinished, settlement).await
+        settle::settle(self, begin, entry, settlement).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {

@@ -17,6 +17,7 @@ use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
@@ -156,7 +157,7 @@ impl SqliteSession {
 
 #[async_trait]
 impl Journalled for SqliteSession {
-    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<journal::Entry>, Fault> {
+    async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Unfinished>, Fault> {
         let mut sql = vec![busy_timeout(self.door.limits(&work.steps[step]).lock)];
         sql.extend(self.door.install());
         sql.push(self.door.journal().create());

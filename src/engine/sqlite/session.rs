@@ -115,7 +115,7 @@ impl SqliteSession {
         }
     }
 
-    pub(crate) async fn entry(&mut self) -> Result<Option<journal::Entry>, Fault> {
+    pub(crate) async fn entry(&mut self) -> Result<Option<Unfinished>, Fault> {
         match self.rows(self.door.journal().read()).await {
             Ok(rows) => Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))),
             Err(fault) if self.has_table(journal::TABLE).await? => Err(fault),
@@ -206,7 +206,7 @@ impl Session for SqliteSession {
         if self.is_missing() {
             return Ok(None);
         }
-        Ok(self.entry().await?.map(|entry| entry.unfinished))
+        self.entry().await
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
@@ -216,7 +216,7 @@ impl Session for SqliteSession {
         };
         let entry = entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let _lock = FileLock::take(&self.path)?;
-        settle::settle(self, vec!["BEGIN IMMEDIATE".to_owned()], entry.unfinished, settlement).await
+        settle::settle(self, vec!["BEGIN IMMEDIATE".to_owned()], entry, settlement).await
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
@@ -227,9 +227,9 @@ impl Session for SqliteSession {
         let _lock = FileLock::take(&self.path).map_err(|fault| ApplyError::before(0, fault))?;
         if !segments.first().is_some_and(alone)
             && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?
-            && !entry.is_void(&work.steps[0])
+            && !journal::is_void(&entry, &work.steps[0])
         {
-            return Err(journalled::unfinished(0, entry.unfinished));
+            return Err(journalled::unfinished(0, entry));
         }
         for segment in segments {
             match segment {
