@@ -21,6 +21,8 @@ use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
+use crate::sql::dialect::syntax;
+use crate::sql::words::Words;
 
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
@@ -104,7 +106,7 @@ impl MigrationSet {
     pub(crate) fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
         let mut catalog = Catalog::new(self.migrations.iter().map(|m| m.name()), &self.catalog.history_table);
         for script in &folder.scripts {
-            if catalog.position(&script.name).is_some() {
+            if self.catalog.position(&script.name).is_some() {
                 return Err(CompileError::DuplicateName(script.name.to_string()));
             }
             catalog.migrations.push(script.name.clone());
@@ -278,8 +280,8 @@ impl MigrationSet {
 
     fn script(&self, index: usize, way: Way, [first, second]: [&recorder::Recording; 2]) -> Script {
         let Way { engine, direction, force_native } = way;
-        let transaction = self.runs_in_transaction(index, engine);
         let statements = first.statements();
+        let transaction = self.runs_in_transaction(index, engine, &statements);
         let execution = match purity::judge(engine, direction, first, second) {
             purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
             purity::Judgement::Pure => Execution::Compiled { transaction },
@@ -298,8 +300,20 @@ impl MigrationSet {
     ///
     /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a
     /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
-    fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
-        engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
+    ///
+    /// A migration with a statement that can't run in a transaction (a journal mode of SQLite) gets none where SeaORM
+    /// gives it none either.
+    fn runs_in_transaction(&self, index: usize, engine: Engine, statements: &[String]) -> bool {
+        let needs_none = |sql: &String| {
+            let pieces = crate::sql::split(engine, sql);
+            pieces
+                .iter()
+                .any(|piece| syntax(engine).needs_no_transaction(piece.text, &Words::of(engine, piece.text).all()))
+        };
+        let is_free = !engine.capabilities().server && self.migrations[index].use_transaction().is_none();
+        engine.capabilities().transactional_ddl
+            && self.migrations[index].use_transaction() != Some(false)
+            && !(is_free && statements.iter().any(needs_none))
     }
 }
 

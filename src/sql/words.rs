@@ -47,6 +47,11 @@ impl<'a> Words<'a> {
         Words::new(engine, sql, code(engine, sql))
     }
 
+    /// The first `most` tokens of a text's code: a statement names its object there, and a long list need not be read.
+    pub(super) fn beginning(engine: Engine, sql: &'a str, most: usize) -> Self {
+        Words::new(engine, sql, code(engine, sql).take(most))
+    }
+
     /// The words of these tokens of a text.
     pub(super) fn new(engine: Engine, sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
         Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }

@@ -56,6 +56,7 @@ mod scripts;
 mod seeding;
 mod shapes;
 mod sqlite;
+mod sqlite_sessions;
 mod statements;
 mod tls;
 mod values;

@@ -6,6 +6,7 @@ use super::part::Found;
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
 use crate::sql::lex::{self, Kind, Token};
+use crate::sql::pragma::Pragma;
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
 use crate::sql::words::Words;
@@ -37,7 +38,11 @@ impl<'a> Statement<'a> {
 
     /// The first words of the statement, for a message.
     fn name(&self) -> String {
-        self.words.iter().take(2).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
+        if let Some(pragma) = Pragma::of(self.engine, self.text) {
+            return format!("PRAGMA {}", pragma.name);
+        }
+        let words = if matches!(self.word(0), "attach" | "detach") { 1 } else { 2 };
+        self.words.iter().take(words).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether it consists of exactly these words.
@@ -90,7 +95,7 @@ impl<'a> Statement<'a> {
 
     /// Whether it can't run in a transaction on its engine.
     fn needs_no_transaction(&self) -> bool {
-        syntax(self.engine).needs_no_transaction(&self.words)
+        syntax(self.engine).needs_no_transaction(self.text, &self.words)
     }
 
     /// The error of a statement that can't run in the transaction of its script.

@@ -74,8 +74,8 @@ pub(crate) trait Syntax: Sync {
     /// Whether a statement that the engine refuses may have taken partial effect.
     fn may_leave_a_part(&self, sql: &str) -> bool;
 
-    /// Whether a statement of these words (lower case, none quoted) can't run in a transaction.
-    fn needs_no_transaction(&self, words: &[String]) -> bool;
+    /// Whether a statement can't run in a transaction; `words` are those of it, in lower case, none quoted.
+    fn needs_no_transaction(&self, sql: &str, words: &[String]) -> bool;
 
     /// The part that foreign keys play in a script of these statements, where dropping a table deletes its rows.
     fn foreign_keys(&self, _statements: &[String]) -> ForeignKeys {
