@@ -85,7 +85,7 @@ impl PostgresSession {
         if step == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
         }
-        message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
+        message.push(Place::HistoryGuard { step }, guards::history(&self.door, work.expectation(step)));
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
         }
@@ -103,7 +103,7 @@ impl PostgresSession {
         if !self.has_history && step == 0 {
             preamble.extend(self.door.install());
         }
-        preamble.push(guards::history(&self.door, &work.history_before(step)));
+        preamble.push(guards::history(&self.door, work.expectation(step)));
         self.release().await;
         let options = self.options.clone();
         let native = native::Native { door: &self.door, work, step };

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult};
 
 use crate::engine::directives;
+use crate::engine::expectation::Expectation;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
@@ -43,12 +44,16 @@ type Stop = (Place, Fault);
 
 impl SqliteSession {
     /// The check that the history is as planned; it runs inside the transaction.
-    pub(crate) fn history_guard(&self, expected: &[String]) -> String {
-        let entries = self.door.books().read();
-        require(&format!(
-            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({entries}) ORDER BY version)) IS {}",
-            if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
-        ))
+    pub(crate) fn history_guard(&self, expected: &Expectation) -> String {
+        let books = self.door.books();
+        require(&match expected {
+            Expectation::Next(next) => books.is_as(next),
+            Expectation::Whole(expected) => format!(
+                "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({}) ORDER BY version)) IS {}",
+                books.read(),
+                if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
+            ),
+        })
     }
 
     /// Applies a compiled step in a transaction with its history row. Dying in it: the next process to open the file
@@ -90,7 +95,7 @@ impl SqliteSession {
         if step == 0 && work.refreshes() {
             message.push(Place::Prepare { step }, self.door.books().create_refreshes());
         }
-        message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
+        message.push(Place::HistoryGuard { step }, self.history_guard(work.expectation(step)));
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
         }
@@ -117,7 +122,7 @@ impl SqliteSession {
             self.connection().await.map_err(|fault| ApplyError::before(step, fault))?;
             preamble.extend(self.door.install());
         }
-        preamble.push(self.history_guard(&work.history_before(step)));
+        preamble.push(self.history_guard(work.expectation(step)));
         self.release().await;
         let mut keys = KeyCheck::of(&work.steps[step].script);
         let options = self.native_options(work, step).foreign_keys(keys.are_keys_on());
@@ -183,7 +188,7 @@ impl Journalled for SqliteSession {
             self.run(self.door.journal().close()).await?;
         }
         // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
-        let guard = self.history_guard(&work.history_before(step));
+        let guard = self.history_guard(work.expectation(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
         let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
         if let Err(fault) = opened {
