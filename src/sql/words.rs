@@ -48,7 +48,7 @@ impl<'a> Words<'a> {
     }
 
     /// The first `most` tokens of a text's code: a statement names its object there, and a long list need not be read.
-    pub(super) fn beginning(engine: Engine, sql: &'a str, most: usize) -> Self {
+    pub(crate) fn beginning(engine: Engine, sql: &'a str, most: usize) -> Self {
         Words::new(engine, sql, code(engine, sql).take(most))
     }
 
@@ -84,7 +84,7 @@ impl<'a> Words<'a> {
         self.bare(at).to_ascii_lowercase()
     }
 
-    pub(super) fn is(&self, at: usize, word: &str) -> bool {
+    pub(crate) fn is(&self, at: usize, word: &str) -> bool {
         self.bare(at).eq_ignore_ascii_case(word)
     }
 

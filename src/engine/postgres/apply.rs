@@ -73,7 +73,7 @@ impl PostgresSession {
         journalled::in_doubt(self).await
     }
 
-    pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
+    pub(crate) fn push_transaction<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         let script = &work.steps[step].script;
         let prepare = Place::Prepare { step };
         message.push(prepare, "BEGIN");

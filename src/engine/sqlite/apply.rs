@@ -25,7 +25,7 @@ use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
 use crate::sql::foreign_keys::{ForeignKeys, drops_table, mentions};
-use crate::sql::split;
+use crate::sql::{directive, split};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
@@ -87,7 +87,7 @@ impl SqliteSession {
     }
 
     /// The transaction of a step, without its beginning.
-    fn transaction_of(&self, work: &Work, step: usize) -> Message {
+    fn transaction_of<'w>(&self, work: &'w Work, step: usize) -> Message<'w> {
         let mut message = Message::new(Engine::Sqlite).in_texts_of(TEXT);
         if !self.has_history && step == 0 {
             message.push_all(Place::Prepare { step }, self.door.install());
@@ -104,7 +104,7 @@ impl SqliteSession {
         message
     }
 
-    async fn deliver(&mut self, message: &Message, parts: Range<usize>) -> Result<Sent, Stop> {
+    async fn deliver(&mut self, message: &Message<'_>, parts: Range<usize>) -> Result<Sent, Stop> {
         let place = |part| message.place(part).unwrap_or(Place::Tidy);
         let connection = self.connection().await.map_err(|fault| (place(parts.start), fault))?;
         let sent = send_parts(connection, message, parts).await;
@@ -143,11 +143,11 @@ impl SqliteSession {
         options.busy_timeout(self.door.limits(&work.steps[step]).lock)
     }
 
-    /// Runs the statements of a text that drops tables; `DROP TABLE` runs with foreign keys off, so that it deletes no
-    /// rows but those of its table. Dying in it: the setting goes with the connection.
-    async fn drop_tables(&mut self, sql: &str) -> Result<(), Fault> {
+    /// Runs the statements of a text one by one; if it `drops` tables, each `DROP TABLE` with foreign keys off, so that
+    /// it deletes no rows but those of its table. Dying in it: the setting goes with the connection.
+    async fn run_apart(&mut self, sql: &str, drops: bool) -> Result<(), Fault> {
         for piece in split(Engine::Sqlite, sql) {
-            if !drops_table(Engine::Sqlite, piece.text) {
+            if !(drops && drops_table(Engine::Sqlite, piece.text)) {
                 self.run(piece.text.to_owned()).await?;
                 continue;
             }
@@ -218,8 +218,9 @@ impl Journalled for SqliteSession {
         // If the text has several statements, the first ones may have happened.
         let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
         let refusal = |fault| Refusal { of: this, within, fault };
-        if drops_with_keys_on(this) {
-            return self.drop_tables(this.sql()).await.map_err(refusal);
+        let drops = drops_with_keys_on(this);
+        if drops || (this.sql().len() > TEXT && directive(this.sql()).is_none()) {
+            return self.run_apart(this.sql(), drops).await.map_err(refusal);
         }
         let connection = self.connection().await.map_err(refusal)?;
         directives::run(connection, this, SqliteQueryResult::rows_affected).await.map_err(refusal)
