@@ -218,7 +218,7 @@ struct JsonLines {
 impl JsonLines {
     fn open(terminal: Terminal, output: &RunOutput) -> Result<Self, CliError> {
         let out: Option<Box<dyn Write + Send>> = match (output.format, &output.output) {
-            (Format::Jsonl, None) => Some(Box::new(std::io::stdout())),
+            (Format::Jsonl, None) => Some(Box::new(terminal::stdout())),
             (Format::Jsonl, Some(path)) => Some(Box::new(files::stream(path)?)),
             _ => None,
         };
@@ -239,7 +239,7 @@ impl JsonLines {
 impl EventSink for JsonLines {
     async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
         if let Some(out) = &mut self.out
-            && let Err(error) = writeln!(out, "{}", live::jsonl(event))
+            && let Err(error) = out.write_all(format!("{}\n", live::jsonl(event)).as_bytes())
         {
             self.out = None;
             if error.kind() != ErrorKind::BrokenPipe {
