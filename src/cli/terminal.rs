@@ -97,8 +97,10 @@ impl Terminal {
         Err(CliError::Usage(format!("this {action} and stdin is not a terminal; pass --yes to confirm{or}")))
     }
 
-    /// Asks for a yes. Any other answer is a no, confirmed by a message that nothing was changed.
+    /// Asks for a yes. Any other answer is a no, confirmed by a message that nothing was changed. Lines that were typed
+    /// before the question stood there are no answer to it.
     pub(super) fn confirm(&self, question: &str) -> bool {
+        let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");
         let _ = stderr.flush();
