@@ -7,12 +7,16 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait};
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionOptions, TransactionTrait,
+};
 use sea_orm_migration::SchemaManager;
 use sqlx::Connection as _;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use tokio::task::JoinError;
 
+use super::queries::{Queries, TextRow};
 use super::{ApplyError, PartialState, TenantEndpoint, Work, errors};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
@@ -84,8 +88,8 @@ pub(crate) struct Around<'a> {
     pub(crate) mark: Mark,
     /// A statement between the migration and its history row.
     pub(crate) before_record: Option<&'static str>,
-    /// A check after the history row.
-    pub(crate) before_commit: Option<&'a Check>,
+    /// A look at the tenant before the migration and after the history row.
+    pub(crate) check: Option<&'a mut dyn Check>,
 }
 
 /// The way to detect that the migration's own SQL has ended the transaction around it.
@@ -102,11 +106,34 @@ pub(crate) enum Mark {
     },
 }
 
-/// A statement before the commit that raises an error if the transaction must not be committed.
-pub(crate) struct Check {
-    pub(crate) sql: String,
-    /// The fault that the error stands for.
-    pub(crate) fault: Fault,
+/// A look at the tenant before a migration, and again before its commit.
+#[async_trait]
+pub(crate) trait Check: Send {
+    async fn before(&mut self, tenant: &mut dyn Queries) -> Result<(), Fault>;
+
+    /// Fails if the transaction must not be committed.
+    async fn after(&mut self, tenant: &mut dyn Queries) -> Result<(), Fault>;
+}
+
+/// Queries in the transaction around native code.
+struct Inside<'a>(&'a DatabaseTransaction);
+
+#[async_trait]
+impl Queries for Inside<'_> {
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        let statement = Statement::from_string(self.0.get_database_backend(), sql);
+        let rows = self.0.query_all_raw(statement).await.map_err(|e| errors::sea_orm_fault(&e))?;
+        let row = |row: &sea_orm::QueryResult| {
+            let names = row.column_names();
+            let columns = (0..names.len()).map(|column| row.try_get_by_index(column).ok().flatten()).collect();
+            TextRow::new(names, columns)
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        self.0.execute_unprepared(&sql).await.map(drop).map_err(|e| errors::sea_orm_fault(&e))
+    }
 }
 
 impl Native<'_> {
@@ -120,7 +147,7 @@ impl Native<'_> {
         &self,
         db: &DatabaseConnection,
         options: TransactionOptions,
-        around: &Around<'_>,
+        around: &mut Around<'_>,
     ) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
         let transaction = Arc::new(db.begin_with_options(options).await.map_err(ours)?);
@@ -136,11 +163,14 @@ impl Native<'_> {
         }
     }
 
-    async fn inside(&self, transaction: &Arc<DatabaseTransaction>, around: &Around<'_>) -> Result<(), ApplyError> {
+    async fn inside(&self, transaction: &Arc<DatabaseTransaction>, around: &mut Around<'_>) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&around.preamble.join(";\n")).await.map_err(ours)?;
         if let Mark::Setting { set, .. } = around.mark {
             transaction.execute_unprepared(set).await.map_err(ours)?;
+        }
+        if let Some(check) = &mut around.check {
+            check.before(&mut Inside(transaction)).await.map_err(|fault| self.stop_inside(fault))?;
         }
         let migrated = self.migrate(Given::Transaction(transaction.clone())).await;
         // After these codes SQLite has already rolled back (https://www.sqlite.org/lang_transaction.html).
@@ -162,11 +192,8 @@ impl Native<'_> {
         }
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;
-        if let Some(check) = around.before_commit {
-            transaction.execute_unprepared(&check.sql).await.map_err(|e| {
-                let fault = errors::sea_orm_fault(&e);
-                self.stop(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
-            })?;
+        if let Some(check) = &mut around.check {
+            check.after(&mut Inside(transaction)).await.map_err(|fault| self.stop_inside(fault))?;
         }
         Ok(())
     }

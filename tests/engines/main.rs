@@ -49,6 +49,7 @@ mod poolers;
 mod postgres;
 mod proofs;
 mod reading;
+mod rebuilds;
 mod schemas;
 mod scratch;
 mod script_losses;
