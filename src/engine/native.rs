@@ -4,17 +4,17 @@
 //! connection is always opened first: a pool would turn a refused connection into a timeout.
 
 use std::ops::{Deref, DerefMut};
-use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::SchemaManager;
 use sqlx::Connection as _;
 use sqlx::pool::{PoolConnection, PoolOptions};
+use tokio::task::JoinError;
 
 use super::queries::{Queries, TextRow};
 use super::{ApplyError, PartialState, TenantEndpoint, Work, errors};
@@ -62,6 +62,21 @@ pub(crate) struct Native<'a> {
     pub(crate) door: &'a TenantEndpoint,
     pub(crate) work: &'a Work,
     pub(crate) step: usize,
+}
+
+/// The connection that a migration's code gets.
+enum Given {
+    Connection(DatabaseConnection),
+    Transaction(Arc<DatabaseTransaction>),
+}
+
+impl Given {
+    fn manager(&self) -> SchemaManager<'_> {
+        match self {
+            Given::Connection(db) => SchemaManager::new(db),
+            Given::Transaction(transaction) => SchemaManager::new(&**transaction),
+        }
+    }
 }
 
 /// The statements that an engine sends in the transaction around native code, in addition to the migration itself and
@@ -124,7 +139,7 @@ impl Queries for Inside<'_> {
 impl Native<'_> {
     /// Runs the migration without a transaction of ours.
     pub(crate) async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
-        self.migrate(&SchemaManager::new(db)).await
+        self.migrate(Given::Connection(db.clone())).await
     }
 
     /// Runs the migration and writes its history row in one transaction. Dying before the commit leaves nothing.
@@ -135,8 +150,9 @@ impl Native<'_> {
         around: &mut Around<'_>,
     ) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
-        let transaction = db.begin_with_options(options).await.map_err(ours)?;
+        let transaction = Arc::new(db.begin_with_options(options).await.map_err(ours)?);
         let result = self.inside(&transaction, around).await;
+        let transaction = Arc::into_inner(transaction).ok_or_else(|| self.stop(lost_connection()))?;
         match result {
             // The history row was inserted after the migration: a swallowed error would have made that fail.
             Ok(()) => transaction.commit().await.map_err(ours),
@@ -147,7 +163,7 @@ impl Native<'_> {
         }
     }
 
-    async fn inside(&self, transaction: &DatabaseTransaction, around: &mut Around<'_>) -> Result<(), ApplyError> {
+    async fn inside(&self, transaction: &Arc<DatabaseTransaction>, around: &mut Around<'_>) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&around.preamble.join(";\n")).await.map_err(ours)?;
         if let Mark::Setting { set, .. } = around.mark {
@@ -156,7 +172,7 @@ impl Native<'_> {
         if let Some(check) = &mut around.check {
             check.before(&mut Inside(transaction)).await.map_err(|fault| self.stop_inside(fault))?;
         }
-        let migrated = self.migrate(&SchemaManager::new(transaction)).await;
+        let migrated = self.migrate(Given::Transaction(transaction.clone())).await;
         // After these codes SQLite has already rolled back (https://www.sqlite.org/lang_transaction.html).
         let rolled_back = matches!(
             &migrated,
@@ -182,16 +198,23 @@ impl Native<'_> {
         Ok(())
     }
 
-    async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), ApplyError> {
+    /// Runs the migration's own code on a thread where it may block: code that sleeps or computes would otherwise hold up
+    /// the other tenants and Ctrl-C. When the run gives the tenant up, the thread goes on until the code ends; its
+    /// connection, and with it a transaction, lives that long.
+    async fn migrate(&self, given: Given) -> Result<(), ApplyError> {
         let step = &self.work.steps[self.step];
-        let migration = self.door.migrations.migration(step.index);
-        let run = async {
-            match step.script.direction {
-                Direction::Up => migration.up(manager).await,
-                Direction::Down => migration.down(manager).await,
-            }
+        let (migration, direction) = (self.door.migrations.migration(step.index).clone(), step.script.direction);
+        let runtime = tokio::runtime::Handle::current();
+        let run = move || {
+            let manager = given.manager();
+            runtime.block_on(async {
+                match direction {
+                    Direction::Up => migration.up(&manager).await,
+                    Direction::Down => migration.down(&manager).await,
+                }
+            })
         };
-        match AssertUnwindSafe(run).catch_unwind().await {
+        match tokio::task::spawn_blocking(run).await.map_err(JoinError::into_panic) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.stop_inside(errors::sea_orm_fault(&error))),
             Err(panic) => {

@@ -36,6 +36,7 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod blocking;
 mod connections;
 mod guards;
 mod half_way;
