@@ -21,6 +21,7 @@ use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
+use crate::sql::transaction::{Hindrance, hindrance};
 
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
@@ -289,6 +290,10 @@ impl MigrationSet {
                 Execution::Native { transaction: transaction && !raw_transaction_control, reason }
             }
         };
+        let execution = match hindered(engine, &execution, &statements) {
+            Some(reason) => Execution::Irreversible { reason },
+            None => execution,
+        };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
         Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
@@ -300,6 +305,25 @@ impl MigrationSet {
     /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
     fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
         engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
+    }
+}
+
+/// The reason why a migration can't run in the transaction that it would get.
+fn hindered(engine: Engine, execution: &Execution, statements: &[String]) -> Option<String> {
+    let transaction = match execution {
+        Execution::Compiled { transaction } | Execution::Native { transaction, .. } => *transaction,
+        Execution::Irreversible { .. } => return None,
+    };
+    let (name, hindrance) = statements.iter().find_map(|sql| hindrance(engine, sql))?;
+    match hindrance {
+        Hindrance::Transaction | Hindrance::EndsTransaction if transaction => {
+            Some(format!("`{name}` can't run in a transaction; let its use_transaction() return Some(false)"))
+        }
+        Hindrance::Transaction | Hindrance::EndsTransaction => None,
+        Hindrance::Block => Some(format!(
+            "a statement in a `{name}` block can't run in a transaction, and a block is one; send it by itself"
+        )),
+        Hindrance::Refused(instead) => Some(format!("`{name}` ends what fleet itself holds in the session; {instead}")),
     }
 }
 

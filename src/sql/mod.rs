@@ -8,8 +8,10 @@ mod effect;
 pub(crate) mod extension;
 pub(crate) mod lex;
 pub(crate) mod rights;
+pub(crate) mod settings;
 pub(crate) mod split;
 pub(crate) mod statement;
+pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};

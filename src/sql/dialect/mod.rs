@@ -76,6 +76,11 @@ pub(crate) trait Syntax: Sync {
     /// Whether a statement of these words (lower case, none quoted) can't run in a transaction.
     fn needs_no_transaction(&self, words: &[String]) -> bool;
 
+    /// The way out for a statement of these words that no script may contain, because it ends what fleet itself holds.
+    fn is_refused(&self, _words: &[String]) -> Option<&'static str> {
+        None
+    }
+
     /// The statement that refreshes an engine's own materialized view; `view` is quoted.
     fn refresh_view(&self, _view: &str) -> Option<String> {
         None
