@@ -25,8 +25,7 @@ use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
-use crate::sql::dialect::syntax;
-use crate::sql::words::Words;
+use crate::sql::transaction::{Hindrance, hindrance};
 
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
@@ -341,6 +340,10 @@ impl MigrationSet {
                 Execution::Native { transaction: transaction && !raw_transaction_control, reason }
             }
         };
+        let execution = match hindered(engine, &execution, &statements) {
+            Some(reason) => Execution::Irreversible { reason },
+            None => execution,
+        };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
         Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
@@ -354,12 +357,7 @@ impl MigrationSet {
     /// A migration with a statement that can't run in a transaction (a journal mode of SQLite) gets none where SeaORM
     /// gives it none either.
     fn runs_in_transaction(&self, index: usize, engine: Engine, statements: &[String]) -> bool {
-        let needs_none = |sql: &String| {
-            let pieces = crate::sql::split(engine, sql);
-            pieces
-                .iter()
-                .any(|piece| syntax(engine).needs_no_transaction(piece.text, &Words::of(engine, piece.text).all()))
-        };
+        let needs_none = |sql: &String| matches!(hindrance(engine, sql), Some((_, Hindrance::Transaction)));
         let is_free = !engine.capabilities().server && self.migrations[index].use_transaction().is_none();
         engine.capabilities().transactional_ddl
             && self.migrations[index].use_transaction() != Some(false)
@@ -376,6 +374,25 @@ fn forced(script: &Arc<Script>) -> Arc<Script> {
     let execution = Execution::Native { transaction, reason: NativeReason::Forced };
     let sha256 = digest(script.engine, script.direction, &execution, &script.statements);
     Arc::new(Script { execution, sha256, ..Script::clone(script) })
+}
+
+/// The reason why a migration can't run in the transaction that it would get.
+fn hindered(engine: Engine, execution: &Execution, statements: &[String]) -> Option<String> {
+    let transaction = match execution {
+        Execution::Compiled { transaction } | Execution::Native { transaction, .. } => *transaction,
+        Execution::Irreversible { .. } => return None,
+    };
+    let (name, hindrance) = statements.iter().find_map(|sql| hindrance(engine, sql))?;
+    match hindrance {
+        Hindrance::Transaction | Hindrance::EndsTransaction if transaction => {
+            Some(format!("`{name}` can't run in a transaction; let its use_transaction() return Some(false)"))
+        }
+        Hindrance::Transaction | Hindrance::EndsTransaction => None,
+        Hindrance::Block => Some(format!(
+            "a statement in a `{name}` block can't run in a transaction, and a block is one; send it by itself"
+        )),
+        Hindrance::Refused(instead) => Some(format!("`{name}` ends what fleet itself holds in the session; {instead}")),
+    }
 }
 
 /// The scripts of one direction for one engine.

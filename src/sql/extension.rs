@@ -2,7 +2,7 @@
 //!
 //! It reads words and no more grammar than it needs; a name assembled at run time is not found.
 
-use super::lex::{self, Kind};
+use super::settings::bodies;
 use super::split::split;
 use super::words::{Words, first_words};
 use crate::model::engine::Engine;
@@ -21,7 +21,7 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
                 found.extend(names.into_iter().take(1).map(|name| (name, false)));
             }
             Some("do") => {
-                let words = Words::of(engine, body(engine, piece.text));
+                let words = Words::of(engine, bodies(engine, piece.text).next().unwrap_or_default());
                 let is_caught = (0..words.len()).any(|at| words.is(at, "exception"));
                 found.extend(named(&words).into_iter().map(|name| (name, is_caught)));
             }
@@ -29,14 +29,6 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
         }
     }
     found
-}
-
-/// The text between the dollar quotes of a block.
-fn body(engine: Engine, block: &str) -> &str {
-    let quote = lex::tokens(engine, block).find(|token| token.kind == Kind::Quote);
-    let text = quote.map_or("", |token| &block[token.start..token.end]);
-    let tag = text.get(1..).and_then(|rest| rest.find('$')).map_or(0, |at| at + 2);
-    text.get(tag..text.len().saturating_sub(tag)).unwrap_or("")
 }
 
 /// The names after `CREATE EXTENSION [IF NOT EXISTS]`.

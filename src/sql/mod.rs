@@ -10,8 +10,10 @@ pub(crate) mod foreign_keys;
 pub(crate) mod lex;
 pub(crate) mod pragma;
 pub(crate) mod rights;
+pub(crate) mod settings;
 pub(crate) mod split;
 pub(crate) mod statement;
+pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};

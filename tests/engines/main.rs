@@ -47,6 +47,8 @@ mod many_scripts;
 mod phase_two;
 mod poolers;
 mod postgres;
+mod postgres_clients;
+mod postgres_sessions;
 mod proofs;
 mod reading;
 mod rebuilds;

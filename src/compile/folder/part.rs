@@ -147,8 +147,10 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     if !wrapped {
         found.extend(control.iter().map(|&at| code[at].transaction_mistake(transaction)));
     }
+    found.extend(code.iter().filter_map(Statement::reading_mistake));
+    found.extend(code.iter().filter_map(|statement| statement.lock_timeout_mistake(code)));
+    found.extend(code.iter().filter_map(|statement| statement.transaction_needed_mistake(transaction)));
     if transaction {
-        found.extend(code.iter().filter_map(Statement::transaction_needed_mistake));
         for (_, directive, line) in &notes.statements {
             if *directive == Directive::Batch {
                 let what = "a batch is repeated, and each time is to be committed, but this script has a transaction";

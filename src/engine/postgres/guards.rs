@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::engine::expectation::Expectation;
+use crate::engine::postgres::settings;
 use crate::engine::{TenantEndpoint, literal};
 use crate::model::tenant::Engine;
 use crate::policy::Timeouts;
@@ -96,19 +97,5 @@ fn guard(body: &str) -> String {
 
 /// The limits of one transaction; `SET LOCAL` also works behind a transaction pooler.
 pub(crate) fn local_settings(timeouts: &Timeouts) -> Vec<String> {
-    settings(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).collect()
-}
-
-pub(crate) fn session_settings(timeouts: &Timeouts, schema: Option<&str>) -> Vec<String> {
-    let mut all: Vec<String> = settings(timeouts).map(|(name, ms)| format!("SET {name} = {ms}")).collect();
-    all.extend(schema.map(|s| format!("SET search_path = {}", Engine::Postgres.quote(s))));
-    all
-}
-
-/// Milliseconds; zero means no limit. An idle transaction of ours has lost its runner: 60 s are plenty.
-fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
-    let lock = timeouts.lock.as_millis();
-    let statement = timeouts.statement.as_millis();
-    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
-        .into_iter()
+    settings::limits(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).into()
 }

@@ -82,6 +82,11 @@ pub(crate) trait Syntax: Sync {
         ForeignKeys::Unmentioned
     }
 
+    /// The way out for a statement of these words that no script may contain, because it ends what fleet itself holds.
+    fn is_refused(&self, _words: &[String]) -> Option<&'static str> {
+        None
+    }
+
     /// The statement that refreshes an engine's own materialized view; `view` is quoted.
     fn refresh_view(&self, _view: &str) -> Option<String> {
         None
