@@ -4,6 +4,7 @@
 
 use super::dialect::syntax;
 use super::lex::Kind;
+use super::pragma::Pragma;
 use super::settings::bodies;
 use super::split::split;
 use super::words::{Words, code, first_words};
@@ -28,10 +29,14 @@ pub(crate) fn hindrance(engine: Engine, sql: &str) -> Option<(String, Hindrance)
 }
 
 /// The first words of a statement, for a message.
-fn name(engine: Engine, piece: &str) -> String {
-    let words: Vec<String> = first_words(engine, piece).collect();
-    let mut name = words.iter().take(2).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ");
-    if Words::of(engine, piece).all().iter().any(|word| word == "concurrently") {
+pub(crate) fn name(engine: Engine, piece: &str) -> String {
+    if let Some(pragma) = Pragma::of(engine, piece) {
+        return format!("PRAGMA {}", pragma.name);
+    }
+    let words = Words::of(engine, piece).all();
+    let most = if matches!(words.first().map_or("", String::as_str), "attach" | "detach") { 1 } else { 2 };
+    let mut name = words.iter().take(most).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ");
+    if words.iter().any(|word| word == "concurrently") {
         name.push_str(" CONCURRENTLY");
     }
     name

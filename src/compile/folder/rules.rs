@@ -5,11 +5,10 @@
 use super::part::Found;
 use crate::model::tenant::Engine;
 use crate::sql::lex::{self, Kind, Token};
-use crate::sql::pragma::Pragma;
 use crate::sql::settings::{bodies, body_changes_lock_timeout};
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
-use crate::sql::transaction::{Hindrance, hindrance};
+use crate::sql::transaction::{Hindrance, hindrance, name as statement_name};
 use crate::sql::words::Words;
 
 /// The code of one statement.
@@ -46,11 +45,7 @@ impl<'a> Statement<'a> {
 
     /// The first words of the statement, for a message.
     fn name(&self) -> String {
-        if let Some(pragma) = Pragma::of(self.engine, self.text) {
-            return format!("PRAGMA {}", pragma.name);
-        }
-        let words = if matches!(self.word(0), "attach" | "detach") { 1 } else { 2 };
-        self.words.iter().take(words).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
+        statement_name(self.engine, self.text)
     }
 
     /// Whether it consists of exactly these words.
