@@ -10,7 +10,7 @@ mod seal;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use sea_orm::DbBackend;
@@ -21,6 +21,7 @@ use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
+use crate::sql::outside::{NamedSchema, written};
 use crate::sql::transaction::{Hindrance, hindrance};
 
 pub use entities::Entities;
@@ -274,7 +275,8 @@ impl MigrationSet {
             let way = Way { engine, direction, force_native };
             scripts[index] = Some(Arc::new(self.script(index, way, [&first, &second])));
         }
-        Scripts { scripts }
+        let written = scripts.iter().map(|_| OnceLock::new()).collect();
+        Scripts { scripts, written: Arc::new(written) }
     }
 
     fn script(&self, index: usize, way: Way, [first, second]: [&recorder::Recording; 2]) -> Script {
@@ -341,12 +343,36 @@ struct Way {
 pub(crate) struct Scripts {
     /// The scripts by index in the catalog; `None` if the migration was not requested.
     scripts: Vec<Option<Arc<Script>>>,
+    /// The schemas that they name, by the same index; read for the first tenant that is a schema.
+    written: Arc<Vec<OnceLock<Vec<(usize, NamedSchema)>>>>,
 }
 
 impl Scripts {
     /// The script of a compiled migration.
     pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
+    }
+
+    /// The first place where a script writes in a schema other than these, with its file and line: it would change what
+    /// belongs to all tenants of the database, or to another one.
+    pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
+        let script = self.get(index)?;
+        let written = self.written.get(index)?.get_or_init(|| {
+            let statements = script.statements.iter().enumerate();
+            statements
+                .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
+                .collect()
+        });
+        let (at, named) = written.iter().find(|(_, named)| !own.contains(&named.schema.as_str()))?;
+        let place = match &script.source {
+            Some(source) => format!("{}:{}", source.file, source.lines.get(*at).copied().unwrap_or(1)),
+            None => format!("statement {}", at + 1),
+        };
+        let NamedSchema { schema, by } = named;
+        Some(format!(
+            "{place}: `{by}` writes in the schema {schema}, and not in the tenant's own; leave the schema out, or name it in \
+             shared_schemas = [\"{schema}\"] of the tenant file if all tenants share it"
+        ))
     }
 
     /// The compiled scripts, in catalog order.

@@ -7,6 +7,7 @@ pub(crate) mod dialect;
 mod effect;
 pub(crate) mod extension;
 pub(crate) mod lex;
+pub(crate) mod outside;
 pub(crate) mod rights;
 pub(crate) mod settings;
 pub(crate) mod split;
