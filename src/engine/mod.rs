@@ -11,6 +11,7 @@ mod directives;
 mod driver;
 mod endpoint;
 mod errors;
+mod expectation;
 mod health;
 mod history;
 mod inspect;

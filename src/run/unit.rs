@@ -363,7 +363,14 @@ impl Assignment {
         let mut history = history.to_vec();
         history.sort_unstable();
         let run = self.plan.header.run.to_string();
-        Work { run, history, steps: Vec::new(), teller: self.teller.clone(), cancelled: Arc::default() }
+        Work {
+            run,
+            history,
+            steps: Vec::new(),
+            teller: self.teller.clone(),
+            cancelled: Arc::default(),
+            expectations: Default::default(),
+        }
     }
 
     /// Applies the work, and cancels it on the server on request: dropping a future stops nothing there.

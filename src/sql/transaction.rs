@@ -50,7 +50,7 @@ fn of_piece(engine: Engine, piece: &str) -> Option<Hindrance> {
     if let Some(instead) = syntax(engine).is_refused(&words) {
         return Some(Hindrance::Refused(instead));
     }
-    syntax(engine).needs_no_transaction(&words).then_some(Hindrance::Transaction)
+    syntax(engine).needs_no_transaction(piece, &words).then_some(Hindrance::Transaction)
 }
 
 /// A body runs as one statement, so that what can't run in a transaction can't run in it either.
@@ -63,7 +63,7 @@ fn of_body(engine: Engine, body: &str) -> Option<Hindrance> {
     let executed = || {
         let is_one = |text: &str| {
             let words = Words::of(engine, text).all();
-            is_concurrent(&words) || syntax(engine).needs_no_transaction(&words)
+            is_concurrent(&words) || syntax(engine).needs_no_transaction(text, &words)
         };
         bodies(engine, body).any(is_one)
     };

@@ -47,6 +47,11 @@ impl<'a> Words<'a> {
         Words::new(engine, sql, code(engine, sql))
     }
 
+    /// The first `most` tokens of a text's code: a statement names its object there, and a long list need not be read.
+    pub(crate) fn beginning(engine: Engine, sql: &'a str, most: usize) -> Self {
+        Words::new(engine, sql, code(engine, sql).take(most))
+    }
+
     /// The words of these tokens of a text.
     pub(super) fn new(engine: Engine, sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
         Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }
@@ -111,6 +116,17 @@ impl<'a> Words<'a> {
             Kind::Word if self.folds_names => Some(text.to_lowercase()),
             Kind::Word => Some(text.to_owned()),
             Kind::Quote => unquoted(text),
+            _ => None,
+        }
+    }
+
+    /// A word, a number or a quote, without its quotes.
+    pub(super) fn written(&self, at: usize) -> Option<String> {
+        let token = self.tokens.get(at)?;
+        let text = self.text(token);
+        match token.kind {
+            Kind::Word | Kind::Number => Some(text.to_owned()),
+            Kind::Quote => unquoted(text).or_else(|| Some(text.trim_matches('\'').to_owned())),
             _ => None,
         }
     }

@@ -36,6 +36,7 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod blocking;
 mod connections;
 mod guards;
 mod half_way;
@@ -51,6 +52,7 @@ mod postgres_faults;
 mod postgres_sessions;
 mod proofs;
 mod reading;
+mod rebuilds;
 mod schemas;
 mod scratch;
 mod script_losses;
@@ -59,6 +61,7 @@ mod seeding;
 mod shapes;
 mod shared_schemas;
 mod sqlite;
+mod sqlite_sessions;
 mod statements;
 mod tls;
 mod values;

@@ -5,6 +5,7 @@
 use super::part::Found;
 use crate::model::tenant::Engine;
 use crate::sql::lex::{self, Kind, Token};
+use crate::sql::pragma::Pragma;
 use crate::sql::settings::{bodies, body_changes_lock_timeout};
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
@@ -24,8 +25,15 @@ pub(super) struct Statement<'a> {
 
 impl<'a> Statement<'a> {
     pub(super) fn new(engine: Engine, piece: &Piece<'a>) -> Self {
-        let words = Words::of(engine, piece.text);
-        Statement { line: piece.line, text: piece.text, engine, words: words.all(), is_bare: words.is_bare() }
+        // Rows are most of a large file, and no rule looks behind the first word of a statement about them.
+        const ROWS: [&str; 4] = ["insert", "update", "delete", "replace"];
+        let mut words = Words::beginning(engine, piece.text, 1);
+        let is_about_rows = ROWS.iter().any(|word| words.is(0, word));
+        if !is_about_rows {
+            words = Words::of(engine, piece.text);
+        }
+        let is_bare = !is_about_rows && words.is_bare();
+        Statement { line: piece.line, text: piece.text, engine, words: words.all(), is_bare }
     }
 
     fn word(&self, at: usize) -> &str {
@@ -38,7 +46,11 @@ impl<'a> Statement<'a> {
 
     /// The first words of the statement, for a message.
     fn name(&self) -> String {
-        self.words.iter().take(2).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
+        if let Some(pragma) = Pragma::of(self.engine, self.text) {
+            return format!("PRAGMA {}", pragma.name);
+        }
+        let words = if matches!(self.word(0), "attach" | "detach") { 1 } else { 2 };
+        self.words.iter().take(words).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether it consists of exactly these words.

@@ -166,6 +166,26 @@ fn any_tool_may_say_that_there_is_no_transaction() {
 }
 
 #[test]
+fn a_statement_of_sqlite_that_does_nothing_in_a_transaction_is_refused() {
+    for (sql, name) in [
+        ("PRAGMA foreign_keys = ON;\nPRAGMA journal_mode = WAL;", "PRAGMA journal_mode"),
+        ("select 1;\nPRAGMA main.synchronous(1);", "PRAGMA synchronous"),
+        ("select 1;\nPRAGMA temp_store = MEMORY;", "PRAGMA temp_store"),
+        ("select 1;\nPRAGMA wal_checkpoint;", "PRAGMA wal_checkpoint"),
+        ("select 1;\nATTACH 'x.db' AS x;", "ATTACH"),
+        ("select 1;\nDETACH DATABASE x;", "DETACH"),
+    ] {
+        for file in ["1_x.sql", "1_x.sqlite.sql"] {
+            let said = format!("{file}:2: `{name}` can't run in a transaction; write `-- fleet: transaction=false`");
+            let told = wrong(&[(file, sql)]);
+            assert!(told.starts_with(&said), "{told}");
+            good(&[(file, &format!("-- fleet: transaction=false\n{sql}"))]);
+        }
+    }
+    good(&[("1_x.sql", "PRAGMA journal_mode; PRAGMA synchronous; PRAGMA foreign_keys = ON; PRAGMA user_version = 3")]);
+}
+
+#[test]
 fn a_begin_and_commit_around_everything_are_taken_off() {
     let text = "-- head\nBEGIN;\ncreate table t (i int);\ndrop table t;\nCOMMIT;\n";
     for engine in Engine::ALL {

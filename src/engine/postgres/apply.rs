@@ -80,7 +80,7 @@ impl PostgresSession {
 
     /// Each step ends what it left in the session before its own history row. What others left in a pooler's session is
     /// ended in front of the first.
-    pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize, is_first: bool) {
+    pub(crate) fn push_transaction<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize, is_first: bool) {
         let script = &work.steps[step].script;
         let settings = self.settings(&work.steps[step]);
         let prepare = Place::Prepare { step };
@@ -96,7 +96,7 @@ impl PostgresSession {
         if step == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
         }
-        message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
+        message.push(Place::HistoryGuard { step }, guards::history(&self.door, work.expectation(step)));
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
@@ -117,7 +117,7 @@ impl PostgresSession {
         if !self.has_history && step == 0 {
             preamble.extend(self.door.install());
         }
-        preamble.push(guards::history(&self.door, &work.history_before(step)));
+        preamble.push(guards::history(&self.door, work.expectation(step)));
         preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
         self.release().await;
         let options = self.options.clone();

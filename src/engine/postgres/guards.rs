@@ -4,6 +4,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::engine::expectation::Expectation;
 use crate::engine::postgres::settings;
 use crate::engine::{TenantEndpoint, literal};
 use crate::model::schema::Script;
@@ -80,21 +81,30 @@ pub(crate) fn extensions(door: &TenantEndpoint, script: &Script) -> Option<Strin
 }
 
 /// Fails unless the history is as planned and no journal is open.
-pub(crate) fn history(door: &TenantEndpoint, expected: &[String]) -> String {
-    let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
+pub(crate) fn history(door: &TenantEndpoint, expected: &Expectation) -> String {
+    let books = door.books();
+    let is_as_planned = match expected {
+        Expectation::Next(next) => books.is_as(next),
+        Expectation::Whole(expected) => {
+            let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
+            format!(
+                "(SELECT coalesce(array_agg(version ORDER BY version COLLATE \"C\"), '{{}}') FROM ({}) AS entries) IS NOT \
+                 DISTINCT FROM ARRAY[{versions}]::text[]",
+                books.read()
+            )
+        }
+    };
     let journal = door.journal().table().to_owned();
     guard(&format!(
         "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
          'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
-         IF (SELECT coalesce(array_agg(version ORDER BY version COLLATE \"C\"), '{{}}') FROM ({}) AS entries) IS DISTINCT \
-         FROM ARRAY[{versions}]::text[] THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = \
-         'FL002'; END IF;",
+         IF NOT ({is_as_planned}) THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = 'FL002'; \
+         END IF;",
         literal(Engine::Postgres, &journal),
         literal(
             Engine::Postgres,
             &format!("SELECT count(*) FROM {journal} WHERE NOT (direction = 'up' AND left(migration, 3) = 'R__')")
         ),
-        door.books().read(),
     ))
 }
 

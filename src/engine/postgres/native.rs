@@ -24,8 +24,8 @@ impl Native<'_> {
     ) -> Result<(), ApplyError> {
         let pool = native::pool(self.door).connect_with(options).await.map_err(|e| self.stop(errors::fault(&e)))?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        let around = Around { preamble, mark: MARK, before_record: Some(before_record), before_commit: None };
-        let result = self.in_transaction(&db, TransactionOptions::default(), &around).await;
+        let mut around = Around { preamble, mark: MARK, before_record: Some(before_record), check: None };
+        let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;
         let _ = db.close().await;
         result
     }

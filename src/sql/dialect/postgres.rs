@@ -39,7 +39,7 @@ impl Syntax for Postgres {
         }
     }
 
-    fn needs_no_transaction(&self, words: &[String]) -> bool {
+    fn needs_no_transaction(&self, _sql: &str, words: &[String]) -> bool {
         let word = |at: usize| words.get(at).map_or("", String::as_str);
         let has = |wanted: &str| words.iter().any(|word| word == wanted);
         // A subscription is made with a replication slot, and refreshed, unless its options say otherwise.
