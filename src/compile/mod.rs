@@ -11,7 +11,7 @@ mod seal;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sea_orm::DbBackend;
@@ -25,6 +25,7 @@ use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
+use crate::sql::outside::{NamedSchema, written};
 use crate::sql::transaction::{Hindrance, hindrance};
 
 pub use entities::Entities;
@@ -281,7 +282,9 @@ impl MigrationSet {
             let script = compiled.get(&(direction, index)).filter(|_| wanted.contains(&index))?;
             Some(if force_native { forced(script) } else { script.clone() })
         };
-        Scripts { scripts: (0..all).map(script).collect() }
+        let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
+        let written = scripts.iter().map(|_| OnceLock::new()).collect();
+        Scripts { scripts, written: Arc::new(written) }
     }
 
     /// Records Rust migrations, and judges them by their recordings.
@@ -400,12 +403,36 @@ fn hindered(engine: Engine, execution: &Execution, statements: &[String]) -> Opt
 pub(crate) struct Scripts {
     /// The scripts by index in the catalog; `None` if the migration was not requested.
     scripts: Vec<Option<Arc<Script>>>,
+    /// The schemas that they name, by the same index; read for the first tenant that is a schema.
+    written: Arc<Vec<OnceLock<Vec<(usize, NamedSchema)>>>>,
 }
 
 impl Scripts {
     /// The script of a compiled migration.
     pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
+    }
+
+    /// The first place where a script writes in a schema other than these, with its file and line: it would change what
+    /// belongs to all tenants of the database, or to another one.
+    pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
+        let script = self.get(index)?;
+        let written = self.written.get(index)?.get_or_init(|| {
+            let statements = script.statements.iter().enumerate();
+            statements
+                .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
+                .collect()
+        });
+        let (at, named) = written.iter().find(|(_, named)| !own.contains(&named.schema.as_str()))?;
+        let place = match &script.source {
+            Some(source) => format!("{}:{}", source.file, source.lines.get(*at).copied().unwrap_or(1)),
+            None => format!("statement {}", at + 1),
+        };
+        let NamedSchema { schema, by } = named;
+        Some(format!(
+            "{place}: `{by}` writes in the schema {schema}, and not in the tenant's own; leave the schema out, or name it in \
+             shared_schemas = [\"{schema}\"] of the tenant file if all tenants share it"
+        ))
     }
 
     /// The compiled scripts, in catalog order.

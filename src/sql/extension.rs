@@ -31,6 +31,20 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
     found
 }
 
+/// The extensions that a statement creates in the first schema of the search path, because it names none.
+pub(crate) fn unplaced(engine: Engine, sql: &str) -> Vec<String> {
+    if !sql.to_ascii_lowercase().contains("extension") {
+        return Vec::new();
+    }
+    let pieces = split(engine, sql).into_iter().flat_map(|piece| {
+        let is_block = first_words(engine, piece.text).next().as_deref() == Some("do");
+        let body = || bodies(engine, piece.text).next().unwrap_or_default();
+        if is_block { split(engine, body()) } else { vec![piece] }
+    });
+    let names_no_schema = |text: &str| !Words::of(engine, text).all().iter().any(|word| word == "schema");
+    pieces.filter(|piece| names_no_schema(piece.text)).flat_map(|piece| named(&Words::of(engine, piece.text))).collect()
+}
+
 /// The names after `CREATE EXTENSION [IF NOT EXISTS]`.
 fn named(words: &Words<'_>) -> Vec<String> {
     let mut names = Vec::new();
@@ -44,6 +58,14 @@ fn named(words: &Words<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_without_a_schema_is_found() {
+        let unplaced = |sql: &str| unplaced(Engine::Postgres, sql);
+        assert_eq!(unplaced("CREATE EXTENSION IF NOT EXISTS citext"), ["citext"]);
+        assert_eq!(unplaced("DO $$ BEGIN CREATE EXTENSION hstore; CREATE EXTENSION a SCHEMA b; END $$"), ["hstore"]);
+        assert_eq!(unplaced("CREATE EXTENSION citext WITH SCHEMA extensions"), [""; 0]);
+    }
 
     #[test]
     fn extensions_are_found_in_statements_and_in_blocks() {

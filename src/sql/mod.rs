@@ -8,6 +8,7 @@ mod effect;
 pub(crate) mod extension;
 pub(crate) mod foreign_keys;
 pub(crate) mod lex;
+pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
 pub(crate) mod settings;

@@ -29,6 +29,20 @@ pub(crate) fn may_change_own(engine: Engine, sql: &str) -> bool {
     }
 }
 
+/// Whether a statement sets the search path back to the session's default.
+pub(crate) fn restores_search_path(engine: Engine, sql: &str) -> bool {
+    let first = first_words(engine, sql).next();
+    if !matches!(first.as_deref(), Some("set" | "reset" | "discard")) {
+        return false;
+    }
+    let words = words(engine, sql);
+    let has = |word: &str| words.iter().any(|w| w == word);
+    match first.as_deref() {
+        Some("set") => has("search_path") && has("default"),
+        _ => has("all") || has("search_path"),
+    }
+}
+
 /// Whether a statement sets a setting that the driver forces back to the session's default, which is the driver's.
 pub(crate) fn restores_forced(engine: Engine, sql: &str) -> bool {
     let first = first_words(engine, sql).next();

@@ -80,7 +80,7 @@ impl<'a> Words<'a> {
     }
 
     /// An unquoted word in lower case; empty for anything else.
-    pub(super) fn word(&self, at: usize) -> String {
+    pub(crate) fn word(&self, at: usize) -> String {
         self.bare(at).to_ascii_lowercase()
     }
 

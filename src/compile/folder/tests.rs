@@ -336,6 +336,48 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
 }
 
 #[test]
+fn a_file_that_would_change_what_fleet_holds_is_refused() {
+    let none = "-- fleet: transaction=false\n";
+    let mistakes = wrong(&[
+        ("01_do.sql", "select 1;\nDO $$ BEGIN SET LOCAL lock_timeout = 0; ALTER TABLE t ADD c int; END $$;"),
+        ("02_do.sql", &format!("{none}DO $$ BEGIN PERFORM set_config('lock_timeout', '0', true); END $$;")),
+        (
+            "03_f.postgres.sql",
+            "CREATE FUNCTION app.grow() RETURNS void LANGUAGE sql SET lock_timeout = 0 AS $$ SELECT 1 $$;\nSELECT app.grow();",
+        ),
+        ("04_strings.postgres.sql", "SET standard_conforming_strings = off;\nselect 'a\\b';"),
+        ("05_discard.postgres.sql", &format!("{none}DISCARD ALL;")),
+        ("06_block.postgres.sql", &format!("{none}DO $$ BEGIN EXECUTE 'DROP INDEX CONCURRENTLY ix'; END $$;")),
+        ("07_ends.postgres.sql", "DO $$ BEGIN DELETE FROM t; COMMIT; END $$;"),
+        ("08_cluster.postgres.sql", "CLUSTER;"),
+    ]);
+    let expected = [
+        "01_do.sql:2",
+        "02_do.sql:2",
+        "03_f.postgres.sql:1",
+        "04_strings.postgres.sql:1",
+        "05_discard",
+        "06_block",
+        "07_ends",
+        "08_cluster",
+    ];
+    let lines: Vec<&str> = mistakes.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{mistakes}");
+    assert!(lines.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{mistakes}");
+    assert!(lines[0].contains("-- fleet: lock_timeout=2s"), "{mistakes}");
+    // A routine for the application is no business of the run; nor is a block that only reads the limit.
+    good(&[
+        (
+            "1_f.postgres.sql",
+            "CREATE FUNCTION grow() RETURNS void LANGUAGE sql SET lock_timeout = 0 AS $$ SELECT 1 $$;\nGRANT EXECUTE ON FUNCTION grow() TO x;",
+        ),
+        ("2_do.postgres.sql", "DO $$ BEGIN RAISE NOTICE '%', current_setting('lock_timeout'); END $$;"),
+        ("3_ends.postgres.sql", &format!("{none}DO $$ BEGIN DELETE FROM t; COMMIT; END $$;")),
+        ("4_head.sql", "SET lock_timeout = 0;\nSET standard_conforming_strings = on;\nselect 1;"),
+    ]);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_a_mistake() {
     let told = read(Path::new("/nowhere/at all")).unwrap_err();
     assert_eq!(told.len(), 1);

@@ -55,6 +55,7 @@ impl PostgresSession {
             Some((place, lines)) => stopped_at(work, Some(place), lines),
             None => stopped_at(work, place, 0),
         };
+        let fault = raced(work, place, fault);
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => PartialState::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
@@ -96,6 +97,7 @@ impl PostgresSession {
             message.push(prepare, self.door.books().create_refreshes());
         }
         message.push(Place::HistoryGuard { step }, guards::history(&self.door, work.expectation(step)));
+        message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
             message.push_all(prepare, settings.again(sql));
@@ -116,6 +118,7 @@ impl PostgresSession {
             preamble.extend(self.door.install());
         }
         preamble.push(guards::history(&self.door, work.expectation(step)));
+        preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
         self.release().await;
         let options = self.options.clone();
         let native = native::Native { door: &self.door, work, step };
@@ -144,15 +147,29 @@ impl PostgresSession {
     }
 }
 
+/// The fault of a statement that makes an object only if it does not exist, and is told that it does: another session
+/// made it meanwhile, and the next attempt finds it.
+fn raced(work: &Work, place: Option<Place>, fault: Fault) -> Fault {
+    let Some(Place::Statement { step, statement }) = place else { return fault };
+    let sql = work.steps[step].script.statements.get(statement).map(|sql| sql.to_ascii_lowercase());
+    let is_conditional = |sql: String| sql.contains("if not exists") || sql.contains("or replace");
+    match fault.class {
+        FaultClass::AlreadyExists if sql.is_some_and(is_conditional) => {
+            Fault { class: FaultClass::Serialization, ..fault }
+        }
+        _ => fault,
+    }
+}
+
 #[async_trait]
 impl Journalled for PostgresSession {
     /// The lock belongs to the session, because no transaction spans the whole step.
     async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Unfinished>, Fault> {
         let mut begin: Vec<String> = RESET.map(str::to_owned).into();
         begin.extend(self.settings(&work.steps[step]).of_session().all());
-        begin.extend(
-            self.door.tenant.schema.as_ref().map(|s| format!("SET search_path = {}", Engine::Postgres.quote(s))),
-        );
+        let tenant = &self.door.tenant;
+        begin.extend(tenant.schema.as_ref().map(|s| format!("SET search_path = {}", guards::search_path(tenant, s))));
+        begin.extend(guards::extensions(&self.door, &work.steps[step].script));
         self.run(begin.join("; ")).await?;
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await?;
         if !locked.first().is_some_and(|row| row.is_true(0)) {

@@ -73,7 +73,8 @@ impl PostgresSession {
     /// Fleet's own settings for a step.
     pub(crate) fn settings(&self, step: &Step) -> OwnSettings {
         let clients = self.clients.clone().unwrap_or_default();
-        OwnSettings::new(self.door.limits(step), &self.name).of_script(&step.script, &clients)
+        let own = OwnSettings::new(self.door.limits(step), &self.name).of_tenant(&self.door.tenant);
+        own.of_script(&step.script, &clients)
     }
 
     /// Asks for the settings of the database's own clients, if one of the steps is a script. Nothing is changed.

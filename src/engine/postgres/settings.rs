@@ -4,11 +4,12 @@
 //! Builds text only; the session sends it.
 
 use crate::engine::literal;
+use crate::engine::postgres::guards::search_path;
 use crate::engine::queries::TextRow;
 use crate::model::schema::{Record, Script};
-use crate::model::tenant::Engine;
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
-use crate::sql::settings::{may_change_own, restores_forced};
+use crate::sql::settings::{may_change_own, restores_forced, restores_search_path};
 
 /// Ends what a script can leave in a session, as far as a transaction allows it; settings go back to those of the
 /// session's start. `DISCARD ALL` can't run in a transaction, and ends statements that a pooler or the driver prepared.
@@ -55,11 +56,13 @@ pub(crate) struct OwnSettings {
     is_local: bool,
     /// The settings that a script has as the database's own clients have them; empty for Rust code.
     clients: ClientSettings,
+    /// The search path of a tenant that is a schema.
+    path: Option<String>,
 }
 
 impl OwnSettings {
     pub(crate) fn new(limits: Timeouts, name: &str) -> Self {
-        OwnSettings { limits, name: name.to_owned(), is_local: true, clients: ClientSettings::default() }
+        OwnSettings { limits, name: name.to_owned(), is_local: true, clients: ClientSettings::default(), path: None }
     }
 
     /// For the session instead of a transaction.
@@ -71,6 +74,11 @@ impl OwnSettings {
     pub(crate) fn of_script(self, script: &Script, clients: &ClientSettings) -> Self {
         let clients = if is_sql(script) { clients.clone() } else { ClientSettings::default() };
         OwnSettings { clients, ..self }
+    }
+
+    /// With the search path of this tenant.
+    pub(crate) fn of_tenant(self, tenant: &Tenant) -> Self {
+        OwnSettings { path: tenant.schema.as_ref().map(|schema| search_path(tenant, schema)), ..self }
     }
 
     /// All of them, at the start of a step.
@@ -93,6 +101,10 @@ impl OwnSettings {
         again.extend(may_change_own(Engine::Postgres, sql).then(|| self.own()));
         if restores_forced(Engine::Postgres, sql) {
             again.extend(self.clients.set(self.is_local));
+        }
+        if restores_search_path(Engine::Postgres, sql) {
+            let path = self.path.iter().map(|path| ("search_path", path.clone()));
+            again.extend(self.path.is_some().then(|| set(path, self.is_local)));
         }
         again
     }
