@@ -5,7 +5,7 @@ use crate::sql::body::{self, Body};
 
 pub(super) struct Sqlite;
 
-static LEXIS: Lexis = Lexis { has_backticks: true, has_brackets: true, ..STANDARD };
+static LEXIS: Lexis = Lexis { has_backticks: true, has_brackets: true, has_parameters: true, ..STANDARD };
 
 impl Syntax for Sqlite {
     fn lexis(&self) -> &'static Lexis {
