@@ -87,6 +87,11 @@ impl<'a> Statement<'a> {
         let (what, instead) = if self.word(0) == "delimiter" {
             let instead = "leave such lines out and end each body with `;`: bodies are understood without it";
             ("`DELIMITER` is a command of the mysql client", instead)
+        } else if self.word(0) == "source" {
+            (
+                "`SOURCE` is a command of the mysql client",
+                "leave it out, and put what it would bring into the file as SQL",
+            )
         } else if self.word(0) == "copy" && from_stdin {
             let instead = "write the rows as INSERT statements";
             ("`COPY … FROM STDIN` needs data from a client program", instead)
