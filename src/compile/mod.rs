@@ -279,14 +279,20 @@ impl MigrationSet {
     fn script(&self, index: usize, way: Way, [first, second]: [&recorder::Recording; 2]) -> Script {
         let Way { engine, direction, force_native } = way;
         let transaction = self.runs_in_transaction(index, engine);
+        let can_take_back = engine.capabilities().transactional_ddl;
         let statements = first.statements();
         let execution = match purity::judge(engine, direction, first, second) {
             purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
+            purity::Judgement::Pure if transaction && !can_take_back => {
+                Execution::Native { transaction, reason: NativeReason::RowsInTransaction }
+            }
             purity::Judgement::Pure => Execution::Compiled { transaction },
             purity::Judgement::Irreversible(reason) => Execution::Irreversible { reason },
-            // SQL that commits would end our transaction unnoticed, so it gets none.
+            // SQL that commits would end our transaction unnoticed, so it gets none. A transaction for rows alone has a
+            // journal around it, and is as SeaORM would have it.
             purity::Judgement::Impure { reason, raw_transaction_control } => {
-                Execution::Native { transaction: transaction && !raw_transaction_control, reason }
+                let is_own = can_take_back && raw_transaction_control;
+                Execution::Native { transaction: transaction && !is_own, reason }
             }
         };
         let migration = self.catalog.migrations[index].clone();
@@ -294,12 +300,14 @@ impl MigrationSet {
         Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
     }
 
-    /// Whether a migration and its history row share one transaction of ours.
+    /// Whether a migration runs in one transaction of ours.
     ///
     /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a
-    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
+    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is one only for a
+    /// migration that asks for it.
     fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
-        engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
+        let wanted = self.migrations[index].use_transaction();
+        wanted.unwrap_or(engine.capabilities().transactional_ddl)
     }
 }
 

@@ -3,6 +3,7 @@
 //! It only builds text and locates errors; it does not interpret statements.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
@@ -54,6 +55,8 @@ pub(crate) struct Message {
     parts: Vec<(Place, String)>,
     /// A part may be several statements, so counting results would be wrong.
     marked: bool,
+    /// The most bytes that the server takes at once; a longer message is divided.
+    pub(crate) most_bytes: Option<usize>,
 }
 
 /// The progress of a message.
@@ -72,7 +75,7 @@ pub(crate) struct Sent {
 impl Message {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
-        Message { engine, parts: Vec::new(), marked: false }
+        Message { engine, parts: Vec::new(), marked: false, most_bytes: None }
     }
 
     pub(crate) fn push(&mut self, place: Place, sql: impl Into<String>) {
@@ -91,17 +94,19 @@ impl Message {
         statements.into_iter().for_each(|sql| self.push(place, sql));
     }
 
-    /// The text to send. Where a part may be several statements, each part is preceded by a row with its number.
-    pub(crate) fn text(&self) -> String {
-        self.text_with_starts().0
-    }
-
     /// The text, and the byte offset of each part in it.
     fn text_with_starts(&self) -> (String, Vec<usize>) {
-        let mut starts = Vec::with_capacity(self.parts.len());
-        let mut text = String::with_capacity(self.parts.iter().map(|(_, sql)| sql.len() + 40).sum());
-        for (i, (_, sql)) in self.parts.iter().enumerate() {
-            if self.marked {
+        self.text_in(0..self.parts.len(), self.marked)
+    }
+
+    /// The text of some parts, and the byte offset of each in it. Where a part may be several statements, each part is
+    /// preceded by a row with its number.
+    fn text_in(&self, range: Range<usize>, marked: bool) -> (String, Vec<usize>) {
+        let mut starts = Vec::with_capacity(range.len());
+        let mut text = String::with_capacity(self.parts[range.clone()].iter().map(length).sum());
+        for i in range {
+            let (_, sql) = &self.parts[i];
+            if marked {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
             starts.push(text.len());
@@ -115,6 +120,55 @@ impl Message {
             text.push_str(if last_line.contains("--") || last_line.contains('#') { "\n;\n" } else { ";\n" });
         }
         (text, starts)
+    }
+
+    /// The parts that go together: all of them, unless the server takes less at once. A long message is divided between
+    /// steps where that is enough, or else behind a statement, or else anywhere. Dying between two: as in the middle of one.
+    fn divided(&self) -> Vec<Range<usize>> {
+        let all = 0..self.parts.len();
+        let Some(most) = self.most_bytes.filter(|most| self.parts.iter().map(length).sum::<usize>() > *most) else {
+            return vec![all];
+        };
+        let size = |range: &Range<usize>| self.parts[range.clone()].iter().map(length).sum::<usize>();
+        let mut divided: Vec<Range<usize>> = Vec::new();
+        let mut room = 0;
+        let mut add = |range: Range<usize>| {
+            let size = size(&range);
+            match divided.last_mut().filter(|_| size <= room) {
+                Some(last) => last.end = range.end,
+                None => {
+                    room = most;
+                    divided.push(range);
+                }
+            }
+            room = room.saturating_sub(size);
+        };
+        for step in self.ranges(all, |place| matches!(place, Place::Commit { .. })) {
+            if size(&step) <= most {
+                add(step);
+                continue;
+            }
+            for statement in self.ranges(step, |place| matches!(place, Place::Statement { .. })) {
+                match size(&statement) <= most {
+                    true => add(statement),
+                    false => statement.for_each(|part| add(part..part + 1)),
+                }
+            }
+        }
+        divided
+    }
+
+    /// Divides a range behind each part that ends something.
+    fn ranges(&self, all: Range<usize>, ends: impl Fn(Place) -> bool) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        let mut start = all.start;
+        for part in all.clone() {
+            if ends(self.parts[part].0) || part + 1 == all.end {
+                ranges.push(start..part + 1);
+                start = part + 1;
+            }
+        }
+        ranges
     }
 
     /// The part at a character of the text, counted from 1, and the number of lines after the part's first word. An
@@ -155,11 +209,11 @@ impl Message {
             matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
         })
     }
+}
 
-    /// Whether the results received (in a marked message: since the marker of `part`) are those of the whole message.
-    fn is_whole(&self, part: usize, results: usize) -> bool {
-        if self.marked { part + 1 == self.parts.len() && results >= 2 } else { results >= self.parts.len() }
-    }
+/// The bytes of a part in a message, at most: with its marker and its end.
+fn length((_, sql): &(Place, String)) -> usize {
+    sql.len() + 48
 }
 
 /// Whether a statement certainly has exactly one result. `CALL` and `EXECUTE` may have any number.
@@ -191,10 +245,44 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
 }
 
 /// Sends a message and counts the parts that completed.
-pub(crate) async fn send<'c, DB, C>(connection: &'c mut C, message: &Message) -> Sent
+pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message) -> Sent
 where
     DB: sqlx::Database,
-    &'c mut C: Executor<'c, Database = DB>,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+{
+    let mut sent = Sent { completed: 0, within: 0, error: None, reports: Vec::new() };
+    if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
+        let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
+        sent.error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
+        return sent;
+    }
+    let divided = message.divided();
+    let is_divided = divided.len() > 1;
+    for range in divided {
+        // A part that goes by itself needs no marker, for which there may be no room.
+        let is_single = is_divided && range.len() == 1;
+        send_some(connection, message, (range, is_single), &mut sent).await;
+        if sent.error.is_some() {
+            break;
+        }
+    }
+    sent
+}
+
+/// Sends some parts of a message.
+async fn send_some<DB, C>(
+    connection: &mut C,
+    message: &Message,
+    (range, is_single): (Range<usize>, bool),
+    sent: &mut Sent,
+) where
+    DB: sqlx::Database,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
     usize: sqlx::ColumnIndex<DB::Row>,
     for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
@@ -202,48 +290,55 @@ where
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
-    if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
-        let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
-        let error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
-        return Sent { completed: 0, within: 0, error, reports: Vec::new() };
-    }
+    let marked = message.marked && !is_single;
     // In a marked message, results are counted from the marker: its own result, then those of the part.
-    let (mut results, mut part) = (0_usize, 0_usize);
-    let (mut reports, mut error) = (Vec::new(), None);
-    {
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(message.text())).fetch_many(connection);
-        while let Some(item) = stream.next().await {
-            match item {
-                Ok(Either::Left(_)) => results += 1,
-                Ok(Either::Right(row)) => {
-                    if message.marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
-                        let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
-                        part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
-                        results = 0;
-                    } else {
-                        let current = if message.marked { part } else { results };
-                        if message.reports(current) {
-                            reports.extend(text_of(&row).map(|text| (current, text)));
-                        }
+    let (mut results, mut part) = (0_usize, range.start);
+    let mut error = None;
+    let mut text = message.text_in(range.clone(), marked).0;
+    if is_single {
+        text.truncate(text.trim_end_matches([';', '\n']).len());
+    }
+    let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
+    while let Some(item) = stream.next().await {
+        match item {
+            Ok(Either::Left(_)) => results += 1,
+            Ok(Either::Right(row)) => {
+                if marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
+                    let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
+                    part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
+                    results = 0;
+                } else {
+                    let current = if marked || is_single { part } else { range.start + results };
+                    if message.reports(current) {
+                        sent.reports.extend(text_of(&row).map(|text| (current, text)));
                     }
                 }
-                Err(refused) => {
-                    error = Some(refused);
-                    break;
-                }
+            }
+            Err(refused) => {
+                error = Some(refused);
+                break;
             }
         }
     }
-    if error.is_none() && message.is_whole(part, results) {
-        return Sent { completed: message.parts.len(), within: 0, error, reports };
+    let is_whole = match (is_single, marked) {
+        (true, _) => results >= 1,
+        (_, true) => part + 1 == range.end && results >= 2,
+        (_, false) => results >= range.len(),
+    };
+    if error.is_none() && is_whole {
+        (sent.completed, sent.within) = (range.end, 0);
+        return;
     }
-    let (completed, within) = if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
-    let error = error.unwrap_or_else(|| {
+    (sent.completed, sent.within) = match (is_single, marked) {
+        (true, _) => (part, results),
+        (_, true) => (part, results.saturating_sub(1)),
+        (_, false) => (range.start + results, 0),
+    };
+    sent.error = Some(error.unwrap_or_else(|| {
         // SQLite reads an unclosed comment up to the end of the text: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
         sqlx::Error::InvalidArgument(text.to_owned())
-    });
-    Sent { completed, within, error: Some(error), reports }
+    }));
 }
 
 /// The first column of a row as text, truncated to the limit; some engines label text as bytes.
@@ -268,7 +363,7 @@ mod tests {
         message.push(Place::Statement { step: 0, statement: 0 }, "create table t (i int); ");
         message.push(Place::Statement { step: 0, statement: 1 }, "drop table u -- gone");
         message.push(Place::Commit { step: 0 }, "COMMIT");
-        assert_eq!(message.text(), "create table t (i int);\ndrop table u -- gone\n;\nCOMMIT;\n");
+        assert_eq!(message.text_with_starts().0, "create table t (i int);\ndrop table u -- gone\n;\nCOMMIT;\n");
         assert_eq!(message.committed(2), 0);
         assert_eq!(message.committed(3), 1);
     }
@@ -278,7 +373,7 @@ mod tests {
         let mut message = Message::new(Engine::Postgres);
         message.push(Place::Prepare { step: 0 }, "BEGIN");
         message.push(Place::Statement { step: 0, statement: 0 }, "-- é\n\nCREATE\n  TABEL x");
-        let text = message.text();
+        let text = message.text_with_starts().0;
         let at = text.chars().position(|c| c == 'B').unwrap() + 1;
         assert_eq!(message.part_at(at), Some((Place::Prepare { step: 0 }, 0)));
         let tabel = text[..text.find("TABEL").unwrap()].chars().count() + 1;
@@ -292,6 +387,31 @@ mod tests {
         let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
-        assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
+        assert_eq!(message.text_with_starts().0, "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
+    }
+
+    #[test]
+    fn a_long_message_is_divided_between_steps_or_else_behind_statements() {
+        let mut message = Message::new(Engine::Mysql);
+        for (step, lengths) in [&[10, 10][..], &[500, 500, 2_000], &[10]].into_iter().enumerate() {
+            message.push(Place::Prepare { step }, "BEGIN");
+            for (statement, length) in lengths.iter().enumerate() {
+                message.push(Place::Record { step }, "UPDATE j");
+                message.push(Place::Statement { step, statement }, "x".repeat(*length));
+            }
+            message.push(Place::Commit { step }, "COMMIT");
+        }
+        message.push(Place::Tidy, "DO 1");
+        let all = message.parts.len();
+        assert_eq!(message.divided().len(), 1);
+        message.most_bytes = Some(10_000);
+        assert_eq!(message.divided().len(), 1);
+        message.most_bytes = Some(1_000);
+        // The second step does not fit: its first statement goes with the first step, the long one alone.
+        assert_eq!(message.divided(), [0..9, 9..12, 12..13, 13..all]);
+        for range in message.divided() {
+            let bytes = message.text_in(range.clone(), true).0.len();
+            assert!(range.len() == 1 || bytes <= 1_000, "{range:?}: {bytes}");
+        }
     }
 }

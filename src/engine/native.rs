@@ -155,7 +155,7 @@ impl Native<'_> {
         Ok(())
     }
 
-    async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), ApplyError> {
+    pub(super) async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), ApplyError> {
         let step = &self.work.steps[self.step];
         let migration = self.door.migrations.migration(step.index);
         let run = async {

@@ -20,7 +20,7 @@ pub(in crate::engine) fn class(number: u16) -> FaultClass {
         1290 | 1792 | 1836 => F::ReadOnly,
         1969 | 3024 => F::StatementTimeout,
         1317 => F::Cancelled,
-        1021 | 1037 | 1041 | 1114 => F::Resources,
+        1021 | 1037 | 1041 | 1114 | 1153 => F::Resources,
         1053 | 1077 | 1079 | 1152 | 1927 | 2006 | 2013 => F::ConnectionLost,
         3159 => F::Tls,
         _ => F::Other,
