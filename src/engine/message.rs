@@ -13,7 +13,8 @@ use crate::model::fault;
 use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
 use crate::model::text::excerpt;
-use crate::sql::{Directive, directive, first_words, is_multiple};
+use crate::sql::lex::{self, Kind, Token};
+use crate::sql::{Directive, directive, first_words};
 
 /// The purpose of a part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +49,23 @@ impl Place {
     }
 }
 
-/// Statements that are sent in one message.
+/// Statements that are sent in one message: as one text, or as several where that costs nothing.
 #[derive(Debug)]
 pub(crate) struct Message {
     engine: Engine,
-    parts: Vec<(Place, String)>,
-    /// A part may be several statements, so counting results would be wrong.
-    marked: bool,
-    /// The most bytes that the server takes at once; a longer message is divided.
+    parts: Vec<Part>,
+    /// The length in bytes from which on a text ends behind its part.
+    most: usize,
+    /// The most bytes that the server takes in a text.
     pub(crate) most_bytes: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Part {
+    place: Place,
+    sql: String,
+    /// It may be several statements, so counting results would be wrong.
+    is_unsure: bool,
 }
 
 /// The progress of a message.
@@ -72,45 +81,65 @@ pub(crate) struct Sent {
     reports: Vec<(usize, String)>,
 }
 
+impl Sent {
+    /// The progress after the following parts were sent, too.
+    pub(crate) fn then(mut self, next: Sent) -> Sent {
+        self.reports.extend(next.reports);
+        Sent { reports: self.reports, ..next }
+    }
+}
+
 impl Message {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
-        Message { engine, parts: Vec::new(), marked: false, most_bytes: None }
+        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None }
+    }
+
+    /// The message in texts of about this many bytes, for an engine in this process: SQLite's driver hands all that is
+    /// left of a text to the engine for each statement in it.
+    pub(crate) fn in_texts_of(self, most: usize) -> Self {
+        Message { most, ..self }
+    }
+
+    /// The number of its parts.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.len()
     }
 
     pub(crate) fn push(&mut self, place: Place, sql: impl Into<String>) {
         let sql = sql.into();
         // A recorded statement is sent unchanged except for a closing semicolon: an empty statement is an error on
         // MySQL.
-        let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
-        if let Place::Statement { .. } = place {
-            // A miscount would report a wrong position: any doubt about the number of results means markers.
-            self.marked |= is_multiple(self.engine, &sql) || sql.contains(';') || !has_one_result(self.engine, &sql);
+        let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
+        if sql.len() > self.most && sql.contains(';') {
+            let pieces = crate::sql::split(self.engine, sql);
+            self.parts.extend(pieces.iter().map(|piece| Part::new(self.engine, place, piece.text)));
+        } else {
+            self.parts.push(Part::new(self.engine, place, sql));
         }
-        self.parts.push((place, sql));
     }
 
     pub(crate) fn push_all(&mut self, place: Place, statements: Vec<String>) {
         statements.into_iter().for_each(|sql| self.push(place, sql));
     }
 
-    /// The text, and the byte offset of each part in it.
-    fn text_with_starts(&self) -> (String, Vec<usize>) {
-        self.text_in(0..self.parts.len(), self.marked)
+    /// The text to send. Where a part may be several statements, each part is preceded by a row with its number.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        self.text_with_starts(0..self.parts.len()).0
     }
 
-    /// The text of some parts, and the byte offset of each in it. Where a part may be several statements, each part is
-    /// preceded by a row with its number.
-    fn text_in(&self, range: Range<usize>, marked: bool) -> (String, Vec<usize>) {
-        let mut starts = Vec::with_capacity(range.len());
-        let mut text = String::with_capacity(self.parts[range.clone()].iter().map(length).sum());
-        for i in range {
-            let (_, sql) = &self.parts[i];
-            if marked {
+    /// The text of some parts, and the byte offset of each in it.
+    fn text_with_starts(&self, parts: Range<usize>) -> (String, Vec<usize>) {
+        let mut starts = Vec::with_capacity(parts.len());
+        let mut text = String::with_capacity(self.parts[parts.clone()].iter().map(|part| part.sql.len() + 40).sum());
+        let is_marked = self.is_marked(parts.clone());
+        for (i, Part { sql, .. }) in self.parts.iter().enumerate().take(parts.end).skip(parts.start) {
+            if is_marked {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
             starts.push(text.len());
-            if crate::sql::split(self.engine, sql).is_empty() {
+            if !has_code(self.engine, sql) {
                 continue;
             }
             text.push_str(sql);
@@ -122,62 +151,13 @@ impl Message {
         (text, starts)
     }
 
-    /// The parts that go together: all of them, unless the server takes less at once. A long message is divided between
-    /// steps where that is enough, or else behind a statement, or else anywhere. Dying between two: as in the middle of one.
-    fn divided(&self) -> Vec<Range<usize>> {
-        let all = 0..self.parts.len();
-        let Some(most) = self.most_bytes.filter(|most| self.parts.iter().map(length).sum::<usize>() > *most) else {
-            return vec![all];
-        };
-        let size = |range: &Range<usize>| self.parts[range.clone()].iter().map(length).sum::<usize>();
-        let mut divided: Vec<Range<usize>> = Vec::new();
-        let mut room = 0;
-        let mut add = |range: Range<usize>| {
-            let size = size(&range);
-            match divided.last_mut().filter(|_| size <= room) {
-                Some(last) => last.end = range.end,
-                None => {
-                    room = most;
-                    divided.push(range);
-                }
-            }
-            room = room.saturating_sub(size);
-        };
-        for step in self.ranges(all, |place| matches!(place, Place::Commit { .. })) {
-            if size(&step) <= most {
-                add(step);
-                continue;
-            }
-            for statement in self.ranges(step, |place| matches!(place, Place::Statement { .. })) {
-                match size(&statement) <= most {
-                    true => add(statement),
-                    false => statement.for_each(|part| add(part..part + 1)),
-                }
-            }
-        }
-        divided
-    }
-
-    /// Divides a range behind each part that ends something.
-    fn ranges(&self, all: Range<usize>, ends: impl Fn(Place) -> bool) -> Vec<Range<usize>> {
-        let mut ranges = Vec::new();
-        let mut start = all.start;
-        for part in all.clone() {
-            if ends(self.parts[part].0) || part + 1 == all.end {
-                ranges.push(start..part + 1);
-                start = part + 1;
-            }
-        }
-        ranges
-    }
-
     /// The part at a character of the text, counted from 1, and the number of lines after the part's first word. An
     /// engine that parses the whole message before executing any of it reports the position of an error only this way.
     pub(crate) fn part_at(&self, character: usize) -> Option<(Place, usize)> {
-        let (text, starts) = self.text_with_starts();
+        let (text, starts) = self.text_with_starts(0..self.parts.len());
         let (at, _) = text.char_indices().nth(character.checked_sub(1)?)?;
         let part = starts.partition_point(|start| *start <= at).checked_sub(1)?;
-        let (place, sql) = &self.parts[part];
+        let Part { place, sql, .. } = &self.parts[part];
         let first_line = crate::sql::split(self.engine, sql).first().map_or(1, |piece| piece.line);
         let line = 1 + text[starts[part]..at].matches('\n').count();
         Some((*place, line.saturating_sub(first_line)))
@@ -185,12 +165,13 @@ impl Message {
 
     /// The place of the part that failed; `None` if all completed.
     pub(crate) fn place(&self, completed: usize) -> Option<Place> {
-        self.parts.get(completed).map(|(place, _)| *place)
+        self.parts.get(completed).map(|part| part.place)
     }
 
     /// The number of steps committed by the first `completed` parts.
     pub(crate) fn committed(&self, completed: usize) -> usize {
-        self.parts[..completed.min(self.parts.len())].iter().filter(|(p, _)| matches!(p, Place::Commit { .. })).count()
+        let parts = self.parts.iter().take(completed);
+        parts.filter(|part| matches!(part.place, Place::Commit { .. })).count()
     }
 
     /// Passes on the reports of the statements of committed steps.
@@ -205,15 +186,72 @@ impl Message {
 
     /// Whether the rows of a part are reported.
     fn reports(&self, part: usize) -> bool {
-        self.parts.get(part).is_some_and(|(place, sql)| {
+        self.parts.get(part).is_some_and(|Part { place, sql, .. }| {
             matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
         })
     }
+
+    /// Whether a text of these parts is marked.
+    fn is_marked(&self, parts: Range<usize>) -> bool {
+        !self.is_single(&parts) && self.parts[parts].iter().any(|part| part.is_unsure)
+    }
+
+    /// Whether a text is one part by itself, between a marker and an end for which the server may have no room.
+    fn is_single(&self, parts: &Range<usize>) -> bool {
+        self.most_bytes.is_some() && parts.len() == 1
+    }
+
+    /// The end of the longest text from `start` that the server takes: behind a step, or else behind a statement, or else
+    /// behind any part. Dying between two texts is as dying in the middle of one.
+    fn end_below(&self, most: usize, start: usize, end: usize) -> usize {
+        let (mut length, mut behind_step, mut behind_statement) = (0, None, None);
+        for part in start..end {
+            length += self.parts[part].longest();
+            if length > most {
+                return behind_step.or(behind_statement).unwrap_or(part).max(start + 1);
+            }
+            match self.parts[part].place {
+                Place::Commit { .. } => behind_step = Some(part + 1),
+                Place::Statement { .. } => behind_statement = Some(part + 1),
+                _ => {}
+            }
+        }
+        end
+    }
+
+    /// The end of the text that begins with this part, when those up to `end` are sent.
+    fn text_end(&self, start: usize, end: usize) -> usize {
+        if let Some(most) = self.most_bytes {
+            return self.end_below(most, start, end);
+        }
+        let mut length = 0;
+        let is_full = |part: &Part| {
+            length += part.sql.len();
+            length >= self.most
+        };
+        self.parts[start..end].iter().position(is_full).map_or(end, |last| start + last + 1)
+    }
 }
 
-/// The bytes of a part in a message, at most: with its marker and its end.
-fn length((_, sql): &(Place, String)) -> usize {
-    sql.len() + 48
+impl Part {
+    fn new(engine: Engine, place: Place, sql: &str) -> Self {
+        // A miscount would report a wrong position: any doubt about the number of results means markers. Without a
+        // semicolon, a text with a first word is one statement.
+        let is_statement = matches!(place, Place::Statement { .. });
+        let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, sql));
+        Part { place, sql: sql.to_owned(), is_unsure }
+    }
+
+    /// The most bytes that it takes in a text, with its marker and its end.
+    fn longest(&self) -> usize {
+        self.sql.len() + 48
+    }
+}
+
+/// Whether a text holds anything but comments and semicolons.
+fn has_code(engine: Engine, sql: &str) -> bool {
+    let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Symbol(b';'));
+    lex::tokens(engine, sql).any(|token| is_code(&token))
 }
 
 /// Whether a statement certainly has exactly one result. `CALL` and `EXECUTE` may have any number.
@@ -255,32 +293,35 @@ where
     for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
-    let mut sent = Sent { completed: 0, within: 0, error: None, reports: Vec::new() };
-    if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
+    send_parts(connection, message, 0..message.len()).await
+}
+
+/// Sends some parts of a message; the counts are those of the whole.
+pub(crate) async fn send_parts<DB, C>(connection: &mut C, message: &Message, parts: Range<usize>) -> Sent
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+{
+    let mut sent = Sent { completed: parts.start, within: 0, error: None, reports: Vec::new() };
+    if message.parts[parts.clone()].iter().any(|part| part.sql.contains('\0')) {
         let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
         sent.error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
-        return sent;
     }
-    let divided = message.divided();
-    let is_divided = divided.len() > 1;
-    for range in divided {
-        // A part that goes by itself needs no marker, for which there may be no room.
-        let is_single = is_divided && range.len() == 1;
-        send_some(connection, message, (range, is_single), &mut sent).await;
-        if sent.error.is_some() {
-            break;
-        }
+    while sent.error.is_none() && sent.completed < parts.end {
+        let text = sent.completed..message.text_end(sent.completed, parts.end);
+        sent = sent.then(send_text(connection, message, text).await);
     }
     sent
 }
 
-/// Sends some parts of a message.
-async fn send_some<DB, C>(
-    connection: &mut C,
-    message: &Message,
-    (range, is_single): (Range<usize>, bool),
-    sent: &mut Sent,
-) where
+/// Sends parts of a message as one text.
+async fn send_text<DB, C>(connection: &mut C, message: &Message, parts: Range<usize>) -> Sent
+where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
     usize: sqlx::ColumnIndex<DB::Row>,
@@ -290,55 +331,53 @@ async fn send_some<DB, C>(
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
-    let marked = message.marked && !is_single;
-    // In a marked message, results are counted from the marker: its own result, then those of the part.
-    let (mut results, mut part) = (0_usize, range.start);
-    let mut error = None;
-    let mut text = message.text_in(range.clone(), marked).0;
-    if is_single {
-        text.truncate(text.trim_end_matches([';', '\n']).len());
-    }
-    let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
-    while let Some(item) = stream.next().await {
-        match item {
-            Ok(Either::Left(_)) => results += 1,
-            Ok(Either::Right(row)) => {
-                if marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
-                    let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
-                    part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
-                    results = 0;
-                } else {
-                    let current = if marked || is_single { part } else { range.start + results };
-                    if message.reports(current) {
-                        sent.reports.extend(text_of(&row).map(|text| (current, text)));
+    let (is_marked, is_single) = (message.is_marked(parts.clone()), message.is_single(&parts));
+    // In a marked text, results are counted from the marker: its own result, then those of the part.
+    let (mut results, mut part) = (0_usize, parts.start);
+    let (mut reports, mut error) = (Vec::new(), None);
+    {
+        let (mut text, _) = message.text_with_starts(parts.clone());
+        if is_single {
+            text.truncate(text.trim_end_matches([';', '\n']).len());
+        }
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
+        while let Some(item) = stream.next().await {
+            match item {
+                Ok(Either::Left(_)) => results += 1,
+                Ok(Either::Right(row)) => {
+                    if is_marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
+                        let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
+                        part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
+                        results = 0;
+                    } else {
+                        let current = if is_marked || is_single { part } else { parts.start + results };
+                        if message.reports(current) {
+                            reports.extend(text_of(&row).map(|text| (current, text)));
+                        }
                     }
                 }
-            }
-            Err(refused) => {
-                error = Some(refused);
-                break;
+                Err(refused) => {
+                    error = Some(refused);
+                    break;
+                }
             }
         }
     }
-    let is_whole = match (is_single, marked) {
-        (true, _) => results >= 1,
-        (_, true) => part + 1 == range.end && results >= 2,
-        (_, false) => results >= range.len(),
-    };
+    let is_whole = if is_marked { part + 1 == parts.end && results >= 2 } else { results >= parts.len() };
     if error.is_none() && is_whole {
-        (sent.completed, sent.within) = (range.end, 0);
-        return;
+        return Sent { completed: parts.end, within: 0, error, reports };
     }
-    (sent.completed, sent.within) = match (is_single, marked) {
-        (true, _) => (part, results),
-        (_, true) => (part, results.saturating_sub(1)),
-        (_, false) => (range.start + results, 0),
+    let (completed, within) = match (is_marked, is_single) {
+        (true, _) => (part, results.saturating_sub(1)),
+        (_, true) => (part, results),
+        _ => (parts.start + results, 0),
     };
-    sent.error = Some(error.unwrap_or_else(|| {
+    let error = error.unwrap_or_else(|| {
         // SQLite reads an unclosed comment up to the end of the text: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
         sqlx::Error::InvalidArgument(text.to_owned())
-    }));
+    });
+    Sent { completed, within, error: Some(error), reports }
 }
 
 /// The first column of a row as text, truncated to the limit; some engines label text as bytes.
@@ -363,7 +402,7 @@ mod tests {
         message.push(Place::Statement { step: 0, statement: 0 }, "create table t (i int); ");
         message.push(Place::Statement { step: 0, statement: 1 }, "drop table u -- gone");
         message.push(Place::Commit { step: 0 }, "COMMIT");
-        assert_eq!(message.text_with_starts().0, "create table t (i int);\ndrop table u -- gone\n;\nCOMMIT;\n");
+        assert_eq!(message.text(), "create table t (i int);\ndrop table u -- gone\n;\nCOMMIT;\n");
         assert_eq!(message.committed(2), 0);
         assert_eq!(message.committed(3), 1);
     }
@@ -373,7 +412,7 @@ mod tests {
         let mut message = Message::new(Engine::Postgres);
         message.push(Place::Prepare { step: 0 }, "BEGIN");
         message.push(Place::Statement { step: 0, statement: 0 }, "-- é\n\nCREATE\n  TABEL x");
-        let text = message.text_with_starts().0;
+        let text = message.text();
         let at = text.chars().position(|c| c == 'B').unwrap() + 1;
         assert_eq!(message.part_at(at), Some((Place::Prepare { step: 0 }, 0)));
         let tabel = text[..text.find("TABEL").unwrap()].chars().count() + 1;
@@ -387,7 +426,7 @@ mod tests {
         let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
-        assert_eq!(message.text_with_starts().0, "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
+        assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
     }
 
     #[test]
@@ -402,16 +441,18 @@ mod tests {
             message.push(Place::Commit { step }, "COMMIT");
         }
         message.push(Place::Tidy, "DO 1");
-        let all = message.parts.len();
-        assert_eq!(message.divided().len(), 1);
+        let divided = |message: &Message| {
+            let (mut starts, all) = (vec![0], message.len());
+            while starts.last().is_some_and(|start| message.text_end(*start, all) < all) {
+                starts.push(message.text_end(starts[starts.len() - 1], all));
+            }
+            starts
+        };
+        assert_eq!(divided(&message), [0]);
         message.most_bytes = Some(10_000);
-        assert_eq!(message.divided().len(), 1);
+        assert_eq!(divided(&message), [0]);
         message.most_bytes = Some(1_000);
-        // The second step does not fit: its first statement goes with the first step, the long one alone.
-        assert_eq!(message.divided(), [0..9, 9..12, 12..13, 13..all]);
-        for range in message.divided() {
-            let bytes = message.text_in(range.clone(), true).0.len();
-            assert!(range.len() == 1 || bytes <= 1_000, "{range:?}: {bytes}");
-        }
+        // The second step is too long: behind each of its statements, and its third goes by itself.
+        assert_eq!(divided(&message), [0, 6, 9, 11, 12, 13]);
     }
 }

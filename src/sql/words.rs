@@ -115,6 +115,17 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// A word, a number or a quote, without its quotes.
+    pub(super) fn written(&self, at: usize) -> Option<String> {
+        let token = self.tokens.get(at)?;
+        let text = self.text(token);
+        match token.kind {
+            Kind::Word | Kind::Number => Some(text.to_owned()),
+            Kind::Quote => unquoted(text).or_else(|| Some(text.trim_matches('\'').to_owned())),
+            _ => None,
+        }
+    }
+
     /// All unquoted words, in lower case.
     pub(crate) fn all(&self) -> Vec<String> {
         let words = self.tokens.iter().filter(|token| token.kind == Kind::Word);

@@ -39,6 +39,7 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod blocking;
 mod connections;
 mod guards;
 mod half_way;
@@ -53,6 +54,7 @@ mod poolers;
 mod postgres;
 mod proofs;
 mod reading;
+mod rebuilds;
 mod schemas;
 mod scratch;
 mod script_losses;

@@ -262,12 +262,14 @@ impl Journalled for MysqlSession {
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
         self.check_history(work, step, opening)?;
-        let settings = self.own_settings(work, step).into_iter().chain(self.session_of(&work.steps[step].script));
-        let settings = settings.collect::<Vec<_>>().join(";\n");
-        if !settings.is_empty() {
+        let mut sql: Vec<String> = self.own_settings(work, step).into_iter().collect();
+        sql.extend(self.session_of(&work.steps[step].script));
+        if self.aside.is_some() && !sql.is_empty() {
+            let settings = std::mem::take(&mut sql).join(";\n");
             self.connection()?.run(settings).await?;
         }
-        let (mut sql, journal) = (self.tables(), self.door.journal());
+        sql.extend(self.tables());
+        let journal = self.door.journal();
         if opening.closes_void {
             sql.push(journal.close());
         }

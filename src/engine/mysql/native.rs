@@ -1,11 +1,11 @@
 //! Native execution on MySQL and MariaDB, and the server's own count of the statements that it sent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, Statement, TransactionTrait};
-use sea_orm_migration::SchemaManager;
 
-use crate::engine::native::Native;
+use crate::engine::native::{self, Given, Native};
 use crate::engine::queries::TextRow;
 use crate::engine::{ApplyError, errors};
 
@@ -86,10 +86,14 @@ impl Native<'_> {
     pub(in crate::engine) async fn mysql(&self, db: &DatabaseConnection) -> (Result<(), ApplyError>, bool) {
         let ours = |e| self.stop(errors::sea_orm_fault(&e));
         let transaction = match db.begin().await {
-            Ok(transaction) => transaction,
+            Ok(transaction) => Arc::new(transaction),
             Err(error) => return (Err(ours(error)), false),
         };
-        match self.migrate(&SchemaManager::new(&transaction)).await {
+        let migrated = self.migrate(Given::Transaction(transaction.clone())).await;
+        let Some(transaction) = Arc::into_inner(transaction) else {
+            return (Err(self.stop(native::lost_connection())), false);
+        };
+        match migrated {
             Ok(()) => (transaction.commit().await.map_err(ours), false),
             Err(stop) => {
                 let is_whole = rolls_back(&transaction).await;

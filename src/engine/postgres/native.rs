@@ -26,8 +26,8 @@ impl Native<'_> {
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         let is_own = self.door.tenant.schema.is_none();
         let before_record = is_own.then_some(guards::OWN_SEARCH_PATH);
-        let around = Around { preamble, mark: MARK, before_record, before_commit: None };
-        let result = self.in_transaction(&db, TransactionOptions::default(), &around).await;
+        let mut around = Around { preamble, mark: MARK, before_record, check: None };
+        let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;
         let _ = db.close().await;
         result
     }

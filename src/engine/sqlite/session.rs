@@ -233,7 +233,11 @@ impl Session for SqliteSession {
         }
         for segment in segments {
             match segment {
-                Segment::Together(steps) => self.apply_together(work, steps).await?,
+                Segment::Together(steps) => {
+                    for step in steps {
+                        self.apply_together(work, step).await?;
+                    }
+                }
                 Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
                 Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
                 Segment::Native { step, transaction: false } => journalled::apply_native(self, work, step).await?,

@@ -7,6 +7,7 @@ mod postgres;
 mod sqlite;
 
 use super::body::Body;
+use super::foreign_keys::ForeignKeys;
 use crate::model::engine::{Engine, EngineMap};
 
 /// The boundaries of quotes, comments and names: the rules of standard SQL, except for the flags set here.
@@ -75,6 +76,11 @@ pub(crate) trait Syntax: Sync {
 
     /// Whether a statement of these words (lower case, none quoted) can't run in a transaction.
     fn needs_no_transaction(&self, words: &[String]) -> bool;
+
+    /// The part that foreign keys play in a script of these statements, where dropping a table deletes its rows.
+    fn foreign_keys(&self, _statements: &[String]) -> ForeignKeys {
+        ForeignKeys::Unmentioned
+    }
 
     /// The statement that refreshes an engine's own materialized view; `view` is quoted.
     fn refresh_view(&self, _view: &str) -> Option<String> {

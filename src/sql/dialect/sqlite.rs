@@ -1,7 +1,9 @@
 //! The SQL syntax of SQLite.
 
 use super::{Lexis, STANDARD, Syntax};
+use crate::model::engine::Engine;
 use crate::sql::body::{self, Body};
+use crate::sql::foreign_keys::ForeignKeys;
 
 pub(super) struct Sqlite;
 
@@ -18,6 +20,10 @@ impl Syntax for Sqlite {
 
     fn may_leave_a_part(&self, _sql: &str) -> bool {
         false
+    }
+
+    fn foreign_keys(&self, statements: &[String]) -> ForeignKeys {
+        ForeignKeys::of(Engine::Sqlite, statements)
     }
 
     fn needs_no_transaction(&self, words: &[String]) -> bool {
