@@ -335,12 +335,18 @@ impl MigrationSet {
         judgement: Judgement,
     ) -> Script {
         let transaction = self.runs_in_transaction(index, engine, &statements);
+        let can_take_back = engine.capabilities().transactional_ddl;
         let execution = match judgement {
+            Judgement::Pure if transaction && !can_take_back => {
+                Execution::Native { transaction, reason: NativeReason::RowsInTransaction }
+            }
             Judgement::Pure => Execution::Compiled { transaction },
             Judgement::Irreversible(reason) => Execution::Irreversible { reason },
-            // SQL that commits would end our transaction unnoticed, so it gets none.
+            // SQL that commits would end our transaction unnoticed, so it gets none. A transaction for rows alone has a
+            // journal around it, and is as SeaORM would have it.
             Judgement::Impure { reason, raw_transaction_control } => {
-                Execution::Native { transaction: transaction && !raw_transaction_control, reason }
+                let is_own = can_take_back && raw_transaction_control;
+                Execution::Native { transaction: transaction && !is_own, reason }
             }
         };
         let execution = match hindered(engine, &execution, &statements) {
@@ -352,19 +358,19 @@ impl MigrationSet {
         Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
     }
 
-    /// Whether a migration and its history row share one transaction of ours.
+    /// Whether a migration runs in one transaction of ours.
     ///
     /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a
-    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
+    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is one only for a
+    /// migration that asks for it.
     ///
     /// A migration with a statement that can't run in a transaction (a journal mode of SQLite) gets none where SeaORM
     /// gives it none either.
     fn runs_in_transaction(&self, index: usize, engine: Engine, statements: &[String]) -> bool {
         let needs_none = |sql: &String| matches!(hindrance(engine, sql), Some((_, Hindrance::Transaction)));
-        let is_free = !engine.capabilities().server && self.migrations[index].use_transaction().is_none();
-        engine.capabilities().transactional_ddl
-            && self.migrations[index].use_transaction() != Some(false)
-            && !(is_free && statements.iter().any(needs_none))
+        let wanted = self.migrations[index].use_transaction();
+        let is_free = !engine.capabilities().server && wanted.is_none();
+        wanted.unwrap_or(engine.capabilities().transactional_ddl) && !(is_free && statements.iter().any(needs_none))
     }
 }
 

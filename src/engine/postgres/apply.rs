@@ -253,7 +253,7 @@ impl Journalled for PostgresSession {
         (ended, holds)
     }
 
-    async fn stop_native(&mut self) -> PartialState {
+    async fn stop_native(&mut self, _: &Work, _: usize) -> PartialState {
         let _ = self.keep(self.door.journal().stop(None)).await;
         self.in_doubt().await
     }
