@@ -57,6 +57,8 @@ pub(crate) struct Message<'w> {
     parts: Vec<Part<'w>>,
     /// The length in bytes from which on a text ends behind its part.
     most: usize,
+    /// The most bytes that the server takes in a text.
+    pub(crate) most_bytes: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -92,7 +94,7 @@ impl Sent {
 impl<'w> Message<'w> {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
-        Message { engine, parts: Vec::new(), most: usize::MAX }
+        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None }
     }
 
     /// The message in texts of about this many bytes, for an engine in this process: SQLite's driver hands all that is
@@ -198,11 +200,37 @@ impl<'w> Message<'w> {
 
     /// Whether a text of these parts is marked.
     fn is_marked(&self, parts: Range<usize>) -> bool {
-        self.parts[parts].iter().any(|part| part.is_unsure)
+        !self.is_single(&parts) && self.parts[parts].iter().any(|part| part.is_unsure)
+    }
+
+    /// Whether a text is one part by itself, between a marker and an end for which the server may have no room.
+    fn is_single(&self, parts: &Range<usize>) -> bool {
+        self.most_bytes.is_some() && parts.len() == 1
+    }
+
+    /// The end of the longest text from `start` that the server takes: behind a step, or else behind a statement, or else
+    /// behind any part. Dying between two texts is as dying in the middle of one.
+    fn end_below(&self, most: usize, start: usize, end: usize) -> usize {
+        let (mut length, mut behind_step, mut behind_statement) = (0, None, None);
+        for part in start..end {
+            length += self.parts[part].longest();
+            if length > most {
+                return behind_step.or(behind_statement).unwrap_or(part).max(start + 1);
+            }
+            match self.parts[part].place {
+                Place::Commit { .. } => behind_step = Some(part + 1),
+                Place::Statement { .. } => behind_statement = Some(part + 1),
+                _ => {}
+            }
+        }
+        end
     }
 
     /// The end of the text that begins with this part, when those up to `end` are sent.
     fn text_end(&self, start: usize, end: usize) -> usize {
+        if let Some(most) = self.most_bytes {
+            return self.end_below(most, start, end);
+        }
         let mut length = 0;
         let is_full = |part: &Part<'_>| {
             length += part.sql.len();
@@ -219,6 +247,11 @@ impl<'w> Part<'w> {
         let is_statement = matches!(place, Place::Statement { .. });
         let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, &sql));
         Part { place, sql, is_unsure }
+    }
+
+    /// The most bytes that it takes in a text, with its marker and its end.
+    fn longest(&self) -> usize {
+        self.sql.len() + 48
     }
 }
 
@@ -305,12 +338,15 @@ where
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
-    let is_marked = message.is_marked(parts.clone());
+    let (is_marked, is_single) = (message.is_marked(parts.clone()), message.is_single(&parts));
     // In a marked text, results are counted from the marker: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, parts.start);
     let (mut reports, mut error) = (Vec::new(), None);
     {
-        let (text, _) = message.text_with_starts(parts.clone());
+        let (mut text, _) = message.text_with_starts(parts.clone());
+        if is_single {
+            text.truncate(text.trim_end_matches([';', '\n']).len());
+        }
         let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
@@ -321,7 +357,7 @@ where
                         part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
                         results = 0;
                     } else {
-                        let current = if is_marked { part } else { parts.start + results };
+                        let current = if is_marked || is_single { part } else { parts.start + results };
                         if message.reports(current) {
                             reports.extend(text_of(&row).map(|text| (current, text)));
                         }
@@ -338,7 +374,11 @@ where
     if error.is_none() && is_whole {
         return Sent { completed: parts.end, within: 0, error, reports };
     }
-    let (completed, within) = if is_marked { (part, results.saturating_sub(1)) } else { (parts.start + results, 0) };
+    let (completed, within) = match (is_marked, is_single) {
+        (true, _) => (part, results.saturating_sub(1)),
+        (_, true) => (part, results),
+        _ => (parts.start + results, 0),
+    };
     let error = error.unwrap_or_else(|| {
         // SQLite reads an unclosed comment up to the end of the text: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
@@ -408,5 +448,32 @@ mod tests {
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
         assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
+    }
+
+    #[test]
+    fn a_long_message_is_divided_between_steps_or_else_behind_statements() {
+        let mut message = Message::new(Engine::Mysql);
+        for (step, lengths) in [&[10, 10][..], &[500, 500, 2_000], &[10]].into_iter().enumerate() {
+            message.push(Place::Prepare { step }, "BEGIN");
+            for (statement, length) in lengths.iter().enumerate() {
+                message.push(Place::Record { step }, "UPDATE j");
+                message.push(Place::Statement { step, statement }, "x".repeat(*length));
+            }
+            message.push(Place::Commit { step }, "COMMIT");
+        }
+        message.push(Place::Tidy, "DO 1");
+        let divided = |message: &Message| {
+            let (mut starts, all) = (vec![0], message.len());
+            while starts.last().is_some_and(|start| message.text_end(*start, all) < all) {
+                starts.push(message.text_end(starts[starts.len() - 1], all));
+            }
+            starts
+        };
+        assert_eq!(divided(&message), [0]);
+        message.most_bytes = Some(10_000);
+        assert_eq!(divided(&message), [0]);
+        message.most_bytes = Some(1_000);
+        // The second step is too long: behind each of its statements, and its third goes by itself.
+        assert_eq!(divided(&message), [0, 6, 9, 11, 12, 13]);
     }
 }

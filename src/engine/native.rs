@@ -65,7 +65,7 @@ pub(crate) struct Native<'a> {
 }
 
 /// The connection that a migration's code gets.
-enum Given {
+pub(super) enum Given {
     Connection(DatabaseConnection),
     Transaction(Arc<DatabaseTransaction>),
 }
@@ -87,7 +87,7 @@ pub(crate) struct Around<'a> {
     /// The way to recognize the transaction.
     pub(crate) mark: Mark,
     /// A statement between the migration and its history row.
-    pub(crate) before_record: Option<&'static str>,
+    pub(crate) before_record: Option<&'a str>,
     /// A look at the tenant before the migration and after the history row.
     pub(crate) check: Option<&'a mut dyn Check>,
 }
@@ -201,7 +201,7 @@ impl Native<'_> {
     /// Runs the migration's own code on a thread where it may block: code that sleeps or computes would otherwise hold up
     /// the other tenants and Ctrl-C. When the run gives the tenant up, the thread goes on until the code ends; its
     /// connection, and with it a transaction, lives that long.
-    async fn migrate(&self, given: Given) -> Result<(), ApplyError> {
+    pub(super) async fn migrate(&self, given: Given) -> Result<(), ApplyError> {
         let step = &self.work.steps[self.step];
         let (migration, direction) = (self.door.migrations.migration(step.index).clone(), step.script.direction);
         let runtime = tokio::runtime::Handle::current();

@@ -148,6 +148,14 @@ pub(crate) enum Segment {
 }
 
 impl Segment {
+    /// The index of its first step.
+    pub(crate) fn start(&self) -> usize {
+        match self {
+            Segment::Together(steps) => steps.start,
+            Segment::Alone(step) | Segment::Native { step, .. } => *step,
+        }
+    }
+
     /// The index after the segment.
     pub(crate) fn end(&self) -> usize {
         match self {

@@ -8,13 +8,18 @@ mod effect;
 pub(crate) mod extension;
 pub(crate) mod foreign_keys;
 pub(crate) mod lex;
+pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
+mod session;
+pub(crate) mod settings;
 pub(crate) mod split;
 pub(crate) mod statement;
+pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};
+pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
 pub(crate) use statement::{Directive, changes_session, directive, is_multiple, may_leave_a_part, reads_session};
 pub(crate) use words::{first_words, unquoted};

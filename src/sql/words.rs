@@ -57,7 +57,7 @@ impl<'a> Words<'a> {
         Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
 
@@ -80,7 +80,7 @@ impl<'a> Words<'a> {
     }
 
     /// An unquoted word in lower case; empty for anything else.
-    pub(super) fn word(&self, at: usize) -> String {
+    pub(crate) fn word(&self, at: usize) -> String {
         self.bare(at).to_ascii_lowercase()
     }
 
@@ -93,7 +93,7 @@ impl<'a> Words<'a> {
         words.iter().enumerate().all(|(n, word)| self.is(at + n, word))
     }
 
-    pub(super) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+    pub(crate) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
         self.kind(at) == Some(Kind::Symbol(symbol))
     }
 
@@ -109,7 +109,7 @@ impl<'a> Words<'a> {
 
     /// A name without its quotes. PostgreSQL folds an unquoted one
     /// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html>).
-    pub(super) fn name(&self, at: usize) -> Option<String> {
+    pub(crate) fn name(&self, at: usize) -> Option<String> {
         let token = self.tokens.get(at)?;
         let text = self.text(token);
         match token.kind {

@@ -4,6 +4,9 @@
 //! them a test fails, it is never skipped.
 #![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
 
+#[expect(dead_code, reason = "these tests need its MariaDB alone")]
+#[path = "../support/own_servers.rs"]
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -44,18 +47,25 @@ mod hidden;
 mod locks;
 mod losses;
 mod many_scripts;
+mod native_failures;
+mod own_servers;
 mod phase_two;
 mod poolers;
 mod postgres;
+mod postgres_clients;
+mod postgres_faults;
+mod postgres_sessions;
 mod proofs;
 mod reading;
 mod rebuilds;
 mod schemas;
 mod scratch;
 mod script_losses;
+mod script_sessions;
 mod scripts;
 mod seeding;
 mod shapes;
+mod shared_schemas;
 mod sqlite;
 mod sqlite_sessions;
 mod statements;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::comments::{self, Notes};
+use super::placeholders::{self, Meaning};
 use super::rules::{self, Statement};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
 use crate::model::schema::Direction;
@@ -24,15 +25,18 @@ pub(super) struct Found {
     pub(super) instead: String,
     /// It is reported at once, even if only one engine would reject it.
     pub(super) always: bool,
+    /// The file can be used nevertheless.
+    pub(super) is_warning: bool,
 }
 
 impl Found {
     pub(super) fn new(line: Option<usize>, what: impl Into<String>, instead: impl Into<String>) -> Self {
-        Found { line, what: what.into(), instead: instead.into(), always: false }
+        Found { line, what: what.into(), instead: instead.into(), always: false, is_warning: false }
     }
 
     pub(super) fn in_file(self, file: &Path) -> ScriptMistake {
-        ScriptMistake { file: file.to_owned(), line: self.line, what: self.what, instead: self.instead }
+        let Found { line, what, instead, is_warning, .. } = self;
+        ScriptMistake { file: file.to_owned(), line, what, instead, is_warning }
     }
 }
 
@@ -93,6 +97,8 @@ impl Source<'_> {
         let (pieces, open) = scan(engine, &self.text);
         let (notes, mut found) = comments::read(engine, self.direction, &self.text, &pieces);
         found.extend(rules::psql_commands(engine, &self.text));
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        found.extend(placeholders::read(engine, &self.text, Meaning::of(&name, notes.is_literal)));
         if let Some(open) = open {
             let what = format!("{} begins here and never ends", open.what);
             found.push(Found::new(Some(open.line), what, "close it"));
@@ -147,8 +153,10 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     if !wrapped {
         found.extend(control.iter().map(|&at| code[at].transaction_mistake(transaction)));
     }
+    found.extend(code.iter().filter_map(Statement::reading_mistake));
+    found.extend(code.iter().filter_map(|statement| statement.lock_timeout_mistake(code)));
+    found.extend(code.iter().filter_map(|statement| statement.transaction_needed_mistake(transaction)));
     if transaction {
-        found.extend(code.iter().filter_map(Statement::transaction_needed_mistake));
         for (_, directive, line) in &notes.statements {
             if *directive == Directive::Batch {
                 let what = "a batch is repeated, and each time is to be committed, but this script has a transaction";

@@ -258,7 +258,7 @@ impl Journalled for SqliteSession {
         (native.sqlite_without_transaction(options, &self.cancelled).await, Ok(()))
     }
 
-    async fn stop_native(&mut self) -> PartialState {
+    async fn stop_native(&mut self, _: &Work, _: usize) -> PartialState {
         let _ = self.run(self.door.journal().stop(None)).await;
         journalled::in_doubt(self).await
     }

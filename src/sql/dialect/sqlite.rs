@@ -8,7 +8,7 @@ use crate::sql::pragma::Pragma;
 
 pub(super) struct Sqlite;
 
-static LEXIS: Lexis = Lexis { has_backticks: true, has_brackets: true, ..STANDARD };
+static LEXIS: Lexis = Lexis { has_backticks: true, has_brackets: true, has_parameters: true, ..STANDARD };
 
 impl Syntax for Sqlite {
     fn lexis(&self) -> &'static Lexis {
