@@ -8,6 +8,7 @@ use super::code::Code;
 use super::exit::CliError;
 use super::previous_run::{PreviousRun, retained};
 use super::terminal::Terminal;
+use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
 use crate::inputs::registry::{self, Registry, Renewal};
@@ -73,6 +74,7 @@ impl Program {
             let unread =
                 |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
             let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
+            warn_of(&self.terminal, &scripts.warnings);
             set = set.with_scripts(scripts)?;
         }
         check_names(self, &set)?;
@@ -209,6 +211,19 @@ impl Program {
             String::new()
         };
         format!("{name} {file}{rest}")
+    }
+}
+
+/// Number of warnings about scripts that are shown.
+const WARNINGS_SHOWN: usize = 3;
+
+/// Shows warnings about scripts, and how many more there are.
+fn warn_of(terminal: &Terminal, warnings: &[ScriptMistake]) {
+    for warning in warnings.iter().take(WARNINGS_SHOWN) {
+        terminal.warn(&warning.to_string());
+    }
+    if warnings.len() > WARNINGS_SHOWN {
+        terminal.warn(&format!("{} more places in scripts are like these", warnings.len() - WARNINGS_SHOWN));
     }
 }
 

@@ -167,6 +167,7 @@ mod tests {
             migration_address: None,
             create_missing: false,
             lock_timeout: None,
+            shared_schemas: Vec::new(),
             depends_on: Vec::new(),
         };
         assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");

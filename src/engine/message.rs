@@ -2,6 +2,7 @@
 //!
 //! It only builds text and locates errors; it does not interpret statements.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -51,9 +52,9 @@ impl Place {
 
 /// Statements that are sent in one message: as one text, or as several where that costs nothing.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub(crate) struct Message<'w> {
     engine: Engine,
-    parts: Vec<Part>,
+    parts: Vec<Part<'w>>,
     /// The length in bytes from which on a text ends behind its part.
     most: usize,
     /// The most bytes that the server takes in a text.
@@ -61,9 +62,10 @@ pub(crate) struct Message {
 }
 
 #[derive(Debug)]
-struct Part {
+struct Part<'w> {
     place: Place,
-    sql: String,
+    /// A script's statements are those of the script, which all tenants share.
+    sql: Cow<'w, str>,
     /// It may be several statements, so counting results would be wrong.
     is_unsure: bool,
 }
@@ -89,7 +91,7 @@ impl Sent {
     }
 }
 
-impl Message {
+impl<'w> Message<'w> {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
         Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None }
@@ -106,16 +108,21 @@ impl Message {
         self.parts.len()
     }
 
-    pub(crate) fn push(&mut self, place: Place, sql: impl Into<String>) {
-        let sql = sql.into();
+    pub(crate) fn push(&mut self, place: Place, sql: impl Into<Cow<'w, str>>) {
         // A recorded statement is sent unchanged except for a closing semicolon: an empty statement is an error on
         // MySQL.
-        let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-        if sql.len() > self.most && sql.contains(';') {
-            let pieces = crate::sql::split(self.engine, sql);
-            self.parts.extend(pieces.iter().map(|piece| Part::new(self.engine, place, piece.text)));
-        } else {
-            self.parts.push(Part::new(self.engine, place, sql));
+        let mut sql = sql.into();
+        let end = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).len();
+        match &mut sql {
+            Cow::Borrowed(sql) => *sql = &sql[..end],
+            Cow::Owned(sql) => sql.truncate(end),
+        }
+        match sql {
+            Cow::Borrowed(sql) if sql.len() > self.most && sql.contains(';') => {
+                let pieces = crate::sql::split(self.engine, sql);
+                self.parts.extend(pieces.iter().map(|piece| Part::new(self.engine, place, piece.text.into())));
+            }
+            sql => self.parts.push(Part::new(self.engine, place, sql)),
         }
     }
 
@@ -225,7 +232,7 @@ impl Message {
             return self.end_below(most, start, end);
         }
         let mut length = 0;
-        let is_full = |part: &Part| {
+        let is_full = |part: &Part<'_>| {
             length += part.sql.len();
             length >= self.most
         };
@@ -233,13 +240,13 @@ impl Message {
     }
 }
 
-impl Part {
-    fn new(engine: Engine, place: Place, sql: &str) -> Self {
+impl<'w> Part<'w> {
+    fn new(engine: Engine, place: Place, sql: Cow<'w, str>) -> Self {
         // A miscount would report a wrong position: any doubt about the number of results means markers. Without a
         // semicolon, a text with a first word is one statement.
         let is_statement = matches!(place, Place::Statement { .. });
-        let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, sql));
-        Part { place, sql: sql.to_owned(), is_unsure }
+        let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, &sql));
+        Part { place, sql, is_unsure }
     }
 
     /// The most bytes that it takes in a text, with its marker and its end.
@@ -283,7 +290,7 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
 }
 
 /// Sends a message and counts the parts that completed.
-pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message) -> Sent
+pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message<'_>) -> Sent
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
@@ -297,7 +304,7 @@ where
 }
 
 /// Sends some parts of a message; the counts are those of the whole.
-pub(crate) async fn send_parts<DB, C>(connection: &mut C, message: &Message, parts: Range<usize>) -> Sent
+pub(crate) async fn send_parts<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
@@ -320,7 +327,7 @@ where
 }
 
 /// Sends parts of a message as one text.
-async fn send_text<DB, C>(connection: &mut C, message: &Message, parts: Range<usize>) -> Sent
+async fn send_text<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,
@@ -419,6 +426,20 @@ mod tests {
         assert_eq!(message.part_at(tabel), Some((Place::Statement { step: 0, statement: 0 }, 1)));
         assert_eq!(message.part_at(9_999), None);
         assert_eq!(message.part_at(0), None);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_behind_its_parts_and_long_parts_behind_their_statements() {
+        let mut message = Message::new(Engine::Sqlite).in_texts_of(30);
+        let place = |statement| Place::Statement { step: 0, statement };
+        message.push(place(0), "SELECT 'twelve';");
+        message.push(place(1), "SELECT 'twelve'");
+        message.push(place(2), "SELECT 'a longer one; really';\nSELECT 2;\nSELECT 3");
+        message.push(Place::Commit { step: 0 }, "COMMIT");
+        assert_eq!(message.len(), 6, "the third part is three");
+        assert_eq!(message.place(4), Some(place(2)));
+        let ends: Vec<usize> = [0, 2, 4].map(|start| message.text_end(start, 6)).into();
+        assert_eq!(ends, [2, 4, 6]);
     }
 
     #[test]

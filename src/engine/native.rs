@@ -87,7 +87,7 @@ pub(crate) struct Around<'a> {
     /// The way to recognize the transaction.
     pub(crate) mark: Mark,
     /// A statement between the migration and its history row.
-    pub(crate) before_record: Option<&'static str>,
+    pub(crate) before_record: Option<&'a str>,
     /// A look at the tenant before the migration and after the history row.
     pub(crate) check: Option<&'a mut dyn Check>,
 }

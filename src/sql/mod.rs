@@ -8,11 +8,14 @@ mod effect;
 pub(crate) mod extension;
 pub(crate) mod foreign_keys;
 pub(crate) mod lex;
+pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
 mod session;
+pub(crate) mod settings;
 pub(crate) mod split;
 pub(crate) mod statement;
+pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};

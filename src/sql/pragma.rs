@@ -15,7 +15,7 @@ pub(crate) struct Pragma {
 impl Pragma {
     /// The pragma that a statement is.
     pub(crate) fn of(engine: Engine, sql: &str) -> Option<Self> {
-        let words = Words::of(engine, sql);
+        let words = Words::beginning(engine, sql, 8);
         if !words.is(0, "pragma") {
             return None;
         }

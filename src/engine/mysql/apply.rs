@@ -128,7 +128,7 @@ impl MysqlSession {
         }
     }
 
-    fn push_step(&mut self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
+    fn push_step<'w>(&mut self, message: &mut Message<'w>, work: &'w Work, step: usize, resumed: Option<usize>) {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
         if let Some(setting) = self.own_settings(work, step) {
@@ -156,7 +156,7 @@ impl MysqlSession {
     }
 
     /// A refresh changes rows only, so it has a transaction and no journal. Dying in it: the server rolls it back.
-    fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
+    fn push_refresh<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         message.push(Place::Prepare { step }, "START TRANSACTION");
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);

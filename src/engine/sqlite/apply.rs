@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult};
 
 use crate::engine::directives;
+use crate::engine::expectation::Expectation;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
@@ -24,7 +25,7 @@ use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
 use crate::sql::foreign_keys::{ForeignKeys, drops_table, mentions};
-use crate::sql::split;
+use crate::sql::{directive, split};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
@@ -43,12 +44,16 @@ type Stop = (Place, Fault);
 
 impl SqliteSession {
     /// The check that the history is as planned; it runs inside the transaction.
-    pub(crate) fn history_guard(&self, expected: &[String]) -> String {
-        let entries = self.door.books().read();
-        require(&format!(
-            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({entries}) ORDER BY version)) IS {}",
-            if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
-        ))
+    pub(crate) fn history_guard(&self, expected: &Expectation) -> String {
+        let books = self.door.books();
+        require(&match expected {
+            Expectation::Next(next) => books.is_as(next),
+            Expectation::Whole(expected) => format!(
+                "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({}) ORDER BY version)) IS {}",
+                books.read(),
+                if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
+            ),
+        })
     }
 
     /// Applies a compiled step in a transaction with its history row. Dying in it: the next process to open the file
@@ -82,7 +87,7 @@ impl SqliteSession {
     }
 
     /// The transaction of a step, without its beginning.
-    fn transaction_of(&self, work: &Work, step: usize) -> Message {
+    fn transaction_of<'w>(&self, work: &'w Work, step: usize) -> Message<'w> {
         let mut message = Message::new(Engine::Sqlite).in_texts_of(TEXT);
         if !self.has_history && step == 0 {
             message.push_all(Place::Prepare { step }, self.door.install());
@@ -90,7 +95,7 @@ impl SqliteSession {
         if step == 0 && work.refreshes() {
             message.push(Place::Prepare { step }, self.door.books().create_refreshes());
         }
-        message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
+        message.push(Place::HistoryGuard { step }, self.history_guard(work.expectation(step)));
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
         }
@@ -99,7 +104,7 @@ impl SqliteSession {
         message
     }
 
-    async fn deliver(&mut self, message: &Message, parts: Range<usize>) -> Result<Sent, Stop> {
+    async fn deliver(&mut self, message: &Message<'_>, parts: Range<usize>) -> Result<Sent, Stop> {
         let place = |part| message.place(part).unwrap_or(Place::Tidy);
         let connection = self.connection().await.map_err(|fault| (place(parts.start), fault))?;
         let sent = send_parts(connection, message, parts).await;
@@ -117,7 +122,7 @@ impl SqliteSession {
             self.connection().await.map_err(|fault| ApplyError::before(step, fault))?;
             preamble.extend(self.door.install());
         }
-        preamble.push(self.history_guard(&work.history_before(step)));
+        preamble.push(self.history_guard(work.expectation(step)));
         self.release().await;
         let mut keys = KeyCheck::of(&work.steps[step].script);
         let options = self.native_options(work, step).foreign_keys(keys.are_keys_on());
@@ -138,11 +143,11 @@ impl SqliteSession {
         options.busy_timeout(self.door.limits(&work.steps[step]).lock)
     }
 
-    /// Runs the statements of a text that drops tables; `DROP TABLE` runs with foreign keys off, so that it deletes no
-    /// rows but those of its table. Dying in it: the setting goes with the connection.
-    async fn drop_tables(&mut self, sql: &str) -> Result<(), Fault> {
+    /// Runs the statements of a text one by one; if it `drops` tables, each `DROP TABLE` with foreign keys off, so that
+    /// it deletes no rows but those of its table. Dying in it: the setting goes with the connection.
+    async fn run_apart(&mut self, sql: &str, drops: bool) -> Result<(), Fault> {
         for piece in split(Engine::Sqlite, sql) {
-            if !drops_table(Engine::Sqlite, piece.text) {
+            if !(drops && drops_table(Engine::Sqlite, piece.text)) {
                 self.run(piece.text.to_owned()).await?;
                 continue;
             }
@@ -183,7 +188,7 @@ impl Journalled for SqliteSession {
             self.run(self.door.journal().close()).await?;
         }
         // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
-        let guard = self.history_guard(&work.history_before(step));
+        let guard = self.history_guard(work.expectation(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
         let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
         if let Err(fault) = opened {
@@ -213,8 +218,9 @@ impl Journalled for SqliteSession {
         // If the text has several statements, the first ones may have happened.
         let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
         let refusal = |fault| Refusal { of: this, within, fault };
-        if drops_with_keys_on(this) {
-            return self.drop_tables(this.sql()).await.map_err(refusal);
+        let drops = drops_with_keys_on(this);
+        if drops || (this.sql().len() > TEXT && directive(this.sql()).is_none()) {
+            return self.run_apart(this.sql(), drops).await.map_err(refusal);
         }
         let connection = self.connection().await.map_err(refusal)?;
         directives::run(connection, this, SqliteQueryResult::rows_affected).await.map_err(refusal)
