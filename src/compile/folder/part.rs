@@ -123,6 +123,7 @@ impl Source<'_> {
             limits: notes.limits,
             statements: own.map(statement).collect(),
             view: None,
+            replaces: notes.replaces,
             refresh,
             mistakes: Vec::new(),
         };
