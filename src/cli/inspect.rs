@@ -100,6 +100,11 @@ impl Planned {
         self.waves.iter().flat_map(|(_, rows)| rows).collect()
     }
 
+    /// The scripts that would run, for each engine.
+    pub(super) fn scripts(&self) -> &[Script] {
+        &self.scripts
+    }
+
     pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, show_sql: bool) -> PlanView<'a> {
         PlanView {
             catalog: set.catalog(),

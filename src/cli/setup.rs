@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
-use crate::inputs::registry::{self, Registry};
+use crate::inputs::registry::{self, Registry, Renewal};
 use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
 use crate::ledger::Ledger;
@@ -103,7 +103,9 @@ impl Program {
     }
 
     pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
-        Arc::new(Servers::new(set.clone(), self.settings().timeouts()))
+        let timeouts = self.settings().timeouts();
+        let database = Arc::new(Servers::new(set.clone(), timeouts));
+        Arc::new(Renewal { database, passwords: self.registry.passwords.clone(), timeouts })
     }
 
     /// The selected tenants with their passwords; warns of words that match none.

@@ -11,7 +11,7 @@ mod seal;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sea_orm::DbBackend;
@@ -25,6 +25,8 @@ use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
+use crate::sql::outside::{NamedSchema, written};
+use crate::sql::transaction::{Hindrance, hindrance};
 
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
@@ -128,7 +130,7 @@ impl MigrationSet {
     pub(crate) fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
         let mut catalog = Catalog::new(self.migrations.iter().map(|m| m.name()), &self.catalog.history_table);
         for script in &folder.scripts {
-            if catalog.position(&script.name).is_some() {
+            if self.catalog.position(&script.name).is_some() {
                 return Err(CompileError::DuplicateName(script.name.to_string()));
             }
             catalog.migrations.push(script.name.clone());
@@ -317,7 +319,9 @@ impl MigrationSet {
             let script = compiled.get(&(direction, index)).filter(|_| wanted.contains(&index))?;
             Some(if force_native { forced(script) } else { script.clone() })
         };
-        Scripts { scripts: (0..all).map(script).collect() }
+        let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
+        let written = scripts.iter().map(|_| OnceLock::new()).collect();
+        Scripts { scripts, written: Arc::new(written) }
     }
 
     /// Records Rust migrations, and judges them by their recordings.
@@ -367,26 +371,43 @@ impl MigrationSet {
         statements: Vec<String>,
         judgement: Judgement,
     ) -> Script {
-        let transaction = self.runs_in_transaction(index, engine);
+        let transaction = self.runs_in_transaction(index, engine, &statements);
+        let can_take_back = engine.capabilities().transactional_ddl;
         let execution = match judgement {
+            Judgement::Pure if transaction && !can_take_back => {
+                Execution::Native { transaction, reason: NativeReason::RowsInTransaction }
+            }
             Judgement::Pure => Execution::Compiled { transaction },
             Judgement::Irreversible(reason) => Execution::Irreversible { reason },
-            // SQL that commits would end our transaction unnoticed, so it gets none.
+            // SQL that commits would end our transaction unnoticed, so it gets none. A transaction for rows alone has a
+            // journal around it, and is as SeaORM would have it.
             Judgement::Impure { reason, raw_transaction_control } => {
-                Execution::Native { transaction: transaction && !raw_transaction_control, reason }
+                let is_own = can_take_back && raw_transaction_control;
+                Execution::Native { transaction: transaction && !is_own, reason }
             }
+        };
+        let execution = match hindered(engine, &execution, &statements) {
+            Some(reason) => Execution::Irreversible { reason },
+            None => execution,
         };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
         Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
     }
 
-    /// Whether a migration and its history row share one transaction of ours.
+    /// Whether a migration runs in one transaction of ours.
     ///
     /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a
-    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
-    fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
-        engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
+    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is one only for a
+    /// migration that asks for it.
+    ///
+    /// A migration with a statement that can't run in a transaction (a journal mode of SQLite) gets none where SeaORM
+    /// gives it none either.
+    fn runs_in_transaction(&self, index: usize, engine: Engine, statements: &[String]) -> bool {
+        let needs_none = |sql: &String| matches!(hindrance(engine, sql), Some((_, Hindrance::Transaction)));
+        let wanted = self.migrations[index].use_transaction();
+        let is_free = !engine.capabilities().server && wanted.is_none();
+        wanted.unwrap_or(engine.capabilities().transactional_ddl) && !(is_free && statements.iter().any(needs_none))
     }
 }
 
@@ -418,17 +439,60 @@ fn forced(script: &Arc<Script>) -> Arc<Script> {
     Arc::new(Script { execution, sha256, ..Script::clone(script) })
 }
 
+/// The reason why a migration can't run in the transaction that it would get.
+fn hindered(engine: Engine, execution: &Execution, statements: &[String]) -> Option<String> {
+    let transaction = match execution {
+        Execution::Compiled { transaction } | Execution::Native { transaction, .. } => *transaction,
+        Execution::Irreversible { .. } => return None,
+    };
+    let (name, hindrance) = statements.iter().find_map(|sql| hindrance(engine, sql))?;
+    match hindrance {
+        Hindrance::Transaction | Hindrance::EndsTransaction if transaction => {
+            Some(format!("`{name}` can't run in a transaction; let its use_transaction() return Some(false)"))
+        }
+        Hindrance::Transaction | Hindrance::EndsTransaction => None,
+        Hindrance::Block => Some(format!(
+            "a statement in a `{name}` block can't run in a transaction, and a block is one; send it by itself"
+        )),
+        Hindrance::Refused(instead) => Some(format!("`{name}` ends what fleet itself holds in the session; {instead}")),
+    }
+}
+
 /// The scripts of one direction for one engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Scripts {
     /// The scripts by index in the catalog; `None` if the migration was not requested.
     scripts: Vec<Option<Arc<Script>>>,
+    /// The schemas that they name, by the same index; read for the first tenant that is a schema.
+    written: Arc<Vec<OnceLock<Vec<(usize, NamedSchema)>>>>,
 }
 
 impl Scripts {
     /// The script of a compiled migration.
     pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
+    }
+
+    /// The first place where a script writes in a schema other than these, with its file and line: it would change what
+    /// belongs to all tenants of the database, or to another one.
+    pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
+        let script = self.get(index)?;
+        let written = self.written.get(index)?.get_or_init(|| {
+            let statements = script.statements.iter().enumerate();
+            statements
+                .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
+                .collect()
+        });
+        let (at, named) = written.iter().find(|(_, named)| !own.contains(&named.schema.as_str()))?;
+        let place = match &script.source {
+            Some(source) => format!("{}:{}", source.file, source.lines.get(*at).copied().unwrap_or(1)),
+            None => format!("statement {}", at + 1),
+        };
+        let NamedSchema { schema, by } = named;
+        Some(format!(
+            "{place}: `{by}` writes in the schema {schema}, and not in the tenant's own; leave the schema out, or name it in \
+             shared_schemas = [\"{schema}\"] of the tenant file if all tenants share it"
+        ))
     }
 
     /// The compiled scripts, in catalog order.

@@ -105,8 +105,8 @@ pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal
 /// step of their own. One without a down part is only removed from the history, so that it runs again: objects it
 /// depends on may be dropped.
 fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
-    let entries = catalog.applied(history);
-    let applied = (0..catalog.migrations.len()).rev().filter(|&i| !entries[i].is_empty());
+    let all = catalog.applied(history);
+    let applied = (0..catalog.migrations.len()).rev().filter(|i| all.contains(i));
     let (repeatable, versions): (Vec<usize>, Vec<usize>) = applied.partition(|&i| catalog.is_repeatable(i));
     let behind = |i: &usize| !matches!(target, Target::Migration(to) if *i <= to);
     let mut steps: Vec<usize> = repeatable.into_iter().filter(behind).collect();
@@ -127,8 +127,8 @@ pub(crate) fn settle_steps(catalog: &Catalog, engine: Engine, history: &[String]
         Decision::Nothing => Vec::new(),
         Decision::Refuse(_) => return None,
     };
-    let entries = catalog.applied(history);
-    let applied = |i: &usize| !entries[*i].is_empty();
+    let done = catalog.applied(history);
+    let applied = |i: &usize| done.contains(i);
     let all = (0..catalog.migrations.len()).filter(|&i| goal.direction == Direction::Up || !catalog.is_repeatable(i));
     Some(match goal.direction {
         Direction::Up => match steps.last().copied().or_else(|| all.rev().find(applied)) {

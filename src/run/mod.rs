@@ -12,6 +12,7 @@ mod liveness;
 mod observe;
 mod order;
 mod queue;
+mod reread;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::RunPlan;
+use super::reread::Reread;
 use crate::engine::{ApplyError, Database, Notifier, PartialState, Session, Step, Watch, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
@@ -35,6 +36,8 @@ pub(super) struct Attempt {
     /// The lock timeout of the wait that ended the attempt.
     pub(super) lock: Duration,
     pub(super) end: AttemptEnd,
+    /// The tenant as it was read again, if the attempt was lost and no other one follows.
+    pub(super) reread: Option<Reread>,
 }
 
 impl Attempt {
@@ -146,6 +149,7 @@ impl Assignment {
         }
         // The outcome is known; a connection that does not close is left for the server to clean up.
         let _ = tokio::time::timeout(CLOSE_LIMIT, session.close()).await;
+        attempt.reread = self.read_again(&attempt).await;
         attempt
     }
 
@@ -214,7 +218,7 @@ impl Assignment {
         {
             fault.message = format!("{}; {}", fault.message, kept.join("; "));
         }
-        Attempt { history: Some(history), committed, locked, killed, kept, lock, end }
+        Attempt { history: Some(history), committed, locked, killed, kept, lock, end, reread: None }
     }
 
     /// Looks at intervals shorter than the lock timeout, so that it sees every wait that runs into it. A look after the
@@ -322,7 +326,7 @@ impl Assignment {
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
         let scripts = self.plan.scripts.get(self.tenant.engine).await;
-        let names = self.plan.catalog.applied(history);
+        let names = self.plan.catalog.names(history);
         let mut work = self.empty_work(history);
         for &index in steps {
             let script = scripts.get(index).ok_or_else(|| {
@@ -334,6 +338,17 @@ impl Assignment {
                     Direction::Down => format!("{} has no way down ({reason}); nothing was touched", script.migration),
                 };
                 return Err(Fault::new(FaultClass::Migration, text));
+            }
+            if let Some(schema) = &self.tenant.schema {
+                let own: Vec<&str> =
+                    std::iter::once(schema).chain(&self.tenant.shared_schemas).map(String::as_str).collect();
+                if let Some(place) = scripts.foreign_schema(index, &own) {
+                    let text = format!(
+                        "{} can't run on a tenant that is a schema ({place}); nothing was touched",
+                        script.migration
+                    );
+                    return Err(Fault::new(FaultClass::WrongSchema, text));
+                }
             }
             let script = script.clone().under(&names[index]);
             work.steps.push(Step { index, script, limits: self.limits(index) });
@@ -350,7 +365,14 @@ impl Assignment {
         let mut history = history.to_vec();
         history.sort_unstable();
         let run = self.plan.header.run.to_string();
-        Work { run, history, steps: Vec::new(), teller: self.teller.clone(), cancelled: Arc::default() }
+        Work {
+            run,
+            history,
+            steps: Vec::new(),
+            teller: self.teller.clone(),
+            cancelled: Arc::default(),
+            expectations: Default::default(),
+        }
     }
 
     /// Applies the work, and cancels it on the server on request: dropping a future stops nothing there.

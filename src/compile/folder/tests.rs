@@ -168,6 +168,26 @@ fn any_tool_may_say_that_there_is_no_transaction() {
 }
 
 #[test]
+fn a_statement_of_sqlite_that_does_nothing_in_a_transaction_is_refused() {
+    for (sql, name) in [
+        ("PRAGMA foreign_keys = ON;\nPRAGMA journal_mode = WAL;", "PRAGMA journal_mode"),
+        ("select 1;\nPRAGMA main.synchronous(1);", "PRAGMA synchronous"),
+        ("select 1;\nPRAGMA temp_store = MEMORY;", "PRAGMA temp_store"),
+        ("select 1;\nPRAGMA wal_checkpoint;", "PRAGMA wal_checkpoint"),
+        ("select 1;\nATTACH 'x.db' AS x;", "ATTACH"),
+        ("select 1;\nDETACH DATABASE x;", "DETACH"),
+    ] {
+        for file in ["1_x.sql", "1_x.sqlite.sql"] {
+            let said = format!("{file}:2: `{name}` can't run in a transaction; write `-- fleet: transaction=false`");
+            let told = wrong(&[(file, sql)]);
+            assert!(told.starts_with(&said), "{told}");
+            good(&[(file, &format!("-- fleet: transaction=false\n{sql}"))]);
+        }
+    }
+    good(&[("1_x.sql", "PRAGMA journal_mode; PRAGMA synchronous; PRAGMA foreign_keys = ON; PRAGMA user_version = 3")]);
+}
+
+#[test]
 fn a_begin_and_commit_around_everything_are_taken_off() {
     let text = "-- head\nBEGIN;\ncreate table t (i int);\ndrop table t;\nCOMMIT;\n";
     for engine in Engine::ALL {
@@ -315,6 +335,48 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
     V1.0__b.sql: it has the same version as 0001_a.sql but another name; give it another version, or the same name if they belong together
     add_users.sql: its name fits no convention of SQL scripts; name it like `0001_add_users.sql` (applied once) or `R__add_users.sql` (whenever it changes)
     "#);
+}
+
+#[test]
+fn a_file_that_would_change_what_fleet_holds_is_refused() {
+    let none = "-- fleet: transaction=false\n";
+    let mistakes = wrong(&[
+        ("01_do.sql", "select 1;\nDO $$ BEGIN SET LOCAL lock_timeout = 0; ALTER TABLE t ADD c int; END $$;"),
+        ("02_do.sql", &format!("{none}DO $$ BEGIN PERFORM set_config('lock_timeout', '0', true); END $$;")),
+        (
+            "03_f.postgres.sql",
+            "CREATE FUNCTION app.grow() RETURNS void LANGUAGE sql SET lock_timeout = 0 AS $$ SELECT 1 $$;\nSELECT app.grow();",
+        ),
+        ("04_strings.postgres.sql", "SET standard_conforming_strings = off;\nselect 'a\\b';"),
+        ("05_discard.postgres.sql", &format!("{none}DISCARD ALL;")),
+        ("06_block.postgres.sql", &format!("{none}DO $$ BEGIN EXECUTE 'DROP INDEX CONCURRENTLY ix'; END $$;")),
+        ("07_ends.postgres.sql", "DO $$ BEGIN DELETE FROM t; COMMIT; END $$;"),
+        ("08_cluster.postgres.sql", "CLUSTER;"),
+    ]);
+    let expected = [
+        "01_do.sql:2",
+        "02_do.sql:2",
+        "03_f.postgres.sql:1",
+        "04_strings.postgres.sql:1",
+        "05_discard",
+        "06_block",
+        "07_ends",
+        "08_cluster",
+    ];
+    let lines: Vec<&str> = mistakes.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{mistakes}");
+    assert!(lines.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{mistakes}");
+    assert!(lines[0].contains("-- fleet: lock_timeout=2s"), "{mistakes}");
+    // A routine for the application is no business of the run; nor is a block that only reads the limit.
+    good(&[
+        (
+            "1_f.postgres.sql",
+            "CREATE FUNCTION grow() RETURNS void LANGUAGE sql SET lock_timeout = 0 AS $$ SELECT 1 $$;\nGRANT EXECUTE ON FUNCTION grow() TO x;",
+        ),
+        ("2_do.postgres.sql", "DO $$ BEGIN RAISE NOTICE '%', current_setting('lock_timeout'); END $$;"),
+        ("3_ends.postgres.sql", &format!("{none}DO $$ BEGIN DELETE FROM t; COMMIT; END $$;")),
+        ("4_head.sql", "SET lock_timeout = 0;\nSET standard_conforming_strings = on;\nselect 1;"),
+    ]);
 }
 
 #[test]

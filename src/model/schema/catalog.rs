@@ -1,7 +1,7 @@
 //! The catalog of migrations, and the state of a tenant's history compared with it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,23 @@ pub(crate) struct Catalog {
     /// By place, the names that a migration replaces: a tenant with all of them has it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) replaces: BTreeMap<usize, Vec<Arc<str>>>,
+    /// The places by name.
+    #[serde(skip)]
+    pub(crate) places: Places,
 }
+
+/// The places of the migrations by name, computed on first use, behind which no name is added.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(OnceLock<HashMap<Arc<str>, usize>>);
+
+/// They follow from the names.
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
 
 /// An SQL script in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,13 +81,13 @@ impl Catalog {
     /// A catalog of Rust migrations only.
     pub(crate) fn new<N: Into<Arc<str>>>(migrations: impl IntoIterator<Item = N>, history_table: &str) -> Self {
         let migrations = migrations.into_iter().map(Into::into).collect();
-        Catalog { migrations, history_table: history_table.to_owned(), scripts: Vec::new(), replaces: BTreeMap::new() }
+        Catalog { migrations, history_table: history_table.to_owned(), ..Catalog::default() }
     }
 
     /// The place of a migration in the order, from its exact name or its entry in a history.
     pub(crate) fn position(&self, entry: &str) -> Option<usize> {
-        let name = name_of(entry);
-        self.migrations.iter().position(|m| &**m == name)
+        let places = || self.migrations.iter().enumerate().rev().map(|(place, name)| (name.clone(), place)).collect();
+        self.places.0.get_or_init(places).get(name_of(entry)).copied()
     }
 
     /// The entry of the SQL script at a place; `None` for a Rust migration.
@@ -157,8 +173,9 @@ impl Catalog {
     /// The missing migrations with an applied one of the same kind after them: Rust migrations and SQL scripts are
     /// numbered independently, so a new migration before applied scripts is no gap.
     pub(crate) fn gaps(&self, missing: &[usize]) -> Vec<usize> {
-        let last_applied =
-            |kind| (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i));
+        let last_applied = |kind| {
+            (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && missing.binary_search(i).is_err())
+        };
         let last = [None, Some(ScriptKind::Versioned)].map(|kind| (kind, last_applied(kind)));
         let is_gap = |i: usize| last.iter().any(|(kind, last)| self.kind(i) == *kind && last.is_some_and(|l| i < l));
         missing.iter().copied().filter(|&i| is_gap(i)).collect()
@@ -180,7 +197,7 @@ impl Catalog {
 
     /// By place in the catalog, the names of the history entries by which a migration counts as applied: none for one
     /// that is not, others than its own for one that was renamed or that replaces them.
-    pub(crate) fn applied<'h>(&self, history: &'h [String]) -> Vec<Vec<&'h str>> {
+    pub(crate) fn names<'h>(&self, history: &'h [String]) -> Vec<Vec<&'h str>> {
         let names = |entries: Vec<&'h str>| entries.into_iter().map(name_of).collect();
         Reading::of(self, history).applied.into_iter().map(names).collect()
     }
@@ -198,7 +215,7 @@ impl Catalog {
         unfinished: &Unfinished,
         engine: Engine,
     ) -> Vec<String> {
-        let place = self.position(&unfinished.migration).filter(|&place| !self.is_applied(place, &history));
+        let place = self.position(&unfinished.migration).filter(|place| !self.applied(&history).contains(place));
         if let Some(place) = place
             && unfinished.direction == Direction::Down
             && unfinished.goes_on()
@@ -210,9 +227,10 @@ impl Catalog {
         history
     }
 
-    /// Whether a migration counts as applied.
-    pub(crate) fn is_applied(&self, index: usize, history: &[String]) -> bool {
-        !Reading::of(self, history).applied[index].is_empty()
+    /// The places of the migrations that count as applied, under whatever names.
+    pub(crate) fn applied(&self, history: &[String]) -> HashSet<usize> {
+        let reading = Reading::of(self, history);
+        (0..self.migrations.len()).filter(|&place| !reading.applied[place].is_empty()).collect()
     }
 
     /// Whether a script did nothing when it was applied, and has a file for that engine now.
@@ -455,7 +473,7 @@ mod tests {
         let c = with_scripts();
         let all = history(&["m1", "m2", "1_indx\tc1", "2_part\tc2", "R__view\tr2"]);
         assert_eq!(c.state(&all, Engine::Sqlite), State::AtTarget);
-        assert_eq!(c.applied(&all)[2], ["1_indx"]);
+        assert_eq!(c.names(&all)[2], ["1_indx"]);
         assert_eq!(c.version_of(&all[..3]), Some("1_index".into()));
         assert_eq!(c.edited(&all, Engine::Sqlite), [""; 0]);
         for other in [&["1_x\tc9"][..], &["1_x\tc1", "1_y\tc1"], &["1_index\tc1", "1_x\tc1"], &["1_x"]] {
@@ -473,7 +491,7 @@ mod tests {
         let state = |entries: &[&str]| c.state(&history(entries), Engine::Postgres);
         let all = history(&["0_a\tx", "0_b\ty", "2_part\tc2", "R__view\tr2", "m1", "m2"]);
         assert_eq!(state(&["0_a\tx", "0_b\ty", "2_part\tc2", "R__view\tr2", "m1", "m2"]), State::AtTarget);
-        assert_eq!(c.applied(&all)[2], ["0_a", "0_b"]);
+        assert_eq!(c.names(&all)[2], ["0_a", "0_b"]);
         assert_eq!(c.version_of(&all[..2]), Some("1_index".into()));
         assert_eq!(state(&["m1", "m2"]), State::Behind { pending: 3 }, "one that has none gets it");
         assert_eq!(
@@ -482,7 +500,7 @@ mod tests {
         );
         assert!(matches!(state(&["0_a", "0_b"]), State::Ahead { .. }), "rows of Rust migrations are others");
         let both = history(&["0_a\tx", "1_index\tc1"]);
-        assert_eq!(c.applied(&both)[2], ["1_index", "0_a"]);
+        assert_eq!(c.names(&both)[2], ["1_index", "0_a"]);
     }
 
     fn history(versions: &[&str]) -> Vec<String> {

@@ -27,14 +27,12 @@ impl<'h> Reading<'h> {
     /// | the checksum of a script that is not applied, and of no other entry or script | that script, which was renamed |
     /// | a repeatable script without a file | nothing: it is gone |
     pub(super) fn of(catalog: &Catalog, history: &'h [String]) -> Self {
-        let names = catalog.migrations.iter().enumerate();
-        let places: HashMap<&str, usize> = names.map(|(place, name)| (&**name, place)).collect();
         let mut reading =
             Reading { applied: vec![Vec::new(); catalog.migrations.len()], gone: Vec::new(), unknown: Vec::new() };
         let mut rest: Vec<&str> = Vec::new();
         for entry in history {
-            match places.get(name_of(entry)) {
-                Some(&place) => reading.applied[place].push(entry),
+            match catalog.position(entry) {
+                Some(place) => reading.applied[place].push(entry),
                 None => rest.push(entry),
             }
         }

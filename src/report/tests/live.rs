@@ -39,7 +39,7 @@ fn events() -> Vec<Event> {
 #[test]
 fn one_line_an_event() {
     let mut live = Live::new(ASCII);
-    let lines: Vec<String> = events().iter().filter_map(|e| live.line(e)).collect();
+    let lines: Vec<String> = events().iter().filter_map(|e| live.line(e, Duration::ZERO)).collect();
     assert!(lines.iter().all(|l| l.chars().all(is_harmless)));
     insta::assert_snapshot!(lines.join("\n"));
 }
@@ -57,7 +57,7 @@ fn one_object_a_line() {
 #[test]
 fn a_huge_message_is_one_short_line() {
     let huge = failed(0, "acme", FaultClass::Other, "X", &"no\n".repeat(4_000));
-    let line = Live::new(NARROW).line(&Event::TenantFinished(huge)).unwrap();
+    let line = Live::new(NARROW).line(&Event::TenantFinished(huge), Duration::ZERO).unwrap();
     assert!(width(&line) < 400, "{line}");
     assert!(line.contains('…'));
 }
@@ -67,7 +67,7 @@ fn progress_counts_what_is_in_flight() {
     let mut live = Live::new(NARROW);
     let mut said = Vec::new();
     for event in events() {
-        live.note(&event);
+        live.note(&event, Duration::ZERO);
         said.push(live.progress(Duration::from_secs(2)));
     }
     assert_eq!(said[0], "0/12  2.0s");
@@ -76,4 +76,27 @@ fn progress_counts_what_is_in_flight() {
     assert_eq!(said[6], said[5], "a second attempt is the same tenant in flight");
     assert_eq!(said[8], "canary  3/12  1 failed  1.5/s  2.0s");
     assert_eq!(live.progress(Duration::ZERO), "canary  8/12  2 failed  0s");
+}
+
+#[test]
+fn the_longest_in_flight_and_the_rest_are_named_once_they_tell_something() {
+    let mut live = Live::new(NARROW);
+    for event in &events()[..9] {
+        live.note(event, Duration::ZERO);
+    }
+    let start = |index, tenant: &str| Event::AttemptStarted { index, tenant: tenant.into(), attempt: 1 };
+    live.note(&start(5, "slow"), Duration::from_secs(4));
+    live.note(&start(6, "quick"), Duration::from_secs(39));
+    assert_eq!(live.progress(Duration::from_secs(4)), "canary  3/12  1 failed  2 in flight  0.8/s  4.0s");
+    let said = live.progress(Duration::from_secs(40));
+    assert_eq!(said, "canary  3/12  1 failed  2 in flight  0.1/s  40.0s  about 2m left  longest: slow 36s");
+}
+
+#[test]
+fn a_line_above_a_bar_is_broken_between_words_and_keeps_its_cause() {
+    let live = Live::new(NARROW);
+    let line = "acme  FAILED at m2, statement 3: [lock_timeout 55P03] canceling statement due to lock timeout";
+    let folded = live.folded(line);
+    assert!(folded.lines().count() > 1 && folded.lines().all(|l| width(l) < NARROW.columns()), "{folded}");
+    assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), line.split_whitespace().collect::<Vec<_>>());
 }
