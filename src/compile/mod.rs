@@ -44,9 +44,12 @@ pub(crate) struct MigrationSet {
     /// The SQL scripts after the migrations.
     folder: SqlFolder,
     views: Vec<View>,
-    /// The scripts that were compiled so far, by engine, direction and index in the catalog.
-    compiled: EngineMap<Mutex<HashMap<(Direction, usize), Arc<Script>>>>,
+    /// The scripts that were compiled so far, by engine.
+    compiled: EngineMap<Mutex<Compiled>>,
 }
+
+/// Scripts by direction and index in the catalog.
+type Compiled = HashMap<(Direction, usize), Arc<Script>>;
 
 /// The wait after which a clock with a resolution of seconds has advanced for certain.
 const NEXT_SECOND: Duration = Duration::from_millis(1_100);

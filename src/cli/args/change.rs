@@ -180,7 +180,6 @@ pub(super) fn parse_rows(text: &str) -> Result<(String, u64), String> {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub(in crate::cli) enum Scripts {
     /// The scripts in the order in which they are applied, and what each is on each engine
     List(ShowArgs),
