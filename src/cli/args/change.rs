@@ -193,4 +193,12 @@ pub(in crate::cli) enum Scripts {
         #[command(flatten)]
         on: RunArgs,
     },
+    /// Forgets repeatable scripts whose files are gone: only their rows go, and what they made stays
+    Forget {
+        /// The scripts, by their whole names
+        #[arg(required = true, value_name = "SCRIPT")]
+        names: Vec<String>,
+        #[command(flatten)]
+        on: RunArgs,
+    },
 }
