@@ -467,8 +467,11 @@ pub(crate) struct Scripts {
     /// The scripts by index in the catalog; `None` if the migration was not requested.
     scripts: Vec<Option<Arc<Script>>>,
     /// The schemas that they name, by the same index; read for the first tenant that is a schema.
-    written: Arc<Vec<OnceLock<Vec<(usize, NamedSchema)>>>>,
+    written: Arc<Vec<OnceLock<WrittenIn>>>,
 }
+
+/// The schemas that the statements of a script name, each with the statement (from 0).
+type WrittenIn = Vec<(usize, NamedSchema)>;
 
 impl Scripts {
     /// The script of a compiled migration.
