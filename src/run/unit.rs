@@ -326,6 +326,7 @@ impl Assignment {
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
         let scripts = self.plan.scripts.get(self.tenant.engine).await;
+        let names = self.plan.catalog.names(history);
         let mut work = self.empty_work(history);
         for &index in steps {
             let script = scripts.get(index).ok_or_else(|| {
@@ -349,7 +350,8 @@ impl Assignment {
                     return Err(Fault::new(FaultClass::WrongSchema, text));
                 }
             }
-            work.steps.push(Step { index, script: script.clone(), limits: self.limits(index) });
+            let script = script.clone().under(&names[index]);
+            work.steps.push(Step { index, script, limits: self.limits(index) });
         }
         Ok(work)
     }

@@ -13,7 +13,7 @@ pub(super) fn code(engine: Engine, sql: &str) -> impl Iterator<Item = Token> + '
 }
 
 /// Whether a token is code.
-pub(super) fn is_code(token: &Token) -> bool {
+fn is_code(token: &Token) -> bool {
     !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable)
 }
 

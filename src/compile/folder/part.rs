@@ -129,6 +129,7 @@ impl Source<'_> {
             limits: notes.limits,
             statements: own.map(statement).collect(),
             view: None,
+            replaces: notes.replaces,
             refresh,
             mistakes: Vec::new(),
         };
