@@ -91,6 +91,7 @@ pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
     scripts: Vec<Script>,
+    aside: Vec<Script>,
     limits: Vec<LimitNote>,
     goal_text: String,
 }
@@ -100,6 +101,12 @@ impl Planned {
         self.waves.iter().flat_map(|(_, rows)| rows).collect()
     }
 
+    /// The scripts of a tenant's steps.
+    pub(super) fn scripts_of<'a>(&'a self, row: &PlanRow) -> impl Iterator<Item = &'a Script> {
+        let (engine, steps) = (row.engine, row.steps.clone());
+        self.scripts.iter().filter(move |s| s.engine == engine && steps.iter().any(|step| *step == *s.migration))
+    }
+
     pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, show_sql: bool) -> PlanView<'a> {
         PlanView {
             catalog: set.catalog(),
@@ -107,6 +114,7 @@ impl Planned {
             goal: &self.goal_text,
             waves: &self.waves,
             scripts: &self.scripts,
+            aside: &self.aside,
             limits: &self.limits,
             show_sql,
         }
@@ -165,6 +173,18 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         goals::refuse_native(row, &o.state, &scripts);
         row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
     }
+    let mut aside: Vec<Script> = Vec::new();
+    for (row, o) in
+        waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).filter(|(row, _)| !row.steps.is_empty())
+    {
+        let steps: Vec<usize> = row.steps.iter().filter_map(|name| catalog.position(name)).collect();
+        let around = lazy.around(o.engine, &o.history, &steps).await;
+        row.note =
+            row.note.take().into_iter().chain(around.in_words(|_| true)).reduce(|all, line| format!("{all}; {line}"));
+        let of_it = around.taken.iter().flat_map(|taken| [&taken.down, &taken.up]);
+        let new = of_it.filter(|script| !scripts.contains(script) && !aside.contains(script)).map(|s| Script::clone(s));
+        aside.extend(new.collect::<Vec<_>>());
+    }
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();
@@ -172,5 +192,5 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
             .sort_by_key(|script| crate::model::tenant::Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
-    Planned { goal_text: goal.describe(catalog), waves, observations, scripts, limits }
+    Planned { goal_text: goal.describe(catalog), waves, observations, scripts, aside, limits }
 }

@@ -157,7 +157,9 @@ impl HistoryTables {
                 &["version", "checksum", "applied_at"],
                 &[name, literal(engine, checksum), unix_now().to_string()],
             ),
-            (Record::Script { .. }, Direction::Down) => format!("DELETE FROM {} WHERE version = {name}", self.scripts),
+            (Record::Script { .. }, Direction::Down) | (Record::TakenDown, _) => {
+                format!("DELETE FROM {} WHERE version = {name}", self.scripts)
+            }
             (Record::Refresh { view }, _) => dialect(engine).put(
                 &self.refreshes,
                 &["view_name", "refreshed_at"],

@@ -75,7 +75,8 @@ pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
 /// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with
 /// another text.
 pub(crate) fn is_row_lost(script: &Script) -> bool {
-    script.direction == Direction::Down && matches!(script.record, Record::Script { repeatable: true, .. })
+    script.direction == Direction::Down
+        && matches!(script.record, Record::Script { repeatable: true, .. } | Record::TakenDown)
 }
 
 /// The SQL of one tenant's journal.
@@ -203,7 +204,7 @@ mod tests {
             record: Record::Migration,
             source: None,
         };
-        Step { index: 0, script: Arc::new(script), limits: Default::default() }
+        Step::new(0, Arc::new(script), Default::default())
     }
 
     #[test]
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(of("stopped", None, &step("x")), Continuation::Unknown, "native code can't be resumed");
         let mut again = (*step("edited").script).clone();
         again.record = Record::Script { checksum: "c".into(), repeatable: true };
-        let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
+        let again = Step::new(0, Arc::new(again), Default::default());
         assert_eq!(of("running", Some("2"), &again), Continuation::At(0), "it may run again and again");
     }
 

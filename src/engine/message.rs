@@ -134,9 +134,12 @@ impl Message {
         self.parts.get(completed).map(|(place, _)| *place)
     }
 
-    /// The number of steps committed by the first `completed` parts.
+    /// The number of steps committed by the first `completed` parts; several steps may share a commit.
     pub(crate) fn committed(&self, completed: usize) -> usize {
-        self.parts[..completed.min(self.parts.len())].iter().filter(|(p, _)| matches!(p, Place::Commit { .. })).count()
+        let first = self.parts.first().and_then(|(place, _)| place.step()).unwrap_or(0);
+        let is_commit = |(place, _): &&(Place, String)| matches!(place, Place::Commit { .. });
+        let last = self.parts[..completed.min(self.parts.len())].iter().rfind(is_commit);
+        last.and_then(|(place, _)| place.step()).map_or(0, |step| step + 1 - first)
     }
 
     /// Passes on the reports of the statements of committed steps.

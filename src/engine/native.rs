@@ -169,7 +169,8 @@ impl Native<'_> {
             Ok(Err(error)) => Err(self.stop_inside(errors::sea_orm_fault(&error))),
             Err(panic) => {
                 let text = crate::compile::panic_text(panic.as_ref());
-                Err(self.stop_inside(Fault::new(FaultClass::Panic, format!("the migration panicked: {text}"))))
+                let at = crate::compile::panic_place().map(|place| format!(" at {place}")).unwrap_or_default();
+                Err(self.stop_inside(Fault::new(FaultClass::Panic, format!("the migration panicked{at}: {text}"))))
             }
         }
     }

@@ -10,9 +10,11 @@ pub(crate) mod lex;
 pub(crate) mod rights;
 pub(crate) mod split;
 pub(crate) mod statement;
+mod touch;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};
 pub(crate) use split::split;
 pub(crate) use statement::{Directive, changes_session, directive, is_multiple, may_leave_a_part, reads_session};
+pub(crate) use touch::{How, Made, Touch, made, mentions, reads_all_columns, touched};
 pub(crate) use words::{first_words, unquoted};

@@ -58,3 +58,4 @@ mod sqlite;
 mod statements;
 mod tls;
 mod values;
+mod views;

@@ -75,8 +75,10 @@ impl PostgresSession {
 
     pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
         let script = &work.steps[step].script;
-        let prepare = Place::Prepare { step };
-        message.push(prepare, "BEGIN");
+        let (prepare, together) = (Place::Prepare { step }, work.together_with(step));
+        if step == together.start {
+            message.push(prepare, "BEGIN");
+        }
         message.push_all(prepare, guards::local_settings(&self.door.limits(&work.steps[step])));
         message.push_all(prepare, guards::lock_and_schema(&self.door));
         if !self.has_history && step == 0 {
@@ -93,7 +95,9 @@ impl PostgresSession {
             message.push(Place::Record { step }, guards::OWN_SEARCH_PATH);
         }
         message.push(Place::Record { step }, self.door.record(&work.steps[step]));
-        message.push(Place::Commit { step }, "COMMIT");
+        if step + 1 == together.end {
+            message.push(Place::Commit { step }, "COMMIT");
+        }
     }
 
     /// Runs native code and writes its history row in one transaction.

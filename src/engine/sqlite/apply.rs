@@ -47,7 +47,7 @@ impl SqliteSession {
         steps: std::ops::Range<usize>,
     ) -> Result<(), ApplyError> {
         let first = steps.start;
-        let rebuilds = switches_foreign_keys(&work.steps[first].script.statements);
+        let rebuilds = any_switches_foreign_keys(work, work.together_with(first));
         if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
             self.release().await;
             return Err(ApplyError {
@@ -63,8 +63,9 @@ impl SqliteSession {
     }
 
     pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize, is_begun: bool) {
-        let script = &work.steps[step].script;
-        let rebuilds = switches_foreign_keys(&script.statements);
+        let (script, together) = (&work.steps[step].script, work.together_with(step));
+        let rebuilds = any_switches_foreign_keys(work, together.clone());
+        let is_begun = is_begun || step > together.start;
         if rebuilds && !is_begun {
             // Inside a transaction the pragma is a no-op, and dropping the old table would delete its children's rows.
             message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
@@ -84,6 +85,9 @@ impl SqliteSession {
             message.push(Place::Statement { step, statement }, sql);
         }
         message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        if step + 1 < together.end {
+            return;
+        }
         if rebuilds {
             message.push(Place::ForeignKeyGuard { step }, require(NO_ORPHANS));
         }
@@ -231,6 +235,10 @@ impl Journalled for SqliteSession {
         let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
         self.run(format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT")).await
     }
+}
+
+fn any_switches_foreign_keys(work: &Work, mut steps: std::ops::Range<usize>) -> bool {
+    steps.any(|step| switches_foreign_keys(&work.steps[step].script.statements))
 }
 
 /// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).

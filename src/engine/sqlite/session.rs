@@ -172,7 +172,7 @@ impl Batch for SqliteSession {
 #[async_trait]
 impl Session for SqliteSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        if self.connection.is_none() {
+        if self.is_missing() {
             return Ok(Vec::new());
         }
         let books = self.door.books();

@@ -53,6 +53,9 @@ pub(crate) enum Record {
         /// Whether it may run repeatedly; then it may also begin again after it stopped half way.
         repeatable: bool,
     },
+    /// No row any more: a repeatable script whose objects are taken down, so that it is pending again. Its statements
+    /// may be repeated.
+    TakenDown,
     /// The time of a view's refresh.
     Refresh { view: String },
 }
@@ -69,6 +72,7 @@ impl Script {
     /// The entry that it leaves in the history when it is applied; `None` where it leaves none.
     pub(crate) fn history_entry(&self) -> Option<String> {
         match &self.record {
+            Record::TakenDown => Some(history_entry(&self.migration, Some(super::NOTHING))),
             Record::Migration => Some(history_entry(&self.migration, None)),
             Record::Script { checksum, .. } => Some(history_entry(&self.migration, Some(checksum))),
             Record::Refresh { .. } => None,
