@@ -53,7 +53,7 @@ impl Run for Doctor {
         let limits = limits(program, &check);
         let busy: HashSet<&TenantId> = rows.iter().filter(|r| !r.is_done()).map(|r| &r.tenant).collect();
         let mut findings = doctor::judge(&examined, &limits, &needs, |id| busy.contains(id));
-        findings.extend(doctor::refused(refusals(program, &planned, &examined, &limits)));
+        findings.extend(doctor::refused(refusals(program, &planned, &examined, &limits)).into_iter().map(with_tenants));
         findings.extend(planned.observations.iter().filter_map(|seen| {
             let (resolve, flag) = (resolve_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
             doctor::unfinished(seen, &resolve, &flag, |words| program.command(words))
@@ -93,9 +93,6 @@ fn refusals(program: &Program, planned: &Planned, examined: &Examined, limits: &
         for script in planned.scripts_of(row) {
             let name = &script.migration;
             match &script.execution {
-                Execution::Irreversible { reason } => {
-                    refuse(format!("{name} can't run on it: {reason}"), "correct the script".to_owned());
-                }
                 Execution::Compiled { transaction: true } if !has_batches(script) => {}
                 _ if !is_pooled => {}
                 _ => {
@@ -112,20 +109,33 @@ fn has_batches(script: &Script) -> bool {
     script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
 }
 
+/// Stands in a remedy for the flags that name its tenants, until they are known.
+const TENANTS: &str = " <TENANTS>";
+
+/// The finding with its tenants in the command of its remedy; with none where they are too many for a line.
+fn with_tenants(mut finding: Finding) -> Finding {
+    let flags = match finding.tenants.len() {
+        0..=10 => finding.tenants.iter().map(|id| format!(" {}", tenant_flag(id))).collect(),
+        _ => String::new(),
+    };
+    finding.fix = finding.fix.replace(TENANTS, &flags);
+    finding
+}
+
 /// The remedy for a tenant that a run refuses because of its history.
 fn remedy(program: &Program, seen: &Observation) -> String {
-    let flag = tenant_flag(&seen.tenant);
     match &seen.state {
         State::Ahead { .. } => "migrate it with the program that has them".to_owned(),
         State::Gap { .. } => {
-            format!("to apply them now: {}", program.command(&format!("migrate --out-of-order {flag}")))
+            format!("to apply them now: {}", program.command(&format!("migrate --out-of-order{TENANTS}")))
         }
         State::Edited { scripts } => {
             let names: Vec<String> = scripts.iter().map(|name| quoted(name)).collect();
-            let repair = program.command(&format!("scripts repair {} {flag}", names.join(" ")));
+            let repair = program.command(&format!("scripts repair {}{TENANTS}", names.join(" ")));
             format!("put the old text back; or, if the new one is what was applied: {repair}")
         }
-        _ => "wait until the other run has ended; see: runs list".to_owned(),
+        State::Migrating => "wait until the other run has ended; see: runs list".to_owned(),
+        _ => "correct the script, or give it a file for this engine".to_owned(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, predecessors};
-use crate::model::schema::{Direction, Script, State};
+use crate::model::schema::{Catalog, Direction, Execution, Script, State};
 use crate::model::tenant::Tenant;
 use crate::report::matrix::MatrixView;
 use crate::report::plan::{LimitNote, PlanRow, PlanView};
@@ -107,6 +107,11 @@ impl Planned {
         self.scripts.iter().filter(move |s| s.engine == engine && steps.iter().any(|step| *step == *s.migration))
     }
 
+    /// The scripts that would run, for each engine.
+    pub(super) fn scripts(&self) -> &[Script] {
+        &self.scripts
+    }
+
     pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, show_sql: bool) -> PlanView<'a> {
         PlanView {
             catalog: set.catalog(),
@@ -173,6 +178,10 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         goals::refuse_native(row, &o.state, &scripts);
         row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
     }
+    let rows = waves.iter_mut().flat_map(|(_, rows)| rows).filter(|_| goal.direction == Direction::Up);
+    for (row, tenant) in rows.zip(&tenants) {
+        refuse_unfit(row, tenant, &lazy, catalog).await;
+    }
     let mut aside: Vec<Script> = Vec::new();
     for (row, o) in
         waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).filter(|(row, _)| !row.steps.is_empty())
@@ -193,4 +202,26 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     }
     let limits = goals::limits(planning, &scripts);
     Planned { goal_text: goal.describe(catalog), waves, observations, scripts, aside, limits }
+}
+
+/// Refuses a tenant that a run would refuse because of one of its scripts: one that can't run on its engine, or that
+/// works outside the tenant's schema.
+async fn refuse_unfit(row: &mut PlanRow, tenant: &Tenant, lazy: &LazyScripts, catalog: &Catalog) {
+    if row.steps.is_empty() {
+        return;
+    }
+    let scripts = lazy.get(row.engine).await;
+    let own: Vec<&str> = tenant.schema.iter().chain(&tenant.shared_schemas).map(String::as_str).collect();
+    let unfit = row.steps.iter().find_map(|name| {
+        let index = catalog.position(name)?;
+        if let Execution::Irreversible { reason } = &scripts.get(index)?.execution {
+            return Some(format!("{name} can't run on it: {reason}"));
+        }
+        let place = tenant.schema.as_ref().and_then(|_| scripts.foreign_schema(index, &own))?;
+        Some(format!("{name} can't run on a tenant that is a schema ({place})"))
+    });
+    if unfit.is_some() {
+        row.steps.clear();
+        (row.refusal, row.note) = (unfit, None);
+    }
 }

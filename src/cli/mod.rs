@@ -20,6 +20,7 @@ mod output;
 mod previous_run;
 mod probe;
 mod prove;
+mod question;
 mod reference;
 mod refresh;
 mod resolve;

@@ -10,6 +10,7 @@ use super::setup::{Program, tenant_flag};
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass;
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, NotStarted, Outcome, Standing, TenantRecord};
+use crate::model::plan::{Goal, Target};
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 
@@ -39,7 +40,8 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     let go_on = (left > 0).then(|| program.command(&resume(header)));
     let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
     let others = |command: &str| format!("the {left} that the run did not get to{or_lost}: {command}\n");
-    let (doubt, is_stopped) = (others_first(program, header, records), count(is_stop) > 0);
+    let (doubt, is_stopped) =
+        (past(program, header, records) + &others_first(program, header, records), count(is_stop) > 0);
     match (again, go_on) {
         (Some(again), go_on) => {
             let go_on = go_on.map(|command| others(&command)).unwrap_or_default();
@@ -123,6 +125,27 @@ fn resume(header: &RunHeader) -> String {
 
 fn with(command: String, flags: &[String]) -> String {
     flags.iter().fold(command, |line, flag| format!("{line} {flag}"))
+}
+
+/// The line for tenants that are past the goal of a migration: it never takes them back.
+fn past(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    let Some(Goal { direction: Direction::Up, target: Target::Migration(to), .. }) = header.kind.goal() else {
+        return String::new();
+    };
+    let place = |version: &String| header.catalog.iter().position(|name| name == version);
+    let is_past = |r: &&TenantRecord| {
+        r.outcome == Outcome::UpToDate && r.version.as_ref().and_then(place).is_some_and(|place| place > to)
+    };
+    match (records.iter().filter(is_past).count(), header.catalog.get(to)) {
+        (0, _) | (_, None) => String::new(),
+        (n, Some(goal)) => {
+            let command = program.command(&format!("rollback --to {goal}"));
+            format!(
+                "{} past {goal}; the way back is {command}\n",
+                if n == 1 { "1 tenant is".to_owned() } else { format!("{n} tenants are") }
+            )
+        }
+    }
 }
 
 /// Whether the failures before this tenant's turn stopped the run.

@@ -8,6 +8,8 @@ use std::fmt::Write;
 use clap::{Arg, Command, ValueEnum};
 
 use super::exit;
+use crate::engine::{Code, error_codes as error_codes_of};
+use crate::model::engine::{Engine, EngineMap};
 
 /// A page that the program writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -15,6 +17,7 @@ pub(in crate::cli) enum Page {
     Commands,
     Settings,
     ExitCodes,
+    ErrorCodes,
 }
 
 const MADE: &str = "<!-- Made by `fleet help-reference`. `REWRITE_BOOK=1 cargo test --test book` writes it anew. -->";
@@ -25,6 +28,7 @@ pub(super) fn page(page: Page, mut root: Command) -> String {
         Page::Commands => commands(&root),
         Page::Settings => crate::report::settings::reference(MADE),
         Page::ExitCodes => exit_codes(),
+        Page::ErrorCodes => error_codes(),
     }
 }
 
@@ -34,6 +38,27 @@ fn exit_codes() -> String {
     format!(
         "# Exit codes\n\n{MADE}\n\nThe same on every command, and in `fleet help-exit-codes`.\n\n| code | meaning |\n|---|---|\n{rows}"
     )
+}
+
+fn error_codes() -> String {
+    let mut out = format!(
+        "# Error codes\n\n{MADE}\n\nThe class that a code of an engine has in reports, in the ledger and in JSON, and whether a \
+         tenant is tried again: only if the failed attempt left nothing behind, and within `--attempts`, `--lock-wait` and the \
+         lock retries. A class is decided from the code alone, never from the text. A code that is not listed has the class of \
+         its group (PostgreSQL: its first two characters, SQLite: its low byte), or `other`.\n\n\
+         On PostgreSQL a code of a lost connection counts as one only if the error ended the session (severity FATAL or PANIC). \
+         Over a living connection it tells of another server, to which the statement had connected (`dblink`, a foreign table): \
+         `foreign`, not tried again.\n"
+    );
+    let titles = EngineMap { sqlite: "SQLite", postgres: "PostgreSQL", mysql: "MySQL and MariaDB" };
+    for engine in Engine::ALL {
+        let _ = write!(out, "\n## {}\n\n| code | name | class | tried again |\n|---|---|---|---|\n", titles[engine]);
+        for Code { code, name, class } in error_codes_of(engine) {
+            let again = if class.is_transient() { "yes" } else { "no" };
+            let _ = writeln!(out, "| {code} | {} | `{class}` | {again} |", cell(&name));
+        }
+    }
+    out
 }
 
 fn commands(root: &Command) -> String {

@@ -218,7 +218,7 @@ struct JsonLines {
 impl JsonLines {
     fn open(terminal: Terminal, output: &RunOutput) -> Result<Self, CliError> {
         let out: Option<Box<dyn Write + Send>> = match (output.format, &output.output) {
-            (Format::Jsonl, None) => Some(Box::new(std::io::stdout())),
+            (Format::Jsonl, None) => Some(Box::new(terminal::stdout())),
             (Format::Jsonl, Some(path)) => Some(Box::new(files::stream(path)?)),
             _ => None,
         };
@@ -239,7 +239,7 @@ impl JsonLines {
 impl EventSink for JsonLines {
     async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
         if let Some(out) = &mut self.out
-            && let Err(error) = writeln!(out, "{}", live::jsonl(event))
+            && let Err(error) = out.write_all(format!("{}\n", live::jsonl(event)).as_bytes())
         {
             self.out = None;
             if error.kind() != ErrorKind::BrokenPipe {
@@ -269,9 +269,9 @@ impl LiveView {
             let template = "{bar:24} {msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(if terminal.err.unicode {
-                    style.progress_chars("━╸ ")
+                    style.progress_chars("━╸─")
                 } else {
-                    style.progress_chars("#- ")
+                    style.progress_chars("#>-")
                 });
             }
             bar
@@ -293,10 +293,10 @@ impl Drop for LiveView {
 impl EventSink for LiveView {
     async fn take(&mut self, event: &Event, _: i64) -> Result<(), SinkLost> {
         if self.terminal.quiet {
-            self.live.note(event);
+            self.live.note(event, self.begun.elapsed());
             return Ok(());
         }
-        let line = self.live.line(event);
+        let line = self.live.line(event, self.begun.elapsed());
         match (&self.bar, line) {
             (Some(bar), line) => {
                 if let Event::RunStarted(header) = event {
@@ -304,8 +304,7 @@ impl EventSink for LiveView {
                 }
                 // The bar shows progress; only events that may need action get a line.
                 if let Some(line) = line.filter(|_| is_notable(event)) {
-                    let columns = self.terminal.err.width.map_or(usize::MAX, |width| width.saturating_sub(1));
-                    bar.println(console::truncate_str(&line, columns, "…"));
+                    bar.println(self.live.folded(&line));
                 }
                 if matches!(event, Event::TenantFinished(_)) {
                     bar.inc(1);

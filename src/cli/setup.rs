@@ -8,9 +8,10 @@ use super::code::Code;
 use super::exit::CliError;
 use super::previous_run::{PreviousRun, retained};
 use super::terminal::Terminal;
+use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
-use crate::inputs::registry::{self, Registry};
+use crate::inputs::registry::{self, Registry, Renewal};
 use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
 use crate::ledger::Ledger;
@@ -73,6 +74,7 @@ impl Program {
             let unread =
                 |e| CliError::CanNotStart(format!("reading the scripts ended unexpectedly: {e}; nothing was changed"));
             let scripts = read.map_err(unread)?.map_err(CliError::Scripts)?;
+            warn_of(&self.terminal, &scripts.warnings);
             set = set.with_scripts(scripts)?;
         }
         check_names(self, &set)?;
@@ -93,7 +95,9 @@ impl Program {
     }
 
     pub(super) fn door(&self, set: &Arc<MigrationSet>) -> Arc<dyn Database> {
-        Arc::new(Servers::new(set.clone(), self.settings().timeouts()))
+        let timeouts = self.settings().timeouts();
+        let database = Arc::new(Servers::new(set.clone(), timeouts));
+        Arc::new(Renewal { database, passwords: self.registry.passwords.clone(), timeouts })
     }
 
     /// The selected tenants with their passwords; warns of words that match none.
@@ -207,6 +211,19 @@ impl Program {
             String::new()
         };
         format!("{name} {file}{rest}")
+    }
+}
+
+/// Number of warnings about scripts that are shown.
+const WARNINGS_SHOWN: usize = 3;
+
+/// Shows warnings about scripts, and how many more there are.
+fn warn_of(terminal: &Terminal, warnings: &[ScriptMistake]) {
+    for warning in warnings.iter().take(WARNINGS_SHOWN) {
+        terminal.warn(&warning.to_string());
+    }
+    if warnings.len() > WARNINGS_SHOWN {
+        terminal.warn(&format!("{} more places in scripts are like these", warnings.len() - WARNINGS_SHOWN));
     }
 }
 

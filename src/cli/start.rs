@@ -13,7 +13,7 @@ use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
-use super::{doctor, goals, origin};
+use super::{doctor, goals, origin, question};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
 use crate::model::clock::now_ms;
@@ -25,7 +25,7 @@ use crate::model::stats::Verdict;
 use crate::model::tenant::{Engine, TenantId};
 use crate::policy::Tally;
 use crate::report::plan::PlanRow;
-use crate::report::{Format, count, towards};
+use crate::report::{Format, count};
 use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
 
@@ -143,7 +143,7 @@ pub(super) async fn start(
                 intent.targets.entry(tenant).or_insert(target);
             }
         }
-        if may_ask && !program.terminal.confirm(&question(&planned.rows(), &intent.selection, &goal, set)) {
+        if may_ask && !program.terminal.confirm(&question::text(&planning, &planned).await) {
             return Ok(1);
         }
     }
@@ -182,21 +182,6 @@ async fn refuse_irreversible(
         found.join("\n  "),
         program.command("plan --down")
     )))
-}
-
-fn question(rows: &[&PlanRow], selection: &Selection, goal: &Goal, set: &MigrationSet) -> String {
-    let pending = rows.iter().filter(|row| !row.steps.is_empty()).count();
-    let trouble = rows.iter().filter(|row| row.refusal.is_some() || row.error.is_some()).count();
-    let done = rows.len() - pending - trouble;
-    let verb = if goal.direction == Direction::Up { "Migrate" } else { "Roll back" };
-    let waves: Vec<String> = selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
-    let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
-    format!(
-        "{verb} {pending} of {} {} ({done} there already{held}).\nWaves: {}. Go ahead?",
-        count(rows.len(), "tenant"),
-        towards(&goal.describe(set.catalog())),
-        waves.join(", ")
-    )
 }
 
 fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {

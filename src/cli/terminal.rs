@@ -1,8 +1,11 @@
 //! The terminal: its abilities, and all output to it. Determined once, used by all commands.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::args::{Global, When};
 use super::exit::CliError;
@@ -31,7 +34,7 @@ impl Terminal {
     pub(super) fn new(global: &Global) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|t| t == "dumb");
-        let (out_tty, err_tty) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let (out_tty, err_tty) = (stdout().is_terminal(), std::io::stderr().is_terminal());
         let colour = |tty: bool| match global.color {
             When::Always => true,
             When::Never => false,
@@ -94,8 +97,10 @@ impl Terminal {
         Err(CliError::Usage(format!("this {action} and stdin is not a terminal; pass --yes to confirm{or}")))
     }
 
-    /// Asks for a yes. Any other answer is a no, confirmed by a message that nothing was changed.
+    /// Asks for a yes. Any other answer is a no, confirmed by a message that nothing was changed. Lines that were typed
+    /// before the question stood there are no answer to it.
     pub(super) fn confirm(&self, question: &str) -> bool {
+        let _ = rustix::termios::tcflush(std::io::stdin(), rustix::termios::QueueSelector::IFlush);
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{question} [y/N] ");
         let _ = stderr.flush();
@@ -133,6 +138,17 @@ impl Drop for SilentInterrupt {
     }
 }
 
+/// The program's own stdout. From the first call on descriptor 1 leads to stderr: a `println!` in a migration would else end
+/// up between the lines of JSON that another program reads.
+pub(super) fn stdout() -> &'static File {
+    static OWN: OnceLock<File> = OnceLock::new();
+    OWN.get_or_init(|| {
+        let own = std::io::stdout().as_fd().try_clone_to_owned().expect("a new process has a free descriptor");
+        let _ = rustix::stdio::dup2_stdout(std::io::stderr());
+        own.into()
+    })
+}
+
 /// Writes a command's data to stdout, or to a file that appears only when it is complete.
 pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
     match file {
@@ -143,7 +159,7 @@ pub(super) fn deliver(text: &str, file: Option<&Path>) -> Result<(), CliError> {
 
 /// Writes to stdout. A closed pipe (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     let newline = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     match write!(out, "{text}{newline}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {

@@ -5,6 +5,7 @@
 mod around;
 mod entities;
 pub(crate) mod folder;
+mod moment;
 mod purity;
 mod recorder;
 mod seal;
@@ -12,22 +13,29 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::DbBackend;
 use sea_orm_migration::{MigrationTrait, MigratorTraitSelf};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
+use crate::model::clock::unix_now;
 use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
 use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
+use crate::sql::outside::{NamedSchema, written};
+use crate::sql::transaction::{Hindrance, hindrance};
 use crate::sql::{Touch, touched};
+
 use around::{Repeatable, Touching};
 
 pub(crate) use around::Around;
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
+use purity::Judgement;
 pub(crate) use recorder::{note_panic, panic_place, panic_text};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 pub(crate) use seal::View;
@@ -41,7 +49,15 @@ pub(crate) struct MigrationSet {
     /// The SQL scripts after the migrations.
     folder: SqlFolder,
     views: Vec<View>,
+    /// The scripts that were compiled so far, by engine, direction and index in the catalog.
+    compiled: EngineMap<Mutex<HashMap<(Direction, usize), Arc<Script>>>>,
 }
+
+/// The wait after which a clock with a resolution of seconds has advanced for certain.
+const NEXT_SECOND: Duration = Duration::from_millis(1_100);
+
+/// The wait after which a clock with a resolution of milliseconds has advanced for certain.
+const NEXT_MILLISECOND: Duration = Duration::from_millis(2);
 
 /// The reason why a migrator can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +114,7 @@ impl MigrationSet {
             install,
             folder: SqlFolder::default(),
             views: Vec::new(),
+            compiled: EngineMap::default(),
         })
     }
 
@@ -108,7 +125,7 @@ impl MigrationSet {
     pub(crate) fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
         let mut catalog = Catalog::new(self.migrations.iter().map(|m| m.name()), &self.catalog.history_table);
         for script in &folder.scripts {
-            if catalog.position(&script.name).is_some() {
+            if self.catalog.position(&script.name).is_some() {
                 return Err(CompileError::DuplicateName(script.name.to_string()));
             }
             catalog.migrations.push(script.name.clone());
@@ -246,10 +263,7 @@ impl MigrationSet {
         self.compile(engine, unfinished.direction, place..place + 1, false).await.get(place).cloned()
     }
 
-    /// Compiles every migration in `wanted` in one direction for one engine.
-    ///
-    /// Each is recorded twice. A value that depends on the clock differs only after the clock has advanced, so if a
-    /// recording contains a possible time, the second one is made at least 1.1 s after the first.
+    /// The scripts of the migrations in `wanted` in one direction for one engine. Each is compiled once a process.
     pub(crate) async fn compile(
         &self,
         engine: Engine,
@@ -257,27 +271,25 @@ impl MigrationSet {
         wanted: std::ops::Range<usize>,
         force_native: bool,
     ) -> Scripts {
-        let begun = Instant::now();
-        let mut first = Vec::new();
-        let (rust, all) = (self.migrations.len(), self.catalog.migrations.len());
-        let mut scripts: Vec<Option<Arc<Script>>> = vec![None; all];
-        let of_folder = wanted.start.max(rust)..wanted.end.min(all);
-        for (index, slot) in scripts.iter_mut().enumerate().filter(|(index, _)| of_folder.contains(index)) {
-            *slot = self.sql_script(index).map(|script| Arc::new(seal::compile(script, engine, direction)));
+        let mut compiled = self.compiled[engine].lock().await;
+        let all = self.catalog.migrations.len();
+        let is_new = |index: &usize| !compiled.contains_key(&(direction, *index));
+        let (rust, sql): (Vec<usize>, Vec<usize>) =
+            (wanted.start..wanted.end.min(all)).filter(is_new).partition(|index| *index < self.migrations.len());
+        for index in sql {
+            let script = self.sql_script(index).map(|script| Arc::new(seal::compile(script, engine, direction)));
+            compiled.extend(script.map(|script| ((direction, index), script)));
         }
-        let wanted = wanted.start.min(rust)..wanted.end.min(rust);
-        for index in wanted.clone() {
-            first.push(recorder::record(&self.migrations[index], direction, backend(engine), 0).await);
+        for (index, script) in self.compile_rust(&rust, engine, direction).await {
+            compiled.insert((direction, index), Arc::new(script));
         }
-        if first.iter().any(purity::may_hold_a_time) {
-            tokio::time::sleep(Duration::from_millis(1_100).saturating_sub(begun.elapsed())).await;
-        }
-        for (index, first) in wanted.zip(first) {
-            let second = recorder::record(&self.migrations[index], direction, backend(engine), 1).await;
-            let way = Way { engine, direction, force_native };
-            scripts[index] = Some(Arc::new(self.script(index, way, [&first, &second])));
-        }
-        Scripts { touches: vec![OnceLock::new(); all], scripts }
+        let script = |index: usize| {
+            let script = compiled.get(&(direction, index)).filter(|_| wanted.contains(&index))?;
+            Some(if force_native { forced(script) } else { script.clone() })
+        };
+        let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
+        let written = scripts.iter().map(|_| OnceLock::new()).collect();
+        Scripts { scripts, written: Arc::new(written), touches: vec![OnceLock::new(); all] }
     }
 
     /// The repeatable scripts, as an engine reads them.
@@ -286,40 +298,121 @@ impl MigrationSet {
         places.filter_map(|index| Some(Repeatable::new(self.sql_script(index)?, index, engine))).collect()
     }
 
-    fn script(&self, index: usize, way: Way, [first, second]: [&recorder::Recording; 2]) -> Script {
-        let Way { engine, direction, force_native } = way;
-        let transaction = self.runs_in_transaction(index, engine);
-        let statements = first.statements();
-        let execution = match purity::judge(engine, direction, first, second) {
-            purity::Judgement::Pure if force_native => Execution::Native { transaction, reason: NativeReason::Forced },
-            purity::Judgement::Pure => Execution::Compiled { transaction },
-            purity::Judgement::Irreversible(reason) => Execution::Irreversible { reason },
-            // SQL that commits would end our transaction unnoticed, so it gets none.
-            purity::Judgement::Impure { reason, raw_transaction_control } => {
-                Execution::Native { transaction: transaction && !raw_transaction_control, reason }
+    /// Records Rust migrations, and judges them by their recordings.
+    ///
+    /// Two recordings are made in different milliseconds: a clock of a finer resolution, or a random value, makes them
+    /// differ. Only one that may hold a time in whole seconds is recorded a third time, a second later.
+    async fn compile_rust(&self, wanted: &[usize], engine: Engine, direction: Direction) -> Vec<(usize, Script)> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let record = async |index: usize, answer| {
+            recorder::record(&self.migrations[index], direction, backend(engine), answer).await
+        };
+        let mut first = Vec::new();
+        for &index in wanted {
+            let from = unix_now();
+            let recording = record(index, 0).await;
+            first.push((recording, moment::Span { from, to: unix_now() }));
+        }
+        tokio::time::sleep(NEXT_MILLISECOND).await;
+        let ended = Instant::now();
+        let mut judged = Vec::new();
+        for (&index, (first, span)) in wanted.iter().zip(&first) {
+            let second = record(index, 1).await;
+            let judgement = purity::judge(engine, direction, first, &second);
+            let is_candidate =
+                judgement == Judgement::Pure && first.statements().iter().any(|sql| moment::may_hold(sql, *span));
+            judged.push((index, first, judgement, is_candidate));
+        }
+        if judged.iter().any(|(.., is_candidate)| *is_candidate) {
+            tokio::time::sleep_until(ended + NEXT_SECOND).await;
+        }
+        let mut scripts = Vec::new();
+        for (index, first, mut judgement, is_candidate) in judged {
+            if is_candidate {
+                judgement = purity::judge(engine, direction, first, &record(index, 1).await);
             }
+            scripts.push((index, self.script(index, (engine, direction), first.statements(), judgement)));
+        }
+        scripts
+    }
+
+    fn script(
+        &self,
+        index: usize,
+        (engine, direction): (Engine, Direction),
+        statements: Vec<String>,
+        judgement: Judgement,
+    ) -> Script {
+        let transaction = self.runs_in_transaction(index, engine, &statements);
+        let can_take_back = engine.capabilities().transactional_ddl;
+        let execution = match judgement {
+            Judgement::Pure if transaction && !can_take_back => {
+                Execution::Native { transaction, reason: NativeReason::RowsInTransaction }
+            }
+            Judgement::Pure => Execution::Compiled { transaction },
+            Judgement::Irreversible(reason) => Execution::Irreversible { reason },
+            // SQL that commits would end our transaction unnoticed, so it gets none. A transaction for rows alone has a
+            // journal around it, and is as SeaORM would have it.
+            Judgement::Impure { reason, raw_transaction_control } => {
+                let is_own = can_take_back && raw_transaction_control;
+                Execution::Native { transaction: transaction && !is_own, reason }
+            }
+        };
+        let execution = match hindered(engine, &execution, &statements) {
+            Some(reason) => Execution::Irreversible { reason },
+            None => execution,
         };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
         Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
     }
 
-    /// Whether a migration and its history row share one transaction of ours.
+    /// Whether a migration runs in one transaction of ours.
     ///
     /// SeaORM's default is a transaction on PostgreSQL only; SQLite rolls DDL back just as well, and without one a
-    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is never one.
-    fn runs_in_transaction(&self, index: usize, engine: Engine) -> bool {
-        engine.capabilities().transactional_ddl && self.migrations[index].use_transaction() != Some(false)
+    /// failed migration leaves half its tables behind. MySQL and MariaDB commit each DDL, so there is one only for a
+    /// migration that asks for it.
+    ///
+    /// A migration with a statement that can't run in a transaction (a journal mode of SQLite) gets none where SeaORM
+    /// gives it none either.
+    fn runs_in_transaction(&self, index: usize, engine: Engine, statements: &[String]) -> bool {
+        let needs_none = |sql: &String| matches!(hindrance(engine, sql), Some((_, Hindrance::Transaction)));
+        let wanted = self.migrations[index].use_transaction();
+        let is_free = !engine.capabilities().server && wanted.is_none();
+        wanted.unwrap_or(engine.capabilities().transactional_ddl) && !(is_free && statements.iter().any(needs_none))
     }
 }
 
-/// Options for compiling migrations.
-#[derive(Debug, Clone, Copy)]
-struct Way {
-    engine: Engine,
-    direction: Direction,
-    /// Even a pure migration runs as its own Rust code.
-    force_native: bool,
+/// The script of a migration that is to run as Rust code although it was compiled.
+fn forced(script: &Arc<Script>) -> Arc<Script> {
+    let Execution::Compiled { transaction } = script.execution else { return script.clone() };
+    if !matches!(script.record, Record::Migration) {
+        return script.clone();
+    }
+    let execution = Execution::Native { transaction, reason: NativeReason::Forced };
+    let sha256 = digest(script.engine, script.direction, &execution, &script.statements);
+    Arc::new(Script { execution, sha256, ..Script::clone(script) })
+}
+
+/// The reason why a migration can't run in the transaction that it would get.
+fn hindered(engine: Engine, execution: &Execution, statements: &[String]) -> Option<String> {
+    let transaction = match execution {
+        Execution::Compiled { transaction } | Execution::Native { transaction, .. } => *transaction,
+        Execution::Irreversible { .. } => return None,
+    };
+    let (name, hindrance) = statements.iter().find_map(|sql| hindrance(engine, sql))?;
+    match hindrance {
+        Hindrance::Transaction | Hindrance::EndsTransaction if transaction => {
+            Some(format!("`{name}` can't run in a transaction; let its use_transaction() return Some(false)"))
+        }
+        Hindrance::Transaction | Hindrance::EndsTransaction => None,
+        Hindrance::Block => Some(format!(
+            "a statement in a `{name}` block can't run in a transaction, and a block is one; send it by itself"
+        )),
+        Hindrance::Refused(instead) => Some(format!("`{name}` ends what fleet itself holds in the session; {instead}")),
+    }
 }
 
 /// The scripts of one direction for one engine.
@@ -329,6 +422,8 @@ pub(crate) struct Scripts {
     scripts: Vec<Option<Arc<Script>>>,
     /// The objects that each of them touches, once anybody has asked.
     touches: Vec<OnceLock<Vec<Touch>>>,
+    /// The schemas that they name, by the same index; read for the first tenant that is a schema.
+    written: Arc<Vec<OnceLock<Vec<(usize, NamedSchema)>>>>,
 }
 
 impl Scripts {
@@ -342,6 +437,28 @@ impl Scripts {
     /// The script of a compiled migration.
     pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
+    }
+
+    /// The first place where a script writes in a schema other than these, with its file and line: it would change what
+    /// belongs to all tenants of the database, or to another one.
+    pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
+        let script = self.get(index)?;
+        let written = self.written.get(index)?.get_or_init(|| {
+            let statements = script.statements.iter().enumerate();
+            statements
+                .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
+                .collect()
+        });
+        let (at, named) = written.iter().find(|(_, named)| !own.contains(&named.schema.as_str()))?;
+        let place = match &script.source {
+            Some(source) => format!("{}:{}", source.file, source.lines.get(*at).copied().unwrap_or(1)),
+            None => format!("statement {}", at + 1),
+        };
+        let NamedSchema { schema, by } = named;
+        Some(format!(
+            "{place}: `{by}` writes in the schema {schema}, and not in the tenant's own; leave the schema out, or name it in \
+             shared_schemas = [\"{schema}\"] of the tenant file if all tenants share it"
+        ))
     }
 
     /// The compiled scripts, in catalog order.
@@ -384,7 +501,11 @@ impl LazyScripts {
         let all = self.repeatables[engine].get_or_init(|| self.migrations.repeatables(engine));
         // On the way down, one that is rolled back itself stands in nobody's way.
         let is_step = |index: usize| self.direction == Direction::Down && steps.contains(&index);
-        let is_applied = |r: &&Repeatable| catalog.is_applied(r.index(), history) && !is_step(r.index());
+        if all.is_empty() {
+            return Around::default();
+        }
+        let there = catalog.applied(history);
+        let is_applied = |r: &&Repeatable| there.contains(&r.index()) && !is_step(r.index());
         let applied: Vec<&Repeatable> = all.iter().filter(is_applied).collect();
         if applied.is_empty() {
             return Around::default();

@@ -64,17 +64,6 @@ pub(super) fn judge(engine: Engine, direction: Direction, first: &Recording, sec
     Judgement::Pure
 }
 
-/// Whether a recording contains a possible time with a resolution of seconds: a year or an epoch (four digits in a
-/// row), or `12:30`. Only then must the clock advance before the second recording.
-pub(super) fn may_hold_a_time(recording: &Recording) -> bool {
-    recording.statements().iter().any(|sql| {
-        let bytes = sql.as_bytes();
-        let digits =
-            |from: usize, n: usize| bytes.get(from..from + n).is_some_and(|run| run.iter().all(u8::is_ascii_digit));
-        (0..bytes.len()).any(|i| digits(i, 4) || (digits(i, 2) && bytes.get(i + 2) == Some(&b':') && digits(i + 3, 2)))
-    })
-}
-
 fn one_line(text: &str) -> String {
     excerpt(&text.split_whitespace().collect::<Vec<_>>().join(" "), 120)
 }

@@ -2,6 +2,8 @@
 //!
 //! It changes no text: a file's statements are sent as they are.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::digest;
@@ -84,7 +86,12 @@ pub(super) fn taken_down(up: &Script, statements: Vec<String>) -> Script {
 
 /// The file name of a missing down part.
 fn down_name(script: &SqlScript, up: &str) -> String {
+    let file = Path::new(up);
     match script.name.strip_prefix('V') {
+        // The folder of one migration.
+        _ if file.parent().is_some_and(|folder| folder.file_name() == Some(OsStr::new(&*script.name))) => {
+            file.with_file_name("down.sql").display().to_string()
+        }
         Some(rest) if rest.contains("__") => format!("U{rest}.sql"),
         _ => {
             let stem = up.strip_suffix(".sql").unwrap_or(up);

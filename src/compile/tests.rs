@@ -27,6 +27,8 @@ enum Does {
     NoTransaction,
     Inserts,
     Binds(fn() -> SimpleExpr),
+    /// Executes this statement.
+    Says(fn() -> String),
 }
 
 struct M(&'static str, Does);
@@ -108,6 +110,7 @@ impl MigrationTrait for M {
                 let insert = Query::insert().into_table("t").columns(["a"]).values_panic([value()]).to_owned();
                 manager.execute(insert).await.map(drop)
             }
+            Does::Says(sql) => db.execute_unprepared(&sql()).await.map(drop),
         }
     }
 
@@ -202,8 +205,79 @@ async fn a_migration_that_never_waits_and_calls_nothing_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_clock_read_to_the_second_is_noticed() {
-    assert!(matches!(reason(&one(Does::Clock, Direction::Up, Engine::Sqlite).await), NativeReason::Differs(_)));
+async fn a_clock_read_in_any_form_makes_a_migration_native() {
+    use chrono::{Duration, Utc};
+    let forms: Vec<(&str, Does)> = vec![
+        ("seconds", Does::Clock),
+        ("milliseconds", Does::Says(|| format!("insert into t values ({})", Utc::now().timestamp_millis()))),
+        ("a millisecond", Does::Says(|| format!("insert into t values ({})", Utc::now().timestamp_subsec_millis()))),
+        ("whole milliseconds", Does::Says(|| format!("insert into t values ({})", Utc::now().timestamp() * 1000))),
+        ("a bound number", Does::Binds(|| Expr::val(Utc::now().timestamp()))),
+        ("a bound text", Does::Binds(|| Expr::val(Utc::now().format("%F %T").to_string()))),
+        ("a month ahead", Does::Binds(|| Expr::val((Utc::now() + Duration::days(30)).format("%FT%TZ").to_string()))),
+        (
+            "a minute and a half ahead",
+            Does::Binds(|| Expr::val((Utc::now() + Duration::seconds(90)).format("%F %T").to_string())),
+        ),
+        ("a month in seconds", Does::Says(|| format!("insert into t values ({})", Utc::now().timestamp() + 2_592_000))),
+        ("another zone", Does::Binds(|| Expr::val((Utc::now() + Duration::minutes(345)).to_rfc2822()))),
+        ("a name", Does::Says(|| format!("alter table t rename to t_{}", Utc::now().format("%Y%m%d_%H%M%S")))),
+        ("digits", Does::Says(|| format!("insert into t values ({})", Utc::now().format("%Y%m%d%H%M%S")))),
+        ("hex", Does::Says(|| format!("insert into t values ('{:x}')", Utc::now().timestamp()))),
+    ];
+    let set = MigrationSet::new(&All(forms)).await.unwrap();
+    for engine in Engine::ALL {
+        let scripts = set.compile(engine, Direction::Up, 0..13, false).await;
+        assert_eq!(scripts.iter().count(), 13);
+        for script in scripts.iter() {
+            assert!(matches!(reason(script), NativeReason::Differs(_)), "{engine}: {script:?}");
+        }
+    }
+}
+
+/// The time that the clock of the runtime waited while this was compiled.
+async fn waited(set: &MigrationSet, engine: Engine) -> (Duration, Scripts) {
+    let begun = tokio::time::Instant::now();
+    let scripts = set.compile(engine, Direction::Up, 0..set.catalog.migrations.len(), false).await;
+    (begun.elapsed(), scripts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn dates_years_and_sizes_cost_no_wait() {
+    const TEXTS: [(&str, Does); 4] = [
+        ("sizes", Does::Says(|| "create table t (a varchar(1024), b char(4096) default '2147483647')".into())),
+        ("years", Does::Says(|| "insert into t values (2026, '2019-03-15', '20190315', date('2031-01-01'))".into())),
+        ("versions", Does::Says(|| "insert into t values ('10.11.1024', '127.0.0.1:5432', 'm20220101_create')".into())),
+        ("today", Does::Says(|| chrono::Utc::now().format("insert into t values ('%F')").to_string())),
+    ];
+    let set = MigrationSet::new(&All(TEXTS.to_vec())).await.unwrap();
+    for engine in Engine::ALL {
+        let (time, scripts) = waited(&set, engine).await;
+        assert!(scripts.iter().all(|script| matches!(script.execution, Execution::Compiled { .. })), "{scripts:?}");
+        assert!(time < Duration::from_millis(100), "{time:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_migration_that_needs_the_wait_waits_once_a_process() {
+    let epoch: fn() -> String = || "insert into t values (1700000000)".into();
+    let set = MigrationSet::new(&All(vec![("a", Does::Says(epoch)), ("b", Does::CreateTable)])).await.unwrap();
+    let (first, scripts) = waited(&set, Engine::Sqlite).await;
+    assert!(first >= NEXT_SECOND, "{first:?}");
+    assert!(matches!(scripts.get(0).unwrap().execution, Execution::Compiled { .. }), "a fixed time stays the same");
+    let unfinished = Unfinished {
+        migration: "a".into(),
+        direction: Direction::Up,
+        statement: Some(1),
+        run: "r".into(),
+        stopped: true,
+        sha256: String::new(),
+    };
+    let begun = tokio::time::Instant::now();
+    set.script_of(Engine::Sqlite, &unfinished).await.unwrap();
+    let lazy = LazyScripts::new(Arc::new(set), Direction::Up, 0..2, true);
+    assert!(matches!(reason(lazy.get(Engine::Sqlite).await.get(0).unwrap()), NativeReason::Forced));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "it was compiled again");
 }
 
 #[tokio::test]

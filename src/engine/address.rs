@@ -116,11 +116,21 @@ pub(crate) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
         .disable_statement_logging())
 }
 
-/// Options for a MySQL or MariaDB connection that logs nothing.
+/// Options for a MySQL or MariaDB connection that logs nothing, and leaves the `sql_mode` and the time zone as the server
+/// gives them to its own clients, unless the URL names a time zone.
 pub(crate) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
     check_tls_files(tenant)?;
-    let options = MySqlConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
+    let mut options = MySqlConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
+    if !has_time_zone(tenant) {
+        options = options.timezone(None);
+    }
+    let options = options.pipes_as_concat(false).no_engine_substitution(false);
     Ok(options.statement_cache_capacity(1_000).disable_statement_logging())
+}
+
+/// Whether the URL of a MySQL or MariaDB tenant names a time zone for its sessions.
+pub(crate) fn has_time_zone(tenant: &Tenant) -> bool {
+    parameter(tenant, &["timezone", "time-zone"]).is_some()
 }
 
 /// Whether a connection failed because its host name does not resolve: the driver's error does not say so.
@@ -157,6 +167,7 @@ mod tests {
             migration_address: None,
             create_missing: false,
             lock_timeout: None,
+            shared_schemas: Vec::new(),
             depends_on: Vec::new(),
         };
         assert_eq!(location(&tenant), "postgres://db7:5433/main schema acme");

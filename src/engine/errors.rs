@@ -10,7 +10,29 @@ use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 use super::{mysql, postgres, sqlite};
+use crate::model::engine::{Engine, EngineMap};
 use crate::model::fault::{Fault, FaultClass};
+
+/// One code of an engine, and the class that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Code {
+    /// A SQLSTATE, an error number or a result code.
+    pub(crate) code: String,
+    /// Its name in the engine's manual.
+    pub(crate) name: String,
+    pub(crate) class: FaultClass,
+}
+
+/// The codes of an engine that have a class of their own, class by class. A code that is not listed has the class of its
+/// group (PostgreSQL: its first two characters, SQLite: its low byte), or `other`.
+pub(crate) fn codes(engine: Engine) -> Vec<Code> {
+    static LISTED: EngineMap<fn() -> Vec<Code>> = EngineMap {
+        sqlite: || sqlite::codes::listed().collect(),
+        postgres: || postgres::codes::listed().collect(),
+        mysql: || mysql::codes::listed().collect(),
+    };
+    LISTED[engine]()
+}
 
 /// The fault for a driver's error.
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {

@@ -5,9 +5,10 @@
 //! unknown versions.
 
 use super::dialect::{ScriptsTable, dialect, literal};
+use super::expectation::NextHistory;
 use crate::model::clock::unix_now;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::{Direction, Record, Script};
+use crate::model::schema::{Direction, Record, Script, name_of};
 use crate::model::tenant::Engine;
 
 /// The table of applied SQL scripts.
@@ -74,6 +75,24 @@ impl HistoryTables {
         } else {
             self.read_history()
         }
+    }
+
+    /// The condition that the history is this one; each part of it is a look into an index, or a count.
+    pub(crate) fn is_as(&self, next: &NextHistory) -> String {
+        let has = |entry: &String| {
+            let (table, checksum) = match entry.split_once('\t') {
+                Some((_, checksum)) => (&self.scripts, format!(" AND checksum = {}", literal(self.engine, checksum))),
+                None => (&self.history, String::new()),
+            };
+            let version = literal(self.engine, name_of(entry));
+            format!("EXISTS (SELECT 1 FROM {table} WHERE version = {version}{checksum})")
+        };
+        let tables = [Some(&self.history), self.has_scripts.then_some(&self.scripts)];
+        let counts = tables.into_iter().flatten().map(|table| format!("(SELECT count(*) FROM {table})"));
+        let mut conditions = vec![format!("{} = {}", counts.collect::<Vec<_>>().join(" + "), next.entries)];
+        conditions.extend(next.there.iter().map(has));
+        conditions.extend(next.gone.iter().map(|entry| format!("NOT {}", has(entry))));
+        conditions.join(" AND ")
     }
 
     /// As [`HistoryTables::read`], for unguarded reads: in a program without SQL scripts, the entry [`SCRIPTS_MARK`]

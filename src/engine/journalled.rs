@@ -34,8 +34,8 @@ pub(crate) trait Journalled: Send {
     /// Runs native code. The second result: whether the session still holds the tenant's lock afterwards.
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>);
 
-    /// Records in the journal that native code stopped.
-    async fn stop_native(&mut self) -> PartialState;
+    /// Records in the journal that native code stopped, or closes it if that left nothing.
+    async fn stop_native(&mut self, work: &Work, step: usize) -> PartialState;
 
     /// Writes the history row and closes the journal in one transaction.
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault>;
@@ -80,8 +80,8 @@ pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step
     begin(session, work, step).await?;
     let (ended, holds) = session.run_native(work, step).await;
     if let Err(stop) = ended {
-        // The progress of native code is unknown; the open journal records that for the next run.
-        let residue = session.stop_native().await;
+        // Unless it certainly left nothing, its progress is unknown; the open journal records that for the next run.
+        let residue = session.stop_native(work, step).await;
         return Err(ApplyError { residue, ..stop });
     }
     holds.map_err(|fault| ApplyError::lost(step, fault))?;

@@ -2,7 +2,9 @@
 //!
 //! It only builds text and locates errors; it does not interpret statements.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
@@ -12,7 +14,8 @@ use crate::model::fault;
 use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
 use crate::model::text::excerpt;
-use crate::sql::{Directive, directive, first_words, is_multiple};
+use crate::sql::lex::{self, Kind, Token};
+use crate::sql::{Directive, directive, first_words};
 
 /// The purpose of a part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,13 +50,24 @@ impl Place {
     }
 }
 
-/// Statements that are sent in one message.
+/// Statements that are sent in one message: as one text, or as several where that costs nothing.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub(crate) struct Message<'w> {
     engine: Engine,
-    parts: Vec<(Place, String)>,
-    /// A part may be several statements, so counting results would be wrong.
-    marked: bool,
+    parts: Vec<Part<'w>>,
+    /// The length in bytes from which on a text ends behind its part.
+    most: usize,
+    /// The most bytes that the server takes in a text.
+    pub(crate) most_bytes: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Part<'w> {
+    place: Place,
+    /// A script's statements are those of the script, which all tenants share.
+    sql: Cow<'w, str>,
+    /// It may be several statements, so counting results would be wrong.
+    is_unsure: bool,
 }
 
 /// The progress of a message.
@@ -69,22 +83,47 @@ pub(crate) struct Sent {
     reports: Vec<(usize, String)>,
 }
 
-impl Message {
+impl Sent {
+    /// The progress after the following parts were sent, too.
+    pub(crate) fn then(mut self, next: Sent) -> Sent {
+        self.reports.extend(next.reports);
+        Sent { reports: self.reports, ..next }
+    }
+}
+
+impl<'w> Message<'w> {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
-        Message { engine, parts: Vec::new(), marked: false }
+        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None }
     }
 
-    pub(crate) fn push(&mut self, place: Place, sql: impl Into<String>) {
-        let sql = sql.into();
+    /// The message in texts of about this many bytes, for an engine in this process: SQLite's driver hands all that is
+    /// left of a text to the engine for each statement in it.
+    pub(crate) fn in_texts_of(self, most: usize) -> Self {
+        Message { most, ..self }
+    }
+
+    /// The number of its parts.
+    pub(crate) fn len(&self) -> usize {
+        self.parts.len()
+    }
+
+    pub(crate) fn push(&mut self, place: Place, sql: impl Into<Cow<'w, str>>) {
         // A recorded statement is sent unchanged except for a closing semicolon: an empty statement is an error on
         // MySQL.
-        let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).to_owned();
-        if let Place::Statement { .. } = place {
-            // A miscount would report a wrong position: any doubt about the number of results means markers.
-            self.marked |= is_multiple(self.engine, &sql) || sql.contains(';') || !has_one_result(self.engine, &sql);
+        let mut sql = sql.into();
+        let end = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace()).len();
+        match &mut sql {
+            Cow::Borrowed(sql) => *sql = &sql[..end],
+            Cow::Owned(sql) => sql.truncate(end),
         }
-        self.parts.push((place, sql));
+        match sql {
+            Cow::Borrowed(sql) if sql.len() > self.most && sql.contains(';') => {
+                let pieces = crate::sql::split(self.engine, sql);
+                self.parts.extend(pieces.iter().map(|piece| Part::new(self.engine, place, piece.text.into())));
+            }
+            sql => self.parts.push(Part::new(self.engine, place, sql)),
+        }
     }
 
     pub(crate) fn push_all(&mut self, place: Place, statements: Vec<String>) {
@@ -92,20 +131,22 @@ impl Message {
     }
 
     /// The text to send. Where a part may be several statements, each part is preceded by a row with its number.
+    #[cfg(test)]
     pub(crate) fn text(&self) -> String {
-        self.text_with_starts().0
+        self.text_with_starts(0..self.parts.len()).0
     }
 
-    /// The text, and the byte offset of each part in it.
-    fn text_with_starts(&self) -> (String, Vec<usize>) {
-        let mut starts = Vec::with_capacity(self.parts.len());
-        let mut text = String::with_capacity(self.parts.iter().map(|(_, sql)| sql.len() + 40).sum());
-        for (i, (_, sql)) in self.parts.iter().enumerate() {
-            if self.marked {
+    /// The text of some parts, and the byte offset of each in it.
+    fn text_with_starts(&self, parts: Range<usize>) -> (String, Vec<usize>) {
+        let mut starts = Vec::with_capacity(parts.len());
+        let mut text = String::with_capacity(self.parts[parts.clone()].iter().map(|part| part.sql.len() + 40).sum());
+        let is_marked = self.is_marked(parts.clone());
+        for (i, Part { sql, .. }) in self.parts.iter().enumerate().take(parts.end).skip(parts.start) {
+            if is_marked {
                 let _ = writeln!(text, "SELECT {i} AS fleet_part;");
             }
             starts.push(text.len());
-            if crate::sql::split(self.engine, sql).is_empty() {
+            if !has_code(self.engine, sql) {
                 continue;
             }
             text.push_str(sql);
@@ -120,10 +161,10 @@ impl Message {
     /// The part at a character of the text, counted from 1, and the number of lines after the part's first word. An
     /// engine that parses the whole message before executing any of it reports the position of an error only this way.
     pub(crate) fn part_at(&self, character: usize) -> Option<(Place, usize)> {
-        let (text, starts) = self.text_with_starts();
+        let (text, starts) = self.text_with_starts(0..self.parts.len());
         let (at, _) = text.char_indices().nth(character.checked_sub(1)?)?;
         let part = starts.partition_point(|start| *start <= at).checked_sub(1)?;
-        let (place, sql) = &self.parts[part];
+        let Part { place, sql, .. } = &self.parts[part];
         let first_line = crate::sql::split(self.engine, sql).first().map_or(1, |piece| piece.line);
         let line = 1 + text[starts[part]..at].matches('\n').count();
         Some((*place, line.saturating_sub(first_line)))
@@ -131,15 +172,15 @@ impl Message {
 
     /// The place of the part that failed; `None` if all completed.
     pub(crate) fn place(&self, completed: usize) -> Option<Place> {
-        self.parts.get(completed).map(|(place, _)| *place)
+        self.parts.get(completed).map(|part| part.place)
     }
 
     /// The number of steps committed by the first `completed` parts; several steps may share a commit.
     pub(crate) fn committed(&self, completed: usize) -> usize {
-        let first = self.parts.first().and_then(|(place, _)| place.step()).unwrap_or(0);
-        let is_commit = |(place, _): &&(Place, String)| matches!(place, Place::Commit { .. });
-        let last = self.parts[..completed.min(self.parts.len())].iter().rfind(is_commit);
-        last.and_then(|(place, _)| place.step()).map_or(0, |step| step + 1 - first)
+        let first = self.parts.first().and_then(|part| part.place.step()).unwrap_or(0);
+        let parts = &self.parts[..completed.min(self.parts.len())];
+        let last = parts.iter().rfind(|part| matches!(part.place, Place::Commit { .. }));
+        last.and_then(|part| part.place.step()).map_or(0, |step| step + 1 - first)
     }
 
     /// Passes on the reports of the statements of committed steps.
@@ -154,15 +195,72 @@ impl Message {
 
     /// Whether the rows of a part are reported.
     fn reports(&self, part: usize) -> bool {
-        self.parts.get(part).is_some_and(|(place, sql)| {
+        self.parts.get(part).is_some_and(|Part { place, sql, .. }| {
             matches!(place, Place::Statement { .. }) && directive(sql) == Some(Directive::Report)
         })
     }
 
-    /// Whether the results received (in a marked message: since the marker of `part`) are those of the whole message.
-    fn is_whole(&self, part: usize, results: usize) -> bool {
-        if self.marked { part + 1 == self.parts.len() && results >= 2 } else { results >= self.parts.len() }
+    /// Whether a text of these parts is marked.
+    fn is_marked(&self, parts: Range<usize>) -> bool {
+        !self.is_single(&parts) && self.parts[parts].iter().any(|part| part.is_unsure)
     }
+
+    /// Whether a text is one part by itself, between a marker and an end for which the server may have no room.
+    fn is_single(&self, parts: &Range<usize>) -> bool {
+        self.most_bytes.is_some() && parts.len() == 1
+    }
+
+    /// The end of the longest text from `start` that the server takes: behind a step, or else behind a statement, or else
+    /// behind any part. Dying between two texts is as dying in the middle of one.
+    fn end_below(&self, most: usize, start: usize, end: usize) -> usize {
+        let (mut length, mut behind_step, mut behind_statement) = (0, None, None);
+        for part in start..end {
+            length += self.parts[part].longest();
+            if length > most {
+                return behind_step.or(behind_statement).unwrap_or(part).max(start + 1);
+            }
+            match self.parts[part].place {
+                Place::Commit { .. } => behind_step = Some(part + 1),
+                Place::Statement { .. } => behind_statement = Some(part + 1),
+                _ => {}
+            }
+        }
+        end
+    }
+
+    /// The end of the text that begins with this part, when those up to `end` are sent.
+    fn text_end(&self, start: usize, end: usize) -> usize {
+        if let Some(most) = self.most_bytes {
+            return self.end_below(most, start, end);
+        }
+        let mut length = 0;
+        let is_full = |part: &Part<'_>| {
+            length += part.sql.len();
+            length >= self.most
+        };
+        self.parts[start..end].iter().position(is_full).map_or(end, |last| start + last + 1)
+    }
+}
+
+impl<'w> Part<'w> {
+    fn new(engine: Engine, place: Place, sql: Cow<'w, str>) -> Self {
+        // A miscount would report a wrong position: any doubt about the number of results means markers. Without a
+        // semicolon, a text with a first word is one statement.
+        let is_statement = matches!(place, Place::Statement { .. });
+        let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, &sql));
+        Part { place, sql, is_unsure }
+    }
+
+    /// The most bytes that it takes in a text, with its marker and its end.
+    fn longest(&self) -> usize {
+        self.sql.len() + 48
+    }
+}
+
+/// Whether a text holds anything but comments and semicolons.
+fn has_code(engine: Engine, sql: &str) -> bool {
+    let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Symbol(b';'));
+    lex::tokens(engine, sql).any(|token| is_code(&token))
 }
 
 /// Whether a statement certainly has exactly one result. `CALL` and `EXECUTE` may have any number.
@@ -194,10 +292,47 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
 }
 
 /// Sends a message and counts the parts that completed.
-pub(crate) async fn send<'c, DB, C>(connection: &'c mut C, message: &Message) -> Sent
+pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message<'_>) -> Sent
 where
     DB: sqlx::Database,
-    &'c mut C: Executor<'c, Database = DB>,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+{
+    send_parts(connection, message, 0..message.len()).await
+}
+
+/// Sends some parts of a message; the counts are those of the whole.
+pub(crate) async fn send_parts<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
+    usize: sqlx::ColumnIndex<DB::Row>,
+    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
+{
+    let mut sent = Sent { completed: parts.start, within: 0, error: None, reports: Vec::new() };
+    if message.parts[parts.clone()].iter().any(|part| part.sql.contains('\0')) {
+        let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
+        sent.error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
+    }
+    while sent.error.is_none() && sent.completed < parts.end {
+        let text = sent.completed..message.text_end(sent.completed, parts.end);
+        sent = sent.then(send_text(connection, message, text).await);
+    }
+    sent
+}
+
+/// Sends parts of a message as one text.
+async fn send_text<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
+where
+    DB: sqlx::Database,
+    for<'c> &'c mut C: Executor<'c, Database = DB>,
     usize: sqlx::ColumnIndex<DB::Row>,
     for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
@@ -205,26 +340,26 @@ where
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
     use sqlx::{Column as _, Row as _};
-    if message.parts.iter().any(|(_, sql)| sql.contains('\0')) {
-        let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
-        let error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
-        return Sent { completed: 0, within: 0, error, reports: Vec::new() };
-    }
-    // In a marked message, results are counted from the marker: its own result, then those of the part.
-    let (mut results, mut part) = (0_usize, 0_usize);
+    let (is_marked, is_single) = (message.is_marked(parts.clone()), message.is_single(&parts));
+    // In a marked text, results are counted from the marker: its own result, then those of the part.
+    let (mut results, mut part) = (0_usize, parts.start);
     let (mut reports, mut error) = (Vec::new(), None);
     {
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(message.text())).fetch_many(connection);
+        let (mut text, _) = message.text_with_starts(parts.clone());
+        if is_single {
+            text.truncate(text.trim_end_matches([';', '\n']).len());
+        }
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
                 Ok(Either::Left(_)) => results += 1,
                 Ok(Either::Right(row)) => {
-                    if message.marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
+                    if is_marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
                         let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
                         part = number.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(part);
                         results = 0;
                     } else {
-                        let current = if message.marked { part } else { results };
+                        let current = if is_marked || is_single { part } else { parts.start + results };
                         if message.reports(current) {
                             reports.extend(text_of(&row).map(|text| (current, text)));
                         }
@@ -237,10 +372,15 @@ where
             }
         }
     }
-    if error.is_none() && message.is_whole(part, results) {
-        return Sent { completed: message.parts.len(), within: 0, error, reports };
+    let is_whole = if is_marked { part + 1 == parts.end && results >= 2 } else { results >= parts.len() };
+    if error.is_none() && is_whole {
+        return Sent { completed: parts.end, within: 0, error, reports };
     }
-    let (completed, within) = if message.marked { (part, results.saturating_sub(1)) } else { (results, 0) };
+    let (completed, within) = match (is_marked, is_single) {
+        (true, _) => (part, results.saturating_sub(1)),
+        (_, true) => (part, results),
+        _ => (parts.start + results, 0),
+    };
     let error = error.unwrap_or_else(|| {
         // SQLite reads an unclosed comment up to the end of the text: it would hide the history row and the commit.
         let text = "the engine did not see the end of what was sent; close the comments in this migration";
@@ -291,10 +431,51 @@ mod tests {
     }
 
     #[test]
+    fn a_long_message_is_cut_behind_its_parts_and_long_parts_behind_their_statements() {
+        let mut message = Message::new(Engine::Sqlite).in_texts_of(30);
+        let place = |statement| Place::Statement { step: 0, statement };
+        message.push(place(0), "SELECT 'twelve';");
+        message.push(place(1), "SELECT 'twelve'");
+        message.push(place(2), "SELECT 'a longer one; really';\nSELECT 2;\nSELECT 3");
+        message.push(Place::Commit { step: 0 }, "COMMIT");
+        assert_eq!(message.len(), 6, "the third part is three");
+        assert_eq!(message.place(4), Some(place(2)));
+        let ends: Vec<usize> = [0, 2, 4].map(|start| message.text_end(start, 6)).into();
+        assert_eq!(ends, [2, 4, 6]);
+    }
+
+    #[test]
     fn several_statements_in_one_part_are_counted_by_markers() {
         let mut message = Message::new(Engine::Sqlite);
         message.push(Place::Statement { step: 0, statement: 0 }, "a; b");
         message.push(Place::Statement { step: 0, statement: 1 }, "c");
         assert_eq!(message.text(), "SELECT 0 AS fleet_part;\na; b;\nSELECT 1 AS fleet_part;\nc;\n");
+    }
+
+    #[test]
+    fn a_long_message_is_divided_between_steps_or_else_behind_statements() {
+        let mut message = Message::new(Engine::Mysql);
+        for (step, lengths) in [&[10, 10][..], &[500, 500, 2_000], &[10]].into_iter().enumerate() {
+            message.push(Place::Prepare { step }, "BEGIN");
+            for (statement, length) in lengths.iter().enumerate() {
+                message.push(Place::Record { step }, "UPDATE j");
+                message.push(Place::Statement { step, statement }, "x".repeat(*length));
+            }
+            message.push(Place::Commit { step }, "COMMIT");
+        }
+        message.push(Place::Tidy, "DO 1");
+        let divided = |message: &Message| {
+            let (mut starts, all) = (vec![0], message.len());
+            while starts.last().is_some_and(|start| message.text_end(*start, all) < all) {
+                starts.push(message.text_end(starts[starts.len() - 1], all));
+            }
+            starts
+        };
+        assert_eq!(divided(&message), [0]);
+        message.most_bytes = Some(10_000);
+        assert_eq!(divided(&message), [0]);
+        message.most_bytes = Some(1_000);
+        // The second step is too long: behind each of its statements, and its third goes by itself.
+        assert_eq!(divided(&message), [0, 6, 9, 11, 12, 13]);
     }
 }

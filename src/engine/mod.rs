@@ -11,6 +11,7 @@ mod directives;
 mod driver;
 mod endpoint;
 mod errors;
+mod expectation;
 mod health;
 mod history;
 mod inspect;
@@ -40,7 +41,7 @@ pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, database_name,
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
 use endpoint::TenantEndpoint;
-pub(crate) use errors::fault;
+pub(crate) use errors::{Code, codes as error_codes, fault};
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
 pub(crate) use journal::{Continuation, continuation};

@@ -4,15 +4,19 @@
 //! connection is always opened first: a pool would turn a refused connection into a timeout.
 
 use std::ops::{Deref, DerefMut};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionOptions, TransactionTrait};
+use async_trait::async_trait;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, Statement, TransactionOptions, TransactionTrait,
+};
 use sea_orm_migration::SchemaManager;
 use sqlx::Connection as _;
 use sqlx::pool::{PoolConnection, PoolOptions};
 
+use super::queries::{Queries, TextRow};
 use super::{ApplyError, PartialState, TenantEndpoint, Work, errors};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
@@ -60,6 +64,21 @@ pub(crate) struct Native<'a> {
     pub(crate) step: usize,
 }
 
+/// The connection that a migration's code gets.
+pub(super) enum Given {
+    Connection(DatabaseConnection),
+    Transaction(Arc<DatabaseTransaction>),
+}
+
+impl Given {
+    fn manager(&self) -> SchemaManager<'_> {
+        match self {
+            Given::Connection(db) => SchemaManager::new(db),
+            Given::Transaction(transaction) => SchemaManager::new(&**transaction),
+        }
+    }
+}
+
 /// The statements that an engine sends in the transaction around native code, in addition to the migration itself and
 /// its history row.
 pub(crate) struct Around<'a> {
@@ -68,9 +87,9 @@ pub(crate) struct Around<'a> {
     /// The way to recognize the transaction.
     pub(crate) mark: Mark,
     /// A statement between the migration and its history row.
-    pub(crate) before_record: Option<&'static str>,
-    /// A check after the history row.
-    pub(crate) before_commit: Option<&'a Check>,
+    pub(crate) before_record: Option<&'a str>,
+    /// A look at the tenant before the migration and after the history row.
+    pub(crate) check: Option<&'a mut dyn Check>,
 }
 
 /// The way to detect that the migration's own SQL has ended the transaction around it.
@@ -87,17 +106,40 @@ pub(crate) enum Mark {
     },
 }
 
-/// A statement before the commit that raises an error if the transaction must not be committed.
-pub(crate) struct Check {
-    pub(crate) sql: String,
-    /// The fault that the error stands for.
-    pub(crate) fault: Fault,
+/// A look at the tenant before a migration, and again before its commit.
+#[async_trait]
+pub(crate) trait Check: Send {
+    async fn before(&mut self, tenant: &mut dyn Queries) -> Result<(), Fault>;
+
+    /// Fails if the transaction must not be committed.
+    async fn after(&mut self, tenant: &mut dyn Queries) -> Result<(), Fault>;
+}
+
+/// Queries in the transaction around native code.
+struct Inside<'a>(&'a DatabaseTransaction);
+
+#[async_trait]
+impl Queries for Inside<'_> {
+    async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        let statement = Statement::from_string(self.0.get_database_backend(), sql);
+        let rows = self.0.query_all_raw(statement).await.map_err(|e| errors::sea_orm_fault(&e))?;
+        let row = |row: &sea_orm::QueryResult| {
+            let names = row.column_names();
+            let columns = (0..names.len()).map(|column| row.try_get_by_index(column).ok().flatten()).collect();
+            TextRow::new(names, columns)
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+
+    async fn run(&mut self, sql: String) -> Result<(), Fault> {
+        self.0.execute_unprepared(&sql).await.map(drop).map_err(|e| errors::sea_orm_fault(&e))
+    }
 }
 
 impl Native<'_> {
     /// Runs the migration without a transaction of ours.
     pub(crate) async fn alone(&self, db: &DatabaseConnection) -> Result<(), ApplyError> {
-        self.migrate(&SchemaManager::new(db)).await
+        self.migrate(Given::Connection(db.clone())).await
     }
 
     /// Runs the migration and writes its history row in one transaction. Dying before the commit leaves nothing.
@@ -105,11 +147,12 @@ impl Native<'_> {
         &self,
         db: &DatabaseConnection,
         options: TransactionOptions,
-        around: &Around<'_>,
+        around: &mut Around<'_>,
     ) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
-        let transaction = db.begin_with_options(options).await.map_err(ours)?;
+        let transaction = Arc::new(db.begin_with_options(options).await.map_err(ours)?);
         let result = self.inside(&transaction, around).await;
+        let transaction = Arc::into_inner(transaction).ok_or_else(|| self.stop(lost_connection()))?;
         match result {
             // The history row was inserted after the migration: a swallowed error would have made that fail.
             Ok(()) => transaction.commit().await.map_err(ours),
@@ -120,13 +163,16 @@ impl Native<'_> {
         }
     }
 
-    async fn inside(&self, transaction: &DatabaseTransaction, around: &Around<'_>) -> Result<(), ApplyError> {
+    async fn inside(&self, transaction: &Arc<DatabaseTransaction>, around: &mut Around<'_>) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
         transaction.execute_unprepared(&around.preamble.join(";\n")).await.map_err(ours)?;
         if let Mark::Setting { set, .. } = around.mark {
             transaction.execute_unprepared(set).await.map_err(ours)?;
         }
-        let migrated = self.migrate(&SchemaManager::new(transaction)).await;
+        if let Some(check) = &mut around.check {
+            check.before(&mut Inside(transaction)).await.map_err(|fault| self.stop_inside(fault))?;
+        }
+        let migrated = self.migrate(Given::Transaction(transaction.clone())).await;
         // After these codes SQLite has already rolled back (https://www.sqlite.org/lang_transaction.html).
         let rolled_back = matches!(
             &migrated,
@@ -146,30 +192,38 @@ impl Native<'_> {
         }
         let record = self.door.record(&self.work.steps[self.step]);
         transaction.execute_unprepared(&record).await.map_err(ours)?;
-        if let Some(check) = around.before_commit {
-            transaction.execute_unprepared(&check.sql).await.map_err(|e| {
-                let fault = errors::sea_orm_fault(&e);
-                self.stop(if fault.class == FaultClass::Other { check.fault.clone() } else { fault })
-            })?;
+        if let Some(check) = &mut around.check {
+            check.after(&mut Inside(transaction)).await.map_err(|fault| self.stop_inside(fault))?;
         }
         Ok(())
     }
 
-    async fn migrate(&self, manager: &SchemaManager<'_>) -> Result<(), ApplyError> {
+    /// Runs the migration's own code on a thread where it may block: code that sleeps or computes would otherwise hold up
+    /// the other tenants and Ctrl-C. When the run gives the tenant up, the thread goes on until the code ends; its
+    /// connection, and with it a transaction, lives that long.
+    pub(super) async fn migrate(&self, given: Given) -> Result<(), ApplyError> {
         let step = &self.work.steps[self.step];
-        let migration = self.door.migrations.migration(step.index);
-        let run = async {
-            match step.script.direction {
-                Direction::Up => migration.up(manager).await,
-                Direction::Down => migration.down(manager).await,
-            }
+        let (migration, direction) = (self.door.migrations.migration(step.index).clone(), step.script.direction);
+        let runtime = tokio::runtime::Handle::current();
+        let run = move || {
+            let manager = given.manager();
+            runtime.block_on(async {
+                match direction {
+                    Direction::Up => migration.up(&manager).await,
+                    Direction::Down => migration.down(&manager).await,
+                }
+            })
         };
-        match AssertUnwindSafe(run).catch_unwind().await {
+        // The thread that panicked knows the place.
+        let guarded =
+            move || catch_unwind(AssertUnwindSafe(run)).map_err(|panic| (panic, crate::compile::panic_place()));
+        let ended = tokio::task::spawn_blocking(guarded).await;
+        match ended.unwrap_or_else(|lost| Err((lost.into_panic(), None))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.stop_inside(errors::sea_orm_fault(&error))),
-            Err(panic) => {
+            Err((panic, place)) => {
                 let text = crate::compile::panic_text(panic.as_ref());
-                let at = crate::compile::panic_place().map(|place| format!(" at {place}")).unwrap_or_default();
+                let at = place.map(|place| format!(" at {place}")).unwrap_or_default();
                 Err(self.stop_inside(Fault::new(FaultClass::Panic, format!("the migration panicked{at}: {text}"))))
             }
         }

@@ -20,6 +20,11 @@ pub(crate) struct TextRow {
 }
 
 impl TextRow {
+    /// A row of columns with names.
+    pub(crate) fn new(names: Vec<String>, columns: Vec<Option<String>>) -> Self {
+        TextRow { names: names.into(), columns }
+    }
+
     /// A column; `None` is NULL.
     pub(crate) fn text(&self, column: usize) -> Option<String> {
         self.columns.get(column).cloned().flatten()

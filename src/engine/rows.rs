@@ -33,6 +33,11 @@ pub(crate) trait Rows: Send {
 #[async_trait]
 pub(crate) trait Batch: TenantQueries {
     async fn add(&mut self, insert: String) -> Result<(), Fault>;
+
+    /// The statements before a query for keys, so that the values read mean the same when they are written.
+    fn settings(&self) -> String {
+        String::new()
+    }
 }
 
 #[async_trait]
@@ -47,7 +52,7 @@ impl<S: Batch> Rows for S {
     }
 
     async fn keys(&mut self, table: &Table, columns: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
-        let rows = self.rows(literals(self.door(), table, columns)).await?;
+        let rows = self.rows(self.settings() + &literals(self.door(), table, columns)).await?;
         Ok(rows.iter().map(|row| (0..columns.len()).map(|column| row.text(column).map(Key::new)).collect()).collect())
     }
 }
@@ -151,7 +156,7 @@ mod tests {
         assert_eq!(written(Engine::Sqlite, &column("datetime_text"), &at), "'2024-02-29 23:59:58'");
         assert_eq!(written(Engine::Postgres, &column("timestamptz"), &at), "'2024-02-29 23:59:58+00'");
         assert_eq!(written(Engine::Mysql, &column("timestamp"), &at), "'2024-02-29 23:59:58'");
-        assert_eq!(written(Engine::Mysql, &column("text"), &Cell::Text("O'B\\".into())), "'O''B\\\\'");
+        assert_eq!(written(Engine::Mysql, &column("text"), &Cell::Text("O'B\\".into())), "_utf8mb4 x'4F27425C'");
         assert_eq!(written(Engine::Postgres, &column("bytea"), &Cell::Bytes(vec![0, 255])), "'\\x00FF'");
         assert_eq!(written(Engine::Sqlite, &column("boolean"), &Cell::Bool(true)), "1");
         for (cell, text) in [

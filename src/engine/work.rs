@@ -2,10 +2,11 @@
 //!
 //! Plain data for the engines and the run; sends nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::expectation::Expectation;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
@@ -25,6 +26,8 @@ pub(crate) struct Work {
     pub(crate) teller: Notifier,
     /// Set when the work is cancelled; between two batches it can then end at once.
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// The history that each step expects, computed on first use.
+    pub(crate) expectations: OnceLock<Vec<Expectation>>,
 }
 
 /// A notice about a step in progress.
@@ -140,18 +143,6 @@ impl<'a> ScriptStatement<'a> {
     }
 }
 
-impl Work {
-    /// The history before step number `step`, sorted.
-    pub(crate) fn history_before(&self, step: usize) -> Vec<String> {
-        let mut versions = self.history.clone();
-        for done in &self.steps[..step] {
-            done.script.enter_into(&mut versions);
-        }
-        versions.sort_unstable();
-        versions
-    }
-}
-
 /// Steps that are sent in the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
@@ -170,6 +161,14 @@ pub(crate) enum Segment {
 }
 
 impl Segment {
+    /// The index of its first step.
+    pub(crate) fn start(&self) -> usize {
+        match self {
+            Segment::Together(steps) => steps.start,
+            Segment::Alone(step) | Segment::Native { step, .. } => *step,
+        }
+    }
+
     /// The index after the segment.
     pub(crate) fn end(&self) -> usize {
         match self {
@@ -268,6 +267,8 @@ impl ApplyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::expectation::NextHistory;
+    use crate::engine::history::HistoryTables;
     use crate::model::schema::{Direction, NativeReason};
     use crate::model::tenant::Engine;
 
@@ -292,6 +293,7 @@ mod tests {
             steps,
             teller: Notifier::default(),
             cancelled: Arc::default(),
+            expectations: OnceLock::default(),
         }
     }
 
@@ -331,5 +333,32 @@ mod tests {
         let work = work(Engine::Sqlite, [compiled(true), compiled(true)]);
         assert_eq!(work.history_before(0), ["a"]);
         assert_eq!(work.history_before(2), ["a", "m0", "m1"]);
+        let next = NextHistory { entries: 2, there: vec!["m0".into()], gone: vec!["m1".into()] };
+        assert_eq!(work.expectation(0), &Expectation::Whole(vec!["a".into()]));
+        assert_eq!(work.expectation(1), &Expectation::Next(next));
+    }
+
+    #[test]
+    fn a_way_down_expects_the_entry_that_it_takes() {
+        let mut work = work(Engine::Sqlite, [compiled(true), compiled(true)]);
+        work.history = vec!["m0".into(), "m1".into()];
+        for step in &mut work.steps {
+            Arc::make_mut(&mut step.script).direction = Direction::Down;
+        }
+        let next = NextHistory { entries: 1, there: vec!["m1".into()], gone: vec!["m0".into()] };
+        assert_eq!(work.expectation(1), &Expectation::Next(next));
+    }
+
+    /// Each step checks a bounded part of the history, however long the work is.
+    #[test]
+    fn a_long_work_has_checks_of_one_length() {
+        let steps = (0..1_000).map(|_| compiled(true));
+        let work = work(Engine::Sqlite, steps);
+        let books = HistoryTables::new(Engine::Sqlite, None, "h".into(), true);
+        let length = |step: usize| match work.expectation(step) {
+            Expectation::Next(next) => books.is_as(next).len(),
+            Expectation::Whole(_) => 0,
+        };
+        assert!((1..1_000).all(|step| length(step) < 400), "{}", length(999));
     }
 }

@@ -158,17 +158,17 @@ impl Selection {
         self.waves.iter().flat_map(|wave| &wave.tenants)
     }
 
-    /// Fetches the passwords of the tenants that are taken; see [`Registry::resolve_credentials`].
+    /// Fetches the passwords of the tenants that are taken; see `Passwords::resolve`.
     pub(crate) async fn resolve_credentials(&mut self, registry: &Registry) {
         for wave in &mut self.waves {
-            registry.resolve_credentials(&mut wave.tenants).await;
+            registry.passwords.resolve(&mut wave.tenants).await;
         }
     }
 
-    /// Fills in the addresses for showing the tenants that are taken; see [`Registry::leave_out_credentials`].
+    /// Fills in the addresses for showing the tenants that are taken; see `Passwords::leave_out`.
     pub(crate) fn leave_out_credentials(&mut self, registry: &Registry) {
         for wave in &mut self.waves {
-            registry.leave_out_credentials(&mut wave.tenants);
+            registry.passwords.leave_out(&mut wave.tenants);
         }
     }
 }

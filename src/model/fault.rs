@@ -71,8 +71,14 @@ pub(crate) enum FaultClass {
     Missing,
     /// A constraint was violated by data.
     ConstraintViolation,
+    /// A value that a type, function or operator does not take.
+    Data,
     /// The SQL is not valid on this engine.
     Syntax,
+    /// A statement that can't run in the transaction it is in, or needs one.
+    Transaction,
+    /// Another server, to which the statement itself had connected, failed.
+    Foreign,
     /// No disk space, or another resource of the server is used up.
     Resources,
     /// The file is not a database, or it is damaged.

@@ -106,7 +106,8 @@ pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal
 /// The migrations to roll back, newest first. Repeatable scripts come after all versions and are no step of their own:
 /// they go first where everything goes, and otherwise only where they stand in the way of a step.
 fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
-    let applied = (0..catalog.migrations.len()).rev().filter(|&i| catalog.is_applied(i, history));
+    let all = catalog.applied(history);
+    let applied = (0..catalog.migrations.len()).rev().filter(|i| all.contains(i));
     let versions = applied.clone().filter(|&i| !catalog.is_repeatable(i));
     match target {
         Target::End => applied.clone().filter(|&i| catalog.is_repeatable(i)).chain(versions).collect(),
@@ -124,7 +125,8 @@ pub(crate) fn settle_steps(catalog: &Catalog, engine: Engine, history: &[String]
         Decision::Nothing => Vec::new(),
         Decision::Refuse(_) => return None,
     };
-    let applied = |i: &usize| catalog.is_applied(*i, history);
+    let done = catalog.applied(history);
+    let applied = |i: &usize| done.contains(i);
     let all = (0..catalog.migrations.len()).filter(|&i| goal.direction == Direction::Up || !catalog.is_repeatable(i));
     Some(match goal.direction {
         Direction::Up => match steps.last().copied().or_else(|| all.rev().find(applied)) {

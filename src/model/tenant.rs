@@ -60,6 +60,9 @@ pub(crate) struct Tenant {
     pub(crate) tags: BTreeMap<String, String>,
     /// PostgreSQL only: the tenant's schema; without it the tenant is the whole database.
     pub(crate) schema: Option<String>,
+    /// Schemas of the database that a tenant with a schema shares with others: they stand behind its own in the search
+    /// path, and scripts may write in them.
+    pub(crate) shared_schemas: Vec<String>,
     pub(crate) address: Address,
     /// The address for migrations where it differs, for a tenant whose `address` is a transaction pooler.
     pub(crate) migration_address: Option<Address>,

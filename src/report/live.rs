@@ -1,8 +1,8 @@
 //! A run while it goes on: one plain line per event, one JSON object per event, and the state behind a progress bar.
 //!
-//! Fed by events only. No clock: the caller passes the elapsed time.
+//! Fed by events only. No clock: the caller passes the time since the run began.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,7 +26,8 @@ pub(crate) struct Live {
     total: usize,
     done: usize,
     failed: usize,
-    in_flight: HashSet<usize>,
+    /// Each tenant in flight, and when its first attempt began.
+    in_flight: BTreeMap<usize, (TenantId, Duration)>,
     /// Tenants already reported as waiting for another run.
     waiting: HashSet<usize>,
     wave: Option<String>,
@@ -38,6 +39,12 @@ impl Live {
     /// Maximum width of an engine's message here, in columns; the report at the end shows more of it.
     const MOST_MESSAGE: usize = 240;
 
+    /// Maximum number of lines that an event takes above a bar.
+    const MOST_LINES: usize = 4;
+
+    /// From this age on, the tenant that is longest in flight is named.
+    const LONG: Duration = Duration::from_secs(5);
+
     /// Before the first event.
     pub(crate) fn new(style: Style) -> Self {
         Live {
@@ -45,7 +52,7 @@ impl Live {
             total: 0,
             done: 0,
             failed: 0,
-            in_flight: HashSet::new(),
+            in_flight: BTreeMap::new(),
             waiting: HashSet::new(),
             wave: None,
             causes: HashMap::new(),
@@ -57,8 +64,8 @@ impl Live {
     const SAME_CAUSE: usize = 3;
 
     /// Takes an event and describes it in one line without a line break; `None` for an event without a line.
-    pub(crate) fn line(&mut self, event: &Event) -> Option<String> {
-        self.note(event);
+    pub(crate) fn line(&mut self, event: &Event, elapsed: Duration) -> Option<String> {
+        self.note(event, elapsed);
         match event {
             Event::RunStarted(header) => Some(started(header)),
             Event::WaveStarted { wave, tenants } => {
@@ -110,12 +117,12 @@ impl Live {
     }
 
     /// Takes an event without a line, for a drawn bar.
-    pub(crate) fn note(&mut self, event: &Event) {
+    pub(crate) fn note(&mut self, event: &Event, elapsed: Duration) {
         match event {
             Event::RunStarted(header) => self.total = header.tenants.len(),
             Event::WaveStarted { wave, .. } => self.wave = Some(wave.clone()),
-            Event::AttemptStarted { index, .. } => {
-                self.in_flight.insert(*index);
+            Event::AttemptStarted { index, tenant, .. } => {
+                self.in_flight.entry(*index).or_insert_with(|| (tenant.clone(), elapsed));
             }
             Event::TenantFinished(record) => {
                 self.in_flight.remove(&record.index);
@@ -128,7 +135,7 @@ impl Live {
     }
 
     /// The progress of the run, `elapsed` after its start, in one line without colours:
-    /// `canary  37/500  2 failed  8 in flight  12.4/s  3.0s`.
+    /// `canary  37/500  2 failed  8 in flight  12/s  41s  about 2m left  longest: acme 31s`.
     #[expect(clippy::cast_precision_loss, reason = "counts of tenants are far below 2^52")]
     pub(crate) fn progress(&self, elapsed: Duration) -> String {
         let mut parts: Vec<String> = self.wave.iter().map(|w| shorten(clean(w), 24, "…").into_owned()).collect();
@@ -141,6 +148,19 @@ impl Live {
             parts.push(if rate < 10.0 { format!("{rate:.1}/s") } else { format!("{rate:.0}/s") });
         }
         parts.push(took(elapsed));
+        let left = self.total.saturating_sub(self.done);
+        // The first outcomes are no measure of the others.
+        if left > 0 && self.done >= 3 && elapsed >= Self::LONG {
+            let rest = elapsed.mul_f64(left as f64 / self.done as f64);
+            parts.push(format!("about {} left", whole(rest)));
+        }
+        if let Some((tenant, began)) = self.in_flight.values().min_by_key(|(_, began)| *began)
+            && let age = elapsed.saturating_sub(*began)
+            && age >= Self::LONG
+        {
+            let name = shorten(clean(tenant.as_str()), 24, self.style.ellipsis());
+            parts.push(format!("longest: {name} {}", whole(age)));
+        }
         parts.join("  ")
     }
 
@@ -154,6 +174,19 @@ impl Live {
             true => Some(String::new()),
             false => is_round.then(|| format!("  ({n} times the same so far)")),
         }
+    }
+
+    /// A line as it stands above a bar: broken between words at the terminal's edge.
+    pub(crate) fn folded(&self, line: &str) -> String {
+        let options = textwrap::Options::new(self.style.columns().saturating_sub(1))
+            .subsequent_indent("    ")
+            .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+        let mut lines = textwrap::wrap(line, options);
+        if lines.len() > Self::MOST_LINES {
+            lines.truncate(Self::MOST_LINES);
+            lines.push(format!("    {}", self.style.ellipsis()).into());
+        }
+        lines.join("\n")
     }
 
     fn heading(&self, text: &str) -> String {
@@ -213,6 +246,11 @@ impl Live {
         };
         self.style.paint(tone, &text)
     }
+}
+
+/// A duration in whole seconds.
+fn whole(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
 fn as_usize(n: u64) -> usize {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::model::fault::Fault;
 use crate::model::schema::{Catalog, Direction, Execution, Script};
 use crate::model::tenant::{Engine, TenantId};
+use crate::sql::dialect::syntax;
 
 use super::causes::{Cause, group_by};
 use super::sheet::{Cell, Column, Sheet};
@@ -267,7 +268,24 @@ impl PlanView<'_> {
                         stays";
             notes.push(note.to_owned());
         }
+        notes.extend(self.without_foreign_keys());
         notes
+    }
+
+    /// The note for the scripts that run with foreign keys off.
+    fn without_foreign_keys(&self) -> Option<String> {
+        let runs = |s: &&Script| !matches!(s.execution, Execution::Irreversible { .. }) && s.is_atomic();
+        let are_off = |s: &&Script| syntax(s.engine).foreign_keys(&s.statements).are_off();
+        let scripts = self.scripts.iter().filter(runs).filter(are_off);
+        let places: Vec<usize> = scripts.filter_map(|s| self.catalog.position(&s.migration)).collect();
+        let verb = if places.len() == 1 { "runs" } else { "run" };
+        (!places.is_empty()).then(|| {
+            format!(
+                "{} {verb} with foreign keys off, and they are checked before the commit: a table is dropped, and no row of \
+                 another one may go with it",
+                label::ranges(&places)
+            )
+        })
     }
 
     fn fields(&self) -> Value {

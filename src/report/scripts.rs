@@ -11,7 +11,8 @@ use crate::model::tenant::Engine;
 
 /// The list of scripts.
 pub(crate) fn list(scripts: &[SqlScript], format: Format, style: &Style) -> String {
-    let none = || "no SQL scripts: the tenant file names no folder (`scripts`)\n".to_owned();
+    let none =
+        || "no SQL scripts: neither the tenant file (`scripts`) nor `--scripts` names a folder of them\n".to_owned();
     let table = || if scripts.is_empty() { none() } else { sheet(scripts).table(style) };
     let fields = |s: &SqlScript| json!({ "script": s, "name": s.name, "kind": s.kind });
     format.write(table, || json!({ "scripts": scripts.iter().map(fields).collect::<Vec<_>>() }), || sheet(scripts))

@@ -95,19 +95,7 @@ impl AttemptHistory {
         }
         self.locks.timeout = attempt.lock;
         if let Some(history) = &attempt.history {
-            self.first.get_or_insert_with(|| history.clone());
-            if self.unanswered
-                && let Some(before) = &self.now
-            {
-                // The lost attempt is resolved: its commits are in the history now (or gone from it).
-                let (old, new) = if direction == Direction::Up { (before, history) } else { (history, before) };
-                let mut found: Vec<String> =
-                    new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
-                if direction == Direction::Down {
-                    found.reverse();
-                }
-                self.committed.extend(found);
-            }
+            self.read(history, direction);
             // The session that holds the tenant now, or has changed it since this read, may be the lost one, still at
             // work for us.
             self.unanswered &= matches!(
@@ -115,7 +103,6 @@ impl AttemptHistory {
                 AttemptEnd::Stopped { fault, .. }
                     if matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved)
             );
-            self.now = Some(history.clone());
         }
         if let Some(now) = &mut self.now {
             for script in attempt.aside.iter().chain(&attempt.committed) {
@@ -134,6 +121,28 @@ impl AttemptHistory {
         if let AttemptEnd::Stopped { fault, at, residue: PartialState::Unknown } = &attempt.end {
             self.lost.get_or_insert_with(|| (fault.clone(), at.clone()));
         }
+        if let Some(reread) = &attempt.reread {
+            self.read(&reread.history, direction);
+            self.unanswered = false;
+            self.touched |= *reread.end.residue() != PartialState::Nothing;
+        }
+    }
+
+    /// Records the tenant's history as read now. What a lost attempt committed is in it (or gone from it).
+    fn read(&mut self, history: &[String], direction: Direction) {
+        self.first.get_or_insert_with(|| history.to_vec());
+        if self.unanswered
+            && let Some(before) = &self.now
+        {
+            let (old, new) = if direction == Direction::Up { (&before[..], history) } else { (history, &before[..]) };
+            let mut found: Vec<String> =
+                new.iter().filter(|v| !old.contains(v)).map(|v| name_of(v).to_owned()).collect();
+            if direction == Direction::Down {
+                found.reverse();
+            }
+            self.committed.extend(found);
+        }
+        self.now = Some(history.to_vec());
     }
 
     /// Records that another attempt follows, and the budget that its pause counts against.

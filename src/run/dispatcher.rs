@@ -300,7 +300,8 @@ impl Dispatcher {
             jitter: fastrand::f64(),
             final_try: self.cancel.reason().is_some(),
         };
-        match decide::decide(&in_flight.history, attempt.end, &rules) {
+        let end = attempt.reread.map_or(attempt.end, |reread| reread.end);
+        match decide::decide(&in_flight.history, end, &rules) {
             Next::Again(retry) => {
                 in_flight.history.pausing(&retry);
                 let retry_in_ms = u64::try_from(retry.pause.as_millis()).unwrap_or(u64::MAX);

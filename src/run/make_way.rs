@@ -71,7 +71,7 @@ impl Assignment {
             // Where nothing was dropped, the objects of an edited script are there still, and its new text might only
             // take them away.
             let is_still_there = taken.down.statements.is_empty() && self.is_edited(&before, taken.index);
-            if self.plan.catalog.is_applied(taken.index, &history) || is_still_there {
+            if self.plan.catalog.applied(&history).contains(&taken.index) || is_still_there {
                 continue;
             }
             let mut work = self.empty_work(&history);
@@ -98,8 +98,11 @@ impl Assignment {
             _ => {}
         }
         if matches!(attempt.end, AttemptEnd::Done) {
-            let is_there = |index: usize| self.plan.catalog.is_applied(index, &history);
-            around.in_words(is_there).into_iter().for_each(|line| self.teller.tell(Notice::Note(line)));
+            let there = self.plan.catalog.applied(&history);
+            around
+                .in_words(|index| there.contains(&index))
+                .into_iter()
+                .for_each(|line| self.teller.tell(Notice::Note(line)));
         }
         attempt
     }

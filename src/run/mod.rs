@@ -13,6 +13,7 @@ mod make_way;
 mod observe;
 mod order;
 mod queue;
+mod reread;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         migration_address: None,
         create_missing: false,
         lock_timeout: None,
+        shared_schemas: Vec::new(),
         depends_on: Vec::new(),
     })
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::RunPlan;
+use super::reread::Reread;
 use crate::compile::Around;
 use crate::engine::{
     ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Watch, Work, continuation,
@@ -40,6 +41,8 @@ pub(super) struct Attempt {
     /// The lock timeout of the wait that ended the attempt.
     pub(super) lock: Duration,
     pub(super) end: AttemptEnd,
+    /// The tenant as it was read again, if the attempt was lost and no other one follows.
+    pub(super) reread: Option<Reread>,
 }
 
 impl Attempt {
@@ -151,6 +154,7 @@ impl Assignment {
         }
         // The outcome is known; a connection that does not close is left for the server to clean up.
         let _ = tokio::time::timeout(CLOSE_LIMIT, session.close()).await;
+        attempt.reread = self.read_again(&attempt).await;
         attempt
     }
 
@@ -244,7 +248,7 @@ impl Assignment {
         {
             fault.message = format!("{}; {}", fault.message, kept.join("; "));
         }
-        Attempt { history: Some(history), committed, aside, locked, killed, kept, lock, end }
+        Attempt { history: Some(history), committed, aside, locked, killed, kept, lock, end, reread: None }
     }
 
     /// Looks at intervals shorter than the lock timeout, so that it sees every wait that runs into it. A look after the
@@ -364,6 +368,17 @@ impl Assignment {
                 };
                 return Err(Fault::new(FaultClass::Migration, text));
             }
+            if let Some(schema) = &self.tenant.schema {
+                let own: Vec<&str> =
+                    std::iter::once(schema).chain(&self.tenant.shared_schemas).map(String::as_str).collect();
+                if let Some(place) = scripts.foreign_schema(index, &own) {
+                    let text = format!(
+                        "{} can't run on a tenant that is a schema ({place}); nothing was touched",
+                        script.migration
+                    );
+                    return Err(Fault::new(FaultClass::WrongSchema, text));
+                }
+            }
             work.steps.push(Step::new(index, script.clone(), self.limits(index)));
         }
         Ok(work)
@@ -378,7 +393,14 @@ impl Assignment {
         let mut history = history.to_vec();
         history.sort_unstable();
         let run = self.plan.header.run.to_string();
-        Work { run, history, steps: Vec::new(), teller: self.teller.clone(), cancelled: Arc::default() }
+        Work {
+            run,
+            history,
+            steps: Vec::new(),
+            teller: self.teller.clone(),
+            cancelled: Arc::default(),
+            expectations: Default::default(),
+        }
     }
 
     /// Applies the work, and cancels it on the server on request: dropping a future stops nothing there.

@@ -2,7 +2,7 @@
 //!
 //! It reads words and no more grammar than it needs; a name assembled at run time is not found.
 
-use super::lex::{self, Kind};
+use super::settings::bodies;
 use super::split::split;
 use super::words::{Words, first_words};
 use crate::model::engine::Engine;
@@ -21,7 +21,7 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
                 found.extend(names.into_iter().take(1).map(|name| (name, false)));
             }
             Some("do") => {
-                let words = Words::of(engine, body(engine, piece.text));
+                let words = Words::of(engine, bodies(engine, piece.text).next().unwrap_or_default());
                 let is_caught = (0..words.len()).any(|at| words.is(at, "exception"));
                 found.extend(named(&words).into_iter().map(|name| (name, is_caught)));
             }
@@ -31,12 +31,18 @@ pub(crate) fn created(engine: Engine, sql: &str) -> Vec<(String, bool)> {
     found
 }
 
-/// The text between the dollar quotes of a block.
-fn body(engine: Engine, block: &str) -> &str {
-    let quote = lex::tokens(engine, block).find(|token| token.kind == Kind::Quote);
-    let text = quote.map_or("", |token| &block[token.start..token.end]);
-    let tag = text.get(1..).and_then(|rest| rest.find('$')).map_or(0, |at| at + 2);
-    text.get(tag..text.len().saturating_sub(tag)).unwrap_or("")
+/// The extensions that a statement creates in the first schema of the search path, because it names none.
+pub(crate) fn unplaced(engine: Engine, sql: &str) -> Vec<String> {
+    if !sql.to_ascii_lowercase().contains("extension") {
+        return Vec::new();
+    }
+    let pieces = split(engine, sql).into_iter().flat_map(|piece| {
+        let is_block = first_words(engine, piece.text).next().as_deref() == Some("do");
+        let body = || bodies(engine, piece.text).next().unwrap_or_default();
+        if is_block { split(engine, body()) } else { vec![piece] }
+    });
+    let names_no_schema = |text: &str| !Words::of(engine, text).all().iter().any(|word| word == "schema");
+    pieces.filter(|piece| names_no_schema(piece.text)).flat_map(|piece| named(&Words::of(engine, piece.text))).collect()
 }
 
 /// The names after `CREATE EXTENSION [IF NOT EXISTS]`.
@@ -52,6 +58,14 @@ fn named(words: &Words<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_without_a_schema_is_found() {
+        let unplaced = |sql: &str| unplaced(Engine::Postgres, sql);
+        assert_eq!(unplaced("CREATE EXTENSION IF NOT EXISTS citext"), ["citext"]);
+        assert_eq!(unplaced("DO $$ BEGIN CREATE EXTENSION hstore; CREATE EXTENSION a SCHEMA b; END $$"), ["hstore"]);
+        assert_eq!(unplaced("CREATE EXTENSION citext WITH SCHEMA extensions"), [""; 0]);
+    }
 
     #[test]
     fn extensions_are_found_in_statements_and_in_blocks() {

@@ -34,11 +34,6 @@ pub(crate) fn split(engine: Engine, sql: &str) -> Vec<Piece<'_>> {
     scan(engine, sql).0
 }
 
-/// A construct that is begun and never ended: all text after its beginning may be read as part of it.
-pub(crate) fn unclosed(engine: Engine, sql: &str) -> Option<Unclosed> {
-    scan(engine, sql).1
-}
-
 /// A statement while its tokens are read.
 #[derive(Default)]
 struct Begun {
@@ -49,7 +44,9 @@ struct Begun {
     end: usize,
 }
 
-fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
+/// The statements of a text as [`split`] finds them, and a construct that is begun and never ended: all text after its
+/// beginning may be read as part of it.
+pub(crate) fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
     let (all, executable) = all_tokens(engine, sql);
     let code = Words::new(engine, sql, all.iter().map(|(token, _)| *token).filter(is_code));
     let mut lines = Lines { sql, at: 0, line: 1 };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::dialect::{ALL_COMMENTS, syntax};
 use super::lex::{self, Kind};
 use super::split::split;
-use super::words::first_words;
+use super::words::{Words, first_words};
 use crate::model::tenant::Engine;
 
 /// The directive of the comment before a statement.
@@ -88,8 +88,17 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
             let first = words.first().map(String::as_str);
             matches!(first, Some("set" | "reset" | "use" | "prepare" | "pragma" | "attach" | "detach"))
                 || piece.text.to_ascii_lowercase().contains("set_config")
-                || (first == Some("create") && words.iter().any(|w| w == "temporary" || w == "temp"))
+                || (first == Some("create") && is_temporary(engine, piece.text))
         })
+}
+
+/// Whether a `CREATE` makes something that goes with the session: by its word, or by the schema of its name.
+fn is_temporary(engine: Engine, piece: &str) -> bool {
+    const SCHEMAS: [&str; 2] = ["temp", "pg_temp"];
+    let words = Words::beginning(engine, piece, 12);
+    let is_schema = |at: usize| words.name(at).is_some_and(|name| SCHEMAS.contains(&name.to_lowercase().as_str()));
+    (1..words.len())
+        .any(|at| words.is(at, "temporary") || words.is(at, "temp") || (is_schema(at) && words.is_symbol(at + 1, b'.')))
 }
 
 /// Whether a text reads the session's last result: another session would give a different answer, or none.
@@ -116,6 +125,8 @@ mod tests {
             (Mysql, "CREATE OR REPLACE TEMPORARY TABLE t (i int)"),
             (Postgres, "create local temp table t (i int)"),
             (Sqlite, "CREATE TEMP TABLE t (i int)"),
+            (Sqlite, "CREATE UNIQUE INDEX IF NOT EXISTS [Temp].i ON t (i)"),
+            (Postgres, "CREATE TABLE IF NOT EXISTS pg_temp.t (i int)"),
             (Postgres, "SET search_path TO x"),
         ] {
             assert!(changes_session(engine, sql), "{sql}");

@@ -410,7 +410,7 @@ mod tests {
             (Postgres, "DROP VIEW a, s.\"B\" CASCADE", vec!["Drops a", "Drops b"]),
             (Postgres, "DROP FUNCTION f(int, text), g", vec!["Drops f", "Drops g"]),
             (Postgres, "DROP MATERIALIZED VIEW CONCURRENTLY m", vec!["Drops m"]),
-            (Postgres, "DO $$ BEGIN EXECUTE 'ALTER TABLE bills ADD x int'; END $$", vec!["Alters bills"]),
+            (Postgres, "DO $$ BEGIN EXECUTE 'ALTER TABLE bills ADD x int'; END $$", vec!["Widens bills"]),
             (Postgres, "CREATE OR REPLACE VIEW v AS SELECT 1", vec!["Makes v"]),
             (Postgres, "ALTER TABLE t DROP CONSTRAINT c, DROP COLUMN d", vec!["Alters t"]),
             (Postgres, "ALTER TABLE ONLY t ADD COLUMN a int, ADD \"type\" text", vec!["Widens t"]),

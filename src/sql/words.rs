@@ -47,12 +47,17 @@ impl<'a> Words<'a> {
         Words::new(engine, sql, code(engine, sql))
     }
 
+    /// The first `most` tokens of a text's code: a statement names its object there, and a long list need not be read.
+    pub(crate) fn beginning(engine: Engine, sql: &'a str, most: usize) -> Self {
+        Words::new(engine, sql, code(engine, sql).take(most))
+    }
+
     /// The words of these tokens of a text.
     pub(super) fn new(engine: Engine, sql: &'a str, tokens: impl Iterator<Item = Token>) -> Self {
         Words { sql, tokens: tokens.collect(), folds_names: syntax(engine).lexis().folds_names }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
 
@@ -75,11 +80,11 @@ impl<'a> Words<'a> {
     }
 
     /// An unquoted word in lower case; empty for anything else.
-    pub(super) fn word(&self, at: usize) -> String {
+    pub(crate) fn word(&self, at: usize) -> String {
         self.bare(at).to_ascii_lowercase()
     }
 
-    pub(super) fn is(&self, at: usize, word: &str) -> bool {
+    pub(crate) fn is(&self, at: usize, word: &str) -> bool {
         self.bare(at).eq_ignore_ascii_case(word)
     }
 
@@ -88,7 +93,7 @@ impl<'a> Words<'a> {
         words.iter().enumerate().all(|(n, word)| self.is(at + n, word))
     }
 
-    pub(super) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
+    pub(crate) fn is_symbol(&self, at: usize, symbol: u8) -> bool {
         self.kind(at) == Some(Kind::Symbol(symbol))
     }
 
@@ -104,13 +109,24 @@ impl<'a> Words<'a> {
 
     /// A name without its quotes. PostgreSQL folds an unquoted one
     /// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html>).
-    pub(super) fn name(&self, at: usize) -> Option<String> {
+    pub(crate) fn name(&self, at: usize) -> Option<String> {
         let token = self.tokens.get(at)?;
         let text = self.text(token);
         match token.kind {
             Kind::Word if self.folds_names => Some(text.to_lowercase()),
             Kind::Word => Some(text.to_owned()),
             Kind::Quote => unquoted(text),
+            _ => None,
+        }
+    }
+
+    /// A word, a number or a quote, without its quotes.
+    pub(super) fn written(&self, at: usize) -> Option<String> {
+        let token = self.tokens.get(at)?;
+        let text = self.text(token);
+        match token.kind {
+            Kind::Word | Kind::Number => Some(text.to_owned()),
+            Kind::Quote => unquoted(text).or_else(|| Some(text.trim_matches('\'').to_owned())),
             _ => None,
         }
     }

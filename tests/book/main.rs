@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends with the first thing that is not as it should be")]
 
 mod commands;
+mod field_reports;
 mod links;
 #[path = "../support/pages.rs"]
 mod pages;

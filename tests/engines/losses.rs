@@ -128,7 +128,8 @@ async fn a_script_cut_off_on_mariadb_is_in_doubt_until_somebody_settles_it() {
     with(Site::Mariadb, async |home| {
         let fleet = Fleet::of(&slow(home)).await;
         let record = cut_off(home, &fleet).await;
-        assert_eq!(record.outcome, Outcome::InDoubt(InDoubt::Unanswered), "one attempt can't say more");
+        // The server may not have noticed yet, and hold the tenant for the lost session; else its journal says it.
+        assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
         let before = (home.dump().await, home.texts("SELECT state FROM fleet_journal").await);
         for native in [false, true] {
             let record = fleet.clone().native(native).up(&home.tenant).await;
@@ -169,7 +170,9 @@ async fn a_run_cut_off_on_postgres_leaves_a_whole_version_and_the_next_one_goes_
         with(Site::Postgres, async |home| {
             let fleet = Fleet::of(&slow(home)).await.native(native);
             let record = cut_off(home, &fleet).await;
-            assert_eq!(record.outcome, Outcome::InDoubt(InDoubt::Unanswered), "{record:?}");
+            // The tenant was read again: the server has rolled back what was begun.
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConnectionLost }, "{record:?}");
+            assert!(record.version_known);
             assert_eq!((home.tables().await, home.versions().await), (vec!["one".to_owned()], vec!["m1".to_owned()]));
             let quick = sql("m2", ["CREATE TABLE two (i int)"]);
             let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"]), quick])).await;
@@ -201,9 +204,9 @@ async fn a_way_down_that_stopped_is_never_taken_for_done(home: &Home) {
         let state = fleet.observe(&home.tenant).await.state;
         let State::Stopped(unfinished) = &state else { panic!("{state:?}") };
         assert_eq!((unfinished.direction, unfinished.statement), (Direction::Down, Some(2)));
-        // Migrating up again is the other direction, for which the state is unknown.
+        // Migrating up again is the other direction, which is refused until the rollback has ended.
         let record = fleet.up(&home.tenant).await;
-        assert_eq!(record.outcome.name(), "in_doubt", "{record:?}");
+        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::PartiallyApplied }, "{record:?}");
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     home.run("CREATE TABLE needed (i int)").await;

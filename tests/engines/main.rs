@@ -4,6 +4,9 @@
 //! them a test fails, it is never skipped.
 #![expect(clippy::unwrap_used, reason = "the steps of a test panic where they fail")]
 
+#[expect(dead_code, reason = "these tests need its MariaDB alone")]
+#[path = "../support/own_servers.rs"]
+mod servers;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -36,6 +39,7 @@ macro_rules! on_every_site {
     )+};
 }
 
+mod blocking;
 mod connections;
 mod guards;
 mod half_way;
@@ -43,18 +47,27 @@ mod hidden;
 mod locks;
 mod losses;
 mod many_scripts;
+mod native_failures;
+mod own_servers;
 mod phase_two;
 mod poolers;
 mod postgres;
+mod postgres_clients;
+mod postgres_faults;
+mod postgres_sessions;
 mod proofs;
 mod reading;
+mod rebuilds;
 mod schemas;
 mod scratch;
 mod script_losses;
+mod script_sessions;
 mod scripts;
 mod seeding;
 mod shapes;
+mod shared_schemas;
 mod sqlite;
+mod sqlite_sessions;
 mod statements;
 mod tls;
 mod values;

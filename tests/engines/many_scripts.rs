@@ -10,7 +10,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::engines::support::fleet::Fleet;
-use crate::engines::support::migrations::Migrations;
+use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::{Home, Site, with};
 
 /// The number of versions in the folder.
@@ -169,6 +169,95 @@ async fn a_long_folder_ends_as_it_does_with_sqlx() {
             assert!(theirs[0].tables.len() == 21 && theirs[0].others.len() > 100, "{:?}", theirs[0]);
             assert_eq!(theirs[1], Shape::default());
             assert_eq!(home.texts("SELECT sum(n)::text FROM t8").await, ["27"], "the rows are those of the scripts");
+        })
+        .await;
+    }
+}
+
+/// Each step of a long work checks only what the step before has changed; see `expectation.rs`.
+#[tokio::test]
+async fn a_thousand_scripts_go_up_and_down_in_one_run() {
+    for (site, scripts) in [(Site::Sqlite, 1_000), (Site::Postgres, 300), (Site::PostgresSchema, 100)] {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 1..=scripts {
+            std::fs::write(folder.path().join(format!("{n:05}_s.up.sql")), format!("CREATE TABLE t{n} (i int);"))
+                .unwrap();
+            std::fs::write(folder.path().join(format!("{n:05}_s.down.sql")), format!("DROP TABLE t{n};")).unwrap();
+        }
+        let scripts_of = crate::compile::folder::read(folder.path()).unwrap();
+        let none = Migrations::of([]);
+        let set = crate::compile::MigrationSet::new(&none).await.unwrap().with_scripts(scripts_of).unwrap();
+        let fleet = Fleet { set: set.into(), ..Fleet::of(&none).await };
+        with(site, async |home| {
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!((record.outcome.name(), record.committed.len()), ("migrated", scripts), "{:?}", record.error);
+            assert_eq!(fleet.observe(&home.tenant).await.state, State::AtTarget);
+            let record = fleet.down(&home.tenant).await;
+            assert_eq!((record.outcome.name(), record.committed.len()), ("rolled_back", scripts), "{:?}", record.error);
+            assert_eq!(fleet.observe(&home.tenant).await.state, State::Empty);
+        })
+        .await;
+    }
+}
+
+/// A step in the middle of a run finds that the history is not as the run itself left it.
+#[tokio::test]
+async fn a_history_that_changes_in_the_middle_of_a_run_stops_it() {
+    for site in [Site::Sqlite, Site::Postgres] {
+        for meddle in [
+            "INSERT INTO fleet_scripts VALUES ('0009_other', 'x', 0)",
+            "DELETE FROM fleet_scripts WHERE version = '0001_a'",
+        ] {
+            with(site, async |home| {
+                let second = format!("CREATE TABLE b (i int);\n{meddle};");
+                let files = [
+                    ("0001_a.sql", "CREATE TABLE a (i int);"),
+                    ("0002_b.sql", second.as_str()),
+                    ("0003_c.sql", "SELECT 1"),
+                ];
+                let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+                assert_eq!(record.committed, ["0001_a", "0002_b"], "{site:?} {meddle}: {record:?}");
+            })
+            .await;
+        }
+    }
+}
+
+/// SQLite's driver hands the whole rest of a text to the engine for each statement, so a large script goes in small texts.
+#[tokio::test]
+async fn a_large_script_runs_whole_and_names_the_place_of_a_fault() {
+    let rows = |wrong: Option<usize>| -> Vec<String> {
+        let row = |n| match wrong == Some(n) {
+            true => "INSERT INTO big(w) VALUES(0)".to_owned(),
+            false => format!("INSERT INTO big(v) VALUES('row {n}; {}')", "x".repeat(150)),
+        };
+        (1..=4_000).map(row).collect()
+    };
+    for head in ["", "-- fleet: transaction=false\n"] {
+        with(Site::Sqlite, async |home| {
+            let text = |wrong| format!("{head}CREATE TABLE big(v TEXT);\n{};\n", rows(wrong).join(";\n"));
+            let bad = Fleet::with_scripts(&Migrations::of([]), &[("0001_big.sql", &text(Some(3_000)))]).await;
+            if head.is_empty() {
+                let record = bad.up(&home.tenant).await;
+                let at = record.stopped_at.unwrap();
+                assert_eq!(at.statement, Some(3_001), "the first one makes the table");
+                assert!(at.file.as_deref().unwrap().ends_with("0001_big.sql:3001"), "{at:?}");
+                assert_eq!(home.tables().await, [""; 0], "all of it was rolled back");
+            }
+            let good = Fleet::with_scripts(&Migrations::of([]), &[("0001_big.sql", &text(None))]).await;
+            assert_eq!(good.up(&home.tenant).await.outcome.name(), "migrated");
+            assert_eq!(home.texts("SELECT count(DISTINCT v) FROM big").await, ["4000"]);
+        })
+        .await;
+    }
+    for transaction in [true, false] {
+        with(Site::Sqlite, async |home| {
+            let text = format!("CREATE TABLE big(v TEXT);\n{};\n", rows(None).join(";\n"));
+            let one = sql("m1", [text]);
+            let one = if transaction { one } else { one.without_transaction() };
+            let fleet = Fleet::of(&Migrations::of([one])).await;
+            assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+            assert_eq!(home.texts("SELECT count(DISTINCT v) FROM big").await, ["4000"]);
         })
         .await;
     }

@@ -194,6 +194,7 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
             steps: vec![step],
             teller: Default::default(),
             cancelled: Default::default(),
+            expectations: Default::default(),
         };
         session.apply(&work).await.unwrap();
         session.close().await;

@@ -1,5 +1,8 @@
 //! Wrong command lines, and the sources of settings.
 
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
 use crate::support::{Fleet, finish, program};
 
 #[test]
@@ -12,6 +15,42 @@ fn nothing_is_changed_without_a_yes() {
     let ran = fleet.run(&["seed"]).exits(64).tells(&[refused]);
     assert!(!ran.err.contains("--dry-run"), "a task has no plan to show: {}", ran.err);
     assert!(fleet.history("lite-000").is_none() && !fleet.path("fleet-ledger.db").exists());
+}
+
+/// The program in a terminal of its own (`script` of util-linux), up to the question; then this is typed.
+fn in_a_terminal(fleet: &Fleet, before: &str, answer: &str) -> String {
+    let program = fleet.program(&["migrate"]);
+    let words = std::iter::once(program.get_program()).chain(program.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line.join(" "), "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = script.current_dir(program.get_current_dir().unwrap()).spawn().unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    input.write_all(before.as_bytes()).unwrap();
+    let (mut shown, mut byte) = (Vec::new(), [0]);
+    while !shown.ends_with(b"[y/N] ") && output.read(&mut byte).unwrap() > 0 {
+        shown.push(byte[0]);
+    }
+    input.write_all(answer.as_bytes()).unwrap();
+    drop(input);
+    output.read_to_end(&mut shown).unwrap();
+    child.wait().unwrap();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn the_question_says_what_will_happen_and_takes_no_answer_typed_before_it() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.write();
+    let shown = in_a_terminal(&fleet, "y\n", "");
+    for words in
+        ["Migrate 2 of 2 tenants", "Steps: 12, at most 6 a tenant", "Not atomic", "migrate_transactions (sqlite)"]
+    {
+        assert!(shown.contains(words), "no {words:?} in:\n{shown}");
+    }
+    assert!(shown.contains("nothing was done") && fleet.history("lite-000").is_none(), "{shown}");
+    let shown = in_a_terminal(&fleet, "", "y\n");
+    assert!(shown.contains("2 migrated"), "{shown}");
 }
 
 #[test]

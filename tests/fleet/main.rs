@@ -30,6 +30,7 @@ mod restoring;
 mod resuming;
 mod resuming_past_failures;
 mod rolling_back;
+mod script_folders;
 mod secrets;
 #[path = "../support/own_servers.rs"]
 mod servers;

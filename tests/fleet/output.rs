@@ -50,6 +50,17 @@ fn every_format_of_every_command_can_be_read_by_what_it_is_for() {
 }
 
 #[test]
+fn what_a_migration_prints_goes_to_stderr() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.write();
+    for arguments in [vec!["plan", "--format", "json"], vec!["migrate", "--yes", "--format", "jsonl"]] {
+        let run = finish(fleet.program(&arguments).env("SMALL_PRINTS", "1")).exits(0).tells(&["says where it is"]);
+        let parsed = serde_json::Deserializer::from_str(&run.out).into_iter::<serde_json::Value>();
+        assert!(parsed.fold(0, |n, value| n + value.map(|_| 1).unwrap()) > 0, "{}", run.out);
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let fleet = Fleet::new().sqlite(200);
     fleet.write();

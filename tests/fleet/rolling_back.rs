@@ -28,6 +28,9 @@ fn goals_up_and_down() {
     are_at(&fleet, up_to(SECOND));
     fleet.run(&["migrate", "--steps", "1", "--yes"]).exits(0);
     are_at(&fleet, up_to(THIRD));
+    let past = fleet.run(&["migrate", "--to", SECOND, "--yes"]).exits(0);
+    past.shows(&["past", SECOND, "the way back is", "rollback --to"]);
+    are_at(&fleet, up_to(THIRD));
     fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0).shows(&["rolled back"]);
     are_at(&fleet, up_to(SECOND));
     fleet.run(&["rollback", "--to", &all()[up_to(FIRST) - 1], "--yes"]).exits(0);

@@ -222,3 +222,38 @@ fn the_list_of_tenants_runs_no_password_command() {
     assert!(listed.out.contains("mysql://db7:3307/acme"), "{}", listed.out);
     assert!(!fleet.folder.path().join("ran").exists());
 }
+
+/// Migrates two tenants, one after the other, whose role gets its password from this command; how often it was asked.
+fn migrated_behind(max_age: &str, command: &str, script: &str) -> usize {
+    let mut fleet = Fleet::new();
+    let (role, server) = (fleet.unique("role"), postgres_url());
+    sql(&server, &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'old'"));
+    fleet.at_end(&server, &format!("DROP ROLE {role}"));
+    let mut fleet = fleet.head(&format!(
+        "[fleet]\nscripts = \"sql\"\nconcurrency = 1\nattempts = 1\npassword_max_age = \"{max_age}\"\n[defaults]\n\
+         password = {{ command = [\"sh\", \"-c\", \"echo asked >> calls; {command}\"] }}"
+    ));
+    for name in ["a", "b"] {
+        let url = fleet.database("postgres", name);
+        fleet.add(name, &format!("postgres://{role}@{}", url.rsplit_once('@').unwrap().1));
+    }
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql/0001_change.sql"), script.replace("ROLE_NAME", &role)).unwrap();
+    fleet.run(&["migrate", "--yes", "--no-preflight"]).exits(0).shows(&["2 migrated"]);
+    std::fs::read_to_string(fleet.path("calls")).unwrap().lines().count()
+}
+
+/// The first tenant's script changes the password with which the second one is to be reached.
+#[test]
+fn a_password_that_changes_in_the_middle_of_a_run_is_asked_for_again_once() {
+    let command = "if [ -f changed ]; then echo new; else touch changed; echo old; fi";
+    // A refused login asks again where the answer is a second old.
+    let asked = migrated_behind("10m", command, "ALTER ROLE ROLE_NAME PASSWORD 'new';\nSELECT pg_sleep(1.1);\n");
+    assert_eq!(asked, 2, "once at the start, and once for the refused login");
+}
+
+#[test]
+fn a_password_that_is_too_old_is_asked_for_again() {
+    let asked = migrated_behind("1ms", "echo old", "SELECT 1;\n");
+    assert!(asked > 2, "{asked}");
+}

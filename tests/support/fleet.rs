@@ -180,6 +180,7 @@ impl Fleet {
             steps: missing.into_iter().map(step).collect(),
             teller: Default::default(),
             cancelled: Default::default(),
+            expectations: Default::default(),
         }
     }
 

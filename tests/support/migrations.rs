@@ -64,6 +64,11 @@ impl Sql {
         self.transaction = Some(false);
         self
     }
+
+    pub(crate) fn with_transaction(mut self) -> Self {
+        self.transaction = Some(true);
+        self
+    }
 }
 
 impl MigrationName for Sql {

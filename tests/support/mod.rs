@@ -128,6 +128,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
         migration_address: None,
         create_missing: false,
         lock_timeout: None,
+        shared_schemas: Vec::new(),
         depends_on: Vec::new(),
     }
 }

@@ -69,7 +69,9 @@ impl Drop for Standby {
 }
 
 fn script(what: &str, state: &Path) -> Command {
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/servers"));
+    // The package is the repository itself, or a folder in it.
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("scripts/servers"));
+    let mut command = Command::new(found.into_iter().find(|script| script.exists()).unwrap());
     command.arg(what).env("FLEET_SERVERS_STATE", state).stdin(Stdio::null());
     command
 }

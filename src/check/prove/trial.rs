@@ -43,6 +43,7 @@ impl Trial {
             steps,
             teller: Notifier::default(),
             cancelled: Arc::default(),
+            expectations: Default::default(),
         };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
     }

@@ -2,11 +2,12 @@
 //!
 //! An unknown word is an error: a silently ignored directive would do harm.
 
+use super::foreign;
 use super::part::Found;
 use super::{RefreshGroup, ViewNote};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
-use crate::model::text::suggestion;
+use crate::model::text::{excerpt, suggestion};
 use crate::policy::{Limits, parse_duration};
 use crate::sql::lex::{self, Kind};
 use crate::sql::split::Piece;
@@ -23,6 +24,8 @@ pub(super) struct Notes {
     pub(super) view: Option<(ViewNote, usize)>,
     /// The line that marks the file as intentionally empty.
     pub(super) nothing: Option<usize>,
+    /// Whether placeholders in the file are plain text.
+    pub(super) is_literal: bool,
     /// The first statement of the refresh, and the line that says so.
     pub(super) refresh: Option<(usize, usize)>,
     /// Statements with a directive, and its line.
@@ -43,13 +46,14 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 10] = [
     "transaction=false",
     "lock_timeout=",
     "statement_timeout=",
     "view=",
     "group=",
     "nothing",
+    "literal",
     "refresh",
     "batch",
     "report",
@@ -58,7 +62,7 @@ const WORDS: [&str; 9] = [
 /// Reads the comments of a file.
 pub(super) fn read(engine: Engine, direction: Direction, text: &str, pieces: &[Piece<'_>]) -> (Notes, Vec<Found>) {
     let mut found = Vec::new();
-    let mut reader = Reader { direction, notes: Notes::default(), found: &mut found };
+    let mut reader = Reader { direction, notes: Notes::default(), in_liquibase: false, found: &mut found };
     // sqlx only looks at the first bytes of the file.
     if text.starts_with("-- no-transaction") {
         reader.notes.transaction = Some(false);
@@ -93,6 +97,8 @@ fn code_of(engine: Engine, piece: &Piece<'_>) -> usize {
 struct Reader<'a> {
     direction: Direction,
     notes: Notes,
+    /// A comment began a file of Liquibase.
+    in_liquibase: bool,
     found: &'a mut Vec<Found>,
 }
 
@@ -123,29 +129,29 @@ impl Reader<'_> {
                 "write it so, in lower case and without a space",
             );
         }
-        if comment.starts_with("--") {
-            self.foreign(&text, place, line);
+        if comment.starts_with(['-', '#']) || text.starts_with("liquibase ") {
+            self.foreign(comment, &text, place, line);
         }
     }
 
-    /// Comments of goose, dbmate and sql-migrate.
-    fn foreign(&mut self, text: &str, place: Place, line: usize) {
-        let words: Vec<&str> = text.split_whitespace().collect();
+    /// Comments of other tools.
+    fn foreign(&mut self, comment: &str, text: &str, place: Place, line: usize) {
+        let found = foreign::annotation(text, self.in_liquibase);
+        self.in_liquibase |= found.is_liquibase;
         let is_head = matches!(place, Place::Head { .. });
-        let is_down = matches!(words.as_slice(), ["+goose" | "+migrate", "down", ..] | ["migrate:down", ..]);
-        let has_no_transaction = match words.as_slice() {
-            ["+goose", "no", "transaction"] => true,
-            ["migrate:up" | "migrate:down", options @ ..] => options.contains(&"transaction:false"),
-            _ => false,
+        let mut wrong = |what: String, instead: &str| {
+            self.found.push(Found { always: true, ..Found::new(Some(line), what, instead) })
         };
-        // A file with only the down part may say so at its head.
-        if is_down && !(is_head && self.direction == Direction::Down) {
+        if let Some((what, instead)) = found.wrong {
+            wrong(format!("`{}`: {what}", excerpt(comment_text(comment).trim_start_matches(['-', ' ']), 60)), instead);
+        } else if found.is_down && !(is_head && self.direction == Direction::Down) {
+            // A file with only the down part may say so at its head.
             let instead = "split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`";
-            self.wrong(line, "up and down parts in one file are not supported", instead);
-        } else if has_no_transaction && is_head {
+            wrong("up and down parts in one file are not supported".to_owned(), instead);
+        } else if found.has_no_transaction && !is_head {
+            wrong("this belongs to the head of the file".to_owned(), "move it above the first statement");
+        } else if found.has_no_transaction {
             self.notes.transaction = Some(false);
-        } else if has_no_transaction {
-            self.wrong(line, "this belongs to the head of the file", "move it above the first statement");
         }
     }
 
@@ -164,6 +170,7 @@ impl Reader<'_> {
                 None if word.parse::<Directive>().is_ok() => self.statement(word, place, line),
                 None if word == "refresh" => self.refresh(place, line),
                 None if word == "nothing" => self.notes.nothing = Some(line),
+                None if word == "literal" => self.notes.is_literal = self.is_in_head(word, place, line),
                 _ => {
                     let near = suggestion(word, WORDS.into_iter());
                     let all = || format!("use one of {}", WORDS.join(", "));

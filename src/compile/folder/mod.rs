@@ -3,8 +3,11 @@
 //! It reads files and checks their text; it accesses no database and never changes a file's content.
 
 mod comments;
+mod foreign;
+mod layout;
 mod names;
 mod part;
+mod placeholders;
 mod read;
 mod rules;
 
@@ -26,6 +29,8 @@ pub(crate) use read::read;
 pub(crate) struct SqlFolder {
     /// The scripts in the order in which they are applied.
     pub(crate) scripts: Vec<SqlScript>,
+    /// The parts of scripts that may mean something else.
+    pub(crate) warnings: Vec<ScriptMistake>,
 }
 
 /// One script: its up part and, if present, its down part.
@@ -180,6 +185,9 @@ pub(crate) struct ScriptMistake {
     pub(crate) what: String,
     /// The fix.
     pub(crate) instead: String,
+    /// The file can be used nevertheless.
+    #[serde(skip)]
+    pub(crate) is_warning: bool,
 }
 
 #[cfg(test)]

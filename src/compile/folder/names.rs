@@ -32,12 +32,18 @@ pub(super) struct ScriptFile {
 /// Maximum number of digits in a version, or in one of its parts.
 const MOST_DIGITS: usize = 20;
 
+/// Endings that mean SQL elsewhere.
+const SQL_ENDINGS: [&str; 6] = ["sql", "ddl", "dml", "psql", "pgsql", "mysql"];
+
+/// Endings of documents and settings beside scripts.
+const OTHER_ENDINGS: [&str; 3] = ["md", "txt", "conf"];
+
+/// Endings of the copies that editors and merges leave behind.
+const COPIES: [&str; 5] = ["~", ".bak", ".orig", ".rej", ".swp"];
+
 /// Parses a file name. `None`: not an SQL script.
 pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
-    let Some(stem) = file_name.strip_suffix(".sql") else {
-        let is_sql = file_name.to_ascii_lowercase().ends_with(".sql");
-        return if is_sql { Err(wrong("its ending is not in lower case", "let it end with `.sql`")) } else { Ok(None) };
-    };
+    let Some(stem) = file_name.strip_suffix(".sql") else { return not_sql(file_name).map_or(Ok(None), Err) };
     if file_name.chars().any(is_unseen) {
         return Err(wrong("its name has characters that nobody sees", "give it a plain name"));
     }
@@ -56,6 +62,53 @@ pub(super) fn parse(file_name: &str) -> Result<Option<ScriptFile>, Found> {
         direction: if is_undo { Direction::Down } else { direction.unwrap_or(Direction::Up) },
         engine,
     }))
+}
+
+/// The error of a file without the ending `.sql` that looks like a script nevertheless.
+fn not_sql(file_name: &str) -> Option<Found> {
+    let (stem, ending) = file_name.rsplit_once('.').unwrap_or((file_name, ""));
+    let lower = ending.to_ascii_lowercase();
+    if lower == "sql" {
+        return Some(wrong("its ending is not in lower case", "let it end with `.sql`"));
+    }
+    if OTHER_ENDINGS.contains(&lower.as_str()) || COPIES.iter().any(|copy| file_name.ends_with(copy)) {
+        return None;
+    }
+    // In `V1.2__x` nothing is an ending.
+    let is_ending = !ending.is_empty() && ending.chars().all(|c| c.is_ascii_alphanumeric());
+    let base = if is_ending { stem } else { file_name };
+    let is_script = base.chars().count() <= 255 && key(base).is_ok();
+    (is_script || SQL_ENDINGS.contains(&lower.as_str())).then(|| {
+        let base = base.strip_suffix(".sql").unwrap_or(base);
+        let instead =
+            format!("name it `{base}.sql` if it is one, else give it another name or move it out of this folder");
+        wrong("it is named like a script but does not end with `.sql`", instead)
+    })
+}
+
+/// The name and version of a folder that is one migration: a number of at most 20 digits, dashes among them, and a name
+/// behind it. `None`: it is no such folder.
+pub(super) fn migration_folder(name: &str) -> Option<ScriptFile> {
+    let digits: String = name.chars().take_while(|c| c.is_ascii_digit() || *c == '-').collect();
+    let is_name = name[digits.len()..].starts_with('_') && name.chars().count() <= 255 && !name.chars().any(is_unseen);
+    let number = digits.replace('-', "");
+    let version = (is_name && !number.is_empty()).then(|| version(&number))?.ok()?;
+    let (key, name) = (Key::Versioned(version), Some(name.to_owned()));
+    Some(ScriptFile { key, name, direction: Direction::Up, engine: None })
+}
+
+/// The direction and the engine of a file in the folder of one migration. `None`: it is no part of the migration.
+pub(super) fn part_name(file_name: &str) -> Result<Option<(Direction, Option<Engine>)>, Found> {
+    let Some(stem) = file_name.strip_suffix(".sql") else { return not_sql(file_name).map_or(Ok(None), Err) };
+    let (base, engine, direction) = match stem {
+        "up" | "down" => (stem, None, None),
+        _ => suffixes(stem)?,
+    };
+    Ok(match (base, direction) {
+        ("up", None) | ("migration", None | Some(Direction::Up)) => Some((Direction::Up, engine)),
+        ("down", None) | ("migration", Some(Direction::Down)) => Some((Direction::Down, engine)),
+        _ => None,
+    })
 }
 
 /// Strips the engine and the direction.
@@ -190,6 +243,11 @@ mod tests {
             ("R__x.mysql.down.sql", "R__x R__x down mysql"),
             ("README.md", "ignored"),
             ("0001_x.sql.conf", "ignored"),
+            ("0001_x.md", "ignored"),
+            ("0001_x.sql~", "ignored"),
+            ("0001_x.sql.orig", "ignored"),
+            ("migration_lock.toml", "ignored"),
+            ("schema.prisma", "ignored"),
             ("notes.txt", "ignored"),
         ] {
             assert_eq!(told(name), wanted, "{name}");
@@ -210,6 +268,13 @@ mod tests {
             ("R__.sql", "no name behind"),
             ("B1__x.sql", "baselines are not supported"),
             ("0001_x.SQL", "lower case"),
+            ("0003_x.ddl", "does not end with `.sql`; name it `0003_x.sql` if it is one"),
+            ("add_users.psql", "name it `add_users.sql`"),
+            ("0003_x", "name it `0003_x.sql`"),
+            ("0003_x.sql.gz", "does not end with `.sql`"),
+            ("V1.2__x", "name it `V1.2__x.sql`"),
+            ("V1.2__x.mysql", "name it `V1.2__x.sql`"),
+            ("R__totals.view", "name it `R__totals.sql`"),
             ("0001_x.pg.sql", "name it `0001_x.postgres.sql`"),
             ("0001_x.MySQL.down.sql", "name it `0001_x.mysql.down.sql`"),
             ("0001_x.up.sqlite.sql", "name it `0001_x.sqlite.up.sql`"),
@@ -226,11 +291,45 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_folder_may_be_one_migration() {
+        for (name, wanted) in [
+            ("20230101000000_init", Some(vec![20_230_101_000_000])),
+            ("2023-01-01-120000_create_posts", Some(vec![20_230_101_120_000])),
+            ("1617181723_init", Some(vec![1_617_181_723])),
+            ("2026", None),
+            ("seeds", None),
+            ("-_x", None),
+            ("123456789012345678901_x", None),
+        ] {
+            let found = migration_folder(name).map(|file| match file.key {
+                Key::Versioned(version) => version.0,
+                Key::Repeatable(_) => Vec::new(),
+            });
+            assert_eq!(found, wanted, "{name}");
+        }
+        for (name, wanted) in [
+            ("migration.sql", Some((Direction::Up, None))),
+            ("up.sql", Some((Direction::Up, None))),
+            ("down.sql", Some((Direction::Down, None))),
+            ("up.postgres.sql", Some((Direction::Up, Some(Engine::Postgres)))),
+            ("migration.mariadb.sql", Some((Direction::Up, Some(Engine::Mysql)))),
+            ("down.sqlite.sql", Some((Direction::Down, Some(Engine::Sqlite)))),
+            ("other.sql", None),
+            ("README.md", None),
+        ] {
+            assert_eq!(part_name(name), Ok(wanted), "{name}");
+        }
+        assert!(part_name("up.SQL").is_err() && part_name("up.pg.sql").is_err());
+    }
+
     proptest::proptest! {
         #[test]
         fn any_name_is_survived(name in "\\PC{0,20}(\\.up|\\.mysql)?(\\.down)?\\.sql", number in "[VUR0-9_.é]{1,8}") {
             let _ = parse(&name);
+            let _ = migration_folder(&name);
             let _ = parse(&format!("{number}.sql"));
+            let _ = (parse(&number), migration_folder(&number), part_name(&name));
         }
     }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::comments::{self, Notes};
+use super::placeholders::{self, Meaning};
 use super::rules::{self, Statement};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
-use crate::sql::split::{split, unclosed};
+use crate::sql::split::scan;
 use crate::sql::statement::Directive;
 
 /// An error whose file is known from the context.
@@ -24,15 +25,18 @@ pub(super) struct Found {
     pub(super) instead: String,
     /// It is reported at once, even if only one engine would reject it.
     pub(super) always: bool,
+    /// The file can be used nevertheless.
+    pub(super) is_warning: bool,
 }
 
 impl Found {
     pub(super) fn new(line: Option<usize>, what: impl Into<String>, instead: impl Into<String>) -> Self {
-        Found { line, what: what.into(), instead: instead.into(), always: false }
+        Found { line, what: what.into(), instead: instead.into(), always: false, is_warning: false }
     }
 
     pub(super) fn in_file(self, file: &Path) -> ScriptMistake {
-        ScriptMistake { file: file.to_owned(), line: self.line, what: self.what, instead: self.instead }
+        let Found { line, what, instead, is_warning, .. } = self;
+        ScriptMistake { file: file.to_owned(), line, what, instead, is_warning }
     }
 }
 
@@ -59,7 +63,13 @@ impl Source<'_> {
     /// Errors for every engine are reported at once. Errors for some engines are kept until a tenant of such an engine
     /// reaches the file: no author has to quote for an engine without tenants.
     pub(super) fn general(&self, variants: &mut Variants, mistakes: &mut Vec<ScriptMistake>) {
-        let readings = Engine::ALL.map(|engine| self.read(engine));
+        let mut readings: Vec<(Arc<SqlPart>, Vec<Found>)> = Vec::with_capacity(Engine::ALL.len());
+        for engine in Engine::ALL {
+            let (part, found) = self.read(engine);
+            // Most files read the same on all engines: then their text is kept once.
+            let same = readings.iter().find(|(other, _)| **other == part).map(|(other, _)| other.clone());
+            readings.push((same.unwrap_or_else(|| Arc::new(part)), found));
+        }
         let is_common = |found: &Found| {
             let is_same = |other: &Found| (other.line, &other.what) == (found.line, &found.what);
             readings.iter().all(|(_, all)| all.iter().any(is_same))
@@ -74,20 +84,22 @@ impl Source<'_> {
                 match found.always {
                     true if told.contains(found) => {}
                     true => told.push(found.clone()),
-                    false => part.mistakes.push(found.clone().in_file(self.file)),
+                    false => Arc::make_mut(&mut part).mistakes.push(found.clone().in_file(self.file)),
                 }
             }
-            variants.0[engine] = Some(Arc::new(part));
+            variants.0[engine] = Some(part);
         }
         told.sort_by_key(|found| found.line);
         mistakes.extend(told.into_iter().map(|found| found.in_file(self.file)));
     }
 
     fn read(&self, engine: Engine) -> (SqlPart, Vec<Found>) {
-        let pieces = split(engine, &self.text);
+        let (pieces, open) = scan(engine, &self.text);
         let (notes, mut found) = comments::read(engine, self.direction, &self.text, &pieces);
         found.extend(rules::psql_commands(engine, &self.text));
-        if let Some(open) = unclosed(engine, &self.text) {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        found.extend(placeholders::read(engine, &self.text, Meaning::of(&name, notes.is_literal)));
+        if let Some(open) = open {
             let what = format!("{} begins here and never ends", open.what);
             found.push(Found::new(Some(open.line), what, "close it"));
         }
@@ -141,8 +153,10 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     if !wrapped {
         found.extend(control.iter().map(|&at| code[at].transaction_mistake(transaction)));
     }
+    found.extend(code.iter().filter_map(Statement::reading_mistake));
+    found.extend(code.iter().filter_map(|statement| statement.lock_timeout_mistake(code)));
+    found.extend(code.iter().filter_map(|statement| statement.transaction_needed_mistake(transaction)));
     if transaction {
-        found.extend(code.iter().filter_map(Statement::transaction_needed_mistake));
         for (_, directive, line) in &notes.statements {
             if *directive == Directive::Batch {
                 let what = "a batch is repeated, and each time is to be committed, but this script has a transaction";

@@ -8,16 +8,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::names::{self, Key, ScriptFile};
+use super::layout::{self, Named};
+use super::names::{self, Key};
 use super::part::{Found, Source};
 use super::{ScriptKind, ScriptMistake, SqlFolder, SqlScript, Variants};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 
-/// A file and its parsed name.
-type Named = (PathBuf, ScriptFile);
-
-/// Reads a folder of SQL scripts. Folders inside it, and files without the extension `.sql`, are ignored.
+/// Reads a folder of SQL scripts.
 ///
 /// # Errors
 /// All errors at once, in file order, except errors in a general file for one engine only: they are in its
@@ -25,12 +23,8 @@ type Named = (PathBuf, ScriptFile);
 pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
     let mut mistakes = Vec::new();
     let mut groups: BTreeMap<Key, Vec<Named>> = BTreeMap::new();
-    for (path, name) in files(folder, &mut mistakes) {
-        match names::parse(&name) {
-            Ok(None) => {}
-            Ok(Some(file)) => groups.entry(file.key.clone()).or_default().push((path, file)),
-            Err(found) => mistakes.push(found.in_file(&path)),
-        }
+    for (path, file) in layout::files(folder, &mut mistakes) {
+        groups.entry(file.key.clone()).or_default().push((path, file));
     }
     // Reading and splitting is all of the work, and scripts are independent: one task each, on all cores, in order.
     let groups: Vec<(Key, Vec<Named>)> = groups.into_iter().collect();
@@ -46,40 +40,9 @@ pub(crate) fn read(folder: &Path) -> Result<SqlFolder, Vec<ScriptMistake>> {
         scripts.extend(script);
         mistakes.extend(found);
     }
-    if mistakes.is_empty() {
-        return Ok(SqlFolder { scripts });
-    }
     mistakes.sort();
-    Err(mistakes)
-}
-
-/// The files in a folder with their names, sorted by name.
-fn files(folder: &Path, mistakes: &mut Vec<ScriptMistake>) -> Vec<(PathBuf, String)> {
-    let mut wrong = |file: &Path, error: &std::io::Error| {
-        let instead = "see that it exists and may be read";
-        mistakes.push(Found::new(None, format!("it can't be read ({error})"), instead).in_file(file));
-    };
-    let entries = std::fs::read_dir(folder).map_err(|error| wrong(folder, &error)).into_iter().flatten();
-    let mut files = Vec::new();
-    for entry in entries {
-        let name = match entry {
-            Ok(entry) => entry.file_name(),
-            Err(error) => {
-                wrong(folder, &error);
-                continue;
-            }
-        };
-        let path = folder.join(&name);
-        let text = name.to_string_lossy().into_owned();
-        match std::fs::metadata(&path) {
-            Ok(data) if data.is_file() => files.push((path, text)),
-            Ok(_) => {}
-            Err(error) if text.ends_with(".sql") => wrong(&path, &error),
-            Err(_) => {}
-        }
-    }
-    files.sort();
-    files
+    let (warnings, mistakes): (Vec<_>, Vec<_>) = mistakes.into_iter().partition(|found| found.is_warning);
+    if mistakes.is_empty() { Ok(SqlFolder { scripts, warnings }) } else { Err(mistakes) }
 }
 
 /// The script made up of the files with one key; `None` only with an error reported.
@@ -165,17 +128,26 @@ fn source<'a>(path: &'a Path, direction: Direction, mistakes: &mut Vec<ScriptMis
     None
 }
 
-/// The transaction setting in Flyway's settings file beside a script.
+/// The transaction setting in the settings file beside a script: Flyway's for one file, Diesel's for the folder of one
+/// migration.
 fn settings(script: &Path, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
-    let mut path = script.as_os_str().to_owned();
-    path.push(".conf");
-    let path = PathBuf::from(path);
-    let text = match std::fs::read_to_string(&path) {
+    let mut flyway = script.as_os_str().to_owned();
+    flyway.push(".conf");
+    let flyway = setting(&PathBuf::from(flyway), "executeInTransaction", mistakes);
+    let is_part =
+        script.file_name().is_some_and(|name| matches!(names::part_name(&name.to_string_lossy()), Ok(Some(_))));
+    let diesel = || setting(&script.with_file_name("metadata.toml"), "run_in_transaction", mistakes);
+    flyway.or_else(|| is_part.then(diesel).flatten())
+}
+
+/// The value of the one key that such a file may have.
+fn setting(path: &Path, key: &str, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => {
             let what = format!("it can't be read ({error})");
-            mistakes.push(Found::new(None, what, "make it a readable text, or remove it").in_file(&path));
+            mistakes.push(Found::new(None, what, "make it a readable text, or remove it").in_file(path));
             return None;
         }
     };
@@ -185,13 +157,13 @@ fn settings(script: &Path, mistakes: &mut Vec<ScriptMistake>) -> Option<bool> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let value = line.split_once('=').filter(|(key, _)| key.trim() == "executeInTransaction");
+        let value = line.split_once('=').filter(|(name, _)| name.trim() == key);
         match value.map(|(_, value)| value.trim().to_ascii_lowercase().parse()) {
             Some(Ok(value)) => transaction = Some(value),
             _ => {
                 let what = format!("`{line}` has no meaning here");
-                let instead = "only `executeInTransaction=true` or `=false` is understood";
-                mistakes.push(Found::new(Some(number + 1), what, instead).in_file(&path));
+                let instead = format!("only `{key}=true` or `=false` is understood");
+                mistakes.push(Found::new(Some(number + 1), what, instead).in_file(path));
             }
         }
     }

@@ -4,10 +4,11 @@
 
 use super::part::Found;
 use crate::model::tenant::Engine;
-use crate::sql::dialect::syntax;
 use crate::sql::lex::{self, Kind, Token};
+use crate::sql::settings::{bodies, body_changes_lock_timeout};
 use crate::sql::split::Piece;
 use crate::sql::statement::is_transaction_control;
+use crate::sql::transaction::{Hindrance, hindrance, name as statement_name};
 use crate::sql::words::Words;
 
 /// The code of one statement.
@@ -23,8 +24,15 @@ pub(super) struct Statement<'a> {
 
 impl<'a> Statement<'a> {
     pub(super) fn new(engine: Engine, piece: &Piece<'a>) -> Self {
-        let words = Words::of(engine, piece.text);
-        Statement { line: piece.line, text: piece.text, engine, words: words.all(), is_bare: words.is_bare() }
+        // Rows are most of a large file, and no rule looks behind the first word of a statement about them.
+        const ROWS: [&str; 4] = ["insert", "update", "delete", "replace"];
+        let mut words = Words::beginning(engine, piece.text, 1);
+        let is_about_rows = ROWS.iter().any(|word| words.is(0, word));
+        if !is_about_rows {
+            words = Words::of(engine, piece.text);
+        }
+        let is_bare = !is_about_rows && words.is_bare();
+        Statement { line: piece.line, text: piece.text, engine, words: words.all(), is_bare }
     }
 
     fn word(&self, at: usize) -> &str {
@@ -37,7 +45,7 @@ impl<'a> Statement<'a> {
 
     /// The first words of the statement, for a message.
     fn name(&self) -> String {
-        self.words.iter().take(2).map(|word| word.to_ascii_uppercase()).collect::<Vec<_>>().join(" ")
+        statement_name(self.engine, self.text)
     }
 
     /// Whether it consists of exactly these words.
@@ -79,6 +87,11 @@ impl<'a> Statement<'a> {
         let (what, instead) = if self.word(0) == "delimiter" {
             let instead = "leave such lines out and end each body with `;`: bodies are understood without it";
             ("`DELIMITER` is a command of the mysql client", instead)
+        } else if self.word(0) == "source" {
+            (
+                "`SOURCE` is a command of the mysql client",
+                "leave it out, and put what it would bring into the file as SQL",
+            )
         } else if self.word(0) == "copy" && from_stdin {
             let instead = "write the rows as INSERT statements";
             ("`COPY … FROM STDIN` needs data from a client program", instead)
@@ -88,18 +101,77 @@ impl<'a> Statement<'a> {
         Some(Found::new(Some(self.line), what, instead))
     }
 
-    /// Whether it can't run in a transaction on its engine.
-    fn needs_no_transaction(&self) -> bool {
-        syntax(self.engine).needs_no_transaction(&self.words)
+    /// The error of a setting that would change how the rest of the file is read: a file is read as a whole, before
+    /// any of it runs.
+    pub(super) fn reading_mistake(&self) -> Option<Found> {
+        let sets_strings = self.word(0) == "set" && self.has("standard_conforming_strings");
+        let is_off = ["off", "false", "no"].iter().any(|off| self.text.to_ascii_lowercase().contains(off));
+        let what = "backslashes in texts would mean something else behind this, and the file is read as a whole before it runs";
+        let instead = "leave it out, and write texts with backslash escapes as E'…'";
+        (sets_strings && is_off).then(|| Found::new(Some(self.line), what, instead))
     }
 
-    /// The error of a statement that can't run in the transaction of its script.
-    pub(super) fn transaction_needed_mistake(&self) -> Option<Found> {
-        let concurrently = if self.has("concurrently") { " CONCURRENTLY" } else { "" };
-        let what = format!("`{}{concurrently}` can't run in a transaction", self.name());
-        let instead = "write `-- fleet: transaction=false` at the head of the file, best in a script of its own";
-        self.needs_no_transaction().then(|| Found { always: true, ..Found::new(Some(self.line), what, instead) })
+    /// The error of a block that changes the lock timeout, or of a routine that does and is called in the same file:
+    /// fleet can't put its limit back before the next lock.
+    pub(super) fn lock_timeout_mistake(&self, all: &[Statement<'_>]) -> Option<Found> {
+        let changes = || bodies(self.engine, self.text).any(|body| body_changes_lock_timeout(self.engine, body));
+        let routine = self.words.iter().take(4).any(|word| word == "function" || word == "procedure");
+        let is_run = match self.word(0) {
+            "do" => changes(),
+            "create" if routine && (changes() || body_changes_lock_timeout(self.engine, self.text)) => {
+                let name = routine_name(self.engine, self.text);
+                let runs = |other: &&Statement<'_>| {
+                    !["create", "alter", "drop", "grant", "revoke", "comment"].contains(&other.word(0))
+                };
+                !name.is_empty() && all.iter().filter(runs).any(|other| mentions(other, &name))
+            }
+            _ => false,
+        };
+        let what = format!(
+            "`{}` changes lock_timeout by itself, and everybody would wait behind the lock it waits for",
+            self.name()
+        );
+        let instead = "leave that out; fleet sets the limit and tries again, and `-- fleet: lock_timeout=2s` at the head of \
+                       the file sets another one";
+        is_run.then(|| Found { always: true, ..Found::new(Some(self.line), what, instead) })
     }
+
+    /// The error of a statement that can't run as its script runs.
+    pub(super) fn transaction_needed_mistake(&self, transaction: bool) -> Option<Found> {
+        let (name, hindrance) = hindrance(self.engine, self.text)?;
+        let (what, instead) = match hindrance {
+            Hindrance::Refused(instead) => (format!("`{name}` ends what fleet itself holds in the session"), instead),
+            Hindrance::Block => (
+                format!("a statement in this `{name}` block can't run in a transaction, and a block is one"),
+                "write it as a statement of its own, in a script with `-- fleet: transaction=false` at its head",
+            ),
+            _ if !transaction => return None,
+            Hindrance::Transaction => (
+                format!("`{name}` can't run in a transaction"),
+                "write `-- fleet: transaction=false` at the head of the file, best in a script of its own",
+            ),
+            Hindrance::EndsTransaction => (
+                format!("this `{name}` block ends the transaction that its script runs in"),
+                "leave COMMIT and ROLLBACK out, or write `-- fleet: transaction=false` at the head of the file",
+            ),
+        };
+        Some(Found { always: true, ..Found::new(Some(self.line), what, instead) })
+    }
+}
+
+/// The unqualified name of the routine that a statement creates; empty if it can't be told.
+fn routine_name(engine: Engine, sql: &str) -> String {
+    let words = Words::of(engine, sql);
+    let kind = (0..words.len().min(4)).find(|&at| words.is(at, "function") || words.is(at, "procedure"));
+    let Some(name) = kind.map(|at| at + 1) else { return String::new() };
+    let last = if words.is_symbol(name + 1, b'.') { name + 2 } else { name };
+    words.name(last).unwrap_or_default().to_lowercase()
+}
+
+/// Whether a statement names a routine, in its code or in the body of a block.
+fn mentions(statement: &Statement<'_>, name: &str) -> bool {
+    let text = statement.text.to_lowercase();
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
 }
 
 /// Commands of psql: a backslash is never SQL outside quotes, except for MySQL's `\N`.

@@ -9,7 +9,9 @@ use crate::model::tenant::Engine::{Mysql, Postgres, Sqlite};
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
     folder
 }
@@ -166,6 +168,26 @@ fn any_tool_may_say_that_there_is_no_transaction() {
 }
 
 #[test]
+fn a_statement_of_sqlite_that_does_nothing_in_a_transaction_is_refused() {
+    for (sql, name) in [
+        ("PRAGMA foreign_keys = ON;\nPRAGMA journal_mode = WAL;", "PRAGMA journal_mode"),
+        ("select 1;\nPRAGMA main.synchronous(1);", "PRAGMA synchronous"),
+        ("select 1;\nPRAGMA temp_store = MEMORY;", "PRAGMA temp_store"),
+        ("select 1;\nPRAGMA wal_checkpoint;", "PRAGMA wal_checkpoint"),
+        ("select 1;\nATTACH 'x.db' AS x;", "ATTACH"),
+        ("select 1;\nDETACH DATABASE x;", "DETACH"),
+    ] {
+        for file in ["1_x.sql", "1_x.sqlite.sql"] {
+            let said = format!("{file}:2: `{name}` can't run in a transaction; write `-- fleet: transaction=false`");
+            let told = wrong(&[(file, sql)]);
+            assert!(told.starts_with(&said), "{told}");
+            good(&[(file, &format!("-- fleet: transaction=false\n{sql}"))]);
+        }
+    }
+    good(&[("1_x.sql", "PRAGMA journal_mode; PRAGMA synchronous; PRAGMA foreign_keys = ON; PRAGMA user_version = 3")]);
+}
+
+#[test]
 fn a_begin_and_commit_around_everything_are_taken_off() {
     let text = "-- head\nBEGIN;\ncreate table t (i int);\ndrop table t;\nCOMMIT;\n";
     for engine in Engine::ALL {
@@ -316,16 +338,200 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
 }
 
 #[test]
+fn a_file_that_would_change_what_fleet_holds_is_refused() {
+    let none = "-- fleet: transaction=false\n";
+    let mistakes = wrong(&[
+        ("01_do.sql", "select 1;\nDO $$ BEGIN SET LOCAL lock_timeout = 0; ALTER TABLE t ADD c int; END $$;"),
+        ("02_do.sql", &format!("{none}DO $$ BEGIN PERFORM set_config('lock_timeout', '0', true); END $$;")),
+        (
+            "03_f.postgres.sql",
+            "CREATE FUNCTION app.grow() RETURNS void LANGUAGE sql SET lock_timeout = 0 AS $$ SELECT 1 $$;\nSELECT app.grow();",
+        ),
+        ("04_strings.postgres.sql", "SET standard_conforming_strings = off;\nselect 'a\\b';"),
+        ("05_discard.postgres.sql", &format!("{none}DISCARD ALL;")),
+        ("06_block.postgres.sql", &format!("{none}DO $$ BEGIN EXECUTE 'DROP INDEX CONCURRENTLY ix'; END $$;")),
+        ("07_ends.postgres.sql", "DO $$ BEGIN DELETE FROM t; COMMIT; END $$;"),
+        ("08_cluster.postgres.sql", "CLUSTER;"),
+    ]);
+    let expected = [
+        "01_do.sql:2",
+        "02_do.sql:2",
+        "03_f.postgres.sql:1",
+        "04_strings.postgres.sql:1",
+        "05_discard",
+        "06_block",
+        "07_ends",
+        "08_cluster",
+    ];
+    let lines: Vec<&str> = mistakes.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{mistakes}");
+    assert!(lines.iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{mistakes}");
+    assert!(lines[0].contains("-- fleet: lock_timeout=2s"), "{mistakes}");
+    // A routine for the application is no business of the run; nor is a block that only reads the limit.
+    good(&[
+        (
+            "1_f.postgres.sql",
+            "CREATE FUNCTION grow() RETURNS void LANGUAGE sql SET lock_timeout = 0 AS $$ SELECT 1 $$;\nGRANT EXECUTE ON FUNCTION grow() TO x;",
+        ),
+        ("2_do.postgres.sql", "DO $$ BEGIN RAISE NOTICE '%', current_setting('lock_timeout'); END $$;"),
+        ("3_ends.postgres.sql", &format!("{none}DO $$ BEGIN DELETE FROM t; COMMIT; END $$;")),
+        ("4_head.sql", "SET lock_timeout = 0;\nSET standard_conforming_strings = on;\nselect 1;"),
+    ]);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_a_mistake() {
     let told = read(Path::new("/nowhere/at all")).unwrap_err();
     assert_eq!(told.len(), 1);
     assert!(told[0].to_string().starts_with("/nowhere/at all: it can't be read ("), "{}", told[0]);
-    assert_eq!(good(&[]).scripts, []);
+}
+
+#[test]
+fn a_folder_for_each_migration_is_read_as_its_tool_reads_it() {
+    let read = good(&[
+        ("20230101000000_init/migration.sql", "select 'prisma';"),
+        ("migration_lock.toml", "provider = \"postgresql\""),
+        ("2024-01-01-120000_posts/up.sql", "select 'diesel';"),
+        ("2024-01-01-120000_posts/down.sql", "select 'diesel down';"),
+        ("2024-01-01-120000_posts/up.mysql.sql", "select 'diesel on mysql';"),
+        ("2024-01-01-120000_posts/metadata.toml", "run_in_transaction = false\n"),
+        ("1617181723_hasura/up.sql", S),
+        ("20250101000000_plain.sql", S),
+        ("seeds/README.md", "no SQL"),
+        (".git/hooks/x.sql", S),
+        ("._0001_x.sql", "left by a file manager"),
+    ]);
+    assert_eq!(
+        names(&read),
+        ["1617181723_hasura", "20230101000000_init", "2024-01-01-120000_posts", "20250101000000_plain"]
+    );
+    let diesel = &read.scripts[2];
+    assert!(diesel.up.get(Postgres).unwrap().file.ends_with("2024-01-01-120000_posts/up.sql"));
+    assert_eq!(sql(diesel.up.get(Mysql).unwrap()), ["select 'diesel on mysql'"]);
+    assert!(!diesel.up.get(Postgres).unwrap().transaction && !diesel.down.get(Postgres).unwrap().transaction);
+    let plain = part("1_x.sql", "select 'prisma';", Postgres).checksum;
+    assert_eq!(read.scripts[1].up.get(Postgres).unwrap().checksum, plain, "that of the file");
+}
+
+#[test]
+fn sql_that_would_be_passed_over_is_a_mistake() {
+    let folder = folder(&[
+        ("0001_a.sql", S),
+        ("2026/0003_nested.sql", S),
+        ("2026/q1/0004_deeper.SQL", S),
+        ("migrations/20230101000000_init/migration.sql", S),
+        ("users/up.sql", S),
+        ("0005_b/up.sql", S),
+        ("0005_b/seed.sql", S),
+        ("0005_b/more/0006_c.sql", S),
+        ("0007_d/data.sql", S),
+        ("0007_e.ddl", S),
+        ("0008_f/up.sql", S),
+        ("0008_f/metadata.toml", "run_in_transaction = maybe"),
+    ]);
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("2026/loop")).unwrap();
+    let mistakes = text(folder.path(), &read(folder.path()).unwrap_err());
+    let place = folder.path().display().to_string();
+    insta::assert_snapshot!(mistakes.replace(&place, "FOLDER"), @r#"
+    0005_b/more/0006_c.sql: it is in a folder inside the folder of scripts, where no script is looked for; move it to FOLDER, or name 0005_b/more as `scripts`
+    0005_b/seed.sql: in the folder of a migration only migration.sql, up.sql and down.sql are looked at; name it so, or move it out of this folder
+    0007_d/data.sql: it is in a folder inside the folder of scripts, where no script is looked for; move it to FOLDER, or name 0007_d as `scripts`
+    0007_e.ddl: it is named like a script but does not end with `.sql`; name it `0007_e.sql` if it is one, else give it another name or move it out of this folder
+    0008_f/metadata.toml:1: `run_in_transaction = maybe` has no meaning here; only `run_in_transaction=true` or `=false` is understood
+    2026/0003_nested.sql: it (and 9 more) is in a folder inside the folder of scripts, where no script is looked for; move it to FOLDER, or name 2026 as `scripts`
+    migrations/20230101000000_init/migration.sql: it is in a folder inside the folder of scripts, where no script is looked for; move it to FOLDER, or name migrations as `scripts`
+    users/up.sql: it is in a folder inside the folder of scripts, where no script is looked for; name its folder like `0001_add_users`, or move it to FOLDER, or name users as `scripts`
+    "#);
+}
+
+#[test]
+fn links_are_followed_and_broken_ones_are_told() {
+    let elsewhere = folder(&[("shared.sql", S), ("up.sql", S)]);
+    let folder = folder(&[("0001_a.sql", S)]);
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(elsewhere.path().join(to), folder.path().join(name)).unwrap();
+    };
+    link("shared.sql", "0002_b.sql");
+    link("", "0003_c");
+    let mistakes = text(folder.path(), &read(folder.path()).unwrap_err());
+    assert!(mistakes.starts_with("0003_c/shared.sql: in the folder of a migration only"), "{mistakes}");
+    std::fs::remove_file(elsewhere.path().join("shared.sql")).unwrap();
+    let mistakes = text(folder.path(), &read(folder.path()).unwrap_err());
+    assert!(mistakes.starts_with("0002_b.sql: it can't be read"), "{mistakes}");
+    std::fs::remove_file(folder.path().join("0002_b.sql")).unwrap();
+    assert_eq!(names(&read(folder.path()).unwrap()), ["0001_a", "0003_c"]);
+}
+
+#[test]
+fn a_folder_without_a_script_is_a_mistake() {
+    let folder = folder(&[("README.md", "none yet"), ("sub/notes.txt", "")]);
+    let told = text(folder.path(), &read(folder.path()).unwrap_err());
+    assert!(told.contains(": this folder of scripts holds no script; add one, or leave `scripts` out"), "{told}");
+    assert!(told.contains("`-- fleet: nothing`"), "{told}");
+}
+
+#[test]
+fn annotations_of_other_tools_are_read_or_refused() {
+    for head in [
+        "-- +migrate Up notransaction\n",
+        "-- atlas:txmode none\n\n",
+        "--liquibase formatted sql\n--changeset dev:1 runInTransaction:false\n",
+        "-- flyway:executeInTransaction=false\n",
+    ] {
+        assert!(!part("1_x.postgres.sql", &format!("{head}vacuum;"), Postgres).transaction, "{head}");
+    }
+    let text = wrong(&[
+        (
+            "01_a.sql",
+            "--liquibase formatted sql\n--changeset dev:1 context:test\ncreate table only_in_test (id int);\n",
+        ),
+        ("02_b.sql", "-- Up Migration\nselect 1;\n-- Down Migration\nselect 2;\n"),
+        ("03_c.sql", "-- rambler up\nselect 1;\n-- rambler down\nselect 2;\n"),
+        ("04_d.sql", "# --- !Ups\nselect 1;\n# --- !Downs\nselect 2;\n"),
+        ("05_e.sql", "-- +migrate Up\nselect 1;\n-- +migrate Down\nselect 2;\n"),
+        ("06_f.sql", "-- +goose Up\n-- +goose ENVSUB ON\nselect '${HOME}';\n"),
+        ("07_g.sql", "-- liquibase formatted sql\n-- changeset a:1\nselect 1;\n-- rollback drop table x;\n"),
+        ("08_h.sql", "select 1;\n-- atlas:txmode none\nselect 2;\n"),
+        ("09_i.sql", "insert into s values ('${flyway:defaultSchema}');\n"),
+        ("V10__j.sql", "insert into s values ('https://${tenant_host}/');\n"),
+        ("11_k.sql", "grant usage on schema ${schema} to ${role};\n"),
+        ("12_l.sql", "select 1\nGO\nselect 2\nGO\n"),
+        ("13_m.sql", "source other.sql\n"),
+    ]);
+    insta::assert_snapshot!(text, @r#"
+    01_a.sql:2: `changeset dev:1 context:test`: this changeset is only for some environments, and fleet would run it on all; keep it out of this folder, or leave the word out where all tenants are to have it
+    02_b.sql:3: up and down parts in one file are not supported; split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`
+    03_c.sql:3: up and down parts in one file are not supported; split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`
+    04_d.sql:1: `!Ups`: a file of Play's evolutions has both ways in it, and writes `;;` for `;`; move the part below `!Ups` to `….up.sql` and the one below `!Downs` to `….down.sql`, with plain `;`, and leave these lines out
+    04_d.sql:3: `!Downs`: a file of Play's evolutions has both ways in it, and writes `;;` for `;`; move the part below `!Ups` to `….up.sql` and the one below `!Downs` to `….down.sql`, with plain `;`, and leave these lines out
+    05_e.sql:3: up and down parts in one file are not supported; split the file: what is above this line goes into `….up.sql`, the rest into `….down.sql`
+    06_f.sql:2: `+goose ENVSUB ON`: it would put variables of the environment into the text; write their values, and leave the line out
+    07_g.sql:4: `rollback drop table x;`: Liquibase's way back has a file of its own here; move its SQL to `….down.sql`, and leave the line out
+    08_h.sql:2: this belongs to the head of the file; move it above the first statement
+    09_i.sql:1: Flyway would put a value here, and `${flyway:defaultSchema}` would be sent as it stands; write the value; or, if it is meant as it stands, write `-- fleet: literal` at the head of the file
+    11_k.sql:1: `${role}` is a placeholder of another program, and no SQL; write the value
+    11_k.sql:1: `${schema}` is a placeholder of another program, and no SQL; write the value
+    12_l.sql:2: `GO` is a command of sqlcmd; leave it out, and end the statement before it with `;`
+    12_l.sql:4: `GO` is a command of sqlcmd; leave it out, and end the statement before it with `;`
+    13_m.sql:1: `SOURCE` is a command of the mysql client; leave it out, and put what it would bring into the file as SQL
+    V10__j.sql:1: Flyway would put a value here, and `${tenant_host}` would be sent as it stands; write the value; or, if it is meant as it stands, write `-- fleet: literal` at the head of the file
+    "#);
+}
+
+#[test]
+fn a_placeholder_that_may_be_meant_is_warned_of() {
+    let text = "insert into s values ('https://${tenant_host}/');\n";
+    let read = good(&[("1_a.sql", text), ("2_b.sql", "-- fleet: literal\nselect '${x}';")]);
+    let [warning] = &read.warnings[..] else { panic!("{:?}", read.warnings) };
+    assert!(warning.file.ends_with("1_a.sql") && warning.line == Some(1), "{warning}");
+    assert_eq!(warning.what, "`${tenant_host}` is sent as it stands");
+    assert_eq!(sql(read.scripts[0].up.get(Sqlite).unwrap()), [text.trim_end().trim_end_matches(';')]);
+    good(&[("V1__a.sql", &format!("-- fleet: literal\n{text}"))]);
 }
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_survived(text in "(-- fleet: |batch|refresh|view=a |group=daily|begin|commit|;|\n|'|/\\*|\\*/|\\$\\$|\\PC){0,30}") {
+    fn any_text_is_survived(text in "(-- fleet: |batch|refresh|\\$\\{|\\{\\{|:|-- \\+goose |--changeset a:1 |GO\n|view=a |group=daily|begin|commit|;|\n|'|/\\*|\\*/|\\$\\$|\\PC){0,30}") {
         let folder = folder(&[("1_x.sql", &text), ("R__y.mysql.sql", &text), ("R__y.down.sql", &text)]);
         let _ = read(folder.path());
     }

@@ -15,15 +15,17 @@ use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::mysql::MysqlSession;
+use crate::engine::mysql::native::{COMMANDS, commands, left_nothing};
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, session_settings};
 use crate::engine::native::Link;
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
-use crate::engine::{ApplyError, PartialState, Session, Work, errors, native};
+use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Record, Unfinished};
 use crate::model::tenant::Engine;
 use crate::policy::Limits;
+use crate::sql::{SessionUse, first_words, session_use};
 
 impl MysqlSession {
     /// Moves the session to a connection from a pool of one, for work that has native steps. No lock is held and no
@@ -58,6 +60,57 @@ impl MysqlSession {
         any.then(|| session_settings(&self.door.limits(&work.steps[step])))
     }
 
+    /// Applies a script statement by statement. If it may reach fleet's own writes, it has the session to itself, and they go
+    /// over a second connection.
+    pub(crate) async fn apply_alone(&mut self, work: &Work, step: usize, uses: SessionUse) -> Result<(), ApplyError> {
+        self.ran_code = false;
+        if uses >= SessionUse::Whole {
+            self.open_aside().await.map_err(|fault| ApplyError::before(step, fault))?;
+        }
+        let applied = journalled::apply_alone(self, work, step).await;
+        self.close_aside().await;
+        applied
+    }
+
+    /// Ends a transaction that the code of a statement left open, and sets fleet's own time limits again: they hold
+    /// whatever a script says. Dying here: the journal names the statement, which happened.
+    async fn restore_limits(&mut self, this: ScriptStatement<'_>) -> Result<(), Fault> {
+        if self.aside.is_none() {
+            return Ok(());
+        }
+        let uses = session_use(Engine::Mysql, this.sql());
+        self.ran_code |= uses == SessionUse::Code;
+        let mut sql = Vec::new();
+        if self.ran_code {
+            sql.push("COMMIT".to_owned());
+        }
+        // Any statement here would replace the row count that the next one of the script may read.
+        if uses == SessionUse::Code || first_words(Engine::Mysql, this.sql()).next().as_deref() == Some("set") {
+            sql.push(session_settings(&self.door.limits(this.step())));
+        }
+        match sql.is_empty() {
+            true => Ok(()),
+            false => self.connection()?.run(sql.join(";\n")).await,
+        }
+    }
+
+    /// The stop before anything is sent, if a statement is longer than the server takes.
+    pub(crate) fn too_long(&self, work: &Work) -> Option<ApplyError> {
+        let most = self.held.most_bytes?;
+        work.steps.iter().enumerate().find_map(|(step, Step { script, .. })| {
+            let statement = script.statements.iter().position(|sql| sql.len() > longest(most))?;
+            let text = format!(
+                "the statement has {} bytes, and the server takes less than {most} in one message; nothing was sent to this \
+                 tenant; write it as several statements, or as an administrator: SET GLOBAL max_allowed_packet = {}",
+                script.statements[statement].len(),
+                (script.statements[statement].len() / 1024 + 2) * 1024
+            );
+            let fault = Fault::with_code(FaultClass::Resources, "1153", text);
+            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            Some(ApplyError { at, ..ApplyError::before(0, fault) })
+        })
+    }
+
     /// The statements that create fleet's own tables, where they are missing.
     fn tables(&self) -> Vec<String> {
         let mut sql = if self.held.has_history { Vec::new() } else { self.door.install() };
@@ -75,21 +128,19 @@ impl MysqlSession {
         }
     }
 
-    fn push_step(&self, message: &mut Message, work: &Work, step: usize, resumed: Option<usize>) {
+    fn push_step<'w>(&mut self, message: &mut Message<'w>, work: &'w Work, step: usize, resumed: Option<usize>) {
         let script = &work.steps[step].script;
         let first = resumed.unwrap_or(0);
         if let Some(setting) = self.own_settings(work, step) {
             message.push(Place::Prepare { step }, setting);
         }
+        message.push_all(Place::Prepare { step }, self.session_of(script));
         let open = match resumed {
             Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], &work.run),
         };
         message.push(Place::Prepare { step }, open);
-        if let Some(database) = self.door.namespace() {
-            // The previous migration may have switched to another database.
-            message.push(Place::Prepare { step }, format!("USE {}", Engine::Mysql.quote(&database)));
-        }
+        message.push_all(Place::Prepare { step }, self.use_own_database().into_iter().collect());
         if script.direction == Direction::Down && resumed.is_none() {
             // Deleted first: if the rest does not happen, the tenant must not look as if it were at its target.
             message.push(Place::Record { step }, self.door.record(&work.steps[step]));
@@ -105,7 +156,7 @@ impl MysqlSession {
     }
 
     /// A refresh changes rows only, so it has a transaction and no journal. Dying in it: the server rolls it back.
-    fn push_refresh(&self, message: &mut Message, work: &Work, step: usize) {
+    fn push_refresh<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         message.push(Place::Prepare { step }, "START TRANSACTION");
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
@@ -116,7 +167,7 @@ impl MysqlSession {
 
     /// A repeatable script loses its row first. Dying behind it: the tenant lacks the script, and the next run makes it
     /// again; so it needs no journal.
-    fn push_taken_down(&self, message: &mut Message, work: &Work, step: usize) {
+    fn push_taken_down<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         message.push(Place::Prepare { step }, self.door.record(&work.steps[step]));
         if let Some(database) = self.door.namespace() {
             message.push(Place::Prepare { step }, format!("USE {}", Engine::Mysql.quote(&database)));
@@ -142,6 +193,7 @@ impl MysqlSession {
         let opening = journalled::opening(self.held.entry.clone(), work, first)?;
         self.check_history(work, first, opening).map_err(|fault| ApplyError::before(first, fault))?;
         let mut message = Message::new(Engine::Mysql);
+        message.most_bytes = self.held.most_bytes.map(longest);
         let prepare = Place::Prepare { step: first };
         message.push_all(prepare, self.tables());
         if first == 0 && work.refreshes() {
@@ -152,6 +204,7 @@ impl MysqlSession {
         }
         for step in steps {
             if is_refresh(work, step) {
+                message.push_all(Place::Prepare { step }, self.session_of(&work.steps[step].script));
                 self.push_refresh(&mut message, work, step);
             } else if work.steps[step].is_taken_down() {
                 self.push_taken_down(&mut message, work, step);
@@ -162,6 +215,7 @@ impl MysqlSession {
         }
         if last == work.steps.len() {
             // Closing the connection releases it too, but only when the server notices.
+            message.push_all(Place::Tidy, self.use_own_database().into_iter().collect());
             message.push(Place::Tidy, format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
         let connection = self.connection().map_err(|fault| ApplyError::before(first, fault))?;
@@ -226,10 +280,14 @@ impl Journalled for MysqlSession {
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
         self.check_history(work, step, opening)?;
-        if let Some(setting) = self.own_settings(work, step) {
-            self.run(setting).await?;
+        let mut sql: Vec<String> = self.own_settings(work, step).into_iter().collect();
+        sql.extend(self.session_of(&work.steps[step].script));
+        if self.aside.is_some() && !sql.is_empty() {
+            let settings = std::mem::take(&mut sql).join(";\n");
+            self.connection()?.run(settings).await?;
         }
-        let (mut sql, journal) = (self.tables(), self.door.journal());
+        sql.extend(self.tables());
+        let journal = self.door.journal();
         if opening.closes_void {
             sql.push(journal.close());
         }
@@ -249,7 +307,9 @@ impl Journalled for MysqlSession {
         let within = usize::from(crate::sql::is_multiple(Engine::Mysql, this.sql()));
         let refusal = |fault| Refusal { of: this, within, fault };
         let connection = self.connection().map_err(refusal)?;
-        directives::run(connection, this, MySqlQueryResult::rows_affected).await.map_err(refusal)
+        directives::run(connection, this, MySqlQueryResult::rows_affected).await.map_err(refusal)?;
+        // If this fails, the statement itself happened.
+        self.restore_limits(this).await.map_err(|fault| Refusal { of: this, within: 1, fault })
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
@@ -258,29 +318,68 @@ impl Journalled for MysqlSession {
         self.residue(work, place, refusal.within, &refusal.fault).await
     }
 
-    /// The code gets the session's own connection, through a pool of one.
+    /// The code gets the session's own connection, through a pool of one. If it fails, the server's count of what it sent
+    /// says whether that left anything.
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
         let pool = self.pool.clone().expect("the session became pooled before the tenant was locked");
+        let before = match self.rows(COMMANDS.to_owned()).await {
+            Ok(rows) => commands(&rows),
+            Err(fault) => return (Err(ApplyError::lost(step, fault)), Ok(())),
+        };
         drop(self.connection.take());
         let db = SqlxMySqlConnector::from_sqlx_mysql_pool(pool.clone());
-        let ended = native::Native { door: &self.door, work, step }.alone(&db).await;
-        (ended, self.take_back(&pool).await)
+        let native = native::Native { door: &self.door, work, step };
+        let (ended, rolled_back) = match work.steps[step].script.execution {
+            Execution::Native { transaction: true, .. } => native.mysql(&db).await,
+            _ => (native.alone(&db).await, false),
+        };
+        let holds = self.take_back(&pool).await;
+        self.left_nothing = false;
+        if ended.is_err() && holds.is_ok() {
+            let after = self.rows(COMMANDS.to_owned()).await.map(|rows| commands(&rows));
+            self.left_nothing = after.is_ok_and(|after| left_nothing(&before, &after, rolled_back));
+        }
+        (ended, holds)
     }
 
-    async fn stop_native(&mut self) -> PartialState {
+    /// Dying in it: the journal is open still.
+    async fn stop_native(&mut self, work: &Work, step: usize) -> PartialState {
+        if self.left_nothing {
+            let undo = self.door.undo(&work.steps[step].script).join(";\n");
+            let undone = self.run(format!("START TRANSACTION;\n{undo};\nCOMMIT")).await;
+            return undone.map_or(PartialState::Unknown, |()| PartialState::Nothing);
+        }
         let _ = self.run(self.door.journal().stop(None)).await;
         journalled::in_doubt(self).await
     }
 
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
+        if self.ran_code {
+            self.connection()?.run("COMMIT".to_owned()).await?;
+        }
         let mut end = self.end(work, step);
         end.push("COMMIT".to_owned());
         let is_native = matches!(work.steps[step].script.execution, Execution::Native { .. });
-        if step + 1 == work.steps.len() && !is_native {
-            end.push(format!("DO RELEASE_LOCK({LOCK_NAME})"));
+        let releases = step + 1 == work.steps.len() && !is_native;
+        let release = self.release();
+        match &self.aside {
+            Some(_) => {
+                self.run(end.join(";\n")).await?;
+                // The history row is there: closing the connection releases the lock too.
+                let _ = if releases { self.connection()?.run(release).await } else { Ok(()) };
+                Ok(())
+            }
+            None => {
+                end.extend(releases.then_some(release));
+                self.run(end.join(";\n")).await
+            }
         }
-        self.run(end.join(";\n")).await
     }
+}
+
+/// The longest text of a message of at most this many bytes: the protocol adds one, and the limit itself is too much.
+fn longest(most: usize) -> usize {
+    most.saturating_sub(2)
 }
 
 /// A refresh has a transaction, and no journal.

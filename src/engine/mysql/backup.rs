@@ -26,6 +26,7 @@ use crate::engine::queries::Queries as _;
 use crate::engine::{Dump, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
+use crate::sql::SessionUse;
 
 /// The last line of a complete dump.
 const COMPLETED: &str = "-- Dump completed";
@@ -67,7 +68,7 @@ impl Dump for MysqlSession {
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
         let program = Program::find(["mariadb-dump", "mysqldump"]).await?;
         // A migration in progress, which no transaction could hide here, would make the dump inconsistent.
-        self.hold().await?;
+        self.hold(SessionUse::None).await?;
         let dumped = self.dump_to(to, &program).await;
         let _ = self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await;
         dumped.map(|()| program.version)
@@ -80,7 +81,7 @@ impl Dump for MysqlSession {
         let defaults = self.defaults(&program).await?;
         let database = self.door.namespace().unwrap_or_default();
         self.check_definers(from.file).await?;
-        let was = self.hold().await?;
+        let was = self.hold(SessionUse::None).await?;
         let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
         self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
         self.empty(&was).await?;

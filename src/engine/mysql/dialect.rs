@@ -6,8 +6,14 @@ use crate::engine::mysql::flavour::Flavour;
 pub(in crate::engine) struct Mysql;
 
 impl Dialect for Mysql {
+    /// The meaning of a backslash depends on the `sql_mode`, and that of other characters on `SET NAMES`, both of which a
+    /// script may have set: hex digits depend on neither.
     fn literal(&self, text: &str) -> String {
-        format!("'{}'", text.replace('\'', "''").replace('\\', "\\\\"))
+        if text.is_ascii() && !text.contains('\\') {
+            return format!("'{}'", text.replace('\'', "''"));
+        }
+        let hex: String = text.bytes().map(|byte| format!("{byte:02X}")).collect();
+        format!("_utf8mb4 x'{hex}'")
     }
 
     fn as_text(&self, column: &str) -> String {

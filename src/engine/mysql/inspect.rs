@@ -41,11 +41,16 @@ const QUERIES: [&str; 8] = [
 
 #[async_trait]
 impl Inspect for MysqlSession {
-    /// Switches back to the tenant's database, in case a migration has switched to another.
+    /// Switches back to the tenant's database, in case a migration has switched to another. Defaults of timestamps are read
+    /// in one time zone, so that tenants on servers of different zones are equal.
     async fn shape(&mut self) -> Result<Shape, Fault> {
-        let use_own = self.door.namespace().map(|name| format!("USE {};\n", Engine::Mysql.quote(&name)));
-        let queries = QUERIES.iter().chain(&inspect_others::QUERIES).map(|query| format!("{query};\n"));
-        let message: String = use_own.into_iter().chain(queries).collect();
+        let begin = self
+            .use_own_database()
+            .into_iter()
+            .chain(["SET @fleet_zone = @@time_zone, time_zone = '+00:00'".to_owned()]);
+        let queries = QUERIES.iter().chain(&inspect_others::QUERIES).map(|query| (*query).to_owned());
+        let all = begin.chain(queries).chain(["SET time_zone = @fleet_zone".to_owned()]);
+        let message = all.collect::<Vec<_>>().join(";\n");
         let mut reading = Reading::default();
         for row in self.rows(message).await? {
             reading.add(&row);

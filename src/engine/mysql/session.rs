@@ -13,6 +13,7 @@ use sqlx::{MySql, Pool};
 
 use crate::engine::journal;
 use crate::engine::journalled;
+use crate::engine::mysql::fresh::{Part, Settings};
 use crate::engine::mysql::tenant_lock::{TenantLock, session_settings};
 use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
@@ -21,6 +22,7 @@ use crate::engine::rows::Batch;
 use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
+use crate::sql::SessionUse;
 
 pub(crate) struct MysqlSession {
     pub(crate) door: TenantEndpoint,
@@ -33,18 +35,48 @@ pub(crate) struct MysqlSession {
     pub(crate) id: Arc<AtomicU64>,
     /// The tenant's lock and the state read under it, while work is applied.
     pub(crate) held: TenantLock,
+    /// The strongest use that steps have made of this connection; `None`: no step ran on it.
+    pub(crate) used: Option<SessionUse>,
+    /// The settings that the connection has for steps.
+    pub(crate) settings: Settings,
+    /// The connection for fleet's own writes, while a script has the other to itself.
+    pub(crate) aside: Option<MySqlConnection>,
+    /// Whether a script that has the connection to itself ran code that may have opened a transaction.
+    pub(crate) ran_code: bool,
+    /// Whether native code that failed left nothing in the database.
+    pub(crate) left_nothing: bool,
 }
 
 impl MysqlSession {
     pub(crate) async fn open(door: TenantEndpoint) -> Result<Self, Fault> {
         let options = address::mysql(&door.tenant)?;
         let connection = Some(Link::Alone(door.connect(&options).await?));
-        Ok(MysqlSession { door, options, connection, pool: None, id: Arc::default(), held: TenantLock::default() })
+        Ok(MysqlSession {
+            door,
+            options,
+            connection,
+            pool: None,
+            id: Arc::default(),
+            held: TenantLock::default(),
+            used: None,
+            settings: Settings::default(),
+            aside: None,
+            ran_code: false,
+            left_nothing: false,
+        })
     }
 
     pub(crate) fn connection(&mut self) -> Result<&mut MySqlConnection, Fault> {
         let lost = || Fault::new(FaultClass::ConnectionLost, "the connection was lost");
         self.connection.as_deref_mut().ok_or_else(lost)
+    }
+
+    /// The connection for fleet's own statements.
+    fn own(&mut self) -> Result<&mut MySqlConnection, Fault> {
+        if self.aside.is_none() {
+            return self.connection();
+        }
+        Ok(self.aside.as_mut().expect("it was there just now"))
     }
 
     /// The journal's row, if any; `None` if there is no journal table.
@@ -57,11 +89,11 @@ impl MysqlSession {
 #[async_trait]
 impl Queries for MysqlSession {
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
-        self.connection()?.rows(sql).await
+        self.own()?.rows(sql).await
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        self.connection()?.run(sql).await
+        self.own()?.run(sql).await
     }
 }
 
@@ -78,8 +110,13 @@ impl TenantQueries for MysqlSession {
 #[async_trait]
 impl Batch for MysqlSession {
     async fn add(&mut self, insert: String) -> Result<(), Fault> {
-        let settings = session_settings(&self.door.timeouts);
-        self.transaction(format!("{settings};\nSTART TRANSACTION;\n{insert};\nCOMMIT")).await.map(drop)
+        let settings = format!("{};\n{}", session_settings(&self.door.timeouts), self.settings());
+        self.transaction(format!("{settings}START TRANSACTION;\n{insert};\nCOMMIT")).await.map(drop)
+    }
+
+    /// Rows are written as SeaORM would write them.
+    fn settings(&self) -> String {
+        format!("{};\n", self.as_seaorm(false))
     }
 }
 
@@ -95,7 +132,7 @@ impl Session for MysqlSession {
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
-        let entry = self.hold().await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
+        let entry = self.hold(SessionUse::None).await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let begin = vec!["START TRANSACTION".to_owned()];
         settle::settle(self, begin, entry, settlement).await
     }
@@ -105,21 +142,31 @@ impl Session for MysqlSession {
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
             self.become_pooled().await.map_err(|fault| ApplyError::before(0, fault))?;
         }
-        self.held = self.hold().await.map_err(|fault| ApplyError::before(0, fault))?;
-        for segment in segments {
-            let next = segment.end();
+        let parts = Part::of(work, segments);
+        let uses = parts.first().map_or(SessionUse::None, |part| part.uses);
+        self.held = self.hold(uses).await.map_err(|fault| ApplyError::before(0, fault))?;
+        if let Some(stop) = self.too_long(work) {
+            return Err(stop);
+        }
+        for Part { segment, uses } in parts {
+            let (first, next) = (segment.start(), segment.end());
+            if self.needs_another_connection(uses) {
+                self.held = self.hold(uses).await.map_err(|fault| ApplyError::before(first, fault))?;
+            }
+            self.used = self.used.max(Some(uses));
             match segment {
                 Segment::Together(steps) => self.apply_steps(work, steps).await?,
-                Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
+                Segment::Alone(step) => self.apply_alone(work, step, uses).await?,
                 Segment::Native { step, .. } => journalled::apply_native(self, work, step).await?,
             }
             let history = work.history_before(next);
-            self.held = TenantLock { history, has_history: true, has_journal: true, entry: None };
+            self.held = TenantLock { history, has_history: true, has_journal: true, entry: None, ..self.held };
         }
         Ok(())
     }
 
     async fn close(mut self: Box<Self>) {
+        self.close_aside().await;
         if let Some(link) = self.connection.take() {
             link.close().await;
         }

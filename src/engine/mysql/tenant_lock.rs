@@ -13,6 +13,7 @@ use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::policy::Timeouts;
+use crate::sql::SessionUse;
 
 /// The name of a tenant's lock, as an expression: lock names are global to the server, so it includes the database; at
 /// most 64 characters.
@@ -40,6 +41,10 @@ pub(crate) struct TenantLock {
     pub(crate) has_history: bool,
     pub(crate) has_journal: bool,
     pub(crate) entry: Option<Unfinished>,
+    /// The most bytes that the server takes in one message, as far as known.
+    pub(crate) most_bytes: Option<usize>,
+    /// Whether the session has the `sql_mode` `IGNORE_SPACE` only because the driver asks for it.
+    pub(crate) ignores_space: bool,
 }
 
 impl MysqlSession {
@@ -47,10 +52,19 @@ impl MysqlSession {
     ///
     /// The lock belongs to the session: dying releases it, DDL does not. A load left running by a dead run counts as
     /// another run.
-    pub(crate) async fn hold(&mut self) -> Result<TenantLock, Fault> {
+    ///
+    /// If earlier steps or the next ones use their session, it is a new one. The server releases the lock of the old one as
+    /// soon as it notices that it is closed, which is waited for.
+    pub(crate) async fn hold(&mut self, next: SessionUse) -> Result<TenantLock, Fault> {
         let mut held = TenantLock::default();
+        let mut wait = 0;
+        if self.needs_another_connection(next) {
+            self.reconnect().await?;
+            wait = 1;
+        }
         let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, 0), 0) = 1, IS_FREE_LOCK({LOAD_LOCK}), 0);\n{};\n{}",
+            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, {wait}), 0) = 1, IS_FREE_LOCK({LOAD_LOCK}), 0), @@max_allowed_packet, \
+             FIND_IN_SET('IGNORE_SPACE', @@sql_mode) > FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode);\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.door.books().read(),
             self.door.journal().read()
@@ -69,6 +83,8 @@ impl MysqlSession {
                         let own = MySql::text(&row, 0).and_then(|own| own.parse().ok());
                         id.store(own.unwrap_or(0), Ordering::Relaxed);
                         locked = MySql::text(&row, 1).as_deref() == Some("1");
+                        held.most_bytes = MySql::text(&row, 2).and_then(|most| most.parse().ok());
+                        held.ignores_space = MySql::text(&row, 3).as_deref() == Some("1");
                     }
                     2 => held.history.push(MySql::text(&row, 0).unwrap_or_default()),
                     _ => held.entry = Some(journal::entry(std::array::from_fn(|i| MySql::text(&row, i)))),
@@ -101,13 +117,12 @@ impl MysqlSession {
 
 /// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.
 ///
-/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`. A literal in a script is
-/// written with backslash escapes, so they must be enabled here.
+/// `/*M! */` is read by MariaDB only; MySQL has no such limit for anything but `SELECT`.
 pub(crate) fn session_settings(timeouts: &Timeouts) -> String {
     let lock = timeouts.lock.as_millis().div_ceil(1000).max(1);
     let statement = timeouts.statement.as_secs_f64();
     format!(
-        "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock}, sql_mode = REPLACE(@@sql_mode, \
-         'NO_BACKSLASH_ESCAPES', '') /*M!, max_statement_time = {statement} */"
+        "SET SESSION lock_wait_timeout = {lock}, innodb_lock_wait_timeout = {lock} /*M!, \
+         max_statement_time = {statement} */"
     )
 }

@@ -2,6 +2,8 @@
 //!
 //! Reading and settling are in the session.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use sea_orm::SqlxPostgresConnector;
 use sqlx::postgres::PgQueryResult;
@@ -13,6 +15,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
+use crate::engine::postgres::settings::{RESET, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
@@ -30,10 +33,10 @@ impl PostgresSession {
         steps: std::ops::Range<usize>,
     ) -> Result<(), ApplyError> {
         let mut message = Message::new(Engine::Postgres);
-        for step in steps.clone() {
-            self.push_transaction(&mut message, work, step);
-        }
         let first = steps.start;
+        for step in steps {
+            self.push_transaction(&mut message, work, step, step == first);
+        }
         let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
         // Dying here: the server ends the open transaction with a rollback; earlier ones are committed.
         let sent = send(connection, &message).await;
@@ -52,6 +55,7 @@ impl PostgresSession {
             Some((place, lines)) => stopped_at(work, Some(place), lines),
             None => stopped_at(work, place, 0),
         };
+        let fault = raced(work, place, fault);
         let residue = match (fault.class, &fault.code) {
             (FaultClass::ConnectionLost, _) => PartialState::Unknown,
             (_, Some(code)) if code == "FL004" => self.in_doubt().await,
@@ -68,18 +72,25 @@ impl PostgresSession {
         Err(ApplyError { committed, at, fault, residue })
     }
 
+    /// The state after a failure, as our own role: a script's may not read the journal.
     pub(crate) async fn in_doubt(&mut self) -> PartialState {
-        let _ = self.rows("ROLLBACK".to_owned()).await;
+        let _ = self.rows("ROLLBACK; RESET SESSION AUTHORIZATION; RESET ROLE".to_owned()).await;
         journalled::in_doubt(self).await
     }
 
-    pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize) {
+    /// Each step ends what it left in the session before its own history row. What others left in a pooler's session is
+    /// ended in front of the first.
+    pub(crate) fn push_transaction<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize, is_first: bool) {
         let script = &work.steps[step].script;
+        let settings = self.settings(&work.steps[step]);
         let (prepare, together) = (Place::Prepare { step }, work.together_with(step));
         if step == together.start {
             message.push(prepare, "BEGIN");
         }
-        message.push_all(prepare, guards::local_settings(&self.door.limits(&work.steps[step])));
+        if is_first {
+            RESET.into_iter().for_each(|sql| message.push(prepare, sql));
+        }
+        message.push_all(prepare, settings.all());
         message.push_all(prepare, guards::lock_and_schema(&self.door));
         if !self.has_history && step == 0 {
             message.push_all(prepare, self.door.install());
@@ -87,14 +98,16 @@ impl PostgresSession {
         if step == 0 && work.refreshes() {
             message.push(prepare, self.door.books().create_refreshes());
         }
-        message.push(Place::HistoryGuard { step }, guards::history(&self.door, &work.history_before(step)));
+        message.push(Place::HistoryGuard { step }, guards::history(&self.door, work.expectation(step)));
+        message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
+            message.push_all(prepare, settings.again(sql));
         }
-        if self.door.tenant.schema.is_none() {
-            message.push(Place::Record { step }, guards::OWN_SEARCH_PATH);
-        }
-        message.push(Place::Record { step }, self.door.record(&work.steps[step]));
+        let record = Place::Record { step };
+        leave(script).into_iter().for_each(|sql| message.push(record, sql));
+        message.push(record, settings.own());
+        message.push(record, self.door.record(&work.steps[step]));
         if step + 1 == together.end {
             message.push(Place::Commit { step }, "COMMIT");
         }
@@ -102,16 +115,20 @@ impl PostgresSession {
 
     /// Runs native code and writes its history row in one transaction.
     pub(crate) async fn apply_native_together(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
-        let mut preamble = guards::local_settings(&self.door.limits(&work.steps[step]));
+        let settings = self.settings(&work.steps[step]);
+        let mut preamble = vec![settings.own()];
         preamble.extend(guards::lock_and_schema(&self.door));
         if !self.has_history && step == 0 {
             preamble.extend(self.door.install());
         }
-        preamble.push(guards::history(&self.door, &work.history_before(step)));
+        preamble.push(guards::history(&self.door, work.expectation(step)));
+        preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
         self.release().await;
         let options = self.options.clone();
         let native = native::Native { door: &self.door, work, step };
-        let result = native.postgres(options, &preamble).await;
+        let mut before_record = leave(&work.steps[step].script).join(";\n");
+        let _ = write!(before_record, ";\n{}", settings.own());
+        let result = native.postgres(options, &preamble, &before_record).await;
         if let Err(stop) = &result
             && stop.fault.code.as_deref() == Some("FL004")
         {
@@ -134,14 +151,30 @@ impl PostgresSession {
     }
 }
 
+/// The fault of a statement that makes an object only if it does not exist, and is told that it does: another session
+/// made it meanwhile, and the next attempt finds it.
+fn raced(work: &Work, place: Option<Place>, fault: Fault) -> Fault {
+    let Some(Place::Statement { step, statement }) = place else { return fault };
+    let sql = work.steps[step].script.statements.get(statement).map(|sql| sql.to_ascii_lowercase());
+    let is_conditional = |sql: String| sql.contains("if not exists") || sql.contains("or replace");
+    match fault.class {
+        FaultClass::AlreadyExists if sql.is_some_and(is_conditional) => {
+            Fault { class: FaultClass::Serialization, ..fault }
+        }
+        _ => fault,
+    }
+}
+
 #[async_trait]
 impl Journalled for PostgresSession {
     /// The lock belongs to the session, because no transaction spans the whole step.
     async fn prepare(&mut self, work: &Work, step: usize) -> Result<Option<Unfinished>, Fault> {
-        let limits = self.door.limits(&work.steps[step]);
-        for setting in guards::session_settings(&limits, self.door.tenant.schema.as_deref()) {
-            self.run(setting).await?;
-        }
+        let mut begin: Vec<String> = RESET.map(str::to_owned).into();
+        begin.extend(self.settings(&work.steps[step]).of_session().all());
+        let tenant = &self.door.tenant;
+        begin.extend(tenant.schema.as_ref().map(|s| format!("SET search_path = {}", guards::search_path(tenant, s))));
+        begin.extend(guards::extensions(&self.door, &work.steps[step].script));
+        self.run(begin.join("; ")).await?;
         let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await?;
         if !locked.first().is_some_and(|row| row.is_true(0)) {
             return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
@@ -177,16 +210,22 @@ impl Journalled for PostgresSession {
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
         let refusal = |within, fault| Refusal { of: this, within, fault };
+        let settings = self.settings(this.step()).of_session();
+        let limits = self.door.limits(this.step());
         if directive(this.sql()).is_some() {
             let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
             let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;
-            return ended.map_err(|fault| refusal(0, fault));
+            ended.map_err(|fault| refusal(0, fault))?;
+        } else {
+            for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
+                self.run_outside(piece.text, limits.lock).await.map_err(|fault| refusal(within, fault))?;
+            }
         }
-        let limits = self.door.limits(this.step());
-        for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
-            self.run_outside(piece.text, limits.lock).await.map_err(|fault| refusal(within, fault))?;
+        // Dying here: the statement has happened, and the journal names it; the session is gone with its settings.
+        match settings.again(this.sql()) {
+            again if again.is_empty() => Ok(()),
+            again => self.run(again.join("; ")).await.map_err(|fault| refusal(1, fault)),
         }
-        Ok(())
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
@@ -218,7 +257,7 @@ impl Journalled for PostgresSession {
         (ended, holds)
     }
 
-    async fn stop_native(&mut self) -> PartialState {
+    async fn stop_native(&mut self, _: &Work, _: usize) -> PartialState {
         let _ = self.keep(self.door.journal().stop(None)).await;
         self.in_doubt().await
     }
@@ -227,7 +266,9 @@ impl Journalled for PostgresSession {
         // One transaction: the journal is closed if and only if the history says so.
         let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
         self.keep(end).await?;
-        let _ = self.rows(format!("SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
+        // Dying here: all is recorded, and the session's lock ends with the session.
+        let leave = leave(&work.steps[step].script).join("; ");
+        let _ = self.rows(format!("{leave}; SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
         Ok(())
     }
 }

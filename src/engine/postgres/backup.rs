@@ -261,7 +261,7 @@ fn told(fault: Fault, said: &str) -> Fault {
     let Some(code) = sqlstate(said) else { return fault };
     // The source location in the server is of no use to the reader.
     let message = fault.message.split(" LOCATION:").next().unwrap_or_default().to_owned();
-    let class = match codes::class(code) {
+    let class = match codes::class(code, true) {
         class if class.is_transient() => class,
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,
         _ => FaultClass::Backup,

@@ -4,9 +4,13 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::engine::expectation::Expectation;
+use crate::engine::postgres::settings;
 use crate::engine::{TenantEndpoint, literal};
-use crate::model::tenant::Engine;
+use crate::model::schema::Script;
+use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
+use crate::sql::extension::unplaced;
 
 /// A migration may change the search path, as dumps do: the history would then go to another schema, or nowhere.
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
@@ -30,7 +34,7 @@ pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
         if door.tenant.create_missing {
             sql.push(format!("CREATE SCHEMA IF NOT EXISTS {}", Engine::Postgres.quote(schema)));
         }
-        sql.push(format!("SET LOCAL search_path = {}", Engine::Postgres.quote(schema)));
+        sql.push(format!("SET LOCAL search_path = {}", search_path(&door.tenant, schema)));
         sql.push(guard(&format!(
             "IF current_schema() IS DISTINCT FROM {} THEN RAISE EXCEPTION 'the tenant''s schema does not exist or may \
              not be used' USING ERRCODE = 'FL003'; END IF;",
@@ -42,22 +46,65 @@ pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
     sql
 }
 
+/// The tenant's own schema, and behind it those that it shares.
+pub(crate) fn search_path(tenant: &Tenant, schema: &str) -> String {
+    let all = std::iter::once(schema).chain(tenant.shared_schemas.iter().map(String::as_str));
+    all.map(|schema| Engine::Postgres.quote(schema)).collect::<Vec<_>>().join(", ")
+}
+
+/// Fails if one of these extensions, which a script creates without naming a schema, would be created in the tenant's
+/// own. Those that are there already are not created, and some have a schema that only their files name.
+fn placed(names: &[String]) -> String {
+    let list = names.iter().map(|name| format!("({})", literal(Engine::Postgres, name))).collect::<Vec<_>>().join(", ");
+    guard(&format!(
+        "IF EXISTS (SELECT FROM (VALUES {list}) w(name) WHERE NOT EXISTS (SELECT FROM pg_extension e WHERE e.extname = \
+         w.name) AND NOT EXISTS (SELECT FROM pg_available_extension_versions v WHERE v.name = w.name AND v.schema IS NOT \
+         NULL)) THEN RAISE EXCEPTION '%', {} USING ERRCODE = 'FL007'; END IF;",
+        literal(
+            Engine::Postgres,
+            &format!(
+                "the extension {} would be created in this tenant''s schema and be dropped with it, and no other tenant \
+                 would find it; write CREATE EXTENSION ... WITH SCHEMA extensions, and shared_schemas = [\"extensions\"] \
+                 in the tenant file",
+                names.join(", ")
+            )
+            .replace("''", "'")
+        )
+    ))
+}
+
+/// The guards of a script on a tenant that is a schema.
+pub(crate) fn extensions(door: &TenantEndpoint, script: &Script) -> Option<String> {
+    door.tenant.schema.as_ref()?;
+    let names = script.statements.iter().flat_map(|sql| unplaced(Engine::Postgres, sql)).collect::<Vec<_>>();
+    (!names.is_empty()).then(|| placed(&names))
+}
+
 /// Fails unless the history is as planned and no journal is open.
-pub(crate) fn history(door: &TenantEndpoint, expected: &[String]) -> String {
-    let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
+pub(crate) fn history(door: &TenantEndpoint, expected: &Expectation) -> String {
+    let books = door.books();
+    let is_as_planned = match expected {
+        Expectation::Next(next) => books.is_as(next),
+        Expectation::Whole(expected) => {
+            let versions = expected.iter().map(|v| literal(Engine::Postgres, v)).collect::<Vec<_>>().join(", ");
+            format!(
+                "(SELECT coalesce(array_agg(version ORDER BY version COLLATE \"C\"), '{{}}') FROM ({}) AS entries) IS NOT \
+                 DISTINCT FROM ARRAY[{versions}]::text[]",
+                books.read()
+            )
+        }
+    };
     let journal = door.journal().table().to_owned();
     guard(&format!(
         "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
          'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
-         IF (SELECT coalesce(array_agg(version ORDER BY version COLLATE \"C\"), '{{}}') FROM ({}) AS entries) IS DISTINCT \
-         FROM ARRAY[{versions}]::text[] THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = \
-         'FL002'; END IF;",
+         IF NOT ({is_as_planned}) THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = 'FL002'; \
+         END IF;",
         literal(Engine::Postgres, &journal),
         literal(
             Engine::Postgres,
             &format!("SELECT count(*) FROM {journal} WHERE NOT (direction = 'up' AND left(migration, 3) = 'R__')")
         ),
-        door.books().read(),
     ))
 }
 
@@ -86,19 +133,5 @@ fn guard(body: &str) -> String {
 
 /// The limits of one transaction; `SET LOCAL` also works behind a transaction pooler.
 pub(crate) fn local_settings(timeouts: &Timeouts) -> Vec<String> {
-    settings(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).collect()
-}
-
-pub(crate) fn session_settings(timeouts: &Timeouts, schema: Option<&str>) -> Vec<String> {
-    let mut all: Vec<String> = settings(timeouts).map(|(name, ms)| format!("SET {name} = {ms}")).collect();
-    all.extend(schema.map(|s| format!("SET search_path = {}", Engine::Postgres.quote(s))));
-    all
-}
-
-/// Milliseconds; zero means no limit. An idle transaction of ours has lost its runner: 60 s are plenty.
-fn settings(timeouts: &Timeouts) -> impl Iterator<Item = (&'static str, u128)> {
-    let lock = timeouts.lock.as_millis();
-    let statement = timeouts.statement.as_millis();
-    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
-        .into_iter()
+    settings::limits(timeouts).map(|(name, ms)| format!("SET LOCAL {name} = {ms}")).into()
 }

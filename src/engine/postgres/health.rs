@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::engine::health::{is_local, number};
 use crate::engine::postgres::PostgresSession;
+use crate::engine::postgres::settings::{CLIENT_SETTINGS, ClientSettings};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
@@ -138,6 +139,17 @@ impl HealthCheck for PostgresSession {
             health
                 .unknown
                 .push("free space: PostgreSQL does not tell, and its folder can't be looked at from here".to_owned());
+        }
+        if ask.server && !self.door.migrations.catalog().scripts.is_empty() {
+            let rows = self.rows(CLIENT_SETTINGS.to_owned()).await?;
+            let clients = ClientSettings::read(self.options.get_options(), rows.first());
+            if !clients.unknown.is_empty() {
+                health.unknown.push(format!(
+                    "{} in the server's own configuration: this user may not read it, and SQL scripts see the driver's (UTC; \
+                     ISO, MDY); ALTER DATABASE .. SET timezone, or ?options[TimeZone]= in the url, says what they see",
+                    clients.unknown.join(" and ")
+                ));
+            }
         }
         health.unknown.dedup();
         self.pooled = Some(health.pooled);

@@ -17,5 +17,6 @@ mod observe;
 mod outside;
 mod scratch;
 mod session;
+mod settings;
 
 pub(crate) use session::PostgresSession;

@@ -4,7 +4,6 @@ use sea_orm::{SqlxPostgresConnector, TransactionOptions};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::engine::native::{self, Around, Mark, Native};
-use crate::engine::postgres::guards;
 use crate::engine::{ApplyError, errors};
 
 /// The mark is a setting local to the transaction; an aborted transaction answers with 25P02, and is still ours.
@@ -21,13 +20,12 @@ impl Native<'_> {
         &self,
         options: PgConnectOptions,
         preamble: &[String],
+        before_record: &str,
     ) -> Result<(), ApplyError> {
         let pool = native::pool(self.door).connect_with(options).await.map_err(|e| self.stop(errors::fault(&e)))?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        let is_own = self.door.tenant.schema.is_none();
-        let before_record = is_own.then_some(guards::OWN_SEARCH_PATH);
-        let around = Around { preamble, mark: MARK, before_record, before_commit: None };
-        let result = self.in_transaction(&db, TransactionOptions::default(), &around).await;
+        let mut around = Around { preamble, mark: MARK, before_record: Some(before_record), check: None };
+        let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;
         let _ = db.close().await;
         result
     }

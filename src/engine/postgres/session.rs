@@ -14,9 +14,10 @@ use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
 use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
+use crate::engine::postgres::settings::{self, ClientSettings, OwnSettings};
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
-use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, literal, settle};
+use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
@@ -34,6 +35,8 @@ pub(crate) struct PostgresSession {
     pub(crate) pooled: Option<bool>,
     /// The unique name of this session in `pg_stat_activity`.
     pub(crate) name: String,
+    /// The settings of the database's own clients, once a script needed them.
+    clients: Option<ClientSettings>,
 }
 
 impl PostgresSession {
@@ -50,6 +53,7 @@ impl PostgresSession {
             has_history: true,
             pooled,
             name,
+            clients: None,
         })
     }
 
@@ -60,10 +64,27 @@ impl PostgresSession {
         Ok(self.connection.as_mut().expect("set just above"))
     }
 
-    /// Runs statements on fleet's own tables in one transaction, whatever search path a script has set.
+    /// Runs statements on fleet's own tables in one transaction, whatever role and search path a script has set.
     pub(crate) async fn keep(&mut self, sql: String) -> Result<(), Fault> {
         let own = if self.door.tenant.schema.is_none() { guards::OWN_SEARCH_PATH } else { "SELECT 1" };
-        self.transaction(format!("BEGIN; {own}; {sql}; COMMIT")).await.map(drop)
+        self.transaction(format!("{}; {own}; {sql}; COMMIT", settings::BEGIN_OWN)).await.map(drop)
+    }
+
+    /// Fleet's own settings for a step.
+    pub(crate) fn settings(&self, step: &Step) -> OwnSettings {
+        let clients = self.clients.clone().unwrap_or_default();
+        let own = OwnSettings::new(self.door.limits(step), &self.name).of_tenant(&self.door.tenant);
+        own.of_script(&step.script, &clients)
+    }
+
+    /// Asks for the settings of the database's own clients, if one of the steps is a script. Nothing is changed.
+    async fn ask_for_clients(&mut self, work: &Work) -> Result<(), Fault> {
+        if self.clients.is_some() || !work.steps.iter().any(|step| settings::is_sql(&step.script)) {
+            return Ok(());
+        }
+        let rows = self.rows(settings::CLIENT_SETTINGS.to_owned()).await?;
+        self.clients = Some(ClientSettings::read(self.options.get_options(), rows.first()));
+        Ok(())
     }
 
     pub(crate) async fn entry(&mut self) -> Result<Option<Unfinished>, Fault> {
@@ -167,6 +188,7 @@ impl Session for PostgresSession {
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
+        self.ask_for_clients(work).await.map_err(|fault| ApplyError::before(0, fault))?;
         if let Some(refusal) = too_much_for_a_pooler(work, &segments)
             && self.is_pooled().await.map_err(|fault| ApplyError::before(0, fault))?
         {

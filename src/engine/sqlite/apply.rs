@@ -2,121 +2,127 @@
 //!
 //! Reading and settling are in the session.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult};
 
 use crate::engine::directives;
+use crate::engine::expectation::Expectation;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
-use crate::engine::message::{Message, Place, send, stopped_at};
+use crate::engine::message::{Message, Place, Sent, send_parts, stopped_at};
+use crate::engine::native::Check as _;
 use crate::engine::queries::Queries as _;
+use crate::engine::sqlite::key_check::KeyCheck;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
+use crate::sql::dialect::syntax;
+use crate::sql::foreign_keys::{ForeignKeys, drops_table, mentions};
+use crate::sql::{directive, split};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
 fn require(condition: &str) -> String {
     format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
 }
 
-const NO_ORPHANS: &str = "(SELECT count(*) FROM pragma_foreign_key_check) = 0";
-
 /// The lock timeout for the journal note of a refused statement.
 const NOTE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The length in bytes of a text that is sent at once: enough that the way to the driver's thread costs little, and
+/// little enough that SQLite looks at no text often.
+const TEXT: usize = 8_192;
+
+/// A place in a message, and the fault there.
+type Stop = (Place, Fault);
+
 impl SqliteSession {
     /// The check that the history is as planned; it runs inside the transaction.
-    pub(crate) fn history_guard(&self, expected: &[String]) -> String {
-        let entries = self.door.books().read();
-        require(&format!(
-            "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({entries}) ORDER BY version)) IS {}",
-            if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
-        ))
+    pub(crate) fn history_guard(&self, expected: &Expectation) -> String {
+        let books = self.door.books();
+        require(&match expected {
+            Expectation::Next(next) => books.is_as(next),
+            Expectation::Whole(expected) => format!(
+                "(SELECT group_concat(version, char(10)) FROM (SELECT version FROM ({}) ORDER BY version)) IS {}",
+                books.read(),
+                if expected.is_empty() { "NULL".to_owned() } else { literal(Engine::Sqlite, &expected.join("\n")) }
+            ),
+        })
     }
 
-    /// Applies consecutive compiled steps in one call.
-    pub(crate) async fn apply_together(
-        &mut self,
-        work: &Work,
-        steps: std::ops::Range<usize>,
-    ) -> Result<(), ApplyError> {
-        let first = steps.start;
-        let rebuilds = any_switches_foreign_keys(work, work.together_with(first));
-        if let Err(fault) = self.begin(!rebuilds, self.door.limits(&work.steps[first]).lock).await {
+    /// Applies compiled steps in one transaction with their history rows: one step, or one behind those that make way
+    /// for it. Dying in it: the next process to open the file rolls back.
+    pub(crate) async fn apply_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), ApplyError> {
+        let committed = steps.start;
+        let Err((place, fault)) = self.transact(work, steps).await else { return Ok(()) };
+        // Closing rolls back, and waits for the worker to have done so.
+        self.release().await;
+        let at = stopped_at(work, Some(place), 0);
+        Err(ApplyError { committed, at, fault, residue: PartialState::Nothing })
+    }
+
+    async fn transact(&mut self, work: &Work, steps: Range<usize>) -> Result<(), Stop> {
+        let (step, last) = (steps.start, steps.end - 1);
+        let check = |step: usize| KeyCheck::of(&work.steps[step].script);
+        let own = steps.clone().map(check).find(|keys| !keys.are_keys_on());
+        let mut keys = own.unwrap_or_else(|| check(last));
+        let at = |place: Place| move |fault: Fault| (place, fault);
+        let (prepare, guard) = (Place::Prepare { step }, Place::ForeignKeyGuard { step: last });
+        self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock).await.map_err(at(prepare))?;
+        keys.before(self).await.map_err(at(guard))?;
+        let message = self.transaction_of(work, steps);
+        let commit = message.len() - 1;
+        let sent = self.deliver(&message, 0..commit).await?;
+        keys.after(self).await.map_err(at(guard))?;
+        let committed = self.deliver(&message, commit..message.len()).await?;
+        self.has_history = true;
+        message.tell_reports(work, &sent.then(committed));
+        if !keys.are_keys_on() {
             self.release().await;
-            return Err(ApplyError {
-                at: stopped_at(work, Some(Place::Prepare { step: first }), 0),
-                ..ApplyError::before(first, fault)
-            });
         }
-        let mut message = Message::new(Engine::Sqlite);
-        for step in steps {
-            self.push_transaction(&mut message, work, step, step == first);
-        }
-        self.deliver(work, first, message).await
+        Ok(())
     }
 
-    pub(crate) fn push_transaction(&self, message: &mut Message, work: &Work, step: usize, is_begun: bool) {
-        let (script, together) = (&work.steps[step].script, work.together_with(step));
-        let rebuilds = any_switches_foreign_keys(work, together.clone());
-        let is_begun = is_begun || step > together.start;
-        if rebuilds && !is_begun {
-            // Inside a transaction the pragma is a no-op, and dropping the old table would delete its children's rows.
-            message.push(Place::Prepare { step }, "PRAGMA foreign_keys = OFF");
+    /// The transaction of these steps, without its beginning.
+    fn transaction_of<'w>(&self, work: &'w Work, steps: Range<usize>) -> Message<'w> {
+        let mut message = Message::new(Engine::Sqlite).in_texts_of(TEXT);
+        let last = steps.end - 1;
+        for step in steps {
+            self.push_step(&mut message, work, step);
         }
-        if !is_begun {
-            message.push(Place::Prepare { step }, busy_timeout(self.door.limits(&work.steps[step]).lock));
-            message.push(Place::Prepare { step }, "BEGIN EXCLUSIVE");
-        }
+        message.push(Place::Commit { step: last }, "COMMIT");
+        message
+    }
+
+    fn push_step<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         if !self.has_history && step == 0 {
             message.push_all(Place::Prepare { step }, self.door.install());
         }
         if step == 0 && work.refreshes() {
             message.push(Place::Prepare { step }, self.door.books().create_refreshes());
         }
-        message.push(Place::HistoryGuard { step }, self.history_guard(&work.history_before(step)));
-        for (statement, sql) in script.statements.iter().enumerate() {
+        message.push(Place::HistoryGuard { step }, self.history_guard(work.expectation(step)));
+        for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
         }
         message.push(Place::Record { step }, self.door.record(&work.steps[step]));
-        if step + 1 < together.end {
-            return;
-        }
-        if rebuilds {
-            message.push(Place::ForeignKeyGuard { step }, require(NO_ORPHANS));
-        }
-        message.push(Place::Commit { step }, "COMMIT");
-        if rebuilds {
-            message.push(Place::Tidy, "PRAGMA foreign_keys = ON");
-        }
     }
 
-    /// Sends a message. Dying in it: the next process to open the file rolls back the open transaction.
-    pub(crate) async fn deliver(&mut self, work: &Work, first: usize, message: Message) -> Result<(), ApplyError> {
-        let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
-        let sent = send(connection, &message).await;
-        message.tell_reports(work, &sent);
-        let Some(error) = sent.error else {
-            self.has_history = true;
-            return Ok(());
-        };
-        let place = message.place(sent.completed);
-        let fault = match place {
-            // The guards raise an arithmetic error on purpose; any other error is genuine.
-            Some(Place::HistoryGuard { .. }) if is_raised(&error) => history::moved(),
-            Some(Place::ForeignKeyGuard { .. }) if is_raised(&error) => orphans(),
-            _ => errors::fault(&error),
-        };
-        let committed = first + message.committed(sent.completed);
-        // Closing rolls back, and waits for the worker to have done so.
-        self.release().await;
-        Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue: PartialState::Nothing })
+    async fn deliver(&mut self, message: &Message<'_>, parts: Range<usize>) -> Result<Sent, Stop> {
+        let place = |part| message.place(part).unwrap_or(Place::Tidy);
+        let connection = self.connection().await.map_err(|fault| (place(parts.start), fault))?;
+        let sent = send_parts(connection, message, parts).await;
+        let Some(error) = &sent.error else { return Ok(sent) };
+        let place = place(sent.completed);
+        // The guard raises an arithmetic error on purpose; any other error is genuine.
+        let is_moved = matches!(place, Place::HistoryGuard { .. }) && is_raised(error);
+        Err((place, if is_moved { history::moved() } else { errors::fault(error) }))
     }
 
     /// Runs native code and writes its history row in one transaction.
@@ -126,14 +132,12 @@ impl SqliteSession {
             self.connection().await.map_err(|fault| ApplyError::before(step, fault))?;
             preamble.extend(self.door.install());
         }
-        preamble.push(self.history_guard(&work.history_before(step)));
+        preamble.push(self.history_guard(work.expectation(step)));
         self.release().await;
-        let rebuilds = switches_foreign_keys(&work.steps[step].script.statements);
-        let options = self.native_options(work, step);
-        let options = if rebuilds { options.foreign_keys(false) } else { options };
-        let no_orphans = native::Check { sql: require(NO_ORPHANS), fault: orphans() };
+        let mut keys = KeyCheck::of(&work.steps[step].script);
+        let options = self.native_options(work, step).foreign_keys(keys.are_keys_on());
         let native = native::Native { door: &self.door, work, step };
-        let result = native.sqlite(options, &self.cancelled, &preamble, rebuilds.then_some(&no_orphans)).await;
+        let result = native.sqlite(options, &self.cancelled, &preamble, &mut keys).await;
         if let Err(stop) = &result
             && stop.at.is_none()
             && stop.fault.message == "integer overflow"
@@ -147,6 +151,22 @@ impl SqliteSession {
     fn native_options(&self, work: &Work, step: usize) -> SqliteConnectOptions {
         let options = self.options(self.door.tenant.create_missing);
         options.busy_timeout(self.door.limits(&work.steps[step]).lock)
+    }
+
+    /// Runs the statements of a text one by one; if it `drops` tables, each `DROP TABLE` with foreign keys off, so that
+    /// it deletes no rows but those of its table. Dying in it: the setting goes with the connection.
+    async fn run_apart(&mut self, sql: &str, drops: bool) -> Result<(), Fault> {
+        for piece in split(Engine::Sqlite, sql) {
+            if !(drops && drops_table(Engine::Sqlite, piece.text)) {
+                self.run(piece.text.to_owned()).await?;
+                continue;
+            }
+            self.run("PRAGMA foreign_keys = OFF".to_owned()).await?;
+            let dropped = self.run(piece.text.to_owned()).await;
+            self.run("PRAGMA foreign_keys = ON".to_owned()).await?;
+            dropped?;
+        }
+        Ok(())
     }
 
     /// Records in the journal that a statement did not happen, because it or the journal write before it was refused.
@@ -178,7 +198,7 @@ impl Journalled for SqliteSession {
             self.run(self.door.journal().close()).await?;
         }
         // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
-        let guard = self.history_guard(&work.history_before(step));
+        let guard = self.history_guard(work.expectation(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
         let opened = self.run(format!("BEGIN IMMEDIATE;\n{guard};\n{begin};\nCOMMIT")).await;
         if let Err(fault) = opened {
@@ -208,6 +228,10 @@ impl Journalled for SqliteSession {
         // If the text has several statements, the first ones may have happened.
         let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
         let refusal = |fault| Refusal { of: this, within, fault };
+        let drops = drops_with_keys_on(this);
+        if drops || (this.sql().len() > TEXT && directive(this.sql()).is_none()) {
+            return self.run_apart(this.sql(), drops).await.map_err(refusal);
+        }
         let connection = self.connection().await.map_err(refusal)?;
         directives::run(connection, this, SqliteQueryResult::rows_affected).await.map_err(refusal)
     }
@@ -221,12 +245,13 @@ impl Journalled for SqliteSession {
     }
 
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
-        let options = self.native_options(work, step);
+        let keys = syntax(Engine::Sqlite).foreign_keys(&work.steps[step].script.statements);
+        let options = self.native_options(work, step).foreign_keys(!keys.are_off());
         let native = native::Native { door: &self.door, work, step };
         (native.sqlite_without_transaction(options, &self.cancelled).await, Ok(()))
     }
 
-    async fn stop_native(&mut self) -> PartialState {
+    async fn stop_native(&mut self, _: &Work, _: usize) -> PartialState {
         let _ = self.run(self.door.journal().stop(None)).await;
         journalled::in_doubt(self).await
     }
@@ -237,24 +262,16 @@ impl Journalled for SqliteSession {
     }
 }
 
-fn any_switches_foreign_keys(work: &Work, mut steps: std::ops::Range<usize>) -> bool {
-    steps.any(|step| switches_foreign_keys(&work.steps[step].script.statements))
-}
-
-/// Whether a script switches foreign keys off for a table rebuild (<https://www.sqlite.org/lang_altertable.html>).
-fn switches_foreign_keys(statements: &[String]) -> bool {
-    statements.iter().flat_map(|sql| crate::sql::split(Engine::Sqlite, sql)).any(|piece| {
-        let mut words = crate::sql::first_words(Engine::Sqlite, piece.text);
-        words.next().as_deref() == Some("pragma") && words.next().as_deref() == Some("foreign_keys")
-    })
+/// Whether a statement that runs without a transaction drops a table, and its script does not say how foreign keys are
+/// meant.
+fn drops_with_keys_on(this: ScriptStatement<'_>) -> bool {
+    let drops = |sql: &str| split(Engine::Sqlite, sql).iter().any(|piece| drops_table(Engine::Sqlite, piece.text));
+    mentions(this.sql(), &["drop"])
+        && drops(this.sql())
+        && syntax(Engine::Sqlite).foreign_keys(&this.step().script.statements) == ForeignKeys::Dropping
 }
 
 /// Whether an error is the arithmetic one that [`require`] raises.
 fn is_raised(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if e.message() == "integer overflow")
-}
-
-fn orphans() -> Fault {
-    let text = "rows would be left that refer to rows that are gone; PRAGMA foreign_key_check names them";
-    Fault::new(FaultClass::ConstraintViolation, text)
 }

@@ -9,6 +9,7 @@ pub(crate) mod file;
 mod health;
 mod inspect;
 mod inspect_text;
+mod key_check;
 mod native;
 mod observe;
 mod session;

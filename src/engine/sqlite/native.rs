@@ -17,15 +17,15 @@ impl Native<'_> {
         options: SqliteConnectOptions,
         cancelled: &Arc<AtomicBool>,
         preamble: &[String],
-        before_commit: Option<&Check>,
+        check: &mut dyn Check,
     ) -> Result<(), ApplyError> {
         let db = self.file(options, cancelled).await?;
         let exclusive = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
             ..TransactionOptions::default()
         };
-        let around = Around { preamble, mark: Mark::Begin, before_record: None, before_commit };
-        let result = self.in_transaction(&db, exclusive, &around).await;
+        let mut around = Around { preamble, mark: Mark::Begin, before_record: None, check: Some(check) };
+        let result = self.in_transaction(&db, exclusive, &mut around).await;
         let _ = db.close().await;
         result
     }

@@ -18,10 +18,12 @@ use crate::engine::journalled;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
-use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, errors, literal, settle};
+use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work, errors, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Address, Engine};
+use crate::sql::foreign_keys::mentions;
+use crate::sql::{changes_session, reads_session};
 
 pub(crate) struct SqliteSession {
     pub(crate) door: TenantEndpoint,
@@ -120,6 +122,17 @@ impl SqliteSession {
             Ok(rows) => Ok(rows.first().map(|row| journal::entry(std::array::from_fn(|i| row.text(i))))),
             Err(fault) if self.has_table(journal::TABLE).await? => Err(fault),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// Closes a connection whose state the next step must not see: settings and temporary objects of this step, and the
+    /// row ids and counts of any.
+    pub(crate) async fn end_step(&mut self, work: &Work, step: usize) {
+        const WORDS: [&str; 4] = ["pragma", "temp", "attach", "detach"];
+        let changes = |sql: &String| mentions(sql, &WORDS) && changes_session(Engine::Sqlite, sql);
+        let asks = |step: &Step| step.script.statements.iter().any(|sql| reads_session(sql));
+        if work.steps[step].script.statements.iter().any(changes) || work.steps.get(step + 1).is_some_and(asks) {
+            self.release().await;
         }
     }
 
@@ -232,12 +245,22 @@ impl Session for SqliteSession {
             return Err(journalled::unfinished(0, entry));
         }
         for segment in segments {
+            let last = segment.end() - 1;
             match segment {
-                Segment::Together(steps) => self.apply_together(work, steps).await?,
+                Segment::Together(steps) => {
+                    let mut next = steps.start;
+                    while next < steps.end {
+                        let together = work.together_with(next);
+                        next = together.end;
+                        self.apply_together(work, together).await?;
+                        self.end_step(work, next - 1).await;
+                    }
+                }
                 Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
                 Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
                 Segment::Native { step, transaction: false } => journalled::apply_native(self, work, step).await?,
             }
+            self.end_step(work, last).await;
         }
         Ok(())
     }

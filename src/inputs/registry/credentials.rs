@@ -13,16 +13,20 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncReadExt;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use super::file::Registry;
 use crate::inputs::{Diagnostics, Item, Reader, ServerUrl};
-use crate::model::tenant::{Address, Tenant};
+use crate::model::tenant::{Address, Tenant, TenantId};
 use crate::model::text::unprintable;
 
 /// Time limit for a command.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Maximum number of files and commands read at once.
 const AT_ONCE: usize = 8;
+/// The age from which on a password is asked for again when a login was refused: one answer for all tenants that are
+/// refused at once.
+const REFUSED_AGE: Duration = Duration::from_secs(1);
 /// Time to wait for a failed command's stderr after its end: a process that it left behind may hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The longest line of stderr that is shown, in characters.
@@ -52,13 +56,28 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// The addresses that wait for the password.
-    pub(crate) fn urls(&self) -> impl Iterator<Item = &ServerUrl> {
+    fn urls(&self) -> impl Iterator<Item = &ServerUrl> {
         self.url.iter().chain(&self.migration_url)
     }
 }
 
-/// The passwords fetched in this process, failures too, so that nothing runs twice.
-pub(crate) type Fetched = tokio::sync::Mutex<HashMap<PasswordSource, Result<SecretString, String>>>;
+/// The passwords of a tenant file that are kept outside of it, and those fetched so far.
+pub(crate) struct Passwords {
+    /// The folder of the tenant file, absolute.
+    folder: PathBuf,
+    pending: HashMap<TenantId, Pending>,
+    /// The age from which on a password is asked for again.
+    max_age: Duration,
+    /// Failures too, so that nothing runs twice for nothing.
+    fetched: Mutex<HashMap<PasswordSource, Fetched>>,
+}
+
+/// The answer of a source.
+#[derive(Clone)]
+struct Fetched {
+    password: Result<SecretString, String>,
+    at: Instant,
+}
 
 impl PasswordSource {
     /// Reads `password = { .. }`.
@@ -187,11 +206,20 @@ fn password(bytes: Vec<u8>, named: &str) -> Result<SecretString, String> {
     }
 }
 
-impl Registry {
+impl Passwords {
+    pub(super) fn new(folder: PathBuf, pending: HashMap<TenantId, Pending>, max_age: Duration) -> Self {
+        Passwords { folder, pending, max_age, fetched: Mutex::default() }
+    }
+
+    /// The addresses of a tenant that wait for its password.
+    pub(super) fn urls(&self, tenant: &TenantId) -> impl Iterator<Item = &ServerUrl> {
+        self.pending.get(tenant).into_iter().flat_map(Pending::urls)
+    }
+
     /// Fills in the passwords of these tenants that are in files or come from commands; call it before connecting.
-    /// Each file is read and each command run once for the life of this registry, eight at once, within 10 s.
+    /// Each file is read and each command run once, eight at once, within 10 s.
     /// Where that fails the tenant's address becomes [`Address::Unusable`] with the reason.
-    pub(crate) async fn resolve_credentials(&self, tenants: &mut [Arc<Tenant>]) {
+    pub(crate) async fn resolve(&self, tenants: &mut [Arc<Tenant>]) {
         let mut fetched = self.fetched.lock().await;
         let mut wanted: Vec<&PasswordSource> = Vec::new();
         let mut seen = std::collections::HashSet::new();
@@ -203,20 +231,60 @@ impl Registry {
                 wanted.push(&pending.source);
             }
         }
-        let fetch = |source: PasswordSource| async move { (source.clone(), source.fetch(&self.folder).await) };
+        let fetch = |source: PasswordSource| async move { (source.clone(), self.fetch(&source).await) };
         let results = futures_util::stream::iter(wanted.into_iter().cloned().map(fetch));
         fetched.extend(results.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await);
         for tenant in tenants {
             let Some(pending) = self.pending.get(&tenant.id) else { continue };
-            if let Some(result) = fetched.get(&pending.source) {
-                pending.fill(Arc::make_mut(tenant), result);
+            if let Some(fetched) = fetched.get(&pending.source) {
+                pending.fill(Arc::make_mut(tenant), &fetched.password);
             }
         }
     }
 
+    async fn fetch(&self, source: &PasswordSource) -> Fetched {
+        Fetched { password: source.fetch(&self.folder).await, at: Instant::now() }
+    }
+
+    /// A tenant with its password as it is now: asked for again where the last answer is too old.
+    pub(super) async fn current(&self, tenant: &Arc<Tenant>) -> Arc<Tenant> {
+        self.renewed(tenant, self.max_age).await.unwrap_or_else(|| tenant.clone())
+    }
+
+    /// A tenant whose login was refused, with another password if its source has one by now.
+    pub(super) async fn after_refusal(&self, tenant: &Arc<Tenant>) -> Option<Arc<Tenant>> {
+        let shown = |address: Option<&Address>| match address {
+            Some(Address::Url(url)) => Some(url.expose_secret().to_owned()),
+            _ => None,
+        };
+        let renewed = self.renewed(tenant, REFUSED_AGE).await?;
+        let addresses = |tenant: &Tenant| [shown(Some(&tenant.address)), shown(tenant.migration_address.as_ref())];
+        // The same password once more would only bring its user nearer to being locked out.
+        (addresses(&renewed) != addresses(tenant)).then_some(renewed)
+    }
+
+    /// The tenant with the answer of its source, which is asked again if its answer has this age; `None` for a tenant
+    /// without such a source. A source that fails now leaves its last answer.
+    async fn renewed(&self, tenant: &Arc<Tenant>, age: Duration) -> Option<Arc<Tenant>> {
+        let pending = self.pending.get(&tenant.id)?;
+        // Held while it is asked: all tenants of a source wait for one answer.
+        let mut fetched = self.fetched.lock().await;
+        let known = fetched.get_mut(&pending.source)?;
+        if known.at.elapsed() >= age {
+            let new = self.fetch(&pending.source).await;
+            known.at = new.at;
+            if new.password.is_ok() {
+                known.password = new.password;
+            }
+        }
+        let mut tenant = Tenant::clone(tenant);
+        pending.fill(&mut tenant, &known.password);
+        Some(Arc::new(tenant))
+    }
+
     /// Fills in the addresses of these tenants without the passwords that would have to be fetched: for showing where
     /// they are, never for connecting.
-    pub(crate) fn leave_out_credentials(&self, tenants: &mut [Arc<Tenant>]) {
+    pub(crate) fn leave_out(&self, tenants: &mut [Arc<Tenant>]) {
         for tenant in tenants {
             let Some(pending) = self.pending.get(&tenant.id) else { continue };
             pending.put(Arc::make_mut(tenant), |url| Address::Url(url.secret()));
@@ -225,7 +293,7 @@ impl Registry {
 }
 
 impl Pending {
-    pub(crate) fn fill(&self, tenant: &mut Tenant, password: &Result<SecretString, String>) {
+    pub(super) fn fill(&self, tenant: &mut Tenant, password: &Result<SecretString, String>) {
         self.put(tenant, |url| match password {
             Ok(password) => Address::Url(url.with_password(password.expose_secret())),
             Err(reason) => Address::Unusable(reason.clone()),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
-use super::credentials::{Fetched, Pending};
+use super::credentials::Passwords;
 use super::identity::{Folders, Identity};
 use super::patterns::is_glob;
 use super::{REST, WaveRule, dependencies, tenants, waves};
@@ -44,10 +44,8 @@ pub(crate) struct Registry {
     pub(crate) waves: Vec<WaveRule>,
     /// Warnings about allowed but inadvisable settings, as sentences for people.
     pub(crate) warnings: Vec<String>,
-    /// The absolute folder of the file.
-    pub(super) folder: PathBuf,
-    pub(super) pending: HashMap<TenantId, Pending>,
-    pub(super) fetched: Fetched,
+    /// The passwords that are kept elsewhere.
+    pub(crate) passwords: Arc<Passwords>,
     /// The first tenant whose password is in the file, and the number of such tenants.
     literal_passwords: Option<(TenantId, usize)>,
 }
@@ -110,16 +108,15 @@ impl Registry {
         let mut warnings = settings.warnings.clone();
         warnings.extend(strangers(&waves, &read.tenants));
         warnings.extend(waves.iter().filter_map(|wave| wave.why_empty(&read.tenants)));
+        let passwords = Arc::new(Passwords::new(folder, read.pending, settings.password_max_age));
         Ok(Registry {
             path: path.to_owned(),
             settings,
             tenants: read.tenants,
             waves,
             warnings,
-            pending: read.pending,
-            fetched: Fetched::default(),
+            passwords,
             literal_passwords: read.literal_passwords,
-            folder,
         })
     }
 
@@ -161,8 +158,7 @@ impl Registry {
                 Address::Unusable(_) => false,
             });
             // A tenant whose password is not fetched has no address yet.
-            let pending = self.pending.get(&tenant.id);
-            at || pending.is_some_and(|p| p.urls().any(|url| Identity::whole_database(url) == ledger))
+            at || self.passwords.urls(&tenant.id).any(|url| Identity::whole_database(url) == ledger)
         };
         self.tenants.iter().find(|tenant| is_it(tenant))
     }

@@ -9,6 +9,7 @@ mod dependencies;
 mod file;
 mod identity;
 mod patterns;
+mod renewal;
 mod tenants;
 mod waves;
 
@@ -16,6 +17,7 @@ pub(crate) use bucket::bucket;
 pub(crate) use bucket::smallest_percent;
 pub(crate) use file::{Registry, find, load};
 pub(crate) use patterns::{BadPattern, Patterns};
+pub(crate) use renewal::Renewal;
 pub(crate) use waves::places;
 pub(crate) use waves::{REST, WaveRule};
 

@@ -14,10 +14,11 @@ use super::identity::{Folders, Identity};
 use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "id",
     "url",
     "schema",
+    "shared_schemas",
     "server",
     "tags",
     "migration_url",
@@ -26,7 +27,7 @@ const KEYS: [&str; 10] = [
     "lock_timeout",
     "depends_on",
 ];
-const DEFAULT_KEYS: [&str; 4] = ["create_missing", "password", "server", "tags"];
+const DEFAULT_KEYS: [&str; 5] = ["create_missing", "password", "server", "shared_schemas", "tags"];
 
 /// The longest id, and the longest name of a server or a wave, in characters.
 pub(crate) const LONGEST_NAME: usize = 128;
@@ -90,6 +91,7 @@ pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
 #[derive(Default)]
 struct Defaults {
     create_missing: bool,
+    shared_schemas: Vec<String>,
     password: Option<(PasswordSource, Range<usize>)>,
     server: Option<String>,
     tags: BTreeMap<String, String>,
@@ -102,6 +104,7 @@ impl Defaults {
         let password = reader.item("password");
         Defaults {
             create_missing: reader.boolean("create_missing", drafts).unwrap_or(false),
+            shared_schemas: shared_schemas(&reader, drafts).unwrap_or_default(),
             password: password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span()))),
             server: server(&reader, drafts),
             tags: reader.labels("tags", drafts).unwrap_or_default().into_iter().collect(),
@@ -177,6 +180,20 @@ impl Unset {
     }
 }
 
+/// The schemas that tenants share, each once.
+fn shared_schemas(reader: &Reader<'_, '_>, drafts: &mut Diagnostics) -> Option<Vec<String>> {
+    let mut schemas: Vec<String> = Vec::new();
+    for (text, at) in reader.names("shared_schemas", drafts)? {
+        if text.len() > LONGEST_SCHEMA {
+            let help = "PostgreSQL would cut it off and use another schema";
+            drafts.at(at, format!("this schema name has more than {LONGEST_SCHEMA} bytes")).help(help);
+        } else if !schemas.iter().any(|schema| schema == text) {
+            schemas.push(text.to_owned());
+        }
+    }
+    Some(schemas)
+}
+
 impl TenantParser<'_, '_> {
     fn tenant(&mut self, item: &Item<'_>) {
         let Some(reader) = Reader::of(item, "[[tenant]]", &KEYS, self.drafts) else { return };
@@ -195,6 +212,17 @@ impl TenantParser<'_, '_> {
         }
         let target = self.target(&reader, "url");
         let schema = self.schema(&reader, target.as_ref());
+        let mut shared_schemas =
+            shared_schemas(&reader, self.drafts).unwrap_or_else(|| self.defaults.shared_schemas.clone());
+        if schema.is_none() {
+            if reader.has("shared_schemas") {
+                let help = "remove it, or say which `schema` of the database the tenant is";
+                self.drafts
+                    .at(reader.at("shared_schemas"), "`shared_schemas` of a tenant that is a whole database")
+                    .help(help);
+            }
+            shared_schemas.clear();
+        }
         let migration = self.migration_target(&reader, target.as_ref());
         let (Some(id), Some(target)) = (id, target) else { return };
 
@@ -212,6 +240,7 @@ impl TenantParser<'_, '_> {
             server,
             tags,
             schema,
+            shared_schemas,
             create_missing,
             lock_timeout,
             depends_on,

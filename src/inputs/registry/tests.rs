@@ -360,8 +360,8 @@ async fn passwords_are_fetched_for_whom_they_are_asked_and_once() {
     assert!(matches!(&fleet.tenants[0].address, Address::Unusable(_)), "nothing connects without its password");
     assert!(!dir.path().join("log").exists());
     let mut all: Vec<Arc<Tenant>> = fleet.tenants.clone();
-    fleet.resolve_credentials(&mut all).await;
-    fleet.resolve_credentials(&mut all).await;
+    fleet.passwords.resolve(&mut all).await;
+    fleet.passwords.resolve(&mut all).await;
     let shown: Vec<String> = all.iter().map(|t| address(&t.address)).collect();
     assert_eq!(shown[0], "mysql://u:a%20b%40c@h/a");
     assert_eq!(shown[1], "mysql://u:a%20b%40c@h/b");
@@ -381,7 +381,7 @@ async fn fetched(command: &str) -> String {
     let path = folder.path().join("tenants.toml");
     let fleet = Registry::parse(&text, &path, &Overrides::default(), &Variables::default()).unwrap();
     let mut all = fleet.tenants.clone();
-    fleet.resolve_credentials(&mut all).await;
+    fleet.passwords.resolve(&mut all).await;
     address(&all[0].address)
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     cancel_timeout: Duration,
     #[serde(deserialize_with = "duration")]
     silence_timeout: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(crate) password_max_age: Duration,
     attempts: u32,
     #[serde(deserialize_with = "duration")]
     retry_pause: Duration,

@@ -35,7 +35,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 22] = [
+pub(crate) static SETTINGS: [Setting; 23] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
@@ -55,6 +55,8 @@ pub(crate) static SETTINGS: [Setting; 22] = [
         .note("After that its connection is given up."),
     setting("silence_timeout", POSITIVE, Some("1m"), "How long a server at work on a tenant may send nothing")
         .note("The session is ended if a second connection does not find it at work either."),
+    setting("password_max_age", POSITIVE, Some("10m"), "How old a password from a file or a command may become")
+        .note("Then it is asked for again; so it is when a server refuses the login."),
     setting("attempts", Form::Count, Some("5"), "Attempts for each tenant, the first included")
         .note("Faults that may pass, such as a deadlock, are tried again; with 1 nothing is, not even a lock.")
         .flag("attempts", Commands::All),

@@ -1,6 +1,7 @@
 //! The catalog of migrations, and the state of a tenant's history compared with it.
 
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,23 @@ pub(crate) struct Catalog {
     /// The SQL scripts: the tail of `migrations`, in the same order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) scripts: Vec<ScriptEntry>,
+    /// The places by name.
+    #[serde(skip)]
+    pub(crate) places: Places,
 }
+
+/// The places of the migrations by name, computed on first use, behind which no name is added.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(OnceLock<HashMap<Arc<str>, usize>>);
+
+/// They follow from the names.
+impl PartialEq for Places {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Places {}
 
 /// An SQL script in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,13 +76,13 @@ impl Catalog {
     /// A catalog of Rust migrations only.
     pub(crate) fn new<N: Into<Arc<str>>>(migrations: impl IntoIterator<Item = N>, history_table: &str) -> Self {
         let migrations = migrations.into_iter().map(Into::into).collect();
-        Catalog { migrations, history_table: history_table.to_owned(), scripts: Vec::new() }
+        Catalog { migrations, history_table: history_table.to_owned(), ..Catalog::default() }
     }
 
     /// The place of a migration in the order, from its exact name or its entry in a history.
     pub(crate) fn position(&self, entry: &str) -> Option<usize> {
-        let name = name_of(entry);
-        self.migrations.iter().position(|m| &**m == name)
+        let places = || self.migrations.iter().enumerate().rev().map(|(place, name)| (name.clone(), place)).collect();
+        self.places.0.get_or_init(places).get(name_of(entry)).copied()
     }
 
     /// The entry of the SQL script at a place; `None` for a Rust migration.
@@ -143,8 +160,9 @@ impl Catalog {
     /// The missing migrations with an applied one of the same kind after them: Rust migrations and SQL scripts are
     /// numbered independently, so a new migration before applied scripts is no gap.
     pub(crate) fn gaps(&self, missing: &[usize]) -> Vec<usize> {
-        let last_applied =
-            |kind| (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && !missing.contains(i));
+        let last_applied = |kind| {
+            (0..self.migrations.len()).rev().find(|i| self.kind(*i) == kind && missing.binary_search(i).is_err())
+        };
         let last = [None, Some(ScriptKind::Versioned)].map(|kind| (kind, last_applied(kind)));
         let is_gap = |i: usize| last.iter().any(|(kind, last)| self.kind(i) == *kind && last.is_some_and(|l| i < l));
         missing.iter().copied().filter(|&i| is_gap(i)).collect()
@@ -153,7 +171,8 @@ impl Catalog {
     /// The places of the migrations to apply for this history, in catalog order: those it lacks, and repeatable scripts
     /// that have changed since.
     pub(crate) fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
-        let is_missing = |i: &usize| match self.applied_as(*i, history) {
+        let applied = by_name(history);
+        let is_missing = |i: &usize| match applied.get(&*self.migrations[*i]).copied() {
             None => true,
             Some(applied) if self.is_repeatable(*i) => !self.is_current(*i, applied, engine),
             Some(applied) => self.was_nothing(*i, applied, engine),
@@ -169,7 +188,7 @@ impl Catalog {
         unfinished: &Unfinished,
         engine: Engine,
     ) -> Vec<String> {
-        let place = self.position(&unfinished.migration).filter(|&place| !self.is_applied(place, &history));
+        let place = self.position(&unfinished.migration).filter(|place| !self.applied(&history).contains(place));
         if let Some(place) = place
             && unfinished.direction == Direction::Down
             && unfinished.goes_on()
@@ -181,19 +200,15 @@ impl Catalog {
         history
     }
 
-    /// Whether the history has an entry of this name, however it was applied.
-    pub(crate) fn is_applied(&self, index: usize, history: &[String]) -> bool {
-        self.applied_as(index, history).is_some()
+    /// The places of the migrations that the history has entries of, however they were applied.
+    pub(crate) fn applied(&self, history: &[String]) -> HashSet<usize> {
+        history.iter().filter_map(|entry| self.position(entry)).collect()
     }
 
     /// Whether a script did nothing when it was applied, and has a file for that engine now.
     fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
         let present = self.script(index).map(|script| &*script.checksums[engine]);
         entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
-    }
-
-    fn applied_as<'h>(&self, index: usize, history: &'h [String]) -> Option<&'h String> {
-        history.iter().find(|entry| *name_of(entry) == *self.migrations[index])
     }
 
     fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
@@ -208,10 +223,11 @@ impl Catalog {
 
     /// The versioned scripts whose text differs from the applied one, in catalog order.
     pub(crate) fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
+        let applied = by_name(history);
         let is_edited = |i: &usize| {
             !self.is_repeatable(*i)
-                && self
-                    .applied_as(*i, history)
+                && applied
+                    .get(&*self.migrations[*i])
                     .is_some_and(|entry| !self.is_current(*i, entry, engine) && !self.was_nothing(*i, entry, engine))
         };
         (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
@@ -226,6 +242,11 @@ impl Catalog {
         let newest = history.iter().filter_map(|v| self.position(v)).filter(|i| !self.is_repeatable(*i)).max()?;
         Some(self.migrations[newest].to_string())
     }
+}
+
+/// The entries of a history by name; of two with one name, the first.
+fn by_name(history: &[String]) -> HashMap<&str, &String> {
+    history.iter().rev().map(|entry| (name_of(entry), entry)).collect()
 }
 
 /// No migration, or more than one, matches the name.

@@ -147,6 +147,9 @@ pub(crate) enum NativeReason {
     /// It binds a value that SQL text does not carry exactly.
     #[error("it binds {0}, which SQL text does not carry exactly")]
     Values(String),
+    /// It asks for a transaction on an engine that rolls back rows and no DDL: SeaORM's own transaction is around it.
+    #[error("it asks for a transaction, which takes back rows alone there")]
+    RowsInTransaction,
     /// The operator asked for it (`--native`).
     #[error("native execution was asked for")]
     Forced,

@@ -39,7 +39,7 @@ fn events() -> Vec<Event> {
 #[test]
 fn one_line_an_event() {
     let mut live = Live::new(ASCII);
-    let lines: Vec<String> = events().iter().filter_map(|e| live.line(e)).collect();
+    let lines: Vec<String> = events().iter().filter_map(|e| live.line(e, Duration::ZERO)).collect();
     assert!(lines.iter().all(|l| l.chars().all(is_harmless)));
     insta::assert_snapshot!(lines.join("\n"));
 }
@@ -57,7 +57,7 @@ fn one_object_a_line() {
 #[test]
 fn a_huge_message_is_one_short_line() {
     let huge = failed(0, "acme", FaultClass::Other, "X", &"no\n".repeat(4_000));
-    let line = Live::new(NARROW).line(&Event::TenantFinished(huge)).unwrap();
+    let line = Live::new(NARROW).line(&Event::TenantFinished(huge), Duration::ZERO).unwrap();
     assert!(width(&line) < 400, "{line}");
     assert!(line.contains('…'));
 }
@@ -67,7 +67,7 @@ fn progress_counts_what_is_in_flight() {
     let mut live = Live::new(NARROW);
     let mut said = Vec::new();
     for event in events() {
-        live.note(&event);
+        live.note(&event, Duration::ZERO);
         said.push(live.progress(Duration::from_secs(2)));
     }
     assert_eq!(said[0], "0/12  2.0s");
@@ -86,7 +86,7 @@ fn a_cause_of_a_thousand_tenants_is_a_few_lines_with_their_number() {
         let (class, text) = if i % 2 == 0 { (FaultClass::Missing, "no table x") } else { (FaultClass::Syntax, "bad") };
         let message = format!("tenant-{i}: {text}");
         let event = Event::TenantFinished(failed(i, &format!("tenant-{i}"), class, "X", &message));
-        lines.extend(live.line(&event));
+        lines.extend(live.line(&event, Duration::ZERO));
     }
     assert_eq!(lines.len(), 10, "{lines:#?}");
     assert!(lines[9].ends_with("(100 times the same so far)"), "{lines:#?}");
@@ -99,4 +99,27 @@ fn two_migrations_with_one_short_name_are_told_apart() {
     let text = |moved| crate::report::outcome::moved_text(&moved, &ASCII);
     assert_eq!(text(moved("m20240101_000001_x", "m20240102_000001_y")), "x -> y (1)");
     assert_eq!(text(moved("m20240101_000001_x", "m20240102_000001_x")), "m20240101_000001_x -> m20240102_000001_x (1)");
+}
+
+#[test]
+fn the_longest_in_flight_and_the_rest_are_named_once_they_tell_something() {
+    let mut live = Live::new(NARROW);
+    for event in &events()[..9] {
+        live.note(event, Duration::ZERO);
+    }
+    let start = |index, tenant: &str| Event::AttemptStarted { index, tenant: tenant.into(), attempt: 1 };
+    live.note(&start(5, "slow"), Duration::from_secs(4));
+    live.note(&start(6, "quick"), Duration::from_secs(39));
+    assert_eq!(live.progress(Duration::from_secs(4)), "canary  3/12  1 failed  2 in flight  0.8/s  4.0s");
+    let said = live.progress(Duration::from_secs(40));
+    assert_eq!(said, "canary  3/12  1 failed  2 in flight  0.1/s  40.0s  about 2m left  longest: slow 36s");
+}
+
+#[test]
+fn a_line_above_a_bar_is_broken_between_words_and_keeps_its_cause() {
+    let live = Live::new(NARROW);
+    let line = "acme  FAILED at m2, statement 3: [lock_timeout 55P03] canceling statement due to lock timeout";
+    let folded = live.folded(line);
+    assert!(folded.lines().count() > 1 && folded.lines().all(|l| width(l) < NARROW.columns()), "{folded}");
+    assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), line.split_whitespace().collect::<Vec<_>>());
 }

@@ -141,3 +141,13 @@ fn hostile_text_steers_nothing() {
     let md = PlanView { show_sql: true, ..view(&c, &w, &s) }.render(Format::Md, &NARROW);
     assert!(md.lines().all(|l| l.chars().all(is_harmless)));
 }
+
+#[test]
+fn a_script_that_drops_a_table_is_said_to_run_without_foreign_keys() {
+    let c = catalog();
+    let drops = |i, engine| Script { statements: vec!["DROP TABLE t".to_owned()], ..script(i, engine) };
+    let s = [drops(0, Engine::Postgres), drops(1, Engine::Sqlite), script(2, Engine::Sqlite)];
+    let text = view(&c, &[], &s).render(Format::Table, &WIDE);
+    assert!(text.contains("m2 runs with foreign keys off"), "{text}");
+    assert!(!view(&c, &[], &s[..1]).render(Format::Table, &WIDE).contains("foreign keys"));
+}

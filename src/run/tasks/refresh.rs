@@ -25,8 +25,8 @@ impl Assignment {
         if of_engine.is_empty() {
             return Err(format!("there is no such view on {}", self.tenant.engine));
         }
-        let there: Vec<Step> =
-            of_engine.into_iter().filter(|step| self.plan.catalog.is_applied(step.index, history)).collect();
+        let applied = self.plan.catalog.applied(history);
+        let there: Vec<Step> = of_engine.into_iter().filter(|step| applied.contains(&step.index)).collect();
         if there.is_empty() {
             return Err(MIGRATE_FIRST.to_owned());
         }

@@ -7,6 +7,7 @@ mod postgres;
 mod sqlite;
 
 use super::body::Body;
+use super::foreign_keys::ForeignKeys;
 use crate::model::engine::{Engine, EngineMap};
 
 /// The boundaries of quotes, comments and names: the rules of standard SQL, except for the flags set here.
@@ -24,6 +25,8 @@ pub(crate) struct Lexis {
     pub(crate) has_brackets: bool,
     /// `$tag$…$tag$` is a quote.
     pub(crate) has_dollar_quotes: bool,
+    /// A parameter (`?`, `:name`, `@name`, `$name`) without a value is NULL.
+    pub(crate) has_parameters: bool,
     /// `#` starts a comment.
     pub(crate) has_hash_comments: bool,
     /// `--` starts a comment only before a space.
@@ -53,6 +56,7 @@ const STANDARD: Lexis = Lexis {
     has_backticks: false,
     has_brackets: false,
     has_dollar_quotes: false,
+    has_parameters: false,
     has_hash_comments: false,
     needs_space_after_dashes: false,
     ends_lines_at_cr: false,
@@ -76,8 +80,18 @@ pub(crate) trait Syntax: Sync {
     /// Whether a statement that the engine refuses may have taken partial effect.
     fn may_leave_a_part(&self, sql: &str) -> bool;
 
-    /// Whether a statement of these words (lower case, none quoted) can't run in a transaction.
-    fn needs_no_transaction(&self, words: &[String]) -> bool;
+    /// Whether a statement can't run in a transaction; `words` are those of it, in lower case, none quoted.
+    fn needs_no_transaction(&self, sql: &str, words: &[String]) -> bool;
+
+    /// The part that foreign keys play in a script of these statements, where dropping a table deletes its rows.
+    fn foreign_keys(&self, _statements: &[String]) -> ForeignKeys {
+        ForeignKeys::Unmentioned
+    }
+
+    /// The way out for a statement of these words that no script may contain, because it ends what fleet itself holds.
+    fn is_refused(&self, _words: &[String]) -> Option<&'static str> {
+        None
+    }
 
     /// The statement that refreshes an engine's own materialized view; `view` is quoted.
     fn refresh_view(&self, _view: &str) -> Option<String> {

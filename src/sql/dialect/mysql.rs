@@ -38,7 +38,7 @@ impl Syntax for Mysql {
         }
     }
 
-    fn needs_no_transaction(&self, _words: &[String]) -> bool {
+    fn needs_no_transaction(&self, _sql: &str, _words: &[String]) -> bool {
         false
     }
 }

@@ -40,20 +40,41 @@ impl Syntax for Postgres {
         }
     }
 
-    fn needs_no_transaction(&self, words: &[String]) -> bool {
+    fn needs_no_transaction(&self, _sql: &str, words: &[String]) -> bool {
         let word = |at: usize| words.get(at).map_or("", String::as_str);
         let has = |wanted: &str| words.iter().any(|word| word == wanted);
+        // A subscription is made with a replication slot, and refreshed, unless its options say otherwise.
+        let says_no = |option: &str| words.windows(2).any(|pair| pair[0] == option && pair[1] == "false");
         match word(0) {
             "create" | "drop" => {
                 let kind = if word(1) == "unique" { 2 } else { 1 };
-                matches!(word(kind), "database" | "tablespace")
-                    || (word(kind) == "index" && word(kind + 1) == "concurrently")
+                match word(kind) {
+                    "database" | "tablespace" => true,
+                    "index" => word(kind + 1) == "concurrently",
+                    "subscription" => word(0) == "drop" || !(says_no("create_slot") || says_no("connect")),
+                    _ => false,
+                }
             }
             "vacuum" => true,
-            "alter" => word(1) == "system" || (word(1) == "table" && has("detach") && has("concurrently")),
-            "reindex" => has("concurrently") || matches!(word(1), "database" | "system" | "schema"),
+            // Of all tables, or of a partitioned one.
+            "cluster" => words.len() == 1 || (words.len() == 2 && word(1) == "verbose"),
+            "alter" => match word(1) {
+                "system" => true,
+                "table" => has("detach") && has("concurrently"),
+                "database" => has("set") && has("tablespace"),
+                "subscription" => has("publication") && !says_no("refresh"),
+                _ => false,
+            },
+            "reindex" => {
+                has("concurrently")
+                    || words.iter().take(3).any(|w| matches!(w.as_str(), "database" | "system" | "schema"))
+            }
             _ => false,
         }
+    }
+
+    fn is_refused(&self, words: &[String]) -> Option<&'static str> {
+        (words == ["discard", "all"]).then_some("leave it out: each script begins with a fresh session")
     }
 
     fn refresh_view(&self, view: &str) -> Option<String> {

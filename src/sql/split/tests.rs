@@ -9,6 +9,10 @@ fn texts(engine: Engine, sql: &str) -> Vec<&str> {
     split(engine, sql).into_iter().map(|piece| piece.text).collect()
 }
 
+fn unclosed(engine: Engine, sql: &str) -> Option<Unclosed> {
+    scan(engine, sql).1
+}
+
 /// Asserts that a text is one statement although it contains semicolons, with another statement before and after it.
 fn is_one(engine: Engine, sql: &str) {
     let around = format!("select 1;\n{sql};\nselect 2;\n");

@@ -1,0 +1,155 @@
+"""Measures how fleet grows with the number and the size of SQL scripts, and writes benches/SCALING.md.
+
+One new tenant gets a folder of scripts of one statement each, first from fleet, then from the engine's own client in a loop,
+a process a script. Then one SQLite script of many INSERTs, from fleet and from the sqlite3 shell. Release build, whole
+processes, one after the other. fleet also applies the sample's own migrations, which the client does not.
+
+Needs what `scripts/servers` needs, python3 and the sqlite3 shell. It takes some minutes.
+"""
+
+import argparse
+import datetime
+import os
+import shlex
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from process import ROOT, WORK, build, die, measure, program, say
+from report import TITLES, versions
+from server import Servers, sql, url_of
+
+# A row of the large script, 210 bytes long.
+ROW = "INSERT INTO big(v) VALUES('row {} " + "x" * 150 + "');\n"
+
+
+def arguments(given):
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engines", default="sqlite,postgres,mysql", help="which, separated by commas")
+    parser.add_argument("--scripts", default="100,1000,5000", help="numbers of scripts (default 100,1000,5000)")
+    parser.add_argument("--rows", default="10000,20000,40000,60000", help="rows of the large script")
+    parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "benches" / "SCALING.md")
+    options = parser.parse_args(given)
+    options.engines = options.engines.split(",")
+    options.scripts = [int(value) for value in options.scripts.split(",")]
+    options.rows = [int(value) for value in options.rows.split(",")]
+    return options
+
+
+def fresh(name):
+    folder = WORK / f"scaling-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "sql").mkdir(parents=True)
+    return folder
+
+
+def fleet(folder, url):
+    """Times `fleet migrate` on one tenant."""
+    config = folder / "tenants.toml"
+    config.touch(mode=0o600)
+    create = str(url.startswith("sqlite")).lower()
+    config.write_text(
+        f'[fleet]\nname = "scaling"\nscripts = "{folder}/sql"\n[defaults]\ncreate_missing = {create}\n'
+        f'[[tenant]]\nid = "one"\nurl = "{url}"\n'
+    )
+    return measure([program("fleet"), "--config", str(config), "migrate", "--yes"])
+
+
+def client(engine, server, database):
+    """The engine's own client, which reads one script from stdin."""
+    if engine == "sqlite":
+        return f"sqlite3 -bail {shlex.quote(str(database))}"
+    parts = urlsplit(server)
+    if engine == "postgres":
+        where = f"-h {parts.hostname} -p {parts.port} -U {parts.username} -d {database}"
+        return f"PGPASSWORD={shlex.quote(parts.password)} psql -Xq1 -v ON_ERROR_STOP=1 {where}"
+    where = f"-h {parts.hostname} -P {parts.port} -u {parts.username} {database}"
+    return f"MYSQL_PWD={shlex.quote(parts.password)} mariadb --no-defaults {where}"
+
+
+def loop(folder, command):
+    """Times the client, a process a script."""
+    program = folder / "loop.sh"
+    program.write_text(f'set -e\nfor script in {folder}/sql/*.sql; do {command} < "$script"; done\n')
+    program.chmod(0o700)
+    return measure(["bash", str(program)])
+
+
+def place(engine, server, folder, name):
+    """A new database: its URL for fleet, and its name for the client."""
+    if engine == "sqlite":
+        return f"sqlite:{folder}/{name}.db", folder / f"{name}.db"
+    drop = f"DROP DATABASE IF EXISTS {name}{' WITH (FORCE)' if engine == 'postgres' else ''};"
+    sql(server, f"{drop}\nCREATE DATABASE {name};")
+    return url_of(server, name), name
+
+
+def scripts(engine, server, number):
+    folder = fresh(engine)
+    for n in range(number):
+        text = f"CREATE TABLE t{n} (id int);\n" if n % 10 == 0 else f"INSERT INTO t{n // 10 * 10} VALUES ({n});\n"
+        (folder / "sql" / f"{n + 1:05}_s.sql").write_text(text)
+    url, _ = place(engine, server, folder, "scaling_fleet")
+    ours = fleet(folder, url)
+    _, name = place(engine, server, folder, "scaling_loop")
+    theirs = loop(folder, client(engine, server, name))
+    return ours, theirs
+
+
+def large(number):
+    folder = fresh("large")
+    file = folder / "sql" / "0001_big.sql"
+    with file.open("w") as out:
+        out.write("CREATE TABLE big(id INTEGER PRIMARY KEY, v TEXT);\n")
+        out.writelines(ROW.format(n) for n in range(number))
+    ours = fleet(folder, f"sqlite:{folder}/fleet.db")
+    # The shell commits each statement unless it is told otherwise.
+    inside = f"(echo 'BEGIN;'; cat {file}; echo 'COMMIT;') | sqlite3 -bail {folder}/shell.db"
+    return ours, measure(["bash", "-c", inside]), file.stat().st_size
+
+
+def row(first, ours, theirs):
+    (seconds, peak), (other, _) = ours, theirs
+    return f"| {first} | {seconds:.2f} s | {peak / 1024:.0f} MiB | {other:.2f} s | {seconds / other:.2f} |"
+
+
+def main(given):
+    options = arguments(given)
+    if not shutil.which("sqlite3"):
+        die("the sqlite3 shell is missing (Debian: apt-get install sqlite3)")
+    if not options.no_build:
+        build()
+    found = versions()
+    WORK.mkdir(parents=True, exist_ok=True)
+    head = "| {} | fleet | peak memory | client | fleet / client |\n|---|---|---|---|---|"
+    tables = []
+    with Servers() as urls:
+        for engine in options.engines:
+            rows = []
+            for number in options.scripts:
+                say(f"{TITLES[engine]}, {number:,} scripts")
+                rows.append(row(f"{number:,}", *scripts(engine, urls.get(engine), number)))
+                say(rows[-1])
+            tables.append(f"## {TITLES[engine]}, scripts of one statement\n\n{head.format('scripts')}\n" + "\n".join(rows))
+    rows = []
+    for number in options.rows:
+        ours, theirs, size = large(number)
+        rows.append(row(f"{number:,} ({size / 1e6:.1f} MB)", ours, theirs))
+        say(rows[-1])
+    tables.append(f"## SQLite, one script of many INSERTs\n\n{head.format('rows')}\n" + "\n".join(rows))
+    text = "\n".join([
+        "# How fleet grows with the scripts",
+        "",
+        "Written by `scripts/bench scaling`; do not edit by hand. One new tenant, release build, whole processes, wall time, one",
+        "run of each. client: sqlite3, psql and mariadb in a loop, a process a script (the large script: one process).",
+        "",
+        f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load before: {os.getloadavg()[0]:.1f}",
+        *[f"- {line}" for line in found],
+        "",
+        "\n\n".join(tables),
+    ])
+    options.output.write_text(text + "\n")
+    print(text)

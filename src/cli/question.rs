@@ -1,0 +1,74 @@
+//! The question before a migration or a rollback: how many tenants and steps, and what can't be taken back.
+//!
+//! It asks no database: the tenants were read for the plan.
+
+use super::goals;
+use super::inspect::{Planned, Planning};
+use crate::compile::LazyScripts;
+use crate::model::schema::{Direction, Execution, Script};
+use crate::model::tenant::Engine;
+use crate::report::plan::PlanRow;
+use crate::report::{count, towards};
+
+/// Maximum number of migrations named in a line.
+const MOST_NAMES: usize = 5;
+
+/// The question, without its `[y/N]`.
+pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
+    let Planning { set, selection, goal, .. } = planning;
+    let rows = planned.rows();
+    let pending: Vec<&&PlanRow> = rows.iter().filter(|row| !row.steps.is_empty()).collect();
+    let trouble = rows.iter().filter(|row| row.refusal.is_some() || row.error.is_some()).count();
+    let done = rows.len() - pending.len() - trouble;
+    let verb = if goal.direction == Direction::Up { "Migrate" } else { "Roll back" };
+    let held = if trouble > 0 { format!(", {trouble} can't be changed now") } else { String::new() };
+    let waves: Vec<String> = selection.waves.iter().map(|w| format!("{} {}", w.name, w.tenants.len())).collect();
+    let mut lines = vec![format!(
+        "{verb} {} of {} {} ({done} there already{held}).",
+        pending.len(),
+        count(rows.len(), "tenant"),
+        towards(&goal.describe(set.catalog())),
+    )];
+    let steps: usize = pending.iter().map(|row| row.steps.len()).sum();
+    lines.extend((steps > 0).then(|| format!("Steps: {steps}, at most {} a tenant.", most(&pending))));
+    let half_way = planned.scripts().iter().filter(|script| !script.is_atomic() && !script.statements.is_empty());
+    lines.extend(named("Not atomic, a failure leaves their first statements in place", half_way));
+    let irreversible = irreversible(planning, &rows).await;
+    lines.extend(named("No way down", irreversible.iter()));
+    lines.push(format!("Waves: {}. Go ahead?", waves.join(", ")));
+    lines.join("\n")
+}
+
+fn most(pending: &[&&PlanRow]) -> usize {
+    pending.iter().map(|row| row.steps.len()).max().unwrap_or_default()
+}
+
+/// The pending migrations that can't be rolled back afterwards.
+async fn irreversible(planning: &Planning<'_>, rows: &[&PlanRow]) -> Vec<Script> {
+    let Planning { set, goal, .. } = planning;
+    let mut found = Vec::new();
+    if goal.direction == Direction::Down {
+        return found;
+    }
+    let lazy = LazyScripts::new((*set).clone(), Direction::Down, goals::range(set.catalog(), rows), planning.native);
+    for engine in Engine::ALL {
+        let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
+        if !here.is_empty() {
+            let is_pending = |name: &str| here.iter().any(|row| row.steps.iter().any(|step| step == name));
+            let compiled = lazy.get(engine).await;
+            let irreversible = compiled.iter().filter(|script| {
+                matches!(script.execution, Execution::Irreversible { .. }) && is_pending(&script.migration)
+            });
+            found.extend(irreversible.map(|script| Script::clone(script)));
+        }
+    }
+    found
+}
+
+/// A line of migrations with their engines, if there are any.
+fn named<'a>(what: &str, scripts: impl Iterator<Item = &'a Script>) -> Option<String> {
+    let names: Vec<String> = scripts.map(|script| format!("{} ({})", script.migration, script.engine)).collect();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| format!("{what}: {}{rest}.", names[..names.len() - more].join(", ")))
+}

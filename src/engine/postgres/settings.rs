@@ -1,0 +1,217 @@
+//! The session that each step begins with: nothing that an earlier script left in it, fleet's own limits, and for SQL
+//! scripts the time zone and date style of the database's own clients.
+//!
+//! Builds text only; the session sends it.
+
+use crate::engine::literal;
+use crate::engine::postgres::guards::search_path;
+use crate::engine::queries::TextRow;
+use crate::model::schema::{Record, Script};
+use crate::model::tenant::{Engine, Tenant};
+use crate::policy::Timeouts;
+use crate::sql::settings::{may_change_own, restores_forced, restores_search_path};
+
+/// Ends what a script can leave in a session, as far as a transaction allows it; settings go back to those of the
+/// session's start. `DISCARD ALL` can't run in a transaction, and ends statements that a pooler or the driver prepared.
+pub(crate) const RESET: [&str; 7] = [
+    "RESET SESSION AUTHORIZATION",
+    // The role of the session's start, which a role's own settings may name.
+    "RESET ROLE",
+    "RESET ALL",
+    "CLOSE ALL",
+    "UNLISTEN *",
+    "DISCARD TEMP",
+    "DISCARD SEQUENCES",
+];
+
+/// Fires deferred triggers while the script's own role and settings are still in effect.
+const DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
+
+/// Statements that SQL has prepared; those of a driver or a pooler stay.
+const DEALLOCATE: &str = "DO $fleet_guard$ DECLARE own text; BEGIN FOR own IN SELECT name FROM pg_prepared_statements \
+                          WHERE from_sql LOOP EXECUTE format('DEALLOCATE %I', own); END LOOP; END $fleet_guard$";
+
+/// A transaction on fleet's own tables in the middle of a script: its role comes back behind it.
+pub(crate) const BEGIN_OWN: &str =
+    "BEGIN READ WRITE; SET LOCAL session_authorization = DEFAULT; SET LOCAL role = DEFAULT";
+
+/// The statements behind a script that end what it left in the session.
+pub(crate) fn leave(script: &Script) -> Vec<&'static str> {
+    let names = |word: &str| script.statements.iter().any(|sql| sql.to_ascii_lowercase().contains(word));
+    let mut sql = vec![DEFERRED];
+    sql.extend(RESET);
+    // A pooler's sessions may hold such things for others, who are not to lose them for every script.
+    sql.extend(names("prepare").then_some(DEALLOCATE));
+    sql.extend(names("advisory_lock").then_some("SELECT pg_advisory_unlock_all()"));
+    sql
+}
+
+/// The settings of a step that are fleet's own.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnSettings {
+    limits: Timeouts,
+    /// The session's name in `pg_stat_activity`.
+    name: String,
+    /// `true` for a transaction, `false` for a session.
+    is_local: bool,
+    /// The settings that a script has as the database's own clients have them; empty for Rust code.
+    clients: ClientSettings,
+    /// The search path of a tenant that is a schema.
+    path: Option<String>,
+}
+
+impl OwnSettings {
+    pub(crate) fn new(limits: Timeouts, name: &str) -> Self {
+        OwnSettings { limits, name: name.to_owned(), is_local: true, clients: ClientSettings::default(), path: None }
+    }
+
+    /// For the session instead of a transaction.
+    pub(crate) fn of_session(self) -> Self {
+        OwnSettings { is_local: false, ..self }
+    }
+
+    /// For this script: Rust code has the session that SeaORM would have.
+    pub(crate) fn of_script(self, script: &Script, clients: &ClientSettings) -> Self {
+        let clients = if is_sql(script) { clients.clone() } else { ClientSettings::default() };
+        OwnSettings { clients, ..self }
+    }
+
+    /// With the search path of this tenant.
+    pub(crate) fn of_tenant(self, tenant: &Tenant) -> Self {
+        OwnSettings { path: tenant.schema.as_ref().map(|schema| search_path(tenant, schema)), ..self }
+    }
+
+    /// All of them, at the start of a step.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let mut sql = vec![self.own()];
+        sql.extend(self.clients.set(self.is_local));
+        sql
+    }
+
+    /// Fleet's own.
+    pub(crate) fn own(&self) -> String {
+        let limits = limits(&self.limits).map(|(name, ms)| (name, ms.to_string()));
+        let own = [("client_encoding", "UTF8".to_owned()), ("application_name", self.name.clone())];
+        set(limits.into_iter().chain(own), self.is_local)
+    }
+
+    /// Those that a statement may have changed, to be set again behind it.
+    pub(crate) fn again(&self, sql: &str) -> Vec<String> {
+        let mut again = Vec::new();
+        again.extend(may_change_own(Engine::Postgres, sql).then(|| self.own()));
+        if restores_forced(Engine::Postgres, sql) {
+            again.extend(self.clients.set(self.is_local));
+        }
+        if restores_search_path(Engine::Postgres, sql) {
+            let path = self.path.iter().map(|path| ("search_path", path.clone()));
+            again.extend(self.path.is_some().then(|| set(path, self.is_local)));
+        }
+        again
+    }
+}
+
+/// Whether a script is from the folder of SQL scripts.
+pub(crate) fn is_sql(script: &Script) -> bool {
+    !matches!(script.record, Record::Migration)
+}
+
+/// One statement for all: the name of the function is safe whatever search path a script has set.
+fn set<'a>(settings: impl Iterator<Item = (&'a str, String)>, is_local: bool) -> String {
+    let one = |(name, value): (&str, String)| {
+        format!("pg_catalog.set_config('{name}', {}, {is_local})", literal(Engine::Postgres, &value))
+    };
+    format!("SELECT {}", settings.map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// Milliseconds; zero means no limit. An idle transaction of ours has lost its runner: 60 s are plenty.
+pub(crate) fn limits(timeouts: &Timeouts) -> [(&'static str, u128); 3] {
+    let (lock, statement) = (timeouts.lock.as_millis(), timeouts.statement.as_millis());
+    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", 60_000)]
+}
+
+/// The time zone and date style of the database's own clients, where they are known and differ from the driver's: it
+/// sends its own at the start of a session, which beat those of the database, of the role and of the URL's options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ClientSettings {
+    /// Name and value.
+    values: Vec<(&'static str, String)>,
+    /// The names of those that nobody could tell: the driver's value stays.
+    pub(crate) unknown: Vec<&'static str>,
+}
+
+/// The settings, each with the value that the driver sends.
+const FORCED: [(&str, &str); 2] = [("TimeZone", "UTC"), ("DateStyle", "ISO, MDY")];
+
+impl ClientSettings {
+    fn set(&self, is_local: bool) -> Option<String> {
+        let values = self.values.iter().map(|(name, value)| (*name, value.clone()));
+        (!self.values.is_empty()).then(|| set(values, is_local))
+    }
+
+    /// From the startup options of a URL, and the answer to [`CLIENT_SETTINGS`].
+    pub(crate) fn read(options: Option<&str>, row: Option<&TextRow>) -> Self {
+        let mut read = ClientSettings::default();
+        for (column, (name, drivers)) in FORCED.into_iter().enumerate() {
+            let of_server = || row?.text(column).filter(|value| !value.is_empty());
+            match option(options.unwrap_or_default(), name).or_else(of_server) {
+                Some(value) if value == drivers => {}
+                Some(value) => read.values.push((name, value)),
+                None => read.unknown.push(name),
+            }
+        }
+        read
+    }
+}
+
+/// The last value of a setting among the options of a server process (`-c name=value`, `--name=value`), in which a
+/// backslash protects a space (<https://www.postgresql.org/docs/15/libpq-connect.html>).
+fn option(options: &str, wanted: &str) -> Option<String> {
+    let (mut words, mut word, mut chars) = (Vec::new(), String::new(), options.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => word.extend(chars.next()),
+            c if c.is_whitespace() => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    let settings = words.iter().filter_map(|word| {
+        let word = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).unwrap_or(word);
+        word.split_once('=')
+    });
+    let named = settings.filter(|(name, _)| name.replace('-', "_").eq_ignore_ascii_case(wanted));
+    named.last().map(|(_, value)| value.to_owned())
+}
+
+/// One row: the value of each forced setting for a client that sends none, empty where this role may not know it. The
+/// order is the server's own: role in the database, role, database, everybody, command line, file, built in. Only the
+/// first four may be read by any role (<https://www.postgresql.org/docs/15/catalog-pg-db-role-setting.html>).
+pub(crate) const CLIENT_SETTINGS: &str = "DO $fleet_guard$ DECLARE wanted text; found text; BEGIN \
+     FOREACH wanted IN ARRAY ARRAY['TimeZone', 'DateStyle'] LOOP found := NULL; \
+     SELECT substr(c, strpos(c, '=') + 1) INTO found FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c \
+     WHERE lower(split_part(c, '=', 1)) = lower(wanted) AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database \
+     WHERE datname = current_database())) AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = \
+     session_user)) ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1; \
+     IF found IS NULL AND has_function_privilege('pg_read_file(text)', 'EXECUTE') AND \
+     has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') AND has_table_privilege('pg_file_settings', 'SELECT') \
+     THEN BEGIN EXECUTE 'SELECT coalesce(substring(pg_read_file(''postmaster.opts'') from $2), (SELECT setting FROM \
+     pg_file_settings WHERE lower(name) = lower($1) AND applied ORDER BY seqno DESC LIMIT 1), (SELECT boot_val FROM \
+     pg_settings WHERE name = $1))' INTO found USING wanted, '(?i)\"(?:-c|--)?' || wanted || '=([^\"]*)\"'; \
+     EXCEPTION WHEN OTHERS THEN NULL; END; END IF; \
+     PERFORM set_config('fleet.' || wanted, coalesce(found, ''), true); END LOOP; END $fleet_guard$; \
+     SELECT current_setting('fleet.TimeZone'), current_setting('fleet.DateStyle')";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_of_the_url_is_read_as_the_server_reads_it() {
+        let options = r"-c fleet.direct=yes -c TimeZone=UTC --timezone=America/Sao_Paulo -cDateStyle=SQL,\ DMY";
+        assert_eq!(option(options, "TimeZone").as_deref(), Some("America/Sao_Paulo"));
+        assert_eq!(option(options, "DateStyle").as_deref(), Some("SQL, DMY"));
+        assert_eq!(option("-c log_timezone=x", "TimeZone"), None);
+        let read = ClientSettings::read(Some("-c TimeZone=UTC"), None);
+        assert_eq!((read.values.len(), read.unknown), (0, vec!["DateStyle"]));
+    }
+}

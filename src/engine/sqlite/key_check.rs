@@ -1,0 +1,236 @@
+//! Rows whose foreign keys refer to nothing: counted before a step and compared before its commit, so that no step takes
+//! or orphans rows that it does not name.
+//!
+//! Reads only, but for triggers of the session that never act and show which tables were dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+
+use crate::engine::literal;
+use crate::engine::native::Check;
+use crate::engine::queries::Queries;
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::{Execution, Script};
+use crate::model::tenant::Engine;
+use crate::sql::dialect::syntax;
+use crate::sql::foreign_keys::{ForeignKeys, mentions};
+use crate::sql::{DdlEffect, SchemaObject, effect, split};
+
+/// A check of a step's foreign keys inside its transaction.
+pub(super) enum KeyCheck {
+    /// Foreign keys are on, and act by themselves.
+    Nothing,
+    /// Foreign keys are off: no row may refer to nothing that did not before.
+    Orphans {
+        before: Orphans,
+        /// The tables that the step renames: the old and the new name.
+        renames: Vec<(String, String)>,
+    },
+    /// Foreign keys are on and native code may drop any table: the rows that would go or change with one.
+    Dependents(Vec<Dependent>),
+}
+
+impl KeyCheck {
+    pub(super) fn of(script: &Script) -> Self {
+        match syntax(script.engine).foreign_keys(&script.statements) {
+            keys if keys.are_off() => {
+                KeyCheck::Orphans { before: Orphans::default(), renames: renames(&script.statements) }
+            }
+            // The recording of native code ends where it asks the tenant.
+            ForeignKeys::Unmentioned if matches!(script.execution, Execution::Native { .. }) => {
+                KeyCheck::Dependents(Vec::new())
+            }
+            _ => KeyCheck::Nothing,
+        }
+    }
+
+    /// Whether the step runs with foreign keys on.
+    pub(super) fn are_keys_on(&self) -> bool {
+        !matches!(self, KeyCheck::Orphans { .. })
+    }
+}
+
+#[async_trait]
+impl Check for KeyCheck {
+    async fn before(&mut self, tenant: &mut dyn Queries) -> Result<(), Fault> {
+        match self {
+            KeyCheck::Nothing => {}
+            KeyCheck::Orphans { before, .. } => *before = Orphans::count(tenant).await?,
+            KeyCheck::Dependents(dependents) => *dependents = watch(tenant).await?,
+        }
+        Ok(())
+    }
+
+    async fn after(&mut self, tenant: &mut dyn Queries) -> Result<(), Fault> {
+        match self {
+            KeyCheck::Nothing => Ok(()),
+            KeyCheck::Orphans { before, renames } => {
+                Orphans::count(tenant).await?.worse_than(before, renames).map_or(Ok(()), Err)
+            }
+            KeyCheck::Dependents(dependents) => unwatch(tenant, dependents).await,
+        }
+    }
+}
+
+/// The rows whose foreign keys refer to nothing.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    /// Their number by child and parent table.
+    rows: BTreeMap<(String, String), u64>,
+    /// The tables whose foreign keys can't be checked, each with SQLite's reason.
+    unchecked: BTreeMap<String, String>,
+}
+
+impl Orphans {
+    async fn count(tenant: &mut dyn Queries) -> Result<Self, Fault> {
+        let query = |of: &str| {
+            format!(
+                "SELECT lower(\"table\"), lower(parent), CAST(count(*) AS TEXT) FROM pragma_foreign_key_check{of} GROUP BY \
+                 1, 2"
+            )
+        };
+        let mut orphans = Orphans::default();
+        match tenant.rows(query("")).await {
+            Ok(rows) => orphans.add(&rows),
+            // One key that refers to columns which are not unique ends the whole check: then each table by itself.
+            Err(fault) if is_mismatch(&fault) => {
+                let names = "SELECT name FROM sqlite_master m WHERE type = 'table' AND EXISTS (SELECT 1 FROM \
+                             pragma_foreign_key_list(m.name))";
+                for row in tenant.rows(names.to_owned()).await? {
+                    let name = row.must(0);
+                    match tenant.rows(query(&format!("({})", literal(Engine::Sqlite, &name)))).await {
+                        Ok(rows) => orphans.add(&rows),
+                        Err(fault) if is_mismatch(&fault) => {
+                            orphans.unchecked.insert(name.to_lowercase(), fault.message);
+                        }
+                        Err(fault) => return Err(fault),
+                    }
+                }
+            }
+            Err(fault) => return Err(fault),
+        }
+        Ok(orphans)
+    }
+
+    fn add(&mut self, rows: &[crate::engine::queries::TextRow]) {
+        self.rows.extend(rows.iter().map(|row| ((row.must(0), row.must(1)), row.parse(2).unwrap_or(0))));
+    }
+
+    /// The fault of a step that left more of them than there were.
+    fn worse_than(&self, before: &Orphans, renames: &[(String, String)]) -> Option<Fault> {
+        let former = |name: &str| renames.iter().rfind(|(_, to)| to == name).map(|(from, _)| from.clone());
+        let names = |name: &String| [Some(name.clone()), former(name)].into_iter().flatten();
+        for ((child, parent), now) in &self.rows {
+            let pairs = names(child).flat_map(|child| names(parent).map(move |parent| (child.clone(), parent)));
+            let then = pairs.filter_map(|pair| before.rows.get(&pair).copied()).max().unwrap_or(0);
+            if *now > then {
+                let n = now - then;
+                let (rows, refer) = if n == 1 { ("row", "refers") } else { ("rows", "refer") };
+                return Some(refused(&format!("{n} {rows} of {child} {refer} to rows of {parent} that are not there")));
+            }
+        }
+        let is_new = |(table, _): &(&String, &String)| !names(table).any(|name| before.unchecked.contains_key(&name));
+        self.unchecked.iter().find(is_new).map(|(_, why)| refused(why))
+    }
+}
+
+/// Whether SQLite can't check a foreign key at all: an error in SQL and no other.
+fn is_mismatch(fault: &Fault) -> bool {
+    fault.code.as_deref() == Some("1")
+}
+
+fn refused(why: &str) -> Fault {
+    let text = format!(
+        "{why} after this migration, so everything it did was rolled back. It drops a table or says PRAGMA foreign_keys = \
+         OFF: such a migration runs with foreign keys off, and they are checked before its commit. Let it delete or change \
+         those rows itself; or let it begin with PRAGMA foreign_keys = ON, and every ON DELETE acts, also for the rows of \
+         a table that is dropped"
+    );
+    Fault::new(FaultClass::ConstraintViolation, text)
+}
+
+/// The tables that statements rename.
+fn renames(statements: &[String]) -> Vec<(String, String)> {
+    let texts = statements.iter().filter(|sql| mentions(sql, &["rename"]));
+    let effects = texts.flat_map(|sql| split(Engine::Sqlite, sql)).map(|piece| effect(Engine::Sqlite, piece.text));
+    let renames = effects.filter_map(|effect| match effect {
+        Some(DdlEffect::Renames(SchemaObject::Table(from), SchemaObject::Table(to))) => {
+            Some((from.name.to_lowercase(), to.name.to_lowercase()))
+        }
+        _ => None,
+    });
+    renames.collect()
+}
+
+/// Rows that go or change when the rows that they refer to do.
+#[derive(Debug)]
+pub(super) struct Dependent {
+    child: String,
+    parent: String,
+    /// The query that counts the rows as they are meant to stay.
+    count: String,
+    rows: u64,
+}
+
+/// The trigger that shows whether the table it belongs to was dropped: it would go with it.
+fn trigger(parent: &str) -> String {
+    format!("fleet keeps {parent}")
+}
+
+/// Counts the dependent rows, and puts a trigger on each table that they refer to.
+async fn watch(tenant: &mut dyn Queries) -> Result<Vec<Dependent>, Fault> {
+    const KEYS: &str = "SELECT m.name, p.name, f.\"from\", f.on_delete, (SELECT c.dflt_value FROM pragma_table_info(m.name) c WHERE \
+         c.name = f.\"from\" COLLATE NOCASE) FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f JOIN \
+         sqlite_master p ON p.type = 'table' AND p.name = f.\"table\" COLLATE NOCASE WHERE m.type = 'table' AND \
+         f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') AND m.name <> p.name AND p.rootpage > 0";
+    let quote = |name: &str| Engine::Sqlite.quote(name);
+    let mut dependents = Vec::new();
+    for row in tenant.rows(KEYS.to_owned()).await? {
+        let (child, parent) = (row.must(0), row.must(1));
+        let stays = match row.must(3).as_str() {
+            "CASCADE" => "1".to_owned(),
+            "SET NULL" => format!("{} IS NOT NULL", quote(&row.must(2))),
+            _ => format!("{} IS NOT ({})", quote(&row.must(2)), row.text(4).unwrap_or_else(|| "NULL".to_owned())),
+        };
+        let count = format!("SELECT CAST(count(*) AS TEXT) FROM main.{} WHERE {stays}", quote(&child));
+        let rows = number(tenant, &count).await?;
+        dependents.push(Dependent { child, parent, count, rows });
+    }
+    for parent in dependents.iter().map(|dependent| &dependent.parent).collect::<BTreeSet<_>>() {
+        // It never acts, and goes with the connection.
+        let trigger = quote(&trigger(parent));
+        let on = quote(parent);
+        tenant
+            .run(format!("CREATE TEMP TRIGGER {trigger} AFTER DELETE ON main.{on} WHEN 0 BEGIN SELECT 1; END"))
+            .await?;
+    }
+    Ok(dependents)
+}
+
+/// Fails if rows went or changed with a table that was dropped.
+async fn unwatch(tenant: &mut dyn Queries, dependents: &[Dependent]) -> Result<(), Fault> {
+    for dependent in dependents {
+        let Dependent { child, parent, count, rows } = dependent;
+        let name = literal(Engine::Sqlite, &trigger(parent));
+        let is_kept =
+            number(tenant, &format!("SELECT count(*) || '' FROM sqlite_temp_master WHERE name = {name}")).await?;
+        // A child that is gone or has other columns was changed by the migration itself.
+        let now = if is_kept > 0 { *rows } else { number(tenant, count).await.unwrap_or(*rows) };
+        if now < *rows {
+            let text = format!(
+                "the migration dropped {parent}, and that deleted or changed {} of the {rows} rows of {child} that refer to \
+                 it (ON DELETE), so everything it did was rolled back. Let it begin with PRAGMA foreign_keys = OFF, which \
+                 keeps the rows of {child}; or with PRAGMA foreign_keys = ON, if they are meant to go",
+                rows - now
+            );
+            return Err(Fault::new(FaultClass::ConstraintViolation, text));
+        }
+    }
+    Ok(())
+}
+
+async fn number(tenant: &mut dyn Queries, sql: &str) -> Result<u64, Fault> {
+    let rows = tenant.rows(sql.to_owned()).await?;
+    Ok(rows.first().and_then(|row| row.parse(0)).unwrap_or(0))
+}

@@ -1,0 +1,204 @@
+//! The schemas in which a statement makes, changes or drops objects or rows, as far as its text names them.
+//!
+//! It reads words and no grammar; a name that is put together at run time is not found.
+
+use super::settings::bodies;
+use super::split::split;
+use super::words::{Words, first_words};
+use crate::model::engine::Engine;
+
+/// A place in a text that names a schema to write in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedSchema {
+    pub(crate) schema: String,
+    /// The words that say so, for a message.
+    pub(crate) by: String,
+}
+
+/// The schemas that a text writes in by name, or makes the place of unqualified names.
+pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
+    split(engine, sql).into_iter().flat_map(|piece| of_piece(engine, piece.text)).collect()
+}
+
+fn of_piece(engine: Engine, piece: &str) -> Vec<NamedSchema> {
+    match first_words(engine, piece).next().as_deref() {
+        Some("do") => bodies(engine, piece).flat_map(|body| anywhere(&Words::of(engine, body))).collect(),
+        Some("with") => anywhere(&Words::of(engine, piece)),
+        Some("select") if piece.to_ascii_lowercase().contains("search_path") => {
+            let mut texts = bodies(engine, piece).skip_while(|text| !text.eq_ignore_ascii_case("search_path"));
+            path(texts.nth(1).unwrap_or_default(), "set_config('search_path', …)")
+        }
+        Some("set") => {
+            let rest = piece.to_ascii_lowercase().find("search_path").map(|at| &piece[at + "search_path".len()..]);
+            let rest = rest.unwrap_or_default().trim_start();
+            let list =
+                rest.strip_prefix('=').or_else(|| rest.get(2..).filter(|_| rest[..2].eq_ignore_ascii_case("to")));
+            path(list.unwrap_or_default(), "SET search_path")
+        }
+        Some(_) => at(&Words::of(engine, piece), 0),
+        None => Vec::new(),
+    }
+}
+
+/// The schemas of a search path that are neither the user's own nor the server's.
+fn path(list: &str, by: &str) -> Vec<NamedSchema> {
+    let names = list.split(',').map(|name| name.trim().trim_matches(['\'', '"', ';']).to_owned());
+    let is_other =
+        |name: &String| !name.is_empty() && !name.starts_with("pg_") && !name.eq_ignore_ascii_case("default");
+    names.filter(is_other).map(|schema| NamedSchema { schema, by: by.to_owned() }).collect()
+}
+
+/// All statements in a body, wherever they begin.
+fn anywhere(words: &Words<'_>) -> Vec<NamedSchema> {
+    (0..words.len()).flat_map(|place| at(words, place)).collect()
+}
+
+/// The schemas that the statement at this place names as those of its object.
+fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
+    let verb = words.word(place);
+    let mut reader = Reader { words, at: place + 1 };
+    let objects = match verb.as_str() {
+        "insert" | "merge" => reader.after(&["into"]),
+        "delete" => reader.after(&["from", "only"]),
+        "update" if place == 0 || !["for", "do", "on"].iter().any(|word| words.is_after(place, word)) => {
+            reader.after(&["only"])
+        }
+        "truncate" => reader.after(&["table", "only"]),
+        "copy" => reader.after(&[]),
+        "refresh" => reader.after(&["materialized", "view", "concurrently"]),
+        "create" | "alter" | "drop" => reader.definition(&verb),
+        _ => Vec::new(),
+    };
+    let kind = words.word(place + 1).to_ascii_uppercase();
+    let verb = verb.to_ascii_uppercase();
+    let by = |(schema, name): (String, String)| NamedSchema { by: format!("{verb} {kind} {schema}.{name}"), schema };
+    objects.into_iter().map(by).collect()
+}
+
+struct Reader<'a, 'b> {
+    words: &'a Words<'b>,
+    at: usize,
+}
+
+impl Reader<'_, '_> {
+    fn skip(&mut self, words: &[&str]) {
+        while words.iter().any(|word| self.words.is(self.at, word)) {
+            self.at += 1;
+        }
+    }
+
+    /// The qualified names of a list behind these words.
+    fn after(&mut self, words: &[&str]) -> Vec<(String, String)> {
+        self.skip(words);
+        let mut found = Vec::new();
+        loop {
+            let (Some(first), true) = (self.words.name(self.at), self.words.is_symbol(self.at + 1, b'.')) else {
+                break;
+            };
+            let Some(second) = self.words.name(self.at + 2) else { break };
+            found.push((first, second));
+            self.at += 3;
+            if !self.words.is_symbol(self.at, b',') {
+                break;
+            }
+            self.at += 1;
+            self.skip(&["only"]);
+        }
+        found
+    }
+
+    /// `CREATE`, `ALTER` or `DROP` of an object that lives in a schema, or of a schema.
+    fn definition(&mut self, verb: &str) -> Vec<(String, String)> {
+        const BEFORE: [&str; 11] = [
+            "or",
+            "replace",
+            "unique",
+            "unlogged",
+            "materialized",
+            "recursive",
+            "foreign",
+            "constraint",
+            "default",
+            "global",
+            "local",
+        ];
+        self.skip(&BEFORE);
+        let kind = self.words.word(self.at);
+        self.at += 1;
+        let condition = ["concurrently", "if", "not", "exists", "only"];
+        let mut found = match kind.as_str() {
+            "schema" => {
+                self.skip(&condition);
+                let name = self.words.name(self.at).unwrap_or_default();
+                // A schema that only its owner names is none of these.
+                let is_named = !name.is_empty() && name != "authorization";
+                return is_named.then(|| (name, "*".to_owned())).into_iter().collect();
+            }
+            "table" | "view" | "sequence" | "type" | "domain" | "function" | "procedure" | "aggregate" | "routine"
+            | "statistics" | "collation" => self.after(&condition),
+            "index" if verb != "create" => self.after(&condition),
+            // The object is in the schema of its table.
+            "index" | "trigger" | "rule" | "policy" => {
+                let on = (self.at..self.words.len()).find(|&at| self.words.is(at, "on"));
+                self.at = on.map_or(self.words.len(), |on| on + 1);
+                self.after(&["only"])
+            }
+            _ => Vec::new(),
+        };
+        if verb == "alter" {
+            let set = (self.at..self.words.len()).find(|&at| self.words.are(at, &["set", "schema"]));
+            let moved = set.and_then(|at| self.words.name(at + 2));
+            found.extend(moved.map(|schema| (schema, "*".to_owned())));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::engine::Engine::Postgres;
+
+    #[test]
+    fn schemas_that_a_statement_writes_in_are_seen() {
+        for sql in [
+            "CREATE TABLE public.invoices (id bigint NOT NULL)",
+            "CREATE UNLOGGED TABLE IF NOT EXISTS \"public\".t (i int)",
+            "CREATE OR REPLACE FUNCTION public.f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$",
+            "CREATE UNIQUE INDEX i ON ONLY Public.t (a)",
+            "CREATE TRIGGER x BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION f()",
+            "ALTER TABLE ONLY public.t ADD COLUMN c int",
+            "ALTER TABLE t SET SCHEMA public",
+            "DROP TABLE a.b, public.t",
+            "INSERT INTO public.t VALUES (1)",
+            "UPDATE public.t SET a = 1",
+            "DELETE FROM ONLY public.t",
+            "TRUNCATE public.t",
+            "WITH x AS (DELETE FROM public.t RETURNING *) SELECT * FROM x",
+            "DO $$ BEGIN CREATE TABLE public.t (i int); END $$",
+            "SET search_path TO app, public",
+            "SET LOCAL search_path = \"public\"",
+            "SELECT pg_catalog.set_config('search_path', 'public', false)",
+            "CREATE SCHEMA IF NOT EXISTS public",
+            "ALTER DOMAIN public.d DROP NOT NULL",
+        ] {
+            let found: Vec<String> = written(Postgres, sql).into_iter().map(|named| named.schema).collect();
+            assert!(found.contains(&"public".to_owned()), "{sql}: {found:?}");
+        }
+        for sql in [
+            "CREATE TABLE t (plan int REFERENCES public.plans (id))",
+            "SELECT * FROM public.plans",
+            "SELECT pg_catalog.set_config('search_path', '', false)",
+            "CREATE TEMP TABLE t AS SELECT * FROM public.plans",
+            "SELECT * FROM t FOR UPDATE",
+            "INSERT INTO t SELECT * FROM public.plans ON CONFLICT (id) DO UPDATE SET a = excluded.a",
+            "CREATE VIEW v AS SELECT p.id FROM public.plans p",
+            "SET search_path TO DEFAULT",
+            "CREATE EXTENSION citext WITH SCHEMA extensions",
+        ] {
+            assert_eq!(written(Postgres, sql), [], "{sql}");
+        }
+        let table = &written(Postgres, "CREATE TABLE public.t (i int)")[0];
+        assert_eq!(table.by, "CREATE TABLE public.t");
+    }
+}

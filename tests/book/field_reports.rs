@@ -1,0 +1,42 @@
+//! The page of field reports: every row names a test that exists.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use regex::Regex;
+
+use crate::none;
+use crate::pages::{Page, root};
+
+/// The names of all test functions and modules below a folder: `on_every_site!` makes a module of each behaviour.
+fn tests(folder: &Path, names: &mut BTreeSet<String>) {
+    let name = Regex::new(r"fn (\w+)\(").unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            tests(&path, names);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            names.extend(name.captures_iter(&text).map(|found| found[1].to_owned()));
+        }
+    }
+}
+
+#[test]
+fn every_field_report_names_a_test_that_exists() {
+    let page = Page::read("docs/book/src/reference/field-reports.md");
+    let mut known = BTreeSet::new();
+    for folder in ["src", "tests", "fleet-seed/src"] {
+        tests(&root().join(folder), &mut known);
+    }
+    let rows: Vec<&str> = page.text.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    let unknown: Vec<String> = rows
+        .iter()
+        .filter_map(|row| {
+            let test = row.trim_end().trim_end_matches('|').rsplit('|').next().unwrap().trim().trim_matches('`');
+            (!known.contains(test)).then(|| format!("{test}: {row}"))
+        })
+        .collect();
+    none("these tests do not exist", &unknown);
+    assert!(rows.len() >= 20, "{} rows", rows.len());
+}

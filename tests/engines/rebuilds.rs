@@ -1,0 +1,324 @@
+//! SQLite only: a table that is built anew, or dropped, takes no rows of other tables with it.
+
+use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, async_trait};
+
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{Outcome, TenantRecord};
+
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
+
+/// A parent with two rows and a child of each, with this action; `0` is a parent without children.
+fn family(action: &str) -> String {
+    format!(
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT);\nCREATE TABLE child(id INTEGER PRIMARY KEY, pid INTEGER \
+         DEFAULT 0 REFERENCES parent(id) ON DELETE {action});\nINSERT INTO parent VALUES(0,'o'),(1,'x'),(2,'y');\nINSERT \
+         INTO child VALUES(10,1),(20,2);"
+    )
+}
+
+const ACTIONS: [&str; 4] = ["CASCADE", "SET NULL", "SET DEFAULT", "NO ACTION"];
+
+/// The statements of a rebuild, with this spelling of the drop.
+fn rebuild(drop: &str) -> Vec<String> {
+    [
+        "CREATE TABLE parent_new(id INTEGER PRIMARY KEY, name TEXT NOT NULL DEFAULT '')",
+        "INSERT INTO parent_new SELECT id, name FROM parent",
+        drop,
+        "ALTER TABLE parent_new RENAME TO parent",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn file(head: &str, statements: &[String]) -> String {
+    format!("{head}\n{};\n", statements.join(";\n"))
+}
+
+async fn children(home: &Home) -> Vec<String> {
+    home.texts("SELECT id || ' ' || ifnull(pid, 'NULL') FROM child ORDER BY id").await
+}
+
+fn text(record: &TenantRecord) -> String {
+    record.error.as_ref().map(|fault| fault.message.clone()).unwrap_or_default()
+}
+
+/// Looks at the tenant before it runs its statements, so that a recording ends at the first call.
+#[derive(Clone)]
+struct Looks {
+    name: &'static str,
+    first: Vec<String>,
+    then: Vec<String>,
+    transaction: Option<bool>,
+}
+
+fn looks(name: &'static str, first: &[&str], then: &[String]) -> Looks {
+    Looks { name, first: first.iter().map(|s| s.to_string()).collect(), then: then.to_vec(), transaction: None }
+}
+
+impl MigrationName for Looks {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Looks {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for statement in &self.first {
+            manager.get_connection().execute_unprepared(statement).await?;
+        }
+        if manager.has_table("parent").await? {
+            for statement in &self.then {
+                manager.get_connection().execute_unprepared(statement).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        self.transaction
+    }
+}
+
+/// The family as `m1`, then native code.
+fn native_after(action: &str, native: Looks) -> Migrations {
+    let family = family(action);
+    Migrations::new(move || vec![Box::new(sql("m1", [family.clone()])), Box::new(native.clone())])
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_rebuild_takes_the_rows_of_children() {
+    let drops = [
+        "DROP TABLE parent",
+        "drop /* the old one */ table if exists main.\"parent\"",
+        "DROP TABLE [parent]",
+        "DROP\nTABLE IF EXISTS `main`.'parent'",
+    ];
+    for (number, drop) in drops.iter().enumerate() {
+        for head in ["", "PRAGMA defer_foreign_keys = ON;", "PRAGMA foreign_keys = off;", "PRAGMA foreign_keys(0);"] {
+            with(Site::Sqlite, async |home| {
+                let action = ACTIONS[number];
+                let files = [("0002_t.sql", family(action)), ("0003_rebuild.sql", file(head, &rebuild(drop)))];
+                let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+                let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "migrated", "{head} {drop} {action}: {}", text(&record));
+                assert_eq!(children(home).await, ["10 1", "20 2"], "{head} {drop} {action}");
+                assert_eq!(home.texts("SELECT name FROM parent").await, ["o", "x", "y"]);
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn rust_code_rebuilds_like_a_script() {
+    for action in ACTIONS {
+        let alone = rebuild("DROP TABLE parent");
+        for statements in [alone.clone(), vec![alone.join(";\n")]] {
+            for native in [false, true] {
+                with(Site::Sqlite, async |home| {
+                    let migrations = Migrations::of([sql("m1", [family(action)]), sql("m2", statements.clone())]);
+                    let record = Fleet::of(&migrations).await.native(native).up(&home.tenant).await;
+                    assert_eq!(record.outcome.name(), "migrated", "{action} {native}: {}", text(&record));
+                    assert_eq!(children(home).await, ["10 1", "20 2"], "{action} {native}");
+                })
+                .await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_way_down_that_rebuilds_takes_no_rows_either() {
+    for (up, down) in [("0002_r.up.sql", "0002_r.down.sql"), ("V2__r.sql", "U2__r.sql")] {
+        with(Site::Sqlite, async |home| {
+            let rebuild = file("", &rebuild("DROP TABLE parent"));
+            let family = family("CASCADE");
+            let base = Migrations::of([sql("m1", [family.clone()]).down(["SELECT 1"])]);
+            let files = [(up, "ALTER TABLE parent ADD COLUMN x"), (down, rebuild.as_str())];
+            let fleet = Fleet::with_scripts(&base, &files).await;
+            assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+            let record = fleet.down(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "rolled_back", "{}", text(&record));
+            assert_eq!(children(home).await, ["10 1", "20 2"]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_transaction_only_the_drop_runs_with_foreign_keys_off() {
+    for (head, wanted) in [
+        ("-- fleet: transaction=false", ["10 1", "20 2"]),
+        ("-- fleet: transaction=false\nPRAGMA foreign_keys = OFF;", ["10 1", "20 2"]),
+    ] {
+        with(Site::Sqlite, async |home| {
+            let mut statements = rebuild("DROP TABLE parent");
+            statements.push("INSERT INTO child VALUES (30, 0)".to_owned());
+            statements.push("DELETE FROM parent WHERE id = 0".to_owned());
+            let family = family("CASCADE");
+            let script = file(head, &statements);
+            let files = [("0002_t.sql", family.as_str()), ("0003_rebuild.sql", script.as_str())];
+            let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{}", text(&record));
+            let all = children(home).await;
+            assert_eq!(all[..2], wanted, "{head}");
+            // Keys are on again for the statements behind the drop, unless the script itself switched them off.
+            assert_eq!(all.len(), if head.contains("PRAGMA") { 3 } else { 2 }, "{head}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_that_stopped_goes_on_without_taking_rows() {
+    with(Site::Sqlite, async |home| {
+        let mut statements = rebuild("DROP TABLE parent");
+        statements.insert(2, "INSERT INTO wanted VALUES (1)".to_owned());
+        let family = family("CASCADE");
+        let script = file("-- fleet: transaction=false", &statements);
+        let files = [("0002_t.sql", family.as_str()), ("0003_rebuild.sql", script.as_str())];
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &files).await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "failed");
+        home.run("CREATE TABLE wanted (i)").await;
+        let record = fleet.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{}", text(&record));
+        assert_eq!(children(home).await, ["10 1", "20 2"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rust_code_without_a_transaction_takes_no_rows() {
+    for native in [false, true] {
+        with(Site::Sqlite, async |home| {
+            let statements = rebuild("DROP TABLE parent").join(";\n");
+            let rebuild = sql("m2", [statements]).without_transaction();
+            let migrations = Migrations::of([sql("m1", [family("CASCADE")]), rebuild]);
+            let record = Fleet::of(&migrations).await.native(native).up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{}", text(&record));
+            assert_eq!(children(home).await, ["10 1", "20 2"], "{native}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn native_code_that_takes_rows_of_children_unseen_is_rolled_back() {
+    for (action, drop) in [
+        ("CASCADE", rebuild("DROP TABLE parent")),
+        ("SET NULL", rebuild("DROP TABLE parent")),
+        ("SET DEFAULT DEFERRABLE INITIALLY DEFERRED", rebuild("DROP TABLE parent")),
+        ("CASCADE", vec!["DROP TABLE \"PARENT\"; CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT)".to_owned()]),
+    ] {
+        with(Site::Sqlite, async |home| {
+            Fleet::of(&Migrations::of([sql("m1", [family(action)])])).await.up(&home.tenant).await;
+            let before = (home.dump().await, children(home).await);
+            let fleet = Fleet::of(&native_after(action, looks("m2", &[], &drop))).await;
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConstraintViolation }, "{record:?}");
+            let said = text(&record);
+            for word in ["child", "parent", "rolled back", "PRAGMA foreign_keys = OFF"] {
+                assert!(said.contains(word), "{word}: {said}");
+            }
+            assert_eq!((home.dump().await, children(home).await), before);
+            assert_eq!(home.versions().await, ["m1"]);
+            // The remedy that the message names.
+            let mended = looks("m2", &["PRAGMA foreign_keys = OFF"], &rebuild("DROP TABLE parent"));
+            let fleet = Fleet::of(&native_after(action, mended)).await;
+            assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+            assert_eq!(children(home).await, ["10 1", "20 2"]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn native_code_that_takes_nothing_from_children_goes_through() {
+    for then in [
+        vec!["DROP TABLE child; DROP TABLE parent".to_owned()],
+        vec!["DELETE FROM parent WHERE id = 1".to_owned(), "ALTER TABLE parent ADD COLUMN x".to_owned()],
+        vec!["ALTER TABLE parent RENAME TO parents".to_owned()],
+    ] {
+        with(Site::Sqlite, async |home| {
+            let record = Fleet::of(&native_after("CASCADE", looks("m2", &[], &then))).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{then:?}: {}", text(&record));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn keys_that_a_script_switches_on_are_on() {
+    let prune = "PRAGMA foreign_keys = ON; DELETE FROM parent WHERE id = 1;";
+    let drop = "PRAGMA foreign_keys = 1; DROP TABLE parent;";
+    let asks = "PRAGMA foreign_keys; DELETE FROM parent WHERE id = 1;";
+    let both = "PRAGMA foreign_keys = ON; PRAGMA foreign_keys = 'no'; DROP TABLE child; DROP TABLE parent;";
+    for (script, left) in [(prune, Some(1)), (drop, Some(0)), (asks, Some(1)), (both, None)] {
+        for native in [false, true] {
+            with(Site::Sqlite, async |home| {
+                let statements: Vec<&str> = script.split_terminator(';').collect();
+                let migrations = Migrations::of([sql("m1", [family("CASCADE")]), sql("m2", statements)]);
+                let record = Fleet::of(&migrations).await.native(native).up(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "migrated", "{script} {native}: {}", text(&record));
+                if let Some(left) = left {
+                    assert_eq!(home.texts("SELECT id FROM child").await.len(), left, "{script} {native}");
+                }
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn orphans_of_before_are_no_fault_and_new_ones_are_named() {
+    for native in [false, true] {
+        with(Site::Sqlite, async |home| {
+            Fleet::of(&Migrations::of([sql("m1", [family("CASCADE")])])).await.up(&home.tenant).await;
+            // A reference to columns that are not unique: SQLite refuses to check that table at all.
+            home.run(
+                "PRAGMA foreign_keys = OFF; INSERT INTO child VALUES (30, 77); CREATE TABLE odd (name TEXT REFERENCES \
+                 parent(name)); INSERT INTO odd VALUES ('q')",
+            )
+            .await;
+            let good = sql("m2", rebuild("DROP TABLE parent"));
+            let bad = sql("m3", ["CREATE TABLE gone(i); DROP TABLE gone; DELETE FROM parent WHERE id = 2"]);
+            let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"]), good, bad])).await.native(native);
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.committed, ["m2"], "{}", text(&record));
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConstraintViolation }, "{record:?}");
+            let said = text(&record);
+            for word in ["1 row of child", "parent", "rolled back", "PRAGMA foreign_keys = ON"] {
+                assert!(said.contains(word), "{word}: {said}");
+            }
+            assert_eq!(children(home).await, ["10 1", "20 2", "30 77"]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_dropped_and_still_referred_to_is_refused() {
+    for (script, said) in [
+        ("DROP TABLE parent;", Some("2 rows of child")),
+        ("DELETE FROM child; DROP TABLE parent;", None),
+        ("DROP TABLE child; DROP TABLE parent;", None),
+    ] {
+        with(Site::Sqlite, async |home| {
+            let family = family("CASCADE");
+            let files = [("0002_t.sql", family.as_str()), ("0003_drop.sql", script)];
+            let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+            match said {
+                Some(said) => assert!(text(&record).contains(said), "{record:?}"),
+                None => assert_eq!(record.outcome.name(), "migrated", "{}", text(&record)),
+            }
+            if said.is_some() {
+                assert_eq!(children(home).await, ["10 1", "20 2"]);
+            }
+        })
+        .await;
+    }
+}

@@ -1,0 +1,145 @@
+//! PostgreSQL tenants that are schemas: scripts that write in others' schemas, and schemas that tenants share.
+
+use std::sync::Arc;
+
+use crate::model::fault::FaultClass;
+use crate::model::outcome::Outcome;
+use crate::model::schema::Direction;
+use crate::model::tenant::Tenant;
+
+use crate::engines::support::fleet::Fleet;
+use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site, with};
+
+fn tenant(home: &Home, schema: &str, shared: &[&str]) -> Arc<Tenant> {
+    Arc::new(Tenant {
+        schema: Some(schema.to_owned()),
+        create_missing: true,
+        shared_schemas: shared.iter().map(|s| (*s).to_owned()).collect(),
+        ..Tenant::clone(&home.tenant)
+    })
+}
+
+/// The head of a dump, and tables in `public`.
+const DUMP: &str = "SET statement_timeout = 0; SET lock_timeout = 0; SET client_encoding = 'UTF8';\n\
+                    SELECT pg_catalog.set_config('search_path', '', false);\nSET check_function_bodies = false;\n\
+                    CREATE TABLE public.invoices (id bigint NOT NULL);\n";
+
+#[tokio::test]
+async fn a_dump_that_writes_in_public_is_refused_for_schemas_and_runs_for_a_database() {
+    with(Site::Postgres, async |home: &Home| {
+        let files = [("0001_base.sql", DUMP), ("0002_next.sql", "CREATE INDEX i ON invoices (id);")];
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &files).await;
+        for schema in ["t1", "t2"] {
+            let record = fleet.up(&tenant(home, schema, &[])).await;
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{record:?}");
+            let error = record.error.unwrap().message;
+            assert!(error.contains("0001_base.sql:4: `CREATE TABLE public.invoices`"), "{error}");
+            assert!(
+                error.contains("shared_schemas = [\"public\"]") && error.contains("nothing was touched"),
+                "{error}"
+            );
+        }
+        assert_eq!(home.texts("SELECT nspname::text FROM pg_namespace WHERE nspname IN ('t1', 't2')").await, [""; 0]);
+        assert_eq!(home.tables().await, [""; 0]);
+        let record = fleet.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "the search path is the tenant's again for the next: {record:?}");
+        // What is applied already is not asked about.
+        let record = fleet.up(&home.tenant).await;
+        assert_eq!(record.outcome, Outcome::UpToDate);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rust_migration_that_writes_in_public_is_refused_for_schemas_too() {
+    with(Site::Postgres, async |home: &Home| {
+        for statement in
+            ["CREATE TABLE public.x (i int)", "INSERT INTO public.plans VALUES (1)", "SET search_path TO public"]
+        {
+            let fleet = Fleet::of(&Migrations::of([sql("m1", [statement])])).await;
+            let record = fleet.up(&tenant(home, "t1", &[])).await;
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{statement}: {record:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn shared_schemas_stand_behind_the_tenants_own() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run("CREATE TABLE plans (id int PRIMARY KEY); CREATE SCHEMA extensions; CREATE EXTENSION citext WITH SCHEMA extensions")
+            .await;
+        let first = "CREATE TABLE u (mail citext, plan int REFERENCES public.plans (id), other int REFERENCES plans (id));\n\
+                     INSERT INTO public.plans VALUES (1) ON CONFLICT DO NOTHING;\nRESET ALL;\nCREATE TABLE mine (i int);";
+        let journalled = "-- fleet: transaction=false\nCREATE TABLE plain (mail citext);\nRESET search_path;\n\
+                          CREATE TABLE plain2 (mail citext);";
+        let files = [("0001_a.sql", first), ("0002_b.sql", journalled)];
+        let fleet = Fleet::with_scripts(&Migrations::of([sql("m1", ["CREATE TABLE r (mail citext)"])]), &files).await;
+        for native in [false, true] {
+            let schema = if native { "t2" } else { "t1" };
+            let tenant = tenant(home, schema, &["public", "extensions"]);
+            let record = fleet.clone().native(native).up(&tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+            let made = format!(
+                "SELECT tablename::text FROM pg_tables WHERE schemaname = '{schema}' AND tablename NOT LIKE 'fleet%' AND \
+                 tablename NOT LIKE 'seaql%' ORDER BY 1"
+            );
+            assert_eq!(home.texts(&made).await, ["mine", "plain", "plain2", "r", "u"]);
+        }
+        assert_eq!(home.tables().await, ["plans"], "nothing else is in public");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_extension_that_would_live_in_one_tenant_is_refused() {
+    with(Site::Postgres, async |home: &Home| {
+        let script = [("0001_a.sql", "CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE u (mail citext);")];
+        let rust =
+            Migrations::of([sql("m1", ["CREATE EXTENSION IF NOT EXISTS citext", "CREATE TABLE u (mail citext)"])]);
+        let fleets = [
+            Fleet::with_scripts(&Migrations::of([]), &script).await,
+            Fleet::of(&rust).await,
+            Fleet::of(&rust).await.native(true),
+        ];
+        for fleet in &fleets {
+            for schema in ["t1", "t2"] {
+                let record = fleet.up(&tenant(home, schema, &[])).await;
+                assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{record:?}");
+                assert!(record.error.unwrap().message.contains("WITH SCHEMA extensions"));
+                assert_eq!(
+                    home.texts("SELECT extname::text FROM pg_extension WHERE extname = 'citext'").await,
+                    [""; 0]
+                );
+            }
+        }
+        // Where it is there already, the statement does nothing.
+        home.run("CREATE SCHEMA extensions; CREATE EXTENSION citext WITH SCHEMA extensions").await;
+        let record = fleets[0].up(&tenant(home, "t1", &["extensions"])).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    })
+    .await;
+}
+
+/// Sixteen tenants of one database change the same rows of its catalog at once; nobody takes a lock for that.
+#[tokio::test]
+async fn tenants_of_one_database_that_change_shared_objects_at_once_all_get_there() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run("CREATE SCHEMA shared").await;
+        let tenants: Vec<Arc<Tenant>> = (0..16).map(|n| tenant(home, &format!("t{n}"), &["shared"])).collect();
+        let tenants: Vec<Arc<Tenant>> = (tenants.into_iter().enumerate())
+            .map(|(n, t)| Arc::new(Tenant { id: format!("t{n}").as_str().into(), ..Tenant::clone(&t) }))
+            .collect();
+        let script = "CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA shared;\n\
+                      REVOKE CREATE ON SCHEMA public FROM PUBLIC;\n\
+                      CREATE OR REPLACE FUNCTION shared.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;\n\
+                      CREATE TABLE IF NOT EXISTS shared.plans (i int);";
+        let mut fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", script)]).await;
+        fleet.retry.attempts = 12;
+        let records = fleet.run(Direction::Up, &tenants, Default::default()).await;
+        let failed: Vec<_> = records.iter().filter(|record| record.outcome.name() != "migrated").collect();
+        assert!(failed.is_empty(), "{failed:?}");
+    })
+    .await;
+}
