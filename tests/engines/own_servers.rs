@@ -128,6 +128,12 @@ async fn a_script_sees_the_session_of_the_servers_own_client_and_rust_that_of_se
     assert_eq!(ask(&url, "SELECT zone FROM z").await, ["+05:00"]);
     assert_eq!(ask(&url, "SELECT version FROM fleet_scripts").await, ["0001_C:\\größe"]);
     assert_eq!(fleet.up(&at(&url)).await.outcome, Outcome::UpToDate);
+    // Nor does it hide what native code left.
+    let url = database(&own, "native").await;
+    let twice =
+        Migrations::of([sql("m1", ["CREATE TABLE one (i int PRIMARY KEY)", "INSERT INTO one VALUES (1), (1)"])]);
+    let record = Fleet::of(&twice).await.native(true).up(&at(&url)).await;
+    assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
 }
 
 /// One-row INSERTs of about this many bytes in all.
