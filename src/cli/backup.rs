@@ -3,8 +3,9 @@
 //! Backups and restores are runs like any other; nothing here touches a tenant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::args::{Backup, Backups, Output, Prune, Restore, RunArgs, RunOutput};
+use super::args::{Backup, BackupList, Backups, Prune, Restore, RunArgs, RunOutput};
 use super::command::Run;
 use super::exit::{CliError, run_error};
 use super::previous_run::retained;
@@ -12,6 +13,7 @@ use super::setup::Program;
 use super::start::{Intent, Task, start};
 use super::terminal;
 use crate::backup::{BackupFolder, RunBackups};
+use crate::compile::MigrationSet;
 use crate::inputs::select::{Filter, Selection};
 use crate::ledger::Ledger;
 use crate::model::clock::now_ms;
@@ -66,7 +68,7 @@ fn checked(plan: BackupPlan, backup: bool) -> Result<Option<BackupPlan>, CliErro
 impl Run for Backup {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         match self.what {
-            Some(Backups::List(show)) => list(program, &show.output).await,
+            Some(Backups::List(args)) => list(program, &args).await,
             Some(Backups::Prune(prune)) => self::prune(program, &prune).await,
             None => backup(program, self.on).await,
         }
@@ -103,7 +105,8 @@ pub(super) fn restoring(found: &RunBackups, selection: Selection) -> Intent {
 impl Run for Restore {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
-        let found = find(program, &self.run).await?;
+        let Some(run) = &self.run else { return latest(program, &set, &self.on).await };
+        let found = find(program, run).await?;
         if found.manifests.is_empty() {
             return Err(CliError::NothingMatched(format!("there is no whole backup in {}", found.path.display())));
         }
@@ -114,6 +117,42 @@ impl Run for Restore {
         };
         start(program, &set, restoring(&found, selection), &self.on.output).await
     }
+}
+
+/// Restores the newest whole backup of each tenant: one run for each run that made any of them.
+async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Result<u8, CliError> {
+    let runs = newest_first(program)?;
+    let mut newest: BTreeMap<&TenantId, usize> = BTreeMap::new();
+    for (place, run) in runs.iter().enumerate() {
+        run.manifests.iter().for_each(|m| _ = newest.entry(&m.tenant).or_insert(place));
+    }
+    let mut wanted: BTreeMap<usize, BTreeSet<TenantId>> = BTreeMap::new();
+    let mut without = BTreeSet::new();
+    for tenant in program.select(&on.selection).await?.tenants() {
+        match newest.get(&tenant.id) {
+            Some(place) => _ = wanted.entry(*place).or_default().insert(tenant.id.clone()),
+            None => _ = without.insert(tenant.id.clone()),
+        }
+    }
+    if !without.is_empty() {
+        program.terminal.warn(&format!("without a backup, left out: {}", program.terminal.names(&without)));
+    }
+    if wanted.is_empty() {
+        return Err(CliError::NothingMatched("none of these tenants has a whole backup".to_owned()));
+    }
+    let mut code = 0;
+    for (place, only) in wanted {
+        let selection = program.filter(Filter { only: Some(only), ..Filter::default() }).await?;
+        code = code.max(start(program, set, restoring(&runs[place], selection), &on.output).await?);
+    }
+    Ok(if code == 0 && !without.is_empty() { 5 } else { code })
+}
+
+/// The runs that have backups, the newest first.
+fn newest_first(program: &Program) -> Result<Vec<RunBackups>, CliError> {
+    let mut runs = all_runs(program)?;
+    runs.sort_by_key(|run| std::cmp::Reverse(begun(run)));
+    Ok(runs)
 }
 
 /// All tenants that a run was to back up, with or without a whole backup, but for those that the filter leaves out.
@@ -131,8 +170,10 @@ async fn all_of(program: &Program, found: &RunBackups, filter: Filter) -> Result
 
 /// The backups of a run, named as in other commands; where the ledger is gone, by the whole name of its folder.
 pub(super) async fn find(program: &Program, wanted: &str) -> Result<RunBackups, CliError> {
-    let all = all_runs(program)?;
-    if let Some(found) = all.iter().find(|run| run.run == wanted) {
+    let all = newest_first(program)?;
+    // The last run of all may be one that made none.
+    let is_it = |run: &&RunBackups| run.run == wanted || (wanted == "last" && !run.manifests.is_empty());
+    if let Some(found) = all.iter().find(is_it) {
         return Ok(found.clone());
     }
     let summary = program.read_ledger(async |ledger| ledger.run(wanted).await.map_err(run_error)).await?;
@@ -238,9 +279,15 @@ fn missing<'a>(
     without.filter(move |(_, record)| record.as_ref().is_none_or(needed))
 }
 
-async fn list(program: &Program, output: &Output) -> Result<u8, CliError> {
-    let runs = all_runs(program)?;
+async fn list(program: &Program, args: &BackupList) -> Result<u8, CliError> {
+    let output = &args.show.output;
+    let mut runs = all_runs(program)?;
     let known = known(program, &runs).await?;
+    if args.selection.names_tenants() {
+        let selection = program.select_to_show(&args.selection).await?;
+        let wanted: BTreeSet<&TenantId> = selection.tenants().map(|tenant| &tenant.id).collect();
+        runs.retain(|run| run.manifests.iter().any(|m| wanted.contains(&m.tenant)));
+    }
     let row = |run: &RunBackups| BackupRow {
         run: run.run.clone(),
         at_ms: begun(run),
@@ -293,17 +340,48 @@ fn pin(program: &Program, run: &RunBackups, known: Option<&Known>) -> Option<Str
 async fn prune(program: &Program, args: &Prune) -> Result<u8, CliError> {
     let runs = all_runs(program)?;
     let mut known = known(program, &runs).await?;
-    let limit = i64::try_from(args.older_than.as_millis()).unwrap_or(i64::MAX);
-    let old = runs.iter().filter(|run| begun(run) < now_ms().saturating_sub(limit));
+    let age = args.older_than.unwrap_or_default();
+    let limit = now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let keep = usize::try_from(args.keep.unwrap_or(1)).unwrap_or(usize::MAX);
     let mut gone = Vec::new();
-    for run in old {
-        match pin(program, run, known.get(&run.run)) {
-            Some(why) => print_kept(run, &why)?,
-            None => gone.push(run),
+    // Whole backups of each tenant that stay, the newest first.
+    let mut stay: BTreeMap<&TenantId, usize> = BTreeMap::new();
+    let mut by_age: Vec<&RunBackups> = runs.iter().collect();
+    by_age.sort_by_key(|run| std::cmp::Reverse(begun(run)));
+    for run in by_age {
+        let is_old = begun(run) < limit;
+        let needed: BTreeSet<TenantId> = run
+            .manifests
+            .iter()
+            .map(|m| &m.tenant)
+            .filter(|id| stay.get(id).is_none_or(|n| *n < keep))
+            .cloned()
+            .collect();
+        let why = match pin(program, run, known.get(&run.run)) {
+            None if !needed.is_empty() => {
+                Some(format!("one of the newest {keep} of {}", program.terminal.names(&needed)))
+            }
+            pinned => pinned,
+        };
+        match why {
+            None if is_old => {
+                gone.push(run);
+                continue;
+            }
+            Some(why) if is_old => print_kept(run, &why)?,
+            _ => {}
         }
+        run.manifests.iter().for_each(|m| *stay.entry(&m.tenant).or_default() += 1);
     }
+    gone.reverse();
     if gone.is_empty() {
         terminal::print("nothing to remove")?;
+        return Ok(0);
+    }
+    if args.dry_run {
+        for run in gone {
+            terminal::print(&format!("would remove {}: {}", run.run, count(run.manifests.len(), "tenant")))?;
+        }
         return Ok(0);
     }
     if !args.yes {

@@ -1,24 +1,29 @@
 //! `doctor`, and the look at the servers before a run. They read; findings are judged elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Doctor;
 use super::command::Run;
 use super::exit::CliError;
-use super::setup::{Program, resolve_words, tenant_flag};
+use super::inspect::{self, Planned, Planning};
+use super::setup::{Program, quoted, resolve_words, tenant_flag};
 use crate::backup;
-use crate::check::doctor::{self, Finding, Limits, Probe, Severity};
+use crate::check::doctor::{self, Finding, Limits, Probe, Refused, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
 use crate::inputs::select::Selection;
 use crate::model::engine::{Capabilities, Engine};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, Needs};
-use crate::model::tenant::Tenant;
+use crate::model::health::{Health, Needs, Questions};
+use crate::model::observation::Observation;
+use crate::model::plan::{Goal, Target};
+use crate::model::schema::{Direction, Execution, Script, State};
+use crate::model::tenant::{Tenant, TenantId};
 use crate::report;
 use crate::run::{self, Pace};
+use crate::sql::{Directive, directive};
 
 type Examined = Vec<(Arc<Tenant>, Result<Health, Fault>)>;
 
@@ -36,13 +41,20 @@ impl Run for Doctor {
         let set = program.set().await?;
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-        let needs = needs(&set, &tenants).await;
-        let answers = run::examine(&tenants, &program.door(&set), program.pace(), &names(&needs)).await;
-        let seen = program.observe(&set, &tenants).await;
+        let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
+        let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: false };
+        let planned = inspect::planned(&planning).await;
+        let rows = planned.rows();
+        let mut needs = needs(&set, &tenants).await;
+        needs.extensions.retain(|extension| rows.iter().any(|row| row.steps.contains(&extension.migration)));
+        let answers = run::examine(&tenants, &program.door(&set), program.pace(), &questions(&needs, true)).await;
         let examined: Examined = tenants.into_iter().zip(answers).collect();
         let check = program.command("tenants check");
-        let mut findings = doctor::judge(&examined, &limits(program, &check), &needs);
-        findings.extend(seen.iter().filter_map(|seen| {
+        let limits = limits(program, &check);
+        let busy: HashSet<&TenantId> = rows.iter().filter(|r| !r.is_done()).map(|r| &r.tenant).collect();
+        let mut findings = doctor::judge(&examined, &limits, &needs, |id| busy.contains(id));
+        findings.extend(doctor::refused(refusals(program, &planned, &examined, &limits)).into_iter().map(with_tenants));
+        findings.extend(planned.observations.iter().filter_map(|seen| {
             let (resolve, flag) = (resolve_words(&seen.tenant, ""), tenant_flag(&seen.tenant));
             doctor::unfinished(seen, &resolve, &flag, |words| program.command(words))
         }));
@@ -61,6 +73,72 @@ impl Run for Doctor {
     }
 }
 
+/// The refusals of `migrate`, by the plan that it would make: the same decision, tenant by tenant.
+fn refusals(program: &Program, planned: &Planned, examined: &Examined, limits: &Limits<'_>) -> Vec<Refused> {
+    let mut all = Vec::new();
+    for ((row, seen), (_, health)) in planned.rows().into_iter().zip(&planned.observations).zip(examined) {
+        let mut refuse = |what: String, fix: String| {
+            let (tenant, server) = (row.tenant.clone(), row.server.clone());
+            all.push(Refused { tenant, server, what, fix });
+        };
+        // A fault of both looks is one finding, and an unfinished migration has its own.
+        let is_told = matches!(seen.state, State::InDoubt(_) | State::Stopped(_));
+        if let (Some(fault), Ok(_)) = (&row.error, health) {
+            refuse(format!("not read: {fault}"), doctor::way_out(fault, limits));
+        }
+        if let Some(refusal) = row.refusal.as_ref().filter(|_| !is_told) {
+            refuse(format!("`migrate` refuses it: {refusal}"), remedy(program, seen));
+        }
+        let is_pooled = health.as_ref().is_ok_and(|health| health.pooled);
+        for script in planned.scripts_of(row) {
+            let name = &script.migration;
+            match &script.execution {
+                Execution::Compiled { transaction: true } if !has_batches(script) => {}
+                _ if !is_pooled => {}
+                _ => {
+                    let fix = "set migration_url of the tenant to the server itself";
+                    refuse(format!("{name} can't run through a connection pooler"), fix.to_owned());
+                }
+            }
+        }
+    }
+    all
+}
+
+fn has_batches(script: &Script) -> bool {
+    script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
+}
+
+/// Stands in a remedy for the flags that name its tenants, until they are known.
+const TENANTS: &str = " <TENANTS>";
+
+/// The finding with its tenants in the command of its remedy; with none where they are too many for a line.
+fn with_tenants(mut finding: Finding) -> Finding {
+    let flags = match finding.tenants.len() {
+        0..=10 => finding.tenants.iter().map(|id| format!(" {}", tenant_flag(id))).collect(),
+        _ => String::new(),
+    };
+    finding.fix = finding.fix.replace(TENANTS, &flags);
+    finding
+}
+
+/// The remedy for a tenant that a run refuses because of its history.
+fn remedy(program: &Program, seen: &Observation) -> String {
+    match &seen.state {
+        State::Ahead { .. } => "migrate it with the program that has them".to_owned(),
+        State::Gap { .. } => {
+            format!("to apply them now: {}", program.command(&format!("migrate --out-of-order{TENANTS}")))
+        }
+        State::Edited { scripts } => {
+            let names: Vec<String> = scripts.iter().map(|name| quoted(name)).collect();
+            let repair = program.command(&format!("scripts repair {}{TENANTS}", names.join(" ")));
+            format!("put the old text back; or, if the new one is what was applied: {repair}")
+        }
+        State::Migrating => "wait until the other run has ended; see: runs list".to_owned(),
+        _ => "correct the script, or give it a file for this engine".to_owned(),
+    }
+}
+
 /// The requirements of the migrations on the tenants' engines.
 async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
     let any = |have: fn(&Capabilities) -> bool| tenants.iter().any(|tenant| have(tenant.engine.capabilities()));
@@ -70,8 +148,9 @@ async fn needs(set: &MigrationSet, tenants: &[Arc<Tenant>]) -> Needs {
     }
 }
 
-fn names(needs: &Needs) -> Vec<String> {
-    needs.extensions.iter().map(|extension| extension.name.clone()).collect()
+fn questions(needs: &Needs, held: bool) -> Questions {
+    let extensions = needs.extensions.iter().map(|extension| extension.name.clone()).collect();
+    Questions { extensions, held, ..Questions::default() }
 }
 
 /// Findings about the disk for backups: that of their folder, or of the nearest existing one above it. An operator
@@ -132,10 +211,10 @@ pub(super) async fn preflight(
     let first: Vec<Vec<Arc<Tenant>>> = servers.iter().map(|(_, tenants)| first_asked(tenants)).collect();
     let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
     let needs = if goes_up { needs(set, &all).await } else { Needs::default() };
-    let extensions = names(&needs);
-    let mut examined = ask(&door, pace, first, &extensions).await;
+    let wanted = questions(&needs, false);
+    let mut examined = ask(&door, pace, first, &wanted).await;
     let again = servers.iter().zip(&examined).map(|((_, tenants), seen)| asked_again(tenants, seen)).collect();
-    for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again, &extensions).await) {
+    for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again, &wanted).await) {
         seen.extend(more);
     }
     let probe = |((server, tenants), seen): (&(Arc<str>, Vec<Arc<Tenant>>), &Examined)| Probe {
@@ -151,7 +230,7 @@ pub(super) async fn preflight(
     // An unreachable tenant is an outcome of the run.
     let reached: Examined = examined.into_iter().flatten().filter(|(_, seen)| seen.is_ok()).collect();
     let check = program.command("tenants check");
-    let mut findings = doctor::judge(&reached, &limits(program, &check), &needs);
+    let mut findings = doctor::judge(&reached, &limits(program, &check), &needs, |_| true);
     findings.retain(|finding| finding.severity != Severity::Info);
     for line in report::doctor::lines(&findings) {
         program.terminal.warn(&line);
@@ -183,13 +262,8 @@ fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
 }
 
 /// Probes groups of tenants concurrently; returns the answers in their groups.
-async fn ask(
-    door: &Arc<dyn Database>,
-    pace: Pace,
-    groups: Vec<Vec<Arc<Tenant>>>,
-    extensions: &[String],
-) -> Vec<Examined> {
+async fn ask(door: &Arc<dyn Database>, pace: Pace, groups: Vec<Vec<Arc<Tenant>>>, wanted: &Questions) -> Vec<Examined> {
     let all: Vec<Arc<Tenant>> = groups.iter().flatten().cloned().collect();
-    let mut answers = all.iter().cloned().zip(run::examine(&all, door, pace, extensions).await);
+    let mut answers = all.iter().cloned().zip(run::examine(&all, door, pace, wanted).await);
     groups.iter().map(|group| answers.by_ref().take(group.len()).collect()).collect()
 }

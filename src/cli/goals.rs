@@ -14,8 +14,8 @@ use crate::model::plan::{self, Decision, Goal, Refusal, Target};
 use crate::model::schema::{Catalog, Direction, Script, State};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::{Limits, format_duration};
+use crate::report::edited_text;
 use crate::report::plan::{LimitNote, PlanRow};
-use crate::report::{edited_text, stopped_text};
 
 /// The target that `--to` or `--steps` names.
 pub(super) fn target(catalog: &Catalog, to: Option<&str>, steps: Option<u32>) -> Result<Target, CliError> {
@@ -95,6 +95,8 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                     missing.join(", ")
                 ));
             }
+            // The journal is read below.
+            Decision::Refuse(Refusal::PartiallyApplied(_)) => {}
             Decision::Refuse(Refusal::Edited(scripts)) => {
                 row.refusal =
                     Some(format!("{} was edited after it had been applied; see `scripts repair`", scripts.join(", ")));
@@ -107,10 +109,10 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         // The journal has to be closed before anything else can be done.
         let is_next = row.steps.first() == Some(&unfinished.migration) && unfinished.direction == goal.direction;
         if is_next {
-            row.note = Some(stopped_text(unfinished));
+            row.note = Some(unfinished.in_words());
         } else {
             row.steps.clear();
-            row.refusal = Some(format!("{}; or resolve it: `runs resolve`", stopped_text(unfinished)));
+            row.refusal = Some(format!("partially applied: {}, or resolve it: `runs resolve`", unfinished.in_words()));
         }
     }
     row

@@ -14,7 +14,7 @@ use crate::compile::{LazyScripts, MigrationSet};
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, predecessors};
-use crate::model::schema::{Direction, Script, State};
+use crate::model::schema::{Catalog, Direction, Execution, Script, State};
 use crate::model::tenant::{Engine, Tenant};
 use crate::report::matrix::MatrixView;
 use crate::report::plan::{LimitNote, PlanRow, PlanView};
@@ -93,6 +93,7 @@ pub(super) struct Planned {
     pub(super) waves: Vec<(String, Vec<PlanRow>)>,
     pub(super) observations: Vec<Observation>,
     scripts: Vec<Script>,
+    aside: Vec<Script>,
     limits: Vec<LimitNote>,
     goal_text: String,
 }
@@ -100,6 +101,12 @@ pub(super) struct Planned {
 impl Planned {
     pub(super) fn rows(&self) -> Vec<&PlanRow> {
         self.waves.iter().flat_map(|(_, rows)| rows).collect()
+    }
+
+    /// The scripts of a tenant's steps.
+    pub(super) fn scripts_of<'a>(&'a self, row: &PlanRow) -> impl Iterator<Item = &'a Script> {
+        let (engine, steps) = (row.engine, row.steps.clone());
+        self.scripts.iter().filter(move |s| s.engine == engine && steps.iter().any(|step| *step == *s.migration))
     }
 
     /// The scripts that would run, for each engine.
@@ -114,6 +121,7 @@ impl Planned {
             goal: &self.goal_text,
             waves: &self.waves,
             scripts: &self.scripts,
+            aside: &self.aside,
             limits: &self.limits,
             show_sql,
         }
@@ -169,11 +177,49 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         goals::refuse_native(row, &o.state, &scripts);
         row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
     }
+    let rows = waves.iter_mut().flat_map(|(_, rows)| rows).filter(|_| goal.direction == Direction::Up);
+    for (row, tenant) in rows.zip(&tenants) {
+        refuse_unfit(row, tenant, &lazy, catalog).await;
+    }
+    let mut aside: Vec<Script> = Vec::new();
+    for (row, o) in
+        waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).filter(|(row, _)| !row.steps.is_empty())
+    {
+        let steps: Vec<usize> = row.steps.iter().filter_map(|name| catalog.position(name)).collect();
+        let around = lazy.around(o.engine, &o.history, &steps).await;
+        row.note =
+            row.note.take().into_iter().chain(around.in_words(|_| true)).reduce(|all, line| format!("{all}; {line}"));
+        let of_it = around.taken.iter().flat_map(|taken| [&taken.down, &taken.up]);
+        let new = of_it.filter(|script| !scripts.contains(script) && !aside.contains(script)).map(|s| Script::clone(s));
+        aside.extend(new.collect::<Vec<_>>());
+    }
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();
         scripts.sort_by_key(|script| Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
-    Planned { goal_text: goal.describe(catalog), waves, observations, scripts, limits }
+    Planned { goal_text: goal.describe(catalog), waves, observations, scripts, aside, limits }
+}
+
+/// Refuses a tenant that a run would refuse because of one of its scripts: one that can't run on its engine, or that
+/// works outside the tenant's schema.
+async fn refuse_unfit(row: &mut PlanRow, tenant: &Tenant, lazy: &LazyScripts, catalog: &Catalog) {
+    if row.steps.is_empty() {
+        return;
+    }
+    let scripts = lazy.get(row.engine).await;
+    let own: Vec<&str> = tenant.schema.iter().chain(&tenant.shared_schemas).map(String::as_str).collect();
+    let unfit = row.steps.iter().find_map(|name| {
+        let index = catalog.position(name)?;
+        if let Execution::Irreversible { reason } = &scripts.get(index)?.execution {
+            return Some(format!("{name} can't run on it: {reason}"));
+        }
+        let place = tenant.schema.as_ref().and_then(|_| scripts.foreign_schema(index, &own))?;
+        Some(format!("{name} can't run on a tenant that is a schema ({place})"))
+    });
+    if unfit.is_some() {
+        row.steps.clear();
+        (row.refusal, row.note) = (unfit, None);
+    }
 }

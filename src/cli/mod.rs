@@ -79,7 +79,10 @@ fn start(code: Code) -> ExitCode {
     let terminal = Terminal::new(&cli.global);
     log_to_stderr(&cli.global);
     // Panics of a tenant's work are caught and reported there; their backtraces on stderr would help no one.
-    std::panic::set_hook(Box::new(|info| tracing::debug!("panic: {info}")));
+    std::panic::set_hook(Box::new(|info| {
+        crate::compile::note_panic(info);
+        tracing::debug!("panic: {info}");
+    }));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeSet;
 
+use super::origin;
 use super::previous_run::is_outstanding;
 use super::setup::{Program, tenant_flag};
 use crate::model::event::RunHeader;
-use crate::model::outcome::{InDoubt, NotStarted, Outcome, Standing, TenantRecord};
+use crate::model::fault::FaultClass;
+use crate::model::outcome::{InDoubt, MIGRATE_FIRST, NotStarted, Outcome, Standing, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
@@ -23,17 +25,23 @@ pub(super) struct Next {
 
 /// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
 pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
-    let run = header.run;
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
-    // A tenant in doubt is refused until it is resolved: the command for it is listed separately.
-    let failed = count(|o| o.standing() == Standing::Failed && !matches!(o, Outcome::InDoubt(_)));
+    // The same command helps neither a tenant in doubt nor one that stopped on its other way: theirs are listed
+    // separately. One that is ahead takes another program.
+    let is_own = |r: &&TenantRecord| {
+        r.outcome.standing() == Standing::Failed
+            && !matches!(r.outcome, Outcome::InDoubt(_) | Outcome::Ahead { .. })
+            && !is_partially_applied(r)
+    };
+    let failed = records.iter().filter(is_own).count();
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
     let left = header.tenants.len().saturating_sub(records.len()) + count(is_outstanding);
     let again = (failed > 0).then(|| program.command(&again(header)));
-    let go_on = (left > 0).then(|| program.command(&format!("runs resume {run}")));
+    let go_on = (left > 0).then(|| program.command(&resume(header)));
     let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
     let others = |command: &str| format!("the {left} that the run did not get to{or_lost}: {command}\n");
-    let (doubt, is_stopped) = (past(program, header, records) + &in_doubt(program, records), count(is_stop) > 0);
+    let (doubt, is_stopped) =
+        (past(program, header, records) + &others_first(program, header, records), count(is_stop) > 0);
     match (again, go_on) {
         (Some(again), go_on) => {
             let go_on = go_on.map(|command| others(&command)).unwrap_or_default();
@@ -57,9 +65,9 @@ pub(super) fn after_loss(program: &Program, header: &RunHeader, records: &[Tenan
         // A tenant that was restored or seeded is not asked whether it was: the tenants that were not are named.
         Some(command) => Some(program.command(&only(command, left))),
         // It takes every tenant without a recorded outcome, and finds those that are at their target so.
-        None => Some(program.command(&format!("runs resume {}", header.run))),
+        None => Some(program.command(&resume(header))),
     };
-    Next { first, rest: in_doubt(program, records) }
+    Next { first, rest: others_first(program, header, records) }
 }
 
 /// A command for exactly these tenants.
@@ -67,17 +75,56 @@ pub(super) fn only<'a>(command: &str, tenants: impl IntoIterator<Item = &'a Tena
     tenants.into_iter().fold(command.to_owned(), |line, id| format!("{line} {}", tenant_flag(id)))
 }
 
-/// The line for tenants in doubt, where there are any.
-fn in_doubt(program: &Program, records: &[TenantRecord]) -> String {
-    let in_doubt: Vec<&TenantRecord> =
-        records.iter().filter(|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_)))).collect();
-    let Some(first) = in_doubt.first() else { return String::new() };
-    let command = program.resolve_command(&first.tenant, "");
-    let others = match in_doubt.len() {
-        1 => String::new(),
-        n => format!(" (and likewise for the other {})", n - 1),
+/// The most tenants that a proposed command names.
+const NAMED: usize = 10;
+
+/// The lines for tenants that something else has to be done for, before this command can help.
+fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    let of = |wanted: &dyn Fn(&TenantRecord) -> bool| -> Vec<&TenantId> {
+        records.iter().filter(|r| wanted(r)).map(|r| &r.tenant).collect()
     };
-    format!("in doubt: look at it with {command}{others}\n")
+    let command = |verb: &str, ids: &[&TenantId]| match ids.len() > NAMED {
+        true => program.command(&format!("{verb} --failed-of {}", header.run)),
+        false => program.command(&only(verb, ids.iter().copied())),
+    };
+    let mut lines = String::new();
+    let doubt = of(&|r| matches!(r.outcome, Outcome::InDoubt(InDoubt::Journal(_))));
+    match doubt.as_slice() {
+        [] => {}
+        [one] => lines.push_str(&format!("in doubt: look at it with {}\n", program.resolve_command(one, ""))),
+        many => lines.push_str(&format!("in doubt: look at them with {}\n", command("runs resolve", many))),
+    }
+    let stopped = of(&is_partially_applied);
+    if let [first, ..] = stopped.as_slice() {
+        // A run of this direction was refused, so the other one goes on.
+        let verb = if header.direction == Direction::Up { "rollback --steps 1" } else { "migrate" };
+        let some = stopped.iter().copied().take(NAMED);
+        lines.push_str(&format!(
+            "partially applied: when what the engine refused is corrected, go on with {}; or see {}\n",
+            program.command(&only(verb, some)),
+            program.resolve_command(first, "")
+        ));
+    }
+    let behind = of(&|r| matches!(&r.outcome, Outcome::Skipped { reason } if reason == MIGRATE_FIRST));
+    if !behind.is_empty() {
+        let some = behind.iter().copied().take(NAMED);
+        lines.push_str(&format!("not migrated yet: {}\n", program.command(&only("migrate", some))));
+    }
+    lines
+}
+
+fn is_partially_applied(record: &TenantRecord) -> bool {
+    record.error.as_ref().is_some_and(|error| error.class == FaultClass::PartiallyApplied)
+}
+
+/// The arguments that resume a run in the same way.
+fn resume(header: &RunHeader) -> String {
+    let flags = origin::kept(&header.started_by.command, &["runs", "resume"]);
+    with(format!("runs resume {}", header.run), &flags)
+}
+
+fn with(command: String, flags: &[String]) -> String {
+    flags.iter().fold(command, |line, flag| format!("{line} {flag}"))
 }
 
 /// The line for tenants that are past the goal of a migration: it never takes them back.
@@ -109,15 +156,21 @@ fn is_stop(outcome: &Outcome) -> bool {
 /// The arguments that retry the failures of a run in the same way.
 pub(super) fn again(header: &RunHeader) -> String {
     let run = header.run;
+    let words = |command: &str| command.split_whitespace().next().unwrap_or_default().to_owned();
     if let Some(command) = header.command() {
-        return format!("{command} --failed-of {run}");
+        let flags = origin::kept(&header.started_by.command, &[&words(command)]);
+        return with(format!("{command} --failed-of {run}"), &flags);
     }
     let verb = if header.direction == Direction::Up { "migrate" } else { "rollback" };
     let order = if header.kind.goal().is_some_and(|goal| goal.out_of_order) { " --out-of-order" } else { "" };
-    let backup = match (header.kind.backups(), header.kind.restores_on_failure()) {
-        (None, _) => "",
-        (Some(_), Some(true)) => " --backup --on-failure restore",
-        (Some(_), _) => " --backup",
+    let mut flags = origin::kept(&header.started_by.command, &[verb]);
+    flags.retain(|flag| !flag.starts_with("--on-failure"));
+    let on_failure = match header.kind.restores_on_failure() {
+        Some(true) => " --on-failure restore",
+        // Without it, the tenant file may say something else by then.
+        Some(false) if header.started_by.command.contains("--on-failure") => " --on-failure leave",
+        _ => "",
     };
-    format!("{verb} --failed-of {run}{order}{backup}")
+    let backup = header.kind.backups().map(|_| format!(" --backup{on_failure}")).unwrap_or_default();
+    with(format!("{verb} --failed-of {run}{order}{backup}"), &flags)
 }

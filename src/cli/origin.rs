@@ -10,7 +10,7 @@ use url::Url;
 
 use super::args::{Cli, Selection};
 use super::setup::quoted;
-use crate::inputs::MASK;
+use crate::inputs::{MASK, SETTINGS};
 use crate::ledger::current_process;
 use crate::model::started_by::StartedBy;
 
@@ -31,12 +31,66 @@ pub(super) fn selection() -> Vec<String> {
     selecting(std::env::args_os())
 }
 
+/// The flags of a recorded command that say how it works, not on which tenants, to which goal or where it reports:
+/// limits, budgets, retries, `--native`. They hold for a command that goes on with it, as far as `path` has them.
+pub(super) fn kept(recorded: &str, path: &[&str]) -> Vec<String> {
+    const HOW: [&str; 3] = ["native", "kill-blockers", "no-preflight"];
+    let settings = SETTINGS.iter().filter(|setting| !setting.is_place()).filter_map(|setting| Some(setting.flag?.0));
+    let how: Vec<&str> = HOW.into_iter().chain(settings).collect();
+    let command = path.iter().try_fold(Cli::command(), |command, name| command.find_subcommand(name).cloned());
+    let has = |long: &str| {
+        let known = command.as_ref().is_some_and(|c| c.get_arguments().any(|arg| arg.get_long() == Some(long)));
+        known && how.contains(&long)
+    };
+    let words = words(recorded).into_iter().map(OsString::from);
+    given(words, has)
+        .into_iter()
+        .map(|(long, value)| match value {
+            Some(value) => format!("--{long} {}", quoted(&value)),
+            None => format!("--{long}"),
+        })
+        .collect()
+}
+
+/// The words of a line that was written with [`quoted`].
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut is_quoted, mut is_open) = (Vec::new(), String::new(), false, false);
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' => (is_quoted, is_open) = (!is_quoted, true),
+            '\\' if !is_quoted => word.extend(chars.next()),
+            ' ' if !is_quoted => {
+                if is_open || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                is_open = false;
+            }
+            c => word.push(c),
+        }
+    }
+    words.extend((is_open || !word.is_empty()).then_some(word));
+    words
+}
+
 fn arguments() -> Vec<String> {
     std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 /// In the order in which they were given, each as `--flag` or `--flag=value`, however it was written: `-tb`, `-t b`.
 fn selecting(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+    let known = Selection::augment_args(Command::new("fleet"));
+    // A restore takes the tenants that a run backed up.
+    let selects = |long: &str| long == "run" || known.get_arguments().any(|arg| arg.get_long() == Some(long));
+    let text = |(long, value): (String, Option<String>)| match value {
+        Some(value) => format!("--{long}={value}"),
+        None => format!("--{long}"),
+    };
+    given(arguments, selects).into_iter().map(text).collect()
+}
+
+/// The long flags of a command line that are wanted, in the order in which they were given, each with its value.
+fn given(arguments: impl Iterator<Item = OsString>, wanted: impl Fn(&str) -> bool) -> Vec<(String, Option<String>)> {
     let mut command = Cli::command();
     // They were parsed before, or there would be no run.
     let Ok(mut matches) = command.try_get_matches_from_mut(arguments) else { return Vec::new() };
@@ -44,25 +98,22 @@ fn selecting(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
         let Some(found) = command.find_subcommand(&name) else { return Vec::new() };
         (command, matches) = (found.clone(), inner);
     }
-    let known = Selection::augment_args(Command::new("fleet"));
-    // A restore takes the tenants that a run backed up.
-    let selects = |long: &str| long == "run" || known.get_arguments().any(|arg| arg.get_long() == Some(long));
-    let mut given: Vec<(usize, String)> = Vec::new();
+    let mut given: Vec<(usize, (String, Option<String>))> = Vec::new();
     for argument in command.get_arguments() {
         let id = argument.get_id().as_str();
-        let Some(long) = argument.get_long().filter(|long| selects(long)) else { continue };
+        let Some(long) = argument.get_long().filter(|long| wanted(long)) else { continue };
         if matches.value_source(id) != Some(ValueSource::CommandLine) {
             continue;
         }
         let places = matches.indices_of(id).into_iter().flatten();
         let values = matches.get_raw(id).into_iter().flatten();
-        given.extend(places.zip(values).map(|(place, value)| match argument.get_action().takes_values() {
-            true => (place, format!("--{long}={}", value.to_string_lossy())),
-            false => (place, format!("--{long}")),
+        let takes_values = argument.get_action().takes_values();
+        given.extend(places.zip(values).map(|(place, value)| {
+            (place, (long.to_owned(), takes_values.then(|| value.to_string_lossy().into_owned())))
         }));
     }
     given.sort();
-    given.into_iter().map(|(_, text)| text).collect()
+    given.into_iter().map(|(_, flag)| flag).collect()
 }
 
 /// An argument without the password of a URL in it, whatever flag it belongs to.
@@ -127,5 +178,17 @@ mod tests {
         assert_eq!(selection("fleet restore --run 0193abcd -ta"), ["--run=0193abcd", "--tenant=a"]);
         assert!(selection("fleet runs resume last").is_empty(), "a run that is no flag");
         assert!(selection("fleet migrate --steps 1").is_empty());
+    }
+
+    #[test]
+    fn what_says_how_a_run_works_is_kept_for_the_command_that_repeats_it() {
+        let line = "fleet migrate --yes -t 'a b' --native --lock-timeout=1s --max-failures 5% --backup --on-failure restore \
+                    --ledger x.db --out-of-order --report json=x --kill-blockers older-than=30s";
+        let flags = "--native --lock-timeout 1s --max-failures 5% --on-failure restore --kill-blockers older-than=30s";
+        assert_eq!(kept(line, &["migrate"]).join(" "), flags);
+        let resume = kept(line, &["runs", "resume"]).join(" ");
+        assert_eq!(resume, "--native --lock-timeout 1s --max-failures 5%");
+        assert_eq!(kept("not a command", &["migrate"]), [""; 0]);
+        assert_eq!(words(r"a 'b c' ''\''x' ''"), ["a", "b c", "'x", ""]);
     }
 }

@@ -20,13 +20,51 @@ use crate::sql::effect;
 
 pub(super) async fn resolve(program: &Program, args: &Resolve) -> Result<u8, CliError> {
     let set = program.set().await?;
-    let tenant = one(program, &args.tenant).await?;
+    let tenants = wanted(program, args).await?;
+    let is_one = tenants.len() == 1;
+    let mut code = 0;
+    for tenant in tenants {
+        match resolve_one(program, &set, args, tenant).await {
+            // Each tenant of several is resolved by itself, whatever came of the one before it.
+            Err(error) if !is_one => {
+                program.terminal.error(&error.to_string());
+                code = code.max(error.code());
+            }
+            ended => code = code.max(ended?),
+        }
+    }
+    Ok(code)
+}
+
+/// The tenants that are named, and those that the selection has.
+async fn wanted(program: &Program, args: &Resolve) -> Result<Vec<Arc<Tenant>>, CliError> {
+    let mut tenants = Vec::new();
+    for id in &args.ids {
+        tenants.push(one(program, id).await?);
+    }
+    if args.selection.names_tenants() {
+        tenants.extend(program.select(&args.selection).await?.tenants().cloned());
+    }
+    if tenants.is_empty() {
+        return Err(CliError::Usage("name the tenants, by their ids or with --tenant and the like".to_owned()));
+    }
+    let mut seen = std::collections::HashSet::new();
+    tenants.retain(|tenant| seen.insert(tenant.id.clone()));
+    Ok(tenants)
+}
+
+async fn resolve_one(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    args: &Resolve,
+    tenant: Arc<Tenant>,
+) -> Result<u8, CliError> {
     // A dead connection gives no signal, and the operator waits.
     let timeouts = program.settings().timeouts();
     let case = Case { program, args, tenant, limit: timeouts.connect + timeouts.lock };
-    let connected = program.door(&set).connect(&case.tenant).await;
+    let connected = program.door(set).connect(&case.tenant).await;
     let mut session = connected.map_err(|fault| case.failed(&fault))?;
-    let result = case.resolve(&set, session.as_mut()).await;
+    let result = case.resolve(set, session.as_mut()).await;
     let _ = tokio::time::timeout(case.limit, session.close()).await;
     result
 }
@@ -180,7 +218,7 @@ impl<'a> Found<'a> {
                 };
                 let direction = u.direction;
                 format!(
-                    "tenant {id} is not in doubt: {migration} ({direction}), begun by run {run}, {end}; the next {next} {goes_on}"
+                    "tenant {id} is partially applied: {migration} ({direction}), begun by run {run}, {end}; the next {next} {goes_on}"
                 )
             }
             Continuation::Edited => format!(

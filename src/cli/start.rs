@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::args::{RunArgs, RunOutput};
-use super::exit::CliError;
+use super::exit::{self, CliError};
 use super::inspect::{self, Planned, Planning};
 use super::session;
 use super::setup::Program;
@@ -21,6 +21,7 @@ use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Execution};
+use crate::model::stats::Verdict;
 use crate::model::tenant::{Engine, TenantId};
 use crate::policy::Tally;
 use crate::report::plan::PlanRow;
@@ -127,7 +128,12 @@ pub(super) async fn start(
         let planned = inspect::planned(&planning).await;
         if intent.dry_run {
             output.deliver(&planned.view(set, &goal, false).render(Format::Table, &output.style(program)))?;
-            return Ok(0);
+            if goal.direction == Direction::Down {
+                refuse_irreversible(program, set, &planned, intent.native).await?;
+            }
+            // As the run itself would: a tenant that it refuses, or can't read, fails.
+            let fails = planned.rows().iter().any(|row| row.refusal.is_some() || row.error.is_some());
+            return Ok(if fails { exit::code(Verdict::Failures, false) } else { 0 });
         }
         if goal.direction == Direction::Down {
             refuse_irreversible(program, set, &planned, intent.native).await?;

@@ -2,6 +2,7 @@
 //!
 //! No database is accessed. A migration that can't be compiled safely is marked to run natively, with the reason.
 
+mod around;
 mod entities;
 pub(crate) mod folder;
 mod moment;
@@ -27,11 +28,15 @@ use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, 
 use crate::policy::Limits;
 use crate::sql::outside::{NamedSchema, written};
 use crate::sql::transaction::{Hindrance, hindrance};
+use crate::sql::{Touch, touched};
 
+use around::{Repeatable, Touching};
+
+pub(crate) use around::Around;
 pub use entities::Entities;
 use folder::{SqlFolder, SqlScript};
 use purity::Judgement;
-pub(crate) use recorder::panic_text;
+pub(crate) use recorder::{note_panic, panic_place, panic_text};
 pub use sea_orm_migration::MigratorTraitSelf as Migrator;
 pub(crate) use seal::View;
 
@@ -324,7 +329,13 @@ impl MigrationSet {
         };
         let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
         let written = scripts.iter().map(|_| OnceLock::new()).collect();
-        Scripts { scripts, written: Arc::new(written) }
+        Scripts { scripts, written: Arc::new(written), touches: vec![OnceLock::new(); all] }
+    }
+
+    /// The repeatable scripts, as an engine reads them.
+    fn repeatables(&self, engine: Engine) -> Vec<Repeatable> {
+        let places = (0..self.catalog.migrations.len()).filter(|&index| self.catalog.is_repeatable(index));
+        places.filter_map(|index| Some(Repeatable::new(self.sql_script(index)?, index, engine))).collect()
     }
 
     /// Records Rust migrations, and judges them by their recordings.
@@ -466,11 +477,23 @@ fn hindered(engine: Engine, execution: &Execution, statements: &[String]) -> Opt
 pub(crate) struct Scripts {
     /// The scripts by index in the catalog; `None` if the migration was not requested.
     scripts: Vec<Option<Arc<Script>>>,
+    /// The objects that each of them touches, once anybody has asked.
+    touches: Vec<OnceLock<Vec<Touch>>>,
     /// The schemas that they name, by the same index; read for the first tenant that is a schema.
-    written: Arc<Vec<OnceLock<Vec<(usize, NamedSchema)>>>>,
+    written: Arc<Vec<OnceLock<WrittenIn>>>,
 }
 
+/// The schemas that the statements of a script name, each with the statement (from 0).
+type WrittenIn = Vec<(usize, NamedSchema)>;
+
 impl Scripts {
+    /// The objects that a script touches, as far as its text is known.
+    fn touches(&self, index: usize) -> &[Touch] {
+        let read =
+            |script: &Arc<Script>| script.statements.iter().flat_map(|sql| touched(script.engine, sql)).collect();
+        self.touches[index].get_or_init(|| self.get(index).map(read).unwrap_or_default())
+    }
+
     /// The script of a compiled migration.
     pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
         self.scripts.get(index).and_then(Option::as_ref)
@@ -511,6 +534,7 @@ pub(crate) struct LazyScripts {
     wanted: std::ops::Range<usize>,
     force_native: bool,
     compiled: EngineMap<tokio::sync::OnceCell<Arc<Scripts>>>,
+    repeatables: EngineMap<OnceLock<Vec<Repeatable>>>,
 }
 
 impl LazyScripts {
@@ -521,7 +545,39 @@ impl LazyScripts {
         wanted: std::ops::Range<usize>,
         force_native: bool,
     ) -> Self {
-        LazyScripts { migrations, direction, wanted, force_native, compiled: EngineMap::default() }
+        LazyScripts {
+            migrations,
+            direction,
+            wanted,
+            force_native,
+            compiled: EngineMap::default(),
+            repeatables: EngineMap::default(),
+        }
+    }
+
+    /// The repeatable scripts to take down for these steps of a tenant, and to make again behind them.
+    pub(crate) async fn around(&self, engine: Engine, history: &[String], steps: &[usize]) -> Around {
+        let catalog = self.migrations.catalog();
+        let all = self.repeatables[engine].get_or_init(|| self.migrations.repeatables(engine));
+        // On the way down, one that is rolled back itself stands in nobody's way.
+        let is_step = |index: usize| self.direction == Direction::Down && steps.contains(&index);
+        if all.is_empty() {
+            return Around::default();
+        }
+        let there = catalog.applied(history);
+        let is_applied = |r: &&Repeatable| there.contains(&r.index()) && !is_step(r.index());
+        let applied: Vec<&Repeatable> = all.iter().filter(is_applied).collect();
+        if applied.is_empty() {
+            return Around::default();
+        }
+        let scripts = self.get(engine).await;
+        let touching = |&index: &usize| Touching {
+            index,
+            migration: &catalog.migrations[index],
+            is_repeatable: catalog.is_repeatable(index),
+            touches: scripts.touches(index),
+        };
+        around::around(&applied, &steps.iter().map(touching).collect::<Vec<_>>())
     }
 
     /// The migrations to compile.

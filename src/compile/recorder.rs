@@ -234,6 +234,21 @@ pub(super) async fn record(
     Recording { ops: recorder.take(), ending, is_endless: recorder.calls() > MOST_CALLS }
 }
 
+thread_local! {
+    /// The place of this thread's last panic.
+    static PLACE: std::cell::RefCell<Option<String>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Keeps the place of a panic for [`panic_place`]; a part of the program's panic hook.
+pub(crate) fn note_panic(info: &std::panic::PanicHookInfo<'_>) {
+    PLACE.set(info.location().map(|place| format!("{}:{}", place.file(), place.line())));
+}
+
+/// File and line of the panic that this thread has just caught, where the hook has kept them.
+pub(crate) fn panic_place() -> Option<String> {
+    PLACE.take()
+}
+
 /// The message of a panic, if it has one.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());

@@ -59,6 +59,13 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
             let reason = format!("{up} has no down part; write {}", down_name(script, &up));
             open.unusable(reason)
         }
+        // Its views would stand in the way of the migrations before it.
+        None if direction == Direction::Down && does_something => {
+            let up = compile(script, engine, Direction::Up);
+            let made = up.statements.iter().flat_map(|sql| crate::sql::made(engine, sql));
+            let views = made.filter(|made| made.kind.is_view_or_trigger()).collect::<Vec<_>>();
+            taken_down(&up, views.iter().rev().filter_map(crate::sql::Made::drop).collect())
+        }
         None => open.seal(Execution::Compiled { transaction: true }, Vec::new(), None),
     }
 }
@@ -67,6 +74,14 @@ pub(super) fn compile(script: &SqlScript, engine: Engine, direction: Direction) 
 pub(super) fn acceptance(script: &SqlScript, engine: Engine) -> Script {
     let open = Open { script, engine, direction: Direction::Up, record: record(script, engine) };
     open.seal(Execution::Compiled { transaction: true }, Vec::new(), None)
+}
+
+/// The script that takes a repeatable script down in these statements, each of which may be repeated.
+pub(super) fn taken_down(up: &Script, statements: Vec<String>) -> Script {
+    let execution = Execution::Compiled { transaction: up.engine.capabilities().transactional_ddl };
+    let sha256 = digest(up.engine, Direction::Down, &execution, &statements);
+    let record = Record::TakenDown;
+    Script { direction: Direction::Down, execution, statements, sha256, record, source: None, ..up.clone() }
 }
 
 /// A script that only removes the row of a repeatable script whose file is gone.

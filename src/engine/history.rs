@@ -191,7 +191,7 @@ impl HistoryTables {
                 &["version", "checksum", "applied_at"],
                 &[name, literal(engine, checksum), unix_now().to_string()],
             ),
-            (Record::Script { .. }, Direction::Down) => {
+            (Record::Script { .. }, Direction::Down) | (Record::TakenDown, _) => {
                 format!("DELETE FROM {} WHERE {}", self.scripts, rows("version"))
             }
             (Record::Named { of, .. }, direction) => self.record_of("", of, direction),

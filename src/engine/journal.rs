@@ -204,7 +204,7 @@ mod tests {
             record: Record::Migration,
             source: None,
         };
-        Step { index: 0, script: Arc::new(script), limits: Default::default() }
+        Step::new(0, Arc::new(script), Default::default())
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(of("stopped", None, &step("x")), Continuation::Unknown, "native code can't be resumed");
         let mut again = (*step("edited").script).clone();
         again.record = Record::Script { checksum: "c".into(), repeatable: true };
-        let again = Step { index: 0, script: Arc::new(again), limits: Default::default() };
+        let again = Step::new(0, Arc::new(again), Default::default());
         assert_eq!(of("running", Some("2"), &again), Continuation::At(0), "it may run again and again");
     }
 

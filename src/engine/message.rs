@@ -175,10 +175,12 @@ impl<'w> Message<'w> {
         self.parts.get(completed).map(|part| part.place)
     }
 
-    /// The number of steps committed by the first `completed` parts.
+    /// The number of steps committed by the first `completed` parts; several steps may share a commit.
     pub(crate) fn committed(&self, completed: usize) -> usize {
-        let parts = self.parts.iter().take(completed);
-        parts.filter(|part| matches!(part.place, Place::Commit { .. })).count()
+        let first = self.parts.first().and_then(|part| part.place.step()).unwrap_or(0);
+        let parts = &self.parts[..completed.min(self.parts.len())];
+        let last = parts.iter().rfind(|part| matches!(part.place, Place::Commit { .. }));
+        last.and_then(|part| part.place.step()).map_or(0, |step| step + 1 - first)
     }
 
     /// Passes on the reports of the statements of committed steps.

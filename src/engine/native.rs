@@ -4,6 +4,7 @@
 //! connection is always opened first: a pool would turn a refused connection into a timeout.
 
 use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ use sea_orm::{
 use sea_orm_migration::SchemaManager;
 use sqlx::Connection as _;
 use sqlx::pool::{PoolConnection, PoolOptions};
-use tokio::task::JoinError;
 
 use super::queries::{Queries, TextRow};
 use super::{ApplyError, PartialState, TenantEndpoint, Work, errors};
@@ -214,12 +214,17 @@ impl Native<'_> {
                 }
             })
         };
-        match tokio::task::spawn_blocking(run).await.map_err(JoinError::into_panic) {
+        // The thread that panicked knows the place.
+        let guarded =
+            move || catch_unwind(AssertUnwindSafe(run)).map_err(|panic| (panic, crate::compile::panic_place()));
+        let ended = tokio::task::spawn_blocking(guarded).await;
+        match ended.unwrap_or_else(|lost| Err((lost.into_panic(), None))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.stop_inside(errors::sea_orm_fault(&error))),
-            Err(panic) => {
+            Err((panic, place)) => {
                 let text = crate::compile::panic_text(panic.as_ref());
-                Err(self.stop_inside(Fault::new(FaultClass::Panic, format!("the migration panicked: {text}"))))
+                let at = place.map(|place| format!(" at {place}")).unwrap_or_default();
+                Err(self.stop_inside(Fault::new(FaultClass::Panic, format!("the migration panicked{at}: {text}"))))
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::expectation::Expectation;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
-use crate::model::schema::{Execution, Record, Script, Unfinished};
+use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::policy::Limits;
 use crate::sql::{Directive, directive};
 
@@ -81,6 +81,19 @@ pub(crate) struct Step {
     pub(crate) script: Arc<Script>,
     /// The step's own time limits; unset ones fall back to those of the session.
     pub(crate) limits: Limits,
+    /// Whether it only makes way for others, or is made again behind them: no step of its own for those who count.
+    pub(crate) is_aside: bool,
+}
+
+impl Step {
+    pub(crate) fn new(index: usize, script: Arc<Script>, limits: Limits) -> Self {
+        Step { index, script, limits, is_aside: false }
+    }
+
+    /// Whether it takes a repeatable script down in statements that may be repeated.
+    pub(crate) fn is_taken_down(&self) -> bool {
+        self.script.record.is_taken_down()
+    }
 }
 
 /// The reason and position at which `Session::apply` stopped.
@@ -166,6 +179,21 @@ impl Segment {
 }
 
 impl Work {
+    /// The steps that share a transaction with this one: what is taken down goes together with the step that it makes
+    /// way for, where both have a transaction, so that a failure brings it back.
+    pub(crate) fn together_with(&self, step: usize) -> std::ops::Range<usize> {
+        let leads = |i: usize| {
+            let [this, next] = [&self.steps[i], &self.steps[i + 1]].map(|step| &*step.script);
+            let is_whole = |script: &Script| {
+                matches!(script.execution, Execution::Compiled { .. }) && script.is_atomic() && !has_batches(script)
+            };
+            self.steps[i].is_aside && this.direction == Direction::Down && is_whole(this) && is_whole(next)
+        };
+        let first = (0..step).rev().take_while(|&i| leads(i)).last().unwrap_or(step);
+        let last = (step..self.steps.len() - 1).find(|&i| !leads(i)).unwrap_or(self.steps.len() - 1);
+        first..last + 1
+    }
+
     /// Whether views are refreshed, which is recorded in a separate table.
     pub(crate) fn refreshes(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.script.record, Record::Refresh { .. }))
@@ -256,7 +284,7 @@ mod tests {
                 record: Record::Migration,
                 source: None,
             };
-            Step { index, script: Arc::new(script), limits: Limits::default() }
+            Step::new(index, Arc::new(script), Limits::default())
         };
         let steps = executions.into_iter().enumerate().map(step).collect();
         Work {

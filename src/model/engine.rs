@@ -37,6 +37,8 @@ pub(crate) enum Engine {
 pub(crate) struct Capabilities {
     /// DDL is transactional, so that a migration either succeeds as a whole or leaves nothing behind.
     pub(crate) transactional_ddl: bool,
+    /// A view or trigger that needs a table stops changes of it; otherwise it breaks, or goes on with what it finds.
+    pub(crate) views_stop_changes: bool,
     /// A tenant is a database on a server; otherwise it is a file.
     pub(crate) server: bool,
     /// Databases have extensions, which a migration may create.
@@ -59,6 +61,7 @@ pub(crate) struct Capabilities {
 
 const SQLITE: Capabilities = Capabilities {
     transactional_ddl: true,
+    views_stop_changes: true,
     server: false,
     extensions: false,
     single_privileges: false,
@@ -85,6 +88,7 @@ const POSTGRES: Capabilities = Capabilities {
 /// (<https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html>).
 const MYSQL: Capabilities = Capabilities {
     transactional_ddl: false,
+    views_stop_changes: false,
     server: true,
     single_privileges: true,
     writable_replicas: true,

@@ -93,6 +93,8 @@ pub(crate) enum FaultClass {
     /// The checksum of an SQL script differs from the applied one.
     #[serde(alias = "edited")]
     ChecksumMismatch,
+    /// The tenant stopped in another step, which has to be finished first.
+    PartiallyApplied,
     /// A backup could not be made, or is not valid.
     Backup,
     /// Any other fault.

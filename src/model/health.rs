@@ -23,6 +23,8 @@ pub(crate) struct Health {
     pub(crate) followers: Vec<Follower>,
     /// The extensions asked about; queried through one tenant of a database.
     pub(crate) extensions: Vec<Extension>,
+    /// Whether another run works on the tenant.
+    pub(crate) is_held: bool,
     /// Whether the connection goes through a pooler.
     pub(crate) pooled: bool,
     /// The privileges that the user lacks, in the engine's words; some of them are needed only by some migrations.
@@ -58,6 +60,8 @@ pub(crate) struct Questions {
     pub(crate) server: bool,
     /// Extensions, which are the same for all tenants of a PostgreSQL database.
     pub(crate) extensions: Vec<String>,
+    /// Whether another run works on the tenant.
+    pub(crate) held: bool,
 }
 
 /// Requirements of the migrations beyond those of every migration.

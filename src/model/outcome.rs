@@ -92,6 +92,9 @@ pub(crate) enum Outcome {
     },
 }
 
+/// The reason to skip a tenant that a migration has to come to first.
+pub(crate) const MIGRATE_FIRST: &str = "none of the views has been made here yet; migrate it first";
+
 /// The versions before and after, and the number of migrations between them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moved {

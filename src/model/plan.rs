@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::schema::{Catalog, Direction, State};
+use crate::model::schema::{Catalog, Direction, State, Unfinished};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
 /// The goal of a run on each tenant.
@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     Gap(Vec<String>),
     /// SQL scripts were edited after they had been applied to it.
     Edited(Vec<String>),
+    /// It stopped in another step, which has to be finished first.
+    PartiallyApplied(Unfinished),
 }
 
 /// For each tenant, by its place, the tenants that must be done before it. On the way up these are the tenants it
@@ -101,21 +103,17 @@ pub(crate) fn decide(catalog: &Catalog, engine: Engine, history: &[String], goal
     if steps.is_empty() { Decision::Nothing } else { Decision::Apply(steps) }
 }
 
-/// The migrations to roll back, newest first. Repeatable scripts come after all versions, so they go first and are no
-/// step of their own. One without a down part is only removed from the history, so that it runs again: objects it
-/// depends on may be dropped.
+/// The migrations to roll back, newest first. Repeatable scripts come after all versions and are no step of their own:
+/// they go first where everything goes, and otherwise only where they stand in the way of a step.
 fn back(catalog: &Catalog, history: &[String], target: Target) -> Vec<usize> {
     let all = catalog.applied(history);
     let applied = (0..catalog.migrations.len()).rev().filter(|i| all.contains(i));
-    let (repeatable, versions): (Vec<usize>, Vec<usize>) = applied.partition(|&i| catalog.is_repeatable(i));
-    let behind = |i: &usize| !matches!(target, Target::Migration(to) if *i <= to);
-    let mut steps: Vec<usize> = repeatable.into_iter().filter(behind).collect();
+    let versions = applied.clone().filter(|&i| !catalog.is_repeatable(i));
     match target {
-        Target::Steps(0) => return Vec::new(),
-        Target::Steps(n) => steps.extend(versions.into_iter().take(n)),
-        Target::End | Target::Migration(_) => steps.extend(versions.into_iter().filter(behind)),
+        Target::End => applied.clone().filter(|&i| catalog.is_repeatable(i)).chain(versions).collect(),
+        Target::Steps(n) => versions.take(n).collect(),
+        Target::Migration(to) => versions.filter(|&i| i > to).collect(),
     }
-    steps
 }
 
 /// The target that a number of steps means for a tenant with this history; acting on it repeatedly gives the same
@@ -172,15 +170,15 @@ mod tests {
     use crate::model::schema::{ScriptEntry, ScriptKind};
 
     #[test]
-    fn the_way_back_takes_repeatable_scripts_first_and_does_not_count_them() {
+    fn the_whole_way_back_takes_repeatable_scripts_first_and_a_part_of_it_counts_versions() {
         let script = |kind| ScriptEntry { kind, checksums: crate::model::engine::EngineMap::from_fn(|_| "c".into()) };
         let scripts =
             vec![script(ScriptKind::Versioned), script(ScriptKind::Repeatable), script(ScriptKind::Repeatable)];
         let c = Catalog { scripts, ..Catalog::new(["m1", "1_a", "R__b", "R__c"], "h") };
         let all = history(&["m1", "1_a\tc", "R__b\told", "R__c\tc"]);
         let down = |t| decide(&c, Engine::Sqlite, &all, &goal(Direction::Down, t));
-        assert_eq!(down(Target::Steps(1)), Decision::Apply(vec![3, 2, 1]));
-        assert_eq!(down(Target::Migration(0)), Decision::Apply(vec![3, 2, 1]));
+        assert_eq!(down(Target::Steps(1)), Decision::Apply(vec![1]));
+        assert_eq!(down(Target::Migration(0)), Decision::Apply(vec![1]));
         assert_eq!(down(Target::End), Decision::Apply(vec![3, 2, 1, 0]));
         assert_eq!(
             settle_steps(&c, Engine::Sqlite, &all, &goal(Direction::Down, Target::Steps(1))),

@@ -2,7 +2,7 @@
 //!
 //! Fed by events only. No clock: the caller passes the time since the run began.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +14,7 @@ use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
 
+use super::causes::Cause;
 use super::outcome::{moved_text, took, total_line, why_not_started};
 use super::style::{Style, Tone, clean, shorten};
 use super::{json, label, summary};
@@ -30,6 +31,8 @@ pub(crate) struct Live {
     /// Tenants already reported as waiting for another run.
     waiting: HashSet<usize>,
     wave: Option<String>,
+    /// The causes of failures and failed attempts, each with the number of its lines.
+    causes: HashMap<(bool, Cause), usize>,
 }
 
 impl Live {
@@ -44,8 +47,21 @@ impl Live {
 
     /// Before the first event.
     pub(crate) fn new(style: Style) -> Self {
-        Live { style, total: 0, done: 0, failed: 0, in_flight: BTreeMap::new(), waiting: HashSet::new(), wave: None }
+        Live {
+            style,
+            total: 0,
+            done: 0,
+            failed: 0,
+            in_flight: BTreeMap::new(),
+            waiting: HashSet::new(),
+            wave: None,
+            causes: HashMap::new(),
+        }
     }
+
+    /// Number of lines with the same cause that are shown one by one; after that only every tenth, hundredth and so on
+    /// is, with their number. The report at the end has each cause once, with all of its tenants.
+    const SAME_CAUSE: usize = 3;
 
     /// Takes an event and describes it in one line without a line break; `None` for an event without a line.
     pub(crate) fn line(&mut self, event: &Event, elapsed: Duration) -> Option<String> {
@@ -64,7 +80,8 @@ impl Live {
                     }
                     _ => {
                         let rest = format_duration(Duration::from_millis(*retry_in_ms));
-                        let what = format!("attempt {attempt} failed, again in {rest}: {}", self.error(error));
+                        let more = self.more_of(true, Cause::of(error, tenant))?;
+                        let what = format!("attempt {attempt} failed, again in {rest}: {}{more}", self.error(error));
                         return Some(self.tenant_line(tenant, &self.style.paint(Tone::Warning, what)));
                     }
                 };
@@ -77,7 +94,12 @@ impl Live {
                 let what = format!("{}{place}: {rows} rows so far", clean(migration));
                 Some(self.tenant_line(tenant, &what))
             }
-            Event::TenantFinished(record) => Some(self.tenant_line(&record.tenant, &self.finished(record))),
+            Event::TenantFinished(record) => {
+                let is_failed = record.outcome.standing() == Standing::Failed;
+                let cause = record.error.as_ref().filter(|_| is_failed).map(|error| Cause::of(error, &record.tenant));
+                let more = cause.map_or(Some(String::new()), |cause| self.more_of(false, cause))?;
+                Some(self.tenant_line(&record.tenant, &self.finished(record)) + &more)
+            }
             Event::WaveFinished { wave, stats } => {
                 let how = if self.wave.as_ref() == Some(wave) { "is over" } else { "was not started" };
                 Some(self.heading(&format!("wave {} {how}; so far {}", clean(wave), so_far(stats))))
@@ -140,6 +162,18 @@ impl Live {
             parts.push(format!("longest: {name} {}", whole(age)));
         }
         parts.join("  ")
+    }
+
+    /// Counts a line with this cause; `None` where the line is left out, else what it says of those before it.
+    fn more_of(&mut self, is_attempt: bool, cause: Cause) -> Option<String> {
+        let n = self.causes.entry((is_attempt, cause)).or_default();
+        *n += 1;
+        let is_round =
+            std::iter::successors(Some(10_usize), |n| n.checked_mul(10)).take_while(|r| r <= n).any(|r| r == *n);
+        match *n <= Self::SAME_CAUSE {
+            true => Some(String::new()),
+            false => is_round.then(|| format!("  ({n} times the same so far)")),
+        }
     }
 
     /// A line as it stands above a bar: broken between words at the terminal's edge.

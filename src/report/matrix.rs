@@ -165,12 +165,14 @@ enum Mark {
     Pending,
     Gap,
     Edited,
+    Stopped,
     InDoubt,
     Unread,
 }
 
 impl Mark {
-    const ALL: [Mark; 6] = [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::InDoubt, Mark::Unread];
+    const ALL: [Mark; 7] =
+        [Mark::Applied, Mark::Pending, Mark::Gap, Mark::Edited, Mark::Stopped, Mark::InDoubt, Mark::Unread];
 
     /// Its name, its sign with and without drawing characters, and its colour. All signs are one column wide and
     /// distinct without colour.
@@ -180,6 +182,7 @@ impl Mark {
             Mark::Pending => ("pending", ["○", "."], Tone::Warning),
             Mark::Gap => ("out_of_order", ["✗", "O"], Tone::Bad),
             Mark::Edited => ("checksum_mismatch", ["≠", "C"], Tone::Bad),
+            Mark::Stopped => ("partially_applied", ["◑", "P"], Tone::Bad),
             Mark::InDoubt => ("in_doubt", ["◐", "D"], Tone::Bad),
             Mark::Unread => ("unreachable", ["?", "?"], Tone::Dim),
         }
@@ -212,8 +215,10 @@ fn marks(catalog: &Catalog, o: &Observation) -> Vec<Mark> {
     missing.iter().for_each(|at| mark(Some(*at), Mark::Pending));
     catalog.gaps(&missing).into_iter().for_each(|at| mark(Some(at), Mark::Gap));
     catalog.edited(&o.history, o.engine).iter().for_each(|name| mark(catalog.position(name), Mark::Edited));
-    if let State::InDoubt(unfinished) | State::Stopped(unfinished) = &o.state {
-        mark(catalog.position(&unfinished.migration), Mark::InDoubt);
+    match &o.state {
+        State::InDoubt(unfinished) => mark(catalog.position(&unfinished.migration), Mark::InDoubt),
+        State::Stopped(unfinished) => mark(catalog.position(&unfinished.migration), Mark::Stopped),
+        _ => {}
     }
     marks
 }

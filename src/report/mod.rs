@@ -31,7 +31,7 @@ mod summary;
 pub(crate) use format::Format;
 pub(crate) use label::{count, moment, names, towards};
 pub(crate) use style::{Style, clean};
-pub(crate) use summary::{edited_text, stopped_text};
+pub(crate) use summary::edited_text;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,8 @@ pub(crate) struct PlanView<'a> {
     pub(crate) waves: &'a [(String, Vec<PlanRow>)],
     /// The scripts that any tenant of the plan needs.
     pub(crate) scripts: &'a [Script],
+    /// The scripts that make way for them and are made again behind them.
+    pub(crate) aside: &'a [Script],
     /// Time limits in force that differ from the fleet's.
     pub(crate) limits: &'a [LimitNote],
     /// Whether the text has the SQL in full. The JSON document always has it.
@@ -77,6 +79,11 @@ pub(crate) struct PlanRow {
 }
 
 impl PlanRow {
+    /// Whether it is known that there is nothing to do.
+    pub(crate) fn is_done(&self) -> bool {
+        self.steps.is_empty() && self.refusal.is_none() && self.error.is_none()
+    }
+
     /// The reason why nothing would be done although it may be needed; without tenant names when it is shared.
     fn trouble(&self, is_shared: bool) -> Option<String> {
         match (&self.error, &self.refusal) {
@@ -154,7 +161,7 @@ impl PlanView<'_> {
         for (head, text) in self.waves.iter().map(wave).chain(rest) {
             out.push_str(&format!("\n{}\n{text}", style.paint(Tone::Bold, head)));
         }
-        for script in self.scripts.iter().filter(|_| self.show_sql) {
+        for script in self.scripts.iter().chain(self.aside).filter(|_| self.show_sql) {
             out.push_str(&format!("\n{}", sql(script)));
         }
         out.push_str(&format!("\n{}\n", self.total_line()));
@@ -293,6 +300,7 @@ impl PlanView<'_> {
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "waves": self.waves.iter().map(wave).collect::<Vec<Value>>(),
             "scripts": self.scripts.iter().map(script).collect::<Vec<Value>>(),
+            "aside": self.aside.iter().map(script).collect::<Vec<Value>>(),
             "limits": self.limits, "summary": self.counts(),
         })
     }
@@ -321,7 +329,7 @@ impl PlanView<'_> {
         for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
-        for script in self.scripts.iter().filter(|_| self.show_sql) {
+        for script in self.scripts.iter().chain(self.aside).filter(|_| self.show_sql) {
             out.push_str(&format!("\n{}", markdown::code("sql", &sql(script))));
         }
         out

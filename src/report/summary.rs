@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::fault::Fault;
 use crate::model::observation::Observation;
-use crate::model::schema::{Catalog, Direction, State, Unfinished};
+use crate::model::schema::{Catalog, State, Unfinished};
 use crate::model::tenant::TenantId;
 
 use super::causes::{Cause, group_by};
@@ -199,7 +199,7 @@ fn why(o: &Observation, is_shared: bool) -> String {
         State::Ahead { unknown } => format!("in its history, but not known to this program: {}", unknown.join(", ")),
         State::InDoubt(unfinished) if unfinished.goes_on() => edited_text(unfinished),
         State::InDoubt(unfinished) => unfinished_text(unfinished),
-        State::Stopped(unfinished) => stopped_text(unfinished),
+        State::Stopped(unfinished) => unfinished.in_words(),
         State::Migrating => "being migrated by another run; look again when that has ended".to_owned(),
         State::Unreachable if o.error.is_none() => "no reason is known".to_owned(),
         _ => String::new(),
@@ -208,17 +208,6 @@ fn why(o: &Observation, is_shared: bool) -> String {
         (Some(error), true) => fault(error),
         (Some(error), false) => format!("{state}; {}", fault(error)),
         (None, _) => state,
-    }
-}
-
-/// A step in the journal at which the next run continues, in words.
-pub(crate) fn stopped_text(u: &Unfinished) -> String {
-    let (n, next) = (u.statement.unwrap_or(0), if u.direction == Direction::Up { "migrate" } else { "rollback" });
-    match u.stopped {
-        true => format!("stopped before statement {n} of {}; the next {next} goes on there", u.migration),
-        false => {
-            format!("ended in statement {n} of {}, which may be repeated; the next {next} goes on there", u.migration)
-        }
     }
 }
 

@@ -105,13 +105,13 @@ impl AttemptHistory {
             );
         }
         if let Some(now) = &mut self.now {
-            for script in &attempt.committed {
+            for script in attempt.aside.iter().chain(&attempt.committed) {
                 script.enter_into(now);
             }
         }
         self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
         let residue = attempt.end.residue();
-        self.touched |= *residue != PartialState::Nothing || !attempt.committed.is_empty();
+        self.touched |= *residue != PartialState::Nothing || !attempt.committed.is_empty() || !attempt.aside.is_empty();
         if matches!(attempt.end, AttemptEnd::Restored { .. }) {
             // Everything that this run did is undone with it.
             self.committed.clear();

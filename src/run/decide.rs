@@ -141,6 +141,10 @@ fn refused(refusal: Refusal) -> Conclusion {
                 missing.join(", ")
             ),
         ),
+        Refusal::PartiallyApplied(unfinished) => Conclusion::failed(
+            FaultClass::PartiallyApplied,
+            format!("partially applied: {}, or see `runs resolve`; nothing was touched", unfinished.in_words()),
+        ),
         Refusal::Edited(scripts) => Conclusion::failed(
             FaultClass::ChecksumMismatch,
             format!(

@@ -9,6 +9,7 @@ mod decide;
 mod dispatcher;
 mod gate;
 mod liveness;
+mod make_way;
 mod observe;
 mod order;
 mod queue;

@@ -99,19 +99,22 @@ pub(crate) async fn observe_refreshes(
 }
 
 /// The health of each tenant's database and its server: one answer per tenant, in the order given. Server-wide values
-/// are read from the first tenant of the server that answers, and those for `extensions` from the first of each
-/// database.
+/// are read from the first tenant of the server that answers, and extensions from the first of each database.
 pub(crate) async fn examine(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
     pace: Pace,
-    extensions: &[String],
+    wanted: &Questions,
 ) -> Vec<Result<Health, Fault>> {
     let asked = Arc::new(Mutex::new(HashSet::new()));
-    let extensions = extensions.to_vec();
+    let wanted = wanted.clone();
     ask_each(tenants, database, pace, move |tenant, session| {
-        let questions = questions(tenant, &asked, &extensions);
-        Box::pin(async move { session.health(&questions).await })
+        let questions = questions(tenant, &asked, &wanted);
+        Box::pin(async move {
+            let health = session.health(&questions).await?;
+            let is_held = questions.held && session.is_held().await?;
+            Ok(Health { is_held, ..health })
+        })
     })
     .await
 }
@@ -175,13 +178,15 @@ async fn ask_each<T: Send + 'static>(
 }
 
 /// The open questions about a tenant's server and database; they count as asked from now on.
-fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, extensions: &[String]) -> Questions {
+fn questions(tenant: &Tenant, asked: &Mutex<HashSet<String>>, wanted: &Questions) -> Questions {
+    let Questions { extensions, held, .. } = wanted;
     let (server, database) = crate::engine::place(tenant);
     let mut asked = asked.lock().expect("nobody panics while holding it");
     let is_new = tenant.engine.capabilities().extensions
         && !extensions.is_empty()
         && asked.insert(format!("database {database}"));
-    Questions { server: asked.insert(server), extensions: if is_new { extensions.to_vec() } else { Vec::new() } }
+    let extensions = if is_new { extensions.clone() } else { Vec::new() };
+    Questions { server: asked.insert(server), extensions, held: *held }
 }
 
 fn lost() -> Fault {

@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::RunPlan;
 use super::reread::Reread;
-use crate::engine::{ApplyError, Database, Notifier, PartialState, Session, Step, Watch, Work};
+use crate::compile::Around;
+use crate::engine::{
+    ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Watch, Work, continuation,
+};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
@@ -27,6 +30,8 @@ pub(super) struct Attempt {
     pub(super) history: Option<Vec<String>>,
     /// Scripts committed by this attempt, in order.
     pub(super) committed: Vec<Arc<Script>>,
+    /// Repeatable scripts that were taken down for others, or made again behind them, in order.
+    pub(super) aside: Vec<Arc<Script>>,
     /// The holders of the lock that the attempt ran into, as far as known.
     pub(super) locked: LockWait,
     /// The sessions terminated to free the lock.
@@ -154,6 +159,23 @@ impl Assignment {
     }
 
     async fn with(&self, session: &mut dyn Session) -> Attempt {
+        let mut attempt = self.with_goal_or_task(session).await;
+        attempt.end = self.told_apart(attempt.end).await;
+        attempt
+    }
+
+    /// A journal that only another command goes on with is a refusal: the tenant is partially applied and not in doubt,
+    /// and every command says so.
+    async fn told_apart(&self, end: AttemptEnd) -> AttemptEnd {
+        let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &end else { return end };
+        let script = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await;
+        match script.map(|script| continuation(unfinished, &script)) {
+            Some(Continuation::At(_)) => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished.clone())),
+            _ => end,
+        }
+    }
+
+    async fn with_goal_or_task(&self, session: &mut dyn Session) -> Attempt {
         let read = match &self.known {
             Some(history) => Ok(history.clone()),
             None => self.read(session).await,
@@ -167,9 +189,10 @@ impl Assignment {
             (Ok(history), None) => self.task(session, history).await,
             (Ok(history), Some(goal)) => match self.prepared(session, &history, goal).await {
                 Err(end) => Attempt::without_work(Some(history), end),
-                Ok(work) => {
+                Ok((work, around)) => {
                     let attempt = self.carry_out(session, history, work).await;
-                    self.restore_after_failure(session, attempt).await
+                    let attempt = self.restore_after_failure(session, attempt).await;
+                    self.make_again(session, attempt, &around).await
                 }
             },
         }
@@ -177,17 +200,23 @@ impl Assignment {
 
     /// The work that brings a tenant with this history to the goal, after a backup of the tenant if planned; or the end
     /// of the attempt if there is no work.
-    async fn prepared(&self, session: &mut dyn Session, history: &[String], goal: &Goal) -> Result<Work, AttemptEnd> {
+    async fn prepared(
+        &self,
+        session: &mut dyn Session,
+        history: &[String],
+        goal: &Goal,
+    ) -> Result<(Work, Around), AttemptEnd> {
         let steps = match plan::decide(&self.plan.catalog, self.tenant.engine, history, goal) {
             Decision::Nothing => return Err(self.nothing_to_do(session, history).await),
             Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
         };
         let work = self.work(history, &steps).await;
-        let work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
+        let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
+        let around = self.make_way(session, &mut work, &steps).await?;
         match self.back_up_first(session, history).await {
             Some(end) => Err(end),
-            None => Ok(work),
+            None => Ok((work, around)),
         }
     }
 
@@ -210,7 +239,8 @@ impl Assignment {
         let recent = lock.max(Duration::from_secs(1)).mul_f64(1.5);
         let locked =
             seen.filter(|(_, at): &(LockWait, Instant)| at.elapsed() <= recent).map_or_else(LockWait::default, |l| l.0);
-        let committed = work.steps[..committed].iter().map(|s| s.script.clone()).collect();
+        let (aside, committed): (Vec<&Step>, Vec<&Step>) = work.steps[..committed].iter().partition(|s| s.is_aside);
+        let [aside, committed] = [aside, committed].map(|steps| steps.iter().map(|s| s.script.clone()).collect());
         let Terminations { terminated: killed, refused: kept } = self.kill(session, &locked, &end).await;
         // The fault also says why the lock could not be obtained: it is reported at once, with the attempt.
         if let AttemptEnd::Stopped { fault, .. } = &mut end
@@ -218,7 +248,7 @@ impl Assignment {
         {
             fault.message = format!("{}; {}", fault.message, kept.join("; "));
         }
-        Attempt { history: Some(history), committed, locked, killed, kept, lock, end, reread: None }
+        Attempt { history: Some(history), committed, aside, locked, killed, kept, lock, end, reread: None }
     }
 
     /// Looks at intervals shorter than the lock timeout, so that it sees every wait that runs into it. A look after the
@@ -298,7 +328,7 @@ impl Assignment {
         AttemptEnd::stopped(fault, PartialState::Nothing)
     }
 
-    async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
+    pub(super) async fn unfinished(&self, session: &mut dyn Session) -> Result<Option<Unfinished>, AttemptEnd> {
         self.answer(session.unfinished(), "the server did not answer when it was asked for an unfinished migration")
             .await
     }
@@ -351,7 +381,7 @@ impl Assignment {
                 }
             }
             let script = script.clone().under(&names[index]);
-            work.steps.push(Step { index, script, limits: self.limits(index) });
+            work.steps.push(Step::new(index, script, self.limits(index)));
         }
         Ok(work)
     }

@@ -15,6 +15,7 @@ mod session;
 pub(crate) mod settings;
 pub(crate) mod split;
 pub(crate) mod statement;
+mod touch;
 pub(crate) mod transaction;
 pub(crate) mod words;
 
@@ -22,4 +23,5 @@ pub(crate) use effect::{DdlEffect, SchemaObject, effect};
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
 pub(crate) use statement::{Directive, changes_session, directive, is_multiple, may_leave_a_part, reads_session};
+pub(crate) use touch::{How, Made, Touch, made, mentions, reads_all_columns, touched};
 pub(crate) use words::{first_words, unquoted};

@@ -97,10 +97,7 @@ impl Reader<'_, '_> {
     fn after(&mut self, words: &[&str]) -> Vec<(String, String)> {
         self.skip(words);
         let mut found = Vec::new();
-        loop {
-            let (Some(first), true) = (self.words.name(self.at), self.words.is_symbol(self.at + 1, b'.')) else {
-                break;
-            };
+        while let (Some(first), true) = (self.words.name(self.at), self.words.is_symbol(self.at + 1, b'.')) {
             let Some(second) = self.words.name(self.at + 2) else { break };
             found.push((first, second));
             self.at += 3;

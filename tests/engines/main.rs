@@ -71,3 +71,4 @@ mod sqlite_sessions;
 mod statements;
 mod tls;
 mod values;
+mod views;

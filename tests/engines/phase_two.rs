@@ -177,13 +177,13 @@ async fn a_dropped_column_stops_the_script_that_needs_it(home: &Home) {
     let record = fleet_with(folder::read(changed.path()).unwrap()).await.up(&home.tenant).await;
     assert_eq!(record.outcome.name(), "failed", "{record:?}");
     let file = record.stopped_at.unwrap().file.unwrap();
-    let insert = text.lines().position(|line| line.starts_with("INSERT INTO")).map_or(0, |at| at + 1);
     // MySQL checks a view only when it is queried.
     let (last, wanted) = match home.site {
-        Site::Mariadb => ("0007_drop_buyer_city", format!("R__reporting_customer_geography.mysql.sql:{insert}")),
-        _ => ("0006_aggregation_tables", "0007_drop_buyer_city.up.sql:3".to_owned()),
+        // All scripts that read the table are made again, and the first of them in order reads a view of that column.
+        Site::Mariadb => ("0007_drop_buyer_city", "R__brand_monthly_performance.sql:3"),
+        _ => ("0006_aggregation_tables", "0007_drop_buyer_city.up.sql:3"),
     };
-    assert!(file.ends_with(&wanted), "{file}");
+    assert!(file.ends_with(wanted), "{file}");
     assert_eq!(record.version.as_deref(), Some(last));
     assert_eq!(record.error.map(|e| e.message.is_empty()), Some(false));
 }

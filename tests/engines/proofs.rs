@@ -229,3 +229,36 @@ async fn rows_are_asked_for_before_each_step_and_a_stop_keeps_what_was_proven() 
         assert!(proof.proofs.len() < 3 && proof.proofs.iter().all(|p| p.verdict == Verdict::Proven), "{proof:?}");
     }
 }
+
+async fn proven_with_scripts(place: &ScratchPlace, files: &[(&str, &str)]) -> EngineProof {
+    let set = crate::engines::support::fleet::Fleet::with_scripts(&Migrations::of([items()]), files).await.set;
+    let bench = Bench { set, ..bench(place.clone(), &Migrations::of([items()])).await };
+    prove(&bench, &Nothing).await
+}
+
+const VIEW: (&str, &str) = ("R__v.sql", "DROP VIEW IF EXISTS v;\nCREATE VIEW v AS SELECT a, b FROM items;");
+const VIEW_DOWN: (&str, &str) = ("R__v.down.sql", "DROP VIEW v;");
+
+#[tokio::test]
+async fn a_version_is_proven_with_the_repeatable_scripts_in_place() {
+    let rebuild = "CREATE TABLE items2 (a int, b int);\nINSERT INTO items2 SELECT * FROM items;\nDROP TABLE items;\n\
+                   ALTER TABLE items2 RENAME TO items;";
+    for place in places() {
+        let files = [("0002_rebuild.sql", rebuild), ("0002_rebuild.down.sql", rebuild), VIEW, VIEW_DOWN];
+        let proof = proven_with_scripts(&place, &files).await;
+        assert!(!proof.has_failures(true), "{proof:#?}");
+    }
+}
+
+/// The text does not name the table that it changes: new tenants pass, and every old one would fail.
+#[tokio::test]
+async fn a_version_that_only_old_tenants_refuse_is_found() {
+    let hidden = "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE text', 'it' || 'ems'); END $$;";
+    let back =
+        "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE int USING a::int', 'it' || 'ems'); END $$;";
+    let [_, postgres, _] = places();
+    let files = [("0002_hidden.sql", hidden), ("0002_hidden.down.sql", back), VIEW, VIEW_DOWN];
+    let proof = proven_with_scripts(&postgres, &files).await;
+    let Verdict::Failed { why } = &proof.proofs[1].verdict else { panic!("{proof:#?}") };
+    assert_told(Engine::Postgres, why, "up failed on a tenant that has the repeatable scripts: ");
+}

@@ -232,6 +232,11 @@ async fn the_limit_for_locks_holds_whatever_a_script_sets() {
             let record = Fleet::with_scripts(&none(), &[("0001_x.sql", &script)]).await.up(&home.tenant).await;
             assert_eq!(record.error.as_ref().unwrap().class, FaultClass::LockTimeout, "{set}: {record:?}");
             assert!(begun.elapsed() < Duration::from_secs(20), "{set}: {:?}", begun.elapsed());
+            home.run("DELETE FROM fleet_journal; DROP PROCEDURE IF EXISTS q").await;
+            let one_call = Migrations::of([sql("m1", [script])]);
+            let record = Fleet::of(&one_call).await.up(&home.tenant).await;
+            assert_eq!(record.error.as_ref().unwrap().class, FaultClass::LockTimeout, "{set}: {record:?}");
+            assert!(begun.elapsed() < Duration::from_secs(20), "{set}: {:?}", begun.elapsed());
             other.close().await.unwrap();
         })
         .await;

@@ -144,3 +144,25 @@ async fn a_panic_is_its_tenants_own_fault(home: &Home) {
         assert_eq!(home.all_tables().await, [""; 0]);
     }
 }
+
+/// The hook is the program's: without it a panic has a text and no place.
+#[tokio::test]
+async fn the_place_of_a_panic_in_a_migration_is_told() {
+    struct Panics;
+    impl MigrationName for Panics {
+        fn name(&self) -> &str {
+            "m1"
+        }
+    }
+    #[async_trait::async_trait]
+    impl MigrationTrait for Panics {
+        async fn up(&self, _: &SchemaManager) -> Result<(), DbErr> {
+            panic!("no such luck")
+        }
+    }
+    std::panic::set_hook(Box::new(crate::compile::note_panic));
+    let home = Home::new(Site::Sqlite).await;
+    let record = Fleet::of(&Migrations::new(|| vec![Box::new(Panics)])).await.up(&home.tenant).await;
+    let message = record.error.unwrap().message;
+    assert!(message.contains("statements.rs:") && message.ends_with("no such luck"), "{message}");
+}

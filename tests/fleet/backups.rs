@@ -496,6 +496,8 @@ fn old_backups_go_but_not_those_that_may_still_be_needed() {
         .exits(0);
     prune().shows(&[&format!("kept {bad}: not at their target since: lite-001")]);
     fleet.run(&["migrate", "--yes", "--scripts", "sql"]).exits(0);
+    prune().shows(&[&format!("kept {bad}: one of the newest 1 of lite-000")]);
+    fleet.run(&["backup", "--tenant", "lite-000"]).exits(0);
     prune().shows(&[&format!("removed {bad}")]);
     assert!(!folder(&fleet, &bad).exists());
 }

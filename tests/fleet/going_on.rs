@@ -106,7 +106,10 @@ fn a_script_that_was_edited_after_it_stopped_is_not_gone_on_with() {
     script("INSERT INTO no_such_table VALUES (1);");
     fleet.run(&["migrate", "--yes"]).exits(100);
     fleet.run(&["status"]).exits(0).shows(&["partially applied", "the next migrate goes on there"]);
-    fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["not in doubt", "the next migrate goes on there"]);
+    fleet
+        .run(&["runs", "resolve", "my-000"])
+        .exits(2)
+        .tells(&["my-000 is partially applied", "the next migrate goes on there"]);
 
     script("INSERT INTO first_one VALUES (1);");
     let states = || fleet.run(&["status", "--format", "json"]).exits(0).json()["summary"]["by_state"].clone();
@@ -211,7 +214,7 @@ fn every_command_says_of_a_batch_what_the_next_run_does() {
     let goes_on = "which may be repeated; the next migrate goes on there";
     fleet.run(&["status"]).exits(0).shows(&["partially applied", goes_on]);
     fleet.run(&["plan"]).exits(0).shows(&["which may be repeated"]);
-    fleet.run(&["runs", "resolve", "lite-000"]).exits(2).tells(&["not in doubt", goes_on]);
+    fleet.run(&["runs", "resolve", "lite-000"]).exits(2).tells(&["is partially applied", goes_on]);
     fleet.run(&["migrate", "--yes"]).exits(0);
     assert!(fleet.has_table("lite-001", "last_one"));
 }

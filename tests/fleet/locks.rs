@@ -43,7 +43,7 @@ fn a_stopped_tenant_is_planned_and_goes_on() {
     let shown = fleet.run(&["status"]).exits(0);
     drop(shown.shows(&["partially applied", "stopped before statement", "; the next migrate goes on there"]));
     fleet.run(&["plan"]).exits(0).shows(&["1 to migrate"]);
-    fleet.run(&["runs", "resolve", "my-000"]).tells(&["not in doubt"]);
+    fleet.run(&["runs", "resolve", "my-000"]).tells(&["my-000 is partially applied"]);
     fleet.ask("my-000", "DROP TABLE users");
     fleet.run(&["migrate", "--yes"]).exits(0);
     assert_eq!(fleet.history("my-000").unwrap(), all());

@@ -9,6 +9,7 @@ mod backups;
 mod canary;
 mod command_line;
 mod dependencies;
+mod doctor_agrees;
 mod doctoring;
 #[path = "../support/dumps.rs"]
 mod dumps;
@@ -36,6 +37,7 @@ mod servers;
 mod support;
 mod three_hundred;
 mod two_at_once;
+mod ways_out;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_small");

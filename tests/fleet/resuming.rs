@@ -44,6 +44,7 @@ fn a_restore_that_died_goes_on_with_the_tenants_it_left_and_with_no_other() {
     assert!(kept("lite-003"), "nobody chose it");
     assert!(!kept("lite-001") && !kept("lite-002"));
     fleet.run(&["runs", "resume", &dead, "--yes"]).exits(0).tells(&["settled since by run", "left nothing"]);
+    fleet.run(&["backup"]).exits(0);
     prune().shows(&[&format!("removed {source}")]);
 }
 

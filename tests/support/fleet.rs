@@ -63,6 +63,13 @@ impl Fleet {
         self.execute(plan, Cancel::default()).await.remove(0)
     }
 
+    /// Moves one tenant towards a goal.
+    pub(crate) async fn towards(&self, goal: Goal, tenant: &Arc<Tenant>) -> TenantRecord {
+        let mut plan = self.plan(goal.direction, std::slice::from_ref(tenant));
+        plan.header.kind = RunKind::migrate(goal);
+        self.execute(plan, Cancel::default()).await.remove(0)
+    }
+
     pub(crate) fn native(mut self, native: bool) -> Self {
         self.native = native;
         self
@@ -166,7 +173,7 @@ impl Fleet {
         let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
         let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
-        let step = |index| Step { index, script: scripts.get(index).unwrap().clone(), limits: Default::default() };
+        let step = |index| Step::new(index, scripts.get(index).unwrap().clone(), Default::default());
         Work {
             run: Uuid::now_v7().to_string(),
             history,

@@ -22,7 +22,7 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 pub(crate) use outage::{Probe, outage};
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Severity {
@@ -85,14 +85,17 @@ const RIGHTS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "AL
 const REFERENCES: &str = "REFERENCES";
 
 /// The findings about tenants, each given with the report of its database: the most severe first, then in tenant order.
-/// `needs`: additional requirements of the migrations.
+/// `needs`: additional requirements of the migrations. `is_busy`: whether a run would change a tenant; what only a change
+/// needs is a warning on the others.
 pub(crate) fn judge(
     examined: &[(Arc<Tenant>, Result<Health, Fault>)],
     limits: &Limits<'_>,
     needs: &Needs,
+    is_busy: impl Fn(&TenantId) -> bool,
 ) -> Vec<Finding> {
     let mut findings = Findings::default();
     for (tenant, health) in examined {
+        findings.worst = if is_busy(&tenant.id) { Severity::Error } else { Severity::Warning };
         match health {
             Ok(health) => {
                 judge_rights(&mut findings, tenant, health, needs);
@@ -101,6 +104,7 @@ pub(crate) fn judge(
             }
             Err(fault) => {
                 let fix = way_out(fault, limits);
+                findings.worst = Severity::Error;
                 findings.tenant(tenant, Severity::Error, format!("not reached: {fault}"), fix);
             }
         }
@@ -110,10 +114,17 @@ pub(crate) fn judge(
     list
 }
 
-#[derive(Default)]
 struct Findings {
     list: Vec<Finding>,
-    places: HashMap<(String, String, String), usize>,
+    places: HashMap<(Severity, String, String, String), usize>,
+    /// The severity of an error on the tenant that is looked at.
+    worst: Severity,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Findings { list: Vec::new(), places: HashMap::new(), worst: Severity::Error }
+    }
 }
 
 impl Findings {
@@ -128,9 +139,13 @@ impl Findings {
     }
 
     fn add(&mut self, tenant: &Tenant, severity: Severity, (what, fix): (String, String), id: Option<TenantId>) {
-        let server = tenant.server.to_string();
-        let next = self.list.len();
-        let place = *self.places.entry((server.clone(), what.clone(), fix.clone())).or_insert(next);
+        let severity = severity.max(self.worst);
+        self.put(&tenant.server, severity, (what, fix), id);
+    }
+
+    fn put(&mut self, server: &str, severity: Severity, (what, fix): (String, String), id: Option<TenantId>) {
+        let (server, next) = (server.to_owned(), self.list.len());
+        let place = *self.places.entry((severity, server.clone(), what.clone(), fix.clone())).or_insert(next);
         if place == next {
             self.list.push(Finding { severity, server, tenants: Vec::new(), what, fix });
         }
@@ -183,6 +198,10 @@ fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: 
     for open in health.transactions.iter().filter(|open| age(open) >= limits.long_transaction) {
         let what = format!("a transaction has been open for {}: {}", server::seconds(age(open)), who(open));
         findings.server(tenant, Warning, what, dialect(tenant.engine).end_session(open.id));
+    }
+    if health.is_held {
+        let fix = "wait until it has ended; see: runs list".to_owned();
+        findings.tenant(tenant, Error, "another run works on it".to_owned(), fix);
     }
     for lock in health.locks.iter().filter(|lock| is_in_the_way(lock, limits)) {
         let (since, by) = (server::seconds(age(&lock.by)), who(&lock.by));
@@ -245,6 +264,23 @@ pub(crate) fn unfinished(
     Some(Finding { severity, server, tenants: vec![seen.tenant.clone()], what, fix })
 }
 
+/// Something that `migrate` would refuse or fail at on a tenant: the tenant and its server, the reason and the remedy.
+pub(crate) struct Refused {
+    pub(crate) tenant: TenantId,
+    pub(crate) server: String,
+    pub(crate) what: String,
+    pub(crate) fix: String,
+}
+
+/// The findings for refusals, each shared by the tenants of a server that it is about.
+pub(crate) fn refused(all: impl IntoIterator<Item = Refused>) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    for Refused { tenant, server, what, fix } in all {
+        findings.put(&server, Severity::Error, (what, fix), Some(tenant));
+    }
+    findings.list
+}
+
 fn age(open: &Blocker) -> Duration {
     Duration::from_secs(open.transaction_seconds.unwrap_or(0))
 }
@@ -255,7 +291,7 @@ fn who(open: &Blocker) -> String {
 }
 
 /// The remedy for a tenant that could not be reached.
-fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
+pub(crate) fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
     use FaultClass::*;
     let text = match fault.class {
         ConnectionRefused | ConnectTimeout => "start the server, or correct host and port of the tenant's url",

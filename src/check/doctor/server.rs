@@ -66,6 +66,8 @@ pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededEx
             findings.server(tenant, Warning, what, fix.into());
         }
     }
+    // It is asked for once in a database, whichever of its tenants has the migration before it.
+    findings.worst = Error;
     for extension in &health.extensions {
         if let Some(needed) = needed.iter().find(|needed| needed.name == extension.name) {
             judge_extension(findings, tenant, extension, needed);

@@ -50,6 +50,7 @@ fn judged(healths: impl IntoIterator<Item = Result<Health, Fault>>) -> Vec<Findi
         &all.map(|(i, h)| (tenant(&format!("t{i}"), "s", Engine::Postgres), h)).collect::<Vec<_>>(),
         &LIMITS,
         &Needs::default(),
+        |_| true,
     )
 }
 
@@ -155,7 +156,7 @@ fn only_a_follower_that_is_late_is_told_and_a_standby_can_not_be_migrated() {
 #[test]
 fn a_replica_of_mariadb_is_a_warning_while_it_can_be_written() {
     let mariadb = |health: Health| {
-        judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &Needs::default())
+        judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &Needs::default(), |_| true)
             .into_iter()
             .map(|f| (f.severity, f.what))
     };
@@ -183,6 +184,7 @@ fn an_extension_that_can_not_be_created_is_found_before_its_migration_is() {
             &[(tenant("a", "s", Engine::Postgres), Ok(health))],
             &LIMITS,
             &Needs { extensions: vec![needed(is_optional)], ..Needs::default() },
+            |_| true,
         )
         .first()
         .map(|found| (found.severity, found.fix.clone()))
@@ -216,7 +218,7 @@ fn a_grant_is_typed_as_it_is_told_and_asks_for_what_the_migrations_take() {
             ..Health::default()
         };
         let needs = Needs { rights: needed.to_vec(), ..Needs::default() };
-        let found = judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &needs);
+        let found = judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &needs, |_| true);
         found.into_iter().map(|f| (f.severity, f.what, f.fix)).collect::<Vec<_>>()
     };
     assert_eq!(lacking(&["TRIGGER", "REFERENCES"], &[]), [], "no migration makes any");

@@ -1,13 +1,17 @@
 //! The proof of all migrations on one engine: up, down and up again, each on the way to the next.
 //!
 //! Its cost grows linearly with the number of migrations, not quadratically: one database goes through all of them, and
-//! a new one is created only after a migration left something behind. A second database runs all ups natively.
+//! a new one is created only after a migration left something behind. A second database runs all ups natively, and where
+//! there are repeatable scripts, a third one has them from early on.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::in_place::in_place;
 use super::trial::Trial;
-use super::verdict::{EngineProof, Proof, Verdict, not_repeated, not_restored, not_the_same_natively};
+use super::verdict::{
+    EngineProof, Proof, Verdict, not_repeated, not_restored, not_the_same_in_place, not_the_same_natively,
+};
 use super::{Bench, Fill};
 use crate::compile::{LazyScripts, Scripts};
 use crate::model::schema::{Direction, Execution, Script};
@@ -16,9 +20,9 @@ use crate::model::tenant::Tenant;
 
 /// Proves every migration of the set on the engine of the bench. Stopping early returns the proofs up to that point.
 pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
-    let engine = bench.place.engine();
-    let (compiled, native) = tokio::join!(up_and_down(bench, fill), natively(bench, fill));
-    let mut could_not = compiled.could_not;
+    let (engine, count) = (bench.place.engine(), bench.set.catalog().migrations.len());
+    let (compiled, native, old) = tokio::join!(up_and_down(bench, fill), natively(bench, fill), in_place(bench, fill));
+    let mut could_not = compiled.could_not.or(old.could_not);
     let mut proofs = Vec::new();
     for mut round in compiled.rounds {
         let theirs = native.shapes.get(proofs.len());
@@ -46,6 +50,12 @@ pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
                 continue;
             }
             _ => {}
+        }
+        if let Some((_, error)) = old.failed.as_ref().filter(|(index, _)| *index == round.index) {
+            why.push(format!("up failed on a tenant that has the repeatable scripts: {error}"));
+        }
+        if let (Some(up), Some(shape)) = (&round.up, old.end.as_ref().filter(|_| round.index + 1 == count)) {
+            why.extend(not_the_same_in_place(up, shape));
         }
         if !why.is_empty() {
             round.verdict = Verdict::Failed { why };
@@ -88,11 +98,11 @@ struct Both {
     down: Arc<Scripts>,
 }
 
-fn script(scripts: &Scripts, index: usize) -> (usize, Arc<Script>) {
+pub(super) fn script(scripts: &Scripts, index: usize) -> (usize, Arc<Script>) {
     (index, scripts.get(index).expect("all of the catalog was compiled").clone())
 }
 
-const INTERRUPTED: &str = "interrupted";
+pub(super) const INTERRUPTED: &str = "interrupted";
 
 async fn up_and_down(bench: &Bench, fill: &dyn Fill) -> Rounds {
     let engine = bench.place.engine();

@@ -6,6 +6,7 @@
 
 mod drive;
 mod entities;
+mod in_place;
 mod trial;
 mod verdict;
 

@@ -35,9 +35,8 @@ impl Trial {
         &mut self,
         scripts: impl IntoIterator<Item = (usize, Arc<Script>)>,
     ) -> Result<(), String> {
-        let history = self.session.history().await.map_err(|fault| fault.to_string())?;
-        let steps =
-            scripts.into_iter().map(|(index, script)| Step { index, script, limits: Default::default() }).collect();
+        let history = self.history().await?;
+        let steps = scripts.into_iter().map(|(index, script)| Step::new(index, script, Default::default())).collect();
         let work = Work {
             run: Uuid::now_v7().to_string(),
             history,
@@ -47,6 +46,10 @@ impl Trial {
             expectations: Default::default(),
         };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
+    }
+
+    pub(super) async fn history(&mut self) -> Result<Vec<String>, String> {
+        self.session.history().await.map_err(|fault| format!("the history can't be read: {fault}"))
     }
 
     pub(super) async fn shape(&mut self) -> Result<Shape, String> {

@@ -100,6 +100,11 @@ pub(super) fn not_the_same_natively(compiled: &Shape, native: &Shape) -> Vec<Str
     in_words("native execution gives another schema than the script", compiled, native, ("compiled", "native"))
 }
 
+/// The differences of a tenant that had the repeatable scripts from early on.
+pub(super) fn not_the_same_in_place(fresh: &Shape, old: &Shape) -> Vec<String> {
+    in_words("a tenant that has the repeatable scripts ends with another schema", fresh, old, ("new", "old"))
+}
+
 /// The differences with the names of the two sides, each prefixed with `about`.
 fn in_words(about: &str, one: &Shape, other: &Shape, (here, there): (&str, &str)) -> Vec<String> {
     if one.fingerprint() == other.fingerprint() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::settings::{ChangeFlags, RunFlags};
-use super::shared::{ReadArgs, RunArgs, ShowArgs};
+use super::shared::{ReadArgs, RunArgs, Selection, ShowArgs};
 use crate::compile::folder::RefreshGroup;
 use crate::policy::parse_duration;
 
@@ -48,16 +48,32 @@ pub(in crate::cli) struct Backup {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Backups {
     /// The runs that have backups: when, how many tenants, how large, and whether they are complete
-    List(ShowArgs),
-    /// Removes old backups, but none of a run with a tenant that is not at its target, or restored, since
+    List(Box<BackupList>),
+    /// Removes old backups, but none of a run with a tenant that is not at its target, or restored, since, and none
+    /// that is the only one of a tenant
     Prune(Prune),
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct BackupList {
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    pub(in crate::cli) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("which").args(["older_than", "keep"]).required(true).multiple(true)))]
 pub(in crate::cli) struct Prune {
     /// Only runs started before this age (e.g. 30d, 12h)
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
-    pub(in crate::cli) older_than: Duration,
+    pub(in crate::cli) older_than: Option<Duration>,
+    /// Keeps the newest N whole backups of each tenant [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) keep: Option<u32>,
+    /// Says what would be removed, and removes nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
     /// Go ahead without asking
     #[arg(short, long)]
     pub(in crate::cli) yes: bool,
@@ -66,10 +82,14 @@ pub(in crate::cli) struct Prune {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("from").args(["run", "latest"]).required(true)))]
 pub(in crate::cli) struct Restore {
-    /// The run that made the backups (an id, its beginning or end, or "last")
+    /// The run that made the backups (an id, its beginning or end, or "last": the last that made any)
     #[arg(long, value_name = "RUN")]
-    pub(in crate::cli) run: String,
+    pub(in crate::cli) run: Option<String>,
+    /// The newest whole backup of each tenant, whichever run made it
+    #[arg(long)]
+    pub(in crate::cli) latest: bool,
     #[command(flatten)]
     pub(in crate::cli) on: RunArgs,
 }

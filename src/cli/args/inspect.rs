@@ -106,8 +106,11 @@ pub(in crate::cli) enum Runs {
 #[derive(Debug, Args)]
 #[command(group(clap::ArgGroup::new("how").args(["applied", "not_applied", "resume_at"])))]
 pub(in crate::cli) struct Resolve {
-    /// The tenant's id; without one of the three flags, what is known of it is shown and nothing changes
-    pub(in crate::cli) tenant: String,
+    /// The tenants' ids; without one of the three flags, what is known of them is shown and nothing changes
+    #[arg(value_name = "TENANT")]
+    pub(in crate::cli) ids: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
     /// All of the migration is in place: it counts as done
     #[arg(long)]
     pub(in crate::cli) applied: bool,

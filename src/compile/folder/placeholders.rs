@@ -131,8 +131,9 @@ impl Reader<'_> {
                     true;
             }
             b'$' if is_word && !lexis.has_parameters && !lexis.has_dollar_quotes && word().ends_with('$') => {
+                // In a file for all engines it may be a quote of PostgreSQL (`$tag$`).
                 let what = format!("`${}` is a variable of DbUp", word());
-                self.tell(token.start, what, "write the value").always = true;
+                self.tell(token.start, what, "write the value");
             }
             b'?' | b':' | b'@' | b'$' if lexis.has_parameters && (symbol == b'?' || is_word) => {
                 let what =

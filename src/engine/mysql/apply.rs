@@ -25,7 +25,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Record, Unfinished};
 use crate::model::tenant::Engine;
 use crate::policy::Limits;
-use crate::sql::{SessionUse, first_words, session_use};
+use crate::sql::{SessionUse, directive, first_words, session_use};
 
 impl MysqlSession {
     /// Moves the session to a connection from a pool of one, for work that has native steps. No lock is held and no
@@ -74,23 +74,23 @@ impl MysqlSession {
 
     /// Ends a transaction that the code of a statement left open, and sets fleet's own time limits again: they hold
     /// whatever a script says. Dying here: the journal names the statement, which happened.
-    async fn restore_limits(&mut self, this: ScriptStatement<'_>) -> Result<(), Fault> {
+    async fn restore_limits(&mut self, this: ScriptStatement<'_>, sql: &str) -> Result<(), Fault> {
         if self.aside.is_none() {
             return Ok(());
         }
-        let uses = session_use(Engine::Mysql, this.sql());
+        let uses = session_use(Engine::Mysql, sql);
         self.ran_code |= uses == SessionUse::Code;
-        let mut sql = Vec::new();
+        let mut all = Vec::new();
         if self.ran_code {
-            sql.push("COMMIT".to_owned());
+            all.push("COMMIT".to_owned());
         }
         // Any statement here would replace the row count that the next one of the script may read.
-        if uses == SessionUse::Code || first_words(Engine::Mysql, this.sql()).next().as_deref() == Some("set") {
-            sql.push(session_settings(&self.door.limits(this.step())));
+        if uses == SessionUse::Code || first_words(Engine::Mysql, sql).next().as_deref() == Some("set") {
+            all.push(session_settings(&self.door.limits(this.step())));
         }
-        match sql.is_empty() {
+        match all.is_empty() {
             true => Ok(()),
-            false => self.connection()?.run(sql.join(";\n")).await,
+            false => self.connection()?.run(all.join(";\n")).await,
         }
     }
 
@@ -165,6 +165,19 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
+    /// A repeatable script loses its row first. Dying behind it: the tenant lacks the script, and the next run makes it
+    /// again; so it needs no journal.
+    fn push_taken_down<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
+        message.push(Place::Prepare { step }, self.door.record(&work.steps[step]));
+        if let Some(database) = self.door.namespace() {
+            message.push(Place::Prepare { step }, format!("USE {}", Engine::Mysql.quote(&database)));
+        }
+        for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
+            message.push(Place::Statement { step, statement }, sql);
+        }
+        message.push(Place::Commit { step }, "COMMIT");
+    }
+
     /// The history row and the end of the journal in one transaction, without its commit.
     fn end(&self, work: &Work, step: usize) -> Vec<String> {
         let mut sql = vec!["START TRANSACTION".to_owned()];
@@ -193,6 +206,8 @@ impl MysqlSession {
             if is_refresh(work, step) {
                 message.push_all(Place::Prepare { step }, self.session_of(&work.steps[step].script));
                 self.push_refresh(&mut message, work, step);
+            } else if work.steps[step].is_taken_down() {
+                self.push_taken_down(&mut message, work, step);
             } else {
                 let resumed = opening.resumed.filter(|_| step == first);
                 self.push_step(&mut message, work, step, resumed);
@@ -222,6 +237,9 @@ impl MysqlSession {
         }
         if place.and_then(Place::step).is_some_and(|step| is_refresh(work, step)) {
             return self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing);
+        }
+        if place.and_then(Place::step).is_some_and(|step| work.steps[step].is_taken_down()) {
+            return PartialState::Nothing;
         }
         // Only the server's own refusal, which has an error number, proves that a statement did not happen.
         match place.filter(|_| fault.code.is_some()) {
@@ -286,12 +304,22 @@ impl Journalled for MysqlSession {
     }
 
     async fn send<'a>(&mut self, this: ScriptStatement<'a>) -> Result<(), Refusal<'a>> {
-        let within = usize::from(crate::sql::is_multiple(Engine::Mysql, this.sql()));
-        let refusal = |fault| Refusal { of: this, within, fault };
-        let connection = self.connection().map_err(refusal)?;
-        directives::run(connection, this, MySqlQueryResult::rows_affected).await.map_err(refusal)?;
-        // If this fails, the statement itself happened.
-        self.restore_limits(this).await.map_err(|fault| Refusal { of: this, within: 1, fault })
+        let refusal = |within, fault| Refusal { of: this, within, fault };
+        if self.aside.is_none() || directive(this.sql()).is_some() {
+            let within = usize::from(crate::sql::is_multiple(Engine::Mysql, this.sql()));
+            let connection = self.connection().map_err(|fault| refusal(within, fault))?;
+            let sent = directives::run(connection, this, MySqlQueryResult::rows_affected).await;
+            sent.map_err(|fault| refusal(within, fault))?;
+            return self.restore_limits(this, this.sql()).await.map_err(|fault| refusal(1, fault));
+        }
+        // One call of Rust code may send several statements, and the first of them change the limits.
+        for (within, piece) in crate::sql::split(Engine::Mysql, this.sql()).into_iter().enumerate() {
+            let connection = self.connection().map_err(|fault| refusal(within, fault))?;
+            connection.run(piece.text.to_owned()).await.map_err(|fault| refusal(within, fault))?;
+            // If this fails, the statement itself happened.
+            self.restore_limits(this, piece.text).await.map_err(|fault| refusal(within + 1, fault))?;
+        }
+        Ok(())
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {

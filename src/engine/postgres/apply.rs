@@ -83,8 +83,10 @@ impl PostgresSession {
     pub(crate) fn push_transaction<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize, is_first: bool) {
         let script = &work.steps[step].script;
         let settings = self.settings(&work.steps[step]);
-        let prepare = Place::Prepare { step };
-        message.push(prepare, "BEGIN");
+        let (prepare, together) = (Place::Prepare { step }, work.together_with(step));
+        if step == together.start {
+            message.push(prepare, "BEGIN");
+        }
         if is_first {
             RESET.into_iter().for_each(|sql| message.push(prepare, sql));
         }
@@ -108,7 +110,9 @@ impl PostgresSession {
         leave(script).into_iter().for_each(|sql| message.push(record, sql));
         message.push(record, settings.own());
         message.push(record, self.door.record(&work.steps[step]));
-        message.push(Place::Commit { step }, "COMMIT");
+        if step + 1 == together.end {
+            message.push(Place::Commit { step }, "COMMIT");
+        }
     }
 
     /// Sets fleet's own settings again behind a statement that may have changed them. Dying here: the statement has

@@ -189,12 +189,12 @@ fn option(options: &str, wanted: &str) -> Option<String> {
         }
     }
     words.push(word);
-    let settings = words.iter().filter_map(|word| {
+    let mut settings = words.iter().rev().filter_map(|word| {
         let word = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")).unwrap_or(word);
         word.split_once('=')
     });
-    let named = settings.filter(|(name, _)| name.replace('-', "_").eq_ignore_ascii_case(wanted));
-    named.last().map(|(_, value)| value.to_owned())
+    let last = settings.find(|(name, _)| name.replace('-', "_").eq_ignore_ascii_case(wanted));
+    last.map(|(_, value)| value.to_owned())
 }
 
 /// One row: the value of each forced setting for a client that sends none, empty where this role may not know it. The

@@ -58,24 +58,27 @@ impl SqliteSession {
         })
     }
 
-    /// Applies a compiled step in a transaction with its history row. Dying in it: the next process to open the file
-    /// rolls back.
-    pub(crate) async fn apply_together(&mut self, work: &Work, step: usize) -> Result<(), ApplyError> {
-        let Err((place, fault)) = self.transact(work, step).await else { return Ok(()) };
+    /// Applies compiled steps in one transaction with their history rows: one step, or one behind those that make way
+    /// for it. Dying in it: the next process to open the file rolls back.
+    pub(crate) async fn apply_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), ApplyError> {
+        let committed = steps.start;
+        let Err((place, fault)) = self.transact(work, steps).await else { return Ok(()) };
         // Closing rolls back, and waits for the worker to have done so.
         self.release().await;
         let at = stopped_at(work, Some(place), 0);
-        Err(ApplyError { committed: step, at, fault, residue: PartialState::Nothing })
+        Err(ApplyError { committed, at, fault, residue: PartialState::Nothing })
     }
 
-    async fn transact(&mut self, work: &Work, step: usize) -> Result<(), Stop> {
-        let this = &work.steps[step];
-        let mut keys = KeyCheck::of(&this.script);
+    async fn transact(&mut self, work: &Work, steps: Range<usize>) -> Result<(), Stop> {
+        let (step, last) = (steps.start, steps.end - 1);
+        let check = |step: usize| KeyCheck::of(&work.steps[step].script);
+        let own = steps.clone().map(check).find(|keys| !keys.are_keys_on());
+        let mut keys = own.unwrap_or_else(|| check(last));
         let at = |place: Place| move |fault: Fault| (place, fault);
-        let (prepare, guard) = (Place::Prepare { step }, Place::ForeignKeyGuard { step });
-        self.begin(keys.are_keys_on(), self.door.limits(this).lock).await.map_err(at(prepare))?;
+        let (prepare, guard) = (Place::Prepare { step }, Place::ForeignKeyGuard { step: last });
+        self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock).await.map_err(at(prepare))?;
         keys.before(self).await.map_err(at(guard))?;
-        let message = self.transaction_of(work, step);
+        let message = self.transaction_of(work, steps);
         let commit = message.len() - 1;
         let sent = self.deliver(&message, 0..commit).await?;
         keys.after(self).await.map_err(at(guard))?;
@@ -88,9 +91,18 @@ impl SqliteSession {
         Ok(())
     }
 
-    /// The transaction of a step, without its beginning.
-    fn transaction_of<'w>(&self, work: &'w Work, step: usize) -> Message<'w> {
+    /// The transaction of these steps, without its beginning.
+    fn transaction_of<'w>(&self, work: &'w Work, steps: Range<usize>) -> Message<'w> {
         let mut message = Message::new(Engine::Sqlite).in_texts_of(TEXT);
+        let last = steps.end - 1;
+        for step in steps {
+            self.push_step(&mut message, work, step);
+        }
+        message.push(Place::Commit { step: last }, "COMMIT");
+        message
+    }
+
+    fn push_step<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         if !self.has_history && step == 0 {
             message.push_all(Place::Prepare { step }, self.door.install());
         }
@@ -102,8 +114,6 @@ impl SqliteSession {
             message.push(Place::Statement { step, statement }, sql);
         }
         message.push(Place::Record { step }, self.door.record(&work.steps[step]));
-        message.push(Place::Commit { step }, "COMMIT");
-        message
     }
 
     async fn deliver(&mut self, message: &Message<'_>, parts: Range<usize>) -> Result<Sent, Stop> {

@@ -118,7 +118,7 @@ impl Orphans {
                     match tenant.rows(query(&format!("({})", literal(Engine::Sqlite, &name)))).await {
                         Ok(rows) => orphans.add(&rows),
                         Err(fault) if is_mismatch(&fault) => {
-                            orphans.unchecked.insert(name.to_lowercase(), fault.message);
+                            orphans.unchecked.insert(name.to_ascii_lowercase(), fault.message);
                         }
                         Err(fault) => return Err(fault),
                     }
@@ -172,7 +172,7 @@ fn renames(statements: &[String]) -> Vec<(String, String)> {
     let effects = texts.flat_map(|sql| split(Engine::Sqlite, sql)).map(|piece| effect(Engine::Sqlite, piece.text));
     let renames = effects.filter_map(|effect| match effect {
         Some(DdlEffect::Renames(SchemaObject::Table(from), SchemaObject::Table(to))) => {
-            Some((from.name.to_lowercase(), to.name.to_lowercase()))
+            Some((from.name.to_ascii_lowercase(), to.name.to_ascii_lowercase()))
         }
         _ => None,
     });

@@ -195,7 +195,7 @@ impl Batch for SqliteSession {
 #[async_trait]
 impl Session for SqliteSession {
     async fn history(&mut self) -> Result<Vec<String>, Fault> {
-        if self.connection.is_none() {
+        if self.is_missing() {
             return Ok(Vec::new());
         }
         let books = self.door.books();
@@ -258,9 +258,12 @@ impl Session for SqliteSession {
             let last = segment.end() - 1;
             match segment {
                 Segment::Together(steps) => {
-                    for step in steps {
-                        self.apply_together(work, step).await?;
-                        self.end_step(work, step).await;
+                    let mut next = steps.start;
+                    while next < steps.end {
+                        let together = work.together_with(next);
+                        next = together.end;
+                        self.apply_together(work, together).await?;
+                        self.end_step(work, next - 1).await;
                     }
                 }
                 Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,

@@ -390,6 +390,19 @@ impl Unfinished {
         self.direction == Direction::Up && self.migration.starts_with("R__")
     }
 
+    /// A step at which the next run in its direction continues, in words.
+    pub(crate) fn in_words(&self) -> String {
+        let (n, next) =
+            (self.statement.unwrap_or(0), if self.direction == Direction::Up { "migrate" } else { "rollback" });
+        match self.stopped {
+            true => format!("stopped before statement {n} of {}; the next {next} goes on there", self.migration),
+            false => format!(
+                "ended in statement {n} of {}, which may be repeated; the next {next} goes on there",
+                self.migration
+            ),
+        }
+    }
+
     /// Whether it is not a migration but a restore of the backup that `run` made.
     pub(crate) fn is_restore(&self) -> bool {
         self.migration == Self::RESTORE

@@ -53,6 +53,9 @@ pub(crate) enum Record {
         /// Whether it may run repeatedly; then it may also begin again after it stopped half way.
         repeatable: bool,
     },
+    /// No row any more: a repeatable script whose objects are taken down, so that it is pending again. Its statements
+    /// may be repeated.
+    TakenDown,
     /// The time of a view's refresh.
     Refresh { view: String },
     /// As `of`, for a migration that a tenant has under these names too: on the way down their rows go as well.
@@ -64,8 +67,17 @@ impl Record {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Record::Script { repeatable, .. } => *repeatable,
+            Record::TakenDown => true,
             Record::Named { of, .. } => of.is_repeatable(),
             Record::Migration | Record::Refresh { .. } => false,
+        }
+    }
+
+    /// Whether it is of a script that is taken down in statements that may be repeated.
+    pub(crate) fn is_taken_down(&self) -> bool {
+        match self {
+            Record::Named { of, .. } => of.is_taken_down(),
+            record => *record == Record::TakenDown,
         }
     }
 }
@@ -86,6 +98,7 @@ impl Script {
             record => record,
         };
         match record {
+            Record::TakenDown => Some(history_entry(&self.migration, Some(super::NOTHING))),
             Record::Migration => Some(history_entry(&self.migration, None)),
             Record::Script { checksum, .. } => Some(history_entry(&self.migration, Some(checksum))),
             Record::Refresh { .. } | Record::Named { .. } => None,

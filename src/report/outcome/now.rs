@@ -5,7 +5,7 @@
 
 use crate::model::outcome::{Blocker, InDoubt, LockQueue, Moved, Outcome, TenantRecord};
 use crate::model::schema::{Direction, Execution, Script};
-use crate::report::style::Style;
+use crate::report::style::{Style, clean};
 use crate::report::{label, summary};
 
 /// The version in a cell.
@@ -19,13 +19,14 @@ pub(super) fn version_text(r: &TenantRecord) -> String {
 
 /// `empty -> inventory (3)`.
 pub(in crate::report) fn moved_text(moved: &Moved, style: &Style) -> String {
-    format!(
-        "{} {} {} ({})",
-        label::version(moved.from.as_deref()),
-        style.arrow(),
-        label::version(moved.to.as_deref()),
-        moved.n
-    )
+    let (from, to) = (moved.from.as_deref(), moved.to.as_deref());
+    let short = [from, to].map(label::version);
+    // Two migrations with one short name are told apart by their whole names.
+    let [from, to] = match short[0] == short[1] && from != to {
+        true => [from, to].map(|version| clean(version.unwrap_or("empty"))),
+        false => short,
+    };
+    format!("{from} {} {to} ({})", style.arrow(), moved.n)
 }
 
 /// A doubt in words, as far as it is known.

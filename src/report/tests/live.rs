@@ -79,6 +79,29 @@ fn progress_counts_what_is_in_flight() {
 }
 
 #[test]
+fn a_cause_of_a_thousand_tenants_is_a_few_lines_with_their_number() {
+    let mut live = Live::new(ASCII);
+    let mut lines = Vec::new();
+    for i in 0..1_500 {
+        let (class, text) = if i % 2 == 0 { (FaultClass::Missing, "no table x") } else { (FaultClass::Syntax, "bad") };
+        let message = format!("tenant-{i}: {text}");
+        let event = Event::TenantFinished(failed(i, &format!("tenant-{i}"), class, "X", &message));
+        lines.extend(live.line(&event, Duration::ZERO));
+    }
+    assert_eq!(lines.len(), 10, "{lines:#?}");
+    assert!(lines[9].ends_with("(100 times the same so far)"), "{lines:#?}");
+}
+
+#[test]
+fn two_migrations_with_one_short_name_are_told_apart() {
+    use crate::model::outcome::Moved;
+    let moved = |from: &str, to: &str| Moved { from: Some(from.to_owned()), to: Some(to.to_owned()), n: 1 };
+    let text = |moved| crate::report::outcome::moved_text(&moved, &ASCII);
+    assert_eq!(text(moved("m20240101_000001_x", "m20240102_000001_y")), "x -> y (1)");
+    assert_eq!(text(moved("m20240101_000001_x", "m20240102_000001_x")), "m20240101_000001_x -> m20240102_000001_x (1)");
+}
+
+#[test]
 fn the_longest_in_flight_and_the_rest_are_named_once_they_tell_something() {
     let mut live = Live::new(NARROW);
     for event in &events()[..9] {

@@ -70,7 +70,16 @@ pub(super) fn view<'a>(
     waves: &'a [(String, Vec<PlanRow>)],
     scripts: &'a [Script],
 ) -> PlanView<'a> {
-    PlanView { catalog, direction: Direction::Up, goal: "head", waves, scripts, limits: &[], show_sql: false }
+    PlanView {
+        catalog,
+        direction: Direction::Up,
+        goal: "head",
+        waves,
+        scripts,
+        aside: &[],
+        limits: &[],
+        show_sql: false,
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ impl Assignment {
         let gone = catalog.gone(&history);
         let step = |name: &String| {
             let script = Arc::new(self.plan.scripts.migrations().forgetting(name, engine));
-            Step { index: catalog.migrations.len(), script, limits: Limits::default() }
+            Step::new(catalog.migrations.len(), script, Limits::default())
         };
         let steps = scripts.iter().filter(|name| gone.contains(&name.as_str())).map(step).collect();
         self.apply_steps(session, history, steps, |n| Outcome::Accepted { n }).await

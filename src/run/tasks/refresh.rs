@@ -1,7 +1,7 @@
 //! Refreshes views.
 
 use crate::engine::{Session, Step};
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{MIGRATE_FIRST, Outcome};
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 
 impl Assignment {
@@ -19,7 +19,7 @@ impl Assignment {
         let of_engine: Vec<Step> = views
             .filter_map(|view| {
                 let script = view.refresh(self.tenant.engine)?.clone();
-                Some(Step { index: view.index, script, limits: self.limits(view.index) })
+                Some(Step::new(view.index, script, self.limits(view.index)))
             })
             .collect();
         if of_engine.is_empty() {
@@ -28,7 +28,7 @@ impl Assignment {
         let applied = self.plan.catalog.applied(history);
         let there: Vec<Step> = of_engine.into_iter().filter(|step| applied.contains(&step.index)).collect();
         if there.is_empty() {
-            return Err("none of the views has been made here yet; migrate it first".to_owned());
+            return Err(MIGRATE_FIRST.to_owned());
         }
         Ok(there)
     }

@@ -13,7 +13,7 @@ impl Assignment {
         let step = |name: &String| {
             let index = self.plan.catalog.position(name)?;
             let script = self.plan.scripts.migrations().acceptance(index, self.tenant.engine)?;
-            Some(Step { index, script: Arc::new(script), limits: self.limits(index) })
+            Some(Step::new(index, Arc::new(script), self.limits(index)))
         };
         let steps = edited.iter().filter(|name| scripts.contains(name)).filter_map(step).collect();
         self.apply_steps(session, history, steps, |n| Outcome::Accepted { n }).await

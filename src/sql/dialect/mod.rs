@@ -43,6 +43,8 @@ pub(crate) struct Lexis {
     pub(crate) has_end: bool,
     /// `LOCK TABLE` is a lock of the session, as `LOCK TABLES` is.
     pub(crate) locks_for_session: bool,
+    /// The name of a trigger is one of its table, and `DROP TRIGGER` names both.
+    pub(crate) triggers_belong_to_tables: bool,
     /// An engine-specific keyword that begins a statement which ends transactions.
     pub(crate) transaction_word: Option<&'static str>,
 }
@@ -63,6 +65,7 @@ const STANDARD: Lexis = Lexis {
     folds_names: false,
     has_end: true,
     locks_for_session: false,
+    triggers_belong_to_tables: false,
     transaction_word: None,
 };
 

@@ -11,6 +11,7 @@ static LEXIS: Lexis = Lexis {
     has_escape_strings: true,
     is_backslash_unsure: true,
     has_dollar_quotes: true,
+    triggers_belong_to_tables: true,
     ends_lines_at_cr: true,
     nests_comments: true,
     folds_names: true,

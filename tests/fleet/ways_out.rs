@@ -1,0 +1,211 @@
+//! One word for one state in every command, and a way out of each state by the commands that the program proposes.
+
+use serde_json::Value;
+
+use crate::support::Fleet;
+
+const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nlock_timeout = \"1s\"\n";
+
+fn script(fleet: &Fleet, name: &str, text: &str) {
+    std::fs::create_dir_all(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql").join(name), text).unwrap();
+}
+
+/// Types a command that the program proposed: the last one in the text that has this word.
+#[track_caller]
+fn proposed(text: &str, word: &str) -> Vec<String> {
+    let all = text.lines().filter_map(|line| line.split_once("small ").map(|(_, command)| command));
+    let command = all.filter(|command| command.contains(word)).last();
+    let command = command.unwrap_or_else(|| panic!("no {word:?} is proposed in:\n{text}"));
+    let end = command.find("; or ").unwrap_or(command.len());
+    command[..end].split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()
+}
+
+fn and_yes(mut command: Vec<String>) -> Vec<String> {
+    command.push("--yes".to_owned());
+    command
+}
+
+/// MariaDB tenants whose second statement of 0002_b was refused.
+fn stopped(n: usize) -> Fleet {
+    let fleet = Fleet::new().head(HEAD).mariadb(n);
+    script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
+    script(&fleet, "0001_a.down.sql", "DROP TABLE a;");
+    script(&fleet, "0002_b.sql", "CREATE TABLE b1 (i int);\nCREATE TABLE b2 (i int);");
+    script(&fleet, "0002_b.down.sql", "DROP TABLE b1;\nDELETE FROM a WHERE i = 1;\nDROP TABLE b2;");
+    fleet.run(&["migrate", "--yes", "--to", "0001_a"]).exits(0);
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, "CREATE TABLE b2 (i int)");
+    }
+    fleet
+}
+
+#[test]
+fn a_tenant_that_stopped_half_way_is_called_the_same_by_every_command() {
+    let fleet = stopped(1);
+    let failed = fleet.run(&["migrate", "--yes", "--format", "json"]).exits(100).json();
+    assert_eq!(failed["tenants"][0]["version"], "0001_a");
+    fleet.run(&["status"]).exits(0).shows(&["partially applied (1): my-000", "0001_a"]);
+    let matrix = fleet.run(&["matrix"]).exits(0).shows(&["partially applied", "0001_a"]);
+    assert!(!matrix.out.contains("in doubt"), "{}", matrix.out);
+    let rollback = fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(100);
+    assert!(!rollback.out.contains("IN DOUBT"), "{}", rollback.out);
+    rollback.shows(&["partially applied: stopped before statement 2 of 0002_b", "now at   0001_a"]);
+    let dry = fleet.run(&["rollback", "--all", "--dry-run"]).exits(100);
+    dry.shows(&["partially applied: stopped before statement 2 of 0002_b"]);
+    fleet.run(&["runs", "resolve", "my-000"]).exits(2).tells(&["tenant my-000 is partially applied"]);
+    fleet.run(&["doctor"]).exits(2).shows(&["stopped at statement 2 of 0002_b"]);
+    // The refusal names the command that goes on, and that one does once the cause is gone.
+    let out = fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(100).out;
+    fleet.ask("my-000", "DROP TABLE b2");
+    fleet.run(&and_yes(proposed(&out, "migrate"))).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn a_rollback_that_stopped_leads_on_by_the_command_that_migrate_proposes() {
+    let fleet = stopped(1);
+    fleet.ask("my-000", "DROP TABLE b2");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    // A guard that refuses the second statement of the way down.
+    fleet.ask("my-000", "CREATE TRIGGER keep BEFORE DELETE ON a FOR EACH ROW SIGNAL SQLSTATE '45000'");
+    fleet.ask("my-000", "INSERT INTO a VALUES (1)");
+    let back = fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(100);
+    proposed(&back.out, "rollback --failed-of");
+    fleet.run(&["status"]).exits(0).shows(&["partially applied", "the next rollback goes on there"]);
+    let up = fleet.run(&["migrate", "--yes"]).exits(100);
+    up.shows(&["partially applied: stopped before statement 2 of 0002_b; the next rollback goes on there"]);
+    let up = fleet.run(&["migrate", "--yes"]);
+    assert!(!up.out.contains("migrate --failed-of"), "the same again does not help: {}", up.out);
+    let resolve = fleet.run(&["runs", "resolve", "my-000"]).exits(2);
+    assert!(resolve.err.contains("my-000 is partially applied"), "{}", resolve.err);
+    fleet.ask("my-000", "DROP TRIGGER keep");
+    fleet.run(&and_yes(proposed(&up.out, "rollback --steps 1"))).exits(0);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+    assert!(fleet.has_table("my-000", "b1") && fleet.has_table("my-000", "b2"));
+}
+
+#[test]
+fn several_tenants_in_doubt_are_resolved_in_one_call() {
+    let fleet = stopped(3);
+    let mut ids: Vec<&str> = fleet.tenants.iter().map(|tenant| tenant.id.as_str()).collect();
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    for id in &ids {
+        fleet.ask(id, "UPDATE fleet_journal SET state = 'running'");
+    }
+    let doubt = fleet.run(&["migrate", "--yes"]).exits(100).shows(&["IN DOUBT"]);
+    let command = proposed(&doubt.out, "runs resolve");
+    fleet.run(&command).exits(2).tells(&["my-000 is in doubt", "my-001 is in doubt", "my-002 is in doubt"]);
+    fleet.run(&and_yes([command, vec!["--resume-at".into(), "2".into()]].concat())).exits(0);
+    ids.sort_unstable();
+    for id in &ids {
+        fleet.ask(id, "DROP TABLE b2");
+    }
+    fleet.run(&["runs", "resolve", "my-000", "my-001"]).exits(2).tells(&["my-000 is partially", "my-001 is partially"]);
+    fleet.run(&["runs", "resolve"]).exits(64);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+#[test]
+fn from_each_state_of_a_history_the_fix_of_doctor_leads_to_the_target() {
+    let fleet = Fleet::new().head(HEAD).sqlite(2).postgres(2).mariadb(2);
+    script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
+    script(&fleet, "0002_b.sql", "CREATE TABLE b (i int);");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for kind in ["lite", "pg", "my"] {
+        fleet.ask(&format!("{kind}-000"), "DELETE FROM fleet_scripts WHERE version = '0001_a'");
+        fleet.ask(&format!("{kind}-000"), "DROP TABLE a");
+        fleet.ask(&format!("{kind}-001"), "UPDATE fleet_scripts SET checksum = 'x' WHERE version = '0001_a'");
+    }
+    let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
+    let fixes: Vec<&Value> =
+        report["findings"].as_array().unwrap().iter().filter(|f| f["severity"] == "error").collect();
+    assert_eq!(fixes.len(), 6, "{report:#}");
+    for finding in fixes {
+        let command = proposed(finding["fix"].as_str().unwrap(), "--tenant");
+        fleet.run(&and_yes(command)).exits(0);
+    }
+    fleet.run(&["doctor"]).exits(0);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn what_is_proposed_repeats_the_run_as_it_was() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(3);
+    script(&fleet, "0001_bad.sql", "INSERT INTO no_such_table VALUES (1);");
+    let flags = ["--native", "--lock-timeout", "2s", "--attempts", "1", "--max-failures", "0", "--concurrency", "1"];
+    let backup = ["--backup", "--on-failure", "restore"];
+    let command = [&["migrate", "--yes", "--format", "json"][..], &flags, &backup].concat();
+    let report = fleet.run(&command).exits(101).json();
+    let (run, rerun) = (report["run"].as_str().unwrap(), report["rerun"].as_str().unwrap());
+    // In the order of the help.
+    for flag in ["--native", "--lock-timeout 2s", "--attempts 1", "--max-failures 0", "--backup --on-failure restore"] {
+        assert!(rerun.contains(flag), "{flag}: {rerun}");
+    }
+    assert!(rerun.contains(&format!("migrate --failed-of {run}")), "{rerun}");
+    let shown = fleet.run(&["runs", "show", "last"]).exits(0).out;
+    let resume = proposed(&shown, "runs resume");
+    assert!(resume.contains(&"--native".to_owned()) && resume.contains(&"--max-failures".to_owned()), "{resume:?}");
+    let again: Vec<String> = rerun.split_once("small ").unwrap().1.split(' ').map(str::to_owned).collect();
+    fleet.run(&and_yes(again)).exits(100);
+}
+
+#[test]
+fn nothing_is_proposed_that_can_not_help() {
+    let fleet = Fleet::new().head(HEAD).sqlite(2);
+    let view = "-- fleet: view=v group=daily\nCREATE TABLE v AS SELECT 1 AS i;\n-- fleet: refresh\nDELETE FROM v;";
+    script(&fleet, "0001_v.sql", view);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    fleet.ask("lite-000", "INSERT INTO seaql_migrations VALUES ('m99999999_000001_later', 1)");
+    let ahead = fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(100);
+    assert!(!ahead.out.contains("--failed-of"), "{}", ahead.out);
+    // A tenant that is behind has nothing to refresh: it is to be migrated.
+    let refresh = fleet.run(&["refresh", "--yes", "--tenant", "lite-001"]);
+    fleet.run(&and_yes(proposed(&refresh.out, "migrate --tenant lite-001"))).exits(0);
+    fleet.run(&["refresh", "--yes", "--tenant", "lite-001"]).exits(0).shows(&["refreshed"]);
+}
+
+#[test]
+fn backups_are_found_kept_and_restored_by_tenant() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let list = |more: &[&str]| {
+        let report = fleet.run(&[&["backup", "list", "--format", "json"][..], more].concat()).exits(0).json();
+        let runs = report["backups"].as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap().to_owned());
+        runs.collect::<Vec<_>>()
+    };
+    let backup = |more: &[&str]| {
+        let before = list(&[]);
+        fleet.run(&[&["backup"][..], more].concat()).exits(0);
+        list(&[]).into_iter().find(|run| !before.contains(run)).unwrap()
+    };
+    let both = backup(&[]);
+    let one = backup(&["--tenant", "lite-000"]);
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, "CREATE TABLE later (i int)");
+    }
+    // The last run of all made no backups.
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["restore", "--run", "last", "--yes"]).exits(0);
+    assert!(!fleet.has_table("lite-000", "later") && fleet.has_table("lite-001", "later"));
+    fleet.ask("lite-000", "CREATE TABLE later (i int)");
+    fleet.run(&["restore", "--latest", "--yes"]).exits(0);
+    assert!(!fleet.has_table("lite-000", "later") && !fleet.has_table("lite-001", "later"));
+
+    assert_eq!(list(&["--tenant", "lite-001"]), [both.clone()]);
+    assert_eq!(list(&["--tenant", "lite-000"]).len(), 2);
+    let prune = |more: &[&str]| fleet.run(&[&["backup", "prune", "--yes"][..], more].concat());
+    prune(&[]).exits(64);
+    prune(&["--keep", "1", "--dry-run"]).exits(0).shows(&[&format!("kept {both}: one of the newest 1 of lite-001")]);
+    let newer = backup(&["--tenant", "lite-001"]);
+    prune(&["--keep", "2", "--dry-run"]).exits(0).shows(&["nothing to remove"]);
+    prune(&["--keep", "1", "--dry-run"]).exits(0).shows(&[&format!("would remove {both}")]);
+    assert_eq!(list(&[]).len(), 3, "nothing was removed");
+    prune(&["--older-than", "0s"]).exits(0).shows(&[&format!("removed {both}")]);
+    prune(&["--older-than", "0s"]).exits(0).shows(&["nothing to remove"]);
+    let mut left = list(&[]);
+    left.sort();
+    assert_eq!(left, [one, newer]);
+}
