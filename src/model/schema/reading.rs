@@ -26,6 +26,7 @@ impl<'h> Reading<'h> {
     /// | a part of a squash, if all of its parts are there or the squash itself is | the squash |
     /// | the checksum of a script that is not applied, and of no other entry or script | that script, which was renamed |
     /// | a repeatable script without a file | nothing: it is gone |
+    /// | a script that did nothing on this engine | nothing |
     pub(super) fn of(catalog: &Catalog, history: &'h [String]) -> Self {
         let mut reading =
             Reading { applied: vec![Vec::new(); catalog.migrations.len()], gone: Vec::new(), unknown: Vec::new() };
@@ -38,9 +39,11 @@ impl<'h> Reading<'h> {
         }
         let explained = reading.squashes(catalog, &mut rest);
         reading.renamed(catalog, &mut rest);
-        for entry in rest {
-            // Without a folder of scripts nothing says that a script is gone.
-            let is_gone = checksum(entry).is_some() && entry.starts_with("R__") && !catalog.scripts.is_empty();
+        // A script that did nothing on this engine leaves nothing to know: its file, for another, may have any name by now.
+        // Without a folder of scripts nothing says so, and they are not read before each step.
+        let has_scripts = !catalog.scripts.is_empty();
+        for entry in rest.into_iter().filter(|entry| !has_scripts || checksum(entry) != Some(NOTHING)) {
+            let is_gone = has_scripts && checksum(entry).is_some() && entry.starts_with("R__");
             match is_gone {
                 true => reading.gone.push(name_of(entry)),
                 false => reading.unknown.push((name_of(entry), explained.get(name_of(entry)).cloned())),
@@ -91,13 +94,15 @@ impl<'h> Reading<'h> {
                 by_text.entry(text).and_modify(|place| *place = None).or_insert(Some(first + number));
             }
         }
-        let all = rest.clone();
+        let mut alone: HashMap<&str, bool> = HashMap::new();
+        for text in rest.iter().filter_map(|entry| checksum(entry)) {
+            alone.entry(text).and_modify(|alone| *alone = false).or_insert(true);
+        }
         rest.retain(|entry| {
             let Some(text) = checksum(entry) else { return true };
-            let is_alone = all.iter().filter(|other| checksum(other) == Some(text)).count() == 1;
             let is_repeatable = entry.starts_with("R__");
             match by_text.get(text).copied().flatten() {
-                Some(place) if is_alone && catalog.is_repeatable(place) == is_repeatable => {
+                Some(place) if alone[text] && catalog.is_repeatable(place) == is_repeatable => {
                     self.applied[place].push(entry);
                     false
                 }
