@@ -159,7 +159,7 @@ pub(super) fn limits(planning: &Planning<'_>, scripts: &[Script]) -> Vec<LimitNo
         };
         notes.push(note(of, Limits::of_lock(Some(lock))));
     }
-    let own = set.limits(goal.direction, &program.settings().migrations);
+    let own = set.limits(goal.direction, |name| program.limits_of(name));
     for script in scripts {
         let place = set.catalog().position(&script.migration);
         if let Some(limits) = place.and_then(|index| own.get(&(index, script.engine))) {

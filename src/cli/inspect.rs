@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::args::{Matrix, Plan, Status};
 use super::command::Run;
 use super::exit::CliError;
@@ -13,7 +15,7 @@ use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, predecessors};
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
-use crate::model::tenant::Tenant;
+use crate::model::tenant::{Engine, Tenant};
 use crate::report::matrix::MatrixView;
 use crate::report::plan::{LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
@@ -163,15 +165,12 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let rows: Vec<&PlanRow> = waves.iter().flat_map(|(_, rows)| rows).collect();
     let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
     let lazy = LazyScripts::new(set.clone(), goal.direction, goals::range(catalog, &rows), native);
-    let mut scripts = Vec::new();
-    for engine in crate::model::tenant::Engine::ALL {
-        if rows.iter().any(|row| row.engine == engine && !row.steps.is_empty()) {
-            let compiled = lazy.get(engine).await;
-            scripts.extend(
-                compiled.iter().filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)),
-            );
-        }
-    }
+    let has_steps = |engine: &Engine| rows.iter().any(|row| row.engine == *engine && !row.steps.is_empty());
+    // A wait for the clock is one for all engines.
+    let compiled = join_all(Engine::ALL.into_iter().filter(has_steps).map(|engine| lazy.get(engine))).await;
+    let compiled = compiled.iter().flat_map(|scripts| scripts.iter());
+    let mut scripts: Vec<Script> =
+        compiled.filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)).collect();
     let all = waves.iter_mut().flat_map(|(_, rows)| rows);
     let before = predecessors(&tenants, goal.direction);
     for ((row, o), before) in all.zip(&observations).zip(before) {
@@ -197,8 +196,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();
-        scripts
-            .sort_by_key(|script| crate::model::tenant::Engine::ALL.iter().position(|engine| *engine == script.engine));
+        scripts.sort_by_key(|script| Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
     Planned { goal_text: goal.describe(catalog), waves, observations, scripts, aside, limits }

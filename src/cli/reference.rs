@@ -44,11 +44,13 @@ fn error_codes() -> String {
     let mut out = format!(
         "# Error codes\n\n{MADE}\n\nThe class that a code of an engine has in reports, in the ledger and in JSON, and whether a \
          tenant is tried again: only if the failed attempt left nothing behind, and within `--attempts`, `--lock-wait` and the \
-         lock retries. A class is decided from the code alone, never from the text. A code that is not listed has the class of \
+         lock retries. A class is never decided from the text of an error. A code that is not listed has the class of \
          its group (PostgreSQL: its first two characters, SQLite: its low byte), or `other`.\n\n\
          On PostgreSQL a code of a lost connection counts as one only if the error ended the session (severity FATAL or PANIC). \
          Over a living connection it tells of another server, to which the statement had connected (`dblink`, a foreign table): \
-         `foreign`, not tried again.\n"
+         `foreign`, not tried again. 23505 on an index of the catalog itself, XX000 from an update of a row of the catalog, and \
+         `already_exists` of a statement with `IF NOT EXISTS` or `OR REPLACE` are a race of two tenants of one database: \
+         `serialization`, tried again.\n"
     );
     let titles = EngineMap { sqlite: "SQLite", postgres: "PostgreSQL", mysql: "MySQL and MariaDB" };
     for engine in Engine::ALL {

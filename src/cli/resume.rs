@@ -241,7 +241,14 @@ async fn again(
             refuse_unknown(run, scripts.iter().find(|name| !is_script(name)))?;
             Intent::task(scripts::repairing(scripts.clone()), selection)
         }
-        RunKind::Restore { .. } | RunKind::Refresh { .. } | RunKind::Repair { .. } | RunKind::Unknown => {
+        RunKind::Forget { scripts } if !scripts.is_empty() => {
+            Intent::task(scripts::forgetting(scripts.clone()), selection)
+        }
+        RunKind::Restore { .. }
+        | RunKind::Refresh { .. }
+        | RunKind::Repair { .. }
+        | RunKind::Forget { .. }
+        | RunKind::Unknown => {
             return Err(unknown_work(program, &run.header, &selection));
         }
     })

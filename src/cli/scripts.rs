@@ -1,4 +1,5 @@
-//! `scripts list` and `scripts repair`: the SQL scripts after the migrations, and the acceptance of edited ones.
+//! `scripts list`, `scripts repair`, `scripts forget`: the SQL scripts after the migrations, the acceptance of edited ones, and
+//! the end of those whose files are gone.
 
 use super::args::{RunArgs, Scripts};
 use super::command::Run;
@@ -18,6 +19,7 @@ impl Run for Scripts {
                 Ok(0)
             }
             Scripts::Repair { names, on } => repair(program, &names, &on).await,
+            Scripts::Forget { names, on } => forget(program, names, &on).await,
         }
     }
 }
@@ -35,6 +37,33 @@ async fn repair(program: &Program, names: &[String], on: &RunArgs) -> Result<u8,
         scripts.push(catalog.migrations[index].to_string());
     }
     start::task(program, &set, repairing(scripts), on).await
+}
+
+async fn forget(program: &Program, names: Vec<String>, on: &RunArgs) -> Result<u8, CliError> {
+    let set = program.set().await?;
+    for name in &names {
+        let why = if set.catalog().position(name).is_some() {
+            "is not gone: remove its file first"
+        } else if !name.starts_with("R__") {
+            "is no repeatable script (R__...): a version can only be replaced, by a script with `-- fleet: replaces=`"
+        } else if set.scripts().is_empty() {
+            "may be in a folder of scripts that was not named: see --scripts"
+        } else {
+            continue;
+        };
+        return Err(CliError::Usage(format!("{name} {why}; nothing was changed")));
+    }
+    start::task(program, &set, forgetting(names), on).await
+}
+
+/// The task that forgets these scripts.
+pub(super) fn forgetting(scripts: Vec<String>) -> Task {
+    let words: Vec<String> = scripts.iter().map(|name| quoted(name)).collect();
+    Task {
+        command: format!("scripts forget {}", words.join(" ")),
+        question: format!("Forget that {} was applied on", scripts.join(", ")),
+        kind: RunKind::Forget { scripts },
+    }
 }
 
 /// The task for these scripts.

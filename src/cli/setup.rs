@@ -18,6 +18,8 @@ use crate::ledger::Ledger;
 use crate::model::observation::Observation;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
+use crate::policy::Limits;
+use crate::report::count;
 use crate::run;
 use crate::seed::Rules;
 
@@ -64,6 +66,11 @@ impl Program {
         &self.registry.settings
     }
 
+    /// The time limits of single migrations in the tenant file.
+    pub(super) fn limits_of(&self, migration: &str) -> Limits {
+        self.settings().migrations.get(migration).map(|of| of.limits).unwrap_or_default()
+    }
+
     /// The migrations of this program, followed by the SQL scripts of its tenant file.
     pub(super) async fn set(&self) -> Result<Arc<MigrationSet>, CliError> {
         let mut set = self.code.migrations().await?;
@@ -78,7 +85,8 @@ impl Program {
             set = set.with_scripts(scripts)?;
         }
         check_names(self, &set)?;
-        Ok(Arc::new(set))
+        let replaces = self.settings().migrations.iter().map(|(name, of)| (name.as_str(), of.replaces.as_slice()));
+        Ok(Arc::new(set.with_replaced(replaces)?))
     }
 
     /// The rules by which rows are generated: those of the tenant file before the general ones.
@@ -147,7 +155,20 @@ impl Program {
 
     /// The state of these tenants.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        run::observe(tenants, set, &self.door(set), self.pace()).await
+        let observations = run::observe(tenants, set, &self.door(set), self.pace()).await;
+        let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in observations.iter().flat_map(|o| set.catalog().gone(&o.history)) {
+            *gone.entry(name).or_default() += 1;
+        }
+        for (name, tenants) in gone {
+            self.terminal.warn(&format!(
+                "{name} was applied to {}, and its script is gone: what it made stays there, and no run touches it; to \
+                 forget it: {}",
+                count(tenants, "tenant"),
+                self.command(&format!("scripts forget {}", quoted(name)))
+            ));
+        }
+        observations
     }
 
     /// The pace of reading tenants.

@@ -248,7 +248,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         retry: settings.retry(),
         timeouts: settings.timeouts(),
         kill_blockers: intent.kill_blockers,
-        limits: set.limits(direction, &settings.migrations),
+        limits: set.limits(direction, |name| program.limits_of(name)),
         backup: intent.backup,
         restore: intent.restore,
         seed: intent.seed,

@@ -49,9 +49,12 @@ pub(crate) struct MigrationSet {
     /// The SQL scripts after the migrations.
     folder: SqlFolder,
     views: Vec<View>,
-    /// The scripts that were compiled so far, by engine, direction and index in the catalog.
-    compiled: EngineMap<Mutex<HashMap<(Direction, usize), Arc<Script>>>>,
+    /// The scripts that were compiled so far, by engine.
+    compiled: EngineMap<Mutex<Compiled>>,
 }
+
+/// Scripts by direction and index in the catalog.
+type Compiled = HashMap<(Direction, usize), Arc<Script>>;
 
 /// The wait after which a clock with a resolution of seconds has advanced for certain.
 const NEXT_SECOND: Duration = Duration::from_millis(1_100);
@@ -68,6 +71,16 @@ pub(crate) enum CompileError {
     /// A name that can't be stored in the history table.
     #[error("a migration has an unusable name ({0:?}); a name has 1 to 255 characters and no control characters")]
     UnusableName(String),
+    /// A migration replaces what it can't replace.
+    #[error("{migration} says that it replaces {part}, {why}; take one of the two out")]
+    Replaces {
+        /// The migration that replaces others.
+        migration: String,
+        /// One of those others.
+        part: String,
+        /// The reason.
+        why: &'static str,
+    },
     /// The migrator's own `install` does more than create the history table.
     #[error("the statement that creates the history table could not be recorded for {engine}: {reason}")]
     Install {
@@ -121,7 +134,7 @@ impl MigrationSet {
     /// The same migrations followed by SQL scripts.
     ///
     /// # Errors
-    /// [`CompileError::DuplicateName`] when a script has the name of a migration.
+    /// [`CompileError`] when a script has the name of a migration, or replaces what it can't.
     pub(crate) fn with_scripts(mut self, folder: SqlFolder) -> Result<Self, CompileError> {
         let mut catalog = Catalog::new(self.migrations.iter().map(|m| m.name()), &self.catalog.history_table);
         for script in &folder.scripts {
@@ -131,8 +144,30 @@ impl MigrationSet {
             catalog.migrations.push(script.name.clone());
             catalog.scripts.push(seal::entry(script));
         }
+        let first = self.migrations.len();
+        for (number, script) in folder.scripts.iter().enumerate().filter(|(_, script)| !script.replaces().is_empty()) {
+            replace(&mut catalog, first + number, script.replaces())?;
+        }
         self.views = seal::views(&folder, self.migrations.len());
         (self.catalog, self.folder) = (Arc::new(catalog), folder);
+        Ok(self)
+    }
+
+    /// The same migrations, of which these replace others, by name.
+    ///
+    /// # Errors
+    /// [`CompileError::Replaces`] when one replaces what it can't. A name that no migration has is ignored.
+    pub(crate) fn with_replaced<'a>(
+        mut self,
+        replaces: impl Iterator<Item = (&'a str, &'a [String])>,
+    ) -> Result<Self, CompileError> {
+        let mut catalog = Catalog::clone(&self.catalog);
+        for (name, parts) in replaces.filter(|(_, parts)| !parts.is_empty()) {
+            if let Some(place) = catalog.position(name) {
+                replace(&mut catalog, place, parts.iter().map(|part| Arc::from(part.as_str())).collect())?;
+            }
+        }
+        self.catalog = Arc::new(catalog);
         Ok(self)
     }
 
@@ -213,16 +248,21 @@ impl MigrationSet {
         self.sql_script(index).map(|script| seal::acceptance(script, engine))
     }
 
+    /// The script that only removes a name from the table of applied scripts.
+    pub(crate) fn forgetting(&self, name: &str, engine: Engine) -> Script {
+        seal::forgetting(name, engine)
+    }
+
     /// The time limits of single migrations, by index in the catalog and engine: first the operator's, configured by
     /// name, then those in the SQL script itself. Names that match no migration are ignored.
     pub(crate) fn limits(
         &self,
         direction: Direction,
-        configured: &BTreeMap<String, Limits>,
+        configured: impl Fn(&str) -> Limits,
     ) -> HashMap<(usize, Engine), Limits> {
         let mut all = HashMap::new();
         for (index, name) in self.catalog.migrations.iter().enumerate() {
-            let named = configured.get(&**name).copied().unwrap_or_default();
+            let named = configured(name);
             for engine in Engine::ALL {
                 let part = self.sql_script(index).and_then(|script| script.part(engine, direction));
                 let limits = named.or(part.map(|part| part.limits).unwrap_or_default());
@@ -383,6 +423,23 @@ impl MigrationSet {
         let is_free = !engine.capabilities().server && wanted.is_none();
         wanted.unwrap_or(engine.capabilities().transactional_ddl) && !(is_free && statements.iter().any(needs_none))
     }
+}
+
+/// Enters what a migration replaces into the catalog.
+fn replace(catalog: &mut Catalog, place: usize, parts: Vec<Arc<str>>) -> Result<(), CompileError> {
+    for part in &parts {
+        let is_replaced = catalog.replaces.values().flatten().any(|other| other == part);
+        let why = match catalog.position(part) {
+            Some(_) => "which is still here and would be applied as well",
+            None if is_replaced => "which another one replaces already",
+            None if catalog.is_repeatable(place) => "and is itself repeatable: only a version can replace others",
+            None => continue,
+        };
+        let (migration, part) = (catalog.migrations[place].to_string(), part.to_string());
+        return Err(CompileError::Replaces { migration, part, why });
+    }
+    catalog.replaces.entry(place).or_default().extend(parts);
+    Ok(())
 }
 
 /// The script of a migration that is to run as Rust code although it was compiled.

@@ -84,6 +84,21 @@ pub(super) fn taken_down(up: &Script, statements: Vec<String>) -> Script {
     Script { direction: Direction::Down, execution, statements, sha256, record, source: None, ..up.clone() }
 }
 
+/// A script that only removes the row of a repeatable script whose file is gone.
+pub(super) fn forgetting(name: &str, engine: Engine) -> Script {
+    let (direction, execution) = (Direction::Down, Execution::Compiled { transaction: true });
+    Script {
+        migration: name.into(),
+        direction,
+        engine,
+        sha256: digest(engine, direction, &execution, &[]),
+        execution,
+        statements: Vec::new(),
+        record: Record::Script { checksum: NOTHING.into(), repeatable: true },
+        source: None,
+    }
+}
+
 /// The file name of a missing down part.
 fn down_name(script: &SqlScript, up: &str) -> String {
     let file = Path::new(up);

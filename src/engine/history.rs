@@ -4,6 +4,8 @@
 //! Builds text only. SeaORM's own table holds Rust migrations and nothing else: SeaORM's tools refuse a history with
 //! unknown versions.
 
+use std::sync::Arc;
+
 use super::dialect::{ScriptsTable, dialect, literal};
 use super::expectation::NextHistory;
 use crate::model::clock::unix_now;
@@ -159,6 +161,19 @@ impl HistoryTables {
     /// Records that a migration of this name was applied or rolled back.
     pub(crate) fn record_of(&self, name: &str, record: &Record, direction: Direction) -> String {
         let engine = self.engine;
+        // Dying between two statements would leave a tenant with a migration by half of its names: one takes all rows.
+        let (record, others): (&Record, &[Arc<str>]) = match record {
+            Record::Named { of, names } => (of, names),
+            record => (record, &[]),
+        };
+        let rows = |column: &str| match others {
+            [] => format!("{column} = {}", literal(engine, name)),
+            others => {
+                let all = std::iter::once(name).chain(others.iter().map(|other| &**other));
+                let all: Vec<String> = all.map(|name| literal(engine, name)).collect();
+                format!("{column} IN ({})", all.join(", "))
+            }
+        };
         let name = literal(engine, name);
         match (record, direction) {
             (Record::Migration, Direction::Up) => format!(
@@ -169,7 +184,7 @@ impl HistoryTables {
                 unix_now()
             ),
             (Record::Migration, Direction::Down) => {
-                format!("DELETE FROM {} WHERE {} = {name}", self.history, engine.quote("version"))
+                format!("DELETE FROM {} WHERE {}", self.history, rows(&engine.quote("version")))
             }
             (Record::Script { checksum, .. }, Direction::Up) => dialect(engine).put(
                 &self.scripts,
@@ -177,8 +192,9 @@ impl HistoryTables {
                 &[name, literal(engine, checksum), unix_now().to_string()],
             ),
             (Record::Script { .. }, Direction::Down) | (Record::TakenDown, _) => {
-                format!("DELETE FROM {} WHERE version = {name}", self.scripts)
+                format!("DELETE FROM {} WHERE {}", self.scripts, rows("version"))
             }
+            (Record::Named { of, .. }, direction) => self.record_of("", of, direction),
             (Record::Refresh { view }, _) => dialect(engine).put(
                 &self.refreshes,
                 &["view_name", "refreshed_at"],

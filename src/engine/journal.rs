@@ -7,7 +7,7 @@
 use super::Step;
 use super::dialect::{dialect, literal};
 use crate::model::clock::unix_now;
-use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
+use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
 
@@ -39,7 +39,7 @@ pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continua
         return Continuation::Unknown;
     }
     // A repeatable script restarts on its way up, whatever its text was before.
-    if is_up && matches!(script.record, Record::Script { repeatable: true, .. }) {
+    if is_up && script.record.is_repeatable() {
         return Continuation::At(0);
     }
     let Some(statement) = unfinished.statement else { return Continuation::Unknown };
@@ -75,8 +75,7 @@ pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
 /// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with
 /// another text.
 pub(crate) fn is_row_lost(script: &Script) -> bool {
-    script.direction == Direction::Down
-        && matches!(script.record, Record::Script { repeatable: true, .. } | Record::TakenDown)
+    script.direction == Direction::Down && script.record.is_repeatable()
 }
 
 /// The SQL of one tenant's journal.
@@ -192,6 +191,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::schema::Record;
 
     fn step(sha: &str) -> Step {
         let script = Script {

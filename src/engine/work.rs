@@ -92,7 +92,7 @@ impl Step {
 
     /// Whether it takes a repeatable script down in statements that may be repeated.
     pub(crate) fn is_taken_down(&self) -> bool {
-        self.script.record == Record::TakenDown
+        self.script.record.is_taken_down()
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[migrations."NAME"]`: the time limits of single migrations.
+//! `[migrations."NAME"]`: the time limits of single migrations, and what they replace.
 //!
 //! The names are not checked here: that needs the program's migrations.
 
@@ -9,10 +9,17 @@ use super::document::{Document, Reader, article};
 use crate::model::text::unprintable;
 use crate::policy::Limits;
 
-const KEYS: [&str; 2] = ["lock_timeout", "statement_timeout"];
+const KEYS: [&str; 3] = ["lock_timeout", "statement_timeout", "replaces"];
+
+/// The time limit of a migration, and the names of those that it replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct OfMigration {
+    pub(crate) limits: Limits,
+    pub(crate) replaces: Vec<String>,
+}
 
 /// Reads all of them.
-pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMap<String, Limits> {
+pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMap<String, OfMigration> {
     let mut all = BTreeMap::new();
     let Some(item) = document.root.get("migrations") else { return all };
     let Some(table) = item.get_ref().as_table() else {
@@ -28,7 +35,9 @@ pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMa
         let Some(reader) = Reader::of(item, &what, &KEYS, drafts) else { continue };
         let lock = reader.duration("lock_timeout", false, drafts);
         let statement = reader.duration("statement_timeout", true, drafts);
-        all.insert(name.get_ref().to_string(), Limits { lock, statement });
+        let replaces = reader.texts("replaces", drafts).unwrap_or_default();
+        let replaces = replaces.into_iter().map(|(name, _)| name.to_owned()).collect();
+        all.insert(name.get_ref().to_string(), OfMigration { limits: Limits { lock, statement }, replaces });
     }
     all
 }

@@ -31,6 +31,8 @@ pub(crate) enum RunKind {
     },
     /// Records the present checksums of SQL scripts that were edited after they had been applied.
     Repair { scripts: Vec<String> },
+    /// Removes repeatable scripts that are gone from the tables of applied scripts.
+    Forget { scripts: Vec<String> },
     /// Generates rows.
     Seed {
         /// The scale factor.
@@ -167,6 +169,7 @@ mod tests {
             (RunKind::migrate(GOAL).with_backups("/b/r".into(), true), "migrate"),
             (RunKind::Refresh { views: vec!["v".into()] }, "refresh"),
             (RunKind::Repair { scripts: vec!["0001_a".into()] }, "repair"),
+            (RunKind::Forget { scripts: vec!["R__a".into()] }, "forget"),
             (seed, "seed"),
             (RunKind::Backup { backups: None }.with_backups("/b/r".into(), false), "backup"),
             (RunKind::Restore { run: "r".into() }, "restore"),

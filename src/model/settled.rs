@@ -79,7 +79,8 @@ pub(crate) fn settles(left: &Aim<'_>, later: &Aim<'_>, outcome: &Outcome) -> boo
         (RunKind::Refresh { views }, RunKind::Refresh { views: later }) => {
             matches!(outcome, Refreshed { .. }) && views.iter().all(|view| later.contains(view))
         }
-        (RunKind::Repair { scripts }, RunKind::Repair { scripts: later }) => {
+        (RunKind::Repair { scripts }, RunKind::Repair { scripts: later })
+        | (RunKind::Forget { scripts }, RunKind::Forget { scripts: later }) => {
             matches!(outcome, Accepted { .. } | UpToDate) && scripts.iter().all(|script| later.contains(script))
         }
         // A tenant with an edited script is refused.

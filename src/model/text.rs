@@ -39,6 +39,16 @@ pub(crate) fn suggestion<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) 
         .map(|(_, k)| k)
 }
 
+/// The number of edits between a wrong name and a known one. Of a longer name the part counts that fits best, so that a
+/// name without its number or its date is near.
+pub(crate) fn distance(wrong: &str, known: &str) -> usize {
+    let (wrong, known): (Vec<char>, Vec<char>) =
+        (wrong.to_lowercase().chars().collect(), known.to_lowercase().chars().collect());
+    let width = wrong.len().clamp(1, known.len().max(1));
+    let parts = known.windows(width).map(|part| strsim::generic_damerau_levenshtein(&wrong, part));
+    parts.min().unwrap_or(wrong.len())
+}
+
 /// Whether a word is close enough to a known one to be a misspelling of it: one slip in four characters.
 pub(crate) fn is_slip(wrong: &str, known: &str) -> bool {
     4 * strsim::damerau_levenshtein(&wrong.to_lowercase(), &known.to_lowercase()) <= known.chars().count()

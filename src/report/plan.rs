@@ -281,8 +281,8 @@ impl PlanView<'_> {
         let verb = if places.len() == 1 { "runs" } else { "run" };
         (!places.is_empty()).then(|| {
             format!(
-                "{} {verb} with foreign keys off, and they are checked before the commit: a table is dropped, and no row of \
-                 another one may go with it",
+                "{} {verb} with foreign keys off, and they are checked before the commit: a table is dropped or rows are replaced, \
+                 and no row of another table may go with them",
                 label::ranges(&places)
             )
         })

@@ -98,7 +98,7 @@ pub(super) fn total_line(observations: &[Observation]) -> String {
 pub(super) struct VersionCount {
     /// The version; `None` when nothing is applied, or when it is not known.
     pub(crate) version: Option<String>,
-    /// Whether it was read.
+    /// Whether it was read, and this program has it.
     pub(crate) known: bool,
     /// Number of tenants.
     pub(crate) tenants: usize,
@@ -117,7 +117,11 @@ impl VersionCount {
 
 /// The occurring versions: unknown ones first, then the newest to the oldest, then empty, then unread tenants.
 pub(super) fn by_version(catalog: &Catalog, observations: &[Observation]) -> Vec<VersionCount> {
-    let key = |o: &&Observation| (o.version.clone(), o.version.is_some() || o.state != State::Unreachable);
+    let is_known = |o: &Observation| match &o.version {
+        Some(version) => catalog.position(version).is_some(),
+        None => o.state != State::Unreachable,
+    };
+    let key = |o: &&Observation| (o.version.clone(), is_known(o));
     let mut versions: Vec<VersionCount> = group_by(observations, key)
         .into_iter()
         .map(|((version, known), tenants)| VersionCount { version, known, tenants: tenants.len() })

@@ -177,6 +177,14 @@ impl AttemptHistory {
         self.notes[MOST_NOTES - 1] = more;
     }
 
+    /// Notes the repeatable scripts that the tenant has and the catalog has no more.
+    pub(super) fn note_gone(&mut self, catalog: &Catalog) {
+        let names = self.now.as_ref().map(|now| catalog.gone(now).join(", ")).unwrap_or_default();
+        if !names.is_empty() {
+            self.note(format!("{names}: applied here, and gone from the scripts; `scripts forget` ends this note"));
+        }
+    }
+
     /// The divisor of the lock timeout for the next attempt; a final attempt gets the whole timeout.
     pub(super) fn divisor(&self, retry: &RetryPolicy) -> u32 {
         if retry.attempts <= 1 { 1 } else { retry.locks.divisor(self.locks.tries) }

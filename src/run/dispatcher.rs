@@ -324,7 +324,10 @@ impl Dispatcher {
         Conclusion { outcome, at, fault }: Conclusion,
     ) {
         let tenant = &self.plan.tenants[index];
-        let history = in_flight.history;
+        let mut history = in_flight.history;
+        if self.plan.header.kind.goal().is_some() {
+            history.note_gone(&self.plan.catalog);
+        }
         let record = TenantRecord {
             index,
             tenant: tenant.id.clone(),

@@ -28,7 +28,12 @@ impl Assignment {
         let goes_on = self.unfinished(session).await?.is_some_and(|unfinished| unfinished.goes_on());
         let at = around.at.max(usize::from(goes_on)).min(work.steps.len());
         let aside = |index, script| Step { is_aside: true, ..Step::new(index, script, self.limits(index)) };
-        let down = around.taken.iter().map(|taken| aside(taken.index, taken.down.clone()));
+        let names = self.plan.catalog.names(&work.history);
+        let down: Vec<Step> = around
+            .taken
+            .iter()
+            .map(|taken| aside(taken.index, taken.down.clone().under(&names[taken.index])))
+            .collect();
         work.steps.splice(at..at, down);
         let again = |index: usize| !steps.contains(&index) && !self.is_edited(&work.history, index);
         let up = around.taken.iter().rev().filter(|taken| self.is_up() && again(taken.index));

@@ -356,6 +356,7 @@ impl Assignment {
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
         let scripts = self.plan.scripts.get(self.tenant.engine).await;
+        let names = self.plan.catalog.names(history);
         let mut work = self.empty_work(history);
         for &index in steps {
             let script = scripts.get(index).ok_or_else(|| {
@@ -379,7 +380,8 @@ impl Assignment {
                     return Err(Fault::new(FaultClass::WrongSchema, text));
                 }
             }
-            work.steps.push(Step::new(index, script.clone(), self.limits(index)));
+            let script = script.clone().under(&names[index]);
+            work.steps.push(Step::new(index, script, self.limits(index)));
         }
         Ok(work)
     }

@@ -1,41 +1,42 @@
 //! The part that foreign keys play while a script of SQLite runs: `DROP TABLE` deletes the rows of the table first, and
-//! with foreign keys on that deletes or changes the rows that refer to them (<https://www.sqlite.org/lang_droptable.html>).
+//! `REPLACE` those in its way; with foreign keys on that deletes or changes the rows that refer to them, which the script
+//! does not name (<https://www.sqlite.org/lang_droptable.html>, <https://www.sqlite.org/lang_conflict.html>).
 
 use super::pragma::Pragma;
 use super::split::split;
-use super::words::first_words;
+use super::words::Words;
 use crate::model::engine::Engine;
 
 /// The part that foreign keys play in a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ForeignKeys {
-    /// The script does not speak of them and drops no table.
+    /// The script does not speak of them, drops no table and replaces no row.
     Unmentioned,
     /// It says that they are on.
     On,
     /// It says that they are off.
     Off,
-    /// It drops a table, and does not say how they are meant.
-    Dropping,
+    /// It drops a table or replaces rows, and does not say how they are meant.
+    TakesRows,
 }
 
 impl ForeignKeys {
     /// Whether a transaction around the script has them off, and a check of them before its commit.
     pub(crate) fn are_off(self) -> bool {
-        matches!(self, ForeignKeys::Off | ForeignKeys::Dropping)
+        matches!(self, ForeignKeys::Off | ForeignKeys::TakesRows)
     }
 
     /// The part that they play in these statements; OFF and then ON is the frame of a table that is built anew.
     pub(super) fn of(engine: Engine, statements: &[String]) -> Self {
         let mut found = ForeignKeys::Unmentioned;
-        let texts = statements.iter().filter(|sql| mentions(sql, &["drop", "foreign_keys"]));
+        let texts = statements.iter().filter(|sql| mentions(sql, &["drop", "replace", "foreign_keys"]));
         for piece in texts.flat_map(|sql| split(engine, sql)) {
             match Pragma::of(engine, piece.text).filter(|pragma| pragma.name == "foreign_keys").map(|p| p.is_on()) {
                 Some(Some(false)) => return ForeignKeys::Off,
                 Some(Some(true)) => found = ForeignKeys::On,
                 Some(None) => {}
-                None if found == ForeignKeys::Unmentioned && drops_table(engine, piece.text) => {
-                    found = ForeignKeys::Dropping;
+                None if found == ForeignKeys::Unmentioned && takes_rows(engine, piece.text) => {
+                    found = ForeignKeys::TakesRows;
                 }
                 None => {}
             }
@@ -44,9 +45,19 @@ impl ForeignKeys {
     }
 }
 
-/// Whether a statement drops a table.
-pub(crate) fn drops_table(engine: Engine, piece: &str) -> bool {
-    first_words(engine, piece).take(2).eq(["drop", "table"])
+/// Whether a statement drops a table, or replaces rows.
+pub(crate) fn takes_rows(engine: Engine, piece: &str) -> bool {
+    let words = Words::beginning(engine, piece, 3);
+    let is_replace = |words: &Words<'_>, at: usize| {
+        words.are(at, &["replace", "into"])
+            || words.are(at, &["insert", "or", "replace"])
+            || words.are(at, &["update", "or", "replace"])
+    };
+    if !words.is(0, "with") {
+        return words.are(0, &["drop", "table"]) || is_replace(&words, 0);
+    }
+    let words = Words::of(engine, piece);
+    (1..words.len()).any(|at| is_replace(&words, at))
 }
 
 /// Whether a text holds any of these lower-case words, in any case and anywhere: cheaper than to split it.
@@ -61,14 +72,19 @@ mod tests {
 
     #[test]
     fn a_script_says_how_foreign_keys_are_meant_or_drops_a_table() {
-        use ForeignKeys::{Dropping, Off, On, Unmentioned};
+        use ForeignKeys::{Off, On, TakesRows, Unmentioned};
         for (sql, expected) in [
             ("CREATE TABLE drops (i); INSERT INTO drops VALUES ('DROP TABLE x')", Unmentioned),
             ("PRAGMA foreign_keys; SELECT 1", Unmentioned),
             ("DROP INDEX i; DROP VIEW v; ALTER TABLE t DROP COLUMN c", Unmentioned),
-            ("SELECT 1; drop /* x */ table if exists \"main\".t", Dropping),
-            ("PRAGMA foreign_keys; DROP TABLE t", Dropping),
-            ("PRAGMA defer_foreign_keys = ON; DROP TABLE t", Dropping),
+            ("UPDATE t SET a = replace(a, 'DROP TABLE', ''); INSERT INTO t VALUES (1)", Unmentioned),
+            ("SELECT 1; insert or replace into t VALUES (1)", TakesRows),
+            ("REPLACE INTO t SELECT * FROM u", TakesRows),
+            ("WITH x AS (SELECT 1) INSERT OR REPLACE INTO t SELECT * FROM x", TakesRows),
+            ("update or replace t SET a = 1", TakesRows),
+            ("SELECT 1; drop /* x */ table if exists \"main\".t", TakesRows),
+            ("PRAGMA foreign_keys; DROP TABLE t", TakesRows),
+            ("PRAGMA defer_foreign_keys = ON; DROP TABLE t", TakesRows),
             ("PRAGMA foreign_keys = ON; DROP TABLE t", On),
             ("DROP TABLE t; PRAGMA foreign_keys = ON", On),
             ("PRAGMA foreign_keys = ON", On),

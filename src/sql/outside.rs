@@ -22,8 +22,9 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
 
 fn of_piece(engine: Engine, piece: &str) -> Vec<NamedSchema> {
     match first_words(engine, piece).next().as_deref() {
-        Some("do") => bodies(engine, piece).flat_map(|body| anywhere(&Words::of(engine, body))).collect(),
-        Some("with") => anywhere(&Words::of(engine, piece)),
+        // In a block, `SELECT INTO` assigns to variables.
+        Some("do") => bodies(engine, piece).flat_map(|body| anywhere(&Words::of(engine, body), "select")).collect(),
+        Some("with") => anywhere(&Words::of(engine, piece), ""),
         Some("select") if piece.to_ascii_lowercase().contains("search_path") => {
             let mut texts = bodies(engine, piece).skip_while(|text| !text.eq_ignore_ascii_case("search_path"));
             path(texts.nth(1).unwrap_or_default(), "set_config('search_path', …)")
@@ -48,9 +49,9 @@ fn path(list: &str, by: &str) -> Vec<NamedSchema> {
     names.filter(is_other).map(|schema| NamedSchema { schema, by: by.to_owned() }).collect()
 }
 
-/// All statements in a body, wherever they begin.
-fn anywhere(words: &Words<'_>) -> Vec<NamedSchema> {
-    (0..words.len()).flat_map(|place| at(words, place)).collect()
+/// All statements in a body, wherever they begin, except for those with this verb.
+fn anywhere(words: &Words<'_>, except: &str) -> Vec<NamedSchema> {
+    (0..words.len()).filter(|&place| !words.is(place, except)).flat_map(|place| at(words, place)).collect()
 }
 
 /// The schemas that the statement at this place names as those of its object.
@@ -65,6 +66,10 @@ fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
         }
         "truncate" => reader.after(&["table", "only"]),
         "copy" => reader.after(&[]),
+        "select" => {
+            let into = (place..words.len()).find(|&at| words.is(at, "into")).unwrap_or(words.len());
+            Reader { words, at: into + 1 }.after(&["unlogged", "table"])
+        }
         "refresh" => reader.after(&["materialized", "view", "concurrently"]),
         "create" | "alter" | "drop" => reader.definition(&verb),
         _ => Vec::new(),
@@ -72,7 +77,8 @@ fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
     let kind = words.word(place + 1).to_ascii_uppercase();
     let verb = verb.to_ascii_uppercase();
     let by = |(schema, name): (String, String)| NamedSchema { by: format!("{verb} {kind} {schema}.{name}"), schema };
-    objects.into_iter().map(by).collect()
+    // Temporary objects are nobody's, and the server protects its own schemas itself.
+    objects.into_iter().filter(|(schema, _)| !schema.starts_with("pg_")).map(by).collect()
 }
 
 struct Reader<'a, 'b> {
@@ -181,6 +187,7 @@ mod tests {
             "SELECT pg_catalog.set_config('search_path', 'public', false)",
             "CREATE SCHEMA IF NOT EXISTS public",
             "ALTER DOMAIN public.d DROP NOT NULL",
+            "SELECT * INTO public.copied FROM t",
         ] {
             let found: Vec<String> = written(Postgres, sql).into_iter().map(|named| named.schema).collect();
             assert!(found.contains(&"public".to_owned()), "{sql}: {found:?}");
@@ -195,6 +202,8 @@ mod tests {
             "CREATE VIEW v AS SELECT p.id FROM public.plans p",
             "SET search_path TO DEFAULT",
             "CREATE EXTENSION citext WITH SCHEMA extensions",
+            "DO $$ DECLARE r t; BEGIN SELECT 1 INTO r.a FROM t; END $$",
+            "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$",
         ] {
             assert_eq!(written(Postgres, sql), [], "{sql}");
         }

@@ -4,7 +4,7 @@
 
 use super::dialect::syntax;
 use super::lex::{self, Kind, Token};
-use super::words::{Words, is_code};
+use super::words::Words;
 use crate::model::tenant::Engine;
 
 /// One statement of a text.
@@ -47,8 +47,10 @@ struct Begun {
 /// The statements of a text as [`split`] finds them, and a construct that is begun and never ended: all text after its
 /// beginning may be read as part of it.
 pub(crate) fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclosed>) {
-    let (all, executable) = all_tokens(engine, sql);
-    let code = Words::new(engine, sql, all.iter().map(|(token, _)| *token).filter(is_code));
+    let code = Words::of(engine, sql);
+    // A text is read again rather than kept as tokens, which take several times its room.
+    let mut lexer = lex::tokens(engine, sql);
+    let (mut executable, mut quote) = (None, None);
     let mut lines = Lines { sql, at: 0, line: 1 };
     let (mut pieces, mut begun, mut body) = (Vec::new(), Begun::default(), syntax(engine).body());
     let mut finish = |begun: Begun| {
@@ -58,19 +60,23 @@ pub(crate) fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclose
     };
     // The index among the tokens that are code.
     let mut place = 0;
-    for (token, in_executable) in &all {
+    while let Some(token) = lexer.next() {
+        quote = quote.or(token.is_unclosed.then(|| (name(sql, &token), token.start)));
         match token.kind {
             Kind::Space => continue,
             Kind::Symbol(b';') => {
                 place += 1;
-                if body.ends_at(&code, place - 1) && !in_executable {
+                if body.ends_at(&code, place - 1) && !lexer.in_executable {
                     finish(std::mem::take(&mut begun));
                     body = syntax(engine).body();
                     continue;
                 }
             }
             Kind::Comment => {}
-            Kind::Executable => begun.code = begun.code.or(Some(token.start)),
+            Kind::Executable => {
+                executable = lexer.in_executable.then_some(token.start);
+                begun.code = begun.code.or(Some(token.start));
+            }
             _ => {
                 body.take(&code, place);
                 place += 1;
@@ -81,23 +87,8 @@ pub(crate) fn scan(engine: Engine, sql: &str) -> (Vec<Piece<'_>>, Option<Unclose
         begun.end = token.end;
     }
     finish(begun);
-    let quote = all.iter().find(|(token, _)| token.is_unclosed).map(|(token, _)| (name(sql, token), token.start));
     let open = quote.or(executable.map(|at| ("a comment with code (/*! … */)", at))).or(body.open(&code));
     (pieces, open.map(|(what, at)| Unclosed { what, line: Lines { sql, at: 0, line: 1 }.of(at) }))
-}
-
-/// All tokens, each with whether it is inside MySQL's `/*! */`, and the start of such a comment that is left open.
-fn all_tokens(engine: Engine, sql: &str) -> (Vec<(Token, bool)>, Option<usize>) {
-    let mut lexer = lex::tokens(engine, sql);
-    let mut all = Vec::new();
-    let mut opened = None;
-    while let Some(token) = lexer.next() {
-        if token.kind == Kind::Executable {
-            opened = lexer.in_executable.then_some(token.start);
-        }
-        all.push((token, lexer.in_executable));
-    }
-    (all, opened)
 }
 
 /// The name of an unclosed token.

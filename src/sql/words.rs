@@ -13,7 +13,7 @@ pub(super) fn code(engine: Engine, sql: &str) -> impl Iterator<Item = Token> + '
 }
 
 /// Whether a token is code.
-pub(super) fn is_code(token: &Token) -> bool {
+fn is_code(token: &Token) -> bool {
     !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Executable)
 }
 
@@ -61,7 +61,7 @@ impl<'a> Words<'a> {
         self.tokens.len()
     }
 
-    pub(super) fn kind(&self, at: usize) -> Option<Kind> {
+    pub(crate) fn kind(&self, at: usize) -> Option<Kind> {
         self.tokens.get(at).map(|token| token.kind)
     }
 
@@ -98,7 +98,7 @@ impl<'a> Words<'a> {
     }
 
     /// Whether the token before this one is the word.
-    pub(super) fn is_after(&self, at: usize, word: &str) -> bool {
+    pub(crate) fn is_after(&self, at: usize, word: &str) -> bool {
         at.checked_sub(1).is_some_and(|before| self.is(before, word))
     }
 

@@ -128,6 +128,12 @@ async fn a_script_sees_the_session_of_the_servers_own_client_and_rust_that_of_se
     assert_eq!(ask(&url, "SELECT zone FROM z").await, ["+05:00"]);
     assert_eq!(ask(&url, "SELECT version FROM fleet_scripts").await, ["0001_C:\\größe"]);
     assert_eq!(fleet.up(&at(&url)).await.outcome, Outcome::UpToDate);
+    // Nor does it hide what native code left.
+    let url = database(&own, "native").await;
+    let twice =
+        Migrations::of([sql("m1", ["CREATE TABLE one (i int PRIMARY KEY)", "INSERT INTO one VALUES (1), (1)"])]);
+    let record = Fleet::of(&twice).await.native(true).up(&at(&url)).await;
+    assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
 }
 
 /// One-row INSERTs of about this many bytes in all.
@@ -183,5 +189,39 @@ async fn a_message_is_divided_below_what_the_server_takes() {
         assert!(text.contains(&length.to_string()) && text.contains(&MOST.to_string()), "{text}");
         assert!(record.stopped_at.unwrap().file.unwrap().ends_with("0001_a.sql:3"));
         assert_eq!(ask(&url, "SHOW TABLES").await, [""; 0], "nothing was sent");
+    }
+}
+
+/// The configuration of a PostgreSQL is told to its administrators only: others see what the driver forces, and doctor
+/// says so.
+#[tokio::test]
+async fn a_script_sees_the_date_style_in_the_configuration_of_a_postgresql_or_doctor_says_that_it_does_not() {
+    let own = OwnServers::start();
+    run(&own.postgres, "ALTER SYSTEM SET datestyle = 'ISO, DMY'").await;
+    run(&own.postgres, "SELECT pg_reload_conf()").await;
+    run(&own.postgres, "CREATE ROLE plain LOGIN PASSWORD 'x'").await;
+    let script = "CREATE TABLE seen AS SELECT ('03/04/2026'::date - date '2026-01-01')::text AS days;";
+    let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", script)]).await;
+    for (name, user, days, unknown) in [("a", None, "92", 0), ("b", Some("plain"), "62", 1)] {
+        run(&own.postgres, &format!("CREATE DATABASE {name}")).await;
+        let mut url = Url::parse(&own.postgres).unwrap();
+        url.set_path(name);
+        run(url.as_str(), "GRANT CREATE ON SCHEMA public TO PUBLIC").await;
+        let admin = url.clone();
+        if let Some(user) = user {
+            url.set_username(user).unwrap();
+            url.set_password(Some("x")).unwrap();
+        }
+        let address = Address::Url(SecretString::from(url.to_string()));
+        let tenant = Arc::new(tenant(name, Engine::Postgres, address, None));
+        let record = fleet.up(&tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        assert_eq!(ask(&admin, "SELECT days FROM seen").await, [days], "{name}");
+        let mut session = fleet.database().connect(&tenant).await.unwrap();
+        let ask = crate::model::health::Questions { server: true, ..Default::default() };
+        let health = session.health(&ask).await.unwrap();
+        session.close().await;
+        let told = health.unknown.iter().filter(|text| text.contains("TimeZone") || text.contains("DateStyle")).count();
+        assert_eq!(told, unknown, "{:?}", health.unknown);
     }
 }

@@ -216,10 +216,18 @@ async fn the_lock_limit_holds_whatever_a_script_says() {
                 }
             }
             // A compiled Rust migration says it in the same way.
-            let rust = Migrations::of([sql("m1", ["SET lock_timeout = 0", "ALTER TABLE invoices ADD COLUMN n int"])]);
-            let record = tokio::time::timeout(Duration::from_secs(20), Fleet::of(&rust).await.up(&home.tenant)).await;
-            let record = record.expect("it ends with its limit");
-            assert_eq!(record.error.unwrap().class, FaultClass::LockTimeout);
+            let two = vec!["SET lock_timeout = 0", "ALTER TABLE invoices ADD COLUMN n int"];
+            let one = vec!["SET lock_timeout = 0; ALTER TABLE invoices ADD COLUMN n int"];
+            for statements in [two, one] {
+                let rust = sql("m1", statements);
+                let rust = Migrations::of([if mode.is_empty() { rust } else { rust.without_transaction() }]);
+                let up = tokio::time::timeout(Duration::from_secs(20), Fleet::of(&rust).await.up(&home.tenant)).await;
+                let record = up.expect("it ends with its limit");
+                assert_eq!(record.error.unwrap().class, FaultClass::LockTimeout);
+                if !mode.is_empty() {
+                    home.run("DELETE FROM fleet_journal").await;
+                }
+            }
             holder.close().await.unwrap();
         })
         .await;

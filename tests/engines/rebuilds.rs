@@ -322,3 +322,55 @@ async fn a_table_that_is_dropped_and_still_referred_to_is_refused() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn rows_that_are_replaced_take_no_rows_with_them() {
+    let replaces = [
+        "REPLACE INTO parent VALUES(1,'z')",
+        "INSERT OR REPLACE INTO parent SELECT id, 'z' FROM parent",
+        "WITH new AS (SELECT id, 'z' FROM parent) INSERT OR REPLACE INTO parent SELECT * FROM new",
+    ];
+    for replace in replaces {
+        for head in ["", "-- fleet: transaction=false\n", "-- fleet: transaction=false\nSELECT 1; "] {
+            with(Site::Sqlite, async |home| {
+                let (family, script) = (family("CASCADE"), format!("{head}{replace};"));
+                let files = [("0002_t.sql", family.as_str()), ("0003_replace.sql", script.as_str())];
+                let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "migrated", "{head}{replace}: {}", text(&record));
+                assert_eq!(children(home).await, ["10 1", "20 2"], "{head}{replace}");
+                assert_eq!(home.texts("SELECT name FROM parent WHERE id = 1").await, ["z"]);
+            })
+            .await;
+        }
+    }
+    // Said to be on, they act.
+    with(Site::Sqlite, async |home| {
+        let family = family("CASCADE");
+        let files = [
+            ("0002_t.sql", family.as_str()),
+            ("0003_r.sql", "PRAGMA foreign_keys = ON; REPLACE INTO parent VALUES(1,'z')"),
+        ];
+        Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+        assert_eq!(children(home).await, ["20 2"]);
+    })
+    .await;
+}
+
+/// Without a transaction nothing can be rolled back, so the rows are only told.
+#[tokio::test]
+async fn rows_that_refer_to_nothing_after_a_step_without_a_transaction_are_told() {
+    for native in [false, true] {
+        with(Site::Sqlite, async |home| {
+            let drop = sql("m2", ["DROP TABLE parent"]).without_transaction();
+            let fleet = Fleet::of(&Migrations::of([sql("m1", [family("CASCADE")]), drop])).await.native(native);
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{}", text(&record));
+            assert_eq!(children(home).await, ["10 1", "20 2"]);
+            assert!(
+                record.notes.iter().any(|note| note.contains("2 rows of child") && note.contains("m2")),
+                "{record:?}"
+            );
+        })
+        .await;
+    }
+}

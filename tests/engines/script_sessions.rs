@@ -238,7 +238,69 @@ async fn the_limit_for_locks_holds_whatever_a_script_sets() {
     }
 }
 
-/// Between two sessions the tenant is free for a moment: whoever gets in is waited for, and nothing is lost.
+/// A run keeps the tenant while it changes from one session to the next, however often others try to get in.
+#[tokio::test]
+async fn a_run_keeps_the_tenant_between_its_sessions() {
+    with(Site::Mariadb, async |home| {
+        let names: Vec<String> = (1..=40).map(|n| format!("{n:04}_s.sql")).collect();
+        let texts: Vec<String> = (1..=40).map(|n| format!("SET @x = {n}; CREATE TABLE t{n} (i int);")).collect();
+        let files: Vec<(&str, &str)> = names.iter().map(String::as_str).zip(texts.iter().map(String::as_str)).collect();
+        let fleet = Fleet::with_scripts(&none(), &files).await;
+        let (first, tenant) = (fleet.clone(), home.tenant.clone());
+        let running = tokio::spawn(async move { first.up(&tenant).await });
+        while home.texts("SHOW TABLES LIKE 't1'").await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut refused = 0;
+        while !running.is_finished() {
+            let record = fleet.up(&home.tenant).await;
+            assert!(record.committed.is_empty(), "{record:?}");
+            refused += usize::from(record.error.is_some_and(|fault| fault.class == FaultClass::TenantLocked));
+        }
+        let record = running.await.unwrap();
+        assert_eq!((record.outcome.name(), record.committed.len()), ("migrated", 40), "{:?}", record.error);
+        assert!(refused > 0, "somebody tried");
+    })
+    .await;
+}
+
+/// MySQL and MariaDB refuse to drop a parent while keys are checked, and keep its children while they are not.
+#[tokio::test]
+async fn a_rebuild_of_a_parent_takes_no_rows_of_its_children() {
+    for (set, rows) in [("SET FOREIGN_KEY_CHECKS = 0;", "3"), ("", "2")] {
+        with(Site::Mariadb, async |home| {
+            home.run("CREATE TABLE parent (id int PRIMARY KEY, name text)").await;
+            for action in ["CASCADE", "SET NULL"] {
+                let name = action.replace(' ', "_");
+                home.run(&format!(
+                    "CREATE TABLE child_{name} (id int PRIMARY KEY, pid int, FOREIGN KEY (pid) REFERENCES parent (id) ON DELETE {action})"
+                ))
+                .await;
+            }
+            home.run("INSERT INTO parent VALUES (1, 'x'), (2, 'y')").await;
+            home.run("INSERT INTO child_CASCADE VALUES (10, 1), (20, 2)").await;
+            home.run("INSERT INTO child_SET_NULL VALUES (10, 1), (20, 2)").await;
+            let rebuild = format!(
+                "{set} CREATE TABLE parent_new (id int PRIMARY KEY, name text NOT NULL); INSERT INTO parent_new SELECT id, name FROM \
+                 parent; DROP TABLE parent; ALTER TABLE parent_new RENAME TO parent;"
+            );
+            let files = [("0001_rebuild.sql", &*rebuild), ("0002_more.sql", "INSERT INTO parent VALUES (3, 'z');")];
+            let record = Fleet::with_scripts(&none(), &files).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name() == "migrated", !set.is_empty(), "{:?} {:?}", record.error, record.stopped_at);
+            assert_eq!(home.texts("SELECT COUNT(*) FROM child_CASCADE").await, ["2"]);
+            assert_eq!(home.texts("SELECT COUNT(pid) FROM child_SET_NULL").await, ["2"]);
+            assert_eq!(home.texts("SELECT COUNT(*) FROM parent").await, [rows]);
+            let orphan = Fleet::with_scripts(&none(), &[files[0], files[1], ("0003_orphan.sql", "INSERT INTO child_CASCADE VALUES (30, 99);")]).await;
+            if !set.is_empty() {
+                let class = orphan.up(&home.tenant).await.error.unwrap().class;
+                assert_eq!(class, FaultClass::ConstraintViolation, "the key is there still");
+            }
+        })
+        .await;
+    }
+}
+
+/// Whoever takes the tenant's lock by other means is waited for, and nothing is lost.
 #[tokio::test]
 async fn another_run_may_take_the_tenant_between_two_sessions() {
     with(Site::Mariadb, async |home| {

@@ -1,7 +1,7 @@
 //! The folder of scripts, as an operator has it: layouts of other tools, files that nobody would look at, scripts that are
 //! gone, renamed or replaced. On the engines.
 
-use crate::support::{Fleet, Ran};
+use crate::support::{Fleet, Ran, all};
 
 fn fleet() -> Fleet {
     Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1).postgres(1).schemas(1).mariadb(1)
@@ -71,7 +71,7 @@ fn a_folder_for_each_migration_goes_up_and_down() {
     have(&fleet, &["20230101000000_init"]);
     assert!(!fleet.has_table("pg-000", "b") && fleet.has_table("my-000", "a"));
     let told = ["20230101000000_init/migration.sql has no down part", "sql/20230101000000_init/down.sql"];
-    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(78).tells(&told);
+    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(1).tells(&told);
 }
 
 #[test]
@@ -88,4 +88,131 @@ fn a_placeholder_in_a_text_is_warned_of_and_other_annotations_stop_everything() 
     );
     fleet.run(&["migrate", "--yes"]).exits(78).tells(&["sql/0002_b.sql:2: `changeset dev:1 context:test`"]);
     assert!(!fleet.has_table("lite-000", "only_in_test"));
+}
+
+/// A view as every engine makes it again.
+fn view(name: &str) -> String {
+    format!("drop view if exists {name};\ncreate view {name} as select 1 as one;\n")
+}
+
+#[test]
+fn a_repeatable_script_that_is_gone_is_told_and_can_be_forgotten() {
+    let fleet = fleet();
+    write(&fleet, "0001_a.sql", "create table a (i int);");
+    write(&fleet, "R__old_report.sql", &view("old_report"));
+    write(&fleet, "R__report.sql", &view("report"));
+    migrate(&fleet, 0);
+    remove(&fleet, "R__old_report.sql");
+    write(&fleet, "0002_n.sql", "create table n (i int);");
+    migrate(&fleet, 0).shows(&["R__old_report: applied here, and gone from the scripts"]);
+    have(&fleet, &["0001_a", "0002_n", "R__old_report", "R__report"]);
+    agree(&fleet);
+    let told = ["R__old_report was applied to 4 tenants, and its script is gone", "scripts forget R__old_report"];
+    for look in [&["status"][..], &["plan"], &["migrate", "--dry-run"], &["matrix"], &["doctor"]] {
+        fleet.run(look).exits(0).tells(&told);
+    }
+    fleet.run(&["scripts", "forget", "R__report", "--yes"]).exits(64).tells(&["is not gone"]);
+    fleet.run(&["scripts", "forget", "0001_a", "--yes"]).exits(64);
+    fleet.run(&["scripts", "forget", "0009_x", "--yes"]).exits(64).tells(&["`-- fleet: replaces=`"]);
+    fleet.run(&["scripts", "forget", "R__old_report", "--yes", "--tenant", "lite-000"]).exits(0);
+    fleet.run(&["scripts", "forget", "R__old_report", "--yes"]).exits(0).shows(&["up to date"]);
+    have(&fleet, &["0001_a", "0002_n", "R__report"]);
+    assert!(!fleet.run(&["status"]).exits(0).err.contains("R__old_report"));
+    // What it made stays.
+    assert_eq!(fleet.ask("my-000", "select one from old_report"), ["1"]);
+    fleet.run(&["rollback", "--to", "0001_a", "--yes"]).exits(1);
+}
+
+#[test]
+fn a_renamed_script_is_not_applied_again() {
+    let fleet = fleet();
+    write(&fleet, "0001_x.sql", "create table x (i int);");
+    write(&fleet, "0002_add_x2.up.sql", "alter table x add column x2 int;");
+    write(&fleet, "0002_add_x2.down.sql", "alter table x drop column x2;");
+    migrate(&fleet, 0);
+    for part in ["up", "down"] {
+        let name = |name: &str| fleet.path("sql").join(format!("{name}.{part}.sql"));
+        std::fs::rename(name("0002_add_x2"), name("0002_create_x2")).unwrap();
+    }
+    agree(&fleet);
+    have(&fleet, &["0001_x", "0002_add_x2"]);
+    write(&fleet, "0003_more.up.sql", "create table more (i int);");
+    write(&fleet, "0003_more.down.sql", "drop table more;");
+    migrate(&fleet, 0);
+    have(&fleet, &["0001_x", "0002_add_x2", "0003_more"]);
+    fleet.run(&["rollback", "--to", "0001_x", "--yes"]).exits(0);
+    have(&fleet, &["0001_x"]);
+    migrate(&fleet, 0);
+    have(&fleet, &["0001_x", "0002_create_x2", "0003_more"]);
+    // An edited one is another script.
+    std::fs::rename(fleet.path("sql/0001_x.sql"), fleet.path("sql/0001_y.sql")).unwrap();
+    write(&fleet, "0001_y.sql", "create table y (i int);");
+    migrate(&fleet, 100).shows(&["0001_x"]);
+    assert!(!fleet.has_table("pg-000", "y"));
+}
+
+#[test]
+fn a_squash_counts_as_applied_where_all_of_its_parts_are() {
+    let fleet = fleet();
+    write(&fleet, "0001_x.sql", "create table x (i int);");
+    write(&fleet, "0002_add_x2.sql", "alter table x add column x2 int;");
+    // Two tenants have both parts, one has the first, one has none.
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000", "--tenant", "my-000"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "pg-000", "--to", "0001_x"]).exits(0);
+    write(&fleet, "0002_squashed.up.sql", "-- fleet: replaces=0001_x,0002_add_x2\ncreate table x (i int, x2 int);");
+    write(&fleet, "0002_squashed.down.sql", "drop table x;");
+    fleet.run(&["migrate", "--yes"]).exits(78);
+    remove(&fleet, "0002_add_x2.sql");
+    fleet
+        .run(&["migrate", "--yes"])
+        .exits(1)
+        .tells(&["0002_squashed says that it replaces 0001_x, which is still here"]);
+    remove(&fleet, "0001_x.sql");
+    let why = "0001_x (0002_squashed replaces it together with 0002_add_x2, not applied)";
+    fleet.run(&["plan"]).exits(0).shows(&[why]);
+    migrate(&fleet, 100).shows(&["0002_squashed replaces it together with"]);
+    for (tenant, rows) in [
+        ("lite-000", &["0001_x", "0002_add_x2"][..]),
+        ("my-000", &["0001_x", "0002_add_x2"]),
+        ("pg-000", &["0001_x"]),
+        ("schema-000", &["0002_squashed"]),
+    ] {
+        assert_eq!(fleet.ask(tenant, "SELECT version FROM fleet_scripts ORDER BY version"), rows, "{tenant}");
+        if tenant != "pg-000" {
+            assert!(fleet.ask(tenant, "select x2 from x").is_empty());
+        }
+    }
+    let others = ["--tenant", "lite-000", "--tenant", "my-000", "--tenant", "schema-000"];
+    for look in [&["status", "--exit-code"][..], &["matrix", "--exit-code"], &["plan", "--exit-code"]] {
+        fleet.run(&[look, &others].concat()).exits(0);
+    }
+    fleet.run(&[&["rollback", "--steps", "1", "--yes"][..], &others].concat()).exits(0);
+    for tenant in ["lite-000", "my-000", "schema-000"] {
+        assert!(fleet.ask(tenant, "SELECT version FROM fleet_scripts").is_empty(), "{tenant}");
+        assert!(!fleet.has_table(tenant, "x"));
+    }
+    fleet.run(&[&["migrate", "--yes"][..], &others].concat()).exits(0);
+    assert_eq!(fleet.ask("my-000", "SELECT version FROM fleet_scripts"), ["0002_squashed"]);
+}
+
+#[test]
+fn a_rust_migration_may_replace_others() {
+    let mut fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1);
+    migrate(&fleet, 0);
+    let first = &all()[0];
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, &format!("UPDATE seaql_migrations SET version = 'm0_a' WHERE version = '{first}'"));
+        fleet.ask(&tenant.id, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m0_b', 0)");
+    }
+    migrate(&fleet, 100).shows(&["m0_a"]);
+    fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"m0_a\", \"m0_b\"]\n");
+    agree(&fleet);
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        assert!(fleet.history(&tenant.id).unwrap_or_default().is_empty(), "{}", tenant.id);
+    }
+    migrate(&fleet, 0);
+    assert_eq!(fleet.history("my-000").unwrap(), all());
+    fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"{}\"]\n", all()[1]);
+    fleet.run(&["status"]).exits(1).tells(&[first, "which is still here"]);
 }

@@ -200,7 +200,6 @@ pub(super) fn parse_rows(text: &str) -> Result<(String, u64), String> {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 pub(in crate::cli) enum Scripts {
     /// The scripts in the order in which they are applied, and what each is on each engine
     List(ShowArgs),
@@ -208,6 +207,14 @@ pub(in crate::cli) enum Scripts {
     #[command(alias = "accept")]
     Repair {
         /// The scripts: their names, or parts that only one has
+        #[arg(required = true, value_name = "SCRIPT")]
+        names: Vec<String>,
+        #[command(flatten)]
+        on: RunArgs,
+    },
+    /// Forgets repeatable scripts whose files are gone: only their rows go, and what they made stays
+    Forget {
+        /// The scripts, by their whole names
         #[arg(required = true, value_name = "SCRIPT")]
         names: Vec<String>,
         #[command(flatten)]

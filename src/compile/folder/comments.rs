@@ -2,6 +2,8 @@
 //!
 //! An unknown word is an error: a silently ignored directive would do harm.
 
+use std::sync::Arc;
+
 use super::foreign;
 use super::part::Found;
 use super::{RefreshGroup, ViewNote};
@@ -26,6 +28,8 @@ pub(super) struct Notes {
     pub(super) nothing: Option<usize>,
     /// Whether placeholders in the file are plain text.
     pub(super) is_literal: bool,
+    /// The names of the scripts that this one replaces.
+    pub(super) replaces: Vec<Arc<str>>,
     /// The first statement of the refresh, and the line that says so.
     pub(super) refresh: Option<(usize, usize)>,
     /// Statements with a directive, and its line.
@@ -46,7 +50,7 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 11] = [
     "transaction=false",
     "lock_timeout=",
     "statement_timeout=",
@@ -54,6 +58,7 @@ const WORDS: [&str; 10] = [
     "group=",
     "nothing",
     "literal",
+    "replaces=",
     "refresh",
     "batch",
     "report",
@@ -165,6 +170,7 @@ impl Reader<'_> {
                 Some(("transaction", value @ ("true" | "false"))) => self.transaction(value == "true", place, line),
                 Some(("transaction", _)) => self.wrong(line, format!("unknown value in `{word}`"), "use true or false"),
                 Some((key @ ("lock_timeout" | "statement_timeout"), value)) => self.limit(key, value, place, line),
+                Some(("replaces", names)) => self.replaces(names, place, line),
                 Some(("view", name)) => view = Some(name),
                 Some(("group", name)) => group = Some(name),
                 None if word.parse::<Directive>().is_ok() => self.statement(word, place, line),
@@ -213,6 +219,22 @@ impl Reader<'_> {
         let slot = if is_lock { &mut self.notes.limits.lock } else { &mut self.notes.limits.statement };
         if slot.replace(limit).is_some_and(|other| other != limit) {
             self.wrong(line, format!("the head of this file says `{key}` twice"), "leave one of them");
+        }
+    }
+
+    fn replaces(&mut self, names: &str, place: Place, line: usize) {
+        if !self.is_in_head("replaces", place, line) {
+            return;
+        }
+        if self.direction == Direction::Down {
+            return self.wrong(line, "a script says in its up part what it replaces", "move this to the up part");
+        }
+        for name in names.split(',') {
+            if name.is_empty() || self.notes.replaces.iter().any(|other| **other == *name) {
+                let instead = "write `-- fleet: replaces=0001_a,0002_b`, each name once and without spaces";
+                return self.wrong(line, "`replaces` takes names of scripts", instead);
+            }
+            self.notes.replaces.push(name.into());
         }
     }
 

@@ -47,6 +47,14 @@ pub(crate) struct SqlScript {
 }
 
 impl SqlScript {
+    /// The names that this script replaces, by any of its up files.
+    pub(crate) fn replaces(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = self.up.iter().flat_map(|(_, part)| part.replaces.iter().cloned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// The part for an engine in a direction, if any.
     pub(crate) fn part(&self, engine: Engine, direction: Direction) -> Option<&Arc<SqlPart>> {
         match direction {
@@ -96,6 +104,9 @@ pub(crate) struct SqlPart {
     pub(crate) statements: Vec<SqlStatement>,
     /// The view that this script creates.
     pub(crate) view: Option<ViewNote>,
+    /// The names of the scripts that this one replaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replaces: Vec<Arc<str>>,
     /// The statements that refresh the view; empty if and only if there is no view.
     pub(crate) refresh: Vec<SqlStatement>,
     /// Errors in a general file for this engine alone. They must be reported, and nothing sent, when a tenant of this

@@ -129,6 +129,7 @@ impl Source<'_> {
             limits: notes.limits,
             statements: own.map(statement).collect(),
             view: None,
+            replaces: notes.replaces,
             refresh,
             mistakes: Vec::new(),
         };
@@ -155,6 +156,7 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     }
     found.extend(code.iter().filter_map(Statement::reading_mistake));
     found.extend(code.iter().filter_map(|statement| statement.lock_timeout_mistake(code)));
+    found.extend(code.iter().filter_map(Statement::own_wait_mistake));
     found.extend(code.iter().filter_map(|statement| statement.transaction_needed_mistake(transaction)));
     if transaction {
         for (_, directive, line) in &notes.statements {

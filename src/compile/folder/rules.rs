@@ -136,6 +136,31 @@ impl<'a> Statement<'a> {
         is_run.then(|| Found { always: true, ..Found::new(Some(self.line), what, instead) })
     }
 
+    /// The error of a statement with a limit for locks of its own (MariaDB's `SET STATEMENT` and `WAIT n`): no setting before
+    /// it holds for it. And of a lock on all tables, which fleet's own writes would wait for.
+    pub(super) fn own_wait_mistake(&self) -> Option<Found> {
+        let limits = ["lock_wait_timeout", "innodb_lock_wait_timeout"];
+        let sets = self.word(0) == "set" && self.word(1) == "statement" && limits.iter().any(|limit| self.has(limit));
+        let waits = ["alter", "create", "drop", "optimize", "rename", "truncate"].contains(&self.word(0)) && {
+            let words = Words::of(self.engine, self.text);
+            (1..words.len()).any(|at| words.is_after(at, "wait") && words.kind(at) == Some(Kind::Number))
+        };
+        let locks = self.word(0) == "flush" && (self.has("lock") || self.has("export"));
+        let (what, instead) = if locks {
+            (
+                "locks tables that fleet's own writes would wait for",
+                "leave it out; fleet lets no other run in meanwhile",
+            )
+        } else if sets || waits {
+            let instead = "leave that out; fleet sets the limit and tries again, and `-- fleet: lock_timeout=2s` at the head of \
+                           the file sets another one";
+            ("has a limit for locks of its own, and everybody would wait behind the lock it waits for", instead)
+        } else {
+            return None;
+        };
+        Some(Found::new(Some(self.line), format!("`{}` {what}", self.name()), instead))
+    }
+
     /// The error of a statement that can't run as its script runs.
     pub(super) fn transaction_needed_mistake(&self, transaction: bool) -> Option<Found> {
         let (name, hindrance) = hindrance(self.engine, self.text)?;

@@ -352,6 +352,9 @@ fn a_file_that_would_change_what_fleet_holds_is_refused() {
         ("06_block.postgres.sql", &format!("{none}DO $$ BEGIN EXECUTE 'DROP INDEX CONCURRENTLY ix'; END $$;")),
         ("07_ends.postgres.sql", "DO $$ BEGIN DELETE FROM t; COMMIT; END $$;"),
         ("08_cluster.postgres.sql", "CLUSTER;"),
+        ("09_set.mysql.sql", "SELECT 1;\nSET STATEMENT lock_wait_timeout = 600 FOR ALTER TABLE t ADD c int;"),
+        ("10_wait.mysql.sql", "ALTER ONLINE TABLE t WAIT 600 ADD c int;"),
+        ("11_flush.mysql.sql", "FLUSH TABLES t WITH READ LOCK;"),
     ]);
     let expected = [
         "01_do.sql:2",
@@ -362,6 +365,9 @@ fn a_file_that_would_change_what_fleet_holds_is_refused() {
         "06_block",
         "07_ends",
         "08_cluster",
+        "09_set.mysql.sql:2",
+        "10_wait",
+        "11_flush",
     ];
     let lines: Vec<&str> = mistakes.lines().collect();
     assert_eq!(lines.len(), expected.len(), "{mistakes}");
@@ -375,6 +381,10 @@ fn a_file_that_would_change_what_fleet_holds_is_refused() {
         ),
         ("2_do.postgres.sql", "DO $$ BEGIN RAISE NOTICE '%', current_setting('lock_timeout'); END $$;"),
         ("3_ends.postgres.sql", &format!("{none}DO $$ BEGIN DELETE FROM t; COMMIT; END $$;")),
+        (
+            "5_wait.mysql.sql",
+            "SET STATEMENT max_statement_time = 1 FOR DROP TABLE t NOWAIT;\nFLUSH TABLES;\nALTER TABLE t ADD wait int;",
+        ),
         ("4_head.sql", "SET lock_timeout = 0;\nSET standard_conforming_strings = on;\nselect 1;"),
     ]);
 }

@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 
 use crate::engine::address;
 use crate::engine::mysql::MysqlSession;
-use crate::engine::mysql::tenant_lock::{LOCK_NAME, session_settings};
+use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME, session_settings};
 use crate::engine::native::Link;
 use crate::engine::queries::Queries as _;
 use crate::engine::{Segment, Work};
@@ -83,21 +83,27 @@ fn use_of(script: &Script) -> SessionUse {
 }
 
 impl MysqlSession {
-    /// Replaces the connection. Dying here: no step is begun, and the tenant is at a whole version. Until the next lock
-    /// another run may take the tenant.
+    /// Replaces the connection. Dying here: no step is begun, and the tenant is at a whole version.
+    ///
+    /// The new connection takes the load lock before the old one gives the tenant's lock away: another run that gets that
+    /// one in between sees that the tenant is taken.
     pub(crate) async fn reconnect(&mut self) -> Result<(), Fault> {
-        let _ = self.run(self.release()).await;
+        let (old, old_pool) = (self.connection.take(), self.pool.take());
+        let is_pooled = old_pool.is_some();
+        if is_pooled {
+            self.become_pooled().await?;
+        } else {
+            self.connection = Some(Link::Alone(self.door.connect(&self.options).await?));
+        }
+        self.run(format!("DO GET_LOCK({LOAD_LOCK}, 0)")).await?;
         self.id.store(0, std::sync::atomic::Ordering::Relaxed);
-        if let Some(link) = self.connection.take() {
+        if let Some(mut link) = old {
+            let _ = link.run(self.release()).await;
             link.close().await;
         }
-        match self.pool.take() {
-            Some(pool) => {
-                // Native code may have kept a connection.
-                let _ = tokio::time::timeout(self.door.timeouts.connect, pool.close()).await;
-                self.become_pooled().await?;
-            }
-            None => self.connection = Some(Link::Alone(self.door.connect(&self.options).await?)),
+        if let Some(pool) = old_pool {
+            // Native code may have kept a connection.
+            let _ = tokio::time::timeout(self.door.timeouts.connect, pool.close()).await;
         }
         (self.used, self.settings) = (None, Settings::default());
         Ok(())

@@ -149,9 +149,12 @@ impl Session for MysqlSession {
             return Err(stop);
         }
         for Part { segment, uses } in parts {
-            let (first, next) = (segment.start(), segment.end());
+            let first = segment.start();
             if self.needs_another_connection(uses) {
                 self.held = self.hold(uses).await.map_err(|fault| ApplyError::before(first, fault))?;
+            } else if first > 0 {
+                let history = work.history_before(first);
+                self.held = TenantLock { history, has_history: true, has_journal: true, entry: None, ..self.held };
             }
             self.used = self.used.max(Some(uses));
             match segment {
@@ -159,8 +162,6 @@ impl Session for MysqlSession {
                 Segment::Alone(step) => self.apply_alone(work, step, uses).await?,
                 Segment::Native { step, .. } => journalled::apply_native(self, work, step).await?,
             }
-            let history = work.history_before(next);
-            self.held = TenantLock { history, has_history: true, has_journal: true, entry: None, ..self.held };
         }
         Ok(())
     }

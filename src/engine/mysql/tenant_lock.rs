@@ -53,25 +53,26 @@ impl MysqlSession {
     /// The lock belongs to the session: dying releases it, DDL does not. A load left running by a dead run counts as
     /// another run.
     ///
-    /// If earlier steps or the next ones use their session, it is a new one. The server releases the lock of the old one as
-    /// soon as it notices that it is closed, which is waited for.
+    /// If earlier steps or the next ones use their session, it is a new one. Another run that has just seen that the tenant is
+    /// taken gives its lock back, which is waited for.
     pub(crate) async fn hold(&mut self, next: SessionUse) -> Result<TenantLock, Fault> {
         let mut held = TenantLock::default();
         let mut wait = 0;
         if self.needs_another_connection(next) {
             self.reconnect().await?;
-            wait = 1;
+            wait = 3;
         }
         let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, {wait}), 0) = 1, IS_FREE_LOCK({LOAD_LOCK}), 0), @@max_allowed_packet, \
-             FIND_IN_SET('IGNORE_SPACE', @@sql_mode) > FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode);\n{};\n{}",
+            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, {wait}), 0) = 1, \
+             COALESCE(IS_USED_LOCK({LOAD_LOCK}), CONNECTION_ID()) = CONNECTION_ID(), 0), @@max_allowed_packet, \
+             FIND_IN_SET('IGNORE_SPACE', @@sql_mode) > FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode);\nDO RELEASE_LOCK({LOAD_LOCK});\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.door.books().read(),
             self.door.journal().read()
         );
         let id = self.id.clone();
         let connection = self.connection()?;
-        // The results of the message: settings, lock, history, journal.
+        // The results of the message: settings, lock, load lock, history, journal.
         let mut results = 0;
         let mut locked = false;
         let mut stream = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_many(connection);
@@ -86,13 +87,13 @@ impl MysqlSession {
                         held.most_bytes = MySql::text(&row, 2).and_then(|most| most.parse().ok());
                         held.ignores_space = MySql::text(&row, 3).as_deref() == Some("1");
                     }
-                    2 => held.history.push(MySql::text(&row, 0).unwrap_or_default()),
+                    3 => held.history.push(MySql::text(&row, 0).unwrap_or_default()),
                     _ => held.entry = Some(journal::entry(std::array::from_fn(|i| MySql::text(&row, i)))),
                 },
                 Err(error) => {
                     let fault = errors::fault(&error);
                     // 1146: the table read now does not exist; the rest was not sent.
-                    if fault.code.as_deref() != Some("1146") || results < 2 {
+                    if fault.code.as_deref() != Some("1146") || results < 3 {
                         return Err(fault);
                     }
                     break;
@@ -103,8 +104,8 @@ impl MysqlSession {
         if !locked {
             return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
         }
-        held.has_history = results >= 3;
-        held.has_journal = results >= 4;
+        held.has_history = results >= 4;
+        held.has_journal = results >= 5;
         if !held.has_history {
             // Anything not read in the message is read under the same lock.
             held.history = self.history().await?;

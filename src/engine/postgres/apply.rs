@@ -15,7 +15,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::settings::{RESET, leave};
+use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
@@ -101,8 +101,10 @@ impl PostgresSession {
         message.push(Place::HistoryGuard { step }, guards::history(&self.door, work.expectation(step)));
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
-            message.push(Place::Statement { step, statement }, sql);
-            message.push_all(prepare, settings.again(sql));
+            for piece in settings.pieces(script, sql) {
+                message.push(Place::Statement { step, statement }, piece);
+                message.push_all(prepare, settings.again(piece));
+            }
         }
         let record = Place::Record { step };
         leave(script).into_iter().for_each(|sql| message.push(record, sql));
@@ -110,6 +112,15 @@ impl PostgresSession {
         message.push(record, self.door.record(&work.steps[step]));
         if step + 1 == together.end {
             message.push(Place::Commit { step }, "COMMIT");
+        }
+    }
+
+    /// Sets fleet's own settings again behind a statement that may have changed them. Dying here: the statement has
+    /// happened, and the journal names it; the session is gone with its settings.
+    async fn set_again(&mut self, settings: &OwnSettings, sql: &str) -> Result<(), Fault> {
+        match settings.again(sql) {
+            again if again.is_empty() => Ok(()),
+            again => self.run(again.join("; ")).await,
         }
     }
 
@@ -219,13 +230,11 @@ impl Journalled for PostgresSession {
         } else {
             for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
                 self.run_outside(piece.text, limits.lock).await.map_err(|fault| refusal(within, fault))?;
+                self.set_again(&settings, piece.text).await.map_err(|fault| refusal(within + 1, fault))?;
             }
+            return Ok(());
         }
-        // Dying here: the statement has happened, and the journal names it; the session is gone with its settings.
-        match settings.again(this.sql()) {
-            again if again.is_empty() => Ok(()),
-            again => self.run(again.join("; ")).await.map_err(|fault| refusal(1, fault)),
-        }
+        self.set_again(&settings, this.sql()).await.map_err(|fault| refusal(1, fault))
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {

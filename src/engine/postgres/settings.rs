@@ -10,6 +10,7 @@ use crate::model::schema::{Record, Script};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::settings::{may_change_own, restores_forced, restores_search_path};
+use crate::sql::split;
 
 /// Ends what a script can leave in a session, as far as a transaction allows it; settings go back to those of the
 /// session's start. `DISCARD ALL` can't run in a transaction, and ends statements that a pooler or the driver prepared.
@@ -95,6 +96,19 @@ impl OwnSettings {
         set(limits.into_iter().chain(own), self.is_local)
     }
 
+    /// The parts of a script's statement between which a setting has to be set again: Rust code may send several
+    /// statements as one.
+    pub(crate) fn pieces<'a>(&self, script: &Script, sql: &'a str) -> Vec<&'a str> {
+        if is_sql(script) {
+            return vec![sql];
+        }
+        let pieces: Vec<&str> = split(Engine::Postgres, sql).into_iter().map(|piece| piece.text).collect();
+        match pieces.iter().any(|piece| !self.again(piece).is_empty()) {
+            true => pieces,
+            false => vec![sql],
+        }
+    }
+
     /// Those that a statement may have changed, to be set again behind it.
     pub(crate) fn again(&self, sql: &str) -> Vec<String> {
         let mut again = Vec::new();
@@ -154,7 +168,7 @@ impl ClientSettings {
         for (column, (name, drivers)) in FORCED.into_iter().enumerate() {
             let of_server = || row?.text(column).filter(|value| !value.is_empty());
             match option(options.unwrap_or_default(), name).or_else(of_server) {
-                Some(value) if value == drivers => {}
+                Some(value) if value.eq_ignore_ascii_case(drivers) => {}
                 Some(value) => read.values.push((name, value)),
                 None => read.unknown.push(name),
             }

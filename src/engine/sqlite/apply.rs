@@ -19,12 +19,12 @@ use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::key_check::KeyCheck;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
-use crate::engine::{ApplyError, PartialState, Work, errors, literal, native};
+use crate::engine::{ApplyError, Notice, PartialState, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
-use crate::sql::foreign_keys::{ForeignKeys, drops_table, mentions};
+use crate::sql::foreign_keys::{ForeignKeys, takes_rows};
 use crate::sql::{directive, split};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
@@ -38,6 +38,8 @@ const NOTE_PATIENCE: Duration = Duration::from_secs(30);
 /// The length in bytes of a text that is sent at once: enough that the way to the driver's thread costs little, and
 /// little enough that SQLite looks at no text often.
 const TEXT: usize = 8_192;
+
+const KEYS_OFF: &str = "PRAGMA foreign_keys = OFF";
 
 /// A place in a message, and the fault there.
 type Stop = (Place, Fault);
@@ -153,20 +155,27 @@ impl SqliteSession {
         options.busy_timeout(self.door.limits(&work.steps[step]).lock)
     }
 
-    /// Runs the statements of a text one by one; if it `drops` tables, each `DROP TABLE` with foreign keys off, so that
-    /// it deletes no rows but those of its table. Dying in it: the setting goes with the connection.
-    async fn run_apart(&mut self, sql: &str, drops: bool) -> Result<(), Fault> {
+    /// Runs the statements of a text one by one; where it `takes` rows that it does not name, those statements with
+    /// foreign keys off. Dying in it: the setting goes with the connection.
+    async fn run_apart(&mut self, sql: &str, takes: bool) -> Result<(), Fault> {
         for piece in split(Engine::Sqlite, sql) {
-            if !(drops && drops_table(Engine::Sqlite, piece.text)) {
+            if !(takes && takes_rows(Engine::Sqlite, piece.text)) {
                 self.run(piece.text.to_owned()).await?;
                 continue;
             }
-            self.run("PRAGMA foreign_keys = OFF".to_owned()).await?;
-            let dropped = self.run(piece.text.to_owned()).await;
-            self.run("PRAGMA foreign_keys = ON".to_owned()).await?;
-            dropped?;
+            self.run(KEYS_OFF.to_owned()).await?;
+            let ran = self.run(piece.text.to_owned()).await;
+            self.keys_on().await;
+            ran?;
         }
         Ok(())
+    }
+
+    /// Switches foreign keys on again; a new connection has them on.
+    async fn keys_on(&mut self) {
+        if self.run("PRAGMA foreign_keys = ON".to_owned()).await.is_err() {
+            self.release().await;
+        }
     }
 
     /// Records in the journal that a statement did not happen, because it or the journal write before it was refused.
@@ -197,6 +206,7 @@ impl Journalled for SqliteSession {
         if opening.closes_void {
             self.run(self.door.journal().close()).await?;
         }
+        self.keys = KeyCheck::of(&work.steps[step].script).begun(self).await;
         // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
         let guard = self.history_guard(work.expectation(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
@@ -228,12 +238,19 @@ impl Journalled for SqliteSession {
         // If the text has several statements, the first ones may have happened.
         let within = usize::from(crate::sql::is_multiple(Engine::Sqlite, this.sql()));
         let refusal = |fault| Refusal { of: this, within, fault };
-        let drops = drops_with_keys_on(this);
-        if drops || (this.sql().len() > TEXT && directive(this.sql()).is_none()) {
-            return self.run_apart(this.sql(), drops).await.map_err(refusal);
+        let takes = takes_rows_unsaid(this);
+        if within > 0 && (takes || this.sql().len() > TEXT) && directive(this.sql()).is_none() {
+            return self.run_apart(this.sql(), takes).await.map_err(refusal);
+        }
+        if takes {
+            self.run(KEYS_OFF.to_owned()).await.map_err(refusal)?;
         }
         let connection = self.connection().await.map_err(refusal)?;
-        directives::run(connection, this, SqliteQueryResult::rows_affected).await.map_err(refusal)
+        let ran = directives::run(connection, this, SqliteQueryResult::rows_affected).await;
+        if takes {
+            self.keys_on().await;
+        }
+        ran.map_err(refusal)
     }
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
@@ -258,17 +275,23 @@ impl Journalled for SqliteSession {
 
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
         let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
-        self.run(format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT")).await
+        self.run(format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT")).await?;
+        if let Some(why) = std::mem::take(&mut self.keys).left(self).await {
+            let name = &work.steps[step].script.migration;
+            let text = format!("{why} after {name}, which ran without a transaction: delete or change those rows");
+            work.teller.tell(Notice::Note(text));
+        }
+        Ok(())
     }
 }
 
-/// Whether a statement that runs without a transaction drops a table, and its script does not say how foreign keys are
-/// meant.
-fn drops_with_keys_on(this: ScriptStatement<'_>) -> bool {
-    let drops = |sql: &str| split(Engine::Sqlite, sql).iter().any(|piece| drops_table(Engine::Sqlite, piece.text));
-    mentions(this.sql(), &["drop"])
-        && drops(this.sql())
-        && syntax(Engine::Sqlite).foreign_keys(&this.step().script.statements) == ForeignKeys::Dropping
+/// Whether a statement that runs without a transaction drops a table or replaces rows, and its script does not say how
+/// foreign keys are meant.
+fn takes_rows_unsaid(this: ScriptStatement<'_>) -> bool {
+    let takes = |sql: &String| syntax(Engine::Sqlite).foreign_keys(std::slice::from_ref(sql)) == ForeignKeys::TakesRows;
+    let script = &this.step().script;
+    script.statements.get(this.statement).is_some_and(takes)
+        && syntax(Engine::Sqlite).foreign_keys(&script.statements) == ForeignKeys::TakesRows
 }
 
 /// Whether an error is the arithmetic one that [`require`] raises.

@@ -17,9 +17,11 @@ use crate::sql::dialect::syntax;
 use crate::sql::foreign_keys::{ForeignKeys, mentions};
 use crate::sql::{DdlEffect, SchemaObject, effect, split};
 
-/// A check of a step's foreign keys inside its transaction.
-pub(super) enum KeyCheck {
+/// A check of a step's foreign keys.
+#[derive(Default)]
+pub(crate) enum KeyCheck {
     /// Foreign keys are on, and act by themselves.
+    #[default]
     Nothing,
     /// Foreign keys are off: no row may refer to nothing that did not before.
     Orphans {
@@ -45,6 +47,19 @@ impl KeyCheck {
         }
     }
 
+    /// The check of a step without a transaction, once it has looked: such a step can't be rolled back, so its rows are
+    /// only counted.
+    pub(super) async fn begun(mut self, tenant: &mut dyn Queries) -> Self {
+        let counts = matches!(self, KeyCheck::Orphans { .. }) && self.before(tenant).await.is_ok();
+        if counts { self } else { KeyCheck::Nothing }
+    }
+
+    /// The rows that refer to nothing after a step without a transaction, and did not before; in words.
+    pub(super) async fn left(self, tenant: &mut dyn Queries) -> Option<String> {
+        let KeyCheck::Orphans { before, renames } = self else { return None };
+        Orphans::count(tenant).await.ok()?.worse_than(&before, &renames)
+    }
+
     /// Whether the step runs with foreign keys on.
     pub(super) fn are_keys_on(&self) -> bool {
         !matches!(self, KeyCheck::Orphans { .. })
@@ -66,7 +81,8 @@ impl Check for KeyCheck {
         match self {
             KeyCheck::Nothing => Ok(()),
             KeyCheck::Orphans { before, renames } => {
-                Orphans::count(tenant).await?.worse_than(before, renames).map_or(Ok(()), Err)
+                let worse = Orphans::count(tenant).await?.worse_than(before, renames);
+                worse.map_or(Ok(()), |why| Err(refused(&why)))
             }
             KeyCheck::Dependents(dependents) => unwatch(tenant, dependents).await,
         }
@@ -75,7 +91,7 @@ impl Check for KeyCheck {
 
 /// The rows whose foreign keys refer to nothing.
 #[derive(Debug, Default)]
-pub(super) struct Orphans {
+pub(crate) struct Orphans {
     /// Their number by child and parent table.
     rows: BTreeMap<(String, String), u64>,
     /// The tables whose foreign keys can't be checked, each with SQLite's reason.
@@ -117,8 +133,8 @@ impl Orphans {
         self.rows.extend(rows.iter().map(|row| ((row.must(0), row.must(1)), row.parse(2).unwrap_or(0))));
     }
 
-    /// The fault of a step that left more of them than there were.
-    fn worse_than(&self, before: &Orphans, renames: &[(String, String)]) -> Option<Fault> {
+    /// The reason, in words, why there are more of them than before.
+    fn worse_than(&self, before: &Orphans, renames: &[(String, String)]) -> Option<String> {
         let former = |name: &str| renames.iter().rfind(|(_, to)| to == name).map(|(from, _)| from.clone());
         let names = |name: &String| [Some(name.clone()), former(name)].into_iter().flatten();
         for ((child, parent), now) in &self.rows {
@@ -127,11 +143,11 @@ impl Orphans {
             if *now > then {
                 let n = now - then;
                 let (rows, refer) = if n == 1 { ("row", "refers") } else { ("rows", "refer") };
-                return Some(refused(&format!("{n} {rows} of {child} {refer} to rows of {parent} that are not there")));
+                return Some(format!("{n} {rows} of {child} {refer} to rows of {parent} that are not there"));
             }
         }
         let is_new = |(table, _): &(&String, &String)| !names(table).any(|name| before.unchecked.contains_key(&name));
-        self.unchecked.iter().find(is_new).map(|(_, why)| refused(why))
+        self.unchecked.iter().find(is_new).map(|(_, why)| why.clone())
     }
 }
 
@@ -142,10 +158,10 @@ fn is_mismatch(fault: &Fault) -> bool {
 
 fn refused(why: &str) -> Fault {
     let text = format!(
-        "{why} after this migration, so everything it did was rolled back. It drops a table or says PRAGMA foreign_keys = \
-         OFF: such a migration runs with foreign keys off, and they are checked before its commit. Let it delete or change \
-         those rows itself; or let it begin with PRAGMA foreign_keys = ON, and every ON DELETE acts, also for the rows of \
-         a table that is dropped"
+        "{why} after this migration, so everything it did was rolled back. It drops a table, replaces rows or says PRAGMA \
+         foreign_keys = OFF: such a migration runs with foreign keys off, and they are checked before its commit. Let it \
+         delete or change those rows itself; or let it begin with PRAGMA foreign_keys = ON, and every ON DELETE acts, also \
+         for rows of a table that is dropped"
     );
     Fault::new(FaultClass::ConstraintViolation, text)
 }
@@ -165,7 +181,7 @@ fn renames(statements: &[String]) -> Vec<(String, String)> {
 
 /// Rows that go or change when the rows that they refer to do.
 #[derive(Debug)]
-pub(super) struct Dependent {
+pub(crate) struct Dependent {
     child: String,
     parent: String,
     /// The query that counts the rows as they are meant to stay.

@@ -18,6 +18,7 @@ use crate::engine::journalled;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
+use crate::engine::sqlite::key_check::KeyCheck;
 use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work, errors, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
@@ -32,6 +33,8 @@ pub(crate) struct SqliteSession {
     pub(crate) connection: Option<SqliteConnection>,
     pub(crate) has_history: bool,
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// The rows that referred to nothing before the step that is under way without a transaction.
+    pub(crate) keys: KeyCheck,
 }
 
 impl SqliteSession {
@@ -41,7 +44,14 @@ impl SqliteSession {
             Address::Unusable(reason) => return Err(Fault::new(FaultClass::BadAddress, reason.clone())),
             Address::Url(_) => return Err(Fault::new(FaultClass::BadAddress, "an SQLite tenant needs a file")),
         };
-        let mut session = SqliteSession { door, path, connection: None, has_history: true, cancelled: Arc::default() };
+        let mut session = SqliteSession {
+            door,
+            path,
+            connection: None,
+            has_history: true,
+            cancelled: Arc::default(),
+            keys: KeyCheck::default(),
+        };
         if session.path.exists() {
             session.connect(false).await?;
         } else if session.door.tenant.create_missing {

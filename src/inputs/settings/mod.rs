@@ -18,8 +18,9 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::database_url::{ServerUrl, UrlProblem, scheme, shown, sqlite_path};
 use super::document::Document;
+use super::limits::OfMigration;
 use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratch, seed};
-use crate::policy::{Backoff, Concurrency, FailureBudget, Limits, LockRetry, RetryPolicy, Timeouts, parse_duration};
+use crate::policy::{Backoff, Concurrency, FailureBudget, LockRetry, RetryPolicy, Timeouts, parse_duration};
 use layer::Layer;
 
 pub(crate) use environment::unread;
@@ -71,9 +72,9 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     backup_timeout: Duration,
     on_failure: OnFailure,
-    /// The time limits of single migrations, by their names as written in the file.
+    /// The settings of single migrations, by their names as written in the file.
     #[serde(skip)]
-    pub(crate) migrations: BTreeMap<String, Limits>,
+    pub(crate) migrations: BTreeMap<String, OfMigration>,
     /// A command that backs one tenant up, instead of the engines' own means.
     #[serde(skip)]
     pub(crate) backup_command: Option<Vec<String>>,

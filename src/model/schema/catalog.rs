@@ -1,12 +1,14 @@
 //! The catalog of migrations, and the state of a tenant's history compared with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use super::Direction;
+use super::reading::Reading;
 use crate::model::engine::{Engine, EngineMap};
+use crate::model::text::distance;
 
 /// The ordered migrations that the binary knows: Rust migrations, then versioned SQL scripts, then repeatable ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -18,6 +20,9 @@ pub(crate) struct Catalog {
     /// The SQL scripts: the tail of `migrations`, in the same order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) scripts: Vec<ScriptEntry>,
+    /// By place, the names that a migration replaces: a tenant with all of them has it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) replaces: BTreeMap<usize, Vec<Arc<str>>>,
     /// The places by name.
     #[serde(skip)]
     pub(crate) places: Places,
@@ -120,24 +125,32 @@ impl Catalog {
         }
         match matches.as_slice() {
             [one] => Ok(*one),
-            many => Err(UnknownMigration {
-                wanted: wanted.to_owned(),
-                candidates: if many.is_empty() {
-                    self.migrations.iter().map(|m| m.to_string()).collect()
-                } else {
-                    many.iter().map(|&i| self.migrations[i].to_string()).collect()
-                },
-                ambiguous: !many.is_empty(),
-            }),
+            [] => Err(UnknownMigration::new(wanted, self.nearest(wanted), self.migrations.len())),
+            many => {
+                let names = many.iter().map(|&i| self.migrations[i].to_string()).collect();
+                Err(UnknownMigration { ambiguous: true, ..UnknownMigration::new(wanted, names, many.len()) })
+            }
         }
+    }
+
+    /// The names, those nearest to a wrong one first; in a short catalog, all of them in its order.
+    fn nearest(&self, wrong: &str) -> Vec<String> {
+        let mut names: Vec<String> = self.migrations.iter().map(|name| name.to_string()).collect();
+        if names.len() > UnknownMigration::MOST {
+            names.sort_by_cached_key(|name| distance(wrong, name));
+        }
+        names
     }
 
     /// Compares a tenant's history with this catalog.
     pub(crate) fn state(&self, history: &[String], engine: Engine) -> State {
-        let unknown: Vec<String> =
-            history.iter().filter(|v| self.position(v).is_none()).map(|v| name_of(v).to_owned()).collect();
-        if !unknown.is_empty() {
-            return State::Ahead { unknown };
+        let reading = Reading::of(self, history);
+        if !reading.unknown.is_empty() {
+            let told = |(name, why): &(&str, Option<String>)| match why {
+                Some(why) => format!("{name} ({why})"),
+                None => (*name).to_owned(),
+            };
+            return State::Ahead { unknown: reading.unknown.iter().map(told).collect() };
         }
         let edited = self.edited(history, engine);
         if !edited.is_empty() {
@@ -171,13 +184,27 @@ impl Catalog {
     /// The places of the migrations to apply for this history, in catalog order: those it lacks, and repeatable scripts
     /// that have changed since.
     pub(crate) fn missing(&self, history: &[String], engine: Engine) -> Vec<usize> {
-        let applied = by_name(history);
-        let is_missing = |i: &usize| match applied.get(&*self.migrations[*i]).copied() {
-            None => true,
+        let reading = Reading::of(self, history);
+        let is_missing = |i: &usize| match reading.own(self, *i) {
+            _ if reading.applied[*i].is_empty() => true,
+            // Under another name it has the same text.
+            None => false,
             Some(applied) if self.is_repeatable(*i) => !self.is_current(*i, applied, engine),
             Some(applied) => self.was_nothing(*i, applied, engine),
         };
         (0..self.migrations.len()).filter(is_missing).collect()
+    }
+
+    /// By place in the catalog, the names of the history entries by which a migration counts as applied: none for one
+    /// that is not, others than its own for one that was renamed or that replaces them.
+    pub(crate) fn names<'h>(&self, history: &'h [String]) -> Vec<Vec<&'h str>> {
+        let names = |entries: Vec<&'h str>| entries.into_iter().map(name_of).collect();
+        Reading::of(self, history).applied.into_iter().map(names).collect()
+    }
+
+    /// The repeatable scripts that were applied and that the catalog has no more.
+    pub(crate) fn gone<'h>(&self, history: &'h [String]) -> Vec<&'h str> {
+        Reading::of(self, history).gone
     }
 
     /// The history that a rollback uses: without transactional DDL the row of a migration is deleted first, so a
@@ -200,9 +227,10 @@ impl Catalog {
         history
     }
 
-    /// The places of the migrations that the history has entries of, however they were applied.
+    /// The places of the migrations that count as applied, under whatever names.
     pub(crate) fn applied(&self, history: &[String]) -> HashSet<usize> {
-        history.iter().filter_map(|entry| self.position(entry)).collect()
+        let reading = Reading::of(self, history);
+        (0..self.migrations.len()).filter(|&place| !reading.applied[place].is_empty()).collect()
     }
 
     /// Whether a script did nothing when it was applied, and has a file for that engine now.
@@ -223,11 +251,11 @@ impl Catalog {
 
     /// The versioned scripts whose text differs from the applied one, in catalog order.
     pub(crate) fn edited(&self, history: &[String], engine: Engine) -> Vec<String> {
-        let applied = by_name(history);
+        let reading = Reading::of(self, history);
         let is_edited = |i: &usize| {
             !self.is_repeatable(*i)
-                && applied
-                    .get(&*self.migrations[*i])
+                && reading
+                    .own(self, *i)
                     .is_some_and(|entry| !self.is_current(*i, entry, engine) && !self.was_nothing(*i, entry, engine))
         };
         (0..self.migrations.len()).filter(is_edited).map(|i| self.migrations[i].to_string()).collect()
@@ -236,32 +264,46 @@ impl Catalog {
     /// The newest applied migration that this catalog knows, or the newest unknown one, or `None` for an empty history.
     /// A repeatable script is never a version.
     pub(crate) fn version_of(&self, history: &[String]) -> Option<String> {
-        if let Some(unknown) = history.iter().filter(|v| self.position(v).is_none()).max() {
-            return Some(name_of(unknown).to_owned());
+        let reading = Reading::of(self, history);
+        if let Some((unknown, _)) = reading.unknown.iter().max() {
+            return Some((*unknown).to_owned());
         }
-        let newest = history.iter().filter_map(|v| self.position(v)).filter(|i| !self.is_repeatable(*i)).max()?;
+        let is_version = |i: &usize| !self.is_repeatable(*i) && !reading.applied[*i].is_empty();
+        let newest = (0..self.migrations.len()).rev().find(is_version)?;
         Some(self.migrations[newest].to_string())
     }
 }
 
-/// The entries of a history by name; of two with one name, the first.
-fn by_name(history: &[String]) -> HashMap<&str, &String> {
-    history.iter().rev().map(|entry| (name_of(entry), entry)).collect()
-}
-
 /// No migration, or more than one, matches the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} '{wanted}'; {}: {}",
+#[error("{} '{wanted}'; {}: {}{}",
     if *ambiguous { "more than one migration matches" } else { "no migration is named" },
-    if *ambiguous { "it could be" } else { "the catalog has" },
-    candidates.join(", "))]
+    match (*ambiguous, *more) {
+        (true, _) => "it could be",
+        (false, 0) => "the catalog has",
+        (false, _) => "the nearest names are",
+    },
+    candidates.join(", "),
+    if *more == 0 { String::new() } else { format!(", and {more} more (`matrix --all` has them)") })]
 pub(crate) struct UnknownMigration {
     /// The name or id that was given.
     pub(crate) wanted: String,
     /// The candidates to list.
     pub(crate) candidates: Vec<String>,
+    /// The number of candidates that are not listed.
+    pub(crate) more: usize,
     /// Whether several names contain it.
     pub(crate) ambiguous: bool,
+}
+
+impl UnknownMigration {
+    /// Maximum number of candidates that are listed.
+    const MOST: usize = 6;
+
+    fn new(wanted: &str, mut candidates: Vec<String>, all: usize) -> Self {
+        candidates.truncate(Self::MOST);
+        UnknownMigration { wanted: wanted.to_owned(), more: all - candidates.len(), candidates, ambiguous: false }
+    }
 }
 
 /// The state of a tenant's own history compared with the catalog.
@@ -424,6 +466,56 @@ mod tests {
         assert_eq!(c.state(&became_a_script, Engine::Postgres), State::Edited { scripts: vec!["1_index".into()] });
     }
 
+    #[test]
+    fn a_repeatable_script_that_is_gone_does_not_block() {
+        let c = with_scripts();
+        let all = history(&["m1", "m2", "1_index\tc1", "2_part\tc2", "R__old\tr0", "R__view\tr2"]);
+        assert_eq!(c.state(&all, Engine::Mysql), State::AtTarget);
+        assert_eq!(c.gone(&all), ["R__old"]);
+        assert_eq!(c.version_of(&all), Some("2_part".into()));
+        let without = Catalog::new(["m1", "m2"], "h");
+        assert_eq!(
+            without.state(&history(&["m1", "m2", "R__old\tr0"]), Engine::Mysql),
+            State::Ahead { unknown: vec!["R__old".into()] },
+            "a program without scripts can't say that it is gone"
+        );
+    }
+
+    #[test]
+    fn a_renamed_script_is_known_by_its_text() {
+        let c = with_scripts();
+        let all = history(&["m1", "m2", "1_indx\tc1", "2_part\tc2", "R__view\tr2"]);
+        assert_eq!(c.state(&all, Engine::Sqlite), State::AtTarget);
+        assert_eq!(c.names(&all)[2], ["1_indx"]);
+        assert_eq!(c.version_of(&all[..3]), Some("1_index".into()));
+        assert_eq!(c.edited(&all, Engine::Sqlite), [""; 0]);
+        for other in [&["1_x\tc9"][..], &["1_x\tc1", "1_y\tc1"], &["1_index\tc1", "1_x\tc1"], &["1_x"]] {
+            let other = history(other);
+            assert!(matches!(c.state(&other, Engine::Sqlite), State::Ahead { .. }), "{other:?}");
+        }
+        let nothing = history(&[&history_entry("1_x", Some(NOTHING))]);
+        assert!(matches!(c.state(&nothing, Engine::Sqlite), State::Ahead { .. }));
+    }
+
+    #[test]
+    fn a_squash_counts_as_applied_where_all_of_its_parts_are() {
+        let parts = ["0_a", "0_b"].map(Arc::from).to_vec();
+        let c = Catalog { replaces: BTreeMap::from([(2, parts)]), ..with_scripts() };
+        let state = |entries: &[&str]| c.state(&history(entries), Engine::Postgres);
+        let all = history(&["0_a\tx", "0_b\ty", "2_part\tc2", "R__view\tr2", "m1", "m2"]);
+        assert_eq!(state(&["0_a\tx", "0_b\ty", "2_part\tc2", "R__view\tr2", "m1", "m2"]), State::AtTarget);
+        assert_eq!(c.names(&all)[2], ["0_a", "0_b"]);
+        assert_eq!(c.version_of(&all[..2]), Some("1_index".into()));
+        assert_eq!(state(&["m1", "m2"]), State::Behind { pending: 3 }, "one that has none gets it");
+        assert_eq!(
+            state(&["m1", "m2", "0_b\ty"]),
+            State::Ahead { unknown: vec!["0_b (1_index replaces it together with 0_a, not applied)".into()] }
+        );
+        assert!(matches!(state(&["0_a", "0_b"]), State::Ahead { .. }), "rows of Rust migrations are others");
+        let both = history(&["0_a\tx", "1_index\tc1"]);
+        assert_eq!(c.names(&both)[2], ["1_index", "0_a"]);
+    }
+
     fn history(versions: &[&str]) -> Vec<String> {
         versions.iter().map(|v| v.to_string()).collect()
     }
@@ -447,6 +539,13 @@ mod tests {
         assert_eq!(c.resolve("m2_b"), Ok(1));
         assert_eq!(c.resolve("_c"), Ok(2));
         assert!(c.resolve("m").unwrap_err().ambiguous);
-        assert!(!c.resolve("nope").unwrap_err().ambiguous);
+        let unknown = c.resolve("nope").unwrap_err();
+        assert_eq!(unknown.to_string(), "no migration is named 'nope'; the catalog has: m1_a, m2_b, m3_c");
+        let many = Catalog::new((0..200).map(|n| format!("{n:04}_step")).chain(["0200_totals".to_owned()]), "h");
+        let told = many.resolve("200_total_s").unwrap_err();
+        assert_eq!((told.candidates.len(), told.candidates[0].as_str(), told.more), (6, "0200_totals", 195));
+        assert!(told.to_string().contains("the nearest names are: 0200_totals, "), "{told}");
+        let told = many.resolve("_step").unwrap_err().to_string();
+        assert!(told.ends_with("0005_step, and 194 more (`matrix --all` has them)"), "{told}");
     }
 }

@@ -3,6 +3,7 @@
 //! Plain data and pure functions: no database, no clock, no SeaORM.
 
 mod catalog;
+mod reading;
 mod script;
 
 pub(crate) use catalog::{

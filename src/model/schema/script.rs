@@ -58,6 +58,28 @@ pub(crate) enum Record {
     TakenDown,
     /// The time of a view's refresh.
     Refresh { view: String },
+    /// As `of`, for a migration that a tenant has under these names too: on the way down their rows go as well.
+    Named { of: Box<Record>, names: Vec<Arc<str>> },
+}
+
+impl Record {
+    /// Whether it is of a script that may run repeatedly.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Record::Script { repeatable, .. } => *repeatable,
+            Record::TakenDown => true,
+            Record::Named { of, .. } => of.is_repeatable(),
+            Record::Migration | Record::Refresh { .. } => false,
+        }
+    }
+
+    /// Whether it is of a script that is taken down in statements that may be repeated.
+    pub(crate) fn is_taken_down(&self) -> bool {
+        match self {
+            Record::Named { of, .. } => of.is_taken_down(),
+            record => *record == Record::TakenDown,
+        }
+    }
 }
 
 /// The file of an SQL script.
@@ -71,21 +93,40 @@ pub(crate) struct Source {
 impl Script {
     /// The entry that it leaves in the history when it is applied; `None` where it leaves none.
     pub(crate) fn history_entry(&self) -> Option<String> {
-        match &self.record {
+        let record = match &self.record {
+            Record::Named { of, .. } => of,
+            record => record,
+        };
+        match record {
             Record::TakenDown => Some(history_entry(&self.migration, Some(super::NOTHING))),
             Record::Migration => Some(history_entry(&self.migration, None)),
             Record::Script { checksum, .. } => Some(history_entry(&self.migration, Some(checksum))),
-            Record::Refresh { .. } => None,
+            Record::Refresh { .. } | Record::Named { .. } => None,
         }
     }
 
     /// Updates a history as applying this script does.
     pub(crate) fn enter_into(&self, history: &mut Vec<String>) {
         let Some(entry) = self.history_entry() else { return };
-        history.retain(|e| *name_of(e) != *self.migration);
+        let others: &[Arc<str>] = match &self.record {
+            Record::Named { names, .. } => names,
+            _ => &[],
+        };
+        history.retain(|e| *name_of(e) != *self.migration && !others.iter().any(|other| **other == *name_of(e)));
         if self.direction == Direction::Up {
             history.push(entry);
         }
+    }
+
+    /// The same script for a tenant that has the migration under these names in its history.
+    pub(crate) fn under(self: Arc<Self>, names: &[&str]) -> Arc<Self> {
+        let others = names.iter().filter(|name| **name != &*self.migration);
+        let others: Vec<Arc<str>> = others.map(|name| Arc::from(*name)).collect();
+        if others.is_empty() {
+            return self;
+        }
+        let record = Record::Named { of: Box::new(self.record.clone()), names: others };
+        Arc::new(Script { record, ..Script::clone(&self) })
     }
 
     /// Whether a failure leaves nothing behind: the engine rolls DDL back and the script runs in a transaction.

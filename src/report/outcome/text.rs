@@ -52,11 +52,21 @@ fn notes(view: &OutcomeView<'_>, style: &Style) -> Vec<String> {
         let mut out = format!("{}\n", style.paint(Tone::Warning, head));
         out.extend(notes.iter().take(MOST_NOTES).map(|note| format!("  {}\n", clean(note))));
         if notes.len() > MOST_NOTES {
-            out.push_str(&format!("  … {} in all; --format json has them\n", notes.len()));
+            out.push_str(&format!("  … {}\n", more_notes(notes)));
         }
         out
     };
     group_by(told, |r| &r.notes).into_iter().map(part).collect()
+}
+
+/// The number of notes, and how many of them JSON has. A run that had too many to keep counts the rest in its last note.
+fn more_notes(notes: &[String]) -> String {
+    let unsaid = notes.last().and_then(|last| last.strip_prefix("and ")?.strip_suffix(" more")?.parse::<usize>().ok());
+    let kept = notes.len() - usize::from(unsaid.is_some());
+    match unsaid {
+        Some(unsaid) => format!("{} in all; --format json has the first {kept}", kept + unsaid),
+        None => format!("{kept} in all; --format json has them"),
+    }
 }
 
 /// One cause: tenants, place, reason, state left behind, duration.
@@ -240,4 +250,17 @@ pub(in crate::report) fn total_line(stats: &RunStats, elapsed: Option<Duration>)
     let took = elapsed.map(|d| format!(" in {}", format_duration(d))).unwrap_or_default();
     let colon = if counts.is_empty() { "" } else { ": " };
     format!("{}{colon}{}{took}", label::count(stats.selected, "tenant"), counts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_that_were_only_counted_are_counted() {
+        let mut notes: Vec<String> = (1..200).map(|n| format!("note {n}")).collect();
+        assert_eq!(more_notes(&notes), "199 in all; --format json has them");
+        notes.push("and 1479 more".to_owned());
+        assert_eq!(more_notes(&notes), "1678 in all; --format json has the first 199");
+    }
 }

@@ -3,6 +3,7 @@
 //! A task uses the same attempt, session and outcomes as a migration.
 
 mod backup;
+mod forget;
 mod refresh;
 mod repair;
 mod restore;
@@ -22,6 +23,7 @@ impl Assignment {
         match &self.plan.header.kind {
             RunKind::Refresh { views } => self.refresh(session, history, views).await,
             RunKind::Repair { scripts } => self.repair(session, history, scripts).await,
+            RunKind::Forget { scripts } => self.forget(session, history, scripts).await,
             RunKind::Seed { .. } => self.seed(session, history).await,
             RunKind::Backup { .. } => self.backup(session, history).await,
             RunKind::Restore { .. } => self.restore(session, history).await,
