@@ -14,8 +14,8 @@ fn script(fleet: &Fleet, name: &str, text: &str) {
 /// Types a command that the program proposed: the last one in the text that has this word.
 #[track_caller]
 fn proposed(text: &str, word: &str) -> Vec<String> {
-    let all = text.lines().filter_map(|line| line.split_once("small ").map(|(_, command)| command));
-    let command = all.filter(|command| command.contains(word)).last();
+    let mut all = text.lines().filter_map(|line| line.split_once("small ").map(|(_, command)| command));
+    let command = all.rfind(|command| command.contains(word));
     let command = command.unwrap_or_else(|| panic!("no {word:?} is proposed in:\n{text}"));
     let end = command.find("; or ").unwrap_or(command.len());
     command[..end].split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()
@@ -194,7 +194,7 @@ fn backups_are_found_kept_and_restored_by_tenant() {
     fleet.run(&["restore", "--latest", "--yes"]).exits(0);
     assert!(!fleet.has_table("lite-000", "later") && !fleet.has_table("lite-001", "later"));
 
-    assert_eq!(list(&["--tenant", "lite-001"]), [both.clone()]);
+    assert_eq!(list(&["--tenant", "lite-001"]), std::slice::from_ref(&both));
     assert_eq!(list(&["--tenant", "lite-000"]).len(), 2);
     let prune = |more: &[&str]| fleet.run(&[&["backup", "prune", "--yes"][..], more].concat());
     prune(&[]).exits(64);
