@@ -47,3 +47,38 @@ async fn code_that_blocks_its_thread_does_not_hold_up_another_tenant() {
         .await;
     }
 }
+
+/// Asks for the limit on silent transactions that the server has for it; `None` leaves the transaction to fleet.
+struct Silent(Option<bool>);
+
+impl MigrationName for Silent {
+    fn name(&self) -> &str {
+        "m1"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Silent {
+    fn use_transaction(&self) -> Option<bool> {
+        self.0
+    }
+
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        assert!(!manager.has_table("t").await?);
+        let ask = "CREATE TABLE t AS SELECT current_setting('idle_in_transaction_session_timeout') AS s";
+        manager.get_connection().execute_unprepared(ask).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn the_server_does_not_end_a_transaction_of_rust_code_that_is_silent() {
+    for transaction in [None, Some(false)] {
+        with(Site::Postgres, async |home| {
+            let list = Migrations::new(move || vec![Box::new(Silent(transaction))]);
+            let record = Fleet::of(&list).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+            assert_eq!(home.texts("SELECT s FROM t").await, ["0"]);
+        })
+        .await;
+    }
+}

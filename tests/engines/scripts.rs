@@ -273,4 +273,7 @@ async fn a_script_that_does_not_parse_is_named_with_its_line(home: &Home) {
     assert_eq!((at.migration.as_str(), at.statement), ("0002_bad", Some(2)), "{:?}", record.error);
     let line = if matches!(home.site, Site::Postgres | Site::PostgresSchema) { 5 } else { 4 };
     assert!(at.file.as_deref().unwrap().ends_with(&format!("0002_bad.sql:{line}")), "{:?}", at.file);
+    // One rule on all engines: what stands before the script that can't be read is applied.
+    assert_eq!(record.version.as_deref(), Some("0001_ok"));
+    assert_eq!(home.texts("SELECT count(*) FROM b").await, ["0"]);
 }

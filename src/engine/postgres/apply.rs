@@ -3,6 +3,7 @@
 //! Reading and settling are in the session.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use sea_orm::SqlxPostgresConnector;
@@ -26,18 +27,28 @@ use crate::model::tenant::Engine;
 use crate::sql::directive;
 
 impl PostgresSession {
-    /// Applies steps that each have a transaction, in one message.
-    pub(crate) async fn apply_together(
-        &mut self,
-        work: &Work,
-        steps: std::ops::Range<usize>,
-    ) -> Result<(), ApplyError> {
+    /// Applies steps that each have a transaction, in one message. The server reads a message as a whole before it runs
+    /// any of it: the steps before one that it can't read go once more by themselves, and are applied as on the other
+    /// engines. Dying between the two: nothing has run.
+    pub(crate) async fn apply_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), ApplyError> {
+        let Err((stop, unread)) = self.send_together(work, steps.clone()).await else { return Ok(()) };
+        let before = steps.start..unread.map_or(steps.start, |step| work.together_with(step).start);
+        if before.is_empty() {
+            return Err(stop);
+        }
+        self.send_together(work, before.clone()).await.map_err(|(stop, _)| stop)?;
+        Err(ApplyError { committed: before.end, ..stop })
+    }
+
+    /// Sends steps as one message; with an error also the step that the server could not read, if that was why.
+    async fn send_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), (ApplyError, Option<usize>)> {
         let mut message = Message::new(Engine::Postgres);
         let first = steps.start;
         for step in steps {
             self.push_transaction(&mut message, work, step, step == first);
         }
-        let connection = self.connection().await.map_err(|fault| ApplyError::before(first, fault))?;
+        let connected = self.connection().await;
+        let connection = connected.map_err(|fault| (ApplyError::before(first, fault), None))?;
         // Dying here: the server ends the open transaction with a rollback; earlier ones are committed.
         let sent = send(connection, &message).await;
         message.tell_reports(work, &sent);
@@ -51,7 +62,8 @@ impl PostgresSession {
         // A syntax error refuses the whole message before its first part: only the character position says which
         // statement is wrong.
         let parsed = codes::character(&error).filter(|_| sent.completed == 0 && fault.class == FaultClass::Syntax);
-        let at = match parsed.and_then(|character| message.part_at(character)) {
+        let unread = parsed.and_then(|character| message.part_at(character));
+        let at = match unread {
             Some((place, lines)) => stopped_at(work, Some(place), lines),
             None => stopped_at(work, place, 0),
         };
@@ -69,7 +81,7 @@ impl PostgresSession {
         } else {
             fault
         };
-        Err(ApplyError { committed, at, fault, residue })
+        Err((ApplyError { committed, at, fault, residue }, unread.and_then(|(place, _)| place.step())))
     }
 
     /// The state after a failure, as our own role: a script's may not read the journal.

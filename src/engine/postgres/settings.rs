@@ -6,7 +6,7 @@
 use crate::engine::literal;
 use crate::engine::postgres::guards::search_path;
 use crate::engine::queries::TextRow;
-use crate::model::schema::{Record, Script};
+use crate::model::schema::{Execution, Record, Script};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::settings::{may_change_own, restores_forced, restores_search_path};
@@ -55,6 +55,8 @@ pub(crate) struct OwnSettings {
     name: String,
     /// `true` for a transaction, `false` for a session.
     is_local: bool,
+    /// Whether Rust code runs, which may be silent for as long as it likes.
+    is_native: bool,
     /// The settings that a script has as the database's own clients have them; empty for Rust code.
     clients: ClientSettings,
     /// The search path of a tenant that is a schema.
@@ -63,7 +65,14 @@ pub(crate) struct OwnSettings {
 
 impl OwnSettings {
     pub(crate) fn new(limits: Timeouts, name: &str) -> Self {
-        OwnSettings { limits, name: name.to_owned(), is_local: true, clients: ClientSettings::default(), path: None }
+        OwnSettings {
+            limits,
+            name: name.to_owned(),
+            is_local: true,
+            is_native: false,
+            clients: ClientSettings::default(),
+            path: None,
+        }
     }
 
     /// For the session instead of a transaction.
@@ -74,7 +83,7 @@ impl OwnSettings {
     /// For this script: Rust code has the session that SeaORM would have.
     pub(crate) fn of_script(self, script: &Script, clients: &ClientSettings) -> Self {
         let clients = if is_sql(script) { clients.clone() } else { ClientSettings::default() };
-        OwnSettings { clients, ..self }
+        OwnSettings { clients, is_native: matches!(script.execution, Execution::Native { .. }), ..self }
     }
 
     /// With the search path of this tenant.
@@ -93,7 +102,8 @@ impl OwnSettings {
     pub(crate) fn own(&self) -> String {
         let limits = limits(&self.limits).map(|(name, ms)| (name, ms.to_string()));
         let own = [("client_encoding", "UTF8".to_owned()), ("application_name", self.name.clone())];
-        set(limits.into_iter().chain(own), self.is_local)
+        let alive = ALIVE.into_iter().filter(|_| self.is_native).map(|(name, value)| (name, value.to_owned()));
+        set(limits.into_iter().chain(own).chain(alive), self.is_local)
     }
 
     /// The parts of a script's statement between which a setting has to be set again: Rust code may send several
@@ -136,6 +146,15 @@ fn set<'a>(settings: impl Iterator<Item = (&'a str, String)>, is_local: bool) ->
     };
     format!("SELECT {}", settings.map(one).collect::<Vec<_>>().join(", "))
 }
+
+/// Rust code may be busy elsewhere for minutes while its transaction is idle. A runner that is gone is noticed by the
+/// server's own questions to its host instead: within a minute.
+const ALIVE: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "0"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// Milliseconds; zero means no limit. An idle transaction of ours has lost its runner: 60 s are plenty.
 pub(crate) fn limits(timeouts: &Timeouts) -> [(&'static str, u128); 3] {
