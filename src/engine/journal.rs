@@ -9,7 +9,7 @@ use super::dialect::{dialect, literal};
 use crate::model::clock::unix_now;
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
-use crate::sql::{Directive, changes_session, directive, may_leave_a_part, reads_session};
+use crate::sql::{Directive, changes_session, directive, may_leave_a_part, only_sets_session, reads_session};
 
 /// The journal's table; once created, it stays in the tenant's database.
 pub(crate) const TABLE: &str = "fleet_journal";
@@ -65,11 +65,18 @@ pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
         || !before.iter().any(|sql| changes_session(script.engine, sql)) && !rest.iter().any(|sql| reads_session(sql))
 }
 
+/// Whether the statements before this one (from 0) set something in their session and nothing else: when this one is
+/// refused, nothing of the script is left, and it can begin again.
+pub(crate) fn only_settings_before(script: &Script, statement: usize) -> bool {
+    script.statements.iter().take(statement).all(|sql| only_sets_session(script.engine, sql))
+}
+
 /// Whether, when the engine refuses this statement (from 0), it certainly had no effect and another session can resume
 /// with it.
 pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
     let sql = step.script.statements.get(statement);
-    keeps_session(&step.script, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
+    let is_clear = keeps_session(&step.script, statement) || only_settings_before(&step.script, statement);
+    is_clear && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
 }
 
 /// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 
-use super::journal::{Continuation, continuation, is_row_lost, is_void};
+use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before};
 use super::message::{Place, stopped_at};
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
@@ -148,7 +148,8 @@ pub(crate) fn refusal_note(
 ) -> (Vec<String>, PartialState) {
     let ScriptStatement { statement, .. } = this;
     let in_batches = was_sent && directive(this.sql()) == Some(Directive::Batch);
-    if statement == 0 && !in_batches && !is_row_lost(&this.step().script) {
+    let script = &this.step().script;
+    if only_settings_before(script, statement) && !in_batches && !is_row_lost(script) {
         return (door.undo(&this.step().script), PartialState::Nothing);
     }
     (vec![door.journal().stop(Some(statement))], PartialState::Resumable { statements: statement })

@@ -2,6 +2,8 @@
 //! `REPLACE` those in its way; with foreign keys on that deletes or changes the rows that refer to them, which the script
 //! does not name (<https://www.sqlite.org/lang_droptable.html>, <https://www.sqlite.org/lang_conflict.html>).
 
+use std::collections::BTreeSet;
+
 use super::pragma::Pragma;
 use super::split::split;
 use super::words::Words;
@@ -33,8 +35,9 @@ impl ForeignKeys {
         for piece in texts.flat_map(|sql| split(engine, sql)) {
             match Pragma::of(engine, piece.text).filter(|pragma| pragma.name == "foreign_keys").map(|p| p.is_on()) {
                 Some(Some(false)) => return ForeignKeys::Off,
-                Some(Some(true)) => found = ForeignKeys::On,
-                Some(None) => {}
+                // Behind a statement that takes rows it says how the rest is meant, as at the end of such a frame.
+                Some(Some(true)) if found == ForeignKeys::Unmentioned => found = ForeignKeys::On,
+                Some(_) => {}
                 None if found == ForeignKeys::Unmentioned && takes_rows(engine, piece.text) => {
                     found = ForeignKeys::TakesRows;
                 }
@@ -60,6 +63,35 @@ pub(crate) fn takes_rows(engine: Engine, piece: &str) -> bool {
     (1..words.len()).any(|at| is_replace(&words, at))
 }
 
+/// The tables, in lower case, that these statements drop or replace rows of; `None` where a statement does not say it in
+/// its first words, or the script makes a table that refers to another.
+pub(crate) fn taken_from(engine: Engine, statements: &[String]) -> Option<BTreeSet<String>> {
+    if statements.iter().any(|sql| mentions(sql, &["references"])) {
+        return None;
+    }
+    let mut tables = BTreeSet::new();
+    for piece in statements.iter().filter(|sql| mentions(sql, &["drop", "replace"])).flat_map(|sql| split(engine, sql))
+    {
+        if takes_rows(engine, piece.text) {
+            tables.insert(target(&Words::beginning(engine, piece.text, 9))?.to_lowercase());
+        }
+    }
+    Some(tables)
+}
+
+/// The table behind the words of a statement that takes rows.
+fn target(words: &Words<'_>) -> Option<String> {
+    const FORMS: [&[&str]; 5] = [
+        &["drop", "table", "if", "exists"],
+        &["drop", "table"],
+        &["replace", "into"],
+        &["insert", "or", "replace", "into"],
+        &["update", "or", "replace"],
+    ];
+    let at = FORMS.into_iter().find(|form| words.are(0, form))?.len();
+    if words.is_symbol(at + 1, b'.') { words.name(at + 2) } else { words.name(at) }
+}
+
 /// Whether a text holds any of these lower-case words, in any case and anywhere: cheaper than to split it.
 pub(crate) fn mentions(sql: &str, words: &[&str]) -> bool {
     let sql = sql.to_ascii_lowercase();
@@ -69,6 +101,20 @@ pub(crate) fn mentions(sql: &str, words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tables_that_lose_rows_are_named_or_not_known() {
+        let of = |sql: &str| taken_from(Engine::OF_FILES, &[sql.to_owned()]).map(|t| t.into_iter().collect::<Vec<_>>());
+        let names = |names: &[&str]| Some(names.iter().map(|name| name.to_string()).collect());
+        assert_eq!(
+            of("REPLACE INTO Settings VALUES (1); DROP TABLE IF EXISTS \"main\".\"T 1\""),
+            names(&["settings", "t 1"])
+        );
+        assert_eq!(of("insert or replace into s select 1; UPDATE OR REPLACE u SET a = 1"), names(&["s", "u"]));
+        assert_eq!(of("WITH x AS (SELECT 1) REPLACE INTO s SELECT * FROM x"), None);
+        assert_eq!(of("CREATE TABLE c (p REFERENCES t); DROP TABLE t"), None);
+        assert_eq!(of("SELECT 'DROP TABLE t'"), names(&[]));
+    }
 
     #[test]
     fn a_script_says_how_foreign_keys_are_meant_or_drops_a_table() {
@@ -86,7 +132,8 @@ mod tests {
             ("PRAGMA foreign_keys; DROP TABLE t", TakesRows),
             ("PRAGMA defer_foreign_keys = ON; DROP TABLE t", TakesRows),
             ("PRAGMA foreign_keys = ON; DROP TABLE t", On),
-            ("DROP TABLE t; PRAGMA foreign_keys = ON", On),
+            ("DROP TABLE t; PRAGMA foreign_keys = ON", TakesRows),
+            ("PRAGMA foreign_keys; REPLACE INTO t VALUES (1); PRAGMA foreign_keys = ON", TakesRows),
             ("PRAGMA foreign_keys = ON", On),
             ("PRAGMA foreign_keys = OFF; DROP TABLE t; PRAGMA foreign_keys = ON", Off),
             ("PRAGMA foreign_keys(no)", Off),

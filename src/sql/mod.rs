@@ -22,6 +22,8 @@ pub(crate) mod words;
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
-pub(crate) use statement::{Directive, changes_session, directive, is_multiple, may_leave_a_part, reads_session};
+pub(crate) use statement::{
+    Directive, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session, reads_session,
+};
 pub(crate) use touch::{How, Made, Touch, made, mentions, reads_all_columns, touched};
 pub(crate) use words::{first_words, unquoted};

@@ -3,7 +3,7 @@
 //! It reads words and no more grammar than it needs; in doubt a statement counts as one that changes them.
 
 use super::lex::{self, Kind};
-use super::words::{code, first_words};
+use super::words::{Words, code, first_words};
 use crate::model::engine::Engine;
 
 /// The settings that are fleet's own while a script runs.
@@ -61,9 +61,16 @@ pub(crate) fn restores_forced(engine: Engine, sql: &str) -> bool {
 /// Whether the body of a block or routine changes the lock timeout by itself: nothing from outside can come between
 /// that and the next lock.
 pub(crate) fn body_changes_lock_timeout(engine: Engine, body: &str) -> bool {
-    let words = words(engine, body);
+    let mut words = words(engine, body);
+    let names = ["set_config", "pg_settings"];
+    // A text in quotes is no statement unless it is executed.
+    if !words.iter().any(|word| word == "execute" || names.contains(&word.as_str())) {
+        words = Words::of(engine, body).all();
+    }
     let is = |at: usize, wanted: &str| words.get(at).is_some_and(|word| word == wanted);
     (0..words.len()).any(|at| match words[at].as_str() {
+        // `UPDATE t SET lock_timeout = 1` sets a column.
+        "set" if words[at.saturating_sub(4)..at].iter().any(|word| word == "update") => false,
         "set" => {
             let scoped = is(at + 1, "local") || is(at + 1, "session");
             is(at + 1 + usize::from(scoped), "lock_timeout")

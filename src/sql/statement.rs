@@ -92,6 +92,20 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
         })
 }
 
+/// Whether a text sets something in its session and nothing else: no variable of the whole server, no password, and no
+/// expression that could do more.
+pub(crate) fn only_sets_session(engine: Engine, sql: &str) -> bool {
+    const WIDER: [&str; 5] = ["global", "persist", "persist_only", "password", "default"];
+    let wider = ["@@global", "@@persist"];
+    let text = sql.to_ascii_lowercase();
+    !wider.iter().any(|word| text.contains(word))
+        && split(engine, sql).into_iter().all(|piece| {
+            let words: Vec<String> = first_words(engine, piece.text).take(2).collect();
+            let second = words.get(1).map_or("", String::as_str);
+            words.first().is_some_and(|word| word == "set") && !WIDER.contains(&second) && !piece.text.contains('(')
+        })
+}
+
 /// Whether a `CREATE` makes something that goes with the session: by its word, or by the schema of its name.
 fn is_temporary(engine: Engine, piece: &str) -> bool {
     const SCHEMAS: [&str; 2] = ["temp", "pg_temp"];
@@ -134,6 +148,28 @@ mod tests {
         assert!(!changes_session(Mysql, "CREATE TABLE temporary_ones (i int)"));
         assert!(reads_session("INSERT INTO child VALUES (LAST_INSERT_ID())") && reads_session("select currval('s')"));
         assert!(!reads_session("INSERT INTO child VALUES (1)"));
+    }
+
+    #[test]
+    fn a_setting_of_the_session_alone_leaves_nothing() {
+        for sql in [
+            "SET NAMES utf8mb4",
+            "set foreign_key_checks = 0; SET @x = 1",
+            "SET SESSION sql_mode = ''",
+            "-- x\nSET a = 1",
+        ] {
+            assert!(only_sets_session(Mysql, sql), "{sql}");
+        }
+        for sql in [
+            "SET GLOBAL a = 1",
+            "SET @@global.a = 1",
+            "SET PASSWORD = 'x'",
+            "SET @x = f()",
+            "SET a = 1; DROP TABLE t",
+            "USE x",
+        ] {
+            assert!(!only_sets_session(Mysql, sql), "{sql}");
+        }
     }
 
     #[test]

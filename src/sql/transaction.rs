@@ -44,7 +44,7 @@ pub(crate) fn name(engine: Engine, piece: &str) -> String {
 
 fn of_piece(engine: Engine, piece: &str) -> Option<Hindrance> {
     let first = first_words(engine, piece).next()?;
-    if first == "do" {
+    if first == "do" && syntax(engine).lexis().has_dollar_quotes {
         return bodies(engine, piece).find_map(|body| of_body(engine, body));
     }
     // Rows and texts need not be read word by word.
@@ -72,7 +72,7 @@ fn of_body(engine: Engine, body: &str) -> Option<Hindrance> {
         };
         bodies(engine, body).any(is_one)
     };
-    if is_concurrent(&words) || executed() {
+    if is_concurrent(&words) || (words.iter().any(|word| word == "execute") && executed()) {
         return Some(Hindrance::Block);
     }
     ends_transaction(engine, body).then_some(Hindrance::EndsTransaction)

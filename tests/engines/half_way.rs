@@ -103,3 +103,24 @@ async fn a_call_that_is_refused_is_in_doubt_and_not_made_again() {
         .await;
     }
 }
+
+/// Only settings of the session came before the refused statement: nothing is left, and the next run begins again.
+#[tokio::test]
+async fn a_refusal_behind_settings_alone_has_failed_and_is_not_in_doubt() {
+    let scripts = [
+        (Site::Mariadb, "SET NAMES utf8mb4;\nSET FOREIGN_KEY_CHECKS = 0;\nCREATE TABLE t (i int);"),
+        (Site::Postgres, "-- fleet: transaction=false\nSET statement_timeout = 0;\nCREATE TABLE t (i int);"),
+    ];
+    for (site, script) in scripts {
+        with(site, async |home| {
+            home.run("CREATE TABLE t (i int)").await;
+            let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", script)]).await;
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::AlreadyExists }, "{script}: {record:?}");
+            home.run("DROP TABLE t").await;
+            assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated", "{script}");
+            assert_eq!(home.texts("SELECT count(*) FROM t").await, ["0"]);
+        })
+        .await;
+    }
+}

@@ -251,6 +251,71 @@ async fn native_code_that_takes_nothing_from_children_goes_through() {
     }
 }
 
+/// A tenant with a family, and the record of this script on it; what it leaves of the children.
+async fn left_by(tables: &str, script: &str) -> (TenantRecord, Vec<String>) {
+    let mut left = None;
+    with(Site::Sqlite, async |home| {
+        let files = [("0002_t.sql", tables), ("0003_x.sql", script)];
+        let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+        left = Some((record, children(home).await));
+    })
+    .await;
+    left.unwrap()
+}
+
+#[tokio::test]
+async fn a_pragma_behind_a_rebuild_says_nothing_of_it() {
+    for action in ["CASCADE", "SET NULL"] {
+        let on = vec!["PRAGMA foreign_keys = ON".to_owned()];
+        let alone = [rebuild("DROP TABLE parent"), on.clone()].concat();
+        let replace = [vec!["REPLACE INTO parent VALUES(1,'n')".to_owned()], on.clone()].concat();
+        let framed = [vec!["PRAGMA foreign_keys = OFF".to_owned()], on, rebuild("DROP TABLE parent")].concat();
+        for statements in [alone, replace, framed] {
+            for head in ["", "-- fleet: transaction=false"] {
+                let script = file(head, &statements);
+                let (record, children) = left_by(&family(action), &script).await;
+                assert_eq!(record.outcome.name(), "migrated", "{script}: {}", text(&record));
+                assert_eq!(children, ["10 1", "20 2"], "{script}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_act_where_nothing_refers_to_the_tables_that_lose_rows() {
+    let tables = "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE child(id INTEGER PRIMARY KEY, pid INTEGER \
+                  REFERENCES parent(id) ON DELETE CASCADE ON UPDATE CASCADE); CREATE TABLE settings(k TEXT PRIMARY KEY, v TEXT); \
+                  INSERT INTO parent VALUES(1,'a'),(2,'b'); INSERT INTO child VALUES(10,1),(20,2);";
+    let swap =
+        "UPDATE parent SET id=-1 WHERE id=1; UPDATE parent SET id=1 WHERE id=2; UPDATE parent SET id=2 WHERE id=-1;";
+    for first in ["REPLACE INTO settings VALUES('a','2');", "CREATE TEMP TABLE m(a); DROP TABLE m;"] {
+        let (record, children) = left_by(tables, &format!("{first} {swap}")).await;
+        assert_eq!(
+            (record.outcome.name(), &children[..]),
+            ("migrated", &["10 2".to_owned(), "20 1".to_owned()][..]),
+            "{first}"
+        );
+        let (record, children) = left_by(tables, &format!("{first} DELETE FROM parent WHERE id = 2;")).await;
+        assert_eq!((record.outcome.name(), &children[..]), ("migrated", &["10 1".to_owned()][..]), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_that_goes_makes_no_room_for_a_new_one() {
+    with(Site::Sqlite, async |home| {
+        Fleet::of(&Migrations::of([sql("m1", [family("CASCADE")])])).await.up(&home.tenant).await;
+        home.run("PRAGMA foreign_keys = OFF; INSERT INTO child VALUES (30, 77)").await;
+        let swap =
+            ["DELETE FROM child WHERE pid = 77; DELETE FROM parent WHERE id = 2; REPLACE INTO parent VALUES(1,'z')"];
+        let record =
+            Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"]), sql("m2", swap)])).await.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "failed", "{record:?}");
+        assert!(text(&record).contains("row 20 of child refers to a row of parent"), "{}", text(&record));
+        assert_eq!(children(home).await, ["10 1", "20 2", "30 77"]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn keys_that_a_script_switches_on_are_on() {
     let prune = "PRAGMA foreign_keys = ON; DELETE FROM parent WHERE id = 1;";
@@ -285,13 +350,13 @@ async fn orphans_of_before_are_no_fault_and_new_ones_are_named() {
             )
             .await;
             let good = sql("m2", rebuild("DROP TABLE parent"));
-            let bad = sql("m3", ["CREATE TABLE gone(i); DROP TABLE gone; DELETE FROM parent WHERE id = 2"]);
+            let bad = sql("m3", ["REPLACE INTO parent VALUES(1,'z'); DELETE FROM parent WHERE id = 2"]);
             let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"]), good, bad])).await.native(native);
             let record = fleet.up(&home.tenant).await;
             assert_eq!(record.committed, ["m2"], "{}", text(&record));
             assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConstraintViolation }, "{record:?}");
             let said = text(&record);
-            for word in ["1 row of child", "parent", "rolled back", "PRAGMA foreign_keys = ON"] {
+            for word in ["1 row of child", "parent", "rolled back", "script of its own"] {
                 assert!(said.contains(word), "{word}: {said}");
             }
             assert_eq!(children(home).await, ["10 1", "20 2", "30 77"]);

@@ -116,7 +116,8 @@ impl Source<'_> {
         let wrapped = judge(&code, &notes, transaction, &mut found);
         let statement = |at: usize| SqlStatement { sql: pieces[at].text.to_owned(), line: pieces[at].line };
         let end = notes.refresh.map_or(pieces.len(), |(first, _)| first);
-        let own = if wrapped { 1..end - 1 } else { 0..end };
+        let is_own = |at: &usize| !wrapped.is_some_and(|(begin, commit)| *at == begin || *at == commit);
+        let own: Vec<usize> = (0..end).filter(is_own).collect();
         if own.is_empty() != notes.nothing.is_some() {
             found.push(emptiness(notes.nothing));
         }
@@ -127,7 +128,7 @@ impl Source<'_> {
             checksum: checksum(&self.text),
             transaction,
             limits: notes.limits,
-            statements: own.map(statement).collect(),
+            statements: own.into_iter().map(statement).collect(),
             view: None,
             replaces: notes.replaces,
             refresh,
@@ -145,13 +146,20 @@ impl Source<'_> {
     }
 }
 
-/// Checks the statements; returns whether to strip a BEGIN and a COMMIT around those that are not part of the refresh.
-fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut Vec<Found>) -> bool {
+/// Checks the statements; returns the BEGIN and the COMMIT to strip around those that are not part of the refresh. Pragmas may
+/// stand outside of them, as in SQLite's own frame for building a table anew.
+fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut Vec<Found>) -> Option<(usize, usize)> {
     let end = notes.refresh.map_or(code.len(), |(first, _)| first);
     let control: Vec<usize> = (0..code.len()).filter(|&at| code[at].controls_transaction()).collect();
     let is_pair = |first: usize, last: usize| code[first].is_plain_begin() && code[last].is_plain_commit();
-    let wrapped = transaction && matches!(control.as_slice(), [0, last] if *last + 1 == end && is_pair(0, *last));
-    if !wrapped {
+    let are_pragmas = |range: std::ops::Range<usize>| code[range].iter().all(Statement::is_pragma);
+    let wrapped = match control.as_slice() {
+        &[first, last] if transaction && last < end && is_pair(first, last) => {
+            (are_pragmas(0..first) && are_pragmas(last + 1..end)).then_some((first, last))
+        }
+        _ => None,
+    };
+    if wrapped.is_none() {
         found.extend(control.iter().map(|&at| code[at].transaction_mistake(transaction)));
     }
     found.extend(code.iter().filter_map(Statement::reading_mistake));

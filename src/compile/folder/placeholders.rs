@@ -70,6 +70,13 @@ impl Reader<'_> {
         self.found.last_mut().expect("it was pushed")
     }
 
+    /// Whether all engines read the text around quotes as this one does: else another engine may have it in a quote.
+    fn is_sure(&self) -> bool {
+        let lexis = syntax(self.engine).lexis();
+        let has = |symbol: char| self.text.contains(symbol);
+        (lexis.has_dollar_quotes || !has('$')) && (!lexis.is_backslash_unsure || !has('\\'))
+    }
+
     fn is_at_line_start(&self, token: Token) -> bool {
         token.start == 0 || self.text.as_bytes()[token.start - 1] == b'\n'
     }
@@ -98,7 +105,8 @@ impl Reader<'_> {
         let is_go = self.text[token.start..token.end].eq_ignore_ascii_case("go");
         if is_go && self.is_at_line_start(token) && rest.chars().all(|c| c.is_ascii_digit()) {
             let what = "`GO` is a command of sqlcmd".to_owned();
-            self.tell(token.start, what, "leave it out, and end the statement before it with `;`").always = true;
+            self.tell(token.start, what, "leave it out, and end the statement before it with `;`").always =
+                self.is_sure();
         }
     }
 
@@ -114,21 +122,21 @@ impl Reader<'_> {
                 let (open, close) = if head.ends_with('$') { ("${", "}") } else { ("{{", "}}") };
                 let name: String = rest.chars().take_while(|c| !matches!(c, '}' | '\n')).take(40).collect();
                 let what = format!("`{open}{name}{close}` is a placeholder of another program, and no SQL");
-                self.tell(token.start, what, "write the value").always = true;
+                self.tell(token.start, what, "write the value").always = self.is_sure();
             }
             b'(' if head.ends_with('$') && name(rest.trim_start()).is_some() => {
                 let what = format!("`$({}` is a variable of sqlcmd, and no SQL", word());
-                self.tell(token.start, what, "write the value").always = true;
+                self.tell(token.start, what, "write the value").always = self.is_sure();
             }
             b':' if starts_line && is_word => {
                 let what = format!("`:{}` is a command of sqlcmd", word());
                 self.tell(token.start, what, "leave it out, and put what it would bring into the file as SQL").always =
-                    true;
+                    self.is_sure();
             }
             b'.' if starts_line && is_word && matches!(before, None | Some(Kind::Symbol(b';'))) => {
                 let what = format!("`.{}` is a command of the sqlite3 shell", word());
                 self.tell(token.start, what, "leave it out, and put what it would bring into the file as SQL").always =
-                    true;
+                    self.is_sure();
             }
             b'$' if is_word && !lexis.has_parameters && !lexis.has_dollar_quotes && word().ends_with('$') => {
                 // In a file for all engines it may be a quote of PostgreSQL (`$tag$`).

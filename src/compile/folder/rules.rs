@@ -4,6 +4,7 @@
 
 use super::part::Found;
 use crate::model::tenant::Engine;
+use crate::sql::dialect::syntax;
 use crate::sql::lex::{self, Kind, Token};
 use crate::sql::settings::{bodies, body_changes_lock_timeout};
 use crate::sql::split::Piece;
@@ -63,6 +64,11 @@ impl<'a> Statement<'a> {
         self.is_only(&[&["commit"], &["commit", "transaction"], &["commit", "work"]])
     }
 
+    /// Whether it is a pragma of SQLite.
+    pub(super) fn is_pragma(&self) -> bool {
+        self.word(0) == "pragma"
+    }
+
     /// Whether it begins or ends a transaction in any way.
     pub(super) fn controls_transaction(&self) -> bool {
         is_transaction_control(self.engine, self.text)
@@ -117,7 +123,7 @@ impl<'a> Statement<'a> {
         let changes = || bodies(self.engine, self.text).any(|body| body_changes_lock_timeout(self.engine, body));
         let routine = self.words.iter().take(4).any(|word| word == "function" || word == "procedure");
         let is_run = match self.word(0) {
-            "do" => changes(),
+            "do" if syntax(self.engine).lexis().has_dollar_quotes => changes(),
             "create" if routine && (changes() || body_changes_lock_timeout(self.engine, self.text)) => {
                 let name = routine_name(self.engine, self.text);
                 let runs = |other: &&Statement<'_>| {
@@ -201,7 +207,12 @@ fn mentions(statement: &Statement<'_>, name: &str) -> bool {
 
 /// Commands of psql: a backslash is never SQL outside quotes, except for MySQL's `\N`.
 pub(super) fn psql_commands(engine: Engine, text: &str) -> Vec<Found> {
-    let is_command = |token: &Token| token.kind == Kind::Symbol(b'\\') && !text[token.end..].starts_with('N');
+    // The first line of a MariaDB dump since 2024: a comment to every server, and a command to its own client.
+    const SANDBOX: &str = "- enable the sandbox mode";
+    let is_command = |token: &Token| {
+        let rest = &text[token.end..];
+        token.kind == Kind::Symbol(b'\\') && !rest.starts_with('N') && !rest.starts_with(SANDBOX)
+    };
     let commands = lex::tokens(engine, text).filter(is_command);
     let found = commands.map(|token| {
         let line = text[..token.start].matches('\n').count() + 1;

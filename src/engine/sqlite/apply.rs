@@ -71,11 +71,16 @@ impl SqliteSession {
 
     async fn transact(&mut self, work: &Work, steps: Range<usize>) -> Result<(), Stop> {
         let (step, last) = (steps.start, steps.end - 1);
-        let check = |step: usize| KeyCheck::of(&work.steps[step].script);
-        let own = steps.clone().map(check).find(|keys| !keys.are_keys_on());
-        let mut keys = own.unwrap_or_else(|| check(last));
         let at = |place: Place| move |fault: Fault| (place, fault);
         let (prepare, guard) = (Place::Prepare { step }, Place::ForeignKeyGuard { step: last });
+        let mut keys = KeyCheck::Nothing;
+        for step in steps.clone() {
+            let script = &work.steps[step].script;
+            keys = KeyCheck::for_tenant(script, self).await;
+            if !keys.are_keys_on() {
+                break;
+            }
+        }
         self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock).await.map_err(at(prepare))?;
         keys.before(self).await.map_err(at(guard))?;
         let message = self.transaction_of(work, steps);
@@ -163,12 +168,20 @@ impl SqliteSession {
                 self.run(piece.text.to_owned()).await?;
                 continue;
             }
+            let were_on = self.are_keys_on().await?;
             self.run(KEYS_OFF.to_owned()).await?;
             let ran = self.run(piece.text.to_owned()).await;
-            self.keys_on().await;
+            if were_on {
+                self.keys_on().await;
+            }
             ran?;
         }
         Ok(())
+    }
+
+    /// Whether foreign keys are on: a script without a transaction may have switched them off before.
+    async fn are_keys_on(&mut self) -> Result<bool, Fault> {
+        Ok(self.rows("PRAGMA foreign_keys".to_owned()).await?.first().is_some_and(|row| row.is_true(0)))
     }
 
     /// Switches foreign keys on again; a new connection has them on.
@@ -242,12 +255,13 @@ impl Journalled for SqliteSession {
         if within > 0 && (takes || this.sql().len() > TEXT) && directive(this.sql()).is_none() {
             return self.run_apart(this.sql(), takes).await.map_err(refusal);
         }
-        if takes {
+        let were_on = takes && self.are_keys_on().await.map_err(refusal)?;
+        if were_on {
             self.run(KEYS_OFF.to_owned()).await.map_err(refusal)?;
         }
         let connection = self.connection().await.map_err(refusal)?;
         let ran = directives::run(connection, this, SqliteQueryResult::rows_affected).await;
-        if takes {
+        if were_on {
             self.keys_on().await;
         }
         ran.map_err(refusal)
@@ -291,7 +305,7 @@ fn takes_rows_unsaid(this: ScriptStatement<'_>) -> bool {
     let takes = |sql: &String| syntax(Engine::Sqlite).foreign_keys(std::slice::from_ref(sql)) == ForeignKeys::TakesRows;
     let script = &this.step().script;
     script.statements.get(this.statement).is_some_and(takes)
-        && syntax(Engine::Sqlite).foreign_keys(&script.statements) == ForeignKeys::TakesRows
+        && syntax(Engine::Sqlite).foreign_keys(&script.statements).are_off()
 }
 
 /// Whether an error is the arithmetic one that [`require`] raises.

@@ -14,7 +14,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
-use crate::sql::foreign_keys::{ForeignKeys, mentions};
+use crate::sql::foreign_keys::{ForeignKeys, mentions, taken_from};
 use crate::sql::{DdlEffect, SchemaObject, effect, split};
 
 /// A check of a step's foreign keys.
@@ -54,6 +54,26 @@ impl KeyCheck {
         if counts { self } else { KeyCheck::Nothing }
     }
 
+    /// As [`KeyCheck::of`], for a tenant that can be asked: keys stay on where nothing refers to the tables that lose rows,
+    /// so that every ON DELETE and ON UPDATE of others acts.
+    pub(super) async fn for_tenant(script: &Script, tenant: &mut dyn Queries) -> Self {
+        if syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::TakesRows
+            && let Some(tables) = taken_from(script.engine, &script.statements)
+        {
+            let names: Vec<String> = tables.iter().map(|table| literal(Engine::Sqlite, table)).collect();
+            let refer = format!(
+                "SELECT count(*) || '' FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f WHERE m.type = 'table' \
+                 AND lower(f.\"table\") IN ({})",
+                names.join(", ")
+            );
+            // A tenant that does not answer is told where its transaction begins.
+            if number(tenant, &refer).await.is_ok_and(|refer| refer == 0) {
+                return KeyCheck::Nothing;
+            }
+        }
+        KeyCheck::of(script)
+    }
+
     /// The rows that refer to nothing after a step without a transaction, and did not before; in words.
     pub(super) async fn left(self, tenant: &mut dyn Queries) -> Option<String> {
         let KeyCheck::Orphans { before, renames } = self else { return None };
@@ -89,11 +109,16 @@ impl Check for KeyCheck {
     }
 }
 
+/// Maximum number of rows that refer to nothing which are told apart.
+const MOST_IDS: usize = 100_000;
+
 /// The rows whose foreign keys refer to nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Orphans {
     /// Their number by child and parent table.
     rows: BTreeMap<(String, String), u64>,
+    /// The first of them, by child, parent and row id: one that was mended must not make room for a new one.
+    ids: BTreeSet<(String, String, String)>,
     /// The tables whose foreign keys can't be checked, each with SQLite's reason.
     unchecked: BTreeMap<String, String>,
 }
@@ -126,6 +151,13 @@ impl Orphans {
             }
             Err(fault) => return Err(fault),
         }
+        if !orphans.rows.is_empty() && orphans.unchecked.is_empty() {
+            let ids = format!(
+                "SELECT lower(\"table\"), lower(parent), CAST(rowid AS TEXT) FROM pragma_foreign_key_check WHERE rowid IS \
+                 NOT NULL LIMIT {MOST_IDS}"
+            );
+            orphans.ids = tenant.rows(ids).await?.iter().map(|row| (row.must(0), row.must(1), row.must(2))).collect();
+        }
         Ok(orphans)
     }
 
@@ -146,6 +178,15 @@ impl Orphans {
                 return Some(format!("{n} {rows} of {child} {refer} to rows of {parent} that are not there"));
             }
         }
+        // The rows of a table that was built anew may have other ids.
+        let is_kept = |child: &String| !renames.iter().any(|(from, to)| from == child || to == child);
+        let are_all = self.ids.len().max(before.ids.len()) < MOST_IDS;
+        let new = self.ids.difference(&before.ids).find(|(child, parent, _)| {
+            are_all && is_kept(child) && is_kept(parent) && before.rows.contains_key(&(child.clone(), parent.clone()))
+        });
+        if let Some((child, parent, id)) = new {
+            return Some(format!("row {id} of {child} refers to a row of {parent} that is not there"));
+        }
         let is_new = |(table, _): &(&String, &String)| !names(table).any(|name| before.unchecked.contains_key(&name));
         self.unchecked.iter().find(is_new).map(|(_, why)| why.clone())
     }
@@ -160,8 +201,8 @@ fn refused(why: &str) -> Fault {
     let text = format!(
         "{why} after this migration, so everything it did was rolled back. It drops a table, replaces rows or says PRAGMA \
          foreign_keys = OFF: such a migration runs with foreign keys off, and they are checked before its commit. Let it \
-         delete or change those rows itself; or let it begin with PRAGMA foreign_keys = ON, and every ON DELETE acts, also \
-         for rows of a table that is dropped"
+         delete or change those rows itself; build a table anew in this order: create the new one, copy, drop the old one, \
+         rename the new one. What relies on ON DELETE goes into a script of its own"
     );
     Fault::new(FaultClass::ConstraintViolation, text)
 }
