@@ -40,10 +40,15 @@ impl Entries {
         Entries(entries)
     }
 
+    /// The entries of a script, under all its names.
+    fn of_script(&self, script: &Script) -> Vec<String> {
+        script.names().filter_map(|name| self.0.get(&**name)).flatten().cloned().collect()
+    }
+
     /// Changes them as applying a script does; returns the entries that are there, and those that are not any more.
     fn enter(&mut self, script: &Script) -> [Vec<String>; 2] {
         let Some(entry) = script.history_entry() else { return [Vec::new(), Vec::new()] };
-        let mut gone = self.0.remove(&*script.migration).unwrap_or_default();
+        let mut gone: Vec<String> = script.names().filter_map(|name| self.0.remove(&**name)).flatten().collect();
         if script.direction == Direction::Down {
             return [Vec::new(), gone];
         }
@@ -75,7 +80,7 @@ impl Work {
         let (mut count, mut before) = (self.history.len(), [Vec::new(), Vec::new()]);
         let mut all = Vec::with_capacity(self.steps.len());
         for (number, step) in self.steps.iter().enumerate() {
-            let own = entries.0.get(&*step.script.migration).cloned().unwrap_or_default();
+            let own = entries.of_script(&step.script);
             let is_new = own.is_empty();
             let [mut there, mut gone] = std::mem::take(&mut before);
             there.extend(own.iter().cloned());
@@ -85,7 +90,7 @@ impl Work {
                 _ => Expectation::Next(NextHistory { entries: count, there, gone }),
             });
             before = entries.enter(&step.script);
-            let left = entries.0.get(&*step.script.migration).map_or(0, Vec::len);
+            let left = entries.of_script(&step.script).len();
             count = count + left - own.len();
         }
         all

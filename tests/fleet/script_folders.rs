@@ -151,6 +151,32 @@ fn a_renamed_script_is_not_applied_again() {
     assert!(!fleet.has_table("pg-000", "y"));
 }
 
+/// A renamed version and a renamed view among other steps, up and down: each step finds the history that it expects.
+#[test]
+fn renamed_scripts_are_steps_among_others() {
+    let fleet = fleet();
+    write(&fleet, "0001_x.sql", "create table x (i int);");
+    write(&fleet, "0002_y.up.sql", "create table y (i int);");
+    write(&fleet, "0002_y.down.sql", "drop table y;");
+    write(&fleet, "R__v.sql", "drop view if exists v;\ncreate view v as select i from x;");
+    migrate(&fleet, 0);
+    for (from, to) in [("0002_y.up", "0002_z.up"), ("0002_y.down", "0002_z.down"), ("R__v", "R__view_v")] {
+        let path = |name: &str| fleet.path("sql").join(format!("{name}.sql"));
+        std::fs::rename(path(from), path(to)).unwrap();
+    }
+    write(&fleet, "0003_anew.up.sql", "drop table x;\ncreate table x (i int, j int);");
+    write(&fleet, "0003_anew.down.sql", "alter table x drop column j;");
+    write(&fleet, "0004_more.up.sql", "create table more (i int);");
+    write(&fleet, "0004_more.down.sql", "drop table more;");
+    migrate(&fleet, 0);
+    agree(&fleet);
+    have(&fleet, &["0001_x", "0002_y", "0003_anew", "0004_more", "R__view_v"]);
+    fleet.run(&["rollback", "--to", "0001_x", "--yes"]).exits(0);
+    have(&fleet, &["0001_x", "R__view_v"]);
+    migrate(&fleet, 0);
+    have(&fleet, &["0001_x", "0002_z", "0003_anew", "0004_more", "R__view_v"]);
+}
+
 #[test]
 fn a_squash_counts_as_applied_where_all_of_its_parts_are() {
     let fleet = fleet();

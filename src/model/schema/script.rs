@@ -108,14 +108,19 @@ impl Script {
     /// Updates a history as applying this script does.
     pub(crate) fn enter_into(&self, history: &mut Vec<String>) {
         let Some(entry) = self.history_entry() else { return };
+        history.retain(|e| self.names().all(|name| **name != *name_of(e)));
+        if self.direction == Direction::Up {
+            history.push(entry);
+        }
+    }
+
+    /// The names under which a tenant has it in its history: its own, and former ones.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         let others: &[Arc<str>] = match &self.record {
             Record::Named { names, .. } => names,
             _ => &[],
         };
-        history.retain(|e| *name_of(e) != *self.migration && !others.iter().any(|other| **other == *name_of(e)));
-        if self.direction == Direction::Up {
-            history.push(entry);
-        }
+        std::iter::once(&self.migration).chain(others)
     }
 
     /// The same script for a tenant that has the migration under these names in its history.
