@@ -261,7 +261,11 @@ impl<'a> Found<'a> {
 
     /// The flags that may settle it.
     fn ways(&self) -> &'static [&'static str] {
+        let (k, last) =
+            (self.unfinished.statement.unwrap_or(1), self.script.map_or(0, |script| script.statements.len()));
         match self.is_edited() {
+            // Resuming at the first statement is `--not-applied`.
+            false if !(k.max(2)..=last).any(|k| self.resumption(k).is_ok()) => &["--applied", "--not-applied"],
             false => &["--applied", "--not-applied", "--resume-at K"],
             true if self.is_untouched() => &["--applied", "--not-applied"],
             true => &["--applied"],

@@ -66,6 +66,8 @@ fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
         }
         "truncate" => reader.after(&["table", "only"]),
         "copy" => reader.after(&[]),
+        "lock" => reader.after(&["table", "only"]),
+        "reindex" => reader.after(&["table", "index", "concurrently"]),
         "select" => {
             let into = (place..words.len()).find(|&at| words.is(at, "into")).unwrap_or(words.len());
             Reader { words, at: into + 1 }.after(&["unlogged", "table"])
@@ -142,7 +144,9 @@ impl Reader<'_, '_> {
             "index" if verb != "create" => self.after(&condition),
             // The object is in the schema of its table.
             "index" | "trigger" | "rule" | "policy" => {
-                let on = (self.at..self.words.len()).find(|&at| self.words.is(at, "on"));
+                // `CREATE RULE r AS ON INSERT TO t`.
+                let before = if kind == "rule" && verb == "create" { "to" } else { "on" };
+                let on = (self.at..self.words.len()).find(|&at| self.words.is(at, before));
                 self.at = on.map_or(self.words.len(), |on| on + 1);
                 self.after(&["only"])
             }
@@ -177,6 +181,10 @@ mod tests {
             "UPDATE public.t SET a = 1",
             "DELETE FROM ONLY public.t",
             "TRUNCATE public.t",
+            "CREATE OR REPLACE RULE r AS ON INSERT TO public.t DO INSTEAD NOTHING",
+            "DROP RULE r ON public.t",
+            "LOCK TABLE public.t",
+            "REINDEX TABLE CONCURRENTLY public.t",
             "WITH x AS (DELETE FROM public.t RETURNING *) SELECT * FROM x",
             "DO $$ BEGIN CREATE TABLE public.t (i int); END $$",
             "SET search_path TO app, public",
