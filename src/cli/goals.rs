@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::exit::CliError;
 use super::inspect::Planning;
 use super::setup::{Program, quoted};
+use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::{Continuation, continuation};
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{self, Decision, Goal, Refusal, Target};
-use crate::model::schema::{Catalog, Direction, Script, State};
-use crate::model::tenant::{Tenant, TenantId};
+use crate::model::schema::{Catalog, Direction, Execution, Script, State};
+use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::policy::{Limits, format_duration};
 use crate::report::edited_text;
 use crate::report::plan::{LimitNote, PlanRow};
@@ -176,4 +177,34 @@ pub(super) fn range(catalog: &Catalog, rows: &[&PlanRow]) -> std::ops::Range<usi
         (Some(first), Some(last)) => first..last + 1,
         _ => 0..0,
     }
+}
+
+/// A planned migration without a way down.
+pub(super) struct Irreversible {
+    pub(super) migration: Arc<str>,
+    pub(super) engine: Engine,
+    /// The number of tenants that would run it.
+    pub(super) tenants: usize,
+    pub(super) reason: String,
+}
+
+/// The planned migrations that have no way down.
+pub(super) async fn irreversible(set: &Arc<MigrationSet>, rows: &[&PlanRow], native: bool) -> Vec<Irreversible> {
+    let lazy = LazyScripts::new(set.clone(), Direction::Down, range(set.catalog(), rows), native);
+    let mut found = Vec::new();
+    for engine in Engine::ALL {
+        let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
+        if here.is_empty() {
+            continue;
+        }
+        for script in lazy.get(engine).await.iter() {
+            let Execution::Irreversible { reason } = &script.execution else { continue };
+            let tenants = here.iter().filter(|row| row.steps.iter().any(|step| **step == *script.migration)).count();
+            if tenants > 0 {
+                let (migration, reason) = (script.migration.clone(), reason.clone());
+                found.push(Irreversible { migration, engine, tenants, reason });
+            }
+        }
+    }
+    found
 }

@@ -2,10 +2,11 @@
 //!
 //! It asks no database: the tenants were read for the plan.
 
+use std::sync::Arc;
+
 use super::goals;
 use super::inspect::{Planned, Planning};
-use crate::compile::LazyScripts;
-use crate::model::schema::{Direction, Execution, Script};
+use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
 use crate::report::plan::PlanRow;
 use crate::report::{count, towards};
@@ -32,9 +33,12 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
     let steps: usize = pending.iter().map(|row| row.steps.len()).sum();
     lines.extend((steps > 0).then(|| format!("Steps: {steps}, at most {} a tenant.", most(&pending))));
     let half_way = planned.scripts().iter().filter(|script| !script.is_atomic() && !script.statements.is_empty());
+    let half_way = half_way.map(|script| (&script.migration, script.engine));
     lines.extend(named("Not atomic, a failure leaves their first statements in place", half_way));
-    let irreversible = irreversible(planning, &rows).await;
-    lines.extend(named("No way down", irreversible.iter()));
+    if goal.direction == Direction::Up {
+        let irreversible = goals::irreversible(set, &rows, planning.native).await;
+        lines.extend(named("No way down", irreversible.iter().map(|of| (&of.migration, of.engine))));
+    }
     lines.push(format!("Waves: {}. Go ahead?", waves.join(", ")));
     lines.join("\n")
 }
@@ -43,31 +47,9 @@ fn most(pending: &[&&PlanRow]) -> usize {
     pending.iter().map(|row| row.steps.len()).max().unwrap_or_default()
 }
 
-/// The pending migrations that can't be rolled back afterwards.
-async fn irreversible(planning: &Planning<'_>, rows: &[&PlanRow]) -> Vec<Script> {
-    let Planning { set, goal, .. } = planning;
-    let mut found = Vec::new();
-    if goal.direction == Direction::Down {
-        return found;
-    }
-    let lazy = LazyScripts::new((*set).clone(), Direction::Down, goals::range(set.catalog(), rows), planning.native);
-    for engine in Engine::ALL {
-        let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
-        if !here.is_empty() {
-            let is_pending = |name: &str| here.iter().any(|row| row.steps.iter().any(|step| step == name));
-            let compiled = lazy.get(engine).await;
-            let irreversible = compiled.iter().filter(|script| {
-                matches!(script.execution, Execution::Irreversible { .. }) && is_pending(&script.migration)
-            });
-            found.extend(irreversible.map(|script| Script::clone(script)));
-        }
-    }
-    found
-}
-
 /// A line of migrations with their engines, if there are any.
-fn named<'a>(what: &str, scripts: impl Iterator<Item = &'a Script>) -> Option<String> {
-    let names: Vec<String> = scripts.map(|script| format!("{} ({})", script.migration, script.engine)).collect();
+fn named<'a>(what: &str, scripts: impl Iterator<Item = (&'a Arc<str>, Engine)>) -> Option<String> {
+    let names: Vec<String> = scripts.map(|(migration, engine)| format!("{migration} ({engine})")).collect();
     let more = names.len().saturating_sub(MOST_NAMES);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!names.is_empty()).then(|| format!("{what}: {}{rest}.", names[..names.len() - more].join(", ")))

@@ -20,11 +20,10 @@ use crate::model::clock::now_ms;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
-use crate::model::schema::{Direction, Execution};
+use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
-use crate::model::tenant::{Engine, TenantId};
+use crate::model::tenant::TenantId;
 use crate::policy::Tally;
-use crate::report::plan::PlanRow;
 use crate::report::{Format, count};
 use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
@@ -157,25 +156,15 @@ async fn refuse_irreversible(
     planned: &Planned,
     native: bool,
 ) -> Result<(), CliError> {
-    let rows = planned.rows();
-    let lazy = LazyScripts::new(set.clone(), Direction::Down, goals::range(set.catalog(), &rows), native);
-    let mut found: Vec<String> = Vec::new();
-    for engine in Engine::ALL {
-        let here: Vec<&&PlanRow> = rows.iter().filter(|row| row.engine == engine && !row.steps.is_empty()).collect();
-        if here.is_empty() {
-            continue;
-        }
-        for script in lazy.get(engine).await.iter() {
-            let Execution::Irreversible { reason } = &script.execution else { continue };
-            let tenants = here.iter().filter(|row| row.steps.contains(&script.migration.to_string())).count();
-            if tenants > 0 {
-                found.push(format!("{} ({engine}, {}): {reason}", script.migration, count(tenants, "tenant")));
-            }
-        }
-    }
-    if found.is_empty() {
+    let irreversible = goals::irreversible(set, &planned.rows(), native).await;
+    if irreversible.is_empty() {
         return Ok(());
     }
+    let line = |of: &goals::Irreversible| {
+        let goals::Irreversible { migration, engine, tenants, reason } = of;
+        format!("{migration} ({engine}, {}): {reason}", count(*tenants, "tenant"))
+    };
+    let found: Vec<String> = irreversible.iter().map(line).collect();
     Err(CliError::CanNotStart(format!(
         "these migrations have no way down, so nothing was touched:\n  {}\nroll back only as far as --to allows (see: {}), \
          or write their `down`",

@@ -291,22 +291,8 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
     })
 }
 
-/// Sends a message and counts the parts that completed.
-pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message<'_>) -> Sent
-where
-    DB: sqlx::Database,
-    for<'c> &'c mut C: Executor<'c, Database = DB>,
-    usize: sqlx::ColumnIndex<DB::Row>,
-    for<'r> i64: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
-    for<'r> i32: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
-    for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
-    for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
-{
-    send_parts(connection, message, 0..message.len()).await
-}
-
 /// Sends some parts of a message; the counts are those of the whole.
-pub(crate) async fn send_parts<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
+pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
 where
     DB: sqlx::Database,
     for<'c> &'c mut C: Executor<'c, Database = DB>,

@@ -81,14 +81,26 @@ impl Assignment {
             }
             let mut work = self.empty_work(&history);
             work.steps.push(Step::new(taken.index, taken.up.clone(), self.limits(taken.index)));
-            match tokio::time::timeout(limit, session.apply(&work)).await {
-                Ok(Ok(())) => {
+            // A view may take its time, like any other work; a cancelled run gives it a moment.
+            let why = if self.cancel.is_cancelled() {
+                match tokio::time::timeout(limit, session.apply(&work)).await {
+                    Ok(applied) => applied.err().map(|stop| stop.fault.to_string()),
+                    Err(_) => Some("no answer".to_owned()),
+                }
+            } else {
+                match self.carry_out(session, history.clone(), work).await.end {
+                    AttemptEnd::Done => None,
+                    AttemptEnd::Stopped { fault, .. } => Some(fault.to_string()),
+                    _ => Some("the run was cancelled".to_owned()),
+                }
+            };
+            match why {
+                None => {
                     taken.up.enter_into(&mut history);
                     attempt.aside.push(taken.up.clone());
                     made.push(&*taken.up.migration);
                 }
-                Ok(Err(stop)) => missing.push(format!("{} ({})", taken.up.migration, stop.fault)),
-                Err(_) => missing.push(format!("{} (no answer)", taken.up.migration)),
+                Some(why) => missing.push(format!("{} ({why})", taken.up.migration)),
             }
         }
         let lacks = format!("{} could not be made again; the next `migrate` makes it", missing.join(", "));

@@ -219,7 +219,7 @@ impl MysqlSession {
             message.push(Place::Tidy, format!("DO RELEASE_LOCK({LOCK_NAME})"));
         }
         let connection = self.connection().map_err(|fault| ApplyError::before(first, fault))?;
-        let sent = send(connection, &message).await;
+        let sent = send(connection, &message, 0..message.len()).await;
         message.tell_reports(work, &sent);
         let Some(error) = sent.error else { return Ok(()) };
         let fault = errors::fault(&error);

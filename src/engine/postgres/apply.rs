@@ -50,7 +50,7 @@ impl PostgresSession {
         let connected = self.connection().await;
         let connection = connected.map_err(|fault| (ApplyError::before(first, fault), None))?;
         // Dying here: the server ends the open transaction with a rollback; earlier ones are committed.
-        let sent = send(connection, &message).await;
+        let sent = send(connection, &message, 0..message.len()).await;
         message.tell_reports(work, &sent);
         let Some(error) = sent.error else {
             self.has_history = true;

@@ -13,7 +13,7 @@ use crate::engine::expectation::Expectation;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
-use crate::engine::message::{Message, Place, Sent, send_parts, stopped_at};
+use crate::engine::message::{Message, Place, Sent, send, stopped_at};
 use crate::engine::native::Check as _;
 use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::key_check::KeyCheck;
@@ -124,7 +124,7 @@ impl SqliteSession {
     async fn deliver(&mut self, message: &Message<'_>, parts: Range<usize>) -> Result<Sent, Stop> {
         let place = |part| message.place(part).unwrap_or(Place::Tidy);
         let connection = self.connection().await.map_err(|fault| (place(parts.start), fault))?;
-        let sent = send_parts(connection, message, parts).await;
+        let sent = send(connection, message, parts).await;
         let Some(error) = &sent.error else { return Ok(sent) };
         let place = place(sent.completed);
         // The guard raises an arithmetic error on purpose; any other error is genuine.

@@ -1,0 +1,141 @@
+//! Compiled scripts as a run and a plan ask for them: one direction, each engine compiled on first use.
+//!
+//! It compiles nothing itself.
+
+use std::sync::{Arc, OnceLock};
+
+use super::MigrationSet;
+use super::around::{self, Around, Repeatable, Touching};
+use crate::model::engine::{Engine, EngineMap};
+use crate::model::schema::{Direction, Script};
+use crate::sql::outside::{NamedSchema, written};
+use crate::sql::{Touch, touched};
+
+/// The scripts of one direction for one engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Scripts {
+    /// The scripts by index in the catalog; `None` if the migration was not requested.
+    scripts: Vec<Option<Arc<Script>>>,
+    /// The objects that each of them touches, once anybody has asked.
+    touches: Vec<OnceLock<Vec<Touch>>>,
+    /// The schemas that they name, by the same index; read for the first tenant that is a schema.
+    written: Arc<Vec<OnceLock<WrittenIn>>>,
+}
+
+/// The schemas that the statements of a script name, each with the statement (from 0).
+type WrittenIn = Vec<(usize, NamedSchema)>;
+
+impl Scripts {
+    /// Scripts by index in the catalog.
+    pub(super) fn new(scripts: Vec<Option<Arc<Script>>>) -> Self {
+        let (touches, written) = (vec![OnceLock::new(); scripts.len()], vec![OnceLock::new(); scripts.len()]);
+        Scripts { scripts, touches, written: Arc::new(written) }
+    }
+
+    /// The objects that a script touches, as far as its text is known.
+    fn touches(&self, index: usize) -> &[Touch] {
+        let read =
+            |script: &Arc<Script>| script.statements.iter().flat_map(|sql| touched(script.engine, sql)).collect();
+        self.touches[index].get_or_init(|| self.get(index).map(read).unwrap_or_default())
+    }
+
+    /// The script of a compiled migration.
+    pub(crate) fn get(&self, index: usize) -> Option<&Arc<Script>> {
+        self.scripts.get(index).and_then(Option::as_ref)
+    }
+
+    /// The first place where a script writes in a schema other than these, with its file and line: it would change what
+    /// belongs to all tenants of the database, or to another one.
+    pub(crate) fn foreign_schema(&self, index: usize, own: &[&str]) -> Option<String> {
+        let script = self.get(index)?;
+        let written = self.written.get(index)?.get_or_init(|| {
+            let statements = script.statements.iter().enumerate();
+            statements
+                .flat_map(|(at, sql)| written(script.engine, sql).into_iter().map(move |named| (at, named)))
+                .collect()
+        });
+        let (at, named) = written.iter().find(|(_, named)| !own.contains(&named.schema.as_str()))?;
+        let place = match &script.source {
+            Some(source) => format!("{}:{}", source.file, source.lines.get(*at).copied().unwrap_or(1)),
+            None => format!("statement {}", at + 1),
+        };
+        let NamedSchema { schema, by } = named;
+        Some(format!(
+            "{place}: `{by}` writes in the schema {schema}, and not in the tenant's own; leave the schema out, or name it in \
+             shared_schemas = [\"{schema}\"] of the tenant file if all tenants share it"
+        ))
+    }
+
+    /// The compiled scripts, in catalog order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Script>> {
+        self.scripts.iter().flatten()
+    }
+}
+
+/// The scripts of one run, compiled on first use: a run with nothing to apply compiles nothing.
+pub(crate) struct LazyScripts {
+    migrations: Arc<MigrationSet>,
+    direction: Direction,
+    wanted: std::ops::Range<usize>,
+    force_native: bool,
+    compiled: EngineMap<tokio::sync::OnceCell<Arc<Scripts>>>,
+    repeatables: EngineMap<OnceLock<Vec<Repeatable>>>,
+}
+
+impl LazyScripts {
+    /// A set that has compiled nothing yet. `wanted` are indexes in the catalog.
+    pub(crate) fn new(
+        migrations: Arc<MigrationSet>,
+        direction: Direction,
+        wanted: std::ops::Range<usize>,
+        force_native: bool,
+    ) -> Self {
+        LazyScripts {
+            migrations,
+            direction,
+            wanted,
+            force_native,
+            compiled: EngineMap::default(),
+            repeatables: EngineMap::default(),
+        }
+    }
+
+    /// The repeatable scripts to take down for these steps of a tenant, and to make again behind them.
+    pub(crate) async fn around(&self, engine: Engine, history: &[String], steps: &[usize]) -> Around {
+        let catalog = self.migrations.catalog();
+        let all = self.repeatables[engine].get_or_init(|| self.migrations.repeatables(engine));
+        // On the way down, one that is rolled back itself stands in nobody's way.
+        let is_step = |index: usize| self.direction == Direction::Down && steps.contains(&index);
+        if all.is_empty() {
+            return Around::default();
+        }
+        let there = catalog.applied(history);
+        let is_applied = |r: &&Repeatable| there.contains(&r.index()) && !is_step(r.index());
+        let applied: Vec<&Repeatable> = all.iter().filter(is_applied).collect();
+        if applied.is_empty() {
+            return Around::default();
+        }
+        let scripts = self.get(engine).await;
+        let touching = |&index: &usize| Touching {
+            index,
+            migration: &catalog.migrations[index],
+            is_repeatable: catalog.is_repeatable(index),
+            touches: scripts.touches(index),
+        };
+        around::around(&applied, &steps.iter().map(touching).collect::<Vec<_>>())
+    }
+
+    /// The migrations to compile.
+    pub(crate) fn migrations(&self) -> &Arc<MigrationSet> {
+        &self.migrations
+    }
+
+    /// The scripts for an engine; concurrent callers wait for the same compilation.
+    pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
+        let cell = &self.compiled[engine];
+        let compile = || async {
+            Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), self.force_native).await)
+        };
+        cell.get_or_init(compile).await.clone()
+    }
+}
