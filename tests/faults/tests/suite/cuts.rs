@@ -172,6 +172,7 @@ impl Net {
         let mut arguments = vec!["migrate", "--yes", "--no-preflight", "--tenant", &self.fleet.tenants[0].id];
         arguments.extend(native.then_some("--native"));
         run(&self.fleet, &arguments).exits(0);
+        assert_eq!(self.look(&self.fleet.tenants[0].id).history, CATALOG, "the run ended in success");
         let passed = self.relays[0].passed();
         assert!(passed.iter().flatten().sum::<u64>() > 1_000, "nothing went through the relay: {passed:?}");
         passed

@@ -129,8 +129,7 @@ impl Drop for Relay {
 impl Line {
     async fn serve(self: Arc<Self>, mut client: TcpStream) {
         let mut mended = self.mended.subscribe();
-        // The end of the previous connection may still be in transit.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        self.settled().await;
         let (number, fault) = self.opened();
         let mut server = TcpStream::connect(&self.server).await.unwrap();
         for end in [&client, &server] {
@@ -160,6 +159,17 @@ impl Line {
                 }
             }
             Kind::Cut | Kind::Delay(_) => close(client, server).await,
+        }
+    }
+
+    /// Waits for the end of the previous connection, which may still be in transit: at most 100 ms, because a connection
+    /// that liveness checks go over is opened while another stays open.
+    async fn settled(&self) {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if self.state.lock().unwrap().open == 0 {
+                return;
+            }
         }
     }
 
