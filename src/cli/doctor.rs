@@ -47,7 +47,9 @@ impl Run for Doctor {
         let rows = planned.rows();
         let mut needs = needs(&set, &tenants).await;
         needs.extensions.retain(|extension| rows.iter().any(|row| row.steps.contains(&extension.migration)));
-        let answers = run::examine(&tenants, &program.door(&set), program.pace(), &questions(&needs, true)).await;
+        let (door, ask) = (program.door(&set), questions(&needs, true));
+        let look = run::examine(&tenants, &door, program.pace(), &ask);
+        let answers = program.looking("examining databases", tenants.len(), look).await;
         let examined: Examined = tenants.into_iter().zip(answers).collect();
         let check = program.command("tenants check");
         let limits = limits(program, &check);
@@ -212,9 +214,11 @@ pub(super) async fn preflight(
     let all: Vec<Arc<Tenant>> = first.iter().flatten().cloned().collect();
     let needs = if goes_up { needs(set, &all).await } else { Needs::default() };
     let wanted = questions(&needs, false);
-    let mut examined = ask(&door, pace, first, &wanted).await;
+    let look = ask(&door, pace, first, &wanted);
+    let mut examined = program.looking("looking at the servers", all.len(), look).await;
     let again = servers.iter().zip(&examined).map(|((_, tenants), seen)| asked_again(tenants, seen)).collect();
-    for (seen, more) in examined.iter_mut().zip(ask(&door, pace, again, &wanted).await) {
+    let more = program.looking("looking at the servers again", 0, ask(&door, pace, again, &wanted)).await;
+    for (seen, more) in examined.iter_mut().zip(more) {
         seen.extend(more);
     }
     let probe = |((server, tenants), seen): (&(Arc<str>, Vec<Arc<Tenant>>), &Examined)| Probe {
@@ -262,7 +266,12 @@ fn asked_again(tenants: &[Arc<Tenant>], seen: &Examined) -> Vec<Arc<Tenant>> {
 }
 
 /// Probes groups of tenants concurrently; returns the answers in their groups.
-async fn ask(door: &Arc<dyn Database>, pace: Pace, groups: Vec<Vec<Arc<Tenant>>>, wanted: &Questions) -> Vec<Examined> {
+async fn ask(
+    door: &Arc<dyn Database>,
+    pace: Pace<'_>,
+    groups: Vec<Vec<Arc<Tenant>>>,
+    wanted: &Questions,
+) -> Vec<Examined> {
     let all: Vec<Arc<Tenant>> = groups.iter().flatten().cloned().collect();
     let mut answers = all.iter().cloned().zip(run::examine(&all, door, pace, wanted).await);
     groups.iter().map(|group| answers.by_ref().take(group.len()).collect()).collect()

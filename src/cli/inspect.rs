@@ -17,7 +17,7 @@ use crate::model::plan::{Goal, predecessors};
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
 use crate::model::tenant::{Engine, Tenant};
 use crate::report::matrix::MatrixView;
-use crate::report::plan::{LimitNote, PlanRow, PlanView};
+use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
 
 impl Run for Status {
@@ -82,7 +82,12 @@ impl Run for Plan {
         goals::refuse_backwards(program, &selection, direction)?;
         let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native };
         let planned = self::planned(&planning).await;
-        let (view, output) = (planned.view(&set, &goal, self.sql), &self.read.output);
+        let detail = match (self.sql, self.list_scripts) {
+            (true, _) => Detail::Sql,
+            (false, true) => Detail::Scripts,
+            (false, false) => Detail::Summary,
+        };
+        let (view, output) = (planned.view(&set, &goal, detail), &self.read.output);
         output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
     }
@@ -114,7 +119,12 @@ impl Planned {
         &self.scripts
     }
 
-    pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, show_sql: bool) -> PlanView<'a> {
+    /// The scripts that make way for them and are made again behind them: each down, then up.
+    pub(super) fn aside(&self) -> &[Script] {
+        &self.aside
+    }
+
+    pub(super) fn view<'a>(&'a self, set: &'a MigrationSet, goal: &Goal, detail: Detail) -> PlanView<'a> {
         PlanView {
             catalog: set.catalog(),
             direction: goal.direction,
@@ -123,7 +133,7 @@ impl Planned {
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
-            show_sql,
+            detail,
         }
     }
 
@@ -166,8 +176,8 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
     let lazy = LazyScripts::new(set.clone(), goal.direction, goals::range(catalog, &rows), native);
     let has_steps = |engine: &Engine| rows.iter().any(|row| row.engine == *engine && !row.steps.is_empty());
-    // A wait for the clock is one for all engines.
-    let compiled = join_all(Engine::ALL.into_iter().filter(has_steps).map(|engine| lazy.get(engine))).await;
+    let compiling = join_all(Engine::ALL.into_iter().filter(has_steps).map(|engine| lazy.get(engine)));
+    let compiled = program.looking("compiling migrations", 0, compiling).await;
     let compiled = compiled.iter().flat_map(|scripts| scripts.iter());
     let mut scripts: Vec<Script> =
         compiled.filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)).collect();

@@ -35,6 +35,7 @@ mod signals;
 mod start;
 mod tenants;
 mod terminal;
+mod waiting;
 
 use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;

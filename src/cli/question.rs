@@ -1,18 +1,25 @@
-//! The question before a migration or a rollback: how many tenants and steps, and what can't be taken back.
-//!
-//! It asks no database: the tenants were read for the plan.
+//! The question before a migration or a rollback: how many tenants and steps, what can't be taken back, which views go,
+//! and how many rows the largest tables have that the scripts work on.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::goals;
 use super::inspect::{Planned, Planning};
 use crate::model::schema::Direction;
-use crate::model::tenant::Engine;
+use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::report::plan::PlanRow;
-use crate::report::{count, towards};
+use crate::report::{approximately, count, towards};
+use crate::{run, sql};
 
 /// Maximum number of migrations named in a line.
 const MOST_NAMES: usize = 5;
+
+/// Maximum number of tenants asked for the rows of their tables, spread over all that would change: a person waits.
+const MOST_ASKED: usize = 100;
+
+/// Maximum number of tables named with their rows.
+const MOST_TABLES: usize = 3;
 
 /// The question, without its `[y/N]`.
 pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
@@ -39,8 +46,62 @@ pub(super) async fn text(planning: &Planning<'_>, planned: &Planned) -> String {
         let irreversible = goals::irreversible(set, &rows, planning.native).await;
         lines.extend(named("No way down", irreversible.iter().map(|of| (&of.migration, of.engine))));
     }
+    let again: BTreeSet<&str> = planned.aside().iter().map(|script| &*script.migration).collect();
+    lines.extend(listed("Taken down and made again", again.into_iter().map(str::to_owned).collect()));
+    lines.extend(listed("Views that go", views_that_go(planned)));
+    lines.extend(rows_of(planning, planned).await);
     lines.push(format!("Waves: {}. Go ahead?", waves.join(", ")));
     lines.join("\n")
+}
+
+/// The views that the scripts drop and do not make again.
+fn views_that_go(planned: &Planned) -> Vec<String> {
+    let mut gone = BTreeSet::new();
+    for script in planned.scripts() {
+        for statement in &script.statements {
+            let words: Vec<String> = sql::first_words(script.engine, statement).take(2).collect();
+            let drops = words.len() == 2 && words[0] == "drop" && matches!(words[1].as_str(), "view" | "materialized");
+            let touched = sql::touched(script.engine, statement).into_iter();
+            gone.extend(touched.filter(|_| drops).map(|touch| touch.name));
+            sql::made(script.engine, statement).iter().for_each(|made| _ = gone.remove(&made.name));
+        }
+    }
+    gone.into_iter().collect()
+}
+
+/// The largest tables that the scripts work on, as the engines of some tenants estimate them; `None` where nothing is known.
+async fn rows_of(planning: &Planning<'_>, planned: &Planned) -> Option<String> {
+    let mut tables: HashMap<Engine, HashSet<String>> = HashMap::new();
+    for script in planned.scripts() {
+        let of_engine = tables.entry(script.engine).or_default();
+        script.statements.iter().for_each(|statement| sql::worked_on(script.engine, statement, of_engine));
+    }
+    let wanted = tables.into_iter().map(|(engine, names)| (engine, names.into_iter().collect())).collect();
+    let pending: HashSet<&TenantId> =
+        planned.rows().iter().filter(|row| !row.steps.is_empty()).map(|row| &row.tenant).collect();
+    let tenants: Vec<&Arc<Tenant>> = planning.selection.tenants().filter(|t| pending.contains(&t.id)).collect();
+    let n = tenants.len().min(MOST_ASKED);
+    let asked: Vec<Arc<Tenant>> = (0..n).map(|i| tenants[i * tenants.len() / n].clone()).collect();
+    let door = planning.program.door(planning.set);
+    let look = run::estimate_rows(&asked, &door, planning.program.pace(), wanted);
+    let answers = planning.program.looking("estimating rows", asked.len(), look).await;
+    let mut largest: HashMap<String, (u64, &TenantId)> = HashMap::new();
+    for (tenant, estimates) in asked.iter().zip(answers) {
+        // A tenant that does not answer now is told by the run.
+        for (table, rows) in estimates.unwrap_or_default().into_iter().filter(|(_, rows)| *rows > 0) {
+            let most = largest.entry(table).or_insert((rows, &tenant.id));
+            if rows > most.0 {
+                *most = (rows, &tenant.id);
+            }
+        }
+    }
+    let mut largest: Vec<(String, (u64, &TenantId))> = largest.into_iter().collect();
+    largest.sort_by(|(a, (more, _)), (b, (less, _))| (less, a).cmp(&(more, b)));
+    let named = largest.iter().take(MOST_TABLES);
+    let named: Vec<String> =
+        named.map(|(table, (rows, tenant))| format!("{table} about {} ({tenant})", approximately(*rows))).collect();
+    let of = if n < tenants.len() { format!(", of {n} tenants asked") } else { String::new() };
+    (!named.is_empty()).then(|| format!("Largest tables that they work on, in rows{of}: {}.", named.join(", ")))
 }
 
 fn most(pending: &[&&PlanRow]) -> usize {
@@ -49,7 +110,11 @@ fn most(pending: &[&&PlanRow]) -> usize {
 
 /// A line of migrations with their engines, if there are any.
 fn named<'a>(what: &str, scripts: impl Iterator<Item = (&'a Arc<str>, Engine)>) -> Option<String> {
-    let names: Vec<String> = scripts.map(|(migration, engine)| format!("{migration} ({engine})")).collect();
+    listed(what, scripts.map(|(migration, engine)| format!("{migration} ({engine})")).collect())
+}
+
+/// A line of names, if there are any.
+fn listed(what: &str, names: Vec<String>) -> Option<String> {
     let more = names.len().saturating_sub(MOST_NAMES);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!names.is_empty()).then(|| format!("{what}: {}{rest}.", names[..names.len() - more].join(", ")))

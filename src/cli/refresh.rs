@@ -62,7 +62,9 @@ fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
 async fn status(program: &Program, set: &Arc<MigrationSet>, views: &[View], on: &RunArgs) -> Result<u8, CliError> {
     let selection = program.select(&on.selection).await?;
     let tenants: Vec<_> = selection.tenants().cloned().collect();
-    let read = run::observe_refreshes(&tenants, &program.door(set), program.pace()).await;
+    let door = program.door(set);
+    let look = run::observe_refreshes(&tenants, &door, program.pace());
+    let read = program.looking("reading tenants", tenants.len(), look).await;
     let rows: Vec<TenantRefreshes> = tenants
         .iter()
         .zip(read)

@@ -5,10 +5,12 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::args::Engines;
 use super::setup::Program;
 use super::signals::Signals;
+use super::waiting::{Wait, waiting};
 use crate::check::prove::{Bench, Stopping};
 use crate::compile::MigrationSet;
 use crate::engine::ScratchPlace;
@@ -75,15 +77,20 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
     });
     let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |text: String| terminal.warn(&text));
     let timeouts = program.settings().timeouts();
-    let bench = |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone() };
+    let done = Arc::new(AtomicUsize::new(0));
+    let bench =
+        |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone(), done: done.clone() };
     let (work, bench) = (&work, &bench);
-    let tried = places(program, engines).into_iter().map(|(engine, place)| async move {
+    let places = places(program, engines);
+    let all = set.catalog().migrations.len() * places.iter().filter(|(_, place)| place.is_ok()).count();
+    let tried = places.into_iter().map(|(engine, place)| async move {
         match place {
             Ok(place) => (engine, Ok(work(bench(place)).await)),
             Err(why) => (engine, Err(why)),
         }
     });
-    let results = futures_util::future::join_all(tried).await;
+    let wait = Wait { what: "trying migrations out", done: &done, all };
+    let results = waiting(terminal, wait, futures_util::future::join_all(tried)).await;
     let interrupted = (cancel.level() != Level::Running).then(|| if signals.terminated() { 143 } else { 130 });
     Tried { results, interrupted }
 }

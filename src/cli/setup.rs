@@ -1,13 +1,16 @@
 //! The start of every command: the tenant file, its settings, a selection, access to the databases.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::args::{Global, Selection as SelectionArgs};
 use super::code::Code;
 use super::exit::CliError;
 use super::previous_run::{PreviousRun, retained};
 use super::terminal::Terminal;
+use super::waiting::{Wait, waiting};
 use crate::compile::folder::ScriptMistake;
 use crate::compile::{MigrationSet, folder};
 use crate::engine::{Database, Servers};
@@ -32,6 +35,8 @@ pub(super) struct Program {
     /// The locations given as flags, so that proposed commands use the same ones.
     places: Vec<String>,
     pub(super) code: Code,
+    /// The tenants that the present look at the fleet has read.
+    read: AtomicUsize,
 }
 
 impl Program {
@@ -59,7 +64,7 @@ impl Program {
         for warning in &registry.warnings {
             terminal.warn(warning);
         }
-        Ok(Program { registry, terminal, named: global.config.is_some(), places, code })
+        Ok(Program { registry, terminal, named: global.config.is_some(), places, code, read: AtomicUsize::new(0) })
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -155,7 +160,9 @@ impl Program {
 
     /// The state of these tenants.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
-        let observations = run::observe(tenants, set, &self.door(set), self.pace()).await;
+        let door = self.door(set);
+        let observations =
+            self.looking("reading tenants", tenants.len(), run::observe(tenants, set, &door, self.pace())).await;
         let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
         for name in observations.iter().flat_map(|o| set.catalog().gone(&o.history)) {
             *gone.entry(name).or_default() += 1;
@@ -172,10 +179,16 @@ impl Program {
     }
 
     /// The pace of reading tenants.
-    pub(super) fn pace(&self) -> run::Pace {
+    pub(super) fn pace(&self) -> run::Pace<'_> {
         let settings = self.settings();
         let (concurrency, timeouts) = (settings.concurrency(), settings.timeouts());
-        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit }
+        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit, done: &self.read }
+    }
+
+    /// Completes a look at `tenants` tenants at this program's pace; one that takes long is shown on the terminal.
+    pub(super) async fn looking<T>(&self, what: &str, tenants: usize, look: impl Future<Output = T>) -> T {
+        self.read.store(0, Ordering::Relaxed);
+        waiting(self.terminal, Wait { what, done: &self.read, all: tenants }, look).await
     }
 
     /// As [`Program::read_ledger_if_any`], for a command that requires a ledger.

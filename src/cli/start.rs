@@ -24,6 +24,7 @@ use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
 use crate::policy::Tally;
+use crate::report::plan::Detail;
 use crate::report::{Format, count};
 use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
@@ -126,7 +127,7 @@ pub(super) async fn start(
         let planning = Planning { program, set, selection: &intent.selection, goal: &goal, native: intent.native };
         let planned = inspect::planned(&planning).await;
         if intent.dry_run {
-            output.deliver(&planned.view(set, &goal, false).render(Format::Table, &output.style(program)))?;
+            output.deliver(&planned.view(set, &goal, Detail::Summary).render(Format::Table, &output.style(program)))?;
             if goal.direction == Direction::Down {
                 refuse_irreversible(program, set, &planned, intent.native).await?;
             }

@@ -73,9 +73,11 @@ impl Terminal {
         names(tenants.iter(), NAMES, &self.err)
     }
 
-    /// Prints a message on stderr; a closed stderr has no effect on the command.
+    /// Prints a message on stderr; a closed stderr has no effect on the command. A line that says what is waited for is
+    /// overwritten.
     pub(super) fn tell(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let over = if self.live { "\r\x1b[K" } else { "" };
+        let _ = writeln!(std::io::stderr().lock(), "{over}{text}");
     }
 
     /// Prints a warning, also with --quiet. Text from a database or a file is made harmless.

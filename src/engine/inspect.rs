@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+use super::literal;
 use super::queries::TextRow;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Other, Shape, Table};
@@ -28,6 +29,14 @@ pub(crate) trait Inspect: Send {
     /// # Errors
     /// A [`Fault`] when one of them can't be read, or does not exist.
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault>;
+
+    /// The rows of these tables of the tenant's own namespace as its engine estimates them, without counting: from its
+    /// statistics, on SQLite the largest rowid. `tables` are names in lower case; one that does not exist, or of which
+    /// the engine knows nothing, is missing from the answer. Read-only: one round trip, two on SQLite.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the statistics can't be read.
+    async fn row_estimates(&mut self, tables: &[String]) -> Result<Vec<(String, u64)>, Fault>;
 
     /// The last refresh time of each view, in seconds since 1970-01-01 UTC; empty if none was ever refreshed.
     ///
@@ -96,6 +105,16 @@ pub(crate) fn counted(tables: &[String], rows: &[TextRow]) -> Result<Vec<u64>, F
     let counts: Option<Vec<u64>> = rows.iter().map(|row| row.parse(0)).collect();
     let unclear = || Fault::new(FaultClass::Other, "the server's answer to a count of rows was not understood");
     counts.filter(|counts| counts.len() == tables.len()).ok_or_else(unclear)
+}
+
+/// The names as literals in a list: `'a', 'b'`.
+pub(crate) fn literals(engine: Engine, names: &[String]) -> String {
+    names.iter().map(|name| literal(engine, name)).collect::<Vec<_>>().join(", ")
+}
+
+/// Tables with their estimated rows, from rows of a name and a number.
+pub(crate) fn estimated(rows: &[TextRow]) -> Vec<(String, u64)> {
+    rows.iter().filter_map(|row| Some((row.text(0)?.to_lowercase(), row.parse(1)?))).collect()
 }
 
 /// The refreshed views, from the rows of their table.

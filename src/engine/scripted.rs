@@ -183,6 +183,10 @@ impl Inspect for ScriptedSession {
         Ok(vec![0; tables.len()])
     }
 
+    async fn row_estimates(&mut self, _: &[String]) -> Result<Vec<(String, u64)>, Fault> {
+        Ok(Vec::new())
+    }
+
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         Ok(Vec::new())
     }

@@ -8,11 +8,14 @@ use crate::check::doctor::{Finding, Severity};
 use crate::model::tenant::TenantId;
 
 use super::sheet::Sheet;
-use super::style::{Tone, clean};
+use super::style::{Tone, clean, paragraph};
 use super::{Format, Style, label};
 
 /// Maximum number of tenants named; the rest are counted.
 const NAMED: usize = 8;
+
+/// Maximum number of lines of a finding, and of its remedy.
+const MOST_LINES: usize = 12;
 
 /// The findings in the form asked for. `tenants`: number of tenants examined.
 pub(crate) fn render(findings: &[Finding], tenants: usize, format: Format, style: &Style) -> String {
@@ -62,9 +65,9 @@ fn text(findings: &[Finding], tenants: usize, style: &Style) -> String {
     let mut out = String::new();
     for finding in findings {
         let name = style.paint(tone(finding.severity), finding.severity.name());
-        out.push_str(&format!("{name}  {}\n    {}\n", place(finding), clean(&finding.what)));
+        out.push_str(&format!("{name}  {}\n{}", place(finding), paragraph(&finding.what, "    ", MOST_LINES, style)));
         if !finding.fix.is_empty() {
-            out.push_str(&format!("    fix: {}\n", clean(&finding.fix)));
+            out.push_str(&paragraph(&format!("fix: {}", finding.fix), "    ", MOST_LINES, style));
         }
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();

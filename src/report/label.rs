@@ -41,12 +41,21 @@ pub(crate) fn towards(goal: &str) -> String {
 }
 
 /// A size with a unit, in few digits: `812 B`, `12.4 MB`.
-#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
 pub(super) fn bytes(n: u64) -> String {
-    let units = [(1_000_000_000.0, "GB"), (1_000_000.0, "MB"), (1_000.0, "kB")];
+    scaled(n, [" GB", " MB", " kB", " B"])
+}
+
+/// A large number in few digits: `812`, `12.4k`, `48.0M`.
+pub(crate) fn approximately(n: u64) -> String {
+    scaled(n, ["G", "M", "k", ""])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+fn scaled(n: u64, [giga, mega, kilo, one]: [&str; 4]) -> String {
+    let units = [(1_000_000_000.0, giga), (1_000_000.0, mega), (1_000.0, kilo)];
     match units.iter().find(|(size, _)| n as f64 >= *size) {
-        Some((size, unit)) => format!("{:.1} {unit}", n as f64 / size),
-        None => format!("{n} B"),
+        Some((size, unit)) => format!("{:.1}{unit}", n as f64 / size),
+        None => format!("{n}{one}"),
     }
 }
 

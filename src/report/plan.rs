@@ -2,17 +2,18 @@
 //!
 //! It shows a plan that was made elsewhere and decides nothing.
 
+mod scripts;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::model::fault::Fault;
-use crate::model::schema::{Catalog, Direction, Execution, Script};
+use crate::model::schema::{Catalog, Direction, Script};
 use crate::model::tenant::{Engine, TenantId};
-use crate::sql::dialect::syntax;
 
 use super::causes::{Cause, group_by};
 use super::sheet::{Cell, Column, Sheet};
-use super::style::{Tone, clean, is_harmless, paragraph};
+use super::style::{Tone, clean, paragraph};
 use super::{Format, Style, json, label, markdown, summary};
 
 /// The data of the plan.
@@ -32,8 +33,19 @@ pub(crate) struct PlanView<'a> {
     pub(crate) aside: &'a [Script],
     /// Time limits in force that differ from the fleet's.
     pub(crate) limits: &'a [LimitNote],
-    /// Whether the text has the SQL in full. The JSON document always has it.
-    pub(crate) show_sql: bool,
+    /// What the text shows of the scripts. The JSON document always has everything.
+    pub(crate) detail: Detail,
+}
+
+/// How much of the scripts is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Detail {
+    /// Their number, and those that need attention.
+    Summary,
+    /// A line for each.
+    Scripts,
+    /// Each with its SQL.
+    Sql,
 }
 
 /// A time limit that differs from the fleet's, and its scope.
@@ -142,29 +154,31 @@ impl PlanView<'_> {
     }
 
     fn text(&self, style: &Style) -> String {
-        let (tenants, waves) = (label::count(self.rows().count(), "tenant"), label::count(self.waves.len(), "wave"));
-        let title = format!("Plan: {} {}, {tenants} in {waves}", self.direction, clean(&label::towards(self.goal)));
+        let (total, waves) = (paragraph(&self.total_line(), "", 3, style), label::count(self.waves.len(), "wave"));
+        let title = format!("Plan: {} {}, {waves}", self.direction, clean(&label::towards(self.goal)));
         let wave = |(name, rows): &(String, Vec<PlanRow>)| {
             let head = format!("Wave {} ({})", clean(name), label::count(rows.len(), "tenant"));
             (head, self.wave(name, rows, style))
         };
         let lines = |lines: &[String], most| lines.iter().map(|line| paragraph(line, "  ", most, style)).collect();
         let limits: Vec<String> = self.limits.iter().map(LimitNote::text).collect();
+        let changes = if self.detail == Detail::Summary { "Changes" } else { "Migrations" };
         let rest = [
             ("Order", lines(&self.order(style), 2)),
-            ("Migrations", self.scripts_text(style)),
+            (changes, self.scripts_text(style)),
             ("Time limits that are not the fleet's", lines(&limits, 4)),
         ];
         let rest = rest.into_iter().filter(|(_, text): &(_, String)| !text.is_empty());
         let rest = rest.map(|(head, text)| (head.to_owned(), text));
-        let mut out = format!("{}\n", style.paint(Tone::Bold, title));
+        let mut out = format!("{}\n{total}", style.paint(Tone::Bold, title));
         for (head, text) in self.waves.iter().map(wave).chain(rest) {
             out.push_str(&format!("\n{}\n{text}", style.paint(Tone::Bold, head)));
         }
-        for script in self.scripts.iter().chain(self.aside).filter(|_| self.show_sql) {
-            out.push_str(&format!("\n{}", sql(script)));
+        if self.detail == Detail::Sql {
+            out.extend(self.scripts.iter().chain(self.aside).map(|script| format!("\n{}", scripts::sql(script))));
+            // Behind pages of SQL nobody sees the beginning.
+            out.push_str(&format!("\n{total}"));
         }
-        out.push_str(&format!("\n{}\n", self.total_line()));
         out
     }
 
@@ -218,76 +232,6 @@ impl PlanView<'_> {
             .indent(2)
     }
 
-    fn script_sheet(&self, style: &Style) -> Sheet {
-        let number = |s: &&Script| Cell::maybe(self.catalog.position(&s.migration).map(label::number));
-        let name = |s: &&Script| {
-            let name = if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration };
-            Cell::from(name).data(&s.migration)
-        };
-        // A script that can't run has no note.
-        let atomic = |s: &&Script| match &s.execution {
-            Execution::Irreversible { .. } => Cell::default(),
-            _ if s.is_atomic() => Cell::fixed("yes"),
-            _ => Cell::fixed("NOT ATOMIC").tone(Tone::Warning),
-        };
-        Sheet::of(self.scripts)
-            .column("", number)
-            .column(Column::new("Migration").at_least(16), name)
-            .column("Engine", |s| s.engine)
-            .column("Runs", |s| <&str>::from(&s.execution))
-            .column("Atomic", atomic)
-            .column(Column::new("SQL").right().expendable(1), |s| s.statements.len())
-            .column(Column::new("SHA256").expendable(2), |s| s.sha256.chars().take(12).collect::<String>())
-            .sheet()
-            .indent(2)
-    }
-
-    fn scripts_text(&self, style: &Style) -> String {
-        if self.scripts.is_empty() {
-            return String::new();
-        }
-        let notes = self.notes();
-        let notes = notes.iter().map(|note| paragraph(note, "    ", 4, style));
-        self.script_sheet(style).table(style) + &notes.collect::<String>()
-    }
-
-    /// The notes below the table: the reason for a native script, and the consequence of "not atomic".
-    fn notes(&self) -> Vec<String> {
-        let any_not_atomic = |with_transactions: bool| {
-            let differs = |s: &Script| s.engine.capabilities().transactional_ddl == with_transactions;
-            self.scripts.iter().any(|s| !s.is_atomic() && differs(s))
-        };
-        let mut notes: Vec<String> = self.scripts.iter().filter_map(remark).collect();
-        if any_not_atomic(false) {
-            let note = "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it \
-                        did before stays";
-            notes.push(note.to_owned());
-        }
-        if any_not_atomic(true) {
-            let note = "a script that runs outside a transaction is not atomic: when it fails midway, what it did before \
-                        stays";
-            notes.push(note.to_owned());
-        }
-        notes.extend(self.without_foreign_keys());
-        notes
-    }
-
-    /// The note for the scripts that run with foreign keys off.
-    fn without_foreign_keys(&self) -> Option<String> {
-        let runs = |s: &&Script| !matches!(s.execution, Execution::Irreversible { .. }) && s.is_atomic();
-        let are_off = |s: &&Script| syntax(s.engine).foreign_keys(&s.statements).are_off();
-        let scripts = self.scripts.iter().filter(runs).filter(are_off);
-        let places: Vec<usize> = scripts.filter_map(|s| self.catalog.position(&s.migration)).collect();
-        let verb = if places.len() == 1 { "runs" } else { "run" };
-        (!places.is_empty()).then(|| {
-            format!(
-                "{} {verb} with foreign keys off, and they are checked before the commit: a table is dropped or rows are replaced, \
-                 and no row of another table may go with them",
-                label::ranges(&places)
-            )
-        })
-    }
-
     fn fields(&self) -> Value {
         let wave = |(name, rows): &(String, Vec<PlanRow>)| json!({ "wave": name, "tenants": rows });
         let script = |s: &Script| {
@@ -324,13 +268,15 @@ impl PlanView<'_> {
         let style = Style::FILE;
         let groups: Vec<Group<'_>> = self.waves.iter().flat_map(|(name, rows)| groups(name, rows)).collect();
         let waves = self.groups_sheet(&groups, 60, &style).markdown();
-        let scripts = self.script_sheet(&style).markdown();
-        let mut out = format!("**{}**\n\n{waves}\n{scripts}", markdown::text(&self.total_line()));
+        let mut out = format!("**{}**\n\n{waves}", markdown::text(&self.total_line()));
+        if self.detail >= Detail::Scripts {
+            out.push_str(&format!("\n{}", self.script_sheet(&style).markdown()));
+        }
         for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
-        for script in self.scripts.iter().chain(self.aside).filter(|_| self.show_sql) {
-            out.push_str(&format!("\n{}", markdown::code("sql", &sql(script))));
+        for script in self.scripts.iter().chain(self.aside).filter(|_| self.detail == Detail::Sql) {
+            out.push_str(&format!("\n{}", markdown::code("sql", &scripts::sql(script))));
         }
         out
     }
@@ -370,38 +316,4 @@ struct Counts {
     nothing_to_do: usize,
     refused: usize,
     unreadable: usize,
-}
-
-fn remark(s: &Script) -> Option<String> {
-    match &s.execution {
-        Execution::Compiled { .. } => None,
-        Execution::Native { reason, .. } => Some(format!("{} on {} is native: {reason}", s.migration, s.engine)),
-        Execution::Irreversible { reason } => {
-            Some(format!("{} on {} can't be taken back: {reason}", s.migration, s.engine))
-        }
-    }
-}
-
-/// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
-/// deceive a reader is shown escaped, and a comment says so.
-fn sql(s: &Script) -> String {
-    let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.engine, s.direction, s.sha256);
-    if let Some(remark) = remark(s) {
-        out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
-    }
-    for statement in &s.statements {
-        if statement.chars().all(|c| matches!(c, '\n' | '\t') || is_harmless(c)) {
-            out.push_str(statement);
-        } else {
-            out.push_str("-- the next statement holds control or hidden characters; they are shown escaped here\n");
-            out.push_str(&statement.split('\n').map(clean).collect::<Vec<_>>().join("\n"));
-        }
-        out.push_str(match statement.trim_end().lines().last().unwrap_or_default() {
-            last if last.ends_with(';') => "\n",
-            // A semicolon after a comment would be part of it.
-            last if last.contains("--") || last.contains('#') => "\n;\n",
-            _ => ";\n",
-        });
-    }
-    out
 }

@@ -35,7 +35,7 @@ use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
-pub(crate) use observe::{Pace, examine, observe, observe_refreshes};
+pub(crate) use observe::{Pace, estimate_rows, examine, observe, observe_refreshes};
 pub(crate) use tasks::{BackupPlan, RestorePlan};
 
 /// The input of a run; immutable while it goes on.

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,13 +26,15 @@ use crate::policy::{Concurrency, Timeouts};
 
 /// The concurrency and time limits of reading.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct Pace<'a> {
     /// The concurrency caps.
     pub(crate) concurrency: Concurrency,
     /// The time limits per tenant.
     pub(crate) timeouts: Timeouts,
     /// Maximum wait per tenant for a server without a free connection.
     pub(crate) lock_wait_limit: Duration,
+    /// Counts the tenants that were read, for who waits.
+    pub(crate) done: &'a AtomicUsize,
 }
 
 /// Reads every tenant once and returns the observations, in the order given.
@@ -39,7 +42,7 @@ pub(crate) async fn observe(
     tenants: &[Arc<Tenant>],
     set: &MigrationSet,
     database: &Arc<dyn Database>,
-    pace: Pace,
+    pace: Pace<'_>,
 ) -> Vec<Observation> {
     let catalog = set.catalog();
     let mut found: Vec<Option<Observation>> = vec![None; tenants.len()];
@@ -54,6 +57,7 @@ pub(crate) async fn observe(
             _ => alone.push(i),
         }
     }
+    pace.done.fetch_add(tenants.len() - alone.len(), Ordering::Relaxed);
     let rest: Vec<Arc<Tenant>> = alone.iter().map(|&i| tenants[i].clone()).collect();
     let known = catalog.clone();
     let answers = ask_each(&rest, database, pace, move |tenant, session| {
@@ -93,9 +97,25 @@ async fn compare_scripts(observations: &mut [Observation], set: &MigrationSet) {
 pub(crate) async fn observe_refreshes(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
-    pace: Pace,
+    pace: Pace<'_>,
 ) -> Vec<Result<Vec<(String, i64)>, Fault>> {
     ask_each(tenants, database, pace, |_, session| session.refreshes()).await
+}
+
+/// The estimated rows of each tenant's tables, of those wanted on its engine: one list per tenant, in the order given.
+/// Names of tables are in lower case.
+pub(crate) async fn estimate_rows(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    pace: Pace<'_>,
+    wanted: HashMap<Engine, Vec<String>>,
+) -> Vec<Result<Vec<(String, u64)>, Fault>> {
+    let wanted = Arc::new(wanted);
+    ask_each(tenants, database, pace, move |tenant, session| {
+        let (wanted, engine) = (wanted.clone(), tenant.engine);
+        Box::pin(async move { session.row_estimates(wanted.get(&engine).map_or(&[], Vec::as_slice)).await })
+    })
+    .await
 }
 
 /// The health of each tenant's database and its server: one answer per tenant, in the order given. Server-wide values
@@ -103,7 +123,7 @@ pub(crate) async fn observe_refreshes(
 pub(crate) async fn examine(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
-    pace: Pace,
+    pace: Pace<'_>,
     wanted: &Questions,
 ) -> Vec<Result<Health, Fault>> {
     let asked = Arc::new(Mutex::new(HashSet::new()));
@@ -124,7 +144,7 @@ pub(crate) async fn examine(
 async fn ask_each<T: Send + 'static>(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
-    pace: Pace,
+    pace: Pace<'_>,
     question: impl for<'a> Fn(&Tenant, &'a mut dyn Session) -> BoxFuture<'a, Result<T, Fault>>
     + Clone
     + Send
@@ -164,6 +184,7 @@ async fn ask_each<T: Send + 'static>(
         found[i] = answer;
         if !is_full {
             queue.relax(i);
+            pace.done.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         queue.throttle(i);
@@ -173,6 +194,8 @@ async fn ask_each<T: Send + 'static>(
             *times += 1;
             *waited += pause;
             queue.delay(i, Instant::now() + pause);
+        } else {
+            pace.done.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

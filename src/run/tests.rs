@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -225,8 +225,13 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     let mut plan = plan_of(Direction::Up, &[(&members, FREE)], 16, 8).await;
     plan.retry.attempts = 1;
     let tenants = plan.tenants.clone();
-    let pace =
-        Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, lock_wait_limit: plan.retry.lock_wait_limit };
+    let done = AtomicUsize::new(0);
+    let pace = Pace {
+        concurrency: plan.concurrency,
+        timeouts: plan.timeouts,
+        lock_wait_limit: plan.retry.lock_wait_limit,
+        done: &done,
+    };
     let set = plan.scripts.migrations().clone();
     let (stats, records, events) = run(plan, &db, Cancel::default()).await;
     assert_eq!(stats.verdict(), Verdict::AllAtTarget, "{:?}", names(&records));
@@ -237,6 +242,7 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     let database: Arc<dyn Database> = db.clone();
     let observed = observe(&tenants, &set, &database, pace).await;
     assert!(observed.iter().all(|o| o.state.name() == "at_target"));
+    assert_eq!(done.load(Ordering::SeqCst), 30, "each tenant is counted once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,8 +250,13 @@ async fn a_server_that_stays_full_is_waited_for_as_long_as_another_run() {
     let db = Arc::new(Scripted::default());
     db.act("a", vec![Act::Refuses(FaultClass::TooManyConnections); 1000]);
     let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
-    let pace =
-        Pace { concurrency: plan.concurrency, timeouts: plan.timeouts, lock_wait_limit: plan.retry.lock_wait_limit };
+    let done = AtomicUsize::new(0);
+    let pace = Pace {
+        concurrency: plan.concurrency,
+        timeouts: plan.timeouts,
+        lock_wait_limit: plan.retry.lock_wait_limit,
+        done: &done,
+    };
     let (tenants, set) = (plan.tenants.clone(), plan.scripts.migrations().clone());
     let begun = tokio::time::Instant::now();
     let (_, records, _) = run(plan, &db, Cancel::default()).await;

@@ -24,6 +24,7 @@ pub(crate) fn places() -> [ScratchPlace; 3] {
 
 pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench {
     Bench {
+        done: Arc::default(),
         place,
         set: Arc::new(MigrationSet::new(migrations).await.unwrap()),
         timeouts: Timeouts::default(),

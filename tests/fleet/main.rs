@@ -35,6 +35,7 @@ mod secrets;
 #[path = "../support/own_servers.rs"]
 mod servers;
 mod support;
+mod terminal;
 mod three_hundred;
 mod two_at_once;
 mod ways_out;

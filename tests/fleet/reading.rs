@@ -99,3 +99,19 @@ fn a_dry_run_shows_the_plan_without_the_sql() {
     assert!(!ran.out.contains("CREATE TABLE"), "{}", ran.out);
     fleet.run(&["plan", "--sql"]).exits(0).shows(&["CREATE TABLE"]);
 }
+
+/// The plan answers first; the list of scripts, and their SQL, only when it is asked for.
+#[test]
+fn a_plan_lists_its_scripts_only_when_asked() {
+    let fleet = Fleet::new().sqlite(2);
+    let plan = fleet.run(&["plan"]).exits(0);
+    let first: Vec<&str> = plan.out.lines().take(2).collect();
+    assert!(first[0].starts_with("Plan: up to head") && first[1].starts_with("2 tenants: 2 to migrate"), "{first:?}");
+    let each = |out: &str| all().iter().filter(|name| out.contains(&format!("  {name} "))).count();
+    assert_eq!(each(&plan.out), 0, "{}", plan.out);
+    plan.shows(&["fleet plan --list-scripts"]);
+    let listed = fleet.run(&["plan", "--list-scripts"]).exits(0);
+    assert_eq!(each(&listed.out), all().len(), "{}", listed.out);
+    assert!(!listed.out.contains("CREATE TABLE"));
+    fleet.run(&["plan", "--sql"]).exits(0).shows(&["CREATE TABLE"]);
+}

@@ -5,6 +5,7 @@
 //! there are repeatable scripts, a third one has them from early on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::in_place::in_place;
@@ -167,6 +168,7 @@ async fn chain(
         round.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_clean = !matches!(round.verdict, Verdict::Failed { .. });
         rounds.push(round);
+        bench.done.fetch_add(1, Ordering::Relaxed);
         if !is_clean {
             break;
         }

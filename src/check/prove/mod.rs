@@ -13,6 +13,7 @@ mod verdict;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 
@@ -39,6 +40,8 @@ pub(crate) struct Bench {
     pub(crate) stop: Arc<dyn Fn() -> Stopping + Send + Sync>,
     /// Called with remarks for the operator beside the result.
     pub(crate) tell: Arc<dyn Fn(String) + Send + Sync>,
+    /// Counts the migrations that were proven, on all engines.
+    pub(crate) done: Arc<AtomicUsize>,
 }
 
 /// A future that completes when everything has to stop.

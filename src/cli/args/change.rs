@@ -145,6 +145,9 @@ pub(in crate::cli) struct Plan {
     /// As if every migration ran natively
     #[arg(long)]
     pub(in crate::cli) native: bool,
+    /// Lists every script: how it runs, whether it is atomic, its statements and its checksum
+    #[arg(long)]
+    pub(in crate::cli) list_scripts: bool,
     /// Shows the SQL of each script, byte for byte as it is sent
     #[arg(long)]
     pub(in crate::cli) sql: bool,

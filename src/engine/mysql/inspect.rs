@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::inspect_others;
 use crate::engine::Inspect;
-use crate::engine::inspect::{Gathered, count_queries, counted, refreshed};
+use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::own_tables::OwnTables as _;
@@ -68,6 +68,18 @@ impl Inspect for MysqlSession {
         }
         let database = self.door.namespace();
         counted(tables, &self.rows(count_queries(Engine::Mysql, database.as_deref(), tables)).await?)
+    }
+
+    async fn row_estimates(&mut self, tables: &[String]) -> Result<Vec<(String, u64)>, Fault> {
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = format!(
+            "SELECT table_name, CAST(table_rows AS CHAR) FROM information_schema.tables WHERE table_schema = DATABASE() AND \
+             table_type = 'BASE TABLE' AND LOWER(table_name) IN ({})",
+            literals(Engine::Mysql, tables)
+        );
+        Ok(estimated(&self.rows(query).await?))
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {

@@ -5,11 +5,11 @@
 
 use async_trait::async_trait;
 
-use crate::engine::inspect::{Gathered, count_queries, counted, refreshed};
+use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::inspect_text::{canonical, tokens, written};
-use crate::engine::{Inspect, history};
+use crate::engine::{Inspect, history, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Column, ForeignKey, Shape, Table, Unique};
 use crate::model::tenant::Engine;
@@ -69,6 +69,24 @@ impl Inspect for SqliteSession {
         }
         let message = format!("BEGIN;\n{}COMMIT", count_queries(Engine::Sqlite, None, tables));
         counted(tables, &self.transaction(message).await?)
+    }
+
+    async fn row_estimates(&mut self, tables: &[String]) -> Result<Vec<(String, u64)>, Fault> {
+        if self.is_missing() || tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A table WITHOUT ROWID would have to be counted, and a virtual one answers as it likes.
+        let there = format!(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND wr = 0 AND lower(name) IN ({})",
+            literals(Engine::Sqlite, tables)
+        );
+        let named = |row: &TextRow| {
+            let name = row.must(0);
+            let (text, table) = (literal(Engine::Sqlite, &name), Engine::Sqlite.quote(&name));
+            format!("SELECT {text}, CAST(coalesce(max(_rowid_), 0) AS text) FROM {table};\n")
+        };
+        let largest: String = self.rows(there).await?.iter().map(named).collect();
+        if largest.is_empty() { Ok(Vec::new()) } else { Ok(estimated(&self.rows(largest).await?)) }
     }
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {

@@ -137,9 +137,15 @@ impl Catalog {
     fn nearest(&self, wrong: &str) -> Vec<String> {
         let mut names: Vec<String> = self.migrations.iter().map(|name| name.to_string()).collect();
         if names.len() > UnknownMigration::MOST {
-            names.sort_by_cached_key(|name| distance(wrong, name));
+            names.sort_by_cached_key(|name| (!self.is_number_of(wrong, name), distance(wrong, name)));
         }
         names
+    }
+
+    /// Whether `m3` is meant: the place of a migration in a table, which changes with the catalog and names none.
+    fn is_number_of(&self, wrong: &str, name: &str) -> bool {
+        let number: Option<usize> = wrong.strip_prefix('m').and_then(|digits| digits.parse().ok());
+        number.is_some_and(|number| number.checked_sub(1) == self.position(name))
     }
 
     /// Compares a tenant's history with this catalog.

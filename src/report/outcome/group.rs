@@ -94,6 +94,10 @@ impl<'a> Group<'a> {
 
     /// `41ms`, or `41ms to 1.2s`.
     pub(super) fn durations(&self, style: &Style) -> String {
+        // Those that were not tried took no time.
+        if self.members.iter().all(|r| r.attempts == 0) {
+            return "-".to_owned();
+        }
         let (least, most) = bounds(self.members.iter().map(|r| r.duration));
         let dash = if style.unicode { "–" } else { " to " };
         if took(least) == took(most) { took(least) } else { format!("{}{dash}{}", took(least), took(most)) }

@@ -132,7 +132,7 @@ pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A duration without insignificant digits: zero is `0s`.
+/// A duration without insignificant digits. The ledger keeps milliseconds: what took less is not nothing.
 pub(in crate::report) fn took(d: Duration) -> String {
-    if d.is_zero() { "0s".to_owned() } else { format_duration(d) }
+    if d < Duration::from_millis(1) { "<1ms".to_owned() } else { format_duration(d) }
 }

@@ -4,7 +4,7 @@ use super::outcome::script;
 use super::*;
 use crate::model::schema::{Direction, Execution, NativeReason, Script};
 use crate::report::Format;
-use crate::report::plan::{PlanRow, PlanView};
+use crate::report::plan::{Detail, PlanRow, PlanView};
 
 fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
     PlanRow {
@@ -78,7 +78,7 @@ pub(super) fn view<'a>(
         scripts,
         aside: &[],
         limits: &[],
-        show_sql: false,
+        detail: Detail::Summary,
     }
 }
 
@@ -90,6 +90,9 @@ fn a_plan_for_a_person() {
         let text = view(&c, &w, &s).render(Format::Table, &style);
         assert_readable(&text, &style);
         insta::assert_snapshot!(format!("plan_{name}"), text);
+        let text = PlanView { detail: Detail::Scripts, ..view(&c, &w, &s) }.render(Format::Table, &style);
+        assert_readable(&text, &style);
+        insta::assert_snapshot!(format!("plan_scripts_{name}"), text);
     }
 }
 
@@ -116,12 +119,12 @@ fn the_sql_is_what_is_sent() {
         "SELECT 'user\u{202e} -- nimda'".to_owned(),
     ];
     let s = [Script { statements: statements.clone(), ..script(1, Engine::Postgres) }];
-    let view = PlanView { show_sql: true, ..view(&c, &[], &s) };
+    let view = PlanView { detail: Detail::Sql, ..view(&c, &[], &s) };
     let text = view.render(Format::Table, &NARROW);
     assert!(statements[..3].iter().all(|s| text.contains(s)), "{text}");
     assert!(!text.contains('\u{202e}'));
     insta::assert_snapshot!(text);
-    assert!(!PlanView { show_sql: false, ..view }.render(Format::Table, &NARROW).contains("CREATE TABLE"));
+    assert!(!PlanView { detail: Detail::Scripts, ..view }.render(Format::Table, &NARROW).contains("CREATE TABLE"));
     assert!(view.render(Format::Md, &NARROW).contains("```sql\n-- m20240215_000001_tenant_features postgres up 3f2a"));
 }
 
@@ -138,7 +141,7 @@ fn hostile_text_steers_nothing() {
     for style in [NARROW, WIDE] {
         assert_readable(&view(&c, &w, &s).render(Format::Table, &style), &style);
     }
-    let md = PlanView { show_sql: true, ..view(&c, &w, &s) }.render(Format::Md, &NARROW);
+    let md = PlanView { detail: Detail::Sql, ..view(&c, &w, &s) }.render(Format::Md, &NARROW);
     assert!(md.lines().all(|l| l.chars().all(is_harmless)));
 }
 

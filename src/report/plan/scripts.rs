@@ -1,0 +1,165 @@
+//! The scripts of a plan: how many there are and which need attention, a line for each, and their SQL.
+
+use crate::model::schema::{Execution, Script};
+use crate::model::tenant::Engine;
+use crate::report::sheet::{Cell, Column, Sheet};
+use crate::report::style::{Style, Tone, clean, is_harmless, paragraph};
+use crate::report::{count, label};
+use crate::sql::dialect::syntax;
+
+use super::{Detail, PlanView};
+
+/// Maximum number of migrations named in a line of the summary.
+const MOST_NAMES: usize = 6;
+
+impl PlanView<'_> {
+    /// A line for each engine, then the migrations that need attention, then where the rest is.
+    fn summary(&self) -> Vec<String> {
+        let of_engine = |engine: Engine| {
+            let here = || self.scripts.iter().filter(move |script| script.engine == engine);
+            let native = here().filter(|s| matches!(s.execution, Execution::Native { .. })).count();
+            let native = if native > 0 { format!(", {native} of them as Rust code") } else { String::new() };
+            let (first, last) = (here().next()?, here().next_back()?);
+            let ends = if here().count() == 1 {
+                self.numbered(first)
+            } else {
+                format!("{} to {}", self.numbered(first), self.numbered(last))
+            };
+            Some(format!("{engine}: {}{native}: {ends}", count(here().count(), "migration")))
+        };
+        let mut lines: Vec<String> = Engine::ALL.into_iter().filter_map(of_engine).collect();
+        let which = |what: &str, which: &dyn Fn(&&Script) -> bool| {
+            let names: Vec<String> = self
+                .scripts
+                .iter()
+                .filter(|script| which(script))
+                .map(|script| format!("{} ({})", self.numbered(script), script.engine))
+                .collect();
+            let more = names.len().saturating_sub(MOST_NAMES);
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            (!names.is_empty()).then(|| format!("{what}: {}{rest}", names[..names.len() - more].join(", ")))
+        };
+        let is_irreversible = |s: &&Script| matches!(s.execution, Execution::Irreversible { .. });
+        lines.extend(which("NOT ATOMIC, when one fails midway, what it did before stays", &|s| {
+            !s.is_atomic() && !s.statements.is_empty() && !is_irreversible(s)
+        }));
+        lines.extend(which("no way down", &is_irreversible));
+        lines.extend(self.without_foreign_keys());
+        lines.push("each script: `fleet plan --list-scripts`; the SQL that is sent: `fleet plan --sql`".to_owned());
+        lines
+    }
+
+    /// Number and name of a script's migration.
+    fn numbered(&self, script: &Script) -> String {
+        let number = self.catalog.position(&script.migration).map(|at| format!("{} ", label::number(at)));
+        format!("{}{}", number.unwrap_or_default(), label::tail(&script.migration))
+    }
+
+    pub(super) fn script_sheet(&self, style: &Style) -> Sheet {
+        let number = |s: &&Script| Cell::maybe(self.catalog.position(&s.migration).map(label::number));
+        let name = |s: &&Script| {
+            let name = if style.columns() < 100 { label::tail(&s.migration) } else { &s.migration };
+            Cell::from(name).data(&s.migration)
+        };
+        // A script that can't run has no note.
+        let atomic = |s: &&Script| match &s.execution {
+            Execution::Irreversible { .. } => Cell::default(),
+            _ if s.is_atomic() => Cell::fixed("yes"),
+            _ => Cell::fixed("NOT ATOMIC").tone(Tone::Warning),
+        };
+        Sheet::of(self.scripts)
+            .column("", number)
+            .column(Column::new("Migration").at_least(16), name)
+            .column("Engine", |s| s.engine)
+            .column("Runs", |s| <&str>::from(&s.execution))
+            .column("Atomic", atomic)
+            .column(Column::new("SQL").right().expendable(1), |s| s.statements.len())
+            .column(Column::new("SHA256").expendable(2), |s| s.sha256.chars().take(12).collect::<String>())
+            .sheet()
+            .indent(2)
+    }
+
+    pub(super) fn scripts_text(&self, style: &Style) -> String {
+        if self.scripts.is_empty() {
+            return String::new();
+        }
+        let lines = |notes: Vec<String>, indent: &str| {
+            notes.iter().map(|note| paragraph(note, indent, 4, style)).collect::<String>()
+        };
+        if self.detail == Detail::Summary {
+            return lines(self.summary(), "  ");
+        }
+        self.script_sheet(style).table(style) + &lines(self.notes(), "    ")
+    }
+
+    /// The notes below the table: the reason for a native script, and the consequence of "not atomic".
+    pub(super) fn notes(&self) -> Vec<String> {
+        let any_not_atomic = |with_transactions: bool| {
+            let differs = |s: &Script| s.engine.capabilities().transactional_ddl == with_transactions;
+            self.scripts.iter().any(|s| !s.is_atomic() && differs(s))
+        };
+        let mut notes: Vec<String> = self.scripts.iter().filter_map(remark).collect();
+        if any_not_atomic(false) {
+            let note = "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it \
+                        did before stays";
+            notes.push(note.to_owned());
+        }
+        if any_not_atomic(true) {
+            let note = "a script that runs outside a transaction is not atomic: when it fails midway, what it did before \
+                        stays";
+            notes.push(note.to_owned());
+        }
+        notes.extend(self.without_foreign_keys());
+        notes
+    }
+
+    /// The note for the scripts that run with foreign keys off.
+    fn without_foreign_keys(&self) -> Option<String> {
+        let runs = |s: &&Script| !matches!(s.execution, Execution::Irreversible { .. }) && s.is_atomic();
+        let are_off = |s: &&Script| syntax(s.engine).foreign_keys(&s.statements).are_off();
+        let scripts = self.scripts.iter().filter(runs).filter(are_off);
+        let places: Vec<usize> = scripts.filter_map(|s| self.catalog.position(&s.migration)).collect();
+        let verb = if places.len() == 1 { "runs" } else { "run" };
+        (!places.is_empty()).then(|| {
+            format!(
+                "{} {verb} with foreign keys off, and they are checked before the commit: a table is dropped or rows are replaced, \
+                 and no row of another table may go with them",
+                label::ranges(&places)
+            )
+        })
+    }
+}
+
+fn remark(s: &Script) -> Option<String> {
+    match &s.execution {
+        Execution::Compiled { .. } => None,
+        Execution::Native { reason, .. } => Some(format!("{} on {} is native: {reason}", s.migration, s.engine)),
+        Execution::Irreversible { reason } => {
+            Some(format!("{} on {} can't be taken back: {reason}", s.migration, s.engine))
+        }
+    }
+}
+
+/// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
+/// deceive a reader is shown escaped, and a comment says so.
+pub(super) fn sql(s: &Script) -> String {
+    let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.engine, s.direction, s.sha256);
+    if let Some(remark) = remark(s) {
+        out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
+    }
+    for statement in &s.statements {
+        if statement.chars().all(|c| matches!(c, '\n' | '\t') || is_harmless(c)) {
+            out.push_str(statement);
+        } else {
+            out.push_str("-- the next statement holds control or hidden characters; they are shown escaped here\n");
+            out.push_str(&statement.split('\n').map(clean).collect::<Vec<_>>().join("\n"));
+        }
+        out.push_str(match statement.trim_end().lines().last().unwrap_or_default() {
+            last if last.ends_with(';') => "\n",
+            // A semicolon after a comment would be part of it.
+            last if last.contains("--") || last.contains('#') => "\n;\n",
+            _ => ";\n",
+        });
+    }
+    out
+}

@@ -1,0 +1,134 @@
+//! The program at a terminal: the question before a change, and signs of life before it. `script` of util-linux makes the
+//! terminal.
+
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::Fleet;
+
+/// The program at a terminal of 100 columns. `typed` is typed at once, `answer` when the question stands there.
+fn at_terminal(fleet: &Fleet, arguments: &[&str], typed: &str, answer: &str) -> (i32, String) {
+    fleet.write();
+    let words: Vec<String> = arguments.iter().map(|word| format!("'{word}'")).collect();
+    // The pause makes sure that what was typed ahead is there before the program begins.
+    let line = format!("stty cols 100 rows 40; sleep 0.3; exec '{}' {}", crate::PROGRAM, words.join(" "));
+    let program = fleet.program(arguments);
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).current_dir(program.get_current_dir().unwrap()).env("LC_ALL", "C.UTF-8");
+    for (name, value) in program.get_envs() {
+        assert!(value.is_none(), "{name:?}");
+        command.env_remove(name);
+    }
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    stdin.write_all(typed.as_bytes()).unwrap();
+    let (mut shown, mut piece, begun) = (Vec::new(), [0; 4096], Instant::now());
+    let mut is_answered = false;
+    while let Ok(count @ 1..) = stdout.read(&mut piece) {
+        shown.extend(&piece[..count]);
+        if !is_answered && String::from_utf8_lossy(&shown).contains("[y/N]") {
+            std::thread::sleep(Duration::from_millis(100));
+            stdin.write_all(answer.as_bytes()).unwrap();
+            is_answered = true;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", String::from_utf8_lossy(&shown));
+    }
+    let status = child.wait().unwrap();
+    (status.code().unwrap_or_else(|| status.signal().unwrap()), String::from_utf8_lossy(&shown).replace('\r', ""))
+}
+
+fn with_scripts(fleet: &Fleet, scripts: &[(&str, &str)]) {
+    std::fs::create_dir_all(fleet.path("sql")).unwrap();
+    for (name, text) in scripts {
+        std::fs::write(fleet.path("sql").join(name), text).unwrap();
+    }
+}
+
+#[test]
+fn the_question_says_what_will_happen() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(2).postgres(1).mariadb(1);
+    let tenants = ["lite-000", "lite-001", "pg-000", "my-000"];
+    with_scripts(
+        &fleet,
+        &[
+            ("0008_orders.sql", "CREATE TABLE orders (id int PRIMARY KEY, paid int);\n"),
+            ("0009_gone.sql", "CREATE VIEW gone AS SELECT id FROM orders;\n"),
+            ("R__paid.sql", "DROP VIEW IF EXISTS paid;\nCREATE VIEW paid AS SELECT id, paid FROM orders;\n"),
+        ],
+    );
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for (rows, id) in [1_200, 40, 300, 70].into_iter().zip(tenants) {
+        let numbers = format!("WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < {rows})");
+        let insert = match id {
+            "my-000" => format!("INSERT INTO orders {numbers} SELECT i, i FROM n"),
+            _ => format!("{numbers} INSERT INTO orders SELECT i, i FROM n"),
+        };
+        fleet.ask(id, &insert);
+    }
+    fleet.ask("pg-000", "ANALYZE orders");
+    fleet.ask("my-000", "ANALYZE TABLE orders");
+    with_scripts(
+        &fleet,
+        &[
+            ("0010_rename.sql", "DROP VIEW gone;\nALTER TABLE orders RENAME COLUMN paid TO settled;\n"),
+            ("R__paid.sql", "DROP VIEW IF EXISTS paid;\nCREATE VIEW paid AS SELECT id, settled AS paid FROM orders;\n"),
+        ],
+    );
+    let (code, shown) = at_terminal(&fleet, &["migrate"], "", "n\n");
+    assert_eq!(code, 1, "{shown}");
+    for words in [
+        "Migrate 4 of 4 tenants to head",
+        "Steps: 8, at most 2 a tenant.",
+        "Not atomic, a failure leaves their first statements in place: 0010_rename (mysql)",
+        "No way down: 0010_rename (sqlite)",
+        "Views that go: gone.",
+        "Largest tables that they work on, in rows: orders about 1.2k (lite-000).",
+        "nothing was done",
+    ] {
+        assert!(shown.contains(words), "no {words:?} in:\n{shown}");
+    }
+    // Statistics are asked of each engine.
+    for (id, rows) in [("pg-000", "orders about 300 (pg-000)"), ("my-000", "orders about 70 (my-000)")] {
+        let (_, shown) = at_terminal(&fleet, &["migrate", "--tenant", id], "", "n\n");
+        assert!(shown.contains(rows), "no {rows:?} in:\n{shown}");
+    }
+}
+
+#[test]
+fn a_line_typed_before_the_question_is_no_answer() {
+    let fleet = Fleet::new().sqlite(1);
+    let (code, shown) = at_terminal(&fleet, &["migrate"], "y\n", "n\n");
+    assert_eq!(code, 1, "{shown}");
+    assert!(shown.contains("nothing was done"), "{shown}");
+    assert_eq!(fleet.history("lite-000"), None);
+    let (code, shown) = at_terminal(&fleet, &["migrate"], "", "y\n");
+    assert_eq!(code, 0, "{shown}");
+    assert!(fleet.history("lite-000").is_some());
+}
+
+/// A server that accepts and says nothing: the silence before an answer has a line.
+#[test]
+fn a_look_that_takes_long_is_shown() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut fleet = Fleet::new().head("[fleet]\nconnect_timeout = \"1s\"\nscripts = \"sql\"").sqlite(1);
+    fleet.add("silent", &format!("postgres://u@{}/d", silent.local_addr().unwrap()));
+    let slow = "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)";
+    let slow = format!("CREATE TABLE slow (i int);\n{slow} INSERT INTO slow SELECT count(*) FROM n;\n");
+    with_scripts(&fleet, &[("0008_slow.sql", &slow)]);
+    for (arguments, words) in [
+        (&["status"][..], "reading tenants  1/2"),
+        (&["doctor"], "examining databases  1/2"),
+        (&["prove", "--engine", "sqlite"], "trying migrations out  6/"),
+    ] {
+        let (_, shown) = at_terminal(&fleet, arguments, "", "");
+        assert!(shown.contains(words), "no {words:?} in:\n{shown}");
+        // It is taken away again.
+        let last = shown.rfind(words).unwrap();
+        assert!(shown[last..].contains("\u{1b}[2K") || shown[last..].contains("\u{1b}[K"), "{shown:?}");
+    }
+    // Without a terminal there is no line.
+    fleet.run(&["status"]).exits(0).tells(&[]);
+    assert!(!fleet.run(&["status"]).err.contains("reading tenants"));
+}
