@@ -1,8 +1,9 @@
 """Measures how fleet grows with the number and the size of SQL scripts, and writes benches/SCALING.md.
 
 One new tenant gets a folder of scripts of one statement each, first from fleet, then from the engine's own client in a loop,
-a process a script. Then one SQLite script of many INSERTs, from fleet and from the sqlite3 shell. Release build, whole
-processes, one after the other. fleet also applies the sample's own migrations, which the client does not.
+a process a script. Then many small Rust migrations, from fleet and from SeaORM's own runner; one SQLite script of many INSERTs,
+from fleet and from the sqlite3 shell; and single commands on the twelve tenants of the sample. Release build, whole processes,
+one after the other. With the scripts fleet also applies the sample's own migrations, which the client does not.
 
 Needs what `scripts/servers` needs, python3 and the sqlite3 shell. It takes some minutes.
 """
@@ -15,7 +16,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from process import ROOT, WORK, build, die, measure, program, say
+from process import ROOT, WORK, build, die, measure, program, run, say
 from report import TITLES, versions
 from server import Servers, sql, url_of
 
@@ -30,11 +31,13 @@ def arguments(given):
     parser.add_argument("--engines", default="sqlite,postgres,mysql", help="which, separated by commas")
     parser.add_argument("--scripts", default="100,1000,5000", help="numbers of scripts (default 100,1000,5000)")
     parser.add_argument("--rows", default="10000,20000,40000,60000", help="rows of the large script")
+    parser.add_argument("--migrations", default="100,500,2000", help="numbers of Rust migrations (default 100,500,2000)")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "benches" / "SCALING.md")
     options = parser.parse_args(given)
     options.engines = options.engines.split(",")
     options.scripts = [int(value) for value in options.scripts.split(",")]
+    options.migrations = [int(value) for value in options.migrations.split(",")]
     options.rows = [int(value) for value in options.rows.split(",")]
     return options
 
@@ -46,7 +49,7 @@ def fresh(name):
     return folder
 
 
-def fleet(folder, url):
+def fleet(folder, url, name="fleet"):
     """Times `fleet migrate` on one tenant."""
     config = folder / "tenants.toml"
     config.touch(mode=0o600)
@@ -55,7 +58,7 @@ def fleet(folder, url):
         f'[fleet]\nname = "scaling"\nscripts = "{folder}/sql"\n[defaults]\ncreate_missing = {create}\n'
         f'[[tenant]]\nid = "one"\nurl = "{url}"\n'
     )
-    return measure([program("fleet"), "--config", str(config), "migrate", "--yes"])
+    return measure([program(name), "--config", str(config), "migrate", "--yes"])
 
 
 def client(engine, server, database):
@@ -99,6 +102,40 @@ def scripts(engine, server, number):
     return ours, theirs
 
 
+def rust(engine, server, number):
+    """Many small Rust migrations, from fleet and from SeaORM's own runner in one process."""
+    folder = fresh(engine)
+    os.environ["MANY"] = str(number)
+    url, _ = place(engine, server, folder, "scaling_fleet")
+    ours = fleet(folder, url, "many-fleet")
+    url, _ = place(engine, server, folder, "scaling_loop")
+    return ours, measure([program("many-seaorm"), f"{url}?mode=rwc" if engine == "sqlite" else url])
+
+
+def commands():
+    """Single commands on the sample: five runs of each, the median."""
+    folder = fresh("sample")
+    for name in ("tenants.toml", "migration"):
+        (folder / name).symlink_to(ROOT / name)
+    config = folder / "tenants.toml"
+    config.unlink()
+    shutil.copy(ROOT / "tenants.toml", config)
+    ours = [program("fleet"), "--config", str(config)]
+    rows = []
+    for words, before in [
+        ("plan", None), ("migrate --yes", None), ("status", None), ("matrix", None), ("plan", None),
+        ("rollback --steps 1 --yes", "migrate --yes"), ("runs resolve acme", None), ("rollback --all --tenant acme --yes", "migrate --yes"),
+    ]:
+        times = []
+        for _ in range(5 if words != "migrate --yes" else 1):
+            if before:
+                measure([*ours, *before.split()])
+            # `runs resolve` has nothing to resolve, and says so.
+            times.append(run([*ours, *words.split()])[0])
+        rows.append(f"| `fleet {words}` | {sorted(times)[len(times) // 2] * 1000:.0f} ms |")
+    return rows
+
+
 def large(number):
     folder = fresh("large")
     file = folder / "sql" / "0001_big.sql"
@@ -134,17 +171,26 @@ def main(given):
                 rows.append(row(f"{number:,}", *scripts(engine, urls.get(engine), number)))
                 say(rows[-1])
             tables.append(f"## {TITLES[engine]}, scripts of one statement\n\n{head.format('scripts')}\n" + "\n".join(rows))
+            rows = []
+            for number in options.migrations:
+                say(f"{TITLES[engine]}, {number:,} Rust migrations")
+                rows.append(row(f"{number:,}", *rust(engine, urls.get(engine), number)))
+                say(rows[-1])
+            title = head.format("migrations").replace("client", "SeaORM")
+            tables.append(f"## {TITLES[engine]}, Rust migrations\n\n{title}\n" + "\n".join(rows))
     rows = []
     for number in options.rows:
         ours, theirs, size = large(number)
         rows.append(row(f"{number:,} ({size / 1e6:.1f} MB)", ours, theirs))
         say(rows[-1])
     tables.append(f"## SQLite, one script of many INSERTs\n\n{head.format('rows')}\n" + "\n".join(rows))
+    tables.append("## The twelve SQLite tenants of the sample\n\n| command | median of 5 |\n|---|---|\n" + "\n".join(commands()))
     text = "\n".join([
         "# How fleet grows with the scripts",
         "",
         "Written by `scripts/bench scaling`; do not edit by hand. One new tenant, release build, whole processes, wall time, one",
-        "run of each. client: sqlite3, psql and mariadb in a loop, a process a script (the large script: one process).",
+        "run of each. client: sqlite3, psql and mariadb in a loop, a process a script (the large script: one process). SeaORM: its",
+        "`Migrator::up` in one process.",
         "",
         f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load before: {os.getloadavg()[0]:.1f}",
         *[f"- {line}" for line in found],

@@ -1,6 +1,8 @@
 //! What the programs of the benchmark share: reading the list of tenants and walking it with some at once.
 //! It must not know what is done to a tenant.
 
+pub mod many;
+
 use std::fmt::Display;
 use std::future::Future;
 use std::path::Path;
