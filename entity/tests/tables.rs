@@ -63,7 +63,7 @@ async fn postgres() {
 
 #[tokio::test]
 async fn mariadb() {
-    on_server("FLEET_TEST_MYSQL_URL").await;
+    on_server("FLEET_TEST_MARIADB_URL").await;
 }
 
 async fn on_server(variable: &str) {

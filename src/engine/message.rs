@@ -15,7 +15,7 @@ use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
 use crate::model::text::excerpt;
 use crate::sql::lex::{self, Kind, Token};
-use crate::sql::{Directive, directive, first_words};
+use crate::sql::{Directive, Made, MadeKind, directive, first_words, foreign_keys, made};
 
 /// The purpose of a part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,9 @@ pub(crate) struct Message<'w> {
     most: usize,
     /// The most bytes that the server takes in a text.
     pub(crate) most_bytes: Option<usize>,
+    /// Whether a text ends behind each statement that the server stores as it was sent: with a statement behind it, MySQL
+    /// stores the semicolon too, and no dump of it loads again.
+    pub(crate) ends_bodies: bool,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,8 @@ struct Part<'w> {
     sql: Cow<'w, str>,
     /// It may be several statements, so counting results would be wrong.
     is_unsure: bool,
+    /// It makes a trigger, an event or a routine.
+    is_stored: bool,
 }
 
 /// The progress of a message.
@@ -94,7 +99,7 @@ impl Sent {
 impl<'w> Message<'w> {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
-        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None }
+        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None, ends_bodies: false }
     }
 
     /// The message in texts of about this many bytes, for an engine in this process: SQLite's driver hands all that is
@@ -118,12 +123,24 @@ impl<'w> Message<'w> {
             Cow::Owned(sql) => sql.truncate(end),
         }
         match sql {
-            Cow::Borrowed(sql) if sql.len() > self.most && sql.contains(';') => {
+            Cow::Borrowed(sql) if self.divides(sql) => {
                 let pieces = crate::sql::split(self.engine, sql);
                 self.parts.extend(pieces.iter().map(|piece| Part::new(self.engine, place, piece.text.into())));
             }
             sql => self.parts.push(Part::new(self.engine, place, sql)),
         }
+    }
+
+    /// Whether each statement of a text becomes a part.
+    fn divides(&self, sql: &str) -> bool {
+        let has_several = || crate::sql::is_multiple(self.engine, sql);
+        sql.contains(';') && (sql.len() > self.most || (self.ends_bodies && may_store(sql) && has_several()))
+    }
+
+    /// The number of statements of the failed part's place that may have completed.
+    pub(crate) fn within(&self, sent: &Sent) -> usize {
+        let Some(place) = self.place(sent.completed) else { return sent.within };
+        sent.within + self.parts[..sent.completed].iter().rev().take_while(|part| part.place == place).count()
     }
 
     pub(crate) fn push_all(&mut self, place: Place, statements: Vec<String>) {
@@ -230,6 +247,12 @@ impl<'w> Message<'w> {
 
     /// The end of the text that begins with this part, when those up to `end` are sent.
     fn text_end(&self, start: usize, end: usize) -> usize {
+        let end = self.text_end_by_length(start, end);
+        let stored = self.parts[start..end].iter().position(|part| self.ends_bodies && part.is_stored);
+        stored.map_or(end, |at| start + at + 1)
+    }
+
+    fn text_end_by_length(&self, start: usize, end: usize) -> usize {
         if let Some(most) = self.most_bytes {
             return self.end_below(most, start, end);
         }
@@ -248,7 +271,8 @@ impl<'w> Part<'w> {
         // semicolon, a text with a first word is one statement.
         let is_statement = matches!(place, Place::Statement { .. });
         let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, &sql));
-        Part { place, sql, is_unsure }
+        let is_stored = engine == Engine::Mysql && is_statement && is_stored_as_sent(engine, &sql);
+        Part { place, sql, is_unsure, is_stored }
     }
 
     /// The most bytes that it takes in a text, with its marker and its end.
@@ -261,6 +285,21 @@ impl<'w> Part<'w> {
 fn has_code(engine: Engine, sql: &str) -> bool {
     let is_code = |token: &Token| !matches!(token.kind, Kind::Space | Kind::Comment | Kind::Symbol(b';'));
     lex::tokens(engine, sql).any(|token| is_code(&token))
+}
+
+/// Whether a text may make something whose body is stored as it is sent.
+fn may_store(sql: &str) -> bool {
+    foreign_keys::mentions(sql, &["trigger", "event", "procedure", "function"])
+}
+
+/// Whether a statement makes something whose body is stored as it is sent. With a block as its body the text behind would do no
+/// harm, but that costs one round trip only.
+fn is_stored_as_sent(engine: Engine, sql: &str) -> bool {
+    let stored = |made: &Made| {
+        matches!(made.kind, MadeKind::Trigger | MadeKind::Event | MadeKind::Procedure | MadeKind::Function)
+    };
+    let makes = || may_store(sql) && first_words(engine, sql).next().as_deref() == Some("create");
+    makes() && made(engine, sql).iter().any(stored)
 }
 
 /// Whether a statement certainly has exactly one result. `CALL` and `EXECUTE` may have any number.
@@ -332,7 +371,7 @@ where
     let (mut reports, mut error) = (Vec::new(), None);
     {
         let (mut text, _) = message.text_with_starts(parts.clone());
-        if is_single {
+        if is_single || message.ends_bodies {
             text.truncate(text.trim_end_matches([';', '\n']).len());
         }
         let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);

@@ -27,5 +27,5 @@ pub(crate) use split::split;
 pub(crate) use statement::{
     Directive, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session, reads_session,
 };
-pub(crate) use touch::{How, Made, Touch, made, mentions, reads_all_columns, touched};
+pub(crate) use touch::{How, Made, MadeKind, Touch, made, mentions, reads_all_columns, touched};
 pub(crate) use words::{first_words, unquoted};

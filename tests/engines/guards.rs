@@ -48,7 +48,7 @@ async fn a_history_that_moved_is_left_alone(home: &Home) {
 /// MariaDB frees a closed connection's lock in its own time.
 async fn until_released(home: &Home) {
     let free = "SELECT CAST(IS_FREE_LOCK(CONCAT('fleet:', SUBSTRING(SHA2(DATABASE(), 256), 1, 56))) AS CHAR)";
-    while home.site == Site::Mariadb && home.texts(free).await != ["1"] {
+    while home.site.is_mysql() && home.texts(free).await != ["1"] {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -113,8 +113,8 @@ async fn a_table_that_is_in_use(home: &Home, native: bool) {
     assert!(took > Duration::from_millis(900) && took < Duration::from_secs(3), "{took:?}");
     assert_eq!(record.error.as_ref().unwrap().class, FaultClass::LockTimeout, "{record:?}");
     match home.site {
-        Site::Mariadb if native => assert_eq!(record.outcome.name(), "in_doubt"),
-        Site::Mariadb => {
+        Site::Mariadb | Site::Mysql if native => assert_eq!(record.outcome.name(), "in_doubt"),
+        Site::Mariadb | Site::Mysql => {
             assert_eq!(record.outcome.name(), "lock_timeout");
             assert_eq!(record.stopped_at.unwrap().statement, Some(2));
             assert_eq!(home.tables().await, ["one", "two"]);
@@ -125,7 +125,7 @@ async fn a_table_that_is_in_use(home: &Home, native: bool) {
         }
     }
     reader.close().await.unwrap();
-    if !(home.site == Site::Mariadb && native) {
+    if !(home.site.is_mysql() && native) {
         let record = fleet.up(&home.tenant).await;
         assert_eq!(record.outcome.name(), "migrated", "{record:?}");
         assert_eq!(home.tables().await, ["one", "two"]);

@@ -44,7 +44,7 @@ async fn a_migration_has_a_lock_timeout_of_its_own(home: &Home) {
         other.close().await.unwrap();
         home.run("DROP TABLE one").await;
         home.run("DROP TABLE seaql_migrations").await;
-        if home.site == Site::Mariadb {
+        if home.site.is_mysql() {
             home.run("DROP TABLE fleet_journal").await;
         }
     }
@@ -145,7 +145,7 @@ async fn exactly_the_invalid_index_of_the_statement_is_dropped_before_it_is_trie
 
 /// A reader in an open transaction that blocks `m2` of [`two`]; its connection id.
 async fn reader(home: &Home, database: &str, table: &str) -> (sea_orm::DatabaseConnection, i64) {
-    let other = connect(&url_of(home.tenant.engine, database)).await;
+    let other = connect(&url_of(home.site, database)).await;
     other.execute_unprepared(&format!("BEGIN; SELECT count(*) FROM {table}")).await.unwrap();
     let id = own_id(home, &other).await;
     (other, id)
@@ -189,8 +189,8 @@ async fn a_blocker_is_terminated_only_when_it_is_old_enough(home: &Home) {
 /// seen.
 async fn a_session_of_another_database_is_left_alone(home: &Home) {
     let elsewhere = unique("elsewhere");
-    on_server(home.tenant.engine, &format!("CREATE DATABASE {elsewhere}")).await;
-    let make = connect(&url_of(home.tenant.engine, &elsewhere)).await;
+    on_server(home.site, &format!("CREATE DATABASE {elsewhere}")).await;
+    let make = connect(&url_of(home.site, &elsewhere)).await;
     make.execute_unprepared("CREATE TABLE t (i int)").await.unwrap();
     make.close().await.unwrap();
     let (other, id) = reader(home, &elsewhere, "t").await;
@@ -212,7 +212,7 @@ async fn a_session_of_another_database_is_left_alone(home: &Home) {
     session.close().await;
     assert_eq!(own_id(home, &other).await, id);
     other.close().await.unwrap();
-    on_server(home.tenant.engine, &format!("DROP DATABASE {elsewhere}")).await;
+    on_server(home.site, &format!("DROP DATABASE {elsewhere}")).await;
 }
 
 async fn who_queued_behind_us_is_named(home: &Home) {

@@ -35,6 +35,11 @@ macro_rules! on_every_site {
             async fn mariadb() {
                 with(Site::Mariadb, super::$behaviour).await;
             }
+
+            #[tokio::test]
+            async fn mysql() {
+                with(Site::Mysql, super::$behaviour).await;
+            }
         }
     )+};
 }
@@ -69,6 +74,7 @@ mod shared_schemas;
 mod sqlite;
 mod sqlite_sessions;
 mod statements;
+mod stored_bodies;
 mod tls;
 mod values;
 mod views;

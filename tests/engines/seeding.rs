@@ -191,6 +191,9 @@ fn odd(site: Site) -> Vec<&'static str> {
             "CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2025-10-01') TO ('2025-11-01')",
             "CREATE TABLE kinds (id uuid PRIMARY KEY, m mood NOT NULL, p plus NOT NULL, tags text[] NOT NULL, body bytea NOT NULL, ip inet NOT NULL, j jsonb NOT NULL, at timestamp NOT NULL, d double precision NOT NULL, i interval NOT NULL)",
         ],
+        crate::model::tenant::Engine::Mysql if site == Site::Mysql => vec![
+            "CREATE TABLE kinds (id binary(16) PRIMARY KEY, m enum('sad','it''s fine') NOT NULL, u tinyint unsigned NOT NULL, body blob NOT NULL, j json NOT NULL, y year NOT NULL, t time NOT NULL, at timestamp NOT NULL DEFAULT current_timestamp ON UPDATE current_timestamp, b bit(1) NOT NULL)",
+        ],
         crate::model::tenant::Engine::Mysql => vec![
             "CREATE TABLE kinds (id uuid PRIMARY KEY, m enum('sad','it''s fine') NOT NULL, u tinyint unsigned NOT NULL, body blob NOT NULL, j json NOT NULL, y year NOT NULL, t time NOT NULL, at timestamp NOT NULL DEFAULT current_timestamp ON UPDATE current_timestamp, b bit(1) NOT NULL)",
         ],

@@ -29,6 +29,7 @@ pub(crate) enum Site {
     Postgres,
     PostgresSchema,
     Mariadb,
+    Mysql,
 }
 
 impl Site {
@@ -36,8 +37,13 @@ impl Site {
         match self {
             Site::Sqlite => Engine::Sqlite,
             Site::Postgres | Site::PostgresSchema => Engine::Postgres,
-            Site::Mariadb => Engine::Mysql,
+            Site::Mariadb | Site::Mysql => Engine::Mysql,
         }
+    }
+
+    /// Whether it speaks MySQL's protocol and dialect.
+    pub(crate) fn is_mysql(self) -> bool {
+        self.engine() == Engine::Mysql
     }
 
     /// The value for this engine.
@@ -69,19 +75,31 @@ pub(crate) async fn with(site: Site, test: impl AsyncFnOnce(&Home)) {
     }
 }
 
+/// A server of `scripts/servers`, by the variable that holds its URL. An engine alone means its first server.
+pub(crate) struct Server(&'static str);
+
+impl From<Engine> for Server {
+    fn from(engine: Engine) -> Self {
+        Server(if engine == Engine::Postgres { "FLEET_TEST_POSTGRES_URL" } else { "FLEET_TEST_MARIADB_URL" })
+    }
+}
+
+impl From<Site> for Server {
+    fn from(site: Site) -> Self {
+        if site == Site::Mysql { Server("FLEET_TEST_MYSQL_URL") } else { site.engine().into() }
+    }
+}
+
 /// The URL of a server's own database, from `scripts/servers`.
-pub(crate) fn server_url(engine: Engine) -> String {
-    let variable = match engine {
-        Engine::Postgres => "FLEET_TEST_POSTGRES_URL",
-        _ => "FLEET_TEST_MYSQL_URL",
-    };
+pub(crate) fn server_url(server: impl Into<Server>) -> String {
+    let Server(variable) = server.into();
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set; run `eval \"$(scripts/servers start)\"` first"))
 }
 
 /// A server's URL with another database in it.
-pub(crate) fn url_of(engine: Engine, database: &str) -> String {
-    let mut url = Url::parse(&server_url(engine)).unwrap();
+pub(crate) fn url_of(server: impl Into<Server>, database: &str) -> String {
+    let mut url = Url::parse(&server_url(server)).unwrap();
     url.set_path(database);
     url.to_string()
 }
@@ -98,8 +116,8 @@ pub(crate) async fn connect(url: &str) -> DatabaseConnection {
 }
 
 /// Runs SQL on a server's own database.
-pub(crate) async fn on_server(engine: Engine, sql: &str) {
-    let server = connect(&server_url(engine)).await;
+pub(crate) async fn on_server(server: impl Into<Server>, sql: &str) {
+    let server = connect(&server_url(server)).await;
     server.execute_unprepared(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
     server.close().await.unwrap();
 }
@@ -144,8 +162,8 @@ impl Home {
             return Home { site, tenant, name: file.display().to_string(), _folder: Some(folder) };
         }
         let name = unique("fleet_test");
-        on_server(engine, &format!("CREATE DATABASE {name}")).await;
-        let address = Address::Url(SecretString::from(url_of(engine, &name)));
+        on_server(site, &format!("CREATE DATABASE {name}")).await;
+        let address = Address::Url(SecretString::from(url_of(site, &name)));
         let schema = (site == Site::PostgresSchema).then_some(SCHEMA);
         let home = Home { site, tenant: Arc::new(tenant("t", engine, address, schema)), name, _folder: None };
         if schema.is_some() {
@@ -159,7 +177,7 @@ impl Home {
     async fn remove(self) {
         match self.site {
             Site::Sqlite => {}
-            Site::Mariadb => on_server(Engine::Mysql, &format!("DROP DATABASE {}", self.name)).await,
+            Site::Mariadb | Site::Mysql => on_server(self.site, &format!("DROP DATABASE {}", self.name)).await,
             _ => on_server(Engine::Postgres, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await,
         }
     }
@@ -167,7 +185,7 @@ impl Home {
     pub(crate) fn url(&self) -> String {
         match self.site {
             Site::Sqlite => format!("sqlite:{}?mode=rw", self.name),
-            _ => url_of(self.site.engine(), &self.name),
+            _ => url_of(self.site, &self.name),
         }
     }
 
@@ -229,7 +247,9 @@ impl Home {
     /// The same without `fleet_journal`, which only our runner creates, and only where it needs one.
     pub(crate) async fn dump_without_journal(&self) -> String {
         match self.site {
-            Site::Mariadb => self.dump_with(&[&format!("--ignore-table={}.fleet_journal", self.name)]).await,
+            Site::Mariadb | Site::Mysql => {
+                self.dump_with(&[&format!("--ignore-table={}.fleet_journal", self.name)]).await
+            }
             Site::Postgres | Site::PostgresSchema => self.dump_with(&["--exclude-table=*.fleet_journal"]).await,
             Site::Sqlite => {
                 let dump = self.dump().await;
@@ -245,7 +265,7 @@ impl Home {
                 let master = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master ORDER BY 1";
                 return self.texts(master).await.join("\n");
             }
-            Site::Mariadb => self.mariadb_dump(),
+            Site::Mariadb | Site::Mysql => self.mysql_dump(),
             Site::Postgres | Site::PostgresSchema => {
                 let mut command = Command::new("pg_dump");
                 command.args(["--schema-only", "--dbname"]).arg(self.url());
@@ -262,11 +282,23 @@ impl Home {
             .join("\n")
     }
 
-    fn mariadb_dump(&self) -> Command {
+    /// Each server's own tool: that of the other one writes what only the other one has.
+    fn mysql_dump(&self) -> Command {
         let url = Url::parse(&self.url()).unwrap();
-        let mut command = Command::new("mariadb-dump");
+        let mut command = match self.site {
+            Site::Mysql => {
+                let mut command = Command::new(format!("{}/mysqldump", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap()));
+                command.args(["--no-defaults", "--set-gtid-purged=OFF"]);
+                command
+            }
+            _ => {
+                let mut command = Command::new("mariadb-dump");
+                command.arg("--no-defaults");
+                command
+            }
+        };
         command.env("MYSQL_PWD", url.password().unwrap());
-        command.args(["--no-defaults", "--no-data", "--skip-comments", "--routines", "--protocol=tcp"]);
+        command.args(["--no-data", "--skip-comments", "--routines", "--protocol=tcp"]);
         command.args([format!("--host={}", url.host_str().unwrap()), format!("--port={}", url.port().unwrap())]);
         command.args([format!("--user={}", url.username()), self.name.clone()]);
         command

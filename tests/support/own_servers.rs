@@ -21,7 +21,7 @@ impl OwnServers {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
             line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
         };
-        let (postgres, mysql) = (variable("FLEET_TEST_POSTGRES_URL"), variable("FLEET_TEST_MYSQL_URL"));
+        let (postgres, mysql) = (variable("FLEET_TEST_POSTGRES_URL"), variable("FLEET_TEST_MARIADB_URL"));
         OwnServers { postgres, mysql, state }
     }
 

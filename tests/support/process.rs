@@ -53,7 +53,7 @@ pub(crate) fn postgres_url() -> String {
 }
 
 pub(crate) fn mysql_url() -> String {
-    server("FLEET_TEST_MYSQL_URL")
+    server("FLEET_TEST_MARIADB_URL")
 }
 
 fn server(variable: &str) -> String {

@@ -69,7 +69,7 @@ fn its_migrations_are_proven_on_every_engine() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
         command.args(["prove", "--engine", "sqlite", "--engine", "postgres", "--engine", "mysql"]).args(strict);
         command.env("FLEET_SCRATCH_POSTGRES_URL", server("FLEET_TEST_POSTGRES_URL"));
-        command.env("FLEET_SCRATCH_MYSQL_URL", server("FLEET_TEST_MYSQL_URL"));
+        command.env("FLEET_SCRATCH_MYSQL_URL", server("FLEET_TEST_MARIADB_URL"));
         let output = command.current_dir(folder.path()).output().expect("embed starts");
         let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         (output.status.code(), told.into_owned())

@@ -178,7 +178,7 @@ macro_rules! on_each_engine {
         mod mariadb {
             $(#[tokio::test]
             async fn $test() {
-                let scratch = crate::support::Scratch::on_server("FLEET_TEST_MYSQL_URL").await;
+                let scratch = crate::support::Scratch::on_server("FLEET_TEST_MARIADB_URL").await;
                 super::$test(&scratch).await;
                 scratch.drop().await;
             })+

@@ -194,6 +194,7 @@ impl MysqlSession {
         self.check_history(work, first, opening).map_err(|fault| ApplyError::before(first, fault))?;
         let mut message = Message::new(Engine::Mysql);
         message.most_bytes = self.held.most_bytes.map(longest);
+        message.ends_bodies = self.held.stores_end;
         let prepare = Place::Prepare { step: first };
         message.push_all(prepare, self.tables());
         if first == 0 && work.refreshes() {
@@ -221,11 +222,11 @@ impl MysqlSession {
         let connection = self.connection().map_err(|fault| ApplyError::before(first, fault))?;
         let sent = send(connection, &message, 0..message.len()).await;
         message.tell_reports(work, &sent);
-        let Some(error) = sent.error else { return Ok(()) };
-        let fault = errors::fault(&error);
+        let Some(error) = &sent.error else { return Ok(()) };
+        let fault = errors::fault(error);
         let place = message.place(sent.completed);
         let committed = first + message.committed(sent.completed);
-        let residue = self.residue(work, place, sent.within, &fault).await;
+        let residue = self.residue(work, place, message.within(&sent), &fault).await;
         Err(ApplyError { committed, at: stopped_at(work, place, 0), fault, residue })
     }
 

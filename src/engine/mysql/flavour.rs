@@ -42,6 +42,26 @@ impl Flavour {
         self == Flavour::MariaDb
     }
 
+    /// The body of a trigger or an event that is one statement is stored with the semicolon behind it, when another
+    /// statement follows in the same message (seen on MySQL 9.7; MariaDB 10.11 leaves it out).
+    pub(in crate::engine) fn stores_end(self) -> bool {
+        self == Flavour::MySql
+    }
+
+    /// The text of an expression in `information_schema`. MySQL escapes it once more, and puts the character set before
+    /// each string.
+    pub(in crate::engine) fn expression(self, text: String) -> String {
+        if self == Flavour::MariaDb {
+            return text;
+        }
+        let (mut plain, mut chars) = (String::with_capacity(text.len()), text.chars().peekable());
+        while let Some(c) = chars.next() {
+            let escaped = (c == '\\').then(|| chars.next_if(|next| matches!(next, '\'' | '\\'))).flatten();
+            plain.push(escaped.unwrap_or(c));
+        }
+        plain.replace("_utf8mb4'", "'")
+    }
+
     /// `SUPER` includes the privilege to make objects of others. From 11.0 on MariaDB no longer counts it in.
     pub(in crate::engine) fn super_defines(self, version: &str) -> bool {
         self != Flavour::MariaDb || version.starts_with("10.")
@@ -91,5 +111,12 @@ mod tests {
             assert_eq!(Flavour::of(version), Flavour::MariaDb, "{version}");
         }
         assert_eq!(Flavour::of("8.0.36"), Flavour::MySql);
+    }
+
+    #[test]
+    fn an_expression_of_mysql_is_unescaped() {
+        let text = r"(`kind` in (_utf8mb4\'in\',_utf8mb4\'it\\\'s\',_utf8mb4\'a\\\\b\'))".to_owned();
+        assert_eq!(Flavour::MariaDb.expression(text.clone()), text);
+        assert_eq!(Flavour::MySql.expression(text), r"(`kind` in ('in','it\'s','a\\b'))");
     }
 }

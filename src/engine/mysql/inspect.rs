@@ -90,7 +90,8 @@ impl Inspect for MysqlSession {
 #[derive(Default)]
 struct Reading {
     gathered: Gathered,
-    writes_null_defaults: bool,
+    /// Told by the first row.
+    flavour: Option<Flavour>,
     /// Quoted.
     database: String,
     collations: HashMap<String, String>,
@@ -104,7 +105,7 @@ impl Reading {
     fn add(&mut self, row: &TextRow) {
         match row.must(0).as_str() {
             "server" => {
-                self.writes_null_defaults = Flavour::of(&row.must(1)).writes_null_defaults();
+                self.flavour = Some(Flavour::of(&row.must(1)));
                 self.database = Engine::Mysql.quote(&row.must(2));
             }
             "table" => self.table(row),
@@ -149,6 +150,7 @@ impl Reading {
     fn column(&mut self, row: &TextRow) {
         let collation = self.collations.get(&row.must_named("table_name"));
         let own = row.named("collation_name").filter(|own| Some(own) != collation);
+        let Some(flavour) = self.flavour else { return };
         let Some(table) = self.gathered.table(&row.must_named("table_name")) else { return };
         let mut kind = row.must_named("column_type").to_lowercase();
         // The values of an ENUM are data, not keywords.
@@ -157,7 +159,8 @@ impl Reading {
         }
         kind.extend(own.map(|own| format!(" collate {own}")));
         let nullable = row.must_named("is_nullable") == "YES";
-        let expression = row.named("generation_expression").filter(|e| !e.is_empty()).map(|e| format!("as ({e})"));
+        let expression = row.named("generation_expression").filter(|e| !e.is_empty());
+        let expression = expression.map(|e| format!("as ({})", flavour.expression(e)));
         let extra = row.named("extra").filter(|e| !e.is_empty() && e != "DEFAULT_GENERATED").map(|e| e.to_lowercase());
         let generated: Vec<String> = extra.into_iter().chain(expression).collect();
         table.columns.push(Column {
@@ -165,7 +168,7 @@ impl Reading {
             kind,
             nullable,
             // MariaDB prints the default as SQL, so a column without one says NULL; a text of that name has quotes.
-            default: row.named("column_default").filter(|d| !(self.writes_null_defaults && d == "NULL")),
+            default: row.named("column_default").filter(|d| !(flavour.writes_null_defaults() && d == "NULL")),
             generated: Some(generated.join(" ")).filter(|g| !g.is_empty()),
             comment: row.named("column_comment").filter(|c| !c.is_empty()),
         });
@@ -247,7 +250,9 @@ impl Reading {
     }
 
     fn check(&mut self, row: &TextRow) {
-        let (name, mut clause) = (row.must_named("constraint_name"), row.must_named("check_clause"));
+        let (name, clause) = (row.must_named("constraint_name"), row.must_named("check_clause"));
+        let Some(flavour) = self.flavour else { return };
+        let mut clause = flavour.expression(clause);
         let known = self.checks.get(&name).cloned();
         if known.as_ref().is_some_and(|(_, enforced)| !enforced) {
             clause.push_str(" not enforced");

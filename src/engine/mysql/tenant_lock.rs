@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, MySql};
 
 use crate::engine::mysql::MysqlSession;
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::queries::TextColumns as _;
 use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
@@ -43,6 +44,8 @@ pub(crate) struct TenantLock {
     pub(crate) entry: Option<Unfinished>,
     /// The most bytes that the server takes in one message, as far as known.
     pub(crate) most_bytes: Option<usize>,
+    /// Whether the server stores a body with the semicolon behind it.
+    pub(crate) stores_end: bool,
     /// Whether the session has the `sql_mode` `IGNORE_SPACE` only because the driver asks for it.
     pub(crate) ignores_space: bool,
 }
@@ -65,7 +68,7 @@ impl MysqlSession {
         let sql = format!(
             "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, {wait}), 0) = 1, \
              COALESCE(IS_USED_LOCK({LOAD_LOCK}), CONNECTION_ID()) = CONNECTION_ID(), 0), @@max_allowed_packet, \
-             FIND_IN_SET('IGNORE_SPACE', @@sql_mode) > FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode);\nDO RELEASE_LOCK({LOAD_LOCK});\n{};\n{}",
+             FIND_IN_SET('IGNORE_SPACE', @@sql_mode) > FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode), VERSION();\nDO RELEASE_LOCK({LOAD_LOCK});\n{};\n{}",
             session_settings(&self.door.timeouts),
             self.door.books().read(),
             self.door.journal().read()
@@ -86,6 +89,8 @@ impl MysqlSession {
                         locked = MySql::text(&row, 1).as_deref() == Some("1");
                         held.most_bytes = MySql::text(&row, 2).and_then(|most| most.parse().ok());
                         held.ignores_space = MySql::text(&row, 3).as_deref() == Some("1");
+                        held.stores_end =
+                            MySql::text(&row, 4).is_some_and(|version| Flavour::of(&version).stores_end());
                     }
                     3 => held.history.push(MySql::text(&row, 0).unwrap_or_default()),
                     _ => held.entry = Some(journal::entry(std::array::from_fn(|i| MySql::text(&row, i)))),

@@ -165,7 +165,7 @@ mod tests {
             "FLEET_LOG",
             "FLEET_SERVERS_STATE",
             "FLEET_TEST_POSTGRES_URL",
-            "FLEET_TEST_MYSQL_URL",
+            "FLEET_TEST_MARIADB_URL",
             "FLEET",
             "FLEETING",
             "PATH",

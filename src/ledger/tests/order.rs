@@ -8,7 +8,7 @@ use super::*;
 use crate::ledger::open::Store;
 use crate::ledger::writer::{QUEUE, Writer};
 
-const SERVERS: [&str; 2] = ["FLEET_TEST_POSTGRES_URL", "FLEET_TEST_MYSQL_URL"];
+const SERVERS: [&str; 2] = ["FLEET_TEST_POSTGRES_URL", "FLEET_TEST_MARIADB_URL"];
 
 const NOW_MS: u64 = 1_700_000_000_000;
 const HOUR_MS: u64 = 3_600_000;

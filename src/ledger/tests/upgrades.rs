@@ -86,7 +86,7 @@ pub(super) async fn database(variable: &str) -> (DatabaseConnection, String, Str
 
 #[tokio::test]
 async fn on_servers_an_upgrade_that_was_broken_off_is_ended_and_two_at_once_do_it_once() {
-    for variable in ["FLEET_TEST_POSTGRES_URL", "FLEET_TEST_MYSQL_URL"] {
+    for variable in ["FLEET_TEST_POSTGRES_URL", "FLEET_TEST_MARIADB_URL"] {
         let (admin, name, url) = database(variable).await;
         let old = sea_orm::Database::connect(&url).await.unwrap();
         // Both as a program of version 1 left it, and as one that died between two statements on MySQL did.
