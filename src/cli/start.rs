@@ -241,5 +241,6 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         backup: intent.backup,
         restore: intent.restore,
         seed: intent.seed,
+        timings: false,
     }
 }

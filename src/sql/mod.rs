@@ -11,6 +11,7 @@ pub(crate) mod lex;
 pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
+mod secrets;
 mod session;
 pub(crate) mod settings;
 pub(crate) mod split;
@@ -20,6 +21,7 @@ pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};
+pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
 pub(crate) use statement::{
