@@ -5,5 +5,5 @@
 mod folder;
 mod manifest;
 
-pub(crate) use folder::{BackupFolder, RunBackups, free_space, may_write, open_private};
+pub(crate) use folder::{BackupFolder, RunBackups, free_space, may_write, open_private, safe_name};
 pub(crate) use manifest::Manifest;

@@ -13,6 +13,7 @@ mod files;
 mod goals;
 mod inspect;
 mod locks;
+mod log;
 mod migrate;
 mod next;
 mod origin;
@@ -37,14 +38,13 @@ mod tenants;
 mod terminal;
 mod waiting;
 
-use std::io::IsTerminal;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use futures_util::FutureExt;
 
-use self::args::{Cli, Command, Global, OutputFile};
+use self::args::{Cli, Command, OutputFile};
 use self::code::Code;
 use self::command::Run as _;
 use self::exit::CliError;
@@ -78,7 +78,6 @@ fn start(code: Code) -> ExitCode {
         }
     };
     let terminal = Terminal::new(&cli.global);
-    log_to_stderr(&cli.global);
     // Panics of a tenant's work are caught and reported there; their backtraces on stderr would help no one.
     std::panic::set_hook(Box::new(|info| {
         crate::compile::note_panic(info);
@@ -124,6 +123,7 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
     let program = || {
         let program = Program::load(&cli.global, flags.overrides, terminal, code)?;
         files::check(&program, &flags.files)?;
+        log::start(&cli.global, program.settings(), terminal)?;
         Ok::<_, CliError>(program)
     };
     match cli.command {
@@ -160,20 +160,6 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::Runs(command) => command.run(&program()?).await,
         Command::Tenants(command) => command.run(&program()?).await,
     }
-}
-
-/// Logs go to stderr, by `-v` or `FLEET_LOG`; the drivers' own logs could hold SQL and are left out below `-vv`.
-fn log_to_stderr(global: &Global) {
-    let default = match global.verbose {
-        0 => "off",
-        1 => "fleet=info",
-        2 => "fleet=debug,sqlx=info",
-        _ => "fleet=trace,sqlx=debug",
-    };
-    let filter = std::env::var("FLEET_LOG").unwrap_or_else(|_| default.to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| default.into());
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour).try_init();
 }
 
 #[cfg(test)]

@@ -198,6 +198,7 @@ mod tests {
             brought_back: false,
             stopped_at: None,
             error: None,
+            timings: None,
         }
     }
 

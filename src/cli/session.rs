@@ -70,7 +70,7 @@ pub(super) async fn drive(
     let cancel = Cancel::default();
     let signals = Signals::listen(cancel.clone());
     let begun = Instant::now();
-    let plan = Arc::new(plan);
+    let plan = Arc::new(RunPlan { timings: output.timings, ..plan });
     let (sender, receiver) = mpsc::channel(1_024);
     let running = tokio::spawn(run::execute(plan.clone(), program.door(set), cancel.clone(), sender));
     let (mut records, mut view) = (Records::default(), LiveView::new(program.terminal, begun));
@@ -276,6 +276,7 @@ impl LiveView {
             }
             bar
         });
+        terminal::set_bar(bar.clone());
         let silent = bar.as_ref().and_then(|_| terminal::SilentInterrupt::new());
         LiveView { terminal, live: Live::new(terminal.err), bar, _silent: silent, begun, spoke: begun }
     }
@@ -285,6 +286,7 @@ impl Drop for LiveView {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            terminal::set_bar(None);
         }
     }
 }

@@ -242,5 +242,6 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         backup: intent.backup,
         restore: intent.restore,
         seed: intent.seed,
+        timings: false,
     }
 }

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+
+use indicatif::ProgressBar;
 
 use super::args::{Global, When};
 use super::exit::CliError;
@@ -73,11 +75,9 @@ impl Terminal {
         names(tenants.iter(), NAMES, &self.err)
     }
 
-    /// Prints a message on stderr; a closed stderr has no effect on the command. A line that says what is waited for is
-    /// overwritten.
+    /// Prints a message on stderr; a closed stderr has no effect on the command.
     pub(super) fn tell(&self, text: &str) {
-        let over = if self.live { "\r\x1b[K" } else { "" };
-        let _ = writeln!(std::io::stderr().lock(), "{over}{text}");
+        around_the_bar(|| _ = writeln!(std::io::stderr().lock(), "{text}"));
     }
 
     /// Prints a warning, also with --quiet. Text from a database or a file is made harmless.
@@ -137,6 +137,23 @@ impl Drop for SilentInterrupt {
     fn drop(&mut self) {
         let now = rustix::termios::OptionalActions::Now;
         let _ = rustix::termios::tcsetattr(std::io::stdin(), now, &self.before);
+    }
+}
+
+/// The bar that is drawn on stderr, if any.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Draws a bar from now on, or none any more.
+pub(super) fn set_bar(bar: Option<ProgressBar>) {
+    *BAR.lock().expect("nobody panics while holding it") = bar;
+}
+
+/// Writes to stderr where a bar may be drawn: it is taken away, and drawn again below.
+pub(super) fn around_the_bar(write: impl FnOnce()) {
+    let bar = BAR.lock().expect("nobody panics while holding it").clone();
+    match bar {
+        Some(bar) => bar.suspend(write),
+        None => write(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::terminal::Terminal;
+use super::terminal::{self, Terminal};
 
 /// A person does not notice a silence that is shorter.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -48,18 +48,27 @@ pub(super) async fn waiting<T>(terminal: Terminal, wait: Wait<'_>, work: impl Fu
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
         bar.set_style(if terminal.err.unicode { style } else { style.tick_chars("|/-\\ ") });
     }
+    let bar = Shown(bar);
+    terminal::set_bar(Some(bar.0.clone()));
     let mut tick = tokio::time::interval(REDRAW);
     loop {
         tokio::select! {
-            done = &mut work => {
-                bar.finish_and_clear();
-                return done;
-            }
+            done = &mut work => return done,
             _ = tick.tick() => {
-                bar.set_message(wait.text(begun.elapsed()));
-                bar.tick();
+                bar.0.set_message(wait.text(begun.elapsed()));
+                bar.0.tick();
             }
         }
+    }
+}
+
+/// A line on the terminal, until it is dropped.
+struct Shown(ProgressBar);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+        terminal::set_bar(None);
     }
 }
 

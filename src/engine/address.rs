@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use secrecy::ExposeSecret;
-use sqlx::ConnectOptions as _;
+use sqlx::ConnectOptions;
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
@@ -103,20 +103,24 @@ fn check_tls_files(tenant: &Tenant) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Options for a PostgreSQL connection that sets our application name and logs nothing.
+/// Options whose driver tells the log each text that it sends, where the log wants that, and nothing otherwise.
+pub(crate) fn logged<O: ConnectOptions>(options: O) -> O {
+    match tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG) {
+        true => options,
+        false => options.disable_statement_logging(),
+    }
+}
+
+/// Options for a PostgreSQL connection that sets our application name.
 pub(crate) fn postgres(tenant: &Tenant) -> Result<PgConnectOptions, Fault> {
     let name: String = format!("fleet:{}", tenant.id).chars().filter(|c| c.is_ascii_graphic()).take(63).collect();
     check_tls_files(tenant)?;
     let options = PgConnectOptions::from_str(url(tenant)?).map_err(unusable)?;
     // A pooler refuses startup parameters that it does not know; this one is not needed.
-    Ok(options
-        .application_name(&name)
-        .extra_float_digits(None)
-        .statement_cache_capacity(1_000)
-        .disable_statement_logging())
+    Ok(logged(options.application_name(&name).extra_float_digits(None).statement_cache_capacity(1_000)))
 }
 
-/// Options for a MySQL or MariaDB connection that logs nothing, and leaves the `sql_mode` and the time zone as the server
+/// Options for a MySQL or MariaDB connection that leaves the `sql_mode` and the time zone as the server
 /// gives them to its own clients, unless the URL names a time zone.
 pub(crate) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
     check_tls_files(tenant)?;
@@ -125,7 +129,7 @@ pub(crate) fn mysql(tenant: &Tenant) -> Result<MySqlConnectOptions, Fault> {
         options = options.timezone(None);
     }
     let options = options.pipes_as_concat(false).no_engine_substitution(false);
-    Ok(options.statement_cache_capacity(1_000).disable_statement_logging())
+    Ok(logged(options.statement_cache_capacity(1_000)))
 }
 
 /// Whether the URL of a MySQL or MariaDB tenant names a time zone for its sessions.

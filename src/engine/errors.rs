@@ -34,8 +34,16 @@ pub(crate) fn codes(engine: Engine) -> Vec<Code> {
     LISTED[engine]()
 }
 
-/// The fault for a driver's error.
+/// The fault for a driver's error, which the log hears of.
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {
+    let fault = of(error);
+    let (class, code, error) = (fault.class.name(), fault.code.as_deref(), fault.message.as_str());
+    tracing::debug!(target: "fleet::engine", class, code, error, "refused");
+    fault
+}
+
+/// The fault for a driver's error.
+pub(crate) fn of(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     match error {
         E::Database(inner) => {

@@ -4,6 +4,7 @@
 //! The engines decide how a statement is sent, and which transaction a journal write belongs to.
 
 use async_trait::async_trait;
+use tracing::Instrument as _;
 
 use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before};
 use super::message::{Place, stopped_at};
@@ -11,6 +12,7 @@ use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Execution, Unfinished};
+use crate::model::timings::Phase;
 use crate::sql::{Directive, directive};
 
 /// A session that applies steps with a journal; its methods are called in this order.
@@ -61,12 +63,24 @@ pub(crate) struct Refusal<'a> {
 
 /// Applies a step whose statements commit one by one, with a journal write before each.
 pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    one_by_one(session, work, step).instrument(work.span(step)).await
+}
+
+async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
     let first = begin(session, work, step).await?.resumed;
     for statement in first.unwrap_or(0)..work.steps[step].script.statements.len() {
         let this = ScriptStatement { work, step, statement };
         // Dying before this: the journal names the previous statement. Dying after: it names this one.
-        session.advance(this).await?;
-        if let Err(refusal) = session.send(this).await {
+        work.start(Phase::Commit, step).over(session.advance(this)).await?;
+        let mut running = work.start(Phase::Statements, step);
+        running.is_silent = true;
+        let sent = session.send(this).await;
+        if sent.as_ref().is_err_and(|refusal| refusal.fault.class.is_lock()) {
+            running.phase = Phase::Lock;
+        }
+        work.tell_statement(step, statement, running.elapsed());
+        drop(running);
+        if let Err(refusal) = sent {
             let residue = session.left_behind(&refusal).await;
             let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
             return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
@@ -77,6 +91,10 @@ pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step:
 
 /// Applies a step that is native code without a transaction.
 pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
+    natively(session, work, step).instrument(work.span(step)).await
+}
+
+async fn natively(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
     begin(session, work, step).await?;
     let (ended, holds) = session.run_native(work, step).await;
     if let Err(stop) = ended {
@@ -90,13 +108,15 @@ pub(crate) async fn apply_native(session: &mut dyn Journalled, work: &Work, step
 
 async fn begin(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<Opening, ApplyError> {
     let stop = |fault| ApplyError::before(step, fault);
-    let opening = opening(session.prepare(work, step).await.map_err(stop)?, work, step)?;
-    session.open(work, step, opening).await.map_err(stop)?;
+    let entry = work.start(Phase::Lock, step).over(session.prepare(work, step)).await.map_err(stop)?;
+    let opening = opening(entry, work, step)?;
+    work.start(Phase::Commit, step).over(session.open(work, step, opening)).await.map_err(stop)?;
     Ok(opening)
 }
 
 async fn finish(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
-    session.finish(work, step).await.map_err(|fault| ApplyError::lost(step, fault))
+    let finished = work.start(Phase::Commit, step).over(session.finish(work, step)).await;
+    finished.map_err(|fault| ApplyError::lost(step, fault))
 }
 
 /// The start of a step given this journal row, or the stop if it can't start.

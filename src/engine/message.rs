@@ -2,6 +2,8 @@
 //!
 //! It only builds text and locates errors; it does not interpret statements.
 
+mod laps;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -9,6 +11,7 @@ use std::ops::Range;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
+use self::laps::Laps;
 use super::{Notice, Step, Work};
 use crate::model::fault;
 use crate::model::outcome::StoppedAt;
@@ -62,6 +65,8 @@ pub(crate) struct Message<'w> {
     /// Whether a text ends behind each statement that the server stores as it was sent: with a statement behind it, MySQL
     /// stores the semicolon too, and no dump of it loads again.
     pub(crate) ends_bodies: bool,
+    /// The work whose time its answers are a part of.
+    work: Option<&'w Work>,
 }
 
 #[derive(Debug)]
@@ -99,7 +104,12 @@ impl Sent {
 impl<'w> Message<'w> {
     /// An empty message.
     pub(crate) fn new(engine: Engine) -> Self {
-        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None, ends_bodies: false }
+        Message { engine, parts: Vec::new(), most: usize::MAX, most_bytes: None, ends_bodies: false, work: None }
+    }
+
+    /// The message of steps of this work.
+    pub(crate) fn of(engine: Engine, work: &'w Work) -> Self {
+        Message { work: Some(work), ..Message::new(engine) }
     }
 
     /// The message in texts of about this many bytes, for an engine in this process: SQLite's driver hands all that is
@@ -369,6 +379,7 @@ where
     // In a marked text, results are counted from the marker: its own result, then those of the part.
     let (mut results, mut part) = (0_usize, parts.start);
     let (mut reports, mut error) = (Vec::new(), None);
+    let mut laps = Laps::new(message, parts.clone());
     {
         let (mut text, _) = message.text_with_starts(parts.clone());
         if is_single || message.ends_bodies {
@@ -377,7 +388,10 @@ where
         let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
-                Ok(Either::Left(_)) => results += 1,
+                Ok(Either::Left(_)) => {
+                    laps.answered(if is_marked || is_single { part } else { parts.start + results });
+                    results += 1;
+                }
                 Ok(Either::Right(row)) => {
                     if is_marked && row.columns().first().is_some_and(|c| c.name() == "fleet_part") {
                         let number = row.try_get::<i64, _>(0).or_else(|_| row.try_get::<i32, _>(0).map(i64::from));
@@ -397,6 +411,8 @@ where
             }
         }
     }
+    let refused = if is_marked || is_single { part } else { parts.start + results };
+    laps.end(error.as_ref().map(|error| (refused, error)));
     let is_whole = if is_marked { part + 1 == parts.end && results >= 2 } else { results >= parts.len() };
     if error.is_none() && is_whole {
         return Sent { completed: parts.end, within: 0, error, reports };

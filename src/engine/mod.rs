@@ -34,6 +34,7 @@ mod servers;
 mod session;
 mod settle;
 mod sqlite;
+mod stopwatch;
 mod work;
 
 pub(crate) use address::{location, place};
@@ -53,5 +54,6 @@ pub(crate) use scratch::ScratchPlace;
 pub(crate) use servers::Servers;
 pub(crate) use session::{Database, Session};
 pub(crate) use settle::Settlement;
+pub(crate) use stopwatch::{Stopwatch, millis};
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY};

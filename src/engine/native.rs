@@ -15,12 +15,14 @@ use sea_orm::{
 use sea_orm_migration::SchemaManager;
 use sqlx::Connection as _;
 use sqlx::pool::{PoolConnection, PoolOptions};
+use tracing::Instrument as _;
 
 use super::queries::{Queries, TextRow};
 use super::{ApplyError, PartialState, TenantEndpoint, Work, errors};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::Direction;
+use crate::model::timings::Phase;
 
 /// A session's connection: raw, or from a pool of one, because SeaORM accepts pools only.
 pub(crate) enum Link<DB: sqlx::Database> {
@@ -150,12 +152,13 @@ impl Native<'_> {
         around: &mut Around<'_>,
     ) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
-        let transaction = Arc::new(db.begin_with_options(options).await.map_err(ours)?);
+        let begun = self.work.start(Phase::Lock, self.step).over(db.begin_with_options(options)).await;
+        let transaction = Arc::new(begun.map_err(ours)?);
         let result = self.inside(&transaction, around).await;
         let transaction = Arc::into_inner(transaction).ok_or_else(|| self.stop(lost_connection()))?;
         match result {
             // The history row was inserted after the migration: a swallowed error would have made that fail.
-            Ok(()) => transaction.commit().await.map_err(ours),
+            Ok(()) => self.work.start(Phase::Commit, self.step).over(transaction.commit()).await.map_err(ours),
             Err(stop) => {
                 let _ = transaction.rollback().await;
                 Err(stop)
@@ -165,7 +168,9 @@ impl Native<'_> {
 
     async fn inside(&self, transaction: &Arc<DatabaseTransaction>, around: &mut Around<'_>) -> Result<(), ApplyError> {
         let ours = |e: DbErr| self.stop(errors::sea_orm_fault(&e));
-        transaction.execute_unprepared(&around.preamble.join(";\n")).await.map_err(ours)?;
+        let preamble = around.preamble.join(";\n");
+        let locked = self.work.start(Phase::Lock, self.step).over(transaction.execute_unprepared(&preamble)).await;
+        locked.map_err(ours)?;
         if let Mark::Setting { set, .. } = around.mark {
             transaction.execute_unprepared(set).await.map_err(ours)?;
         }
@@ -205,19 +210,22 @@ impl Native<'_> {
         let step = &self.work.steps[self.step];
         let (migration, direction) = (self.door.migrations.migration(step.index).clone(), step.script.direction);
         let runtime = tokio::runtime::Handle::current();
+        let span = tracing::Span::current();
         let run = move || {
             let manager = given.manager();
-            runtime.block_on(async {
+            let migrated = async {
                 match direction {
                     Direction::Up => migration.up(&manager).await,
                     Direction::Down => migration.down(&manager).await,
                 }
-            })
+            };
+            runtime.block_on(migrated.instrument(span))
         };
         // The thread that panicked knows the place.
         let guarded =
             move || catch_unwind(AssertUnwindSafe(run)).map_err(|panic| (panic, crate::compile::panic_place()));
-        let ended = tokio::task::spawn_blocking(guarded).await;
+        let running = self.work.start(Phase::Statements, self.step);
+        let ended = running.over(tokio::task::spawn_blocking(guarded)).await;
         match ended.unwrap_or_else(|lost| Err((lost.into_panic(), None))) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(self.stop_inside(errors::sea_orm_fault(&error))),

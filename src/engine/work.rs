@@ -7,9 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::expectation::Expectation;
+use super::stopwatch::{Running, Stopwatch, millis};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
+use crate::model::timings::Phase;
 use crate::policy::Limits;
 use crate::sql::{Directive, directive};
 
@@ -28,6 +30,8 @@ pub(crate) struct Work {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// The history that each step expects, computed on first use.
     pub(crate) expectations: OnceLock<Vec<Expectation>>,
+    /// The clock of the tenant's time.
+    pub(crate) stopwatch: Stopwatch,
 }
 
 /// A notice about a step in progress.
@@ -179,6 +183,24 @@ impl Segment {
 }
 
 impl Work {
+    /// Begins a phase of a step.
+    pub(crate) fn start(&self, phase: Phase, step: usize) -> Running<'_> {
+        self.stopwatch.start(phase, Some(&*self.steps[step].script.migration))
+    }
+
+    /// The span of a step that is sent by itself.
+    pub(crate) fn span(&self, step: usize) -> tracing::Span {
+        tracing::info_span!(target: "fleet::span", "step", step = &*self.steps[step].script.migration)
+    }
+
+    /// Tells the log of a statement (from 0) that has ended, and its time if it has one of its own.
+    pub(crate) fn tell_statement(&self, step: usize, statement: usize, took: Option<Duration>) {
+        let script = &self.steps[step].script;
+        let head = script.statements.get(statement).map(String::as_str);
+        let (step, took_ms) = (&*script.migration, took.map(millis));
+        tracing::debug!(target: "fleet::engine", step, statement = statement + 1, took_ms, head, "statement");
+    }
+
     /// The steps that share a transaction with this one: what is taken down goes together with the step that it makes
     /// way for, where both have a transaction, so that a failure brings it back.
     pub(crate) fn together_with(&self, step: usize) -> std::ops::Range<usize> {
@@ -294,6 +316,7 @@ mod tests {
             teller: Notifier::default(),
             cancelled: Arc::default(),
             expectations: OnceLock::default(),
+            stopwatch: Stopwatch::default(),
         }
     }
 

@@ -22,7 +22,9 @@ mod variables;
 pub(crate) use diagnostics::Mistakes;
 pub(crate) use mask::MASK;
 pub(crate) use scratch::ScratchServers;
-pub(crate) use settings::{Commands, LedgerLocation, Origin, Overrides, SETTINGS, Setting, Settings, unread};
+pub(crate) use settings::{
+    Commands, LedgerLocation, LogFormat, Origin, Overrides, SETTINGS, Setting, Settings, unread,
+};
 pub(crate) use variables::Variables;
 
 pub(crate) use database_url::{ServerUrl, expand, is_sqlite, sqlite_path};

@@ -51,6 +51,8 @@ pub(crate) struct Capabilities {
     pub(crate) invalid_indexes: bool,
     /// A replica accepts writes, unless it is set read-only.
     pub(crate) writable_replicas: bool,
+    /// Each statement of a message is answered when it ends; otherwise the answers of a whole message may come together.
+    pub(crate) answers_each_statement: bool,
     /// The client program that dumps a database, where one is used.
     pub(crate) dump_program: Option<&'static str>,
     /// That program refuses a server newer than itself.
@@ -68,6 +70,7 @@ const SQLITE: Capabilities = Capabilities {
     case_sensitive_names: false,
     invalid_indexes: false,
     writable_replicas: false,
+    answers_each_statement: true,
     dump_program: None,
     dump_refuses_newer: false,
     dump_ending: "db",
@@ -78,6 +81,8 @@ const POSTGRES: Capabilities = Capabilities {
     extensions: true,
     case_sensitive_names: true,
     invalid_indexes: true,
+    // Its buffer of answers is sent when it is full, or at the end of the message.
+    answers_each_statement: false,
     dump_program: Some("pg_dump"),
     dump_refuses_newer: true,
     dump_ending: "dump",

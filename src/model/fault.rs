@@ -120,6 +120,11 @@ impl FaultClass {
         )
     }
 
+    /// Whether a wait for a lock ended without it.
+    pub(crate) fn is_lock(self) -> bool {
+        matches!(self, FaultClass::LockTimeout | FaultClass::Busy | FaultClass::TenantLocked)
+    }
+
     /// Whether the tenant could not be reached at all (its database was not touched).
     pub(crate) fn is_unreachable(self) -> bool {
         use FaultClass::*;

@@ -18,6 +18,8 @@ pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;
 
+pub(crate) mod timings;
+
 pub(crate) mod locks;
 
 pub(crate) mod observation;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Engine, TenantId};
+use crate::model::timings::Timings;
 
 /// The outcome of a run for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::EnumDiscriminants)]
@@ -240,6 +241,9 @@ pub(crate) struct TenantRecord {
     pub(crate) stopped_at: Option<StoppedAt>,
     /// The fault, if any.
     pub(crate) error: Option<Fault>,
+    /// The division of its time, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timings: Option<Timings>,
 }
 
 impl StoppedAt {
@@ -295,16 +299,16 @@ pub(crate) enum Standing {
 }
 
 /// Durations as whole milliseconds in JSON.
-mod millis {
+pub(super) mod millis {
     use std::time::Duration;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::model) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
@@ -338,6 +342,7 @@ mod tests {
             brought_back: false,
             stopped_at: None,
             error: Some(Fault::with_code(FaultClass::ConnectionLost, "2013", "lost connection")),
+            timings: None,
         };
         let json = serde_json::to_string(&record).unwrap();
         assert!(json.contains(r#""outcome":"in_doubt""#) && json.contains(r#""duration_ms":1234"#), "{json}");

@@ -11,28 +11,40 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::attempts::AttemptHistory;
 use super::cancel::{Cancel, Level};
-use super::decide::{self, Conclusion, Next, Rules};
+use super::decide::{self, Conclusion, Counted, Next, Rules};
 use super::gate::{self, Passage};
 use super::order::{Order, Readiness};
 use super::queue::Queue;
 use super::unit::{Assignment, Attempt, AttemptEnd};
 use super::wave::WaveRun;
-use super::{PlannedWave, RunPlan};
-use crate::engine::{Database, Notice, Notifier, PartialState};
+use super::{PlannedWave, RunPlan, log};
+use crate::engine::{Database, Notice, Notifier, PartialState, Stopwatch};
 use crate::model::event::Event;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::{self, Decision};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
+use crate::model::timings::Phase;
 
 /// Runs a plan to its end: every tenant gets exactly one [`Event::TenantFinished`] before [`Event::RunFinished`].
 ///
 /// If the event receiver goes away, the run stops as after a lost ledger: nothing new starts.
 pub(crate) async fn execute(
+    plan: Arc<RunPlan>,
+    database: Arc<dyn Database>,
+    cancel: Cancel,
+    events: mpsc::Sender<Event>,
+) -> RunStats {
+    let span = log::run(&plan);
+    every_wave(plan, database, cancel, events).instrument(span).await
+}
+
+async fn every_wave(
     plan: Arc<RunPlan>,
     database: Arc<dyn Database>,
     cancel: Cancel,
@@ -90,16 +102,18 @@ struct Dispatcher {
 struct InFlight {
     history: AttemptHistory,
     since: Instant,
+    stopwatch: Stopwatch,
 }
 
 impl InFlight {
     fn fresh() -> Self {
-        InFlight { history: AttemptHistory::default(), since: Instant::now() }
+        InFlight { history: AttemptHistory::default(), since: Instant::now(), stopwatch: Stopwatch::default() }
     }
 }
 
 impl Dispatcher {
     async fn emit(&self, event: Event) {
+        log::event(&event);
         if self.events.send(event).await.is_err() {
             self.cancel.drain(NotStarted::Ledger);
         }
@@ -238,7 +252,9 @@ impl Dispatcher {
 
     async fn start(&mut self, wave: &mut WaveRun<'_>, index: usize) {
         let teller = self.notifier(index);
-        let history = &self.tenants.entry(index).or_insert_with(InFlight::fresh).history;
+        let stopwatch = if self.plan.timings { Stopwatch::on() } else { Stopwatch::default() };
+        let in_flight = || InFlight { stopwatch, ..InFlight::fresh() };
+        let InFlight { history, stopwatch, .. } = self.tenants.entry(index).or_insert_with(in_flight);
         let tenant = self.plan.tenants[index].clone();
         let attempt = history.attempts + 1;
         let divisor = history.divisor(&self.plan.retry);
@@ -253,16 +269,21 @@ impl Dispatcher {
             cancel: self.cancel.token(),
             teller,
             touched: history.touched,
+            stopwatch: stopwatch.clone(),
             last_try: attempt - history.waits.times >= self.plan.retry.attempts,
             tenant,
         };
-        let tenant = assignment.tenant.id.clone();
+        let (tenant, span) = (assignment.tenant.id.clone(), log::attempt(&assignment.tenant, attempt));
         self.emit(Event::AttemptStarted { index, tenant, attempt }).await;
         // A separate task: a panic in it affects this tenant only.
-        self.running.spawn(async move {
+        let attempted = async move {
+            let begun = Instant::now();
             let attempt = AssertUnwindSafe(assignment.attempt()).catch_unwind().await;
-            (index, attempt.unwrap_or_else(|panic| panicked(panic.as_ref())))
-        });
+            let attempt = attempt.unwrap_or_else(|panic| panicked(panic.as_ref()));
+            log::ended(&attempt, begun.elapsed());
+            (index, attempt)
+        };
+        self.running.spawn(attempted.instrument(span));
     }
 
     fn notifier(&self, index: usize) -> Notifier {
@@ -304,6 +325,9 @@ impl Dispatcher {
         match decide::decide(&in_flight.history, end, &rules) {
             Next::Again(retry) => {
                 in_flight.history.pausing(&retry);
+                if retry.counted != Counted::Attempt {
+                    in_flight.stopwatch.add(Phase::Lock, None, retry.pause);
+                }
                 let retry_in_ms = u64::try_from(retry.pause.as_millis()).unwrap_or(u64::MAX);
                 let (tenant, attempt) = (plan.tenants[index].id.clone(), in_flight.history.attempts);
                 self.tenants.insert(index, in_flight);
@@ -343,6 +367,7 @@ impl Dispatcher {
             brought_back: history.brought_back,
             stopped_at: at,
             error: fault,
+            timings: in_flight.stopwatch.read(),
             outcome,
         };
         self.stats.add(&record.outcome, record.attempts);

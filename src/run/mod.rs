@@ -9,6 +9,7 @@ mod decide;
 mod dispatcher;
 mod gate;
 mod liveness;
+mod log;
 mod make_way;
 mod observe;
 mod order;
@@ -66,6 +67,8 @@ pub(crate) struct RunPlan {
     pub(crate) restore: Option<RestorePlan>,
     /// The rows to generate.
     pub(crate) seed: Option<SeedRequest>,
+    /// Whether the time of each tenant is divided by what it was spent on.
+    pub(crate) timings: bool,
 }
 
 impl RunPlan {

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::decide::WAITS;
 use super::queue::Queue;
@@ -166,10 +167,11 @@ async fn ask_each<T: Send + 'static>(
                 session.close().await;
                 answer
             };
+            let span = super::log::tenant(&tenants[i]);
             let within = async move { tokio::time::timeout(limit, read).await.unwrap_or_else(|_| Err(silent())) };
-            running.spawn(
-                async move { (i, AssertUnwindSafe(within).catch_unwind().await.unwrap_or_else(|_| Err(lost()))) },
-            );
+            let read =
+                async move { (i, AssertUnwindSafe(within).catch_unwind().await.unwrap_or_else(|_| Err(lost()))) };
+            running.spawn(read.instrument(span));
         }
         let wake = queue.next_wake();
         if running.is_empty() && wake.is_none() {

@@ -123,6 +123,7 @@ async fn plan_of(
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,
+        timings: false,
     }
 }
 

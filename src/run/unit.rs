@@ -13,7 +13,7 @@ use super::RunPlan;
 use super::reread::Reread;
 use crate::compile::Around;
 use crate::engine::{
-    ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Watch, Work, continuation,
+    ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Stopwatch, Watch, Work, continuation,
 };
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
@@ -21,6 +21,7 @@ use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Tenant;
+use crate::model::timings::Phase;
 use crate::policy::{Limits, Timeouts};
 
 /// The result of an attempt.
@@ -125,6 +126,7 @@ pub(super) struct Assignment {
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
     pub(super) teller: Notifier,
+    pub(super) stopwatch: Stopwatch,
     /// Whether an earlier attempt of this run may have made changes.
     pub(super) touched: bool,
     /// Whether no further attempt follows, whatever the result of this one.
@@ -139,10 +141,12 @@ impl Assignment {
     pub(super) async fn attempt(self) -> Attempt {
         let nothing = |end| Attempt::without_work(None, end);
         // Nothing is touched before the script is sent; dying until then leaves the tenant unchanged.
+        let connecting = self.database.connect_within(&self.tenant, self.timeouts);
+        let connecting = self.stopwatch.start(Phase::Connect, None).over(connecting);
         let connected = tokio::select! {
             biased;
             () = self.cancel.cancelled() => return nothing(untouched()),
-            connected = self.database.connect_within(&self.tenant, self.timeouts) => connected,
+            connected = connecting => connected,
         };
         let mut session = match connected {
             Ok(session) => session,
@@ -402,6 +406,7 @@ impl Assignment {
             teller: self.teller.clone(),
             cancelled: Arc::default(),
             expectations: Default::default(),
+            stopwatch: self.stopwatch.clone(),
         }
     }
 

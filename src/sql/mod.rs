@@ -12,6 +12,7 @@ pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
 mod rows;
+mod secrets;
 mod session;
 pub(crate) mod settings;
 pub(crate) mod split;
@@ -22,6 +23,7 @@ pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};
 pub(crate) use rows::worked_on;
+pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
 pub(crate) use statement::{

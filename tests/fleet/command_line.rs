@@ -230,6 +230,8 @@ fn the_flags_of_settings_are_flags_like_all_others() {
         "ledger",
         "scripts",
         "backups",
+        "log-format",
+        "log-dir",
         "no-preflight",
     ];
     assert_eq!(flags, wanted, "{help}");

@@ -20,6 +20,7 @@ mod interrupted;
 mod killed;
 mod ledger;
 mod locks;
+mod logging;
 mod output;
 mod own_servers;
 #[path = "../support/pgbouncer.rs"]

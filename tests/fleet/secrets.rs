@@ -9,6 +9,8 @@ const FILE: &str = "f1le's$ecret\\back";
 const COMMAND: &str = "c0mmand-s3cret+plus=";
 const WRONG: &str = "wr0ng/s3cret@nobody";
 const LEDGER: &str = "ledg3r/s3cret:x";
+/// In a statement: it is in the script, so that reports may quote it, and no log does.
+const STATEMENT: &str = "stat3ment-s3cret";
 const SECRETS: [&str; 7] = [LITERAL, VARIABLE, ENV, FILE, COMMAND, WRONG, LEDGER];
 
 fn encoded(text: &str) -> String {
@@ -112,10 +114,12 @@ fn run_with_log(fleet: &Fleet, arguments: &[&str], log: Option<&str>) -> Ran {
 fn assert_files_clean(fleet: &Fleet) {
     let inputs = ["tenants.toml", "password", "ask.sh"];
     let mut seen = Vec::new();
-    for entry in std::fs::read_dir(fleet.folder.path()).unwrap() {
-        let path = entry.unwrap().path();
+    let mut entries = vec![fleet.folder.path().to_owned()];
+    while let Some(path) = entries.pop() {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !inputs.contains(&&*name) {
+        if path.is_dir() {
+            entries.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if !inputs.contains(&&*name) {
             assert_clean(&std::fs::read(&path).unwrap(), &name);
             seen.push(name);
         }
@@ -167,6 +171,44 @@ fn no_command_shows_a_password_in_any_form() {
     run(&fleet, &["migrate", "--native", "--yes", "-vvv"]).exits(100);
     run(&fleet, &["migrate", "--failed-of", "last", "--yes", "-vvv"]).exits(100);
     assert_files_clean(&fleet);
+}
+
+/// The fullest log there is, of tenants that are migrated, refused, unreachable and stopped by a script that sets a password.
+#[test]
+fn no_log_holds_a_password_of_a_url_a_command_or_a_statement() {
+    let mut fleet = fleet();
+    fleet.head.push_str("\nscripts = \"sql\"");
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let role = fleet.unique("told");
+    for (engine, create, drop) in [
+        ("postgres", format!("CREATE ROLE {role} PASSWORD '{STATEMENT}'"), format!("DROP ROLE {role}")),
+        ("mysql", format!("CREATE USER {role} IDENTIFIED BY '{STATEMENT}'"), format!("DROP USER {role}")),
+        ("sqlite", format!("CREATE TABLE told (password text DEFAULT '{STATEMENT}')"), "DROP TABLE told".to_owned()),
+    ] {
+        // The second time it is there: a fault with the statement in it.
+        let up = format!("{create};\n{drop};\n{create};\n{create};\n");
+        std::fs::write(fleet.path(&format!("sql/0001_told.{engine}.up.sql")), up).unwrap();
+    }
+    fleet.at_end(&postgres_url(), &format!("DROP ROLE IF EXISTS {role}"));
+    fleet.at_end(&mysql_url(), &format!("DROP USER IF EXISTS {role}"));
+    for (format, native) in [("text", false), ("json", true)] {
+        let all = ["migrate", "--yes", "-vv", "--trace-sql", "--log-dir", "logs", "--log-format", format];
+        let ran = run(&fleet, &[&all[..], if native { &["--native"] } else { &[] }].concat()).exits(100);
+        assert!(ran.err.contains("told") && ran.err.contains("'***'"), "the scripts ran: {}", ran.err);
+        let logs = fleet.path("logs");
+        for run in std::fs::read_dir(logs).unwrap() {
+            for file in std::fs::read_dir(run.unwrap().path()).unwrap() {
+                let file = file.unwrap().path();
+                let text = std::fs::read(&file).unwrap();
+                let found = text.windows(STATEMENT.len()).any(|window| window == STATEMENT.as_bytes());
+                assert!(!found, "{}:\n{}", file.display(), String::from_utf8_lossy(&text));
+            }
+        }
+        let log_lines: String =
+            ran.err.lines().filter(|line| line.contains("fleet::") || line.starts_with("    ")).collect();
+        assert!(!log_lines.contains(STATEMENT), "{}", ran.err);
+        assert_files_clean(&fleet);
+    }
 }
 
 #[test]

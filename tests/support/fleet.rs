@@ -30,6 +30,8 @@ pub(crate) struct Fleet {
     /// The time limits of single migrations.
     pub(crate) kill_blockers: Option<Duration>,
     pub(crate) limits: HashMap<(usize, Engine), Limits>,
+    /// Whether the time of each tenant is divided.
+    pub(crate) timings: bool,
 }
 
 impl Fleet {
@@ -42,6 +44,7 @@ impl Fleet {
             retry: RetryPolicy { attempts: 1, lock_wait_limit: Duration::ZERO, ..RetryPolicy::default() },
             limits: HashMap::new(),
             kill_blockers: None,
+            timings: false,
         }
     }
 
@@ -150,6 +153,7 @@ impl Fleet {
             timeouts: self.timeouts,
             limits: self.limits.clone(),
             kill_blockers: self.kill_blockers,
+            timings: self.timings,
         }
     }
 
@@ -182,6 +186,7 @@ impl Fleet {
             teller: Default::default(),
             cancelled: Default::default(),
             expectations: Default::default(),
+            stopwatch: Default::default(),
         }
     }
 

@@ -44,6 +44,7 @@ impl Trial {
             teller: Notifier::default(),
             cancelled: Arc::default(),
             expectations: Default::default(),
+            stopwatch: Default::default(),
         };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))
     }

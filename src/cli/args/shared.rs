@@ -23,11 +23,14 @@ pub(in crate::cli) struct Global {
     /// Columns to lay tables out for, 60 at least [default: the terminal's; in a pipe or a file as many as they need]
     #[arg(long, global = true, display_order = 1002, value_name = "COLUMNS", value_parser = columns)]
     pub(in crate::cli) width: Option<usize>,
-    /// More about what is going on, on stderr (-vv: still more)
+    /// A log on stderr: -v runs, tenants and attempts, -vv also steps, statements and waits
     #[arg(short, long, global = true, display_order = 1003, action = clap::ArgAction::Count)]
     pub(in crate::cli) verbose: u8,
+    /// Logs each text that is sent to a tenant, as it was sent, on stderr; passwords in it are hidden
+    #[arg(long, global = true, display_order = 1004)]
+    pub(in crate::cli) trace_sql: bool,
     /// No progress on stderr
-    #[arg(short, long, global = true, display_order = 1004)]
+    #[arg(short, long, global = true, display_order = 1005)]
     pub(in crate::cli) quiet: bool,
 }
 
@@ -88,6 +91,9 @@ pub(in crate::cli) struct RunOutput {
     /// Writes stdout's part to a file instead
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,
+    /// Adds the slowest tenants and steps to the outcome, and what their time was spent on
+    #[arg(long)]
+    pub(in crate::cli) timings: bool,
     /// Also writes a report: junit=FILE, json=FILE, csv=FILE or md=FILE (repeatable)
     #[arg(long, value_name = "KIND=FILE", value_parser = parse_report)]
     pub(in crate::cli) report: Vec<(Format, PathBuf)>,

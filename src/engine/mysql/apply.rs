@@ -192,7 +192,7 @@ impl MysqlSession {
         let (first, last) = (steps.start, steps.end);
         let opening = journalled::opening(self.held.entry.clone(), work, first)?;
         self.check_history(work, first, opening).map_err(|fault| ApplyError::before(first, fault))?;
-        let mut message = Message::new(Engine::Mysql);
+        let mut message = Message::of(Engine::Mysql, work);
         message.most_bytes = self.held.most_bytes.map(longest);
         message.ends_bodies = self.held.stores_end;
         let prepare = Place::Prepare { step: first };

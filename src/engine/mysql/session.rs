@@ -22,6 +22,7 @@ use crate::engine::rows::Batch;
 use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
+use crate::model::timings::Phase;
 use crate::sql::SessionUse;
 
 pub(crate) struct MysqlSession {
@@ -77,6 +78,12 @@ impl MysqlSession {
             return self.connection();
         }
         Ok(self.aside.as_mut().expect("it was there just now"))
+    }
+
+    /// Takes the lock before a step.
+    async fn lock(&mut self, work: &Work, step: usize, uses: SessionUse) -> Result<TenantLock, ApplyError> {
+        let held = work.start(Phase::Lock, step).over(self.hold(uses)).await;
+        held.map_err(|fault| ApplyError::before(step, fault))
     }
 
     /// The journal's row, if any; `None` if there is no journal table.
@@ -140,18 +147,19 @@ impl Session for MysqlSession {
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
-            self.become_pooled().await.map_err(|fault| ApplyError::before(0, fault))?;
+            let pooled = work.stopwatch.start(Phase::Connect, None).over(self.become_pooled()).await;
+            pooled.map_err(|fault| ApplyError::before(0, fault))?;
         }
         let parts = Part::of(work, segments);
         let uses = parts.first().map_or(SessionUse::None, |part| part.uses);
-        self.held = self.hold(uses).await.map_err(|fault| ApplyError::before(0, fault))?;
+        self.held = self.lock(work, 0, uses).await?;
         if let Some(stop) = self.too_long(work) {
             return Err(stop);
         }
         for Part { segment, uses } in parts {
             let first = segment.start();
             if self.needs_another_connection(uses) {
-                self.held = self.hold(uses).await.map_err(|fault| ApplyError::before(first, fault))?;
+                self.held = self.lock(work, first, uses).await?;
             } else if first > 0 {
                 let history = work.history_before(first);
                 self.held = TenantLock { history, has_history: true, has_journal: true, entry: None, ..self.held };

@@ -8,6 +8,7 @@ use std::ops::Range;
 use async_trait::async_trait;
 use sea_orm::SqlxPostgresConnector;
 use sqlx::postgres::PgQueryResult;
+use tracing::Instrument as _;
 
 use crate::engine::directives;
 use crate::engine::history;
@@ -42,7 +43,7 @@ impl PostgresSession {
 
     /// Sends steps as one message; with an error also the step that the server could not read, if that was why.
     async fn send_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), (ApplyError, Option<usize>)> {
-        let mut message = Message::new(Engine::Postgres);
+        let mut message = Message::of(Engine::Postgres, work);
         let first = steps.start;
         for step in steps {
             self.push_transaction(&mut message, work, step, step == first);
@@ -151,7 +152,8 @@ impl PostgresSession {
         let native = native::Native { door: &self.door, work, step };
         let mut before_record = leave(&work.steps[step].script).join(";\n");
         let _ = write!(before_record, ";\n{}", settings.own());
-        let result = native.postgres(options, &preamble, &before_record).await;
+        let applied = native.postgres(options, &preamble, &before_record);
+        let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result
             && stop.fault.code.as_deref() == Some("FL004")
         {

@@ -5,6 +5,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::engine::native::{self, Around, Mark, Native};
 use crate::engine::{ApplyError, errors};
+use crate::model::timings::Phase;
 
 /// The mark is a setting local to the transaction; an aborted transaction answers with 25P02, and is still ours.
 const MARK: Mark = Mark::Setting {
@@ -22,7 +23,13 @@ impl Native<'_> {
         preamble: &[String],
         before_record: &str,
     ) -> Result<(), ApplyError> {
-        let pool = native::pool(self.door).connect_with(options).await.map_err(|e| self.stop(errors::fault(&e)))?;
+        let connecting = native::pool(self.door).connect_with(options);
+        let pool = self
+            .work
+            .start(Phase::Connect, self.step)
+            .over(connecting)
+            .await
+            .map_err(|e| self.stop(errors::fault(&e)))?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         let mut around = Around { preamble, mark: MARK, before_record: Some(before_record), check: None };
         let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;

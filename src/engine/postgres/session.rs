@@ -21,6 +21,7 @@ use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoi
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
+use crate::model::timings::Phase;
 
 pub(crate) struct PostgresSession {
     pub(crate) door: TenantEndpoint,
@@ -200,7 +201,10 @@ impl Session for PostgresSession {
                 Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,
                 Segment::Native { step, transaction: true } => self.apply_native_together(work, step).await?,
                 Segment::Native { step, transaction: false } => {
-                    self.become_pooled().await.map_err(|fault| ApplyError::before(step, fault))?;
+                    work.start(Phase::Connect, step)
+                        .over(self.become_pooled())
+                        .await
+                        .map_err(|fault| ApplyError::before(step, fault))?;
                     journalled::apply_native(self, work, step).await?;
                 }
             }

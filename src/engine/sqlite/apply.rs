@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteQueryResult};
+use tracing::Instrument as _;
 
 use crate::engine::directives;
 use crate::engine::expectation::Expectation;
@@ -23,6 +24,7 @@ use crate::engine::{ApplyError, Notice, PartialState, Work, errors, literal, nat
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
+use crate::model::timings::Phase;
 use crate::sql::dialect::syntax;
 use crate::sql::foreign_keys::{ForeignKeys, takes_rows};
 use crate::sql::{directive, split};
@@ -81,7 +83,8 @@ impl SqliteSession {
                 break;
             }
         }
-        self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock).await.map_err(at(prepare))?;
+        let begun = self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock);
+        work.start(Phase::Lock, last).over(begun).await.map_err(at(prepare))?;
         keys.before(self).await.map_err(at(guard))?;
         let message = self.transaction_of(work, steps);
         let commit = message.len() - 1;
@@ -98,7 +101,7 @@ impl SqliteSession {
 
     /// The transaction of these steps, without its beginning.
     fn transaction_of<'w>(&self, work: &'w Work, steps: Range<usize>) -> Message<'w> {
-        let mut message = Message::new(Engine::Sqlite).in_texts_of(TEXT);
+        let mut message = Message::of(Engine::Sqlite, work).in_texts_of(TEXT);
         let last = steps.end - 1;
         for step in steps {
             self.push_step(&mut message, work, step);
@@ -144,7 +147,8 @@ impl SqliteSession {
         let mut keys = KeyCheck::of(&work.steps[step].script);
         let options = self.native_options(work, step).foreign_keys(keys.are_keys_on());
         let native = native::Native { door: &self.door, work, step };
-        let result = native.sqlite(options, &self.cancelled, &preamble, &mut keys).await;
+        let applied = native.sqlite(options, &self.cancelled, &preamble, &mut keys);
+        let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result
             && stop.at.is_none()
             && stop.fault.message == "integer overflow"

@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use crate::engine::native::{self, Around, Check, Mark, Native};
 use crate::engine::sqlite::stop_when;
 use crate::engine::{ApplyError, errors};
+use crate::model::timings::Phase;
 
 impl Native<'_> {
     /// Runs native code in an exclusive transaction on SQLite, like compiled steps.
@@ -53,7 +54,13 @@ impl Native<'_> {
             let cancelled = cancelled.clone();
             Box::pin(async move { stop_when(connection, cancelled).await })
         });
-        let pool = pool.connect_with(options).await.map_err(|e| self.stop(errors::fault(&e)))?;
+        let connecting = pool.connect_with(options);
+        let pool = self
+            .work
+            .start(Phase::Connect, self.step)
+            .over(connecting)
+            .await
+            .map_err(|e| self.stop(errors::fault(&e)))?;
         Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
     }
 }

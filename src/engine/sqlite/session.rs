@@ -19,7 +19,8 @@ use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
 use crate::engine::sqlite::key_check::KeyCheck;
-use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work, errors, literal, settle};
+use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work};
+use crate::engine::{address, errors, literal, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Address, Engine};
@@ -73,11 +74,8 @@ impl SqliteSession {
     }
 
     pub(crate) fn options(&self, create: bool) -> SqliteConnectOptions {
-        SqliteConnectOptions::new()
-            .filename(&self.path)
-            .create_if_missing(create)
-            .busy_timeout(self.door.timeouts.lock)
-            .disable_statement_logging()
+        let options = SqliteConnectOptions::new().filename(&self.path).create_if_missing(create);
+        address::logged(options.busy_timeout(self.door.timeouts.lock))
     }
 
     pub(crate) async fn connect(&mut self, create: bool) -> Result<(), Fault> {

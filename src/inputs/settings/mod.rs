@@ -72,6 +72,9 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     backup_timeout: Duration,
     on_failure: OnFailure,
+    pub(crate) log_format: LogFormat,
+    /// Absolute.
+    pub(crate) log_dir: Option<PathBuf>,
     /// The settings of single migrations, by their names as written in the file.
     #[serde(skip)]
     pub(crate) migrations: BTreeMap<String, OfMigration>,
@@ -97,6 +100,14 @@ pub(crate) struct Settings {
 enum OnFailure {
     Leave,
     Restore,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 impl Settings {
@@ -288,6 +299,7 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         ledger,
         scripts: settings.scripts.map(|scripts| base("scripts").join(scripts)),
         backups: base("backups").join(settings.backups),
+        log_dir: settings.log_dir.map(|folder| base("log_dir").join(folder)),
         migrations: limits::read(document, drafts),
         backup_command: backup::read(document, drafts),
         seed_rules: seed::read(document, sources.folder, drafts),

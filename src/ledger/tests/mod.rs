@@ -80,6 +80,7 @@ fn record(header: &RunHeader, index: usize, outcome: Outcome) -> TenantRecord {
         brought_back: false,
         stopped_at: None,
         error: None,
+        timings: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod group;
 mod junit;
 mod now;
 mod text;
+mod timings;
 mod view;
 
 pub(super) use now::moved_text;

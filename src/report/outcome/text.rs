@@ -12,6 +12,7 @@ use crate::policy::format_duration;
 
 use super::group::{self, Group};
 use super::now::{self, moved_text};
+use super::timings;
 use super::view::OutcomeView;
 use crate::report::causes::group_by;
 use crate::report::sheet::{Cell, Column, Sheet};
@@ -35,6 +36,7 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     parts.extend(notes(view, style));
     let rest = rest(view, style);
     parts.extend((!rest.is_empty()).then(|| rest.table(style)));
+    parts.extend(timings::tables(view.records, style));
     // The command is to be copied, so it is never cut or broken.
     parts.extend(view.rerun.map(|rerun| format!("{}\n  {}\n", style.paint(Tone::Bold, "Next"), clean(rerun))));
     let tone = if view.stats.failures() > 0 { Tone::Bad } else { Tone::Plain };

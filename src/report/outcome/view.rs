@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::model::event::RunHeader;
 use crate::model::outcome::{Outcome, TenantRecord};
@@ -13,7 +13,7 @@ use crate::model::stats::RunStats;
 use crate::policy::format_duration;
 
 use super::group::{self, Group};
-use super::{junit, now, text};
+use super::{junit, now, text, timings};
 use crate::report::sheet::{Cell, Sheet};
 use crate::report::{Format, Style, label, markdown, summary};
 
@@ -46,15 +46,19 @@ impl OutcomeView<'_> {
     }
 
     /// The JSON document as a value, without its version.
-    pub(in crate::report) fn fields(&self) -> serde_json::Value {
+    pub(in crate::report) fn fields(&self) -> Value {
         let h = self.header;
-        json!({
+        let mut fields = json!({
             "run": h.run, "direction": h.direction, "goal": h.goal, "resumes": h.resumes, "program": h.program,
             "started_at": label::moment(h.started_at_ms), "started_at_ms": h.started_at_ms,
             "elapsed_ms": self.elapsed.map(millis),
             "verdict": self.stats.verdict(), "stats": self.stats, "rerun": self.rerun,
             "catalog": h.catalog, "tenants": self.records,
-        })
+        });
+        if let timings @ Value::Object(_) = timings::fields(self.records) {
+            fields["timings"] = timings;
+        }
+        fields
     }
 
     fn every_tenant(&self) -> Sheet {

@@ -65,6 +65,7 @@ pub(super) fn record(index: usize, tenant: &str, outcome: Outcome) -> TenantReco
         brought_back: false,
         stopped_at: None,
         error: None,
+        timings: None,
     }
 }
 

@@ -14,6 +14,8 @@
 //! represented by their length and the first 64 bits of their SHA-256. The full texts are written to `target/tmp/sent`;
 //! compare those of two commits with `diff -r`.
 //!
+//! The program runs with its fullest log, which must change none of this and hold each text (`logged.rs`).
+//!
 //! Two servers are needed: `eval "$(scripts/servers start)"` sets the variables. To record the files anew:
 //!
 //! ```sh
@@ -22,6 +24,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod golden;
+mod logged;
 mod normalize;
 #[path = "../../../support/process.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use the rest")]

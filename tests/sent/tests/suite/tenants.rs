@@ -7,6 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::golden::{self, Sent};
+use crate::logged;
 use crate::normalize::{Detail, Normalizer};
 use crate::process::{Fleet, finish, mysql_url, postgres_url, sql};
 use crate::tap::Tap;
@@ -109,7 +110,9 @@ impl Tenants {
     fn run(&self, arguments: &[&str], code: i32) -> Sent {
         self.fleet.write();
         let trace = self.fleet.path("trace.jsonl");
-        finish(self.fleet.program(arguments).env("SENT_TRACE", &trace)).exits(code);
+        let mut program = self.fleet.program(arguments);
+        program.env("SENT_TRACE", &trace).env("FLEET_LOG", "fleet::sql=debug").env("FLEET_LOG_FORMAT", "json");
+        let ran = finish(&mut program).exits(code);
         let sent = match &self.tap {
             None => traced(&trace),
             Some(tap) => {
@@ -117,6 +120,7 @@ impl Tenants {
                 tap.take().iter().map(|bytes| read(bytes)).collect()
             }
         };
+        logged::check(&ran.err, &sent);
         let normalized = |message: &Message| Message::new(&message.kind, self.normalizer.text(&message.text));
         sent.iter().map(|messages: &Vec<Message>| messages.iter().map(normalized).collect()).collect()
     }

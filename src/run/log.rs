@@ -1,0 +1,83 @@
+//! A run as the log has it: spans by run, tenant and attempt, and the events as lines.
+//!
+//! It decides nothing, and where no log is wanted it costs nothing.
+
+use tracing::{Span, debug, info, info_span, warn};
+
+use super::RunPlan;
+use super::unit::{Attempt, AttemptEnd};
+use crate::engine::millis;
+use crate::model::event::Event;
+use crate::model::fault::Fault;
+use crate::model::tenant::Tenant;
+
+/// The span of a run.
+pub(super) fn run(plan: &RunPlan) -> Span {
+    info_span!(target: "fleet::span", "run", run = %plan.header.run)
+}
+
+/// The span of work on a tenant.
+pub(super) fn tenant(tenant: &Tenant) -> Span {
+    info_span!(target: "fleet::span", "tenant", tenant = %tenant.id, engine = tenant.engine.name())
+}
+
+/// The span of an attempt, from 1, on a tenant.
+pub(super) fn attempt(of: &Tenant, attempt: u32) -> Span {
+    let tenant = tenant(of);
+    // Borrowed: the log may not know the parent any more when it is given away.
+    info_span!(target: "fleet::span", parent: &tenant, "attempt", attempt)
+}
+
+/// Tells of an attempt that has ended, within its span.
+pub(super) fn ended(attempt: &Attempt, took: std::time::Duration) {
+    let (end, fault) = told(attempt.reread.as_ref().map_or(&attempt.end, |reread| &reread.end));
+    let (took_ms, committed) = (millis(took), attempt.committed.len());
+    match fault {
+        None => info!(target: "fleet::run", end, committed, took_ms, "attempt ended"),
+        Some(fault) => {
+            let (class, code, error) = (fault.class.name(), fault.code.as_deref(), fault.message.as_str());
+            warn!(target: "fleet::run", end, committed, took_ms, class, code, error, "attempt ended");
+        }
+    }
+}
+
+fn told(end: &AttemptEnd) -> (&'static str, Option<&Fault>) {
+    match end {
+        AttemptEnd::Nothing => ("nothing to do", None),
+        AttemptEnd::Task(outcome) => (outcome.name(), None),
+        AttemptEnd::Done => ("done", None),
+        AttemptEnd::Refused(_) => ("refused", None),
+        AttemptEnd::Unreachable(fault) => ("unreachable", Some(fault)),
+        AttemptEnd::Stopped { fault, .. } => ("stopped", Some(fault)),
+        AttemptEnd::Restored { fault, .. } => ("restored", Some(fault)),
+        AttemptEnd::Cancelled { .. } => ("cancelled", None),
+    }
+}
+
+/// Tells of an event, within the span of the run.
+pub(super) fn event(event: &Event) {
+    match event {
+        Event::RunStarted(header) => {
+            info!(target: "fleet::run", tenants = header.tenants.len(), goal = header.goal, "run started");
+        }
+        Event::WaveStarted { wave, tenants } => info!(target: "fleet::run", wave, tenants, "wave started"),
+        Event::AttemptFailed { tenant, attempt, retry_in_ms, .. } => {
+            info!(target: "fleet::run", %tenant, attempt, retry_in_ms, "another attempt follows");
+        }
+        Event::Progress { tenant, migration, statement, rows, .. } => {
+            debug!(target: "fleet::run", %tenant, step = migration, statement, rows, "rows so far");
+        }
+        Event::TenantFinished(record) => {
+            let (tenant, outcome, took_ms) = (&record.tenant, record.outcome.name(), millis(record.duration));
+            let (version, attempts) = (record.version.as_deref(), record.attempts);
+            info!(target: "fleet::run", %tenant, outcome, version, attempts, took_ms, "tenant finished");
+        }
+        Event::WaveFinished { wave, .. } => info!(target: "fleet::run", wave, "wave finished"),
+        Event::RunFinished { stats } => {
+            info!(target: "fleet::run", finished = stats.finished(), failed = stats.failures(), "run finished");
+        }
+        Event::Draining { in_flight, .. } => warn!(target: "fleet::run", in_flight, "nothing new starts"),
+        Event::Cancelling { in_flight } => warn!(target: "fleet::run", in_flight, "cancelling"),
+        Event::AttemptStarted { .. } => {}
+    }
+}

@@ -1,0 +1,261 @@
+//! The log of a run: levels, spans, each text as it was sent, a file a tenant, and where the time went. On the engines.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sqlx::{Connection as _, Executor as _};
+
+use crate::support::{Fleet, Ran, block_on, record, sql};
+
+/// Two scripts: statements, a way down, and one step without a transaction.
+fn fleet() -> Fleet {
+    let fleet =
+        Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1).postgres(1).schemas(1).mariadb(1);
+    write(&fleet, "0001_notes.up.sql", "CREATE TABLE notes (i int);\nINSERT INTO notes (i) VALUES (41), (42);\n");
+    write(&fleet, "0001_notes.down.sql", "DROP TABLE notes;\n");
+    write(&fleet, "0002_alone.up.sql", "-- fleet: transaction=false\nINSERT INTO notes (i) VALUES (43);\n");
+    write(&fleet, "0002_alone.down.sql", "-- fleet: transaction=false\nDELETE FROM notes WHERE i = 43;\n");
+    fleet
+}
+
+fn write(fleet: &Fleet, file: &str, text: &str) {
+    std::fs::create_dir_all(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql").join(file), text).unwrap();
+}
+
+/// The log's lines on stderr with `--log-format json`.
+fn lines(ran: &Ran) -> Vec<Value> {
+    ran.err.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The texts that were sent to a tenant, in one.
+fn sent(lines: &[Value], tenant: &str) -> String {
+    let own = lines.iter().filter(|line| line["target"] == "fleet::sql" && line["tenant"] == tenant);
+    own.map(|line| format!("{}\n", line["sql"].as_str().unwrap())).collect()
+}
+
+/// The log files by tenant.
+fn files(fleet: &Fleet, folder: &str) -> Vec<(String, PathBuf)> {
+    let runs: Vec<_> = std::fs::read_dir(fleet.path(folder)).unwrap().map(|run| run.unwrap().path()).collect();
+    let [run] = &runs[..] else { panic!("{runs:?}") };
+    let mut files: Vec<_> = std::fs::read_dir(run).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|file| (file.file_stem().unwrap().to_string_lossy().into_owned(), file)).collect()
+}
+
+#[test]
+fn each_text_is_traced_as_it_was_sent_up_and_down_compiled_and_native() {
+    let fleet = fleet();
+    let trace = ["--yes", "--trace-sql", "--log-format", "json"];
+    for (command, texts) in [
+        (
+            &["migrate"][..],
+            &[
+                "CREATE TABLE notes (i int)",
+                "INSERT INTO notes (i) VALUES (41), (42)",
+                "VALUES (43)",
+                "seaql_migrations",
+            ][..],
+        ),
+        (&["rollback", "--all"], &["DROP TABLE notes", "DELETE FROM notes WHERE i = 43", "DROP TABLE users"]),
+        (&["migrate", "--native"], &["CREATE TABLE users (id integer", "ADD COLUMN sku"]),
+        (&["rollback", "--all", "--native"], &["DROP TABLE users"]),
+    ] {
+        let ran = fleet.run(&[command, &trace[..]].concat()).exits(0);
+        let lines = lines(&ran);
+        for tenant in &fleet.tenants {
+            let sent = sent(&lines, &tenant.id);
+            for text in texts {
+                assert!(sent.contains(text), "{command:?} {}: no {text:?} in\n{sent}", tenant.id);
+            }
+        }
+        let one = lines.iter().find(|line| line["target"] == "fleet::sql" && line["attempt"] == 1).unwrap();
+        assert!(one["took_ms"].is_f64() && one["rows_affected"].is_u64() && one["run"].is_string(), "{one}");
+        assert!(lines.iter().all(|line| line["target"] == "fleet::sql"), "nothing else without -v");
+    }
+}
+
+/// The outcome of a text that the engine refuses follows it.
+#[test]
+fn a_refused_text_and_its_code_are_in_the_log() {
+    let fleet = fleet();
+    write(&fleet, "0003_wrong.sql", "INSERT INTO not_there VALUES (1);\n");
+    let ran = fleet.run(&["migrate", "--yes", "--trace-sql", "-vv", "--log-format", "json"]).exits(100);
+    let lines = lines(&ran);
+    for (tenant, code) in [("lite-000", "1"), ("pg-000", "42P01"), ("schema-000", "42P01"), ("my-000", "1146")] {
+        assert!(sent(&lines, tenant).contains("INSERT INTO not_there"), "{tenant}");
+        let is = |line: &&Value| line["tenant"] == tenant && line["message"] == "refused" && line["code"] == code;
+        assert!(lines.iter().any(|line| is(&line)), "{tenant}");
+        let ended = lines.iter().find(|line| line["tenant"] == tenant && line["message"] == "attempt ended").unwrap();
+        assert!(ended["level"] == "WARN" && ended["end"] == "stopped" && ended["code"] == code, "{ended}");
+    }
+}
+
+#[test]
+fn each_v_says_more_and_stdout_is_only_the_outcome() {
+    let fleet = fleet();
+    let ran = fleet.run(&["migrate", "--yes", "--format", "json"]).exits(0);
+    assert!(!ran.err.contains("fleet::"), "{}", ran.err);
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0);
+    let ran = fleet.run(&["migrate", "--yes", "--format", "json", "-v"]).exits(0);
+    assert_eq!(crate::support::count(&ran.json(), "migrated"), 4);
+    let ran = ran.tells(&["INFO fleet::run: run started", "tenant=pg-000 attempt=1 end=done", "outcome=migrated"]);
+    assert!(!ran.err.contains("DEBUG") && !ran.err.contains("CREATE TABLE"), "{}", ran.err);
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0);
+    let ran = fleet.run(&["migrate", "--yes", "--format", "json", "-vv"]).exits(0);
+    let ran = ran.tells(&[
+        "DEBUG fleet::engine: connect tenant=my-000 attempt=1 took_ms=",
+        "DEBUG fleet::engine: lock tenant=my-000",
+        "DEBUG fleet::engine: one message tenant=pg-000",
+        "head=\"CREATE TABLE notes (i int)\"",
+        "statement=2",
+    ]);
+    assert!(!ran.err.contains("fleet::sql"), "{}", ran.err);
+    // A command that reads has tenants, and no run.
+    fleet.run(&["status", "-vv", "--trace-sql"]).exits(0).tells(&["fleet::sql: sent tenant=lite-000"]);
+}
+
+#[test]
+fn the_filter_of_the_environment_is_heeded_or_told_to_be_wrong() {
+    let fleet = fleet();
+    let run = |log: &str, arguments: &[&str]| {
+        fleet.write();
+        crate::support::finish(fleet.program(arguments).env("FLEET_LOG", log)).exits(0)
+    };
+    let ran = run("fleet::sql=debug", &["migrate", "--yes"]).tells(&["fleet::sql: sent tenant=my-000 attempt=1"]);
+    assert!(!ran.err.contains("fleet::run"), "{}", ran.err);
+    let ran = run("fleet=nonsense", &["migrate", "--yes", "-v"]);
+    ran.tells(&["warning: FLEET_LOG is no filter", "INFO fleet::run: run started"]);
+}
+
+#[test]
+fn each_tenant_has_a_file_with_all_of_its_own() {
+    let mut fleet = fleet();
+    std::fs::write(fleet.path("odd.db"), "").unwrap();
+    fleet.add("Odd.One", "sqlite:odd.db");
+    write(&fleet, "0003_wrong.sql", "INSERT INTO not_there VALUES (1);\n");
+    let ran = fleet.run(&["migrate", "--yes", "--log-dir", "logs"]).exits(100);
+    assert!(!ran.err.contains("fleet::"), "the files are no reason for lines on stderr: {}", ran.err);
+    let files = files(&fleet, "logs");
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["%4fdd%2e%4fne", "lite-000", "my-000", "pg-000", "schema-000"]);
+    for (name, file) in &files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for part in
+            ["connect tenant=", "CREATE TABLE users", "INSERT INTO not_there", "attempt ended", "tenant finished"]
+        {
+            assert!(text.contains(part), "no {part:?} in {name}:\n{text}");
+        }
+        let others = names.iter().filter(|other| *other != name);
+        others.for_each(|other| assert!(!text.contains(&format!("tenant={other} ")), "{other} in {name}"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(file.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    // By the environment, and as JSON.
+    fleet.write();
+    let mut program = fleet.program(&["migrate", "--yes"]);
+    program.env("FLEET_LOG_DIR", "json-logs").env("FLEET_LOG_FORMAT", "json");
+    crate::support::finish(&mut program).exits(100);
+    for (name, file) in self::files(&fleet, "json-logs") {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.lines()
+            .for_each(|line| drop(serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{name}: {e}"))));
+    }
+}
+
+#[test]
+fn a_folder_of_logs_that_can_not_be_made_is_told_before_anything_is_touched() {
+    let fleet = fleet();
+    std::fs::write(fleet.path("file"), "").unwrap();
+    let ran = fleet.run(&["migrate", "--yes", "--log-dir", "file/logs"]).exits(1);
+    ran.tells(&["file/logs (--log-dir); nothing was started"]);
+    assert!(!fleet.has_table("lite-000", "notes"));
+}
+
+/// The folder goes while the run is under way: the logs are lost, and nothing else.
+#[test]
+fn logs_that_can_not_be_written_are_told_once_and_are_no_outcome() {
+    let mut fleet = fleet();
+    fleet.tenant_mut("pg-000").more =
+        "password = { command = [\"sh\", \"-c\", \"rm -r logs; touch logs; echo unused\"] }".to_owned();
+    let (role, server) = (fleet.unique("role"), crate::support::postgres_url());
+    sql(&server, &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'unused'"));
+    fleet.at_end(&server, &format!("DROP ROLE {role}"));
+    let url = fleet.tenant("pg-000").url.clone();
+    fleet.tenant_mut("pg-000").url = format!("postgres://{role}@{}", url.rsplit_once('@').unwrap().1);
+    let ran = fleet.run(&["migrate", "--yes", "--log-dir", "logs"]).exits(0).shows(&["4 migrated"]);
+    assert_eq!(ran.err.matches("lack lines from here on").count(), 1, "{}", ran.err);
+}
+
+/// 100 tenants, and room for few open files.
+#[test]
+fn the_files_of_tenants_that_are_done_are_closed() {
+    let fleet = Fleet::new().head("[fleet]\nconcurrency = 4\nper_server = 4").sqlite(100);
+    fleet.write();
+    let limited = "ulimit -n 64; exec \"$0\" migrate --yes --no-preflight --log-dir logs";
+    let mut program = std::process::Command::new("sh");
+    program.args(["-c", limited, crate::PROGRAM]).current_dir(fleet.folder.path()).stdin(std::process::Stdio::null());
+    program.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let ran = crate::support::finish(&mut program).exits(0).shows(&["100 migrated"]);
+    assert!(!ran.err.contains("lack lines"), "{}", ran.err);
+    let files = files(&fleet, "logs");
+    assert_eq!(files.len(), 100);
+    for (name, file) in files {
+        assert!(std::fs::read_to_string(file).unwrap().contains("tenant finished"), "{name}");
+    }
+}
+
+#[test]
+fn timings_name_the_slowest_and_divide_its_time() {
+    let fleet = fleet();
+    let ran = fleet.run(&["migrate", "--yes", "--format", "json"]).exits(0);
+    assert!(ran.json()["timings"].is_null() && record(&ran.json(), "my-000")["timings"].is_null());
+    fleet.run(&["rollback", "--all", "--yes"]).exits(0);
+    write(&fleet, "0003_slow.mysql.up.sql", "SELECT SLEEP(0.4);\n");
+    write(&fleet, "0003_slow.postgres.up.sql", "SELECT pg_sleep(0.4);\n");
+    let ran = fleet.run(&["migrate", "--yes", "--format", "json", "--timings"]).exits(0);
+    let report = ran.json();
+    let ms = |value: &Value| value.as_u64().unwrap();
+    for tenant in ["my-000", "pg-000", "schema-000", "lite-000"] {
+        let record = record(&report, tenant);
+        let timings = &record["timings"];
+        let parts = ["connect_ms", "lock_ms", "statements_ms", "commit_ms", "one_message_ms"];
+        let sum: u64 = parts.iter().map(|part| ms(&timings[*part])).sum();
+        assert!(sum <= ms(&record["duration_ms"]) + 5, "{record:#}");
+        assert!(timings["steps"].as_array().unwrap().len() >= 2, "{record:#}");
+        assert_eq!(ms(&timings["one_message_ms"]) > 0, record["engine"] == "postgres", "{record:#}");
+    }
+    let step = |tenant: &str| {
+        let all = report["timings"]["slowest_steps"].as_array().unwrap();
+        all.iter().find(|step| step["tenant"] == tenant).unwrap_or_else(|| panic!("{report:#}")).clone()
+    };
+    assert!(ms(&step("my-000")["statements_ms"]) >= 400, "{}", step("my-000"));
+    assert!(ms(&step("pg-000")["one_message_ms"]) >= 400, "{}", step("pg-000"));
+    assert_eq!(step("my-000")["step"], "0003_slow", "{}", step("my-000"));
+    let slowest = &report["timings"]["slowest_tenants"];
+    assert!(slowest.as_array().unwrap().len() == 4 && slowest[0]["tenant"] != "lite-000", "{slowest:#}");
+    fleet.run(&["runs", "show", "last"]).exits(0).shows(&["SLOWEST TENANTS", "SLOWEST STEPS", "IN ONE MESSAGE"]);
+}
+
+/// A reader holds the file: the time to get the lock is not that of the statements.
+#[test]
+fn the_wait_for_a_lock_is_told_from_the_statements() {
+    let fleet = Fleet::new().head("[fleet]\nlock_timeout = \"20s\"\nattempts = 1").sqlite(1);
+    fleet.write();
+    let url = format!("sqlite:{}", fleet.path("lite-000.db").display());
+    let mut reader = block_on(sqlx::SqliteConnection::connect(&url)).unwrap();
+    block_on(reader.execute("BEGIN; SELECT * FROM sqlite_master")).unwrap();
+    let holding = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(800));
+        block_on(reader.close()).unwrap();
+    });
+    let begun = Instant::now();
+    let ran = fleet.run(&["migrate", "--yes", "--no-preflight", "--format", "json", "--timings"]).exits(0);
+    holding.join().unwrap();
+    let report = ran.json();
+    let timings = &record(&report, "lite-000")["timings"];
+    assert!(timings["lock_ms"].as_u64().unwrap() >= 200, "{timings:#} after {:?}", begun.elapsed());
+    assert!(timings["statements_ms"].as_u64().unwrap() < 200, "{timings:#}");
+}
