@@ -38,6 +38,20 @@ pub(super) fn check(program: &Program, files: &[OutputFile]) -> Result<(), CliEr
     Ok(())
 }
 
+/// Refuses a folder of logs in one whose content fleet reads: a script or a backup is looked for in each file there.
+pub(super) fn check_logs(program: &Program) -> Result<(), CliError> {
+    let settings = program.settings();
+    let Some(logs) = &settings.log_dir else { return Ok(()) };
+    let read = [(settings.scripts.as_ref(), "SQL scripts"), (Some(&settings.backups), "backups")];
+    match read.iter().find(|(folder, _)| folder.is_some_and(|folder| real(logs).starts_with(real(folder)))) {
+        None => Ok(()),
+        Some((_, what)) => Err(CliError::Settings(format!(
+            "the folder of logs, {}, is in that of the {what}; nothing was started: name another with --log-dir",
+            program.shown(logs).display()
+        ))),
+    }
+}
+
 /// The damage that a file written at this place would do.
 fn loss(program: &Program, place: &Place) -> Option<String> {
     let (registry, settings) = (&program.registry, program.settings());

@@ -82,3 +82,17 @@ impl Drop for Running<'_> {
 pub(crate) fn millis(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e6).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_measured_unless_somebody_asks() {
+        assert_eq!(Stopwatch::default().start(Phase::Lock, None).elapsed(), None);
+        assert_eq!(Stopwatch::default().read(), None);
+        let on = Stopwatch::on();
+        assert!(on.start(Phase::Lock, Some("m1")).elapsed().is_some());
+        assert_eq!(on.read().unwrap().steps.len(), 1, "also when it was dropped before its end");
+    }
+}

@@ -171,7 +171,28 @@ fn a_folder_of_logs_that_can_not_be_made_is_told_before_anything_is_touched() {
     std::fs::write(fleet.path("file"), "").unwrap();
     let ran = fleet.run(&["migrate", "--yes", "--log-dir", "file/logs"]).exits(1);
     ran.tells(&["file/logs (--log-dir); nothing was started"]);
+    for place in ["sql", "sql/logs", "backups/sub/../logs"] {
+        let ran = fleet.run(&["migrate", "--yes", "--log-dir", place]).exits(78);
+        ran.tells(&["is in that of the", "nothing was started: name another with --log-dir"]);
+    }
     assert!(!fleet.has_table("lite-000", "notes"));
+}
+
+/// The program in a terminal of its own (`script` of util-linux).
+#[test]
+fn a_line_of_the_log_stands_above_the_bar() {
+    let fleet = Fleet::new().head("[fleet]\nconcurrency = 1").sqlite(6);
+    fleet.write();
+    let line = format!("'{}' migrate --yes -v", crate::PROGRAM);
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(fleet.folder.path()).stdin(std::process::Stdio::null());
+    let shown = String::from_utf8(script.output().unwrap().stdout).unwrap();
+    assert!(shown.contains("in flight"), "there is a bar: {shown}");
+    // A bar is drawn over, and cleared before something else is written in its line.
+    let lines = shown.split('\n').map(|line| line.rsplit("\x1b[2K").next().unwrap());
+    let logged: Vec<&str> = lines.filter(|line| line.contains("fleet::run: tenant finished")).collect();
+    assert_eq!(logged.len(), 6, "{shown}");
+    assert!(logged.iter().all(|line| line.trim_start_matches('\r').starts_with("20")), "{logged:#?}");
 }
 
 /// The folder goes while the run is under way: the logs are lost, and nothing else.
