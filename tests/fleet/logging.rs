@@ -207,8 +207,9 @@ fn a_line_of_the_log_stands_above_the_bar() {
     assert!(shown.contains("in flight"), "there is a bar: {shown}");
     // A bar is drawn over, and cleared before something else is written in its line.
     let lines = shown.split('\n').map(|line| line.rsplit("\x1b[2K").next().unwrap());
-    let logged: Vec<&str> = lines.filter(|line| line.contains("fleet::run: tenant finished")).collect();
-    assert_eq!(logged.len(), 6, "{shown}");
+    let logged: Vec<&str> = lines.filter(|line| line.contains(" fleet::run: ")).collect();
+    // Run and wave begin and end, and two lines a tenant.
+    assert_eq!(logged.len(), 16, "{shown}");
     assert!(logged.iter().all(|line| line.trim_start_matches('\r').starts_with("20")), "{logged:#?}");
 }
 
