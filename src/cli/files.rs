@@ -38,18 +38,27 @@ pub(super) fn check(program: &Program, files: &[OutputFile]) -> Result<(), CliEr
     Ok(())
 }
 
-/// Refuses a folder of logs in one whose content fleet reads: a script or a backup is looked for in each file there.
+/// Refuses a folder of logs before a run: one that can't be made or written, and one within a folder whose content fleet
+/// reads.
 pub(super) fn check_logs(program: &Program) -> Result<(), CliError> {
     let settings = program.settings();
     let Some(logs) = &settings.log_dir else { return Ok(()) };
     let read = [(settings.scripts.as_ref(), "SQL scripts"), (Some(&settings.backups), "backups")];
-    match read.iter().find(|(folder, _)| folder.is_some_and(|folder| real(logs).starts_with(real(folder)))) {
-        None => Ok(()),
-        Some((_, what)) => Err(CliError::Settings(format!(
+    let within = read.iter().find(|(folder, _)| folder.is_some_and(|folder| real(logs).starts_with(real(folder))));
+    if let Some((_, what)) = within {
+        return Err(CliError::Settings(format!(
             "the folder of logs, {}, is in that of the {what}; nothing was started: name another with --log-dir",
             program.shown(logs).display()
-        ))),
+        )));
     }
+    let error = match logs.ancestors().find(|path| path.exists()) {
+        Some(there) if !there.is_dir() => io::ErrorKind::NotADirectory,
+        Some(there) if !crate::backup::may_write(there) => io::ErrorKind::PermissionDenied,
+        _ => return Ok(()),
+    };
+    let what =
+        format!("logs to {}; nothing was started: name another folder with --log-dir", program.shown(logs).display());
+    Err(CliError::Write { what, error: error.into() })
 }
 
 /// The damage that a file written at this place would do.

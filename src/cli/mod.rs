@@ -123,8 +123,7 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
     let program = || {
         let program = Program::load(&cli.global, flags.overrides, terminal, code)?;
         files::check(&program, &flags.files)?;
-        files::check_logs(&program)?;
-        log::start(&cli.global, program.settings(), terminal)?;
+        log::start(&cli.global, program.settings(), terminal);
         Ok::<_, CliError>(program)
     };
     match cli.command {

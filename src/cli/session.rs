@@ -60,6 +60,7 @@ pub(super) async fn drive(
     output: &RunOutput,
 ) -> Result<u8, CliError> {
     refuse_tenant(program)?;
+    files::check_logs(program)?;
     // Removes secrets that a killed run has left in the temporary folder.
     engine::remove_left_secrets();
     let ledger = Ledger::open(&program.settings().ledger).await.map_err(CliError::Ledger)?;

@@ -74,7 +74,7 @@ async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> R
         work.start(Phase::Commit, step).over(session.advance(this)).await?;
         let mut running = work.start(Phase::Statements, step);
         running.is_silent = true;
-        let sent = session.send(this).await;
+        let sent = session.send(this).instrument(Work::statement_span(statement)).await;
         if sent.as_ref().is_err_and(|refusal| refusal.fault.class.is_lock()) {
             running.phase = Phase::Lock;
         }

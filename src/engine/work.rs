@@ -193,6 +193,11 @@ impl Work {
         tracing::info_span!(target: "fleet::span", "step", step = &*self.steps[step].script.migration)
     }
 
+    /// The span of a statement (from 0) that is sent by itself.
+    pub(crate) fn statement_span(statement: usize) -> tracing::Span {
+        tracing::info_span!(target: "fleet::span", "statement", statement = statement + 1)
+    }
+
     /// Tells the log of a statement (from 0) that has ended, and its time if it has one of its own.
     pub(crate) fn tell_statement(&self, step: usize, statement: usize, took: Option<Duration>) {
         let script = &self.steps[step].script;

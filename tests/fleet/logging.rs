@@ -74,6 +74,19 @@ fn each_text_is_traced_as_it_was_sent_up_and_down_compiled_and_native() {
         let one = lines.iter().find(|line| line["target"] == "fleet::sql" && line["attempt"] == 1).unwrap();
         assert!(one["took_ms"].is_f64() && one["rows_affected"].is_u64() && one["run"].is_string(), "{one}");
         assert!(lines.iter().all(|line| line["target"] == "fleet::sql"), "nothing else without -v");
+        if command == ["migrate"] {
+            let is_alone = |line: &&Value| line["sql"].as_str().unwrap().contains("VALUES (43)");
+            let alone: Vec<_> = lines.iter().filter(is_alone).collect();
+            assert_eq!(alone.len(), 4);
+            // MariaDB has no transaction that it could be without, and gets it in a message with others.
+            assert!(
+                alone
+                    .iter()
+                    .filter(|line| line["engine"] != "mysql")
+                    .all(|line| line["step"] == "0002_alone" && line["statement"] == 1),
+                "{alone:#?}"
+            );
+        }
     }
 }
 
@@ -170,12 +183,16 @@ fn a_folder_of_logs_that_can_not_be_made_is_told_before_anything_is_touched() {
     let fleet = fleet();
     std::fs::write(fleet.path("file"), "").unwrap();
     let ran = fleet.run(&["migrate", "--yes", "--log-dir", "file/logs"]).exits(1);
-    ran.tells(&["file/logs (--log-dir); nothing was started"]);
+    ran.tells(&["logs to file/logs; nothing was started: name another folder with --log-dir"]);
     for place in ["sql", "sql/logs", "backups/sub/../logs"] {
         let ran = fleet.run(&["migrate", "--yes", "--log-dir", place]).exits(78);
         ran.tells(&["is in that of the", "nothing was started: name another with --log-dir"]);
     }
     assert!(!fleet.has_table("lite-000", "notes"));
+    // A command that only reads needs none, and makes none.
+    fleet.run(&["status", "--log-dir", "file/logs"]).exits(0);
+    fleet.run(&["status", "--log-dir", "logs"]).exits(0);
+    assert!(!fleet.path("logs").exists());
 }
 
 /// The program in a terminal of its own (`script` of util-linux).
@@ -190,8 +207,9 @@ fn a_line_of_the_log_stands_above_the_bar() {
     assert!(shown.contains("in flight"), "there is a bar: {shown}");
     // A bar is drawn over, and cleared before something else is written in its line.
     let lines = shown.split('\n').map(|line| line.rsplit("\x1b[2K").next().unwrap());
-    let logged: Vec<&str> = lines.filter(|line| line.contains("fleet::run: tenant finished")).collect();
-    assert_eq!(logged.len(), 6, "{shown}");
+    let logged: Vec<&str> = lines.filter(|line| line.contains(" fleet::run: ")).collect();
+    // Run and wave begin and end, and two lines a tenant.
+    assert_eq!(logged.len(), 16, "{shown}");
     assert!(logged.iter().all(|line| line.trim_start_matches('\r').starts_with("20")), "{logged:#?}");
 }
 
@@ -199,14 +217,17 @@ fn a_line_of_the_log_stands_above_the_bar() {
 #[test]
 fn logs_that_can_not_be_written_are_told_once_and_are_no_outcome() {
     let mut fleet = fleet();
-    fleet.tenant_mut("pg-000").more =
-        "password = { command = [\"sh\", \"-c\", \"rm -r logs; touch logs; echo unused\"] }".to_owned();
+    fleet.tenant_mut("pg-000").more = "password = { command = [\"sh\", \"ask.sh\"] }".to_owned();
+    fleet.head.push_str("password_max_age = \"1ms\"\n");
+    // It is asked at the start, and again when the tenant's turn comes.
+    let ask = "if [ -f asked ]; then rm -rf logs; touch logs; fi; touch asked; echo unused\n";
+    std::fs::write(fleet.path("ask.sh"), ask).unwrap();
     let (role, server) = (fleet.unique("role"), crate::support::postgres_url());
     sql(&server, &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 'unused'"));
     fleet.at_end(&server, &format!("DROP ROLE {role}"));
     let url = fleet.tenant("pg-000").url.clone();
     fleet.tenant_mut("pg-000").url = format!("postgres://{role}@{}", url.rsplit_once('@').unwrap().1);
-    let ran = fleet.run(&["migrate", "--yes", "--log-dir", "logs"]).exits(0).shows(&["4 migrated"]);
+    let ran = fleet.run(&["migrate", "--yes", "--no-preflight", "--log-dir", "logs"]).exits(0).shows(&["4 migrated"]);
     assert_eq!(ran.err.matches("lack lines from here on").count(), 1, "{}", ran.err);
 }
 
@@ -279,4 +300,26 @@ fn the_wait_for_a_lock_is_told_from_the_statements() {
     let timings = &record(&report, "lite-000")["timings"];
     assert!(timings["lock_ms"].as_u64().unwrap() >= 200, "{timings:#} after {:?}", begun.elapsed());
     assert!(timings["statements_ms"].as_u64().unwrap() < 200, "{timings:#}");
+}
+
+/// A reader on each server: the statement that it stops waited for all of the lock timeout.
+#[test]
+fn a_statement_that_was_granted_no_lock_waited_for_one() {
+    let fleet = Fleet::new().postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--to", "tenant_features", "--yes"]).exits(0);
+    let reading = "BEGIN; SELECT * FROM inventory_items";
+    let mut pg = block_on(sqlx::PgConnection::connect(&fleet.tenant("pg-000").url)).unwrap();
+    block_on(pg.execute(reading)).unwrap();
+    let mut my = block_on(sqlx::MySqlConnection::connect(&fleet.tenant("my-000").url)).unwrap();
+    block_on(my.execute(reading)).unwrap();
+    let limits = ["--attempts", "1", "--lock-timeout", "1s", "--no-preflight"];
+    let ran = fleet.run(&[&["migrate", "--yes", "--format", "json", "--timings"][..], &limits].concat()).exits(100);
+    let report = ran.json();
+    for tenant in ["pg-000", "my-000"] {
+        let timings = &record(&report, tenant)["timings"];
+        assert!(timings["lock_ms"].as_u64().unwrap() >= 900, "{timings:#}");
+        assert!(timings["statements_ms"].as_u64().unwrap() < 900, "{timings:#}");
+    }
+    block_on(pg.close()).unwrap();
+    block_on(my.close()).unwrap();
 }

@@ -11,7 +11,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::backup::safe_name;
-use crate::cli::exit::CliError;
 use crate::cli::terminal::Terminal;
 use crate::model::tenant::TenantId;
 
@@ -27,20 +26,9 @@ pub(super) struct Folder {
 pub(super) struct TenantFile(Mutex<Option<File>>);
 
 impl Folder {
-    /// Creates the folder, if it is missing, for its owner only.
-    ///
-    /// # Errors
-    /// It can't be created, or no file in it.
-    pub(super) fn open(path: &Path, terminal: Terminal) -> Result<Self, CliError> {
-        let created = private(path).and_then(|()| match crate::backup::may_write(path) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::PermissionDenied.into()),
-        });
-        created.map_err(|error| CliError::Write {
-            what: format!("logs to {} (--log-dir); nothing was started", path.display()),
-            error,
-        })?;
-        Ok(Folder { path: path.to_owned(), terminal, is_told: AtomicBool::new(false) })
+    /// The folder at this place; it is made with the first line of a run.
+    pub(super) fn new(path: &Path, terminal: Terminal) -> Self {
+        Folder { path: path.to_owned(), terminal, is_told: AtomicBool::new(false) }
     }
 
     /// Appends a line to the file of a tenant of a run, through the file that it has open, if any. Dying here: the line may

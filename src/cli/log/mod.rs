@@ -18,7 +18,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use self::folder::{Folder, TenantFile};
 use self::line::Fields;
 use super::args::Global;
-use super::exit::CliError;
 use super::terminal::{self, Terminal};
 use crate::inputs::{LogFormat, Settings};
 
@@ -32,20 +31,16 @@ const SQL: &str = "fleet::sql";
 /// The content of the files of tenants.
 const IN_FILES: &str = "fleet=debug,sqlx::query=debug";
 
-/// Sets the log up for the rest of the process.
-///
-/// # Errors
-/// The folder of `--log-dir` can't be written.
-pub(super) fn start(global: &Global, settings: &Settings, terminal: Terminal) -> Result<(), CliError> {
+/// Sets the log up for the rest of the process. The folder of logs is checked where a run begins.
+pub(super) fn start(global: &Global, settings: &Settings, terminal: Terminal) {
     let stderr = filter(global, terminal);
-    let folder = settings.log_dir.as_deref().map(|path| Folder::open(path, terminal)).transpose()?;
+    let folder = settings.log_dir.as_deref().map(|path| Folder::new(path, terminal));
     if stderr.is_some() || folder.is_some() {
         let files = folder.map(|folder| (Targets::from_str(IN_FILES).expect("a constant"), folder));
         let log = Log { format: settings.log_format, stderr, files };
         // A test may have set up a log of its own.
         let _ = tracing_subscriber::registry().with(log).try_init();
     }
-    Ok(())
 }
 
 /// The lines for stderr; `None` where there are to be none.
