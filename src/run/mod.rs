@@ -9,6 +9,7 @@ mod decide;
 mod dispatcher;
 mod gate;
 mod liveness;
+mod lock_watch;
 mod make_way;
 mod observe;
 mod order;

@@ -4,6 +4,9 @@
 //! version, which its history names. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal records where.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Pool, Postgres};
@@ -35,6 +38,8 @@ pub(crate) struct PostgresSession {
     pub(crate) pooled: Option<bool>,
     /// The unique name of this session in `pg_stat_activity`.
     pub(crate) name: String,
+    /// Whether a statement is under way that may wait for locks without a limit.
+    pub(crate) is_patient: Arc<AtomicBool>,
     /// The settings of the database's own clients, once a script needed them.
     clients: Option<ClientSettings>,
 }
@@ -53,6 +58,7 @@ impl PostgresSession {
             has_history: true,
             pooled,
             name,
+            is_patient: Arc::default(),
             clients: None,
         })
     }
