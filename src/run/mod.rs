@@ -3,6 +3,7 @@
 //! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. This is the only loop
 //! that applies migrations.
 
+mod ask_ahead;
 mod attempts;
 mod cancel;
 mod decide;

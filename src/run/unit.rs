@@ -212,6 +212,13 @@ impl Assignment {
         let work = self.work(history, &steps).await;
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
         let around = self.make_way(session, &mut work, &steps).await?;
+        if goal.direction == Direction::Down {
+            let refused = tokio::select! {
+                () = self.cancel.cancelled() => Some(untouched()),
+                refused = self.refused_ahead(session, &work) => refused,
+            };
+            refused.map_or(Ok(()), Err)?;
+        }
         match self.back_up_first(session, history).await {
             Some(end) => Err(end),
             None => Ok((work, around)),

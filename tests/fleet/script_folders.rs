@@ -113,6 +113,8 @@ fn a_repeatable_script_that_is_gone_is_told_and_can_be_forgotten() {
     }
     fleet.run(&["scripts", "forget", "R__report", "--yes"]).exits(64).tells(&["is not gone"]);
     fleet.run(&["scripts", "forget", "0001_a", "--yes"]).exits(64);
+    let unknown = ["R__old_raport was applied on none of these tenants; did you mean R__old_report?"];
+    fleet.run(&["scripts", "forget", "R__old_raport", "--yes"]).exits(64).tells(&unknown);
     fleet.run(&["scripts", "forget", "0009_x", "--yes"]).exits(64).tells(&["`-- fleet: replaces=`"]);
     fleet.run(&["scripts", "forget", "R__old_report", "--yes", "--tenant", "lite-000"]).exits(0);
     fleet.run(&["scripts", "forget", "R__old_report", "--yes"]).exits(0).shows(&["up to date"]);

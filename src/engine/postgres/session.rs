@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Pool, Postgres};
 
+use crate::engine::ask::ask;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::native::Link;
@@ -24,6 +25,7 @@ use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoi
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
+use crate::sql::guard::Guard;
 
 pub(crate) struct PostgresSession {
     pub(crate) door: TenantEndpoint,
@@ -212,6 +214,11 @@ impl Session for PostgresSession {
             }
         }
         Ok(())
+    }
+
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
+        let begin = guards::begin(&self.door);
+        ask(self, begin, guard).await
     }
 
     async fn close(mut self: Box<Self>) {
