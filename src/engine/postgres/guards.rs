@@ -150,7 +150,8 @@ pub(crate) fn stays_inside(door: &TenantEndpoint, script: &Script) -> Option<Str
         format!("SELECT n.nspname::text FROM pg_namespace n WHERE {} AND {is_other}", is_ours("n")),
         format!(
             "SELECT n.nspname || '.' || n.relname FROM (SELECT schemaname AS nspname, relname, n_tup_ins + n_tup_upd + n_tup_del \
-             AS rows FROM pg_stat_xact_user_tables) n WHERE n.rows > 0 AND {is_other}"
+             AS rows, relid FROM pg_stat_xact_user_tables) n WHERE n.rows > 0 AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d \
+             WHERE d.objid = n.relid AND d.deptype = 'e')"
         ),
     ];
     Some(format!(
