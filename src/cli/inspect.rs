@@ -187,9 +187,8 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         goals::refuse_native(row, &o.state, &scripts);
         row.after = before.into_iter().map(|place| tenants[place].id.clone()).collect();
     }
-    let rows = waves.iter_mut().flat_map(|(_, rows)| rows).filter(|_| goal.direction == Direction::Up);
-    for (row, tenant) in rows.zip(&tenants) {
-        refuse_unfit(row, tenant, &lazy, catalog).await;
+    for (row, tenant) in waves.iter_mut().flat_map(|(_, rows)| rows).zip(&tenants) {
+        refuse_unfit(row, tenant, &lazy, (catalog, goal.direction)).await;
     }
     let mut aside: Vec<Script> = Vec::new();
     for (row, o) in
@@ -214,7 +213,12 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
 
 /// Refuses a tenant that a run would refuse because of one of its scripts: one that can't run on its engine, or that
 /// works outside the tenant's schema.
-async fn refuse_unfit(row: &mut PlanRow, tenant: &Tenant, lazy: &LazyScripts, catalog: &Catalog) {
+async fn refuse_unfit(
+    row: &mut PlanRow,
+    tenant: &Tenant,
+    lazy: &LazyScripts,
+    (catalog, direction): (&Catalog, Direction),
+) {
     if row.steps.is_empty() {
         return;
     }
@@ -222,7 +226,10 @@ async fn refuse_unfit(row: &mut PlanRow, tenant: &Tenant, lazy: &LazyScripts, ca
     let own: Vec<&str> = tenant.schema.iter().chain(&tenant.shared_schemas).map(String::as_str).collect();
     let unfit = row.steps.iter().find_map(|name| {
         let index = catalog.position(name)?;
-        if let Execution::Irreversible { reason } = &scripts.get(index)?.execution {
+        // A rollback without a way down is refused as a whole.
+        if let Execution::Irreversible { reason } = &scripts.get(index)?.execution
+            && direction == Direction::Up
+        {
             return Some(format!("{name} can't run on it: {reason}"));
         }
         let place = tenant.schema.as_ref().and_then(|_| scripts.foreign_schema(index, &own))?;

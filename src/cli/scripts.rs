@@ -1,12 +1,18 @@
 //! `scripts list`, `scripts repair`, `scripts forget`: the SQL scripts after the migrations, the acceptance of edited ones, and
 //! the end of those whose files are gone.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::args::{RunArgs, Scripts};
 use super::command::Run;
 use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
 use crate::model::run_kind::RunKind;
+use crate::model::schema::State;
+use crate::model::tenant::Tenant;
+use crate::model::text::suggestion;
 use crate::report::scripts;
 
 impl Run for Scripts {
@@ -52,6 +58,15 @@ async fn forget(program: &Program, names: Vec<String>, on: &RunArgs) -> Result<u
             continue;
         };
         return Err(CliError::Usage(format!("{name} {why}; nothing was changed")));
+    }
+    let tenants: Vec<Arc<Tenant>> = program.select(&on.selection).await?.tenants().cloned().collect();
+    let observations = program.observe(&set, &tenants).await;
+    let gone: BTreeSet<&str> = observations.iter().flat_map(|o| set.catalog().gone(&o.history)).collect();
+    let are_read = observations.iter().all(|o| o.state != State::Unreachable);
+    if let Some(name) = names.iter().find(|name| are_read && !gone.contains(name.as_str())) {
+        let near = suggestion(name, gone.iter().copied());
+        let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        return Err(CliError::Usage(format!("{name} was applied on none of these tenants{near}; nothing was changed")));
     }
     start::task(program, &set, forgetting(names), on).await
 }

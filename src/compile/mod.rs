@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::model::clock::unix_now;
 use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
-use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
+use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished, names_of};
 use crate::policy::Limits;
 use crate::sql::transaction::{Hindrance, hindrance};
 
@@ -426,8 +426,8 @@ impl MigrationSet {
 
 /// Enters what a migration replaces into the catalog.
 fn replace(catalog: &mut Catalog, place: usize, parts: Vec<Arc<str>>) -> Result<(), CompileError> {
-    for part in &parts {
-        let is_replaced = catalog.replaces.values().flatten().any(|other| other == part);
+    for part in parts.iter().flat_map(|part| names_of(part)) {
+        let is_replaced = catalog.replaces.values().flatten().any(|other| names_of(other).contains(&part));
         let why = match catalog.position(part) {
             Some(_) => "which is still here and would be applied as well",
             None if is_replaced => "which another one replaces already",

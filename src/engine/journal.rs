@@ -9,7 +9,9 @@ use super::dialect::{dialect, literal};
 use crate::model::clock::unix_now;
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
-use crate::sql::{Directive, changes_session, directive, may_leave_a_part, only_sets_session, reads_session};
+use crate::sql::{
+    Directive, can_be_set_again, changes_session, directive, may_leave_a_part, only_sets_session, reads_session,
+};
 
 /// The journal's table; once created, it stays in the tenant's database.
 pub(crate) const TABLE: &str = "fleet_journal";
@@ -57,12 +59,20 @@ pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continua
     }
 }
 
-/// Whether the statements before this one (from 0) leave no session state that later statements may need.
+/// Whether the statements before this one (from 0) leave no session state that later statements may need, other than what
+/// [`settings_before`] sets again.
 pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
     let (before, rest) = script.statements.split_at(statement.min(script.statements.len()));
     // At the first statement, everything is repeated.
     before.is_empty()
-        || !before.iter().any(|sql| changes_session(script.engine, sql)) && !rest.iter().any(|sql| reads_session(sql))
+        || !before.iter().any(|sql| changes_session(script.engine, sql) && !can_be_set_again(script.engine, sql))
+            && !rest.iter().any(|sql| reads_session(sql))
+}
+
+/// The statements before this one (from 0) that set its session again, when the script goes on in another one.
+pub(crate) fn settings_before(script: &Script, statement: usize) -> impl Iterator<Item = usize> + '_ {
+    let before = &script.statements[..statement.min(script.statements.len())];
+    (0..before.len()).filter(|&at| can_be_set_again(script.engine, &before[at]))
 }
 
 /// Whether the statements before this one (from 0) set something in their session and nothing else: when this one is
@@ -212,6 +222,20 @@ mod tests {
             source: None,
         };
         Step::new(0, Arc::new(script), Default::default())
+    }
+
+    #[test]
+    fn settings_with_constant_values_are_set_again() {
+        let mut script = (*step("x").script).clone();
+        let keeps = |script: &Script, first: &str| {
+            let script = Script { statements: vec![first.into(), "a".into(), "b".into()], ..script.clone() };
+            (keeps_session(&script, 2), settings_before(&script, 2).collect::<Vec<_>>())
+        };
+        assert_eq!(keeps(&script, "SET @x = 7, FOREIGN_KEY_CHECKS = 0"), (true, vec![0]));
+        assert_eq!(keeps(&script, "SET @x = NOW()"), (false, vec![]));
+        assert_eq!(keeps(&script, "SELECT 7 INTO @x"), (false, vec![]));
+        script.engine = Engine::Postgres;
+        assert_eq!(keeps(&script, "SET search_path TO other"), (true, vec![0]));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use tracing::Instrument as _;
 
-use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before};
+use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before, settings_before};
 use super::message::{Place, stopped_at};
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
@@ -68,6 +68,16 @@ pub(crate) async fn apply_alone(session: &mut dyn Journalled, work: &Work, step:
 
 async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> Result<(), ApplyError> {
     let first = begin(session, work, step).await?.resumed;
+    // Dying in it: the settings go with the session, and the journal names the statement behind them.
+    for statement in settings_before(&work.steps[step].script, first.unwrap_or(0)) {
+        if let Err(refusal) = session.send(ScriptStatement { work, step, statement }).await {
+            let of = ScriptStatement { work, step, statement: first.unwrap_or(0) };
+            let refusal = Refusal { of, within: 0, fault: refusal.fault };
+            let residue = session.left_behind(&refusal).await;
+            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
+        }
+    }
     for statement in first.unwrap_or(0)..work.steps[step].script.statements.len() {
         let this = ScriptStatement { work, step, statement };
         // Dying before this: the journal names the previous statement. Dying after: it names this one.

@@ -340,6 +340,11 @@ pub(crate) fn stopped_at(work: &Work, place: Option<Place>, lines: usize) -> Opt
     })
 }
 
+/// The position of a statement (from 0) of a step.
+pub(crate) fn stopped_at_statement(work: &Work, step: usize, statement: usize) -> Option<StoppedAt> {
+    stopped_at(work, Some(Place::Statement { step, statement }), 0)
+}
+
 /// Sends some parts of a message; the counts are those of the whole.
 pub(crate) async fn send<DB, C>(connection: &mut C, message: &Message<'_>, parts: Range<usize>) -> Sent
 where

@@ -4,6 +4,7 @@
 //! process dies is documented at each step in the engines' files.
 
 mod address;
+mod ask;
 mod backup;
 mod bulk_history;
 mod dialect;
@@ -48,6 +49,7 @@ pub(crate) use inspect::Inspect;
 pub(crate) use journal::{Continuation, continuation};
 pub(crate) use liveness::Liveness;
 pub(crate) use locks::locks;
+pub(crate) use message::stopped_at_statement;
 pub(crate) use observe::{Canceller, Observe, Probe, Watch};
 pub(crate) use rows::{ROWS_AT_ONCE, Rows};
 pub(crate) use scratch::ScratchPlace;

@@ -99,10 +99,10 @@ pub(crate) struct Around<'a> {
 pub(crate) enum Mark {
     /// Transactions do not nest: `BEGIN` succeeds only if the transaction is gone.
     Begin,
-    /// A setting that is local to the transaction.
-    Setting {
+    /// Something that ends with the transaction.
+    Statement {
         set: &'static str,
-        /// Fails with `code` if the setting is gone.
+        /// Fails with `code` if it is gone.
         check: &'static str,
         code: &'static str,
     },
@@ -171,7 +171,7 @@ impl Native<'_> {
         let preamble = around.preamble.join(";\n");
         let locked = self.work.start(Phase::Lock, self.step).over(transaction.execute_unprepared(&preamble)).await;
         locked.map_err(ours)?;
-        if let Mark::Setting { set, .. } = around.mark {
+        if let Mark::Statement { set, .. } = around.mark {
             transaction.execute_unprepared(set).await.map_err(ours)?;
         }
         if let Some(check) = &mut around.check {
@@ -254,7 +254,7 @@ impl Native<'_> {
 
 /// Whether the transaction that was begun around a migration is gone: its own SQL committed or rolled it back.
 async fn has_escaped(transaction: &DatabaseTransaction, mark: Mark) -> bool {
-    if let Mark::Setting { check, code, .. } = mark {
+    if let Mark::Statement { check, code, .. } = mark {
         let result = transaction.execute_unprepared(check).await;
         return result.is_err_and(|e| errors::sea_orm_fault(&e).code.as_deref() == Some(code));
     }

@@ -17,6 +17,7 @@ use crate::model::schema::{Direction, Unfinished};
 use crate::model::shape::{Cell, Column, Key, Shape, Table};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
+use crate::sql::guard::Guard;
 
 /// The scripted result of one attempt.
 #[derive(Debug, Clone)]
@@ -168,6 +169,11 @@ impl Session for ScriptedSession {
             Act::Refuses(_) => unreachable!("it was refused when it connected"),
         }
         Ok(())
+    }
+
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
+        let _ = guard;
+        None
     }
 
     async fn close(self: Box<Self>) {}

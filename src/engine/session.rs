@@ -12,6 +12,7 @@ use crate::model::fault::Fault;
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::policy::Timeouts;
+use crate::sql::guard::Guard;
 
 /// Access to tenants' databases. The real implementation is `Servers`; scheduling is tested on a scripted one.
 #[async_trait]
@@ -61,6 +62,9 @@ pub(crate) trait Session: Inspect + HealthCheck + Rows + Dump + Observe {
     /// A [`Fault`] when there is nothing to settle, another run holds the tenant, or the change failed; nothing is
     /// changed then.
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault>;
+
+    /// Asks a guard ahead of its step, without changing anything; `None` if it does not refuse, or can't be asked now.
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault>;
 
     /// Closes the connection; errors while closing are of no consequence.
     async fn close(self: Box<Self>);

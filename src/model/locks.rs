@@ -16,6 +16,8 @@ pub(crate) struct LockWait {
     pub(crate) waiting: Vec<Blocker>,
     /// Whether the server named the holders of this lock; otherwise they are only probable.
     pub(crate) certain: bool,
+    /// Whether our session waits at this moment, as far as the server says so.
+    pub(crate) is_waiting: bool,
 }
 
 /// The result of terminating sessions; a session that is too young, or has been replaced by another since, is in

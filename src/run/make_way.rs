@@ -90,7 +90,8 @@ impl Assignment {
             } else {
                 match self.carry_out(session, history.clone(), work).await.end {
                     AttemptEnd::Done => None,
-                    AttemptEnd::Stopped { fault, .. } => Some(fault.to_string()),
+                    // The reason without the way out.
+                    AttemptEnd::Stopped { fault, .. } => fault.to_string().split(';').next().map(str::to_owned),
                     _ => Some("the run was cancelled".to_owned()),
                 }
             };

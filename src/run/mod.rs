@@ -3,12 +3,14 @@
 //! It never prints, reads no configuration, and knows neither ledger nor report: it emits events. This is the only loop
 //! that applies migrations.
 
+mod ask_ahead;
 mod attempts;
 mod cancel;
 mod decide;
 mod dispatcher;
 mod gate;
 mod liveness;
+mod lock_watch;
 mod log;
 mod make_way;
 mod observe;

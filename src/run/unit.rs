@@ -2,18 +2,18 @@
 //!
 //! It knows nothing of other tenants, retries or outcomes: it reports what happened.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::RunPlan;
+use super::lock_watch::LockSightings;
 use super::reread::Reread;
 use crate::compile::Around;
 use crate::engine::{
-    ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Stopwatch, Watch, Work, continuation,
+    ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Stopwatch, Work, continuation,
 };
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
@@ -218,6 +218,13 @@ impl Assignment {
         let work = self.work(history, &steps).await;
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
         let around = self.make_way(session, &mut work, &steps).await?;
+        if goal.direction == Direction::Down {
+            let refused = tokio::select! {
+                () = self.cancel.cancelled() => Some(untouched()),
+                refused = self.refused_ahead(session, &work) => refused,
+            };
+            refused.map_or(Ok(()), Err)?;
+        }
         match self.back_up_first(session, history).await {
             Some(end) => Err(end),
             None => Ok((work, around)),
@@ -227,22 +234,18 @@ impl Assignment {
     /// Applies the planned work, and watches for sessions that block it.
     pub(super) async fn carry_out(&self, session: &mut dyn Session, history: Vec<String>, work: Work) -> Attempt {
         let limits = |step: &Step| step.limits.over(self.timeouts).lock;
-        let shortest = work.steps.iter().map(limits).min().unwrap_or(self.timeouts.lock);
         let (watch, probe) = (session.watch(), session.probe());
-        let seen = Mutex::new(None);
+        let seen = LockSightings::of(&work.steps, self.timeouts);
         // The watch ends with the work: it never delays a tenant.
         let (committed, mut end) = tokio::select! {
             applied = self.apply(session, &work) => applied,
-            () = self.keep_watch(watch, shortest, &seen) => unreachable!("a watch never ends by itself"),
+            () = seen.watch(watch) => unreachable!("a watch never ends by itself"),
             // The next attempt or run reads the progress from the tenant.
             fault = self.abandoned(probe) => (0, AttemptEnd::stopped(fault, PartialState::Unknown)),
         };
         let lock = work.steps.get(committed).map_or(self.timeouts.lock, limits);
-        let seen = seen.into_inner().expect("nobody panics while holding it");
-        // Older sightings belong to another wait. An engine may round the lock timeout up to a second.
-        let recent = lock.max(Duration::from_secs(1)).mul_f64(1.5);
-        let locked =
-            seen.filter(|(_, at): &(LockWait, Instant)| at.elapsed() <= recent).map_or_else(LockWait::default, |l| l.0);
+        seen.explain(&mut end);
+        let locked = seen.recent(lock);
         let (aside, committed): (Vec<&Step>, Vec<&Step>) = work.steps[..committed].iter().partition(|s| s.is_aside);
         let [aside, committed] = [aside, committed].map(|steps| steps.iter().map(|s| s.script.clone()).collect());
         let Terminations { terminated: killed, refused: kept } = self.kill(session, &locked, &end).await;
@@ -253,19 +256,6 @@ impl Assignment {
             fault.message = format!("{}; {}", fault.message, kept.join("; "));
         }
         Attempt { history: Some(history), committed, aside, locked, killed, kept, lock, end, reread: None }
-    }
-
-    /// Looks at intervals shorter than the lock timeout, so that it sees every wait that runs into it. A look after the
-    /// end of the wait finds no holder, and records nothing.
-    async fn keep_watch(&self, watch: Option<Watch>, shortest: Duration, seen: &Mutex<Option<(LockWait, Instant)>>) {
-        let Some(watch) = watch else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(shortest.mul_f64(0.6)).await;
-            let found = watch().await;
-            if !found.holders.is_empty() {
-                *seen.lock().expect("nobody panics while holding it") = Some((found, Instant::now()));
-            }
-        }
     }
 
     /// Terminates the holders of the lock that an attempt ran into, if the operator asked for that and their

@@ -73,14 +73,44 @@ pub(crate) fn taken_from(engine: Engine, statements: &[String]) -> Option<BTreeS
     for piece in statements.iter().filter(|sql| mentions(sql, &["drop", "replace"])).flat_map(|sql| split(engine, sql))
     {
         if takes_rows(engine, piece.text) {
-            tables.insert(target(&Words::beginning(engine, piece.text, 9))?.to_lowercase());
+            tables.insert(target(&Words::beginning(engine, piece.text, 9), 0)?.to_lowercase());
         }
     }
     Some(tables)
 }
 
+/// The tables and columns, in lower case, that the `UPDATE` statements among these set.
+pub(crate) fn set_columns(engine: Engine, statements: &[String]) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for piece in statements.iter().filter(|sql| mentions(sql, &["update"])).flat_map(|sql| split(engine, sql)) {
+        let words = Words::of(engine, piece.text);
+        if !words.is(0, "update") {
+            continue;
+        }
+        let at = if words.is(1, "or") { 3 } else { 1 };
+        let Some(table) = (if words.is_symbol(at + 1, b'.') { words.name(at + 2) } else { words.name(at) }) else {
+            continue;
+        };
+        let set = (at..words.len()).find(|&at| words.is(at, "set")).unwrap_or(words.len());
+        for at in set + 1..words.len() {
+            let begins = at == set + 1 || words.is_symbol(at - 1, b',') || words.is_symbol(at - 1, b'(');
+            let ends = words.is_symbol(at + 1, b'=') || words.is_symbol(at + 1, b',') || words.is_symbol(at + 1, b')');
+            found.extend(
+                words.name(at).filter(|_| begins && ends).map(|name| (table.to_lowercase(), name.to_lowercase())),
+            );
+        }
+    }
+    found
+}
+
+/// The tables, in lower case, that the body of a trigger replaces rows of.
+pub(crate) fn replaced_in(engine: Engine, trigger: &str) -> BTreeSet<String> {
+    let words = Words::of(engine, trigger);
+    (1..words.len()).filter_map(|at| target(&words, at)).map(|name| name.to_lowercase()).collect()
+}
+
 /// The table behind the words of a statement that takes rows.
-fn target(words: &Words<'_>) -> Option<String> {
+fn target(words: &Words<'_>, first: usize) -> Option<String> {
     const FORMS: [&[&str]; 5] = [
         &["drop", "table", "if", "exists"],
         &["drop", "table"],
@@ -88,7 +118,7 @@ fn target(words: &Words<'_>) -> Option<String> {
         &["insert", "or", "replace", "into"],
         &["update", "or", "replace"],
     ];
-    let at = FORMS.into_iter().find(|form| words.are(0, form))?.len();
+    let at = first + FORMS.into_iter().find(|form| words.are(first, form))?.len();
     if words.is_symbol(at + 1, b'.') { words.name(at + 2) } else { words.name(at) }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod dialect;
 mod effect;
 pub(crate) mod extension;
 pub(crate) mod foreign_keys;
+pub(crate) mod guard;
 pub(crate) mod lex;
 pub(crate) mod outside;
 pub(crate) mod pragma;
@@ -27,7 +28,8 @@ pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
 pub(crate) use statement::{
-    Directive, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session, reads_session,
+    Directive, can_be_set_again, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session,
+    reads_session,
 };
 pub(crate) use touch::{How, Made, MadeKind, Touch, made, mentions, reads_all_columns, touched};
 pub(crate) use words::{first_words, unquoted};

@@ -20,11 +20,88 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
     split(engine, sql).into_iter().flat_map(|piece| of_piece(engine, piece.text)).collect()
 }
 
+/// Whether a text runs code that may write anywhere: a block, a routine, or a function other than the best known ones.
+pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
+    const ASKS: [&str; 7] = ["select", "with", "values", "explain", "insert", "update", "delete"];
+    const HARMLESS: [&str; 56] = [
+        "values",
+        "in",
+        "exists",
+        "any",
+        "all",
+        "and",
+        "or",
+        "not",
+        "as",
+        "on",
+        "over",
+        "filter",
+        "using",
+        "from",
+        "where",
+        "select",
+        "set",
+        "when",
+        "then",
+        "else",
+        "abs",
+        "array_agg",
+        "avg",
+        "cast",
+        "coalesce",
+        "concat",
+        "count",
+        "date_trunc",
+        "extract",
+        "floor",
+        "gen_random_uuid",
+        "greatest",
+        "least",
+        "left",
+        "length",
+        "lower",
+        "max",
+        "min",
+        "mod",
+        "nextval",
+        "now",
+        "nullif",
+        "replace",
+        "right",
+        "round",
+        "row_number",
+        "set_config",
+        "setval",
+        "split_part",
+        "string_agg",
+        "substr",
+        "substring",
+        "sum",
+        "to_char",
+        "trim",
+        "upper",
+    ];
+    split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
+        Some("do" | "call" | "execute") => true,
+        // A function is called by its name and a parenthesis; behind `INTO` that is a table with its columns.
+        Some(word) if ASKS.contains(&word) => {
+            let words = Words::of(engine, piece.text);
+            let is_called = |at: usize| {
+                let first = if words.is_qualified(at) { at - 2 } else { at };
+                words.name(at).is_some_and(|name| !HARMLESS.contains(&&*name)) && !words.is_after(first, "into")
+            };
+            (1..words.len()).any(|at| words.is_symbol(at, b'(') && is_called(at - 1))
+        }
+        _ => false,
+    })
+}
+
 fn of_piece(engine: Engine, piece: &str) -> Vec<NamedSchema> {
     match first_words(engine, piece).next().as_deref() {
         // In a block, `SELECT INTO` assigns to variables.
         Some("do") => bodies(engine, piece).flat_map(|body| anywhere(&Words::of(engine, body), "select")).collect(),
         Some("with") => anywhere(&Words::of(engine, piece), ""),
+        Some("select") if piece.to_ascii_lowercase().contains("setval") => anywhere(&Words::of(engine, piece), ""),
         Some("select") if piece.to_ascii_lowercase().contains("search_path") => {
             let mut texts = bodies(engine, piece).skip_while(|text| !text.eq_ignore_ascii_case("search_path"));
             path(texts.nth(1).unwrap_or_default(), "set_config('search_path', …)")
@@ -74,6 +151,9 @@ fn at(words: &Words<'_>, place: usize) -> Vec<NamedSchema> {
         }
         "refresh" => reader.after(&["materialized", "view", "concurrently"]),
         "create" | "alter" | "drop" => reader.definition(&verb),
+        "grant" | "revoke" => reader.rights(),
+        "comment" if words.is(place + 1, "on") => reader.comment(),
+        "setval" if words.is_symbol(place + 1, b'(') => reader.sequence().into_iter().collect(),
         _ => Vec::new(),
     };
     let kind = words.word(place + 1).to_ascii_uppercase();
@@ -110,6 +190,59 @@ impl Reader<'_, '_> {
             self.skip(&["only"]);
         }
         found
+    }
+
+    /// The schemas of a list of their names.
+    fn schemas(&mut self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        while let Some(name) = self.words.name(self.at) {
+            found.push((name, "*".to_owned()));
+            self.at += 2;
+            if !self.words.is_symbol(self.at - 1, b',') {
+                break;
+            }
+        }
+        found
+    }
+
+    /// `GRANT` or `REVOKE` on objects; a role that is granted is nobody's object.
+    fn rights(&mut self) -> Vec<(String, String)> {
+        let ends = |at: &usize| ["on", "to", "from"].iter().any(|word| self.words.is(*at, word));
+        self.at = (self.at..self.words.len()).find(ends).unwrap_or(self.words.len());
+        if !self.words.is(self.at, "on") {
+            return Vec::new();
+        }
+        self.at += 1;
+        let in_schema = (self.at..self.at + 4).find(|&at| self.words.are(at, &["in", "schema"]));
+        if self.words.is(self.at, "schema") || self.words.is(self.at, "all") && in_schema.is_some() {
+            self.at = in_schema.map_or(self.at + 1, |at| at + 2);
+            return self.schemas();
+        }
+        self.after(&["table", "sequence", "function", "procedure", "routine", "type", "domain"])
+    }
+
+    /// `COMMENT ON` an object.
+    fn comment(&mut self) -> Vec<(String, String)> {
+        self.at += 1;
+        let kind = self.words.word(self.at);
+        self.at += 1;
+        match kind.as_str() {
+            "schema" => self.schemas(),
+            // With two names, the first is the table's.
+            "column" if !self.words.is_symbol(self.at + 3, b'.') => Vec::new(),
+            "trigger" | "constraint" | "rule" | "policy" => {
+                self.at = (self.at..self.words.len()).find(|&at| self.words.is(at, "on")).map_or(self.at, |on| on + 1);
+                self.after(&["domain"])
+            }
+            _ => self.after(&["view"]),
+        }
+    }
+
+    /// The sequence in a text: `'public.s'`.
+    fn sequence(&mut self) -> Option<(String, String)> {
+        let name = self.words.written(self.at + 1)?;
+        let (schema, name) = name.split_once('.')?;
+        Some((schema.trim_matches('"').to_owned(), name.to_owned()))
     }
 
     /// `CREATE`, `ALTER` or `DROP` of an object that lives in a schema, or of a schema.
@@ -152,6 +285,22 @@ impl Reader<'_, '_> {
             }
             _ => Vec::new(),
         };
+        // `ALTER DEFAULT PRIVILEGES IN SCHEMA a, b GRANT …`.
+        if kind == "privileges" {
+            let at = (self.at..self.words.len()).find(|&at| self.words.are(at, &["in", "schema"]));
+            return at.map(|at| Reader { words: self.words, at: at + 2 }.schemas()).unwrap_or_default();
+        }
+        // A table of another schema that this one becomes a part of, or that becomes a part of this one.
+        if kind == "table" {
+            const PARTS: [&[&str]; 5] =
+                [&["inherits"], &["inherit"], &["partition", "of"], &["attach", "partition"], &["detach", "partition"]];
+            for (at, part) in (self.at..self.words.len()).flat_map(|at| PARTS.map(|part| (at, part))) {
+                if self.words.are(at, part) {
+                    let at = at + part.len() + usize::from(self.words.is_symbol(at + part.len(), b'('));
+                    found.extend(Reader { words: self.words, at }.after(&[]));
+                }
+            }
+        }
         if verb == "alter" {
             let set = (self.at..self.words.len()).find(|&at| self.words.are(at, &["set", "schema"]));
             let moved = set.and_then(|at| self.words.name(at + 2));
@@ -193,6 +342,23 @@ mod tests {
             "CREATE SCHEMA IF NOT EXISTS public",
             "ALTER DOMAIN public.d DROP NOT NULL",
             "SELECT * INTO public.copied FROM t",
+            "GRANT SELECT, INSERT (a) ON TABLE public.t TO reader",
+            "REVOKE ALL ON public.t FROM reader",
+            "GRANT USAGE ON SCHEMA app, public TO reader",
+            "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+            "GRANT EXECUTE ON FUNCTION public.f(int) TO reader",
+            "COMMENT ON TABLE public.t IS 'x'",
+            "COMMENT ON COLUMN public.t.a IS 'x'",
+            "COMMENT ON TRIGGER x ON public.t IS 'x'",
+            "COMMENT ON MATERIALIZED VIEW public.v IS 'x'",
+            "COMMENT ON SCHEMA public IS 'x'",
+            "SELECT pg_catalog.setval('public.s', 3, true)",
+            "DO $$ BEGIN PERFORM setval('public.s', 3); END $$",
+            "CREATE TABLE t () INHERITS (public.t)",
+            "CREATE TABLE p PARTITION OF public.t DEFAULT",
+            "ALTER TABLE t INHERIT public.t",
+            "ALTER TABLE t ATTACH PARTITION public.t DEFAULT",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE r IN SCHEMA public GRANT SELECT ON TABLES TO reader",
         ] {
             let found: Vec<String> = written(Postgres, sql).into_iter().map(|named| named.schema).collect();
             assert!(found.contains(&"public".to_owned()), "{sql}: {found:?}");
@@ -209,6 +375,13 @@ mod tests {
             "CREATE EXTENSION citext WITH SCHEMA extensions",
             "DO $$ DECLARE r t; BEGIN SELECT 1 INTO r.a FROM t; END $$",
             "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$",
+            "GRANT SELECT ON t TO reader",
+            "GRANT public TO reader",
+            "GRANT CONNECT ON DATABASE public TO reader",
+            "COMMENT ON COLUMN public.a IS 'x'",
+            "COMMENT ON TABLE t IS 'public.t'",
+            "SELECT setval('s', 3)",
+            "CREATE TABLE t (LIKE public.t)",
         ] {
             assert_eq!(written(Postgres, sql), [], "{sql}");
         }

@@ -95,7 +95,8 @@ pub(crate) fn changes_session(engine: Engine, sql: &str) -> bool {
 /// Whether a text sets something in its session and nothing else: no variable of the whole server, no password, and no
 /// expression that could do more.
 pub(crate) fn only_sets_session(engine: Engine, sql: &str) -> bool {
-    const WIDER: [&str; 5] = ["global", "persist", "persist_only", "password", "default"];
+    // `SET STATEMENT … FOR` runs a statement.
+    const WIDER: [&str; 6] = ["global", "persist", "persist_only", "password", "default", "statement"];
     let wider = ["@@global", "@@persist"];
     let text = sql.to_ascii_lowercase();
     !wider.iter().any(|word| text.contains(word))
@@ -104,6 +105,27 @@ pub(crate) fn only_sets_session(engine: Engine, sql: &str) -> bool {
             let second = words.get(1).map_or("", String::as_str);
             words.first().is_some_and(|word| word == "set") && !WIDER.contains(&second) && !piece.text.contains('(')
         })
+}
+
+/// Whether a text only sets something in its session, and to the same in another session that begins alike: it can be set
+/// again before a script goes on there.
+pub(crate) fn can_be_set_again(engine: Engine, sql: &str) -> bool {
+    const DIFFERS: [&str; 12] = [
+        "current_",
+        "localtime",
+        "utc_",
+        "timestamp",
+        "_count",
+        "insert_id",
+        "identity",
+        "rand_seed",
+        "pseudo_",
+        "gtid",
+        "local",
+        "transaction",
+    ];
+    let differs = |word: &String| DIFFERS.iter().any(|part| word.contains(part));
+    only_sets_session(engine, sql) && !Words::of(engine, sql).all().iter().any(differs)
 }
 
 /// Whether a `CREATE` makes something that goes with the session: by its word, or by the schema of its name.
@@ -166,9 +188,20 @@ mod tests {
             "SET PASSWORD = 'x'",
             "SET @x = f()",
             "SET a = 1; DROP TABLE t",
+            "SET STATEMENT max_statement_time = 1 FOR DROP TABLE t",
             "USE x",
         ] {
             assert!(!only_sets_session(Mysql, sql), "{sql}");
+        }
+        for (sql, wanted) in [
+            ("SET @OLD = @@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS = 0", true),
+            ("SET NAMES utf8mb4; SET @x := 'a'", true),
+            ("SET @now = CURRENT_TIMESTAMP", false),
+            ("SET @id = @@last_insert_id", false),
+            ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", false),
+            ("SET @x = (SELECT 1)", false),
+        ] {
+            assert_eq!(can_be_set_again(Mysql, sql), wanted, "{sql}");
         }
     }
 

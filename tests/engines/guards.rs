@@ -15,6 +15,8 @@ on_every_site!(
     a_history_that_moved_is_left_alone,
     a_tenant_that_somebody_else_holds_is_left_alone,
     two_runs_at_once_migrate_a_tenant_once,
+    a_guard_of_a_later_step_down_is_asked_before_the_first,
+    a_guard_that_an_earlier_step_may_satisfy_is_asked_at_its_step,
 );
 
 fn two() -> Migrations {
@@ -143,5 +145,66 @@ async fn a_table_in_use_ends_in_a_lock_timeout_on_postgres() {
 async fn a_table_in_use_ends_in_a_lock_timeout_on_mariadb() {
     for native in [false, true] {
         with(Site::Mariadb, async |home| a_table_that_is_in_use(home, native).await).await;
+    }
+}
+
+/// The statements of a guard that the engine enforces: no row of `one` may have this condition.
+fn guard(home: &Home, why: &str, condition: &str) -> Vec<String> {
+    let engine = home.tenant.engine;
+    let (table, why) = (engine.quote(&format!("guard_{why}")), engine.quote(why));
+    vec![
+        format!("CREATE TABLE IF NOT EXISTS {table} (found bigint NOT NULL, CONSTRAINT {why} CHECK (found = 0))"),
+        format!("INSERT INTO {table} (found) SELECT count(*) FROM one WHERE {condition}"),
+        format!("DROP TABLE {table}"),
+    ]
+}
+
+/// `m1` with a guard on its way down, and steps above it.
+fn guarded(home: &Home, m2_down: &[&str], is_atomic: bool) -> Migrations {
+    let mut down = guard(home, "fine", "i > 9");
+    down.extend(guard(home, "rows_would_be_lost", "j IS NOT NULL"));
+    down.push("DROP TABLE one".to_owned());
+    let m1 = sql("m1", ["CREATE TABLE one (i int, j int, k int)"]).down(down);
+    let m2 =
+        sql("m2", ["CREATE TABLE two (i int)"]).down(m2_down.iter().map(|sql| (*sql).to_owned()).collect::<Vec<_>>());
+    let m3 = sql("m3", ["CREATE TABLE three (i int)"]).down(["DROP TABLE three"]);
+    let [m1, m2, m3] = [m1, m2, m3].map(|m| if is_atomic { m } else { m.without_transaction() });
+    Migrations::of([m1, m2, m3])
+}
+
+async fn a_guard_of_a_later_step_down_is_asked_before_the_first(home: &Home) {
+    for is_atomic in [true, false] {
+        let down = [
+            "UPDATE one SET k = 1",
+            "ALTER TABLE one ADD note text",
+            "ALTER TABLE one DROP COLUMN note",
+            "DROP TABLE two",
+        ];
+        let fleet = Fleet::of(&guarded(home, &down, is_atomic)).await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+        home.run("INSERT INTO one VALUES (1, 2, 3)").await;
+        let before = (home.dump_without_journal().await, home.versions().await);
+        let record = fleet.down(&home.tenant).await;
+        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConstraintViolation }, "{record:?}");
+        let said = &record.error.as_ref().unwrap().message;
+        for word in ["m1 would refuse its way down", "rows_would_be_lost", "nothing was changed", "--to m1"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        assert_eq!((record.committed.len(), record.version.as_deref()), (0, Some("m3")), "{record:?}");
+        assert_eq!((home.dump_without_journal().await, home.versions().await), before, "atomic: {is_atomic}");
+        assert_eq!(home.texts("SELECT k FROM one").await, ["3"]);
+        home.run("DELETE FROM one").await;
+        let record = fleet.down(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "rolled_back", "{record:?}");
+    }
+}
+
+async fn a_guard_that_an_earlier_step_may_satisfy_is_asked_at_its_step(home: &Home) {
+    for clears in ["UPDATE one SET j = NULL", "DELETE FROM one"] {
+        let fleet = Fleet::of(&guarded(home, &[clears, "DROP TABLE two"], true)).await;
+        assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+        home.run("INSERT INTO one VALUES (1, 2, 3)").await;
+        let record = fleet.down(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "rolled_back", "{clears}: {record:?}");
     }
 }

@@ -124,3 +124,44 @@ async fn a_refusal_behind_settings_alone_has_failed_and_is_not_in_doubt() {
         .await;
     }
 }
+
+/// Settings with constant values are set again where the script goes on, whatever came between.
+#[tokio::test]
+async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
+    let rest = "CREATE TABLE one (i int);\nINSERT INTO needed VALUES (1);\nINSERT INTO seen VALUES (";
+    let scripts = [
+        (
+            Site::Mariadb,
+            format!("SET NAMES utf8mb4;\nSET @x = 7, FOREIGN_KEY_CHECKS = 0;\n{rest}@x * 10 + @@foreign_key_checks);"),
+        ),
+        (Site::Mariadb, format!("SET @x = 70, lock_wait_timeout = 100;\n{rest}@x);")),
+        (
+            Site::Postgres,
+            format!("-- fleet: transaction=false\nSET my.own = '70';\n{rest}current_setting('my.own')::int);"),
+        ),
+    ];
+    for (site, script) in &scripts {
+        with(*site, async |home| {
+            home.run("CREATE TABLE seen (i int)").await;
+            let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", script)]).await;
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "failed", "{script}: {record:?}");
+            let state = fleet.observe(&home.tenant).await.state;
+            assert!(matches!(state, State::Stopped(_)), "{script}: {state:?}");
+            home.run("CREATE TABLE needed (i int)").await;
+            tokio::time::sleep(GONE).await;
+            let record = fleet.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{script}: {record:?}");
+            assert_eq!(home.texts("SELECT i FROM seen").await, ["70"], "{script}");
+        })
+        .await;
+    }
+    // Where the value is another one in each session, the tenant is in doubt as before.
+    with(Site::Mariadb, async |home| {
+        let script = format!("SET @x = NOW();\n{rest}1);");
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", &script)]).await;
+        let record = fleet.up(&home.tenant).await;
+        assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
+    })
+    .await;
+}

@@ -17,6 +17,7 @@ on_every_site!(
     a_migration_has_a_lock_timeout_of_its_own,
     a_tenant_whose_statement_was_refused_is_not_in_doubt,
     a_tenant_that_a_run_works_on_is_not_in_doubt,
+    the_lock_limit_holds_inside_one_statement,
 );
 
 fn two() -> Migrations {
@@ -207,7 +208,7 @@ async fn a_session_of_another_database_is_left_alone(home: &Home) {
         query: None,
         lock: None,
     };
-    let locked = LockWait { holders: vec![holder], waiting: Vec::new(), certain: true };
+    let locked = LockWait { holders: vec![holder], certain: true, ..LockWait::default() };
     assert_eq!(session.terminate(&locked, Duration::from_secs(1)).await.terminated, []);
     session.close().await;
     assert_eq!(own_id(home, &other).await, id);
@@ -244,4 +245,47 @@ async fn blockers_on_mariadb() {
     with(Site::Mariadb, a_blocker_is_terminated_only_when_it_is_old_enough).await;
     with(Site::Mariadb, a_session_of_another_database_is_left_alone).await;
     with(Site::Mariadb, who_queued_behind_us_is_named).await;
+}
+
+/// A statement that sets a limit of its own and waits within itself, with a lock timeout of a second: in a script, compiled
+/// and as Rust code. An SQLite script sets it before.
+async fn the_lock_limit_holds_inside_one_statement(home: &Home) {
+    let texts: &[&str] = home.site.pick(
+        &["PRAGMA busy_timeout = 60000; INSERT INTO held VALUES (2);"],
+        &[
+            "DO $$ BEGIN PERFORM set_config('lock' || '_timeout', '60s', true); ALTER TABLE held ADD COLUMN j int; END $$;",
+            "DO $$ BEGIN EXECUTE 'SET lock_time' || 'out = 0'; LOCK TABLE held IN EXCLUSIVE MODE; UPDATE held SET i = 3; END $$;",
+        ],
+        &[
+            "BEGIN NOT ATOMIC SET lock_wait_timeout = 60; ALTER TABLE held ADD COLUMN j int; END;",
+            "EXECUTE IMMEDIATE 'SET STATEMENT innodb_lock_wait_timeout = 60 FOR UPDATE held SET i = 3';",
+            "CREATE OR REPLACE PROCEDURE q() BEGIN SET lock_wait_timeout = 60; DROP TABLE held; END; CALL q();",
+        ],
+    );
+    home.run("CREATE TABLE held (i int); INSERT INTO held VALUES (1)").await;
+    let hold = home.site.pick(
+        "BEGIN; SELECT * FROM held",
+        "BEGIN; SELECT * FROM held FOR UPDATE",
+        "BEGIN; SELECT * FROM held FOR UPDATE",
+    );
+    for text in texts {
+        for way in ["script", "compiled", "native"] {
+            let other = home.connect().await;
+            other.execute_unprepared(hold).await.unwrap();
+            let mut fleet = match way {
+                "script" => Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", text)]).await,
+                _ => Fleet::of(&Migrations::of([sql("m1", [*text])])).await.native(way == "native"),
+            };
+            fleet.timeouts.cancel = Duration::from_secs(2);
+            let begun = Instant::now();
+            let record = fleet.up(&home.tenant).await;
+            let class = record.error.as_ref().unwrap().class;
+            assert!(matches!(class, FaultClass::LockTimeout | FaultClass::Busy), "{way} {text}: {record:?}");
+            assert!(begun.elapsed() < Duration::from_secs(6), "{way} {text}: {:?}", begun.elapsed());
+            other.close().await.unwrap();
+            if home.site == Site::Mariadb {
+                home.run("DROP TABLE IF EXISTS fleet_journal").await;
+            }
+        }
+    }
 }

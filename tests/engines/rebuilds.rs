@@ -439,3 +439,61 @@ async fn rows_that_refer_to_nothing_after_a_step_without_a_transaction_are_told(
         .await;
     }
 }
+
+/// Rows replaced by a trigger's body or by the table's own definition: no statement of the script says so.
+#[tokio::test]
+async fn rows_that_are_replaced_unseen_take_no_rows_with_them() {
+    let tables = "CREATE TABLE parent(id INTEGER PRIMARY KEY ON CONFLICT REPLACE, name TEXT); CREATE TABLE child(id INTEGER PRIMARY \
+                  KEY, pid INTEGER REFERENCES parent(id) ON DELETE CASCADE); INSERT INTO parent VALUES(1,'x'),(2,'y'); INSERT INTO \
+                  child VALUES(10,1),(20,2);";
+    let trigger = "CREATE TABLE seen(v TEXT); CREATE TRIGGER t AFTER INSERT ON seen BEGIN INSERT OR REPLACE INTO parent \
+                   VALUES(1, NEW.v); END;";
+    let (by_trigger, by_table) = (format!("{}{trigger}", family("CASCADE")), tables.to_owned());
+    for (tables, script) in
+        [(by_trigger, "INSERT INTO seen VALUES('z');"), (by_table, "INSERT INTO parent VALUES(1,'z');")]
+    {
+        for way in ["", "-- fleet: transaction=false\n"] {
+            let (record, children) = left_by(&tables, &format!("{way}{script}")).await;
+            assert_eq!(record.outcome.name(), "migrated", "{way}{script}: {}", text(&record));
+            assert_eq!(children, ["10 1", "20 2"], "{way}{script}");
+        }
+        with(Site::Sqlite, async |home| {
+            let native = looks("m2", &[], &[script.to_owned()]);
+            let tables = tables.clone();
+            let migrations =
+                Migrations::new(move || vec![Box::new(sql("m1", [tables.clone()])), Box::new(native.clone())]);
+            let record = Fleet::of(&migrations).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{script}: {}", text(&record));
+            assert_eq!(children(home).await, ["10 1", "20 2"], "{script}");
+            assert_eq!(home.texts("SELECT name FROM parent WHERE id = 1").await, ["z"]);
+        })
+        .await;
+        let (record, children) = left_by(&tables, &format!("{script} DELETE FROM parent WHERE id = 2;")).await;
+        assert_eq!(record.outcome.name(), "failed", "{script}: {record:?}");
+        assert!(text(&record).contains("1 row of child refers to rows of parent"), "{}", text(&record));
+        assert_eq!(children, ["10 1", "20 2"]);
+    }
+    // Where nothing replaces, an ON DELETE acts.
+    let (_, children) = left_by(&family("CASCADE"), "DELETE FROM parent WHERE id = 2;").await;
+    assert_eq!(children, ["10 1"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_in_one_file_with_an_update_of_a_key_that_others_follow_is_refused() {
+    let tables = "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE child(id INTEGER PRIMARY KEY, pid INTEGER \
+                  REFERENCES parent ON UPDATE CASCADE); INSERT INTO parent VALUES(1,'x'),(2,'y'); INSERT INTO child \
+                  VALUES(10,1),(20,2);";
+    let swap = "UPDATE parent SET name = 'n', id = CASE id WHEN 1 THEN -2 ELSE -1 END; UPDATE \"parent\" SET id = -id;";
+    let rebuild = file("", &rebuild("DROP TABLE parent"));
+    for script in [format!("{swap}{rebuild}"), format!("{rebuild}{swap}")] {
+        let (record, children) = left_by(tables, &script).await;
+        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::ConstraintViolation }, "{script}: {record:?}");
+        let said = text(&record);
+        assert!(said.contains("parent.id") && said.contains("child follows with ON UPDATE CASCADE"), "{said}");
+        assert_eq!(children, ["10 1", "20 2"]);
+    }
+    let other = "UPDATE parent SET name = CASE WHEN id = 1 THEN 'one' ELSE name END WHERE id = 1;";
+    let (record, children) = left_by(tables, &format!("{other}{rebuild}")).await;
+    assert_eq!(record.outcome.name(), "migrated", "{}", text(&record));
+    assert_eq!(children, ["10 1", "20 2"]);
+}

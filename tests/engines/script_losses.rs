@@ -26,7 +26,11 @@ fn base() -> Migrations {
 }
 
 async fn nothing_is_resumed_behind_what_changed_the_session(home: &Home) {
-    let set = home.site.pick("PRAGMA foreign_keys = OFF", "SET statement_timeout = 0", "SET @cut = 7");
+    let set = home.site.pick(
+        "PRAGMA foreign_keys = OFF",
+        "SELECT set_config('my.cut', now()::text, false)",
+        "SET @cut = CURRENT_TIMESTAMP",
+    );
     let script =
         format!("-- fleet: transaction=false\nCREATE TABLE b (i int);\n{set};\nINSERT INTO b SELECT i FROM wanted;");
     let fleet = Fleet::with_scripts(&base(), &[("0001_x.sql", &script)]).await;

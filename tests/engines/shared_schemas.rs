@@ -127,7 +127,7 @@ async fn an_extension_that_would_live_in_one_tenant_is_refused() {
 async fn tenants_of_one_database_that_change_shared_objects_at_once_all_get_there() {
     with(Site::Postgres, async |home: &Home| {
         home.run("CREATE SCHEMA shared").await;
-        let tenants: Vec<Arc<Tenant>> = (0..16).map(|n| tenant(home, &format!("t{n}"), &["shared"])).collect();
+        let tenants: Vec<Arc<Tenant>> = (0..16).map(|n| tenant(home, &format!("t{n}"), &["shared", "public"])).collect();
         let tenants: Vec<Arc<Tenant>> = (tenants.into_iter().enumerate())
             .map(|(n, t)| Arc::new(Tenant { id: format!("t{n}").as_str().into(), ..Tenant::clone(&t) }))
             .collect();
@@ -140,6 +140,49 @@ async fn tenants_of_one_database_that_change_shared_objects_at_once_all_get_ther
         let records = fleet.run(Direction::Up, &tenants, Default::default()).await;
         let failed: Vec<_> = records.iter().filter(|record| record.outcome.name() != "migrated").collect();
         assert!(failed.is_empty(), "{failed:?}");
+    })
+    .await;
+}
+
+/// No reading of texts finds what code puts together at run time.
+#[tokio::test]
+async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run(
+            "CREATE TABLE plans (id int PRIMARY KEY); CREATE SCHEMA tools; CREATE FUNCTION tools.hurt(what text) RETURNS void \
+             LANGUAGE plpgsql AS $$ BEGIN EXECUTE what; END $$",
+        )
+        .await;
+        for what in [
+            "DO $$ BEGIN EXECUTE 'CREATE TABLE pub' || 'lic.extra (i int)'; END $$",
+            "DO $$ BEGIN BEGIN EXECUTE 'ALTER TABLE pub' || 'lic.plans ADD COLUMN x int'; EXCEPTION WHEN OTHERS THEN RAISE; END; END $$",
+            "DO $$ BEGIN EXECUTE format('INSERT INTO %I.plans VALUES (1)', 'public'); END $$",
+            "DO $$ BEGIN EXECUTE format('GRANT SELECT ON %I.plans TO PUBLIC', 'public'); END $$",
+            "DO $$ BEGIN EXECUTE 'CREATE SCHEMA ' || 'other'; END $$",
+            "SELECT tools.hurt('CREATE OR REPLACE FUNCTION pub' || 'lic.f() RETURNS int LANGUAGE sql AS ''SELECT 1''')",
+            "CREATE FUNCTION own() RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TYPE pub' || 'lic.mood AS ENUM ()'; \
+             RETURN 1; END $$; SELECT own()",
+        ] {
+            for (way, native) in [("script", false), ("rust", false), ("rust", true)] {
+                let fleet = match way {
+                    "script" => Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &format!("{what};"))]).await,
+                    _ => Fleet::of(&Migrations::of([sql("m1", [what])])).await.native(native),
+                };
+                let record = fleet.up(&tenant(home, "t1", &["tools"])).await;
+                assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{way} {native} {what}: {record:?}");
+                let said = record.error.unwrap().message;
+                assert!(said.contains("shared_schemas") && said.contains("rolled back"), "{said}");
+                assert_eq!(home.tables().await, ["plans"]);
+            }
+        }
+        let fine = "CREATE TABLE mine (plan int REFERENCES public.plans (id)); DO $$ BEGIN EXECUTE 'CREATE TABLE made (i int)'; END $$; \
+                    DO $$ BEGIN BEGIN CREATE TABLE two (i int); EXCEPTION WHEN OTHERS THEN NULL; END; END $$;";
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", fine)]).await;
+        assert_eq!(fleet.up(&tenant(home, "t2", &["tools"])).await.outcome.name(), "migrated");
+        let shared = "DO $$ BEGIN EXECUTE 'CREATE TABLE pub' || 'lic.extra (i int)'; END $$;";
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", shared)]).await;
+        let record = fleet.up(&tenant(home, "t3", &["tools", "public"])).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
     })
     .await;
 }

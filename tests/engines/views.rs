@@ -4,7 +4,7 @@ use crate::model::outcome::TenantRecord;
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::{Direction, State};
 
-use crate::engines::support::Home;
+use crate::engines::support::{Home, Site};
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
 
@@ -254,4 +254,94 @@ async fn a_view_that_nothing_touches_is_left_alone(home: &Home) {
 
 async fn fleet_of(files: [(&'static str, &'static str); 4]) -> Fleet {
     fleet(&files).await
+}
+
+/// SQLite makes a view over anything; the other engines refuse it where it is made.
+#[tokio::test]
+async fn a_view_that_no_longer_fits_is_refused_and_not_made_again_broken() {
+    let rename = ("0003_rename.sql", "ALTER TABLE bills RENAME COLUMN amount TO total;");
+    let rebuilt = (
+        "0003_rename.sql",
+        "CREATE TABLE bills_new (id int NOT NULL PRIMARY KEY, total int, paid int);\nINSERT INTO bills_new SELECT * FROM \
+         bills;\nDROP TABLE bills;\nALTER TABLE bills_new RENAME TO bills;",
+    );
+    let alone = (
+        VIEW.0,
+        "-- fleet: transaction=false\nDROP VIEW IF EXISTS open_bills; CREATE VIEW open_bills AS SELECT amount FROM bills;",
+    );
+    for (version, view) in [(rename, VIEW), (rebuilt, VIEW), (rename, alone)] {
+        crate::engines::support::with(Site::Sqlite, async |home: &Home| {
+            assert_eq!(fleet(&[BILLS, view]).await.up(&home.tenant).await.outcome.name(), "migrated");
+            let release = fleet(&[BILLS, version, view]).await;
+            for _ in 0..2 {
+                let record = release.up(&home.tenant).await;
+                assert_eq!(record.outcome.name(), "failed", "{record:?}");
+                let said = record.error.unwrap().message;
+                assert!(said.contains("view open_bills, which R__open_bills makes") && said.contains("amount"), "{said}");
+            }
+            let mended = ("R__open_bills.sql", "DROP VIEW IF EXISTS open_bills;\nCREATE VIEW open_bills AS SELECT id, total FROM bills WHERE paid = 0;");
+            let record = fleet(&[BILLS, version, mended]).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+            assert_eq!(home.texts(OPEN).await, ["1"]);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_view_on_one_that_comes_later_is_asked_when_that_is_there() {
+    crate::engines::support::with(Site::Sqlite, async |home: &Home| {
+        let early = (
+            "R__early.sql",
+            "DROP VIEW IF EXISTS early; CREATE VIEW early AS SELECT amount, my_function(id) FROM open_bills;",
+        );
+        let later =
+            ("R__open_bills.sql", "DROP VIEW IF EXISTS open_bills; CREATE VIEW open_bills AS SELECT id FROM bills;");
+        let record = fleet(&[BILLS, early, VIEW]).await.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "a function may belong to the application: {record:?}");
+        let release = fleet(&[BILLS, early, later]).await;
+        for _ in 0..2 {
+            let record = release.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "failed", "{record:?}");
+            let said = record.error.unwrap().message;
+            assert!(said.contains("view early") && said.contains("amount"), "{said}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_view_of_a_versions_own_that_a_step_breaks_is_told() {
+    crate::engines::support::with(Site::Sqlite, async |home: &Home| {
+        let own = ("0003_own.sql", "CREATE VIEW own AS SELECT amount FROM bills;");
+        let drop = ("0004_drop.sql", "DROP TABLE bills;");
+        assert_eq!(fleet(&[BILLS, own]).await.up(&home.tenant).await.notes, [""; 0]);
+        let record = fleet(&[BILLS, own, drop]).await.up(&home.tenant).await;
+        assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        assert_eq!(record.notes, ["the view own does not answer any more: no such table: main.bills"]);
+    })
+    .await;
+}
+
+/// The file of the view is gone, or has another name and text, and its view is in the way of a rebuild.
+#[tokio::test]
+async fn a_view_of_a_removed_script_in_the_way_is_named_with_the_way_out() {
+    for native in [false, true] {
+        crate::engines::support::with(Site::Sqlite, async |home: &Home| {
+            assert_eq!(fleet(&[BILLS, VIEW]).await.up(&home.tenant).await.outcome.name(), "migrated");
+            let rebuild: Vec<&str> = REBUILD.1.split(";\n").map(|sql| sql.trim_end_matches(';')).collect();
+            let renamed = ("R__renamed.sql", "DROP VIEW IF EXISTS other; CREATE VIEW other AS SELECT id FROM bills;");
+            let two = Migrations::of([
+                sql("m1", ["CREATE TABLE a (i int NOT NULL PRIMARY KEY, n int)"]),
+                sql("m2", rebuild.clone()),
+            ]);
+            let record = Fleet::with_scripts(&two, &[BILLS, renamed]).await.native(native).up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "failed", "{record:?}");
+            let said = record.error.unwrap().message;
+            for word in ["view open_bills stands in the way", "DROP VIEW IF EXISTS \"open_bills\"", "R__"] {
+                assert!(said.contains(word), "{word}: {said}");
+            }
+        })
+        .await;
+    }
 }

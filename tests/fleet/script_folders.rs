@@ -113,6 +113,8 @@ fn a_repeatable_script_that_is_gone_is_told_and_can_be_forgotten() {
     }
     fleet.run(&["scripts", "forget", "R__report", "--yes"]).exits(64).tells(&["is not gone"]);
     fleet.run(&["scripts", "forget", "0001_a", "--yes"]).exits(64);
+    let unknown = ["R__old_raport was applied on none of these tenants; did you mean R__old_report?"];
+    fleet.run(&["scripts", "forget", "R__old_raport", "--yes"]).exits(64).tells(&unknown);
     fleet.run(&["scripts", "forget", "0009_x", "--yes"]).exits(64).tells(&["`-- fleet: replaces=`"]);
     fleet.run(&["scripts", "forget", "R__old_report", "--yes", "--tenant", "lite-000"]).exits(0);
     fleet.run(&["scripts", "forget", "R__old_report", "--yes"]).exits(0).shows(&["up to date"]);
@@ -241,4 +243,21 @@ fn a_rust_migration_may_replace_others() {
     assert_eq!(fleet.history("my-000").unwrap(), all());
     fleet.head = format!("[migrations.\"{first}\"]\nreplaces = [\"{}\"]\n", all()[1]);
     fleet.run(&["status"]).exits(1).tells(&[first, "which is still here"]);
+}
+
+/// What a run would refuse because a tenant is a schema, the plan says, up and down.
+#[test]
+fn a_plan_shows_what_is_refused_on_a_schema() {
+    let fleet = fleet();
+    write(&fleet, "0001_a.postgres.up.sql", "create table a (i int);");
+    write(&fleet, "0001_a.postgres.down.sql", "drop table a;\ncomment on schema public is 'gone';");
+    migrate(&fleet, 0);
+    write(&fleet, "0002_b.postgres.up.sql", "create table b (i int);\ngrant select on public.b to public;");
+    write(&fleet, "0002_b.postgres.down.sql", "drop table b;");
+    let told = ["schema-000: refused: 0002_b can't run on a tenant that is a schema", "writes in the schema public"];
+    fleet.run(&["plan"]).exits(0).shows(&told);
+    fleet.run(&["migrate", "--dry-run"]).exits(100).shows(&told);
+    let told = ["schema-000: refused: 0001_a can't run on a tenant that is a schema", "`COMMENT ON"];
+    fleet.run(&["plan", "--down", "--to", "0001_a"]).exits(0);
+    fleet.run(&["plan", "--down"]).exits(0).shows(&told);
 }

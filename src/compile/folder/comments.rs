@@ -164,6 +164,22 @@ impl Reader<'_> {
         if words.is_empty() {
             return self.wrong(line, "a directive without a word", format!("use one of {}", WORDS.join(", ")));
         }
+        // The first word decides: prose is told once, and none of its words taken for a directive.
+        let first = words.split_whitespace().next().unwrap_or_default();
+        let name = first.split_inclusive('=').next().unwrap_or_default();
+        let is_known = |word: &str| word == name || word.split_inclusive('=').next() == Some(name);
+        if words.contains(char::is_whitespace) && !WORDS.into_iter().any(is_known) {
+            let near = suggestion(first, WORDS.into_iter())
+                .map(|near| format!("did you mean `{near}`? Else "))
+                .unwrap_or_default();
+            let what =
+                format!("unknown directive `{}`: a comment that begins with `fleet:` is one", excerpt(words, 40));
+            return self.wrong(
+                line,
+                what,
+                format!("{near}begin prose with another word; directives are {}", WORDS.join(", ")),
+            );
+        }
         let (mut view, mut group) = (None, None);
         for word in words.split_whitespace() {
             match word.split_once('=') {
@@ -229,9 +245,17 @@ impl Reader<'_> {
         if self.direction == Direction::Down {
             return self.wrong(line, "a script says in its up part what it replaces", "move this to the up part");
         }
-        for name in names.split(',') {
-            if name.is_empty() || self.notes.replaces.iter().any(|other| **other == *name) {
-                let instead = "write `-- fleet: replaces=0001_a,0002_b`, each name once and without spaces";
+        // A comma in parentheses is one between the names that an earlier squash stood for.
+        let mut depth = 0_i32;
+        let between = |c: char| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            c == ',' && depth == 0
+        };
+        for name in names.split(between).collect::<Vec<_>>() {
+            let is_open = name.matches('(').count() != name.matches(')').count() || name.starts_with('(');
+            if name.is_empty() || is_open || self.notes.replaces.iter().any(|other| **other == *name) {
+                let instead = "write `-- fleet: replaces=0001_a,0002_b`, each name once and without spaces, and behind an earlier squash in \
+                               parentheses those that it stood for: `0003_s(0001_a,0002_b)`";
                 return self.wrong(line, "`replaces` takes names of scripts", instead);
             }
             self.notes.replaces.push(name.into());

@@ -162,7 +162,7 @@ fn judge(code: &[Statement<'_>], notes: &Notes, transaction: bool, found: &mut V
     if wrapped.is_none() {
         found.extend(control.iter().map(|&at| code[at].transaction_mistake(transaction)));
     }
-    found.extend(code.iter().filter_map(Statement::reading_mistake));
+    found.extend(code.iter().filter_map(|statement| statement.reading_mistake(code)));
     found.extend(code.iter().filter_map(|statement| statement.lock_timeout_mistake(code)));
     found.extend(code.iter().filter_map(Statement::own_wait_mistake));
     found.extend(code.iter().filter_map(|statement| statement.transaction_needed_mistake(transaction)));

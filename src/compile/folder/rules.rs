@@ -56,7 +56,12 @@ impl<'a> Statement<'a> {
 
     /// Whether it only begins a transaction.
     pub(super) fn is_plain_begin(&self) -> bool {
-        self.is_only(&[&["begin"], &["begin", "transaction"], &["begin", "work"], &["start", "transaction"]])
+        // fleet's own transaction of an SQLite file is exclusive from its beginning.
+        let mode = usize::from(["deferred", "immediate", "exclusive"].contains(&self.word(1)));
+        let is_begin = self.word(0) == "begin" && matches!(self.words.get(1 + mode..), Some([]) | None);
+        let is_named =
+            self.word(0) == "begin" && self.words.get(1 + mode..).is_some_and(|rest| rest == ["transaction"]);
+        self.is_bare && (is_begin || is_named) || self.is_only(&[&["begin", "work"], &["start", "transaction"]])
     }
 
     /// Whether it only commits.
@@ -78,6 +83,15 @@ impl<'a> Statement<'a> {
     pub(super) fn transaction_mistake(&self, transaction: bool) -> Found {
         let what = format!("`{}` is in the way of the transaction that fleet itself begins and ends", self.name());
         let (what, instead) = match transaction {
+            _ if self.word(0) == "lock" => (
+                format!("`{}` would lock fleet's own tables out of the session", self.name()),
+                "leave it and UNLOCK TABLES out; fleet lets no other run in meanwhile, and each statement locks its own tables",
+            ),
+            true if ["savepoint", "release"].contains(&self.word(0)) || self.has("to") => (
+                what,
+                "leave it out, with its RELEASE and ROLLBACK TO: a script takes effect as a whole or not at all; what may fail by itself \
+                 goes into a script of its own",
+            ),
             true => (what, "leave it out (only a plain BEGIN at the very beginning and COMMIT at the end may stay)"),
             false => {
                 let what = format!("`{}` in a script that says it runs without a transaction", self.name());
@@ -109,7 +123,13 @@ impl<'a> Statement<'a> {
 
     /// The error of a setting that would change how the rest of the file is read: a file is read as a whole, before
     /// any of it runs.
-    pub(super) fn reading_mistake(&self) -> Option<Found> {
+    pub(super) fn reading_mistake(&self, all: &[Statement<'_>]) -> Option<Found> {
+        let sets_escapes = self.word(0) == "set" && self.text.to_ascii_lowercase().contains("no_backslash_escapes");
+        if sets_escapes && all.iter().any(|other| other.line > self.line && other.text.contains('\\')) {
+            let what = "backslashes in texts would mean something else behind this, and the file is read as a whole before it runs";
+            let instead = "leave NO_BACKSLASH_ESCAPES out, and write each backslash in a text twice";
+            return Some(Found::new(Some(self.line), what, instead));
+        }
         let sets_strings = self.word(0) == "set" && self.has("standard_conforming_strings");
         let is_off = ["off", "false", "no"].iter().any(|off| self.text.to_ascii_lowercase().contains(off));
         let what = "backslashes in texts would mean something else behind this, and the file is read as a whole before it runs";
@@ -186,7 +206,10 @@ impl<'a> Statement<'a> {
                 "leave COMMIT and ROLLBACK out, or write `-- fleet: transaction=false` at the head of the file",
             ),
         };
-        Some(Found { always: true, ..Found::new(Some(self.line), what, instead) })
+        // Another engine runs it in any script, and may be the only one of the fleet.
+        let is_common = ["CREATE DATABASE", "DROP DATABASE", "ALTER DATABASE", "CREATE TABLESPACE", "DROP TABLESPACE"];
+        let always = !is_common.contains(&name.as_str());
+        Some(Found { always, ..Found::new(Some(self.line), what, instead) })
     }
 }
 

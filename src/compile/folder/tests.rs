@@ -570,3 +570,69 @@ proptest::proptest! {
         let _ = read(folder.path());
     }
 }
+
+/// The mistakes of a folder of general files, and those kept for PostgreSQL.
+fn said(files: &[(&str, &str)]) -> String {
+    let folder = folder(files);
+    read(folder.path()).map_or_else(|mistakes| text(folder.path(), &mistakes), |_| String::new())
+}
+
+#[test]
+fn a_comment_that_is_prose_is_told_once_and_none_of_its_words_is_a_directive() {
+    let prose = said(&[("1_a.sql", "-- fleet: this adds a report, nothing else\nselect 1;")]);
+    let prose = prose.trim();
+    assert!(prose.starts_with("1_a.sql:1: unknown directive `this adds a report, nothing else`"), "{prose}");
+    assert_eq!(prose.lines().count(), 1, "{prose}");
+    let near = said(&[("1_a.sql", "-- fleet: transation=false lock_timeout=2s\nselect 1;")]);
+    assert!(near.contains("did you mean `transaction=false`?"), "{near}");
+    assert_eq!(
+        said(&[("1_a.sql", "-- fleet: view=v group=daily\ncreate table v (i int);\n-- fleet: refresh\nselect 1;")]),
+        ""
+    );
+}
+
+#[test]
+fn backslashes_behind_a_mode_without_escapes_are_refused_and_nothing_else_is() {
+    let mode = "SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES';\n";
+    let wrong =
+        said(&[("1_a.mysql.sql", &format!("{mode}insert into t values ('C:\\');\ninsert into t values ('x');"))]);
+    assert!(
+        wrong.contains("1_a.mysql.sql:1: backslashes") && wrong.contains("leave NO_BACKSLASH_ESCAPES out"),
+        "{wrong}"
+    );
+    assert_eq!(
+        said(&[("1_a.mysql.sql", &format!("insert into t values ('a\\n');\n{mode}insert into t values ('x');"))]),
+        ""
+    );
+}
+
+#[test]
+fn what_only_another_engine_refuses_is_no_mistake_of_a_general_file() {
+    for sql in ["CREATE DATABASE IF NOT EXISTS other;", "DROP DATABASE other;"] {
+        let folder = folder(&[("1_a.sql", sql)]);
+        let scripts = read(folder.path()).unwrap().scripts;
+        let kept = |engine| scripts[0].part(engine, Direction::Up).unwrap().mistakes.len();
+        assert_eq!((kept(Engine::Mysql), kept(Engine::Postgres)), (0, 1), "{sql}");
+    }
+    assert!(said(&[("1_a.sql", "CREATE INDEX CONCURRENTLY i ON t (a);")]).contains("can't run in a transaction"));
+}
+
+#[test]
+fn transactions_of_a_files_own_are_refused_with_their_own_remedy() {
+    for begin in ["BEGIN IMMEDIATE", "begin exclusive transaction", "BEGIN DEFERRED"] {
+        assert_eq!(said(&[("1_a.sqlite.sql", &format!("{begin};\nselect 1;\nCOMMIT;"))]), "", "{begin}");
+    }
+    let savepoint = said(&[("1_a.sql", "SAVEPOINT s;\nselect 1;\nRELEASE s;")]);
+    assert!(savepoint.contains("a script takes effect as a whole"), "{savepoint}");
+    let lock = said(&[("1_a.mysql.sql", "LOCK TABLES t WRITE;\ninsert into t values (1);\nUNLOCK TABLES;")]);
+    assert!(lock.contains("lock fleet's own tables out") && lock.contains("UNLOCK TABLES"), "{lock}");
+    assert!(!lock.contains("transaction"), "{lock}");
+}
+
+#[test]
+fn a_squash_may_name_what_an_earlier_squash_stood_for() {
+    let folder = folder(&[("4_s.sql", "-- fleet: replaces=3_s(1_a,2_b),4_c\nselect 1;")]);
+    let replaced = read(folder.path()).unwrap().scripts[0].replaces();
+    assert_eq!(replaced.iter().map(|name| &**name).collect::<Vec<_>>(), ["3_s(1_a,2_b)", "4_c"]);
+    assert!(said(&[("4_s.sql", "-- fleet: replaces=3_s(1_a,2_b\nselect 1;")]).contains("in parentheses"));
+}

@@ -135,6 +135,9 @@ impl MysqlSession {
             message.push(Place::Prepare { step }, setting);
         }
         message.push_all(Place::Prepare { step }, self.session_of(script));
+        for setting in journal::settings_before(script, first) {
+            message.push(Place::Prepare { step }, &script.statements[setting]);
+        }
         let open = match resumed {
             Some(statement) => self.door.journal().resume(&work.steps[step], statement, &work.run),
             None => self.door.journal().begin(&work.steps[step], &work.run),

@@ -16,11 +16,37 @@ use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
 
-/// The holders and waiters of the lock that the MySQL or MariaDB session with this connection id waits for.
-pub(in crate::engine) async fn wait(options: MySqlConnectOptions, id: u64, limit: Duration) -> LockWait {
-    let read = read(options, "DATABASE()");
-    let Ok(Ok(reading)) = tokio::time::timeout(limit, read).await else { return LockWait::default() };
-    reading.around(id.cast_signed()).unwrap_or_default()
+/// The holders and waiters of the lock that the MySQL or MariaDB session with this connection id waits for. Its statement
+/// is ended if it still waits and has lasted for longer than `most`: the server does not tell when a wait for a table
+/// began. `None` if the server can't be asked.
+pub(in crate::engine) async fn wait(options: MySqlConnectOptions, id: u64, most: Option<Duration>) -> Option<LockWait> {
+    let mut connection = connect_aside(options).await.ok()?;
+    // Without the right PROCESS nobody else is seen, and of our own session only waits for tables.
+    let reading = Reading::of(&mut *connection, "DATABASE()").await.ok();
+    let around = reading.and_then(|reading| reading.around(id.cast_signed())).unwrap_or_default();
+    let is_waiting = is_waiting(&mut *connection, id, most.unwrap_or_default()).await;
+    if is_waiting && most.is_some() {
+        connection.run(format!("KILL QUERY {id}")).await.ok()?;
+    }
+    connection.close().await;
+    Some(LockWait { is_waiting, ..around })
+}
+
+/// Whether a session waits for a lock, in a statement that has lasted at least this long.
+async fn is_waiting(connection: &mut dyn Queries, id: u64, at_least: Duration) -> bool {
+    let sessions = format!("SELECT 1 FROM information_schema.processlist p WHERE p.id = {id}");
+    let for_table = format!("{sessions} AND p.state LIKE 'Waiting for%lock%' AND p.time >= {}", at_least.as_secs());
+    let for_row = format!(
+        "SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = {id} AND trx_state = 'LOCK WAIT' AND \
+         trx_wait_started <= NOW() - INTERVAL {} SECOND",
+        at_least.as_secs()
+    );
+    for sql in [for_table, for_row] {
+        if connection.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The holders, the waiters and the long transactions in these databases.
@@ -173,6 +199,7 @@ impl Reading {
             holders: holders.take(MOST).map(holder).collect(),
             waiting: self.sessions.iter().filter(is_behind).take(MOST).map(|other| other.who.clone()).collect(),
             certain: waits.is_certain(),
+            ..LockWait::default()
         })
     }
 }

@@ -43,9 +43,9 @@ impl Observe for MysqlSession {
 
     fn watch(&self) -> Option<Watch> {
         let (options, id, limit) = (self.options.clone(), self.id.clone(), self.door.timeouts.connect);
-        Some(Box::new(move || {
-            let id = id.load(Ordering::Relaxed);
-            Box::pin(locks::wait(options.clone(), id, limit))
+        Some(Box::new(move |most| {
+            let wait = locks::wait(options.clone(), id.load(Ordering::Relaxed), most);
+            Box::pin(async move { tokio::time::timeout(limit, wait).await.ok().flatten().unwrap_or_default() })
         }))
     }
 

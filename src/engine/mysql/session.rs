@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{MySql, Pool};
 
+use crate::engine::ask::ask;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::mysql::fresh::{Part, Settings};
@@ -24,6 +25,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::timings::Phase;
 use crate::sql::SessionUse;
+use crate::sql::guard::Guard;
 
 pub(crate) struct MysqlSession {
     pub(crate) door: TenantEndpoint,
@@ -172,6 +174,13 @@ impl Session for MysqlSession {
             }
         }
         Ok(())
+    }
+
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
+        let begin = vec![session_settings(&self.door.timeouts), "START TRANSACTION".to_owned()];
+        let refusal = ask(self, begin, guard).await;
+        let _ = self.run(guard.end.clone()).await;
+        refusal
     }
 
     async fn close(mut self: Box<Self>) {

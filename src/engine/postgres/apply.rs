@@ -122,6 +122,7 @@ impl PostgresSession {
         let record = Place::Record { step };
         leave(script).into_iter().for_each(|sql| message.push(record, sql));
         message.push(record, settings.own());
+        message.push_all(record, guards::stays_inside(&self.door, script).into_iter().collect());
         message.push(record, self.door.record(&work.steps[step]));
         if step + 1 == together.end {
             message.push(Place::Commit { step }, "COMMIT");
@@ -152,6 +153,9 @@ impl PostgresSession {
         let native = native::Native { door: &self.door, work, step };
         let mut before_record = leave(&work.steps[step].script).join(";\n");
         let _ = write!(before_record, ";\n{}", settings.own());
+        if let Some(guard) = guards::stays_inside(&self.door, &work.steps[step].script) {
+            let _ = write!(before_record, ";\n{guard}");
+        }
         let applied = native.postgres(options, &preamble, &before_record);
         let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result

@@ -8,7 +8,13 @@ use crate::model::fault::{Fault, FaultClass};
 /// A server error. The driver's own Display adds a line number of the server's source; only the message is kept.
 pub(in crate::engine) fn fault(error: &PgDatabaseError) -> Fault {
     let ends_session = matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic);
-    let class = if is_race(error) { FaultClass::Serialization } else { class(error.code(), ends_session) };
+    // A migration that raises the code of a lock timeout itself waits for nobody, and would raise it again.
+    let is_raised = error.code() == "55P03" && error.routine() == Some("exec_stmt_raise");
+    let class = match () {
+        () if is_race(error) => FaultClass::Serialization,
+        () if is_raised => FaultClass::Other,
+        () => class(error.code(), ends_session),
+    };
     let detail = error.detail().map(|d| format!(" ({d})")).unwrap_or_default();
     let remedy = if matches!(error.code(), "25001" | "2D000") { NO_TRANSACTION } else { "" };
     Fault::with_code(class, error.code(), format!("{}{detail}{remedy}", error.message()))
@@ -71,7 +77,11 @@ const CODES: &[(FaultClass, &[(&str, &str)])] = &[
     (F::HistoryMoved, &[("FL002", "fleet: the history changed after it was read")]),
     (
         F::WrongSchema,
-        &[("FL003", "fleet: not in the tenant's schema"), ("FL007", "fleet: an extension outside of a shared schema")],
+        &[
+            ("FL003", "fleet: not in the tenant's schema"),
+            ("FL007", "fleet: an extension outside of a shared schema"),
+            ("FL008", "fleet: code changed what is outside of the tenant's schema"),
+        ],
     ),
     (
         F::ConnectionLost,

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 use crate::engine::expectation::Expectation;
 use crate::engine::postgres::settings;
 use crate::engine::{TenantEndpoint, literal};
-use crate::model::schema::Script;
+use crate::model::schema::{Execution, Script};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::extension::unplaced;
+use crate::sql::outside::runs_code;
 
 /// A migration may change the search path, as dumps do: the history would then go to another schema, or nowhere.
 pub(crate) const OWN_SEARCH_PATH: &str = "SET LOCAL search_path TO DEFAULT";
@@ -105,6 +106,66 @@ pub(crate) fn history(door: &TenantEndpoint, expected: &Expectation) -> String {
             Engine::Postgres,
             &format!("SELECT count(*) FROM {journal} WHERE NOT (direction = 'up' AND left(migration, 3) = 'R__')")
         ),
+    ))
+}
+
+/// Fails if the transaction has changed objects or rows outside of the tenant's schema and those that it shares, for a
+/// script that runs code: what code names at run time, no reading of texts finds. What is the server's own, an extension's or
+/// only referred to by a key counts for nothing.
+pub(crate) fn stays_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
+    let schema = door.tenant.schema.as_ref()?;
+    let is_native = matches!(script.execution, Execution::Native { .. });
+    if !is_native && !script.statements.iter().any(|sql| runs_code(Engine::Postgres, sql)) {
+        return None;
+    }
+    let own = std::iter::once(schema).chain(&door.tenant.shared_schemas);
+    let own: Vec<String> = own.map(|name| literal(Engine::Postgres, name)).collect();
+    let is_other = format!(
+        "n.nspname NOT IN ({}) AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'",
+        own.join(", ")
+    );
+    // A subtransaction has a later id than its transaction; rows that others have committed meanwhile are not in progress.
+    let is_ours = |row: &str| {
+        format!(
+            "{row}.xmin::text::bigint >= own AND txid_status(epoch | {row}.xmin::text::bigint) = 'in progress' AND NOT EXISTS \
+             (SELECT FROM pg_depend d WHERE d.objid = {row}.oid AND d.deptype = 'e')"
+        )
+    };
+    let of = |catalog: &str, name: &str, schema: &str, and: &str| {
+        format!(
+            "SELECT n.nspname || '.' || o.{name} FROM {catalog} o JOIN pg_namespace n ON n.oid = o.{schema} WHERE {} AND \
+             {is_other}{and}",
+            is_ours("o")
+        )
+    };
+    let queries = [
+        of(
+            "pg_class",
+            "relname",
+            "relnamespace",
+            " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = o.oid)",
+        ),
+        of("pg_proc", "proname", "pronamespace", ""),
+        of("pg_type", "typname", "typnamespace", " AND o.typtype IN ('e', 'd', 'r')"),
+        format!("SELECT n.nspname::text FROM pg_namespace n WHERE {} AND {is_other}", is_ours("n")),
+        format!(
+            "SELECT n.nspname || '.' || n.relname FROM (SELECT schemaname AS nspname, relname, n_tup_ins + n_tup_upd + n_tup_del \
+             AS rows, relid FROM pg_stat_xact_user_tables) n WHERE n.rows > 0 AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d \
+             WHERE d.objid = n.relid AND d.deptype = 'e')"
+        ),
+    ];
+    Some(format!(
+        "DO $fleet_guard$ DECLARE own bigint := txid_current() & 4294967295; epoch bigint := txid_current() & ~4294967295; \
+         found text; BEGIN SELECT string_agg(name, ', ') INTO found FROM (SELECT DISTINCT name FROM ({}) AS changed(name) ORDER \
+         BY 1 LIMIT 5) AS named; IF found IS NOT NULL THEN RAISE EXCEPTION '%', {} || found || {} USING ERRCODE = 'FL008'; END \
+         IF; END $fleet_guard$",
+        queries.join(" UNION ALL "),
+        literal(Engine::Postgres, &format!("code that {} runs changed ", script.migration)),
+        literal(
+            Engine::Postgres,
+            ", outside of the tenant's schema, and was rolled back; leave that out, or name the schema in shared_schemas of the \
+             tenant file if all tenants share it"
+        )
     ))
 }
 

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::engine::dialect::literal;
 use crate::engine::locks::{AtLock, MOST, OPEN_FOR};
-use crate::engine::queries::{TextRow, connect_aside};
+use crate::engine::queries::{Queries, TextRow, connect_aside};
 use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
@@ -22,25 +22,47 @@ const FIRST_TABLE: u32 = 16_384;
 /// PostgreSQL's placeholder for a hidden query.
 const HIDDEN: &str = "<insufficient privilege>";
 
-/// The holders and waiters of the lock that the PostgreSQL session with this application name waits for.
-pub(in crate::engine) async fn wait(options: PgConnectOptions, name: String, limit: Duration) -> LockWait {
+/// The holders and waiters of the lock that the PostgreSQL session with this application name waits for, which is ended
+/// if it waits for longer than `most`; `None` if the server can't be asked.
+pub(in crate::engine) async fn wait(
+    options: PgConnectOptions,
+    name: String,
+    most: Option<Duration>,
+) -> Option<LockWait> {
     let scope = format!(
         "EXISTS (SELECT 1 FROM pg_stat_activity me LEFT JOIN waiting v ON v.pid = me.pid WHERE me.application_name = {} AND \
          me.pid <> pg_backend_pid() AND (a.pid = me.pid OR a.pid = ANY (v.by) OR me.pid = ANY (w.by)))",
         literal(Engine::Postgres, &name)
     );
-    let read = read(options.application_name("fleet:watch"), &scope);
-    let Ok(Ok(found)) = tokio::time::timeout(limit, read).await else { return LockWait::default() };
+    let mut connection = connect_aside(options.application_name("fleet:watch")).await.ok()?;
+    let found = read(&mut *connection, &scope).await.ok()?;
+    if let Some(most) = most {
+        connection.run(end(&name, most)).await.ok()?;
+    }
+    connection.close().await;
     let (me, others): (Vec<AtLock>, Vec<AtLock>) =
         found.into_iter().partition(|at| at.session.application.as_ref() == Some(&name));
     let is_waited_for = |other: &&AtLock| me.iter().any(|me| me.waits_for.contains(&other.session.id));
     let is_behind = |other: &&AtLock| me.iter().any(|me| other.waits_for.contains(&me.session.id));
     let sessions = |found: Vec<&AtLock>| found.into_iter().take(MOST).map(|at| at.session.clone()).collect();
-    LockWait {
+    Some(LockWait {
         holders: sessions(others.iter().filter(is_waited_for).collect()),
         waiting: sessions(others.iter().filter(is_behind).collect()),
         certain: true,
-    }
+        is_waiting: me.iter().any(|me| !me.waits_for.is_empty()),
+    })
+}
+
+/// Ends the statement of the session with this name, if it has waited at one lock for longer than `most`. Before
+/// PostgreSQL 14 the server tells only for how long the statement has lasted.
+fn end(name: &str, most: Duration) -> String {
+    format!(
+        "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND NOT l.granted WHERE \
+         a.application_name = {} AND a.pid <> pg_backend_pid() AND CASE WHEN to_jsonb(l) ? 'waitstart' THEN (to_jsonb(l) \
+         ->> 'waitstart')::timestamptz ELSE a.query_start END < clock_timestamp() - interval '{} milliseconds'",
+        literal(Engine::Postgres, name),
+        most.as_millis()
+    )
 }
 
 /// The holders, the waiters, and the sessions that have long held a lock on a table of these databases. A hidden
@@ -52,11 +74,14 @@ pub(in crate::engine) async fn all(options: PgConnectOptions, databases: &str) -
          LIKE 'fleet:%' AND EXISTS (SELECT 1 FROM pg_locks l WHERE l.pid = a.pid AND l.database = a.datid AND l.relation >= \
          {FIRST_TABLE})))"
     );
-    read(options.application_name("fleet:locks"), &scope).await
+    let mut connection = connect_aside(options.application_name("fleet:locks")).await?;
+    let found = read(&mut *connection, &scope).await;
+    connection.close().await;
+    found
 }
 
 /// The sessions `a` in a scope, each with the sessions that it waits for (`w`), oldest transaction first.
-async fn read(options: PgConnectOptions, scope: &str) -> Result<Vec<AtLock>, Fault> {
+async fn read(connection: &mut dyn Queries, scope: &str) -> Result<Vec<AtLock>, Fault> {
     // An age must not be rounded up: it would exceed the real one when the session is terminated a moment later.
     let sql = format!(
         "WITH waiting AS (SELECT pid, pg_blocking_pids(pid) AS by FROM (SELECT DISTINCT pid FROM pg_locks WHERE NOT granted) l) \
@@ -65,9 +90,7 @@ async fn read(options: PgConnectOptions, scope: &str) -> Result<Vec<AtLock>, Fau
          lacks pg_read_all_stats' ELSE left(a.query, 200) END, host(a.client_addr), a.datname, array_to_string(w.by, ' ') \
          FROM pg_stat_activity a LEFT JOIN waiting w ON w.pid = a.pid WHERE {scope} ORDER BY a.xact_start"
     );
-    let mut connection = connect_aside(options).await?;
-    let rows = connection.rows(sql).await;
-    connection.close().await;
+    let rows = connection.rows(sql).await?;
     let at_lock = |row: &TextRow| {
         let text = |column| row.text(column).filter(|text| !text.is_empty());
         let session = Blocker {
@@ -83,7 +106,7 @@ async fn read(options: PgConnectOptions, scope: &str) -> Result<Vec<AtLock>, Fau
         let waits_for = row.must(7).split(' ').filter_map(|pid| pid.parse().ok()).collect();
         Some(AtLock { session, waits_for, certain: true, is_open: true })
     };
-    Ok(rows?.iter().filter_map(at_lock).collect())
+    Ok(rows.iter().filter_map(at_lock).collect())
 }
 
 /// The statement that terminates a PostgreSQL session, if it is an application's own, still in the transaction that was

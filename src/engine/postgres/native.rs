@@ -7,11 +7,13 @@ use crate::engine::native::{self, Around, Mark, Native};
 use crate::engine::{ApplyError, errors};
 use crate::model::timings::Phase;
 
-/// The mark is a setting local to the transaction; an aborted transaction answers with 25P02, and is still ours.
-const MARK: Mark = Mark::Setting {
-    set: "SELECT set_config('fleet.step', 'open', true)",
-    check: "DO $fleet_guard$ BEGIN IF current_setting('fleet.step', true) IS DISTINCT FROM 'open' THEN RAISE \
-            EXCEPTION 'gone' USING ERRCODE = 'FL005'; END IF; END $fleet_guard$",
+/// The mark is a lock of the transaction that all sessions share; a setting would end with a `RESET ALL` of the migration. An
+/// aborted transaction answers with 25P02, and is still ours.
+const MARK: Mark = Mark::Statement {
+    set: "SELECT pg_catalog.pg_advisory_xact_lock_shared(1718379877, 1937007984)",
+    check: "DO $fleet_guard$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = \
+            pg_catalog.pg_backend_pid() AND mode = 'ShareLock' AND classid = 1718379877 AND objid = 1937007984 AND objsubid = 2) \
+            THEN RAISE EXCEPTION 'gone' USING ERRCODE = 'FL005'; END IF; END $fleet_guard$",
     code: "FL005",
 };
 

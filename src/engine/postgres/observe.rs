@@ -1,5 +1,6 @@
 //! A PostgreSQL session observed from outside: by its name in `pg_stat_activity`, over a separate connection.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,7 +42,12 @@ impl Observe for PostgresSession {
 
     fn watch(&self) -> Option<Watch> {
         let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
-        Some(Box::new(move || Box::pin(locks::wait(options.clone(), name.clone(), limit))))
+        let is_patient = self.is_patient.clone();
+        Some(Box::new(move |most| {
+            let most = most.filter(|_| !is_patient.load(Ordering::Relaxed));
+            let wait = locks::wait(options.clone(), name.clone(), most);
+            Box::pin(async move { tokio::time::timeout(limit, wait).await.ok().flatten().unwrap_or_default() })
+        }))
     }
 
     fn probe(&self) -> Option<Probe> {

@@ -2,6 +2,7 @@
 //!
 //! It keeps no journal: the session writes it around each statement.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::engine::literal;
@@ -25,7 +26,9 @@ impl PostgresSession {
         }
         // A lock timeout would leave an invalid index behind; these statements block no session while they wait.
         self.run("SET lock_timeout = 0".to_owned()).await?;
+        self.is_patient.store(true, Ordering::Relaxed);
         let result = self.run(sql.to_owned()).await;
+        self.is_patient.store(false, Ordering::Relaxed);
         let back = format!("SET lock_timeout = {}", lock.as_millis());
         result.and(self.run(back).await)
     }

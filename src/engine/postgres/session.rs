@@ -4,10 +4,14 @@
 //! version, which its history names. Only steps without a transaction (`CREATE INDEX CONCURRENTLY`) can stop half way;
 //! their journal records where.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Pool, Postgres};
 
+use crate::engine::ask::ask;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::native::Link;
@@ -22,6 +26,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::model::timings::Phase;
+use crate::sql::guard::Guard;
 
 pub(crate) struct PostgresSession {
     pub(crate) door: TenantEndpoint,
@@ -36,6 +41,8 @@ pub(crate) struct PostgresSession {
     pub(crate) pooled: Option<bool>,
     /// The unique name of this session in `pg_stat_activity`.
     pub(crate) name: String,
+    /// Whether a statement is under way that may wait for locks without a limit.
+    pub(crate) is_patient: Arc<AtomicBool>,
     /// The settings of the database's own clients, once a script needed them.
     clients: Option<ClientSettings>,
 }
@@ -54,6 +61,7 @@ impl PostgresSession {
             has_history: true,
             pooled,
             name,
+            is_patient: Arc::default(),
             clients: None,
         })
     }
@@ -210,6 +218,11 @@ impl Session for PostgresSession {
             }
         }
         Ok(())
+    }
+
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
+        let begin = guards::begin(&self.door);
+        ask(self, begin, guard).await
     }
 
     async fn close(mut self: Box<Self>) {

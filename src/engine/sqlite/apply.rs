@@ -17,7 +17,8 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, Sent, send, stopped_at};
 use crate::engine::native::Check as _;
 use crate::engine::queries::Queries as _;
-use crate::engine::sqlite::key_check::KeyCheck;
+use crate::engine::sqlite::key_check::{self, KeyCheck};
+use crate::engine::sqlite::view_check::ViewCheck;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, Notice, PartialState, Work, errors, literal, native};
@@ -80,16 +81,21 @@ impl SqliteSession {
             let script = &work.steps[step].script;
             keys = KeyCheck::for_tenant(script, self).await;
             if !keys.are_keys_on() {
+                let refusal = key_check::relies_on_update(script, self).await;
+                refusal.map_or(Ok(()), |fault| Err((Place::ForeignKeyGuard { step }, fault)))?;
                 break;
             }
         }
+        let mut views = ViewCheck::of(work, steps.clone());
         let begun = self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock);
         work.start(Phase::Lock, last).over(begun).await.map_err(at(prepare))?;
         keys.before(self).await.map_err(at(guard))?;
+        views.before(self).await.map_err(at(guard))?;
         let message = self.transaction_of(work, steps);
         let commit = message.len() - 1;
         let sent = self.deliver(&message, 0..commit).await?;
         keys.after(self).await.map_err(at(guard))?;
+        views.after(self).await.map_err(at(guard))?;
         let committed = self.deliver(&message, commit..message.len()).await?;
         self.has_history = true;
         message.tell_reports(work, &sent.then(committed));
@@ -132,7 +138,8 @@ impl SqliteSession {
         let place = place(sent.completed);
         // The guard raises an arithmetic error on purpose; any other error is genuine.
         let is_moved = matches!(place, Place::HistoryGuard { .. }) && is_raised(error);
-        Err((place, if is_moved { history::moved() } else { errors::fault(error) }))
+        let fault = if is_moved { history::moved() } else { errors::fault(error) };
+        Err((place, in_the_way(fault)))
     }
 
     /// Runs native code and writes its history row in one transaction.
@@ -143,8 +150,8 @@ impl SqliteSession {
             preamble.extend(self.door.install());
         }
         preamble.push(self.history_guard(work.expectation(step)));
+        let mut keys = KeyCheck::for_tenant(&work.steps[step].script, self).await;
         self.release().await;
-        let mut keys = KeyCheck::of(&work.steps[step].script);
         let options = self.native_options(work, step).foreign_keys(keys.are_keys_on());
         let native = native::Native { door: &self.door, work, step };
         let applied = native.sqlite(options, &self.cancelled, &preamble, &mut keys);
@@ -156,7 +163,7 @@ impl SqliteSession {
             return Err(ApplyError { fault: history::moved(), ..stop.clone() });
         }
         self.has_history |= result.is_ok();
-        result
+        result.map_err(|stop| ApplyError { fault: in_the_way(stop.fault), ..stop })
     }
 
     fn native_options(&self, work: &Work, step: usize) -> SqliteConnectOptions {
@@ -223,7 +230,14 @@ impl Journalled for SqliteSession {
         if opening.closes_void {
             self.run(self.door.journal().close()).await?;
         }
-        self.keys = KeyCheck::of(&work.steps[step].script).begun(self).await;
+        let script = &work.steps[step].script;
+        self.keys = KeyCheck::for_tenant(script, self).await.begun(self).await;
+        if !self.keys.are_keys_on()
+            && syntax(Engine::Sqlite).foreign_keys(&script.statements) == ForeignKeys::Unmentioned
+        {
+            // The setting goes with the connection.
+            self.run(KEYS_OFF.to_owned()).await?;
+        }
         // The journal's key is the lock: of two runners, one gets the row, the other a constraint violation.
         let guard = self.history_guard(work.expectation(step));
         let begin = journalled::begin_sql(&self.door, work, step).join(";\n");
@@ -293,8 +307,17 @@ impl Journalled for SqliteSession {
 
     async fn finish(&mut self, work: &Work, step: usize) -> Result<(), Fault> {
         let (record, close) = (self.door.record(&work.steps[step]), self.door.journal().close());
+        if let Err(fault) = ViewCheck::of(work, step..step + 1).after(self).await {
+            // A repeatable script without its row is pending, whether or not the process dies before this.
+            self.run(close).await?;
+            return Err(fault);
+        }
         self.run(format!("BEGIN IMMEDIATE;\n{record};\n{close};\nCOMMIT")).await?;
-        if let Some(why) = std::mem::take(&mut self.keys).left(self).await {
+        let keys = std::mem::take(&mut self.keys);
+        if !keys.are_keys_on() {
+            self.keys_on().await;
+        }
+        if let Some(why) = keys.left(self).await {
             let name = &work.steps[step].script.migration;
             let text = format!("{why} after {name}, which ran without a transaction: delete or change those rows");
             work.teller.tell(Notice::Note(text));
@@ -310,6 +333,24 @@ fn takes_rows_unsaid(this: ScriptStatement<'_>) -> bool {
     let script = &this.step().script;
     script.statements.get(this.statement).is_some_and(takes)
         && syntax(Engine::Sqlite).foreign_keys(&script.statements).are_off()
+}
+
+/// A view or trigger in the way of a change, and the ways out: none of the program's scripts makes it now, or fleet
+/// had taken it down.
+fn in_the_way(fault: Fault) -> Fault {
+    let mut words = fault.message.strip_prefix("error in ").unwrap_or_default().split([' ', ':']);
+    let (object, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !["view", "trigger"].contains(&object) {
+        return fault;
+    }
+    let (kind, quoted) = (object.to_ascii_uppercase(), Engine::Sqlite.quote(name));
+    let message = format!(
+        "{}; the {object} {name} stands in the way, and no repeatable script makes it under that name now: begin this script with \
+         DROP {kind} IF EXISTS {quoted} (and make it again behind the change, if it is still needed), or put the file of the R__ \
+         script that made it back",
+        fault.message
+    );
+    Fault { message, ..fault }
 }
 
 /// Whether an error is the arithmetic one that [`require`] raises.

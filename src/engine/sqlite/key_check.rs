@@ -3,19 +3,20 @@
 //!
 //! Reads only, but for triggers of the session that never act and show which tables were dropped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_trait::async_trait;
 
 use crate::engine::literal;
 use crate::engine::native::Check;
 use crate::engine::queries::Queries;
+use crate::engine::sqlite::SqliteSession;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::Engine;
 use crate::sql::dialect::syntax;
-use crate::sql::foreign_keys::{ForeignKeys, mentions, taken_from};
-use crate::sql::{DdlEffect, SchemaObject, effect, split};
+use crate::sql::foreign_keys::{ForeignKeys, mentions, replaced_in, set_columns, taken_from};
+use crate::sql::{DdlEffect, SchemaObject, effect, mentions as names_in, split};
 
 /// A check of a step's foreign keys.
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl KeyCheck {
 
     /// As [`KeyCheck::of`], for a tenant that can be asked: keys stay on where nothing refers to the tables that lose rows,
     /// so that every ON DELETE and ON UPDATE of others acts.
-    pub(super) async fn for_tenant(script: &Script, tenant: &mut dyn Queries) -> Self {
+    pub(super) async fn for_tenant(script: &Script, tenant: &mut SqliteSession) -> Self {
         if syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::TakesRows
             && let Some(tables) = taken_from(script.engine, &script.statements)
         {
@@ -71,6 +72,9 @@ impl KeyCheck {
                 return KeyCheck::Nothing;
             }
         }
+        if replaces_unseen(script, tenant).await {
+            return KeyCheck::Orphans { before: Orphans::default(), renames: renames(&script.statements) };
+        }
         KeyCheck::of(script)
     }
 
@@ -84,6 +88,61 @@ impl KeyCheck {
     pub(super) fn are_keys_on(&self) -> bool {
         !matches!(self, KeyCheck::Orphans { .. })
     }
+}
+
+/// Whether a script that says nothing of foreign keys may replace rows without a word of it: by a trigger's body, or by the
+/// `ON CONFLICT REPLACE` of a table. With foreign keys on, that would take the rows that refer to them.
+async fn replaces_unseen(script: &Script, tenant: &mut SqliteSession) -> bool {
+    let is_native = matches!(script.execution, Execution::Native { .. });
+    let writes = is_native || script.statements.iter().any(|sql| mentions(sql, &["insert", "update", "delete"]));
+    let is_unmentioned = || syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::Unmentioned;
+    if !writes || tenant.may_replace == Some(false) || !is_unmentioned() {
+        return false;
+    }
+    let referred = "SELECT DISTINCT lower(f.\"table\") FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f WHERE m.type = \
+                    'table' AND f.on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')";
+    let replacing = "SELECT type, lower(name), lower(tbl_name), sql FROM sqlite_master WHERE type = 'trigger' AND sql LIKE \
+                     '%replace%' OR type = 'table' AND sql LIKE '%on%conflict%replace%'";
+    // A tenant that does not answer is told where its transaction begins.
+    let Ok(replacing) = tenant.rows(replacing.to_owned()).await else { return false };
+    tenant.may_replace = Some(!replacing.is_empty());
+    if replacing.is_empty() {
+        return false;
+    }
+    let Ok(referred) = tenant.rows(referred.to_owned()).await else { return false };
+    let is_referred = |table: &String| referred.iter().any(|row| row.must(0) == *table);
+    let mut named = HashSet::new();
+    script.statements.iter().for_each(|sql| names_in(Engine::Sqlite, sql, &mut named));
+    replacing.iter().any(|row| {
+        // A trigger's own statements may write to such a table too.
+        let is_reached = is_native || named.contains(&row.must(2)) || row.must(0) == "table";
+        let tables = match row.must(0).as_str() {
+            "trigger" => replaced_in(Engine::Sqlite, &row.must(3)),
+            _ => BTreeSet::from([row.must(1)]),
+        };
+        is_reached && tables.iter().any(is_referred)
+    })
+}
+
+/// The refusal of a script that runs with foreign keys off and changes a key that others follow with ON UPDATE.
+pub(super) async fn relies_on_update(script: &Script, tenant: &mut dyn Queries) -> Option<Fault> {
+    let set = set_columns(Engine::Sqlite, &script.statements);
+    let is_said = syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::Off;
+    if set.is_empty() || is_said {
+        return None;
+    }
+    let followed = "SELECT m.name, lower(f.\"table\"), lower(coalesce(f.\"to\", (SELECT c.name FROM pragma_table_info(f.\"table\") c \
+                    WHERE c.pk = f.seq + 1))), f.on_update FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f WHERE \
+                    m.type = 'table' AND f.on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT')";
+    let rows = tenant.rows(followed.to_owned()).await.ok()?;
+    let row = rows.iter().find(|row| set.contains(&(row.must(1), row.must(2))))?;
+    let (child, parent, column, action) = (row.must(0), row.must(1), row.must(2), row.must(3));
+    let text = format!(
+        "it updates {parent}.{column}, which {child} follows with ON UPDATE {action}, and it drops a table or replaces rows: such \
+         a migration runs with foreign keys off, so that {child} would not follow. Put that UPDATE into a script of its own, \
+         before or behind this one; nothing was touched"
+    );
+    Some(Fault::new(FaultClass::ConstraintViolation, text))
 }
 
 #[async_trait]

@@ -13,5 +13,6 @@ mod key_check;
 mod native;
 mod observe;
 mod session;
+mod view_check;
 
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};

@@ -24,7 +24,7 @@ impl Observe for SqliteSession {
 
     fn watch(&self) -> Option<Watch> {
         let path = self.path.clone();
-        Some(Box::new(move || {
+        Some(Box::new(move |_| {
             let path = path.clone();
             Box::pin(async move {
                 let holders = tokio::task::spawn_blocking(move || file::holders(&path)).await;

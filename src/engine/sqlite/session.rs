@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use crate::engine::ask::ask;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled;
@@ -19,12 +20,15 @@ use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
 use crate::engine::sqlite::key_check::KeyCheck;
-use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work};
-use crate::engine::{address, errors, literal, settle};
+use crate::engine::sqlite::view_check;
+use crate::engine::{
+    ApplyError, Notice, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, errors, literal, settle,
+};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::Unfinished;
+use crate::model::schema::{Execution, Unfinished};
 use crate::model::tenant::{Address, Engine};
 use crate::sql::foreign_keys::mentions;
+use crate::sql::guard::Guard;
 use crate::sql::{changes_session, reads_session};
 
 pub(crate) struct SqliteSession {
@@ -36,6 +40,8 @@ pub(crate) struct SqliteSession {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// The rows that referred to nothing before the step that is under way without a transaction.
     pub(crate) keys: KeyCheck,
+    /// Whether a trigger or a table of the file may replace rows by itself, once that was asked.
+    pub(crate) may_replace: Option<bool>,
 }
 
 impl SqliteSession {
@@ -52,6 +58,7 @@ impl SqliteSession {
             has_history: true,
             cancelled: Arc::default(),
             keys: KeyCheck::default(),
+            may_replace: None,
         };
         if session.path.exists() {
             session.connect(false).await?;
@@ -138,8 +145,14 @@ impl SqliteSession {
     pub(crate) async fn end_step(&mut self, work: &Work, step: usize) {
         const WORDS: [&str; 4] = ["pragma", "temp", "attach", "detach"];
         let changes = |sql: &String| mentions(sql, &WORDS) && changes_session(Engine::Sqlite, sql);
+        let script = &work.steps[step].script;
+        if matches!(script.execution, Execution::Native { .. })
+            || script.statements.iter().any(|sql| mentions(sql, &["replace"]))
+        {
+            self.may_replace = None;
+        }
         let asks = |step: &Step| step.script.statements.iter().any(|sql| reads_session(sql));
-        if work.steps[step].script.statements.iter().any(changes) || work.steps.get(step + 1).is_some_and(asks) {
+        if script.statements.iter().any(changes) || work.steps.get(step + 1).is_some_and(asks) {
             self.release().await;
         }
     }
@@ -252,6 +265,7 @@ impl Session for SqliteSession {
         {
             return Err(journalled::unfinished(0, entry));
         }
+        let broken = view_check::broken(work, self).await;
         for segment in segments {
             let last = segment.end() - 1;
             match segment {
@@ -270,7 +284,15 @@ impl Session for SqliteSession {
             }
             self.end_step(work, last).await;
         }
+        if let Some(broken) = broken {
+            let new = view_check::broken_since(&broken, self).await;
+            new.into_iter().for_each(|line| work.teller.tell(Notice::Note(line)));
+        }
         Ok(())
+    }
+
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
+        ask(self, vec!["BEGIN".to_owned()], guard).await
     }
 
     async fn close(mut self: Box<Self>) {

@@ -20,7 +20,7 @@ pub(crate) struct Catalog {
     /// The SQL scripts: the tail of `migrations`, in the same order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) scripts: Vec<ScriptEntry>,
-    /// By place, the names that a migration replaces: a tenant with all of them has it.
+    /// By place, the names that a migration replaces, as [`names_of`](super::names_of) reads them: a tenant with all of them has it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) replaces: BTreeMap<usize, Vec<Arc<str>>>,
     /// The places by name.
@@ -520,6 +520,19 @@ mod tests {
         assert!(matches!(state(&["0_a", "0_b"]), State::Ahead { .. }), "rows of Rust migrations are others");
         let both = history(&["0_a\tx", "1_index\tc1"]);
         assert_eq!(c.names(&both)[2], ["1_index", "0_a"]);
+    }
+
+    #[test]
+    fn a_squash_of_a_squash_counts_where_either_is() {
+        let parts = ["0_s(0_a,0_b)", "0_c"].map(Arc::from).to_vec();
+        let c = Catalog { replaces: BTreeMap::from([(2, parts)]), ..with_scripts() };
+        let state = |entries: &[&str]| c.state(&history(entries), Engine::Postgres);
+        let rest = ["0_c\tz", "2_part\tc2", "R__view\tr2", "m1", "m2"];
+        for first in [&["0_s\ts"][..], &["0_a\tx", "0_b\ty"], &["0_a\tx", "0_b\ty", "0_s\ts"]] {
+            assert_eq!(state(&[first, &rest].concat()), State::AtTarget, "{first:?}");
+        }
+        let State::Ahead { unknown } = state(&["m1", "m2", "0_a\tx", "0_c\tz"]) else { panic!("one is missing") };
+        assert_eq!(unknown[0], "0_a (1_index replaces it together with 0_s, not applied)");
     }
 
     fn history(versions: &[&str]) -> Vec<String> {

@@ -57,11 +57,15 @@ impl<'h> Reading<'h> {
         let mut explained = HashMap::new();
         for (&place, parts) in &catalog.replaces {
             let is_script = catalog.script(place).is_some();
-            let is_part =
-                |entry: &&str| checksum(entry).is_some() == is_script && parts.iter().any(|p| **p == *name_of(entry));
+            let parts: Vec<Vec<&str>> = parts.iter().map(|part| names_of(part)).collect();
+            let is_part = |entry: &&str| {
+                checksum(entry).is_some() == is_script && parts.iter().flatten().any(|p| *p == name_of(entry))
+            };
             let found: Vec<&str> = rest.iter().copied().filter(is_part).collect();
-            let lacks: Vec<&str> =
-                parts.iter().map(|part| &**part).filter(|part| !found.iter().any(|e| name_of(e) == *part)).collect();
+            let has = |part: &str| found.iter().any(|entry| name_of(entry) == part);
+            // An earlier squash counts, too, where all are there that it stood for.
+            let is_there = |names: &[&str]| has(names[0]) || names.len() > 1 && names[1..].iter().all(|name| has(name));
+            let lacks: Vec<&str> = parts.iter().filter(|names| !is_there(names)).map(|names| names[0]).collect();
             if lacks.is_empty() || !self.applied[place].is_empty() {
                 rest.retain(|entry| !is_part(entry));
                 self.applied[place].extend(found);
@@ -115,6 +119,11 @@ impl<'h> Reading<'h> {
     pub(super) fn own(&self, catalog: &Catalog, place: usize) -> Option<&'h str> {
         self.applied[place].iter().copied().find(|entry| *name_of(entry) == *catalog.migrations[place])
     }
+}
+
+/// The names in a part of a squash: its own, and in parentheses those that it stood for itself, `0003_s(0001_a,0002_b)`.
+pub(crate) fn names_of(part: &str) -> Vec<&str> {
+    part.split(['(', ',', ')']).filter(|name| !name.is_empty()).collect()
 }
 
 /// The checksum of an entry; `None` for a Rust migration.
