@@ -25,7 +25,7 @@ use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
 use crate::policy::Tally;
 use crate::report::{Format, count};
-use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
+use crate::run::{AdoptPlan, BackupPlan, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
 
 /// A task as requested by a command.
@@ -58,6 +58,7 @@ pub(super) struct Intent {
     pub(super) backup: Option<BackupPlan>,
     pub(super) restore: Option<RestorePlan>,
     pub(super) seed: Option<SeedRequest>,
+    pub(super) adopt: Option<AdoptPlan>,
 }
 
 impl Intent {
@@ -82,6 +83,7 @@ impl Intent {
             backup: None,
             restore: None,
             seed: None,
+            adopt: None,
         }
     }
 }
@@ -241,5 +243,6 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         backup: intent.backup,
         restore: intent.restore,
         seed: intent.seed,
+        adopt: intent.adopt,
     }
 }

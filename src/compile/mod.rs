@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::model::clock::unix_now;
 use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
-use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished};
+use crate::model::schema::{Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished};
 use crate::policy::Limits;
 use crate::sql::transaction::{Hindrance, hindrance};
 
@@ -251,6 +251,11 @@ impl MigrationSet {
     /// The script that only removes a name from the table of applied scripts.
     pub(crate) fn forgetting(&self, name: &str, engine: Engine) -> Script {
         seal::forgetting(name, engine)
+    }
+
+    /// The script that only changes rows of the history, so that a tenant counts as at this version.
+    pub(crate) fn recording(&self, version: &str, change: HistoryChange, engine: Engine) -> Script {
+        seal::recording(version, change, engine)
     }
 
     /// The time limits of single migrations, by index in the catalog and engine: first the operator's, configured by

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::digest;
 use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
 use crate::model::engine::{Engine, EngineMap};
-use crate::model::schema::{Direction, Execution, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source};
+use crate::model::schema::{
+    Direction, Execution, HistoryChange, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source,
+};
 
 /// A view that is refreshed on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +98,16 @@ pub(super) fn forgetting(name: &str, engine: Engine) -> Script {
         statements: Vec::new(),
         record: Record::Script { checksum: NOTHING.into(), repeatable: true },
         source: None,
+    }
+}
+
+/// A script that only changes rows of the history, so that the tenant counts as at this version.
+pub(super) fn recording(version: &str, change: HistoryChange, engine: Engine) -> Script {
+    Script {
+        migration: version.into(),
+        direction: Direction::Up,
+        record: Record::History(change),
+        ..forgetting("", engine)
     }
 }
 

@@ -36,7 +36,7 @@ use crate::seed::SeedRequest;
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
 pub(crate) use observe::{Pace, examine, observe, observe_refreshes};
-pub(crate) use tasks::{BackupPlan, RestorePlan};
+pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
 
 /// The input of a run; immutable while it goes on.
 pub(crate) struct RunPlan {
@@ -66,6 +66,8 @@ pub(crate) struct RunPlan {
     pub(crate) restore: Option<RestorePlan>,
     /// The rows to generate.
     pub(crate) seed: Option<SeedRequest>,
+    /// The version to record.
+    pub(crate) adopt: Option<AdoptPlan>,
 }
 
 impl RunPlan {

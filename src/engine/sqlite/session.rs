@@ -243,6 +243,19 @@ impl Session for SqliteSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        match self.apply_all(work).await {
+            Ok(()) => Ok(()),
+            Err(stop) => Err(self.told_apart(work, stop).await),
+        }
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.release().await;
+    }
+}
+
+impl SqliteSession {
+    async fn apply_all(&mut self, work: &Work) -> Result<(), ApplyError> {
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
         self.connection().await.map_err(|fault| ApplyError::before(0, fault))?;
@@ -273,9 +286,5 @@ impl Session for SqliteSession {
             self.end_step(work, last).await;
         }
         Ok(())
-    }
-
-    async fn close(mut self: Box<Self>) {
-        self.release().await;
     }
 }
