@@ -109,6 +109,7 @@ pub(super) async fn start(
     }
     if let Some(goal) = &goal {
         goals::refuse_backwards(program, &intent.selection, goal.direction)?;
+        goals::refuse_unset(set, &intent.selection, goal)?;
     }
     if !output.no_preflight && !intent.dry_run {
         let goes_up = goal.is_some_and(|goal| goal.direction == Direction::Up);

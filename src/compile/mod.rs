@@ -11,6 +11,7 @@ mod recorder;
 mod scripts;
 mod seal;
 mod values;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -410,7 +411,8 @@ impl MigrationSet {
         };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
-        Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
+        let (has_variables, record) = (false, Record::Migration);
+        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source: None }
     }
 
     /// Whether a migration runs in one transaction of ours.

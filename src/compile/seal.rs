@@ -96,6 +96,7 @@ pub(super) fn forgetting(name: &str, engine: Engine) -> Script {
         sha256: digest(engine, direction, &execution, &[]),
         execution,
         statements: Vec::new(),
+        has_variables: false,
         record: Record::Script { checksum: NOTHING.into(), repeatable: true },
         source: None,
     }
@@ -155,7 +156,9 @@ impl Open<'_> {
     fn seal(self, execution: Execution, statements: Vec<String>, source: Option<Source>) -> Script {
         let Open { script, engine, direction, record } = self;
         let sha256 = digest(engine, direction, &execution, &statements);
-        Script { migration: script.name.clone(), direction, engine, execution, statements, sha256, record, source }
+        let has_variables = script.part(engine, direction).is_some_and(|part| !part.variables.is_empty());
+        let migration = script.name.clone();
+        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source }
     }
 }
 

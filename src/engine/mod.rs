@@ -34,6 +34,7 @@ mod servers;
 mod session;
 mod settle;
 mod sqlite;
+mod variables;
 mod work;
 
 pub(crate) use address::{location, place};

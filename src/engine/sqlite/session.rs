@@ -243,6 +243,8 @@ impl Session for SqliteSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let bound = work.bound_to(&self.door.tenant).map_err(|stop| *stop)?;
+        let work = &*bound;
         match self.apply_all(work).await {
             Ok(()) => Ok(()),
             Err(stop) => Err(self.told_apart(work, stop).await),

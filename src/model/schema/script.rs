@@ -34,6 +34,9 @@ pub(crate) struct Script {
     pub(crate) statements: Vec<String>,
     /// SHA-256 over the engine, the direction, the execution and the statements, in lower-case hex.
     pub(crate) sha256: String,
+    /// Whether it holds variables, each in quotes, in whose place each tenant's values are sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_variables: bool,
     /// The record written to the tenant's database once it has been applied.
     pub(crate) record: Record,
     /// Its file, for an SQL script.
