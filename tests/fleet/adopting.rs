@@ -136,6 +136,8 @@ fn a_database_without_tables_is_not_adopted() {
     for check in [&["baseline", TRACKING][..], &["baseline", TRACKING, "--no-check"]] {
         change(&fleet, check, 100).shows(&["there is nothing to adopt"]);
     }
+    let stamp = ["stamp", "--to", TRACKING, "--reason", "r", "--no-check", "--tenant", "lite-none"];
+    change(&fleet, &stamp, 100).shows(&["the database does not exist yet"]);
     assert!(!fleet.path("none.db").exists() && !fleet.has_table("my-000", "seaql_migrations"));
 }
 

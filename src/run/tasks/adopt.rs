@@ -73,15 +73,22 @@ impl AdoptPlan {
             );
             return Err(Fault::new(FaultClass::HasHistory, text).into());
         }
+        let nothing = |what: &str| {
+            let text =
+                format!("{what}: there is nothing to adopt; nothing was recorded; fleet migrate makes the schema");
+            Stop::from(Fault::new(FaultClass::SchemaDiffers, text))
+        };
+        // A file or a schema that is missing would be made for the history alone.
+        if session.footprint().await?.is_none() {
+            return Err(nothing("the database does not exist yet"));
+        }
         let schema = self.schemas.as_ref().and_then(|schemas| schemas.get(&tenant.engine));
         if !self.is_baseline && schema.is_none() {
             return Ok(change);
         }
         let found = session.shape().await?;
         if self.is_baseline && found == Shape::default() {
-            let text = "the database has no tables: there is nothing to adopt; nothing was recorded; fleet migrate makes \
-                        the schema";
-            return Err(Fault::new(FaultClass::SchemaDiffers, text).into());
+            return Err(nothing("the database has no tables"));
         }
         let Some(schema) = schema else { return Ok(change) };
         let product = session.health(&Questions::default()).await.map(|health| health.version).unwrap_or_default();
@@ -231,5 +238,31 @@ impl Stop {
             _ => (Outcome::Interrupted, None),
         };
         Foreseen { outcome, fault, differences: self.differences }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::shape::Table;
+
+    fn told(product: &str, found: &Shape) -> Option<String> {
+        let schema = VersionSchema { product: "MariaDB 10.11".into(), ..VersionSchema::default() };
+        let stop = compare(&schema, "m1", found, product)?;
+        let AttemptEnd::Stopped { fault, residue: PartialState::Nothing, .. } = stop.end else { panic!("it stops") };
+        assert_eq!(fault.class, FaultClass::SchemaDiffers);
+        Some(fault.message)
+    }
+
+    #[test]
+    fn only_what_one_product_says_is_compared() {
+        let table = Table { name: "t".into(), ..Table::default() };
+        let more = Shape { tables: vec![table], others: Vec::new() };
+        assert_eq!(told("MariaDB 10.11", &Shape::default()), None);
+        assert_eq!(told("MariaDB 11.4", &Shape::default()), None, "another release may print a schema alike");
+        assert!(told("MySQL 8.4", &Shape::default()).unwrap().contains("can't be compared"));
+        let differs = told("MariaDB 11.4", &more).unwrap();
+        assert!(differs.contains("compared on MariaDB 10.11, the tenant's server is MariaDB 11.4"), "{differs}");
+        assert!(differs.contains("table t is only here"), "{differs}");
     }
 }
