@@ -273,6 +273,22 @@ fn a_baseline_that_was_killed_left_nothing_and_is_resumed() {
 }
 
 #[test]
+fn of_two_baselines_at_once_one_records_each_tenant() {
+    let fleet = fleet();
+    made_by_others(&fleet, TRACKING);
+    fleet.write();
+    let arguments = ["baseline", TRACKING, "--no-check", "--yes", "--lock-wait", "30s", "--format", "json"];
+    let both = [0; 2].map(|_| fleet.program(&arguments).spawn().unwrap()).map(crate::support::wait);
+    let reports = both.map(|ran| ran.exits(0).json());
+    for tenant in &fleet.tenants {
+        let mut outcomes = reports.each_ref().map(|report| record(report, &tenant.id)["outcome"].clone());
+        outcomes.sort_by_key(ToString::to_string);
+        assert_eq!(outcomes, ["stamped", "up_to_date"], "{}", tenant.id);
+        assert_eq!(fleet.history(&tenant.id).unwrap().len(), up_to("add_inventory_tracking"));
+    }
+}
+
+#[test]
 fn what_exists_already_is_told_with_both_ways_out() {
     let fleet = fleet();
     for tenant in &fleet.tenants {

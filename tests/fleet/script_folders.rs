@@ -297,6 +297,7 @@ fn a_variable_without_a_value_stops_everything_before_the_first_tenant() {
     fleet.run(&["migrate", "--yes", "--tenant", "pg-000"]).exits(0);
     for (text, wanted) in [
         ("-- fleet: variables\nselect 'a {{tenant}}';", "sql/0002_b.sql:2: the variable {{tenant}} stands in quotes"),
+        ("select {{name:tenant}};", "`-- fleet: variables` at the head of the file"),
         ("-- fleet: variables\nselect {{user}};", "sql/0002_b.sql:2: there is no variable {{user}}"),
         ("select 1;\n-- fleet: variables\nselect 2;", "belongs to the head"),
     ] {
