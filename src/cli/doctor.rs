@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::args::Doctor;
 use super::command::Run;
 use super::exit::CliError;
+use super::goals;
 use super::inspect::{self, Planned, Planning};
 use super::setup::{Program, quoted, resolve_words, tenant_flag};
 use crate::backup;
@@ -42,6 +43,7 @@ impl Run for Doctor {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
+        goals::refuse_unset(&set, &selection, &goal)?;
         let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: false };
         let planned = inspect::planned(&planning).await;
         let rows = planned.rows();

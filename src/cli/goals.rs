@@ -62,6 +62,23 @@ pub(super) fn refuse_backwards(program: &Program, selection: &Selection, directi
     )))
 }
 
+/// Refuses tenants that lack a tag which a script puts into its text.
+pub(super) fn refuse_unset(set: &MigrationSet, selection: &Selection, goal: &Goal) -> Result<(), CliError> {
+    const SHOWN: usize = 10;
+    let wanted = goal.could_touch(set.catalog());
+    let found: Vec<String> =
+        selection.tenants().flat_map(|tenant| set.unset(tenant, goal.direction, &wanted)).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let more = found.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+    let shown = found[..found.len().min(SHOWN)].join("\n  ");
+    Err(CliError::Settings(format!(
+        "variables of SQL scripts have no value, and nothing was started:\n  {shown}{more}"
+    )))
+}
+
 /// The row of the plan that an observation leads to.
 pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> PlanRow {
     let mut row = PlanRow {

@@ -80,6 +80,7 @@ impl Run for Plan {
         let goal = Goal { direction, target, out_of_order: self.out_of_order };
         let selection = program.select(&self.read.selection).await?;
         goals::refuse_backwards(program, &selection, direction)?;
+        goals::refuse_unset(&set, &selection, &goal)?;
         let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native };
         let planned = self::planned(&planning).await;
         let detail = match (self.sql, self.list_scripts) {

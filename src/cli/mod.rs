@@ -2,6 +2,7 @@
 //!
 //! It decides nothing about tenants: it resolves the arguments, passes them on, and shows the result.
 
+mod adopt;
 mod args;
 mod backup;
 mod check;
@@ -151,6 +152,8 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::Locks(command) => command.run(&program()?).await,
         Command::Refresh(command) => command.run(&program()?).await,
         Command::Backup(command) => command.run(&program()?).await,
+        Command::Baseline(command) => command.run(&program()?).await,
+        Command::Stamp(command) => command.run(&program()?).await,
         Command::Restore(command) => command.run(&program()?).await,
         Command::Scripts(command) => command.run(&program()?).await,
         Command::Seed(command) => command.run(&program()?).await,

@@ -4,13 +4,16 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+
 use super::origin;
 use super::previous_run::is_outstanding;
-use super::setup::{Program, tenant_flag};
+use super::setup::{Program, quoted, tenant_flag};
 use crate::model::event::RunHeader;
 use crate::model::fault::FaultClass;
-use crate::model::outcome::{InDoubt, MIGRATE_FIRST, NotStarted, Outcome, Standing, TenantRecord};
+use crate::model::outcome::{InDoubt, MIGRATE_FIRST, NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
+use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
 
@@ -32,6 +35,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
         r.outcome.standing() == Standing::Failed
             && !matches!(r.outcome, Outcome::InDoubt(_) | Outcome::Ahead { .. })
             && !is_partially_applied(r)
+            && r.error.as_ref().is_none_or(|error| error.class != FaultClass::HasHistory)
     };
     let failed = records.iter().filter(is_own).count();
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
@@ -105,12 +109,50 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
             program.resolve_command(first, "")
         ));
     }
+    lines.push_str(&with_what_exists(header, records, &command));
     let behind = of(&|r| matches!(&r.outcome, Outcome::Skipped { reason } if reason == MIGRATE_FIRST));
     if !behind.is_empty() {
         let some = behind.iter().copied().take(NAMED);
         lines.push_str(&format!("not migrated yet: {}\n", program.command(&only("migrate", some))));
     }
     lines
+}
+
+/// The lines for tenants that have more than their history says: something that a migration makes, or a history that a
+/// baseline does not expect.
+fn with_what_exists(
+    header: &RunHeader,
+    records: &[TenantRecord],
+    command: &dyn Fn(&str, &[&TenantId]) -> String,
+) -> String {
+    let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
+    let mut groups: IndexMap<(FaultClass, String), Vec<&TenantId>> = IndexMap::new();
+    for r in records {
+        let class = r.error.as_ref().map(|error| error.class);
+        // A step that a tenant is in the middle of is settled before anything is recorded.
+        let is_whole = |at: &&StoppedAt| r.engine.capabilities().transactional_ddl || at.statement <= Some(1);
+        let migration = r.stopped_at.as_ref().filter(is_whole).map(|at| at.migration.as_str());
+        let verb = match (class, migration, &header.kind) {
+            (Some(FaultClass::AlreadyExists), Some(migration), _) if is_up => match r.version {
+                Some(_) => format!("stamp --to {} --reason TEXT", quoted(migration)),
+                None => format!("baseline {}", quoted(migration)),
+            },
+            (Some(FaultClass::HasHistory), _, RunKind::Baseline(recorded)) => {
+                format!("stamp --to {} --reason TEXT", quoted(&recorded.version))
+            }
+            _ => continue,
+        };
+        groups.entry((class.unwrap_or(FaultClass::Other), verb)).or_default().push(&r.tenant);
+    }
+    let line = |((class, verb), ids): (&(FaultClass, String), &Vec<&TenantId>)| match class {
+        FaultClass::HasHistory => format!("has a history: to set it right: {}\n", command(verb, ids)),
+        _ => format!(
+            "exists already: a tenant with the whole schema of that version gets it recorded by {}; else drop what is in the \
+             way\n",
+            command(verb, ids)
+        ),
+    };
+    groups.iter().map(line).collect()
 }
 
 fn is_partially_applied(record: &TenantRecord) -> bool {

@@ -50,7 +50,9 @@ fn error_codes() -> String {
          Over a living connection it tells of another server, to which the statement had connected (`dblink`, a foreign table): \
          `foreign`, not tried again. 23505 on an index of the catalog itself, XX000 from an update of a row of the catalog, and \
          `already_exists` of a statement with `IF NOT EXISTS` or `OR REPLACE` are a race of two tenants of one database: \
-         `serialization`, tried again.\n"
+         `serialization`, tried again.\n\n\
+         SQLite has one code, 1, for all mistakes in SQL. Of a statement that makes a table, a column or the like, the schema \
+         is asked behind the rollback: if it is there, the class is `already_exists`.\n"
     );
     let titles = EngineMap { sqlite: "SQLite", postgres: "PostgreSQL", mysql: "MySQL and MariaDB" };
     for engine in Engine::ALL {

@@ -12,7 +12,7 @@ use super::exit::{CliError, run_error};
 use super::previous_run::{PreviousRun, retained};
 use super::setup::Program;
 use super::start::{Intent, start};
-use super::{backup, next, refresh, scripts, seed};
+use super::{adopt, backup, next, refresh, scripts, seed};
 use crate::compile::MigrationSet;
 use crate::inputs::select::{self, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
@@ -243,6 +243,11 @@ async fn again(
         }
         RunKind::Forget { scripts } if !scripts.is_empty() => {
             Intent::task(scripts::forgetting(scripts.clone()), selection)
+        }
+        RunKind::Baseline(recorded) | RunKind::Stamp(recorded) => {
+            let known = set.catalog().position(&recorded.version).is_some();
+            refuse_unknown(run, Some(&recorded.version).filter(|_| !known))?;
+            adopt::recording(program, set, kind, selection).await?
         }
         RunKind::Restore { .. }
         | RunKind::Refresh { .. }

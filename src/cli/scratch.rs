@@ -24,7 +24,17 @@ fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPl
     let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
     let wanted = if wanted.is_empty() { used } else { wanted };
     let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
-    engines.map(|engine| (engine, place(&program.settings().scratch, engine))).collect()
+    let place = |engine| {
+        let place = place(&program.settings().scratch, engine);
+        place.map_err(|why| format!("{why}; --engine leaves {engine} out on purpose"))
+    };
+    engines.map(|engine| (engine, place(engine))).collect()
+}
+
+/// The remedies for engines without a place for scratch databases.
+pub(super) fn missing(program: &Program, engines: &[Engine]) -> Vec<String> {
+    let why = |engine: &Engine| place(&program.settings().scratch, *engine).err().map(|why| format!("{engine}: {why}"));
+    engines.iter().filter_map(why).collect()
 }
 
 fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, String> {
@@ -32,7 +42,7 @@ fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, Strin
     servers.url(engine).map(|url| ScratchPlace::Server(engine, url.clone())).ok_or_else(|| {
         format!(
             "no scratch server: set {key} in [scratch] of the tenant file, or {}, to a server where \
-             databases may be made; --engine leaves {engine} out on purpose",
+             databases may be made",
             scratch::variable(key)
         )
     })

@@ -26,7 +26,7 @@ use crate::model::tenant::TenantId;
 use crate::policy::Tally;
 use crate::report::plan::Detail;
 use crate::report::{Format, count};
-use crate::run::{BackupPlan, PlannedWave, RestorePlan, RunPlan};
+use crate::run::{AdoptPlan, BackupPlan, PlannedWave, RestorePlan, RunPlan};
 use crate::seed::SeedRequest;
 
 /// A task as requested by a command.
@@ -59,6 +59,7 @@ pub(super) struct Intent {
     pub(super) backup: Option<BackupPlan>,
     pub(super) restore: Option<RestorePlan>,
     pub(super) seed: Option<SeedRequest>,
+    pub(super) adopt: Option<AdoptPlan>,
 }
 
 impl Intent {
@@ -83,6 +84,7 @@ impl Intent {
             backup: None,
             restore: None,
             seed: None,
+            adopt: None,
         }
     }
 }
@@ -108,6 +110,7 @@ pub(super) async fn start(
     }
     if let Some(goal) = &goal {
         goals::refuse_backwards(program, &intent.selection, goal.direction)?;
+        goals::refuse_unset(set, &intent.selection, goal)?;
     }
     if !output.no_preflight && !intent.dry_run {
         let goes_up = goal.is_some_and(|goal| goal.direction == Direction::Up);
@@ -243,5 +246,6 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         restore: intent.restore,
         seed: intent.seed,
         timings: false,
+        adopt: intent.adopt,
     }
 }

@@ -11,6 +11,7 @@ mod recorder;
 mod scripts;
 mod seal;
 mod values;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +26,9 @@ use tokio::time::Instant;
 use crate::model::clock::unix_now;
 use crate::model::engine::{Capabilities, Engine, EngineMap};
 use crate::model::health::NeededExtension;
-use crate::model::schema::{Catalog, Direction, Execution, NativeReason, Record, Script, Unfinished, names_of};
+use crate::model::schema::{
+    Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished, names_of,
+};
 use crate::policy::Limits;
 use crate::sql::transaction::{Hindrance, hindrance};
 
@@ -253,6 +256,11 @@ impl MigrationSet {
         seal::forgetting(name, engine)
     }
 
+    /// The script that only changes rows of the history, so that a tenant counts as at this version.
+    pub(crate) fn recording(&self, version: &str, change: HistoryChange, engine: Engine) -> Script {
+        seal::recording(version, change, engine)
+    }
+
     /// The time limits of single migrations, by index in the catalog and engine: first the operator's, configured by
     /// name, then those in the SQL script itself. Names that match no migration are ignored.
     pub(crate) fn limits(
@@ -405,7 +413,8 @@ impl MigrationSet {
         };
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
-        Script { migration, direction, engine, execution, statements, sha256, record: Record::Migration, source: None }
+        let (has_variables, record) = (false, Record::Migration);
+        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source: None }
     }
 
     /// Whether a migration runs in one transaction of ours.

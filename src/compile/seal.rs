@@ -9,7 +9,9 @@ use std::sync::Arc;
 use super::digest;
 use super::folder::{RefreshGroup, SqlFolder, SqlPart, SqlScript, SqlStatement};
 use crate::model::engine::{Engine, EngineMap};
-use crate::model::schema::{Direction, Execution, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source};
+use crate::model::schema::{
+    Direction, Execution, HistoryChange, NOTHING, Record, Script, ScriptEntry, ScriptKind, Source,
+};
 
 /// A view that is refreshed on request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,8 +96,19 @@ pub(super) fn forgetting(name: &str, engine: Engine) -> Script {
         sha256: digest(engine, direction, &execution, &[]),
         execution,
         statements: Vec::new(),
+        has_variables: false,
         record: Record::Script { checksum: NOTHING.into(), repeatable: true },
         source: None,
+    }
+}
+
+/// A script that only changes rows of the history, so that the tenant counts as at this version.
+pub(super) fn recording(version: &str, change: HistoryChange, engine: Engine) -> Script {
+    Script {
+        migration: version.into(),
+        direction: Direction::Up,
+        record: Record::History(change),
+        ..forgetting("", engine)
     }
 }
 
@@ -143,7 +156,9 @@ impl Open<'_> {
     fn seal(self, execution: Execution, statements: Vec<String>, source: Option<Source>) -> Script {
         let Open { script, engine, direction, record } = self;
         let sha256 = digest(engine, direction, &execution, &statements);
-        Script { migration: script.name.clone(), direction, engine, execution, statements, sha256, record, source }
+        let has_variables = script.part(engine, direction).is_some_and(|part| !part.variables.is_empty());
+        let migration = script.name.clone();
+        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source }
     }
 }
 

@@ -10,7 +10,7 @@ use super::dialect::{ScriptsTable, dialect, literal};
 use super::expectation::NextHistory;
 use crate::model::clock::unix_now;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::{Direction, Record, Script, name_of};
+use crate::model::schema::{Direction, HistoryChange, Record, Script, name_of};
 use crate::model::tenant::Engine;
 
 /// The table of applied SQL scripts.
@@ -194,6 +194,7 @@ impl HistoryTables {
             (Record::Script { .. }, Direction::Down) | (Record::TakenDown, _) => {
                 format!("DELETE FROM {} WHERE {}", self.scripts, rows("version"))
             }
+            (Record::History(change), _) => self.change(change),
             (Record::Named { of, .. }, direction) => self.record_of("", of, direction),
             (Record::Refresh { view }, _) => dialect(engine).put(
                 &self.refreshes,
@@ -201,5 +202,37 @@ impl HistoryTables {
                 &[literal(engine, view), unix_now().to_string()],
             ),
         }
+    }
+
+    /// The statements that remove and add rows: at most one for each table and kind.
+    fn change(&self, HistoryChange { removed, added }: &HistoryChange) -> String {
+        let engine = self.engine;
+        let (version, at) = (engine.quote("version"), engine.quote("applied_at"));
+        let of_table = |entries: &[String], scripts: bool| -> Vec<(String, Option<String>)> {
+            let of_it = entries.iter().filter(|entry| entry.contains('\t') == scripts);
+            of_it
+                .map(|entry| {
+                    let checksum = entry.split_once('\t').map(|(_, checksum)| literal(engine, checksum));
+                    (literal(engine, name_of(entry)), checksum)
+                })
+                .collect()
+        };
+        let mut all = Vec::new();
+        for (table, scripts) in [(&self.history, false), (&self.scripts, true)] {
+            let gone: Vec<String> = of_table(removed, scripts).into_iter().map(|(name, _)| name).collect();
+            if !gone.is_empty() {
+                all.push(format!("DELETE FROM {table} WHERE {version} IN ({})", gone.join(", ")));
+            }
+            let row = |(name, checksum): (String, Option<String>)| {
+                let values = [Some(name), checksum, Some(unix_now().to_string())];
+                format!("({})", values.into_iter().flatten().collect::<Vec<_>>().join(", "))
+            };
+            let rows: Vec<String> = of_table(added, scripts).into_iter().map(row).collect();
+            if !rows.is_empty() {
+                let checksum = if scripts { "checksum, " } else { "" };
+                all.push(format!("INSERT INTO {table} ({version}, {checksum}{at}) VALUES {}", rows.join(", ")));
+            }
+        }
+        all.join(";\n")
     }
 }

@@ -218,6 +218,7 @@ mod tests {
             execution: Execution::Compiled { transaction: false },
             statements: vec!["a".into(), "b".into()],
             sha256: sha.into(),
+            has_variables: false,
             record: Record::Migration,
             source: None,
         };

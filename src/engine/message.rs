@@ -279,8 +279,13 @@ impl<'w> Part<'w> {
     fn new(engine: Engine, place: Place, sql: Cow<'w, str>) -> Self {
         // A miscount would report a wrong position: any doubt about the number of results means markers. Without a
         // semicolon, a text with a first word is one statement.
+        let is_unsure = match place {
+            Place::Statement { .. } => sql.contains(';') || !has_one_result(engine, &sql),
+            // The rows of a baseline or a stamp are several statements.
+            Place::Record { .. } => sql.contains(";\n"),
+            _ => false,
+        };
         let is_statement = matches!(place, Place::Statement { .. });
-        let is_unsure = is_statement && (sql.contains(';') || !has_one_result(engine, &sql));
         let is_stored = engine == Engine::Mysql && is_statement && is_stored_as_sent(engine, &sql);
         Part { place, sql, is_unsure, is_stored }
     }

@@ -36,6 +36,7 @@ mod session;
 mod settle;
 mod sqlite;
 mod stopwatch;
+mod variables;
 mod work;
 
 pub(crate) use address::{location, place};

@@ -308,6 +308,7 @@ mod tests {
                 execution,
                 statements: Vec::new(),
                 sha256: String::new(),
+                has_variables: false,
                 record: Record::Migration,
                 source: None,
             };

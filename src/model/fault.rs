@@ -95,6 +95,10 @@ pub(crate) enum FaultClass {
     ChecksumMismatch,
     /// The tenant stopped in another step, which has to be finished first.
     PartiallyApplied,
+    /// The schema is not that of the version that is to be recorded.
+    SchemaDiffers,
+    /// A version is to be recorded for the first time, and there is a history.
+    HasHistory,
     /// A backup could not be made, or is not valid.
     Backup,
     /// Any other fault.

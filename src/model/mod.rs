@@ -14,6 +14,8 @@ pub(crate) mod fault;
 
 pub(crate) mod schema;
 
+pub(crate) mod variable;
+
 pub(crate) use fleet_shape as shape;
 
 pub(crate) mod outcome;

@@ -37,6 +37,8 @@ pub(crate) enum Outcome {
         /// Number of scripts.
         n: u64,
     },
+    /// A version was recorded, and nothing of its migrations was run.
+    Stamped(Moved),
     /// Rows were generated.
     Seeded {
         /// Their number.
@@ -277,7 +279,7 @@ impl OutcomeKind {
     pub(crate) fn standing(self) -> Standing {
         use OutcomeKind::*;
         match self {
-            UpToDate | Migrated | RolledBack | Refreshed | Accepted | Seeded | BackedUp | Restored => {
+            UpToDate | Migrated | RolledBack | Refreshed | Accepted | Stamped | Seeded | BackedUp | Restored => {
                 Standing::AtTarget
             }
             Failed | LockTimeout | InDoubt | Ahead | Unreachable => Standing::Failed,

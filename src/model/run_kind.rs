@@ -57,9 +57,24 @@ pub(crate) enum RunKind {
         /// The run that made the backups.
         run: String,
     },
+    /// Records a version on tenants that have its schema and no history.
+    Baseline(RecordedVersion),
+    /// Makes the history of tenants that of a version.
+    Stamp(RecordedVersion),
     /// Recorded by a version that knows more kinds than this one.
     #[serde(other)]
     Unknown,
+}
+
+/// A version that is recorded without running anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RecordedVersion {
+    pub(crate) version: String,
+    /// The reason that a person gave; the author is who started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// Whether each tenant's schema is compared with that of the version.
+    pub(crate) checked: bool,
 }
 
 impl RunKind {
@@ -164,6 +179,7 @@ mod tests {
     #[test]
     fn every_kind_survives_the_ledger() {
         let seed = RunKind::Seed { scale: 2, seed: 7, rows: vec![("t".into(), 5)], append: true, malformed_percent: 0 };
+        let recorded = RecordedVersion { version: "m1".into(), reason: Some("r".into()), checked: true };
         let all = [
             (RunKind::migrate(GOAL), "migrate"),
             (RunKind::migrate(GOAL).with_backups("/b/r".into(), true), "migrate"),
@@ -173,6 +189,8 @@ mod tests {
             (seed, "seed"),
             (RunKind::Backup { backups: None }.with_backups("/b/r".into(), false), "backup"),
             (RunKind::Restore { run: "r".into() }, "restore"),
+            (RunKind::Baseline(recorded.clone()), "baseline"),
+            (RunKind::Stamp(recorded), "stamp"),
         ];
         for (kind, name) in all {
             let json = serde_json::to_value(&kind).unwrap();

@@ -57,7 +57,7 @@ impl<'a> Aim<'a> {
 
 /// Whether a tenant that a run left, failed or not got to, is settled by this outcome of a later run.
 pub(crate) fn settles(left: &Aim<'_>, later: &Aim<'_>, outcome: &Outcome) -> bool {
-    use Outcome::{Accepted, BackedUp, Migrated, Refreshed, Restored, RolledBack, Seeded, UpToDate};
+    use Outcome::{Accepted, BackedUp, Migrated, Refreshed, Restored, RolledBack, Seeded, Stamped, UpToDate};
     let is_up = later.direction() == Some(Up) && matches!(outcome, Migrated(_) | UpToDate);
     let is_down = later.direction() == Some(Down) && matches!(outcome, RolledBack(_) | UpToDate);
     match (left.kind, later.kind) {
@@ -83,6 +83,9 @@ pub(crate) fn settles(left: &Aim<'_>, later: &Aim<'_>, outcome: &Outcome) -> boo
         | (RunKind::Forget { scripts }, RunKind::Forget { scripts: later }) => {
             matches!(outcome, Accepted { .. } | UpToDate) && scripts.iter().all(|script| later.contains(script))
         }
+        (RunKind::Baseline(wanted) | RunKind::Stamp(wanted), RunKind::Baseline(later) | RunKind::Stamp(later)) => {
+            matches!(outcome, Stamped(_) | UpToDate) && wanted.version == later.version
+        }
         // A tenant with an edited script is refused.
         (RunKind::Repair { scripts }, _) => is_up && scripts.iter().all(|script| later.catalog.contains(script)),
         _ => false,
@@ -100,6 +103,7 @@ mod tests {
     use super::*;
     use crate::model::outcome::{Moved, NotStarted};
     use crate::model::plan::Goal;
+    use crate::model::run_kind::RecordedVersion;
 
     fn migrate(direction: Direction, target: Target) -> RunKind {
         RunKind::migrate(Goal { direction, target, out_of_order: false })
@@ -214,5 +218,9 @@ mod tests {
         assert!(in_one_catalog(&repair("m1"), &repair("m1"), &Outcome::UpToDate));
         assert!(in_one_catalog(&repair("m1"), &migrate(Up, Target::End), &Outcome::UpToDate));
         assert!(!in_one_catalog(&repair("m9"), &migrate(Up, Target::End), &Outcome::UpToDate));
+        let recorded = |version: &str| RecordedVersion { version: version.into(), reason: None, checked: true };
+        let (baseline, stamp) = (RunKind::Baseline(recorded("m1")), RunKind::Stamp(recorded("m1")));
+        assert!(in_one_catalog(&baseline, &stamp, &Outcome::Stamped(moved())));
+        assert!(!in_one_catalog(&baseline, &RunKind::Stamp(recorded("m2")), &Outcome::Stamped(moved())));
     }
 }

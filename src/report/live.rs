@@ -208,7 +208,7 @@ impl Live {
     fn finished(&self, r: &TenantRecord) -> String {
         let word = summary::words(r.outcome.name());
         let mut text = match &r.outcome {
-            Outcome::Migrated(moved) | Outcome::RolledBack(moved) => {
+            Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => {
                 format!("{word} {}", moved_text(moved, &self.style))
             }
             Outcome::Refreshed { n } => format!("{word} {}", label::count(as_usize(*n), "view")),

@@ -3,6 +3,7 @@
 //! Pure renderers, data in and text out: nothing here prints, reads a clock, the environment or a terminal. Text from a
 //! tenant file or a database is made harmless before it is shown. JSON keeps it as it is, escaped.
 
+pub(crate) mod adoption;
 pub(crate) mod backups;
 pub(crate) mod doctor;
 pub(crate) mod entities;

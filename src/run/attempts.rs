@@ -109,7 +109,7 @@ impl AttemptHistory {
                 script.enter_into(now);
             }
         }
-        self.committed.extend(attempt.committed.iter().map(|script| script.migration.to_string()));
+        self.committed.extend(attempt.committed.iter().flat_map(|script| script.recorded()));
         let residue = attempt.end.residue();
         self.touched |= *residue != PartialState::Nothing || !attempt.committed.is_empty() || !attempt.aside.is_empty();
         if matches!(attempt.end, AttemptEnd::Restored { .. }) {

@@ -131,7 +131,7 @@ fn in_doubt(residue: &PartialState) -> Option<InDoubt> {
     }
 }
 
-fn refused(refusal: Refusal) -> Conclusion {
+pub(super) fn refused(refusal: Refusal) -> Conclusion {
     match refusal {
         Refusal::Ahead(unknown) => Conclusion::of(Outcome::Ahead { unknown: in_bounds(unknown) }),
         Refusal::Gap(missing) => Conclusion::failed(

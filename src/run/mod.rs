@@ -39,7 +39,7 @@ use crate::seed::SeedRequest;
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
 pub(crate) use observe::{Pace, estimate_rows, examine, observe, observe_refreshes};
-pub(crate) use tasks::{BackupPlan, RestorePlan};
+pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
 
 /// The input of a run; immutable while it goes on.
 pub(crate) struct RunPlan {
@@ -71,6 +71,8 @@ pub(crate) struct RunPlan {
     pub(crate) seed: Option<SeedRequest>,
     /// Whether the time of each tenant is divided by what it was spent on.
     pub(crate) timings: bool,
+    /// The version to record.
+    pub(crate) adopt: Option<AdoptPlan>,
 }
 
 impl RunPlan {

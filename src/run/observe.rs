@@ -142,7 +142,7 @@ pub(crate) async fn examine(
 
 /// Asks each tenant one question in a separate session, within the caps and the time limit of one reading. A server
 /// without a free connection is asked with lower concurrency, and again.
-async fn ask_each<T: Send + 'static>(
+pub(super) async fn ask_each<T: Send + 'static>(
     tenants: &[Arc<Tenant>],
     database: &Arc<dyn Database>,
     pace: Pace<'_>,

@@ -120,6 +120,7 @@ async fn plan_of(
         retry: RetryPolicy::default(),
         restore: None,
         seed: None,
+        adopt: None,
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

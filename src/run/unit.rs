@@ -306,7 +306,7 @@ impl Assignment {
     }
 
     /// The end of an attempt on a tenant with an open journal: another run works on it, or did, or no run does.
-    async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> AttemptEnd {
+    pub(super) async fn half_way(&self, session: &mut dyn Session, unfinished: Unfinished) -> AttemptEnd {
         let fault = match session.is_held().await {
             Ok(true) => Fault::new(FaultClass::TenantLocked, "another run holds this tenant"),
             Err(fault) => fault,

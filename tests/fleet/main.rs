@@ -5,6 +5,7 @@
 //! skipped.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod adopting;
 mod backups;
 mod canary;
 mod command_line;

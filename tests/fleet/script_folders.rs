@@ -261,3 +261,70 @@ fn a_plan_shows_what_is_refused_on_a_schema() {
     fleet.run(&["plan", "--down", "--to", "0001_a"]).exits(0);
     fleet.run(&["plan", "--down"]).exits(0).shows(&told);
 }
+
+#[test]
+fn each_tenant_gets_its_own_values() {
+    let mut fleet = fleet();
+    for (tenant, region) in [("lite-000", "o'b"), ("pg-000", "b\\' --"), ("schema-000", "sch"), ("my-000", "b\\' -- é")]
+    {
+        fleet.tenant_mut(tenant).more = format!("tags = {{ region = '''{region}''' }}\n");
+    }
+    let up = "-- fleet: variables\ncreate table {{name:tag.region}} (t varchar(99), r varchar(99));\n\
+              insert into {{name:tag.region}} values ({{tenant}}, {{text:tag.region}});\n";
+    write(&fleet, "0001_a.up.sql", up);
+    write(&fleet, "0001_a.down.sql", "-- fleet: variables\ndrop table {{name:tag.region}};\n");
+    // Elsewhere it is text.
+    write(&fleet, "0002_b.sql", "create table b (t varchar(99));\ninsert into b values ('{{tenant}}');\n");
+    let shown = fleet.run(&["plan", "--sql", "--tenant", "pg-000"]).exits(0);
+    shown.shows(&["values ('{{tenant}}', '{{tag.region}}')", "each tenant is sent its own value"]);
+    migrate(&fleet, 0);
+    for (tenant, table, region) in [
+        ("lite-000", "\"o'b\"", "o'b"),
+        ("pg-000", "\"b\\' --\"", "b\\' --"),
+        ("schema-000", "\"sch\"", "sch"),
+        ("my-000", "`b\\' -- é`", "b\\' -- é"),
+    ] {
+        assert_eq!(fleet.ask(tenant, &format!("select t from {table}")), [tenant]);
+        assert_eq!(fleet.ask(tenant, &format!("select r from {table}")), [region]);
+        assert_eq!(fleet.ask(tenant, "select t from b"), ["{{tenant}}"]);
+    }
+    let checksums: Vec<_> =
+        fleet.tenants.iter().map(|t| fleet.ask(&t.id, "SELECT checksum FROM fleet_scripts ORDER BY version")).collect();
+    assert!(checksums.windows(2).all(|pair| pair[0] == pair[1]), "{checksums:?}");
+    agree(&fleet);
+    fleet.run(&["prove", "--engine", "sqlite"]).exits(0);
+    remove(&fleet, "0002_b.sql");
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, "delete from fleet_scripts where version = '0002_b'");
+    }
+    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0);
+    assert!(!fleet.has_table("schema-000", "sch"));
+}
+
+#[test]
+fn a_variable_without_a_value_stops_everything_before_the_first_tenant() {
+    let mut fleet = fleet();
+    fleet.tenant_mut("pg-000").more = "tags = { region = \"eu\" }\n".to_owned();
+    write(&fleet, "0001_a.sql", "create table a (i int);");
+    write(&fleet, "0002_b.sql", "-- fleet: variables\ncreate table b (\n r varchar(9) default {{tag.region}});\n");
+    let told = ["sql/0002_b.sql:3: {{tag.region}} is not set for tenant lite-000; give it `tags = { region ="];
+    for look in [&["migrate", "--yes"][..], &["plan"], &["migrate", "--dry-run"], &["doctor"]] {
+        fleet.run(look).exits(78).tells(&told);
+    }
+    assert!(!fleet.has_table("pg-000", "a"));
+    fleet.run(&["migrate", "--yes", "--to", "0001_a"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "pg-000"]).exits(0);
+    for (text, wanted) in [
+        ("-- fleet: variables\nselect 'a {{tenant}}';", "sql/0002_b.sql:2: the variable {{tenant}} stands in quotes"),
+        ("select {{name:tenant}};", "`-- fleet: variables` at the head of the file"),
+        ("-- fleet: variables\nselect {{user}};", "sql/0002_b.sql:2: there is no variable {{user}}"),
+        ("select 1;\n-- fleet: variables\nselect 2;", "belongs to the head"),
+    ] {
+        write(&fleet, "0002_b.sql", text);
+        fleet.run(&["migrate", "--yes"]).exits(78).tells(&[wanted]);
+    }
+    write(&fleet, "0002_b.sql", "-- fleet: variables\ncreate table {{name:tag.region}} (i int);\n");
+    fleet.tenant_mut("lite-000").more = format!("tags = {{ region = \"{}\" }}\n", "x".repeat(64));
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(100).shows(&["is no name of 1 to 63 bytes"]);
+    assert!(!fleet.has_table("lite-000", &"x".repeat(63)));
+}

@@ -142,6 +142,7 @@ impl Fleet {
             backup: None,
             restore: None,
             seed: None,
+            adopt: None,
             header,
             catalog,
             tenants: tenants.to_vec(),

@@ -9,6 +9,7 @@ mod entities;
 mod in_place;
 mod trial;
 mod verdict;
+mod version;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +27,7 @@ use crate::seed::{SeedRequest, seed};
 pub(crate) use drive::prove;
 pub(crate) use entities::{Finding, entities};
 pub(crate) use verdict::{EngineProof, Proof, Verdict};
+pub(crate) use version::version_schema;
 
 /// The state that all proofs on one engine share.
 #[derive(Clone)]

@@ -95,6 +95,43 @@ pub(in crate::cli) struct Restore {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct Baseline {
+    /// The version that the tenants' schemas have: its name, or a part that only one has
+    #[arg(value_name = "VERSION")]
+    pub(in crate::cli) version: String,
+    /// The reason, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) reason: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) record: Record,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Stamp {
+    /// The version that the tenants' schemas have: its name, or a part that only one has
+    #[arg(long, value_name = "VERSION")]
+    pub(in crate::cli) to: String,
+    /// The reason, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) record: Record,
+}
+
+/// The options of commands that record a version.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Record {
+    /// Records it without comparing each tenant's schema with that of the version, made on a scratch database
+    #[arg(long)]
+    pub(in crate::cli) no_check: bool,
+    /// Shows what would be recorded on each tenant, and touches nothing
+    #[arg(long)]
+    pub(in crate::cli) dry_run: bool,
+    #[command(flatten)]
+    pub(in crate::cli) on: RunArgs,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct Migrate {
     /// Up to and with this migration: its name, or a part that only one has
     #[arg(long, value_name = "MIGRATION", conflicts_with = "steps")]

@@ -45,6 +45,10 @@ pub(super) enum Command {
     Backup(Backup),
     /// Brings tenants back from the backups that a run made
     Restore(Restore),
+    /// Records a version on tenants that have its schema and no history: adopts what something else has made
+    Baseline(Baseline),
+    /// Makes the history of tenants that of a version and runs nothing: repairs it, up or down
+    Stamp(Stamp),
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),

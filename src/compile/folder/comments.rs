@@ -28,6 +28,8 @@ pub(super) struct Notes {
     pub(super) nothing: Option<usize>,
     /// Whether placeholders in the file are plain text.
     pub(super) is_literal: bool,
+    /// Whether the file has variables.
+    pub(super) has_variables: bool,
     /// The names of the scripts that this one replaces.
     pub(super) replaces: Vec<Arc<str>>,
     /// The first statement of the refresh, and the line that says so.
@@ -50,7 +52,7 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
     "transaction=false",
     "lock_timeout=",
     "statement_timeout=",
@@ -58,6 +60,7 @@ const WORDS: [&str; 11] = [
     "group=",
     "nothing",
     "literal",
+    "variables",
     "replaces=",
     "refresh",
     "batch",
@@ -192,6 +195,7 @@ impl Reader<'_> {
                 None if word.parse::<Directive>().is_ok() => self.statement(word, place, line),
                 None if word == "refresh" => self.refresh(place, line),
                 None if word == "nothing" => self.notes.nothing = Some(line),
+                None if word == "variables" => self.notes.has_variables = self.is_in_head(word, place, line),
                 None if word == "literal" => self.notes.is_literal = self.is_in_head(word, place, line),
                 _ => {
                     let near = suggestion(word, WORDS.into_iter());

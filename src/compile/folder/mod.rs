@@ -10,6 +10,7 @@ mod part;
 mod placeholders;
 mod read;
 mod rules;
+mod variables;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, ScriptKind};
+use crate::model::variable::Variable;
 use crate::policy::Limits;
 
 pub(crate) use read::read;
@@ -109,6 +111,9 @@ pub(crate) struct SqlPart {
     pub(crate) replaces: Vec<Arc<str>>,
     /// The statements that refresh the view; empty if and only if there is no view.
     pub(crate) refresh: Vec<SqlStatement>,
+    /// The variables in the text, each with its line; in the statements each is in quotes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) variables: Vec<(Variable, usize)>,
     /// Errors in a general file for this engine alone. They must be reported, and nothing sent, when a tenant of this
     /// engine reaches the file. [`read()`] reports other errors at once.
     pub(crate) mistakes: Vec<ScriptMistake>,

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::comments::{self, Notes};
 use super::placeholders::{self, Meaning};
 use super::rules::{self, Statement};
+use super::variables::{self, Expanded};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
@@ -94,11 +95,18 @@ impl Source<'_> {
     }
 
     fn read(&self, engine: Engine) -> (SqlPart, Vec<Found>) {
-        let (pieces, open) = scan(engine, &self.text);
-        let (notes, mut found) = comments::read(engine, self.direction, &self.text, &pieces);
-        found.extend(rules::psql_commands(engine, &self.text));
+        let mut expanded = Expanded::default();
+        let mut text = self.text.as_str();
+        if text.contains("{{") && comments::read(engine, self.direction, text, &scan(engine, text).0).0.has_variables {
+            expanded = variables::expand(engine, text);
+            text = &expanded.text;
+        }
+        let (pieces, open) = scan(engine, text);
+        let (notes, mut found) = comments::read(engine, self.direction, text, &pieces);
+        found.extend(expanded.found);
+        found.extend(rules::psql_commands(engine, text));
         let name = self.file.file_name().unwrap_or_default().to_string_lossy();
-        found.extend(placeholders::read(engine, &self.text, Meaning::of(&name, notes.is_literal)));
+        found.extend(placeholders::read(engine, text, Meaning::of(&name, notes.is_literal)));
         if let Some(open) = open {
             let what = format!("{} begins here and never ends", open.what);
             found.push(Found::new(Some(open.line), what, "close it"));
@@ -132,6 +140,7 @@ impl Source<'_> {
             view: None,
             replaces: notes.replaces,
             refresh,
+            variables: expanded.used,
             mistakes: Vec::new(),
         };
         part.view = notes.view.map(|(view, _)| view);

@@ -4,6 +4,7 @@
 
 use super::part::Found;
 use crate::model::engine::Engine;
+use crate::model::variable::Variable;
 use crate::sql::dialect::syntax;
 use crate::sql::lex::{self, Kind, Token};
 
@@ -122,7 +123,13 @@ impl Reader<'_> {
                 let (open, close) = if head.ends_with('$') { ("${", "}") } else { ("{{", "}}") };
                 let name: String = rest.chars().take_while(|c| !matches!(c, '}' | '\n')).take(40).collect();
                 let what = format!("`{open}{name}{close}` is a placeholder of another program, and no SQL");
-                self.tell(token.start, what, "write the value").always = self.is_sure();
+                let instead = match open == "{{" && is_own(&name) {
+                    true => {
+                        "write the value; or, if it is a variable of fleet, `-- fleet: variables` at the head of the file"
+                    }
+                    false => "write the value",
+                };
+                self.tell(token.start, what, instead).always = self.is_sure();
             }
             b'(' if head.ends_with('$') && name(rest.trim_start()).is_some() => {
                 let what = format!("`$({}` is a variable of sqlcmd, and no SQL", word());
@@ -155,6 +162,11 @@ impl Reader<'_> {
             _ => {}
         }
     }
+}
+
+/// Whether a placeholder has the name of a variable of fleet.
+fn is_own(name: &str) -> bool {
+    Variable::named(name.strip_prefix("name:").or_else(|| name.strip_prefix("text:")).unwrap_or(name)).is_some()
 }
 
 /// The name of a placeholder at the beginning of a text, up to its closing bracket.

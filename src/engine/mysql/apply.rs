@@ -22,7 +22,7 @@ use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
 use crate::engine::{ApplyError, PartialState, Session, Step, Work, errors, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::{Direction, Execution, Record, Unfinished};
+use crate::model::schema::{Direction, Execution, Unfinished};
 use crate::model::tenant::Engine;
 use crate::policy::Limits;
 use crate::sql::{SessionUse, directive, first_words, session_use};
@@ -158,8 +158,8 @@ impl MysqlSession {
         message.push(Place::Commit { step }, "COMMIT");
     }
 
-    /// A refresh changes rows only, so it has a transaction and no journal. Dying in it: the server rolls it back.
-    fn push_refresh<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
+    /// A step that changes rows only has a transaction and no journal. Dying in it: the server rolls it back.
+    fn push_rows<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {
         message.push(Place::Prepare { step }, "START TRANSACTION");
         for (statement, sql) in work.steps[step].script.statements.iter().enumerate() {
             message.push(Place::Statement { step, statement }, sql);
@@ -207,9 +207,9 @@ impl MysqlSession {
             message.push(prepare, self.door.journal().close());
         }
         for step in steps {
-            if is_refresh(work, step) {
+            if is_of_rows(work, step) {
                 message.push_all(Place::Prepare { step }, self.session_of(&work.steps[step].script));
-                self.push_refresh(&mut message, work, step);
+                self.push_rows(&mut message, work, step);
             } else if work.steps[step].is_taken_down() {
                 self.push_taken_down(&mut message, work, step);
             } else {
@@ -239,7 +239,7 @@ impl MysqlSession {
         if fault.class == FaultClass::ConnectionLost {
             return PartialState::Unknown;
         }
-        if place.and_then(Place::step).is_some_and(|step| is_refresh(work, step)) {
+        if place.and_then(Place::step).is_some_and(|step| is_of_rows(work, step)) {
             return self.run("ROLLBACK".to_owned()).await.map_or(PartialState::Unknown, |()| PartialState::Nothing);
         }
         if place.and_then(Place::step).is_some_and(|step| work.steps[step].is_taken_down()) {
@@ -396,7 +396,7 @@ fn longest(most: usize) -> usize {
     most.saturating_sub(2)
 }
 
-/// A refresh has a transaction, and no journal.
-fn is_refresh(work: &Work, step: usize) -> bool {
-    matches!(work.steps[step].script.record, Record::Refresh { .. })
+/// A refresh, a baseline and a stamp have a transaction, and no journal.
+fn is_of_rows(work: &Work, step: usize) -> bool {
+    work.steps[step].script.record.is_of_rows()
 }

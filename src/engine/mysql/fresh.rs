@@ -45,7 +45,7 @@ impl Part {
             for step in steps {
                 let script = &work.steps[step].script;
                 let uses = use_of(script);
-                let has_transaction = matches!(script.record, Record::Refresh { .. });
+                let has_transaction = script.record.is_of_rows();
                 let segment = match uses {
                     SessionUse::Whole | SessionUse::Code if !has_transaction => Segment::Alone(step),
                     _ => Segment::Together(step..step + 1),

@@ -147,6 +147,8 @@ impl Session for MysqlSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let bound = work.bound_to(&self.door.tenant).map_err(|stop| *stop)?;
+        let work = &*bound;
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         if segments.iter().any(|segment| matches!(segment, Segment::Native { .. })) {
             let pooled = work.stopwatch.start(Phase::Connect, None).over(self.become_pooled()).await;

@@ -196,6 +196,8 @@ impl Session for PostgresSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let bound = work.bound_to(&self.door.tenant).map_err(|stop| *stop)?;
+        let work = &*bound;
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         self.ask_for_clients(work).await.map_err(|fault| ApplyError::before(0, fault))?;
         if let Some(refusal) = too_much_for_a_pooler(work, &segments)

@@ -5,6 +5,7 @@ mod backup;
 pub(in crate::engine) mod codes;
 pub(in crate::engine) mod dialect;
 pub(in crate::engine) mod driver;
+mod exists;
 pub(crate) mod file;
 mod health;
 mod inspect;

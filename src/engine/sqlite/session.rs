@@ -254,6 +254,25 @@ impl Session for SqliteSession {
     }
 
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
+        let bound = work.bound_to(&self.door.tenant).map_err(|stop| *stop)?;
+        let work = &*bound;
+        match self.apply_all(work).await {
+            Ok(()) => Ok(()),
+            Err(stop) => Err(self.told_apart(work, stop).await),
+        }
+    }
+
+    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
+        ask(self, vec!["BEGIN".to_owned()], guard).await
+    }
+
+    async fn close(mut self: Box<Self>) {
+        self.release().await;
+    }
+}
+
+impl SqliteSession {
+    async fn apply_all(&mut self, work: &Work) -> Result<(), ApplyError> {
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
         self.connection().await.map_err(|fault| ApplyError::before(0, fault))?;
@@ -289,13 +308,5 @@ impl Session for SqliteSession {
             new.into_iter().for_each(|line| work.teller.tell(Notice::Note(line)));
         }
         Ok(())
-    }
-
-    async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
-        ask(self, vec!["BEGIN".to_owned()], guard).await
-    }
-
-    async fn close(mut self: Box<Self>) {
-        self.release().await;
     }
 }

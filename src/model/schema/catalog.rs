@@ -239,13 +239,19 @@ impl Catalog {
         (0..self.migrations.len()).filter(|&place| !reading.applied[place].is_empty()).collect()
     }
 
+    /// The entry that the migration at a place leaves in a history.
+    pub(super) fn entry(&self, index: usize, engine: Engine) -> String {
+        history_entry(&self.migrations[index], self.script(index).map(|script| &*script.checksums[engine]))
+    }
+
     /// Whether a script did nothing when it was applied, and has a file for that engine now.
     fn was_nothing(&self, index: usize, entry: &str, engine: Engine) -> bool {
         let present = self.script(index).map(|script| &*script.checksums[engine]);
         entry.ends_with(NOTHING) && present.is_some_and(|present| present != NOTHING)
     }
 
-    fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
+    /// Whether a history has a script with its present text.
+    pub(super) fn is_current(&self, index: usize, entry: &str, engine: Engine) -> bool {
         let checksum = entry.split_once('\t').map(|(_, checksum)| checksum);
         match (self.script(index), checksum) {
             (Some(script), Some(applied)) => *script.checksums[engine] == *applied,

@@ -2,10 +2,12 @@
 //!
 //! Plain data and pure functions: no database, no clock, no SeaORM.
 
+mod adoption;
 mod catalog;
 mod reading;
 mod script;
 
+pub(crate) use adoption::{HistoryChange, VersionSchema};
 pub(crate) use catalog::{
     Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{history_entry, name_of};
+use super::{HistoryChange, history_entry, name_of};
 use crate::model::tenant::Engine;
 
 /// Whether migrations are applied or rolled back.
@@ -34,6 +34,9 @@ pub(crate) struct Script {
     pub(crate) statements: Vec<String>,
     /// SHA-256 over the engine, the direction, the execution and the statements, in lower-case hex.
     pub(crate) sha256: String,
+    /// Whether it holds variables, each in quotes, in whose place each tenant's values are sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) has_variables: bool,
     /// The record written to the tenant's database once it has been applied.
     pub(crate) record: Record,
     /// Its file, for an SQL script.
@@ -58,6 +61,8 @@ pub(crate) enum Record {
     TakenDown,
     /// The time of a view's refresh.
     Refresh { view: String },
+    /// Rows of the history and of the table of SQL scripts that a person asked for: nothing of the migrations is run.
+    History(HistoryChange),
     /// As `of`, for a migration that a tenant has under these names too: on the way down their rows go as well.
     Named { of: Box<Record>, names: Vec<Arc<str>> },
 }
@@ -69,8 +74,13 @@ impl Record {
             Record::Script { repeatable, .. } => *repeatable,
             Record::TakenDown => true,
             Record::Named { of, .. } => of.is_repeatable(),
-            Record::Migration | Record::Refresh { .. } => false,
+            Record::Migration | Record::Refresh { .. } | Record::History(_) => false,
         }
+    }
+
+    /// Whether its script changes rows only, so that a transaction holds it together on every engine.
+    pub(crate) fn is_of_rows(&self) -> bool {
+        matches!(self, Record::Refresh { .. } | Record::History(_))
     }
 
     /// Whether it is of a script that is taken down in statements that may be repeated.
@@ -101,16 +111,30 @@ impl Script {
             Record::TakenDown => Some(history_entry(&self.migration, Some(super::NOTHING))),
             Record::Migration => Some(history_entry(&self.migration, None)),
             Record::Script { checksum, .. } => Some(history_entry(&self.migration, Some(checksum))),
-            Record::Refresh { .. } | Record::Named { .. } => None,
+            Record::Refresh { .. } | Record::History(_) | Record::Named { .. } => None,
         }
     }
 
     /// Updates a history as applying this script does.
     pub(crate) fn enter_into(&self, history: &mut Vec<String>) {
+        if let Record::History(HistoryChange { removed, added }) = &self.record {
+            history.retain(|entry| !removed.contains(entry));
+            history.extend(added.iter().cloned());
+        }
         let Some(entry) = self.history_entry() else { return };
         history.retain(|e| self.names().all(|name| **name != *name_of(e)));
         if self.direction == Direction::Up {
             history.push(entry);
+        }
+    }
+
+    /// The migrations that applying it records, by name.
+    pub(crate) fn recorded(&self) -> Vec<String> {
+        match &self.record {
+            Record::History(HistoryChange { added, .. }) => {
+                added.iter().map(|entry| super::name_of(entry).to_owned()).collect()
+            }
+            _ => vec![self.migration.to_string()],
         }
     }
 

@@ -183,10 +183,10 @@ fn in_short(groups: &[Group<'_>], style: &Style) -> String {
 pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
     let others = view.records.iter().filter(|r| {
         use Outcome::*;
-        matches!(r.outcome, UpToDate | Migrated(_) | RolledBack(_) | Skipped { .. } | NotStarted { .. })
+        matches!(r.outcome, UpToDate | Migrated(_) | RolledBack(_) | Stamped(_) | Skipped { .. } | NotStarted { .. })
     });
     let kind = |r: &&TenantRecord| match &r.outcome {
-        Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved_text(moved, style),
+        Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved_text(moved, style),
         Outcome::Skipped { reason } => reason.clone(),
         Outcome::NotStarted { reason, waited_for } => why_not_started(*reason, waited_for.as_ref()),
         _ => String::new(),

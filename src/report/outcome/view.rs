@@ -63,7 +63,7 @@ impl OutcomeView<'_> {
 
     fn every_tenant(&self) -> Sheet {
         let moved = |r: &TenantRecord| match &r.outcome {
-            Outcome::Migrated(moved) | Outcome::RolledBack(moved) => moved.from.clone(),
+            Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved.from.clone(),
             _ => None,
         };
         let stopped = |r: &&TenantRecord| Cell::maybe(r.stopped_at.as_ref().map(|at| &at.migration));

@@ -147,6 +147,9 @@ pub(super) fn sql(s: &Script) -> String {
     if let Some(remark) = remark(s) {
         out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
     }
+    if s.has_variables {
+        out.push_str("-- has variables: each tenant is sent its own value in the place of '{{...}}', quoted as here\n");
+    }
     for statement in &s.statements {
         if statement.chars().all(|c| matches!(c, '\n' | '\t') || is_harmless(c)) {
             out.push_str(statement);

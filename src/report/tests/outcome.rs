@@ -104,6 +104,7 @@ pub(super) fn script(migration: usize, engine: Engine) -> Script {
         execution: Execution::Compiled { transaction: true },
         statements: vec!["CREATE TABLE \"features\" (\"id\" uuid)".to_owned(), "SELECT 1;".to_owned()],
         sha256: "3f2a9c".repeat(10) + "beef",
+        has_variables: false,
         record: Record::Migration,
         source: None,
     }

@@ -2,6 +2,7 @@
 //!
 //! A task uses the same attempt, session and outcomes as a migration.
 
+mod adopt;
 mod backup;
 mod forget;
 mod refresh;
@@ -14,6 +15,7 @@ use crate::engine::{Session, Step};
 use crate::model::outcome::Outcome;
 use crate::model::run_kind::RunKind;
 
+pub(crate) use adopt::{AdoptPlan, Foreseen, foresee};
 pub(crate) use backup::BackupPlan;
 pub(crate) use restore::RestorePlan;
 
@@ -27,6 +29,7 @@ impl Assignment {
             RunKind::Seed { .. } => self.seed(session, history).await,
             RunKind::Backup { .. } => self.backup(session, history).await,
             RunKind::Restore { .. } => self.restore(session, history).await,
+            RunKind::Baseline(_) | RunKind::Stamp(_) => self.adopt(session, history).await,
             RunKind::Migrate { .. } | RunKind::Unknown => Attempt::without_work(Some(history), AttemptEnd::Nothing),
         }
     }

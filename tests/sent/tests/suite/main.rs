@@ -73,6 +73,11 @@ fn the_sample(engine: Engine) {
         case.run("the last three steps down", &change(&["rollback", "--steps", "3"]), 0);
         case.run("all other steps down", &change(&["rollback", "--all"]), 0);
     });
+    let stamp = |to| change(&["stamp", "--to", to, "--reason", "r", "--no-check"]);
+    tenants.case("stamp", Full, |case| {
+        case.run("a version is recorded", &stamp(VERSIONED.trim_end_matches(".up.sql")), 0);
+        case.run("and an earlier one", &stamp(BEFORE_ALONE), 0);
+    });
     tenants.finish();
 }
 

@@ -1,0 +1,44 @@
+//! The variables of the SQL scripts, for those who have to know them before a script is sent.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::MigrationSet;
+use super::folder::SqlPart;
+use crate::model::schema::Direction;
+use crate::model::tenant::Tenant;
+use crate::model::variable::Variable;
+
+impl MigrationSet {
+    /// The tags that scripts put into their texts.
+    pub(crate) fn tags(&self) -> BTreeSet<&str> {
+        let parts = self.scripts().iter().flat_map(|script| script.up.iter().chain(script.down.iter()));
+        parts
+            .flat_map(|(_, part)| &part.variables)
+            .filter_map(|(variable, _)| match variable {
+                Variable::Tag(key) => Some(key.as_str()),
+                Variable::Tenant => None,
+            })
+            .collect()
+    }
+
+    /// The variables for which a tenant has no value, each with its file and line: the first of each script among the
+    /// migrations `wanted`, by their indexes in the catalog.
+    pub(crate) fn unset(&self, tenant: &Tenant, direction: Direction, wanted: &Range<usize>) -> Vec<String> {
+        let first = self.catalog().migrations.len() - self.scripts().len();
+        let scripts = self.scripts().iter().enumerate().filter(|(number, _)| wanted.contains(&(first + number)));
+        let parts = scripts.filter_map(|(_, script)| script.part(tenant.engine, direction));
+        let unset = |part: &Arc<SqlPart>| {
+            let (variable, line) = part.variables.iter().find(|(variable, _)| variable.of(tenant).is_none())?;
+            let Variable::Tag(key) = variable else { return None };
+            Some(format!(
+                "{}:{line}: {} is not set for tenant {}; give it `tags = {{ {key} = \"...\" }}` in the tenant file",
+                part.file.display(),
+                variable.mark(),
+                tenant.id
+            ))
+        };
+        parts.filter_map(unset).collect()
+    }
+}

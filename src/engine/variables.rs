@@ -1,0 +1,67 @@
+//! A tenant's values in the scripts that ask for them: the one place where a script differs between tenants.
+//!
+//! It builds text only, and a value is always a whole text or a whole name, quoted as its engine does.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::dialect::literal;
+use super::{ApplyError, Work};
+use crate::model::fault::{Fault, FaultClass};
+use crate::model::schema::Script;
+use crate::model::tenant::Tenant;
+use crate::model::variable::Variable;
+use crate::sql::lex::{self, Kind};
+use crate::sql::unquoted;
+
+/// The longest name that every engine takes, in bytes; PostgreSQL would cut a longer one.
+const LONGEST_NAME: usize = 63;
+
+impl Work {
+    /// The same work with the tenant's values in its scripts. Nothing was sent yet.
+    pub(crate) fn bound_to(&self, tenant: &Tenant) -> Result<Cow<'_, Work>, Box<ApplyError>> {
+        if !self.steps.iter().any(|step| step.script.has_variables) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut work = self.clone();
+        for step in work.steps.iter_mut().filter(|step| step.script.has_variables) {
+            let script: Result<Vec<String>, String> =
+                step.script.statements.iter().map(|sql| bound(&step.script, sql, tenant)).collect();
+            let statements = script.map_err(|why| {
+                let text = format!("{}: {why}; nothing was sent", step.script.migration);
+                Box::new(ApplyError::before(0, Fault::new(FaultClass::Migration, text)))
+            })?;
+            step.script = Arc::new(Script { statements, ..Script::clone(&step.script) });
+        }
+        Ok(Cow::Owned(work))
+    }
+}
+
+/// A statement with the tenant's values.
+///
+/// # Errors
+/// The reason that a value can't stand there.
+fn bound(script: &Script, sql: &str, tenant: &Tenant) -> Result<String, String> {
+    let (mut out, mut copied) = (String::with_capacity(sql.len()), 0);
+    for token in lex::tokens(script.engine, sql).filter(|token| token.kind == Kind::Quote) {
+        let quote = &sql[token.start..token.end];
+        let text = quote.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+        let (inside, is_name) = match text {
+            Some(text) => (text.to_owned(), false),
+            None => (unquoted(quote).unwrap_or_default(), true),
+        };
+        let Some(variable) = Variable::marked(&inside) else { continue };
+        let value = variable.of(tenant).ok_or_else(|| format!("{} is not set for this tenant", variable.mark()))?;
+        if value.chars().any(char::is_control) {
+            return Err(format!("the value of {} has control characters", variable.mark()));
+        }
+        if is_name && !(1..=LONGEST_NAME).contains(&value.len()) {
+            return Err(format!("the value of {} is no name of 1 to {LONGEST_NAME} bytes", variable.mark()));
+        }
+        out.push_str(&sql[copied..token.start]);
+        out.push_str(&if is_name { script.engine.quote(value) } else { literal(script.engine, value) });
+        copied = token.end;
+    }
+    out.push_str(&sql[copied..]);
+    Ok(out)
+}

@@ -1,0 +1,60 @@
+//! A dry run of a baseline or a stamp: what it would record on each tenant, or why not.
+//!
+//! Text only; JSON has all differences.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::outcome::moved_text;
+use super::sheet::{Cell, Column, Sheet};
+use super::style::Tone;
+use super::{Format, Style, summary};
+use crate::model::fault::Fault;
+use crate::model::outcome::{Outcome, Standing};
+use crate::model::tenant::{Engine, TenantId};
+
+/// The outcome that a tenant would have.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Foreseen {
+    pub(crate) tenant: TenantId,
+    pub(crate) engine: Engine,
+    #[serde(flatten)]
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<Fault>,
+    /// All differences of its schema, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) differences: Vec<String>,
+}
+
+/// The rows in the order given.
+pub(crate) fn render(rows: &[Foreseen], format: Format, style: &Style) -> String {
+    format.write(|| text(rows, style), || json!({ "dry_run": true, "tenants": rows }), || sheet(rows, style))
+}
+
+fn sheet(rows: &[Foreseen], style: &Style) -> Sheet {
+    let tone = |row: &&Foreseen| match row.outcome.standing() {
+        Standing::Failed => Tone::Bad,
+        Standing::AtTarget | Standing::Outstanding => Tone::Plain,
+    };
+    let detail = |row: &&Foreseen| match (&row.outcome, &row.error) {
+        (_, Some(error)) => error.to_string(),
+        (Outcome::Stamped(moved), _) => moved_text(moved, style),
+        (Outcome::Ahead { unknown }, _) => format!("has what this program does not know: {}", unknown.join(", ")),
+        _ => String::new(),
+    };
+    Sheet::of(rows)
+        .column("Tenant", |row| &row.tenant)
+        .column("Engine", |row| row.engine)
+        .column("Would be", |row| Cell::from(summary::words(row.outcome.name())).tone(tone(row)))
+        .column(Column::new("Detail").at_least(30), detail)
+        .sheet()
+}
+
+fn text(rows: &[Foreseen], style: &Style) -> String {
+    let mut out = sheet(rows, style).table(style);
+    for row in rows.iter().filter(|row| !row.differences.is_empty()) {
+        out.push_str(&format!("\n{}\n", super::style::clean(row.tenant.as_str())));
+        out.extend(row.differences.iter().map(|line| format!("  {}\n", super::style::clean(line))));
+    }
+    out + "\ndry run: nothing was touched\n"
+}
