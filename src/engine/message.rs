@@ -399,7 +399,10 @@ where
         while let Some(item) = stream.next().await {
             match item {
                 Ok(Either::Left(_)) => {
-                    laps.answered(if is_marked || is_single { part } else { parts.start + results });
+                    // A marker's own result is no answer to its part.
+                    if !(is_marked && results == 0) {
+                        laps.answered(if is_marked || is_single { part } else { parts.start + results });
+                    }
                     results += 1;
                 }
                 Ok(Either::Right(row)) => {

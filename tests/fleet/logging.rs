@@ -97,6 +97,12 @@ fn a_refused_text_and_its_code_are_in_the_log() {
     write(&fleet, "0003_wrong.sql", "INSERT INTO not_there VALUES (1);\n");
     let ran = fleet.run(&["migrate", "--yes", "--trace-sql", "-vv", "--log-format", "json"]).exits(100);
     let lines = lines(&ran);
+    let statements = lines.iter().filter(|line| line["tenant"] == "lite-000" && line["message"] == "statement");
+    let mut told: Vec<_> = statements.map(|line| (line["step"].to_string(), line["statement"].as_u64())).collect();
+    let all = told.len();
+    told.sort_unstable();
+    told.dedup();
+    assert!(all == told.len() && all > 10, "each statement is told once: {all}, {told:#?}");
     for (tenant, code) in [("lite-000", "1"), ("pg-000", "42P01"), ("schema-000", "42P01"), ("my-000", "1146")] {
         assert!(sent(&lines, tenant).contains("INSERT INTO not_there"), "{tenant}");
         let is = |line: &&Value| line["tenant"] == tenant && line["message"] == "refused" && line["code"] == code;
