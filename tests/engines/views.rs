@@ -4,9 +4,9 @@ use crate::model::outcome::TenantRecord;
 use crate::model::plan::{Goal, Target};
 use crate::model::schema::{Direction, State};
 
-use crate::engines::support::{Home, Site};
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
+use crate::engines::support::{Home, Site};
 
 on_every_site!(
     a_rebuild_of_a_table_that_a_view_reads_leaves_the_view,
