@@ -25,7 +25,8 @@ impl MigrationTrait for Small {
             let id = ColumnDef::new("id").integer().to_owned();
             return manager.create_table(Table::create().table(table).col(id).to_owned()).await;
         }
-        let row = Query::insert().into_table(table).columns(["id"]).values_panic([self.number.to_string().into()]).to_owned();
+        let row =
+            Query::insert().into_table(table).columns(["id"]).values_panic([self.number.to_string().into()]).to_owned();
         manager.execute(row).await
     }
 }
