@@ -1,6 +1,6 @@
 //! The log of a command: lines on stderr by `-v`, `FLEET_LOG` and `--trace-sql`, and with `--log-dir` a file a tenant.
 //!
-//! Every line goes through [`line`], which hides secrets. Without any of these nothing is set up and nothing is measured.
+//! Every line goes through [`mod@line`], which hides secrets. Without any of these nothing is set up and nothing is measured.
 
 mod folder;
 mod line;
