@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use super::literal;
 use super::queries::TextRow;
+use super::{history, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Other, Shape, Table};
 use crate::model::tenant::Engine;
@@ -45,8 +45,8 @@ pub(crate) trait Inspect: Send {
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault>;
 }
 
-/// The prefix of fleet's own tables.
-const OWN_PREFIX: &str = "fleet_";
+/// Fleet's own tables beside the history. Others may begin alike.
+const OWN: [&str; 3] = [journal::TABLE, history::SCRIPTS, history::REFRESHES];
 
 /// A shape under construction.
 #[derive(Default)]
@@ -72,7 +72,7 @@ impl Gathered {
 
     /// The shape in a fixed order, without the history and fleet's own tables.
     pub(crate) fn finish(mut self, history_table: &str) -> Shape {
-        let is_left_out = |name: &str| name == history_table || name.starts_with(OWN_PREFIX);
+        let is_left_out = |name: &str| name == history_table || OWN.contains(&name);
         let is_on_left_out = |other: &Other| {
             let on = other.name.split_once('.').map(|(table, _)| table);
             matches!(other.kind.as_str(), "trigger" | "index" | "rule") && on.is_some_and(is_left_out)

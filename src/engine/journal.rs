@@ -52,6 +52,10 @@ pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continua
     // A batch may be repeated. On the way down the history row is gone, and a run asks before it looks at the script.
     let may_repeat = is_up && statement.checked_sub(1).is_some_and(is_batch);
     let first = statement.saturating_sub(1);
+    // A tag may have been changed since: the rest would go elsewhere.
+    if script.has_variables && first > 0 {
+        return Continuation::Unknown;
+    }
     // Another connection would lack the session state that the statements before it set up.
     match (unfinished.stopped || may_repeat) && keeps_session(script, first) {
         true => Continuation::At(first),

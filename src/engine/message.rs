@@ -135,10 +135,15 @@ impl<'w> Message<'w> {
         match sql {
             Cow::Borrowed(sql) if self.divides(sql) => {
                 let pieces = crate::sql::split(self.engine, sql);
-                self.parts.extend(pieces.iter().map(|piece| Part::new(self.engine, place, piece.text.into())));
+                self.parts.extend(pieces.iter().map(|piece| self.part(place, piece.text.into())).collect::<Vec<_>>());
             }
-            sql => self.parts.push(Part::new(self.engine, place, sql)),
+            sql => self.parts.push(self.part(place, sql)),
         }
+    }
+
+    fn part(&self, place: Place, sql: Cow<'w, str>) -> Part<'w> {
+        let is_stored = self.ends_bodies && is_stored_as_sent(self.engine, &sql);
+        Part { is_stored, ..Part::new(self.engine, place, sql) }
     }
 
     /// Whether each statement of a text becomes a part.
@@ -258,7 +263,7 @@ impl<'w> Message<'w> {
     /// The end of the text that begins with this part, when those up to `end` are sent.
     fn text_end(&self, start: usize, end: usize) -> usize {
         let end = self.text_end_by_length(start, end);
-        let stored = self.parts[start..end].iter().position(|part| self.ends_bodies && part.is_stored);
+        let stored = self.parts[start..end].iter().position(|part| part.is_stored);
         stored.map_or(end, |at| start + at + 1)
     }
 
@@ -285,9 +290,7 @@ impl<'w> Part<'w> {
             Place::Record { .. } => sql.contains(";\n"),
             _ => false,
         };
-        let is_statement = matches!(place, Place::Statement { .. });
-        let is_stored = engine == Engine::Mysql && is_statement && is_stored_as_sent(engine, &sql);
-        Part { place, sql, is_unsure, is_stored }
+        Part { place, sql, is_unsure, is_stored: false }
     }
 
     /// The most bytes that it takes in a text, with its marker and its end.

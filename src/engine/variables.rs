@@ -58,8 +58,14 @@ fn bound(script: &Script, sql: &str, tenant: &Tenant) -> Result<String, String> 
         if is_name && !(1..=LONGEST_NAME).contains(&value.len()) {
             return Err(format!("the value of {} is no name of 1 to {LONGEST_NAME} bytes", variable.mark()));
         }
+        let value = if is_name { script.engine.quote(value) } else { literal(script.engine, value) };
+        // A script may have set a character set in which a byte of a character swallows the quote or the backslash behind it.
+        if !value.is_ascii() && (is_name || value.contains('\\')) {
+            let what = if is_name { "as a name" } else { "beside a backslash" };
+            return Err(format!("the value of {} has other than ASCII characters {what}", variable.mark()));
+        }
         out.push_str(&sql[copied..token.start]);
-        out.push_str(&if is_name { script.engine.quote(value) } else { literal(script.engine, value) });
+        out.push_str(&value);
         copied = token.end;
     }
     out.push_str(&sql[copied..]);

@@ -13,7 +13,7 @@ use crate::model::outcome::StoppedAt;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::timings::Phase;
 use crate::policy::Limits;
-use crate::sql::{Directive, directive};
+use crate::sql::{Directive, directive, first_words, is_multiple};
 
 /// The work to apply to one tenant.
 #[derive(Debug, Clone)]
@@ -90,6 +90,16 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// Whether a statement of it may set a limit for locks within itself: Rust code, and any that may run code of its own.
+    pub(crate) fn may_set_limits(&self) -> bool {
+        let plain = ["alter", "create", "drop", "rename", "truncate", "lock"];
+        let is_plain = |sql: &String| {
+            let first = first_words(self.script.engine, sql).next();
+            first.is_some_and(|word| plain.contains(&&*word)) && !is_multiple(self.script.engine, sql)
+        };
+        matches!(self.script.execution, Execution::Native { .. }) || !self.script.statements.iter().all(is_plain)
+    }
+
     pub(crate) fn new(index: usize, script: Arc<Script>, limits: Limits) -> Self {
         Step { index, script, limits, is_aside: false }
     }

@@ -33,7 +33,7 @@ pub(crate) struct PlanView<'a> {
     pub(crate) aside: &'a [Script],
     /// Time limits in force that differ from the fleet's.
     pub(crate) limits: &'a [LimitNote],
-    /// What the text shows of the scripts. The JSON document always has everything.
+    /// The part of the scripts that the text shows. The JSON document always has everything.
     pub(crate) detail: Detail,
 }
 

@@ -23,6 +23,9 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(super) struct LockSightings {
     /// The shortest and the longest lock timeout of the steps.
     limits: (Duration, Duration),
+    /// Whether a statement may set another limit within itself. The server ends any other wait by itself, and a statement
+    /// may wait for several locks one after another.
+    may_override: bool,
     last: Mutex<Option<(LockWait, Instant)>>,
     /// Whether the end of a statement of ours was asked for.
     has_ended: AtomicBool,
@@ -32,7 +35,8 @@ impl LockSightings {
     pub(super) fn of(steps: &[Step], timeouts: Timeouts) -> Self {
         let limits = || steps.iter().map(|step| step.limits.over(timeouts).lock);
         let limits = (limits().min().unwrap_or(timeouts.lock), limits().max().unwrap_or(timeouts.lock));
-        LockSightings { limits, last: Mutex::default(), has_ended: AtomicBool::default() }
+        let may_override = steps.iter().any(|step| step.may_set_limits());
+        LockSightings { limits, may_override, last: Mutex::default(), has_ended: AtomicBool::default() }
     }
 
     /// Looks at intervals shorter than the lock timeout, so that it sees every wait that runs into it. A look after the
@@ -54,7 +58,7 @@ impl LockSightings {
             self.has_ended.fetch_or(is_too_long, Ordering::Relaxed);
             let found = watch(is_too_long.then_some(most)).await;
             waits_since = waits_since.filter(|_| found.is_waiting);
-            if found.is_waiting {
+            if found.is_waiting && self.may_override {
                 waits_since.get_or_insert_with(Instant::now);
             }
             if !found.holders.is_empty() {
@@ -76,7 +80,8 @@ impl LockSightings {
         let is_ours = matches!(fault.class, FaultClass::Cancelled | FaultClass::StatementTimeout);
         if is_ours && self.has_ended.load(Ordering::Relaxed) {
             let text = format!(
-                "the statement waited at a lock for longer than lock_timeout ({}), which it had set otherwise, and was ended",
+                "the statement waited at locks for longer than this attempt's limit ({}), which its own code may have set otherwise, \
+                 and was ended",
                 format_duration(self.limits.1)
             );
             *fault = Fault { class: FaultClass::LockTimeout, message: text, ..fault.clone() };

@@ -240,12 +240,34 @@ async fn blockers_on_postgres() {
     with(Site::Postgres, who_queued_behind_us_is_named).await;
 }
 
+mod blockers {
+    use super::*;
+
+    #[tokio::test]
+    async fn mysql() {
+        with(Site::Mysql, a_blocker_is_terminated_only_when_it_is_old_enough).await;
+        with(Site::Mysql, a_session_of_another_database_is_left_alone).await;
+        with(Site::Mysql, who_queued_behind_us_is_named).await;
+    }
+}
+
 #[tokio::test]
 async fn blockers_on_mariadb() {
     with(Site::Mariadb, a_blocker_is_terminated_only_when_it_is_old_enough).await;
     with(Site::Mariadb, a_session_of_another_database_is_left_alone).await;
     with(Site::Mariadb, who_queued_behind_us_is_named).await;
 }
+
+const MARIADB_WAITS: &[&str] = &[
+    "BEGIN NOT ATOMIC SET lock_wait_timeout = 60; ALTER TABLE held ADD COLUMN j int; END;",
+    "EXECUTE IMMEDIATE 'SET STATEMENT innodb_lock_wait_timeout = 60 FOR UPDATE held SET i = 3';",
+    "CREATE OR REPLACE PROCEDURE q() BEGIN SET lock_wait_timeout = 60; DROP TABLE held; END; CALL q();",
+];
+
+const MYSQL_WAITS: &[&str] = &[
+    "DROP PROCEDURE IF EXISTS q; CREATE PROCEDURE q() BEGIN SET lock_wait_timeout = 60; DROP TABLE held; END; CALL q();",
+    "DROP PROCEDURE IF EXISTS r; CREATE PROCEDURE r() BEGIN SET innodb_lock_wait_timeout = 60; UPDATE held SET i = 3; END; CALL r();",
+];
 
 /// A statement that sets a limit of its own and waits within itself, with a lock timeout of a second: in a script, compiled
 /// and as Rust code. An SQLite script sets it before.
@@ -256,11 +278,7 @@ async fn the_lock_limit_holds_inside_one_statement(home: &Home) {
             "DO $$ BEGIN PERFORM set_config('lock' || '_timeout', '60s', true); ALTER TABLE held ADD COLUMN j int; END $$;",
             "DO $$ BEGIN EXECUTE 'SET lock_time' || 'out = 0'; LOCK TABLE held IN EXCLUSIVE MODE; UPDATE held SET i = 3; END $$;",
         ],
-        &[
-            "BEGIN NOT ATOMIC SET lock_wait_timeout = 60; ALTER TABLE held ADD COLUMN j int; END;",
-            "EXECUTE IMMEDIATE 'SET STATEMENT innodb_lock_wait_timeout = 60 FOR UPDATE held SET i = 3';",
-            "CREATE OR REPLACE PROCEDURE q() BEGIN SET lock_wait_timeout = 60; DROP TABLE held; END; CALL q();",
-        ],
+        if home.site == Site::Mysql { MYSQL_WAITS } else { MARIADB_WAITS },
     );
     home.run("CREATE TABLE held (i int); INSERT INTO held VALUES (1)").await;
     let hold = home.site.pick(
@@ -283,7 +301,7 @@ async fn the_lock_limit_holds_inside_one_statement(home: &Home) {
             assert!(matches!(class, FaultClass::LockTimeout | FaultClass::Busy), "{way} {text}: {record:?}");
             assert!(begun.elapsed() < Duration::from_secs(6), "{way} {text}: {:?}", begun.elapsed());
             other.close().await.unwrap();
-            if home.site == Site::Mariadb {
+            if home.site.is_mysql() {
                 home.run("DROP TABLE IF EXISTS fleet_journal").await;
             }
         }

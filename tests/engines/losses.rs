@@ -107,7 +107,7 @@ async fn cut_off(home: &Home, fleet: &Fleet) -> TenantRecord {
             "",
             "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event \
              = 'PgSleep'",
-            "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT%SLEEP%'",
+            "SELECT CAST(id AS CHAR) FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'INSERT INTO two%'",
         );
         let found = loop {
             let found = crate::engines::support::texts(&server, find).await;

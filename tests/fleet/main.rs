@@ -22,6 +22,7 @@ mod killed;
 mod ledger;
 mod locks;
 mod logging;
+mod mysql;
 mod output;
 mod own_servers;
 #[path = "../support/pgbouncer.rs"]

@@ -86,7 +86,7 @@ fn the_scripts_of_a_rollback_stand_in_the_order_of_running() {
     };
     let newest_first: Vec<usize> = (0..all().len()).rev().collect();
     assert_eq!(order(&["plan", "--down", "--sql"], "-- m"), newest_first);
-    assert_eq!(order(&["rollback", "--all", "--dry-run"], " sqlite "), newest_first);
+    assert_eq!(order(&["plan", "--down", "--list-scripts"], " sqlite "), newest_first);
     let json: serde_json::Value =
         serde_json::from_str(&fleet.run(&["plan", "--down", "--format", "json"]).exits(0).out).unwrap();
     assert_eq!(json["scripts"][0]["migration"], all()[all().len() - 1]);

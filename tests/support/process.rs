@@ -56,6 +56,15 @@ pub(crate) fn mysql_url() -> String {
     server("FLEET_TEST_MARIADB_URL")
 }
 
+/// The server of databases by this word: `mysql` means MariaDB.
+fn server_of(word: &str) -> String {
+    match word {
+        "postgres" => postgres_url(),
+        "mysql itself" => server("FLEET_TEST_MYSQL_URL"),
+        _ => mysql_url(),
+    }
+}
+
 fn server(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set; run `eval \"$(scripts/servers start)\"` first"))
@@ -128,9 +137,18 @@ impl Fleet {
         self
     }
 
+    /// Adds `n` MySQL tenants, from `mysql-000` on.
+    pub(crate) fn mysql(mut self, n: usize) -> Self {
+        for i in 0..n {
+            let url = self.database("mysql itself", &format!("s{i}"));
+            self.add(&format!("mysql-{i:03}"), &url);
+        }
+        self
+    }
+
     /// Makes a database that is dropped with the fleet; returns its URL.
     pub(crate) fn database(&mut self, engine: &'static str, name: &str) -> String {
-        let server = if engine == "postgres" { postgres_url() } else { mysql_url() };
+        let server = server_of(engine);
         let name = format!("{}_{name}", self.prefix);
         sql(&server, &format!("CREATE DATABASE {name}"));
         self.databases.push((engine, name.clone()));
@@ -223,8 +241,7 @@ impl Fleet {
 impl Drop for Fleet {
     fn drop(&mut self) {
         for (engine, name) in std::mem::take(&mut self.databases) {
-            let (server, force) =
-                if engine == "postgres" { (postgres_url(), " WITH (FORCE)") } else { (mysql_url(), "") };
+            let (server, force) = (server_of(engine), if engine == "postgres" { " WITH (FORCE)" } else { "" });
             let dropped = std::panic::catch_unwind(|| sql(&server, &format!("DROP DATABASE IF EXISTS {name}{force}")));
             drop(dropped);
         }

@@ -99,6 +99,9 @@ impl Source<'_> {
         let mut text = self.text.as_str();
         if text.contains("{{") && comments::read(engine, self.direction, text, &scan(engine, text).0).0.has_variables {
             expanded = variables::expand(engine, text);
+            if self.direction == Direction::Down {
+                expanded.found.extend(variables::tags_on_the_way_down(&expanded.used));
+            }
             text = &expanded.text;
         }
         let (pieces, open) = scan(engine, text);

@@ -89,6 +89,17 @@ pub(super) fn expand(engine: Engine, text: &str) -> Expanded {
     out
 }
 
+/// The mistakes of a way down: a tag may have been changed since the way up, and another object would go.
+pub(super) fn tags_on_the_way_down(used: &[(Variable, usize)]) -> Vec<Found> {
+    let tags = used.iter().filter(|(variable, _)| matches!(variable, Variable::Tag(_)));
+    let found = |(variable, line): &(Variable, usize)| {
+        let what =
+            format!("the way down uses the tag {}, which may have been changed since the way up", variable.mark());
+        Found::new(Some(*line), what, "use {{tenant}}, or a name without a variable; a tag is for the way up only")
+    };
+    tags.map(found).collect()
+}
+
 /// The variable at the beginning of a text, and its length.
 fn variable(text: &str) -> Result<(Quoted, Variable, usize), String> {
     let line = text.lines().next().unwrap_or_default();

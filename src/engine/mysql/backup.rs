@@ -66,7 +66,7 @@ impl Dump for MysqlSession {
     }
 
     async fn dump(&mut self, to: &Transfer<'_>) -> Result<String, Fault> {
-        let program = Program::find(["mariadb-dump", "mysqldump"]).await?;
+        let program = self.program("mariadb-dump", "mysqldump").await?;
         // A migration in progress, which no transaction could hide here, would make the dump inconsistent.
         self.hold(SessionUse::None).await?;
         let dumped = self.dump_to(to, &program).await;
@@ -75,7 +75,7 @@ impl Dump for MysqlSession {
     }
 
     async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {
-        let program = Program::find(["mariadb", "mysql"]).await?;
+        let program = self.program("mariadb", "mysql").await?;
         check_end(from.file)?;
         let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
         let defaults = self.defaults(&program).await?;
@@ -102,6 +102,26 @@ impl Dump for MysqlSession {
 }
 
 impl MysqlSession {
+    /// The program of the server's own flavour: MariaDB's dump of a MySQL database has generated columns and vectors that
+    /// can't be loaded again.
+    async fn program(&mut self, of_mariadb: &'static str, of_mysql: &'static str) -> Result<Program, Fault> {
+        let rows = self.rows("SELECT VERSION()".to_owned()).await?;
+        let version = rows.first().map(|row| row.must(0)).unwrap_or_default();
+        if Flavour::of(&version) == Flavour::MariaDb {
+            return Program::find([of_mariadb, of_mysql]).await;
+        }
+        let program = Program::find([of_mysql, of_mysql]).await?;
+        if Flavour::of(&program.version) == Flavour::MySql {
+            return Ok(program);
+        }
+        let text = format!(
+            "the server is MySQL {version}, and {of_mysql} in PATH is MariaDB's ({}), whose dumps of MySQL can't all be loaded \
+             again; put MySQL's own {of_mysql} first in PATH; nothing was changed",
+            program.version
+        );
+        Err(Fault::new(FaultClass::Other, text))
+    }
+
     async fn dump_to(&mut self, to: &Transfer<'_>, program: &Program) -> Result<(), Fault> {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;

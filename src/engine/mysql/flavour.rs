@@ -62,6 +62,44 @@ impl Flavour {
         plain.replace("_utf8mb4'", "'")
     }
 
+    /// The query for the sessions that wait for row locks, and for the holders of these.
+    ///
+    /// Sources: <https://mariadb.com/kb/en/information-schema-innodb_lock_waits-table/>,
+    /// <https://dev.mysql.com/doc/refman/9.7/en/performance-schema-data-lock-waits-table.html>.
+    pub(in crate::engine) fn row_waits(self) -> &'static str {
+        match self {
+            Flavour::MariaDb => {
+                "SELECT r.trx_mysql_thread_id, b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w JOIN \
+                 information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id JOIN \
+                 information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id"
+            }
+            Flavour::MySql => {
+                "SELECT DISTINCT CAST(r.processlist_id AS SIGNED), CAST(b.processlist_id AS SIGNED) FROM \
+                 performance_schema.data_lock_waits w JOIN performance_schema.threads r ON r.thread_id = \
+                 w.requesting_thread_id JOIN performance_schema.threads b ON b.thread_id = w.blocking_thread_id"
+            }
+        }
+    }
+
+    /// The query for the metadata locks that sessions hold on tables of these databases: session, database, table, mode.
+    ///
+    /// Sources: <https://mariadb.com/kb/en/metadata-lock-info-plugin/>,
+    /// <https://dev.mysql.com/doc/refman/9.7/en/performance-schema-metadata-locks-table.html>.
+    pub(in crate::engine) fn table_locks(self, databases: &str) -> String {
+        match self {
+            Flavour::MariaDb => format!(
+                "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE \
+                 lock_type = 'Table metadata lock' AND table_schema IN ({databases})"
+            ),
+            Flavour::MySql => format!(
+                "SELECT CAST(t.processlist_id AS SIGNED), m.object_schema, m.object_name, m.lock_type FROM \
+                 performance_schema.metadata_locks m JOIN performance_schema.threads t ON t.thread_id = m.owner_thread_id \
+                 WHERE m.object_type = 'TABLE' AND m.lock_status = 'GRANTED' AND m.lock_duration <> 'STATEMENT' AND \
+                 m.object_schema IN ({databases})"
+            ),
+        }
+    }
+
     /// `SUPER` includes the privilege to make objects of others. From 11.0 on MariaDB no longer counts it in.
     pub(in crate::engine) fn super_defines(self, version: &str) -> bool {
         self != Flavour::MariaDb || version.starts_with("10.")

@@ -1,7 +1,7 @@
 //! Locks of a MySQL or MariaDB server: one reading of holders and waiters, and the query for a session that may be
 //! terminated.
 //!
-//! A row lock's holder is known for certain, and so is that of a metadata lock where MariaDB's plugin
+//! A row lock's holder is known for certain, and so is that of a metadata lock on MySQL, and where MariaDB's plugin
 //! `metadata_lock_info` is loaded. Otherwise the open transactions in the database are named instead, marked as
 //! probable.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::mysql::MySqlConnectOptions;
 
 use crate::engine::locks::{AtLock, MOST, OPEN_FOR};
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::queries::{Queries, TextRow, connect_aside};
 use crate::model::engine::Engine;
 use crate::model::fault::Fault;
@@ -72,7 +73,7 @@ struct Reading {
     sessions: Vec<Session>,
     /// Waiters and holders of row locks.
     row_waits: Vec<(i64, i64)>,
-    /// The reason if row waits are unknown: MySQL 8 has other tables for them.
+    /// The reason if row waits are unknown: a right is missing.
     rows_unknown: Option<Fault>,
     table_locks: Vec<TableLock>,
 }
@@ -103,19 +104,14 @@ enum WaitsFor<'a> {
 
 impl Reading {
     async fn of(connection: &mut dyn Queries, databases: &str) -> Result<Self, Fault> {
-        let row_waits = "SELECT r.trx_mysql_thread_id, b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w JOIN \
-                         information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id JOIN \
-                         information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id";
-        let row_waits = connection.rows(row_waits.to_owned()).await;
+        let version = connection.rows("SELECT VERSION()".to_owned()).await?;
+        let flavour = Flavour::of(&version.first().map(|row| row.must(0)).unwrap_or_default());
+        let row_waits = connection.rows(flavour.row_waits().to_owned()).await;
         let rows_unknown = row_waits.as_ref().err().cloned();
         let pair = |row: &TextRow| Some((row.parse(0)?, row.parse(1)?));
         let row_waits: Vec<(i64, i64)> = row_waits.unwrap_or_default().iter().filter_map(pair).collect();
-        let table_locks = format!(
-            "SELECT thread_id, table_schema, table_name, lock_mode FROM information_schema.metadata_lock_info WHERE lock_type = \
-             'Table metadata lock' AND table_schema IN ({databases})"
-        );
-        // Without the plugin, the table does not exist.
-        let table_locks = connection.rows(table_locks).await.unwrap_or_default();
+        // Without MariaDB's plugin, or the right to read MySQL's tables, nothing is known of them.
+        let table_locks = connection.rows(flavour.table_locks(databases)).await.unwrap_or_default();
         let table_locks: Vec<TableLock> = table_locks.iter().filter_map(TableLock::of).collect();
         let at_locks = row_waits.iter().flat_map(|(waiting, holder)| [*waiting, *holder]);
         let ids: Vec<String> =
@@ -294,7 +290,7 @@ pub(in crate::engine) const SEES_ALL: &str = "SELECT 1 FROM information_schema.i
 
 /// The query that finds a MySQL session which may be terminated, under the same conditions. `lock` is the name of
 /// fleet's own lock here. If the holder is not `certain`, no other session may be connected to the database: `LOCK
-/// TABLES` shows nowhere.
+/// TABLES` shows nowhere. A holder that is connected to another database is not seen.
 pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
     let alone = "NOT EXISTS (SELECT 1 FROM information_schema.processlist o WHERE o.db = DATABASE() AND o.id NOT IN (p.id, \
                  CONNECTION_ID()) AND o.user <> 'system user' AND COALESCE(o.state, '') NOT LIKE 'Waiting for table \

@@ -5,6 +5,12 @@ use crate::engine::dialect::{Dialect, Product, ScriptsTable, Values};
 pub(in crate::engine) struct Postgres;
 
 impl Dialect for Postgres {
+    /// A backslash means the same whatever `standard_conforming_strings` is: a database may switch it off.
+    fn literal(&self, text: &str) -> String {
+        let quoted = text.replace('\'', "''");
+        if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    }
+
     fn entries(&self) -> [&'static str; 2] {
         ["version::text AS version", "version::text || chr(9) || checksum::text"]
     }
