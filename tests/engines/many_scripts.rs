@@ -130,9 +130,9 @@ async fn as_sqlx_leaves_it(folder: &Path, fleet: &Fleet) -> Vec<Shape> {
                 false => migrator.undo(&mut connection, 0).await.unwrap(),
             }
             // Its history is not part of the schema, and neither is ours.
-            connection.execute("ALTER TABLE _sqlx_migrations RENAME TO fleet_hidden").await.unwrap();
+            connection.execute("ALTER TABLE _sqlx_migrations RENAME TO fleet_journal").await.unwrap();
             shapes.push(shape(fleet, home).await);
-            connection.execute("ALTER TABLE fleet_hidden RENAME TO _sqlx_migrations").await.unwrap();
+            connection.execute("ALTER TABLE fleet_journal RENAME TO _sqlx_migrations").await.unwrap();
         }
         connection.close().await.unwrap();
     })

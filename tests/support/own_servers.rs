@@ -72,7 +72,8 @@ fn script(what: &str, state: &Path) -> Command {
     // The package is the repository itself, or a folder in it.
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("scripts/servers"));
     let mut command = Command::new(found.into_iter().find(|script| script.exists()).unwrap());
-    command.arg(what).env("FLEET_SERVERS_STATE", state).stdin(Stdio::null());
+    // A MySQL of its own would take longer to start than most of these tests.
+    command.arg(what).env("FLEET_SERVERS_STATE", state).env("FLEET_TEST_WITHOUT", "mysql").stdin(Stdio::null());
     command
 }
 
