@@ -54,8 +54,10 @@ def fleet(folder, url, name="fleet"):
     config = folder / "tenants.toml"
     config.touch(mode=0o600)
     create = str(url.startswith("sqlite")).lower()
+    # A folder without a script is refused.
+    scripts = f'scripts = "{folder}/sql"\n' if any((folder / "sql").iterdir()) else ""
     config.write_text(
-        f'[fleet]\nname = "scaling"\nscripts = "{folder}/sql"\n[defaults]\ncreate_missing = {create}\n'
+        f'[fleet]\nname = "scaling"\n{scripts}[defaults]\ncreate_missing = {create}\n'
         f'[[tenant]]\nid = "one"\nurl = "{url}"\n'
     )
     return measure([program(name), "--config", str(config), "migrate", "--yes"])

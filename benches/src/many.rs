@@ -7,7 +7,7 @@ use sea_orm_migration::prelude::*;
 pub struct ManyMigrator;
 
 struct Small {
-    number: usize,
+    number: i32,
     name: String,
 }
 
@@ -21,12 +21,11 @@ impl MigrationName for Small {
 impl MigrationTrait for Small {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let table = format!("t{}", self.number / 10 * 10);
-        if self.number.is_multiple_of(10) {
+        if self.number % 10 == 0 {
             let id = ColumnDef::new("id").integer().to_owned();
             return manager.create_table(Table::create().table(table).col(id).to_owned()).await;
         }
-        let row =
-            Query::insert().into_table(table).columns(["id"]).values_panic([self.number.to_string().into()]).to_owned();
+        let row = Query::insert().into_table(table).columns(["id"]).values_panic([self.number.into()]).to_owned();
         manager.execute(row).await
     }
 }
