@@ -59,7 +59,9 @@ async fn record(
     let Some(plan) = intent.adopt.as_ref().filter(|_| args.dry_run) else {
         return start(program, &set, intent, output).await;
     };
-    let found = run::foresee(&tenants, &program.door(&set), program.pace(), (plan, set.catalog())).await;
+    let door = program.door(&set);
+    let look = run::foresee(&tenants, &door, program.pace(), (plan, set.catalog()));
+    let found = program.looking("comparing schemas", tenants.len(), look).await;
     let fails = found.iter().any(|found| found.outcome.standing() == Standing::Failed);
     let row = |(tenant, found): (&Arc<Tenant>, run::Foreseen)| Foreseen {
         tenant: tenant.id.clone(),

@@ -15,7 +15,7 @@ use crate::check::doctor::{self, Finding, Limits, Probe, Refused, Severity};
 use crate::compile::MigrationSet;
 use crate::engine::Database;
 use crate::inputs::select::Selection;
-use crate::model::engine::{Capabilities, Engine};
+use crate::model::engine::Capabilities;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Needs, Questions};
 use crate::model::observation::Observation;
@@ -64,10 +64,8 @@ impl Run for Doctor {
         }));
         findings.extend(backups(program));
         let mut versions = Vec::new();
-        for engine in Engine::ALL {
-            if let Some(tool) = engine.capabilities().dump_program {
-                versions.push((tool, engine, version_of(tool).await));
-            }
+        for (engine, tool) in doctor::dump_programs(&examined) {
+            versions.push((tool, engine, version_of(tool).await));
         }
         findings.extend(doctor::tools(&versions, &examined));
         findings.sort_by_key(|finding| finding.severity);

@@ -9,7 +9,7 @@ use super::inspect::{Planned, Planning};
 use crate::model::schema::Direction;
 use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::report::plan::PlanRow;
-use crate::report::{approximately, count, towards};
+use crate::report::{approximately, count, first, towards};
 use crate::{run, sql};
 
 /// Maximum number of migrations named in a line.
@@ -59,10 +59,7 @@ fn views_that_go(planned: &Planned) -> Vec<String> {
     let mut gone = BTreeSet::new();
     for script in planned.scripts() {
         for statement in &script.statements {
-            let words: Vec<String> = sql::first_words(script.engine, statement).take(2).collect();
-            let drops = words.len() == 2 && words[0] == "drop" && matches!(words[1].as_str(), "view" | "materialized");
-            let touched = sql::touched(script.engine, statement).into_iter();
-            gone.extend(touched.filter(|_| drops).map(|touch| touch.name));
+            gone.extend(sql::dropped_views(script.engine, statement));
             sql::made(script.engine, statement).iter().for_each(|made| _ = gone.remove(&made.name));
         }
     }
@@ -115,7 +112,5 @@ fn named<'a>(what: &str, scripts: impl Iterator<Item = (&'a Arc<str>, Engine)>) 
 
 /// A line of names, if there are any.
 fn listed(what: &str, names: Vec<String>) -> Option<String> {
-    let more = names.len().saturating_sub(MOST_NAMES);
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!names.is_empty()).then(|| format!("{what}: {}{rest}.", names[..names.len() - more].join(", ")))
+    (!names.is_empty()).then(|| format!("{what}: {}.", first(&names, MOST_NAMES)))
 }

@@ -10,6 +10,8 @@ use crate::model::engine::{Engine, EngineMap};
 pub(crate) struct Product {
     pub(crate) name: &'static str,
     pub(crate) oldest: (u32, u32),
+    /// The client program that dumps a database, where one is used.
+    pub(crate) dump: Option<&'static str>,
 }
 
 /// The SQL of an engine where it differs from standard SQL.
@@ -17,6 +19,11 @@ pub(crate) trait Dialect: Values + Sync {
     /// A string as an SQL literal.
     fn literal(&self, text: &str) -> String {
         format!("'{}'", text.replace('\'', "''"))
+    }
+
+    /// Whether a dump program of this version makes backups of a server of that version, both as they print it.
+    fn dumps_with(&self, _program: &str, _server: &str) -> bool {
+        true
     }
 
     /// A column cast to text.

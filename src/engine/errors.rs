@@ -42,7 +42,7 @@ pub(crate) fn fault(error: &sqlx::Error) -> Fault {
     fault
 }
 
-/// The fault for a driver's error.
+/// The fault for a driver's error, of which the log hears elsewhere.
 pub(crate) fn of(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     match error {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tracing::Instrument as _;
 
 use super::journal::{Continuation, continuation, is_row_lost, is_void, only_settings_before, settings_before};
-use super::message::{Place, stopped_at};
+use super::message::stopped_at_statement;
 use super::work::ScriptStatement;
 use super::{ApplyError, PartialState, Session, TenantEndpoint, Work};
 use crate::model::fault::{Fault, FaultClass};
@@ -74,7 +74,7 @@ async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> R
             let of = ScriptStatement { work, step, statement: first.unwrap_or(0) };
             let refusal = Refusal { of, within: 0, fault: refusal.fault };
             let residue = session.left_behind(&refusal).await;
-            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            let at = stopped_at_statement(work, step, statement);
             return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
         }
     }
@@ -92,7 +92,7 @@ async fn one_by_one(session: &mut dyn Journalled, work: &Work, step: usize) -> R
         drop(running);
         if let Err(refusal) = sent {
             let residue = session.left_behind(&refusal).await;
-            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            let at = stopped_at_statement(work, step, statement);
             return Err(ApplyError { committed: step, at, fault: refusal.fault, residue });
         }
     }

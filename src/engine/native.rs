@@ -237,6 +237,15 @@ impl Native<'_> {
         }
     }
 
+    /// The pool that a native step runs on, once it is connected.
+    pub(crate) async fn connected<P>(
+        &self,
+        connecting: impl Future<Output = Result<P, sqlx::Error>>,
+    ) -> Result<P, ApplyError> {
+        let connected = self.work.start(Phase::Connect, self.step).over(connecting).await;
+        connected.map_err(|error| self.stop(errors::fault(&error)))
+    }
+
     /// The stop where the preamble, the history row or the transaction itself failed.
     pub(crate) fn stop(&self, fault: Fault) -> ApplyError {
         match fault.class {

@@ -53,9 +53,7 @@ pub(crate) struct Capabilities {
     pub(crate) writable_replicas: bool,
     /// Each statement of a message is answered when it ends; otherwise the answers of a whole message may come together.
     pub(crate) answers_each_statement: bool,
-    /// The client program that dumps a database, where one is used.
-    pub(crate) dump_program: Option<&'static str>,
-    /// That program refuses a server newer than itself.
+    /// The client program that dumps a database refuses a server newer than itself.
     pub(crate) dump_refuses_newer: bool,
     /// The file extension of a backup.
     pub(crate) dump_ending: &'static str,
@@ -71,7 +69,6 @@ const SQLITE: Capabilities = Capabilities {
     invalid_indexes: false,
     writable_replicas: false,
     answers_each_statement: true,
-    dump_program: None,
     dump_refuses_newer: false,
     dump_ending: "db",
 };
@@ -83,7 +80,6 @@ const POSTGRES: Capabilities = Capabilities {
     invalid_indexes: true,
     // Its buffer of answers is sent when it is full, or at the end of the message.
     answers_each_statement: false,
-    dump_program: Some("pg_dump"),
     dump_refuses_newer: true,
     dump_ending: "dump",
     ..SQLITE
@@ -97,7 +93,6 @@ const MYSQL: Capabilities = Capabilities {
     server: true,
     single_privileges: true,
     writable_replicas: true,
-    dump_program: Some("mariadb-dump"),
     dump_ending: "sql",
     ..SQLITE
 };

@@ -105,6 +105,13 @@ pub(crate) fn names<N: Display>(all: impl ExactSizeIterator<Item = N>, room: usi
     out
 }
 
+/// The first `most` of these in a sentence, and the number of the others: `a, b and 3 more`.
+pub(crate) fn first(all: &[String], most: usize) -> String {
+    let more = all.len().saturating_sub(most);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", all[..all.len() - more].join(", "))
+}
+
 /// Below a list of which only the first `shown` are shown: `… 12 more causes`, where `what` is ` causes`.
 pub(super) fn more(all: usize, shown: usize, what: &str, style: &Style) -> Option<String> {
     let more = all.checked_sub(shown).filter(|n| *n > 0)?;

@@ -30,7 +30,7 @@ mod sheet;
 mod summary;
 
 pub(crate) use format::Format;
-pub(crate) use label::{approximately, count, moment, names, towards};
+pub(crate) use label::{approximately, count, first, moment, names, towards};
 pub(crate) use style::{Style, clean};
 pub(crate) use summary::edited_text;
 

@@ -219,6 +219,11 @@ fn unfinished() -> crate::model::schema::Unfinished {
     }
 }
 
+fn pace_of<'a>(plan: &RunPlan, done: &'a AtomicUsize) -> Pace<'a> {
+    let (concurrency, timeouts, lock_wait_limit) = (plan.concurrency, plan.timeouts, plan.retry.lock_wait_limit);
+    Pace { concurrency, timeouts, lock_wait_limit, done }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_fewer() {
     let db = Arc::new(Scripted { room: 2, takes: Duration::from_secs(5), ..Scripted::default() });
@@ -228,12 +233,7 @@ async fn a_server_without_connections_to_spare_fails_nobody_and_is_asked_for_few
     plan.retry.attempts = 1;
     let tenants = plan.tenants.clone();
     let done = AtomicUsize::new(0);
-    let pace = Pace {
-        concurrency: plan.concurrency,
-        timeouts: plan.timeouts,
-        lock_wait_limit: plan.retry.lock_wait_limit,
-        done: &done,
-    };
+    let pace = pace_of(&plan, &done);
     let set = plan.scripts.migrations().clone();
     let (stats, records, events) = run(plan, &db, Cancel::default()).await;
     assert_eq!(stats.verdict(), Verdict::AllAtTarget, "{:?}", names(&records));
@@ -253,12 +253,7 @@ async fn a_server_that_stays_full_is_waited_for_as_long_as_another_run() {
     db.act("a", vec![Act::Refuses(FaultClass::TooManyConnections); 1000]);
     let plan = plan_of(Direction::Up, &[(&[("a", "s"), ("b", "s")], FREE)], 2, 2).await;
     let done = AtomicUsize::new(0);
-    let pace = Pace {
-        concurrency: plan.concurrency,
-        timeouts: plan.timeouts,
-        lock_wait_limit: plan.retry.lock_wait_limit,
-        done: &done,
-    };
+    let pace = pace_of(&plan, &done);
     let (tenants, set) = (plan.tenants.clone(), plan.scripts.migrations().clone());
     let begun = tokio::time::Instant::now();
     let (_, records, _) = run(plan, &db, Cancel::default()).await;

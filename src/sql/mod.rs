@@ -23,7 +23,7 @@ pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, SchemaObject, effect};
-pub(crate) use rows::worked_on;
+pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;

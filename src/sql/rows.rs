@@ -1,8 +1,8 @@
-//! The tables whose rows a statement works on: its duration grows with them, or they go.
+//! What a statement means for the data that there is: the tables whose rows it works on, and the views that it drops.
 
 use std::collections::HashSet;
 
-use super::touch::mentions;
+use super::touch::{mentions, touched};
 use super::words::first_words;
 use crate::model::tenant::Engine;
 
@@ -26,9 +26,25 @@ pub(crate) fn worked_on(engine: Engine, sql: &str, all: &mut HashSet<String>) {
     }
 }
 
+/// The views that a statement drops, in lower case.
+pub(crate) fn dropped_views(engine: Engine, sql: &str) -> Vec<String> {
+    let words: Vec<String> = first_words(engine, sql).take(2).collect();
+    let is_drop =
+        matches!(words.as_slice(), [drop, what] if drop == "drop" && matches!(what.as_str(), "view" | "materialized"));
+    if is_drop { touched(engine, sql).into_iter().map(|touch| touch.name).collect() } else { Vec::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_views_are_dropped_views() {
+        for engine in Engine::ALL {
+            assert_eq!(dropped_views(engine, "DROP VIEW IF EXISTS a, \"B\""), ["a", "b"], "{engine}");
+            assert!(dropped_views(engine, "DROP TABLE a").is_empty());
+        }
+    }
 
     #[test]
     fn statements_that_work_on_rows_name_their_tables() {

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{Fleet, Ran, finish, mysql_url, postgres_url, program, record, signal, sql, up_to, wait_for_end};
+use crate::support::{
+    Fleet, Ran, finish, mariadb_url, postgres_url, program, record, signal, sql, up_to, wait_for_end,
+};
 
 const TRACKING: &str = "m20250110_000003_add_inventory_tracking";
 const LAST: &str = "m20251001_000002_migrate_transactions";
 
 /// One tenant of each kind, with scratch servers.
 fn fleet() -> Fleet {
-    let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mysql_url());
+    let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mariadb_url());
     let head = format!("[fleet]\nattempts = 1\nlock_wait = \"1s\"\n{servers}");
     Fleet::new().head(&head).sqlite(1).postgres(1).schemas(1).mariadb(1)
 }

@@ -208,17 +208,17 @@ fn no_password_is_seen_while_it_works() {
     let mut fleet = Fleet::new().head("[fleet]\nretry_pause = \"5ms\"");
     let name = fleet.unique("bk");
     let doubled = SECRET.replace('\'', "''");
-    let (postgres, mysql) = (crate::support::postgres_url(), crate::support::mysql_url());
+    let (postgres, mysql) = (crate::support::postgres_url(), crate::support::mariadb_url());
     crate::support::sql(&postgres, &format!("CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{doubled}'"));
     let quoted = doubled.replace('\\', "\\\\");
     crate::support::sql(&mysql, &format!("CREATE USER '{name}'@'%' IDENTIFIED BY '{quoted}'"));
     crate::support::sql(&mysql, &format!("GRANT ALL ON *.* TO '{name}'@'%'"));
     fleet.at_end(&postgres, &format!("DROP ROLE IF EXISTS {name}"));
     fleet.at_end(&mysql, &format!("DROP USER IF EXISTS '{name}'@'%'"));
-    for engine in ["postgres", "mysql"] {
+    for engine in ["postgres", "mariadb"] {
         let url = fleet.database(engine, "secret");
-        let place = url.rsplit_once('@').unwrap().1;
-        fleet.add(engine, &format!("{engine}://{name}:{encoded}@{place}"));
+        let (scheme, place) = (url.split_once("://").unwrap().0, url.rsplit_once('@').unwrap().1);
+        fleet.add(engine, &format!("{scheme}://{name}:{encoded}@{place}"));
     }
     let ran = fleet.run(&["migrate", "--yes"]).exits(0);
     assert!(!ran.err.contains(SECRET));

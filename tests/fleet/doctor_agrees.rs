@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::doctoring::{as_user, tenants};
 use crate::pgbouncer::Pgbouncer;
-use crate::support::{Fleet, mysql_url, postgres_url, sql};
+use crate::support::{Fleet, mariadb_url, postgres_url, sql};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nconnect_timeout = \"2s\"\nlock_timeout = \"1s\"\n\
                     hold_wait = \"0s\"\nlock_wait = \"0s\"\n";
@@ -133,10 +133,10 @@ fn what_doctor_says_of_a_database_is_what_migrate_does() {
     fleet.add("pg-refused", "postgres://u@127.0.0.1:1/d");
 
     let user = format!("a{:x}", std::process::id());
-    sql(&mysql_url(), &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));
-    fleet.at_end(&mysql_url(), &format!("DROP USER '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));
+    fleet.at_end(&mariadb_url(), &format!("DROP USER '{user}'@'%'"));
     let name = url(&fleet, "my-000").rsplit_once('/').unwrap().1.to_owned();
-    sql(&mysql_url(), &format!("GRANT SELECT ON `{name}`.* TO '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("GRANT SELECT ON `{name}`.* TO '{user}'@'%'"));
     fleet.tenant_mut("my-000").url = as_user(&url(&fleet, "my-000"), &user, "x");
     fleet.tenant_mut("my-001").url = as_user(&url(&fleet, "my-001"), "root", "wrong");
     let gone = format!("{}_gone", url(&fleet, "my-002"));

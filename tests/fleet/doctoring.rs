@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection, PgConnection};
 
 use crate::pgbouncer::Pgbouncer;
-use crate::support::{Fleet, block_on, mysql_url, postgres_url, sql};
+use crate::support::{Fleet, block_on, mariadb_url, postgres_url, sql};
 
 /// The findings of one severity whose text holds a word.
 pub(crate) fn found<'a>(report: &'a Value, severity: &str, word: &str) -> Vec<&'a Value> {
@@ -101,9 +101,9 @@ fn what_would_make_a_run_fail_or_wait_is_found_on_mariadb() {
     let plain = fleet.tenant("my-000").url.clone();
     let name = plain.rsplit_once('/').unwrap().1.to_owned();
     let user = format!("d{:x}", std::process::id());
-    sql(&mysql_url(), &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x' WITH MAX_USER_CONNECTIONS 2"));
-    sql(&mysql_url(), &format!("GRANT SELECT, CREATE, INDEX ON `{name}`.* TO '{user}'@'%'"));
-    fleet.at_end(&mysql_url(), &format!("DROP USER '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x' WITH MAX_USER_CONNECTIONS 2"));
+    sql(&mariadb_url(), &format!("GRANT SELECT, CREATE, INDEX ON `{name}`.* TO '{user}'@'%'"));
+    fleet.at_end(&mariadb_url(), &format!("DROP USER '{user}'@'%'"));
     sql(&plain, "CREATE TABLE orders (id int) ENGINE = InnoDB");
     fleet.add("few", &as_user(&fleet.tenant("my-000").url.clone(), &user, "x"));
     // Two tenants can't be in one database.

@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, block_on, mysql_url, record, sql, wait};
+use crate::support::{Fleet, block_on, mariadb_url, record, sql, wait};
 
 /// Two folders of scripts that end alike; one of them holds a migration that fails.
 fn with_scripts(fleet: &Fleet) {
@@ -68,12 +68,12 @@ fn a_tenant_in_doubt_tells_its_cause_and_is_settled_forwards_only() {
     );
     let begun = std::time::Instant::now();
     let waiting = loop {
-        match sql(&mysql_url(), &waiting).pop() {
+        match sql(&mariadb_url(), &waiting).pop() {
             Some(connection) => break connection,
             None => assert!(begun.elapsed().as_secs() < 60, "the migration never came to the lock"),
         }
     };
-    sql(&mysql_url(), &format!("KILL {waiting}"));
+    sql(&mariadb_url(), &format!("KILL {waiting}"));
     let report = wait(child).exits(100).json();
     block_on(holder.close()).unwrap();
     let found = record(&report, "my-000");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{Fleet, Ran, all, database_of, finish, json_file, mysql_url, record, sql};
+use crate::support::{Fleet, Ran, all, database_of, finish, json_file, mariadb_url, record, sql};
 
 /// Names that fit on one line and that a tenant file allows.
 const NAMES: [&str; 14] = [
@@ -115,10 +115,10 @@ fn fleet() -> Fleet {
                 let database = format!("{}{}", fleet.unique(&format!("m{i}")), name.replace(['/', '\\', '.'], "x"));
                 let database: String = database.chars().filter(|c| u32::from(*c) <= 0xffff).collect();
                 let quoted = format!("`{}`", database.replace('`', "``"));
-                sql(&mysql_url(), &format!("CREATE DATABASE {quoted}"));
-                fleet.at_end(&mysql_url(), &format!("DROP DATABASE {quoted}"));
+                sql(&mariadb_url(), &format!("CREATE DATABASE {quoted}"));
+                fleet.at_end(&mariadb_url(), &format!("DROP DATABASE {quoted}"));
                 let encoded = percent_encoding::utf8_percent_encode(&database, percent_encoding::NON_ALPHANUMERIC);
-                fleet.add(&toml(name), &database_of(&mysql_url(), &encoded.to_string()));
+                fleet.add(&toml(name), &database_of(&mariadb_url(), &encoded.to_string()));
             }
         }
         fleet.tenants.last_mut().unwrap().more = more;
@@ -358,7 +358,7 @@ fn a_proposed_command_means_its_tenant_and_nothing_else() {
     let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1");
     let ids = ["--yes", "-x'$(touch pwned)`touch pwned`", "*"];
     for (i, id) in ids.iter().enumerate() {
-        let url = fleet.database("mysql", &format!("m{i}"));
+        let url = fleet.database("mariadb", &format!("m{i}"));
         fleet.add(&toml(id), &url);
     }
     std::fs::create_dir(fleet.path("sql")).unwrap();

@@ -10,7 +10,9 @@ use sqlx::{Connection, Executor};
 
 use crate::interrupted::Held;
 use crate::killed::read_until;
-use crate::support::{Fleet, Ran, all, block_on, json_file, mysql_url, postgres_url, program, record, sql, wait, with};
+use crate::support::{
+    Fleet, Ran, all, block_on, json_file, mariadb_url, postgres_url, program, record, sql, wait, with,
+};
 
 const LEDGER: &str = "fleet-ledger.db";
 
@@ -79,7 +81,7 @@ fn a_newer_ledger_and_a_database_of_somebody_else_are_left_alone() {
     drop(ran.tells(&["is the database of tenant lite-000"]));
     assert_eq!(std::fs::metadata(empty.path("lite-000.db")).unwrap().len(), 0);
     assert!(empty.history("lite-001").is_none());
-    for engine in ["postgres", "mysql"] {
+    for engine in ["postgres", "mariadb"] {
         let mut fleet = Fleet::new().sqlite(2);
         let ledger = fleet.database(engine, "ledger");
         fleet.run(&["migrate", "--yes", "--steps", "1", "--ledger", &ledger]).exits(0);
@@ -343,14 +345,14 @@ fn end_sessions(engine: &str, ledger: &str) {
         return;
     }
     let query = format!("SELECT CAST(id AS char) FROM information_schema.processlist WHERE db = '{name}'");
-    for connection in sql(&mysql_url(), &query) {
-        sql(&mysql_url(), &format!("KILL {connection}"));
+    for connection in sql(&mariadb_url(), &query) {
+        sql(&mariadb_url(), &format!("KILL {connection}"));
     }
 }
 
 #[test]
 fn a_ledger_on_a_server_that_ends_the_session_is_tried_again_and_nothing_is_lost() {
-    for engine in ["postgres", "mysql"] {
+    for engine in ["postgres", "mariadb"] {
         let mut fleet = Fleet::new().sqlite(10);
         let ledger = fleet.database(engine, "ledger");
         let waiting = Waiting::plain(&fleet, &["--ledger", &ledger]);
@@ -365,9 +367,9 @@ fn a_ledger_on_a_server_that_ends_the_session_is_tried_again_and_nothing_is_lost
 #[test]
 fn a_ledger_on_mariadb_that_is_dropped_stops_the_run() {
     let mut fleet = Fleet::new().sqlite(300);
-    let ledger = fleet.database("mysql", "ledger");
+    let ledger = fleet.database("mariadb", "ledger");
     let waiting = Waiting::plain(&fleet, &["--ledger", &ledger]);
     let name = ledger.rsplit('/').next().unwrap();
-    sql(&mysql_url(), &format!("DROP DATABASE {name}"));
+    sql(&mariadb_url(), &format!("DROP DATABASE {name}"));
     assert_lost(&fleet, waiting.goes_on(), &[]);
 }

@@ -147,7 +147,7 @@ fn ctrl_c_twice_cancels_on_the_servers() {
     assert_eq!(left, [""; 0], "a session is left on PostgreSQL");
     let query =
         format!("SELECT info FROM information_schema.processlist WHERE db = '{}' AND info IS NOT NULL", name("my-000"));
-    assert_eq!(sql(&crate::support::mysql_url(), &query), [""; 0], "a statement is left on MariaDB");
+    assert_eq!(sql(&crate::support::mariadb_url(), &query), [""; 0], "a statement is left on MariaDB");
     assert_eq!(fleet.history("pg-000").unwrap(), all()[..1]);
     fleet.run(&["runs", "resume", "last", "--yes", "--tenant", "pg-000"]);
 }

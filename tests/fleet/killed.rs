@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, all, block_on, count, json_file, mysql_url, sql, up_to, wait_for_end, with};
+use crate::support::{Fleet, all, block_on, count, json_file, mariadb_url, sql, up_to, wait_for_end, with};
 
 /// Waits for a line on stderr for which `fits` holds; goes on reading in the background, so that the program never
 /// blocks on the pipe, and returns the rest of the output.
@@ -157,14 +157,14 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
     );
     let begun = Instant::now();
     let waiting = loop {
-        match sql(&mysql_url(), &waiting).pop() {
+        match sql(&mariadb_url(), &waiting).pop() {
             Some(connection) => break connection,
             None => assert!(begun.elapsed() < Duration::from_secs(60), "the migration never came to the lock"),
         }
     };
     child.kill().unwrap();
     wait_for_end(&mut child);
-    sql(&mysql_url(), &format!("KILL {waiting}"));
+    sql(&mariadb_url(), &format!("KILL {waiting}"));
     block_on(holder.close()).unwrap();
 
     let resumed = fleet.run(&["runs", "resume", "last", "--yes", "--report", "json=resumed.json"]).exits(100);

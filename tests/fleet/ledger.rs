@@ -39,7 +39,7 @@ fn a_ledger_that_another_program_holds_is_found_before_a_tenant_is_touched() {
 
 #[test]
 fn a_shared_ledger_shows_a_run_on_another_machine() {
-    for engine in ["postgres", "mysql"] {
+    for engine in ["postgres", "mariadb"] {
         let mut fleet = Fleet::new().sqlite(2);
         let ledger = fleet.database(engine, "ledger");
         fleet.run(&["migrate", "--yes", "--ledger", &ledger]).exits(0);

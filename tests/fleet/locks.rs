@@ -3,7 +3,7 @@
 use sqlx::{Connection, Executor};
 
 use crate::killed::read_until;
-use crate::support::{Fleet, all, block_on, mysql_url, postgres_url, record, signal, sql, wait_for_end};
+use crate::support::{Fleet, all, block_on, mariadb_url, postgres_url, record, signal, sql, wait_for_end};
 
 #[test]
 fn the_plan_says_which_time_limits_are_not_the_fleets() {
@@ -168,7 +168,7 @@ fn a_blocker_that_may_not_be_terminated_is_told_with_the_missing_right() {
     let urls = ["pg-000", "my-000"].map(|id| fleet.tenant(id).url.clone());
     let names = urls.each_ref().map(|url| url.rsplit_once('/').unwrap().1.to_owned());
     let (role, user) = (fleet.unique("weak"), format!("w{:x}", std::process::id()));
-    let [pg, my] = [postgres_url(), mysql_url()];
+    let [pg, my] = [postgres_url(), mariadb_url()];
     sql(&pg, &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'"));
     sql(&pg, &format!("ALTER DATABASE {} OWNER TO {role}", names[0]));
     sql(&my, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));

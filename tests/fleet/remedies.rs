@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::doctoring::{as_user, found, one, tenants};
-use crate::support::{Fleet, mysql_url, postgres_url, sql};
+use crate::support::{Fleet, mariadb_url, postgres_url, sql};
 
 fn fix(finding: &serde_json::Value) -> &str {
     finding["fix"].as_str().unwrap()
@@ -23,26 +23,26 @@ fn who_types_the_grant_that_is_asked_for_on_mariadb_can_migrate() {
     let plain = fleet.tenant("my-000").url.clone();
     let name = plain.rsplit_once('/').unwrap().1.to_owned();
     let user = format!("g{:x}", std::process::id());
-    sql(&mysql_url(), &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));
-    sql(&mysql_url(), &format!("GRANT CREATE, ALTER, DROP, INDEX ON `{name}`.* TO '{user}'@'%'"));
-    fleet.at_end(&mysql_url(), &format!("DROP USER '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'x'"));
+    sql(&mariadb_url(), &format!("GRANT CREATE, ALTER, DROP, INDEX ON `{name}`.* TO '{user}'@'%'"));
+    fleet.at_end(&mariadb_url(), &format!("DROP USER '{user}'@'%'"));
     fleet.tenant_mut("my-000").url = as_user(&plain, &user, "x");
     let report = fleet.run(&["doctor", "--format", "json"]).exits(2).json();
     let lacks = one(&report, "error", "the user lacks the right SELECT, INSERT, UPDATE, DELETE");
     assert!(lacks["what"].as_str().unwrap().contains("TRIGGER"), "the sample makes triggers: {lacks}");
     assert!(fix(lacks).ends_with(&format!(" TO '{user}'@'%';")), "{lacks}");
-    sql(&mysql_url(), typed(lacks));
+    sql(&mariadb_url(), typed(lacks));
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
     assert!(found(&report, "warning", "lacks").is_empty(), "{report:#}");
     fleet.run(&["migrate", "--yes"]).exits(0);
 
     // A user without any right on the database: a name with a pattern's signs means this database only.
-    sql(&mysql_url(), &format!("REVOKE ALL ON `{name}`.* FROM '{user}'@'%'"));
-    sql(&mysql_url(), &format!("GRANT CREATE TEMPORARY TABLES ON *.* TO '{user}'@'%'"));
-    sql(&mysql_url(), &format!("GRANT SELECT ON `{name}`.* TO '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("REVOKE ALL ON `{name}`.* FROM '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("GRANT CREATE TEMPORARY TABLES ON *.* TO '{user}'@'%'"));
+    sql(&mariadb_url(), &format!("GRANT SELECT ON `{name}`.* TO '{user}'@'%'"));
     // Nothing is pending, so that a run would not fail.
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
-    sql(&mysql_url(), typed(one(&report, "warning", "the user lacks the right INSERT, UPDATE, DELETE, CREATE")));
+    sql(&mariadb_url(), typed(one(&report, "warning", "the user lacks the right INSERT, UPDATE, DELETE, CREATE")));
     let report = fleet.run(&["doctor", "--format", "json"]).exits(0).json();
     assert!(found(&report, "warning", "lacks").is_empty(), "{report:#}");
 }

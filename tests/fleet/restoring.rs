@@ -4,7 +4,7 @@
 use sqlx::Connection as _;
 
 use crate::dumps::{dump, run, run_id};
-use crate::support::{Fleet, block_on, mysql_url, record, sql};
+use crate::support::{Fleet, block_on, mariadb_url, record, sql};
 
 #[test]
 fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_type() {
@@ -31,8 +31,8 @@ fn a_restore_that_postgres_rolled_back_says_that_nothing_changed_and_what_to_typ
 #[test]
 fn objects_of_others_that_mariadb_would_refuse_are_told_before_anything_is_dropped() {
     let mut fleet = Fleet::new();
-    let (server, user) = (mysql_url(), fleet.unique("re"));
-    let database = fleet.database("mysql", "definers");
+    let (server, user) = (mariadb_url(), fleet.unique("re"));
+    let database = fleet.database("mariadb", "definers");
     let name = database.rsplit_once('/').unwrap().1.to_owned();
     sql(&server, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'pw'; GRANT ALL ON `{name}`.* TO '{user}'@'%'"));
     sql(&server, &format!("CREATE USER '{user}_other'@'%' IDENTIFIED BY 'pw'"));

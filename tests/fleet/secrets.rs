@@ -1,6 +1,6 @@
 //! No password leaks: not to stdout or stderr, not into a report, the ledger or a log.
 
-use crate::support::{Fleet, Ran, database_of, finish, mysql_url, postgres_url, program, sql};
+use crate::support::{Fleet, Ran, database_of, finish, mariadb_url, postgres_url, program, sql};
 
 const LITERAL: &str = "l1teral/s3cret@with:all#of?them%41";
 const VARIABLE: &str = "var1ableS3cretInUrl";
@@ -47,12 +47,12 @@ impl User {
         let quoted = password.replace('\'', "''");
         sql(&postgres_url(), &format!("CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{quoted}'"));
         let quoted = quoted.replace('\\', "\\\\");
-        sql(&mysql_url(), &format!("CREATE USER '{name}'@'%' IDENTIFIED BY '{quoted}'"));
-        sql(&mysql_url(), &format!("GRANT ALL ON *.* TO '{name}'@'%'"));
+        sql(&mariadb_url(), &format!("CREATE USER '{name}'@'%' IDENTIFIED BY '{quoted}'"));
+        sql(&mariadb_url(), &format!("GRANT ALL ON *.* TO '{name}'@'%'"));
         fleet.at_end(&postgres_url(), &format!("DROP ROLE IF EXISTS {name}"));
-        fleet.at_end(&mysql_url(), &format!("DROP USER IF EXISTS '{name}'@'%'"));
+        fleet.at_end(&mariadb_url(), &format!("DROP USER IF EXISTS '{name}'@'%'"));
         let postgres = fleet.database("postgres", label);
-        let mysql = fleet.database("mysql", label);
+        let mysql = fleet.database("mariadb", label);
         User { name, postgres, mysql }
     }
 
@@ -190,7 +190,7 @@ fn no_log_holds_a_password_of_a_url_a_command_or_a_statement() {
         std::fs::write(fleet.path(&format!("sql/0001_told.{engine}.up.sql")), up).unwrap();
     }
     fleet.at_end(&postgres_url(), &format!("DROP ROLE IF EXISTS {role}"));
-    fleet.at_end(&mysql_url(), &format!("DROP USER IF EXISTS {role}"));
+    fleet.at_end(&mariadb_url(), &format!("DROP USER IF EXISTS {role}"));
     for (format, native) in [("text", false), ("json", true)] {
         let all = ["migrate", "--yes", "-vv", "--trace-sql", "--log-dir", "logs", "--log-format", format];
         let ran = run(&fleet, &[&all[..], if native { &["--native"] } else { &[] }].concat()).exits(100);

@@ -1,10 +1,10 @@
 //! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes,
 //! and no engine silently left out.
 
-use crate::support::{Fleet, all, finish, mysql_url, postgres_url, signal, wait};
+use crate::support::{Fleet, all, finish, mariadb_url, postgres_url, signal, wait};
 
 fn with_servers() -> Fleet {
-    let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mysql_url());
+    let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mariadb_url());
     Fleet::new().head(&servers).sqlite(1).postgres(1).mariadb(1)
 }
 

@@ -52,16 +52,16 @@ pub(crate) fn postgres_url() -> String {
     server("FLEET_TEST_POSTGRES_URL")
 }
 
-pub(crate) fn mysql_url() -> String {
+pub(crate) fn mariadb_url() -> String {
     server("FLEET_TEST_MARIADB_URL")
 }
 
-/// The server of databases by this word: `mysql` means MariaDB.
-fn server_of(word: &str) -> String {
-    match word {
+/// The server of this name.
+fn server_of(name: &str) -> String {
+    match name {
         "postgres" => postgres_url(),
-        "mysql itself" => server("FLEET_TEST_MYSQL_URL"),
-        _ => mysql_url(),
+        "mysql" => server("FLEET_TEST_MYSQL_URL"),
+        _ => mariadb_url(),
     }
 }
 
@@ -131,7 +131,7 @@ impl Fleet {
     /// Adds `n` MariaDB tenants, from `my-000` on.
     pub(crate) fn mariadb(mut self, n: usize) -> Self {
         for i in 0..n {
-            let url = self.database("mysql", &format!("m{i}"));
+            let url = self.database("mariadb", &format!("m{i}"));
             self.add(&format!("my-{i:03}"), &url);
         }
         self
@@ -140,7 +140,7 @@ impl Fleet {
     /// Adds `n` MySQL tenants, from `mysql-000` on.
     pub(crate) fn mysql(mut self, n: usize) -> Self {
         for i in 0..n {
-            let url = self.database("mysql itself", &format!("s{i}"));
+            let url = self.database("mysql", &format!("s{i}"));
             self.add(&format!("mysql-{i:03}"), &url);
         }
         self

@@ -5,7 +5,7 @@
 mod outage;
 mod server;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -322,6 +322,15 @@ pub(crate) fn read_only_backups(folder: &Path) -> Finding {
     Finding::here(Severity::Warning, what, fix)
 }
 
+/// The programs that dump these databases, each with its engine.
+pub(crate) fn dump_programs(examined: &[(Arc<Tenant>, Result<Health, Fault>)]) -> BTreeSet<(Engine, &'static str)> {
+    examined.iter().filter_map(|(tenant, health)| Some((tenant.engine, dump_program(tenant, health)?))).collect()
+}
+
+fn dump_program(tenant: &Tenant, health: &Result<Health, Fault>) -> Option<&'static str> {
+    dialect(tenant.engine).product(&health.as_ref().ok()?.version).dump
+}
+
 /// Findings about the dump tools of this machine. `versions`: each program, with its version where it is installed.
 pub(crate) fn tools(
     versions: &[(&str, Engine, Option<String>)],
@@ -329,9 +338,13 @@ pub(crate) fn tools(
 ) -> Vec<Finding> {
     let mut found = Vec::new();
     for (program, engine, version) in versions {
-        let here = examined.iter().filter(|(tenant, _)| tenant.engine == *engine);
-        let newest = here.clone().filter_map(|(_, health)| health.as_ref().ok()).map(|health| health.number.0).max();
-        if here.count() == 0 {
+        let is_here = |(tenant, health): &&(Arc<Tenant>, Result<Health, Fault>)| {
+            tenant.engine == *engine && dump_program(tenant, health) == Some(*program)
+        };
+        let here = examined.iter().filter(is_here);
+        let known = || here.clone().filter_map(|(_, health)| health.as_ref().ok());
+        let newest = known().map(|health| health.number.0).max();
+        if known().next().is_none() {
             continue;
         }
         let Some(version) = version else {
@@ -339,6 +352,13 @@ pub(crate) fn tools(
             found.push(Finding::here(Severity::Info, what, format!("install the client package that has {program}")));
             continue;
         };
+        if known().any(|health| !dialect(*engine).dumps_with(version, &health.version)) {
+            let what =
+                format!("{program} is another product's ({version}), and backups of the servers are refused with it");
+            let fix = format!("put the servers' own {program} first in PATH");
+            found.push(Finding::here(Severity::Warning, what, fix));
+            continue;
+        }
         let own = version.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse::<u32>().ok());
         // The program refuses a server newer than itself.
         let too_old =

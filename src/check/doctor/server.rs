@@ -26,7 +26,7 @@ pub(super) struct Seen<'a> {
 pub(super) fn judge(findings: &mut Findings, seen: &Seen<'_>, needed: &[NeededExtension]) {
     let &Seen { tenant, health, limits } = seen;
     if !health.version.is_empty() {
-        let Product { oldest, name } = dialect(tenant.engine).product(&health.version);
+        let Product { oldest, name, .. } = dialect(tenant.engine).product(&health.version);
         let (severity, fix) = if health.number < oldest {
             (Warning, format!("fleet is made for {name} {}.{} and later: upgrade the server", oldest.0, oldest.1))
         } else {

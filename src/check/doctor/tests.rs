@@ -237,3 +237,16 @@ fn a_list_of_tables_says_how_many_it_left_out() {
                 ALTER TABLE public.a OWNER TO app; ALTER TABLE public.\"B\" OWNER TO app; and so for 7 more)";
     assert_eq!(found, [text]);
 }
+
+#[test]
+fn a_dump_tool_of_another_product_is_a_warning_where_its_dumps_do_not_load() {
+    let of = |version: &str| [(tenant("a", "s", Engine::Mysql), Ok(Health { version: version.into(), ..sound() }))];
+    let theirs = "mysqldump  Ver 10.19 Distrib 10.11.14-MariaDB, for debian-linux-gnu (x86_64)";
+    let mysql = of("MySQL 9.7.4");
+    assert_eq!(dump_programs(&mysql).into_iter().collect::<Vec<_>>(), [(Engine::Mysql, "mysqldump")]);
+    let found = tools(&[("mysqldump", Engine::Mysql, Some(theirs.to_owned()))], &mysql);
+    assert!(found[0].severity == Severity::Warning && found[0].fix.contains("own mysqldump"), "{found:?}");
+    let own = "mysqldump  Ver 9.7.4-2 for Linux on x86_64 ((Debian))";
+    assert_eq!(tools(&[("mysqldump", Engine::Mysql, Some(own.to_owned()))], &mysql)[0].severity, Severity::Info);
+    assert_eq!(dump_programs(&of("MariaDB 10.11.6")).into_iter().next().unwrap().1, "mariadb-dump");
+}

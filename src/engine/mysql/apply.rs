@@ -13,7 +13,7 @@ use crate::engine::directives;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
-use crate::engine::message::{Message, Place, send, stopped_at};
+use crate::engine::message::{Message, Place, send, stopped_at, stopped_at_statement};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::native::{COMMANDS, commands, left_nothing};
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, session_settings};
@@ -106,7 +106,7 @@ impl MysqlSession {
                 (script.statements[statement].len() / 1024 + 2) * 1024
             );
             let fault = Fault::with_code(FaultClass::Resources, "1153", text);
-            let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+            let at = stopped_at_statement(work, step, statement);
             Some(ApplyError { at, ..ApplyError::before(0, fault) })
         })
     }

@@ -102,16 +102,16 @@ impl Dump for MysqlSession {
 }
 
 impl MysqlSession {
-    /// The program of the server's own flavour: MariaDB's dump of a MySQL database has generated columns and vectors that
-    /// can't be loaded again.
+    /// The program of a flavour that makes dumps of the server.
     async fn program(&mut self, of_mariadb: &'static str, of_mysql: &'static str) -> Result<Program, Fault> {
         let rows = self.rows("SELECT VERSION()".to_owned()).await?;
         let version = rows.first().map(|row| row.must(0)).unwrap_or_default();
-        if Flavour::of(&version) == Flavour::MariaDb {
+        let server = Flavour::of(&version);
+        if server == Flavour::MariaDb {
             return Program::find([of_mariadb, of_mysql]).await;
         }
         let program = Program::find([of_mysql, of_mysql]).await?;
-        if Flavour::of(&program.version) == Flavour::MySql {
+        if Flavour::of(&program.version).dumps(server) {
             return Ok(program);
         }
         let text = format!(

@@ -19,8 +19,8 @@ impl Flavour {
 
     pub(in crate::engine) fn product(self) -> Product {
         match self {
-            Flavour::MariaDb => Product { name: "MariaDB", oldest: (10, 5) },
-            Flavour::MySql => Product { name: "MySQL", oldest: (8, 0) },
+            Flavour::MariaDb => Product { name: "MariaDB", oldest: (10, 5), dump: Some("mariadb-dump") },
+            Flavour::MySql => Product { name: "MySQL", oldest: (8, 0), dump: Some("mysqldump") },
         }
     }
 
@@ -30,6 +30,12 @@ impl Flavour {
             Flavour::MariaDb => &[],
             Flavour::MySql => &["--set-gtid-purged=OFF", "--column-statistics=0"],
         }
+    }
+
+    /// Whether a program of this flavour makes and loads the dumps of a server of that one: what MariaDB's dump writes of
+    /// MySQL's generated columns and vectors can't be loaded again.
+    pub(in crate::engine) fn dumps(self, server: Flavour) -> bool {
+        server == Flavour::MariaDb || self == Flavour::MySql
     }
 
     /// Whether a role can be the definer of a view or a routine.

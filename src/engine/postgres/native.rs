@@ -3,9 +3,8 @@
 use sea_orm::{SqlxPostgresConnector, TransactionOptions};
 use sqlx::postgres::PgConnectOptions;
 
+use crate::engine::ApplyError;
 use crate::engine::native::{self, Around, Mark, Native};
-use crate::engine::{ApplyError, errors};
-use crate::model::timings::Phase;
 
 /// The mark is a lock of the transaction that all sessions share; a setting would end with a `RESET ALL` of the migration. An
 /// aborted transaction answers with 25P02, and is still ours.
@@ -26,12 +25,7 @@ impl Native<'_> {
         before_record: &str,
     ) -> Result<(), ApplyError> {
         let connecting = native::pool(self.door).connect_with(options);
-        let pool = self
-            .work
-            .start(Phase::Connect, self.step)
-            .over(connecting)
-            .await
-            .map_err(|e| self.stop(errors::fault(&e)))?;
+        let pool = self.connected(connecting).await?;
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         let mut around = Around { preamble, mark: MARK, before_record: Some(before_record), check: None };
         let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;

@@ -14,7 +14,7 @@ use crate::engine::expectation::Expectation;
 use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
-use crate::engine::message::{Message, Place, Sent, send, stopped_at};
+use crate::engine::message::{Message, Place, Sent, send, stopped_at, stopped_at_statement};
 use crate::engine::native::Check as _;
 use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::key_check::{self, KeyCheck};
@@ -261,7 +261,7 @@ impl Journalled for SqliteSession {
             true => self.stopped(this, false).await,
             false => journalled::in_doubt(self).await,
         };
-        let at = stopped_at(work, Some(Place::Statement { step, statement }), 0);
+        let at = stopped_at_statement(work, step, statement);
         Err(ApplyError { committed: step, at, fault, residue })
     }
 

@@ -6,10 +6,9 @@ use std::sync::atomic::AtomicBool;
 use sea_orm::{DatabaseConnection, SqliteTransactionMode, SqlxSqliteConnector, TransactionOptions};
 use sqlx::sqlite::SqliteConnectOptions;
 
+use crate::engine::ApplyError;
 use crate::engine::native::{self, Around, Check, Mark, Native};
 use crate::engine::sqlite::stop_when;
-use crate::engine::{ApplyError, errors};
-use crate::model::timings::Phase;
 
 impl Native<'_> {
     /// Runs native code in an exclusive transaction on SQLite, like compiled steps.
@@ -55,12 +54,7 @@ impl Native<'_> {
             Box::pin(async move { stop_when(connection, cancelled).await })
         });
         let connecting = pool.connect_with(options);
-        let pool = self
-            .work
-            .start(Phase::Connect, self.step)
-            .over(connecting)
-            .await
-            .map_err(|e| self.stop(errors::fault(&e)))?;
+        let pool = self.connected(connecting).await?;
         Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
     }
 }

@@ -35,9 +35,7 @@ impl PlanView<'_> {
                 .filter(|script| which(script))
                 .map(|script| format!("{} ({})", self.numbered(script), script.engine))
                 .collect();
-            let more = names.len().saturating_sub(MOST_NAMES);
-            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-            (!names.is_empty()).then(|| format!("{what}: {}{rest}", names[..names.len() - more].join(", ")))
+            (!names.is_empty()).then(|| format!("{what}: {}", label::first(&names, MOST_NAMES)))
         };
         let is_irreversible = |s: &&Script| matches!(s.execution, Execution::Irreversible { .. });
         lines.extend(which("NOT ATOMIC, when one fails midway, what it did before stays", &|s| {

@@ -9,7 +9,7 @@ use url::Url;
 use crate::golden::{self, Sent};
 use crate::logged;
 use crate::normalize::{Detail, Normalizer};
-use crate::process::{Fleet, finish, mysql_url, postgres_url, sql};
+use crate::process::{Fleet, finish, mariadb_url, postgres_url, sql};
 use crate::tap::Tap;
 use crate::wire::{self, Message};
 
@@ -186,7 +186,7 @@ fn places(engine: Engine, fleet: &mut Fleet) -> ([Place; 2], Option<Tap>) {
         }
         Engine::Postgres => ("postgres", postgres_url(), ["one", "two"]),
         Engine::PostgresSchema => ("postgres", postgres_url(), ["both", "both"]),
-        Engine::Mariadb => ("mysql", mysql_url(), ["one", "two"]),
+        Engine::Mariadb => ("mariadb", mariadb_url(), ["one", "two"]),
     };
     let first = fleet.database(kind, databases[0]);
     let second = if databases[0] == databases[1] { first.clone() } else { fleet.database(kind, databases[1]) };
