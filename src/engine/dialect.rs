@@ -12,6 +12,8 @@ pub(crate) struct Product {
     pub(crate) oldest: (u32, u32),
     /// The client program that dumps a database, where one is used.
     pub(crate) dump: Option<&'static str>,
+    /// Only this product's own build of that program makes dumps that can be loaded again.
+    pub(crate) own_dump: bool,
 }
 
 /// The SQL of an engine where it differs from standard SQL.
@@ -19,11 +21,6 @@ pub(crate) trait Dialect: Values + Sync {
     /// A string as an SQL literal.
     fn literal(&self, text: &str) -> String {
         format!("'{}'", text.replace('\'', "''"))
-    }
-
-    /// Whether a dump program of this version makes backups of a server of that version, both as they print it.
-    fn dumps_with(&self, _program: &str, _server: &str) -> bool {
-        true
     }
 
     /// A column cast to text.

@@ -1,4 +1,4 @@
-//! What a statement means for the data that there is: the tables whose rows it works on, and the views that it drops.
+//! The meaning of a statement for the data that there is: the tables whose rows it works on, and the views that it drops.
 
 use std::collections::HashSet;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::dialect;
+use crate::engine::{Product, dialect};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, HeldLock, Needs};
 use crate::model::observation::Observation;
@@ -352,7 +352,9 @@ pub(crate) fn tools(
             found.push(Finding::here(Severity::Info, what, format!("install the client package that has {program}")));
             continue;
         };
-        if known().any(|health| !dialect(*engine).dumps_with(version, &health.version)) {
+        let product = |version: &str| dialect(*engine).product(version);
+        let foreign = |server: Product| server.own_dump && server != product(version);
+        if known().any(|health| foreign(product(&health.version))) {
             let what =
                 format!("{program} is another product's ({version}), and backups of the servers are refused with it");
             let fix = format!("put the servers' own {program} first in PATH");

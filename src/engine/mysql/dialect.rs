@@ -48,10 +48,6 @@ impl Dialect for Mysql {
         format!("KILL {id};")
     }
 
-    fn dumps_with(&self, program: &str, server: &str) -> bool {
-        Flavour::of(program).dumps(Flavour::of(server))
-    }
-
     fn product(&self, version: &str) -> Product {
         Flavour::of(version).product()
     }

@@ -19,8 +19,10 @@ impl Flavour {
 
     pub(in crate::engine) fn product(self) -> Product {
         match self {
-            Flavour::MariaDb => Product { name: "MariaDB", oldest: (10, 5), dump: Some("mariadb-dump") },
-            Flavour::MySql => Product { name: "MySQL", oldest: (8, 0), dump: Some("mysqldump") },
+            Flavour::MariaDb => {
+                Product { name: "MariaDB", oldest: (10, 5), dump: Some("mariadb-dump"), own_dump: false }
+            }
+            Flavour::MySql => Product { name: "MySQL", oldest: (8, 0), dump: Some("mysqldump"), own_dump: true },
         }
     }
 
@@ -35,7 +37,7 @@ impl Flavour {
     /// Whether a program of this flavour makes and loads the dumps of a server of that one: what MariaDB's dump writes of
     /// MySQL's generated columns and vectors can't be loaded again.
     pub(in crate::engine) fn dumps(self, server: Flavour) -> bool {
-        server == Flavour::MariaDb || self == Flavour::MySql
+        self == server || !server.product().own_dump
     }
 
     /// Whether a role can be the definer of a view or a routine.

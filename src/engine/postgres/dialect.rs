@@ -20,7 +20,7 @@ impl Dialect for Postgres {
     }
 
     fn product(&self, _version: &str) -> Product {
-        Product { name: "PostgreSQL", oldest: (12, 0), dump: Some("pg_dump") }
+        Product { name: "PostgreSQL", oldest: (12, 0), dump: Some("pg_dump"), own_dump: false }
     }
 }
 

@@ -14,7 +14,7 @@ impl Dialect for Sqlite {
     }
 
     fn product(&self, _version: &str) -> Product {
-        Product { name: "SQLite", oldest: (3, 35), dump: None }
+        Product { name: "SQLite", oldest: (3, 35), dump: None, own_dump: false }
     }
 }
 
