@@ -1,6 +1,6 @@
 //! Read-only commands: plan, status, matrix, tenants check. They read once and create nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -11,11 +11,14 @@ use super::exit::CliError;
 use super::goals;
 use super::setup::Program;
 use crate::compile::{LazyScripts, MigrationSet};
+use crate::engine::commits_between;
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
 use crate::model::plan::{Goal, predecessors};
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
 use crate::model::tenant::{Engine, Tenant};
+use crate::model::transaction::TransactionScope;
+use crate::report::first;
 use crate::report::matrix::MatrixView;
 use crate::report::plan::{Detail, LimitNote, PlanRow, PlanView};
 use crate::report::status::StatusView;
@@ -197,12 +200,12 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     {
         let steps: Vec<usize> = row.steps.iter().filter_map(|name| catalog.position(name)).collect();
         let around = lazy.around(o.engine, &o.history, &steps).await;
-        row.note =
-            row.note.take().into_iter().chain(around.in_words(|_| true)).reduce(|all, line| format!("{all}; {line}"));
+        around.in_words(|_| true).into_iter().for_each(|line| row.add_note(line));
         let of_it = around.taken.iter().flat_map(|taken| [&taken.down, &taken.up]);
         let new = of_it.filter(|script| !scripts.contains(script) && !aside.contains(script)).map(|s| Script::clone(s));
         aside.extend(new.collect::<Vec<_>>());
     }
+    tell_transactions(planning, &scripts, &mut waves);
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();
@@ -210,6 +213,40 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     }
     let limits = goals::limits(planning, &scripts);
     Planned { goal_text: goal.describe(catalog), waves, observations, scripts, aside, limits }
+}
+
+/// Says of tenants whose steps share transactions how many there are: with more than one, a failure keeps what those
+/// before have committed.
+fn tell_transactions(planning: &Planning<'_>, scripts: &[Script], waves: &mut [(String, Vec<PlanRow>)]) {
+    let fleet = planning.program.settings().transaction;
+    let by_name: HashMap<(Engine, &str), &Script> = scripts.iter().map(|s| ((s.engine, &*s.migration), s)).collect();
+    let mut known: HashMap<(Engine, Vec<String>), Option<String>> = HashMap::new();
+    for (wave, (_, rows)) in planning.selection.waves.iter().zip(waves) {
+        let of_wave = wave.transaction.unwrap_or(fleet);
+        let is_shared = |tenant: &Tenant| tenant.transaction.unwrap_or(of_wave) == TransactionScope::Tenant;
+        for (row, tenant) in rows.iter_mut().zip(&wave.tenants) {
+            if row.steps.is_empty() || !is_shared(tenant) {
+                continue;
+            }
+            let line = known.entry((row.engine, row.steps.clone())).or_insert_with_key(|(engine, steps)| {
+                let scripts: Vec<&Script> = steps.iter().filter_map(|s| by_name.get(&(*engine, s)).copied()).collect();
+                transactions_in_words(&scripts)
+            });
+            line.clone().into_iter().for_each(|line| row.add_note(line));
+        }
+    }
+}
+
+fn transactions_in_words(scripts: &[&Script]) -> Option<String> {
+    const NAMED: usize = 5;
+    let Some(commits) = commits_between(scripts) else {
+        return Some("each statement that changes the schema is committed by itself".to_owned());
+    };
+    if commits.is_empty() {
+        return Some("all in one transaction".to_owned());
+    }
+    let ends: Vec<String> = commits.into_iter().map(|at| scripts[at].migration.to_string()).collect();
+    Some(format!("not all in one transaction: also committed behind {}", first(&ends, NAMED)))
 }
 
 /// Refuses a tenant that a run would refuse because of one of its scripts: one that can't run on its engine, or that

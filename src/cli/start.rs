@@ -201,6 +201,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
             concurrency: wave.concurrency,
             max_failures: wave.max_failures,
             lock_timeout: wave.lock_timeout,
+            transaction: wave.transaction,
         });
     }
     let run = Uuid::now_v7();
@@ -246,6 +247,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         restore: intent.restore,
         seed: intent.seed,
         timings: false,
+        transaction: settings.transaction,
         adopt: intent.adopt,
     }
 }

@@ -171,6 +171,7 @@ mod tests {
             migration_address: None,
             create_missing: false,
             lock_timeout: None,
+            transaction: None,
             shared_schemas: Vec::new(),
             depends_on: Vec::new(),
         };

@@ -8,6 +8,7 @@ use super::scratch::ScratchServer;
 use super::{Session, TenantEndpoint, mysql, postgres, sqlite};
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::fault::Fault;
+use crate::model::schema::Script;
 use crate::model::tenant::Tenant;
 
 /// A driver for an engine's databases. An engine without a capability keeps the default method.
@@ -45,6 +46,12 @@ pub(crate) trait Driver: Sync {
     /// A [`Fault`] when the server can't be asked.
     async fn locks(&self, _tenant: &Tenant, _databases: &str) -> Result<Vec<AtLock>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// The scripts, by index, behind which a transaction that holds several of these consecutive scripts has to end, since
+    /// the next one would run there in another way than by itself.
+    fn ends_transaction(&self, _scripts: &[&Script]) -> Vec<usize> {
+        Vec::new()
     }
 
     /// The engine's servers as places for scratch databases.

@@ -59,4 +59,4 @@ pub(crate) use session::{Database, Session};
 pub(crate) use settle::Settlement;
 pub(crate) use stopwatch::{Stopwatch, millis};
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
-pub(crate) use work::{Segment, TELL_EVERY};
+pub(crate) use work::{Segment, TELL_EVERY, commits_between};

@@ -190,6 +190,7 @@ impl ScratchPlace {
             migration_address: None,
             create_missing: true,
             lock_timeout: None,
+            transaction: None,
             shared_schemas: Vec::new(),
             depends_on: Vec::new(),
         })

@@ -2,16 +2,19 @@
 //!
 //! Plain data for the engines and the run; sends nothing.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::driver::driver;
 use super::expectation::Expectation;
 use super::stopwatch::{Running, Stopwatch, millis};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::StoppedAt;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::timings::Phase;
+use crate::model::transaction::TransactionScope;
 use crate::policy::Limits;
 use crate::sql::{Directive, directive, first_words, is_multiple};
 
@@ -30,6 +33,8 @@ pub(crate) struct Work {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// The history that each step expects, computed on first use.
     pub(crate) expectations: OnceLock<Vec<Expectation>>,
+    /// The extent of its transactions.
+    pub(crate) transaction: TransactionScope,
     /// The clock of the tenant's time.
     pub(crate) stopwatch: Stopwatch,
 }
@@ -161,7 +166,7 @@ impl<'a> ScriptStatement<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
     /// Consecutive scripts, in one message.
-    Together(std::ops::Range<usize>),
+    Together(Range<usize>),
     /// A script that must not run in a transaction, on an engine with transactional DDL, or one with statements in
     /// batches.
     Alone(usize),
@@ -216,9 +221,9 @@ impl Work {
         tracing::debug!(target: "fleet::engine", step, statement = statement + 1, took_ms, head, "statement");
     }
 
-    /// The steps that share a transaction with this one: what is taken down goes together with the step that it makes
-    /// way for, where both have a transaction, so that a failure brings it back.
-    pub(crate) fn together_with(&self, step: usize) -> std::ops::Range<usize> {
+    /// The steps of a segment by the transactions that they share: as few as can be, if the work says so; else one for each
+    /// step, where what is taken down goes together with the step that it makes way for, so that a failure brings it back.
+    pub(crate) fn transactions(&self, segment: &Range<usize>) -> Vec<Range<usize>> {
         let leads = |i: usize| {
             let [this, next] = [&self.steps[i], &self.steps[i + 1]].map(|step| &*step.script);
             let is_whole = |script: &Script| {
@@ -226,9 +231,20 @@ impl Work {
             };
             self.steps[i].is_aside && this.direction == Direction::Down && is_whole(this) && is_whole(next)
         };
-        let first = (0..step).rev().take_while(|&i| leads(i)).last().unwrap_or(step);
-        let last = (step..self.steps.len() - 1).find(|&i| !leads(i)).unwrap_or(self.steps.len() - 1);
-        first..last + 1
+        let ends = match self.transaction {
+            TransactionScope::Migration => segment.clone().collect(),
+            TransactionScope::Tenant => {
+                let scripts: Vec<&Script> = self.steps[segment.clone()].iter().map(|step| &*step.script).collect();
+                ends_of_transactions(&scripts).into_iter().map(|end| segment.start + end).collect::<Vec<_>>()
+            }
+        };
+        let last = segment.end - 1;
+        let (mut all, mut first) = (Vec::new(), segment.start);
+        for end in ends.into_iter().filter(|&end| end < last && !leads(end)).chain([last]) {
+            all.push(first..end + 1);
+            first = end + 1;
+        }
+        all
     }
 
     /// Whether views are refreshed, which is recorded in a separate table.
@@ -284,6 +300,24 @@ impl Work {
     }
 }
 
+/// The scripts, by index, behind which there is a commit although others follow, where a tenant takes these scripts in as
+/// few transactions as can be; `None` on an engine that commits each statement.
+pub(crate) fn commits_between(scripts: &[&Script]) -> Option<Vec<usize>> {
+    if !scripts.first()?.engine.capabilities().transactional_ddl {
+        return None;
+    }
+    let shares =
+        |script: &Script| matches!(script.execution, Execution::Compiled { transaction: true }) && !has_batches(script);
+    let ends = ends_of_transactions(scripts);
+    let is_between = |&at: &usize| !shares(scripts[at]) || !shares(scripts[at + 1]) || ends.contains(&at);
+    Some((0..scripts.len() - 1).filter(is_between).collect())
+}
+
+/// The scripts, by index, behind which a transaction that holds several of these ends.
+fn ends_of_transactions(scripts: &[&Script]) -> Vec<usize> {
+    scripts.first().map(|script| driver(script.engine).ends_transaction(scripts)).unwrap_or_default()
+}
+
 /// Whether a statement is repeated until it changes no row, each time in its own transaction.
 fn has_batches(script: &Script) -> bool {
     script.statements.iter().any(|sql| directive(sql) == Some(Directive::Batch))
@@ -332,6 +366,7 @@ mod tests {
             teller: Notifier::default(),
             cancelled: Arc::default(),
             expectations: OnceLock::default(),
+            transaction: TransactionScope::default(),
             stopwatch: Stopwatch::default(),
         }
     }

@@ -12,6 +12,7 @@ use super::database_url::{Expanded, UrlProblem, expand};
 use super::form::Form;
 use super::{Diagnostics, Variables};
 use crate::model::text::{suggestion, unprintable};
+use crate::model::transaction::TransactionScope;
 use crate::policy::{FailureBudget, parse_duration};
 
 /// A value and where it is.
@@ -224,6 +225,11 @@ impl<'a, 'd> Reader<'a, 'd> {
     /// A duration; `zero`: whether zero is allowed.
     pub(crate) fn duration(&self, key: &str, zero: bool, drafts: &mut Diagnostics) -> Option<Duration> {
         parse_duration(&self.formed(key, Form::Duration { zero }, drafts)?).ok()
+    }
+
+    /// `transaction`: what is committed together.
+    pub(crate) fn transaction(&self, drafts: &mut Diagnostics) -> Option<TransactionScope> {
+        TransactionScope::of(&self.formed("transaction", Form::Choice(TransactionScope::WORDS), drafts)?)
     }
 
     fn formed(&self, key: &str, form: Form, drafts: &mut Diagnostics) -> Option<String> {

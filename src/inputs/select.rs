@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::inputs::registry::{BadPattern, Patterns, REST, Registry, bucket, places, smallest_percent};
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
+use crate::model::transaction::TransactionScope;
 use crate::policy::FailureBudget;
 
 /// The name of the wave that `--canary` takes and `--canary-percent` makes.
@@ -186,6 +187,8 @@ pub(crate) struct Wave {
     pub(crate) max_failures: FailureBudget,
     /// Its lock timeout, where it differs from the fleet's.
     pub(crate) lock_timeout: Option<Duration>,
+    /// The extent of transactions on its tenants, if different from the fleet.
+    pub(crate) transaction: Option<TransactionScope>,
 }
 
 /// A word of the filter that matches no tenant.
@@ -390,7 +393,8 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
         let concurrency = rule.and_then(|rule| rule.concurrency);
         let max_failures = registry.settings.max_failures;
         let lock_timeout = rule.and_then(|rule| rule.lock_timeout);
-        let wave = Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout };
+        let transaction = rule.and_then(|rule| rule.transaction);
+        let wave = Wave { name: name.to_owned(), tenants, concurrency, max_failures, lock_timeout, transaction };
         (wave, rule.and_then(|rule| rule.max_failures))
     };
     if filter.canary_percent.is_some() {

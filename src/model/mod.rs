@@ -8,6 +8,8 @@ pub(crate) mod clock;
 
 pub(crate) mod engine;
 
+pub(crate) mod transaction;
+
 pub(crate) mod tenant;
 
 pub(crate) mod fault;

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use super::engine::Engine;
+use super::transaction::TransactionScope;
 
 /// The id of a tenant, unique in its fleet. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,6 +71,8 @@ pub(crate) struct Tenant {
     pub(crate) create_missing: bool,
     /// Its own lock timeout, where it differs from the rest of its wave.
     pub(crate) lock_timeout: Option<Duration>,
+    /// The extent of its transactions, where that differs from the rest of its wave.
+    pub(crate) transaction: Option<TransactionScope>,
     /// Tenants that must have ended well, if selected in the run, before this one is migrated. On a rollback the order
     /// is reversed.
     pub(crate) depends_on: Vec<TenantId>,

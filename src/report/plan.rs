@@ -96,6 +96,11 @@ impl PlanRow {
         self.steps.is_empty() && self.refusal.is_none() && self.error.is_none()
     }
 
+    /// Adds a remark.
+    pub(crate) fn add_note(&mut self, line: String) {
+        self.note = Some(self.note.take().map_or_else(|| line.clone(), |note| format!("{note}; {line}")));
+    }
+
     /// The reason why nothing would be done although it may be needed; without tenant names when it is shared.
     fn trouble(&self, is_shared: bool) -> Option<String> {
         match (&self.error, &self.refusal) {

@@ -265,6 +265,7 @@ impl Dispatcher {
             database: self.database.clone(),
             timeouts: self.plan.timeouts_of(index, wave.planned).shortened(divisor),
             divisor,
+            transaction: self.plan.transaction_of(index, wave.planned),
             known: wave.known.remove(&tenant.id).filter(|_| attempt == 1),
             cancel: self.cancel.token(),
             teller,

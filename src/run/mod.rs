@@ -33,6 +33,7 @@ use crate::model::event::RunHeader;
 use crate::model::plan::Goal;
 use crate::model::schema::Catalog;
 use crate::model::tenant::{Engine, Tenant};
+use crate::model::transaction::TransactionScope;
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts};
 use crate::seed::SeedRequest;
 
@@ -71,6 +72,8 @@ pub(crate) struct RunPlan {
     pub(crate) seed: Option<SeedRequest>,
     /// Whether the time of each tenant is divided by what it was spent on.
     pub(crate) timings: bool,
+    /// The extent of its transactions.
+    pub(crate) transaction: TransactionScope,
     /// The version to record.
     pub(crate) adopt: Option<AdoptPlan>,
 }
@@ -80,6 +83,12 @@ impl RunPlan {
     pub(crate) fn timeouts_of(&self, index: usize, wave: &PlannedWave) -> Timeouts {
         let own = self.tenants.get(index).and_then(|tenant| tenant.lock_timeout);
         Limits::of_lock(own.or(wave.lock_timeout)).over(self.timeouts)
+    }
+
+    /// The extent of transactions on the tenant at this index: by its own setting, or its wave's, or the fleet's.
+    pub(crate) fn transaction_of(&self, index: usize, wave: &PlannedWave) -> TransactionScope {
+        let own = self.tenants.get(index).and_then(|tenant| tenant.transaction);
+        own.or(wave.transaction).unwrap_or(self.transaction)
     }
 
     /// The time limits specific to a migration.
@@ -110,4 +119,6 @@ pub(crate) struct PlannedWave {
     pub(crate) former: Tally,
     /// The lock timeout on its tenants, if different from the fleet's.
     pub(crate) lock_timeout: Option<Duration>,
+    /// The extent of transactions on its tenants, if different from the fleet.
+    pub(crate) transaction: Option<TransactionScope>,
 }

@@ -64,6 +64,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         migration_address: None,
         create_missing: false,
         lock_timeout: None,
+        transaction: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
     })
@@ -90,6 +91,7 @@ async fn plan_of(
             max_failures: *max_failures,
             former: Default::default(),
             lock_timeout: None,
+            transaction: None,
         });
     }
     let header = RunHeader {
@@ -125,6 +127,7 @@ async fn plan_of(
         limits: Default::default(),
         kill_blockers: None,
         timings: false,
+        transaction: Default::default(),
     }
 }
 

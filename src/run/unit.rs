@@ -22,6 +22,7 @@ use crate::model::plan::{self, Decision, Goal, Refusal};
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Tenant;
 use crate::model::timings::Phase;
+use crate::model::transaction::TransactionScope;
 use crate::policy::{Limits, Timeouts};
 
 /// The result of an attempt.
@@ -122,6 +123,8 @@ pub(super) struct Assignment {
     pub(super) timeouts: Timeouts,
     /// The divisor of the lock timeout for this attempt; already applied to `timeouts`.
     pub(super) divisor: u32,
+    /// The extent of its transactions.
+    pub(super) transaction: TransactionScope,
     /// The history, if it was just read together with others.
     pub(super) known: Option<Vec<String>>,
     pub(super) cancel: CancellationToken,
@@ -396,6 +399,7 @@ impl Assignment {
             teller: self.teller.clone(),
             cancelled: Arc::default(),
             expectations: Default::default(),
+            transaction: self.transaction,
             stopwatch: self.stopwatch.clone(),
         }
     }

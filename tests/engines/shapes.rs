@@ -196,6 +196,7 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
             teller: Default::default(),
             cancelled: Default::default(),
             expectations: Default::default(),
+            transaction: Default::default(),
             stopwatch: Default::default(),
         };
         session.apply(&work).await.unwrap();

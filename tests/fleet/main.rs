@@ -38,6 +38,7 @@ mod secrets;
 #[path = "../support/own_servers.rs"]
 mod servers;
 mod support;
+mod tenant_transaction;
 mod terminal;
 mod three_hundred;
 mod two_at_once;

@@ -29,6 +29,7 @@ pub(crate) struct Fleet {
     pub(crate) retry: RetryPolicy,
     /// The time limits of single migrations.
     pub(crate) kill_blockers: Option<Duration>,
+    pub(crate) transaction: crate::model::transaction::TransactionScope,
     pub(crate) limits: HashMap<(usize, Engine), Limits>,
     /// Whether the time of each tenant is divided.
     pub(crate) timings: bool,
@@ -44,6 +45,7 @@ impl Fleet {
             retry: RetryPolicy { attempts: 1, lock_wait_limit: Duration::ZERO, ..RetryPolicy::default() },
             limits: HashMap::new(),
             kill_blockers: None,
+            transaction: Default::default(),
             timings: false,
         }
     }
@@ -136,6 +138,7 @@ impl Fleet {
             max_failures: FailureBudget::Unlimited,
             former: Default::default(),
             lock_timeout: None,
+            transaction: None,
         };
         let all = 0..catalog.migrations.len();
         RunPlan {
@@ -154,6 +157,7 @@ impl Fleet {
             timeouts: self.timeouts,
             limits: self.limits.clone(),
             kill_blockers: self.kill_blockers,
+            transaction: self.transaction,
             timings: self.timings,
         }
     }
@@ -187,6 +191,7 @@ impl Fleet {
             teller: Default::default(),
             cancelled: Default::default(),
             expectations: Default::default(),
+            transaction: self.transaction,
             stopwatch: Default::default(),
         }
     }

@@ -146,6 +146,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
         migration_address: None,
         create_missing: false,
         lock_timeout: None,
+        transaction: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
     }

@@ -9,6 +9,7 @@ use crate::model::tenant::Address;
 fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
     Arc::new(Tenant {
         lock_timeout: None,
+        transaction: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
         id: TenantId::from(id),

@@ -47,6 +47,7 @@ impl Trial {
             teller: Notifier::default(),
             cancelled: Arc::default(),
             expectations: Default::default(),
+            transaction: Default::default(),
             stopwatch: Default::default(),
         };
         self.session.apply(&work).await.map_err(|stop| in_words(&stop))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::settings::{ChangeFlags, RunFlags};
+use super::settings::{ChangeFlags, PlanFlags, RunFlags};
 use super::shared::{ReadArgs, RunArgs, Selection, ShowArgs};
 use crate::compile::folder::RefreshGroup;
 use crate::policy::parse_duration;
@@ -32,6 +32,8 @@ pub(in crate::cli) struct Change {
     pub(in crate::cli) backup: bool,
     #[command(flatten)]
     _flags: ChangeFlags,
+    #[command(flatten)]
+    _plan_flags: PlanFlags,
     #[command(flatten)]
     pub(in crate::cli) on: RunArgs,
 }
@@ -191,6 +193,8 @@ pub(in crate::cli) struct Plan {
     /// Exits with 2 when something is pending
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,
+    #[command(flatten)]
+    _flags: PlanFlags,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
 }

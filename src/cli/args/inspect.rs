@@ -5,7 +5,7 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
-use super::settings::RunFlags;
+use super::settings::{PlanFlags, RunFlags};
 use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs};
 
 #[derive(Debug, Args)]
@@ -95,6 +95,8 @@ pub(in crate::cli) enum Runs {
         native: bool,
         #[command(flatten)]
         _flags: RunFlags,
+        #[command(flatten)]
+        _plan_flags: PlanFlags,
         #[command(flatten)]
         output: RunOutput,
     },

@@ -5,19 +5,24 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use crate::inputs::{Commands, Overrides, SETTINGS, Setting};
 
 /// The flags of all commands that read the tenant file.
-pub(in crate::cli) type RunFlags = SettingFlags<false>;
+pub(in crate::cli) type RunFlags = SettingFlags<0>;
 
 /// The flags that only commands which migrate have.
-pub(in crate::cli) type ChangeFlags = SettingFlags<true>;
+pub(in crate::cli) type ChangeFlags = SettingFlags<1>;
+
+/// The flags of commands that migrate, plan it, or go on with it.
+pub(in crate::cli) type PlanFlags = SettingFlags<2>;
+
+const GROUPS: [Commands; 3] = [Commands::All, Commands::Changes, Commands::Plans];
 
 /// Puts the flags of settings on a command. Their values are read by [`overrides`], for all commands at once.
 #[derive(Debug, Clone, Default)]
-pub(in crate::cli) struct SettingFlags<const CHANGES: bool>;
+pub(in crate::cli) struct SettingFlags<const GROUP: usize>;
 
-impl<const CHANGES: bool> Args for SettingFlags<CHANGES> {
+impl<const GROUP: usize> Args for SettingFlags<GROUP> {
     fn augment_args(command: Command) -> Command {
-        let command = if CHANGES { command } else { command.next_help_heading("Run") };
-        let commands = if CHANGES { Commands::Changes } else { Commands::All };
+        let commands = GROUPS[GROUP];
+        let command = if commands == Commands::All { command.next_help_heading("Run") } else { command };
         command.args(Setting::with_flag(commands).map(|(setting, long)| {
             let form = setting.form;
             let arg = Arg::new(setting.key).long(long).value_name(form.placeholder()).help(setting.about);
@@ -30,7 +35,7 @@ impl<const CHANGES: bool> Args for SettingFlags<CHANGES> {
     }
 }
 
-impl<const CHANGES: bool> FromArgMatches for SettingFlags<CHANGES> {
+impl<const GROUP: usize> FromArgMatches for SettingFlags<GROUP> {
     fn from_arg_matches(_: &ArgMatches) -> Result<Self, clap::Error> {
         Ok(SettingFlags)
     }

@@ -17,7 +17,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
+use crate::engine::postgres::settings::{AS_DECLARED, OwnSettings, RESET, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
@@ -33,7 +33,9 @@ impl PostgresSession {
     /// engines. Dying between the two: nothing has run.
     pub(crate) async fn apply_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), ApplyError> {
         let Err((stop, unread)) = self.send_together(work, steps.clone()).await else { return Ok(()) };
-        let before = steps.start..unread.map_or(steps.start, |step| work.together_with(step).start);
+        let holds_unread = |transaction: &Range<usize>| unread.is_some_and(|step| transaction.contains(&step));
+        let first = work.transactions(&steps).into_iter().find(holds_unread).map_or(steps.start, |of| of.start);
+        let before = steps.start..first;
         if before.is_empty() {
             return Err(stop);
         }
@@ -45,8 +47,10 @@ impl PostgresSession {
     async fn send_together(&mut self, work: &Work, steps: Range<usize>) -> Result<(), (ApplyError, Option<usize>)> {
         let mut message = Message::of(Engine::Postgres, work);
         let first = steps.start;
-        for step in steps {
-            self.push_transaction(&mut message, work, step, step == first);
+        for transaction in work.transactions(&steps) {
+            for step in transaction.clone() {
+                self.push_step(&mut message, work, step, (step == first, &transaction));
+            }
         }
         let connected = self.connection().await;
         let connection = connected.map_err(|fault| (ApplyError::before(first, fault), None))?;
@@ -93,11 +97,11 @@ impl PostgresSession {
 
     /// Each step ends what it left in the session before its own history row. What others left in a pooler's session is
     /// ended in front of the first.
-    pub(crate) fn push_transaction<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize, is_first: bool) {
+    fn push_step<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize, within: (bool, &Range<usize>)) {
         let script = &work.steps[step].script;
         let settings = self.settings(&work.steps[step]);
-        let (prepare, together) = (Place::Prepare { step }, work.together_with(step));
-        if step == together.start {
+        let (prepare, (is_first, transaction)) = (Place::Prepare { step }, within);
+        if step == transaction.start {
             message.push(prepare, "BEGIN");
         }
         if is_first {
@@ -124,8 +128,10 @@ impl PostgresSession {
         message.push(record, settings.own());
         message.push_all(record, guards::stays_inside(&self.door, script).into_iter().collect());
         message.push(record, self.door.record(&work.steps[step]));
-        if step + 1 == together.end {
+        if step + 1 == transaction.end {
             message.push(Place::Commit { step }, "COMMIT");
+        } else {
+            message.push(record, AS_DECLARED);
         }
     }
 

@@ -12,12 +12,20 @@ use crate::engine::queries::{SideConnection, TextColumns, connect_aside};
 use crate::engine::scratch::ScratchServer;
 use crate::engine::{Session, TenantEndpoint, address};
 use crate::model::fault::Fault;
+use crate::model::schema::Script;
 use crate::model::tenant::{Address, Tenant};
+use crate::sql::foreign_keys::mentions;
 
 pub(in crate::engine) struct Postgres;
 
 #[async_trait]
 impl Driver for Postgres {
+    /// A new value of an enumeration can't be used before its transaction has ended.
+    fn ends_transaction(&self, scripts: &[&Script]) -> Vec<usize> {
+        let adds = |script: &Script| script.statements.iter().any(|sql| mentions(sql, &["add value"]));
+        (0..scripts.len()).filter(|&index| adds(scripts[index])).collect()
+    }
+
     async fn open(&self, door: TenantEndpoint) -> Result<Box<dyn Session>, Fault> {
         Ok(Box::new(PostgresSession::open(door).await?))
     }

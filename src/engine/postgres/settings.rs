@@ -28,6 +28,13 @@ pub(crate) const RESET: [&str; 7] = [
 /// Fires deferred triggers while the script's own role and settings are still in effect.
 const DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
+/// Constraints as they are declared, between two steps of one transaction. One whose name in its schema is also that of
+/// another which is not deferred stays immediate.
+pub(crate) const AS_DECLARED: &str = "DO $fleet_guard$ DECLARE names text; BEGIN SELECT string_agg(own, ', ') INTO names FROM (SELECT format('%I.%I', \
+     n.nspname, c.conname) AS own FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace \
+     GROUP BY n.nspname, c.conname HAVING bool_and(c.condeferred)) deferred; IF names IS NOT NULL THEN EXECUTE \
+     'SET CONSTRAINTS ' || names || ' DEFERRED'; END IF; END $fleet_guard$";
+
 /// Statements that SQL has prepared; those of a driver or a pooler stay.
 const DEALLOCATE: &str = "DO $fleet_guard$ DECLARE own text; BEGIN FOR own IN SELECT name FROM pg_prepared_statements \
                           WHERE from_sql LOOP EXECUTE format('DEALLOCATE %I', own); END LOOP; END $fleet_guard$";

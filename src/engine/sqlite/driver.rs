@@ -6,9 +6,10 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::engine::driver::Driver;
 use crate::engine::queries::TextColumns;
-use crate::engine::sqlite::SqliteSession;
+use crate::engine::sqlite::{SqliteSession, shared};
 use crate::engine::{Session, TenantEndpoint};
 use crate::model::fault::Fault;
+use crate::model::schema::Script;
 use crate::model::tenant::Tenant;
 
 pub(in crate::engine) struct Sqlite;
@@ -21,6 +22,10 @@ impl Driver for Sqlite {
 
     fn namespace(&self, _tenant: &Tenant) -> Option<String> {
         None
+    }
+
+    fn ends_transaction(&self, scripts: &[&Script]) -> Vec<usize> {
+        shared::ends(scripts)
     }
 }
 

@@ -48,6 +48,18 @@ impl KeyCheck {
         }
     }
 
+    /// Both checks, for steps that share a transaction.
+    pub(super) fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (KeyCheck::Orphans { before, mut renames }, KeyCheck::Orphans { renames: more, .. }) => {
+                renames.extend(more);
+                KeyCheck::Orphans { before, renames }
+            }
+            (KeyCheck::Nothing, next) => next,
+            (this, _) => this,
+        }
+    }
+
     /// The check of a step without a transaction, once it has looked: such a step can't be rolled back, so its rows are
     /// only counted.
     pub(super) async fn begun(mut self, tenant: &mut dyn Queries) -> Self {

@@ -14,6 +14,7 @@ mod key_check;
 mod native;
 mod observe;
 mod session;
+mod shared;
 mod view_check;
 
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};

@@ -289,12 +289,10 @@ impl SqliteSession {
             let last = segment.end() - 1;
             match segment {
                 Segment::Together(steps) => {
-                    let mut next = steps.start;
-                    while next < steps.end {
-                        let together = work.together_with(next);
-                        next = together.end;
-                        self.apply_together(work, together).await?;
-                        self.end_step(work, next - 1).await;
+                    for transaction in work.transactions(&steps) {
+                        let last = transaction.end - 1;
+                        self.apply_together(work, transaction).await?;
+                        self.end_step(work, last).await;
                     }
                 }
                 Segment::Alone(step) => journalled::apply_alone(self, work, step).await?,

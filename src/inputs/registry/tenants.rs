@@ -13,8 +13,9 @@ use super::dependencies::{self, Dependency};
 use super::identity::{Folders, Identity};
 use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, expand, is_sqlite, sqlite_path};
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
+use crate::model::transaction::TransactionScope;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "id",
     "url",
     "schema",
@@ -25,6 +26,7 @@ const KEYS: [&str; 11] = [
     "password",
     "create_missing",
     "lock_timeout",
+    "transaction",
     "depends_on",
 ];
 const DEFAULT_KEYS: [&str; 5] = ["create_missing", "password", "server", "shared_schemas", "tags"];
@@ -203,6 +205,7 @@ impl TenantParser<'_, '_> {
         let mut tags = self.defaults.tags.clone();
         tags.extend(reader.labels("tags", self.drafts).unwrap_or_default());
         let lock_timeout = reader.duration("lock_timeout", false, self.drafts);
+        let transaction = reader.transaction(self.drafts);
         let depends_on = self.depends_on(&reader, id.as_ref());
         let password = reader.item("password");
         let source = password.and_then(|at| PasswordSource::read(at, self.sources.folder, self.drafts));
@@ -230,6 +233,11 @@ impl TenantParser<'_, '_> {
         if let (Target::File(_), Some(at)) = (&target, password) {
             self.drafts.at(at.span(), "an SQLite file has no password").help("remove it").hide();
         }
+        if transaction == Some(TransactionScope::Tenant) && !target.engine().capabilities().transactional_ddl {
+            let text = format!("{} commits each statement that changes a schema by itself", target.engine());
+            let help = "remove `transaction`: such a tenant has no transaction around several steps";
+            self.drafts.at(reader.at("transaction"), text).help(help);
+        }
         let server = server.or_else(|| self.defaults.server.clone()).unwrap_or_else(|| target.default_server());
         let server = self.servers.entry(server).or_insert_with_key(|key| key.as_str().into()).clone();
         let mut tenant = Tenant {
@@ -243,6 +251,7 @@ impl TenantParser<'_, '_> {
             shared_schemas,
             create_missing,
             lock_timeout,
+            transaction,
             depends_on,
         };
         self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));

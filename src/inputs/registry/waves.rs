@@ -13,12 +13,14 @@ use super::tenants::LONGEST_NAME;
 use crate::inputs::{Diagnostics, Document, Item, Reader};
 use crate::model::tenant::Tenant;
 use crate::model::text::suggestion;
+use crate::model::transaction::TransactionScope;
 use crate::policy::FailureBudget;
 
 /// The name of the last wave: all tenants that no rule matched.
 pub(crate) const REST: &str = "rest";
 
-const KEYS: [&str; 8] = ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures", "lock_timeout"];
+const KEYS: [&str; 9] =
+    ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures", "lock_timeout", "transaction"];
 
 /// One wave of the file.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub(crate) struct WaveRule {
     pub(crate) max_failures: Option<FailureBudget>,
     /// Its lock timeout.
     pub(crate) lock_timeout: Option<Duration>,
+    /// The extent of transactions on its tenants.
+    pub(crate) transaction: Option<TransactionScope>,
 }
 
 /// The members of a wave: the tenants that any of the parts picks.
@@ -190,6 +194,7 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Wave
         concurrency: reader.number("concurrency", 1..=1_000_000, drafts).and_then(NonZeroUsize::new),
         max_failures: reader.budget("max_failures", drafts),
         lock_timeout: reader.duration("lock_timeout", false, drafts),
+        transaction: reader.transaction(drafts),
     }
 }
 

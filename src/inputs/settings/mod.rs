@@ -20,6 +20,7 @@ use super::database_url::{ServerUrl, UrlProblem, scheme, shown, sqlite_path};
 use super::document::Document;
 use super::limits::OfMigration;
 use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratch, seed};
+use crate::model::transaction::TransactionScope;
 use crate::policy::{Backoff, Concurrency, FailureBudget, LockRetry, RetryPolicy, Timeouts, parse_duration};
 use layer::Layer;
 
@@ -47,6 +48,7 @@ pub(crate) struct Settings {
     silence_timeout: Duration,
     #[serde(deserialize_with = "duration")]
     pub(crate) password_max_age: Duration,
+    pub(crate) transaction: TransactionScope,
     attempts: u32,
     #[serde(deserialize_with = "duration")]
     retry_pause: Duration,

@@ -4,6 +4,7 @@
 //! here and a field of [`Settings`](super::Settings).
 
 use crate::inputs::form::Form;
+use crate::model::transaction::TransactionScope;
 
 /// A key of `[fleet]`.
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +30,15 @@ pub(crate) enum Commands {
     All,
     /// Those that migrate.
     Changes,
+    /// Those that plan a migration or go on with one, too.
+    Plans,
 }
 
 const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 25] = [
+pub(crate) static SETTINGS: [Setting; 26] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
@@ -57,6 +60,14 @@ pub(crate) static SETTINGS: [Setting; 25] = [
         .note("The session is ended if a second connection does not find it at work either."),
     setting("password_max_age", POSITIVE, Some("10m"), "How old a password from a file or a command may become")
         .note("Then it is asked for again; so it is when a server refuses the login."),
+    setting(
+        "transaction",
+        Form::Choice(TransactionScope::WORDS),
+        Some("migration"),
+        "What is committed together: each migration, or all steps of a tenant",
+    )
+    .note("On PostgreSQL and SQLite; steps that can't share a transaction part those before them from those behind.")
+    .flag("transaction", Commands::Plans),
     setting("attempts", Form::Count, Some("5"), "Attempts for each tenant, the first included")
         .note("Faults that may pass, such as a deadlock, are tried again; with 1 nothing is, not even a lock.")
         .flag("attempts", Commands::All),
