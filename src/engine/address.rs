@@ -170,6 +170,7 @@ mod tests {
             )),
             migration_address: None,
             create_missing: false,
+            single_writer: false,
             lock_timeout: None,
             transaction: None,
             shared_schemas: Vec::new(),

@@ -9,7 +9,7 @@ use sqlx::ConnectOptions;
 use super::driver::driver;
 use super::history::HistoryTables;
 use super::journal::Journal;
-use super::{Step, address, errors, postgres};
+use super::{Step, address, errors, mysql, postgres};
 use crate::compile::MigrationSet;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Script};
@@ -22,6 +22,7 @@ pub(crate) struct TenantEndpoint {
     pub(crate) migrations: Arc<MigrationSet>,
     pub(crate) timeouts: Timeouts,
     pub(crate) poolers: postgres::connect::Poolers,
+    pub(crate) clusters: mysql::Clusters,
 }
 
 impl TenantEndpoint {

@@ -51,7 +51,10 @@ pub(crate) fn of(error: &sqlx::Error) -> Fault {
                 return postgres::codes::fault(pg);
             }
             if let Some(my) = inner.try_downcast_ref::<MySqlDatabaseError>() {
-                return Fault::with_code(mysql::codes::class(my.number()), my.number().to_string(), my.message());
+                let (number, class) = (my.number(), mysql::codes::class(my.number()));
+                let fault = Fault::with_code(class, number.to_string(), my.message());
+                // An expired password may show only in the first query.
+                return if class == FaultClass::Authentication { mysql::codes::login(fault, number) } else { fault };
             }
             if let Some(lite) = inner.try_downcast_ref::<SqliteError>() {
                 return sqlite::codes::fault(lite);
@@ -72,12 +75,26 @@ pub(crate) fn of(error: &sqlx::Error) -> Fault {
     }
 }
 
-/// The fault for a driver's error while connecting: a failed TLS handshake looks like malformed data.
+/// The fault for a driver's error while connecting: a failed TLS handshake looks like malformed data. A login that the
+/// driver itself gives up has no code, so only its text tells it apart.
 pub(crate) fn connecting(error: &sqlx::Error) -> Fault {
+    let is_login = |text: &str| text.contains("authentication") || text.contains("cleartext_plugin");
     match error {
         sqlx::Error::Io(io) if io.kind() == ErrorKind::InvalidData => {
             Fault::new(FaultClass::Tls, format!("TLS failed: {io}"))
         }
+        sqlx::Error::Protocol(text) if is_login(text) => {
+            // The driver puts its own line behind it.
+            let told = text.split(" (sqlx").next().unwrap_or_default();
+            let text = format!("the login can't go on: {told}; {}", mysql::codes::OTHER_PLUGIN);
+            Fault::new(FaultClass::Authentication, text)
+        }
+        sqlx::Error::Database(inner) => match inner.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(my) if my.number() == mysql::codes::PLUGIN_IS_NOT_LOADED => {
+                mysql::codes::login(Fault { class: FaultClass::Authentication, ..fault(error) }, my.number())
+            }
+            _ => fault(error),
+        },
         other => fault(other),
     }
 }

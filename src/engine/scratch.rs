@@ -189,6 +189,8 @@ impl ScratchPlace {
             address,
             migration_address: None,
             create_missing: true,
+            // Nobody else knows its name.
+            single_writer: true,
             lock_timeout: None,
             transaction: None,
             shared_schemas: Vec::new(),

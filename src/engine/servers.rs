@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::driver::driver;
-use super::{Database, Session, TenantEndpoint, bulk_history, postgres};
+use super::{Database, Session, TenantEndpoint, bulk_history, mysql, postgres};
 use crate::compile::MigrationSet;
 use crate::model::fault::Fault;
 use crate::model::tenant::{Tenant, TenantId};
@@ -17,12 +17,13 @@ pub(crate) struct Servers {
     migrations: Arc<MigrationSet>,
     timeouts: Timeouts,
     poolers: postgres::connect::Poolers,
+    clusters: mysql::Clusters,
 }
 
 impl Servers {
     /// Access to real databases, for the migrations of one program.
     pub(crate) fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
-        Servers { migrations, timeouts, poolers: postgres::connect::Poolers::default() }
+        Servers { migrations, timeouts, poolers: Default::default(), clusters: Default::default() }
     }
 }
 
@@ -33,8 +34,8 @@ impl Database for Servers {
     }
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
-        let (migrations, poolers) = (self.migrations.clone(), self.poolers.clone());
-        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers };
+        let (migrations, poolers, clusters) = (self.migrations.clone(), self.poolers.clone(), self.clusters.clone());
+        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers, clusters };
         driver(tenant.engine).open(door).await
     }
 

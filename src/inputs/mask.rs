@@ -12,8 +12,20 @@ pub(crate) const MASK: &str = "***";
 
 /// Keys beside the settings whose values are never secret, so that a line with a syntax mistake can be shown with its
 /// value.
-const HARMLESS: [&str; 11] =
-    ["id", "schema", "server", "tags", "create_missing", "percent", "count", "tenants", "rules", "env", "file"];
+const HARMLESS: [&str; 12] = [
+    "id",
+    "schema",
+    "server",
+    "tags",
+    "create_missing",
+    "single_writer",
+    "percent",
+    "count",
+    "tenants",
+    "rules",
+    "env",
+    "file",
+];
 
 fn is_harmless(key: &str) -> bool {
     HARMLESS.contains(&key) || Setting::of(key).is_some_and(|setting| setting.form != Form::Ledger)

@@ -15,6 +15,10 @@ pub(crate) struct Health {
     pub(crate) number: (u32, u32),
     /// Whether the database is read-only: a standby, or set so.
     pub(crate) read_only: bool,
+    /// The settings that make it so, where the engine names them.
+    pub(crate) read_only_by: Vec<String>,
+    /// Settings of the server that refuse some statements.
+    pub(crate) obstacles: Vec<Obstacle>,
     /// Whether the server is a PostgreSQL standby, which rejects all writes.
     pub(crate) is_standby: bool,
     /// The primary that this server replicates from, if any; queried through one tenant of a server.
@@ -51,6 +55,19 @@ pub(crate) struct Health {
     pub(crate) free_bytes: Option<u64>,
     /// Facts that could not be determined, with the reason.
     pub(crate) unknown: Vec<String>,
+}
+
+/// A setting of a server that refuses some statements of this user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Obstacle {
+    /// Whether it refuses every run on the tenant.
+    pub(crate) stops: bool,
+    /// It refuses only statements that need one of these privileges; empty: any migration may have such a statement.
+    pub(crate) concerns: &'static [&'static str],
+    /// The setting and what it refuses.
+    pub(crate) what: String,
+    /// The remedy.
+    pub(crate) fix: String,
 }
 
 /// Questions whose answers are the same for several databases.

@@ -69,6 +69,9 @@ pub(crate) struct Tenant {
     pub(crate) migration_address: Option<Address>,
     /// Whether a missing SQLite file or PostgreSQL schema may be created. Never true by default.
     pub(crate) create_missing: bool,
+    /// Whether all runs and all writers of this tenant use one node, where its server is a cluster of nodes that all take
+    /// writes. Never true by default.
+    pub(crate) single_writer: bool,
     /// Its own lock timeout, where it differs from the rest of its wave.
     pub(crate) lock_timeout: Option<Duration>,
     /// The extent of its transactions, where that differs from the rest of its wave.

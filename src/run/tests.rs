@@ -63,6 +63,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         address: Address::Url(SecretString::from("postgres://h/d".to_owned())),
         migration_address: None,
         create_missing: false,
+        single_writer: false,
         lock_timeout: None,
         transaction: None,
         shared_schemas: Vec::new(),

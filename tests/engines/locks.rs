@@ -233,6 +233,36 @@ async fn who_queued_behind_us_is_named(home: &Home) {
     other.close().await.unwrap();
 }
 
+/// The holder of a row is told by the server for certain: another open transaction beside it is left alone.
+async fn the_holder_of_a_row_is_terminated_and_nobody_else(home: &Home) {
+    home.run("CREATE TABLE one (i int PRIMARY KEY); INSERT INTO one VALUES (1), (9)").await;
+    home.run("CREATE TABLE other (i int PRIMARY KEY); INSERT INTO other VALUES (1)").await;
+    let holding = async |statement: &str| {
+        let other = home.connect().await;
+        other.execute_unprepared(&format!("BEGIN; {statement}")).await.unwrap();
+        let id = own_id(home, &other).await;
+        (other, id)
+    };
+    let (bystander, near) = holding("UPDATE other SET i = 3 WHERE i = 1").await;
+    let (other, id) = holding("UPDATE one SET i = 3 WHERE i = 1").await;
+    let mut fleet = Fleet::of(&Migrations::of([sql("m1", ["UPDATE one SET i = 2 WHERE i = 1"])])).await;
+    fleet.retry.attempts = 5;
+    fleet.retry.locks.wait = Duration::from_secs(8);
+    fleet.timeouts.lock = Duration::from_secs(2);
+    let record = fleet.up(&home.tenant).await;
+    let Outcome::LockTimeout { blocker: Some(blocker), .. } = &record.outcome else { panic!("{record:?}") };
+    assert_eq!(blocker.id, id, "{record:?}");
+    assert!(record.notes.is_empty(), "{record:?}");
+
+    fleet.kill_blockers = Some(Duration::from_secs(1));
+    let record = fleet.up(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+    assert!(record.notes[0].contains(&format!("terminated to get at a lock: connection {id}")), "{record:?}");
+    assert_ne!(own_id(home, &other).await, id, "it had to connect again");
+    assert_eq!(own_id(home, &bystander).await, near, "it holds no lock in our way");
+    assert_eq!(home.texts("SELECT CAST(i AS char) FROM one ORDER BY i").await, ["2", "9"]);
+}
+
 #[tokio::test]
 async fn blockers_on_postgres() {
     with(Site::Postgres, a_blocker_is_terminated_only_when_it_is_old_enough).await;
@@ -248,6 +278,7 @@ mod blockers {
         with(Site::Mysql, a_blocker_is_terminated_only_when_it_is_old_enough).await;
         with(Site::Mysql, a_session_of_another_database_is_left_alone).await;
         with(Site::Mysql, who_queued_behind_us_is_named).await;
+        with(Site::Mysql, the_holder_of_a_row_is_terminated_and_nobody_else).await;
     }
 }
 
@@ -256,6 +287,7 @@ async fn blockers_on_mariadb() {
     with(Site::Mariadb, a_blocker_is_terminated_only_when_it_is_old_enough).await;
     with(Site::Mariadb, a_session_of_another_database_is_left_alone).await;
     with(Site::Mariadb, who_queued_behind_us_is_named).await;
+    with(Site::Mariadb, the_holder_of_a_row_is_terminated_and_nobody_else).await;
 }
 
 const MARIADB_WAITS: &[&str] = &[

@@ -50,6 +50,7 @@ mod guards;
 mod half_way;
 mod hidden;
 mod locks;
+mod logins;
 mod losses;
 mod many_scripts;
 mod native_failures;

@@ -256,7 +256,7 @@ async fn a_version_that_only_old_tenants_refuse_is_found() {
     let hidden = "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE text', 'it' || 'ems'); END $$;";
     let back =
         "DO $$ BEGIN EXECUTE format('ALTER TABLE %I ALTER COLUMN a TYPE int USING a::int', 'it' || 'ems'); END $$;";
-    let [_, postgres, _] = places();
+    let [_, postgres, ..] = places();
     let files = [("0002_hidden.sql", hidden), ("0002_hidden.down.sql", back), VIEW, VIEW_DOWN];
     let proof = proven_with_scripts(&postgres, &files).await;
     let Verdict::Failed { why } = &proof.proofs[1].verdict else { panic!("{proof:#?}") };

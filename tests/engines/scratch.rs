@@ -15,11 +15,17 @@ use secrecy::SecretString;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{on_server, server_url, texts};
+use crate::engines::support::{Site, on_server, server_url, texts};
 
-pub(crate) fn places() -> [ScratchPlace; 3] {
-    let server = |engine| ScratchPlace::Server(engine, SecretString::from(server_url(engine)));
-    [ScratchPlace::temporary(), server(Engine::Postgres), server(Engine::Mysql)]
+pub(crate) fn places() -> [ScratchPlace; 4] {
+    let [postgres, mariadb, mysql] = SERVERS.map(on);
+    [ScratchPlace::temporary(), postgres, mariadb, mysql]
+}
+
+const SERVERS: [Site; 3] = [Site::Postgres, Site::Mariadb, Site::Mysql];
+
+fn on(site: Site) -> ScratchPlace {
+    ScratchPlace::Server(site.engine(), SecretString::from(server_url(site)))
 }
 
 pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench {
@@ -33,9 +39,9 @@ pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench
     }
 }
 
-async fn databases(engine: Engine) -> Vec<String> {
-    let db = crate::engines::support::connect(&server_url(engine)).await;
-    let sql = match engine {
+async fn databases(site: Site) -> Vec<String> {
+    let db = crate::engines::support::connect(&server_url(site)).await;
+    let sql = match site.engine() {
         Engine::Postgres => "SELECT datname::text FROM pg_database",
         _ => "SELECT CAST(schema_name AS CHAR) FROM information_schema.schemata",
     };
@@ -46,17 +52,17 @@ async fn databases(engine: Engine) -> Vec<String> {
 
 #[tokio::test]
 async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
-    for place in places().into_iter().skip(1) {
-        let engine = place.engine();
+    for site in SERVERS {
+        let place = on(site);
         let name = std::sync::Mutex::new(String::new());
         let used = async |tenant: Arc<Tenant>| {
-            let made = databases(engine).await;
-            assert!(made.contains(&tenant.id.to_string()), "{engine}: {} in {made:?}", tenant.id);
+            let made = databases(site).await;
+            assert!(made.contains(&tenant.id.to_string()), "{site:?}: {} in {made:?}", tenant.id);
             *name.lock().unwrap() = tenant.id.to_string();
         };
-        let gone = async || !databases(engine).await.contains(&name.lock().unwrap().clone());
+        let gone = async || !databases(site).await.contains(&name.lock().unwrap().clone());
         place.with(std::future::pending(), &|_| {}, used).await.unwrap().unwrap();
-        assert!(gone().await, "{engine}: after success");
+        assert!(gone().await, "{site:?}: after success");
 
         let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
         let hangs = async |tenant: Arc<Tenant>| {
@@ -73,7 +79,7 @@ async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         };
         assert_eq!(place.with(stop, &|_| {}, hangs).await.unwrap(), None);
-        assert!(gone().await, "{engine}: after a stop");
+        assert!(gone().await, "{site:?}: after a stop");
 
         let panics = async |tenant: Arc<Tenant>| {
             used(tenant).await;
@@ -81,15 +87,15 @@ async fn a_scratch_database_is_dropped_after_success_a_stop_and_a_panic() {
         };
         let never = std::future::pending();
         let panic = AssertUnwindSafe(place.with::<()>(never, &|_| {}, panics)).catch_unwind().await;
-        assert!(panic.is_err() && gone().await, "{engine}: after a panic");
+        assert!(panic.is_err() && gone().await, "{site:?}: after a panic");
     }
 }
 
 #[tokio::test]
 async fn a_statement_that_is_still_running_does_not_keep_its_database() {
-    for place in places().into_iter().skip(1) {
-        let engine = place.engine();
-        let sleep = match engine {
+    for site in SERVERS {
+        let place = on(site);
+        let sleep = match site.engine() {
             Engine::Postgres => "INSERT INTO t SELECT 1 FROM pg_sleep(60)",
             // SLEEP would notice that its client has gone.
             _ => "INSERT INTO t SELECT BENCHMARK(300000000, SHA2('x', 512))",
@@ -105,28 +111,28 @@ async fn a_statement_that_is_still_running_does_not_keep_its_database() {
         let begun = std::time::Instant::now();
         let stop = tokio::time::sleep(std::time::Duration::from_secs(2));
         assert_eq!(place.with(stop, &|text| panic!("{text}"), works).await.unwrap(), None);
-        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{engine}: {:?}", begun.elapsed());
-        assert!(!databases(engine).await.contains(&name.lock().unwrap().clone()), "{engine}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{site:?}: {:?}", begun.elapsed());
+        assert!(!databases(site).await.contains(&name.lock().unwrap().clone()), "{site:?}");
     }
 }
 
 #[tokio::test]
 async fn what_was_left_behind_a_day_ago_is_removed_and_nothing_else() {
-    for place in places().into_iter().skip(1) {
-        let engine = place.engine();
+    for site in SERVERS {
+        let place = on(site);
         let number = hex();
         let old = format!("fleet_scratch_10_{number}");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let new = format!("fleet_scratch_{now:x}_{number}");
         let other = format!("fleet_scratch_x_{number}");
         for name in [&old, &new, &other] {
-            on_server(engine, &format!("CREATE DATABASE {name}")).await;
+            on_server(site, &format!("CREATE DATABASE {name}")).await;
         }
         place.with(std::future::pending(), &|_| {}, async |_| ()).await.unwrap();
-        let left = databases(engine).await;
-        assert!(!left.contains(&old) && left.contains(&new) && left.contains(&other), "{engine}: {left:?}");
+        let left = databases(site).await;
+        assert!(!left.contains(&old) && left.contains(&new) && left.contains(&other), "{site:?}: {left:?}");
         for name in [&new, &other] {
-            on_server(engine, &format!("DROP DATABASE {name}")).await;
+            on_server(site, &format!("DROP DATABASE {name}")).await;
         }
     }
 }

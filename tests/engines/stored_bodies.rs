@@ -58,14 +58,33 @@ async fn a_call_of_several_statements_that_stops_behind_a_trigger_is_not_taken_f
     );
 }
 
+/// One script with one checksum, of which each product reads its own part: inside a statement, and as a whole one.
+async fn comments_that_one_product_reads_make_one_script_for_both(home: &Home) {
+    let script = "CREATE TABLE t (i int /*M! , of_mariadb int */ /*!80000 , of_mysql int */);\n\
+                  /*M! CREATE TABLE mariadb_has (i int) */ /*!80000 DO 0 */;\n\
+                  /*M! DO 0 */ /*!80000 CREATE TABLE mysql_has (i int) */;\n\
+                  INSERT INTO t (i) VALUES (1);\n";
+    let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.mysql.sql", script)]).await;
+    let record = fleet.up(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "migrated", "{:?} {:?}", record.error, record.stopped_at);
+    let columns = "SELECT CAST(CONCAT(table_name, '.', column_name) AS CHAR) FROM information_schema.columns WHERE \
+                   table_schema = DATABASE() AND (column_name LIKE 'of%' OR table_name LIKE '%has') ORDER BY 1";
+    let own = if home.site == Site::Mysql { ["mysql_has.i", "t.of_mysql"] } else { ["mariadb_has.i", "t.of_mariadb"] };
+    assert_eq!(home.texts(columns).await, own);
+    assert_eq!(home.texts("SELECT CAST(i AS CHAR) FROM t").await, ["1"]);
+    assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "up_to_date");
+}
+
 #[tokio::test]
 async fn mariadb() {
+    with(Site::Mariadb, comments_that_one_product_reads_make_one_script_for_both).await;
     with(Site::Mariadb, bodies_end_where_they_were_written_to_end).await;
     with(Site::Mariadb, a_call_of_several_statements_that_stops_behind_a_trigger_is_not_taken_for_nothing).await;
 }
 
 #[tokio::test]
 async fn mysql() {
+    with(Site::Mysql, comments_that_one_product_reads_make_one_script_for_both).await;
     with(Site::Mysql, bodies_end_where_they_were_written_to_end).await;
     with(Site::Mysql, a_call_of_several_statements_that_stops_behind_a_trigger_is_not_taken_for_nothing).await;
 }

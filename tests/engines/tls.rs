@@ -2,7 +2,9 @@
 //! never falls back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::engine::Transfer;
 use crate::model::fault::FaultClass;
 use crate::model::tenant::{Address, Engine, Tenant};
 use secrecy::SecretString;
@@ -60,6 +62,42 @@ async fn what_is_checked_and_refused(engine: Engine) {
     // A native migration has its own connection, opened the same way.
     let certified = at("certified", "localhost", &format!("{name}&{ca_key}={ca}{shown}"));
     assert_eq!(fleet.native(true).up(&certified).await.outcome.name(), "migrated", "{engine}");
+}
+
+/// The authority is replaced between the driver's connection and the tool's: what the driver let in, the tool refuses.
+async fn the_dump_tool_checks_what_the_url_says(engine: Engine) {
+    let server = TlsServer::start(engine);
+    let [_, _, authority, name] = modes(engine);
+    let (scheme, ca_key) = if engine == Engine::Postgres { ("postgres", "sslrootcert") } else { ("mysql", "ssl-ca") };
+    let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"])])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (ca, file) = (folder.path().join("ca.pem"), folder.path().join("dump"));
+    for (host, mode) in [("127.0.0.1", authority), ("localhost", name)] {
+        let url = format!("{scheme}://plain:x@{host}:{}/app?ssl-mode={mode}&{ca_key}={}", server.port, ca.display());
+        let tenant = Arc::new(tenant("t", engine, Address::Url(SecretString::from(url)), None));
+        for (with, comes_back) in [("ca.pem", true), ("other-ca.pem", false)] {
+            std::fs::copy(server.file("ca.pem"), &ca).unwrap();
+            let mut session = fleet.database().connect(&tenant).await.unwrap();
+            std::fs::copy(server.file(with), &ca).unwrap();
+            let (run, limit, cancel) = ("run", Duration::ZERO, Default::default());
+            let made = session.dump(&Transfer { file: &file, run, limit, cancel }).await;
+            assert_eq!(made.is_ok(), comes_back, "{engine} {mode} {with}: {made:?}");
+            let told = made.err().map(|fault| fault.message).unwrap_or_default();
+            assert!(comes_back || told.contains("certificate"), "{engine} {mode}: {told}");
+            session.close().await;
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_dump_tool_on_postgres() {
+    the_dump_tool_checks_what_the_url_says(Engine::Postgres).await;
+}
+
+#[tokio::test]
+async fn the_dump_tool_on_mariadb() {
+    the_dump_tool_checks_what_the_url_says(Engine::Mysql).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 mod checking;
 #[path = "../support/dumps.rs"]
 mod dumps;
+mod mysql;
 mod restoring;
 mod support;
 

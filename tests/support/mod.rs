@@ -145,6 +145,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
         address,
         migration_address: None,
         create_missing: false,
+        single_writer: false,
         lock_timeout: None,
         transaction: None,
         shared_schemas: Vec::new(),

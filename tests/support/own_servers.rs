@@ -16,13 +16,30 @@ pub(crate) struct OwnServers {
 impl OwnServers {
     pub(crate) fn start() -> Self {
         let state = tempfile::tempdir().unwrap();
-        let text = run(script("start", state.path()));
+        let text = run(&mut script("start", state.path()));
         let variable = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
             line.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
         };
         let (postgres, mysql) = (variable("FLEET_TEST_POSTGRES_URL"), variable("FLEET_TEST_MARIADB_URL"));
         OwnServers { postgres, mysql, state }
+    }
+
+    /// Makes the MariaDB the only node of a Galera cluster. Its port stays.
+    pub(crate) fn join_galera(&self) {
+        let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let options = PathBuf::from(std::fs::read_to_string(self.state.path().join("base")).unwrap().trim());
+        let options = options.join("mariadb.options");
+        let text = std::fs::read_to_string(&options).unwrap();
+        let more = format!(
+            "--wsrep-on=ON\n--wsrep-provider=/usr/lib/galera/libgalera_smm.so\n--wsrep-cluster-address=gcomm://\n\
+             --wsrep-node-address=127.0.0.1\n--binlog-format=ROW\n\
+             --wsrep-provider-options=gmcast.listen_addr=tcp://127.0.0.1:{};ist.recv_addr=127.0.0.1:{}\n",
+            port(),
+            port()
+        );
+        std::fs::write(&options, text + &more).unwrap();
+        run(script("restart", self.state.path()).arg("mariadb"));
     }
 
     /// A standby of the PostgreSQL of this pair.
@@ -32,8 +49,9 @@ impl OwnServers {
         let data = base.join("postgres/standby");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = self.postgres.rsplit_once('/').unwrap().0;
-        let copy = as_server(&base, "pg_basebackup", &["-R", "-X", "stream", "-c", "fast", "-d", server, "-D"], &data);
-        run(copy);
+        let mut copy =
+            as_server(&base, "pg_basebackup", &["-R", "-X", "stream", "-c", "fast", "-d", server, "-D"], &data);
+        run(&mut copy);
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c wal_receiver_status_interval=1s \
              -c fsync=off -c max_connections=400 -c max_locks_per_transaction=256",
@@ -50,6 +68,28 @@ impl OwnServers {
 }
 
 impl Drop for OwnServers {
+    fn drop(&mut self) {
+        let _ = script("stop", self.state.path()).output();
+    }
+}
+
+/// A MySQL for a single test, with the binary log that it writes by default. It ends with the test.
+pub(crate) struct OwnMysql {
+    pub(crate) url: String,
+    state: tempfile::TempDir,
+}
+
+impl OwnMysql {
+    pub(crate) fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let mut command = script("start", state.path());
+        let text = run(command.args(["--durable", "mysql"]).env_remove("FLEET_TEST_WITHOUT"));
+        let line = text.lines().find_map(|line| line.strip_prefix("export FLEET_TEST_MYSQL_URL="));
+        OwnMysql { url: line.unwrap_or_else(|| panic!("no MySQL in {text}")).to_owned(), state }
+    }
+}
+
+impl Drop for OwnMysql {
     fn drop(&mut self) {
         let _ = script("stop", self.state.path()).output();
     }
@@ -93,7 +133,7 @@ fn as_server(base: &Path, program: &str, arguments: &[&str], data: &Path) -> Com
     command
 }
 
-fn run(mut command: Command) -> String {
+fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

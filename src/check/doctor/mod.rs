@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::engine::{Product, dialect};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::health::{Health, HeldLock, Needs};
+use crate::model::health::{Health, HeldLock, Needs, Obstacle};
 use crate::model::observation::Observation;
 use crate::model::outcome::Blocker;
 use crate::model::schema::{Direction, State, Unfinished};
@@ -100,6 +100,14 @@ pub(crate) fn judge(
             Ok(health) => {
                 judge_rights(&mut findings, tenant, health, needs);
                 judge_one(&mut findings, tenant, health, limits);
+                let concerns =
+                    |o: &&Obstacle| o.concerns.is_empty() || o.concerns.iter().any(|r| needs.rights.contains(r));
+                for Obstacle { stops, what, fix, .. } in health.obstacles.iter().filter(concerns) {
+                    match stops {
+                        true => findings.tenant(tenant, Severity::Error, what.clone(), fix.clone()),
+                        false => findings.server(tenant, Severity::Warning, what.clone(), fix.clone()),
+                    }
+                }
                 server::judge(&mut findings, &server::Seen { tenant, health, limits }, &needs.extensions);
             }
             Err(fault) => {
@@ -191,7 +199,11 @@ fn judge_rights(findings: &mut Findings, tenant: &Tenant, health: &Health, needs
 fn judge_one(findings: &mut Findings, tenant: &Tenant, health: &Health, limits: &Limits<'_>) {
     use Severity::{Error, Info, Warning};
     if health.read_only {
-        let why = if health.is_standby { "the server is a standby" } else { "it is read-only, or a standby" };
+        let why = match &health.read_only_by[..] {
+            _ if health.is_standby => "the server is a standby".to_owned(),
+            [] => "it is read-only, or a standby".to_owned(),
+            settings => format!("{} of the server is on", settings.join(", ")),
+        };
         let fix = "let this tenant's url lead to the primary, or lift the setting that makes it read-only";
         findings.tenant(tenant, Error, format!("nothing can be written: {why}"), fix.into());
     }
@@ -296,7 +308,7 @@ pub(crate) fn way_out(fault: &Fault, limits: &Limits<'_>) -> String {
     let text = match fault.class {
         ConnectionRefused | ConnectTimeout => "start the server, or correct host and port of the tenant's url",
         Dns => "correct the host of the tenant's url, or the name service",
-        Authentication => "correct the user or the password of the tenant",
+        Authentication => "correct the user or the password of the tenant, or the account as the server says",
         UnknownDatabase => "create the database, or correct its name; create_missing = true makes a file or a schema",
         TooManyConnections => "free connections, or lower --per-server",
         Tls => "correct sslmode and the certificates in the tenant's url, or switch TLS on at the server",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::health::{Extension, Follower, NeededExtension, Room, Upstream};
+use crate::model::health::{Extension, Follower, NeededExtension, Obstacle, Room, Upstream};
 use crate::model::tenant::Address;
 
 fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
@@ -20,6 +20,7 @@ fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
         address: Address::Unusable(String::new()),
         migration_address: None,
         create_missing: false,
+        single_writer: false,
     })
 }
 
@@ -172,6 +173,20 @@ fn a_replica_of_mariadb_is_a_warning_while_it_can_be_written() {
     let found: Vec<_> = mariadb(stopped).collect();
     assert_eq!(found[1].0, Severity::Warning);
     assert!(found[1].1.ends_with("and replication is stopped"), "{found:?}");
+}
+
+#[test]
+fn a_setting_that_refuses_triggers_is_told_if_a_migration_makes_one() {
+    let obstacle = |stops, concerns| Obstacle { stops, concerns, what: "refused".into(), fix: "lift it".into() };
+    let found = |obstacle: Obstacle, rights: Vec<&'static str>| -> Vec<(Severity, usize)> {
+        let (health, needs) =
+            (Health { obstacles: vec![obstacle], ..Health::default() }, Needs { rights, ..Needs::default() });
+        let found = judge(&[(tenant("a", "s", Engine::Mysql), Ok(health))], &LIMITS, &needs, |_| true);
+        found.into_iter().filter(|f| f.what == "refused").map(|f| (f.severity, f.tenants.len())).collect()
+    };
+    assert_eq!(found(obstacle(false, &["TRIGGER"]), vec!["EVENT"]), []);
+    assert_eq!(found(obstacle(false, &["TRIGGER"]), vec!["TRIGGER"]), [(Severity::Warning, 0)]);
+    assert_eq!(found(obstacle(true, &[]), vec![]), [(Severity::Error, 1)]);
 }
 
 #[test]

@@ -95,7 +95,15 @@ fn variants(files: &[Named], mistakes: &mut Vec<ScriptMistake>) -> Variants {
         if let Some((_, other)) = seen.iter().find(|(engine, _)| *engine == file.engine) {
             let engine = file.engine.map(|engine| format!(" for {engine}")).unwrap_or_default();
             let what = format!("it is the same part{engine} as {}", other.display());
-            mistakes.push(Found::new(None, what, "remove one of them").in_file(path));
+            let words = |path: &Path| path.file_name().map(|name| name.to_string_lossy().contains(".mariadb."));
+            let instead = match words(path) == words(other) {
+                true => "remove one of them",
+                false => {
+                    "a script has one part for MySQL and MariaDB: remove one of them, and put what only one product reads into \
+                     comments: /*M! MariaDB */, /*!80000 MySQL */"
+                }
+            };
+            mistakes.push(Found::new(None, what, instead).in_file(path));
             continue;
         }
         seen.push((file.engine, path));

@@ -342,7 +342,7 @@ fn every_mistake_is_told_with_its_file_and_line_and_a_way_out() {
     19_t.down.sql: it has the same version as 19_u.sql but another name; give it another version, or the same name if they belong together
     20_v.sqlite3.sql: `.sqlite3` is not how an engine is written here; name it `20_v.sqlite.sql`
     21_w.sql:2: it is not UTF-8; save it as UTF-8
-    2_c.mysql.sql: it is the same part for mysql as 2_c.mariadb.sql; remove one of them
+    2_c.mysql.sql: it is the same part for mysql as 2_c.mariadb.sql; a script has one part for MySQL and MariaDB: remove one of them, and put what only one product reads into comments: /*M! MariaDB */, /*!80000 MySQL */
     2_c.up.sql: it is the same part as 2_c.sql; remove one of them
     3_d.down.sql: it takes back a script that is not here; add the part that is applied, or remove this one
     5_f.sql: it holds no SQL that would be run; write `-- fleet: nothing` into it if that is on purpose

@@ -270,16 +270,19 @@ impl MysqlSession {
         if let Some(password) = password(tenant) {
             set("password", &password);
         }
-        for (key, names) in [
-            ("ssl-ca", &["ssl-ca", "sslca"][..]),
-            ("ssl-cert", &["ssl-cert", "sslcert"]),
-            ("ssl-key", &["ssl-key", "sslkey"]),
-        ] {
+        let ca = &["ssl-ca", "sslca"][..];
+        for (key, names) in
+            [("ssl-ca", ca), ("ssl-cert", &["ssl-cert", "sslcert"]), ("ssl-key", &["ssl-key", "sslkey"])]
+        {
             if let Some(value) = parameter(tenant, names) {
                 set(key, &value);
             }
         }
-        let tls = Flavour::of(&program.version).tls_options(options.get_ssl_mode(), is_encrypted);
+        let tls = Flavour::of(&program.version).tls_options(
+            options.get_ssl_mode(),
+            is_encrypted,
+            parameter(tenant, ca).is_some(),
+        );
         lines.extend(tls.iter().map(ToString::to_string));
         SecretFile::new(&(lines.join("\n") + "\n"))
     }

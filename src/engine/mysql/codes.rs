@@ -1,7 +1,7 @@
 //! The fault classes of MySQL and MariaDB error numbers.
 
 use crate::engine::errors::Code;
-use crate::model::fault::FaultClass;
+use crate::model::fault::{Fault, FaultClass, bounded};
 
 use FaultClass as F;
 
@@ -16,6 +16,43 @@ pub(in crate::engine) fn listed() -> impl Iterator<Item = Code> {
     CODES.iter().flat_map(|(class, codes)| {
         codes.iter().map(|(code, name)| Code { code: code.to_string(), name: (*name).to_owned(), class: *class })
     })
+}
+
+/// An account's plugin is missing on the server; a statement of a migration may say so too, and is no login.
+pub(in crate::engine) const PLUGIN_IS_NOT_LOADED: u16 = 1524;
+
+/// The remedy for an account with a plugin that the driver or the server does not have.
+pub(in crate::engine) const OTHER_PLUGIN: &str = "give the account a password that fleet can send; as an administrator: \
+    ALTER USER name@host IDENTIFIED WITH caching_sha2_password BY '...' (MariaDB: IDENTIFIED VIA mysql_native_password \
+    USING PASSWORD('...'))";
+
+/// A refused login with its remedy: the numbers of one class have different ones.
+pub(in crate::engine) fn login(fault: Fault, number: u16) -> Fault {
+    let remedy = match number {
+        1045 => {
+            "correct the tenant's user or password; a user may come from the hosts of its accounts only: \
+             SELECT user, host FROM mysql.user"
+        }
+        1129 => {
+            "as an administrator, when the cause is mended: TRUNCATE performance_schema.host_cache (or FLUSH HOSTS)"
+        }
+        1130 => {
+            "no account may come from this host; as an administrator: CREATE USER name@'this host', or connect from another"
+        }
+        1251 | PLUGIN_IS_NOT_LOADED => OTHER_PLUGIN,
+        1698 => {
+            "this account logs in without a password, from the server's own machine only (unix_socket); take another \
+             user, or as an administrator: ALTER USER name@host IDENTIFIED BY '...'"
+        }
+        1820 | 1862 => {
+            "log in as this user with the server's own client, type ALTER USER USER() IDENTIFIED BY '...' (MariaDB: SET \
+             PASSWORD = PASSWORD('...')), and give fleet the new password"
+        }
+        3118 | 4151 => "as an administrator: ALTER USER name@host ACCOUNT UNLOCK",
+        _ => return fault,
+    };
+    // The server's own text ends with a full stop, or without.
+    Fault { message: bounded(format!("{}; {remedy}", fault.message.trim_end_matches('.'))), ..fault }
 }
 
 /// Each class with its numbers and their symbols. Sources: <https://mariadb.com/kb/en/mariadb-error-code-reference/>,
@@ -62,7 +99,7 @@ const CODES: &[(FaultClass, &[(u16, &str)])] = &[
             (1820, "MUST_CHANGE_PASSWORD"),
             (1862, "MUST_CHANGE_PASSWORD_LOGIN"),
             (3118, "ACCOUNT_HAS_BEEN_LOCKED"),
-            (4151, "ACCESS_DENIED_NO_PASSWORD (MariaDB)"),
+            (4151, "ACCOUNT_HAS_BEEN_LOCKED (MariaDB)"),
         ],
     ),
     (F::UnknownDatabase, &[(1049, "BAD_DB_ERROR")]),

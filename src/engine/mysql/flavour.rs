@@ -108,6 +108,59 @@ impl Flavour {
         }
     }
 
+    /// The query for the metadata locks that other sessions hold on tables of the current database: session, user, age in
+    /// seconds, table, mode.
+    pub(in crate::engine) fn locks_here(self) -> &'static str {
+        match self {
+            Flavour::MariaDb => {
+                "SELECT CAST(m.thread_id AS CHAR), p.user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), p.time) AS \
+                 CHAR), m.table_name, m.lock_mode FROM information_schema.metadata_lock_info m JOIN \
+                 information_schema.processlist p ON p.id = m.thread_id LEFT JOIN information_schema.innodb_trx t ON \
+                 t.trx_mysql_thread_id = p.id WHERE m.lock_type = 'Table metadata lock' AND m.table_schema = DATABASE() AND \
+                 m.thread_id <> CONNECTION_ID() ORDER BY t.trx_started, m.table_name LIMIT 10"
+            }
+            Flavour::MySql => {
+                "SELECT CAST(p.processlist_id AS CHAR), p.processlist_user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, \
+                 NOW()), p.processlist_time) AS CHAR), m.object_name, m.lock_type FROM performance_schema.metadata_locks m JOIN \
+                 performance_schema.threads p ON p.thread_id = m.owner_thread_id LEFT JOIN information_schema.innodb_trx t ON \
+                 t.trx_mysql_thread_id = p.processlist_id WHERE m.object_type = 'TABLE' AND m.lock_status = 'GRANTED' AND \
+                 m.lock_duration <> 'STATEMENT' AND m.object_schema = DATABASE() AND p.processlist_id <> CONNECTION_ID() ORDER \
+                 BY t.trx_started, m.object_name LIMIT 10"
+            }
+        }
+    }
+
+    /// The means by which a server tells who holds a lock on a table.
+    pub(in crate::engine) fn tells_holders(self) -> &'static str {
+        match self {
+            Flavour::MariaDb => "INSTALL SONAME 'metadata_lock_info'",
+            Flavour::MySql => "performance_schema = ON, and the right to read it: GRANT SELECT ON performance_schema.*",
+        }
+    }
+
+    /// The privileges with which a user writes though `read_only` is on, in a release.
+    ///
+    /// Sources: <https://mariadb.com/kb/en/grant/#read_only-admin> (a part of `SUPER` up to 10.10),
+    /// <https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html#sysvar_read_only>.
+    pub(in crate::engine) fn writes_when_read_only(self, release: (u32, u32)) -> &'static [&'static str] {
+        match self {
+            Flavour::MariaDb if release < (10, 11) => &["SUPER", "READ_ONLY ADMIN", "READ ONLY ADMIN"],
+            Flavour::MariaDb => &["READ_ONLY ADMIN", "READ ONLY ADMIN"],
+            Flavour::MySql => &["SUPER", "CONNECTION_ADMIN"],
+        }
+    }
+
+    /// The privileges with which a user makes triggers and functions where a binary log is written.
+    ///
+    /// Sources: <https://mariadb.com/kb/en/binary-logging-of-stored-routines/>,
+    /// <https://dev.mysql.com/doc/refman/9.7/en/stored-programs-logging.html>.
+    pub(in crate::engine) fn makes_logged_functions(self) -> &'static [&'static str] {
+        match self {
+            Flavour::MariaDb => &["SUPER", "BINLOG ADMIN"],
+            Flavour::MySql => &["SUPER"],
+        }
+    }
+
     /// `SUPER` includes the privilege to make objects of others. From 11.0 on MariaDB no longer counts it in.
     pub(in crate::engine) fn super_defines(self, version: &str) -> bool {
         self != Flavour::MariaDb || version.starts_with("10.")
@@ -126,8 +179,14 @@ impl Flavour {
         }
     }
 
-    /// The client options for the TLS mode of a URL. MariaDB's tools have no check of the chain alone: they check the name too.
-    pub(in crate::engine) fn tls_options(self, mode: MySqlSslMode, is_encrypted: bool) -> &'static [&'static str] {
+    /// The client options for the TLS mode of a URL. `has_ca`: the options name an authority, which MariaDB's tools then check
+    /// the chain against, and not the name (seen on 10.11; from 11.4 on they check the name too unless they are told not to).
+    pub(in crate::engine) fn tls_options(
+        self,
+        mode: MySqlSslMode,
+        is_encrypted: bool,
+        has_ca: bool,
+    ) -> &'static [&'static str] {
         use Flavour::{MariaDb, MySql};
         match (mode, self) {
             (MySqlSslMode::Disabled, MariaDb) => &["skip-ssl"],
@@ -135,9 +194,10 @@ impl Flavour {
             (MySqlSslMode::Preferred | MySqlSslMode::Required, MariaDb) => {
                 &["ssl", "loose-skip-ssl-verify-server-cert"]
             }
+            (MySqlSslMode::VerifyCa, MariaDb) if has_ca => &["ssl"],
             (MySqlSslMode::VerifyCa | MySqlSslMode::VerifyIdentity, MariaDb) => &["ssl", "ssl-verify-server-cert"],
-            (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED"],
-            (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED"],
+            (MySqlSslMode::Disabled, MySql) => &["ssl-mode=DISABLED", "get-server-public-key"],
+            (MySqlSslMode::Preferred, MySql) => &["ssl-mode=PREFERRED", "get-server-public-key"],
             (MySqlSslMode::Required, MySql) => &["ssl-mode=REQUIRED"],
             (MySqlSslMode::VerifyCa, MySql) => &["ssl-mode=VERIFY_CA"],
             (MySqlSslMode::VerifyIdentity, MySql) => &["ssl-mode=VERIFY_IDENTITY"],

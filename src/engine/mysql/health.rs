@@ -7,18 +7,19 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use crate::engine::health::{is_local, number};
-use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
+use crate::engine::mysql::settings::Settings;
+use crate::engine::mysql::{MysqlSession, cluster};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{HealthCheck, TenantEndpoint, address, literal};
 use crate::model::fault::Fault;
-use crate::model::health::{Health, HeldLock, Questions, Room, Upstream};
+use crate::model::health::{Health, HeldLock, Obstacle, Questions, Room, Upstream};
 use crate::model::outcome::Blocker;
 use crate::model::tenant::Engine;
 
-const SERVER: &str = "SELECT VERSION(), CAST(@@global.read_only AS CHAR), CAST(@@max_connections AS CHAR), \
-                      CAST(@@max_user_connections AS CHAR), COALESCE(CURRENT_ROLE(), 'NONE'), (SELECT CAST(COUNT(*) AS CHAR) FROM \
-                      information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'), CURRENT_USER(), COALESCE(DATABASE(), '')";
+const SERVER: &str = "SELECT VERSION(), CURRENT_USER(), CAST(@@max_connections AS CHAR), CAST(@@max_user_connections AS CHAR), \
+                      COALESCE(CURRENT_ROLE(), 'NONE'), (SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.plugins WHERE \
+                      plugin_name = 'METADATA_LOCK_INFO' AND plugin_status = 'ACTIVE'), COALESCE(DATABASE(), '')";
 const CONNECTED: &str = "SHOW GLOBAL STATUS LIKE 'Threads_connected'";
 
 /// The user's own grants, on all databases or on this one, whose name may be a pattern.
@@ -40,14 +41,6 @@ const TRANSACTIONS: &str = "SELECT CAST(p.id AS CHAR), p.user, CAST(TIMESTAMPDIF
                             ON p.id = t.trx_mysql_thread_id WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() \
                             ORDER BY t.trx_started LIMIT 5";
 
-/// The rows of MariaDB's plugin `metadata_lock_info`: every metadata lock on a table that another session holds.
-const LOCKS: &str = "SELECT CAST(m.thread_id AS CHAR), p.user, CAST(COALESCE(TIMESTAMPDIFF(SECOND, t.trx_started, NOW()), p.time) \
-                     AS CHAR), m.table_name, m.lock_mode FROM information_schema.metadata_lock_info m \
-                     JOIN information_schema.processlist p ON p.id = m.thread_id \
-                     LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id \
-                     WHERE m.lock_type = 'Table metadata lock' AND m.table_schema = DATABASE() \
-                     AND m.thread_id <> CONNECTION_ID() ORDER BY t.trx_started, m.table_name LIMIT 10";
-
 /// The newer keywords first: MySQL 8.4 has only these, and servers before MariaDB 10.5 and MySQL 8.0.22 only the older
 /// ones.
 const REPLICA: [&str; 2] = ["SHOW REPLICA STATUS", "SHOW SLAVE STATUS"];
@@ -61,18 +54,25 @@ impl HealthCheck for MysqlSession {
         let Some(server) = rows.first() else { return Ok(health) };
         let version = server.must(0);
         health.number = number(&version);
-        let product = Flavour::of(&version).product().name;
-        health.version = format!("{product} {}", version.split('-').next().unwrap_or_default());
-        health.read_only = !["0", "OFF"].contains(&server.must(1).as_str());
+        let flavour = Flavour::of(&version);
+        health.version = format!("{} {}", flavour.product().name, version.split('-').next().unwrap_or_default());
         if let Some(used) = self.rows(CONNECTED.to_owned()).await?.first().and_then(|row| row.parse(1)) {
             let limits = [2, 3].map(|column| server.parse::<u64>(column).filter(|most| *most > 0));
             health.connections = limits.into_iter().flatten().min().map(|most| Room { used, most });
         }
+        let settings = Settings::read(self).await?;
+        health.read_only_by = settings.read_only(flavour, health.number);
+        health.read_only = !health.read_only_by.is_empty();
+        health.obstacles = settings.obstacles(flavour, health.number);
+        if let Some(cluster) = settings.cluster().filter(|_| !self.door.tenant.single_writer) {
+            let (what, fix) = cluster::many_writers(cluster);
+            health.obstacles.push(Obstacle { stops: true, concerns: &[], what, fix: fix.to_owned() });
+        }
         if server.must(4) == "NONE" {
             health.missing_rights = self.rows(RIGHTS.to_owned()).await?.iter().filter_map(|row| row.text(0)).collect();
             let granted = self.rows(GRANTED_ON.to_owned()).await?.first().and_then(|row| row.text(0));
-            health.grantee = grantee(&server.must(6));
-            let name = granted.unwrap_or_else(|| as_pattern(&server.must(7)));
+            health.grantee = grantee(&server.must(1));
+            let name = granted.unwrap_or_else(|| as_pattern(&server.must(6)));
             health.grant_on = format!("{}.*", Engine::Mysql.quote(&name));
         } else {
             health.unknown.push("rights: this user has them through a role".to_owned());
@@ -81,13 +81,16 @@ impl HealthCheck for MysqlSession {
             Ok(open) => health.transactions = open.iter().map(transaction).collect(),
             Err(fault) => health.unknown.push(format!("open transactions: {fault}")),
         }
-        if server.must(5) == "0" {
-            let why = "the plugin is not loaded: INSTALL SONAME 'metadata_lock_info' (MariaDB)";
+        if flavour == Flavour::MariaDb && server.must(5) == "0" {
+            let why = format!("the plugin is not loaded: {}", flavour.tells_holders());
             health.unknown.push(format!("locks on tables: {why}"));
         } else {
             let lock = |row: &TextRow| HeldLock { table: row.must(3), mode: row.must(4), by: transaction(row) };
-            match self.rows(LOCKS.to_owned()).await {
+            match self.rows(flavour.locks_here().to_owned()).await {
                 Ok(locks) => health.locks = locks.iter().map(lock).collect(),
+                Err(fault) if fault.code.as_deref() == Some("1142") => {
+                    health.unknown.push(format!("locks on tables: {fault}; it takes {}", flavour.tells_holders()));
+                }
                 Err(fault) => health.unknown.push(format!("locks on tables: {fault}")),
             }
         }
@@ -102,7 +105,8 @@ impl MysqlSession {
     /// The values shared by all databases of the server.
     async fn read_server(&mut self, health: &mut Health) {
         let mut status = self.rows(REPLICA[0].to_owned()).await;
-        if status.is_err() {
+        // 1064: it does not know the keyword. A right that is missing for one is missing for the other.
+        if status.as_ref().is_err_and(|fault| fault.code.as_deref() == Some("1064")) {
             status = self.rows(REPLICA[1].to_owned()).await;
         }
         match status {

@@ -282,7 +282,7 @@ fn names(sql: &str, name: &str) -> bool {
 }
 
 /// The other sessions in this database, except those that wait for a table themselves.
-pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() \
+pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED), VERSION() FROM information_schema.processlist WHERE db = DATABASE() \
     AND id <> CONNECTION_ID() AND user <> 'system user' AND COALESCE(state, '') NOT LIKE 'Waiting for table metadata lock%'";
 
 /// A query that is refused to users who can't see other users' transactions, whether or not there are any.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backup;
+mod cluster;
 pub(in crate::engine) mod codes;
 mod definers;
 pub(in crate::engine) mod dialect;
@@ -17,6 +18,8 @@ mod native;
 mod observe;
 mod scratch;
 mod session;
+mod settings;
 mod tenant_lock;
 
+pub(crate) use cluster::Clusters;
 pub(crate) use session::MysqlSession;

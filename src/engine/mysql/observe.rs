@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
+use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME};
 use crate::engine::mysql::{MysqlSession, liveness, locks};
 use crate::engine::queries::{Queries as _, connect_aside};
@@ -90,11 +91,12 @@ impl MysqlSession {
     /// The reason for terminating no session where the server does not report a lock's holder.
     async fn several(&mut self) -> Option<String> {
         let rows = self.rows(locks::OTHERS.to_owned()).await.ok()?;
-        let others = rows.first().and_then(|row| row.parse::<u64>(0)).unwrap_or(0);
+        let row = rows.first()?;
+        let (others, tells) = (row.parse::<u64>(0)?, Flavour::of(&row.must(1)).tells_holders());
         (others > 1).then(|| {
             format!(
                 "nobody was terminated: {others} sessions are connected to this database and the server does not tell which \
-                 of them holds the lock; it does with INSTALL SONAME 'metadata_lock_info'"
+                 of them holds the lock; it does with {tells}"
             )
         })
     }

@@ -8,7 +8,9 @@ use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, MySql};
 
 use crate::engine::mysql::MysqlSession;
+use crate::engine::mysql::cluster::refused_lock;
 use crate::engine::mysql::flavour::Flavour;
+use crate::engine::mysql::fresh::Settings;
 use crate::engine::queries::TextColumns as _;
 use crate::engine::{Session as _, errors, journal};
 use crate::model::fault::{Fault, FaultClass};
@@ -65,6 +67,7 @@ impl MysqlSession {
             self.reconnect().await?;
             wait = 3;
         }
+        self.check_writers().await?;
         let sql = format!(
             "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, {wait}), 0) = 1, \
              COALESCE(IS_USED_LOCK({LOAD_LOCK}), CONNECTION_ID()) = CONNECTION_ID(), 0), @@max_allowed_packet, \
@@ -74,6 +77,8 @@ impl MysqlSession {
             self.door.journal().read()
         );
         let id = self.id.clone();
+        // The session of an earlier work has the mode of its last step.
+        let known_space = (self.settings != Settings::Driver).then_some(self.held.ignores_space);
         let connection = self.connection()?;
         // The results of the message: settings, lock, load lock, history, journal.
         let mut results = 0;
@@ -88,7 +93,7 @@ impl MysqlSession {
                         id.store(own.unwrap_or(0), Ordering::Relaxed);
                         locked = MySql::text(&row, 1).as_deref() == Some("1");
                         held.most_bytes = MySql::text(&row, 2).and_then(|most| most.parse().ok());
-                        held.ignores_space = MySql::text(&row, 3).as_deref() == Some("1");
+                        held.ignores_space = known_space.unwrap_or(MySql::text(&row, 3).as_deref() == Some("1"));
                         held.stores_end =
                             MySql::text(&row, 4).is_some_and(|version| Flavour::of(&version).stores_end());
                     }
@@ -99,7 +104,7 @@ impl MysqlSession {
                     let fault = errors::fault(&error);
                     // 1146: the table read now does not exist; the rest was not sent.
                     if fault.code.as_deref() != Some("1146") || results < 3 {
-                        return Err(fault);
+                        return Err(if results == 1 { refused_lock(fault) } else { fault });
                     }
                     break;
                 }

@@ -25,11 +25,12 @@ const KEYS: [&str; 12] = [
     "migration_url",
     "password",
     "create_missing",
+    "single_writer",
     "lock_timeout",
     "transaction",
     "depends_on",
 ];
-const DEFAULT_KEYS: [&str; 5] = ["create_missing", "password", "server", "shared_schemas", "tags"];
+const DEFAULT_KEYS: [&str; 6] = ["create_missing", "password", "server", "shared_schemas", "single_writer", "tags"];
 
 /// The longest id, and the longest name of a server or a wave, in characters.
 pub(crate) const LONGEST_NAME: usize = 128;
@@ -93,6 +94,7 @@ pub(crate) fn read(document: &Document<'_>, sources: Sources<'_>, drafts: &mut D
 #[derive(Default)]
 struct Defaults {
     create_missing: bool,
+    single_writer: bool,
     shared_schemas: Vec<String>,
     password: Option<(PasswordSource, Range<usize>)>,
     server: Option<String>,
@@ -106,6 +108,7 @@ impl Defaults {
         let password = reader.item("password");
         Defaults {
             create_missing: reader.boolean("create_missing", drafts).unwrap_or(false),
+            single_writer: reader.boolean("single_writer", drafts).unwrap_or(false),
             shared_schemas: shared_schemas(&reader, drafts).unwrap_or_default(),
             password: password.and_then(|at| Some((PasswordSource::read(at, sources.folder, drafts)?, at.span()))),
             server: server(&reader, drafts),
@@ -201,6 +204,7 @@ impl TenantParser<'_, '_> {
         let Some(reader) = Reader::of(item, "[[tenant]]", &KEYS, self.drafts) else { return };
         let id = self.id(&reader);
         let create_missing = reader.boolean("create_missing", self.drafts).unwrap_or(self.defaults.create_missing);
+        let single_writer = reader.boolean("single_writer", self.drafts).unwrap_or(self.defaults.single_writer);
         let server = server(&reader, self.drafts);
         let mut tags = self.defaults.tags.clone();
         tags.extend(reader.labels("tags", self.drafts).unwrap_or_default());
@@ -250,6 +254,7 @@ impl TenantParser<'_, '_> {
             schema,
             shared_schemas,
             create_missing,
+            single_writer,
             lock_timeout,
             transaction,
             depends_on,

@@ -46,6 +46,7 @@ concurrency = 4
 
 [defaults]
 create_missing = true
+single_writer = true
 password = { env = "DBPASS" }
 tags = { region = "eu", plan = "free" }
 
@@ -69,6 +70,7 @@ server = "pg-7"
 tags = { plan = "pro", ring = "canary" }
 migration_url = "postgresql://app@direct7/acme"
 create_missing = false
+single_writer = false
 
 [[tenant]]
 id = "b-1"
@@ -96,6 +98,7 @@ fn a_whole_file_is_read() {
         acme.tags.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
         ["plan=pro", "region=eu", "ring=canary"]
     );
+    assert_eq!([acme.single_writer, b.single_writer], [false, true]);
     assert_eq!((b.engine, &*b.server, b.create_missing), (Engine::Mysql, "DB8:3306", true));
     assert_eq!(address(&b.address), "mysql://app:100%25%2Fx@DB8/b1");
     assert_eq!((c.engine, &*c.server, address(&c.address)), (Engine::Sqlite, "local", "/fleet/data/c.db".to_owned()));
