@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{on_server, server_url, texts};
+use crate::engines::support::{on_server, server_url, texts, url_of};
 
 pub(crate) fn places() -> [ScratchPlace; 3] {
     let server = |engine| ScratchPlace::Server(engine, SecretString::from(server_url(engine)));
@@ -111,7 +111,7 @@ async fn a_statement_that_is_still_running_does_not_keep_its_database() {
 }
 
 #[tokio::test]
-async fn what_was_left_behind_a_day_ago_is_removed_and_nothing_else() {
+async fn what_was_left_behind_is_removed_and_nothing_else() {
     for place in places().into_iter().skip(1) {
         let engine = place.engine();
         let number = hex();
@@ -119,13 +119,17 @@ async fn what_was_left_behind_a_day_ago_is_removed_and_nothing_else() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let new = format!("fleet_scratch_{now:x}_{number}");
         let other = format!("fleet_scratch_x_{number}");
-        for name in [&old, &new, &other] {
+        let used = format!("fleet_scratch_11_{number}");
+        for name in [&old, &new, &other, &used] {
             on_server(engine, &format!("CREATE DATABASE {name}")).await;
         }
+        let user = crate::engines::support::connect(&url_of(engine, &used)).await;
         place.with(std::future::pending(), &|_| {}, async |_| ()).await.unwrap();
         let left = databases(engine).await;
-        assert!(!left.contains(&old) && left.contains(&new) && left.contains(&other), "{engine}: {left:?}");
-        for name in [&new, &other] {
+        assert!(!left.contains(&old), "{engine}: {left:?}");
+        assert!([&new, &other, &used].iter().all(|name| left.contains(name)), "{engine}: {left:?}");
+        user.close().await.unwrap();
+        for name in [&new, &other, &used] {
             on_server(engine, &format!("DROP DATABASE {name}")).await;
         }
     }

@@ -38,8 +38,10 @@ mod secrets;
 #[path = "../support/own_servers.rs"]
 mod servers;
 mod support;
+mod table_kinds;
 mod terminal;
 mod three_hundred;
+mod trials;
 mod two_at_once;
 mod ways_out;
 

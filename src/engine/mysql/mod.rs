@@ -18,5 +18,6 @@ mod observe;
 mod scratch;
 mod session;
 mod tenant_lock;
+mod trial;
 
 pub(crate) use session::MysqlSession;

@@ -35,7 +35,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 25] = [
+pub(crate) static SETTINGS: [Setting; 26] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
@@ -110,6 +110,14 @@ pub(crate) static SETTINGS: [Setting; 25] = [
         "With --backup, what to do with a tenant that failed and could not be rolled back: leave or restore",
     )
     .flag("on-failure", Commands::Changes),
+    setting(
+        "restore_trial",
+        Form::Choice(&["always", "never"]),
+        Some("always"),
+        "Whether a restore loads the backup into a scratch database first (MySQL, MariaDB): always or never",
+    )
+    .note("SQLite and PostgreSQL restore in one transaction and need none.")
+    .flag("restore-trial", Commands::All),
     setting("log_format", Form::Choice(&["text", "json"]), Some("text"), "The form of the log: text or json")
         .flag("log-format", Commands::All),
     setting("log_dir", Form::Folder, None, "The folder of logs of runs: DIR/RUN/TENANT.log, with all SQL")
