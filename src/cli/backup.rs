@@ -33,6 +33,7 @@ pub(super) fn plan(program: &Program) -> BackupPlan {
         folder: settings.backups.clone(),
         command: settings.backup_command.clone(),
         restore_on_failure: settings.restore_on_failure(),
+        trial: settings.restore_trial(),
     }
 }
 
@@ -91,14 +92,14 @@ pub(super) fn backing_up(program: &Program, selection: Selection) -> Intent {
 }
 
 /// A restore of these tenants.
-pub(super) fn restoring(found: &RunBackups, selection: Selection) -> Intent {
+pub(super) fn restoring(program: &Program, found: &RunBackups, selection: Selection) -> Intent {
     let folder = BackupFolder::of_run(found.path.parent().unwrap_or(&found.path), &found.run);
     let task = Task {
         kind: RunKind::Restore { run: found.run.clone() },
         command: format!("restore --run {}", found.run),
         question: format!("Replace the content by the backups of run {} on", found.run),
     };
-    let restore = Some(RestorePlan { run: found.run.clone(), folder });
+    let restore = Some(RestorePlan { run: found.run.clone(), folder, trial: program.settings().restore_trial() });
     Intent { restore, ..Intent::task(task, selection) }
 }
 
@@ -115,7 +116,7 @@ impl Run for Restore {
             true => program.select(&self.on.selection).await?,
             false => all_of(program, &found, self.on.selection.filter.clone()).await?,
         };
-        start(program, &set, restoring(&found, selection), &self.on.output).await
+        start(program, &set, restoring(program, &found, selection), &self.on.output).await
     }
 }
 
@@ -143,7 +144,7 @@ async fn latest(program: &Program, set: &Arc<MigrationSet>, on: &RunArgs) -> Res
     let mut code = 0;
     for (place, only) in wanted {
         let selection = program.filter(Filter { only: Some(only), ..Filter::default() }).await?;
-        code = code.max(start(program, set, restoring(&runs[place], selection), &on.output).await?);
+        code = code.max(start(program, set, restoring(program, &runs[place], selection), &on.output).await?);
     }
     Ok(if code == 0 && !without.is_empty() { 5 } else { code })
 }

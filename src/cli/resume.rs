@@ -226,7 +226,7 @@ async fn again(
         RunKind::Backup { .. } => backup::backing_up(program, selection),
         // A tenant that was in the middle of it, or whose outcome was not recorded any more, is brought back again.
         RunKind::Restore { run: source } if !source.is_empty() => {
-            backup::restoring(&backup::find(program, source).await?, selection)
+            backup::restoring(program, &backup::find(program, source).await?, selection)
         }
         // Rows of whole batches that the run left stay: the table they are in is not empty, and only --append fills it up.
         RunKind::Seed { .. } => seed::seeding(program, set, kind, selection)?,

@@ -42,7 +42,8 @@ pub(crate) fn place(tenant: &Tenant) -> (String, String) {
     (server, database)
 }
 
-fn url(tenant: &Tenant) -> Result<&str, Fault> {
+/// The URL of a tenant's migrations, with its password.
+pub(super) fn url(tenant: &Tenant) -> Result<&str, Fault> {
     match tenant.address_for_migrations() {
         Address::Url(url) => Ok(url.expose_secret()),
         Address::Unusable(reason) => Err(Fault::new(FaultClass::BadAddress, reason.clone())),

@@ -40,7 +40,7 @@ mod variables;
 mod work;
 
 pub(crate) use address::{location, place};
-pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, database_name, hook, remove_left_secrets};
+pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
 use endpoint::TenantEndpoint;

@@ -1,11 +1,11 @@
 //! Temporary databases, created to try something out and dropped afterwards.
 //!
 //! None is ever a tenant's database: each gets a generated name, and only names of that form are dropped. When the
-//! process dies its database stays; the next process that creates a scratch database on that server a day later removes
-//! it.
+//! process dies its database stays, with nobody connected to it; the next process that creates a scratch database on that
+//! server a minute later removes it.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::future::Future;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::panic::AssertUnwindSafe;
@@ -18,6 +18,7 @@ use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::address;
 use super::driver::driver;
 use super::queries::SideConnection;
 use crate::model::clock::unix_now;
@@ -31,10 +32,13 @@ pub(crate) trait ScratchServer: Sync {
     /// A connection to any database on the server.
     async fn connect(&self, url: &str) -> Result<Box<dyn SideConnection>, Fault>;
 
-    /// The query for databases with names like those of scratch databases.
+    /// The query for databases with names like those of scratch databases, which no session uses.
     fn list(&self) -> &'static str;
 
     fn create(&self, name: &str) -> String;
+
+    /// Marks a database as used, as long as this connection to it lives, and however long it is silent.
+    fn keep(&self, name: &str) -> String;
 
     /// Drops a database, and ends the sessions still running in it.
     async fn drop(&self, connection: &mut dyn SideConnection, name: &str) -> Result<(), Fault>;
@@ -43,8 +47,16 @@ pub(crate) trait ScratchServer: Sync {
 /// The prefix of scratch database names; the creation time in seconds since 1970 and a number follow.
 const PREFIX: &str = "fleet_scratch_";
 
-/// The age from which a scratch database counts as left behind: no trial takes this long.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 60 * 60);
+/// The age from which an unused scratch database counts as left behind: it is used from its creation on.
+const LEFT_BEHIND: Duration = Duration::from_secs(60);
+
+/// Marks a scratch database as used until it is dropped, or until the process dies.
+enum InUse {
+    /// The folder, locked.
+    Folder(#[expect(dead_code, reason = "it is held for its lock")] File),
+    /// A connection to the database.
+    Server(Box<dyn SideConnection>),
+}
 
 /// A place where scratch databases of one engine are created.
 #[derive(Clone)]
@@ -61,6 +73,14 @@ impl ScratchPlace {
         ScratchPlace::Folder(std::env::temp_dir())
     }
 
+    /// The server of a tenant, with the rights that its user has there.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the tenant has no URL.
+    pub(crate) fn beside(tenant: &Tenant) -> Result<Self, Fault> {
+        Ok(ScratchPlace::Server(tenant.engine, SecretString::from(address::url(tenant)?.to_owned())))
+    }
+
     /// The engine of the databases created here.
     pub(crate) fn engine(&self) -> Engine {
         match self {
@@ -72,6 +92,8 @@ impl ScratchPlace {
     /// Creates a database, passes it to `work` as a tenant, and drops it: even if `work` panics, or if `stop` ends
     /// first, which gives `None`. `tell` receives the databases that were left behind and are now removed, and those
     /// that could not be dropped.
+    ///
+    /// Dying in it: the database stays, unused, and is swept later.
     ///
     /// # Errors
     /// A [`Fault`] when no database can be created; `work` was not started.
@@ -96,18 +118,22 @@ impl ScratchPlace {
         let name = format!("{PREFIX}{:x}_{:08x}", unix_now(), fastrand::u32(..));
         let tenant = Arc::new(self.tenant(&name)?);
         self.create(&name).await?;
+        let in_use = self.keep(&name).await;
         let result = tokio::select! {
             biased;
             () = &mut stop => Ok(None),
             result = AssertUnwindSafe(work(tenant)).catch_unwind() => result.map(Some),
         };
+        if let Some(InUse::Server(connection)) = in_use {
+            connection.close().await;
+        }
         if let Err(fault) = self.drop(&name).await {
             tell(format!("the scratch database {name} of {} could not be dropped: {fault}", self.engine()));
         }
         result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
     }
 
-    /// Drops the databases left behind more than a day ago. Returns their names.
+    /// Drops the databases left behind. Returns their names.
     async fn sweep(&self) -> Result<Vec<String>, Fault> {
         let mut gone = Vec::new();
         for name in self.names().await?.into_iter().filter(|name| is_left_behind(name, unix_now())) {
@@ -119,12 +145,14 @@ impl ScratchPlace {
         Ok(gone)
     }
 
-    /// All databases here with a scratch database's name.
+    /// The databases here with a scratch database's name that nobody uses.
     async fn names(&self) -> Result<Vec<String>, Fault> {
         let mut names: Vec<String> = match self {
             ScratchPlace::Folder(folder) => {
                 let entries = std::fs::read_dir(folder).map_err(|error| io(folder, &error))?;
-                entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
+                let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+                let is_free = |name: &String| File::open(folder.join(name)).is_ok_and(|it| it.try_lock().is_ok());
+                names.filter(|name| made_at(name).is_some()).filter(is_free).collect()
             }
             ScratchPlace::Server(engine, url) => {
                 let (server, mut connection) = connect(*engine, url).await?;
@@ -155,6 +183,24 @@ impl ScratchPlace {
         }
     }
 
+    /// `None`: nothing marks it, but for the sessions that the work itself opens.
+    async fn keep(&self, name: &str) -> Option<InUse> {
+        match self {
+            ScratchPlace::Folder(folder) => {
+                let folder = File::open(folder.join(name)).ok()?;
+                folder.try_lock().ok()?;
+                Some(InUse::Folder(folder))
+            }
+            ScratchPlace::Server(engine, _) => {
+                let url = self.url(name).ok()?;
+                let (server, mut connection) = connect(*engine, &url).await.ok()?;
+                // A server without such a setting or lock still has the session.
+                let _ = connection.run(server.keep(name)).await;
+                Some(InUse::Server(connection))
+            }
+        }
+    }
+
     async fn drop(&self, name: &str) -> Result<(), Fault> {
         assert!(made_at(name).is_some(), "{name} is no scratch database");
         match self {
@@ -171,14 +217,17 @@ impl ScratchPlace {
         }
     }
 
+    fn url(&self, name: &str) -> Result<SecretString, Fault> {
+        let ScratchPlace::Server(_, url) = self else { return Err(bad_url()) };
+        let mut url = Url::parse(url.expose_secret()).map_err(|_| bad_url())?;
+        url.set_path(name);
+        Ok(SecretString::from(String::from(url)))
+    }
+
     fn tenant(&self, name: &str) -> Result<Tenant, Fault> {
         let address = match self {
             ScratchPlace::Folder(folder) => Address::File(folder.join(name).join("scratch.db")),
-            ScratchPlace::Server(_, url) => {
-                let mut url = Url::parse(url.expose_secret()).map_err(|_| bad_url())?;
-                url.set_path(name);
-                Address::Url(SecretString::from(String::from(url)))
-            }
+            ScratchPlace::Server(..) => Address::Url(self.url(name)?),
         };
         Ok(Tenant {
             id: TenantId::from(name),
@@ -237,9 +286,9 @@ mod tests {
 
     #[test]
     fn only_our_own_names_are_ever_left_behind() {
-        let day = LEFT_BEHIND.as_secs();
-        assert!(is_left_behind("fleet_scratch_10_0123abcd", 0x10 + day + 1));
-        assert!(!is_left_behind("fleet_scratch_10_0123abcd", 0x10 + day));
+        let age = LEFT_BEHIND.as_secs();
+        assert!(is_left_behind("fleet_scratch_10_0123abcd", 0x10 + age + 1));
+        assert!(!is_left_behind("fleet_scratch_10_0123abcd", 0x10 + age));
         for other in ["fleet_scratch_", "fleet_scratch_10", "fleet_scratch_10_x", "acme", "fleet_scratch_1g_0123abcd"] {
             assert!(!is_left_behind(other, u64::MAX), "{other}");
         }
@@ -252,9 +301,13 @@ mod tests {
         let old = folder.path().join("fleet_scratch_10_0123abcd");
         std::fs::create_dir(&old).unwrap();
         std::fs::create_dir(folder.path().join("mine")).unwrap();
+        let used = folder.path().join("fleet_scratch_11_0123abcd");
+        std::fs::create_dir(&used).unwrap();
+        let lock = File::open(&used).unwrap();
+        lock.lock().unwrap();
         let told = std::sync::Mutex::new(Vec::new());
         let tell = |text: String| told.lock().unwrap().push(text);
-        let used = place
+        let path = place
             .with(std::future::pending(), &tell, async |tenant: Arc<Tenant>| {
                 let Address::File(path) = tenant.address.clone() else { panic!("a file") };
                 std::fs::write(&path, "").unwrap();
@@ -263,7 +316,8 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
-        assert!(!used.exists() && !old.exists() && folder.path().join("mine").exists());
+        assert!(!path.exists() && !old.exists() && used.exists() && folder.path().join("mine").exists());
+        drop(lock);
         assert!(told.lock().unwrap()[0].contains("fleet_scratch_10_0123abcd"), "{told:?}");
 
         let stopped = place.with(async {}, &tell, async |_| std::future::pending::<()>().await).await.unwrap();

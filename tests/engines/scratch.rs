@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
-use crate::engines::support::{Site, on_server, server_url, texts};
+use crate::engines::support::{Site, on_server, server_url, texts, url_of};
 
 pub(crate) fn places() -> [ScratchPlace; 4] {
     let [postgres, mariadb, mysql] = SERVERS.map(on);
@@ -117,7 +117,7 @@ async fn a_statement_that_is_still_running_does_not_keep_its_database() {
 }
 
 #[tokio::test]
-async fn what_was_left_behind_a_day_ago_is_removed_and_nothing_else() {
+async fn what_was_left_behind_is_removed_and_nothing_else() {
     for site in SERVERS {
         let place = on(site);
         let number = hex();
@@ -125,13 +125,17 @@ async fn what_was_left_behind_a_day_ago_is_removed_and_nothing_else() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let new = format!("fleet_scratch_{now:x}_{number}");
         let other = format!("fleet_scratch_x_{number}");
-        for name in [&old, &new, &other] {
+        let used = format!("fleet_scratch_11_{number}");
+        for name in [&old, &new, &other, &used] {
             on_server(site, &format!("CREATE DATABASE {name}")).await;
         }
+        let user = crate::engines::support::connect(&url_of(site, &used)).await;
         place.with(std::future::pending(), &|_| {}, async |_| ()).await.unwrap();
         let left = databases(site).await;
-        assert!(!left.contains(&old) && left.contains(&new) && left.contains(&other), "{site:?}: {left:?}");
-        for name in [&new, &other] {
+        assert!(!left.contains(&old), "{site:?}: {left:?}");
+        assert!([&new, &other, &used].iter().all(|name| left.contains(name)), "{site:?}: {left:?}");
+        user.close().await.unwrap();
+        for name in [&new, &other, &used] {
             on_server(site, &format!("DROP DATABASE {name}")).await;
         }
     }

@@ -365,7 +365,9 @@ fn a_restore_that_died_is_told_and_the_same_restore_mends_it() {
     let run_name = run_id(&backed_up);
     let tools = fleet.path("tools");
     std::fs::create_dir(&tools).unwrap();
-    let script = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo 'mariadb from MariaDB'; exit; fi\nexit 1\n";
+    let own = std::env::var("PATH").unwrap();
+    let script =
+        format!("#!/bin/sh\ncase \"$*\" in *init-command*) exit 1;; *) PATH='{own}' exec mariadb \"$@\";; esac\n");
     std::fs::write(tools.join("mariadb"), script).unwrap();
     std::fs::set_permissions(tools.join("mariadb"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());

@@ -230,6 +230,7 @@ fn the_flags_of_settings_are_flags_like_all_others() {
         "ledger",
         "scripts",
         "backups",
+        "restore-trial",
         "log-format",
         "log-dir",
         "no-preflight",

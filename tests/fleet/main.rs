@@ -38,9 +38,11 @@ mod secrets;
 #[path = "../support/own_servers.rs"]
 mod servers;
 mod support;
+mod table_kinds;
 mod tenant_transaction;
 mod terminal;
 mod three_hundred;
+mod trials;
 mod two_at_once;
 mod ways_out;
 

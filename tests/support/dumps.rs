@@ -18,7 +18,12 @@ pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
             command.args(tenant.schema.iter().map(|schema| format!("--schema={schema}")));
             command
         } else {
-            let mut command = Command::new("mariadb-dump");
+            // MySQL's own tool for MySQL: the other one leaves things out.
+            let is_mysql = std::env::var("FLEET_TEST_MYSQL_URL").is_ok_and(|mysql| mysql.contains(&port(&url)));
+            let mut command = Command::new(match is_mysql {
+                true => format!("{}/mysqldump", std::env::var("FLEET_TEST_MYSQL_BIN").unwrap()),
+                false => "mariadb-dump".to_owned(),
+            });
             command.env("MYSQL_PWD", url.password().unwrap());
             command.args([
                 "--no-defaults",
@@ -28,6 +33,9 @@ pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
                 "--protocol=tcp",
                 "--hex-blob",
             ]);
+            if is_mysql {
+                command.arg("--set-gtid-purged=OFF");
+            }
             command.arg(format!("--host={}", url.host_str().unwrap())).arg(format!("--port={}", url.port().unwrap()));
             command.arg(format!("--user={}", url.username())).arg(url.path().trim_start_matches('/'));
             command
@@ -48,6 +56,11 @@ pub(crate) fn dump(fleet: &Fleet, id: &str) -> String {
         text.extend(sql(&url, &format!("SELECT {} FROM \"{table}\" ORDER BY 1", row.join("||','||"))));
     }
     text.join("\n")
+}
+
+/// The port as it stands in a URL.
+fn port(url: &Url) -> String {
+    format!(":{}/", url.port().unwrap())
 }
 
 /// Runs the program with a JSON report, and returns the report.

@@ -119,11 +119,7 @@ fn script(what: &str, state: &Path) -> Command {
 
 /// A program of PostgreSQL as the user of its server; neither runs as root.
 fn as_server(base: &Path, program: &str, arguments: &[&str], data: &Path) -> Command {
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let mut found: Vec<PathBuf> = versions.map(|v| v.unwrap().path().join("bin").join(program)).collect();
-    found.retain(|path| path.exists());
-    found.sort();
-    let program = found.pop().unwrap_or_else(|| PathBuf::from(program));
+    let program = Path::new(std::fs::read_to_string(base.join("postgres.bin")).unwrap().trim()).join(program);
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout.starts_with(b"0\n");
     let mut command = Command::new(if is_root { Path::new("runuser") } else { &program });
     if is_root {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::secret::remove_left_secrets;
 pub(crate) use self::tool::Limits;
+use super::Notifier;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::{Address, Tenant};
 
@@ -46,6 +47,15 @@ pub(crate) trait Dump: Send {
     async fn load(&mut self, _from: &Transfer<'_>) -> Result<(), Fault> {
         Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
     }
+
+    /// Checks that a later restore of this tenant can try its dump out: nothing to check where the restore itself is one
+    /// transaction.
+    ///
+    /// # Errors
+    /// A [`Fault`]; the tenant is unchanged.
+    async fn check_trial(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
 /// The file of a dump or restore, and its time limit.
@@ -59,6 +69,17 @@ pub(crate) struct Transfer<'a> {
     pub(crate) limit: Duration,
     /// Ends the transfer: a running tool is killed.
     pub(crate) cancel: CancellationToken,
+    /// Where the engine can't roll a load back, the dump is loaded into a scratch database first; `None`: it is not.
+    pub(crate) trial: Option<Trial<'a>>,
+}
+
+/// The trial of a dump.
+#[derive(Debug, Clone)]
+pub(crate) struct Trial<'a> {
+    /// The history that the dump must have, sorted.
+    pub(crate) history: &'a [String],
+    /// The receiver of notes on scratch databases.
+    pub(crate) teller: Notifier,
 }
 
 impl Transfer<'_> {

@@ -1,8 +1,9 @@
 //! MySQL and MariaDB: the dump as SQL statements, and its restore through the engine's own client.
 //!
-//! These engines can't roll back a load. So a restore writes a journal row that marks it as running before it drops
-//! anything; the dump's own journal comes last and replaces it. Dying in between, the tenant is in doubt, no run
-//! touches it, and the same restore starts again from the first step.
+//! These engines can't roll back a load. So a restore first tries the dump out on a scratch database (`trial`), and then
+//! writes a journal row that marks it as running before it drops anything; the dump's own journal comes last and
+//! replaces it. Dying in between, the tenant is in doubt, no run touches it, and the same restore starts again from the
+//! first step.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -36,18 +37,36 @@ const MOST_DEFINERS: usize = 5;
 
 /// A program and its product: their options differ.
 #[derive(Debug, Clone)]
-struct Program {
-    name: &'static str,
+pub(super) struct Program {
+    pub(super) name: &'static str,
     version: String,
+    /// The server's version.
+    server: String,
+}
+
+/// The program that loads, with its option file.
+pub(super) struct Client {
+    pub(super) program: Program,
+    defaults: SecretFile,
+}
+
+impl Client {
+    /// The client on a database. Bytes are taken verbatim, and a dump can't make it run commands.
+    pub(super) fn loading(&self, database: &str) -> Command {
+        let mut command = client(self.program.name, &self.defaults);
+        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4"]);
+        command.arg(format!("--database={database}")).stdout(Stdio::null());
+        command
+    }
 }
 
 impl Program {
     /// The first of these programs that is installed.
-    async fn find(names: [&'static str; 2]) -> Result<Self, Fault> {
+    async fn find(names: [&'static str; 2], server: &str) -> Result<Self, Fault> {
         let mut first = None;
         for name in names {
             match tool::version(name).await {
-                Ok(version) => return Ok(Program { name, version }),
+                Ok(version) => return Ok(Program { name, version, server: server.to_owned() }),
                 Err(fault) => first = first.or(Some(fault)),
             }
         }
@@ -78,26 +97,31 @@ impl Dump for MysqlSession {
         let program = self.program("mariadb", "mysql").await?;
         check_end(from.file)?;
         let dump = std::fs::File::open(from.file).map_err(|e| broken(format!("{}: {e}", from.file.display())))?;
-        let defaults = self.defaults(&program).await?;
+        let client = Client { defaults: self.defaults(&program).await?, program };
         let database = self.door.namespace().unwrap_or_default();
         self.check_definers(from.file).await?;
         let was = self.hold(SessionUse::None).await?;
+        if let Some(trial) = &from.trial {
+            self.try_out(&client, from, trial).await?;
+        }
         let (create, mark) = (self.door.journal().create(), self.door.journal().restoring(from.run));
         self.run(format!("USE {};\n{create};\n{mark}", Engine::Mysql.quote(&database))).await?;
         self.empty(&was).await?;
-        let mut command = client(program.name, &defaults);
+        let mut command = client.loading(&database);
         // Dying here, the client continues to the end of its file; a later run detects it by its lock.
         command.arg(format!("--init-command={}", load_under(self.id.load(Ordering::Relaxed))));
-        // Bytes are taken verbatim, and a dump can't make the client run commands.
-        command.args(["--binary-mode", "--batch", "--default-character-set=utf8mb4", "--"]).arg(&database);
-        command.stdin(Stdio::from(dump)).stdout(Stdio::null());
-        tool::run_with_streams(command, program.name, &from.limits()).await.map_err(told)?;
+        command.stdin(Stdio::from(dump));
+        tool::run_with_streams(command, client.program.name, &from.limits()).await.map_err(told)?;
         // A tenant that had no journal has none again; any other tenant's came with the end of the dump.
         let marked = self.entry().await?.flatten().is_some_and(|entry| entry.is_restore());
         if marked {
             self.run(format!("DROP TABLE {}", self.door.journal().table())).await?;
         }
         self.run(format!("DO RELEASE_LOCK({LOCK_NAME})")).await
+    }
+
+    async fn check_trial(&mut self) -> Result<(), Fault> {
+        self.check_scratch().await
     }
 }
 
@@ -108,9 +132,9 @@ impl MysqlSession {
         let version = rows.first().map(|row| row.must(0)).unwrap_or_default();
         let server = Flavour::of(&version);
         if server == Flavour::MariaDb {
-            return Program::find([of_mariadb, of_mysql]).await;
+            return Program::find([of_mariadb, of_mysql], &version).await;
         }
-        let program = Program::find([of_mysql, of_mysql]).await?;
+        let program = Program::find([of_mysql, of_mysql], &version).await?;
         if Flavour::of(&program.version).dumps(server) {
             return Ok(program);
         }
@@ -166,7 +190,7 @@ impl MysqlSession {
         let mut command = client(program.name, defaults);
         command.args(["--single-transaction", "--quick", "--hex-blob", "--skip-dump-date", "--no-tablespaces"]);
         command.arg("--default-character-set=utf8mb4");
-        command.args(Flavour::of(&program.version).dump_options());
+        command.args(Flavour::of(&program.version).dump_options(&program.server));
         command
     }
 
@@ -195,20 +219,16 @@ impl MysqlSession {
         if definers::may_define(&grants, &version) {
             return Ok(());
         }
-        let quoted = |(user, host): &Account| {
-            let host = if host.is_empty() { String::new() } else { format!("@{}", Engine::Mysql.quote(host)) };
-            Engine::Mysql.quote(user) + &host
-        };
-        let names: Vec<String> = others.iter().take(MOST_DEFINERS).map(quoted).collect();
+        let names: Vec<String> = others.iter().take(MOST_DEFINERS).map(account).collect();
         let more =
             others.len().checked_sub(names.len() + 1).map(|n| format!(" and {} more", n + 1)).unwrap_or_default();
         let text = format!(
             "the dump has views, triggers, routines or events of {}{more}, which {} may not make again; nothing was \
              dropped, and this restore has changed nothing; as an administrator: GRANT {} ON *.* TO {}",
             names.join(", "),
-            quoted(&user),
+            account(&user),
             definers::right(&version),
-            quoted(&user)
+            account(&user)
         );
         Err(Fault::new(FaultClass::PermissionDenied, text))
     }
@@ -288,9 +308,15 @@ impl MysqlSession {
     }
 }
 
+/// An account as statements name it.
+pub(super) fn account((user, host): &Account) -> String {
+    let host = if host.is_empty() { String::new() } else { format!("@{}", Engine::Mysql.quote(host)) };
+    Engine::Mysql.quote(user) + &host
+}
+
 /// The fault of a failed tool, with the engine's error number if it printed one. It is not transient: the part of the
 /// load that has run is not rolled back.
-fn told(fault: Fault) -> Fault {
+pub(super) fn told(fault: Fault) -> Fault {
     let Some(number) = number(&fault.message) else { return fault };
     let class = match codes::class(number) {
         class @ (FaultClass::PermissionDenied | FaultClass::Resources) => class,

@@ -3,6 +3,7 @@
 use sqlx::mysql::MySqlSslMode;
 
 use crate::engine::dialect::Product;
+use crate::engine::health::number;
 
 /// A product that speaks MySQL's protocol and dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,13 @@ impl Flavour {
         }
     }
 
-    /// Options that this product's dump program needs in addition to the common ones.
-    pub(in crate::engine) fn dump_options(self) -> &'static [&'static str] {
+    /// Options that this product's dump program needs in addition to the common ones, for a server of this version.
+    pub(in crate::engine) fn dump_options(self, server: &str) -> &'static [&'static str] {
         match self {
-            Flavour::MariaDb => &[],
+            // Under `LOCK TABLES` a default that takes from a sequence fails: the sequence is not locked with the table.
+            // Only servers from 10.11 on load the former rows of a system-versioned table; older programs warn.
+            Flavour::MariaDb if number(server) >= (10, 11) => &["--skip-add-locks", "--loose-dump-history"],
+            Flavour::MariaDb => &["--skip-add-locks"],
             Flavour::MySql => &["--set-gtid-purged=OFF", "--column-statistics=0"],
         }
     }

@@ -20,6 +20,7 @@ mod scratch;
 mod session;
 mod settings;
 mod tenant_lock;
+mod trial;
 
 pub(crate) use cluster::Clusters;
 pub(crate) use session::MysqlSession;

@@ -24,7 +24,14 @@ impl ScratchServer for Scratch {
     }
 
     fn list(&self) -> &'static str {
-        "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'fleet\\_scratch\\_%'"
+        "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'fleet\\_scratch\\_%' AND \
+         IS_USED_LOCK(schema_name) IS NULL AND schema_name NOT IN (SELECT db FROM information_schema.processlist WHERE db IS \
+         NOT NULL)"
+    }
+
+    /// A user sees only their own sessions in the list of them, but every lock.
+    fn keep(&self, name: &str) -> String {
+        format!("SET SESSION wait_timeout = 2147483; DO GET_LOCK('{name}', 0)")
     }
 
     fn create(&self, name: &str) -> String {

@@ -21,7 +21,13 @@ impl ScratchServer for Scratch {
     }
 
     fn list(&self) -> &'static str {
-        "SELECT datname::text FROM pg_database WHERE datname LIKE 'fleet\\_scratch\\_%'"
+        "SELECT datname::text FROM pg_database d WHERE datname LIKE 'fleet\\_scratch\\_%' AND NOT EXISTS (SELECT FROM \
+         pg_stat_activity a WHERE a.datid = d.oid)"
+    }
+
+    /// The setting came with release 14; before it, no session was ended for its silence.
+    fn keep(&self, _name: &str) -> String {
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'".to_owned()
     }
 
     /// The template must have no other sessions.

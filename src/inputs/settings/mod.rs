@@ -74,6 +74,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     backup_timeout: Duration,
     on_failure: OnFailure,
+    restore_trial: Wanted,
     pub(crate) log_format: LogFormat,
     /// Absolute.
     pub(crate) log_dir: Option<PathBuf>,
@@ -102,6 +103,14 @@ pub(crate) struct Settings {
 enum OnFailure {
     Leave,
     Restore,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wanted {
+    Always,
+    Never,
 }
 
 /// The form of the log.
@@ -146,6 +155,11 @@ impl Settings {
     /// Whether a tenant is restored from its backup when a migration failed and the engine could not roll it back.
     pub(crate) fn restore_on_failure(&self) -> bool {
         self.on_failure == OnFailure::Restore
+    }
+
+    /// Whether a restore that can't be rolled back tries the backup out first.
+    pub(crate) fn restore_trial(&self) -> bool {
+        self.restore_trial == Wanted::Always
     }
 }
 

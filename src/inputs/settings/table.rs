@@ -121,6 +121,14 @@ pub(crate) static SETTINGS: [Setting; 26] = [
         "With --backup, what to do with a tenant that failed and could not be rolled back: leave or restore",
     )
     .flag("on-failure", Commands::Changes),
+    setting(
+        "restore_trial",
+        Form::Choice(&["always", "never"]),
+        Some("always"),
+        "Whether a restore loads the backup into a scratch database first (MySQL, MariaDB): always or never",
+    )
+    .note("SQLite and PostgreSQL restore in one transaction and need none.")
+    .flag("restore-trial", Commands::All),
     setting("log_format", Form::Choice(&["text", "json"]), Some("text"), "The form of the log: text or json")
         .flag("log-format", Commands::All),
     setting("log_dir", Form::Folder, None, "The folder of logs of runs: DIR/RUN/TENANT.log, with all SQL")

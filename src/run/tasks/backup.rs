@@ -18,6 +18,8 @@ pub(crate) struct BackupPlan {
     pub(crate) command: Option<Vec<String>>,
     /// Whether to restore a tenant whose migration failed, on an engine that could not roll it back.
     pub(crate) restore_on_failure: bool,
+    /// Whether such a restore first tries the backup out, on an engine that could not roll the load back.
+    pub(crate) trial: bool,
 }
 
 impl Assignment {
@@ -42,7 +44,7 @@ impl Assignment {
             }
             None => {
                 enough_space(&folder, estimate)?;
-                let to = Transfer { file: &draft.partial, run: &run, limit, cancel: self.cancel.clone() };
+                let to = Transfer { file: &draft.partial, run: &run, limit, cancel: self.cancel.clone(), trial: None };
                 session.dump(&to).await.map_err(|fault| of_the_copy(fault, &folder))?
             }
         };
@@ -68,6 +70,15 @@ impl Assignment {
         finished.map_err(|e| broken(format!("the backup was lost: {e}")))?.map(Some).map_err(lost)
     }
 
+    /// As [`Assignment::back_up`]; before anything is touched, checks that a restore on failure will be able to try the
+    /// backup out.
+    async fn back_up_and_check(&self, session: &mut dyn Session, history: &[String]) -> Result<Option<u64>, Fault> {
+        if self.plan.backup.as_ref().is_some_and(|plan| plan.restore_on_failure && plan.trial) {
+            session.check_trial().await?;
+        }
+        self.back_up(session, history).await
+    }
+
     pub(super) async fn history_now(&self, session: &mut dyn Session) -> Result<Vec<String>, Fault> {
         let mut history = session.history().await?;
         history.sort_unstable();
@@ -85,7 +96,7 @@ impl Assignment {
         if self.plan.backup.is_none() || self.touched {
             return None;
         }
-        match self.back_up(session, history).await {
+        match self.back_up_and_check(session, history).await {
             Ok(Some(_)) => None,
             Ok(None) => {
                 self.teller.tell(Notice::Note("there was nothing yet to be backed up".to_owned()));

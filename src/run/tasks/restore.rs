@@ -2,7 +2,7 @@
 
 use super::backup::broken;
 use crate::backup::{BackupFolder, Manifest};
-use crate::engine::{PartialState, Session, Transfer, database_name};
+use crate::engine::{Notice, PartialState, Session, Transfer, Trial, database_name};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::outcome::Outcome;
 use crate::run::unit::{Assignment, Attempt, AttemptEnd};
@@ -14,6 +14,8 @@ pub(crate) struct RestorePlan {
     pub(crate) run: String,
     /// The backup folder of that run.
     pub(crate) folder: BackupFolder,
+    /// Whether a backup is first tried out on a scratch database, on an engine that can't roll a load back.
+    pub(crate) trial: bool,
 }
 
 impl Assignment {
@@ -51,9 +53,19 @@ impl Assignment {
         .await
         .map_err(|e| broken(format!("the backup could not be verified: {e}")))?;
         let file = file.map_err(|text| broken(format!("{text}; nothing was touched")))?;
-        let from =
-            Transfer { file: &file, run: &plan.run, limit: self.plan.timeouts.backup, cancel: self.cancel.clone() };
+        let trial = Trial { history: &verified.history, teller: self.teller.clone() };
+        let from = Transfer {
+            file: &file,
+            run: &plan.run,
+            limit: self.plan.timeouts.backup,
+            cancel: self.cancel.clone(),
+            trial: plan.trial.then_some(trial),
+        };
         session.load(&from).await?;
+        if !plan.trial && !self.tenant.engine.capabilities().transactional_ddl {
+            self.teller
+                .tell(Notice::Note("restored without a trial of the backup (restore_trial = \"never\")".to_owned()));
+        }
         if self.history_now(session).await? != verified.history {
             return Err(broken("the backup was loaded, and the history is still not what its manifest says"));
         }
@@ -92,7 +104,7 @@ impl Assignment {
         if !is_wanted {
             return attempt;
         }
-        let plan = RestorePlan { folder: BackupFolder::of_run(&backup.folder, &run), run };
+        let plan = RestorePlan { folder: BackupFolder::of_run(&backup.folder, &run), run, trial: backup.trial };
         match self.bring_back(session, &plan).await {
             Ok(manifest) => {
                 let text = format!("{}; brought back from the backup of this run", fault.message);
