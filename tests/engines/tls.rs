@@ -80,7 +80,7 @@ async fn the_dump_tool_checks_what_the_url_says(engine: Engine) {
             let mut session = fleet.database().connect(&tenant).await.unwrap();
             std::fs::copy(server.file(with), &ca).unwrap();
             let (run, limit, cancel) = ("run", Duration::ZERO, Default::default());
-            let made = session.dump(&Transfer { file: &file, run, limit, cancel }).await;
+            let made = session.dump(&Transfer { file: &file, run, limit, cancel, trial: None }).await;
             assert_eq!(made.is_ok(), comes_back, "{engine} {mode} {with}: {made:?}");
             let told = made.err().map(|fault| fault.message).unwrap_or_default();
             assert!(comes_back || told.contains("certificate"), "{engine} {mode}: {told}");

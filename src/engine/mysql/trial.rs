@@ -76,6 +76,7 @@ impl MysqlSession {
             migrations: there.migrations.clone(),
             timeouts: there.timeouts,
             poolers: there.poolers.clone(),
+            clusters: there.clusters.clone(),
         };
         let mut session = Box::new(MysqlSession::open(door).await?);
         let history = session.history().await;

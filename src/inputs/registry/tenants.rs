@@ -15,7 +15,7 @@ use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, exp
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "id",
     "url",
     "schema",

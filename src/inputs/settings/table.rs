@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 26] = [
+pub(crate) static SETTINGS: [Setting; 27] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
