@@ -15,6 +15,7 @@ mod liveness;
 mod locks;
 mod native;
 mod observe;
+mod refused;
 mod scratch;
 mod session;
 mod tenant_lock;
