@@ -195,11 +195,10 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         refuse_unfit(row, tenant, &lazy, (catalog, goal.direction)).await;
     }
     let mut aside: Vec<Script> = Vec::new();
-    for (row, o) in
-        waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).filter(|(row, _)| !row.steps.is_empty())
-    {
+    let all = waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).zip(&tenants);
+    for ((row, o), tenant) in all.filter(|((row, _), _)| !row.steps.is_empty()) {
         let steps: Vec<usize> = row.steps.iter().filter_map(|name| catalog.position(name)).collect();
-        let around = lazy.around(o.engine, &o.history, &steps).await;
+        let around = lazy.around(tenant, &o.history, &steps).await;
         around.in_words(|_| true).into_iter().for_each(|line| row.add_note(line));
         let of_it = around.taken.iter().flat_map(|taken| [&taken.down, &taken.up]);
         let new = of_it.filter(|script| !scripts.contains(script) && !aside.contains(script)).map(|s| Script::clone(s));

@@ -3,17 +3,19 @@
 //!
 //! A decision from texts only: nothing here runs SQL, and a view that no repeatable script makes is not judged.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::folder::SqlScript;
 use super::seal;
+use super::variables::with_names;
 use crate::model::schema::{Direction, Script};
-use crate::model::tenant::Engine;
+use crate::model::tenant::{Engine, Tenant};
 use crate::sql::{How, Made, Touch, made, mentions, reads_all_columns, touched};
 
 /// A repeatable script as an engine reads it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Repeatable {
     /// The index in the catalog.
     index: usize,
@@ -76,7 +78,7 @@ pub(super) struct Touching<'a> {
     pub(super) index: usize,
     pub(super) migration: &'a Arc<str>,
     pub(super) is_repeatable: bool,
-    pub(super) touches: &'a [Touch],
+    pub(super) touches: Cow<'a, [Touch]>,
 }
 
 /// A place where a step touches an object.
@@ -95,12 +97,26 @@ impl Repeatable {
         let up = Arc::new(seal::compile(script, engine, Direction::Up));
         let down = script.part(engine, Direction::Down);
         let down = down.map(|_| Arc::new(seal::compile(script, engine, Direction::Down)));
-        let mut all = HashSet::new();
-        up.statements.iter().for_each(|sql| mentions(engine, sql, &mut all));
-        let touches = up.statements.iter().flat_map(|sql| touched(engine, sql));
+        let statements = &up.clone().statements;
+        Repeatable::reading(statements, index, up, down)
+    }
+
+    /// The same with the names of a tenant's objects.
+    pub(super) fn of_tenant(&self, tenant: &Tenant) -> Cow<'_, Self> {
+        if !self.up.has_variables {
+            return Cow::Borrowed(self);
+        }
+        let statements = with_names(&self.up, tenant);
+        Cow::Owned(Repeatable::reading(&statements, self.index, self.up.clone(), self.down.clone()))
+    }
+
+    fn reading(statements: &[String], index: usize, up: Arc<Script>, down: Option<Arc<Script>>) -> Self {
+        let (engine, mut all) = (up.engine, HashSet::new());
+        statements.iter().for_each(|sql| mentions(engine, sql, &mut all));
+        let touches = statements.iter().flat_map(|sql| touched(engine, sql));
         let drops = touches.filter(|t| matches!(t.how, How::Drops | How::DropsIfThere)).map(|t| t.name).collect();
-        let makes = up.statements.iter().flat_map(|sql| made(engine, sql)).collect();
-        let reads_all = up.statements.iter().any(|sql| reads_all_columns(engine, sql));
+        let makes = statements.iter().flat_map(|sql| made(engine, sql)).collect();
+        let reads_all = statements.iter().any(|sql| reads_all_columns(engine, sql));
         Repeatable { index, up, down, makes, drops, mentions: all, reads_all }
     }
 
@@ -195,6 +211,7 @@ mod tests {
     use super::*;
     use crate::compile::MigrationSet;
     use crate::compile::folder;
+    use crate::model::tenant::Address;
 
     /// The scripts that are taken down for a tenant that lacks these, or has them with another text if they are
     /// repeatable.
@@ -222,9 +239,44 @@ mod tests {
         let history: Vec<String> = (0..catalog.migrations.len()).filter_map(entry).collect();
         let steps = catalog.missing(&history, engine);
         let lazy = super::super::LazyScripts::new(Arc::new(set), Direction::Up, 0..catalog.migrations.len(), false);
-        let around = lazy.around(engine, &history, &steps).await;
+        let around = lazy.around(&tenant(engine), &history, &steps).await;
         let line = |t: &Taken| format!("{}@{}: {}", t.down.migration, around.at, t.down.statements.join("; "));
         around.taken.iter().map(line).collect()
+    }
+
+    /// A tenant of the region "North Sea".
+    fn tenant(engine: Engine) -> Tenant {
+        Tenant {
+            id: "t".into(),
+            engine,
+            server: "s".into(),
+            tags: [("region".to_owned(), "North Sea".to_owned())].into(),
+            schema: None,
+            shared_schemas: Vec::new(),
+            address: Address::Unusable(String::new()),
+            migration_address: None,
+            create_missing: false,
+            lock_timeout: None,
+            transaction: None,
+            single_writer: false,
+            depends_on: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_table_behind_a_variable_is_the_one_that_a_tenant_has() {
+        let alter = ("0003_x.sql", "-- fleet: variables\nALTER TABLE {{name:tag.region}} DROP COLUMN due");
+        let plain = ("0003_x.sql", "ALTER TABLE `North Sea` DROP COLUMN due");
+        let reads = ("R__sea.sql", "CREATE OR REPLACE VIEW sea AS SELECT id FROM `North Sea`");
+        let asks =
+            ("R__sea.sql", "-- fleet: variables\nCREATE OR REPLACE VIEW sea AS SELECT id FROM {{name:tag.region}}");
+        for (step, view) in [(alter, reads), (plain, asks), (alter, asks)] {
+            assert_eq!(of(Engine::Mysql, &[step, view], &["0003_x"]).await.len(), 1, "{step:?} {view:?}");
+        }
+        let makes = ("R__sea.sql", "-- fleet: variables\nCREATE VIEW {{name:tag.region}} AS SELECT id FROM bills");
+        let drop = ("0003_x.sql", "ALTER TABLE bills DROP COLUMN due");
+        let taken = of(Engine::Postgres, &[BILLS, drop, makes], &["0003_x"]).await;
+        assert_eq!(taken, ["R__sea@0: DROP VIEW IF EXISTS \"North Sea\""]);
     }
 
     const BILLS: (&str, &str) = ("0002_bills.sql", "CREATE TABLE bills (id int, amount int, paid int)");

@@ -2,12 +2,15 @@
 //!
 //! It compiles nothing itself.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use super::MigrationSet;
 use super::around::{self, Around, Repeatable, Touching};
+use super::variables::with_names;
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Script};
+use crate::model::tenant::Tenant;
 use crate::sql::outside::{NamedSchema, written};
 use crate::sql::{Touch, touched};
 
@@ -33,10 +36,13 @@ impl Scripts {
     }
 
     /// The objects that a script touches, as far as its text is known.
-    fn touches(&self, index: usize) -> &[Touch] {
-        let read =
-            |script: &Arc<Script>| script.statements.iter().flat_map(|sql| touched(script.engine, sql)).collect();
-        self.touches[index].get_or_init(|| self.get(index).map(read).unwrap_or_default())
+    fn touches(&self, index: usize, tenant: &Tenant) -> Cow<'_, [Touch]> {
+        let touches = |statements: &[String]| statements.iter().flat_map(|sql| touched(tenant.engine, sql)).collect();
+        if let Some(script) = self.get(index).filter(|script| script.has_variables) {
+            return Cow::Owned(touches(&with_names(script, tenant)));
+        }
+        let read = || self.get(index).map(|script| touches(&script.statements)).unwrap_or_default();
+        Cow::Borrowed(self.touches[index].get_or_init(read))
     }
 
     /// The script of a compiled migration.
@@ -101,8 +107,8 @@ impl LazyScripts {
     }
 
     /// The repeatable scripts to take down for these steps of a tenant, and to make again behind them.
-    pub(crate) async fn around(&self, engine: Engine, history: &[String], steps: &[usize]) -> Around {
-        let catalog = self.migrations.catalog();
+    pub(crate) async fn around(&self, tenant: &Tenant, history: &[String], steps: &[usize]) -> Around {
+        let (catalog, engine) = (self.migrations.catalog(), tenant.engine);
         let all = self.repeatables[engine].get_or_init(|| self.migrations.repeatables(engine));
         // On the way down, one that is rolled back itself stands in nobody's way.
         let is_step = |index: usize| self.direction == Direction::Down && steps.contains(&index);
@@ -111,7 +117,8 @@ impl LazyScripts {
         }
         let there = catalog.applied(history);
         let is_applied = |r: &&Repeatable| there.contains(&r.index()) && !is_step(r.index());
-        let applied: Vec<&Repeatable> = all.iter().filter(is_applied).collect();
+        let applied: Vec<Cow<'_, Repeatable>> = all.iter().filter(is_applied).map(|r| r.of_tenant(tenant)).collect();
+        let applied: Vec<&Repeatable> = applied.iter().map(AsRef::as_ref).collect();
         if applied.is_empty() {
             return Around::default();
         }
@@ -120,7 +127,7 @@ impl LazyScripts {
             index,
             migration: &catalog.migrations[index],
             is_repeatable: catalog.is_repeatable(index),
-            touches: scripts.touches(index),
+            touches: scripts.touches(index, tenant),
         };
         around::around(&applied, &steps.iter().map(touching).collect::<Vec<_>>())
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::MigrationSet;
 use super::folder::SqlPart;
-use crate::model::schema::Direction;
+use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
 use crate::model::variable::Variable;
+use crate::sql::marks::with_values;
 
 impl MigrationSet {
     /// The tags that scripts put into their texts.
@@ -41,4 +42,15 @@ impl MigrationSet {
         };
         parts.filter_map(unset).collect()
     }
+}
+
+/// The statements of a script with the names that a tenant gives its objects, for those who look for objects and send
+/// nothing.
+pub(super) fn with_names(script: &Script, tenant: &Tenant) -> Vec<String> {
+    let value = |variable: &Variable, is_name: bool| {
+        let value = variable.of(tenant).map(str::to_owned).unwrap_or_else(|| variable.mark());
+        Ok::<_, std::convert::Infallible>(if is_name { script.engine.quote(&value) } else { format!("'{value}'") })
+    };
+    let bound = |sql: &String| with_values(script.engine, sql, value).unwrap_or_else(|never| match never {});
+    script.statements.iter().map(bound).collect()
 }

@@ -8,10 +8,10 @@ use std::time::Instant;
 use sqlx::{AssertSqlSafe, Executor};
 
 use super::errors;
-use super::message::text_of;
+use super::message::{error_in, text_of};
 use super::work::{Notice, ScriptStatement, TELL_EVERY};
 use crate::model::fault::{Fault, FaultClass};
-use crate::sql::{Directive, directive};
+use crate::sql::{Directive, directive, split, tells_errors_in_rows};
 
 /// Runs the statement. Dying between two batches: the journal names this statement, and the next run repeats it.
 pub(crate) async fn run<DB, C>(
@@ -29,11 +29,15 @@ where
     let query = || sqlx::raw_sql(AssertSqlSafe(this.sql().to_owned()));
     let fault = |error: sqlx::Error| errors::fault(&error);
     match directive(this.sql()) {
-        None => {
+        None if !tells_errors(this) => {
             query().execute(connection).await.map_err(fault)?;
         }
-        Some(Directive::Report) => {
+        kind @ (None | Some(Directive::Report)) => {
             let rows = query().fetch_all(&mut *connection).await.map_err(fault)?;
+            if let Some(error) = rows.iter().find_map(error_in).filter(|_| tells_errors(this)) {
+                return Err(fault(error));
+            }
+            let rows = if kind.is_some() { rows } else { Vec::new() };
             rows.iter().filter_map(text_of).for_each(|text| this.work.teller.tell(Notice::Note(text)));
         }
         Some(Directive::Batch) => {
@@ -58,4 +62,10 @@ where
         }
     }
     Ok(())
+}
+
+/// Whether a statement of the text tells its errors in rows.
+fn tells_errors(this: ScriptStatement<'_>) -> bool {
+    let engine = this.step().script.engine;
+    split(engine, this.sql()).iter().any(|piece| tells_errors_in_rows(engine, piece.text))
 }

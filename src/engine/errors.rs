@@ -61,6 +61,7 @@ pub(crate) fn of(error: &sqlx::Error) -> Fault {
             }
             Fault::new(FaultClass::Other, inner.message())
         }
+        E::AnyDriverError(inner) if let Some(fault) = inner.downcast_ref::<Fault>() => fault.clone(),
         E::Io(io) => io_fault(io),
         E::Tls(_) => Fault::new(FaultClass::Tls, format!("TLS failed: {}", chain(error))),
         E::Configuration(_) => Fault::new(FaultClass::BadAddress, "the URL can't be used; check its parts and options"),
@@ -97,6 +98,16 @@ pub(crate) fn connecting(error: &sqlx::Error) -> Fault {
         },
         other => fault(other),
     }
+}
+
+/// The driver's error for one that MySQL or MariaDB tells in a row, which has no number: only its text in English says
+/// which it is.
+pub(crate) fn in_row(text: &str) -> sqlx::Error {
+    const KNOWN: [(&str, u16); 3] =
+        [("Lock wait timeout exceeded", 1205), ("Deadlock found", 1213), ("doesn't exist", 1146)];
+    let number = KNOWN.iter().find(|(part, _)| text.contains(part)).map_or(1105, |(_, number)| *number);
+    let fault = Fault::with_code(mysql::codes::class(number), number.to_string(), text);
+    sqlx::Error::AnyDriverError(Box::new(fault))
 }
 
 /// The fault for a SeaORM error.

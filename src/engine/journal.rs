@@ -89,8 +89,12 @@ pub(crate) fn only_settings_before(script: &Script, statement: usize) -> bool {
 /// with it.
 pub(crate) fn is_certain(step: &Step, statement: usize) -> bool {
     let sql = step.script.statements.get(statement);
-    let is_clear = keeps_session(&step.script, statement) || only_settings_before(&step.script, statement);
-    is_clear && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
+    can_go_on(&step.script, statement) && !sql.is_some_and(|sql| may_leave_a_part(step.script.engine, sql))
+}
+
+/// Whether another session can resume with this statement (from 0), if it had no effect.
+pub(crate) fn can_go_on(script: &Script, statement: usize) -> bool {
+    keeps_session(script, statement) || only_settings_before(script, statement)
 }
 
 /// Whether the history row of a script can't be restored once deleted: a repeatable script may have been applied with

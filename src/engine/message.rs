@@ -12,13 +12,13 @@ use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, Executor};
 
 use self::laps::Laps;
-use super::{Notice, Step, Work};
+use super::{Notice, Step, Work, errors};
 use crate::model::fault;
 use crate::model::outcome::StoppedAt;
 use crate::model::tenant::Engine;
 use crate::model::text::excerpt;
 use crate::sql::lex::{self, Kind, Token};
-use crate::sql::{Directive, Made, MadeKind, directive, first_words, foreign_keys, made};
+use crate::sql::{Directive, Made, MadeKind, directive, first_words, foreign_keys, made, tells_errors_in_rows};
 
 /// The purpose of a part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +76,8 @@ struct Part<'w> {
     sql: Cow<'w, str>,
     /// It may be several statements, so counting results would be wrong.
     is_unsure: bool,
-    /// It makes a trigger, an event or a routine.
-    is_stored: bool,
+    /// The text ends behind it: it makes a trigger, an event or a routine, or its rows say whether it failed.
+    ends_text: bool,
 }
 
 /// The progress of a message.
@@ -142,14 +142,20 @@ impl<'w> Message<'w> {
     }
 
     fn part(&self, place: Place, sql: Cow<'w, str>) -> Part<'w> {
-        let is_stored = self.ends_bodies && is_stored_as_sent(self.engine, &sql);
-        Part { is_stored, ..Part::new(self.engine, place, sql) }
+        let ends_text =
+            self.ends_bodies && is_stored_as_sent(self.engine, &sql) || tells_errors_in_rows(self.engine, &sql);
+        Part { ends_text, ..Part::new(self.engine, place, sql) }
     }
 
     /// Whether each statement of a text becomes a part.
     fn divides(&self, sql: &str) -> bool {
         let has_several = || crate::sql::is_multiple(self.engine, sql);
-        sql.contains(';') && (sql.len() > self.most || (self.ends_bodies && may_store(sql) && has_several()))
+        let ends_inside = || {
+            self.ends_bodies && may_store(sql)
+                || foreign_keys::mentions(sql, &["analyze", "cache", "check", "optimize", "repair"])
+                    && crate::sql::split(self.engine, sql).iter().any(|p| tells_errors_in_rows(self.engine, p.text))
+        };
+        sql.contains(';') && (sql.len() > self.most || (ends_inside() && has_several()))
     }
 
     /// The number of statements of the failed part's place that may have completed.
@@ -263,8 +269,8 @@ impl<'w> Message<'w> {
     /// The end of the text that begins with this part, when those up to `end` are sent.
     fn text_end(&self, start: usize, end: usize) -> usize {
         let end = self.text_end_by_length(start, end);
-        let stored = self.parts[start..end].iter().position(|part| part.is_stored);
-        stored.map_or(end, |at| start + at + 1)
+        let last = self.parts[start..end].iter().position(|part| part.ends_text);
+        last.map_or(end, |at| start + at + 1)
     }
 
     fn text_end_by_length(&self, start: usize, end: usize) -> usize {
@@ -290,7 +296,7 @@ impl<'w> Part<'w> {
             Place::Record { .. } => sql.contains(";\n"),
             _ => false,
         };
-        Part { place, sql, is_unsure, is_stored: false }
+        Part { place, sql, is_unsure, ends_text: false }
     }
 
     /// The most bytes that it takes in a text, with its marker and its end.
@@ -401,6 +407,8 @@ where
         let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
+                // The rest of an answer whose rows told an error.
+                Ok(_) if error.is_some() => {}
                 Ok(Either::Left(_)) => {
                     // A marker's own result is no answer to its part.
                     if !(is_marked && results == 0) {
@@ -415,6 +423,9 @@ where
                         results = 0;
                     } else {
                         let current = if is_marked || is_single { part } else { parts.start + results };
+                        if message.parts.get(current).is_some_and(|part| part.ends_text) {
+                            error = error_in(&row);
+                        }
                         if message.reports(current) {
                             reports.extend(text_of(&row).map(|text| (current, text)));
                         }
@@ -446,7 +457,21 @@ where
     Sent { completed, within, error: Some(error), reports }
 }
 
-/// The first column of a row as text, truncated to the limit; some engines label text as bytes.
+/// The error in a row of a statement that tells its errors in rows.
+pub(crate) fn error_in<R>(row: &R) -> Option<sqlx::Error>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    use sqlx::Column as _;
+    let is_error = row.columns().get(2).is_some_and(|column| column.name() == "Msg_type")
+        && text_at(row, 2).is_some_and(|kind| kind.eq_ignore_ascii_case("error"));
+    is_error.then(|| errors::in_row(&text_at(row, 3).unwrap_or_default()))
+}
+
+/// The first column of a row as text, truncated to the limit.
 pub(crate) fn text_of<R>(row: &R) -> Option<String>
 where
     R: sqlx::Row,
@@ -454,8 +479,19 @@ where
     for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
     for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
 {
-    let text = row.try_get::<String, _>(0).ok();
-    text.or_else(|| String::from_utf8(row.try_get::<Vec<u8>, _>(0).ok()?).ok()).map(fault::bounded)
+    text_at(row, 0)
+}
+
+/// A column of a row as text; some engines label text as bytes.
+fn text_at<R>(row: &R, column: usize) -> Option<String>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> String: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+    for<'r> Vec<u8>: sqlx::Decode<'r, R::Database> + sqlx::Type<R::Database>,
+{
+    let text = row.try_get::<String, _>(column).ok();
+    text.or_else(|| String::from_utf8(row.try_get::<Vec<u8>, _>(column).ok()?).ok()).map(fault::bounded)
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@ use super::{ApplyError, Work};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Script;
 use crate::model::tenant::Tenant;
-use crate::model::variable::Variable;
-use crate::sql::lex::{self, Kind};
-use crate::sql::unquoted;
+use crate::sql::marks::with_values;
 
 /// The longest name that every engine takes, in bytes; PostgreSQL would cut a longer one.
 const LONGEST_NAME: usize = 63;
@@ -42,15 +40,7 @@ impl Work {
 /// # Errors
 /// The reason that a value can't stand there.
 fn bound(script: &Script, sql: &str, tenant: &Tenant) -> Result<String, String> {
-    let (mut out, mut copied) = (String::with_capacity(sql.len()), 0);
-    for token in lex::tokens(script.engine, sql).filter(|token| token.kind == Kind::Quote) {
-        let quote = &sql[token.start..token.end];
-        let text = quote.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
-        let (inside, is_name) = match text {
-            Some(text) => (text.to_owned(), false),
-            None => (unquoted(quote).unwrap_or_default(), true),
-        };
-        let Some(variable) = Variable::marked(&inside) else { continue };
+    with_values(script.engine, sql, |variable, is_name| {
         let value = variable.of(tenant).ok_or_else(|| format!("{} is not set for this tenant", variable.mark()))?;
         if value.chars().any(char::is_control) {
             return Err(format!("the value of {} has control characters", variable.mark()));
@@ -58,16 +48,12 @@ fn bound(script: &Script, sql: &str, tenant: &Tenant) -> Result<String, String> 
         if is_name && !(1..=LONGEST_NAME).contains(&value.len()) {
             return Err(format!("the value of {} is no name of 1 to {LONGEST_NAME} bytes", variable.mark()));
         }
-        let value = if is_name { script.engine.quote(value) } else { literal(script.engine, value) };
+        let quoted = if is_name { script.engine.quote(value) } else { literal(script.engine, value) };
         // A script may have set a character set in which a byte of a character swallows the quote or the backslash behind it.
-        if !value.is_ascii() && (is_name || value.contains('\\')) {
+        if !value.is_ascii() && (is_name || quoted.contains('\\')) {
             let what = if is_name { "as a name" } else { "beside a backslash" };
             return Err(format!("the value of {} has other than ASCII characters {what}", variable.mark()));
         }
-        out.push_str(&sql[copied..token.start]);
-        out.push_str(&value);
-        copied = token.end;
-    }
-    out.push_str(&sql[copied..]);
-    Ok(out)
+        Ok(quoted)
+    })
 }

@@ -161,7 +161,7 @@ fn retry_or_conclude(history: &AttemptHistory, failure: Failure, rules: &Rules<'
     let Failure { fault, at, residue } = failure;
     // Nothing of the migration was begun: the position of a guard says nothing about it.
     let guarded = matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::WrongSchema);
-    let at = at.filter(|_| !guarded);
+    let at = at.filter(|_| !guarded || matches!(residue, PartialState::Resumable { .. }));
     let may_repeat = fault.class.is_transient() && !matches!(residue, PartialState::InDoubt(_)) && !rules.final_try;
     if may_repeat && let Some((pause, counted)) = pause(history, fault.class, rules) {
         return Next::Again(Retry { pause, counted, failure: Failure { fault, at, residue } });

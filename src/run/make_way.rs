@@ -19,8 +19,7 @@ impl Assignment {
         work: &mut Work,
         steps: &[usize],
     ) -> Result<Around, AttemptEnd> {
-        let engine = self.tenant.engine;
-        let around = self.plan.scripts.around(engine, &work.history, steps).await;
+        let around = self.plan.scripts.around(&self.tenant, &work.history, steps).await;
         if around.taken.is_empty() {
             return Ok(around);
         }

@@ -52,6 +52,24 @@ pub(crate) fn effect(engine: Engine, sql: &str) -> Option<DdlEffect> {
     }
 }
 
+/// The tables, views or sequences that a statement drops; `None` if it drops none.
+pub(crate) fn dropped(engine: Engine, sql: &str) -> Option<Vec<Named>> {
+    let mut reader = Reader { words: Words::of(engine, sql), at: 0 };
+    let is_drop = reader.keyword() == "drop" && ["table", "tables", "view", "sequence"].contains(&&*reader.keyword());
+    reader.eat(&["if", "exists"]);
+    let mut names = vec![reader.name().filter(|_| is_drop)?];
+    while reader.symbol(b',') {
+        names.push(reader.name()?);
+    }
+    Some(names)
+}
+
+/// The procedure that a statement calls.
+pub(crate) fn called(engine: Engine, sql: &str) -> Option<Named> {
+    let mut reader = Reader { words: Words::beginning(engine, sql, 8), at: 0 };
+    if reader.keyword() == "call" { reader.name() } else { None }
+}
+
 /// Reads the words of a statement in order.
 struct Reader<'a> {
     words: Words<'a>,

@@ -9,6 +9,7 @@ pub(crate) mod extension;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod lex;
+pub(crate) mod marks;
 pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
@@ -22,14 +23,14 @@ mod touch;
 pub(crate) mod transaction;
 pub(crate) mod words;
 
-pub(crate) use effect::{DdlEffect, SchemaObject, effect};
+pub(crate) use effect::{DdlEffect, Named, SchemaObject, called, dropped, effect};
 pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};
 pub(crate) use split::split;
 pub(crate) use statement::{
     Directive, can_be_set_again, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session,
-    reads_session,
+    reads_session, tells_errors_in_rows,
 };
 pub(crate) use touch::{How, Made, MadeKind, Touch, made, mentions, reads_all_columns, touched};
 pub(crate) use words::{first_words, unquoted};

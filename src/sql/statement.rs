@@ -150,6 +150,23 @@ pub(crate) fn may_leave_a_part(engine: Engine, sql: &str) -> bool {
     syntax(engine).may_leave_a_part(sql)
 }
 
+/// Whether a statement tells its errors in rows, and succeeds: it checks or mends tables.
+pub(crate) fn tells_errors_in_rows(engine: Engine, sql: &str) -> bool {
+    const MENDS: [&str; 4] = ["analyze", "check", "optimize", "repair"];
+    if !syntax(engine).lexis().tells_errors_in_rows {
+        return false;
+    }
+    let first = Words::beginning(engine, sql, 4);
+    let is_table = |at: usize| first.is(at, "table") || first.is(at, "tables");
+    if first.is(0, "alter") {
+        let words = Words::of(engine, sql);
+        return is_table(1) && (3..words.len()).any(|at| MENDS.iter().any(|mend| words.are(at, &[mend, "partition"])));
+    }
+    MENDS.iter().any(|mend| first.is(0, mend)) && (is_table(1) || is_table(2))
+        || first.are(0, &["cache", "index"])
+        || first.are(0, &["load", "index"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +227,7 @@ mod tests {
         for (engine, sql) in [
             (Mysql, "/* x */ CALL bump()"),
             (Mysql, "DROP TABLE acc, typo"),
+            (Mysql, "RENAME USER a TO b, c TO d"),
             (Postgres, "DO $$ BEGIN COMMIT; END $$"),
             (Postgres, "ALTER TABLE po DETACH PARTITION po1 CONCURRENTLY"),
         ] {
@@ -217,11 +235,30 @@ mod tests {
         }
         for (engine, sql) in [
             (Mysql, "DROP TABLE acc"),
+            (Mysql, "RENAME TABLE a TO b, c TO d"),
             (Mysql, "INSERT INTO a VALUES (1, 2)"),
             (Postgres, "CREATE INDEX CONCURRENTLY i ON t (a, b)"),
             (Sqlite, "DROP TABLE a"),
         ] {
             assert!(!may_leave_a_part(engine, sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn statements_that_tell_their_errors_in_rows_are_seen() {
+        for sql in [
+            "OPTIMIZE TABLE a, b",
+            "/* x */ analyze local table a",
+            "CHECK TABLES a",
+            "REPAIR NO_WRITE_TO_BINLOG TABLE a QUICK",
+            "ALTER TABLE a CHECK PARTITION p",
+            "LOAD INDEX INTO CACHE a",
+        ] {
+            assert!(tells_errors_in_rows(Mysql, sql), "{sql}");
+            assert!(!tells_errors_in_rows(Postgres, sql), "{sql}");
+        }
+        for sql in ["ANALYZE SELECT 1", "ALTER TABLE a ADD CHECK (b > 0)", "LOAD DATA INFILE 'x' INTO TABLE a"] {
+            assert!(!tells_errors_in_rows(Mysql, sql), "{sql}");
         }
     }
 

@@ -17,6 +17,7 @@ on_every_site!(
     two_runs_at_once_migrate_a_tenant_once,
     a_guard_of_a_later_step_down_is_asked_before_the_first,
     a_guard_that_an_earlier_step_may_satisfy_is_asked_at_its_step,
+    a_guard_whose_rows_go_with_those_of_another_table_is_asked_at_its_step,
 );
 
 fn two() -> Migrations {
@@ -207,4 +208,19 @@ async fn a_guard_that_an_earlier_step_may_satisfy_is_asked_at_its_step(home: &Ho
         let record = fleet.down(&home.tenant).await;
         assert_eq!(record.outcome.name(), "rolled_back", "{clears}: {record:?}");
     }
+}
+
+/// The rows that the guard of `m1` counts go with those that `m2` deletes from another table.
+async fn a_guard_whose_rows_go_with_those_of_another_table_is_asked_at_its_step(home: &Home) {
+    let mut down = guard(home, "rows_would_be_lost", "j IS NOT NULL");
+    down.extend(["DROP TABLE one", "DROP TABLE parent"].map(str::to_owned));
+    let child = "CREATE TABLE one (i int, j int, FOREIGN KEY (i) REFERENCES parent (i) ON DELETE CASCADE)";
+    let m1 = sql("m1", ["CREATE TABLE parent (i int NOT NULL PRIMARY KEY)", child]).down(down);
+    let m2 = sql("m2", ["CREATE TABLE two (i int)"]).down(["DELETE FROM parent", "DROP TABLE two"]);
+    let fleet = Fleet::of(&Migrations::of([m1, m2])).await;
+    assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+    home.run("INSERT INTO parent VALUES (1)").await;
+    home.run("INSERT INTO one VALUES (1, 2)").await;
+    let record = fleet.down(&home.tenant).await;
+    assert_eq!(record.outcome.name(), "rolled_back", "{record:?}");
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;
 use crate::model::schema::State;
+use sea_orm::ConnectionTrait as _;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, Sql, sql};
@@ -164,4 +165,98 @@ async fn a_script_goes_on_behind_settings_that_can_be_set_again() {
         assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
     })
     .await;
+}
+
+/// Everything here waits for a table that another session has read, and was not begun: nothing is in doubt.
+#[tokio::test]
+async fn what_waited_for_a_lock_in_vain_was_not_done() {
+    for site in [Site::Mariadb, Site::Mysql] {
+        with(site, async |home| {
+            home.run("CREATE TABLE held (i int); CREATE TABLE free (i int); INSERT INTO held VALUES (1)").await;
+            home.run("CREATE PROCEDURE alters() BEGIN ALTER TABLE held ADD COLUMN j int; END").await;
+            home.run("CREATE PROCEDURE changes() BEGIN UPDATE held SET i = 2; END").await;
+            let holder = home.connect().await;
+            holder.execute_unprepared("BEGIN; SELECT * FROM held FOR UPDATE").await.unwrap();
+            for text in [
+                "DROP TABLE free, held",
+                "RENAME TABLE free TO free2, held TO held2",
+                "CALL alters()",
+                "CALL changes()",
+            ] {
+                // MySQL's counts do not prove it.
+                if home.site == Site::Mysql && text == "CALL changes()" {
+                    continue;
+                }
+                let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", text)]).await;
+                let record = fleet.up(&home.tenant).await;
+                assert!(matches!(record.outcome, Outcome::LockTimeout { .. }), "{text}: {record:?}");
+                assert_eq!(record.error.unwrap().code.as_deref(), Some("1205"), "{text}");
+                assert_eq!(home.texts("SELECT count(*) FROM free").await, ["0"], "{text}");
+                assert_eq!(home.texts("SELECT count(*) FROM fleet_journal").await, ["0"], "{text}");
+            }
+            holder.close().await.unwrap();
+            let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", "DROP TABLE free, held")]).await;
+            assert_eq!(fleet.up(&home.tenant).await.outcome.name(), "migrated");
+        })
+        .await;
+    }
+}
+
+/// A part that was done stays a part: the first of two tables is gone, or the procedure has changed something.
+#[tokio::test]
+async fn what_was_done_in_part_stays_in_doubt() {
+    for (site, text) in [
+        (Site::Mariadb, "DROP TABLE free, missing"),
+        (Site::Mariadb, "CALL partly()"),
+        (Site::Mysql, "CALL partly()"),
+        (Site::Mariadb, "CALL looks()"),
+    ] {
+        with(site, async |home| {
+            home.run("CREATE TABLE held (i int); CREATE TABLE free (i int); INSERT INTO free VALUES (1)").await;
+            home.run("CREATE PROCEDURE partly() BEGIN UPDATE free SET i = 2; ALTER TABLE held ADD COLUMN j int; END").await;
+            let looks = "CREATE PROCEDURE looks() BEGIN ALTER TABLE free ADD COLUMN j int; IF (SELECT count(*) FROM held) > 0 THEN \
+                         DO 0; END IF; END";
+            home.run(looks).await;
+            let holder = home.connect().await;
+            holder.execute_unprepared("LOCK TABLES held WRITE").await.unwrap();
+            let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", text)]).await;
+            let record = fleet.up(&home.tenant).await;
+            assert!(matches!(record.outcome, Outcome::InDoubt(_)), "{text}: {record:?}");
+            holder.close().await.unwrap();
+        })
+        .await;
+    }
+}
+
+/// `OPTIMIZE TABLE` and its like tell their errors in rows, and the server goes on.
+#[tokio::test]
+async fn an_error_that_the_server_tells_in_a_row_is_one() {
+    for site in [Site::Mariadb, Site::Mysql] {
+        with(site, async |home| {
+            home.run("CREATE TABLE there (i int)").await;
+            for text in [
+                "OPTIMIZE TABLE missing;\nCREATE TABLE behind (i int);",
+                "SELECT 1;\nANALYZE TABLE there, missing;\nCREATE TABLE behind (i int);",
+                "-- fleet: report\nCHECK TABLE missing;\nCREATE TABLE behind (i int);",
+                "SET @x = 1;\nFLUSH TABLES;\nREPAIR TABLE missing;\nCREATE TABLE behind (i int);",
+            ] {
+                let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_x.sql", text)]).await;
+                let record = fleet.up(&home.tenant).await;
+                let error = record.error.clone().unwrap_or_else(|| panic!("{text}: {record:?}"));
+                assert_eq!(
+                    (error.class, error.code.as_deref()),
+                    (FaultClass::Missing, Some("1146")),
+                    "{text}: {error}"
+                );
+                assert!(error.message.contains("missing' doesn't exist"), "{error}");
+                assert!(!matches!(record.outcome, Outcome::InDoubt(_)), "{text}: {record:?}");
+                assert!(!home.tables().await.contains(&"behind".to_owned()), "{text}");
+                home.run("DROP TABLE IF EXISTS fleet_journal").await;
+            }
+            let compiled = sql("m1", ["CREATE TABLE new (i int); OPTIMIZE TABLE new", "ANALYZE TABLE new"]);
+            let record = Fleet::of(&Migrations::of([compiled])).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{record:?}");
+        })
+        .await;
+    }
 }

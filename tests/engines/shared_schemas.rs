@@ -186,3 +186,43 @@ async fn code_that_changes_something_outside_of_the_schema_is_rolled_back() {
     })
     .await;
 }
+
+/// A script without a transaction has one for each statement that runs code; what came before it stays.
+#[tokio::test]
+async fn code_without_a_transaction_that_changes_something_outside_is_rolled_back_alone() {
+    with(Site::Postgres, async |home: &Home| {
+        let outside = "DO $$ BEGIN EXECUTE 'CREATE TABLE pub' || 'lic.extra (i int)'; END $$";
+        let commits = "DO $$ BEGIN CREATE TABLE two (i int); COMMIT; CREATE TABLE three (i int); END $$";
+        let script = format!("-- fleet: transaction=false\nCREATE TABLE mine (i int);\n{commits};\n{outside};\n");
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &[("0001_a.sql", &script)]).await;
+        let record = fleet.up(&tenant(home, "t1", &[])).await;
+        assert!(!matches!(record.outcome, Outcome::InDoubt(_)), "{record:?}");
+        assert_eq!(record.stopped_at.clone().and_then(|at| at.statement), Some(3), "{record:?}");
+        let said = record.error.unwrap();
+        assert!(said.class == FaultClass::WrongSchema && said.message.contains("public.extra"), "{said}");
+        assert_eq!(home.tables().await, [""; 0], "nothing is in public");
+        let made =
+            "SELECT tablename::text FROM pg_tables WHERE schemaname = 't1' AND tablename IN ('mine', 'two', 'three')";
+        assert_eq!(home.texts(made).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sequence_of_another_schema_is_not_set_by_code() {
+    with(Site::Postgres, async |home: &Home| {
+        home.run("CREATE SEQUENCE numbers").await;
+        let set = "DO $$ BEGIN EXECUTE format('SELECT setval(%L, 7)', 'pub' || 'lic.numbers'); END $$";
+        for native in [false, true] {
+            let fleet = Fleet::of(&Migrations::of([sql("m1", [set])])).await.native(native);
+            let record = fleet.up(&tenant(home, "t1", &[])).await;
+            assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{native}: {record:?}");
+            assert!(record.error.unwrap().message.contains("public.numbers (a sequence"));
+        }
+        let own =
+            "CREATE SEQUENCE own; DO $$ BEGIN PERFORM setval('own', 7); PERFORM last_value FROM public.numbers; END $$";
+        let fleet = Fleet::of(&Migrations::of([sql("m1", [own])])).await;
+        assert_eq!(fleet.up(&tenant(home, "t2", &[])).await.outcome.name(), "migrated");
+    })
+    .await;
+}

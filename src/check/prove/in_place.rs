@@ -40,7 +40,7 @@ pub(super) async fn in_place(bench: &Bench, fill: &dyn Fill) -> InPlace {
         for index in versions {
             let _ = fill.fill(trial.session.as_mut()).await;
             let history = trial.history().await?;
-            let around = lazy.around(tenant.engine, &history, &[index]).await;
+            let around = lazy.around(&tenant, &history, &[index]).await;
             let down = around.taken.iter().map(|taken| (taken.index, taken.down.clone()));
             if let Err(error) = trial.apply(down.chain([script(&scripts, index)])).await {
                 *failed = Some((index, error));

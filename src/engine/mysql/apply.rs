@@ -16,6 +16,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at, stopped_at_statement};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::native::{COMMANDS, commands, left_nothing};
+use crate::engine::mysql::refused::run;
 use crate::engine::mysql::tenant_lock::{LOCK_NAME, session_settings};
 use crate::engine::native::Link;
 use crate::engine::queries::Queries as _;
@@ -246,12 +247,18 @@ impl MysqlSession {
             return PartialState::Nothing;
         }
         // Only the server's own refusal, which has an error number, proves that a statement did not happen.
-        match place.filter(|_| fault.code.is_some()) {
-            Some(Place::Prepare { .. }) => PartialState::Nothing,
+        let place = place.filter(|_| fault.code.is_some());
+        let is_certain = match place {
             // The engine refused the whole statement, and the following ones do not need this connection.
-            Some(Place::Statement { statement, step })
-                if within == 0 && journal::is_certain(&work.steps[step], statement) =>
-            {
+            Some(Place::Statement { statement, step }) if within == 0 => {
+                let Step { script, .. } = &work.steps[step];
+                journal::can_go_on(script, statement) && self.did_nothing(&script.statements[statement]).await
+            }
+            _ => false,
+        };
+        match place {
+            Some(Place::Prepare { .. }) => PartialState::Nothing,
+            Some(Place::Statement { statement, step }) if is_certain => {
                 let (note, left) =
                     journalled::refusal_note(&self.door, ScriptStatement { work, step, statement }, true);
                 let note = match left {
@@ -318,8 +325,9 @@ impl Journalled for MysqlSession {
         }
         // One call of Rust code may send several statements, and the first of them change the limits.
         for (within, piece) in crate::sql::split(Engine::Mysql, this.sql()).into_iter().enumerate() {
+            self.note_counts(piece.text).await;
             let connection = self.connection().map_err(|fault| refusal(within, fault))?;
-            connection.run(piece.text.to_owned()).await.map_err(|fault| refusal(within, fault))?;
+            run(connection, piece.text).await.map_err(|fault| refusal(within, fault))?;
             // If this fails, the statement itself happened.
             self.restore_limits(this, piece.text).await.map_err(|fault| refusal(within + 1, fault))?;
         }

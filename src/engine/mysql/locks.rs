@@ -281,27 +281,18 @@ fn names(sql: &str, name: &str) -> bool {
             .any(|(at, _)| !sql[..at].ends_with(is_part) && !sql[at + name.len()..].starts_with(is_part))
 }
 
-/// The other sessions in this database, except those that wait for a table themselves.
-pub(in crate::engine) const OTHERS: &str = "SELECT CAST(COUNT(*) AS SIGNED), VERSION() FROM information_schema.processlist WHERE db = DATABASE() \
-    AND id <> CONNECTION_ID() AND user <> 'system user' AND COALESCE(state, '') NOT LIKE 'Waiting for table metadata lock%'";
-
 /// A query that is refused to users who can't see other users' transactions, whether or not there are any.
 pub(in crate::engine) const SEES_ALL: &str = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1";
 
 /// The query that finds a MySQL session which may be terminated, under the same conditions. `lock` is the name of
-/// fleet's own lock here. If the holder is not `certain`, no other session may be connected to the database: `LOCK
-/// TABLES` shows nowhere. A holder that is connected to another database is not seen.
-pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, lock: &str, certain: bool) -> String {
-    let alone = "NOT EXISTS (SELECT 1 FROM information_schema.processlist o WHERE o.db = DATABASE() AND o.id NOT IN (p.id, \
-                 CONNECTION_ID()) AND o.user <> 'system user' AND COALESCE(o.state, '') NOT LIKE 'Waiting for table \
-                 metadata lock%')";
-    let only = if certain { "1 = 1" } else { alone };
+/// fleet's own lock here. A holder that is connected to another database is not found.
+pub(in crate::engine) fn may_terminate(blocker: &Blocker, older_than: Duration, lock: &str) -> String {
     let seen = Duration::from_secs(blocker.transaction_seconds.unwrap_or(0));
     format!(
         "SELECT CAST(p.id AS char) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = \
          t.trx_mysql_thread_id WHERE p.id = {} AND p.id <> CONNECTION_ID() AND p.db = DATABASE() AND p.user <> 'system \
          user' AND p.command IN ('Sleep', 'Query', 'Execute') AND p.id <> COALESCE(IS_USED_LOCK({lock}), 0) AND \
-         t.trx_started <= NOW() - INTERVAL {} SECOND AND {only}",
+         t.trx_started <= NOW() - INTERVAL {} SECOND",
         blocker.id,
         // The engine records the start of a transaction in whole seconds.
         older_than.max(seen).as_millis().div_ceil(1000)

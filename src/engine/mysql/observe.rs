@@ -7,13 +7,13 @@ use async_trait::async_trait;
 
 use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
-use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::tenant_lock::{LOAD_LOCK, LOCK_NAME};
 use crate::engine::mysql::{MysqlSession, liveness, locks};
 use crate::engine::queries::{Queries as _, connect_aside};
 use crate::engine::{Canceller, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
+use crate::model::outcome::Blocker;
 
 #[async_trait]
 impl Observe for MysqlSession {
@@ -67,12 +67,12 @@ impl Observe for MysqlSession {
                 .push("nobody was terminated: who holds a lock is hidden from this user, who lacks PROCESS".into());
             return all;
         }
-        // If the holder is only probable, it must be the only candidate.
-        if !locked.certain && !locked.holders.is_empty() {
-            all.refused.extend(self.several().await);
+        if !locked.certain {
+            all.refused.extend((!locked.holders.is_empty()).then(|| unproven(&locked.holders)));
+            return all;
         }
-        for holder in locked.holders.iter().filter(|_| locked.certain || locked.holders.len() == 1) {
-            let sql = locks::may_terminate(holder, older_than, LOCK_NAME, locked.certain);
+        for holder in &locked.holders {
+            let sql = locks::may_terminate(holder, older_than, LOCK_NAME);
             if !self.rows(sql).await.is_ok_and(|rows| !rows.is_empty()) {
                 continue;
             }
@@ -87,17 +87,15 @@ impl Observe for MysqlSession {
     }
 }
 
-impl MysqlSession {
-    /// The reason for terminating no session where the server does not report a lock's holder.
-    async fn several(&mut self) -> Option<String> {
-        let rows = self.rows(locks::OTHERS.to_owned()).await.ok()?;
-        let row = rows.first()?;
-        let (others, tells) = (row.parse::<u64>(0)?, Flavour::of(&row.must(1)).tells_holders());
-        (others > 1).then(|| {
-            format!(
-                "nobody was terminated: {others} sessions are connected to this database and the server does not tell which \
-                 of them holds the lock; it does with {tells}"
-            )
-        })
-    }
+/// The reason for terminating no session where the server does not report a lock's holder, and how it would.
+fn unproven(holders: &[Blocker]) -> String {
+    let candidate = |holder: &Blocker| {
+        let user = holder.user.as_ref().map(|user| format!(" of user {user}")).unwrap_or_default();
+        format!("connection {}{user}, {} s in its transaction", holder.id, holder.transaction_seconds.unwrap_or(0))
+    };
+    let candidates = holders.iter().map(candidate).collect::<Vec<_>>().join("; ");
+    format!(
+        "nobody was terminated: the server does not tell who holds the lock; MariaDB does with INSTALL SONAME 'metadata_lock_info', \
+         MySQL tells who may read performance_schema; perhaps one of these, to be ended with KILL: {candidates}"
+    )
 }

@@ -17,7 +17,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::settings::{AS_DECLARED, OwnSettings, RESET, leave};
+use crate::engine::postgres::settings::{AS_DECLARED, OwnSettings, RESET, keeps_session, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
@@ -108,14 +108,21 @@ impl PostgresSession {
             RESET.into_iter().for_each(|sql| message.push(prepare, sql));
         }
         message.push_all(prepare, settings.all());
-        message.push_all(prepare, guards::lock_and_schema(&self.door));
-        if !self.has_history && step == 0 {
-            message.push_all(prepare, self.door.install());
+        let guard = Place::HistoryGuard { step };
+        if is_first {
+            message.push_all(prepare, guards::lock_and_schema(&self.door));
+            if !self.has_history && step == 0 {
+                message.push_all(prepare, self.door.install());
+            }
+            if step == 0 && work.refreshes() {
+                message.push(prepare, self.door.books().create_refreshes());
+            }
+            message.push(guard, guards::history(&self.door, work.expectation(step)));
+        } else {
+            let [search_path, all] = guards::again(&self.door, work.expectation(step));
+            message.push(prepare, search_path);
+            message.push(guard, all);
         }
-        if step == 0 && work.refreshes() {
-            message.push(prepare, self.door.books().create_refreshes());
-        }
-        message.push(Place::HistoryGuard { step }, guards::history(&self.door, work.expectation(step)));
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             for piece in settings.pieces(script, sql) {
@@ -124,8 +131,11 @@ impl PostgresSession {
             }
         }
         let record = Place::Record { step };
-        leave(script).into_iter().for_each(|sql| message.push(record, sql));
-        message.push(record, settings.own());
+        // Behind it, another step of the same transaction would find this one's settings.
+        if transaction.len() > 1 || !keeps_session(script) {
+            leave(script).into_iter().for_each(|sql| message.push(record, sql));
+            message.push(record, settings.own());
+        }
         message.push_all(record, guards::stays_inside(&self.door, script).into_iter().collect());
         message.push(record, self.door.record(&work.steps[step]));
         if step + 1 == transaction.end {
@@ -162,7 +172,7 @@ impl PostgresSession {
         if let Some(guard) = guards::stays_inside(&self.door, &work.steps[step].script) {
             let _ = write!(before_record, ";\n{guard}");
         }
-        let applied = native.postgres(options, &preamble, &before_record);
+        let applied = native.postgres(options, &preamble, &before_record, &self.own);
         let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result
             && stop.fault.code.as_deref() == Some("FL004")
@@ -253,7 +263,11 @@ impl Journalled for PostgresSession {
             ended.map_err(|fault| refusal(0, fault))?;
         } else {
             for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
-                self.run_outside(piece.text, limits.lock).await.map_err(|fault| refusal(within, fault))?;
+                let sent = match guards::statement_stays_inside(&self.door, &this.step().script, piece.text) {
+                    Some(guard) => self.run_inside(piece.text, &guard).await,
+                    None => self.run_outside(piece.text, limits.lock).await,
+                };
+                sent.map_err(|fault| refusal(within, fault))?;
                 self.set_again(&settings, piece.text).await.map_err(|fault| refusal(within + 1, fault))?;
             }
             return Ok(());
@@ -263,7 +277,9 @@ impl Journalled for PostgresSession {
 
     async fn left_behind(&mut self, refusal: &Refusal<'_>) -> PartialState {
         let Refusal { of, within, fault } = refusal;
-        if *within > 0 || !journal::is_certain(of.step(), of.statement) {
+        // A statement that changed something outside of the schema was rolled back, whatever it was.
+        let is_whole = fault.code.as_deref() == Some("FL008") && journal::can_go_on(&of.step().script, of.statement);
+        if *within > 0 || !(is_whole || journal::is_certain(of.step(), of.statement)) {
             return self.in_doubt().await;
         }
         // Only the server's own refusal, which has a SQLSTATE, proves that a statement did not happen.

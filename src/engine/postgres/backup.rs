@@ -219,7 +219,7 @@ impl PostgresSession {
         let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |p| p.display().to_string());
         command.env("PGHOST", host).env("PGPORT", options.get_port().to_string());
         command.env("PGUSER", options.get_username()).env("PGDATABASE", options.get_database().unwrap_or_default());
-        command.env("PGAPPNAME", &self.name).env("PGCLIENTENCODING", "UTF8");
+        command.env("PGAPPNAME", &self.own.name).env("PGCLIENTENCODING", "UTF8");
         command.env("PGCONNECT_TIMEOUT", self.door.timeouts.connect.as_millis().div_ceil(1000).max(2).to_string());
         let tls = [
             ("PGSSLMODE", &["sslmode", "ssl-mode"][..]),

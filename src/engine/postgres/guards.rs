@@ -26,25 +26,45 @@ pub(crate) fn begin(door: &TenantEndpoint) -> Vec<String> {
 
 /// Takes the tenant's lock for the transaction, and ensures that unqualified names resolve to the tenant's schema.
 pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
-    let mut sql = vec![guard(&format!(
+    let mut sql = vec![guard(&takes_lock(door))];
+    if let Some(schema) = &door.tenant.schema
+        && door.tenant.create_missing
+    {
+        sql.push(format!("CREATE SCHEMA IF NOT EXISTS {}", Engine::Postgres.quote(schema)));
+    }
+    sql.push(sets_search_path(door));
+    sql.extend(is_in_schema(door).map(|check| guard(&check)));
+    sql
+}
+
+fn takes_lock(door: &TenantEndpoint) -> String {
+    format!(
         "IF NOT pg_try_advisory_xact_lock({}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = \
          'FL001'; END IF;",
         lock_key(door)
-    ))];
-    if let Some(schema) = &door.tenant.schema {
-        if door.tenant.create_missing {
-            sql.push(format!("CREATE SCHEMA IF NOT EXISTS {}", Engine::Postgres.quote(schema)));
-        }
-        sql.push(format!("SET LOCAL search_path = {}", search_path(&door.tenant, schema)));
-        sql.push(guard(&format!(
-            "IF current_schema() IS DISTINCT FROM {} THEN RAISE EXCEPTION 'the tenant''s schema does not exist or may \
-             not be used' USING ERRCODE = 'FL003'; END IF;",
-            literal(Engine::Postgres, schema)
-        )));
-    } else {
-        sql.push(OWN_SEARCH_PATH.to_owned());
-    }
-    sql
+    )
+}
+
+fn sets_search_path(door: &TenantEndpoint) -> String {
+    let path = |schema: &String| format!("SET LOCAL search_path = {}", search_path(&door.tenant, schema));
+    door.tenant.schema.as_ref().map_or_else(|| OWN_SEARCH_PATH.to_owned(), path)
+}
+
+fn is_in_schema(door: &TenantEndpoint) -> Option<String> {
+    let schema = door.tenant.schema.as_ref()?;
+    Some(format!(
+        "IF current_schema() IS DISTINCT FROM {} THEN RAISE EXCEPTION 'the tenant''s schema does not exist or may \
+         not be used' USING ERRCODE = 'FL003'; END IF;",
+        literal(Engine::Postgres, schema)
+    ))
+}
+
+/// All checks of a step behind another one of its message, where schema and tables are there, as one block: the server reads
+/// and compiles each block anew.
+pub(crate) fn again(door: &TenantEndpoint, expected: &Expectation) -> [String; 2] {
+    let is_in_schema = is_in_schema(door).unwrap_or_default();
+    let all = [takes_lock(door), is_in_schema, is_as_planned(door, expected)];
+    [sets_search_path(door), guard(&all.join(" "))]
 }
 
 /// The tenant's own schema, and behind it those that it shares.
@@ -83,6 +103,10 @@ pub(crate) fn extensions(door: &TenantEndpoint, script: &Script) -> Option<Strin
 
 /// Fails unless the history is as planned and no journal is open.
 pub(crate) fn history(door: &TenantEndpoint, expected: &Expectation) -> String {
+    guard(&is_as_planned(door, expected))
+}
+
+fn is_as_planned(door: &TenantEndpoint, expected: &Expectation) -> String {
     let books = door.books();
     let is_as_planned = match expected {
         Expectation::Next(next) => books.is_as(next),
@@ -96,7 +120,7 @@ pub(crate) fn history(door: &TenantEndpoint, expected: &Expectation) -> String {
         }
     };
     let journal = door.journal().table().to_owned();
-    guard(&format!(
+    format!(
         "IF to_regclass({}) IS NOT NULL THEN EXECUTE {} INTO open_journals; IF open_journals > 0 THEN RAISE EXCEPTION \
          'a migration was begun here and not finished' USING ERRCODE = 'FL004'; END IF; END IF; \
          IF NOT ({is_as_planned}) THEN RAISE EXCEPTION 'the history is not what was planned' USING ERRCODE = 'FL002'; \
@@ -106,18 +130,25 @@ pub(crate) fn history(door: &TenantEndpoint, expected: &Expectation) -> String {
             Engine::Postgres,
             &format!("SELECT count(*) FROM {journal} WHERE NOT (direction = 'up' AND left(migration, 3) = 'R__')")
         ),
-    ))
+    )
 }
 
 /// Fails if the transaction has changed objects or rows outside of the tenant's schema and those that it shares, for a
 /// script that runs code: what code names at run time, no reading of texts finds. What is the server's own, an extension's or
 /// only referred to by a key counts for nothing.
 pub(crate) fn stays_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
-    let schema = door.tenant.schema.as_ref()?;
     let is_native = matches!(script.execution, Execution::Native { .. });
-    if !is_native && !script.statements.iter().any(|sql| runs_code(Engine::Postgres, sql)) {
-        return None;
-    }
+    let has_code = is_native || script.statements.iter().any(|sql| runs_code(Engine::Postgres, sql));
+    if has_code { has_stayed_inside(door, script) } else { None }
+}
+
+/// As [`stays_inside`], for a statement by itself.
+pub(crate) fn statement_stays_inside(door: &TenantEndpoint, script: &Script, sql: &str) -> Option<String> {
+    if runs_code(Engine::Postgres, sql) { has_stayed_inside(door, script) } else { None }
+}
+
+fn has_stayed_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
+    let schema = door.tenant.schema.as_ref()?;
     let own = std::iter::once(schema).chain(&door.tenant.shared_schemas);
     let own: Vec<String> = own.map(|name| literal(Engine::Postgres, name)).collect();
     let is_other = format!(
@@ -152,6 +183,13 @@ pub(crate) fn stays_inside(door: &TenantEndpoint, script: &Script) -> Option<Str
             "SELECT n.nspname || '.' || n.relname FROM (SELECT schemaname AS nspname, relname, n_tup_ins + n_tup_upd + n_tup_del \
              AS rows, relid FROM pg_stat_xact_user_tables) n WHERE n.rows > 0 AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d \
              WHERE d.objid = n.relid AND d.deptype = 'e')"
+        ),
+        // Whoever sets or takes a value of a sequence keeps this lock until the end of the transaction.
+        format!(
+            "SELECT n.nspname || '.' || o.relname || ' (a sequence, whose value no rollback takes back)' FROM pg_locks l JOIN \
+             pg_class o ON o.oid = l.relation AND o.relkind = 'S' JOIN pg_namespace n ON n.oid = o.relnamespace WHERE l.pid = \
+             pg_backend_pid() AND l.mode = 'RowExclusiveLock' AND l.database = (SELECT oid FROM pg_database WHERE datname = \
+             current_database()) AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype = 'e')"
         ),
     ];
     Some(format!(

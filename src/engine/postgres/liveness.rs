@@ -3,18 +3,17 @@
 use sqlx::postgres::PgConnectOptions;
 
 use crate::engine::Liveness;
-use crate::engine::dialect::literal;
 use crate::engine::liveness::{Question, is_answer, judge, sign};
 use crate::engine::postgres::connect;
+use crate::engine::postgres::own_backend::OwnBackend;
 use crate::engine::queries::connect_aside;
-use crate::model::engine::Engine;
 
-/// Asks about the PostgreSQL session with this application name.
+/// Asks about a PostgreSQL session.
 ///
-/// Behind a pooler that name may belong to no session: only a server reached directly is trusted when it reports a
+/// Behind a pooler its name may belong to no session: only a server reached directly is trusted when it reports a
 /// session as gone.
-pub(in crate::engine) async fn ask(options: PgConnectOptions, name: String, question: Question) -> Liveness {
-    let me = format!("application_name = {} AND pid <> pg_backend_pid()", literal(Engine::Postgres, &name));
+pub(in crate::engine) async fn ask(options: PgConnectOptions, own: OwnBackend, question: Question) -> Liveness {
+    let me = format!("{} AND pid <> pg_backend_pid()", own.is_it("pg_stat_activity"));
     let idle = question.idle.as_secs_f64();
     let waits = format!(
         "state LIKE 'idle%' AND state_change < clock_timestamp() - make_interval(secs => {idle}) OR wait_event = \

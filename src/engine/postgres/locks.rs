@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-use crate::engine::dialect::literal;
 use crate::engine::locks::{AtLock, MOST, OPEN_FOR};
+use crate::engine::postgres::own_backend::OwnBackend;
 use crate::engine::queries::{Queries, TextRow, connect_aside};
-use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::locks::LockWait;
 use crate::model::outcome::Blocker;
@@ -22,26 +21,25 @@ const FIRST_TABLE: u32 = 16_384;
 /// PostgreSQL's placeholder for a hidden query.
 const HIDDEN: &str = "<insufficient privilege>";
 
-/// The holders and waiters of the lock that the PostgreSQL session with this application name waits for, which is ended
-/// if it waits for longer than `most`; `None` if the server can't be asked.
+/// The holders and waiters of the lock that a PostgreSQL session waits for, which is ended if it waits for longer than `most`; `None` if the server can't be asked.
 pub(in crate::engine) async fn wait(
     options: PgConnectOptions,
-    name: String,
+    own: OwnBackend,
     most: Option<Duration>,
 ) -> Option<LockWait> {
     let scope = format!(
-        "EXISTS (SELECT 1 FROM pg_stat_activity me LEFT JOIN waiting v ON v.pid = me.pid WHERE me.application_name = {} AND \
+        "EXISTS (SELECT 1 FROM pg_stat_activity me LEFT JOIN waiting v ON v.pid = me.pid WHERE {} AND \
          me.pid <> pg_backend_pid() AND (a.pid = me.pid OR a.pid = ANY (v.by) OR me.pid = ANY (w.by)))",
-        literal(Engine::Postgres, &name)
+        own.is_it("me")
     );
     let mut connection = connect_aside(options.application_name("fleet:watch")).await.ok()?;
     let found = read(&mut *connection, &scope).await.ok()?;
     if let Some(most) = most {
-        connection.run(end(&name, most)).await.ok()?;
+        connection.run(end(&own, most)).await.ok()?;
     }
     connection.close().await;
     let (me, others): (Vec<AtLock>, Vec<AtLock>) =
-        found.into_iter().partition(|at| at.session.application.as_ref() == Some(&name));
+        found.into_iter().partition(|at| own.is(at.session.id, at.session.application.as_ref()));
     let is_waited_for = |other: &&AtLock| me.iter().any(|me| me.waits_for.contains(&other.session.id));
     let is_behind = |other: &&AtLock| me.iter().any(|me| other.waits_for.contains(&me.session.id));
     let sessions = |found: Vec<&AtLock>| found.into_iter().take(MOST).map(|at| at.session.clone()).collect();
@@ -53,14 +51,14 @@ pub(in crate::engine) async fn wait(
     })
 }
 
-/// Ends the statement of the session with this name, if it has waited at one lock for longer than `most`. Before
+/// Ends the statement of the session, if it has waited at one lock for longer than `most`. Before
 /// PostgreSQL 14 the server tells only for how long the statement has lasted.
-fn end(name: &str, most: Duration) -> String {
+fn end(own: &OwnBackend, most: Duration) -> String {
     format!(
         "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid AND NOT l.granted WHERE \
-         a.application_name = {} AND a.pid <> pg_backend_pid() AND CASE WHEN to_jsonb(l) ? 'waitstart' THEN (to_jsonb(l) \
+         {} AND a.pid <> pg_backend_pid() AND CASE WHEN to_jsonb(l) ? 'waitstart' THEN (to_jsonb(l) \
          ->> 'waitstart')::timestamptz ELSE a.query_start END < clock_timestamp() - interval '{} milliseconds'",
-        literal(Engine::Postgres, name),
+        own.is_it("a"),
         most.as_millis()
     )
 }

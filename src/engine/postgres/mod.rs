@@ -15,6 +15,7 @@ mod locks;
 mod native;
 mod observe;
 mod outside;
+mod own_backend;
 mod scratch;
 mod session;
 mod settings;

@@ -5,6 +5,8 @@ use sqlx::postgres::PgConnectOptions;
 
 use crate::engine::ApplyError;
 use crate::engine::native::{self, Around, Mark, Native};
+use crate::engine::postgres::own_backend::OwnBackend;
+use crate::engine::queries::Queries as _;
 
 /// The mark is a lock of the transaction that all sessions share; a setting would end with a `RESET ALL` of the migration. An
 /// aborted transaction answers with 25P02, and is still ours.
@@ -23,9 +25,16 @@ impl Native<'_> {
         options: PgConnectOptions,
         preamble: &[String],
         before_record: &str,
+        own: &OwnBackend,
     ) -> Result<(), ApplyError> {
         let connecting = native::pool(self.door).connect_with(options);
-        let pool = self.connected(connecting).await?;
+        let pool: sqlx::PgPool = self.connected(connecting).await?;
+        // Code may give its session another name. What goes wrong here goes wrong again in a moment.
+        if let Ok(mut connection) = pool.acquire().await
+            && let Ok(rows) = (*connection).rows(OwnBackend::ask()).await
+        {
+            own.note(rows.first(), true);
+        }
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
         let mut around = Around { preamble, mark: MARK, before_record: Some(before_record), check: None };
         let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;

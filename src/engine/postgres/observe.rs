@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::engine::dialect::literal;
 use crate::engine::liveness::Question;
 use crate::engine::locks::refused;
 use crate::engine::postgres::{PostgresSession, guards, liveness, locks};
@@ -13,7 +12,6 @@ use crate::engine::queries::{Queries as _, connect_aside};
 use crate::engine::{Canceller, Observe, Probe, Watch};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::locks::{LockWait, Terminations};
-use crate::model::tenant::Engine;
 
 #[async_trait]
 impl Observe for PostgresSession {
@@ -23,13 +21,12 @@ impl Observe for PostgresSession {
     }
 
     fn canceller(&self) -> Canceller {
-        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        let (options, own, limit) = (self.options.clone(), self.own.clone(), self.door.timeouts.connect);
         Box::new(move || {
             Box::pin(async move {
                 let cancel = format!(
-                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = {} AND pid <> \
-                     pg_backend_pid()",
-                    literal(Engine::Postgres, &name)
+                    "SELECT pg_cancel_backend(a.pid) FROM pg_stat_activity a WHERE {} AND a.pid <> pg_backend_pid()",
+                    own.is_it("a")
                 );
                 let control = connect_aside(options.application_name("fleet:cancel"));
                 if let Ok(Ok(mut connection)) = tokio::time::timeout(limit, control).await {
@@ -41,19 +38,19 @@ impl Observe for PostgresSession {
     }
 
     fn watch(&self) -> Option<Watch> {
-        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        let (options, own, limit) = (self.options.clone(), self.own.clone(), self.door.timeouts.connect);
         let is_patient = self.is_patient.clone();
         Some(Box::new(move |most| {
             let most = most.filter(|_| !is_patient.load(Ordering::Relaxed));
-            let wait = locks::wait(options.clone(), name.clone(), most);
+            let wait = locks::wait(options.clone(), own.clone(), most);
             Box::pin(async move { tokio::time::timeout(limit, wait).await.ok().flatten().unwrap_or_default() })
         }))
     }
 
     fn probe(&self) -> Option<Probe> {
-        let (options, name, limit) = (self.options.clone(), self.name.clone(), self.door.timeouts.connect);
+        let (options, own, limit) = (self.options.clone(), self.own.clone(), self.door.timeouts.connect);
         Some(Box::new(move |idle, end| {
-            Box::pin(liveness::ask(options.clone(), name.clone(), Question { idle, end, limit }))
+            Box::pin(liveness::ask(options.clone(), own.clone(), Question { idle, end, limit }))
         }))
     }
 

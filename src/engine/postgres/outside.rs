@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::engine::literal;
 use crate::engine::postgres::PostgresSession;
 use crate::engine::queries::Queries as _;
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
 use crate::sql::{DdlEffect, SchemaObject, effect};
 
@@ -31,6 +31,20 @@ impl PostgresSession {
         self.is_patient.store(false, Ordering::Relaxed);
         let back = format!("SET lock_timeout = {}", lock.as_millis());
         result.and(self.run(back).await)
+    }
+
+    /// Runs a statement that runs code, on a tenant that is a schema: in a transaction of its own, which is rolled back if it
+    /// changed something outside of the schema. Code that commits by itself is refused in one; it is run without, and what it
+    /// changes elsewhere is not seen.
+    ///
+    /// Dying in it: the server rolls the transaction back or has committed it whole, and the journal names the statement.
+    pub(crate) async fn run_inside(&mut self, sql: &str, guard: &str) -> Result<(), Fault> {
+        let Err(fault) = self.run(format!("BEGIN;\n{sql}\n;\n{guard};\nCOMMIT")).await else { return Ok(()) };
+        if fault.class == FaultClass::ConnectionLost {
+            return Err(fault);
+        }
+        self.run("ROLLBACK".to_owned()).await?;
+        if fault.class == FaultClass::Transaction { self.run(sql.to_owned()).await } else { Err(fault) }
     }
 
     /// Drops the index of exactly this name, on the table that the statement names, if an earlier attempt left it

@@ -18,6 +18,7 @@ use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
 use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
+use crate::engine::postgres::own_backend::OwnBackend;
 use crate::engine::postgres::settings::{self, ClientSettings, OwnSettings};
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
@@ -27,6 +28,7 @@ use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::model::timings::Phase;
 use crate::sql::guard::Guard;
+use crate::sql::outside::runs_code;
 
 pub(crate) struct PostgresSession {
     pub(crate) door: TenantEndpoint,
@@ -39,8 +41,8 @@ pub(crate) struct PostgresSession {
     pub(crate) has_history: bool,
     /// Whether a pooler is in front, once known. Only the first connection can tell.
     pub(crate) pooled: Option<bool>,
-    /// The unique name of this session in `pg_stat_activity`.
-    pub(crate) name: String,
+    /// This session in `pg_stat_activity`.
+    pub(crate) own: OwnBackend,
     /// Whether a statement is under way that may wait for locks without a limit.
     pub(crate) is_patient: Arc<AtomicBool>,
     /// The settings of the database's own clients, once a script needed them.
@@ -60,7 +62,7 @@ impl PostgresSession {
             pool: None,
             has_history: true,
             pooled,
-            name,
+            own: OwnBackend::named(name),
             is_patient: Arc::default(),
             clients: None,
         })
@@ -82,7 +84,7 @@ impl PostgresSession {
     /// Fleet's own settings for a step.
     pub(crate) fn settings(&self, step: &Step) -> OwnSettings {
         let clients = self.clients.clone().unwrap_or_default();
-        let own = OwnSettings::new(self.door.limits(step), &self.name).of_tenant(&self.door.tenant);
+        let own = OwnSettings::new(self.door.limits(step), &self.own.name).of_tenant(&self.door.tenant);
         own.of_script(&step.script, &clients)
     }
 
@@ -93,6 +95,16 @@ impl PostgresSession {
         }
         let rows = self.rows(settings::CLIENT_SETTINGS.to_owned()).await?;
         self.clients = Some(ClientSettings::read(self.options.get_options(), rows.first()));
+        Ok(())
+    }
+
+    /// Notes the process of this session, if code of the work may give the session another name. Nothing is changed.
+    async fn note_backend(&mut self, work: &Work) -> Result<(), Fault> {
+        let has_code = |step: &Step| step.script.statements.iter().any(|sql| runs_code(Engine::Postgres, sql));
+        if work.steps.iter().any(has_code) {
+            let rows = self.rows(OwnBackend::ask()).await?;
+            self.own.note(rows.first(), self.pooled == Some(false));
+        }
         Ok(())
     }
 
@@ -200,6 +212,7 @@ impl Session for PostgresSession {
         let work = &*bound;
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         self.ask_for_clients(work).await.map_err(|fault| ApplyError::before(0, fault))?;
+        self.note_backend(work).await.map_err(|fault| ApplyError::before(0, fault))?;
         if let Some(refusal) = too_much_for_a_pooler(work, &segments)
             && self.is_pooled().await.map_err(|fault| ApplyError::before(0, fault))?
         {

@@ -11,6 +11,7 @@ use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::settings::{may_change_own, restores_forced, restores_search_path};
 use crate::sql::split;
+use crate::sql::words::Words;
 
 /// Ends what a script can leave in a session, as far as a transaction allows it; settings go back to those of the
 /// session's start. `DISCARD ALL` can't run in a transaction, and ends statements that a pooler or the driver prepared.
@@ -52,6 +53,26 @@ pub(crate) fn leave(script: &Script) -> Vec<&'static str> {
     sql.extend(names("prepare").then_some(DEALLOCATE));
     sql.extend(names("advisory_lock").then_some("SELECT pg_advisory_unlock_all()"));
     sql
+}
+
+/// Whether a script certainly leaves its session and its deferred triggers alone: it only makes, alters or drops tables and
+/// indexes, and runs no code for rows that are there.
+pub(crate) fn keeps_session(script: &Script) -> bool {
+    const RUNS: [&str; 8] = ["as", "check", "constraint", "default", "exclude", "select", "temp", "temporary"];
+    let is_plain = |sql: &String| {
+        let words = Words::of(Engine::Postgres, sql).all();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let is_definition = match words.as_slice() {
+            ["create", "table" | "unlogged", rest @ ..] => !rest.iter().any(|word| ["as", "select"].contains(word)),
+            ["create", "index", ..] | ["create", "unique", "index", ..] | ["drop", "table" | "index", ..] => true,
+            ["alter", "table", rest @ ..] => {
+                !rest.iter().any(|word| RUNS.contains(word) || ["using", "type"].contains(word))
+            }
+            _ => false,
+        };
+        is_definition && split(Engine::Postgres, sql).len() == 1
+    };
+    matches!(script.execution, Execution::Compiled { .. }) && script.statements.iter().all(is_plain)
 }
 
 /// The settings of a step that are fleet's own.

@@ -45,6 +45,8 @@ pub(crate) struct Lexis {
     pub(crate) locks_for_session: bool,
     /// The name of a trigger is one of its table, and `DROP TRIGGER` names both.
     pub(crate) triggers_belong_to_tables: bool,
+    /// Statements that check or mend tables tell their errors in rows, and succeed.
+    pub(crate) tells_errors_in_rows: bool,
     /// An engine-specific keyword that begins a statement which ends transactions.
     pub(crate) transaction_word: Option<&'static str>,
 }
@@ -66,6 +68,7 @@ const STANDARD: Lexis = Lexis {
     has_end: true,
     locks_for_session: false,
     triggers_belong_to_tables: false,
+    tells_errors_in_rows: false,
     transaction_word: None,
 };
 

@@ -16,6 +16,7 @@ static LEXIS: Lexis = Lexis {
     has_executable_comments: true,
     has_end: false,
     locks_for_session: true,
+    tells_errors_in_rows: true,
     transaction_word: Some("xa"),
     ..STANDARD
 };
@@ -29,10 +30,13 @@ impl Syntax for Mysql {
         Body::Mysql(body::mysql::Mysql::default())
     }
 
-    /// A procedure may commit at any point; with several objects, each is handled separately.
+    /// A procedure may commit at any point; with several objects, each is handled separately. Tables are renamed all or
+    /// none.
     fn may_leave_a_part(&self, sql: &str) -> bool {
-        match first_words(Engine::Mysql, sql).next().as_deref() {
+        let mut words = first_words(Engine::Mysql, sql);
+        match words.next().as_deref() {
             Some("call" | "execute" | "load") => true,
+            Some("rename") if words.next().is_some_and(|word| word.starts_with("table")) => false,
             Some("drop" | "rename") => lex::tokens(Engine::Mysql, sql).any(|token| &sql[token.start..token.end] == ","),
             _ => false,
         }
