@@ -47,14 +47,14 @@ async fn record(
         program.terminal.require_person("changes databases", ", or --dry-run to see what it would do")?;
     }
     let set = program.set().await?;
-    let to = set.catalog().resolve(version)?;
-    if set.catalog().is_repeatable(to) {
+    let to = place(&set, version)?;
+    if let Some(to) = to.filter(|to| set.catalog().is_repeatable(*to)) {
         let text = format!("{} is a repeatable script, and no version", set.catalog().migrations[to]);
         return Err(CliError::Usage(text));
     }
     let selection = program.select(&args.on.selection).await?;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
-    let kind = kind(set.catalog().migrations[to].to_string());
+    let kind = kind(name(&set, to).to_owned());
     let intent = recording(program, &set, kind, selection).await?;
     let Some(plan) = intent.adopt.as_ref().filter(|_| args.dry_run) else {
         return start(program, &set, intent, output).await;
@@ -75,6 +75,15 @@ async fn record(
     Ok(if fails { exit::code(Verdict::Failures, false) } else { 0 })
 }
 
+/// The place of a version in the catalog; `None` for that of an empty history.
+fn place(set: &MigrationSet, version: &str) -> Result<Option<usize>, CliError> {
+    if version == RecordedVersion::EMPTY { Ok(None) } else { Ok(Some(set.catalog().resolve(version)?)) }
+}
+
+fn name(set: &MigrationSet, to: Option<usize>) -> &str {
+    to.map_or(RecordedVersion::EMPTY, |to| &*set.catalog().migrations[to])
+}
+
 /// A run that records a version on these tenants, with the schema of the version where it is to be compared.
 pub(super) async fn recording(
     program: &Program,
@@ -87,7 +96,11 @@ pub(super) async fn recording(
         RunKind::Stamp(recorded) => (false, recorded),
         _ => return Err(CliError::Usage("this run recorded no version".to_owned())),
     };
-    let (version, to) = (&recorded.version, set.catalog().resolve(&recorded.version)?);
+    let (version, to) = (&recorded.version, place(set, &recorded.version)?);
+    if is_baseline && to.is_none() {
+        let text = "a baseline records a version; a tenant without any needs none: migrate makes its schema";
+        return Err(CliError::Usage(text.to_owned()));
+    }
     let (verb, doing) = match is_baseline {
         true => (format!("baseline {}", quoted(version)), "Record, without running anything, that it is there, on"),
         false => (
@@ -110,7 +123,7 @@ pub(super) async fn recording(
 async fn schemas(
     program: &Program,
     set: &Arc<MigrationSet>,
-    to: usize,
+    to: Option<usize>,
     selection: &Selection,
 ) -> Result<BTreeMap<Engine, VersionSchema>, CliError> {
     let engines: BTreeSet<Engine> = selection.tenants().map(|tenant| tenant.engine).collect();
@@ -123,14 +136,18 @@ async fn schemas(
             missing.join("\n  ")
         )));
     }
-    let version = &set.catalog().migrations[to];
+    let version = name(set, to);
     if !program.terminal.quiet {
         program.terminal.tell(&format!("making the schema of {version} on scratch databases, to compare with"));
     }
     let tried =
         scratch::on_each(program, set, &engines, |bench| async move { prove::version_schema(&bench, to).await });
+    let tried = tried.await;
+    if let Some(code) = tried.interrupted {
+        return Err(CliError::Interrupted(code));
+    }
     let mut schemas = BTreeMap::new();
-    for (engine, result) in tried.await.results {
+    for (engine, result) in tried.results {
         let schema = result.and_then(|made| made).map_err(|why| {
             CliError::CanNotStart(format!(
                 "the schema of {version} could not be made on a scratch database of {engine}: {why}; nothing was touched"

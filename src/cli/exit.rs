@@ -70,6 +70,8 @@ pub(super) enum CliError {
     CanNotStart(String),
     #[error("{text}\nsee: {next}; nothing was started")]
     StillRunning { text: String, next: String },
+    #[error("interrupted; no tenant was touched, and the scratch databases are dropped")]
+    Interrupted(u8),
     #[error("{0}")]
     BudgetUsedUp(String),
     #[error("{text}\nsee: {next}; --no-preflight starts all the same")]
@@ -83,6 +85,7 @@ impl CliError {
         match self {
             CliError::Usage(_) | CliError::Migration(_) | CliError::Select(_) | CliError::NoSuchRun(_) => 64,
             CliError::Mistakes { .. } | CliError::NoFile | CliError::Scripts(_) | CliError::Settings(_) => 78,
+            CliError::Interrupted(code) => *code,
             CliError::NothingMatched(_) => 4,
             CliError::BudgetUsedUp(_) => 101,
             CliError::Ledger(_) | CliError::Outage { .. } | CliError::StillRunning { .. } => 75,

@@ -18,7 +18,7 @@ use crate::inputs::select::{self, Filter, Selection};
 use crate::ledger::{Ends, Ledger};
 use crate::model::event::RunHeader;
 use crate::model::outcome::TenantRecord;
-use crate::model::run_kind::RunKind;
+use crate::model::run_kind::{RecordedVersion, RunKind};
 use crate::model::run_summary::{RunStatus, RunSummary};
 use crate::model::tenant::TenantId;
 use crate::policy::Tally;
@@ -245,7 +245,8 @@ async fn again(
             Intent::task(scripts::forgetting(scripts.clone()), selection)
         }
         RunKind::Baseline(recorded) | RunKind::Stamp(recorded) => {
-            let known = set.catalog().position(&recorded.version).is_some();
+            let known =
+                recorded.version == RecordedVersion::EMPTY || set.catalog().position(&recorded.version).is_some();
             refuse_unknown(run, Some(&recorded.version).filter(|_| !known))?;
             adopt::recording(program, set, kind, selection).await?
         }

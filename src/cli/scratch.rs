@@ -51,7 +51,8 @@ fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, Strin
 /// The result of every engine, and the signal that ended them.
 pub(super) struct Tried<T> {
     pub(super) results: Vec<(Engine, Result<T, String>)>,
-    interrupted: Option<u8>,
+    /// The exit code for that signal.
+    pub(super) interrupted: Option<u8>,
 }
 
 impl<T> Tried<T> {

@@ -69,12 +69,18 @@ pub(crate) enum RunKind {
 /// A version that is recorded without running anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordedVersion {
+    /// Its name, or [`RecordedVersion::EMPTY`].
     pub(crate) version: String,
     /// The reason that a person gave; the author is who started the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
     /// Whether each tenant's schema is compared with that of the version.
     pub(crate) checked: bool,
+}
+
+impl RecordedVersion {
+    /// The word for a history without any version.
+    pub(crate) const EMPTY: &str = "empty";
 }
 
 impl RunKind {

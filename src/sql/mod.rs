@@ -1,6 +1,6 @@
 //! Just enough SQL for each engine: words, statements, bodies, and the effect of a statement.
 //!
-//! The lexer is lossless: a text is cut into parts and never rewritten. Nothing here runs SQL.
+//! The lexer is lossless: a text is cut into parts and never rewritten, but for its white space (`spaced`). Nothing here runs SQL.
 
 mod body;
 pub(crate) mod dialect;
@@ -17,6 +17,7 @@ mod rows;
 mod secrets;
 mod session;
 pub(crate) mod settings;
+mod spacing;
 pub(crate) mod split;
 pub(crate) mod statement;
 mod touch;
@@ -27,6 +28,7 @@ pub(crate) use effect::{DdlEffect, Named, SchemaObject, called, dropped, effect}
 pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};
+pub(crate) use spacing::spaced;
 pub(crate) use split::split;
 pub(crate) use statement::{
     Directive, can_be_set_again, changes_session, directive, is_multiple, may_leave_a_part, only_sets_session,

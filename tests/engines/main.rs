@@ -46,6 +46,7 @@ macro_rules! on_every_site {
 
 mod blocking;
 mod connections;
+mod differences;
 mod guards;
 mod half_way;
 mod hidden;

@@ -387,7 +387,8 @@ async fn only_the_tenants_own_postgres_schema_is_read() {
         let fleet = fleet_of([sql("m1", ["SELECT 1"])]).await;
         let found = shape(&fleet, home).await;
         assert_eq!(found.tables.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["own"]);
-        assert_eq!(found.others, [], "what an extension brings is not the tenant's");
+        let others: Vec<_> = found.others.iter().map(|o| (o.kind.as_str(), o.name.as_str())).collect();
+        assert_eq!(others, [("extension", "citext"), ("schema", "b")], "what an extension brings is not the tenant's");
 
         let address = Address::Url(SecretString::from(url_of(Engine::Postgres, &home.name)));
         let nobody = std::sync::Arc::new(tenant("t", Engine::Postgres, address, Some("nosuch")));

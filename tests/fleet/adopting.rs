@@ -235,6 +235,90 @@ fn without_a_scratch_server_nothing_is_started() {
     fleet.run(&["baseline", "R__x", "--yes"]).exits(64);
 }
 
+#[test]
+fn a_history_without_its_schema_is_emptied() {
+    let fleet = fleet();
+    change(&fleet, &["migrate"], 0);
+    change(&fleet, &["rollback", "--all"], 0);
+    let written = format!("INSERT INTO seaql_migrations VALUES ('{TRACKING}', 1)");
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, &written);
+    }
+    fleet.ask("my-000", "CREATE TABLE users (id int)");
+    let stamp = ["stamp", "--to", "empty", "--reason", "restored without data", "--format", "json"];
+    let report = change(&fleet, &stamp, 100).json();
+    let error = &record(&report, "my-000")["error"];
+    let message = error["message"].as_str().unwrap();
+    assert_eq!(error["class"], "schema_differs", "{error}");
+    assert!(message.contains("not that of empty: table users is only here"), "{message}");
+    fleet.ask("my-000", "DROP TABLE users");
+    for tenant in ["lite-000", "pg-000", "schema-000"] {
+        assert_eq!(record(&report, tenant)["outcome"], "stamped", "{}", record(&report, tenant));
+    }
+    change(&fleet, &[&stamp[..5], &["--failed-of", "last"]].concat(), 0).shows(&["1 stamped"]);
+    for tenant in &fleet.tenants {
+        assert_eq!(fleet.history(&tenant.id).unwrap(), [""; 0], "{}", tenant.id);
+    }
+    change(&fleet, &stamp[..5], 0).shows(&["4 up to date"]);
+    fleet.run(&["baseline", "empty", "--yes"]).exits(64).tells(&["a baseline records a version"]);
+    change(&fleet, &["migrate"], 0).shows(&["4 migrated"]);
+}
+
+/// A table and an index that only repeatable scripts make may be there or not, but not in another form.
+#[test]
+fn a_table_of_a_repeatable_script_is_compared_where_it_is_there() {
+    let fleet = with_scripts();
+    let more = "create table if not exists seen (i int not null);\ndrop table if exists gone;\n";
+    std::fs::write(fleet.path("sql/R__seen.sql"), more).unwrap();
+    let index = "create index ix_a on a (i);\n";
+    std::fs::write(fleet.path("sql/R__z_index.sql"), index).unwrap();
+    made_by_others(&fleet, "0001_a");
+    fleet.ask("pg-000", "create table seen (i int not null); create index ix_a on a (i)");
+    fleet.ask("my-000", "create index ix_a on a (i)");
+    fleet.ask("lite-000", "create table seen (i bigint)");
+    fleet.ask("schema-000", "create index ix_a on a (i desc)");
+    let report = change(&fleet, &["baseline", "0001_a", "--format", "json"], 100).json();
+    for tenant in ["pg-000", "my-000"] {
+        assert_eq!(record(&report, tenant)["outcome"], "stamped", "{}", record(&report, tenant));
+    }
+    for (tenant, told) in
+        [("lite-000", "table seen: column i is int not null"), ("schema-000", "table a: index ix_a is")]
+    {
+        let message = record(&report, tenant)["error"]["message"].as_str().unwrap();
+        assert!(message.contains(told), "{message}");
+    }
+}
+
+#[test]
+fn ctrl_c_while_the_schema_is_made_is_an_interruption() {
+    let mut fleet = Fleet::new().head(&fleet().head).postgres(1);
+    fleet.head = fleet.head.replacen("[fleet]\n", "[fleet]\nscripts = \"sql\"\n", 1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    std::fs::write(
+        fleet.path("sql/0001_slow.sql"),
+        "do $$ begin perform pg_advisory_xact_lock(2125001); perform pg_sleep(30); end $$;\n",
+    )
+    .unwrap();
+    fleet.ask("pg-000", "create table a (i int)");
+    fleet.write();
+    let mut child = program(fleet.folder.path(), &["baseline", "0001_slow", "--yes"]).spawn().unwrap();
+    let at = "SELECT d.datname::text FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE l.locktype = 'advisory' AND \
+              l.objid = 2125001 AND d.datname LIKE 'fleet_scratch%'";
+    let begun = Instant::now();
+    let scratch = loop {
+        if let [name] = &fleet.ask("pg-000", at)[..] {
+            break name.clone();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "the scratch database is made");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    signal(&child, "INT");
+    assert_eq!(wait_for_end(&mut child), Some(130));
+    let left = fleet.ask("pg-000", &format!("SELECT count(*)::text FROM pg_database WHERE datname = '{scratch}'"));
+    assert_eq!(left, ["0"], "{scratch} is dropped");
+    assert!(!fleet.has_table("pg-000", "seaql_migrations"));
+}
+
 /// The process is killed while its transaction waits in the middle: all of the rows are there afterwards, or none.
 #[test]
 fn a_baseline_that_was_killed_left_nothing_and_is_resumed() {

@@ -39,7 +39,11 @@ impl Trial {
         scripts: impl IntoIterator<Item = (usize, Arc<Script>)>,
     ) -> Result<(), String> {
         let history = self.history().await?;
-        let steps = scripts.into_iter().map(|(index, script)| Step::new(index, script, Default::default())).collect();
+        let steps: Vec<Step> =
+            scripts.into_iter().map(|(index, script)| Step::new(index, script, Default::default())).collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
         let work = Work {
             run: Uuid::now_v7().to_string(),
             history,

@@ -78,9 +78,12 @@ pub(super) struct Snapshot {
 }
 
 /// The differences that rolling a migration back left. Rows count as lost where there are fewer than before; tables
-/// `derived` from others are refilled at each refresh, and are not compared.
+/// `derived` from others are refilled at each refresh, and are not compared. An extension or another schema may stay: others
+/// may use it.
 pub(super) fn not_restored(before: &Snapshot, after: &Snapshot, derived: &[String]) -> Vec<String> {
-    let mut why = in_words("down does not restore the schema", &before.shape, &after.shape, ("before", "after"));
+    let mut now = after.shape.clone();
+    now.others.retain(|other| !other.is_beside() || before.shape.others.contains(other));
+    let mut why = in_words("down does not restore the schema", &before.shape, &now, ("before", "after"));
     for (table, rows) in before.rows.iter().filter(|(table, _)| !derived.contains(table)) {
         // A missing table has been reported already.
         if let Some(now) = after.rows.get(table).filter(|now| *now < rows) {

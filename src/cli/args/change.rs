@@ -110,7 +110,7 @@ pub(in crate::cli) struct Baseline {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Stamp {
-    /// The version that the tenants' schemas have: its name, or a part that only one has
+    /// The version that the tenants' schemas have: its name, or a part that only one has; `empty`: none
     #[arg(long, value_name = "VERSION")]
     pub(in crate::cli) to: String,
     /// The reason, for the ledger

@@ -2,11 +2,13 @@
 //! sequences.
 //!
 //! Definers, creation times and the current values of sequences are left out: they differ between databases created
-//! alike. So are the dates of events, since an event without a date gets that of its creation.
+//! alike. So are the starts of events that are those of their creation, and the time of an event that happens once.
 
 use crate::engine::inspect::{Gathered, unqualified};
 use crate::engine::queries::TextRow;
+use crate::model::shape::EVENT_START;
 use crate::model::tenant::Engine;
+use crate::sql::spaced;
 
 pub(crate) const QUERIES: [&str; 6] = [
     "SELECT 'partition', p.* FROM information_schema.partitions p WHERE p.table_schema = DATABASE() AND p.partition_name IS \
@@ -24,13 +26,14 @@ pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: 
     match kind {
         "partition" => partition(gathered, row),
         "trigger" => {
-            let definition = words(row, &["action_timing", "event_manipulation", "action_statement"]);
+            let when = words(row, &["action_timing", "event_manipulation"]);
+            let definition = format!("{when} {}", body(row, "action_statement"));
             let order = row.must_named("action_order");
             let name = format!("{}.{}", row.must_named("event_object_table"), row.must_named("trigger_name"));
             gathered.add_other("trigger", name, format!("{definition}\norder {order}\n{}", row.must_named("sql_mode")));
         }
         "parameter" => {
-            let text = words(row, &["parameter_mode", "parameter_name", "dtd_identifier"]);
+            let text = words(row, &["parameter_mode", "parameter_name", "dtd_identifier", "character_set_name"]);
             let kind = row.must_named("routine_type").to_lowercase();
             gathered.add_other(&kind, row.must_named("specific_name"), text);
         }
@@ -42,19 +45,30 @@ pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: 
                 row.must_named("check_option"),
                 row.must_named("security_type")
             );
-            gathered.add_other("view", row.must_named("table_name"), format!("{text}\n{notes}"));
+            let algorithm = row.named("algorithm").map(|algorithm| format!("\nalgorithm {algorithm}"));
+            let text = format!("{text}\n{notes}{}", algorithm.unwrap_or_default());
+            gathered.add_other("view", row.must_named("table_name"), text);
         }
         "event" => {
             let every = words(row, &["event_type", "interval_value", "interval_field", "status", "on_completion"]);
-            let text = format!("{every}\n{}\n{}", row.must_named("event_definition"), row.must_named("sql_mode"));
-            gathered.add_other(
-                "event",
-                row.must_named("event_name"),
-                format!("{text}\n{}", row.must_named("event_comment")),
-            );
+            let text = format!("{every}\n{}\n{}", body(row, "event_definition"), row.must_named("sql_mode"));
+            // An event without a start has the moment of its creation or of its last change.
+            let is_given =
+                |start: &String| ["created", "last_altered"].iter().all(|when| row.named(when).as_ref() != Some(start));
+            let start = row.named("starts").filter(is_given).map(|start| format!("{EVENT_START}{start}\n"));
+            let end = row.named("ends").map(|end| format!("ends {end} ")).unwrap_or_default();
+            let text = format!("{}{end}{text}\n{}", start.unwrap_or_default(), row.must_named("event_comment"));
+            gathered.add_other("event", row.must_named("event_name"), text);
         }
         _ => {}
     }
+}
+
+/// A stored body without the white space that means nothing in it.
+fn body(row: &TextRow, column: &str) -> String {
+    let text = row.must_named(column);
+    // The catalog has the texts of a body without their escapes, so it can't be told where one ends.
+    if text.contains(['\'', '"', '\\']) { text } else { spaced(Engine::Mysql, &text) }
 }
 
 fn words(row: &TextRow, columns: &[&str]) -> String {
@@ -87,9 +101,26 @@ fn routine(gathered: &mut Gathered, row: &TextRow) {
         }
         !is_its
     });
-    let body = row.named("routine_definition").unwrap_or("(its body may not be read by this user)".to_owned());
+    let body = match row.named("routine_definition") {
+        Some(_) => body(row, "routine_definition"),
+        None => "(its body may not be read by this user)".to_owned(),
+    };
     let traits = words(row, &["is_deterministic", "sql_data_access", "security_type", "sql_mode", "routine_comment"]);
     gathered.add_other(&kind, name, format!("({})\n{body}\n{traits}", parameters.join(", ")));
+}
+
+/// The queries for the statements that create these views: one row each.
+pub(crate) fn view_queries(views: &[String]) -> String {
+    views.iter().map(|name| format!("SHOW CREATE VIEW {};\n", Engine::Mysql.quote(name))).collect()
+}
+
+pub(crate) fn add_algorithms(gathered: &mut Gathered, views: &[String], rows: &[TextRow]) {
+    for (name, row) in views.iter().zip(rows) {
+        let text = row.must_named("create view");
+        let algorithm = text.split_once("ALGORITHM=").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
+        let view = gathered.others.iter_mut().find(|other| other.kind == "view" && other.name == *name);
+        view.expect("it was just read").definition.push_str(&format!("\nalgorithm {algorithm}"));
+    }
 }
 
 /// The queries for MariaDB's sequences: one row each.

@@ -13,6 +13,7 @@ use crate::engine::{Inspect, TenantEndpoint};
 use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
+use crate::sql::spaced;
 
 /// Begins a read-only transaction whose only schema is the tenant's: the first of its own search path, or the one that
 /// it names. Definitions are then printed unqualified.
@@ -51,7 +52,8 @@ impl Inspect for PostgresSession {
                 "constraint" => constraint(&mut gathered, &row),
                 "index" => index(&mut gathered, &row),
                 "routine" => {
-                    let definition = unqualified(&row.must(3), here.as_deref().unwrap_or_default());
+                    let definition = with_plain_body(row.must(3), &row.must(6));
+                    let definition = unqualified(&definition, here.as_deref().unwrap_or_default());
                     gathered.add_other(&row.must(1), row.must(2), with_notes(definition, row.text(4), row.text(5)));
                 }
                 _ => gathered.add_other(&row.must(1), row.must(2), with_notes(row.must(3), row.text(4), row.text(5))),
@@ -84,6 +86,17 @@ impl Inspect for PostgresSession {
 
     async fn refreshes(&mut self) -> Result<Vec<(String, i64)>, Fault> {
         Ok(refreshed(self.table_rows(self.door.books().read_refreshes()).await?.unwrap_or_default()))
+    }
+}
+
+/// The definition of a routine whose body is SQL or PL/pgSQL, without white space that means nothing there.
+fn with_plain_body(definition: String, body: &str) -> String {
+    match definition.rfind(&format!("${body}$")) {
+        Some(at) if !body.is_empty() => {
+            let (before, behind) = (&definition[..=at], &definition[at + 1 + body.len()..]);
+            format!("{before}{}{behind}", spaced(Engine::Postgres, body))
+        }
+        _ => definition,
     }
 }
 
@@ -123,17 +136,19 @@ fn constraint(gathered: &mut Gathered, row: &TextRow) {
     let Some(table) = gathered.table(&row.must(1)) else { return };
     let (name, columns, definition) = (row.must(3), names(row.text(4)), row.must(6));
     let plain = |words: &str| definition == format!("{words} ({})", row.must(5));
-    let mut note = row.text(12).filter(|state| !state.is_empty());
+    let state = row.text(12).filter(|state| !state.is_empty());
+    let whole = || Some([Some(definition.clone()), state.clone()].into_iter().flatten().collect::<Vec<_>>().join(" "));
+    let mut note = state.clone();
     match row.must(2).as_str() {
         "p" => {
             if !plain("PRIMARY KEY") || name != format!("{}_pkey", table.name) {
-                note = Some(definition);
+                note = whole();
             }
             table.primary_key = columns;
         }
         "u" => {
             if !plain("UNIQUE") {
-                note = Some(definition);
+                note = whole();
             }
             table.uniques.push(Unique { name: name.clone(), columns });
         }
@@ -146,7 +161,7 @@ fn constraint(gathered: &mut Gathered, row: &TextRow) {
             on_update: action(&row.must(11)),
         }),
         "c" => table.checks.push((name.clone(), row.must(7))),
-        _ => note = Some(definition),
+        _ => note = whole(),
     }
     if let Some(note) = note {
         table.options.push(format!("constraint {name}: {note}"));

@@ -9,7 +9,17 @@ const HERE: &str = "to_regnamespace(quote_ident(current_schema()))";
 /// Replaces `$here`, and `MEMBER(catalog, oid)`: whether an object belongs to an extension.
 fn filled(query: &str) -> String {
     let mut out = query.replace("$here", HERE);
-    for (catalog, alias) in [("pg_class", "c"), ("pg_proc", "p"), ("pg_type", "t")] {
+    let catalogs = [
+        ("pg_class", "c"),
+        ("pg_proc", "p"),
+        ("pg_type", "t"),
+        ("pg_operator", "o"),
+        ("pg_collation", "l"),
+        ("pg_ts_config", "f"),
+        ("pg_ts_dict", "d"),
+        ("pg_opclass", "x"),
+    ];
+    for (catalog, alias) in catalogs {
         let member = format!(
             "EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{catalog}'::regclass AND e.objid = {alias}.oid AND \
              e.deptype = 'e')"
@@ -24,7 +34,7 @@ pub(crate) fn all() -> String {
     QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
 }
 
-const QUERIES: [&str; 15] = [
+const QUERIES: [&str; 17] = [
     "SELECT 'schema', quote_ident(current_schema()) WHERE current_schema() IS NOT NULL",
     TABLES,
     TABLE_OPTIONS,
@@ -32,14 +42,17 @@ const QUERIES: [&str; 15] = [
     CONSTRAINTS,
     INDEXES,
     "SELECT 'policy', c.relname::text, concat_ws(' ', 'policy', p.polname, CASE WHEN p.polpermissive THEN 'permissive' ELSE \
-     'restrictive' END, 'for', p.polcmd::text, 'using', pg_get_expr(p.polqual, p.polrelid), 'check', \
+     'restrictive' END, 'for', p.polcmd::text, 'to', (SELECT string_agg(CASE WHEN r = 0 THEN 'public' WHEN r = c.relowner \
+     THEN 'its owner' ELSE quote_ident(pg_get_userbyid(r)) END, ', ' ORDER BY 1) FROM unnest(p.polroles) r), 'using', pg_get_expr(p.polqual, p.polrelid), 'check', \
      pg_get_expr(p.polwithcheck, p.polrelid)) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace \
      = $here",
     "SELECT 'statistics', c.relname::text, concat_ws(' ', 'statistics', pg_get_statisticsobjdef(s.oid)) FROM pg_statistic_ext \
      s JOIN pg_class c ON c.oid = s.stxrelid WHERE c.relnamespace = $here",
     "SELECT 'other', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, c.relname::text, \
      pg_get_viewdef(c.oid, true), concat_ws(' ', array_to_string(c.reloptions, ','), CASE WHEN c.relkind = 'm' AND NOT \
-     c.relispopulated THEN 'not populated' END), obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relnamespace = \
+     c.relispopulated THEN 'not populated' END, (SELECT string_agg(a.attname || ' default ' || pg_get_expr(d.adbin, \
+     d.adrelid), ', ' ORDER BY a.attname) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = \
+     d.adnum WHERE d.adrelid = c.oid)), obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relnamespace = \
      $here AND c.relkind IN ('v', 'm') AND NOT MEMBER(c)",
     "SELECT 'other', 'trigger', c.relname || '.' || t.tgname, pg_get_triggerdef(t.oid, true), CASE t.tgenabled WHEN 'O' \
      THEN '' WHEN 'D' THEN 'disabled' ELSE 'enabled ' || t.tgenabled::text END, obj_description(t.oid, 'pg_trigger') FROM \
@@ -52,6 +65,8 @@ const QUERIES: [&str; 15] = [
     AGGREGATES,
     TYPES,
     SEQUENCES,
+    OWNED_SEQUENCES,
+    OTHER_KINDS,
 ];
 
 const TABLES: &str = "SELECT 'table', c.relname::text FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN ('r', \
@@ -65,9 +80,13 @@ const TABLE_OPTIONS: &str = "\
     ('partition', pg_get_expr(c.relpartbound, c.oid)), \
     ('child of', (SELECT string_agg(i.inhparent::regclass::text, ', ' ORDER BY i.inhseqno) FROM pg_inherits i WHERE \
     i.inhrelid = c.oid)), \
-    ('with', (SELECT string_agg(x, ', ' ORDER BY x) FROM unnest(c.reloptions) x)), \
-    ('row security', CASE WHEN c.relforcerowsecurity THEN 'forced ' ELSE '' END || CASE WHEN c.relrowsecurity THEN \
-    'enabled' END), \
+    ('with', (SELECT string_agg(x, ', ' ORDER BY x) FROM (SELECT unnest(c.reloptions) UNION ALL SELECT 'toast.' || \
+    unnest(s.reloptions) FROM pg_class s WHERE s.oid = c.reltoastrelid) o(x))), \
+    ('row security', NULLIF(concat_ws(' ', CASE WHEN c.relforcerowsecurity THEN 'forced' END, CASE WHEN c.relrowsecurity \
+    THEN 'enabled' END), '')), \
+    ('trigger state', (SELECT string_agg(DISTINCT coalesce(k.conname, g.tgname) || ' ' || CASE g.tgenabled WHEN 'D' THEN \
+    'disabled' ELSE 'enabled ' || g.tgenabled::text END, ', ') FROM pg_trigger g LEFT JOIN pg_constraint k ON k.oid = \
+    g.tgconstraint WHERE g.tgrelid = c.oid AND (g.tgisinternal OR g.tgparentid <> 0) AND g.tgenabled <> 'O')), \
     ('replica identity', CASE WHEN c.relreplident <> 'd' THEN c.relreplident::text END), \
     ('typed as', CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END), \
     ('access method', (SELECT a.amname::text FROM pg_am a WHERE a.oid = c.relam AND a.amname <> 'heap')), \
@@ -76,11 +95,14 @@ const TABLE_OPTIONS: &str = "\
     ('comment', obj_description(c.oid, 'pg_class'))) o(name, value) \
     WHERE c.relnamespace = $here AND c.relkind IN ('r', 'p', 'f') AND o.value IS NOT NULL";
 
-/// A collation or storage other than the type's default is part of the column.
+/// A collation, storage or other attribute that is not the type's default is part of the column. Compression is there from
+/// version 14 on.
 const COLUMNS: &str = "\
     SELECT 'column', c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation <> \
     t.typcollation AND a.attcollation <> 0 THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END || CASE WHEN \
-    a.attstorage <> t.typstorage THEN ' storage ' || a.attstorage::text ELSE '' END, CASE WHEN a.attnotnull THEN 'no' ELSE \
+    a.attstorage <> t.typstorage THEN ' storage ' || a.attstorage::text ELSE '' END || coalesce(' compression ' || \
+    NULLIF(to_jsonb(a) ->> 'attcompression', ''), '') || coalesce(' (' || array_to_string(a.attoptions, ', ') || ')', '') || \
+    CASE WHEN a.attstattarget >= 0 THEN ' statistics ' || a.attstattarget ELSE '' END, CASE WHEN a.attnotnull THEN 'no' ELSE \
     'yes' END, CASE a.attgenerated WHEN '' THEN pg_get_expr(d.adbin, d.adrelid) END, \
     CASE WHEN a.attidentity = 'a' THEN 'identity always' WHEN a.attidentity = 'd' THEN 'identity by default' WHEN \
     a.attgenerated = 's' THEN 'stored ' || pg_get_expr(d.adbin, d.adrelid) WHEN a.attgenerated = 'v' THEN 'virtual ' || \
@@ -105,7 +127,11 @@ const CONSTRAINTS: &str = "\
     k.confdeltype::text, k.confupdtype::text, \
     concat_ws(' ', CASE WHEN k.condeferrable THEN 'deferrable' END, CASE WHEN k.condeferred THEN 'initially deferred' END, \
     CASE WHEN NOT k.convalidated THEN 'not valid' END, CASE WHEN k.confmatchtype = 'f' THEN 'match full' END, CASE WHEN \
-    k.contype = 'c' AND k.connoinherit THEN 'no inherit' END), obj_description(k.oid, 'pg_constraint') \
+    k.contype = 'c' AND k.connoinherit THEN 'no inherit' END, substring(pg_get_constraintdef(k.oid) from 'ON DELETE SET \
+    (?:NULL|DEFAULT) \\(.*'), substring(pg_get_constraintdef(k.oid) from '(?:, | )PERIOD .*'), substring(\
+    pg_get_constraintdef(k.oid) from 'NOT ENFORCED$'), CASE WHEN k.contype <> 'f' THEN (SELECT concat_ws(' ', 'with ' || \
+    array_to_string(x.reloptions, ', '), CASE WHEN i.indisclustered THEN 'clustered' END, CASE WHEN i.indisreplident THEN \
+    'replica identity' END) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indexrelid = k.conindid) END), obj_description(k.oid, 'pg_constraint') \
     FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid LEFT JOIN pg_class r ON r.oid = k.confrelid \
     WHERE c.relnamespace = $here AND k.contype IN ('p', 'u', 'f', 'c', 'x') AND (k.conparentid = 0 OR k.contype <> 'f')";
 
@@ -121,10 +147,12 @@ const INDEXES: &str = "\
     WHERE c.relnamespace = $here AND NOT x.relispartition AND c.relkind IN ('r', 'p', 'f', 'm') AND NOT EXISTS (SELECT FROM \
     pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x'))";
 
+/// The body comes by itself, too, where white space means nothing in its language.
 const ROUTINES: &str = "\
     SELECT 'routine', CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END, p.proname || '(' || \
-    pg_get_function_identity_arguments(p.oid) || ')', pg_get_functiondef(p.oid), '', obj_description(p.oid, 'pg_proc') \
-    FROM pg_proc p WHERE p.pronamespace = $here AND p.prokind <> 'a' AND NOT MEMBER(p)";
+    pg_get_function_identity_arguments(p.oid) || ')', pg_get_functiondef(p.oid), '', obj_description(p.oid, 'pg_proc'), CASE WHEN l.lanname \
+    IN ('sql', 'plpgsql') THEN p.prosrc END \
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = $here AND p.prokind <> 'a' AND NOT MEMBER(p)";
 
 const AGGREGATES: &str = "\
     SELECT 'other', 'aggregate', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', concat_ws(' ', \
@@ -142,9 +170,13 @@ const TYPES: &str = "\
     END, 'default ' || t.typdefault, 'collate ' || NULLIF(t.typcollation, b.typcollation)::regcollation::text, (SELECT \
     string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ', ' ORDER BY k.conname) FROM pg_constraint k WHERE \
     k.contypid = t.oid AND k.contype = 'c')) \
-    WHEN 'r' THEN 'range ' || (SELECT format_type(g.rngsubtype, NULL) FROM pg_range g WHERE g.rngtypid = t.oid) \
-    ELSE 'composite ' || (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod), ', ' \
-    ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END, '', \
+    WHEN 'r' THEN 'range ' || (SELECT concat_ws(' ', format_type(g.rngsubtype, NULL), 'collate ' || NULLIF(g.rngcollation, \
+    0)::regcollation::text, 'canonical ' || NULLIF(g.rngcanonical, 0)::regproc::text, 'diff ' || NULLIF(g.rngsubdiff, \
+    0)::regproc::text, (SELECT opcname FROM pg_opclass o WHERE o.oid = g.rngsubopc)) FROM pg_range g WHERE g.rngtypid = \
+    t.oid) \
+    ELSE 'composite ' || (SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || CASE WHEN \
+    a.attcollation NOT IN (0, y.typcollation) THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END, ', ' \
+    ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END, '', \
     obj_description(t.oid, 'pg_type') \
     FROM pg_type t LEFT JOIN pg_type b ON b.oid = t.typbasetype LEFT JOIN pg_class c ON c.oid = t.typrelid \
     WHERE t.typnamespace = $here AND (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND NOT MEMBER(t)";
@@ -157,3 +189,35 @@ const SEQUENCES: &str = "\
     FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE c.relnamespace = $here AND NOT MEMBER(c) AND NOT EXISTS \
     (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = \
     'pg_class'::regclass AND d.deptype IN ('a', 'i'))";
+
+/// Sequences owned by a column: a serial's by name, and parameters that are not those of a plain serial or identity.
+const OWNED_SEQUENCES: &str = "\
+    SELECT 'option', t.relname::text, 'sequence', concat_ws(' ', CASE d.deptype WHEN 'a' THEN c.relname::text END, 'of', \
+    quote_ident(a.attname), CASE WHEN s.seqtypid <> a.atttypid THEN format_type(s.seqtypid, NULL) END, 'start ' || \
+    NULLIF(s.seqstart, 1), 'increment ' || NULLIF(s.seqincrement, 1), 'min ' || NULLIF(s.seqmin, 1), 'max ' || \
+    NULLIF(s.seqmax, CASE format_type(s.seqtypid, NULL) WHEN 'smallint' THEN 32767 WHEN 'integer' THEN 2147483647 ELSE \
+    9223372036854775807 END), 'cache ' || NULLIF(s.seqcache, 1), CASE WHEN s.seqcycle THEN 'cycle' END) \
+    FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid \
+    = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') JOIN pg_class t ON \
+    t.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid WHERE c.relnamespace = $here";
+
+/// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name.
+const OTHER_KINDS: &str = "\
+    SELECT 'other', 'collation', l.collname::text, concat_ws(' ', l.collprovider::text, CASE WHEN l.collisdeterministic THEN \
+    '' ELSE 'nondeterministic' END, l.collcollate, l.collctype, to_jsonb(l) ->> 'colliculocale', to_jsonb(l) ->> \
+    'colllocale', to_jsonb(l) ->> 'collicurules') FROM pg_collation l WHERE l.collnamespace = $here AND NOT MEMBER(l) \
+    UNION ALL SELECT 'other', 'operator', o.oprname || '(' || format_type(o.oprleft, NULL) || ', ' || \
+    format_type(o.oprright, NULL) || ')', o.oprcode::text || ' ' || o.oprrest::text || ' ' || o.oprjoin::text FROM pg_operator \
+    o WHERE o.oprnamespace = $here AND NOT MEMBER(o) \
+    UNION ALL SELECT 'other', 'operator class', x.opcname || ' of ' || m.amname, format_type(x.opcintype, NULL) || CASE WHEN \
+    x.opcdefault THEN ' default' ELSE '' END FROM pg_opclass x JOIN pg_am m ON m.oid = x.opcmethod WHERE x.opcnamespace = \
+    $here AND NOT MEMBER(x) \
+    UNION ALL SELECT 'other', 'text search configuration', f.cfgname::text, (SELECT string_agg(m.maptokentype || ' ' || \
+    m.mapdict::regdictionary::text, ', ' ORDER BY m.maptokentype, m.mapseqno) FROM pg_ts_config_map m WHERE m.mapcfg = \
+    f.oid) FROM pg_ts_config f WHERE f.cfgnamespace = $here AND NOT MEMBER(f) \
+    UNION ALL SELECT 'other', 'text search dictionary', d.dictname::text, concat_ws(' ', (SELECT m.tmplname FROM \
+    pg_ts_template m WHERE m.oid = d.dicttemplate), d.dictinitoption) FROM pg_ts_dict d WHERE d.dictnamespace = $here AND \
+    NOT MEMBER(d) \
+    UNION ALL SELECT 'other', 'extension', e.extname::text, '' FROM pg_extension e WHERE e.extname <> 'plpgsql' \
+    UNION ALL SELECT 'other', 'schema', n.nspname::text, '' FROM pg_namespace n WHERE n.oid <> $here AND n.nspname NOT IN \
+    ('public', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'";

@@ -119,9 +119,15 @@ fn gather(rows: &[TextRow]) -> Gathered {
             }
             "column" => table.columns.push(Column {
                 name: row.must(2),
-                kind: row.must(3),
+                kind: row
+                    .must(3)
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .replace(" (", "(")
+                    .replace(", ", ","),
                 nullable: row.must(4) == "0",
-                default: row.text(5),
+                default: row.text(5).map(|default| canonical(&tokens(&default))),
                 ..Column::default()
             }),
             "primary" => table.primary_key.push(row.must(2)),

@@ -46,12 +46,26 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
 }
 
-/// A canonical form, equal for equal SQL: renaming a table there and back puts quotes around its name.
+/// The words that people write in capitals or not, and that no one gives to a table. Other words may be names, which can
+/// get quotes in which case counts.
+const KEYWORDS: &str = "\
+    abort add after all and as asc autoincrement before begin between by cascade case cast check collate \
+    conflict constraint create cross current_date current_time current_timestamp default deferrable deferred \
+    delete desc distinct do each else end escape except exists fail filter for foreign from full glob group \
+    having if ignore immediate in index initially inner insert instead intersect into is isnull join key left \
+    like limit match natural not nothing notnull null of offset on or order outer over partition primary raise \
+    recursive references replace returning right select set then trigger union unique update using values when \
+    where";
+
+/// A canonical form, equal for equal SQL: renaming a table there and back puts quotes around its name, and the case of
+/// keywords does not count.
 pub(crate) fn canonical(tokens: &[Token]) -> String {
     let mut out = String::new();
     for token in tokens {
         let is_plain = |word: &&String| !word.is_empty() && word.chars().all(is_word);
-        let text = token.word.as_ref().filter(is_plain).unwrap_or(&token.text);
+        let folded = token.text.to_ascii_lowercase();
+        let is_keyword = KEYWORDS.split(' ').any(|keyword| keyword == folded);
+        let text = if is_keyword { &folded } else { token.word.as_ref().filter(is_plain).unwrap_or(&token.text) };
         let is_glued = [",", ")", ".", ";"].contains(&text.as_str()) || out.ends_with(['(', '.']) || out.is_empty();
         if !is_glued {
             out.push(' ');
@@ -149,12 +163,17 @@ fn read_part(part: &[Token], column: Option<&str>, out: &mut Written) {
             out.collations.push((name_of.to_owned(), word(at + 1).to_lowercase()));
             at += 1;
         } else if token.is("conflict") {
-            out.clauses.push(format!("{name_of} on conflict {}", word(at + 1).to_lowercase()));
+            let begins = |t: &Token| ["primary", "unique", "not", "check"].iter().any(|k| t.is(k));
+            let of = part[..at].iter().rposition(begins).map(|from| canonical(&part[from..at]));
+            out.clauses.push(format!("{name_of} {} conflict {}", of.unwrap_or_default(), word(at + 1).to_lowercase()));
             at += 1;
+        } else if token.is("desc") && column.is_some() {
+            out.clauses.push(format!("{name_of} key desc"));
         } else if token.is("deferrable") {
             let not = if at > 0 && part[at - 1].is("not") { "not " } else { "" };
             let when: Vec<String> = part[at..].iter().skip(1).take(2).map(|t| t.text.to_lowercase()).collect();
-            let key = canonical(&part[usize::from(column.is_some())..at]);
+            let from = part[..at].iter().position(|t| t.is("foreign") || t.is("references"));
+            let key = canonical(&part[from.unwrap_or_default()..at]);
             out.clauses.push(format!("{name_of} {not}deferrable {} ({key})", when.join(" ")));
         } else if ["primary", "unique", "references", "foreign"].iter().any(|k| token.is(k)) && !name.is_empty() {
             out.clauses.push(format!("{name_of} {} is named {name}", token.text.to_lowercase()));
@@ -186,7 +205,7 @@ mod tests {
         let found = written(sql);
         assert_eq!(
             found.checks,
-            [("short".into(), "length (n) < 9 AND n <> ')'".to_owned()), ("".into(), "id > 0".into())]
+            [("short".into(), "length (n) < 9 and n <> ')'".to_owned()), ("".into(), "id > 0".into())]
         );
         assert_eq!(found.generated, [("id".into(), "autoincrement".to_owned()), ("d".into(), "stored id * 2".into())]);
         assert_eq!(found.collations, [("n".to_owned(), "nocase".to_owned())]);
@@ -199,7 +218,7 @@ mod tests {
         assert_eq!(of("CREATE INDEX i ON \"t\"(a,[b])"), of("CREATE  INDEX i\nON t (a, `b`) -- so"));
         assert_ne!(of("SELECT 'a  b'"), of("SELECT 'a b'"));
         assert_ne!(of("SELECT \"a b\""), of("SELECT a b"));
-        assert_eq!(of("SELECT 'it''s', \"a\"\"b\" "), "SELECT 'it''s', \"a\"\"b\"");
+        assert_eq!(of("SELECT 'it''s', \"a\"\"b\" "), "select 'it''s', \"a\"\"b\"");
         for broken in ["'", "\"", "[", "/*", "CREATE TABLE t (", "`x"] {
             let _ = written(broken);
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::catalog::Catalog;
 use super::reading::Reading;
 use crate::model::engine::Engine;
-use crate::model::shape::{Other, Shape, Table};
+use crate::model::shape::{EVENT_START, Other, Shape, Table};
 
 /// The rows by which a history becomes that of a version, as history entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -25,16 +25,17 @@ impl HistoryChange {
 
 impl Catalog {
     /// The change that leaves a history as `migrate --to` the migration at this place would: all versions up to it, with
-    /// the present checksums of scripts, and none behind it. Rows that are right stay, under whatever name.
+    /// the present checksums of scripts, and none behind it; without a place, as `rollback --all` would. Rows that are
+    /// right stay, under whatever name.
     ///
     /// Where anything changes, repeatable scripts lose their rows: they run again at the next migration. Entries that
     /// nothing explains stay.
-    pub(crate) fn change_to(&self, to: usize, history: &[String], engine: Engine) -> HistoryChange {
+    pub(crate) fn change_to(&self, to: Option<usize>, history: &[String], engine: Engine) -> HistoryChange {
         let reading = Reading::of(self, history);
         let mut change = HistoryChange::default();
         for (place, applied) in reading.applied.iter().enumerate().filter(|(place, _)| !self.is_repeatable(*place)) {
             let own = reading.own(self, place);
-            let is_wanted = place <= to;
+            let is_wanted = to.is_some_and(|to| place <= to);
             match own {
                 Some(own) if is_wanted && !self.is_current(place, own, engine) => change.removed.push(own.to_owned()),
                 _ if is_wanted && !applied.is_empty() => continue,
@@ -54,7 +55,7 @@ impl Catalog {
 /// The schema of a version on one engine, read from a scratch database.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VersionSchema {
-    /// The product and its version: `PostgreSQL 15.4`.
+    /// The product and its version: `PostgreSQL 15.4`. Empty where no version was made: nothing is the same on all.
     pub(crate) product: String,
     /// With nothing but the versions.
     pub(crate) bare: Shape,
@@ -63,18 +64,56 @@ pub(crate) struct VersionSchema {
 }
 
 impl VersionSchema {
-    /// The differences of a tenant's schema, in words, one line each. What only repeatable scripts make may be there or
-    /// not, and in any form: they run again.
+    /// The differences of a tenant's schema, in words, one line each.
+    ///
+    /// A table that only repeatable scripts make, or an index or a column that they add to another, may be there or not;
+    /// it must be as they make it. A view, a routine or a trigger of theirs may have any form: they make it again. What
+    /// stands beside the tenant's namespace may be more than the version needs.
     pub(crate) fn differences(&self, version: &str, found: &Shape) -> Vec<String> {
-        let has = |shape: &Shape, other: &Other| {
-            shape.others.iter().any(|o| (&o.kind, &o.name) == (&other.kind, &other.name))
-        };
-        let has_table = |shape: &Shape, table: &Table| shape.tables.iter().any(|t| t.name == table.name);
-        let mut own = found.clone();
-        own.others.retain(|other| has(&self.bare, other) || !has(&self.full, other));
-        own.tables.retain(|table| has_table(&self.bare, table) || !has_table(&self.full, table));
-        self.bare.differences_between(&own, &format!("at {version}"), "here")
+        let (mut want, mut own) = (self.bare.clone(), found.clone());
+        for table in &self.full.tables {
+            let Some(there) = found.tables.iter().find(|t| t.name == table.name) else { continue };
+            match want.tables.iter_mut().find(|t| t.name == table.name) {
+                Some(bare) => allow_table(bare, table, there),
+                None => want.tables.push(table.clone()),
+            }
+        }
+        let theirs = |other: &Other| of(&self.full, other).is_some_and(|o| of(&self.bare, other) != Some(o));
+        want.others.retain(|other| !theirs(other));
+        own.others.retain(|other| !theirs(other) && (!other.is_beside() || of(&self.bare, other).is_some()));
+        for event in own.others.iter_mut().filter(|other| other.kind == "event") {
+            let has_start = |definition: &str| definition.starts_with(EVENT_START);
+            let any_start = of(&self.bare, event).is_some_and(|bare| !has_start(&bare.definition));
+            // A dump writes the start of an event that has none of its own.
+            if let Some((_, rest)) =
+                event.definition.split_once('\n').filter(|_| any_start && has_start(&event.definition))
+            {
+                event.definition = rest.to_owned();
+            }
+        }
+        want.differences_between(&own, &format!("at {version}"), "here")
     }
+}
+
+/// The object of this kind and name.
+fn of<'a>(shape: &'a Shape, other: &Other) -> Option<&'a Other> {
+    shape.others.iter().find(|o| (&o.kind, &o.name) == (&other.kind, &other.name))
+}
+
+/// Lets a table be as the versions make it or as the repeatable scripts do, part by part, whichever is there.
+fn allow_table(want: &mut Table, full: &Table, there: &Table) {
+    allow(&mut want.columns, &full.columns, &there.columns);
+    allow(&mut want.uniques, &full.uniques, &there.uniques);
+    allow(&mut want.indexes, &full.indexes, &there.indexes);
+    allow(&mut want.foreign_keys, &full.foreign_keys, &there.foreign_keys);
+    allow(&mut want.checks, &full.checks, &there.checks);
+    allow(&mut want.options, &full.options, &there.options);
+}
+
+fn allow<T: Clone + PartialEq>(want: &mut Vec<T>, full: &[T], there: &[T]) {
+    want.retain(|part| there.contains(part) || full.contains(part));
+    let more: Vec<T> = there.iter().filter(|part| full.contains(part) && !want.contains(part)).cloned().collect();
+    want.extend(more);
 }
 
 #[cfg(test)]
@@ -93,9 +132,9 @@ mod tests {
         Catalog { scripts, ..Catalog::new(["m1", "m2", "1_a", "2_b", "R__v"], "h") }
     }
 
-    fn change(to: usize, history: &[&str]) -> [Vec<String>; 2] {
+    fn change(to: impl Into<Option<usize>>, history: &[&str]) -> [Vec<String>; 2] {
         let history: Vec<String> = history.iter().map(|entry| (*entry).to_owned()).collect();
-        let HistoryChange { removed, added } = catalog().change_to(to, &history, Engine::Sqlite);
+        let HistoryChange { removed, added } = catalog().change_to(to.into(), &history, Engine::Sqlite);
         [removed, added]
     }
 
@@ -105,6 +144,8 @@ mod tests {
         assert_eq!(change(2, &["m1"]), [&[][..], &["m2", "1_a\tc1"]].map(<[&str]>::to_vec));
         let back = change(0, &["m1", "m2", "1_a\tc1", "R__v\tr"]);
         assert_eq!(back, [&["m2", "1_a\tc1", "R__v\tr"][..], &[]].map(<[&str]>::to_vec), "and repeatables run again");
+        let none = change(None, &["m1", "1_a\tc1", "R__v\tr", "m0"]);
+        assert_eq!(none, [&["m1", "1_a\tc1", "R__v\tr"][..], &[]].map(<[&str]>::to_vec), "unknown rows stay");
         let there = ["m1", "m2", "1_a\tc1", "R__v\told"];
         assert_eq!(change(2, &there), [Vec::<String>::new(), Vec::new()], "nothing to do");
         let edited = change(2, &["m1", "m2", "1_a\told"]);
@@ -116,15 +157,30 @@ mod tests {
 
     #[test]
     fn what_repeatable_scripts_make_is_no_difference() {
-        let table = |name: &str| Table { name: name.into(), ..Table::default() };
-        let view = |text: &str| Other { kind: "view".into(), name: "v".into(), definition: text.into() };
-        let bare = Shape { tables: vec![table("a")], others: vec![] };
-        let full = Shape { tables: vec![table("a"), table("r")], others: vec![view("select 1")] };
+        let table = |name: &str, indexes: &[&str]| Table {
+            name: name.into(),
+            indexes: indexes.iter().map(|index| (*index).to_owned()).collect(),
+            ..Table::default()
+        };
+        let other = |kind: &str, text: &str| Other { kind: kind.into(), name: "o".into(), definition: text.into() };
+        let view = |text: &str| other("view", text);
+        let bare =
+            Shape { tables: vec![table("a", &["i: (x)"])], others: vec![view("select 0"), other("event", "daily")] };
+        let full_tables = vec![table("a", &["i: (x)", "j: (y)"]), table("r", &["k: (z)"])];
+        let full = Shape { tables: full_tables, others: vec![view("select 1"), other("event", "daily")] };
         let schema = VersionSchema { product: String::new(), bare: bare.clone(), full: full.clone() };
-        for found in [&bare, &full, &Shape { others: vec![view("select 2")], ..bare.clone() }] {
+        let event = other("event", "starts 2026-01-01\ndaily");
+        let more = other("extension", "");
+        for others in [vec![view("select 2"), event], vec![other("event", "daily"), more]] {
+            assert_eq!(schema.differences("m1", &Shape { others, ..bare.clone() }), [""; 0]);
+        }
+        for found in [&bare, &full] {
             assert_eq!(schema.differences("m1", found), [""; 0]);
         }
-        let more = Shape { tables: vec![table("b")], others: vec![] };
-        assert_eq!(schema.differences("m1", &more), ["table a is only at m1", "table b is only here"]);
+        let of = |tables: &[Table]| schema.differences("m1", &Shape { tables: tables.to_vec(), ..bare.clone() });
+        assert_eq!(of(&[table("b", &[])]), ["table a is only at m1", "table b is only here"]);
+        let told = of(&[table("a", &["i: (x)", "j: (x)"]), table("r", &[])]);
+        assert_eq!(told, ["table a: index j is only here", "table r: index k is only at m1"]);
+        assert_eq!(of(&[table("a", &["j: (y)"])]), ["table a: index i is only at m1"]);
     }
 }

@@ -9,8 +9,9 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::Questions;
 use crate::model::outcome::{Moved, Outcome};
 use crate::model::plan::Refusal;
+use crate::model::run_kind::RecordedVersion;
 use crate::model::schema::{Catalog, HistoryChange, State, VersionSchema};
-use crate::model::shape::Shape;
+use crate::model::shape::{Other, Shape};
 use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Limits;
 use crate::run::decide::refused;
@@ -20,8 +21,8 @@ use crate::run::unit::{Assignment, Attempt, AttemptEnd};
 /// The version to record, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct AdoptPlan {
-    /// Its place in the catalog.
-    pub(crate) to: usize,
+    /// Its place in the catalog; `None`: no version at all.
+    pub(crate) to: Option<usize>,
     /// Only for tenants that have no history.
     pub(crate) is_baseline: bool,
     /// The schema of the version on each engine; `None`: no tenant's schema is compared.
@@ -48,6 +49,10 @@ impl From<Fault> for Stop {
 }
 
 impl AdoptPlan {
+    fn version<'a>(&self, catalog: &'a Catalog) -> &'a str {
+        self.to.map_or(RecordedVersion::EMPTY, |to| &*catalog.migrations[to])
+    }
+
     /// The change of a tenant with this history. Reads only: dying in it leaves the tenant untouched.
     async fn change(
         &self,
@@ -56,7 +61,7 @@ impl AdoptPlan {
         session: &mut dyn Session,
         history: &[String],
     ) -> Result<HistoryChange, Stop> {
-        let version = &catalog.migrations[self.to];
+        let version = self.version(catalog);
         if let State::Ahead { unknown } = catalog.state(history, tenant.engine) {
             let end = AttemptEnd::Refused(Refusal::Ahead(unknown));
             return Err(Stop { end, differences: Vec::new() });
@@ -87,7 +92,7 @@ impl AdoptPlan {
             return Ok(change);
         }
         let found = session.shape().await?;
-        if self.is_baseline && found == Shape::default() {
+        if self.is_baseline && found.tables.is_empty() && found.others.iter().all(Other::is_beside) {
             return Err(nothing("the database has no tables"));
         }
         let Some(schema) = schema else { return Ok(change) };
@@ -100,7 +105,7 @@ impl AdoptPlan {
 fn compare(schema: &VersionSchema, version: &str, found: &Shape, product: &str) -> Option<Stop> {
     let name = |product: &str| product.split(' ').next().unwrap_or_default().to_owned();
     let ways = "nothing was recorded; record it unchecked with --no-check if you know better";
-    if !product.is_empty() && name(product) != name(&schema.product) {
+    if ![product, &*schema.product].contains(&"") && name(product) != name(&schema.product) {
         let text = format!(
             "its server is {product} and the scratch server {}: what they say of a schema can't be compared; name a \
              scratch server of the same product; {ways}",
@@ -114,7 +119,7 @@ fn compare(schema: &VersionSchema, version: &str, found: &Shape, product: &str) 
     }
     let (all, servers) = (
         differences.len(),
-        match product == schema.product || product.is_empty() {
+        match product == schema.product || [product, &*schema.product].contains(&"") {
             true => String::new(),
             false => format!(" (compared on {}, the tenant's server is {product})", schema.product),
         },
@@ -162,11 +167,11 @@ impl Assignment {
                 return Attempt::without_work(Some(history), end);
             }
         };
-        let version = &catalog.migrations[plan.to];
+        let version = plan.version(catalog);
         let moved = moved(catalog, &history, &change);
         let script = self.plan.scripts.migrations().recording(version, change, self.tenant.engine);
         let mut work = self.empty_work(&history);
-        work.steps = vec![Step::new(plan.to, Arc::new(script), Limits::default())];
+        work.steps = vec![Step::new(plan.to.unwrap_or_default(), Arc::new(script), Limits::default())];
         let mut attempt = self.carry_out(session, history, work).await;
         if matches!(attempt.end, AttemptEnd::Done) {
             if plan.schemas.is_none() {
