@@ -240,9 +240,14 @@ impl Work {
         };
         let last = segment.end - 1;
         let (mut all, mut first) = (Vec::new(), segment.start);
-        for end in ends.into_iter().filter(|&end| end < last && !leads(end)).chain([last]) {
-            all.push(first..end + 1);
-            first = end + 1;
+        for end in ends.into_iter().filter(|&end| end < last).chain([last]) {
+            // The steps that make way stay with the step behind them: the transaction ends before the first of these.
+            let end =
+                if end == last { end + 1 } else { (first..=end).rev().find(|&i| !leads(i)).map_or(first, |i| i + 1) };
+            if end > first {
+                all.push(first..end);
+                first = end;
+            }
         }
         all
     }

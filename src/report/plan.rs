@@ -180,7 +180,7 @@ impl PlanView<'_> {
             out.push_str(&format!("\n{}\n{text}", style.paint(Tone::Bold, head)));
         }
         if self.detail == Detail::Sql {
-            out.extend(self.scripts.iter().chain(self.aside).map(|script| format!("\n{}", scripts::sql(script))));
+            out.extend(self.sql(style).into_iter().map(|script| format!("\n{script}")));
             // Behind pages of SQL nobody sees the beginning.
             out.push_str(&format!("\n{total}"));
         }
@@ -280,8 +280,8 @@ impl PlanView<'_> {
         for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
-        for script in self.scripts.iter().chain(self.aside).filter(|_| self.detail == Detail::Sql) {
-            out.push_str(&format!("\n{}", markdown::code("sql", &scripts::sql(script))));
+        for script in self.sql(&style).into_iter().filter(|_| self.detail == Detail::Sql) {
+            out.push_str(&format!("\n{}", markdown::code("sql", &script)));
         }
         out
     }

@@ -64,12 +64,6 @@ pub(crate) fn dropped(engine: Engine, sql: &str) -> Option<Vec<Named>> {
     Some(names)
 }
 
-/// The procedure that a statement calls.
-pub(crate) fn called(engine: Engine, sql: &str) -> Option<Named> {
-    let mut reader = Reader { words: Words::beginning(engine, sql, 8), at: 0 };
-    if reader.keyword() == "call" { reader.name() } else { None }
-}
-
 /// Reads the words of a statement in order.
 struct Reader<'a> {
     words: Words<'a>,

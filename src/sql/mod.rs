@@ -24,7 +24,7 @@ mod touch;
 pub(crate) mod transaction;
 pub(crate) mod words;
 
-pub(crate) use effect::{DdlEffect, Named, SchemaObject, called, dropped, effect};
+pub(crate) use effect::{DdlEffect, Named, SchemaObject, dropped, effect};
 pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};

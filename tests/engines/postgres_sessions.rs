@@ -302,3 +302,30 @@ async fn a_raised_lock_timeout_is_not_waited_out() {
     })
     .await;
 }
+
+/// A definition may run code: the bound of a partition, the default of a domain, an event trigger.
+#[tokio::test]
+async fn a_definition_that_runs_code_leaves_nothing_to_the_next_script() {
+    with(Site::Postgres, async |home| {
+        home.run("CREATE TABLE seen (what text, value text)").await;
+        let leak = "CREATE FUNCTION leak() RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('DateStyle', 'German', false); \
+                    RETURN 'x'; END $$";
+        home.run(leak).await;
+        home.run("CREATE DOMAIN leaking AS text DEFAULT leak()").await;
+        home.run("CREATE TABLE parts (i text) PARTITION BY LIST (i)").await;
+        let seen = "INSERT INTO seen SELECT 'style', current_setting('DateStyle')";
+        let bound = "CREATE TABLE part PARTITION OF parts FOR VALUES IN (set_config('DateStyle', 'SQL, DMY', false))";
+        for (n, text) in [bound, "ALTER TABLE seen ADD COLUMN c leaking"].into_iter().enumerate() {
+            let (first, second) = (format!("000{n}_x.sql"), format!("000{n}_y.sql"));
+            let files = [(first.as_str(), text), (second.as_str(), seen)];
+            let files = files.map(|(name, text)| (name.replace("_y", "5_y"), text));
+            let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+            home.run("DROP TABLE IF EXISTS fleet_scripts").await;
+            let record = Fleet::with_scripts(&Migrations::of([]), &files).await.up(&home.tenant).await;
+            assert_eq!(record.outcome.name(), "migrated", "{text}: {record:?}");
+            assert_eq!(home.texts("SELECT value FROM seen").await, ["ISO, MDY"], "{text}");
+            home.run("TRUNCATE seen").await;
+        }
+    })
+    .await;
+}

@@ -147,3 +147,64 @@ fn the_list_of_backups_says_how_many_of_how_many_and_what_nobody_knows() {
     assert_eq!(row(&fleet, &whole), serde_json::json!([2, null, null]));
     fleet.run(&["backup", "list"]).exits(0).shows(&["2 of ?"]);
 }
+
+/// `pg_restore` would begin and commit transactions of its own around large objects, and the restore's with them.
+#[test]
+fn a_restore_with_large_objects_is_rolled_back_whole_too() {
+    let mut fleet = Fleet::new();
+    let url = fleet.database("postgres", "large");
+    fleet.add("pg", &url);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    sql(
+        &url,
+        "SELECT lo_from_bytea(4712, 'abc'); CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE ch (id int REFERENCES t)",
+    );
+    // A key that can't be made again.
+    sql(&url, "SET session_replication_role = replica; INSERT INTO ch VALUES (1)");
+    let backed_up = run_id(&run(&fleet, &["backup"], 0));
+    sql(&url, "CREATE TABLE newer (i int)");
+    let before = dump(&fleet, "pg");
+    let refused = run(&fleet, &["restore", "--run", &backed_up, "--yes"], 100);
+    let message = record(&refused, "pg")["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with("; the restore was rolled back and has changed nothing"), "{message}");
+    assert_eq!(dump(&fleet, "pg"), before);
+    assert!(fleet.has_table("pg", "newer"));
+    sql(&url, "DELETE FROM ch");
+    let whole = run_id(&run(&fleet, &["backup"], 0));
+    sql(&url, "SELECT lo_unlink(4712); DROP TABLE newer");
+    run(&fleet, &["restore", "--run", &whole, "--yes"], 0);
+    assert_eq!(fleet.ask("pg", "SELECT convert_from(lo_get(4712), 'UTF8')"), ["abc"]);
+}
+
+/// A view reads the history, whose rows come last, and a trigger is on it.
+#[test]
+fn a_view_on_the_history_and_a_trigger_on_it_come_back() {
+    let fleet = Fleet::new().mariadb(1).mysql(1);
+    fleet.write();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in ["my-000", "mysql-000"] {
+        fleet.ask(tenant, "CREATE VIEW a_version AS SELECT max(version) AS v FROM seaql_migrations");
+        fleet.ask(tenant, "CREATE TABLE heard (v varchar(255))");
+        let heard =
+            "CREATE TRIGGER hears AFTER INSERT ON seaql_migrations FOR EACH ROW INSERT INTO heard VALUES (NEW.version)";
+        fleet.ask(tenant, heard);
+    }
+    let own = std::env::var("FLEET_TEST_MYSQL_BIN").unwrap();
+    let path = format!("{own}:{}", std::env::var("PATH").unwrap());
+    let run = |arguments: &[&str], code: i32| {
+        fleet.write();
+        crate::support::finish(fleet.program(arguments).env("PATH", &path)).exits(code)
+    };
+    run(&["backup"], 0);
+    for tenant in ["my-000", "mysql-000"] {
+        fleet.ask(tenant, "DROP VIEW a_version");
+    }
+    run(&["restore", "--latest", "--yes"], 0);
+    for tenant in ["my-000", "mysql-000"] {
+        assert_eq!(fleet.ask(tenant, "SELECT count(*) FROM a_version"), ["1"], "{tenant}");
+        let triggers = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND \
+                        event_object_table = 'seaql_migrations'";
+        assert_eq!(fleet.ask(tenant, triggers), ["hears"], "{tenant}");
+        assert_eq!(fleet.ask(tenant, "SELECT count(*) FROM heard"), ["0"], "{tenant}: the load fires no trigger");
+    }
+}

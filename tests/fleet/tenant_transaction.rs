@@ -89,7 +89,7 @@ fn all_steps_are_one_transaction_up_and_down() {
     assert_eq!(fleet.ask("pg-000", transactions), ["1"]);
     assert_eq!(fleet.ask("schema-000", transactions), ["1"]);
     // The way down of the second is refused, and none of them has gone.
-    write(&fleet, "0002_second.down.sql", "DROP TABLE second;\nINSERT INTO first VALUES (1);\n");
+    write(&fleet, "0002_second.down.sql", "ALTER TABLE second RENAME TO gone;\nINSERT INTO first VALUES (1);\n");
     fleet.run(&["rollback", "--to", "0001_first", "--yes", "--transaction", "tenant"]).exits(100);
     for tenant in WITH_DDL {
         assert_eq!(scripts(&fleet, tenant).len(), 4, "{tenant}");
@@ -258,25 +258,88 @@ fn foreign_keys_of_sqlite_act_as_if_each_step_were_alone() {
     assert_eq!(fleet.ask("lite-000", "SELECT more FROM parent WHERE id = 2"), ["5"]);
 }
 
-/// A child that an earlier step of the transaction makes refers to the table that a later one builds anew.
+/// A child that an earlier step makes refers to the table that a later one builds anew.
 #[test]
-fn a_rebuild_keeps_the_rows_of_a_child_that_the_same_transaction_made() {
+fn a_rebuild_keeps_the_rows_of_a_child_that_the_same_work_made() {
     let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1);
     write(&fleet, "0001_a.sql", "CREATE TABLE parent (id int PRIMARY KEY);\nINSERT INTO parent VALUES (1);\n");
     fleet.run(&["migrate", "--yes"]).exits(0);
-    write(
-        &fleet,
-        "0002_b.sql",
-        "CREATE TABLE child (p int REFERENCES parent ON DELETE CASCADE);\nINSERT INTO child VALUES (1);\n",
-    );
-    write(
-        &fleet,
-        "0003_c.sql",
-        "CREATE TABLE new_parent (id int PRIMARY KEY, more int);\nINSERT INTO new_parent SELECT id, 0 FROM parent;\nDROP TABLE parent;\nALTER TABLE new_parent RENAME TO parent;\n",
-    );
-    fleet.run(&["plan", "--transaction", "tenant"]).exits(0).shows(&["all in one transaction"]);
+    let child = "CREATE TABLE child (p int REFERENCES parent ON DELETE CASCADE);\nINSERT INTO child VALUES (1);\n";
+    write(&fleet, "0002_b.sql", child);
+    let anew = "CREATE TABLE anew (id int PRIMARY KEY, more int);\nINSERT INTO anew SELECT id, 0 FROM parent;\nDROP TABLE \
+                parent;\nALTER TABLE anew RENAME TO parent;\n";
+    write(&fleet, "0003_c.sql", anew);
+    fleet.run(&["plan", "--transaction", "tenant"]).exits(0).shows(&["also committed behind 0002_b"]);
     fleet.run(&WHOLE).exits(0);
     assert_eq!(fleet.ask("lite-000", "SELECT p FROM child"), ["1"]);
+}
+
+/// A trigger that the tenant has replaces rows, to which the step before makes a key with ON DELETE CASCADE.
+#[test]
+fn rows_that_a_trigger_would_take_with_it_in_a_shared_transaction_stay() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1);
+    let before = "CREATE TABLE totals (id int PRIMARY KEY, n int);\nCREATE TABLE events (id int, t int);\nINSERT INTO totals VALUES \
+                  (1, 0);\nCREATE TRIGGER again AFTER INSERT ON events BEGIN REPLACE INTO totals VALUES (new.t, 1); END;\n";
+    write(&fleet, "0001_a.sql", before);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let notes = "CREATE TABLE notes (t int REFERENCES totals ON DELETE CASCADE);\nINSERT INTO notes VALUES (1), (1);\n";
+    write(&fleet, "0002_b.sql", notes);
+    write(&fleet, "0003_c.sql", "INSERT INTO events VALUES (1, 1);\n");
+    fleet
+        .run(&WHOLE)
+        .exits(100)
+        .shows(&["0003_c replaces rows of a table that others refer to", "--transaction migration"]);
+    assert!(!fleet.has_table("lite-000", "notes"), "all was rolled back");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    assert_eq!(fleet.ask("lite-000", "SELECT count(*) FROM notes"), ["2"]);
+}
+
+/// A key of SQLite that is deferred is checked at the end of its own step, as if that had a commit.
+#[test]
+fn a_deferred_key_of_sqlite_is_checked_at_the_end_of_its_step() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").sqlite(1);
+    let before = "CREATE TABLE parent (id int PRIMARY KEY);\nCREATE TABLE child (p int REFERENCES parent DEFERRABLE INITIALLY \
+                  DEFERRED);\n";
+    write(&fleet, "0001_a.sql", before);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_b.sql", "INSERT INTO child VALUES (2);\nINSERT INTO parent VALUES (2);\n");
+    write(&fleet, "0003_c.sql", "INSERT INTO child VALUES (3);\n");
+    write(&fleet, "0004_d.sql", "INSERT INTO parent VALUES (3);\n");
+    let ran = fleet.run(&[&WHOLE[..], &["--format", "json"]].concat()).exits(100);
+    let report = ran.json();
+    let record = record(&report, "lite-000");
+    assert_eq!(
+        (&record["error"]["code"], &record["stopped_at"]["migration"]),
+        (&"787".into(), &"0003_c".into()),
+        "{record:#}"
+    );
+    assert_eq!(fleet.ask("lite-000", "SELECT count(*) FROM child"), ["0"]);
+}
+
+/// What a step has deferred or not says nothing of the constraints that the next one makes.
+#[test]
+fn constraints_that_a_later_step_makes_are_as_they_are_declared() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"\nattempts = 1\n").postgres(1);
+    let log = "CREATE TABLE log (n bigint);\nCREATE TABLE first (i int PRIMARY KEY);\nCREATE FUNCTION counts() RETURNS trigger LANGUAGE \
+               plpgsql AS $$ BEGIN INSERT INTO log SELECT count(*) FROM first; RETURN NULL; END $$;\n";
+    write(&fleet, "0001_a.sql", log);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_b.sql", "SELECT 1;\n");
+    let trigger = "CREATE CONSTRAINT TRIGGER counted AFTER INSERT ON first DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION \
+                   counts();\nINSERT INTO first VALUES (1);\nINSERT INTO first VALUES (2);\n";
+    write(&fleet, "0003_c.sql", trigger);
+    let child = "CREATE TABLE c3 (p int REFERENCES first DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO c3 VALUES (7);\nINSERT INTO first \
+                 VALUES (7);\n";
+    write(&fleet, "0004_d.sql", child);
+    fleet.run(&WHOLE).exits(0);
+    assert_eq!(fleet.ask("pg-000", "SELECT n::text FROM log"), ["2", "2", "3"]);
+    // Two constraints of one name can't be told apart.
+    let twins = "CREATE TABLE t1 (i int, CONSTRAINT twin UNIQUE (i) DEFERRABLE INITIALLY DEFERRED);\nCREATE TABLE t2 (p int CONSTRAINT \
+                 twin REFERENCES first DEFERRABLE);\n";
+    write(&fleet, "0005_e.sql", twins);
+    write(&fleet, "0006_f.sql", "SELECT 1;\n");
+    fleet.run(&WHOLE).exits(100).shows(&["FL009", "several constraints are named", "transaction = \"migration\""]);
+    assert!(!fleet.has_table("pg-000", "t1"));
 }
 
 /// The program is killed while the last step waits: none of them has happened, and the next run does all.

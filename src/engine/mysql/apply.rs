@@ -325,7 +325,6 @@ impl Journalled for MysqlSession {
         }
         // One call of Rust code may send several statements, and the first of them change the limits.
         for (within, piece) in crate::sql::split(Engine::Mysql, this.sql()).into_iter().enumerate() {
-            self.note_counts(piece.text).await;
             let connection = self.connection().map_err(|fault| refusal(within, fault))?;
             run(connection, piece.text).await.map_err(|fault| refusal(within, fault))?;
             // If this fails, the statement itself happened.

@@ -60,6 +60,15 @@ impl Client {
     }
 }
 
+/// Appends what a dump program writes to the file of the dump.
+async fn append(to: &Transfer<'_>, program: &Program, mut command: Command) -> Result<(), Fault> {
+    let more = std::fs::OpenOptions::new().append(true).open(to.file);
+    let more = more.map_err(|e| broken(format!("{}: {e}", to.file.display())))?;
+    command.stdin(Stdio::null()).stdout(Stdio::from(more));
+    tool::run_with_streams(command, program.name, &to.limits()).await.map_err(told)?;
+    check_end(to.file)
+}
+
 impl Program {
     /// The first of these programs that is installed.
     async fn find(names: [&'static str; 2], server: &str) -> Result<Self, Fault> {
@@ -150,21 +159,22 @@ impl MysqlSession {
         let database = self.door.namespace().unwrap_or_default();
         let defaults = self.defaults(program).await?;
         make_private(to.file)?;
+        let own = self.own_tables().await?;
+        // A view may read the history, whose rows come last.
+        let history: Vec<&String> = own.iter().filter(|table| **table != journal::TABLE).collect();
+        if !history.is_empty() {
+            let mut command = self.dump_command(program, &defaults);
+            command.args(["--no-data", "--skip-triggers", "--"]).arg(&database).args(&history);
+            append(to, program, command).await?;
+        }
         let mut command = self.dump_command(program, &defaults);
         command.args(["--routines", "--triggers", "--events"]);
-        let own = self.own_tables().await?;
-        command.args(own.iter().map(|table| format!("--ignore-table={database}.{table}")));
-        command.arg(format!("--result-file={}", to.file.display())).arg("--").arg(&database);
-        tool::run(command, program.name, &to.limits()).await.map_err(told)?;
-        check_end(to.file)?;
+        command.args(own.iter().map(|table| format!("--ignore-table={database}.{table}"))).arg("--").arg(&database);
+        append(to, program, command).await?;
         if !own.is_empty() {
-            let more = std::fs::OpenOptions::new().append(true).open(to.file);
-            let more = more.map_err(|e| broken(format!("{}: {e}", to.file.display())))?;
             let mut command = self.dump_command(program, &defaults);
-            command.arg("--skip-triggers").arg("--").arg(&database).args(&own);
-            command.stdin(Stdio::null()).stdout(Stdio::from(more));
-            tool::run_with_streams(command, program.name, &to.limits()).await.map_err(told)?;
-            check_end(to.file)?;
+            command.args(["--triggers", "--"]).arg(&database).args(&own);
+            append(to, program, command).await?;
         }
         Ok(())
     }

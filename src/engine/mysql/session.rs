@@ -15,7 +15,6 @@ use crate::engine::ask::ask;
 use crate::engine::journal;
 use crate::engine::journalled;
 use crate::engine::mysql::fresh::{Part, Settings};
-use crate::engine::mysql::refused::Counts;
 use crate::engine::mysql::tenant_lock::{TenantLock, session_settings};
 use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
@@ -49,8 +48,6 @@ pub(crate) struct MysqlSession {
     pub(crate) ran_code: bool,
     /// Whether native code that failed left nothing in the database.
     pub(crate) left_nothing: bool,
-    /// The counts of the session before the procedure that it called last.
-    pub(crate) counts: Option<Counts>,
 }
 
 impl MysqlSession {
@@ -69,7 +66,6 @@ impl MysqlSession {
             aside: None,
             ran_code: false,
             left_nothing: false,
-            counts: None,
         })
     }
 

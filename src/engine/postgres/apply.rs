@@ -17,7 +17,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
-use crate::engine::postgres::settings::{AS_DECLARED, OwnSettings, RESET, keeps_session, leave};
+use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
 use crate::engine::work::ScriptStatement;
@@ -124,24 +124,21 @@ impl PostgresSession {
             message.push(guard, all);
         }
         message.push_all(prepare, guards::extensions(&self.door, script).into_iter().collect());
+        let check = guards::stays_inside(&self.door, script);
+        message.push_all(prepare, check.is_some().then(|| guards::ROWS_BEFORE.to_owned()).into_iter().collect());
         for (statement, sql) in script.statements.iter().enumerate() {
             for piece in settings.pieces(script, sql) {
                 message.push(Place::Statement { step, statement }, piece);
                 message.push_all(prepare, settings.again(piece));
             }
         }
-        let record = Place::Record { step };
-        // Behind it, another step of the same transaction would find this one's settings.
-        if transaction.len() > 1 || !keeps_session(script) {
-            leave(script).into_iter().for_each(|sql| message.push(record, sql));
-            message.push(record, settings.own());
-        }
-        message.push_all(record, guards::stays_inside(&self.door, script).into_iter().collect());
+        let (record, is_last) = (Place::Record { step }, step + 1 == transaction.end);
+        // Any definition may run code: defaults, bounds of partitions, event triggers.
+        message.push_all(record, leave(script, check, is_last));
+        message.push(record, settings.own());
         message.push(record, self.door.record(&work.steps[step]));
-        if step + 1 == transaction.end {
+        if is_last {
             message.push(Place::Commit { step }, "COMMIT");
-        } else {
-            message.push(record, AS_DECLARED);
         }
     }
 
@@ -167,11 +164,9 @@ impl PostgresSession {
         self.release().await;
         let options = self.options.clone();
         let native = native::Native { door: &self.door, work, step };
-        let mut before_record = leave(&work.steps[step].script).join(";\n");
+        let script = &work.steps[step].script;
+        let mut before_record = leave(script, guards::stays_inside(&self.door, script), true).join(";\n");
         let _ = write!(before_record, ";\n{}", settings.own());
-        if let Some(guard) = guards::stays_inside(&self.door, &work.steps[step].script) {
-            let _ = write!(before_record, ";\n{guard}");
-        }
         let applied = native.postgres(options, &preamble, &before_record, &self.own);
         let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result
@@ -316,7 +311,7 @@ impl Journalled for PostgresSession {
         let end = format!("{}; {}", self.door.record(&work.steps[step]), self.door.journal().close());
         self.keep(end).await?;
         // Dying here: all is recorded, and the session's lock ends with the session.
-        let leave = leave(&work.steps[step].script).join("; ");
+        let leave = leave(&work.steps[step].script, None, true).join("; ");
         let _ = self.rows(format!("{leave}; SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
         Ok(())
     }

@@ -152,7 +152,8 @@ impl PostgresSession {
     async fn pour(&self, file: &Path, load: Command) -> Result<(), Fault> {
         let mut psql = tool::spawn(load, "psql")?;
         let mut script = Command::new("pg_restore");
-        script.args(["--no-owner", "--exit-on-error", "--file=-"]).arg(file);
+        // Without the option it would begin and commit transactions of its own around large objects, and ours with them.
+        script.args(["--no-owner", "--exit-on-error", "--single-transaction", "--file=-"]).arg(file);
         script.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut restore = tool::spawn(script, "pg_restore")?;
         let mut input = psql.stdin.take().ok_or_else(|| broken("psql has no input"))?;

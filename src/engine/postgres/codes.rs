@@ -140,6 +140,7 @@ const CODES: &[(FaultClass, &[(&str, &str)])] = &[
     (
         F::Transaction,
         &[
+            ("FL009", "fleet: constraints of one name that are declared differently"),
             ("0B000", "invalid_transaction_initiation"),
             ("25000", "invalid_transaction_state"),
             ("25001", "active_sql_transaction"),

@@ -147,6 +147,12 @@ pub(crate) fn statement_stays_inside(door: &TenantEndpoint, script: &Script, sql
     if runs_code(Engine::Postgres, sql) { has_stayed_inside(door, script) } else { None }
 }
 
+/// Notes the rows that the session has changed in each table: the server's counts have those of transactions before this one,
+/// too, until it is idle.
+pub(crate) const ROWS_BEFORE: &str = "SELECT pg_catalog.set_config('fleet.rows', (SELECT coalesce(pg_catalog.jsonb_object_agg(relid, \
+     n_tup_ins + n_tup_upd + n_tup_del), '{}')::text FROM pg_catalog.pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del \
+     > 0), true)";
+
 fn has_stayed_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
     let schema = door.tenant.schema.as_ref()?;
     let own = std::iter::once(schema).chain(&door.tenant.shared_schemas);
@@ -181,7 +187,8 @@ fn has_stayed_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
         format!("SELECT n.nspname::text FROM pg_namespace n WHERE {} AND {is_other}", is_ours("n")),
         format!(
             "SELECT n.nspname || '.' || n.relname FROM (SELECT schemaname AS nspname, relname, n_tup_ins + n_tup_upd + n_tup_del \
-             AS rows, relid FROM pg_stat_xact_user_tables) n WHERE n.rows > 0 AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d \
+             AS rows, relid FROM pg_stat_xact_user_tables) n WHERE n.rows > coalesce((nullif(current_setting('fleet.rows', \
+             true), '')::jsonb ->> n.relid::text)::bigint, 0) AND {is_other} AND NOT EXISTS (SELECT FROM pg_depend d \
              WHERE d.objid = n.relid AND d.deptype = 'e')"
         ),
         // Whoever sets or takes a value of a sequence keeps this lock until the end of the transaction.

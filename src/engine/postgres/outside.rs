@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::engine::literal;
 use crate::engine::postgres::PostgresSession;
+use crate::engine::postgres::guards::ROWS_BEFORE;
 use crate::engine::queries::Queries as _;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
@@ -39,7 +40,9 @@ impl PostgresSession {
     ///
     /// Dying in it: the server rolls the transaction back or has committed it whole, and the journal names the statement.
     pub(crate) async fn run_inside(&mut self, sql: &str, guard: &str) -> Result<(), Fault> {
-        let Err(fault) = self.run(format!("BEGIN;\n{sql}\n;\n{guard};\nCOMMIT")).await else { return Ok(()) };
+        let Err(fault) = self.run(format!("BEGIN;\n{ROWS_BEFORE};\n{sql}\n;\n{guard};\nCOMMIT")).await else {
+            return Ok(());
+        };
         if fault.class == FaultClass::ConnectionLost {
             return Err(fault);
         }

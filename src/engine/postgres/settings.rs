@@ -11,7 +11,6 @@ use crate::model::tenant::{Engine, Tenant};
 use crate::policy::Timeouts;
 use crate::sql::settings::{may_change_own, restores_forced, restores_search_path};
 use crate::sql::split;
-use crate::sql::words::Words;
 
 /// Ends what a script can leave in a session, as far as a transaction allows it; settings go back to those of the
 /// session's start. `DISCARD ALL` can't run in a transaction, and ends statements that a pooler or the driver prepared.
@@ -29,12 +28,17 @@ pub(crate) const RESET: [&str; 7] = [
 /// Fires deferred triggers while the script's own role and settings are still in effect.
 const DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
-/// Constraints as they are declared, between two steps of one transaction. One whose name in its schema is also that of
-/// another which is not deferred stays immediate.
-pub(crate) const AS_DECLARED: &str = "DO $fleet_guard$ DECLARE names text; BEGIN SELECT string_agg(own, ', ') INTO names FROM (SELECT format('%I.%I', \
-     n.nspname, c.conname) AS own FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace \
-     GROUP BY n.nspname, c.conname HAVING bool_and(c.condeferred)) deferred; IF names IS NOT NULL THEN EXECUTE \
-     'SET CONSTRAINTS ' || names || ' DEFERRED'; END IF; END $fleet_guard$";
+/// The same between two steps of one transaction, behind which constraints are as they were declared: each by its name, since
+/// `ALL` would hold for those that the next step makes, too. A name stands for all constraints of it in a schema.
+const AS_DECLARED: &str = "DO $fleet_guard$ DECLARE named text; deferred text; unclear text; BEGIN SELECT string_agg(own, ', '), \
+     string_agg(own, ', ') FILTER (WHERE is_all), min(own) FILTER (WHERE NOT is_all AND is_one) INTO named, deferred, unclear FROM \
+     (SELECT format('%I.%I', n.nspname, c.conname) AS own, bool_or(c.condeferred) AS is_one, bool_and(c.condeferred) AS is_all FROM \
+     pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace WHERE has_schema_privilege(n.oid, 'USAGE') \
+     GROUP BY n.nspname, c.conname HAVING bool_or(c.condeferrable)) names; IF unclear IS NOT NULL THEN RAISE EXCEPTION \
+     'several constraints are named %, and not all of them are INITIALLY DEFERRED, so that these steps can''t share a \
+     transaction; take transaction = \"migration\" for this tenant', unclear USING ERRCODE = 'FL009'; END IF; \
+     IF named IS NOT NULL THEN EXECUTE 'SET CONSTRAINTS ' || named || ' IMMEDIATE'; END IF; \
+     IF deferred IS NOT NULL THEN EXECUTE 'SET CONSTRAINTS ' || deferred || ' DEFERRED'; END IF; END $fleet_guard$";
 
 /// Statements that SQL has prepared; those of a driver or a pooler stay.
 const DEALLOCATE: &str = "DO $fleet_guard$ DECLARE own text; BEGIN FOR own IN SELECT name FROM pg_prepared_statements \
@@ -44,35 +48,19 @@ const DEALLOCATE: &str = "DO $fleet_guard$ DECLARE own text; BEGIN FOR own IN SE
 pub(crate) const BEGIN_OWN: &str =
     "BEGIN READ WRITE; SET LOCAL session_authorization = DEFAULT; SET LOCAL role = DEFAULT";
 
-/// The statements behind a script that end what it left in the session.
-pub(crate) fn leave(script: &Script) -> Vec<&'static str> {
+/// The statements behind a script that end what it left in the session, and check it as our own role meanwhile, before the
+/// settings are gone in which the check finds what there was before. `is_last`: it is the last of its transaction.
+pub(crate) fn leave(script: &Script, check: Option<String>, is_last: bool) -> Vec<String> {
     let names = |word: &str| script.statements.iter().any(|sql| sql.to_ascii_lowercase().contains(word));
-    let mut sql = vec![DEFERRED];
-    sql.extend(RESET);
+    let (role, settings) = RESET.split_at(2);
+    let mut sql = vec![(if is_last { DEFERRED } else { AS_DECLARED }).to_owned()];
+    sql.extend(role.iter().map(|&sql| sql.to_owned()));
+    sql.extend(check);
+    sql.extend(settings.iter().map(|&sql| sql.to_owned()));
     // A pooler's sessions may hold such things for others, who are not to lose them for every script.
-    sql.extend(names("prepare").then_some(DEALLOCATE));
-    sql.extend(names("advisory_lock").then_some("SELECT pg_advisory_unlock_all()"));
+    sql.extend(names("prepare").then(|| DEALLOCATE.to_owned()));
+    sql.extend(names("advisory_lock").then(|| "SELECT pg_advisory_unlock_all()".to_owned()));
     sql
-}
-
-/// Whether a script certainly leaves its session and its deferred triggers alone: it only makes, alters or drops tables and
-/// indexes, and runs no code for rows that are there.
-pub(crate) fn keeps_session(script: &Script) -> bool {
-    const RUNS: [&str; 8] = ["as", "check", "constraint", "default", "exclude", "select", "temp", "temporary"];
-    let is_plain = |sql: &String| {
-        let words = Words::of(Engine::Postgres, sql).all();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let is_definition = match words.as_slice() {
-            ["create", "table" | "unlogged", rest @ ..] => !rest.iter().any(|word| ["as", "select"].contains(word)),
-            ["create", "index", ..] | ["create", "unique", "index", ..] | ["drop", "table" | "index", ..] => true,
-            ["alter", "table", rest @ ..] => {
-                !rest.iter().any(|word| RUNS.contains(word) || ["using", "type"].contains(word))
-            }
-            _ => false,
-        };
-        is_definition && split(Engine::Postgres, sql).len() == 1
-    };
-    matches!(script.execution, Execution::Compiled { .. }) && script.statements.iter().all(is_plain)
 }
 
 /// The settings of a step that are fleet's own.

@@ -22,9 +22,9 @@ use crate::engine::sqlite::shared;
 use crate::engine::sqlite::view_check::ViewCheck;
 use crate::engine::sqlite::{SqliteSession, busy_timeout};
 use crate::engine::work::ScriptStatement;
-use crate::engine::{ApplyError, Notice, PartialState, Work, errors, literal, native};
+use crate::engine::{ApplyError, Notice, PartialState, Step, Work, errors, literal, native};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::Unfinished;
+use crate::model::schema::{Direction, Unfinished};
 use crate::model::tenant::Engine;
 use crate::model::timings::Phase;
 use crate::model::transaction::TransactionScope;
@@ -78,39 +78,34 @@ impl SqliteSession {
         let (step, last) = (steps.start, steps.end - 1);
         let at = |place: Place| move |fault: Fault| (place, fault);
         let (prepare, guard) = (Place::Prepare { step }, Place::ForeignKeyGuard { step: last });
-        let is_shared = work.transaction == TransactionScope::Tenant && steps.len() > 1;
         let mut keys = KeyCheck::Nothing;
         for step in steps.clone() {
             let script = &work.steps[step].script;
-            // The tables of an earlier step are not there yet: a tenant's answer would not be that of its turn.
-            let own = match KeyCheck::of(script) {
-                own if is_shared && !own.are_keys_on() => own,
-                _ => KeyCheck::for_tenant(script, self).await,
-            };
-            if !own.are_keys_on() {
+            keys = KeyCheck::for_tenant(script, self).await;
+            if !keys.are_keys_on() {
                 let refusal = key_check::relies_on_update(script, self).await;
                 refusal.map_or(Ok(()), |fault| Err((Place::ForeignKeyGuard { step }, fault)))?;
+                break;
             }
-            keys = keys.and(own);
         }
-        let relies = |step: &usize| {
-            let script = &work.steps[*step].script;
-            KeyCheck::of(script).are_keys_on() && shared::relies_on_keys(script)
-        };
-        if is_shared
-            && !keys.are_keys_on()
-            && let Some(step) = steps.clone().find(relies)
-        {
-            return Err((Place::ForeignKeyGuard { step }, shared::refused(&work.steps[step].script)));
+        // Each step of its own: a transaction has foreign keys on or off as a whole.
+        let makes_way = |step: &&Step| step.is_aside && step.script.direction == Direction::Down;
+        let own = work.steps[steps.clone()].iter().filter(|step| !makes_way(step)).count();
+        let is_shared = work.transaction == TransactionScope::Tenant && own > 1;
+        if is_shared && !keys.are_keys_on() {
+            return Err((guard, shared::refused(&work.steps[step].script)));
         }
         let mut views = ViewCheck::of(work, steps.clone());
         let begun = self.begin(keys.are_keys_on(), self.door.limits(&work.steps[last]).lock);
         work.start(Phase::Lock, last).over(begun).await.map_err(at(prepare))?;
         keys.before(self).await.map_err(at(guard))?;
         views.before(self).await.map_err(at(guard))?;
-        let message = self.transaction_of(work, steps);
+        let (message, ends) = self.transaction_of(work, steps.clone());
         let commit = message.len() - 1;
-        let sent = self.deliver(&message, 0..commit).await?;
+        let sent = match is_shared {
+            true => self.deliver_apart(work, steps, (&message, &ends)).await?,
+            false => self.deliver(&message, 0..commit).await?,
+        };
         keys.after(self).await.map_err(at(guard))?;
         views.after(self).await.map_err(at(guard))?;
         let committed = self.deliver(&message, commit..message.len()).await?;
@@ -122,15 +117,49 @@ impl SqliteSession {
         Ok(())
     }
 
-    /// The transaction of these steps, without its beginning.
-    fn transaction_of<'w>(&self, work: &'w Work, steps: Range<usize>) -> Message<'w> {
+    /// Sends each step of a transaction that several share when its turn comes: what one before it has made can show that it
+    /// needs foreign keys off, and a deferred key is checked at the end of the step that needs it. Dying in it: the next
+    /// process to open the file rolls all of them back.
+    async fn deliver_apart(
+        &mut self,
+        work: &Work,
+        steps: Range<usize>,
+        (message, ends): (&Message<'_>, &[usize]),
+    ) -> Result<Sent, Stop> {
+        let (first, last) = (steps.start, steps.end - 1);
+        let guard = |step: usize| Place::ForeignKeyGuard { step };
+        let at = |step: usize| move |fault: Fault| (guard(step), fault);
+        let deferred = shared::Deferred::of(&work.steps[steps.clone()], self).await.map_err(at(first))?;
+        let (mut sent, mut begin) = (None::<Sent>, 0);
+        for (step, &end) in steps.zip(ends) {
+            let script = &work.steps[step].script;
+            self.may_replace = None;
+            if step > first && !KeyCheck::for_tenant(script, self).await.are_keys_on() {
+                return Err((guard(step), shared::refused(script)));
+            }
+            let next = self.deliver(message, begin..end).await?;
+            sent = Some(match sent {
+                Some(sent) => sent.then(next),
+                None => next,
+            });
+            begin = end;
+            if step < last {
+                deferred.hold(self).await.map_err(at(step))?;
+            }
+        }
+        Ok(sent.expect("a transaction has steps"))
+    }
+
+    /// The transaction of these steps, without its beginning, and the end of each step in it.
+    fn transaction_of<'w>(&self, work: &'w Work, steps: Range<usize>) -> (Message<'w>, Vec<usize>) {
         let mut message = Message::of(Engine::Sqlite, work).in_texts_of(TEXT);
-        let last = steps.end - 1;
+        let (last, mut ends) = (steps.end - 1, Vec::new());
         for step in steps {
             self.push_step(&mut message, work, step);
+            ends.push(message.len());
         }
         message.push(Place::Commit { step: last }, "COMMIT");
-        message
+        (message, ends)
     }
 
     fn push_step<'w>(&self, message: &mut Message<'w>, work: &'w Work, step: usize) {

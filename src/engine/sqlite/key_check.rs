@@ -48,18 +48,6 @@ impl KeyCheck {
         }
     }
 
-    /// Both checks, for steps that share a transaction.
-    pub(super) fn and(self, next: Self) -> Self {
-        match (self, next) {
-            (KeyCheck::Orphans { before, mut renames }, KeyCheck::Orphans { renames: more, .. }) => {
-                renames.extend(more);
-                KeyCheck::Orphans { before, renames }
-            }
-            (KeyCheck::Nothing, next) => next,
-            (this, _) => this,
-        }
-    }
-
     /// The check of a step without a transaction, once it has looked: such a step can't be rolled back, so its rows are
     /// only counted.
     pub(super) async fn begun(mut self, tenant: &mut dyn Queries) -> Self {
@@ -195,7 +183,7 @@ pub(crate) struct Orphans {
 }
 
 impl Orphans {
-    async fn count(tenant: &mut dyn Queries) -> Result<Self, Fault> {
+    pub(super) async fn count(tenant: &mut dyn Queries) -> Result<Self, Fault> {
         let query = |of: &str| {
             format!(
                 "SELECT lower(\"table\"), lower(parent), CAST(count(*) AS TEXT) FROM pragma_foreign_key_check{of} GROUP BY \
@@ -237,7 +225,7 @@ impl Orphans {
     }
 
     /// The reason, in words, why there are more of them than before.
-    fn worse_than(&self, before: &Orphans, renames: &[(String, String)]) -> Option<String> {
+    pub(super) fn worse_than(&self, before: &Orphans, renames: &[(String, String)]) -> Option<String> {
         let former = |name: &str| renames.iter().rfind(|(_, to)| to == name).map(|(from, _)| from.clone());
         let names = |name: &String| [Some(name.clone()), former(name)].into_iter().flatten();
         for ((child, parent), now) in &self.rows {

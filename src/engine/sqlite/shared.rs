@@ -1,88 +1,72 @@
 //! The steps that can share a transaction: foreign keys are on or off for a whole transaction, and what a script leaves in the
 //! session ends with its connection only.
 //!
-//! Reads scripts only.
+//! Reads only.
 
-use crate::engine::sqlite::key_check::KeyCheck;
+use crate::engine::Step;
+use crate::engine::queries::Queries;
+use crate::engine::sqlite::key_check::{KeyCheck, Orphans};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Script;
 use crate::model::tenant::Engine;
-use crate::sql::dialect::syntax;
-use crate::sql::foreign_keys::{ForeignKeys, mentions};
-use crate::sql::words::Words;
+use crate::sql::foreign_keys::mentions;
 use crate::sql::{changes_session, first_words, reads_session, split};
 
-/// The effects of scripts in one transaction that concern the others in it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Effects {
-    /// One runs with foreign keys off.
-    keys_off: bool,
-    /// One that runs with foreign keys on deletes or updates rows, or says that they are on: with keys off it would take and
-    /// change other rows.
-    needs_keys: bool,
-    /// The last one leaves something in the session, or makes what replaces rows: a trigger or a table with such a rule.
-    leaves: bool,
-}
-
-impl Effects {
-    fn of(script: &Script) -> Self {
-        let keys_off = !KeyCheck::of(script).are_keys_on();
-        Effects { keys_off, needs_keys: !keys_off && relies_on_keys(script), leaves: leaves(script) }
-    }
-}
-
-/// The scripts behind which a transaction has to end.
+/// The scripts behind which a transaction has to end: one that runs with foreign keys off has its own.
 pub(super) fn ends(scripts: &[&Script]) -> Vec<usize> {
-    let (mut ends, mut before) = (Vec::new(), Effects::default());
-    for (index, script) in scripts.iter().enumerate() {
-        let own = Effects::of(script);
-        let [keys_off, needs_keys] = [before.keys_off || own.keys_off, before.needs_keys || own.needs_keys];
-        let asks = || script.statements.iter().any(|sql| reads_session(sql));
-        if index > 0 && (before.leaves || keys_off && needs_keys || asks()) {
-            ends.push(index - 1);
-            before = own;
-        } else {
-            before = Effects { keys_off, needs_keys, leaves: own.leaves };
-        }
-    }
-    ends
+    let is_alone: Vec<bool> = scripts.iter().map(|script| !KeyCheck::of(script).are_keys_on()).collect();
+    let asks = |script: &Script| script.statements.iter().any(|sql| reads_session(sql));
+    let parts = |&at: &usize| {
+        is_alone[at]
+            || leaves(scripts[at])
+            || is_alone.get(at + 1) == Some(&true)
+            || scripts.get(at + 1).is_some_and(|s| asks(s))
+    };
+    (0..scripts.len()).filter(parts).collect()
 }
 
-/// Whether a script with foreign keys on deletes or updates rows, which others may follow by their foreign keys.
-pub(super) fn relies_on_keys(script: &Script) -> bool {
-    let changes = |sql: &str| {
-        let words = Words::of(Engine::Sqlite, sql);
-        (0..words.len()).any(|at| words.is(at, "delete") || words.is(at, "update"))
-    };
-    let changes = |sql: &&String| {
-        // `CREATE TABLE .. ON DELETE CASCADE` changes no row; a trigger's body does later.
-        let rows = |piece: &str| first_words(Engine::Sqlite, piece).next().is_none_or(|word| word != "create");
-        mentions(sql, &["delete", "update"])
-            && split(Engine::Sqlite, sql).iter().any(|piece| rows(piece.text) && changes(piece.text))
-    };
-    syntax(script.engine).foreign_keys(&script.statements) == ForeignKeys::On
-        || script.statements.iter().find(changes).is_some()
+/// Whether a script leaves something in the session, or makes what replaces rows: a trigger or a table with such a rule.
+fn leaves(script: &Script) -> bool {
+    const WORDS: [&str; 5] = ["pragma", "temp", "attach", "detach", "replace"];
+    let creates = |sql: &str| first_words(Engine::Sqlite, sql).next().as_deref() == Some("create");
+    let makes = |sql: &str| mentions(sql, &["replace"]) && creates(sql);
+    script.statements.iter().any(|sql| {
+        mentions(sql, &WORDS)
+            && (changes_session(Engine::Sqlite, sql)
+                || split(Engine::Sqlite, sql).iter().any(|piece| makes(piece.text)))
+    })
 }
 
-/// The refusal of a transaction whose other steps run with foreign keys off because of what this tenant holds.
+/// The refusal of a transaction of which a step needs foreign keys off because of what this tenant holds by then.
 pub(super) fn refused(script: &Script) -> Fault {
     let text = format!(
-        "{} deletes or updates rows with foreign keys on, and another step of the same transaction replaces rows of a table that \
-         others refer to, which runs with foreign keys off: they can't share a transaction on this tenant, and nothing was \
-         touched. Let it go on with transaction = \"migration\" (--transaction migration, where its wave and it say nothing else)",
+        "on this tenant {} replaces rows of a table that others refer to, which runs with foreign keys off and can't share a \
+         transaction; nothing was changed. Let it go on with transaction = \"migration\" (--transaction migration, where its wave \
+         and it say nothing else)",
         script.migration
     );
     Fault::new(FaultClass::ConstraintViolation, text)
 }
 
-fn leaves(script: &Script) -> bool {
-    const WORDS: [&str; 5] = ["pragma", "temp", "attach", "detach", "replace"];
-    let makes =
-        |sql: &str| mentions(sql, &["replace"]) && first_words(Engine::Sqlite, sql).next().as_deref() == Some("create");
-    let leaves = |sql: &&String| {
-        let pieces = || split(Engine::Sqlite, sql);
-        mentions(sql, &WORDS)
-            && (changes_session(Engine::Sqlite, sql) || pieces().iter().any(|piece| makes(piece.text)))
-    };
-    script.statements.iter().find(leaves).is_some()
+/// Foreign keys that SQLite checks at the commit, where each step by itself would have one.
+pub(super) struct Deferred(Option<Orphans>);
+
+impl Deferred {
+    /// Looks at the rows before the first step, if the tenant or one of these steps has such a key.
+    pub(super) async fn of(steps: &[Step], tenant: &mut dyn Queries) -> Result<Self, Fault> {
+        const ANY: &str = "SELECT CAST(count(*) AS TEXT) FROM sqlite_master WHERE sql LIKE '%deferred%'";
+        let makes = steps.iter().flat_map(|step| &step.script.statements).any(|sql| mentions(sql, &["deferred"]));
+        let has = makes || tenant.rows(ANY.to_owned()).await?.first().is_some_and(|row| row.must(0) != "0");
+        Ok(Deferred(if has { Some(Orphans::count(tenant).await?) } else { None }))
+    }
+
+    /// Fails if a row refers to nothing that did not before.
+    pub(super) async fn hold(&self, tenant: &mut dyn Queries) -> Result<(), Fault> {
+        let Some(before) = &self.0 else { return Ok(()) };
+        let worse = Orphans::count(tenant).await?.worse_than(before, &[]);
+        worse.map_or(Ok(()), |why| {
+            let text = format!("FOREIGN KEY constraint failed: {why} at the end of this step");
+            Err(Fault::with_code(FaultClass::ConstraintViolation, "787", text))
+        })
+    }
 }

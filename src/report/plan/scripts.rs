@@ -1,7 +1,9 @@
 //! The scripts of a plan: how many there are and which need attention, a line for each, and their SQL.
 
+use std::collections::HashMap;
+
 use crate::model::schema::{Execution, Script};
-use crate::model::tenant::Engine;
+use crate::model::tenant::{Engine, TenantId};
 use crate::report::sheet::{Cell, Column, Sheet};
 use crate::report::style::{Style, Tone, clean, is_harmless, paragraph};
 use crate::report::{count, label};
@@ -77,6 +79,21 @@ impl PlanView<'_> {
             .indent(2)
     }
 
+    /// The SQL of each script, once for all tenants that are sent it.
+    pub(super) fn sql(&self, style: &Style) -> Vec<String> {
+        let mut tenants: HashMap<(Engine, &str), Vec<&TenantId>> = HashMap::new();
+        for row in self.rows() {
+            for step in &row.steps {
+                tenants.entry((row.engine, step)).or_default().push(&row.tenant);
+            }
+        }
+        let of = |script: &Script| {
+            let tenants = tenants.get(&(script.engine, &*script.migration))?;
+            Some(format!("x {}: {}", count(tenants.len(), "tenant"), label::names(tenants.iter(), 60, style)))
+        };
+        self.scripts.iter().chain(self.aside).map(|script| sql(script, of(script))).collect()
+    }
+
     pub(super) fn scripts_text(&self, style: &Style) -> String {
         if self.scripts.is_empty() {
             return String::new();
@@ -140,8 +157,17 @@ fn remark(s: &Script) -> Option<String> {
 
 /// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
 /// deceive a reader is shown escaped, and a comment says so.
-pub(super) fn sql(s: &Script) -> String {
+fn sql(s: &Script, tenants: Option<String>) -> String {
     let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.engine, s.direction, s.sha256);
+    let runs = match &s.execution {
+        Execution::Irreversible { .. } => None,
+        _ if s.is_atomic() => Some(format!("{}, atomic", <&str>::from(&s.execution))),
+        _ => Some(format!("{}, NOT ATOMIC", <&str>::from(&s.execution))),
+    };
+    let facts: Vec<String> = runs.into_iter().chain(tenants).collect();
+    if !facts.is_empty() {
+        out.push_str(&format!("-- {}\n", facts.join("; ")));
+    }
     if let Some(remark) = remark(s) {
         out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
     }

@@ -30,16 +30,23 @@ impl Syntax for Mysql {
         Body::Mysql(body::mysql::Mysql::default())
     }
 
-    /// A procedure may commit at any point; with several objects, each is handled separately. Tables are renamed all or
-    /// none.
+    /// Procedures and compound statements may commit at any point; with several objects, each is handled separately. Tables
+    /// are renamed all or none. `CREATE OR REPLACE TABLE` drops the table first, and `DROP DATABASE` table after table.
     fn may_leave_a_part(&self, sql: &str) -> bool {
-        let mut words = first_words(Engine::Mysql, sql);
-        match words.next().as_deref() {
-            Some("call" | "execute" | "load") => true,
-            Some("rename") if words.next().is_some_and(|word| word.starts_with("table")) => false,
-            Some("drop" | "rename") => lex::tokens(Engine::Mysql, sql).any(|token| &sql[token.start..token.end] == ","),
-            _ => false,
+        const CODE: [&str; 10] = ["call", "execute", "load", "if", "case", "loop", "while", "repeat", "for", "handler"];
+        let words: Vec<String> = first_words(Engine::Mysql, sql).take(5).collect();
+        let are = |at: usize, wanted: &[&str]| words.get(at).is_some_and(|word| wanted.contains(&word.as_str()));
+        let names_several = || lex::tokens(Engine::Mysql, sql).any(|token| &sql[token.start..token.end] == ",");
+        if are(0, &["rename"]) && are(1, &["table", "tables"]) {
+            return false;
         }
+        are(0, &CODE)
+            || are(0, &["begin"]) && are(1, &["not"])
+            || are(0, &["create"]) && are(1, &["or"]) && (are(3, &["table"]) || are(4, &["table"]))
+            || are(0, &["drop"]) && are(1, &["database", "schema"])
+            || (are(0, &["drop", "rename", "grant", "revoke"])
+                || are(0, &["create", "alter", "set"]) && (1..=3).any(|at| are(at, &["user", "role", "password"])))
+                && names_several()
     }
 
     fn needs_no_transaction(&self, _sql: &str, _words: &[String]) -> bool {
