@@ -2,7 +2,7 @@
 //!
 //! Plain data: nothing here reads it from an engine or touches a database.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -105,6 +105,40 @@ impl Other {
     }
 }
 
+/// An object, or a part of one, that two schemas do not have alike.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Difference {
+    /// The object by its kind and name: `table orders`, `view sales`.
+    pub object: String,
+    /// The part of a table: `column total`, `index ix_total`, `primary key`, or an option in its own words; empty where it
+    /// is the object itself.
+    pub part: String,
+    /// Its forms in the first schema, sorted; none where it is missing, and an empty text where it has but one form.
+    pub first: Vec<String>,
+    /// Its forms in the second schema.
+    pub second: Vec<String>,
+}
+
+impl Difference {
+    /// The object with its part: `table orders: column total`.
+    pub fn title(&self) -> String {
+        if self.part.is_empty() { self.object.clone() } else { format!("{}: {}", self.object, self.part) }
+    }
+
+    /// One line, with names for the two sides that fit after "is bigint ...": `before`, `after`.
+    pub fn in_words(&self, one: &str, other: &str) -> String {
+        let (title, a, b) = (self.title(), &self.first, &self.second);
+        match (a.is_empty(), b.is_empty()) {
+            (false, true) => format!("{title} is only {one}"),
+            (true, _) => format!("{title} is only {other}"),
+            _ if a.iter().chain(b).all(String::is_empty) => {
+                format!("{title} is {one} {} times, {other} {}", a.len(), b.len())
+            }
+            _ => format!("{title} is {} {one}, {} {other}", a.join("; "), b.join("; ")),
+        }
+    }
+}
+
 impl Shape {
     /// SHA-256, in lower-case hex, of the whole schema. Two databases with the same fingerprint have the same schema.
     ///
@@ -123,21 +157,31 @@ impl Shape {
 
     /// As [`Shape::differences`], with names for the two sides that fit after "is bigint ...": `before`, `after`.
     pub fn differences_between(&self, other: &Shape, one_side: &str, other_side: &str) -> Vec<String> {
-        let sides = (one_side, other_side);
+        self.compared(other).iter().map(|difference| difference.in_words(one_side, other_side)).collect()
+    }
+
+    /// The differences of `other`; empty exactly when the fingerprints are equal.
+    pub fn compared(&self, other: &Shape) -> Vec<Difference> {
         let (here, there) = (self.canonical(), other.canonical());
         let mut found = Vec::new();
         for (name, pair) in paired(&here.tables, &there.tables, |t| t.name.clone()) {
+            let is_there = |table: Option<&Table>| table.map(|_| String::new()).into_iter().collect();
             match pair {
-                (Some(a), Some(b)) => found.extend(a.differences(b, sides)),
-                (Some(_), None) => found.push(only(&format!("table {name}"), sides.0)),
-                (None, _) => found.push(only(&format!("table {name}"), sides.1)),
+                (Some(a), Some(b)) => found.extend(a.compared(b)),
+                (a, b) => found.push(Difference {
+                    object: format!("table {name}"),
+                    part: String::new(),
+                    first: is_there(a),
+                    second: is_there(b),
+                }),
             }
         }
         let title = |o: &Other| format!("{} {}", o.kind, o.name);
-        let text = |o: &Other| o.definition.clone();
-        found.extend(told("", sides, &here.others, &there.others, title, text));
+        let others = told(&here.others, &there.others, title, |o: &Other| o.definition.clone());
+        found.extend(others.map(|(object, first, second)| Difference { object, part: String::new(), first, second }));
         if found.is_empty() && here != there {
-            found.push("they differ in something that has the same words for both".to_owned());
+            let is = vec!["something that has the same words for both".to_owned()];
+            found.push(Difference { object: "schema".into(), part: "rest".into(), first: is.clone(), second: is });
         }
         found
     }
@@ -162,38 +206,34 @@ impl Shape {
 
 impl Table {
     /// Both tables must be canonical.
-    fn differences(&self, other: &Table, sides: Sides<'_>) -> Vec<String> {
-        let table = format!("table {}: ", self.name);
+    fn compared(&self, other: &Table) -> Vec<Difference> {
         let mut found = Vec::new();
         let column = |c: &Column| format!("column {}", c.name);
-        found.extend(told(&table, sides, &self.columns, &other.columns, column, Column::in_words));
+        found.extend(told(&self.columns, &other.columns, column, Column::in_words));
         if self.primary_key != other.primary_key {
-            let key = |key: &[String]| if key.is_empty() { "nothing".to_owned() } else { key.join(", ") };
-            found.push(format!(
-                "{table}primary key is {} {}, {} {}",
-                key(&self.primary_key),
-                sides.0,
-                key(&other.primary_key),
-                sides.1
-            ));
+            let key = |key: &[String]| vec![if key.is_empty() { "nothing".to_owned() } else { key.join(", ") }];
+            found.push(("primary key".to_owned(), key(&self.primary_key), key(&other.primary_key)));
         }
         // A unique set without a name is known by its columns.
         let unique = |u: &Unique| format!("unique {}", or(&u.name, || u.columns.join(", ")));
-        found.extend(told(&table, sides, &self.uniques, &other.uniques, unique, |u| u.columns.join(", ")));
+        found.extend(told(&self.uniques, &other.uniques, unique, |u| u.columns.join(", ")));
         let named = |text: &String| format!("index {}", text.split_once(": ").map_or(text.as_str(), |(name, _)| name));
         let rest = |text: &String| text.split_once(": ").map_or(String::new(), |(_, rest)| rest.to_owned());
-        found.extend(told(&table, sides, &self.indexes, &other.indexes, named, rest));
+        found.extend(told(&self.indexes, &other.indexes, named, rest));
         let key = |k: &ForeignKey| format!("foreign key {}", or(&k.name, || k.columns.join(", ")));
-        found.extend(told(&table, sides, &self.foreign_keys, &other.foreign_keys, key, ForeignKey::in_words));
+        found.extend(told(&self.foreign_keys, &other.foreign_keys, key, ForeignKey::in_words));
         let check = |(name, text): &(String, String)| format!("check {}", or(name, || text.clone()));
-        found.extend(told(&table, sides, &self.checks, &other.checks, check, |(_, text)| text.clone()));
-        found.extend(told(&table, sides, &self.options, &other.options, Clone::clone, |_| String::new()));
-        found
+        found.extend(told(&self.checks, &other.checks, check, |(_, text)| text.clone()));
+        found.extend(told(&self.options, &other.options, Clone::clone, |_| String::new()));
+        let object = format!("table {}", self.name);
+        let of_table = |(part, first, second)| Difference { object: object.clone(), part, first, second };
+        found.into_iter().map(of_table).collect()
     }
 }
 
 impl Column {
-    fn in_words(&self) -> String {
+    /// Its type and attributes, in the order of a definition in SQL.
+    pub fn in_words(&self) -> String {
         let mut words = vec![self.kind.clone()];
         words.extend((!self.nullable).then(|| "not null".to_owned()));
         words.extend(self.default.as_ref().map(|d| format!("default {d}")));
@@ -209,13 +249,6 @@ impl ForeignKey {
         let (delete, update) = (&self.on_delete, &self.on_update);
         format!("({from}) to {}({to}) on delete {delete} on update {update}", self.to_table)
     }
-}
-
-/// The names of the two sides.
-type Sides<'a> = (&'a str, &'a str);
-
-fn only(what: &str, side: &str) -> String {
-    format!("{what} is only {side}")
 }
 
 fn or(name: &str, other: impl Fn() -> String) -> String {
@@ -238,35 +271,24 @@ fn paired<'a, T>(
     pairs
 }
 
-/// The differences among named items, one line each. Of several with one name all are listed when one differs.
-fn told<T>(
-    before: &str,
-    sides: Sides<'_>,
-    here: &[T],
-    there: &[T],
+/// A name, and its forms on each side.
+type Told = (String, Vec<String>, Vec<String>);
+
+/// The differences among named items. Of several with one name all are listed when one differs.
+fn told<'a, T>(
+    here: &'a [T],
+    there: &'a [T],
     name: impl Fn(&T) -> String,
     text: impl Fn(&T) -> String,
-) -> Vec<String> {
-    let gather = |items: &[T]| {
-        let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for item in items {
-            all.entry(name(item)).or_default().push(text(item));
-        }
-        all
-    };
-    let (ours, theirs) = (gather(here), gather(there));
-    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    let (one, other) = sides;
-    let line = |name: &String| match (ours.get(name), theirs.get(name)) {
-        (Some(a), Some(b)) if a == b => None,
-        (Some(a), Some(b)) if a.iter().all(String::is_empty) && b.iter().all(String::is_empty) => {
-            Some(format!("{before}{name} is {one} {} times, {other} {}", a.len(), b.len()))
-        }
-        (Some(a), Some(b)) => Some(format!("{before}{name} is {} {one}, {} {other}", a.join("; "), b.join("; "))),
-        (Some(_), None) => Some(only(&format!("{before}{name}"), one)),
-        _ => Some(only(&format!("{before}{name}"), other)),
-    };
-    names.into_iter().filter_map(line).collect()
+) -> impl Iterator<Item = Told> {
+    let mut all: BTreeMap<String, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    for item in here {
+        all.entry(name(item)).or_default().0.push(text(item));
+    }
+    for item in there {
+        all.entry(name(item)).or_default().1.push(text(item));
+    }
+    all.into_iter().filter(|(_, (a, b))| a != b).map(|(name, (a, b))| (name, a, b))
 }
 
 #[cfg(test)]

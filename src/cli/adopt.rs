@@ -140,8 +140,9 @@ async fn schemas(
     if !program.terminal.quiet {
         program.terminal.tell(&format!("making the schema of {version} on scratch databases, to compare with"));
     }
+    let applied = &set.catalog().up_to(to);
     let tried =
-        scratch::on_each(program, set, &engines, |bench| async move { prove::version_schema(&bench, to).await });
+        scratch::on_each(program, set, &engines, |bench| async move { prove::version_schema(&bench, applied).await });
     let tried = tried.await;
     if let Some(code) = tried.interrupted {
         return Err(CliError::Interrupted(code));

@@ -1,4 +1,5 @@
-//! `check --entities`: the program's entities against the tables its migrations create, on scratch databases.
+//! `check`: live schemas, or with `--entities` the program's entities against the tables its migrations create, on
+//! scratch databases.
 
 use std::sync::Arc;
 
@@ -12,6 +13,13 @@ use crate::report::entities::{EngineFindings, EntitiesView};
 
 impl Run for Check {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
+        if !self.entities {
+            return self.drift(program).await;
+        }
+        if self.read.selection.names_tenants() {
+            let text = "--entities reads no tenant, so none can be selected; leave the selection or --entities out";
+            return Err(CliError::Usage(text.to_owned()));
+        }
         // Entities describe the tables of the Rust migrations; SQL scripts add objects that only SQL reads.
         let set = Arc::new(program.code.migrations().await?);
         let Some(entities) = &program.code.entities else {
@@ -32,7 +40,7 @@ impl Run for Check {
             }
         };
         let engines: Vec<EngineFindings> = tried.results.into_iter().map(row).collect();
-        let output = &self.show.output;
+        let output = &self.read.output;
         let view = EntitiesView { engines: &engines };
         output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(code)

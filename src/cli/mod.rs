@@ -9,6 +9,7 @@ mod check;
 mod code;
 mod command;
 mod doctor;
+mod drift;
 mod exit;
 mod files;
 mod goals;
@@ -37,6 +38,7 @@ mod signals;
 mod start;
 mod tenants;
 mod terminal;
+mod verify;
 mod waiting;
 
 use std::panic::AssertUnwindSafe;
@@ -159,6 +161,7 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::Seed(command) => command.run(&program()?).await,
         Command::Doctor(command) => command.run(&program()?).await,
         Command::Check(command) => command.run(&program()?).await,
+        Command::Verify(command) => command.run(&program()?).await,
         Command::Prove(command) => command.run(&program()?).await,
         Command::Runs(command) => command.run(&program()?).await,
         Command::Tenants(command) => command.run(&program()?).await,

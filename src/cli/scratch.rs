@@ -37,7 +37,7 @@ pub(super) fn missing(program: &Program, engines: &[Engine]) -> Vec<String> {
     engines.iter().filter_map(why).collect()
 }
 
-fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, String> {
+pub(super) fn place(servers: &ScratchServers, engine: Engine) -> Result<ScratchPlace, String> {
     let Some(key) = ScratchServers::key(engine) else { return Ok(ScratchPlace::temporary()) };
     servers.url(engine).map(|url| ScratchPlace::Server(engine, url.clone())).ok_or_else(|| {
         format!(

@@ -182,7 +182,13 @@ impl Program {
     pub(super) fn pace(&self) -> run::Pace<'_> {
         let settings = self.settings();
         let (concurrency, timeouts) = (settings.concurrency(), settings.timeouts());
-        run::Pace { concurrency, timeouts, lock_wait_limit: settings.retry().lock_wait_limit, done: &self.read }
+        run::Pace {
+            concurrency,
+            timeouts,
+            lock_wait_limit: settings.retry().lock_wait_limit,
+            answer: None,
+            done: &self.read,
+        }
     }
 
     /// Completes a look at `tenants` tenants at this program's pace; one that takes long is shown on the terminal.

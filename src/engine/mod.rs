@@ -27,6 +27,7 @@ mod observe;
 mod own_tables;
 mod postgres;
 mod queries;
+mod read_only;
 mod rows;
 mod scratch;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub(crate) use liveness::Liveness;
 pub(crate) use locks::locks;
 pub(crate) use message::stopped_at_statement;
 pub(crate) use observe::{Canceller, Observe, Probe, Watch};
+pub(crate) use read_only::ReadOnly;
 pub(crate) use rows::{ROWS_AT_ONCE, Rows};
 pub(crate) use scratch::ScratchPlace;
 pub(crate) use servers::Servers;

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::{ApplyError, Canceller, Database, Liveness, PartialState, Probe, Session, Settlement, Work};
-use super::{Dump, HealthCheck, Inspect, Observe, Rows};
+use super::{Dump, HealthCheck, Inspect, Observe, ReadOnly, Rows};
+use crate::model::assertion::FirstRows;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::schema::{Direction, Unfinished};
@@ -213,6 +214,13 @@ impl Rows for ScriptedSession {
 
     async fn keys(&mut self, _: &Table, _: &[&Column]) -> Result<Vec<Vec<Option<Key>>>, Fault> {
         Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl ReadOnly for ScriptedSession {
+    async fn query(&mut self, _: &str, _: usize) -> Result<FirstRows, Fault> {
+        Ok(FirstRows::default())
     }
 }
 

@@ -28,6 +28,10 @@ pub(crate) mod locks;
 
 pub(crate) mod observation;
 
+pub(crate) mod live_schema;
+
+pub(crate) mod assertion;
+
 pub(crate) mod health;
 
 pub(crate) mod stats;

@@ -6,6 +6,7 @@
 pub(crate) mod adoption;
 pub(crate) mod backups;
 pub(crate) mod doctor;
+pub(crate) mod drift;
 pub(crate) mod entities;
 pub(crate) mod live;
 pub(crate) mod locks;
@@ -20,6 +21,7 @@ pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod style;
 pub(crate) mod tenants;
+pub(crate) mod verify;
 
 mod causes;
 mod format;

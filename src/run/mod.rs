@@ -17,10 +17,12 @@ mod observe;
 mod order;
 mod queue;
 mod reread;
+mod schemas;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod verify;
 mod wave;
 
 use std::collections::HashMap;
@@ -40,7 +42,9 @@ use crate::seed::SeedRequest;
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
 pub(crate) use observe::{Pace, estimate_rows, examine, observe, observe_refreshes};
+pub(crate) use schemas::observe_schemas;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
+pub(crate) use verify::{count_rows, observe_assertions};
 
 /// The input of a run; immutable while it goes on.
 pub(crate) struct RunPlan {

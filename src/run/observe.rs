@@ -34,6 +34,8 @@ pub(crate) struct Pace<'a> {
     pub(crate) timeouts: Timeouts,
     /// Maximum wait per tenant for a server without a free connection.
     pub(crate) lock_wait_limit: Duration,
+    /// The time limit of one tenant's whole answer; `None`: that of a short question.
+    pub(crate) answer: Option<Duration>,
     /// Counts the tenants that were read, for who waits.
     pub(crate) done: &'a AtomicUsize,
 }
@@ -78,7 +80,7 @@ pub(crate) async fn observe(
 
 /// A tenant with an unfinished migration is partially applied if the next run resumes it by itself, otherwise in doubt. Many
 /// tenants stop in the same script, and each is compiled once.
-async fn compare_scripts(observations: &mut [Observation], set: &MigrationSet) {
+pub(super) async fn compare_scripts(observations: &mut [Observation], set: &MigrationSet) {
     let mut scripts = HashMap::new();
     for o in observations {
         let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
@@ -154,7 +156,7 @@ pub(super) async fn ask_each<T: Send + 'static>(
 ) -> Vec<Result<T, Fault>> {
     let places = tenants.iter().enumerate().map(|(i, tenant)| (i, tenant.server.clone()));
     let mut queue = Queue::new(places, pace.concurrency.global.get(), pace.concurrency.per_server.get());
-    let limit = pace.timeouts.connect * 2 + pace.timeouts.lock;
+    let limit = pace.answer.unwrap_or(pace.timeouts.connect * 2 + pace.timeouts.lock);
     let mut found: Vec<_> = tenants.iter().map(|_| Err(lost())).collect();
     let mut running = JoinSet::new();
     let mut waits: HashMap<usize, (u32, Duration)> = HashMap::new();
@@ -223,7 +225,11 @@ fn silent() -> Fault {
 }
 
 /// The history and state of a tenant.
-async fn state_of(session: &mut dyn Session, engine: Engine, catalog: &Catalog) -> Result<(Vec<String>, State), Fault> {
+pub(super) async fn state_of(
+    session: &mut dyn Session,
+    engine: Engine,
+    catalog: &Catalog,
+) -> Result<(Vec<String>, State), Fault> {
     let mut was_open = false;
     loop {
         let history = session.history().await?;

@@ -225,7 +225,7 @@ fn unfinished() -> crate::model::schema::Unfinished {
 
 fn pace_of<'a>(plan: &RunPlan, done: &'a AtomicUsize) -> Pace<'a> {
     let (concurrency, timeouts, lock_wait_limit) = (plan.concurrency, plan.timeouts, plan.retry.lock_wait_limit);
-    Pace { concurrency, timeouts, lock_wait_limit, done }
+    Pace { concurrency, timeouts, lock_wait_limit, answer: None, done }
 }
 
 #[tokio::test(start_paused = true)]

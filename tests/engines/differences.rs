@@ -5,11 +5,14 @@
 
 use sea_orm::ConnectionTrait as _;
 
+use crate::check::drift::{Comparison, Drift, Version};
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
 use crate::engines::support::{Home, Site, with};
 use crate::model::schema::VersionSchema;
-use crate::model::shape::Shape;
+use crate::model::shape::{Difference, Shape};
+use crate::policy::Concurrency;
+use crate::run::{Pace, observe_schemas};
 
 /// An object as one schema has it, and as the other one has it. Each begins with the object's name and a colon.
 type Pair = (&'static str, &'static str);
@@ -423,6 +426,23 @@ fn names(line: &str, object: &str) -> bool {
     title.split([' ', '.', '(']).any(|word| word == object)
 }
 
+/// The drift of two live tenants that record the same migration, whose schema is this one.
+async fn drift_of(homes: [&Home; 2], version: VersionSchema) -> Drift {
+    let fleet = Fleet::of(&Migrations::of([sql("m1", ["SELECT 1"])])).await;
+    for home in homes {
+        fleet.up(&home.tenant).await;
+    }
+    let tenants = homes.map(|home| home.tenant.clone());
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let (timeouts, lock_wait_limit) = (fleet.timeouts, fleet.retry.lock_wait_limit);
+    let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit, answer: None, done: &done };
+    let live = observe_schemas(&tenants, &fleet.set, &fleet.database(), pace).await;
+    let catalog = fleet.set.catalog().clone();
+    let own = Version::of(&live.tenants[0], &catalog).unwrap();
+    let made = [(own, Ok(version))].into();
+    Comparison { live, catalog, made, is_ignored: Box::new(|_| false), fixes: true }.drift()
+}
+
 async fn compared(site: Site) {
     with(site, async |one| {
         with(site, async |other| {
@@ -438,6 +458,11 @@ async fn compared(site: Site) {
             let is_expected = |line: &&String| pairs.iter().any(|p| names(line, p.0) || of_sequence(line, p.0));
             let false_ones: Vec<_> = told.iter().filter(|line| !is_expected(line)).collect();
             assert!(missed.is_empty() && false_ones.is_empty(), "missed: {missed:?}\nfalse: {false_ones:#?}");
+            let drift = drift_of([one, other], version).await;
+            let titles: Vec<String> = drift.groups[0].differences.iter().map(Difference::title).collect();
+            let missed: Vec<_> = pairs.iter().filter(|p| !titles.iter().any(|title| names(title, p.0))).collect();
+            assert!(missed.is_empty(), "drift missed: {missed:?}");
+            assert_eq!((drift.equal, drift.groups.len(), drift.not_compared.len()), (1, 1, 0));
         })
         .await;
     })

@@ -12,6 +12,7 @@ mod command_line;
 mod dependencies;
 mod doctor_agrees;
 mod doctoring;
+mod drifting;
 #[path = "../support/dumps.rs"]
 mod dumps;
 mod going_on;
@@ -44,6 +45,7 @@ mod terminal;
 mod three_hundred;
 mod trials;
 mod two_at_once;
+mod verifying;
 mod ways_out;
 
 /// The program under test.

@@ -172,7 +172,7 @@ impl Fleet {
     pub(crate) async fn observe_all(&self, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let (timeouts, lock_wait_limit) = (self.timeouts, self.retry.lock_wait_limit);
         let done = std::sync::atomic::AtomicUsize::new(0);
-        let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit, done: &done };
+        let pace = Pace { concurrency: Concurrency::default(), timeouts, lock_wait_limit, answer: None, done: &done };
         observe(tenants, &self.set, &self.database(), pace).await
     }
 

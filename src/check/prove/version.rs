@@ -7,33 +7,32 @@ use super::drive::{INTERRUPTED, script};
 use super::trial::Trial;
 use crate::compile::LazyScripts;
 use crate::model::health::Questions;
-use crate::model::schema::{Direction, VersionSchema};
+use crate::model::schema::{AppliedSet, Direction, VersionSchema};
 use crate::model::tenant::Tenant;
 
-/// Applies all versions up to the one at this place, none without a place, then the repeatable scripts whose text fits, and reads the schema
-/// before and behind those.
+/// Applies the migrations of a set, then the other repeatable scripts whose text fits, and reads the schema before and
+/// behind those.
 ///
 /// # Errors
-/// The reason that the version can't be made on a scratch database.
-pub(crate) async fn version_schema(bench: &Bench, to: Option<usize>) -> Result<VersionSchema, String> {
+/// The reason that the schema can't be made on a scratch database.
+pub(crate) async fn version_schema(bench: &Bench, applied: &AppliedSet) -> Result<VersionSchema, String> {
     let (catalog, engine) = (bench.set.catalog(), bench.place.engine());
     let all = 0..catalog.migrations.len();
-    let (repeatable, versions): (Vec<usize>, Vec<usize>) = all.clone().partition(|&i| catalog.is_repeatable(i));
-    let scripts = LazyScripts::new(bench.set.clone(), Direction::Up, all, false).get(engine).await;
+    let others = all.clone().filter(|&i| catalog.is_repeatable(i) && !applied.repeatable.contains(&i));
+    let scripts = LazyScripts::new(bench.set.clone(), Direction::Up, all.clone(), false).get(engine).await;
     let work = async |tenant: Arc<Tenant>| -> Result<VersionSchema, String> {
         let mut trial = Trial::open(&bench.set, bench.timeouts, &tenant).await?;
-        trial
-            .apply(versions.into_iter().filter(|i| to.is_some_and(|to| *i <= to)).map(|i| script(&scripts, i)))
-            .await?;
+        let wanted = applied.versions.iter().chain(&applied.repeatable);
+        trial.apply(wanted.map(|&i| script(&scripts, i))).await?;
         let bare = trial.shape().await?;
         // A file says nothing of itself before it is there.
-        let product = match to {
-            Some(_) => trial.session.health(&Questions::default()).await.map_err(|fault| fault.to_string())?.version,
-            None => String::new(),
+        let product = match applied.versions.is_empty() {
+            false => trial.session.health(&Questions::default()).await.map_err(|fault| fault.to_string())?.version,
+            true => String::new(),
         };
-        for index in &repeatable {
+        for index in others {
             // The text of one may need a later version.
-            let _ = trial.apply([script(&scripts, *index)]).await;
+            let _ = trial.apply([script(&scripts, index)]).await;
         }
         let full = trial.shape().await?;
         trial.close().await;

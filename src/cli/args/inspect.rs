@@ -1,6 +1,8 @@
 //! The commands that look and prove, and those about former runs. None of them changes a tenant but by finishing or
 //! resolving what a run began.
 
+use std::path::PathBuf;
+
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 
@@ -34,13 +36,37 @@ pub(in crate::cli) struct Doctor {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Check {
-    /// The tables, columns, types, NULL and primary keys of the entities
-    #[arg(long, required = true)]
-    entities: bool,
+    /// Instead, the program's entities against the tables of the migrations on scratch databases; no tenant is read
+    #[arg(long, conflicts_with_all = ["ignore", "fix_sql"])]
+    pub(in crate::cli) entities: bool,
+    /// Differences of no interest, by kind and name: "view tmp_*", "table orders: index tmp_*" (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    pub(in crate::cli) ignore: Vec<String>,
+    /// Adds SQL that would make what is missing, with its danger, and comments on the rest; runs nothing of it
+    #[arg(long)]
+    pub(in crate::cli) fix_sql: bool,
     #[command(flatten)]
     pub(in crate::cli) engines: Engines,
     #[command(flatten)]
-    pub(in crate::cli) show: ShowArgs,
+    pub(in crate::cli) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    /// Every tenant in the table, also those on which all assertions hold
+    #[arg(long)]
+    pub(in crate::cli) all: bool,
+    /// Instead, counts the rows of every table
+    #[arg(long, requires = "file")]
+    pub(in crate::cli) row_counts: bool,
+    /// Writes the counts to a file, before a run
+    #[arg(long, value_name = "FILE", group = "file", requires = "row_counts")]
+    pub(in crate::cli) save: Option<PathBuf>,
+    /// Compares the counts with those of a file, behind a run; exits with 2 when one changed
+    #[arg(long, value_name = "FILE", group = "file", requires = "row_counts")]
+    pub(in crate::cli) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) read: ReadArgs,
 }
 
 #[derive(Debug, Args)]

@@ -56,8 +56,12 @@ pub(super) enum Command {
     Seed(Seed),
     /// Looks for what would make a run fail or wait, and says what to do; exits with 2 when it finds errors
     Doctor(Doctor),
-    /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
+    /// Compares each tenant's schema with that of its own version, or with --entities the program's entities with the
+    /// migrations; touches nothing; exits with 2 on findings
     Check(Check),
+    /// Asks tenants whether the assertions in verify/*.sql hold, and shows the rows that say no; touches nothing; exits with
+    /// 2 when one does not hold
+    Verify(Verify),
     /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
     Prove(Prove),
     /// The recorded runs and their outcomes

@@ -120,14 +120,17 @@ pub(in crate::cli) struct OutputFile {
     pub(in crate::cli) path: PathBuf,
 }
 
-/// The files of `--output` and `--report`, whichever command has them.
+/// The files of `--output`, `--save` and `--report`, whichever command has them.
 pub(in crate::cli) fn output_files(matches: &ArgMatches) -> Vec<OutputFile> {
     let levels = std::iter::successors(Some(matches), |matches| Some(matches.subcommand()?.1));
     let given = |matches: &ArgMatches| {
-        let output = matches.try_get_one::<PathBuf>("output").ok().flatten().cloned();
+        let given = matches.try_get_one::<PathBuf>("output").ok().flatten().cloned();
+        let counts = matches.try_get_one::<PathBuf>("save").ok().flatten().cloned();
+        let given = [("--output", given), ("--save", counts)];
+        let given = given.into_iter().filter_map(|(flag, path)| Some(OutputFile { flag, path: path? }));
         let reports = matches.try_get_many::<(Format, PathBuf)>("report").ok().flatten().unwrap_or_default();
         let reports = reports.map(|(_, path)| OutputFile { flag: "--report", path: path.clone() });
-        output.map(|path| OutputFile { flag: "--output", path }).into_iter().chain(reports).collect::<Vec<_>>()
+        given.chain(reports).collect::<Vec<_>>()
     };
     levels.flat_map(given).collect()
 }

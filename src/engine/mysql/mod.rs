@@ -16,6 +16,7 @@ mod liveness;
 mod locks;
 mod native;
 mod observe;
+mod read_only;
 mod refused;
 mod scratch;
 mod session;

@@ -16,6 +16,7 @@ mod native;
 mod observe;
 mod outside;
 mod own_backend;
+mod read_only;
 mod scratch;
 mod session;
 mod settings;

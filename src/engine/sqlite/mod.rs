@@ -13,6 +13,7 @@ mod inspect_text;
 mod key_check;
 mod native;
 mod observe;
+mod read_only;
 mod session;
 mod shared;
 mod view_check;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::database_url::{ServerUrl, UrlProblem, scheme, shown, sqlite_path};
 use super::document::Document;
 use super::limits::OfMigration;
-use super::{Diagnostics, ScratchServers, Variables, backup, form, limits, scratch, seed};
+use super::{Diagnostics, ScratchServers, Variables, assertions, backup, check, form, limits, scratch, seed};
 use crate::model::transaction::TransactionScope;
 use crate::policy::{Backoff, Concurrency, FailureBudget, LockRetry, RetryPolicy, Timeouts, parse_duration};
 use layer::Layer;
@@ -77,6 +77,8 @@ pub(crate) struct Settings {
     restore_trial: Wanted,
     pub(crate) log_format: LogFormat,
     /// Absolute.
+    pub(crate) verify: PathBuf,
+    /// Absolute.
     pub(crate) log_dir: Option<PathBuf>,
     /// The settings of single migrations, by their names as written in the file.
     #[serde(skip)]
@@ -87,6 +89,12 @@ pub(crate) struct Settings {
     /// The file of rules by which rows are generated, absolute; `None`: the general rules alone.
     #[serde(skip)]
     pub(crate) seed_rules: Option<PathBuf>,
+    /// The assertions of the file itself.
+    #[serde(skip)]
+    pub(crate) assertions: Vec<assertions::InFile>,
+    /// Patterns on differences of schemas that are of no interest.
+    #[serde(skip)]
+    pub(crate) check_ignore: Vec<String>,
     #[serde(skip)]
     pub(crate) scratch: ScratchServers,
     /// Every key with its value as it may be shown (never a secret) and its origin, in a fixed order.
@@ -318,6 +326,9 @@ pub(crate) fn read_settings(document: &Document<'_>, sources: Sources<'_>, draft
         log_dir: settings.log_dir.map(|folder| base("log_dir").join(folder)),
         migrations: limits::read(document, drafts),
         backup_command: backup::read(document, drafts),
+        verify: base("verify").join(settings.verify),
+        assertions: assertions::read(document, drafts),
+        check_ignore: check::read(document, drafts),
         seed_rules: seed::read(document, sources.folder, drafts),
         scratch,
         warnings: unread(sources.variables, document.text),

@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 27] = [
+pub(crate) static SETTINGS: [Setting; 28] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
@@ -129,6 +129,12 @@ pub(crate) static SETTINGS: [Setting; 27] = [
     )
     .note("SQLite and PostgreSQL restore in one transaction and need none.")
     .flag("restore-trial", Commands::All),
+    setting(
+        "verify",
+        Form::Folder,
+        Some("verify"),
+        "The folder of assertions, one query in a file, for `fleet verify`",
+    ),
     setting("log_format", Form::Choice(&["text", "json"]), Some("text"), "The form of the log: text or json")
         .flag("log-format", Commands::All),
     setting("log_dir", Form::Folder, None, "The folder of logs of runs: DIR/RUN/TENANT.log, with all SQL")

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::catalog::Catalog;
 use super::reading::Reading;
 use crate::model::engine::Engine;
-use crate::model::shape::{EVENT_START, Other, Shape, Table};
+use crate::model::shape::{Difference, EVENT_START, Other, Shape, Table};
 
 /// The rows by which a history becomes that of a version, as history entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -52,24 +52,66 @@ impl Catalog {
     }
 }
 
+/// The migrations that make up a schema, by their places in the catalog, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AppliedSet {
+    pub(crate) versions: Vec<usize>,
+    /// The repeatable scripts whose present text has run.
+    pub(crate) repeatable: Vec<usize>,
+    /// Entries that the catalog does not explain, and scripts that were edited since.
+    pub(crate) unknown: Vec<String>,
+}
+
+impl Catalog {
+    /// All versions up to the one at this place, none without a place.
+    pub(crate) fn up_to(&self, to: Option<usize>) -> AppliedSet {
+        let versions = (0..to.map_or(0, |to| to + 1)).filter(|&place| !self.is_repeatable(place)).collect();
+        AppliedSet { versions, ..AppliedSet::default() }
+    }
+
+    /// The migrations that a history has on this engine, under whatever names.
+    pub(crate) fn applied_set(&self, history: &[String], engine: Engine) -> AppliedSet {
+        let reading = Reading::of(self, history);
+        let mut set = AppliedSet {
+            unknown: reading.unknown.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            ..AppliedSet::default()
+        };
+        set.unknown.extend(self.edited(history, engine));
+        for (place, entries) in reading.applied.iter().enumerate().filter(|(_, entries)| !entries.is_empty()) {
+            if !self.is_repeatable(place) {
+                set.versions.push(place);
+            } else if entries.iter().any(|entry| self.is_current(place, entry, engine)) {
+                set.repeatable.push(place);
+            }
+        }
+        set
+    }
+}
+
 /// The schema of a version on one engine, read from a scratch database.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct VersionSchema {
     /// The product and its version: `PostgreSQL 15.4`. Empty where no version was made: nothing is the same on all.
     pub(crate) product: String,
-    /// With nothing but the versions.
+    /// With the versions, and the repeatable scripts that have run.
     pub(crate) bare: Shape,
-    /// With the repeatable scripts whose text fits the version.
+    /// With all repeatable scripts whose text fits the version.
     pub(crate) full: Shape,
 }
 
 impl VersionSchema {
     /// The differences of a tenant's schema, in words, one line each.
+    pub(crate) fn differences(&self, version: &str, found: &Shape) -> Vec<String> {
+        let at = format!("at {version}");
+        self.compared(found).iter().map(|difference| difference.in_words(&at, "here")).collect()
+    }
+
+    /// The differences of a tenant's schema: the version's side is the first.
     ///
     /// A table that only repeatable scripts make, or an index or a column that they add to another, may be there or not;
     /// it must be as they make it. A view, a routine or a trigger of theirs may have any form: they make it again. What
     /// stands beside the tenant's namespace may be more than the version needs.
-    pub(crate) fn differences(&self, version: &str, found: &Shape) -> Vec<String> {
+    pub(crate) fn compared(&self, found: &Shape) -> Vec<Difference> {
         let (mut want, mut own) = (self.bare.clone(), found.clone());
         for table in &self.full.tables {
             let Some(there) = found.tables.iter().find(|t| t.name == table.name) else { continue };
@@ -91,7 +133,7 @@ impl VersionSchema {
                 event.definition = rest.to_owned();
             }
         }
-        want.differences_between(&own, &format!("at {version}"), "here")
+        want.compared(&own)
     }
 }
 

@@ -7,7 +7,7 @@ mod catalog;
 mod reading;
 mod script;
 
-pub(crate) use adoption::{HistoryChange, VersionSchema};
+pub(crate) use adoption::{AppliedSet, HistoryChange, VersionSchema};
 pub(crate) use catalog::{
     Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
 };

@@ -1,0 +1,106 @@
+//! Reads the schemas of many tenants at once, for `check`.
+//!
+//! It creates and changes nothing, and compares nothing; an unreadable tenant is an observation like any other.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::observe::{Pace, ask_each, compare_scripts, state_of};
+use crate::compile::MigrationSet;
+use crate::engine::{Database, Session, place};
+use crate::model::fault::Fault;
+use crate::model::health::Questions;
+use crate::model::live_schema::{LiveSchema, LiveSchemas};
+use crate::model::observation::Observation;
+use crate::model::schema::{Catalog, State};
+use crate::model::shape::Shape;
+use crate::model::tenant::{Engine, Tenant};
+
+/// The distinct schemas by fingerprint, and the product of each server, as far as they are known.
+#[derive(Default)]
+struct Known {
+    shapes: Mutex<HashMap<String, Arc<Shape>>>,
+    products: Mutex<HashMap<String, String>>,
+    /// The schemas of tenants. One stands beside another in a database, and is no part of it.
+    of_tenants: HashSet<String>,
+}
+
+/// One tenant's answer.
+struct Answer {
+    history: Vec<String>,
+    state: State,
+    product: String,
+    fingerprint: Option<String>,
+}
+
+/// Reads the history and the schema of every tenant once, in one session each; in the order given.
+///
+/// A tenant with an unfinished migration has no schema of a version, so only its state is read.
+pub(crate) async fn observe_schemas(
+    tenants: &[Arc<Tenant>],
+    set: &MigrationSet,
+    database: &Arc<dyn Database>,
+    pace: Pace<'_>,
+) -> LiveSchemas {
+    let catalog = set.catalog();
+    let of_tenants = tenants.iter().filter_map(|tenant| tenant.schema.clone()).collect();
+    let known = Arc::new(Known { of_tenants, ..Known::default() });
+    let (of_all, names) = (known.clone(), catalog.clone());
+    let answers = ask_each(tenants, database, pace, move |tenant, session| {
+        let (known, catalog, engine, server) = (of_all.clone(), names.clone(), tenant.engine, place(tenant).0);
+        Box::pin(async move { read(session, engine, &catalog, (&known, server)).await })
+    });
+    let (mut observations, mut read) = (Vec::with_capacity(tenants.len()), Vec::with_capacity(tenants.len()));
+    for (tenant, answer) in tenants.iter().zip(answers.await) {
+        let (seen, product, fingerprint) = match answer {
+            Ok(Answer { history, state, product, fingerprint }) => {
+                (Observation::new(tenant, catalog, history, state), product, fingerprint)
+            }
+            Err(fault) => (Observation::unreachable(tenant, fault), String::new(), None),
+        };
+        observations.push(seen);
+        read.push((product, fingerprint));
+    }
+    compare_scripts(&mut observations, set).await;
+    let tenants = observations.into_iter().zip(read);
+    let tenants = tenants.map(|(seen, (product, fingerprint))| LiveSchema { seen, product, fingerprint }).collect();
+    let shapes = std::mem::take(&mut *lock(&known.shapes));
+    LiveSchemas { tenants, shapes }
+}
+
+async fn read(
+    session: &mut dyn Session,
+    engine: Engine,
+    catalog: &Catalog,
+    (known, server): (&Known, String),
+) -> Result<Answer, Fault> {
+    let (history, state) = state_of(session, engine, catalog).await?;
+    let without = |history, state| Answer { history, state, product: String::new(), fingerprint: None };
+    if matches!(state, State::Stopped(_) | State::InDoubt(_) | State::Migrating) {
+        return Ok(without(history, state));
+    }
+    let mut shape = session.shape().await?;
+    shape.others.retain(|other| other.kind != "schema" || !known.of_tenants.contains(&other.name));
+    // A run that commits between the two readings would look like drift.
+    if session.history().await? != history {
+        return Ok(without(history, State::Migrating));
+    }
+    let product = lock(&known.products).get(&server).cloned();
+    let product = match product {
+        Some(product) => product,
+        None => {
+            let product = session.health(&Questions::default()).await?.version;
+            lock(&known.products).insert(server, product.clone());
+            product
+        }
+    };
+    // Some milliseconds of work on a large schema, which other sessions must not wait for.
+    let digest = tokio::task::spawn_blocking(move || (shape.fingerprint(), shape));
+    let (fingerprint, shape) = digest.await.expect("plain data has a fingerprint");
+    lock(&known.shapes).entry(fingerprint.clone()).or_insert_with(|| Arc::new(shape));
+    Ok(Answer { history, state, product, fingerprint: Some(fingerprint) })
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

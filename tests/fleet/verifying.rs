@@ -1,0 +1,154 @@
+//! `verify`: assertions about the rows of tenants, and row counts before and after. On the engines.
+
+use serde_json::Value;
+
+use crate::support::Fleet;
+
+/// One migrated tenant of each kind, with these assertions.
+fn fleet(assertions: &[(&str, &str)]) -> Fleet {
+    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    std::fs::create_dir(fleet.path("verify")).unwrap();
+    for (name, sql) in assertions {
+        std::fs::write(fleet.path(&format!("verify/{name}.sql")), sql).unwrap();
+    }
+    fleet
+}
+
+fn of<'a>(json: &'a Value, tenant: &str) -> &'a Value {
+    json["tenants"].as_array().unwrap().iter().find(|row| row["tenant"] == tenant).unwrap()
+}
+
+const IDS: [&str; 5] = ["lite-000", "pg-000", "schema-000", "my-000", "mysql-000"];
+
+#[test]
+fn an_assertion_that_does_not_hold_shows_its_values_on_every_engine() {
+    let fleet = fleet(&[
+        ("emails", "SELECT id, email FROM users WHERE email LIKE '%@x' ORDER BY id; -- the end"),
+        ("stock", "SELECT id FROM inventory_items WHERE quantity < 0"),
+        ("only.postgres", "WITH all_of AS (SELECT count(*) AS n FROM users) SELECT n FROM all_of WHERE n > 1"),
+    ]);
+    let ran = fleet.run(&["verify"]).exits(0);
+    ran.shows(&["5 tenants, 3 assertions: all hold"]);
+    for id in ["pg-000", "my-000"] {
+        for n in 1..=12 {
+            fleet.ask(id, &format!("INSERT INTO users (id, email) VALUES ({n}, 'A{n}@x')"));
+        }
+    }
+    fleet.ask("lite-000", "INSERT INTO users (id, email) VALUES (7, 'B@x')");
+    let ran = fleet.run(&["verify"]).exits(2);
+    let ran = ran.shows(&[
+        "10+ rows",
+        "1 row",
+        "A3@x",
+        "B@x",
+        "and more",
+        "5 tenants, 3 assertions: all hold on 2, not on 3",
+    ]);
+    assert!(!ran.out.contains("schema-000") && fleet.run(&["verify", "--all"]).exits(2).out.contains("schema-000"));
+    let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
+    let emails = &of(&json, "my-000")["assertions"]["emails"];
+    assert_eq!(
+        (&emails["result"], &emails["columns"], &emails["more"]),
+        (&"fails".into(), &serde_json::json!(["id", "email"]), &true.into())
+    );
+    // MariaDB does not keep the order of a subquery.
+    assert!(emails["rows"][0][1].as_str().unwrap().starts_with('A') && emails["rows"].as_array().unwrap().len() == 10);
+    assert_eq!(of(&json, "pg-000")["assertions"]["only"]["rows"], serde_json::json!([["12"]]));
+    assert_eq!(of(&json, "my-000")["assertions"]["only"]["result"], "not_asked");
+    let csv = fleet.run(&["verify", "--format", "csv", "--tenant", "lite-000"]).exits(2);
+    csv.shows(&["lite-000,sqlite,emails,fails,\"id=7, email=B@x\"", "lite-000,sqlite,stock,holds,"]);
+}
+
+#[test]
+fn the_engine_itself_refuses_a_query_that_writes() {
+    let fleet = fleet(&[
+        ("wipe.postgres", "SELECT wipe()"),
+        ("wipe.mysql", "SELECT wipe()"),
+        ("wipe.sqlite", "DELETE FROM users RETURNING id"),
+    ]);
+    for id in IDS {
+        fleet.ask(id, "INSERT INTO users (id, email) VALUES (1, 'a@x')");
+    }
+    for id in ["pg-000", "schema-000"] {
+        fleet
+            .ask(id, "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM users; RETURN 1; END'");
+    }
+    for id in ["my-000", "mysql-000"] {
+        fleet.ask(id, "CREATE FUNCTION wipe() RETURNS int MODIFIES SQL DATA BEGIN DELETE FROM users; RETURN 1; END");
+    }
+    let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
+    for (id, code) in
+        [("pg-000", "25006"), ("schema-000", "25006"), ("my-000", "1792"), ("mysql-000", "1792"), ("lite-000", "1")]
+    {
+        let answer = &of(&json, id)["assertions"]["wipe"];
+        assert_eq!((&answer["result"], &answer["error"]["code"]), (&"error".into(), &code.into()), "{id}: {answer}");
+    }
+    for id in IDS {
+        assert_eq!(fleet.ask(id, "SELECT email FROM users"), ["a@x"], "{id}");
+    }
+    // A second statement would run behind a transaction that the first one ended.
+    std::fs::write(fleet.path("verify/two.sql"), "SELECT 1; COMMIT; DELETE FROM users").unwrap();
+    fleet.run(&["verify"]).exits(78).tells(&["verify/two.sql: it has more than one statement", "nothing was asked"]);
+}
+
+#[test]
+fn an_error_is_an_answer_and_hides_no_other() {
+    let mut fleet = fleet(&[
+        ("a_broken", "SELECT nothing_like_it FROM users"),
+        ("b_slow.postgres", "SELECT 1 AS x FROM pg_sleep(20)"),
+        ("b_slow.mysql", "SELECT a.id FROM (SELECT 1 AS id FROM seaql_migrations) a WHERE sleep(9) = 0"),
+        ("c_users", "SELECT id FROM users"),
+    ]);
+    fleet.ask("pg-000", "INSERT INTO users (id, email) VALUES (1, 'a@x')");
+    fleet.head = "[fleet]\nstatement_timeout = \"400ms\"\n".to_owned();
+    fleet.add("lite-gone", "sqlite:gone.db");
+    let begun = std::time::Instant::now();
+    let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "the statement timeout ends a query");
+    for id in IDS {
+        let answers = &of(&json, id)["assertions"];
+        assert_eq!(answers["a_broken"]["result"], "error", "{id}: {answers}");
+        assert_eq!(answers["c_users"]["result"], if id == "pg-000" { "fails" } else { "holds" }, "{id}: {answers}");
+    }
+    assert_eq!(of(&json, "pg-000")["assertions"]["b_slow"]["error"]["code"], "57014");
+    assert_eq!(of(&json, "lite-gone")["error"]["class"], "unknown_database", "{json}");
+    assert!(!fleet.path("gone.db").exists());
+    fleet.run(&["verify"]).exits(2).shows(&["not read", "does not exist", "nothing_like_it"]);
+}
+
+#[test]
+fn assertions_stand_in_the_folder_or_in_the_tenant_file() {
+    let mut fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["verify"]).exits(78).tells(&["there is no assertion", "verify/NAME.sql", "[[assertion]]"]);
+    fleet.head = "[[assertion]]\nname = \"none\"\nsql = \"\"\"\nSELECT id\nFROM users\n\"\"\"\n".to_owned();
+    fleet.run(&["verify"]).exits(0).shows(&["1 tenant, 1 assertion: all hold"]);
+    std::fs::create_dir(fleet.path("checks")).unwrap();
+    std::fs::write(fleet.path("checks/none.sql"), "SELECT 1 AS one").unwrap();
+    fleet.head.insert_str(0, "[fleet]\nverify = \"checks\"\n");
+    fleet.run(&["verify"]).exits(78).tells(&["has this name already"]);
+    fleet.head = "[fleet]\nverify = \"checks\"\n[[assertion]]\nname = \"x\"\nengine = \"oracle\"\n".to_owned();
+    fleet.run(&["verify"]).exits(78).tells(&["`oracle` is no engine", "has no `sql`"]);
+}
+
+#[test]
+fn row_counts_are_compared_before_and_after() {
+    let fleet = Fleet::new().sqlite(1).schemas(1).mariadb(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.ask("my-000", "INSERT INTO users (id, email) VALUES (1, 'a@x')");
+    fleet.run(&["verify", "--row-counts", "--save", "before.json"]).exits(0).shows(&["3 tenants counted"]);
+    let against = ["verify", "--row-counts", "--against", "before.json"];
+    fleet.run(&against).exits(0).shows(&["no count changed"]);
+    fleet.ask("my-000", "DELETE FROM users");
+    fleet.ask("lite-000", "INSERT INTO locations (id, code) VALUES (1, 'x'), (2, 'y')");
+    fleet.ask("schema-000", "CREATE TABLE more (i int)");
+    let ran = fleet.run(&against).exits(2);
+    ran.shows(&["lite-000    locations  0       2", "my-000      users      1       0", "3 counts changed"]);
+    let json = fleet.run(&[&against[..], &["--format", "json"]].concat()).exits(2).json();
+    let more = json["changed"].as_array().unwrap().iter().find(|row| row["table"] == "more").unwrap();
+    assert_eq!((&more["before"], &more["now"], &more["tenant"]), (&Value::Null, &0.into(), &"schema-000".into()));
+    fleet.run(&["verify", "--row-counts", "--save", "lite-000.db"]).exits(64).tells(&["nothing was started"]);
+    fleet.run(&["verify", "--save", "x.json"]).exits(64);
+    fleet.run(&["verify", "--row-counts"]).exits(64);
+}
