@@ -14,6 +14,7 @@ mod doctor_agrees;
 mod doctoring;
 #[path = "../support/dumps.rs"]
 mod dumps;
+mod everyday;
 mod going_on;
 mod hostile;
 mod hostile_ledger;

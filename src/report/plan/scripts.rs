@@ -1,5 +1,6 @@
 //! The scripts of a plan: how many there are and which need attention, a line for each, and their SQL.
 
+use crate::model::program;
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::Engine;
 use crate::report::sheet::{Cell, Column, Sheet};
@@ -43,7 +44,8 @@ impl PlanView<'_> {
         }));
         lines.extend(which("no way down", &is_irreversible));
         lines.extend(self.without_foreign_keys());
-        lines.push("each script: `fleet plan --list-scripts`; the SQL that is sent: `fleet plan --sql`".to_owned());
+        let name = program::name();
+        lines.push(format!("each script: `{name} plan --list-scripts`; the SQL that is sent: `{name} plan --sql`"));
         lines
     }
 
