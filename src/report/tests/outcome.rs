@@ -264,7 +264,8 @@ fn a_good_run_is_short() {
     migrated    1  empty → inventory_tracking (3)
     up to date  1
 
-    2 more tenants matched; held back by --canary, --partition or --limit, or gone from the tenant file.
+    2 more tenants matched; held back by --canary, --partition or --limit, or gone
+    from the tenant file.
     2 tenants: 1 migrated, 1 up to date in 1.2s
     ");
 }
