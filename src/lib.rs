@@ -77,7 +77,7 @@ pub mod cli;
 
 /// The names that a program with its own migrations needs.
 pub mod prelude {
-    pub use crate::cli::{main, main_with};
+    pub use crate::cli::{main, main_with, set_version};
     pub use crate::compile::{Entities, Migrator};
 }
 

@@ -41,6 +41,13 @@ pub(super) fn code(verdict: Verdict, terminated: bool) -> u8 {
     }
 }
 
+/// A tenant file that is whole.
+pub(super) const SMALLEST: &str = r#"    [[tenant]]
+    id = "acme"
+    url = "sqlite:acme.db"    # or postgres://user@host/database, mysql://user@host/database
+    create_missing = true     # makes the SQLite file
+"#;
+
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
@@ -52,7 +59,10 @@ pub(super) enum CliError {
     Select(#[from] SelectError),
     #[error("{rendered}")]
     Mistakes { rendered: String },
-    #[error("no tenants.toml in this folder or any above it; name the file with --config FILE or FLEET_CONFIG")]
+    #[error(
+        "no tenants.toml in this folder or any above it; name the file with --config FILE or FLEET_CONFIG, or write \
+         one:\n\n{SMALLEST}"
+    )]
     NoFile,
     #[error("no tenant matched: {0}")]
     NothingMatched(String),

@@ -32,7 +32,11 @@ impl Run for Status {
 }
 
 impl Status {
-    async fn observe(&self, program: &Program, set: &Arc<MigrationSet>) -> Result<Vec<Observation>, CliError> {
+    pub(super) async fn observe(
+        &self,
+        program: &Program,
+        set: &Arc<MigrationSet>,
+    ) -> Result<Vec<Observation>, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         Ok(program.observe(set, &tenants).await)
@@ -46,7 +50,7 @@ impl Status {
         Ok(observations)
     }
 
-    fn code(&self, observations: &[Observation]) -> u8 {
+    pub(super) fn code(&self, observations: &[Observation]) -> u8 {
         let pending = observations.iter().any(|o| o.state != State::AtTarget);
         if self.exit_code && pending { 2 } else { 0 }
     }

@@ -10,13 +10,16 @@ mod code;
 mod command;
 mod doctor;
 mod drift;
+mod exec;
 mod exit;
 mod files;
 mod goals;
+mod history;
 mod inspect;
 mod locks;
 mod log;
 mod migrate;
+mod new;
 mod next;
 mod origin;
 mod output;
@@ -34,12 +37,14 @@ mod scripts;
 mod seed;
 mod session;
 mod setup;
+mod shell;
 mod signals;
 mod start;
 mod tenants;
 mod terminal;
 mod verify;
 mod waiting;
+mod words;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -55,6 +60,7 @@ use self::setup::Program;
 use self::terminal::Terminal;
 use crate::compile::{Entities, Migrator};
 use crate::inputs::Overrides;
+use crate::model::program;
 
 /// The whole program for one migrator: `fn main() -> ExitCode { fleet::cli::main(MyMigrator) }`.
 ///
@@ -64,6 +70,12 @@ pub fn main<M: Migrator + 'static>(migrator: M) -> ExitCode {
     start(Code::new(migrator, None))
 }
 
+/// Has `--version` and the ledger say a version of the program's own: `env!("CARGO_PKG_VERSION")`. Its name is the one
+/// that it is started by. Without this, and after [`main`], they say that of fleet.
+pub fn set_version(version: &str) {
+    program::set_version(version);
+}
+
 /// As [`main`], with the program's entities, for `fleet check --entities`: any function that registers them with
 /// SeaORM's schema builder; see [`Entities`].
 pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entities>) -> ExitCode {
@@ -71,13 +83,16 @@ pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entitie
 }
 
 fn start(code: Code) -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
+    let parsed = command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            let code = if error.use_stderr() { 64 } else { 0 };
-            let _ = error.print();
-            return ExitCode::from(code);
+            let typed: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+            match words::answer(&error, &command(), &typed) {
+                Some(text) => terminal::refuse(&text),
+                None => drop(error.print()),
+            }
+            return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
     let terminal = Terminal::new(&cli.global);
@@ -110,10 +125,38 @@ fn start(code: Code) -> ExitCode {
         }
         Err(panic) => {
             let text = crate::compile::panic_text(panic.as_ref());
-            terminal.error(&format!("fleet itself failed: {text}; run `fleet runs list` for what was recorded"));
+            let name = program::name();
+            terminal.error(&format!("{name} itself failed: {text}; run `{name} runs list` for what was recorded"));
             ExitCode::from(1)
         }
     }
+}
+
+/// The command line under this program's own name and version, which its help pages say, too.
+fn command() -> clap::Command {
+    let command = Cli::command().name(program::name()).version(program::version());
+    if program::name() == "fleet" { command } else { renamed(command) }
+}
+
+fn renamed(command: clap::Command) -> clap::Command {
+    let name = program::name();
+    let said = |text: &clap::builder::StyledStr| {
+        text.to_string().replace("`fleet ", &format!("`{name} ")).replace(": fleet ", &format!(": {name} "))
+    };
+    let (about, after) = (command.get_about().map(said), command.get_after_help().map(said));
+    let command = match about {
+        Some(about) => command.about(about),
+        None => command,
+    };
+    let command = match after {
+        Some(after) => command.after_help(after),
+        None => command,
+    };
+    let arg = |arg: clap::Arg| match arg.get_help().map(said) {
+        Some(help) => arg.help(help),
+        None => arg,
+    };
+    command.mut_args(arg).mut_subcommands(renamed)
 }
 
 /// Flags that are read for all commands at once.
@@ -132,7 +175,7 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "fleet", &mut script);
+            clap_complete::generate(shell, &mut command(), program::name(), &mut script);
             terminal::print(&String::from_utf8_lossy(&script))?;
             Ok(0)
         }
@@ -145,12 +188,18 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
             terminal::print(reference::page(page, Cli::command()).trim_end())?;
             Ok(0)
         }
+        Command::Exec(command) => command.run(&program()?).await,
+        Command::Shell(command) => command.run(&program()?).await,
+        Command::New(new) if new.sql => new.script(&program()?),
+        Command::New(new) => new.rust(),
         Command::Config(show) => tenants::config(&program()?, &show.output),
         Command::Migrate(command) => command.run(&program()?).await,
         Command::Rollback(command) => command.run(&program()?).await,
         Command::Plan(command) => command.run(&program()?).await,
         Command::Status(command) => command.run(&program()?).await,
         Command::Matrix(command) => command.run(&program()?).await,
+        Command::History(command) => command.run(&program()?).await,
+        Command::Current(command) => command.run(&program()?).await,
         Command::Locks(command) => command.run(&program()?).await,
         Command::Refresh(command) => command.run(&program()?).await,
         Command::Backup(command) => command.run(&program()?).await,

@@ -16,6 +16,7 @@ use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::tenant::TenantId;
+use crate::policy::{FailureBudget, Tally, UsedUp};
 
 /// The commands that go on with a run.
 #[derive(Default)]
@@ -27,7 +28,7 @@ pub(super) struct Next {
 }
 
 /// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
-pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
+pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord], used_up: Option<&UsedUp>) -> Next {
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
     // The same command helps neither a tenant in doubt nor one that stopped on its other way: theirs are listed
     // separately. One that is ahead takes another program.
@@ -43,7 +44,8 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
     let again = (failed > 0).then(|| program.command(&again(header)));
     let go_on = (left > 0).then(|| program.command(&resume(header)));
     let or_lost = if lost > 0 { ", or whose end it did not learn" } else { "" };
-    let others = |command: &str| format!("the {left} that the run did not get to{or_lost}: {command}\n");
+    let once = used_up.map(|of| format!(", {}", of.condition())).unwrap_or_default();
+    let others = |command: &str| format!("the {left} that the run did not get to{or_lost}{once}: {command}\n");
     let (doubt, is_stopped) =
         (past(program, header, records) + &others_first(program, header, records), count(is_stop) > 0);
     match (again, go_on) {
@@ -55,6 +57,22 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
         (None, Some(go_on)) if is_stopped && !doubt.is_empty() => Next { first: None, rest: doubt + &others(&go_on) },
         (None, go_on) => Next { first: go_on, rest: doubt },
     }
+}
+
+/// The wave whose failures were more than its budget allows: the name, the budget, the tenants that it began with as done,
+/// and its size, of each wave.
+pub(super) fn used_up(
+    mut waves: impl Iterator<Item = (String, FailureBudget, Tally, usize)>,
+    records: &[TenantRecord],
+) -> Option<UsedUp> {
+    waves.find_map(|(wave, budget, former, total)| {
+        let mut tally = former;
+        for r in records.iter().filter(|r| r.wave == wave && !matches!(r.outcome, Outcome::NotStarted { .. })) {
+            tally.finished += 1;
+            tally.failed += usize::from(r.outcome.standing() == Standing::Failed);
+        }
+        budget.is_exceeded(tally.failed, tally.finished, total).then_some(UsedUp { wave, budget, tally })
+    })
 }
 
 /// The commands to type next after a run whose ledger was lost: it may lack any outcome, so none is built on.

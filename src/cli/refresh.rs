@@ -8,6 +8,7 @@ use super::exit::CliError;
 use super::setup::{Program, quoted};
 use super::start::{self, Task};
 use crate::compile::{MigrationSet, View};
+use crate::model::program;
 use crate::model::run_kind::RunKind;
 use crate::report::refreshes::{self, TenantRefreshes};
 use crate::run;
@@ -54,7 +55,7 @@ fn wanted(set: &MigrationSet, args: &Refresh) -> Result<Vec<View>, CliError> {
     };
     let views: Vec<View> = known.iter().filter(is_wanted).cloned().collect();
     if views.is_empty() {
-        return Err(CliError::Usage("no view is in this group; see: fleet scripts list".to_owned()));
+        return Err(CliError::Usage(format!("no view is in this group; see: {} scripts list", program::name())));
     }
     Ok(views)
 }

@@ -188,7 +188,7 @@ impl UsedUp<'_> {
         }
         let steps = by_run.into_values().flat_map(|(header, records)| match records.is_empty() {
             false => {
-                let next = next::after(program, header, &records);
+                let next = next::after(program, header, &records, None);
                 next.first.into_iter().chain(next.rest.lines().map(str::to_owned)).collect::<Vec<_>>()
             }
             // They failed in a run that this one resumed.
@@ -317,7 +317,7 @@ fn nothing_left(program: &Program, former: &Former) -> u8 {
         program.terminal.tell(&format!("run {} left nothing: every tenant has its outcome", header.run));
         return 0;
     }
-    let next = next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &open);
+    let next = next::after(program, &RunHeader { tenants: Vec::new(), ..header.clone() }, &open, None);
     let (count, verb) = (count(open.len(), "tenant"), if open.len() == 1 { "is" } else { "are" });
     let again = next.first.map(|command| format!("\nthose that failed: {command}")).unwrap_or_default();
     let text = format!(

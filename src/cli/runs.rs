@@ -14,7 +14,7 @@ use crate::model::outcome::TenantRecord;
 use crate::model::run_summary::{AttemptRow, RunStatus, RunSummary};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
-use crate::report::Format;
+use crate::policy::{Tally, UsedUp};
 use crate::report::outcome::OutcomeView;
 use crate::report::runs::RunView;
 
@@ -44,8 +44,15 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
         stats.add(&record.outcome, record.attempts);
     }
     let stats = summary.stats.unwrap_or(stats);
+    let waves = events.iter().filter_map(|(_, event)| match event {
+        Event::WaveStarted { wave, tenants, max_failures } => {
+            Some((wave.clone(), max_failures.as_ref()?.parse().ok()?, Tally::default(), *tenants))
+        }
+        _ => None,
+    });
+    let used_up = next::used_up(waves, &records);
     // A run that lives, or is being resumed, needs nothing from anybody: what is not done yet is about to be done.
-    let next = if is_alive { next::Next::default() } else { next_of(program, &former, &ends.open) };
+    let next = if is_alive { next::Next::default() } else { next_of(program, &former, &ends.open, used_up.as_ref()) };
     let view = RunView {
         run: &summary,
         outcome: OutcomeView {
@@ -55,15 +62,13 @@ async fn show(program: &Program, wanted: &str, output: &Output) -> Result<u8, Cl
             elapsed: summary.elapsed(),
             scripts: &[],
             rerun: next.first.as_deref(),
+            ways: &next.rest,
+            used_up: used_up.as_ref(),
         },
         attempts: &attempts,
         events: &events,
     };
-    let mut text = view.render(output.format, &output.style(program));
-    if output.format == Format::Table && !next.rest.is_empty() {
-        text = format!("{}\n{}", text.trim_end(), next.rest);
-    }
-    output.deliver(&text)?;
+    output.deliver(&view.render(output.format, &output.style(program)))?;
     Ok(0)
 }
 
@@ -90,10 +95,10 @@ async fn read(ledger: &Ledger, wanted: &str) -> Result<Shown, CliError> {
 }
 
 /// The commands to type next for the tenants that no later run has settled.
-fn next_of(program: &Program, former: &PreviousRun, open: &BTreeSet<TenantId>) -> next::Next {
+fn next_of(program: &Program, former: &PreviousRun, open: &BTreeSet<TenantId>, used_up: Option<&UsedUp>) -> next::Next {
     let still = |(planned, _): &&(PlannedTenant, Option<TenantRecord>)| open.contains(&planned.tenant);
     let tenants = former.records.iter().filter(still).map(|(planned, _)| planned.clone()).collect();
     let records: Vec<TenantRecord> =
         former.records.iter().filter(still).filter_map(|(_, record)| record.clone()).collect();
-    next::after(program, &RunHeader { tenants, ..former.header.clone() }, &records)
+    next::after(program, &RunHeader { tenants, ..former.header.clone() }, &records, used_up)
 }

@@ -86,8 +86,13 @@ pub(super) async fn drive(
     let mut stats = running.await.map_err(|e| CliError::CanNotStart(format!("the run ended unexpectedly: {e}")))?;
     let failure = recorder.finish().await.err();
     ledger.close().await;
+    let waves = plan.waves.iter().map(|wave| {
+        let total = wave.tenants.len() + wave.former.finished;
+        (wave.name.clone(), wave.max_failures, wave.former, total)
+    });
+    let used_up = next::used_up(waves, &records);
     let next = match &failure {
-        None => next::after(program, &plan.header, &records),
+        None => next::after(program, &plan.header, &records, used_up.as_ref()),
         Some(_) => next::after_loss(program, &plan.header, &records),
     };
     if let Some(error) = failure {
@@ -117,11 +122,13 @@ pub(super) async fn drive(
         elapsed: Some(elapsed),
         scripts: &scripts,
         rerun: next.first.as_deref(),
+        ways: &next.rest,
+        used_up: used_up.as_ref(),
     };
     let code = exit::code(stats.verdict(), signals.terminated());
     // The run is over regardless of its reports: a failed report is an error and hides no failure of the run.
     let mut is_told = true;
-    let shown = [stream.end(), show(program, output, &view, &next.rest)];
+    let shown = [stream.end(), show(program, output, &view)];
     for result in write_reports(output, &view).into_iter().chain(shown) {
         if let Err(error) = result {
             let command = program.command(&format!("runs show {}", plan.header.run));
@@ -137,16 +144,12 @@ fn write_reports(output: &RunOutput, view: &OutcomeView<'_>) -> Vec<Result<(), C
     output.report.iter().map(write).collect()
 }
 
-fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>, rest: &str) -> Result<(), CliError> {
+fn show(program: &Program, output: &RunOutput, view: &OutcomeView<'_>) -> Result<(), CliError> {
     // The stream of events has no outcome at its end.
     if output.format == Format::Jsonl {
         return Ok(());
     }
-    let mut text = view.render(output.format, &output.style(program));
-    if output.format == Format::Table {
-        text = format!("{}\n{rest}", text.trim_end());
-    }
-    output.deliver(&text)
+    output.deliver(&view.render(output.format, &output.style(program)))
 }
 
 /// The scripts of migrations that some tenant stopped at: only these need compiling for the report.

@@ -19,6 +19,7 @@ use crate::inputs::select::{self, Filter, Selection};
 use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables, unread};
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
+use crate::model::program;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::policy::Limits;
@@ -243,14 +244,12 @@ impl Program {
     }
 
     fn line(&self, rest: &str) -> String {
-        let program = std::env::args_os().next().map(std::path::PathBuf::from);
-        let name = program.as_ref().and_then(|p| p.file_name()).map_or("fleet".into(), |n| n.to_string_lossy());
         let file = if self.named {
             format!("--config {} ", quoted(&self.registry.path.to_string_lossy()))
         } else {
             String::new()
         };
-        format!("{name} {file}{rest}")
+        format!("{} {file}{rest}", program::name())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::inputs::select::Selection;
 use crate::model::clock::now_ms;
 use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::plan::{Goal, Target};
+use crate::model::program;
 use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
@@ -227,7 +228,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         catalog: catalog.migrations.iter().map(|m| m.to_string()).collect(),
         tenants: planned,
         started_at_ms: now_ms(),
-        program: env!("CARGO_PKG_VERSION").to_owned(),
+        program: program::version().to_owned(),
         started_by: origin::started_by(),
         selection: origin::selection(),
     };

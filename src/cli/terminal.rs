@@ -116,6 +116,11 @@ impl Terminal {
     }
 }
 
+/// Prints the error of a command line that could not be read, before there is a terminal to know of.
+pub(super) fn refuse(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {}", clean_lines(text));
+}
+
 /// While it lives, Ctrl-C is not echoed: `^C` after a bar would leave a stale copy of the bar on the screen.
 pub(super) struct SilentInterrupt {
     before: rustix::termios::Termios,

@@ -147,6 +147,14 @@ impl HistoryTables {
         format!("SELECT {entry} FROM {}", self.scripts)
     }
 
+    /// The time of each entry in SeaORM's table and in that of the scripts, if the catalog has any: version and seconds
+    /// since 1970, as text.
+    pub(crate) fn read_applied(&self) -> (String, Option<String>) {
+        let text = |column: &str| dialect(self.engine).as_text(&self.engine.quote(column));
+        let of = |table: &str| format!("SELECT {}, {} FROM {table}", text("version"), text("applied_at"));
+        (of(&self.history), self.has_scripts.then(|| of(&self.scripts)))
+    }
+
     /// The refresh time of each view: name and seconds since 1970, as text.
     pub(crate) fn read_refreshes(&self) -> String {
         let text = |column: &str| dialect(self.engine).as_text(column);

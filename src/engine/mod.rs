@@ -4,6 +4,7 @@
 //! process dies is documented at each step in the engines' files.
 
 mod address;
+mod answers;
 mod ask;
 mod backup;
 mod bulk_history;
@@ -41,6 +42,7 @@ mod variables;
 mod work;
 
 pub(crate) use address::{location, place};
+pub(crate) use answers::Answers;
 pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};

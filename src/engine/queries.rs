@@ -25,6 +25,11 @@ impl TextRow {
         TextRow { names: names.into(), columns }
     }
 
+    /// The names of the columns, and the values.
+    pub(crate) fn into_parts(self) -> (Vec<String>, Vec<Option<String>>) {
+        (self.names.to_vec(), self.columns)
+    }
+
     /// A column; `None` is NULL.
     pub(crate) fn text(&self, column: usize) -> Option<String> {
         self.columns.get(column).cloned().flatten()

@@ -9,8 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::{Answers, Dump, HealthCheck, Inspect, Observe, ReadOnly, Rows};
 use super::{ApplyError, Canceller, Database, Liveness, PartialState, Probe, Session, Settlement, Work};
-use super::{Dump, HealthCheck, Inspect, Observe, ReadOnly, Rows};
+use crate::model::answer::Answer;
 use crate::model::assertion::FirstRows;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
@@ -225,6 +226,17 @@ impl ReadOnly for ScriptedSession {
 }
 
 impl Dump for ScriptedSession {}
+
+#[async_trait]
+impl Answers for ScriptedSession {
+    async fn applied(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn answers(&mut self, _: &str) -> Result<Vec<Answer>, Fault> {
+        Ok(Vec::new())
+    }
+}
 
 #[async_trait]
 impl Observe for ScriptedSession {

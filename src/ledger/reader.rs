@@ -22,7 +22,8 @@ use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::outcome::TenantRecord;
 use crate::model::run_kind::RunKind;
-use crate::model::run_summary::{AttemptRow, RunSummary};
+use crate::model::run_summary::{AttemptRow, Commits, RunSummary};
+use crate::model::schema::Direction;
 use crate::model::started_by::{StartedBy, liveness};
 use crate::model::tenant::TenantId;
 
@@ -135,6 +136,28 @@ impl Ledger {
             Ok((planned, record))
         };
         tenants.into_iter().map(with_record).collect()
+    }
+
+    /// The migrations that runs up applied to a tenant, or recorded on it, newest run first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read. An unknown tenant has none.
+    pub(crate) async fn commits_of(&self, id: &TenantId) -> Result<Vec<Commits>, LedgerError> {
+        let store = &self.store;
+        let places = tenant::Entity::find().filter(tenant::Column::Tenant.eq(id.as_str())).all(&store.db);
+        let places: HashMap<String, i64> =
+            places.await.map_err(store.explain(READ))?.into_iter().map(|row| (row.run, row.place)).collect();
+        let of_it = newest_first().filter(run::Column::Run.is_in(places.keys().cloned()));
+        let mut commits = Vec::new();
+        for summary in store.summaries(of_it).await?.into_iter().filter(|run| run.direction == Direction::Up) {
+            let key = (summary.run.to_string(), places[&summary.run.to_string()]);
+            let row = outcome::Entity::find_by_id(key).one(&store.db).await.map_err(store.explain(READ))?;
+            let Some(row) = row else { continue };
+            let what = || format!("the outcome of tenant '{id}' in run {}", summary.run);
+            let record: TenantRecord = store.parse(&row.record, what)?;
+            commits.push(Commits { run: summary.run, by: summary.started_by, migrations: record.committed });
+        }
+        Ok(commits)
     }
 
     /// The waves of a run and the requests to stop it, in order, then the latest progress of each tenant that reported

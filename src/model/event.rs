@@ -26,6 +26,9 @@ pub(crate) enum Event {
         wave: String,
         /// Number of tenants in it.
         tenants: usize,
+        /// Its failure budget: a count, a percentage or `unlimited`; a run of an older program has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_failures: Option<String>,
     },
     /// An attempt on a tenant begins.
     AttemptStarted {

@@ -1,10 +1,14 @@
 //! The vocabulary: tenants, versions, outcomes, events and the other words of a run, as plain data and pure decisions.
 //!
-//! Nothing here does I/O, and only `clock` reads the time.
+//! Nothing here does I/O; only `clock` reads the time, and `program` the name that the process was started by.
+
+pub(crate) mod answer;
 
 pub(crate) mod text;
 
 pub(crate) mod clock;
+
+pub(crate) mod program;
 
 pub(crate) mod engine;
 

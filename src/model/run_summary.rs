@@ -12,6 +12,14 @@ use super::schema::Direction;
 use super::started_by::{Liveness, StartedBy};
 use super::stats::RunStats;
 
+/// The migrations that a run applied to a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Commits {
+    pub(crate) run: Uuid,
+    pub(crate) by: StartedBy,
+    pub(crate) migrations: Vec<String>,
+}
+
 /// A run as recorded in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RunSummary {

@@ -44,6 +44,41 @@ impl FailureBudget {
     }
 }
 
+/// A wave whose failures are more than its budget allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UsedUp {
+    pub(crate) wave: String,
+    pub(crate) budget: FailureBudget,
+    pub(crate) tally: Tally,
+}
+
+impl UsedUp {
+    /// The wave on the way to go on: `once wave canary has no failure`.
+    pub(crate) fn condition(&self) -> String {
+        let UsedUp { wave, budget, .. } = self;
+        match budget {
+            FailureBudget::Count(0) => format!("once wave {wave} has no failure"),
+            FailureBudget::Count(most) => format!("once wave {wave} has at most {most} failed"),
+            _ => format!("once wave {wave} has at most {budget} failed"),
+        }
+    }
+}
+
+impl fmt::Display for UsedUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let UsedUp { wave, budget, tally: Tally { finished, failed } } = self;
+        let allows = match budget {
+            FailureBudget::Count(0) => "none".to_owned(),
+            _ => budget.to_string(),
+        };
+        write!(
+            f,
+            "the failure budget of wave {wave} was used up: {failed} of {finished} finished failed, and its max_failures \
+             allows {allows}"
+        )
+    }
+}
+
 /// A text that is not a failure budget.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a failure budget; write a count (3), a percentage (5%) or unlimited")]

@@ -14,7 +14,7 @@ mod timeouts;
 pub(crate) use backoff::Backoff;
 pub(crate) use concurrency::Concurrency;
 pub(crate) use duration::{format_duration, parse_duration};
-pub(crate) use failure_budget::{FailureBudget, Tally};
+pub(crate) use failure_budget::{FailureBudget, Tally, UsedUp};
 pub(crate) use limits::Limits;
 pub(crate) use lock_retry::LockRetry;
 pub(crate) use retry::RetryPolicy;

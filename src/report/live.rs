@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::model::event::{Event, RunHeader};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::outcome::{Outcome, Standing, TenantRecord};
+use crate::model::outcome::{NotStarted, Outcome, Standing, TenantRecord};
 use crate::model::stats::RunStats;
 use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
@@ -31,6 +31,8 @@ pub(crate) struct Live {
     /// Tenants already reported as waiting for another run.
     waiting: HashSet<usize>,
     wave: Option<String>,
+    /// Its failure budget.
+    budget: Option<String>,
     /// The causes of failures and failed attempts, each with the number of its lines.
     causes: HashMap<(bool, Cause), usize>,
 }
@@ -55,6 +57,7 @@ impl Live {
             in_flight: BTreeMap::new(),
             waiting: HashSet::new(),
             wave: None,
+            budget: None,
             causes: HashMap::new(),
         }
     }
@@ -68,7 +71,7 @@ impl Live {
         self.note(event, elapsed);
         match event {
             Event::RunStarted(header) => Some(started(header)),
-            Event::WaveStarted { wave, tenants } => {
+            Event::WaveStarted { wave, tenants, .. } => {
                 Some(self.heading(&format!("wave {}: {}", clean(wave), label::count(*tenants, "tenant"))))
             }
             Event::AttemptStarted { .. } => None,
@@ -105,7 +108,12 @@ impl Live {
                 Some(self.heading(&format!("wave {} {how}; so far {}", clean(wave), so_far(stats))))
             }
             Event::Draining { reason, in_flight } => {
-                let why = why_not_started(*reason, None);
+                let why = match (&self.wave, &self.budget, reason) {
+                    (Some(wave), Some(budget), NotStarted::FailureBudget) => {
+                        format!("the failure budget of wave {} ({}) was used up", clean(wave), clean(budget))
+                    }
+                    _ => why_not_started(*reason, None),
+                };
                 let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish");
                 Some(self.style.paint(Tone::Warning, what))
             }
@@ -120,7 +128,9 @@ impl Live {
     pub(crate) fn note(&mut self, event: &Event, elapsed: Duration) {
         match event {
             Event::RunStarted(header) => self.total = header.tenants.len(),
-            Event::WaveStarted { wave, .. } => self.wave = Some(wave.clone()),
+            Event::WaveStarted { wave, max_failures, .. } => {
+                (self.wave, self.budget) = (Some(wave.clone()), max_failures.clone());
+            }
             Event::AttemptStarted { index, tenant, .. } => {
                 self.in_flight.entry(*index).or_insert_with(|| (tenant.clone(), elapsed));
             }

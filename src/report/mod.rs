@@ -8,6 +8,8 @@ pub(crate) mod backups;
 pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod entities;
+pub(crate) mod exec;
+pub(crate) mod history;
 pub(crate) mod live;
 pub(crate) mod locks;
 pub(crate) mod matrix;

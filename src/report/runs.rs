@@ -201,7 +201,7 @@ fn moment_of_run(event: &Event, before: &[(i64, Event)]) -> (&'static str, Strin
     let began =
         |name: &str| before.iter().any(|(_, event)| matches!(event, Event::WaveStarted { wave, .. } if wave == name));
     match event {
-        Event::WaveStarted { wave, tenants } => {
+        Event::WaveStarted { wave, tenants, .. } => {
             ("wave", format!("{wave} began with {}", label::count(*tenants, "tenant")))
         }
         // Each tenant of a wave that was skipped has its outcome, and so the wave has its end.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::fault::Fault;
 use crate::model::observation::Observation;
+use crate::model::program;
 use crate::model::schema::{Catalog, State, Unfinished};
 use crate::model::tenant::TenantId;
 
@@ -191,8 +192,9 @@ fn why(o: &Observation, is_shared: bool) -> String {
         }
         State::Edited { scripts } => {
             format!(
-                "their text is not the one that was applied: {}; if that was meant: fleet scripts repair {}",
+                "their text is not the one that was applied: {}; if that was meant: {} scripts repair {}",
                 scripts.join(", "),
+                program::name(),
                 scripts.join(" ")
             )
         }

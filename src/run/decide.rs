@@ -10,6 +10,7 @@ use crate::engine::PartialState;
 use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::outcome::{InDoubt, LockQueue, Outcome, StoppedAt};
 use crate::model::plan::Refusal;
+use crate::model::program;
 use crate::model::schema::{Catalog, Direction};
 use crate::policy::{Backoff, RetryPolicy};
 
@@ -149,8 +150,9 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
             FaultClass::ChecksumMismatch,
             format!(
                 "{} was edited after it had been applied here; put its old text back, or accept the new text as what \
-                 was applied: fleet scripts repair {}",
+                 was applied: {} scripts repair {}",
                 scripts.join(", "),
+                program::name(),
                 scripts.join(" ")
             ),
         ),

@@ -121,7 +121,11 @@ impl Dispatcher {
 
     /// Runs a wave to its end.
     async fn wave(&mut self, planned: &PlannedWave) {
-        let started = Event::WaveStarted { wave: planned.name.clone(), tenants: planned.tenants.len() };
+        let started = Event::WaveStarted {
+            wave: planned.name.clone(),
+            tenants: planned.tenants.len(),
+            max_failures: Some(planned.max_failures.to_string()),
+        };
         self.emit(started).await;
         let known = self.read_together(planned).await;
         let mut wave = WaveRun::new(planned, known);

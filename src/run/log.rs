@@ -60,7 +60,7 @@ pub(super) fn event(event: &Event) {
         Event::RunStarted(header) => {
             info!(target: "fleet::run", tenants = header.tenants.len(), goal = header.goal, "run started");
         }
-        Event::WaveStarted { wave, tenants } => info!(target: "fleet::run", wave, tenants, "wave started"),
+        Event::WaveStarted { wave, tenants, .. } => info!(target: "fleet::run", wave, tenants, "wave started"),
         Event::AttemptFailed { tenant, attempt, retry_in_ms, .. } => {
             info!(target: "fleet::run", %tenant, attempt, retry_in_ms, "another attempt follows");
         }

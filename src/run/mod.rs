@@ -41,7 +41,7 @@ use crate::seed::SeedRequest;
 
 pub(crate) use cancel::{Cancel, Level};
 pub(crate) use dispatcher::execute;
-pub(crate) use observe::{Pace, estimate_rows, examine, observe, observe_refreshes};
+pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe_applied, observe_refreshes};
 pub(crate) use schemas::observe_schemas;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
 pub(crate) use verify::{count_rows, observe_assertions};

@@ -18,6 +18,7 @@ use super::decide::WAITS;
 use super::queue::Queue;
 use crate::compile::MigrationSet;
 use crate::engine::{Continuation, Database, Session, continuation};
+use crate::model::answer::Answer;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::{Health, Questions};
 use crate::model::observation::Observation;
@@ -94,6 +95,35 @@ pub(super) async fn compare_scripts(observations: &mut [Observation], set: &Migr
             _ => State::InDoubt(unfinished.clone()),
         };
     }
+}
+
+/// The time of each entry in one tenant's history.
+pub(crate) async fn observe_applied(
+    tenant: &Arc<Tenant>,
+    database: &Arc<dyn Database>,
+    pace: Pace<'_>,
+) -> Result<Vec<(String, i64)>, Fault> {
+    let tenants = std::slice::from_ref(tenant);
+    ask_each(tenants, database, pace, |_, session| session.applied()).await.remove(0)
+}
+
+/// The answers of each tenant to a text of SQL that can't change anything: one list per tenant, in the order given. The
+/// text has the time that a statement has.
+pub(crate) async fn answers(
+    tenants: &[Arc<Tenant>],
+    database: &Arc<dyn Database>,
+    pace: Pace<'_>,
+    sql: &Arc<str>,
+) -> Vec<Result<Vec<Answer>, Fault>> {
+    let statement = pace.timeouts.statement;
+    let most = if statement.is_zero() { Duration::from_secs(u64::from(u32::MAX)) } else { statement };
+    let timeouts = Timeouts { lock: pace.timeouts.lock + most, ..pace.timeouts };
+    let sql = sql.clone();
+    ask_each(tenants, database, Pace { timeouts, ..pace }, move |_, session| {
+        let sql = sql.clone();
+        Box::pin(async move { session.answers(&sql).await })
+    })
+    .await
 }
 
 /// The last refresh time of each view of each tenant: one list per tenant, in the order given.

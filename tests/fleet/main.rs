@@ -15,6 +15,7 @@ mod doctoring;
 mod drifting;
 #[path = "../support/dumps.rs"]
 mod dumps;
+mod everyday;
 mod going_on;
 mod hostile;
 mod hostile_ledger;

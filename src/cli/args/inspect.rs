@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
 use super::settings::{PlanFlags, RunFlags};
-use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs};
+use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs, one_of};
+use crate::report::Format;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Status {
@@ -91,6 +92,64 @@ pub(in crate::cli) struct Matrix {
     /// Every tenant in a row of its own
     #[arg(long)]
     pub(in crate::cli) all: bool,
+    #[command(flatten)]
+    pub(in crate::cli) status: Status,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("text").args(["sql", "file"]).required(true)))]
+pub(in crate::cli) struct Exec {
+    /// The SQL, one statement or several; -: from stdin
+    pub(in crate::cli) sql: Option<String>,
+    /// The SQL in a file
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    _flags: RunFlags,
+    /// table, json or md; csv or jsonl (an object a row), which are written as the tenants answer
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = one_of(Format::RUN), help_heading = "Output")]
+    pub(in crate::cli) format: Format,
+    /// Writes to a file instead of stdout
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(in crate::cli) output: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Shell {
+    /// The tenant's id
+    #[arg(value_name = "TENANT")]
+    pub(in crate::cli) id: String,
+    /// Arguments for the client, behind --
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub(in crate::cli) rest: Vec<String>,
+    #[command(flatten)]
+    _flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct New {
+    /// Its name in words: add_phone_to_users
+    pub(in crate::cli) name: String,
+    /// A pair of SQL scripts in the folder of scripts, not Rust code
+    #[arg(long)]
+    pub(in crate::cli) sql: bool,
+    /// The folder: a crate of migrations, or with --sql a folder of scripts [default: what is in this folder or above]
+    #[arg(long, value_name = "FOLDER")]
+    pub(in crate::cli) dir: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    _flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct History {
+    #[command(flatten)]
+    pub(in crate::cli) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Current {
     #[command(flatten)]
     pub(in crate::cli) status: Status,
 }

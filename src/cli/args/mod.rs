@@ -36,6 +36,10 @@ pub(super) enum Command {
     Status(Status),
     /// Shows who is at which migration
     Matrix(Matrix),
+    /// Lists the migrations and how many tenants have each; with --tenant ID, what that tenant has, since when and by whom
+    History(History),
+    /// Shows the version of each tenant
+    Current(Current),
     /// Shows who holds and who waits for locks on the tenants' databases at this moment, and who has a transaction open;
     /// touches nothing
     Locks(Locks),
@@ -49,6 +53,12 @@ pub(super) enum Command {
     Baseline(Baseline),
     /// Makes the history of tenants that of a version and runs nothing: repairs it, up or down
     Stamp(Stamp),
+    /// Asks each tenant with SQL, in a transaction that can't write; the rows come as one table
+    Exec(Exec),
+    /// Opens the engine's own client on one tenant: psql, mariadb, mysql or sqlite3
+    Shell(Shell),
+    /// Makes a migration with stubs for both ways and lists it in the migrator, or an SQL script (--sql)
+    New(New),
     /// The SQL scripts behind the migrations
     #[command(subcommand)]
     Scripts(Scripts),

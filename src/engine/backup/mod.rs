@@ -48,6 +48,14 @@ pub(crate) trait Dump: Send {
         Err(Fault::new(FaultClass::Backup, "this kind of database can't be brought back"))
     }
 
+    /// The engine's own client on this tenant, for a person. Nothing is started.
+    ///
+    /// # Errors
+    /// A [`Fault`] that names the package, where the client is not installed.
+    async fn shell(&mut self) -> Result<Shell, Fault> {
+        Err(Fault::new(FaultClass::Backup, "this kind of database has no client"))
+    }
+
     /// Checks that a later restore of this tenant can try its dump out: nothing to check where the restore itself is one
     /// transaction.
     ///
@@ -56,6 +64,13 @@ pub(crate) trait Dump: Send {
     async fn check_trial(&mut self) -> Result<(), Fault> {
         Ok(())
     }
+}
+
+/// The engine's own client, ready to be started by a person, and the file of its password, which lives as long as this.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) command: Command,
+    pub(crate) secret: Option<secret::SecretFile>,
 }
 
 /// The file of a dump or restore, and its time limit.

@@ -124,6 +124,7 @@ fn missing(program: &str, error: &std::io::Error) -> Fault {
     let package = match program {
         "pg_dump" | "pg_restore" | "psql" => "postgresql-client",
         "mariadb-dump" | "mariadb" | "mysqldump" | "mysql" => "mariadb-client",
+        "sqlite3" => "sqlite3",
         _ => return broken(format!("`{program}` can't be started: {error}")),
     };
     broken(format!("`{program}` can't be started ({error}); install it: apt-get install {package}"))

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use crate::engine::address::{parameter, password};
 use crate::engine::backup::secret::SecretFile;
 use crate::engine::backup::tool;
-use crate::engine::backup::{Transfer, broken, make_private};
+use crate::engine::backup::{Shell, Transfer, broken, make_private};
 use crate::engine::history;
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::codes;
@@ -131,6 +131,17 @@ impl Dump for MysqlSession {
 
     async fn check_trial(&mut self) -> Result<(), Fault> {
         self.check_scratch().await
+    }
+
+    async fn shell(&mut self) -> Result<Shell, Fault> {
+        let rows = self.rows("SELECT VERSION()".to_owned()).await?;
+        let version = rows.first().map(|row| row.must(0)).unwrap_or_default();
+        let names = if Flavour::of(&version) == Flavour::MariaDb { ["mariadb", "mysql"] } else { ["mysql", "mariadb"] };
+        let program = Program::find(names, &version).await?;
+        let secret = self.defaults(&program).await?;
+        let mut command = client(program.name, &secret);
+        command.arg(format!("--database={}", self.door.namespace().unwrap_or_default()));
+        Ok(Shell { command, secret: Some(secret) })
     }
 }
 

@@ -111,8 +111,9 @@ impl MysqlSession {
 fn untouched(fault: Fault) -> Fault {
     let text = format!(
         "the backup can't be loaded, so nothing was dropped and the tenant is as it was (it was tried out on a scratch \
-         database): {}; `fleet backup list` shows other backups",
-        fault.message
+         database): {}; `{} backup list` shows other backups",
+        fault.message,
+        crate::model::program::name()
     );
     Fault { message: crate::model::fault::bounded(text), ..fault }
 }

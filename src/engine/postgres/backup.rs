@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 use crate::engine::address::{parameter, password};
 use crate::engine::backup::secret::SecretFile;
-use crate::engine::backup::{Transfer, broken, fault_undone, make_private, tool};
+use crate::engine::backup::{Shell, Transfer, broken, fault_undone, make_private, tool};
 use crate::engine::postgres::PostgresSession;
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
@@ -114,6 +114,19 @@ impl Dump for PostgresSession {
         load.stdin(Stdio::piped()).stdout(Stdio::null());
         let work = self.pour(from.file, load);
         tool::within(&from.limits(), "psql", work).await
+    }
+
+    async fn shell(&mut self) -> Result<Shell, Fault> {
+        tool::version("psql").await?;
+        let secret = self.secret()?;
+        let mut command = self.command("psql", secret.as_ref());
+        if let Some(schema) = &self.door.tenant.schema {
+            // A blank or a backslash in it would end the option.
+            let path = guards::search_path(&self.door.tenant, schema).replace('\\', "\\\\").replace(' ', "\\ ");
+            let own = self.options.get_options().map(|options| format!("{options} ")).unwrap_or_default();
+            command.env("PGOPTIONS", format!("{own}-c search_path={path}"));
+        }
+        Ok(Shell { command, secret })
     }
 }
 

@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Dump;
-use crate::engine::backup::{Transfer, broken, fault_undone};
+use crate::engine::backup::{Shell, Transfer, broken, fault_undone, tool};
 use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::file::FileLock;
@@ -49,6 +49,17 @@ impl Dump for SqliteSession {
         let _lock = FileLock::take(&from)?;
         blocking(move || copy_out(&from, &file, &bounds)).await?;
         Ok(format!("SQLite {} online backup", rusqlite::version()))
+    }
+
+    async fn shell(&mut self) -> Result<Shell, Fault> {
+        if self.is_missing() {
+            return Err(broken("the file does not exist yet: migrate makes it"));
+        }
+        tool::version("sqlite3").await?;
+        let mut command = tokio::process::Command::new("sqlite3");
+        // An absolute path is no option, whatever it begins with.
+        command.arg(std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone()));
+        Ok(Shell { command, secret: None })
     }
 
     async fn load(&mut self, from: &Transfer<'_>) -> Result<(), Fault> {

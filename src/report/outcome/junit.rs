@@ -5,6 +5,7 @@
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::model::outcome::{Standing, TenantRecord};
+use crate::model::program;
 use crate::report::causes::group_by;
 use crate::report::label;
 use crate::report::style::clean;
@@ -15,7 +16,8 @@ use super::view::OutcomeView;
 
 pub(super) fn render(view: &OutcomeView<'_>) -> String {
     let mut report = Report::new(format!(
-        "fleet {}",
+        "{} {}",
+        program::name(),
         label::aim(view.header.direction, &view.header.goal, view.header.kind.is_task())
     ));
     if let Some(elapsed) = view.elapsed {

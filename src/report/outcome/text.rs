@@ -37,11 +37,17 @@ pub(super) fn render(view: &OutcomeView<'_>, style: &Style) -> String {
     let rest = rest(view, style);
     parts.extend((!rest.is_empty()).then(|| rest.table(style)));
     parts.extend(timings::tables(view.records, style));
-    // The command is to be copied, so it is never cut or broken.
-    parts.extend(view.rerun.map(|rerun| format!("{}\n  {}\n", style.paint(Tone::Bold, "Next"), clean(rerun))));
+    // The commands are to be copied, so they are never cut or broken.
+    let ways: Vec<&str> = view.rerun.into_iter().chain(view.ways.lines()).collect();
+    if !ways.is_empty() {
+        let lines: String = ways.iter().map(|way| format!("  {}\n", clean(way))).collect();
+        parts.push(format!("{}\n{lines}", style.paint(Tone::Bold, "Next")));
+    }
     let tone = if view.stats.failures() > 0 { Tone::Bad } else { Tone::Plain };
     let total = style.paint(tone, total_line(view.stats, view.elapsed));
-    parts.push(format!("{}{total}\n", stopped_and_held_back(view.stats)));
+    let early = stopped_and_held_back(view);
+    let early: String = early.lines().map(|line| paragraph(line, "", 3, style)).collect();
+    parts.push(format!("{early}{total}\n"));
     parts.join("\n")
 }
 
@@ -188,6 +194,9 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
     let kind = |r: &&TenantRecord| match &r.outcome {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved_text(moved, style),
         Outcome::Skipped { reason } => reason.clone(),
+        Outcome::NotStarted { reason: NotStarted::FailureBudget, .. } if view.used_up.is_some() => {
+            view.used_up.map(|of| format!("the failure budget of wave {} was used up", of.wave)).unwrap_or_default()
+        }
         Outcome::NotStarted { reason, waited_for } => why_not_started(*reason, waited_for.as_ref()),
         _ => String::new(),
     };
@@ -224,10 +233,12 @@ pub(in crate::report) fn why_not_started(reason: NotStarted, waited_for: Option<
 }
 
 /// The reason why the run started no more tenants, and the number of tenants held back.
-pub(super) fn stopped_and_held_back(stats: &RunStats) -> String {
-    let mut out = String::new();
-    if let Some(reason) = stats.stopped {
-        out.push_str(&format!("Stopped early: {}.\n", why_not_started(reason, None)));
+pub(super) fn stopped_and_held_back(view: &OutcomeView<'_>) -> String {
+    let (stats, mut out) = (view.stats, String::new());
+    match (stats.stopped, view.used_up) {
+        (Some(NotStarted::FailureBudget), Some(used_up)) => out.push_str(&format!("Stopped early: {used_up}.\n")),
+        (Some(reason), _) => out.push_str(&format!("Stopped early: {}.\n", why_not_started(reason, None))),
+        (None, _) => {}
     }
     if stats.held_back > 0 {
         out.push_str(&format!(

@@ -10,7 +10,7 @@ use crate::model::event::RunHeader;
 use crate::model::outcome::{Outcome, TenantRecord};
 use crate::model::schema::Script;
 use crate::model::stats::RunStats;
-use crate::policy::format_duration;
+use crate::policy::{UsedUp, format_duration};
 
 use super::group::{self, Group};
 use super::{junit, now, text, timings};
@@ -33,6 +33,10 @@ pub(crate) struct OutcomeView<'a> {
     pub(crate) scripts: &'a [Script],
     /// The command line that runs exactly the failures again.
     pub(crate) rerun: Option<&'a str>,
+    /// The other ways on, one a line with its purpose.
+    pub(crate) ways: &'a str,
+    /// The wave whose failure budget stopped the run.
+    pub(crate) used_up: Option<&'a UsedUp>,
 }
 
 impl OutcomeView<'_> {
@@ -91,7 +95,7 @@ impl OutcomeView<'_> {
     fn markdown(&self) -> String {
         let style = Style::FILE;
         let mut out = format!("**{}**\n", markdown::text(&text::total_line(self.stats, self.elapsed)));
-        let notes = text::stopped_and_held_back(self.stats);
+        let notes = text::stopped_and_held_back(self);
         if !notes.is_empty() {
             out.push_str(&format!("\n{}\n", markdown::text(notes.trim().replace('\n', " ").as_str())));
         }
@@ -109,6 +113,10 @@ impl OutcomeView<'_> {
         }
         if let Some(rerun) = self.rerun {
             out.push_str(&format!("\nNext:\n\n{}", markdown::code("sh", rerun)));
+        }
+        if !self.ways.is_empty() {
+            out.push_str(&format!("\n{}", if self.rerun.is_some() { "" } else { "Next:\n\n" }));
+            out.extend(self.ways.lines().map(|way| format!("- {}\n", markdown::text(way))));
         }
         out
     }

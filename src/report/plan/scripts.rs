@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::model::program;
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::{Engine, TenantId};
 use crate::report::sheet::{Cell, Column, Sheet};
@@ -45,7 +46,8 @@ impl PlanView<'_> {
         }));
         lines.extend(which("no way down", &is_irreversible));
         lines.extend(self.without_foreign_keys());
-        lines.push("each script: `fleet plan --list-scripts`; the SQL that is sent: `fleet plan --sql`".to_owned());
+        let name = program::name();
+        lines.push(format!("each script: `{name} plan --list-scripts`; the SQL that is sent: `{name} plan --sql`"));
         lines
     }
 

@@ -11,8 +11,13 @@ use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
 use crate::model::schema::{Direction, Execution, Record, Script, Unfinished};
 use crate::model::stats::RunStats;
+use crate::policy::{FailureBudget, Tally, UsedUp};
 use crate::report::Format;
 use crate::report::outcome::OutcomeView;
+
+/// The other ways on.
+pub(super) const WAYS: &str =
+    "the 5 that the run did not get to, once wave rest has at most 40 failed: fleet runs resume x\n";
 
 pub(super) const RERUN: &str =
     "fleet migrate --failed-of 0198c0de-0000-7000-8000-000000000001 --to m20240330_000001_inventory_tracking";
@@ -175,6 +180,8 @@ pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) ->
     stats.stopped = records
         .iter()
         .find_map(|r| if let Outcome::NotStarted { reason, .. } = &r.outcome { Some(*reason) } else { None });
+    let tally = Tally { finished: 75, failed: 41 };
+    let used_up = UsedUp { wave: "rest".to_owned(), budget: FailureBudget::Count(40), tally };
     let scripts = [script(1, Engine::Postgres), script(1, Engine::Mysql)];
     let view = OutcomeView {
         header: &header(records),
@@ -183,6 +190,8 @@ pub(super) fn render(records: &[TenantRecord], format: Format, style: &Style) ->
         elapsed: Some(Duration::from_millis(1_234)),
         scripts: &scripts,
         rerun: Some(RERUN),
+        ways: WAYS,
+        used_up: Some(&used_up),
     };
     view.render(format, style)
 }
@@ -194,7 +203,7 @@ fn every_outcome_for_a_person() {
         let text = render(&records, Format::Table, &style);
         // The command line is to be copied: it is never cut.
         assert!(text.contains(&format!("\n  {RERUN}\n")));
-        assert_readable(&text.replace(RERUN, "x"), &style);
+        assert_readable(&text.replace(RERUN, "x").replace(WAYS.trim_end(), "x"), &style);
         assert_eq!(text.matches("CREATE TABLE").count(), 3, "once for each cause");
         insta::assert_snapshot!(format!("outcome_{name}"), text);
     }
@@ -222,8 +231,16 @@ fn junit_has_a_suite_a_wave_and_a_case_a_tenant() {
     records.drain(4..66);
     records.push(failed(90, HOSTILE[0], FaultClass::Other, HOSTILE[3], HOSTILE[1]));
     let (stats, header) = (stats(&records), header(&records));
-    let view =
-        OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+    let view = OutcomeView {
+        header: &header,
+        records: &records,
+        stats: &stats,
+        elapsed: None,
+        scripts: &[],
+        rerun: None,
+        ways: "",
+        used_up: None,
+    };
     insta::assert_snapshot!("outcome_junit", view.render(Format::Junit, &NARROW));
 }
 
@@ -233,12 +250,22 @@ fn a_good_run_is_short() {
     let (mut stats, header) = (stats(&records), header(&records));
     stats.held_back = 2;
     let elapsed = Some(Duration::from_millis(1_234));
-    let view = OutcomeView { header: &header, records: &records, stats: &stats, elapsed, scripts: &[], rerun: None };
+    let view = OutcomeView {
+        header: &header,
+        records: &records,
+        stats: &stats,
+        elapsed,
+        scripts: &[],
+        rerun: None,
+        ways: "",
+        used_up: None,
+    };
     insta::assert_snapshot!(view.render(Format::Table, &NARROW), @r"
     migrated    1  empty → inventory_tracking (3)
     up to date  1
 
-    2 more tenants matched; held back by --canary, --partition or --limit, or gone from the tenant file.
+    2 more tenants matched; held back by --canary, --partition or --limit, or gone
+    from the tenant file.
     2 tenants: 1 migrated, 1 up to date in 1.2s
     ");
 }
@@ -249,8 +276,16 @@ fn of_a_tenant_that_was_brought_back_nothing_has_stayed() {
     r.brought_back = true;
     let records = [r];
     let (stats, header) = (stats(&records), header(&records));
-    let view =
-        OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+    let view = OutcomeView {
+        header: &header,
+        records: &records,
+        stats: &stats,
+        elapsed: None,
+        scripts: &[],
+        rerun: None,
+        ways: "",
+        used_up: None,
+    };
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("; as it was before this run, from its backup; nothing of the run has stayed"), "{text}");
     assert!(!text.contains("may have stayed") && !text.contains("not completed"), "{text}");
@@ -262,8 +297,16 @@ fn what_is_not_known_is_not_claimed() {
     (r.version, r.version_known) = (None, false);
     let records = [r];
     let (stats, header) = (RunStats { selected: 2, ..stats(&records) }, header(&records));
-    let view =
-        OutcomeView { header: &header, records: &records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+    let view = OutcomeView {
+        header: &header,
+        records: &records,
+        stats: &stats,
+        elapsed: None,
+        scripts: &[],
+        rerun: None,
+        ways: "",
+        used_up: None,
+    };
     let text = view.render(Format::Table, &WIDE);
     assert!(text.contains("now at   not known; m20240215_000001_tenant_features was not completed"), "{text}");
     assert!(!text.contains("rolled back"), "no script, no claim: {text}");
@@ -314,7 +357,7 @@ fn hostile_text_steers_nothing() {
         })
         .collect();
     let text = render(&records, Format::Table, &NARROW);
-    assert!(text.lines().all(|l| l.chars().all(is_harmless) && (l.contains(RERUN) || width(l) <= 80)), "{text}");
+    assert!(text.lines().all(|l| l.chars().all(is_harmless) && (l.contains(RERUN) || l.contains(WAYS.trim_end()) || width(l) <= 80)), "{text}");
     insta::assert_snapshot!("outcome_hostile", text);
     for format in [Format::Md, Format::Csv, Format::Json] {
         let text = render(&records, format, &NARROW);

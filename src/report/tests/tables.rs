@@ -81,6 +81,8 @@ fn one_run_in_full() {
             elapsed: row.elapsed(),
             scripts: &[],
             rerun: Some("fleet runs resume 0198c0de-0000-7000-8000-000000000002"),
+            ways: "",
+            used_up: None,
         },
         attempts: &attempts,
         events: &[],

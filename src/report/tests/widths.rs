@@ -91,7 +91,9 @@ fn plans_and_outcomes() {
         ));
     }
     at_widths("outcome", |format, style| {
-        render(&records, format, style).replace(super::outcome::RERUN, "fleet migrate")
+        render(&records, format, style)
+            .replace(super::outcome::RERUN, "fleet migrate")
+            .replace(super::outcome::WAYS.trim_end(), "others: fleet runs resume x")
     });
 }
 
@@ -113,7 +115,16 @@ fn lists_of_runs_and_tenants() {
     let attempts = [attempt(1), attempt(2)];
     at_widths("run", |format, style| {
         let (run, records) = (&rows[0], &records[..3]);
-        let outcome = OutcomeView { header: &header, records, stats: &stats, elapsed: None, scripts: &[], rerun: None };
+        let outcome = OutcomeView {
+            header: &header,
+            records,
+            stats: &stats,
+            elapsed: None,
+            scripts: &[],
+            rerun: None,
+            ways: "",
+            used_up: None,
+        };
         RunView { run, outcome, attempts: &attempts, events: &[] }.render(format, style)
     });
     let tenant = |id: &str, location: &str| TenantRow {

@@ -9,6 +9,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::health::Questions;
 use crate::model::outcome::{Moved, Outcome};
 use crate::model::plan::Refusal;
+use crate::model::program;
 use crate::model::run_kind::RecordedVersion;
 use crate::model::schema::{Catalog, HistoryChange, State, VersionSchema};
 use crate::model::shape::{Other, Shape};
@@ -74,13 +75,16 @@ impl AdoptPlan {
             let at = catalog.version_of(history).unwrap_or_else(|| "no version".to_owned());
             let text = format!(
                 "it has a history already, at {at}, and a baseline begins one; nothing was changed; to set the history \
-                 right: fleet stamp --to {version} --reason TEXT"
+                 right: {} stamp --to {version} --reason TEXT",
+                program::name()
             );
             return Err(Fault::new(FaultClass::HasHistory, text).into());
         }
         let nothing = |what: &str| {
-            let text =
-                format!("{what}: there is nothing to adopt; nothing was recorded; fleet migrate makes the schema");
+            let text = format!(
+                "{what}: there is nothing to adopt; nothing was recorded; {} migrate makes the schema",
+                program::name()
+            );
             Stop::from(Fault::new(FaultClass::SchemaDiffers, text))
         };
         // A file or a schema that is missing would be made for the history alone.

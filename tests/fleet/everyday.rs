@@ -1,0 +1,250 @@
+//! Everyday commands, and the words that people type for them.
+
+use crate::support::{Fleet, all, finish, program};
+
+#[test]
+fn words_of_other_tools_are_answered_with_the_command_here() {
+    let fleet = Fleet::new().sqlite(1);
+    let answers: [(&[&str], &[&str]); 14] = [
+        (&["apply"], &["there is no command `apply`", "small migrate", "Brings the selected tenants"]),
+        (&["logs"], &["small runs list", "small runs show"]),
+        (&["diff"], &["small plan"]),
+        (&["generate", "x"], &["small new"]),
+        (&["validate"], &["small doctor"]),
+        (&["list"], &["small history", "small tenants list"]),
+        (&["db:rollback"], &["small rollback"]),
+        (&["migration", "run"], &["small migrate"]),
+        (&["version"], &["small current", "small --version"]),
+        (&["migrat", "--yes"], &["did you mean", "small migrate"]),
+        (&["zebra"], &["there is no command `zebra`", "small --help"]),
+        (&["runs", "sho"], &["did you mean", "small runs show"]),
+        (&["migrate", "status"], &["`migrate status` is here", "small status"]),
+        (&["migrate", "--fake"], &["migrate has no --fake", "stamp --to"]),
+    ];
+    for (typed, told) in answers {
+        let ran = fleet.run(typed).exits(64).tells(told);
+        assert!(!ran.err.contains("restore") && !ran.err.contains("fleet "), "{typed:?}: {}", ran.err);
+    }
+    let line = "small migrate --tenant lite-000 --yes";
+    fleet.run(&["migrate", "lite-000", "--yes"]).exits(64).tells(&[line, "--to lite-000"]);
+    fleet.run(&["up", "--tenant", "lite-000", "--yes"]).exits(0);
+    fleet.run(&["down", "--all", "--yes"]).exits(0);
+}
+
+#[test]
+fn a_program_that_embeds_fleet_says_its_own_name() {
+    let fleet = Fleet::new().sqlite(1);
+    let version = fleet.run(&["--version"]).exits(0).out;
+    assert!(version.starts_with("small (fleet ") && version.trim_end().ends_with(')'), "{version}");
+    let help = fleet.run(&["migrate", "--help"]).exits(0).out;
+    assert!(help.contains("`small plan --sql`") && !help.contains("`fleet "), "{help}");
+    let help = fleet.run(&["--help"]).exits(0).out;
+    assert!(help.contains("Exit codes: small help-exit-codes"), "{help}");
+    let script = fleet.run(&["completions", "bash"]).exits(0).out;
+    assert!(script.contains("complete -F _small") && !script.contains("_fleet()"), "{}", &script[..400]);
+    let plan = fleet.run(&["plan"]).exits(0).out;
+    assert!(plan.contains("`small plan --list-scripts`"), "{plan}");
+}
+
+#[test]
+fn where_there_is_no_tenant_file_a_small_one_is_shown_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = finish(&mut program(folder.path(), &["status"])).exits(78).tells(&["no tenants.toml", "[[tenant]]"]);
+    let file: String = ran.err.split("\n\n").nth(1).unwrap().lines().map(|line| format!("{}\n", line.trim())).collect();
+    std::fs::write(folder.path().join("tenants.toml"), file).unwrap();
+    finish(&mut program(folder.path(), &["migrate", "--yes"])).exits(0).shows(&["1 migrated"]);
+}
+
+/// All commands that go on stand under one heading, with the wave whose budget stopped the run.
+#[test]
+fn the_ways_on_stand_under_one_next_with_the_budget_that_stopped_the_run() {
+    let waves = "[[wave]]\nname = \"canary\"\ntenants = [\"lite-001\"]\n";
+    let fleet = Fleet::new().head(waves).sqlite(3);
+    fleet.ask("lite-001", "CREATE TABLE users (id int)");
+    let check = |out: &str| {
+        let next = out.split("\nNext\n").nth(1).unwrap_or_else(|| panic!("no Next in {out}"));
+        let ways: Vec<&str> = next.lines().take_while(|line| line.starts_with("  ")).collect();
+        assert!(ways[0].contains("--failed-of"), "{out}");
+        let resume = "the 2 that the run did not get to, once wave canary has no failure: small runs resume";
+        assert!(ways.iter().any(|way| way.contains(resume)), "{out}");
+        assert!(!next.trim_end().lines().last().unwrap().contains("resume"), "{out}");
+        let stopped =
+            "the failure budget of wave canary was used up: 1 of 1 finished failed, and its max_failures allows";
+        assert!(out.contains(stopped), "{out}");
+    };
+    let ran = fleet.run(&["migrate", "--yes"]).exits(101);
+    check(&ran.out);
+    assert!(ran.err.contains("the failure budget of wave canary (0) was used up"), "{}", ran.err);
+    check(&fleet.run(&["runs", "show", "last"]).exits(0).out);
+}
+
+#[test]
+fn the_history_shows_how_far_each_migration_has_spread() {
+    let fleet = Fleet::new().sqlite(2).postgres(1).mariadb(1);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    fleet.run(&["migrate", "--yes", "--tenant", "pg-000", "--steps", "2"]).exits(0);
+    let told = fleet.run(&["history", "--format", "json"]).exits(0).json();
+    let (rows, names) = (told["migrations"].as_array().unwrap(), all());
+    assert_eq!((told["tenants"].as_u64(), rows.len()), (Some(4), names.len()));
+    let have: Vec<u64> = rows.iter().map(|row| row["have"].as_u64().unwrap()).collect();
+    assert_eq!(have, [2, 2, 1, 1, 1, 1]);
+    assert_eq!(
+        (rows[1]["date"].as_str(), rows[1]["description"].as_str()),
+        (Some("2025-01-10"), Some("initial schema"))
+    );
+    fleet.run(&["history"]).exits(0).shows(&["2 of 4", "1 of 4", "add tenant features", "4 tenants"]);
+    fleet.run(&["history", "--format", "csv"]).exits(0).shows(&["migration,kind,date,description,have,tenants"]);
+    fleet.run(&["history", "--format", "md"]).exits(0).shows(&["| Migration | Kind |"]);
+}
+
+#[test]
+fn a_tenant_s_own_history_says_when_in_which_run_and_by_whom() {
+    let mut fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1).postgres(1).mysql(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql/0001_a.up.sql"), "-- Makes a.\nCREATE TABLE a (id int);\n").unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let run = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json()["run"].clone();
+    for id in ["lite-000", "pg-000", "mysql-000"] {
+        let told = fleet.run(&["history", "--tenant", id, "--format", "json"]).exits(0).json();
+        let rows = told["history"].as_array().unwrap();
+        assert_eq!(rows.len(), all().len() + 1, "{told}");
+        assert_eq!(rows.last().unwrap()["name"], "0001_a");
+        for row in rows {
+            assert!(row["run"] == run && row["applied_at"].as_i64().unwrap() > 1_700_000_000, "{row}");
+            assert!(row["by"].as_str().unwrap().contains('@'), "{row}");
+        }
+    }
+    let one = ["history", "--tenant", "pg-000"];
+    fleet.run(&one).exits(0).shows(&["APPLIED AT", "0001_a", "pg-000: 7 migrations, at target"]);
+    fleet.run(&["history"]).exits(0).shows(&["Makes a.", "3 of 3"]);
+    fleet.add("gone", "sqlite:nowhere.db");
+    fleet.run(&["history", "--tenant", "gone"]).exits(100).shows(&["gone", "unreachable"]);
+}
+
+#[test]
+fn the_current_version_of_each_tenant_in_a_line() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(0);
+    let head = all().last().unwrap();
+    let ran =
+        fleet.run(&["current"]).exits(0).shows(&[&format!("{head} (head)"), "at target", "(nothing applied)", "empty"]);
+    assert_eq!(ran.out.lines().count(), 3, "{}", ran.out);
+    fleet.run(&["current", "--exit-code"]).exits(2);
+    fleet.run(&["current", "--format", "csv"]).exits(0).shows(&[&format!("lite-000,{head},at target\n")]);
+}
+
+#[test]
+fn a_new_script_has_the_next_number_and_no_name_twice() {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql/0009_a.up.sql"), "CREATE TABLE a (id int);\n").unwrap();
+    fleet.run(&["new", "--sql", "Add phone"]).exits(0).shows(&["sql/0010_add_phone.up.sql", "0010_add_phone.down.sql"]);
+    fleet.run(&["new", "--sql", "add_phone"]).exits(64).tells(&["0010_add_phone", "already"]);
+    fleet.run(&["new", "--sql", "a'b"]).exits(64).tells(&["letters"]);
+    std::fs::write(fleet.path("sql/0010_add_phone.up.sql"), "-- add phone\nALTER TABLE a ADD COLUMN phone text;\n")
+        .unwrap();
+    std::fs::write(fleet.path("sql/0010_add_phone.down.sql"), "ALTER TABLE a DROP COLUMN phone;\n").unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.run(&["rollback", "--steps", "1", "--yes"]).exits(0);
+    fleet.run(&["history"]).exits(0).shows(&["add phone", "0 of 1"]);
+}
+
+#[test]
+fn a_new_migration_is_listed_in_the_migrator_or_the_lines_are_shown() {
+    let fleet = Fleet::new().sqlite(1);
+    std::fs::create_dir_all(fleet.path("migration/src")).unwrap();
+    let lib = fleet.path("migration/src/lib.rs");
+    let head = "use sea_orm_migration::prelude::*;\n\npub struct Migrator;\n\nimpl MigratorTrait for Migrator {\n    fn migrations() -> Vec<Box<dyn MigrationTrait>> {\n";
+    std::fs::write(&lib, format!("{head}        vec![]\n    }}\n}}\n")).unwrap();
+    let made = fleet.run(&["new", "add_phone"]).exits(0).shows(&["_add_phone.rs", "listed in"]);
+    let file = made.out.split("made ").nth(1).unwrap().lines().next().unwrap();
+    let module = file.rsplit('/').next().unwrap().strip_suffix(".rs").unwrap();
+    assert!(std::fs::read_to_string(file).unwrap().contains("async fn down"));
+    let text = std::fs::read_to_string(&lib).unwrap();
+    assert!(text.contains(&format!("mod {module};")) && text.contains(&format!("Box::new({module}::Migration),")));
+    fleet.run(&["new", "add_phone"]).exits(64).tells(&["already"]);
+    std::fs::write(&lib, format!("{head}        all()\n    }}\n}}\n")).unwrap();
+    let before = std::fs::read_to_string(&lib).unwrap();
+    fleet.run(&["new", "other"]).exits(0).shows(&["not touched", "_other::Migration),"]);
+    assert_eq!(std::fs::read_to_string(&lib).unwrap(), before);
+}
+
+/// A tenant of each kind with two rows: an empty text and a NULL.
+fn of_each_kind() -> Fleet {
+    let fleet = Fleet::new().sqlite(1).postgres(1).schemas(1).mariadb(1).mysql(1);
+    for tenant in &fleet.tenants {
+        fleet.ask(&tenant.id, "CREATE TABLE t (a int, b varchar(20))");
+        fleet.ask(&tenant.id, "INSERT INTO t VALUES (1, ''), (2, NULL)");
+    }
+    fleet
+}
+
+#[test]
+fn sql_is_asked_of_all_tenants_and_null_is_no_empty_text() {
+    let fleet = of_each_kind();
+    let sql = "SELECT a, b FROM t ORDER BY a";
+    let csv = fleet.run(&["exec", sql, "--format", "csv"]).exits(0).out;
+    let rows: String = fleet.tenants.iter().map(|t| format!("{},1,\"\"\n{},2,\n", t.id, t.id)).collect();
+    assert_eq!(csv, format!("tenant,a,b\n{rows}"));
+    let lines = fleet.run(&["exec", sql, "--format", "jsonl"]).exits(0).out;
+    let null = "{\"tenant\":\"mysql-000\",\"row\":{\"a\":\"2\",\"b\":null}}\n";
+    assert!(lines.ends_with(null) && lines.lines().count() == 10, "{lines}");
+    fleet.run(&["exec", sql]).exits(0).shows(&["TENANT", "NULL", "schema-000", "10 rows of 5 tenants"]);
+    std::fs::write(fleet.path("q.sql"), "SELECT 7 AS x;\nSELECT 'y' AS z;\n").unwrap();
+    let ran = fleet.run(&["exec", "--file", "q.sql", "--tenant", "pg-000", "--format", "json"]).exits(0).json();
+    assert_eq!(ran["tenants"][0]["answers"][1]["rows"][0][0], "y", "{ran}");
+}
+
+/// The engines refuse it: the text is not looked at.
+#[test]
+fn sql_that_would_change_something_is_refused_by_every_engine() {
+    let fleet = of_each_kind();
+    let codes = ["[8]", "[25006]", "[25006]", "[1792]", "[1792]"];
+    for sql in [
+        "INSERT INTO t VALUES (3, 'x')",
+        "CREATE TABLE u (a int)",
+        "DROP TABLE t",
+        "SELECT 1; COMMIT; BEGIN; DELETE FROM t; COMMIT",
+        "COMMIT; DROP TABLE t",
+    ] {
+        for (tenant, code) in fleet.tenants.iter().zip(codes) {
+            let ran = fleet.run(&["exec", sql, "--tenant", &tenant.id]).exits(100);
+            ran.tells(&[code, &tenant.id, "nothing was changed"]);
+            assert_eq!(fleet.ask(&tenant.id, "SELECT CAST(a AS char(1)) FROM t ORDER BY a"), ["1", "2"], "{sql}");
+            assert!(!fleet.has_table(&tenant.id, "u"));
+        }
+    }
+}
+
+#[test]
+fn failures_of_one_cause_are_told_once_and_a_statement_has_its_time() {
+    let fleet = Fleet::new().sqlite(3).postgres(1);
+    fleet.ask("lite-001", "CREATE TABLE only_here (a int)");
+    let ran = fleet.run(&["exec", "SELECT count(*) AS n FROM only_here", "--tenant", "lite-*"]).exits(100);
+    let ran = ran.shows(&["lite-001"]).tells(&["2 tenants (lite-000, lite-002): [1] no such table: only_here"]);
+    assert_eq!(ran.err.matches("only_here").count(), 1, "{}", ran.err);
+    let slow = ["exec", "SELECT pg_sleep(60)", "--tenant", "pg-000", "--statement-timeout", "1s"];
+    fleet.run(&slow).exits(100).tells(&["[57014]"]);
+}
+
+#[test]
+fn a_shell_is_the_engine_s_own_client_on_the_tenant() {
+    let fleet = of_each_kind();
+    let asked: [(&str, &[&str], &str); 5] = [
+        ("lite-000", &["SELECT 40 + count(*) FROM t"], "42\n"),
+        ("pg-000", &["-Atc", "SELECT 40 + count(*) FROM t"], "42\n"),
+        ("schema-000", &["-Atc", "SELECT current_schema(), count(*) FROM t"], "t000|2\n"),
+        ("my-000", &["-Ne", "SELECT 40 + count(*) FROM t"], "42\n"),
+        ("mysql-000", &["-Ne", "SELECT 40 + count(*) FROM t"], "42\n"),
+    ];
+    for (id, rest, answer) in asked {
+        let ran = fleet.run(&[&["shell", id, "--"], rest].concat()).exits(0);
+        assert_eq!(ran.out, answer, "{id}: {}", ran.err);
+    }
+    fleet.run(&["shell", "pg-000", "--", "-c", "SELECT nothing"]).exits(1).tells(&["nothing"]);
+    fleet.run(&["shell", "*"]).exits(64).tells(&["matches 5 tenants"]);
+    let without = |id: &str| finish(fleet.program(&["shell", id]).env("PATH", "/nowhere"));
+    without("pg-000").exits(1).tells(&["apt-get install postgresql-client"]);
+    without("my-000").exits(1).tells(&["apt-get install mariadb-client"]);
+    without("lite-000").exits(1).tells(&["apt-get install sqlite3"]);
+}
