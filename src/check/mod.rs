@@ -1,4 +1,5 @@
 //! Findings about a fleet: pure judgements over data that others read.
 
 pub(crate) mod doctor;
+pub(crate) mod lint;
 pub(crate) mod prove;

@@ -13,6 +13,7 @@ mod exit;
 mod files;
 mod goals;
 mod inspect;
+mod lint;
 mod locks;
 mod log;
 mod migrate;
@@ -159,6 +160,7 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::Seed(command) => command.run(&program()?).await,
         Command::Doctor(command) => command.run(&program()?).await,
         Command::Check(command) => command.run(&program()?).await,
+        Command::Lint(command) => command.run(&program()?).await,
         Command::Prove(command) => command.run(&program()?).await,
         Command::Runs(command) => command.run(&program()?).await,
         Command::Tenants(command) => command.run(&program()?).await,

@@ -7,6 +7,7 @@ pub(crate) mod adoption;
 pub(crate) mod backups;
 pub(crate) mod doctor;
 pub(crate) mod entities;
+pub(crate) mod lint;
 pub(crate) mod live;
 pub(crate) mod locks;
 pub(crate) mod matrix;

@@ -20,6 +20,7 @@ mod hostile_ledger;
 mod interrupted;
 mod killed;
 mod ledger;
+mod linting;
 mod locks;
 mod logging;
 mod mysql;

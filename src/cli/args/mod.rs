@@ -58,6 +58,8 @@ pub(super) enum Command {
     Doctor(Doctor),
     /// Compares what the migrations make with the program's entities, on scratch databases; exits with 2 on findings
     Check(Check),
+    /// Lints the SQL that the migrations send, on each engine and in both directions; exits with 2 on findings
+    Lint(Lint),
     /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
     Prove(Prove),
     /// The recorded runs and their outcomes

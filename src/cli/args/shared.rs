@@ -100,7 +100,7 @@ pub(in crate::cli) struct RunOutput {
 }
 
 /// A form by its name, as far as it is one of `forms`.
-fn one_of(forms: &'static [Format]) -> impl TypedValueParser<Value = Format> {
+pub(super) fn one_of(forms: &'static [Format]) -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(forms.iter().map(|form| form.name()))
         .map(|name| Format::named(&name, forms).expect("clap has let only these names through"))
 }
