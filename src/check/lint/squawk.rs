@@ -12,9 +12,10 @@ type NotRead = Vec<(Option<usize>, String)>;
 
 type Linted = (Vec<Hit>, NotRead);
 
+type Lint = fn(&Step<'_>, &[Rule]) -> Linted;
+
 /// The linter of others, by engine.
-const LINTERS: EngineMap<Option<fn(&Step<'_>, &[Rule]) -> Linted>> =
-    EngineMap { sqlite: None, postgres: Some(postgres), mysql: None };
+const LINTERS: EngineMap<Option<Lint>> = EngineMap { sqlite: None, postgres: Some(postgres), mysql: None };
 
 /// The findings of the linter that others made for this engine, if there is one.
 pub(super) fn lint(step: &Step<'_>, rules: &[Rule]) -> Linted {

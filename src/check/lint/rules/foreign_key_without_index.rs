@@ -23,7 +23,7 @@ fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
         let table = s.target.clone()?;
         let last = step.statements.iter().filter(|later| later.target.as_ref() == Some(&table));
-        let name = last.filter_map(super::super::Statement::renames_to).last().unwrap_or_else(|| table.clone());
+        let name = last.rev().find_map(super::super::Statement::renames_to).unwrap_or_else(|| table.clone());
         let has = |column: &String| {
             [&table, &name].into_iter().any(|table| step.all.indexed.contains(&(table.clone(), column.clone())))
         };
