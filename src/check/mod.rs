@@ -2,5 +2,6 @@
 
 pub(crate) mod doctor;
 pub(crate) mod drift;
+pub(crate) mod lint;
 pub(crate) mod prove;
 pub(crate) mod verify;

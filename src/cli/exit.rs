@@ -14,7 +14,7 @@ pub(super) const MEANINGS: [(u8, &str); 12] = [
     (1, "could not start, or an internal error"),
     (
         2,
-        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), or check, verify, prove or doctor found something",
+        "something is pending (with --exit-code), a tenant in doubt waits for an answer (runs resolve), or check, verify, lint, prove or doctor found something",
     ),
     (4, "no tenant matched"),
     (5, "what ran passed, work is outstanding (--limit, --canary, --partition)"),

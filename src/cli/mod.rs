@@ -16,6 +16,7 @@ mod files;
 mod goals;
 mod history;
 mod inspect;
+mod lint;
 mod locks;
 mod log;
 mod migrate;
@@ -211,6 +212,7 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
         Command::Doctor(command) => command.run(&program()?).await,
         Command::Check(command) => command.run(&program()?).await,
         Command::Verify(command) => command.run(&program()?).await,
+        Command::Lint(command) => command.run(&program()?).await,
         Command::Prove(command) => command.run(&program()?).await,
         Command::Runs(command) => command.run(&program()?).await,
         Command::Tenants(command) => command.run(&program()?).await,

@@ -18,6 +18,7 @@ pub(in crate::cli) enum Page {
     Settings,
     ExitCodes,
     ErrorCodes,
+    LintRules,
 }
 
 const MADE: &str = "<!-- Made by `fleet help-reference`. `REWRITE_BOOK=1 cargo test --test book` writes it anew. -->";
@@ -29,6 +30,7 @@ pub(super) fn page(page: Page, mut root: Command) -> String {
         Page::Settings => crate::report::settings::reference(MADE),
         Page::ExitCodes => exit_codes(),
         Page::ErrorCodes => error_codes(),
+        Page::LintRules => crate::report::lint::reference(MADE),
     }
 }
 

@@ -20,15 +20,19 @@ use crate::run::{Cancel, Level};
 
 /// The engines in a fixed order, each with its place, or with the remedy for a missing one.
 fn places(program: &Program, engines: &Engines) -> Vec<(Engine, Result<ScratchPlace, String>)> {
-    let wanted: BTreeSet<Engine> = engines.engine.iter().copied().collect();
-    let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
-    let wanted = if wanted.is_empty() { used } else { wanted };
-    let engines = Engine::ALL.into_iter().filter(|engine| wanted.contains(engine));
     let place = |engine| {
         let place = place(&program.settings().scratch, engine);
         place.map_err(|why| format!("{why}; --engine leaves {engine} out on purpose"))
     };
-    engines.map(|engine| (engine, place(engine))).collect()
+    wanted(program, engines).into_iter().map(|engine| (engine, place(engine))).collect()
+}
+
+/// The engines of the flags, or else those of the tenants, in a fixed order.
+pub(super) fn wanted(program: &Program, engines: &Engines) -> Vec<Engine> {
+    let wanted: BTreeSet<Engine> = engines.engine.iter().copied().collect();
+    let used: BTreeSet<Engine> = program.registry.tenants.iter().map(|tenant| tenant.engine).collect();
+    let wanted = if wanted.is_empty() { used } else { wanted };
+    Engine::ALL.into_iter().filter(|engine| wanted.contains(engine)).collect()
 }
 
 /// The remedies for engines without a place for scratch databases.

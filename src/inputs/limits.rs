@@ -1,4 +1,4 @@
-//! `[migrations."NAME"]`: the time limits of single migrations, and what they replace.
+//! `[migrations."NAME"]`: the time limits of single migrations, what they replace, and the findings of `lint` that are allowed.
 //!
 //! The names are not checked here: that needs the program's migrations.
 
@@ -9,13 +9,15 @@ use super::document::{Document, Reader, article};
 use crate::model::text::unprintable;
 use crate::policy::Limits;
 
-const KEYS: [&str; 3] = ["lock_timeout", "statement_timeout", "replaces"];
+const KEYS: [&str; 4] = ["lock_timeout", "statement_timeout", "replaces", "allow"];
 
-/// The time limit of a migration, and the names of those that it replaces.
+/// The time limit of a migration, the names of those that it replaces, and its suppressions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OfMigration {
     pub(crate) limits: Limits,
     pub(crate) replaces: Vec<String>,
+    /// The reason why a rule of `lint` does not count, by the rule.
+    pub(crate) allow: BTreeMap<String, String>,
 }
 
 /// Reads all of them.
@@ -37,7 +39,12 @@ pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMa
         let statement = reader.duration("statement_timeout", true, drafts);
         let replaces = reader.texts("replaces", drafts).unwrap_or_default();
         let replaces = replaces.into_iter().map(|(name, _)| name.to_owned()).collect();
-        all.insert(name.get_ref().to_string(), OfMigration { limits: Limits { lock, statement }, replaces });
+        let allow: BTreeMap<String, String> = reader.labels("allow", drafts).unwrap_or_default().into_iter().collect();
+        if let Some((rule, _)) = allow.iter().find(|(_, reason)| reason.trim().is_empty()) {
+            let draft = drafts.at(reader.at("allow"), format!("`allow` of {rule} has no reason"));
+            draft.help("write why it does no harm here: allow = { rule = \"the table is small\" }");
+        }
+        all.insert(name.get_ref().to_string(), OfMigration { limits: Limits { lock, statement }, replaces, allow });
     }
     all
 }

@@ -22,6 +22,12 @@ pub(crate) enum Format {
     Md,
     /// JUnit XML, of the outcome of a run. Any other text is the JSON document instead.
     Junit,
+    /// Findings as code scanners exchange them, SARIF 2.1.0. Any other text is the JSON document instead.
+    Sarif,
+    /// Findings as annotations of a GitHub workflow.
+    Github,
+    /// Findings as a code quality report of GitLab.
+    Gitlab,
 }
 
 impl Format {
@@ -31,6 +37,10 @@ impl Format {
     pub(crate) const RUN: &[Format] = &[Format::Table, Format::Json, Format::Jsonl, Format::Csv, Format::Md];
     /// The forms of a report in a file.
     pub(crate) const REPORT: &[Format] = &[Format::Junit, Format::Json, Format::Csv, Format::Md];
+
+    /// The forms of findings in files.
+    pub(crate) const FINDINGS: &[Format] =
+        &[Format::Table, Format::Json, Format::Csv, Format::Md, Format::Sarif, Format::Github, Format::Gitlab];
 
     /// The name on the command line.
     pub(crate) fn name(self) -> &'static str {
@@ -53,7 +63,7 @@ impl Format {
             Format::Table => table(),
             Format::Csv => sheet().csv(),
             Format::Md => sheet().markdown(),
-            Format::Json | Format::Jsonl | Format::Junit => json::document(fields()),
+            _ => json::document(fields()),
         }
     }
 }

@@ -36,7 +36,7 @@ fn versioned(fields: Value) -> Value {
 }
 
 /// Escapes as `\uXXXX` the characters that are valid in JSON and unsafe on a terminal: they occur only inside strings.
-fn escape(json: &str) -> String {
+pub(super) fn escape(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c == '\n' || is_harmless(c) {

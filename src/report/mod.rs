@@ -10,6 +10,7 @@ pub(crate) mod drift;
 pub(crate) mod entities;
 pub(crate) mod exec;
 pub(crate) mod history;
+pub(crate) mod lint;
 pub(crate) mod live;
 pub(crate) mod locks;
 pub(crate) mod matrix;

@@ -119,7 +119,7 @@ impl RunView<'_> {
         match format {
             Format::Table => self.text(style),
             Format::Csv | Format::Md | Format::Junit => self.outcome.render(format, style),
-            Format::Json | Format::Jsonl => self.json(),
+            _ => self.json(),
         }
     }
 

@@ -37,6 +37,13 @@ pub(crate) fn fleet_comment(comment: &str) -> Option<&str> {
     Some(comment_text(comment).strip_prefix("fleet:")?.trim())
 }
 
+/// The rule and the reason of a suppression, in the words of a directive; none where it is another one, or lacks either.
+pub(crate) fn allowed(words: &str) -> Option<(&str, &str)> {
+    let (rule, reason) = words.strip_prefix("allow=")?.split_once(char::is_whitespace)?;
+    let reason = reason.trim();
+    (!rule.is_empty() && !reason.is_empty()).then_some((rule, reason))
+}
+
 /// A comment without its delimiters.
 pub(crate) fn comment_text(comment: &str) -> &str {
     let block = comment.strip_prefix("/*").map(|rest| rest.strip_suffix("*/").unwrap_or(rest));

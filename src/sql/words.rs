@@ -66,7 +66,7 @@ impl<'a> Words<'a> {
     }
 
     /// The byte offset of a token in the text.
-    pub(super) fn start(&self, at: usize) -> usize {
+    pub(crate) fn start(&self, at: usize) -> usize {
         self.tokens[at].start
     }
 
@@ -89,7 +89,7 @@ impl<'a> Words<'a> {
     }
 
     /// Whether these words come here in a row.
-    pub(super) fn are(&self, at: usize, words: &[&str]) -> bool {
+    pub(crate) fn are(&self, at: usize, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(n, word)| self.is(at + n, word))
     }
 
@@ -121,7 +121,7 @@ impl<'a> Words<'a> {
     }
 
     /// A word, a number or a quote, without its quotes.
-    pub(super) fn written(&self, at: usize) -> Option<String> {
+    pub(crate) fn written(&self, at: usize) -> Option<String> {
         let token = self.tokens.get(at)?;
         let text = self.text(token);
         match token.kind {

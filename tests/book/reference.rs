@@ -7,7 +7,7 @@ use crate::{fleet, none};
 #[test]
 fn the_reference_is_the_program_s_own() {
     let mut stale = Vec::new();
-    for page in ["commands", "settings", "exit-codes", "error-codes"] {
+    for page in ["commands", "settings", "exit-codes", "error-codes", "lint-rules"] {
         let path = format!("docs/book/src/reference/{page}.md");
         let now = fleet(&["help-reference", page]);
         if std::fs::read_to_string(root().join(&path)).unwrap_or_default() != now {

@@ -22,6 +22,7 @@ mod hostile_ledger;
 mod interrupted;
 mod killed;
 mod ledger;
+mod linting;
 mod locks;
 mod logging;
 mod mysql;

@@ -22,13 +22,15 @@ use crate::model::tenant::{Engine, Tenant, TenantId};
 pub(crate) use outage::{Probe, outage};
 
 /// The severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, strum::IntoStaticStr, strum::EnumString,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Severity {
-    /// A run on these tenants fails.
+    /// A run fails, or more is lost than the migration says.
     Error,
-    /// A run may fail, or wait.
+    /// A run may fail, or wait, or make others wait.
     Warning,
     /// Good to know.
     Info,

@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
 use super::settings::{PlanFlags, RunFlags};
 use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs, one_of};
+use crate::check::doctor::Severity;
 use crate::report::Format;
 
 #[derive(Debug, Args)]
@@ -68,6 +69,43 @@ pub(in crate::cli) struct Verify {
     pub(in crate::cli) against: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Lint {
+    /// Only these migrations, each by a part of its name that no other has [default: all]
+    #[arg(value_name = "MIGRATION")]
+    pub(in crate::cli) migrations: Vec<String>,
+    /// Only migrations behind this one, the last that is applied everywhere; the tables that they make have no rows yet
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "migrations")]
+    pub(in crate::cli) since: Option<String>,
+    /// Exits with 2 on findings of this severity or a higher one: error, warning, info, never
+    #[arg(long, value_name = "SEVERITY", default_value = "warning", value_parser = severity("never"))]
+    pub(in crate::cli) fail_on: Least,
+    /// Shows findings of this severity or a higher one: error, warning, info; JSON and SARIF have all
+    #[arg(long, value_name = "SEVERITY", default_value = "warning", value_parser = severity("info"))]
+    pub(in crate::cli) show: Least,
+    #[command(flatten)]
+    pub(in crate::cli) engines: Engines,
+    #[command(flatten)]
+    _flags: RunFlags,
+    /// table, json, csv, md, sarif (code scanners), github (annotations of a workflow), gitlab (code quality)
+    #[arg(long, value_name = "FORMAT", default_value = "table", help_heading = "Output", value_parser = one_of(Format::FINDINGS))]
+    pub(in crate::cli) format: Format,
+    /// Writes to a file instead of stdout
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(in crate::cli) output: Option<PathBuf>,
+}
+
+/// The lowest severity that counts; none for `never`.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Least(pub(in crate::cli) Option<Severity>);
+
+/// A severity by its name; `last` is the last name that is taken.
+fn severity(last: &'static str) -> impl TypedValueParser<Value = Least> {
+    let mut names = vec!["error", "warning", "info"];
+    names.extend((!names.contains(&last)).then_some(last));
+    PossibleValuesParser::new(names).map(|name| Least(name.parse().ok()))
 }
 
 #[derive(Debug, Args)]

@@ -72,6 +72,8 @@ pub(super) enum Command {
     /// Asks tenants whether the assertions in verify/*.sql hold, and shows the rows that say no; touches nothing; exits with
     /// 2 when one does not hold
     Verify(Verify),
+    /// Lints the SQL that the migrations send, on each engine and in both directions; exits with 2 on findings
+    Lint(Lint),
     /// Proves on scratch databases that each migration comes down again, and is the same compiled and native
     Prove(Prove),
     /// The recorded runs and their outcomes

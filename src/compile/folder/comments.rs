@@ -13,7 +13,7 @@ use crate::model::text::{excerpt, suggestion};
 use crate::policy::{Limits, parse_duration};
 use crate::sql::lex::{self, Kind};
 use crate::sql::split::Piece;
-use crate::sql::statement::{Directive, comment_text, fleet_comment};
+use crate::sql::statement::{Directive, allowed, comment_text, fleet_comment};
 
 /// The directives in the comments of one file.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "transaction=false",
     "lock_timeout=",
     "statement_timeout=",
@@ -65,6 +65,7 @@ const WORDS: [&str; 12] = [
     "refresh",
     "batch",
     "report",
+    "allow=",
 ];
 
 /// Reads the comments of a file.
@@ -167,6 +168,9 @@ impl Reader<'_> {
         if words.is_empty() {
             return self.wrong(line, "a directive without a word", format!("use one of {}", WORDS.join(", ")));
         }
+        if words.starts_with("allow=") {
+            return self.allow(words, place, line);
+        }
         // The first word decides: prose is told once, and none of its words taken for a directive.
         let first = words.split_whitespace().next().unwrap_or_default();
         let name = first.split_inclusive('=').next().unwrap_or_default();
@@ -207,6 +211,19 @@ impl Reader<'_> {
         }
         if view.is_some() || group.is_some() {
             self.view(view, group, place, line);
+        }
+    }
+
+    /// A suppression of a finding of `lint`, which reads it itself; here it only has to be whole.
+    fn allow(&mut self, words: &str, place: Place, line: usize) {
+        if !matches!(place, Place::Head { has_statement: true } | Place::Before(_)) {
+            let instead = "put it at the head of the file, or directly before a statement";
+            return self.wrong(line, "`allow` stands before no statement", instead);
+        }
+        if allowed(words).is_none() {
+            let instead =
+                "write `-- fleet: allow=RULE reason`: the rule as `fleet lint` names it, and why it does no harm here";
+            self.wrong(line, "a suppression without a reason", instead);
         }
     }
 

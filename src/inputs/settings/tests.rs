@@ -50,7 +50,7 @@ fn a_migration_may_have_limits_of_its_own() {
     let text = "[migrations.\"m2 b\"]\nlock_timeout = \"500ms\"\nstatement_timeout = \"0s\"\n[migrations.m3]";
     let s = read(text, [], &Overrides::default()).unwrap();
     let limits = Limits { lock: Some(Duration::from_millis(500)), statement: Some(Duration::ZERO) };
-    let of = |limits| OfMigration { limits, replaces: vec![] };
+    let of = |limits| OfMigration { limits, ..OfMigration::default() };
     assert_eq!(s.migrations, [("m2 b".to_owned(), of(limits)), ("m3".to_owned(), OfMigration::default())].into());
     let bad = messages("[migrations.m2]\nlock_timeout = \"0s\"\nlock_timout = \"1s\"", []);
     assert!(bad.contains("more than 0s") && bad.contains("did you mean `lock_timeout`"), "{bad}");

@@ -8,7 +8,7 @@ use super::{HistoryChange, history_entry, name_of};
 use crate::model::tenant::Engine;
 
 /// Whether migrations are applied or rolled back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub(crate) enum Direction {

@@ -1,0 +1,81 @@
+//! The tables, columns and indexes that scripts make, as far as their words tell.
+
+use std::collections::BTreeSet;
+
+use super::statement::Statement;
+use crate::model::schema::Script;
+
+/// All names are in lower case, without a schema.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    pub(super) tables: BTreeSet<String>,
+    /// Columns that were added to a table, by the table.
+    pub(super) columns: BTreeSet<(String, String)>,
+    /// The first column of each index and key, by the table.
+    pub(super) indexed: BTreeSet<(String, String)>,
+}
+
+impl Known {
+    pub(super) fn of(script: &Script) -> Self {
+        let mut known = Known::default();
+        for (number, sql) in script.statements.iter().enumerate() {
+            known.add(&Statement::new(script.engine, number, sql));
+        }
+        known
+    }
+
+    pub(super) fn merged(all: impl IntoIterator<Item = Known>) -> Self {
+        let mut out = Known::default();
+        for one in all {
+            out.tables.extend(one.tables);
+            out.columns.extend(one.columns);
+            out.indexed.extend(one.indexed);
+        }
+        out
+    }
+
+    pub(super) fn add(&mut self, statement: &Statement<'_>) {
+        let Some(table) = statement.target.clone() else { return };
+        let words = &statement.words;
+        if statement.is("create", "table") {
+            self.tables.insert(table.clone());
+            for part in statement.elements() {
+                self.add_element(&table, statement, part);
+            }
+        } else if statement.verb() == "create" {
+            let open = (0..words.len()).find(|&at| words.is_symbol(at, b'('));
+            let column = open.and_then(|open| words.name(open + 1));
+            self.indexed.extend(column.map(|column| (table, column.to_lowercase())));
+        } else {
+            for action in statement.actions() {
+                if words.is(action.start, "add") {
+                    let at = action.start + 1 + usize::from(words.is(action.start + 1, "column"));
+                    self.add_element(&table, statement, at..action.end);
+                    let column = words.name(statement.skip(at, &["if", "not", "exists"]));
+                    self.columns.extend(column.map(|column| (table.clone(), column.to_lowercase())));
+                }
+            }
+            if let Some(new) = statement.renames_to().filter(|_| self.tables.contains(&table)) {
+                self.tables.insert(new);
+            }
+        }
+    }
+
+    /// The key of a table element: of a column, or the first column of a list.
+    fn add_element(&mut self, table: &str, statement: &Statement<'_>, part: std::ops::Range<usize>) {
+        let words = &statement.words;
+        let first = words.word(part.start);
+        let is_list =
+            ["constraint", "primary", "unique", "index", "key", "fulltext", "spatial"].contains(&first.as_str());
+        let is_key = part.clone().any(|at| {
+            words.is(at, "primary") || words.is(at, "unique") || words.is(at, "index") || words.is(at, "key")
+        });
+        let is_foreign = part.clone().any(|at| words.is(at, "foreign"));
+        let column = match is_list {
+            true if is_foreign => None,
+            true => part.clone().find(|&at| words.is_symbol(at, b'(')).and_then(|open| words.name(open + 1)),
+            false => words.name(part.start),
+        };
+        self.indexed.extend(column.filter(|_| is_key).map(|column| (table.to_owned(), column.to_lowercase())));
+    }
+}

@@ -1,0 +1,271 @@
+//! The findings of `fleet lint`: rules over the statements that migrations send, on each engine and in both directions.
+//!
+//! Pure: texts in, findings out. A rule is one file in `rules/`, or one row of the table of squawk's; see [`rules::all`].
+
+mod known;
+mod merge;
+pub(crate) mod rules;
+mod squawk;
+mod statement;
+mod suppression;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::doctor::Severity;
+use crate::model::engine::{Engine, EngineMap};
+use crate::model::schema::{Direction, Execution, Script};
+use known::Known;
+pub(crate) use rules::Rule;
+use statement::Statement;
+use suppression::Suppressions;
+
+/// The migrations to lint.
+pub(crate) struct Subject {
+    /// The scripts of the whole catalog by engine, in its order: of later ones a rule asks what earlier ones made.
+    pub(crate) scripts: Vec<(Engine, Vec<Pair>)>,
+    /// Whether the migration at this index is linted; the others are only known.
+    pub(crate) chosen: Vec<bool>,
+    /// The first migration that is not applied anywhere yet: tables made from there on have no rows and no readers.
+    pub(crate) first_new: usize,
+    /// The suppressions in the tenant file: the reason, by migration and rule.
+    pub(crate) allowed: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A migration on one engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub(crate) up: Arc<Script>,
+    pub(crate) down: Arc<Script>,
+}
+
+/// The position of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Place {
+    /// The index of the migration in the catalog; the order of findings, not shown.
+    #[serde(skip)]
+    pub(crate) index: usize,
+    pub(crate) migration: String,
+    pub(crate) direction: Direction,
+    /// The file of an SQL script; none for a Rust migration.
+    pub(crate) file: Option<String>,
+    /// From 1; 0 for the whole file, or where there is none.
+    pub(crate) line: usize,
+    /// The statement, from 1; 0 for all of them.
+    pub(crate) statement: usize,
+}
+
+/// A finding: the same on several engines is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) rule: &'static str,
+    pub(crate) severity: Severity,
+    pub(crate) engines: Vec<Engine>,
+    #[serde(flatten)]
+    pub(crate) place: Place,
+    /// The finding, in words.
+    pub(crate) what: String,
+    /// The remedy.
+    pub(crate) instead: &'static str,
+    /// The reason of a suppression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) suppressed: Option<String>,
+}
+
+/// Something that no rule has read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct NotAnalysed {
+    pub(crate) engines: Vec<Engine>,
+    #[serde(flatten)]
+    pub(crate) place: Place,
+    pub(crate) why: String,
+}
+
+/// The result of a lint.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Linted {
+    /// In catalog order; the suppressed ones are among them.
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) not_analysed: Vec<NotAnalysed>,
+    /// Number of statements read, on all engines.
+    pub(crate) statements: usize,
+}
+
+impl Linted {
+    /// Number of findings of this severity or a higher one that are not suppressed.
+    pub(crate) fn counted(&self, least: Severity) -> usize {
+        self.findings.iter().filter(|f| f.severity <= least && f.suppressed.is_none()).count()
+    }
+}
+
+/// A rule's finding in one script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hit {
+    rule: &'static str,
+    /// The statement, from 0; none for the script as a whole.
+    statement: Option<usize>,
+    /// The byte offset in the statement's text.
+    at: usize,
+    what: String,
+}
+
+/// One migration in one direction on one engine, as a rule sees it.
+pub(crate) struct Step<'a> {
+    engine: Engine,
+    script: &'a Script,
+    up: &'a Script,
+    statements: Vec<Statement<'a>>,
+    /// The tables and columns that the way up makes.
+    made: Known,
+    /// The catalog's indexes on this engine.
+    all: &'a Known,
+}
+
+impl Step<'_> {
+    fn is_up(&self) -> bool {
+        self.script.direction == Direction::Up
+    }
+
+    /// Whether all statements are committed together.
+    fn in_transaction(&self) -> bool {
+        match self.script.execution {
+            Execution::Compiled { transaction } | Execution::Native { transaction, .. } => transaction,
+            Execution::Irreversible { .. } => false,
+        }
+    }
+
+    /// The statements for which `look` has something to tell.
+    fn each(&self, look: impl Fn(&Statement<'_>) -> Option<String>) -> Vec<(Option<usize>, String)> {
+        self.statements.iter().filter_map(|s| look(s).map(|what| (Some(s.number), what))).collect()
+    }
+
+    /// Whether a later statement makes a table of this name again, as the end of a rebuild does.
+    fn is_rebuilt(&self, table: &str, from: usize) -> bool {
+        self.statements[from..].iter().any(|s| s.renames_to().as_deref() == Some(table))
+    }
+}
+
+/// Lints the chosen migrations on all cores.
+pub(crate) fn lint(subject: &Subject) -> Linted {
+    let rules = rules::all();
+    let catalogs: Vec<(Engine, &[Pair], Known)> = subject
+        .scripts
+        .iter()
+        .map(|(engine, pairs)| {
+            let known: Vec<Known> = pairs.par_iter().map(|pair| Known::of(&pair.up)).collect();
+            (*engine, &pairs[..], Known::merged(known))
+        })
+        .collect();
+    let new: EngineMap<Known> = EngineMap::from_fn(|engine| {
+        let pairs = catalogs.iter().filter(|(of, ..)| *of == engine).flat_map(|(_, pairs, _)| pairs.iter());
+        Known::merged(pairs.skip(subject.first_new).map(|pair| Known::of(&pair.up)))
+    });
+    let work: Vec<(usize, &Script, &Script, &Known)> = catalogs
+        .iter()
+        .flat_map(|(_, pairs, all)| pairs.iter().enumerate().map(move |(index, pair)| (index, pair, all)))
+        .filter(|(index, ..)| subject.chosen[*index])
+        .flat_map(|(index, pair, all)| [(index, &*pair.up, all, pair), (index, &*pair.down, all, pair)])
+        .filter(|(_, script, ..)| script.direction == Direction::Up || !script.record.is_taken_down())
+        .map(|(index, script, all, pair)| (index, script, &*pair.up, all))
+        .collect();
+    let looked: Vec<Linted> = work
+        .par_iter()
+        .map(|&(index, script, up, all)| {
+            let allowed = subject.allowed.get(&*script.migration);
+            one(&rules, index, &step(script, up, all, &new[script.engine]), allowed)
+        })
+        .collect();
+    let mut linted = merge::merged(looked);
+    let engines: Vec<Engine> = subject.scripts.iter().map(|(engine, _)| *engine).collect();
+    let is_whole = subject.chosen.iter().all(|chosen| *chosen);
+    if is_whole {
+        linted.findings.extend(suppression::unused(&work, &subject.allowed, &linted.findings, &engines));
+    }
+    linted
+}
+
+fn step<'a>(script: &'a Script, up: &'a Script, all: &'a Known, new: &Known) -> Step<'a> {
+    let mut made = Known::default();
+    let mut statements: Vec<Statement<'a>> = Vec::new();
+    for (number, sql) in script.statements.iter().enumerate() {
+        let mut statement = Statement::new(script.engine, number, sql);
+        // On the way down the tables of the way up have had readers and rows since.
+        statement.is_new = statement.target.as_ref().is_some_and(|table| {
+            made.tables.contains(table) || (script.direction == Direction::Up && new.tables.contains(table))
+        });
+        made.add(&statement);
+        statements.push(statement);
+    }
+    let made = if script.direction == Direction::Up { made } else { Known::of(up) };
+    Step { engine: script.engine, script, up, statements, made, all }
+}
+
+fn one(rules: &[Rule], index: usize, step: &Step<'_>, allowed: Option<&BTreeMap<String, String>>) -> Linted {
+    let script = step.script;
+    let mut hits: Vec<Hit> = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.engines[step.engine]) {
+        let rules::By::Words(look) = rule.by else { continue };
+        hits.extend(look(step).into_iter().map(|(statement, what)| {
+            let at = statement.map_or(0, |at| step.statements[at].begin());
+            Hit { rule: rule.id, statement, at, what }
+        }));
+    }
+    let (found, mut not_read) = squawk::lint(step, rules);
+    hits.extend(found);
+    not_read.extend(step.statements.iter().filter_map(|s| s.not_read().map(|why| (Some(s.number), why))));
+    if let Execution::Native { reason, .. } = &script.execution {
+        not_read.push((
+            None,
+            format!("it runs natively, because {reason}: only what it sends without a database was read"),
+        ));
+    }
+    not_read.sort_by_key(|(statement, _)| *statement);
+    not_read.dedup_by_key(|(statement, _)| *statement);
+    let suppressions = Suppressions::of(step, allowed);
+    let findings = hits.into_iter().filter_map(|hit| {
+        let rule = rules.iter().find(|rule| rule.id == hit.rule)?;
+        let suppressed = suppressions.reason(rule.id, hit.statement);
+        Some(Finding {
+            rule: rule.id,
+            severity: rule.severity,
+            engines: vec![step.engine],
+            place: place(index, step, hit.statement, hit.at),
+            what: hit.what,
+            instead: rule.instead,
+            suppressed,
+        })
+    });
+    let note = |(statement, why): (Option<usize>, String)| {
+        let at = statement.map_or(0, |at| step.statements[at].begin());
+        NotAnalysed { engines: vec![step.engine], place: place(index, step, statement, at), why }
+    };
+    Linted {
+        findings: findings.collect(),
+        not_analysed: not_read.into_iter().map(note).collect(),
+        statements: script.statements.len(),
+    }
+}
+
+fn place(index: usize, step: &Step<'_>, statement: Option<usize>, at: usize) -> Place {
+    let script = step.script;
+    let line = |number: usize| {
+        let first = *script.source.as_ref()?.lines.get(number)?;
+        let statement = &step.statements[number];
+        let between = statement.sql.get(statement.begin()..at).unwrap_or_default();
+        Some(first + between.bytes().filter(|b| *b == b'\n').count())
+    };
+    Place {
+        index,
+        migration: script.migration.to_string(),
+        direction: script.direction,
+        file: script.source.as_ref().or(step.up.source.as_ref()).map(|source| source.file.clone()),
+        line: statement.and_then(line).unwrap_or(0),
+        statement: statement.map_or(0, |number| number + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests;
