@@ -156,7 +156,7 @@ fn a_history_of_seaorm_alone_is_stamped_and_not_overwritten() {
         let error = &record(&report, &tenant.id)["error"];
         let message = error["message"].as_str().unwrap();
         assert_eq!(error["class"], "has_history", "{error}");
-        assert!(message.contains(&format!("at {LAST}")) && message.contains("fleet stamp --to 0001_a"), "{message}");
+        assert!(message.contains(&format!("at {LAST}")) && message.contains("small stamp --to 0001_a"), "{message}");
     }
     change(&fleet, &["baseline", "0001_a"], 100).shows(&["has a history: to set it right: small stamp --to 0001_a"]);
     change(&fleet, &["stamp", "--to", "0001_a", "--reason", "scripts were run by hand"], 0).shows(&["4 stamped"]);

@@ -162,6 +162,9 @@ fn a_tenant_whose_server_forgot_it_too_is_in_doubt_until_it_is_settled() {
             None => assert!(begun.elapsed() < Duration::from_secs(60), "the migration never came to the lock"),
         }
     };
+    while fleet.history("my-001").unwrap() != all() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the neighbour never came to its end");
+    }
     child.kill().unwrap();
     wait_for_end(&mut child);
     sql(&mariadb_url(), &format!("KILL {waiting}"));

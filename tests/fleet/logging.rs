@@ -204,7 +204,10 @@ fn a_folder_of_logs_that_can_not_be_made_is_told_before_anything_is_touched() {
 /// The program in a terminal of its own (`script` of util-linux).
 #[test]
 fn a_line_of_the_log_stands_above_the_bar() {
-    let fleet = Fleet::new().head("[fleet]\nconcurrency = 1").sqlite(6);
+    let fleet = Fleet::new().head("[fleet]\nconcurrency = 1\nscripts = \"sql\"").sqlite(6);
+    let slow = "CREATE TABLE n AS WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 1000000) SELECT max(i) \
+                FROM c;\n";
+    write(&fleet, "0001_slow.sql", slow);
     fleet.write();
     let line = format!("'{}' migrate --yes -v", crate::PROGRAM);
     let mut script = std::process::Command::new("script");

@@ -109,7 +109,7 @@ fn a_plan_lists_its_scripts_only_when_asked() {
     assert!(first[0].starts_with("Plan: up to head") && first[1].starts_with("2 tenants: 2 to migrate"), "{first:?}");
     let each = |out: &str| all().iter().filter(|name| out.contains(&format!("  {name} "))).count();
     assert_eq!(each(&plan.out), 0, "{}", plan.out);
-    plan.shows(&["fleet plan --list-scripts"]);
+    plan.shows(&["small plan --list-scripts"]);
     let listed = fleet.run(&["plan", "--list-scripts"]).exits(0);
     assert_eq!(each(&listed.out), all().len(), "{}", listed.out);
     assert!(!listed.out.contains("CREATE TABLE"));

@@ -94,7 +94,7 @@ fn a_broken_dump_leaves_every_tenant_as_it_was() {
     }
     let before = sites.map(|id| dump(&fleet, id));
     let refused = run(&fleet, &path, &["restore", "--run", &backed_up], 100);
-    says(&refused, "my-000", &["ERROR 1064", "nothing was dropped and the tenant is as it was", "fleet backup list"]);
+    says(&refused, "my-000", &["ERROR 1064", "nothing was dropped and the tenant is as it was", "small backup list"]);
     for id in ["pg-000", "schema-000"] {
         says(&refused, id, &["has changed nothing"]);
     }
@@ -264,7 +264,7 @@ fn mysql() {
     says(
         &refused,
         "mysql-000",
-        &["ERROR 1064", "nothing was dropped and the tenant is as it was", "fleet backup list"],
+        &["ERROR 1064", "nothing was dropped and the tenant is as it was", "small backup list"],
     );
     assert_eq!(dump(&fleet, "mysql-000"), before);
     run(&fleet, &path, &["restore", "--run", &whole], 0);
