@@ -198,6 +198,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     for (row, tenant) in waves.iter_mut().flat_map(|(_, rows)| rows).zip(&tenants) {
         refuse_unfit(row, tenant, &lazy, (catalog, goal.direction)).await;
     }
+    tell_transactions(planning, &scripts, &mut waves);
     let mut aside: Vec<Script> = Vec::new();
     let all = waves.iter_mut().flat_map(|(_, rows)| rows).zip(&observations).zip(&tenants);
     for ((row, o), tenant) in all.filter(|((row, _), _)| !row.steps.is_empty()) {
@@ -208,7 +209,6 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         let new = of_it.filter(|script| !scripts.contains(script) && !aside.contains(script)).map(|s| Script::clone(s));
         aside.extend(new.collect::<Vec<_>>());
     }
-    tell_transactions(planning, &scripts, &mut waves);
     if goal.direction == Direction::Down {
         // The newest goes first, and a reader expects the scripts as they run; the engines keep their order.
         scripts.reverse();

@@ -6,6 +6,7 @@ use crate::model::fault::FaultClass;
 use crate::model::outcome::Outcome;
 use crate::model::schema::Direction;
 use crate::model::tenant::Tenant;
+use crate::model::transaction::TransactionScope;
 
 use crate::engines::support::fleet::Fleet;
 use crate::engines::support::migrations::{Migrations, sql};
@@ -223,6 +224,33 @@ async fn a_sequence_of_another_schema_is_not_set_by_code() {
             "CREATE SEQUENCE own; DO $$ BEGIN PERFORM setval('own', 7); PERFORM last_value FROM public.numbers; END $$";
         let fleet = Fleet::of(&Migrations::of([sql("m1", [own])])).await;
         assert_eq!(fleet.up(&tenant(home, "t2", &[])).await.outcome.name(), "migrated");
+    })
+    .await;
+}
+
+/// The rows that an earlier step has changed outside, by a trigger that is there already, are none of a later one's.
+#[tokio::test]
+async fn code_is_not_blamed_for_the_rows_of_an_earlier_step() {
+    with(Site::Postgres, async |home: &Home| {
+        let makes = "CREATE TABLE a (i int);\nCREATE FUNCTION logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO \
+                     public.shared_log VALUES (new.i); RETURN NULL; END $$;\nCREATE TRIGGER t AFTER INSERT ON a FOR EACH ROW \
+                     EXECUTE FUNCTION logs();";
+        home.run("CREATE TABLE shared_log (i int)").await;
+        let does = |n: usize| format!("DO $$ BEGIN PERFORM {n}; END $$;");
+        let files = [("0001_a.sql", makes.to_owned()), ("0002_b.sql", "INSERT INTO a VALUES (1);".to_owned()), ("0003_c.sql", does(1))];
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let fleet = Fleet::with_scripts(&Migrations::of([]), &files).await;
+        let mut whole = Fleet::with_scripts(&Migrations::of([]), &files).await;
+        whole.transaction = TransactionScope::Tenant;
+        for (fleet, schema) in [(fleet, "t1"), (whole, "t2")] {
+            let record = fleet.up(&tenant(home, schema, &[])).await;
+            assert_eq!(record.outcome.name(), "migrated", "{schema}: {record:?}");
+        }
+        // What code changes itself is still found.
+        let own = [("0001_a.sql", makes), ("0002_b.sql", "DO $$ BEGIN INSERT INTO a VALUES (1); END $$;")];
+        let record = Fleet::with_scripts(&Migrations::of([]), &own).await.up(&tenant(home, "t3", &[])).await;
+        assert_eq!(record.outcome, Outcome::Failed { class: FaultClass::WrongSchema }, "{record:?}");
+        assert!(record.error.unwrap().message.contains("public.shared_log"));
     })
     .await;
 }
