@@ -4,7 +4,6 @@
 //! process dies is documented at each step in the engines' files.
 
 mod address;
-mod answers;
 mod ask;
 mod backup;
 mod bulk_history;
@@ -42,7 +41,6 @@ mod variables;
 mod work;
 
 pub(crate) use address::{location, place};
-pub(crate) use answers::Answers;
 pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
@@ -55,7 +53,7 @@ pub(crate) use liveness::Liveness;
 pub(crate) use locks::locks;
 pub(crate) use message::stopped_at_statement;
 pub(crate) use observe::{Canceller, Observe, Probe, Watch};
-pub(crate) use read_only::ReadOnly;
+pub(crate) use read_only::Answers;
 pub(crate) use rows::{ROWS_AT_ONCE, Rows};
 pub(crate) use scratch::ScratchPlace;
 pub(crate) use servers::Servers;

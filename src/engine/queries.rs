@@ -50,11 +50,6 @@ impl TextRow {
         matches!(self.columns.get(column), Some(Some(text)) if ["t", "true", "1"].contains(&text.as_str()))
     }
 
-    /// The names of the columns, and their values.
-    pub(crate) fn whole(self) -> (Vec<String>, Vec<Option<String>>) {
-        (self.names.to_vec(), self.columns)
-    }
-
     /// The column of this name; MySQL 8 has its catalog's column names in upper case.
     pub(crate) fn named(&self, name: &str) -> Option<String> {
         self.text(self.names.iter().position(|own| own.eq_ignore_ascii_case(name))?)

@@ -1,55 +1,94 @@
-//! Queries of operators: one statement, in a transaction in which the engine itself refuses every change.
+//! Questions of people to a tenant's database: the times in its history, and SQL that the engine itself keeps from changing
+//! anything.
 //!
-//! It judges no text. A query that would change something is refused by the engine, with its code.
+//! It judges no text. One that would change something is refused by the engine, with its code.
 
 use async_trait::async_trait;
 
-use super::queries::TenantQueries;
+use super::queries::{TenantQueries, TextRow};
+use crate::model::answer::Answer;
 use crate::model::assertion::FirstRows;
 use crate::model::fault::Fault;
 
-/// Asks what an operator wrote.
+/// Answers questions of people. From the first on that is SQL of theirs the session can't write.
 #[async_trait]
-pub(crate) trait ReadOnly: Send {
-    /// The first `most` rows of a query, which must be one statement that returns rows, in the tenant's own namespace
-    /// and within the statement timeout. It is read as a subquery, so that the engine may stop behind these rows.
-    ///
-    /// Dying in it changes nothing: the transaction is read-only, and it is never committed.
+pub(crate) trait Answers: Send {
+    /// Each applied version with the time of its row, in seconds since 1970-01-01 UTC. Read-only, a query for each of
+    /// the history's tables.
     ///
     /// # Errors
-    /// A [`Fault`] when the engine refuses the query; the session works on.
-    async fn query(&mut self, sql: &str, most: usize) -> Result<FirstRows, Fault>;
-}
+    /// A [`Fault`] when the history can't be read.
+    async fn applied(&mut self) -> Result<Vec<(String, i64)>, Fault>;
 
-/// The read-only transaction of an engine.
-#[async_trait]
-pub(crate) trait ReadOnlyTransaction: TenantQueries {
-    /// The statements before a query.
+    /// The rows of a text of SQL, of one statement or several, in the tenant's own namespace and within the statement timeout.
+    ///
+    /// Dying in it: the engine ends a transaction that has changed nothing.
     ///
     /// # Errors
-    /// A [`Fault`] where there is no database to ask.
-    fn begin_read_only(&self) -> Result<String, Fault>;
+    /// A [`Fault`] with the engine's code, also where the text would change something.
+    async fn answers(&mut self, sql: &str) -> Result<Vec<Answer>, Fault>;
 
-    /// The statements behind it, also where it failed. They take nothing back but the settings of the session.
-    fn end_read_only(&self) -> &'static str;
+    /// The first `most` rows of a query, which must be one statement that returns rows. It is read as a subquery, so that the
+    /// engine may stop behind these rows.
+    ///
+    /// # Errors
+    /// As [`Answers::answers`].
+    async fn first_rows(&mut self, query: &str, most: usize) -> Result<FirstRows, Fault>;
+}
+
+/// A session that can be kept from writing.
+#[async_trait]
+pub(crate) trait ReadOnly: TenantQueries {
+    /// Keeps the session from writing, also behind a `COMMIT` in the text. Returns the statements before the text, whose
+    /// last begins a transaction.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the session can't be made so.
+    async fn read_only(&mut self) -> Result<String, Fault>;
 }
 
 #[async_trait]
-impl<S: ReadOnlyTransaction> ReadOnly for S {
-    async fn query(&mut self, sql: &str, most: usize) -> Result<FirstRows, Fault> {
-        let begin = self.begin_read_only()?;
-        self.run(begin).await?;
-        // A comment at the end of the text must not hide the parenthesis.
-        let rows = self.rows(format!("SELECT * FROM (\n{sql}\n) AS fleet_rows LIMIT {}", most + 1)).await;
-        let ended = self.run(self.end_read_only().to_owned()).await;
-        let rows = rows?;
-        ended?;
-        let mut first = FirstRows { more: rows.len() > most, ..FirstRows::default() };
-        for row in rows.into_iter().take(most) {
-            let (columns, values) = row.whole();
-            first.columns = columns;
-            first.rows.push(values);
+impl<S: ReadOnly> Answers for S {
+    async fn applied(&mut self) -> Result<Vec<(String, i64)>, Fault> {
+        let (history, scripts) = self.door().books().read_applied();
+        let mut rows = self.rows(history).await?;
+        if let Some(scripts) = scripts {
+            // A tenant that no script has reached has no table of them.
+            rows.extend(self.rows(scripts).await.unwrap_or_default());
         }
-        Ok(first)
+        Ok(rows.iter().filter_map(|row| Some((row.text(0)?, row.parse(1)?))).collect())
     }
+
+    async fn answers(&mut self, sql: &str) -> Result<Vec<Answer>, Fault> {
+        Ok(grouped(asked(self, sql.to_owned()).await?))
+    }
+
+    async fn first_rows(&mut self, query: &str, most: usize) -> Result<FirstRows, Fault> {
+        // A comment at the end of the text must not hide the parenthesis.
+        let mut rows = asked(self, format!("SELECT * FROM (\n{query}\n) AS fleet_rows LIMIT {}", most + 1)).await?;
+        let more = rows.len() > most;
+        rows.truncate(most);
+        let Answer { columns, rows } = grouped(rows).pop().unwrap_or_default();
+        Ok(FirstRows { columns, rows, more })
+    }
+}
+
+async fn asked(session: &mut impl ReadOnly, sql: String) -> Result<Vec<TextRow>, Fault> {
+    let begin = session.read_only().await?;
+    session.run(begin).await?;
+    let rows = session.rows(sql).await;
+    let _ = session.run("ROLLBACK".to_owned()).await;
+    rows
+}
+
+fn grouped(rows: Vec<TextRow>) -> Vec<Answer> {
+    let mut answers: Vec<Answer> = Vec::new();
+    for row in rows {
+        let (columns, values) = row.into_parts();
+        match answers.last_mut().filter(|last| last.columns == columns) {
+            Some(last) => last.rows.push(values),
+            None => answers.push(Answer { columns, rows: vec![values] }),
+        }
+    }
+    answers
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answers, Dump, HealthCheck, Inspect, Observe, ReadOnly, Rows};
+use super::{Answers, Dump, HealthCheck, Inspect, Observe, Rows};
 use super::{ApplyError, Canceller, Database, Liveness, PartialState, Probe, Session, Settlement, Work};
 use crate::model::answer::Answer;
 use crate::model::assertion::FirstRows;
@@ -218,13 +218,6 @@ impl Rows for ScriptedSession {
     }
 }
 
-#[async_trait]
-impl ReadOnly for ScriptedSession {
-    async fn query(&mut self, _: &str, _: usize) -> Result<FirstRows, Fault> {
-        Ok(FirstRows::default())
-    }
-}
-
 impl Dump for ScriptedSession {}
 
 #[async_trait]
@@ -235,6 +228,10 @@ impl Answers for ScriptedSession {
 
     async fn answers(&mut self, _: &str) -> Result<Vec<Answer>, Fault> {
         Ok(Vec::new())
+    }
+
+    async fn first_rows(&mut self, _: &str, _: usize) -> Result<FirstRows, Fault> {
+        Ok(FirstRows::default())
     }
 }
 

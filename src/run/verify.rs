@@ -19,7 +19,7 @@ pub(super) async fn hold(session: &mut dyn Session, engine: Engine, assertions: 
     for assertion in assertions {
         answers.push(match &assertion.sql[engine] {
             None => Answer::NotAsked,
-            Some(sql) => match session.query(sql, MOST_ROWS).await {
+            Some(sql) => match session.first_rows(sql, MOST_ROWS).await {
                 Ok(rows) if rows.rows.is_empty() => Answer::Holds,
                 Ok(rows) => Answer::Fails(rows),
                 Err(error) => Answer::Error { error },

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::Fleet;
+use crate::pgbouncer::Pgbouncer;
+use crate::support::{Fleet, postgres_url};
 
 /// One migrated tenant of each kind, with these assertions.
 fn fleet(assertions: &[(&str, &str)]) -> Fleet {
@@ -90,6 +91,35 @@ fn the_engine_itself_refuses_a_query_that_writes() {
     // A second statement would run behind a transaction that the first one ended.
     std::fs::write(fleet.path("verify/two.sql"), "SELECT 1; COMMIT; DELETE FROM users").unwrap();
     fleet.run(&["verify"]).exits(78).tells(&["verify/two.sql: it has more than one statement", "nothing was asked"]);
+}
+
+/// A pooler hands a session's settings to nobody, or to the next client: SQL of people goes past it, or nowhere.
+#[test]
+fn sql_of_people_is_not_sent_through_a_pooler() {
+    for more in ["ignore_startup_parameters = options,extra_float_digits", ""] {
+        let pooler = Pgbouncer::start(&postgres_url(), more);
+        let mut fleet = Fleet::new().postgres(1);
+        fleet.run(&["migrate", "--yes"]).exits(0);
+        std::fs::create_dir(fleet.path("verify")).unwrap();
+        for name in ["a", "b"] {
+            std::fs::write(fleet.path(&format!("verify/{name}.sql")), "SELECT id FROM users").unwrap();
+        }
+        let direct = fleet.tenant("pg-000").url.clone();
+        fleet.tenant_mut("pg-000").url = pooler.url(direct.rsplit_once('/').unwrap().1);
+        let json = fleet.run(&["verify", "--format", "json"]).exits(2).json();
+        for name in ["a", "b"] {
+            let error = &of(&json, "pg-000")["assertions"][name]["error"];
+            assert!(
+                error["message"].as_str().is_some_and(|text| text.contains("set migration_url to the server")),
+                "{more}: {json:#}"
+            );
+        }
+        let told = fleet.run(&["exec", "SELECT 1"]).exits(100);
+        assert!(told.err.contains("migration_url"), "{more}: {}", told.err);
+        fleet.tenant_mut("pg-000").more = format!("migration_url = \"{direct}\"\n");
+        fleet.run(&["verify"]).exits(0);
+        fleet.run(&["exec", "SELECT 7 AS seven"]).exits(0).shows(&["seven", "7"]);
+    }
 }
 
 #[test]

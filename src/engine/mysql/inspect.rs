@@ -10,11 +10,9 @@ use async_trait::async_trait;
 
 use super::inspect_others;
 use crate::engine::Inspect;
-use crate::engine::answers::ReadOnly;
 use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::flavour::Flavour;
-use crate::engine::mysql::tenant_lock::session_settings;
 use crate::engine::own_tables::OwnTables as _;
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::model::fault::Fault;
@@ -40,15 +38,6 @@ const QUERIES: [&str; 8] = [
      t.constraint_type = 'CHECK'",
     "SELECT 'check', c.* FROM information_schema.check_constraints c WHERE c.constraint_schema = DATABASE()",
 ];
-
-#[async_trait]
-impl ReadOnly for MysqlSession {
-    async fn read_only(&mut self) -> Result<Vec<String>, Fault> {
-        // The session's default holds for the transactions behind a COMMIT too.
-        let read_only = ["SET SESSION TRANSACTION READ ONLY", "START TRANSACTION READ ONLY"].map(str::to_owned);
-        Ok(std::iter::once(session_settings(&self.door.timeouts)).chain(read_only).collect())
-    }
-}
 
 #[async_trait]
 impl Inspect for MysqlSession {

@@ -5,13 +5,12 @@
 use async_trait::async_trait;
 
 use super::inspect_queries;
-use crate::engine::answers::ReadOnly;
 use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed, unqualified};
 use crate::engine::own_tables::OwnTables as _;
 use crate::engine::postgres::{PostgresSession, guards};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::{Inspect, TenantEndpoint};
-use crate::model::fault::{Fault, FaultClass};
+use crate::model::fault::Fault;
 use crate::model::shape::{Column, ForeignKey, Shape, Unique};
 use crate::model::tenant::Engine;
 use crate::sql::spaced;
@@ -32,29 +31,6 @@ fn prelude(door: &TenantEndpoint) -> String {
 impl PostgresSession {
     async fn read(&mut self, queries: &str) -> Result<Vec<TextRow>, Fault> {
         self.transaction(format!("{}{queries}COMMIT", prelude(&self.door))).await
-    }
-}
-
-#[async_trait]
-impl ReadOnly for PostgresSession {
-    async fn read_only(&mut self) -> Result<Vec<String>, Fault> {
-        // A default of the connection: it holds for the transactions behind a COMMIT too, and goes with the connection.
-        self.options = self.options.clone().options([("default_transaction_read_only", "on")]);
-        self.connection = None;
-        let ask = "SELECT current_setting('default_transaction_read_only')";
-        if self.rows(ask.to_owned()).await?.first().is_none_or(|row| row.must(0) != "on") {
-            let text = "the connection pooler takes no settings, so nothing keeps SQL through it from writing; set \
-                        migration_url to the server itself for this tenant";
-            return Err(Fault::new(FaultClass::Pooler, text));
-        }
-        // For the session: they hold behind a COMMIT in the text, too.
-        let limits = guards::local_settings(&self.door.timeouts);
-        let mut begin: Vec<String> = limits.iter().map(|limit| limit.replacen("SET LOCAL", "SET", 1)).collect();
-        let tenant = &self.door.tenant;
-        let path = |schema: &String| format!("SET search_path = {}", guards::search_path(tenant, schema));
-        begin.extend(tenant.schema.as_ref().map(path));
-        begin.push("BEGIN READ ONLY".to_owned());
-        Ok(begin)
     }
 }
 

@@ -1,20 +1,28 @@
 //! PostgreSQL's read-only transaction: <https://www.postgresql.org/docs/current/sql-set-transaction.html>.
 
+use async_trait::async_trait;
+
 use crate::engine::postgres::{PostgresSession, guards};
-use crate::engine::read_only::ReadOnlyTransaction;
-use crate::model::fault::Fault;
+use crate::engine::read_only::ReadOnly;
+use crate::model::fault::{Fault, FaultClass};
 
-impl ReadOnlyTransaction for PostgresSession {
-    fn begin_read_only(&self) -> Result<String, Fault> {
-        let mut begin = vec!["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned()];
-        begin.extend(guards::local_settings(&self.door.timeouts));
-        if let Some(schema) = &self.door.tenant.schema {
-            begin.push(format!("SET LOCAL search_path = {}", guards::search_path(&self.door.tenant, schema)));
+#[async_trait]
+impl ReadOnly for PostgresSession {
+    /// Settings of the session: they hold for the transactions behind a COMMIT in the text, too. A pooler would give them to
+    /// others, or to nobody.
+    async fn read_only(&mut self) -> Result<String, Fault> {
+        if self.is_pooled().await? {
+            let text = "a connection pooler keeps no settings, so nothing would keep SQL through it from writing; set migration_url \
+                        to the server itself for this tenant";
+            return Err(Fault::new(FaultClass::Pooler, text));
         }
+        let limits = guards::local_settings(&self.door.timeouts);
+        let mut begin: Vec<String> = limits.iter().map(|limit| limit.replacen("SET LOCAL", "SET", 1)).collect();
+        let tenant = &self.door.tenant;
+        let path = |schema: &String| format!("SET search_path = {}", guards::search_path(tenant, schema));
+        begin.extend(tenant.schema.as_ref().map(path));
+        begin.push("SET default_transaction_read_only = on".to_owned());
+        begin.push("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned());
         Ok(begin.join(";\n"))
-    }
-
-    fn end_read_only(&self) -> &'static str {
-        "ROLLBACK"
     }
 }

@@ -4,14 +4,12 @@
 //! it look like another table.
 
 use async_trait::async_trait;
-use sqlx::ConnectOptions as _;
 
-use crate::engine::answers::ReadOnly;
 use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
 use crate::engine::queries::{Queries as _, TextRow};
 use crate::engine::sqlite::SqliteSession;
 use crate::engine::sqlite::inspect_text::{canonical, tokens, written};
-use crate::engine::{Inspect, errors, history, literal};
+use crate::engine::{Inspect, history, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Column, ForeignKey, Shape, Table, Unique};
 use crate::model::tenant::Engine;
@@ -50,18 +48,6 @@ fn queries() -> String {
         "COMMIT".to_owned(),
     ];
     all.join(";\n")
-}
-
-#[async_trait]
-impl ReadOnly for SqliteSession {
-    async fn read_only(&mut self) -> Result<Vec<String>, Fault> {
-        if self.is_missing() {
-            return Err(Fault::new(FaultClass::UnknownDatabase, "the file does not exist yet: migrate makes it"));
-        }
-        let options = self.options(false).read_only(true);
-        self.connection = Some(options.connect().await.map_err(|e| errors::fault(&e))?);
-        Ok(vec!["BEGIN".to_owned()])
-    }
 }
 
 #[async_trait]

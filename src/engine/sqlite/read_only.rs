@@ -1,19 +1,23 @@
-//! SQLite's connection that writes nothing: <https://www.sqlite.org/pragma.html#pragma_query_only>.
+//! SQLite's connection that can't write: <https://www.sqlite.org/c3ref/open.html>.
 
-use crate::engine::read_only::ReadOnlyTransaction;
+use async_trait::async_trait;
+use sqlx::ConnectOptions as _;
+
+use crate::engine::errors;
+use crate::engine::read_only::ReadOnly;
 use crate::engine::sqlite::SqliteSession;
 use crate::model::fault::{Fault, FaultClass};
 
-impl ReadOnlyTransaction for SqliteSession {
-    /// A file that does not exist yet is not made for a question.
-    fn begin_read_only(&self) -> Result<String, Fault> {
+#[async_trait]
+impl ReadOnly for SqliteSession {
+    /// The file is opened anew for each question: what the text has set goes with the connection. One that does not exist is
+    /// not made for a question.
+    async fn read_only(&mut self) -> Result<String, Fault> {
         if self.is_missing() {
-            return Err(Fault::new(FaultClass::Missing, "the file does not exist, so no table does"));
+            return Err(Fault::new(FaultClass::UnknownDatabase, "the file does not exist yet: migrate makes it"));
         }
-        Ok("PRAGMA query_only = ON;\nBEGIN".to_owned())
-    }
-
-    fn end_read_only(&self) -> &'static str {
-        "ROLLBACK;\nPRAGMA query_only = OFF"
+        let options = self.options(false).read_only(true);
+        self.connection = Some(options.connect().await.map_err(|e| errors::fault(&e))?);
+        Ok("BEGIN".to_owned())
     }
 }
