@@ -1,11 +1,13 @@
 """Measures fleet against a floor and against SeaORM's own runner, and writes benches/RESULTS.md.
 
 Everything is a release build and a process of its own, timed from start to exit, one contender after the other within
-each run, so that a slow minute of the machine falls on all of them. Databases are made anew before each cold run, which
-is not timed. Nothing-to-do follows each cold run on the databases that the same contender has just migrated.
+each run, so that a slow minute of the machine falls on all of them. Before each cold run, untimed, databases with new names
+are made: what was deleted shortly before makes new files slow on some disks, so all are deleted at the end of an engine, or
+after each run where the disk has no room. Nothing-to-do follows each cold run on the databases that the same contender has
+just migrated.
 
 Needs what `scripts/servers` needs, and python3. A full run takes an hour or more, most of it SeaORM's runner behind
-the relay; `--engines sqlite --runs 1` is a look in a minute.
+the relay; `--quick` is a look in a few minutes, and `--engines sqlite --quick` in one.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from process import ROOT, WORK, build, measure, program, say
+from process import DATA, ROOT, WORK, build, measure, program, say
 from report import TITLES, at_least, at_most, figure, versions
 from server import Relay, Servers, sql, url_of
 
@@ -30,6 +32,8 @@ SQLITE_COLD_AT_LEAST = 5
 MEMORY_AT_MOST_MIB = 64
 # A tenant's record: id, URL, tags, state and outcome. Growth beyond this would be something kept by mistake.
 RECORD_AT_MOST_KIB = 4
+# The time of a tenant in the largest fleet, beside that in the smallest.
+GROWTH_AT_MOST = 1.15
 
 
 def arguments():
@@ -39,10 +43,11 @@ def arguments():
         epilog="Another part, with options of its own: scripts/bench stall --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--engines", default="postgres,mysql,sqlite", help="which, separated by commas")
+    parser.add_argument("--engines", default="postgres,schemas,mysql,sqlite", help="which, separated by commas")
     parser.add_argument("--contenders", default=",".join(CONTENDERS), help="which, separated by commas")
     parser.add_argument("--runs", type=int, default=5, help="runs of each measurement (default 5)")
     parser.add_argument("--postgres-tenants", type=int, default=200)
+    parser.add_argument("--schemas-tenants", type=int, default=200, help="schemas of one PostgreSQL database")
     parser.add_argument("--mysql-tenants", type=int, default=200)
     parser.add_argument("--sqlite-tenants", type=int, default=1000)
     parser.add_argument("--relay-tenants", type=int, help="tenants behind the relay (default: as many as without it)")
@@ -53,13 +58,21 @@ def arguments():
     parser.add_argument("--no-relay", action="store_true", help="leave out the runs through the relay")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory figures")
     parser.add_argument("--memory-tenants", default="1000,5000,10000", help="SQLite fleets whose peak memory is taken")
+    parser.add_argument("--growth", default="100,1000,10000", help="SQLite fleets whose times are compared; empty for none")
+    parser.add_argument("--quick", action="store_true", help="one run of few tenants of each: whether all works, no figures")
+    parser.add_argument("--tmpfs", action="store_true", help="servers and files in /dev/shm: no disk is measured")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "benches" / "RESULTS.md")
     options = parser.parse_args()
+    if options.quick:
+        options.runs, options.relay_tenants, options.xargs = 1, 8, "8"
+        options.postgres_tenants = options.schemas_tenants = options.mysql_tenants = 16
+        options.sqlite_tenants, options.growth, options.memory_tenants = 100, "50,200", "100,200"
     options.engines = options.engines.split(",")
     options.contenders = options.contenders.split(",")
     options.xargs = [int(value) for value in options.xargs.split(",")]
     options.memory_tenants = [int(value) for value in options.memory_tenants.split(",")]
+    options.growth = [int(value) for value in options.growth.split(",") if value]
     for value, known, what in [(options.engines, TITLES, "engine"), (options.contenders, CONTENDERS, "contender")]:
         for name in value:
             if name not in known:
@@ -70,50 +83,84 @@ def arguments():
 # --- fleets ---------------------------------------------------------------------------------------------------------
 
 
+# The room that a migrated tenant takes, with some to spare.
+TENANT_MIB = {"postgres": 14, "schemas": 6, "mysql": 12, "sqlite": 1}
+
+
 class Fleet:
-    """Some tenants on one engine, and the three lists that the contenders read them from."""
+    """Some tenants on one engine, and the lists that the contenders read them from; each `renew` gives them new names."""
 
     def __init__(self, engine, size, server=None, relay=None):
-        self.engine, self.size, self.server = engine, size, server
+        self.engine, self.size, self.server, self.relay = engine, size, server, relay
         self.folder = WORK / f"{engine}{'-relay' if relay else ''}-{size}"
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self.names = [f"bench_{number:05}" for number in range(size)]
-        self.urls = [self.url(name, relay) for name in self.names]
-        self.list = self.folder / "tenants.txt"
-        self.list.write_text("\n".join(self.urls) + "\n")
-        self.config = self.folder / "tenants.toml"
-        lines = ['[fleet]\nname = "bench"\n', "[defaults]", f"create_missing = {str(engine == 'sqlite').lower()}\n"]
-        for name, url in zip(self.names, self.urls):
-            lines.append(f'[[tenant]]\nid = "{name}"\nurl = "{url.split("?")[0]}"\n')
-        self.config.write_text("\n".join(lines))
+        self.list, self.config = self.folder / "tenants.txt", self.folder / "tenants.toml"
+        self.generation, self.made = 0, []
 
-    def url(self, name, relay):
+    def url(self, name):
         if self.engine == "sqlite":
-            return f"sqlite:{self.folder}/data/{name}.db?mode=rwc"
-        return url_of(self.server, name, relay)
+            return f"sqlite:{self.folder}/data-{self.generation}/{name}.db?mode=rwc"
+        if self.engine == "schemas":
+            return f"{url_of(self.server, f'bench_{self.generation:03}', self.relay)}?options[search_path]={name}"
+        return url_of(self.server, name, self.relay)
 
     def renew(self):
         """Empty databases, as on the first day."""
+        self.generation += 1
+        names = [f"bench_{self.generation:03}_{number:05}" for number in range(self.size)]
+        urls = [self.url(name) for name in names]
+        self.list.write_text("\n".join(urls) + "\n")
+        create = str(self.engine == "sqlite").lower()
+        lines = ['[fleet]\nname = "bench"\n', "[defaults]", f"create_missing = {create}\n"]
+        for name, url in zip(names, urls):
+            schema = f'schema = "{name}"\n' if self.engine == "schemas" else ""
+            lines.append(f'[[tenant]]\nid = "{name}"\nurl = "{url.split("?")[0]}"\n{schema}')
+        # It holds the server's password, and fleet says so where others could read it.
+        self.config.touch(mode=0o600)
+        self.config.write_text("\n".join(lines))
         for file in self.folder.glob("fleet-ledger.db*"):
             file.unlink()
         if self.engine == "sqlite":
-            shutil.rmtree(self.folder / "data", ignore_errors=True)
-            (self.folder / "data").mkdir()
-        elif self.engine == "postgres":
-            drop_and_create = [
-                f"DROP DATABASE IF EXISTS {name} WITH (FORCE);\nCREATE DATABASE {name};" for name in self.names
-            ]
-            # A checkpoint that starts in the middle of one contender's run would be laid at its door.
-            sql(self.server, "\n".join([*drop_and_create, "CHECKPOINT;"]))
+            (self.folder / f"data-{self.generation}").mkdir()
+        elif self.engine == "schemas":
+            database = f"bench_{self.generation:03}"
+            sql(self.server, f"CREATE DATABASE {database};")
+            # Made by the first tenants, the extensions would fail SeaORM's others meanwhile.
+            shared = [f'CREATE EXTENSION "{name}";' for name in ("uuid-ossp", "pgcrypto", "btree_gin")]
+            sql(self.server, "\n".join([*shared, *(f"CREATE SCHEMA {name};" for name in names), "CHECKPOINT;"]), database)
+            self.made.append(database)
         else:
-            sql(self.server, "\n".join(f"DROP DATABASE IF EXISTS {name};\nCREATE DATABASE {name};" for name in self.names))
+            create = [f"CREATE DATABASE {name};" for name in names]
+            # A checkpoint that starts in the middle of one contender's run would be laid at its door.
+            sql(self.server, "\n".join([*create, "CHECKPOINT;"] if self.engine == "postgres" else create))
+            self.made += names
+
+    def make_room(self, contenders):
+        """Deletes what was made where another run of so many contenders would fill the disk; on a tmpfs in any case."""
+        needed = 2 * contenders * self.size * TENANT_MIB[self.engine]
+        if DATA or shutil.disk_usage(self.folder).free < needed * 1024 * 1024:
+            self.delete()
+
+    def delete(self):
+        for folder in self.folder.glob("data-*"):
+            shutil.rmtree(folder)
+        if self.made:
+            sql(self.server, "\n".join(f"DROP DATABASE IF EXISTS {name};" for name in self.made))
+        self.made = []
 
     def drop(self):
-        if self.engine == "sqlite":
-            shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            sql(self.server, "\n".join(f"DROP DATABASE IF EXISTS {name};" for name in self.names))
+        self.delete()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def contenders_of(engine, options):
+    """SeaORM's command line sets a search path of its own: its loop in one process has that of the URL."""
+    return [name for name in options.contenders if (engine, name) != ("schemas", "seaorm xargs")]
+
+
+def floor_engine(fleet):
+    return "postgres" if fleet.engine == "schemas" else fleet.engine
 
 
 def command_of(contender, fleet, mode, concurrency, xargs):
@@ -121,7 +168,7 @@ def command_of(contender, fleet, mode, concurrency, xargs):
         both = ["--concurrency", str(concurrency), "--per-server", str(concurrency)]
         return [program("fleet"), "--config", str(fleet.config), "migrate", "--yes", *both]
     if contender == "floor":
-        return [program("floor"), fleet.engine, str(fleet.list), str(concurrency), mode]
+        return [program("floor"), floor_engine(fleet), str(fleet.list), str(concurrency), mode]
     if contender == "seaorm in-process":
         return [program("seaorm-inprocess"), str(fleet.list), str(concurrency)]
     return ["xargs", "-a", str(fleet.list), "-P", str(xargs), "-I", "{}", program("seaorm-runner"), "up", "-u", "{}"]
@@ -129,7 +176,7 @@ def command_of(contender, fleet, mode, concurrency, xargs):
 
 def verify(fleet):
     """The floor's `noop` fails unless each tenant's history is complete: no contender is timed for work left undone."""
-    measure([program("floor"), fleet.engine, str(fleet.list), "8", "noop"])
+    measure([program("floor"), floor_engine(fleet), str(fleet.list), "8", "noop"])
 
 
 def best_xargs(fleet, candidates):
@@ -145,11 +192,12 @@ def best_xargs(fleet, candidates):
 
 def race(fleet, options, concurrency, xargs):
     """{(contender, mode): [seconds, ...]}, the contenders taking turns within each run."""
-    times = {(contender, mode): [] for contender in options.contenders for mode in ("cold", "noop")}
+    contenders = contenders_of(fleet.engine, options)
+    times = {(contender, mode): [] for contender in contenders for mode in ("cold", "noop")}
     for run in range(options.runs):
         # Each run starts with another contender, so that none is always the one after the same neighbour.
-        shift = run % len(options.contenders)
-        for contender in options.contenders[shift:] + options.contenders[:shift]:
+        shift = run % len(contenders)
+        for contender in contenders[shift:] + contenders[:shift]:
             fleet.renew()
             for mode in ("cold", "noop"):
                 seconds, _ = measure(command_of(contender, fleet, mode, concurrency, xargs))
@@ -158,8 +206,9 @@ def race(fleet, options, concurrency, xargs):
                     verify(fleet)
         say("  run {}: {}".format(
             run + 1,
-            ", ".join(f"{c} {times[c, 'cold'][-1]:.2f}/{times[c, 'noop'][-1]:.2f} s" for c in options.contenders),
+            ", ".join(f"{c} {times[c, 'cold'][-1]:.2f}/{times[c, 'noop'][-1]:.2f} s" for c in contenders),
         ))
+        fleet.make_room(len(contenders))
     return times
 
 
@@ -188,7 +237,7 @@ class Report:
                 self.targets.append((title, words, "fleet / floor", ratio, met))
             least = 1
             if through_relay:
-                least = RELAY_AT_LEAST[engine, mode]
+                least = RELAY_AT_LEAST.get((engine, mode), 1)
             elif (engine, mode) == ("sqlite", "cold"):
                 least = SQLITE_COLD_AT_LEAST
             for contender in contenders:
@@ -213,6 +262,18 @@ class Report:
             words = f"{small:,} to {large:,} tenants"
             self.targets.append(("memory", words, "KiB a tenant", growth, at_most(growth, RECORD_AT_MOST_KIB)))
 
+    def growth(self, times):
+        rows = ["| SQLite tenants | | cold | a tenant | nothing to do | a tenant |", "|---|---|---|---|---|---|"]
+        for (size, contender), (cold, noop) in times.items():
+            each = [f"{seconds:.3f} s | {seconds / size * 1000:.2f} ms" for seconds in (cold, noop)]
+            rows.append(f"| {size:,} | {contender} | {' | '.join(each)} |")
+        self.tables.append("### How time grows with the fleet\n\n" + "\n".join(rows))
+        each = {size: cold / size for (size, contender), (cold, _) in times.items() if contender == "fleet"}
+        if len(each) > 1:
+            ratio = each[max(each)] / each[min(each)]
+            words = f"{min(each):,} to {max(each):,} tenants"
+            self.targets.append(("growth", words, "cold, a tenant", ratio, at_most(ratio, GROWTH_AT_MOST)))
+
     def text(self, options, versions):
         lines = [
             "# Benchmark results",
@@ -225,6 +286,7 @@ class Report:
             f"- {options.runs} runs of each, concurrency {options.concurrency} (relay: 8, {options.delay} ms each way)",
             *[f"- {line}" for line in versions],
             "",
+            *(["The data was in /dev/shm: no disk was measured."] if DATA else []),
             "floor: one process, raw driver connections, the same SQL in one message a tenant, no bookkeeping but the",
             "history row. seaorm in-process: `Migrator::up` on all tenants at the same concurrency. seaorm xargs: SeaORM's",
             "`run_cli`, one process a tenant, at the best `-P` of those tried.",
@@ -251,7 +313,7 @@ def bench_engine(engine, server, options, report):
         title = f"{TITLES[engine]}, {size:,} tenants"
         say(title)
         fleet = Fleet(engine, size, server)
-        xargs = best_xargs(fleet, options.xargs) if "seaorm xargs" in options.contenders else 0
+        xargs = best_xargs(fleet, options.xargs) if "seaorm xargs" in contenders_of(engine, options) else 0
         report.race(title, engine, False, race(fleet, options, options.concurrency, xargs), xargs)
         fleet.drop()
     if server and not options.no_relay:
@@ -276,6 +338,19 @@ def bench_memory(options, report):
     report.memory(peaks)
 
 
+def bench_growth(options, report):
+    times = {}
+    for size in sorted(options.growth):
+        say(f"growth, {size:,} SQLite tenants")
+        for contender in [name for name in ("fleet", "floor") if name in options.contenders]:
+            fleet = Fleet("sqlite", size)
+            fleet.renew()
+            runs = [measure(command_of(contender, fleet, mode, options.concurrency, 0))[0] for mode in ("cold", "noop")]
+            times[size, contender] = runs
+            fleet.drop()
+    report.growth(times)
+
+
 def main():
     options = arguments()
     if not options.no_build:
@@ -293,6 +368,8 @@ def main():
         bench_engine("sqlite", None, options, report)
     if not options.no_memory and "fleet" in options.contenders:
         bench_memory(options, report)
+    if options.growth:
+        bench_growth(options, report)
     text = report.text(options, found)
     options.output.write_text(text)
     print(text)

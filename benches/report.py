@@ -9,7 +9,7 @@ from pathlib import Path
 
 from process import ROOT
 
-TITLES = {"postgres": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
+TITLES = {"postgres": "PostgreSQL", "schemas": "PostgreSQL schemas", "mysql": "MariaDB", "sqlite": "SQLite"}
 
 
 def figure(seconds):

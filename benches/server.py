@@ -5,19 +5,21 @@ import re
 import subprocess
 from urllib.parse import urlsplit, urlunsplit
 
-from process import ROOT, TARGET, die, program
+from process import DATA, ROOT, TARGET, die, program
 
 
 class Servers:
     def __enter__(self):
-        self.environment = dict(os.environ, FLEET_SERVERS_STATE=str(TARGET / "servers-for-bench"), FLEET_TEST_WITHOUT="mysql")
+        state = f"{DATA}/servers" if DATA else str(TARGET / "servers-for-bench")
+        self.environment = dict(os.environ, FLEET_SERVERS_STATE=state, FLEET_TEST_WITHOUT="mysql")
         started = subprocess.run(
             [ROOT / "scripts/servers", "start", "--durable"], env=self.environment, stdout=subprocess.PIPE, text=True
         )
         if started.returncode != 0:
             die("the servers did not start")
         found = dict(re.findall(r"^export (\w+)=(\S+)$", started.stdout, re.MULTILINE))
-        return {"postgres": found["FLEET_TEST_POSTGRES_URL"], "mysql": found["FLEET_TEST_MARIADB_URL"]}
+        postgres = found["FLEET_TEST_POSTGRES_URL"]
+        return {"postgres": postgres, "schemas": postgres, "mysql": found["FLEET_TEST_MARIADB_URL"]}
 
     def __exit__(self, *_):
         subprocess.run([ROOT / "scripts/servers", "stop"], env=self.environment)

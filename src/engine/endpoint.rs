@@ -23,6 +23,7 @@ pub(crate) struct TenantEndpoint {
     pub(crate) timeouts: Timeouts,
     pub(crate) poolers: postgres::connect::Poolers,
     pub(crate) clusters: mysql::Clusters,
+    pub(crate) kept: postgres::KeptSessions,
 }
 
 impl TenantEndpoint {

@@ -18,12 +18,14 @@ pub(crate) struct Servers {
     timeouts: Timeouts,
     poolers: postgres::connect::Poolers,
     clusters: mysql::Clusters,
+    kept: postgres::KeptSessions,
 }
 
 impl Servers {
     /// Access to real databases, for the migrations of one program.
     pub(crate) fn new(migrations: Arc<MigrationSet>, timeouts: Timeouts) -> Self {
-        Servers { migrations, timeouts, poolers: Default::default(), clusters: Default::default() }
+        let (poolers, clusters, kept) = Default::default();
+        Servers { migrations, timeouts, poolers, clusters, kept }
     }
 }
 
@@ -35,11 +37,13 @@ impl Database for Servers {
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers, clusters) = (self.migrations.clone(), self.poolers.clone(), self.clusters.clone());
-        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers, clusters };
-        driver(tenant.engine).open(door).await
+        let (tenant, kept) = (tenant.clone(), self.kept.clone());
+        let door = TenantEndpoint { tenant, migrations, timeouts, poolers, clusters, kept };
+        driver(door.tenant.engine).open(door).await
     }
 
     async fn read_together(&self, tenants: &[Arc<Tenant>]) -> HashMap<TenantId, Vec<String>> {
+        self.kept.expect(tenants);
         let catalog = self.migrations.catalog();
         bulk_history::read(tenants, &catalog.history_table, !catalog.scripts.is_empty(), self.timeouts.connect).await
     }

@@ -22,7 +22,30 @@ pub(crate) fn written(engine: Engine, sql: &str) -> Vec<NamedSchema> {
 
 /// Whether a text runs code that may write anywhere: a block, a routine, or a function other than the best known ones.
 pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
-    const ASKS: [&str; 7] = ["select", "with", "values", "explain", "insert", "update", "delete"];
+    split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
+        Some("do" | "call" | "execute") => true,
+        Some(word) => ASKS.contains(&word) && calls(engine, piece.text),
+        None => false,
+    })
+}
+
+/// Whether a text runs code that it does not hold itself: a routine, or a function other than the best known ones, also in
+/// a block.
+pub(crate) fn calls_others(engine: Engine, sql: &str) -> bool {
+    split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
+        Some("call" | "execute") => true,
+        Some("do") => bodies(engine, piece.text).any(|body| calls(engine, body)),
+        Some(word) => ASKS.contains(&word) && calls(engine, piece.text),
+        None => false,
+    })
+}
+
+/// The first words of statements that evaluate expressions when they run.
+const ASKS: [&str; 7] = ["select", "with", "values", "explain", "insert", "update", "delete"];
+
+/// Whether a text calls a function other than the best known ones: by its name and a parenthesis; behind `INTO` that is a
+/// table with its columns.
+fn calls(engine: Engine, text: &str) -> bool {
     const HARMLESS: [&str; 56] = [
         "values",
         "in",
@@ -81,19 +104,12 @@ pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
         "trim",
         "upper",
     ];
-    split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
-        Some("do" | "call" | "execute") => true,
-        // A function is called by its name and a parenthesis; behind `INTO` that is a table with its columns.
-        Some(word) if ASKS.contains(&word) => {
-            let words = Words::of(engine, piece.text);
-            let is_called = |at: usize| {
-                let first = if words.is_qualified(at) { at - 2 } else { at };
-                words.name(at).is_some_and(|name| !HARMLESS.contains(&&*name)) && !words.is_after(first, "into")
-            };
-            (1..words.len()).any(|at| words.is_symbol(at, b'(') && is_called(at - 1))
-        }
-        _ => false,
-    })
+    let words = Words::of(engine, text);
+    let is_called = |at: usize| {
+        let first = if words.is_qualified(at) { at - 2 } else { at };
+        words.name(at).is_some_and(|name| !HARMLESS.contains(&&*name)) && !words.is_after(first, "into")
+    };
+    (1..words.len()).any(|at| words.is_symbol(at, b'(') && is_called(at - 1))
 }
 
 fn of_piece(engine: Engine, piece: &str) -> Vec<NamedSchema> {

@@ -50,6 +50,7 @@ mod differences;
 mod guards;
 mod half_way;
 mod hidden;
+mod kept_sessions;
 mod locks;
 mod logins;
 mod losses;

@@ -33,6 +33,8 @@ pub(crate) struct Fleet {
     pub(crate) limits: HashMap<(usize, Engine), Limits>,
     /// Whether the time of each tenant is divided.
     pub(crate) timings: bool,
+    /// The number of tenants at once.
+    pub(crate) at_once: NonZeroUsize,
 }
 
 impl Fleet {
@@ -47,6 +49,7 @@ impl Fleet {
             kill_blockers: None,
             transaction: Default::default(),
             timings: false,
+            at_once: NonZeroUsize::MIN.saturating_add(7),
         }
     }
 
@@ -152,7 +155,7 @@ impl Fleet {
             waves: vec![wave],
             scripts: LazyScripts::new(self.set.clone(), direction, all, self.native),
             held_back: 0,
-            concurrency: Concurrency { global: NonZeroUsize::MIN.saturating_add(7), ..Concurrency::default() },
+            concurrency: Concurrency { global: self.at_once, ..Concurrency::default() },
             retry: self.retry,
             timeouts: self.timeouts,
             limits: self.limits.clone(),

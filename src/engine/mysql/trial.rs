@@ -77,6 +77,7 @@ impl MysqlSession {
             timeouts: there.timeouts,
             poolers: there.poolers.clone(),
             clusters: there.clusters.clone(),
+            kept: there.kept.clone(),
         };
         let mut session = Box::new(MysqlSession::open(door).await?);
         let history = session.history().await;

@@ -10,6 +10,7 @@ pub(crate) mod guards;
 mod health;
 mod inspect;
 mod inspect_queries;
+mod kept;
 mod liveness;
 mod locks;
 mod native;
@@ -21,4 +22,5 @@ mod scratch;
 mod session;
 mod settings;
 
+pub(crate) use kept::KeptSessions;
 pub(crate) use session::PostgresSession;

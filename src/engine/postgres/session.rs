@@ -18,6 +18,7 @@ use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
 use crate::engine::postgres::connect::{MARK, open, too_much_for_a_pooler};
 use crate::engine::postgres::guards;
+use crate::engine::postgres::kept::leaves_nothing;
 use crate::engine::postgres::own_backend::OwnBackend;
 use crate::engine::postgres::settings::{self, ClientSettings, OwnSettings};
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
@@ -47,6 +48,10 @@ pub(crate) struct PostgresSession {
     pub(crate) is_patient: Arc<AtomicBool>,
     /// The settings of the database's own clients, once a script needed them.
     clients: Option<ClientSettings>,
+    /// The number of tenants that have had the connection, with this one.
+    served: u32,
+    /// Whether the connection may hold something that no `DISCARD ALL` ends, or was left in the middle of an answer.
+    is_spoilt: bool,
 }
 
 impl PostgresSession {
@@ -54,18 +59,70 @@ impl PostgresSession {
         let id: String = door.tenant.id.as_str().chars().filter(|c| c.is_ascii_graphic()).take(44).collect();
         let name = format!("fleet:{id}:{:08x}", fastrand::u32(..));
         let options = address::postgres(&door.tenant)?.application_name(&name);
-        let (connection, pooled) = open(&options, &door).await?;
-        Ok(PostgresSession {
+        let kept = door.kept.take(&door.tenant).await;
+        let mut session = PostgresSession {
             door,
             options,
-            connection: Some(Link::Alone(connection)),
+            connection: None,
             pool: None,
             has_history: true,
-            pooled,
+            pooled: None,
             own: OwnBackend::named(name),
             is_patient: Arc::default(),
             clients: None,
-        })
+            served: 1,
+            is_spoilt: false,
+        };
+        if let Some(kept) = kept {
+            (session.connection, session.served) = (Some(Link::Alone(kept.connection)), kept.served + 1);
+            if session.take_over().await {
+                return Ok(session);
+            }
+        }
+        let (connection, pooled) = open(&session.options, &session.door).await?;
+        session.connection = Some(Link::Alone(connection));
+        (session.pooled, session.served, session.is_spoilt) = (pooled, 1, false);
+        Ok(session)
+    }
+
+    /// Makes a kept connection this tenant's own; `false`: the server has ended it, or does not answer. Dying here: the tenant
+    /// was sent nothing.
+    async fn take_over(&mut self) -> bool {
+        let name = literal(Engine::Postgres, &self.own.name);
+        // `DISCARD ALL` leaves no role, where that of the session's start may be one.
+        let sql = format!("RESET ROLE; SELECT set_config('application_name', {name}, false); {}", OwnBackend::ask());
+        let limit = self.door.timeouts.connect;
+        let Ok(Ok(rows)) = tokio::time::timeout(limit, self.rows(sql)).await else { return false };
+        self.own.note(rows.last(), false);
+        self.pooled = Some(false);
+        rows.last().is_some_and(|row| row.must(2) == MARK.1)
+    }
+
+    /// Ends all that the tenant left in the session; `false`: it must not serve another. Not behind a pooler, whose sessions
+    /// are not ours, and not where event triggers run code of their own. Dying here: no transaction is open.
+    async fn end_all(&mut self) -> bool {
+        let ask = format!(
+            "SELECT coalesce(pg_catalog.current_setting('{}', true), ''), \
+             (SELECT count(*) FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')",
+            MARK.0
+        );
+        let is_direct =
+            |rows: Vec<TextRow>| rows.first().is_some_and(|row| row.must(0) == MARK.1 && row.must(1) == "0");
+        self.rows(ask).await.is_ok_and(is_direct) && self.run("DISCARD ALL".to_owned()).await.is_ok()
+    }
+
+    /// Keeps the connection for the next tenant of its database, if there is one and nothing of this one is in it.
+    async fn keep_connection(&mut self) {
+        let is_wanted = !self.is_spoilt
+            && self.pool.is_none()
+            && self.pooled != Some(true)
+            && self.door.kept.wants(&self.door.tenant, self.served);
+        if is_wanted
+            && self.end_all().await
+            && let Some(Link::Alone(connection)) = self.connection.take()
+        {
+            self.door.kept.give(&self.door.tenant, connection, self.served);
+        }
     }
 
     pub(crate) async fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
@@ -159,12 +216,16 @@ impl PostgresSession {
 
 #[async_trait]
 impl Queries for PostgresSession {
+    /// A call that is dropped half way, and one that fails, spoil the session; a table that is missing does not.
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
-        self.connection().await?.rows(sql).await
+        let was_spoilt = std::mem::replace(&mut self.is_spoilt, true);
+        let rows = self.connection().await?.rows(sql).await;
+        self.is_spoilt = was_spoilt || rows.as_ref().is_err_and(|fault| fault.class != FaultClass::Missing);
+        rows
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        self.connection().await?.run(sql).await
+        self.rows(sql).await.map(drop)
     }
 }
 
@@ -182,6 +243,8 @@ impl TenantQueries for PostgresSession {
 impl Batch for PostgresSession {
     async fn add(&mut self, insert: String) -> Result<(), Fault> {
         let begin = guards::begin(&self.door).join(";\n");
+        // Triggers of the tenant run.
+        self.is_spoilt = true;
         self.transaction(format!("{begin};\n{insert};\nCOMMIT")).await.map(drop)
     }
 }
@@ -210,6 +273,7 @@ impl Session for PostgresSession {
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError> {
         let bound = work.bound_to(&self.door.tenant).map_err(|stop| *stop)?;
         let work = &*bound;
+        let was_spoilt = std::mem::replace(&mut self.is_spoilt, true);
         let segments = work.segments().map_err(|fault| ApplyError::before(0, fault))?;
         self.ask_for_clients(work).await.map_err(|fault| ApplyError::before(0, fault))?;
         self.note_backend(work).await.map_err(|fault| ApplyError::before(0, fault))?;
@@ -232,15 +296,18 @@ impl Session for PostgresSession {
                 }
             }
         }
+        self.is_spoilt = was_spoilt || !leaves_nothing(work);
         Ok(())
     }
 
     async fn ask(&mut self, guard: &Guard) -> Option<Fault> {
         let begin = guards::begin(&self.door);
+        self.is_spoilt = true;
         ask(self, begin, guard).await
     }
 
     async fn close(mut self: Box<Self>) {
+        self.keep_connection().await;
         self.release().await;
     }
 }
