@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn parents_come_first_and_circles_are_cut_where_null_may_stand() {
-        let shape = |tables| Shape { tables, others: Vec::new() };
+        let shape = |tables| Shape { tables, ..Shape::default() };
         let chain = shape(vec![
             table("a", &[("b_id", "b", false), ("a_id", "a", true)]),
             table("b", &[("c_id", "c", false)]),
@@ -242,7 +242,7 @@ mod tests {
         part.options = vec!["child of parts".into(), "partition FOR VALUES FROM (1) TO (2)".into()];
         let mut parent = table("parts", &[]);
         parent.options = vec!["partition by RANGE (n)".into()];
-        assert_eq!(names(&Shape { tables: vec![parent, part], others: Vec::new() }), ["parts"]);
+        assert_eq!(names(&Shape { tables: vec![parent, part], ..Shape::default() }), ["parts"]);
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             table("inventory_items", &[("tenant_id", "tenants", false)]),
             table("users", &[("tenant_id", "tenants", false)]),
         ];
-        let shape = Shape { tables, others: Vec::new() };
+        let shape = Shape { tables, ..Shape::default() };
         let of = |name: &str, scale| {
             plan(&shape, &Rules::default(), scale).unwrap().iter().find(|p| p.table.name == name).unwrap().rows
         };
@@ -273,7 +273,7 @@ mod tests {
         let mut platforms = table("platforms", &[]);
         platforms.columns.push(text("code"));
         platforms.uniques.push(Unique { name: "u".into(), columns: vec!["code".into()] });
-        let shape = Shape { tables: vec![sales, items, platforms, table("tenants", &[])], others: Vec::new() };
+        let shape = Shape { tables: vec![sales, items, platforms, table("tenants", &[])], ..Shape::default() };
         let planned = plan(&shape, &Rules::default(), 1).unwrap();
         let last = planned.last().unwrap();
         assert_eq!(last.table.name, "transactions");

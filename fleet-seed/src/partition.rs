@@ -64,7 +64,7 @@ mod tests {
         let logs = Table { name: "logs".into(), columns: vec![column], options, ..Table::default() };
         let with = |parts: Vec<Table>| {
             let tables = [vec![logs.clone()], parts].concat();
-            Bounds::of(&Shape { tables, others: Vec::new() }, &logs).map(|bounds| bounds.ranges)
+            Bounds::of(&Shape { tables, ..Shape::default() }, &logs).map(|bounds| bounds.ranges)
         };
         let year = part("a", "FOR VALUES FROM ('2024-02-29') TO ('2025-01-01 00:00:00+00')");
         assert_eq!(with(vec![year.clone()]), Some(vec![(19_782, 20_089)]));

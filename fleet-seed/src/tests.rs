@@ -171,7 +171,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
     prop::collection::vec(one, 1..6).prop_map(|tables| {
         let made = tables.iter().enumerate();
         let tables = made.map(|(n, (key, links, itself, sets))| table(n, *key, links, *itself, sets)).collect();
-        Shape { tables, others: Vec::new() }
+        Shape { tables, ..Shape::default() }
     })
 }
 
@@ -238,7 +238,7 @@ fn orders() -> Shape {
         foreign_keys: vec![foreign("customer_id", "customers")],
         ..Table::default()
     };
-    Shape { tables: vec![card, customers, orders], others: Vec::new() }
+    Shape { tables: vec![card, customers, orders], ..Shape::default() }
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn marked_texts_are_malformed_as_often_as_asked() {
     let transactions =
         Table { name: "transactions".into(), columns, primary_key: vec!["id".into()], ..Table::default() };
     let count = |percent: u8| {
-        let shape = Shape { tables: vec![transactions.clone()], others: Vec::new() };
+        let shape = Shape { tables: vec![transactions.clone()], ..Shape::default() };
         let mut memory = Memory { shape, ..Memory::default() };
         let request = SeedRequest { scale: 10, malformed_percent: percent, rules: rules(), ..SeedRequest::default() };
         run(&mut memory, &request).unwrap();

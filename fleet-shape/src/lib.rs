@@ -6,4 +6,4 @@ mod cell;
 mod shape;
 
 pub use cell::{Cell, Key};
-pub use shape::{Column, Difference, EVENT_START, ForeignKey, Other, Shape, Table, Unique};
+pub use shape::{Column, Difference, EVENT_START, ForeignKey, Grant, Other, Shape, Table, Unique};

@@ -14,6 +14,21 @@ pub struct Shape {
     pub tables: Vec<Table>,
     /// Views, materialized views, triggers, routines, types, sequences of their own, by kind and name.
     pub others: Vec<Other>,
+    /// The privileges of others than the owner. They are compared by [`Shape::compared_grants`] only, and are no part of the
+    /// fingerprint: people grant them, and one database has other roles than the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+}
+
+/// The privileges of one role on one object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Grant {
+    /// The object by its kind and name: `table orders`.
+    pub object: String,
+    /// The role, in whose name `{tenant}` stands for the name of the tenant's database or schema.
+    pub to: String,
+    /// In lower case, sorted, with commas between them: `insert, select`.
+    pub rights: String,
 }
 
 /// A base table.
@@ -98,10 +113,10 @@ pub struct Other {
 }
 
 impl Other {
-    /// Whether it stands beside the namespace: an extension or another schema of the database, which more than one tenant
-    /// may share.
+    /// Whether it stands beside the namespace: an extension, another schema or a publication of the database, which more
+    /// than one tenant may share, or which was made for the server that it is on.
     pub fn is_beside(&self) -> bool {
-        matches!(self.kind.as_str(), "extension" | "schema")
+        matches!(self.kind.as_str(), "extension" | "schema" | "publication" | "event trigger")
     }
 }
 
@@ -123,6 +138,11 @@ impl Difference {
     /// The object with its part: `table orders: column total`.
     pub fn title(&self) -> String {
         if self.part.is_empty() { self.object.clone() } else { format!("{}: {}", self.object, self.part) }
+    }
+
+    /// Whether it is one of [`Shape::compared_grants`].
+    pub fn is_of_grants(&self) -> bool {
+        self.part.starts_with("grants to ")
     }
 
     /// One line, with names for the two sides that fit after "is bigint ...": `before`, `after`.
@@ -147,6 +167,13 @@ impl Shape {
     pub fn fingerprint(&self) -> String {
         let canonical = serde_json::to_vec(&self.canonical()).expect("plain data becomes JSON");
         Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// As [`Shape::fingerprint`], and different for other grants, too.
+    pub fn fingerprint_with_grants(&self) -> String {
+        let grants = serde_json::to_vec(&self.grants).expect("plain data becomes JSON");
+        let digest = Sha256::new().chain_update(self.fingerprint()).chain_update(grants).finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The differences of `other`, in plain words, one line each; empty exactly when the fingerprints are equal.
@@ -186,9 +213,20 @@ impl Shape {
         found
     }
 
-    /// The canonical form of the schema: sorted.
+    /// The privileges in which `other` differs, by object and role.
+    pub fn compared_grants(&self, other: &Shape) -> Vec<Difference> {
+        let title = |grant: &Grant| format!("{}: grants to {}", grant.object, grant.to);
+        let differing = told(&self.grants, &other.grants, title, |grant: &Grant| grant.rights.clone());
+        let difference = |(title, first, second): Told| {
+            let (object, part) = title.rsplit_once(": ").expect("written just above");
+            Difference { object: object.to_owned(), part: part.to_owned(), first, second }
+        };
+        differing.map(difference).collect()
+    }
+
+    /// The canonical form of the schema: sorted, without grants.
     fn canonical(&self) -> Shape {
-        let mut shape = self.clone();
+        let mut shape = Shape { grants: Vec::new(), ..self.clone() };
         for table in &mut shape.tables {
             table.columns.sort_by(|a, b| a.name.cmp(&b.name));
             table.uniques.sort_by(|a, b| (&a.name, &a.columns).cmp(&(&b.name, &b.columns)));
@@ -312,7 +350,7 @@ mod tests {
             options: vec!["engine innodb".into()],
         };
         let view = Other { kind: "view".into(), name: "v".into(), definition: "SELECT 'a  b'".into() };
-        Shape { tables: vec![table], others: vec![view] }
+        Shape { tables: vec![table], others: vec![view], ..Shape::default() }
     }
 
     #[test]

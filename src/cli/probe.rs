@@ -145,7 +145,7 @@ mod tests {
             ..Table::default()
         };
         let view = Other { kind: "view".into(), name: "v".into(), definition: String::new() };
-        Shape { tables: vec![table], others: vec![view] }
+        Shape { tables: vec![table], others: vec![view], ..Shape::default() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use super::queries::TextRow;
 use super::{history, journal, literal};
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::shape::{Other, Shape, Table};
+use crate::model::shape::{Grant, Other, Shape, Table};
 use crate::model::tenant::Engine;
 
 /// Reads the content of a tenant's database. It changes nothing and takes no lock visible to another session.
@@ -53,6 +53,7 @@ const OWN: [&str; 3] = [journal::TABLE, history::SCRIPTS, history::REFRESHES];
 pub(crate) struct Gathered {
     tables: BTreeMap<String, Table>,
     pub(crate) others: Vec<Other>,
+    grants: Vec<Grant>,
 }
 
 impl Gathered {
@@ -70,6 +71,17 @@ impl Gathered {
         self.others.push(Other { kind: kind.to_owned(), name, definition });
     }
 
+    /// The privileges of a role, in a text with commas, on an object of this kind and name. The name of the tenant's database
+    /// or schema in the role's is no difference.
+    pub(crate) fn add_grant(&mut self, (kind, name): (&str, &str), to: &str, rights: &str, namespace: &str) {
+        let to = with_mark(to, namespace);
+        self.grants.push(Grant {
+            object: format!("{kind} {name}").trim_end().to_owned(),
+            to,
+            rights: rights.to_lowercase(),
+        });
+    }
+
     /// The shape in a fixed order, without the history and fleet's own tables.
     pub(crate) fn finish(mut self, history_table: &str) -> Shape {
         let is_left_out = |name: &str| name == history_table || OWN.contains(&name);
@@ -80,6 +92,8 @@ impl Gathered {
         self.tables.retain(|name, _| !is_left_out(name));
         self.others.retain(|other| !is_on_left_out(other));
         self.others.sort();
+        self.grants.retain(|grant| !grant.object.strip_prefix("table ").is_some_and(is_left_out));
+        self.grants.sort();
         let mut tables: Vec<Table> = self.tables.into_values().collect();
         for table in &mut tables {
             table.uniques.sort_by(|a, b| (&a.name, &a.columns).cmp(&(&b.name, &b.columns)));
@@ -90,7 +104,21 @@ impl Gathered {
             table.checks.sort();
             table.options.sort();
         }
-        Shape { tables, others: self.others }
+        Shape { tables, others: self.others, grants: self.grants }
+    }
+}
+
+/// A role's name with `{tenant}` in place of a namespace that is a whole word of it.
+fn with_mark(role: &str, namespace: &str) -> String {
+    let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let found = role.match_indices(namespace).find(|(at, found)| {
+        !found.is_empty()
+            && !is_part(role[..*at].chars().next_back())
+            && !is_part(role[at + found.len()..].chars().next())
+    });
+    match found {
+        Some((at, found)) => format!("{}{{tenant}}{}", &role[..at], &role[at + found.len()..]),
+        None => role.to_owned(),
     }
 }
 
@@ -148,6 +176,21 @@ mod tests {
         assert_eq!(unqualified("SELECT a.x FROM a.t, la.t, b.a.t", "a"), "SELECT x FROM t, la.t, b.a.t");
         assert_eq!(unqualified(r#"ON "T 1".t, "T 1".u"#, r#""T 1""#), "ON t, u");
         assert_eq!(unqualified("a.a.t", "a"), "a.t");
+    }
+
+    #[test]
+    fn a_tenants_own_role_is_told_from_one_that_only_begins_alike() {
+        for (role, marked) in [
+            ("acme", "{tenant}"),
+            ("acme_app", "{tenant}_app"),
+            ("app-acme", "app-{tenant}"),
+            ("'acme'@'%'", "'{tenant}'@'%'"),
+            ("acmeria", "acmeria"),
+            ("reader", "reader"),
+        ] {
+            assert_eq!(with_mark(role, "acme"), marked);
+            assert_eq!(with_mark(role, ""), role);
+        }
     }
 
     #[test]

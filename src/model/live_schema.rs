@@ -12,8 +12,10 @@ pub(crate) struct LiveSchema {
     pub(crate) seen: Observation,
     /// The product of its server and its version: `PostgreSQL 15.4`; empty where it was not read.
     pub(crate) product: String,
-    /// The fingerprint of its schema; `None` where it can't be read, or is between two versions.
+    /// The fingerprint of its schema with its grants; `None` where it can't be read, or is between two versions.
     pub(crate) fingerprint: Option<String>,
+    /// Whether it is a schema of a database that others share.
+    pub(crate) is_schema: bool,
 }
 
 /// Many tenants. Memory grows with the number of distinct schemas, and with a small record for each tenant.

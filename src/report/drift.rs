@@ -147,8 +147,8 @@ fn name(reference: Reference) -> &'static str {
 /// One line; with a style, forms are cut to the part in which they differ.
 fn words(difference: &Difference, group: &Group, cut: Option<&Style>) -> String {
     let there = match group.compared_with {
-        Reference::Version => "in its version",
-        Reference::Majority => "on most tenants",
+        Reference::Version if !difference.is_of_grants() => "in its version",
+        Reference::Version | Reference::Majority => "on most tenants",
     };
     let title = difference.title();
     let (expected, found) = (difference.first.join("; "), difference.second.join("; "));

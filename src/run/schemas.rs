@@ -62,8 +62,14 @@ pub(crate) async fn observe_schemas(
         read.push((product, fingerprint));
     }
     compare_scripts(&mut observations, set).await;
-    let tenants = observations.into_iter().zip(read);
-    let tenants = tenants.map(|(seen, (product, fingerprint))| LiveSchema { seen, product, fingerprint }).collect();
+    let live = observations.into_iter().zip(read).zip(tenants);
+    let live = live.map(|((seen, (product, fingerprint)), tenant)| LiveSchema {
+        seen,
+        product,
+        fingerprint,
+        is_schema: tenant.schema.is_some(),
+    });
+    let tenants = live.collect();
     let shapes = std::mem::take(&mut *lock(&known.shapes));
     LiveSchemas { tenants, shapes }
 }
@@ -95,7 +101,7 @@ async fn read(
         }
     };
     // Some milliseconds of work on a large schema, which other sessions must not wait for.
-    let digest = tokio::task::spawn_blocking(move || (shape.fingerprint(), shape));
+    let digest = tokio::task::spawn_blocking(move || (shape.fingerprint_with_grants(), shape));
     let (fingerprint, shape) = digest.await.expect("plain data has a fingerprint");
     lock(&known.shapes).entry(fingerprint.clone()).or_insert_with(|| Arc::new(shape));
     Ok(Answer { history, state, product, fingerprint: Some(fingerprint) })

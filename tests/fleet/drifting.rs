@@ -230,3 +230,48 @@ fn tenants_of_another_product_than_the_scratch_server_are_compared_with_each_oth
     let ran = fleet.run(&["check"]).exits(0);
     ran.shows(&["2 tenants at m20251001_000002_migrate_transactions (mysql) were compared only", "server is MariaDB"]);
 }
+
+/// Of privileges, those count that most tenants of a version have; a tenant's own role is not another one.
+#[test]
+fn privileges_that_most_tenants_do_not_have_are_drift() {
+    let head = format!("[fleet]\nattempts = 1\n{}", scratch());
+    let mut fleet = Fleet::new().head(&head).postgres(3).schemas(3).mariadb(3);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let reader = fleet.unique("rd");
+    for (kind, server) in [("pg", postgres_url()), ("schema", postgres_url()), ("my", mariadb_url())] {
+        let is_mysql = kind == "my";
+        let role = |name: &str| if is_mysql { format!("'{name}'@'%'") } else { format!("\"{name}\"") };
+        let word = if is_mysql { "USER" } else { "ROLE" };
+        if kind != "schema" {
+            fleet.ask(&format!("{kind}-000"), &format!("CREATE {word} {}", role(&reader)));
+            fleet.at_end(&server, &format!("DROP {word} {}", role(&reader)));
+        }
+        for number in 0..3 {
+            let id = format!("{kind}-00{number}");
+            let tenant = fleet.tenant(&id);
+            let database = tenant.url.rsplit('/').next().unwrap();
+            let own = tenant.schema.as_ref().map_or(format!("r_{database}"), |schema| fleet.unique(schema));
+            fleet.at_end(&server, &format!("DROP {word} {}", role(&own)));
+            fleet.ask(&id, &format!("CREATE {word} {}", role(&own)));
+            fleet.ask(&id, &format!("GRANT SELECT, INSERT ON users TO {}", role(&own)));
+            if number < 2 {
+                fleet.ask(&id, &format!("GRANT SELECT ON order_items TO {}", role(&reader)));
+            }
+        }
+    }
+    let ran = fleet.run(&["check", "--format", "json"]).exits(2);
+    let found = groups(&ran.json());
+    let missing = |to: &str| format!("table order_items: grants to {to}");
+    for (tenant, to) in
+        [("my-002", format!("'{reader}'@'%'")), ("pg-002", reader.clone()), ("schema-002", reader.clone())]
+    {
+        assert!(
+            found.iter().any(|group| group.0.contains(&tenant.to_owned()) && group.1 == [missing(&to)]),
+            "{found:#?}"
+        );
+    }
+    assert_eq!(found.iter().map(|group| group.0.len()).sum::<usize>(), 3, "{found:?}");
+    let words = format!("- table order_items: grants to {reader} is missing; on most tenants it is there");
+    fleet.run(&["check", "--fix-sql"]).exits(2).shows(&[&*words, "not as on most tenants of this version"]);
+    fleet.run(&["check", "--ignore", "table *: grants to *"]).exits(0);
+}

@@ -26,6 +26,11 @@ fn harmless(text: &str) -> String {
 
 fn by_hand(difference: &Difference) -> String {
     let title = difference.title().replace(['\n', '\r'], " ");
+    if difference.is_of_grants() {
+        return format!(
+            "-- {title}: not as on most tenants of this version. Whoever owns the role decides on GRANT or REVOKE"
+        );
+    }
     match (difference.first.is_empty(), difference.second.is_empty()) {
         (true, _) => format!("-- {title}: only here. A DROP loses what it holds: write it by hand, behind a backup"),
         (_, true) => {

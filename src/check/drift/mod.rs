@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::model::live_schema::{LiveSchema, LiveSchemas};
 use crate::model::schema::{AppliedSet, Catalog, State, VersionSchema};
-use crate::model::shape::Difference;
+use crate::model::shape::{Difference, Grant, Shape};
 use crate::model::tenant::{Engine, TenantId};
 
 /// The migrations of a tenant on a product: tenants with the same have the same schema.
@@ -130,6 +130,8 @@ struct Alike<'a> {
     tenants: Vec<usize>,
     compared_with: Reference,
     schema: Arc<VersionSchema>,
+    /// The most frequent one for its grants, which no migration has to make.
+    usual: Option<Arc<Shape>>,
 }
 
 /// The same, compared.
@@ -195,14 +197,29 @@ impl Comparison {
             }
         };
         let schema = Arc::new(schema);
+        let usual = [false, true].map(|is_schema| self.usual_grants(schemas, is_schema));
         let alike = |(fingerprint, tenants): (&&'a str, &Vec<usize>)| Alike {
             version,
             fingerprint,
             tenants: tenants.clone(),
             compared_with,
             schema: schema.clone(),
+            usual: usual[usize::from(self.live.tenants[tenants[0]].is_schema)].clone(),
         };
         schemas.iter().map(alike).collect()
+    }
+
+    /// A schema with the grants that most of these tenants have, of those that are schemas or of those that are databases; of several that are as frequent it is that of the first tenant.
+    fn usual_grants(&self, schemas: &BTreeMap<&str, Vec<usize>>, is_schema: bool) -> Option<Arc<Shape>> {
+        let mut all: HashMap<&[Grant], (usize, std::cmp::Reverse<usize>, &Arc<Shape>)> = HashMap::new();
+        for (print, tenants) in schemas {
+            let Some(shape) = self.live.shapes.get(*print) else { continue };
+            let mut alike = tenants.iter().filter(|at| self.live.tenants[**at].is_schema == is_schema).peekable();
+            let Some(first) = alike.peek().map(|at| std::cmp::Reverse(**at)) else { continue };
+            let of = all.entry(&shape.grants).or_insert((0, first, shape));
+            (of.0, of.1) = (of.0 + alike.count(), of.1.max(first));
+        }
+        all.into_values().max_by_key(|(tenants, first, _)| (*tenants, *first)).map(|(.., shape)| shape.clone())
     }
 
     fn schema_of(&self, version: &Version) -> Result<VersionSchema, String> {
@@ -226,10 +243,13 @@ impl Comparison {
     }
 
     fn compared<'a>(&self, alike: Alike<'a>) -> Compared<'a> {
-        let found = self.live.shapes.get(alike.fingerprint).map(|shape| alike.schema.compared(shape));
-        let (ignored, differences): (Vec<_>, Vec<_>) = found
-            .unwrap_or_default()
+        let own = self.live.shapes.get(alike.fingerprint);
+        let of_schema = own.map(|shape| alike.schema.compared(shape)).unwrap_or_default();
+        let of_grants =
+            own.zip(alike.usual.as_ref()).map(|(own, usual)| usual.compared_grants(own)).unwrap_or_default();
+        let (ignored, differences): (Vec<_>, Vec<_>) = of_schema
             .into_iter()
+            .chain(of_grants)
             .partition(|difference| (self.is_ignored)(&difference.object) || (self.is_ignored)(&difference.title()));
         Compared { alike, differences, has_ignored: !ignored.is_empty() }
     }

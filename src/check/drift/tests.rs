@@ -14,7 +14,7 @@ fn table(name: &str, columns: &[&str]) -> Table {
 }
 
 fn shape(columns: &[&str]) -> Shape {
-    Shape { tables: vec![table("t", columns)], others: Vec::new() }
+    Shape { tables: vec![table("t", columns)], ..Shape::default() }
 }
 
 fn catalog() -> Arc<Catalog> {
@@ -39,7 +39,12 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
         };
         let fingerprint = shape.fingerprint();
         live.shapes.insert(fingerprint.clone(), Arc::new((*shape).clone()));
-        live.tenants.push(LiveSchema { seen, product: "SQLite 3".into(), fingerprint: Some(fingerprint) });
+        live.tenants.push(LiveSchema {
+            seen,
+            product: "SQLite 3".into(),
+            fingerprint: Some(fingerprint),
+            is_schema: false,
+        });
     }
     live
 }

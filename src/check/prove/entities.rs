@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn found(ours: Table, theirs: Table) -> Vec<String> {
-        let shape = |table| Shape { tables: vec![table], others: Vec::new() };
+        let shape = |table| Shape { tables: vec![table], ..Shape::default() };
         let line = |f: Finding| {
             let column = f.column.map(|c| format!(".{c}")).unwrap_or_default();
             format!("{}{column}: {} / {}", f.table, f.migrations, f.entities)

@@ -123,7 +123,7 @@ mod tests {
 
     fn snapshot(rows: &[(&str, u64)]) -> Snapshot {
         let table = |(name, _): &(&str, u64)| Table { name: name.to_string(), ..Table::default() };
-        let shape = Shape { tables: rows.iter().map(table).collect(), others: Vec::new() };
+        let shape = Shape { tables: rows.iter().map(table).collect(), ..Shape::default() };
         Snapshot { shape, rows: rows.iter().map(|(name, n)| (name.to_string(), *n)).collect() }
     }
 

@@ -48,7 +48,11 @@ impl Inspect for MysqlSession {
             .use_own_database()
             .into_iter()
             .chain(["SET @fleet_zone = @@time_zone, time_zone = '+00:00'".to_owned()]);
-        let queries = QUERIES.iter().chain(&inspect_others::QUERIES).map(|query| (*query).to_owned());
+        let queries = QUERIES
+            .iter()
+            .chain(&inspect_others::QUERIES)
+            .chain(&inspect_others::GRANTS)
+            .map(|query| (*query).to_owned());
         let all = begin.chain(queries).chain(["SET time_zone = @fleet_zone".to_owned()]);
         let message = all.collect::<Vec<_>>().join(";\n");
         let mut reading = Reading::default();
@@ -96,6 +100,7 @@ struct Reading {
     gathered: Gathered,
     /// Told by the first row.
     flavour: Option<Flavour>,
+    database_name: String,
     /// Quoted.
     database: String,
     collations: HashMap<String, String>,
@@ -112,7 +117,8 @@ impl Reading {
         match row.must(0).as_str() {
             "server" => {
                 self.flavour = Some(Flavour::of(&row.must(1)));
-                self.database = Engine::Mysql.quote(&row.must(2));
+                self.database_name = row.must(2);
+                self.database = Engine::Mysql.quote(&self.database_name);
             }
             "table" => self.table(row),
             "column" => self.column(row),
@@ -125,6 +131,10 @@ impl Reading {
                 self.checks.insert(row.must_named("constraint_name"), constraint);
             }
             "check" => self.check(row),
+            "grant" => {
+                let (kind, name) = (row.must(1), row.must(2));
+                self.gathered.add_grant((&kind, &name), &row.must(3), &row.must(4), &self.database_name);
+            }
             "view" => {
                 let is_told = row.named("algorithm").is_some() || row.must_named("view_definition").is_empty();
                 self.views.extend((!is_told).then(|| row.must_named("table_name")));
@@ -169,6 +179,7 @@ impl Reading {
             kind = row.must_named("column_type");
         }
         kind.extend(own.map(|own| format!(" collate {own}")));
+        kind.extend(row.named("srs_id").map(|srid| format!(" srid {srid}")));
         let nullable = row.must_named("is_nullable") == "YES";
         let expression = row.named("generation_expression").filter(|e| !e.is_empty());
         let expression = expression.map(|e| format!("as ({})", flavour.expression(e)));
@@ -210,27 +221,37 @@ impl Reading {
         }
         let is_unique = row.must_named("non_unique") == "0";
         let is_plain = Some(&part) == column.as_ref();
-        if is_unique && let Some(column) = column.filter(|_| is_plain) {
-            match table.uniques.iter_mut().find(|u| u.name == name) {
-                Some(unique) => unique.columns.push(column),
-                None => table.uniques.push(Unique { name: name.clone(), columns: vec![column] }),
-            }
-        }
         let mut kind = row.must_named("index_type").to_lowercase();
         if row.named("ignored").as_deref() == Some("YES") || row.named("is_visible").as_deref() == Some("NO") {
             kind.push_str(" ignored");
         }
         kind.extend(row.named("index_comment").filter(|c| !c.is_empty()).map(|c| format!(" comment {c}")));
-        if is_unique && is_plain && kind == "btree" {
+        let head = format!("{name}: {}{kind} (", if is_unique { "unique " } else { "" });
+        let index = table.indexes.iter().position(|index| index.starts_with(&head));
+        let unique = table.uniques.iter().position(|unique| unique.name == name);
+        let mut before = Vec::new();
+        match unique {
+            // With an order, a prefix or an expression it is more than a unique constraint, whose columns come first.
+            Some(at) if !is_plain => before = table.uniques.remove(at).columns,
+            Some(at) => table.uniques[at].columns.push(part.clone()),
+            None if is_unique && is_plain && index.is_none() => {
+                table.uniques.push(Unique { name: name.clone(), columns: vec![part.clone()] });
+            }
+            None => {}
+        }
+        if is_unique && is_plain && index.is_none() && kind == "btree" {
             return;
         }
-        let head = format!("{name}: {}{kind} (", if is_unique { "unique " } else { "" });
-        match table.indexes.iter_mut().find(|index| index.starts_with(&head)) {
-            Some(index) => {
+        match index {
+            Some(at) => {
+                let index = &mut table.indexes[at];
                 index.truncate(index.len() - 1);
                 index.push_str(&format!(", {part})"));
             }
-            None => table.indexes.push(format!("{head}{part})")),
+            None => {
+                before.push(part);
+                table.indexes.push(format!("{head}{})", before.join(", ")));
+            }
         }
     }
 

@@ -21,6 +21,20 @@ pub(crate) const QUERIES: [&str; 6] = [
     "SELECT 'event', e.* FROM information_schema.events e WHERE e.event_schema = DATABASE()",
 ];
 
+/// The privileges on the database, its tables and their columns, as far as this user may see them; `*` stands for the grant
+/// option. A database may have been named with escaped wildcards.
+pub(crate) const GRANTS: [&str; 3] = [
+    "SELECT 'grant', 'database', '', grantee, GROUP_CONCAT(CONCAT(privilege_type, IF(is_grantable = 'YES', '*', '')) ORDER BY \
+     privilege_type SEPARATOR ', ') FROM information_schema.schema_privileges WHERE REPLACE(table_schema, CHAR(92), '') = \
+     DATABASE() GROUP BY grantee",
+    "SELECT 'grant', 'table', table_name, grantee, GROUP_CONCAT(CONCAT(privilege_type, IF(is_grantable = 'YES', '*', '')) ORDER \
+     BY privilege_type SEPARATOR ', ') FROM information_schema.table_privileges WHERE table_schema = DATABASE() GROUP BY \
+     table_name, grantee",
+    "SELECT 'grant', 'column', CONCAT(table_name, '.', column_name), grantee, GROUP_CONCAT(privilege_type ORDER BY \
+     privilege_type SEPARATOR ', ') FROM information_schema.column_privileges WHERE table_schema = DATABASE() GROUP BY \
+     table_name, column_name, grantee",
+];
+
 /// Adds one row of these queries.
 pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: &str) {
     match kind {
@@ -33,7 +47,10 @@ pub(crate) fn add(gathered: &mut Gathered, kind: &str, row: &TextRow, database: 
             gathered.add_other("trigger", name, format!("{definition}\norder {order}\n{}", row.must_named("sql_mode")));
         }
         "parameter" => {
-            let text = words(row, &["parameter_mode", "parameter_name", "dtd_identifier", "character_set_name"]);
+            let text = words(
+                row,
+                &["parameter_mode", "parameter_name", "dtd_identifier", "character_set_name", "collation_name"],
+            );
             let kind = row.must_named("routine_type").to_lowercase();
             gathered.add_other(&kind, row.must_named("specific_name"), text);
         }

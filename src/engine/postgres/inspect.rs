@@ -51,6 +51,15 @@ impl Inspect for PostgresSession {
                 "column" => column(&mut gathered, &row),
                 "constraint" => constraint(&mut gathered, &row),
                 "index" => index(&mut gathered, &row),
+                "grant" => {
+                    let (kind, schema) = (row.must(1), self.door.tenant.schema.as_deref());
+                    // The database of several schemas is none of theirs.
+                    if kind != "database" || schema.is_none() {
+                        let (database, name) = (row.must(5), row.must(2));
+                        let own = schema.unwrap_or(&database);
+                        gathered.add_grant((&kind, &name), &row.must(3), &row.must(4), own);
+                    }
+                }
                 "routine" => {
                     let definition = with_plain_body(row.must(3), &row.must(6));
                     let definition = unqualified(&definition, here.as_deref().unwrap_or_default());

@@ -18,6 +18,8 @@ fn filled(query: &str) -> String {
         ("pg_ts_config", "f"),
         ("pg_ts_dict", "d"),
         ("pg_opclass", "x"),
+        ("pg_cast", "k"),
+        ("pg_event_trigger", "v"),
     ];
     for (catalog, alias) in catalogs {
         let member = format!(
@@ -34,7 +36,7 @@ pub(crate) fn all() -> String {
     QUERIES.iter().map(|query| format!("{};\n", filled(query))).collect()
 }
 
-const QUERIES: [&str; 17] = [
+const QUERIES: [&str; 18] = [
     "SELECT 'schema', quote_ident(current_schema()) WHERE current_schema() IS NOT NULL",
     TABLES,
     TABLE_OPTIONS,
@@ -44,15 +46,17 @@ const QUERIES: [&str; 17] = [
     "SELECT 'policy', c.relname::text, concat_ws(' ', 'policy', p.polname, CASE WHEN p.polpermissive THEN 'permissive' ELSE \
      'restrictive' END, 'for', p.polcmd::text, 'to', (SELECT string_agg(CASE WHEN r = 0 THEN 'public' WHEN r = c.relowner \
      THEN 'its owner' ELSE quote_ident(pg_get_userbyid(r)) END, ', ' ORDER BY 1) FROM unnest(p.polroles) r), 'using', pg_get_expr(p.polqual, p.polrelid), 'check', \
-     pg_get_expr(p.polwithcheck, p.polrelid)) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace \
+     pg_get_expr(p.polwithcheck, p.polrelid), 'comment ' || obj_description(p.oid, 'pg_policy')) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace \
      = $here",
-    "SELECT 'statistics', c.relname::text, concat_ws(' ', 'statistics', pg_get_statisticsobjdef(s.oid)) FROM pg_statistic_ext \
+    "SELECT 'statistics', c.relname::text, concat_ws(' ', 'statistics', pg_get_statisticsobjdef(s.oid), 'target ' || \
+     NULLIF(to_jsonb(s) ->> 'stxstattarget', '-1'), 'comment ' || obj_description(s.oid, 'pg_statistic_ext')) FROM pg_statistic_ext \
      s JOIN pg_class c ON c.oid = s.stxrelid WHERE c.relnamespace = $here",
     "SELECT 'other', CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, c.relname::text, \
      pg_get_viewdef(c.oid, true), concat_ws(' ', array_to_string(c.reloptions, ','), CASE WHEN c.relkind = 'm' AND NOT \
      c.relispopulated THEN 'not populated' END, (SELECT string_agg(a.attname || ' default ' || pg_get_expr(d.adbin, \
      d.adrelid), ', ' ORDER BY a.attname) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = \
-     d.adnum WHERE d.adrelid = c.oid)), obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relnamespace = \
+     d.adnum WHERE d.adrelid = c.oid), (SELECT string_agg(a.attname || ' comment ' || col_description(c.oid, a.attnum), ', ' \
+     ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0)), obj_description(c.oid, 'pg_class') FROM pg_class c WHERE c.relnamespace = \
      $here AND c.relkind IN ('v', 'm') AND NOT MEMBER(c)",
     "SELECT 'other', 'trigger', c.relname || '.' || t.tgname, pg_get_triggerdef(t.oid, true), CASE t.tgenabled WHEN 'O' \
      THEN '' WHEN 'D' THEN 'disabled' ELSE 'enabled ' || t.tgenabled::text END, obj_description(t.oid, 'pg_trigger') FROM \
@@ -67,6 +71,7 @@ const QUERIES: [&str; 17] = [
     SEQUENCES,
     OWNED_SEQUENCES,
     OTHER_KINDS,
+    GRANTS,
 ];
 
 const TABLES: &str = "SELECT 'table', c.relname::text FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN ('r', \
@@ -156,9 +161,12 @@ const ROUTINES: &str = "\
 
 const AGGREGATES: &str = "\
     SELECT 'other', 'aggregate', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', concat_ws(' ', \
-    g.aggkind::text, 'state', g.aggtransfn::regprocedure::text, format_type(g.aggtranstype, NULL), 'final', \
-    g.aggfinalfn::text, 'combine', g.aggcombinefn::text, 'initial', g.agginitval, 'moving', g.aggmtransfn::text, \
-    g.aggminvtransfn::text, 'returns', format_type(p.prorettype, NULL)), '', obj_description(p.oid, 'pg_proc') \
+    g.aggkind::text, 'state', g.aggtransfn::regprocedure::text, format_type(g.aggtranstype, NULL), g.aggtransspace, 'final', \
+    g.aggfinalfn::text, g.aggfinalextra, g.aggfinalmodify::text, 'combine', g.aggcombinefn::text, 'serial', g.aggserialfn::text, \
+    g.aggdeserialfn::text, 'initial', g.agginitval, 'moving', g.aggmtransfn::text, g.aggminvtransfn::text, \
+    format_type(g.aggmtranstype, NULL), g.aggmtransspace, g.aggmfinalfn::text, g.aggmfinalextra, g.aggmfinalmodify::text, \
+    g.aggminitval, 'sort', g.aggsortop::regoperator::text, 'parallel', p.proparallel::text, 'returns', \
+    format_type(p.prorettype, NULL)), '', obj_description(p.oid, 'pg_proc') \
     FROM pg_proc p JOIN pg_aggregate g ON g.aggfnoid = p.oid WHERE p.pronamespace = $here AND NOT MEMBER(p)";
 
 /// Enums, domains, ranges and composite types that are not a table's row.
@@ -168,7 +176,8 @@ const TYPES: &str = "\
     pg_enum e WHERE e.enumtypid = t.oid), '') \
     WHEN 'd' THEN concat_ws(' ', 'domain', format_type(t.typbasetype, t.typtypmod), CASE WHEN t.typnotnull THEN 'not null' \
     END, 'default ' || t.typdefault, 'collate ' || NULLIF(t.typcollation, b.typcollation)::regcollation::text, (SELECT \
-    string_agg(k.conname || ' ' || pg_get_constraintdef(k.oid), ', ' ORDER BY k.conname) FROM pg_constraint k WHERE \
+    string_agg(concat_ws(' ', k.conname, pg_get_constraintdef(k.oid), 'comment ' || obj_description(k.oid, 'pg_constraint')), \
+    ', ' ORDER BY k.conname) FROM pg_constraint k WHERE \
     k.contypid = t.oid AND k.contype = 'c')) \
     WHEN 'r' THEN 'range ' || (SELECT concat_ws(' ', format_type(g.rngsubtype, NULL), 'collate ' || NULLIF(g.rngcollation, \
     0)::regcollation::text, 'canonical ' || NULLIF(g.rngcanonical, 0)::regproc::text, 'diff ' || NULLIF(g.rngsubdiff, \
@@ -201,23 +210,69 @@ const OWNED_SEQUENCES: &str = "\
     = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') JOIN pg_class t ON \
     t.oid = d.refobjid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid WHERE c.relnamespace = $here";
 
-/// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name.
+/// Privileges of others than the owner, one row for each object and role; `*` stands for the grant option. Without a list
+/// of its own, an object has the privileges that PostgreSQL gives to all.
+const GRANTS: &str = "\
+    SELECT 'grant', x.kind, x.name, CASE g.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(g.grantee)::text END, \
+    string_agg(g.privilege_type || CASE WHEN g.is_grantable THEN '*' ELSE '' END, ', ' ORDER BY g.privilege_type), \
+    current_database()::text FROM (\
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind, \
+    c.relname::text AS name, c.relowner AS owner, c.relacl AS acl FROM pg_class c WHERE c.relnamespace = $here AND c.relkind IN \
+    ('r', 'p', 'f', 'v', 'm', 'S') AND NOT MEMBER(c) \
+    UNION ALL SELECT 'column', c.relname || '.' || a.attname, c.relowner, a.attacl FROM pg_attribute a JOIN pg_class c ON c.oid = \
+    a.attrelid WHERE c.relnamespace = $here AND a.attacl IS NOT NULL AND NOT MEMBER(c) \
+    UNION ALL SELECT 'routine', p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', p.proowner, \
+    coalesce(p.proacl, acldefault('f', p.proowner)) FROM pg_proc p WHERE p.pronamespace = $here AND NOT MEMBER(p) \
+    UNION ALL SELECT 'type', t.typname::text, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)) FROM pg_type t LEFT JOIN \
+    pg_class c ON c.oid = t.typrelid WHERE t.typnamespace = $here AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c') AND NOT \
+    MEMBER(t) \
+    UNION ALL SELECT 'schema', '', n.nspowner, n.nspacl FROM pg_namespace n WHERE n.oid = $here \
+    UNION ALL SELECT 'default privileges', CASE d.defaclobjtype WHEN 'r' THEN 'on tables' WHEN 'S' THEN 'on sequences' WHEN 'f' THEN \
+    'on routines' WHEN 'T' THEN 'on types' ELSE 'on schemas' END, d.defaclrole, d.defaclacl FROM pg_default_acl d WHERE \
+    d.defaclnamespace = $here \
+    UNION ALL SELECT 'database', '', b.datdba, coalesce(b.datacl, acldefault('d', b.datdba)) FROM pg_database b WHERE b.datname = \
+    current_database()) x CROSS JOIN LATERAL aclexplode(x.acl) g WHERE g.grantee <> x.owner GROUP BY x.kind, x.name, g.grantee";
+
+/// The rarer kinds: in the schema, and of the database, the extensions and the other schemas by name, and what belongs to
+/// objects of the schema.
 const OTHER_KINDS: &str = "\
     SELECT 'other', 'collation', l.collname::text, concat_ws(' ', l.collprovider::text, CASE WHEN l.collisdeterministic THEN \
     '' ELSE 'nondeterministic' END, l.collcollate, l.collctype, to_jsonb(l) ->> 'colliculocale', to_jsonb(l) ->> \
-    'colllocale', to_jsonb(l) ->> 'collicurules') FROM pg_collation l WHERE l.collnamespace = $here AND NOT MEMBER(l) \
+    'colllocale', to_jsonb(l) ->> 'collicurules'), '', obj_description(l.oid, 'pg_collation') FROM pg_collation l WHERE \
+    l.collnamespace = $here AND NOT MEMBER(l) \
     UNION ALL SELECT 'other', 'operator', o.oprname || '(' || format_type(o.oprleft, NULL) || ', ' || \
-    format_type(o.oprright, NULL) || ')', o.oprcode::text || ' ' || o.oprrest::text || ' ' || o.oprjoin::text FROM pg_operator \
-    o WHERE o.oprnamespace = $here AND NOT MEMBER(o) \
-    UNION ALL SELECT 'other', 'operator class', x.opcname || ' of ' || m.amname, format_type(x.opcintype, NULL) || CASE WHEN \
-    x.opcdefault THEN ' default' ELSE '' END FROM pg_opclass x JOIN pg_am m ON m.oid = x.opcmethod WHERE x.opcnamespace = \
-    $here AND NOT MEMBER(x) \
-    UNION ALL SELECT 'other', 'text search configuration', f.cfgname::text, (SELECT string_agg(m.maptokentype || ' ' || \
-    m.mapdict::regdictionary::text, ', ' ORDER BY m.maptokentype, m.mapseqno) FROM pg_ts_config_map m WHERE m.mapcfg = \
-    f.oid) FROM pg_ts_config f WHERE f.cfgnamespace = $here AND NOT MEMBER(f) \
+    format_type(o.oprright, NULL) || ')', concat_ws(' ', o.oprcode::text, o.oprrest::text, o.oprjoin::text, CASE WHEN \
+    o.oprcanhash THEN 'hashes' END, CASE WHEN o.oprcanmerge THEN 'merges' END, 'commutator', o.oprcom::regoperator::text, \
+    'negator', o.oprnegate::regoperator::text), '', obj_description(o.oid, 'pg_operator') FROM pg_operator o WHERE \
+    o.oprnamespace = $here AND o.oprcode <> 0 AND NOT MEMBER(o) \
+    UNION ALL SELECT 'other', 'operator class', x.opcname || ' of ' || m.amname, concat_ws(' ', format_type(x.opcintype, NULL), \
+    CASE WHEN x.opcdefault THEN 'default' END, 'stored as ' || format_type(NULLIF(x.opckeytype, 0), NULL), (SELECT \
+    string_agg(concat_ws(' ', 'operator', a.amopstrategy, a.amopopr::regoperator::text), ', ' ORDER BY a.amopstrategy, \
+    a.amopopr::regoperator::text) FROM pg_amop a WHERE a.amopfamily = x.opcfamily), (SELECT string_agg(concat_ws(' ', \
+    'function', a.amprocnum, a.amproc::regprocedure::text), ', ' ORDER BY a.amprocnum, a.amproc::regprocedure::text) FROM \
+    pg_amproc a WHERE a.amprocfamily = x.opcfamily)), '', obj_description(x.oid, 'pg_opclass') FROM pg_opclass x JOIN pg_am m ON \
+    m.oid = x.opcmethod WHERE x.opcnamespace = $here AND NOT MEMBER(x) \
+    UNION ALL SELECT 'other', 'text search configuration', f.cfgname::text, concat_ws(' ', (SELECT r.prsname FROM pg_ts_parser r \
+    WHERE r.oid = f.cfgparser), (SELECT string_agg(m.maptokentype || ' ' || m.mapdict::regdictionary::text, ', ' ORDER BY \
+    m.maptokentype, m.mapseqno) FROM pg_ts_config_map m WHERE m.mapcfg = f.oid)), '', obj_description(f.oid, 'pg_ts_config') \
+    FROM pg_ts_config f WHERE f.cfgnamespace = $here AND NOT MEMBER(f) \
     UNION ALL SELECT 'other', 'text search dictionary', d.dictname::text, concat_ws(' ', (SELECT m.tmplname FROM \
-    pg_ts_template m WHERE m.oid = d.dicttemplate), d.dictinitoption) FROM pg_ts_dict d WHERE d.dictnamespace = $here AND \
-    NOT MEMBER(d) \
-    UNION ALL SELECT 'other', 'extension', e.extname::text, '' FROM pg_extension e WHERE e.extname <> 'plpgsql' \
-    UNION ALL SELECT 'other', 'schema', n.nspname::text, '' FROM pg_namespace n WHERE n.oid <> $here AND n.nspname NOT IN \
+    pg_ts_template m WHERE m.oid = d.dicttemplate), d.dictinitoption), '', obj_description(d.oid, 'pg_ts_dict') FROM pg_ts_dict d \
+    WHERE d.dictnamespace = $here AND NOT MEMBER(d) \
+    UNION ALL SELECT 'other', 'cast', format_type(k.castsource, NULL) || ' as ' || format_type(k.casttarget, NULL), concat_ws(' ', \
+    k.castmethod::text, k.castcontext::text, NULLIF(k.castfunc, 0)::regprocedure::text), '', obj_description(k.oid, 'pg_cast') \
+    FROM pg_cast k JOIN pg_type y ON y.oid = k.castsource JOIN pg_type z ON z.oid = k.casttarget LEFT JOIN pg_proc p ON p.oid = \
+    k.castfunc WHERE $here IN (y.typnamespace, z.typnamespace, p.pronamespace) AND NOT MEMBER(k) \
+    UNION ALL SELECT 'other', 'event trigger', v.evtname::text, concat_ws(' ', v.evtevent, v.evttags::text, v.evtfoid::regproc::text, \
+    CASE v.evtenabled WHEN 'O' THEN '' ELSE v.evtenabled::text END), '', obj_description(v.oid, 'pg_event_trigger') FROM \
+    pg_event_trigger v JOIN pg_proc p ON p.oid = v.evtfoid WHERE p.pronamespace = $here AND NOT MEMBER(v) \
+    UNION ALL SELECT 'other', 'publication', b.pubname::text, concat_ws(' ', CASE WHEN b.pubinsert THEN 'insert' END, CASE WHEN \
+    b.pubupdate THEN 'update' END, CASE WHEN b.pubdelete THEN 'delete' END, CASE WHEN b.pubtruncate THEN 'truncate' END, CASE \
+    WHEN b.pubviaroot THEN 'via root' END, string_agg(concat_ws(' ', r.prrelid::regclass::text, 'where ' || \
+    pg_get_expr((to_jsonb(r) ->> 'prqual')::pg_node_tree, r.prrelid)), ', ' ORDER BY r.prrelid::regclass::text)), '', \
+    obj_description(b.oid, 'pg_publication') FROM pg_publication b JOIN pg_publication_rel r ON r.prpubid = b.oid JOIN pg_class c \
+    ON c.oid = r.prrelid WHERE c.relnamespace = $here GROUP BY b.oid, b.pubname, b.pubinsert, b.pubupdate, b.pubdelete, \
+    b.pubtruncate, b.pubviaroot \
+    UNION ALL SELECT 'other', 'extension', e.extname::text, '', '', NULL FROM pg_extension e WHERE e.extname <> 'plpgsql' \
+    UNION ALL SELECT 'other', 'schema', n.nspname::text, '', '', NULL FROM pg_namespace n WHERE n.oid <> $here AND n.nspname NOT IN \
     ('public', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'";

@@ -25,18 +25,26 @@ impl Token {
 /// The tokens of a text, without comments and white space.
 pub(crate) fn tokens(sql: &str) -> Vec<Token> {
     let mut out: Vec<Token> = Vec::new();
-    // The end of the previous operator, which may continue.
-    let mut operator = None;
+    // The ends of the previous operator, which may continue, and of an `x` that may begin a blob.
+    let (mut operator, mut blob) = (None, None);
     for token in lex::tokens(Engine::Sqlite, sql) {
         let text = &sql[token.start..token.end];
         let is_operator = matches!(token.kind, Kind::Symbol(symbol) if b"<>=!|&~+%".contains(&symbol));
         match (token.kind, out.last_mut()) {
             (Kind::Space | Kind::Comment, _) => continue,
             (_, Some(last)) if is_operator && operator == Some(token.start) => last.text.push_str(text),
-            (Kind::Word | Kind::Number, _) => out.push(Token { text: text.to_owned(), word: Some(text.to_owned()) }),
+            (Kind::Quote, Some(last)) if blob == Some(token.start) && text.starts_with('\'') => {
+                *last = Token { text: format!("x{}", text.to_ascii_lowercase()), word: None };
+            }
+            (Kind::Number, _) => {
+                let text = text.to_ascii_lowercase();
+                out.push(Token { word: Some(text.clone()), text });
+            }
+            (Kind::Word, _) => out.push(Token { text: text.to_owned(), word: Some(text.to_owned()) }),
             _ => out.push(Token { text: text.to_owned(), word: unquoted(text) }),
         }
         operator = is_operator.then_some(token.end);
+        blob = text.eq_ignore_ascii_case("x").then_some(token.end);
     }
     out
 }

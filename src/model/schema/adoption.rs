@@ -206,10 +206,14 @@ mod tests {
         };
         let other = |kind: &str, text: &str| Other { kind: kind.into(), name: "o".into(), definition: text.into() };
         let view = |text: &str| other("view", text);
-        let bare =
-            Shape { tables: vec![table("a", &["i: (x)"])], others: vec![view("select 0"), other("event", "daily")] };
+        let bare = Shape {
+            tables: vec![table("a", &["i: (x)"])],
+            others: vec![view("select 0"), other("event", "daily")],
+            ..Shape::default()
+        };
         let full_tables = vec![table("a", &["i: (x)", "j: (y)"]), table("r", &["k: (z)"])];
-        let full = Shape { tables: full_tables, others: vec![view("select 1"), other("event", "daily")] };
+        let full =
+            Shape { tables: full_tables, others: vec![view("select 1"), other("event", "daily")], ..Shape::default() };
         let schema = VersionSchema { product: String::new(), bare: bare.clone(), full: full.clone() };
         let event = other("event", "starts 2026-01-01\ndaily");
         let more = other("extension", "");
