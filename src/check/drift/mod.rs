@@ -211,15 +211,14 @@ impl Comparison {
 
     /// A schema with the grants that most of these tenants have, of those that are schemas or of those that are databases; of several that are as frequent it is that of the first tenant.
     fn usual_grants(&self, schemas: &BTreeMap<&str, Vec<usize>>, is_schema: bool) -> Option<Arc<Shape>> {
-        let mut all: HashMap<&[Grant], (usize, std::cmp::Reverse<usize>, &Arc<Shape>)> = HashMap::new();
+        let mut all: HashMap<&[Grant], Vec<usize>> = HashMap::new();
         for (print, tenants) in schemas {
             let Some(shape) = self.live.shapes.get(*print) else { continue };
-            let mut alike = tenants.iter().filter(|at| self.live.tenants[**at].is_schema == is_schema).peekable();
-            let Some(first) = alike.peek().map(|at| std::cmp::Reverse(**at)) else { continue };
-            let of = all.entry(&shape.grants).or_insert((0, first, shape));
-            (of.0, of.1) = (of.0 + alike.count(), of.1.max(first));
+            let alike = tenants.iter().filter(|at| self.live.tenants[**at].is_schema == is_schema);
+            all.entry(&shape.grants).or_default().extend(alike);
         }
-        all.into_values().max_by_key(|(tenants, first, _)| (*tenants, *first)).map(|(.., shape)| shape.clone())
+        let most = all.into_values().max_by_key(|of| (of.len(), std::cmp::Reverse(of.iter().min().copied())))?;
+        self.live.shapes.get(self.live.tenants[*most.first()?].fingerprint.as_ref()?).cloned()
     }
 
     fn schema_of(&self, version: &Version) -> Result<VersionSchema, String> {
