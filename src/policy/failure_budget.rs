@@ -29,18 +29,30 @@ impl FailureBudget {
     /// Minimum number of finished tenants for a meaningful percentage.
     pub(crate) const MINIMUM_SAMPLE: usize = 10;
 
+    /// Whether another tenant may be started while `at_risk` ones are under way, each of which may fail: if all of them did,
+    /// the budget would not be exceeded yet. So at most one tenant more fails than the budget allows: the one that stops
+    /// the run. A share is one of the wave's `total` tenants here. One tenant at a time is always allowed.
+    pub(crate) fn admits(self, failed: usize, at_risk: usize, total: usize) -> bool {
+        at_risk == 0 || failed + at_risk <= self.most(total)
+    }
+
+    /// The most failures that a wave of `total` tenants can have within it.
+    fn most(self, total: usize) -> usize {
+        match self {
+            FailureBudget::Unlimited => usize::MAX,
+            FailureBudget::Count(most) => most,
+            FailureBudget::Percent(most) => total * usize::from(most) / 100,
+        }
+    }
+
     /// Whether `failed` of `finished` tenants is more than the budget allows.
     ///
-    /// `total` is the size of the wave: for a wave that is over, or smaller than the minimum sample, the percentage
-    /// applies as it is.
+    /// `total` is the size of the wave: a percentage that the whole wave can't keep any more is exceeded at once, and one
+    /// of a wave that is over, or smaller than the minimum sample, applies as it is.
     pub(crate) fn is_exceeded(self, failed: usize, finished: usize, total: usize) -> bool {
-        match self {
-            FailureBudget::Unlimited => false,
-            FailureBudget::Count(most) => failed > most,
-            FailureBudget::Percent(most) => {
-                finished >= Self::MINIMUM_SAMPLE.min(total) && failed * 100 > finished * usize::from(most)
-            }
-        }
+        let of_finished =
+            |share: u8| finished >= Self::MINIMUM_SAMPLE.min(total) && failed * 100 > finished * usize::from(share);
+        failed > self.most(total) || matches!(self, FailureBudget::Percent(share) if of_finished(share))
     }
 }
 
@@ -139,9 +151,23 @@ mod tests {
     fn a_percentage_waits_for_its_sample_but_not_in_a_small_wave() {
         let budget = FailureBudget::Percent(10);
         assert!(!budget.is_exceeded(1, 1, 100), "one of one is no sample");
+        assert!(budget.is_exceeded(1, 1, 9), "nine tenants can't keep it any more");
         assert!(budget.is_exceeded(2, 10, 100));
         assert!(!budget.is_exceeded(1, 10, 100));
         assert!(budget.is_exceeded(1, 3, 3), "the wave is smaller than the sample");
+    }
+
+    #[test]
+    fn fewer_are_under_way_the_less_of_the_budget_is_left() {
+        let under_way = |budget: FailureBudget, failed, total| {
+            (0..).take_while(|&at_risk| budget.admits(failed, at_risk, total)).take(50).count()
+        };
+        let cases =
+            [("0", 0, 28, 1), ("3", 0, 28, 4), ("3", 2, 28, 2), ("3", 3, 28, 1), ("10%", 0, 28, 3), ("5%", 0, 10, 1)];
+        for (budget, failed, total, wanted) in cases {
+            assert_eq!(under_way(budget.parse().unwrap(), failed, total), wanted, "{budget}, {failed} failed");
+        }
+        assert_eq!(under_way(FailureBudget::Unlimited, 9, 28), 50);
     }
 
     #[test]

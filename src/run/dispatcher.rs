@@ -137,7 +137,7 @@ impl Dispatcher {
             match self.cancel.reason() {
                 Some(reason) => self.not_started(&mut wave, reason).await,
                 None => {
-                    while let Some(index) = wave.queue.pop(Instant::now()) {
+                    while let Some(index) = wave.queue.pop(Instant::now(), wave.admits(self.tenants.len())) {
                         self.start(&mut wave, index).await;
                     }
                 }

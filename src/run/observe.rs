@@ -191,7 +191,7 @@ pub(super) async fn ask_each<T: Send + 'static>(
     let mut running = JoinSet::new();
     let mut waits: HashMap<usize, (u32, Duration)> = HashMap::new();
     loop {
-        while let Some(i) = queue.pop(Instant::now()) {
+        while let Some(i) = queue.pop(Instant::now(), true) {
             let (tenant, database, question) = (tenants[i].clone(), database.clone(), question.clone());
             let read = async move {
                 let mut session = database.connect(&tenant).await?;

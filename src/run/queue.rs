@@ -18,6 +18,8 @@ pub(super) struct Queue {
     held: BTreeSet<usize>,
     /// Tenants to be tried again later, by time.
     delayed: BTreeSet<(Instant, usize)>,
+    /// Those of the waiting tenants that were started before.
+    again: BTreeSet<usize>,
     in_flight: usize,
     cap: usize,
 }
@@ -32,6 +34,12 @@ struct Server {
     most: usize,
     /// The number of consecutive successful connections since the last change of the cap.
     relax: usize,
+}
+
+impl Server {
+    fn has_room(&self) -> bool {
+        self.in_flight < self.cap
+    }
 }
 
 /// The number of consecutive connections after which a server's cap is raised by one.
@@ -54,13 +62,18 @@ impl Queue {
         queue
     }
 
-    /// Takes the next tenant that may start now; it counts as in flight until [`Queue::release`].
-    pub(super) fn pop(&mut self, now: Instant) -> Option<usize> {
+    /// Takes the next tenant that may start now, or only one that was started before; it counts as in flight until
+    /// [`Queue::release`].
+    pub(super) fn pop(&mut self, now: Instant, is_new_allowed: bool) -> Option<usize> {
         self.wake(now);
         if self.in_flight >= self.cap {
             return None;
         }
-        let &(index, _) = self.eligible.first()?;
+        let index = match is_new_allowed {
+            true => self.eligible.first()?.0,
+            false => self.again.iter().copied().find(|index| self.servers[self.server_of[index]].has_room())?,
+        };
+        self.again.remove(&index);
         self.change(index, |server| {
             server.waiting.remove(&index);
             server.in_flight += 1;
@@ -120,6 +133,7 @@ impl Queue {
     /// Takes all waiting tenants, including delayed ones, in plan order.
     pub(super) fn drain(&mut self) -> Vec<usize> {
         let mut all: Vec<usize> = self.servers.iter_mut().flat_map(|s| std::mem::take(&mut s.waiting)).collect();
+        self.again.clear();
         all.extend(std::mem::take(&mut self.held));
         all.extend(std::mem::take(&mut self.delayed).into_iter().map(|(_, index)| index));
         self.eligible.clear();
@@ -132,6 +146,7 @@ impl Queue {
             && at <= now
         {
             self.delayed.pop_first();
+            self.again.insert(index);
             self.change(index, |server| server.waiting.insert(index));
         }
     }
@@ -152,9 +167,9 @@ impl Queue {
     }
 
     fn refresh(&mut self, server: usize) {
-        let Server { waiting, in_flight, cap, .. } = &self.servers[server];
-        if let Some(&first) = waiting.first()
-            && in_flight < cap
+        let of = &self.servers[server];
+        if let Some(&first) = of.waiting.first()
+            && of.has_room()
         {
             self.eligible.insert((first, server));
         }
@@ -177,45 +192,58 @@ mod tests {
     async fn a_full_server_does_not_hold_up_another() {
         let now = Instant::now();
         let mut queue = queue(&["a", "a", "a", "b"], 10, 1);
-        assert_eq!(queue.pop(now), Some(0));
-        assert_eq!(queue.pop(now), Some(3), "b has room");
-        assert_eq!(queue.pop(now), None);
+        assert_eq!(queue.pop(now, true), Some(0));
+        assert_eq!(queue.pop(now, true), Some(3), "b has room");
+        assert_eq!(queue.pop(now, true), None);
         queue.release(0);
-        assert_eq!(queue.pop(now), Some(1));
+        assert_eq!(queue.pop(now, true), Some(1));
     }
 
     #[tokio::test]
     async fn a_delayed_tenant_holds_no_place_and_comes_back_in_time() {
         let now = Instant::now();
         let mut queue = queue(&["a", "a"], 1, 1);
-        assert_eq!(queue.pop(now), Some(0));
+        assert_eq!(queue.pop(now, true), Some(0));
         queue.release(0);
         queue.delay(0, now + Duration::from_secs(1));
-        assert_eq!(queue.pop(now), Some(1));
+        assert_eq!(queue.pop(now, true), Some(1));
         queue.release(1);
-        assert_eq!(queue.pop(now), None);
+        assert_eq!(queue.pop(now, true), None);
         assert_eq!(queue.next_wake(), Some(now + Duration::from_secs(1)));
-        assert_eq!(queue.pop(now + Duration::from_secs(1)), Some(0));
+        assert_eq!(queue.pop(now + Duration::from_secs(1), true), Some(0));
+    }
+
+    #[tokio::test]
+    async fn while_nobody_new_may_start_one_that_was_started_goes_on() {
+        let now = Instant::now();
+        let mut queue = queue(&["a", "a", "a"], 3, 2);
+        assert_eq!((queue.pop(now, true), queue.pop(now, false)), (Some(0), None));
+        assert_eq!(queue.pop(now, true), Some(1));
+        queue.release(1);
+        queue.delay(1, now);
+        assert_eq!((queue.pop(now, false), queue.pop(now, false)), (Some(1), None));
+        queue.release(0);
+        assert_eq!((queue.pop(now, false), queue.pop(now, true)), (None, Some(2)));
     }
 
     #[tokio::test]
     async fn a_server_without_connections_gets_fewer_tenants_and_slowly_more_again() {
         let now = Instant::now();
         let mut queue = queue(&["a"; 40], 10, 4);
-        let started: Vec<usize> = std::iter::from_fn(|| queue.pop(now)).collect();
+        let started: Vec<usize> = std::iter::from_fn(|| queue.pop(now, true)).collect();
         assert_eq!(started.len(), 4);
         for index in started {
             queue.release(index);
             queue.throttle(index);
         }
         for _ in 0..EASED_AFTER {
-            let index = queue.pop(now).unwrap();
-            assert_eq!(queue.pop(now), None, "one at a time");
+            let index = queue.pop(now, true).unwrap();
+            assert_eq!(queue.pop(now, true), None, "one at a time");
             queue.release(index);
             queue.relax(index);
         }
-        assert!(queue.pop(now).is_some() && queue.pop(now).is_some(), "two at a time");
-        assert_eq!(queue.pop(now), None);
+        assert!(queue.pop(now, true).is_some() && queue.pop(now, true).is_some(), "two at a time");
+        assert_eq!(queue.pop(now, true), None);
     }
 
     #[tokio::test]
@@ -224,10 +252,10 @@ mod tests {
         let mut queue = queue(&["a", "a", "a", "a"], 10, 1);
         queue.hold(0);
         queue.hold(2);
-        assert_eq!(queue.pop(now), Some(1));
+        assert_eq!(queue.pop(now, true), Some(1));
         assert!(queue.admit(2) && !queue.admit(1) && !queue.dismiss(2));
         queue.release(1);
-        assert_eq!(queue.pop(now), Some(2));
+        assert_eq!(queue.pop(now, true), Some(2));
         assert_eq!(queue.drain(), [0, 3], "nobody is forgotten");
     }
 
@@ -242,7 +270,7 @@ mod tests {
             let mut random = fastrand::Rng::with_seed(seed);
             let (mut running, mut seen): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
             loop {
-                match queue.pop(now) {
+                match queue.pop(now, true) {
                     Some(index) => {
                         running.push(index);
                         prop_assert!(running.len() <= cap);

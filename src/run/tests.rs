@@ -17,7 +17,7 @@ use crate::engine::scripted::{Act, Scripted};
 use crate::engine::{Database, Liveness, PartialState};
 use crate::model::event::Event;
 use crate::model::fault::FaultClass;
-use crate::model::outcome::{NotStarted, Outcome, TenantRecord};
+use crate::model::outcome::{NotStarted, Outcome, OutcomeKind, Standing, TenantRecord};
 use crate::model::plan::Target;
 use crate::model::run_kind::RunKind;
 use crate::model::schema::Direction;
@@ -447,6 +447,30 @@ async fn rolling_back_takes_the_newest_first() {
     assert!(db.history("a").is_empty());
 }
 
+fn any_budget() -> impl Strategy<Value = FailureBudget> {
+    prop_oneof![
+        4 => (0_usize..6).prop_map(FailureBudget::Count),
+        4 => (0_u8..50).prop_map(FailureBudget::Percent),
+        1 => Just(FailureBudget::Unlimited),
+    ]
+}
+
+/// As many tenants as the wave has would fail at once.
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_none_is_overshot_by_one_tenant_only() {
+    let ids: Vec<String> = (0..28).map(|i| format!("t{i}")).collect();
+    let wave: Vec<(&str, &str)> = ids.iter().map(|id| (id.as_str(), "s")).collect();
+    for (budget, failed) in [("0", 1), ("3", 4), ("25%", 8), ("unlimited", 28)] {
+        let db = Arc::new(Scripted { takes: Duration::from_millis(5), ..Scripted::default() });
+        for id in &ids {
+            db.act(id, [Act::Stops(FaultClass::Syntax, PartialState::Nothing)]);
+        }
+        let plan = plan_of(Direction::Up, &[(&wave, budget.parse().unwrap())], 16, 16).await;
+        let (stats, ..) = run(plan, &db, Cancel::default()).await;
+        assert_eq!(stats.outcomes[OutcomeKind::Failed], failed, "{budget}");
+    }
+}
+
 fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         4 => Just(Act::Succeeds),
@@ -463,7 +487,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn every_tenant_has_exactly_one_outcome_and_caps_hold(
-        acts in prop::collection::vec((any_act(), 0_u8..3, 0_u8..3), 1..40), cap in 1_usize..6, stop_at in 0_u64..40, budget in 0_usize..6
+        acts in prop::collection::vec((any_act(), 0_u8..3, 0_u8..3), 1..40), cap in 1_usize..6, stop_at in 0_u64..40, budget in any_budget()
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
@@ -477,7 +501,7 @@ proptest! {
                 waves[*wave as usize].push((&ids[i].0, &ids[i].1));
             }
             let waves: Vec<(&[(&str, &str)], FailureBudget)> =
-                waves.iter().map(|w| (w.as_slice(), FailureBudget::Count(budget))).collect();
+                waves.iter().map(|w| (w.as_slice(), budget)).collect();
             let plan = plan_of(Direction::Up, &waves, cap, 2).await;
             let total = plan.tenants.len();
             let cancel = Cancel::default();
@@ -491,6 +515,16 @@ proptest! {
             assert_eq!(indexes, (0..total).collect::<Vec<_>>());
             assert_eq!(stats.finished(), total);
             assert!(db.most.load(Ordering::SeqCst) <= cap);
+            for (wave, (members, _)) in waves.iter().enumerate() {
+                let of_wave = records.iter().filter(|r| r.wave == format!("w{wave}"));
+                let failed = of_wave.filter(|r| r.outcome.standing() == Standing::Failed).count();
+                let most = match budget {
+                    FailureBudget::Percent(most) => members.len() * usize::from(most) / 100,
+                    FailureBudget::Count(most) => most,
+                    FailureBudget::Unlimited => members.len(),
+                };
+                assert!(failed <= most + 1, "{failed} of {} in w{wave}, {budget}", members.len());
+            }
             for record in &records {
                 let history = db.history(record.tenant.as_str());
                 match record.outcome {

@@ -33,9 +33,18 @@ impl<'p> WaveRun<'p> {
         }
         self.tally.failed += 1;
         let Tally { finished, failed } = self.tally;
-        let total = self.planned.tenants.len() + self.planned.former.finished;
-        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, total);
+        let exceeded = self.planned.max_failures.is_exceeded(failed, finished, self.total());
         exceeded.then_some(NotStarted::FailureBudget)
+    }
+
+    /// Whether another tenant may be started while so many have no outcome yet.
+    pub(super) fn admits(&self, at_risk: usize) -> bool {
+        self.planned.max_failures.admits(self.tally.failed, at_risk, self.total())
+    }
+
+    /// The number of its tenants, with those of the runs that this one resumes.
+    fn total(&self) -> usize {
+        self.planned.tenants.len() + self.planned.former.finished
     }
 
     /// Whether any tenant has its outcome.

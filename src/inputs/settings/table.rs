@@ -91,7 +91,7 @@ pub(crate) static SETTINGS: [Setting; 28] = [
         Some("unlimited"),
         "How many tenants of the last wave may fail before nothing new is started: 3, 5% or unlimited",
     )
-    .note("A share counts from 10 finished tenants on.")
+    .note("A share counts from 10 finished tenants on. The less of it is left, the fewer tenants are at work at once.")
     .flag("max-failures", Commands::All),
     setting("outage", Form::Percent, Some("50%"), "The share of unreachable tenants above which no run starts")
         .note("It is judged from 5 selected tenants on."),
