@@ -197,7 +197,7 @@ impl Assignment {
             (Ok(history), Some(goal)) => match self.prepared(session, &history, goal).await {
                 Err(end) => Attempt::without_work(Some(history), end),
                 Ok((work, around)) => {
-                    let attempt = self.carry_out(session, history, work).await;
+                    let attempt = self.in_the_form_begun(session, history, work).await;
                     let attempt = self.restore_after_failure(session, attempt).await;
                     self.make_again(session, attempt, &around).await
                 }
@@ -232,6 +232,28 @@ impl Assignment {
             Some(end) => Err(end),
             None => Ok((work, around)),
         }
+    }
+
+    /// Applies the planned work; a step that was begun in its other form, online or not, goes on in that one, whose
+    /// statements its journal counts. Dying between the two: nothing has run, and the journal is as it was.
+    async fn in_the_form_begun(&self, session: &mut dyn Session, history: Vec<String>, mut work: Work) -> Attempt {
+        let attempt = self.carry_out(session, history.clone(), work.clone()).await;
+        let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &attempt.end else {
+            return attempt;
+        };
+        let Some(script) = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await else {
+            return attempt;
+        };
+        let goes_on = matches!(continuation(unfinished, &script), Continuation::At(_));
+        let is_other = |step: &&mut Step| {
+            step.script.migration == script.migration
+                && step.script.direction == script.direction
+                && step.script.sha256 != script.sha256
+        };
+        let Some(step) = work.steps.iter_mut().find(is_other).filter(|_| goes_on) else { return attempt };
+        let record = step.script.record.clone();
+        step.script = Arc::new(Script { record, ..Script::clone(&script) });
+        self.carry_out(session, history, work).await
     }
 
     /// Applies the planned work, and watches for sessions that block it.
@@ -352,7 +374,7 @@ impl Assignment {
     }
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
-        let scripts = self.plan.scripts.get(self.tenant.engine).await;
+        let scripts = self.plan.scripts.of(&self.tenant).await;
         let names = self.plan.catalog.names(history);
         let mut work = self.empty_work(history);
         for &index in steps {

@@ -45,6 +45,8 @@ pub(crate) struct PostgresSession {
     pub(crate) own: OwnBackend,
     /// Whether a statement is under way that may wait for locks without a limit.
     pub(crate) is_patient: Arc<AtomicBool>,
+    /// The statement (from 0) of an online form that may have happened in an earlier session.
+    pub(crate) repeats: Option<usize>,
     /// The settings of the database's own clients, once a script needed them.
     clients: Option<ClientSettings>,
 }
@@ -64,6 +66,7 @@ impl PostgresSession {
             pooled,
             own: OwnBackend::named(name),
             is_patient: Arc::default(),
+            repeats: None,
             clients: None,
         })
     }
