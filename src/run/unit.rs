@@ -14,8 +14,9 @@ use super::reread::Reread;
 use crate::compile::Around;
 use crate::engine::{
     ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Stopwatch, Work, continuation,
+    is_of_form,
 };
-use crate::model::fault::{Fault, FaultClass};
+use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
@@ -237,7 +238,8 @@ impl Assignment {
     /// Applies the planned work; a step that was begun in its other form, online or not, goes on in that one, whose
     /// statements its journal counts. Dying between the two: nothing has run, and the journal is as it was.
     async fn in_the_form_begun(&self, session: &mut dyn Session, history: Vec<String>, mut work: Work) -> Attempt {
-        let attempt = self.carry_out(session, history.clone(), work.clone()).await;
+        let mut attempt = self.carry_out(session, history.clone(), work.clone()).await;
+        explain_form(&mut attempt.end, &work);
         let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &attempt.end else {
             return attempt;
         };
@@ -451,6 +453,20 @@ impl Assignment {
                 (committed, AttemptEnd::Stopped { fault, at, residue })
             }
         }
+    }
+}
+
+/// Adds the remedy where a server can't carry out the online form of a migration.
+fn explain_form(end: &mut AttemptEnd, work: &Work) {
+    let AttemptEnd::Stopped { fault, at: Some(at), .. } = end else { return };
+    let is_stopped = |step: &&Step| *step.script.migration == *at.migration && step.script.is_online();
+    if is_of_form(fault) && work.steps.iter().any(|step| is_stopped(&step)) {
+        let remedy = format!(
+            "{}; this is its online form: `online = false` in [migrations.\"{}\"] of the tenant file sends it as it is written",
+            fault.message.trim_end_matches('.'),
+            at.migration
+        );
+        fault.message = bounded(remedy);
     }
 }
 

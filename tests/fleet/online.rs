@@ -305,3 +305,63 @@ fn rows_that_break_a_constraint_stop_it_and_it_goes_on_without_them() {
     is_done(&fleet, &ran, &plain(), "without the rows");
     assert_eq!(with(&report, "failed"), ["pg-000"]);
 }
+
+/// A writer that comes while an index is built does not wait for those who were there before.
+#[test]
+fn others_write_while_an_index_is_built() {
+    for (online, is_held_up) in [(false, true), (true, false)] {
+        let fleet = Fleet::new().head(HEAD).postgres(1);
+        write(&fleet, "0001_t.sql", "CREATE TABLE t (i int);\n");
+        fleet.run(&["migrate", "--yes"]).exits(0);
+        write(&fleet, "0002_i.sql", "CREATE INDEX i ON t (i);\n");
+        let url = fleet.tenant("pg-000").url.clone();
+        let mut writer = block_on(sqlx::PgConnection::connect(&url)).unwrap();
+        block_on(writer.execute("BEGIN; INSERT INTO t VALUES (1)")).unwrap();
+        let mut child =
+            fleet.program(&["migrate", "--yes", if online { "--online" } else { "--no-online" }]).spawn().unwrap();
+        until(&url, "SELECT '1' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+        let other = block_on(async {
+            let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+            other.execute("SET lock_timeout = '500ms'; INSERT INTO t VALUES (2)").await
+        });
+        assert_eq!(other.is_err(), is_held_up, "{other:?}");
+        block_on(writer.execute("COMMIT")).unwrap();
+        assert_eq!(wait_for_end(&mut child), Some(0));
+        assert_eq!(
+            fleet.ask("pg-000", "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'i'::regclass"),
+            ["true"]
+        );
+    }
+}
+
+/// MySQL and MariaDB: what they can't do while others write is refused, and nothing has happened.
+#[test]
+fn a_server_that_can_not_do_it_without_a_lock_refuses_it() {
+    let fleet = Fleet::new().head(HEAD).mariadb(1).mysql(1);
+    write(
+        &fleet,
+        "0001_t.sql",
+        "CREATE TABLE t (i int PRIMARY KEY, b text, FULLTEXT f (b));\nINSERT INTO t VALUES (1, 'a');\n",
+    );
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_c.sql", "ALTER TABLE t ADD COLUMN c int;\nCREATE INDEX x ON t (c);\nDROP INDEX x ON t;\n");
+    let ran = fleet.run(&["migrate", "--yes", "--online", "--format", "json"]).exits(100);
+    let report = ran.json();
+    assert_eq!(with(&report, "failed"), ["my-000", "mysql-000"]);
+    for tenant in ["my-000", "mysql-000"] {
+        let failed = record(&report, tenant);
+        assert_eq!(failed["error"]["code"], "1846", "{failed:#}");
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains("`online = false` in [migrations.\"0002_c\"]"), "{message}");
+        let columns =
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 't' AND table_schema = database()";
+        assert_eq!(fleet.ask(tenant, &format!("{columns} ORDER BY 1")), ["b", "i"], "{tenant}");
+        assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");
+        fleet.ask(tenant, "ALTER TABLE t DROP INDEX f");
+    }
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+    for tenant in ["my-000", "mysql-000"] {
+        assert_eq!(fleet.ask(tenant, "SELECT count(c) FROM t"), ["0"], "{tenant}");
+    }
+}
