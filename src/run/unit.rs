@@ -176,11 +176,16 @@ impl Assignment {
     /// and every command says so.
     async fn told_apart(&self, end: AttemptEnd) -> AttemptEnd {
         let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &end else { return end };
-        let script = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await;
-        match script.map(|script| continuation(unfinished, &script)) {
-            Some(Continuation::At(_)) => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished.clone())),
-            _ => end,
+        match self.goes_on_with(unfinished).await {
+            true => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished.clone())),
+            false => end,
         }
+    }
+
+    /// Whether a command goes on with an unfinished migration by itself.
+    pub(super) async fn goes_on_with(&self, unfinished: &Unfinished) -> bool {
+        let script = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await;
+        script.is_some_and(|script| matches!(continuation(unfinished, &script), Continuation::At(_)))
     }
 
     async fn with_goal_or_task(&self, session: &mut dyn Session) -> Attempt {

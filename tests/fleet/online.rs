@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sqlx::{Connection, Executor};
 
-use crate::support::{Fleet, Ran, block_on, record, sql, wait_for_end, with};
+use crate::support::{Fleet, block_on, database_of, postgres_url, record, sql, wait_for_end, with};
 
 const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nlock_timeout = \"60s\"\n";
 
@@ -171,6 +171,7 @@ struct Waiting {
     child: std::process::Child,
     backend: String,
     gate: sqlx::PgConnection,
+    url: String,
 }
 
 /// Definitions wait for a lock that the test holds, each after the one that it is told to.
@@ -181,8 +182,12 @@ const GATE: &str = "CREATE TABLE gate (at int); CREATE SEQUENCE hits; \
     CREATE EVENT TRIGGER wait ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX', 'DROP INDEX') \
     EXECUTE FUNCTION wait()";
 
-fn wait_in(fleet: &Fleet, at: usize) -> Waiting {
-    let url = fleet.tenant("pg-000").url.clone();
+fn wait_in(fleet: &Fleet, tenant: &str, at: usize) -> Waiting {
+    wait_in_with(fleet, (tenant, at), &[])
+}
+
+fn wait_in_with(fleet: &Fleet, (tenant, at): (&str, usize), more: &[&str]) -> Waiting {
+    let url = fleet.tenant(tenant).url.clone();
     sql(&url, GATE);
     sql(&url, &format!("INSERT INTO gate VALUES ({at})"));
     let gate = block_on(async {
@@ -190,9 +195,12 @@ fn wait_in(fleet: &Fleet, at: usize) -> Waiting {
         gate.execute("SELECT pg_advisory_lock(4242)").await.unwrap();
         gate
     });
-    let child = fleet.program(&["migrate", "--yes", "--online"]).spawn().unwrap();
+    let child = fleet
+        .program(&[&["migrate", "--yes", "--online", "--no-preflight", "--tenant", tenant], more].concat())
+        .spawn()
+        .unwrap();
     let waits = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
-    Waiting { child, backend: until(&url, waits), gate }
+    Waiting { child, backend: until(&url, waits), gate, url }
 }
 
 /// The first row of a query, once it has one.
@@ -212,10 +220,10 @@ const NOBODY: &str = "SELECT 'nobody' WHERE NOT EXISTS (SELECT FROM pg_stat_acti
 
 impl Waiting {
     /// Kills the program; the server goes on with what it has, or loses it too.
-    fn kill(mut self, fleet: &Fleet, server_goes_on: bool) {
+    fn kill(mut self, server_goes_on: bool) {
         self.child.kill().unwrap();
         wait_for_end(&mut self.child);
-        let url = &fleet.tenant("pg-000").url;
+        let url = &self.url;
         if !server_goes_on {
             sql(url, &format!("SELECT pg_terminate_backend({})::text", self.backend));
         }
@@ -225,21 +233,33 @@ impl Waiting {
     }
 }
 
-fn is_done(fleet: &Fleet, ran: &Ran, plain: &[String], told: &str) {
-    assert_eq!(schema(fleet, "pg-000"), plain, "{told}: {ran:?}");
-    assert_eq!(counted(fleet, "pg-000"), ["3"], "{told}");
-    assert_eq!(fleet.ask("pg-000", "SELECT migration FROM fleet_journal"), [""; 0], "{told}");
+fn is_done(fleet: &Fleet, tenant: &str, plain: &[String], told: &str) {
+    assert_eq!(schema(fleet, tenant), plain, "{told}");
+    assert_eq!(counted(fleet, tenant), ["3"], "{told}");
+    assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{told}");
 }
 
+/// A tenant for each definition, copied from one that has the tables, and a run that is killed there.
 fn killed_at_each(server_goes_on: bool) {
     let plain = plain();
+    let mut fleet = fleet(Fleet::new().postgres(1));
+    let (server, template) = (postgres_url(), fleet.tenant("pg-000").url.rsplit('/').next().unwrap().to_owned());
+    let id = |at: usize| format!("pg-{at:03}");
     for at in 1..=DEFINITIONS {
-        let fleet = fleet(Fleet::new().postgres(1));
-        wait_in(&fleet, at).kill(&fleet, server_goes_on);
-        let told = format!("killed in definition {at}, the server goes on: {server_goes_on}");
-        fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
-        let ran = fleet.run(&["migrate", "--yes", "--online"]).exits(0);
-        is_done(&fleet, &ran, &plain, &told);
+        let copy = format!("{template}_{at}");
+        sql(&server, &format!("CREATE DATABASE {copy} TEMPLATE {template}"));
+        fleet.at_end(&server, &format!("DROP DATABASE {copy} WITH (FORCE)"));
+        fleet.add(&id(at), &database_of(&server, &copy));
+    }
+    fleet.write();
+    for at in 1..=DEFINITIONS {
+        wait_in(&fleet, &id(at), at).kill(server_goes_on);
+    }
+    let status = fleet.run(&["status", "--format", "json"]).exits(0).json();
+    assert_eq!(status["summary"]["by_state"]["partially_applied"], DEFINITIONS, "{status:#}");
+    let ran = fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    for at in 1..=DEFINITIONS {
+        is_done(&fleet, &id(at), &plain, &format!("killed in definition {at}: {ran:?}"));
     }
 }
 
@@ -261,9 +281,9 @@ fn an_index_of_a_killed_run_is_built_again() {
     // It waits there for all who were at work before it, and is invalid meanwhile.
     let url = fleet.tenant("pg-000").url.clone();
     let mut writer = block_on(sqlx::PgConnection::connect(&url)).unwrap();
-    let waiting = wait_in(&fleet, 12);
+    let waiting = wait_in(&fleet, "pg-000", 12);
     block_on(writer.execute("BEGIN; UPDATE sales SET total = total WHERE id = 1")).unwrap();
-    let Waiting { mut child, backend, gate } = waiting;
+    let Waiting { mut child, backend, gate, .. } = waiting;
     block_on(gate.close()).unwrap();
     until(&url, "SELECT '1' FROM pg_index WHERE NOT indisvalid");
     child.kill().unwrap();
@@ -276,8 +296,8 @@ fn an_index_of_a_killed_run_is_built_again() {
         sql(&url, "SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE NOT indisvalid"),
         ["ix_total"]
     );
-    let ran = fleet.run(&["migrate", "--yes", "--online"]).exits(0);
-    is_done(&fleet, &ran, &plain, "an invalid index");
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    is_done(&fleet, "pg-000", &plain, "an invalid index");
 }
 
 /// The statements that are left are those of the form in which it was begun.
@@ -285,9 +305,9 @@ fn an_index_of_a_killed_run_is_built_again() {
 fn it_goes_on_in_the_form_in_which_it_was_begun() {
     let plain = plain();
     let fleet = fleet(Fleet::new().postgres(1));
-    wait_in(&fleet, 8).kill(&fleet, false);
-    let ran = fleet.run(&["migrate", "--yes"]).exits(0);
-    is_done(&fleet, &ran, &plain, "without --online");
+    wait_in(&fleet, "pg-000", 8).kill(false);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    is_done(&fleet, "pg-000", &plain, "without --online");
 }
 
 #[test]
@@ -301,8 +321,8 @@ fn rows_that_break_a_constraint_stop_it_and_it_goes_on_without_them() {
     assert_eq!(failed["error"]["code"], "23503", "{failed:#}");
     fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
     fleet.ask("pg-000", "DELETE FROM sales WHERE id = 99");
-    let ran = fleet.run(&["migrate", "--yes", "--online"]).exits(0);
-    is_done(&fleet, &ran, &plain(), "without the rows");
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    is_done(&fleet, "pg-000", &plain(), "without the rows");
     assert_eq!(with(&report, "failed"), ["pg-000"]);
 }
 
@@ -363,5 +383,27 @@ fn a_server_that_can_not_do_it_without_a_lock_refuses_it() {
     fleet.run(&["status", "--exit-code"]).exits(0);
     for tenant in ["my-000", "mysql-000"] {
         assert_eq!(fleet.ask(tenant, "SELECT count(c) FROM t"), ["0"], "{tenant}");
+    }
+}
+
+/// The same when only the session is lost: the run itself goes on, or says that the next one will.
+#[test]
+fn a_session_lost_in_the_middle_leaves_no_doubt() {
+    let plain = plain();
+    for (attempts, code) in [("3", 0), ("1", 100)] {
+        let fleet = fleet(Fleet::new().postgres(1));
+        let Waiting { mut child, backend, gate, .. } = wait_in_with(&fleet, ("pg-000", 10), &["--attempts", attempts]);
+        let url = &fleet.tenant("pg-000").url;
+        sql(url, &format!("SELECT pg_terminate_backend({backend})::text"));
+        assert_eq!(wait_for_end(&mut child), Some(code), "{attempts} attempts");
+        block_on(gate.close()).unwrap();
+        sql(url, "DROP EVENT TRIGGER wait");
+        if code == 100 {
+            let said = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+            assert_eq!(said["tenants"][0]["outcome"], "failed", "{said:#}");
+            fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
+        }
+        fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+        is_done(&fleet, "pg-000", &plain, attempts);
     }
 }
