@@ -26,7 +26,9 @@ from report import TITLES, versions
 from server import Relay, Servers
 from tenant import CASES, Tenant
 
-CONTENDERS = ["compiled", "native", "seaorm", "nobody"]
+CONTENDERS = ["compiled", "online", "native", "seaorm", "nobody"]
+# The forms in which fleet sends migrations, by its flags.
+FORMS = {"compiled": [], "online": ["--online"], "native": ["--native"]}
 # What a transaction that stays open is measured with: one case is enough, and each takes as long as the transaction.
 HELD_CASE = "inventory"
 JOURNALS = ["wal", "delete"]
@@ -70,8 +72,8 @@ def command_of(contender, tenant, address, hold):
         return ["sleep", str(hold or 1)]
     if contender == "seaorm":
         return [program("seaorm-runner"), "up", "-n", str(tenant.case.steps), "-u", tenant.url(address)]
-    native = ["--native"] if contender == "native" else []
-    return [program("fleet"), "--config", tenant.config(address), "migrate", "--yes", *native, "--to", tenant.case.to]
+    form = FORMS[contender]
+    return [program("fleet"), "--config", tenant.config(address), "migrate", "--yes", *form, "--to", tenant.case.to]
 
 
 class Observer:
@@ -169,12 +171,11 @@ class Report:
         situation = f"open for {hold} s" if hold else "-"
         for contender, measurements in found.items():
             self.figure(place, case, wait, situation, contender, measurements)
-            if contender in ("compiled", "native"):
+            if contender in FORMS:
                 self.limit(place, case, wait, hold, contender, measurements)
-        if "compiled" in found:
-            for contender in ("native", "seaorm"):
-                if contender in found:
-                    self.ratio((place, case, wait, situation), contender, found[contender], found["compiled"])
+        for other, ours in [("native", "compiled"), ("seaorm", "compiled"), ("seaorm", "online")]:
+            if other in found and ours in found:
+                self.ratio((place, case, wait, situation), f"{other} / {ours}", found[other], found[ours])
 
     def figure(self, place, case, wait, situation, contender, measurements):
         gave_up = sum(m["gave_up"] for m in measurements)
@@ -205,11 +206,11 @@ class Report:
         situation = f"open for {hold} s" if hold else "-"
         self.limits.append([place, case, wait, situation, contender, f"{longest:,.0f} ({role})", allowed, verdict])
 
-    def ratio(self, where, contender, other, compiled):
-        cells = [*where, f"{contender} / compiled"]
+    def ratio(self, where, title, other, ours):
+        cells = [*where, title]
         for role in ("reader", "writer"):
-            if role in compiled[0]:
-                values = [statistics.median(worst(measurements, role)) for measurements in (other, compiled)]
+            if role in ours[0]:
+                values = [statistics.median(worst(measurements, role)) for measurements in (other, ours)]
                 cells.append(f"{values[0] / values[1]:.2f}")
             else:
                 cells.append("-")
@@ -232,9 +233,10 @@ class Report:
             "",
             *cases(options),
             "",
-            "compiled: `fleet migrate`. native: `fleet migrate --native`, the same migrations as Rust code through SeaORM. seaorm:",
-            "SeaORM's own `run_cli`, `up -n`. nobody: no migration at all for 1 s, or as long as the transaction is open: what this",
-            "machine makes reader and writer wait by itself.",
+            "compiled: `fleet migrate`. online: `fleet migrate --online`, in forms with short locks, of which SQLite has none. native:",
+            "`fleet migrate --native`, the same migrations as Rust code through SeaORM. seaorm: SeaORM's own `run_cli`, `up -n`.",
+            "nobody: no migration at all for 1 s, or as long as the transaction is open: what this machine makes reader and writer",
+            "wait by itself.",
             "",
             "## Against the lock timeout",
             "",
@@ -246,7 +248,7 @@ class Report:
             "",
             "## Ratios",
             "",
-            "Medians of the worst waits; above 1, compiled is the shorter one.",
+            "Medians of the worst waits; above 1, the one behind the slash is the shorter.",
             "",
             *table(f"engine | {one} | ratio | reader | writer", self.ratios),
             "",
@@ -300,6 +302,7 @@ def bench_case(engine, name, options, report, server=None, journal=None):
         with Relay(server, round_trip // 2) if round_trip else nullcontext() as address:
             for hold, contenders in situations(name, options, bool(server) and round_trip == options.round_trips[-1]):
                 say(f"{place}, {name}, round trip {wait}" + (f", a transaction open for {hold} s" if hold else ""))
+                contenders = [contender for contender in contenders if server or contender != "online"]
                 report.add(place, name, wait, hold, compete(tenant, address, hold, contenders, options.runs))
     tenant.drop()
 

@@ -87,6 +87,7 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
         server: observation.server.clone(),
         state: observation.state.name().to_owned(),
         steps: Vec::new(),
+        online: false,
         refusal: None,
         note: None,
         error: observation.error.clone(),

@@ -1,6 +1,6 @@
 //! Read-only commands: plan, status, matrix, tenants check. They read once and create nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -117,9 +117,8 @@ impl Planned {
     }
 
     /// The scripts of a tenant's steps.
-    pub(super) fn scripts_of<'a>(&'a self, row: &PlanRow) -> impl Iterator<Item = &'a Script> {
-        let (engine, steps) = (row.engine, row.steps.clone());
-        self.scripts.iter().filter(move |s| s.engine == engine && steps.iter().any(|step| *step == *s.migration))
+    pub(super) fn scripts_of<'a>(&'a self, row: &'a PlanRow) -> impl Iterator<Item = &'a Script> {
+        self.scripts.iter().filter(|script| row.is_sent(script, &self.scripts))
     }
 
     /// The scripts that would run, for each engine.
@@ -176,19 +175,35 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         .waves
         .iter()
         .map(|wave| {
-            let rows = left.by_ref().take(wave.tenants.len()).map(|o| goals::row(catalog, o, goal)).collect();
-            (wave.name.clone(), rows)
+            let rows = left.by_ref().take(wave.tenants.len()).zip(&wave.tenants);
+            let row = |(o, tenant): (&Observation, &Arc<Tenant>)| PlanRow {
+                online: tenant.online.unwrap_or_default(),
+                ..goals::row(catalog, o, goal)
+            };
+            (wave.name.clone(), rows.map(row).collect())
         })
         .collect();
     let rows: Vec<&PlanRow> = waves.iter().flat_map(|(_, rows)| rows).collect();
     let wanted: BTreeSet<&String> = rows.iter().flat_map(|row| &row.steps).collect();
     let lazy = LazyScripts::new(set.clone(), goal.direction, goals::range(catalog, &rows), native);
-    let has_steps = |engine: &Engine| rows.iter().any(|row| row.engine == *engine && !row.steps.is_empty());
-    let compiling = join_all(Engine::ALL.into_iter().filter(has_steps).map(|engine| lazy.get(engine)));
+    let pending: BTreeMap<(Engine, bool), &Tenant> = rows
+        .iter()
+        .zip(&tenants)
+        .filter(|(row, _)| !row.steps.is_empty())
+        .map(|(row, tenant)| ((row.engine, row.online), &**tenant))
+        .collect();
+    let compiling = join_all(pending.values().map(|tenant| lazy.of(tenant)));
     let compiled = program.looking("compiling migrations", 0, compiling).await;
-    let compiled = compiled.iter().flat_map(|scripts| scripts.iter());
-    let mut scripts: Vec<Script> =
-        compiled.filter(|s| wanted.contains(&s.migration.to_string())).map(|s| Script::clone(s)).collect();
+    let mut scripts: Vec<Script> = Vec::new();
+    for script in compiled.iter().flat_map(|scripts| scripts.iter()) {
+        // Most scripts are the same for tenants with the online form and those without.
+        if wanted.contains(&script.migration.to_string()) && !scripts.contains(script) {
+            scripts.push(Script::clone(script));
+        }
+    }
+    let place =
+        |script: &Script| (Engine::ALL.iter().position(|e| *e == script.engine), catalog.position(&script.migration));
+    scripts.sort_by_key(place);
     let all = waves.iter_mut().flat_map(|(_, rows)| rows);
     let before = predecessors(&tenants, goal.direction);
     for ((row, o), before) in all.zip(&observations).zip(before) {
@@ -222,8 +237,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
 /// before have committed.
 fn tell_transactions(planning: &Planning<'_>, scripts: &[Script], waves: &mut [(String, Vec<PlanRow>)]) {
     let fleet = planning.program.settings().transaction;
-    let by_name: HashMap<(Engine, &str), &Script> = scripts.iter().map(|s| ((s.engine, &*s.migration), s)).collect();
-    let mut known: HashMap<(Engine, Vec<String>), Option<String>> = HashMap::new();
+    let mut known: HashMap<(Engine, bool, Vec<String>), Option<String>> = HashMap::new();
     for (wave, (_, rows)) in planning.selection.waves.iter().zip(waves) {
         let of_wave = wave.transaction.unwrap_or(fleet);
         let is_shared = |tenant: &Tenant| tenant.transaction.unwrap_or(of_wave) == TransactionScope::Tenant;
@@ -231,8 +245,8 @@ fn tell_transactions(planning: &Planning<'_>, scripts: &[Script], waves: &mut [(
             if row.steps.is_empty() || !is_shared(tenant) {
                 continue;
             }
-            let line = known.entry((row.engine, row.steps.clone())).or_insert_with_key(|(engine, steps)| {
-                let scripts: Vec<&Script> = steps.iter().filter_map(|s| by_name.get(&(*engine, s)).copied()).collect();
+            let line = known.entry((row.engine, row.online, row.steps.clone())).or_insert_with(|| {
+                let scripts: Vec<&Script> = scripts.iter().filter(|script| row.is_sent(script, scripts)).collect();
                 transactions_in_words(&scripts)
             });
             line.clone().into_iter().for_each(|line| row.add_note(line));
@@ -263,7 +277,7 @@ async fn refuse_unfit(
     if row.steps.is_empty() {
         return;
     }
-    let scripts = lazy.get(row.engine).await;
+    let scripts = lazy.of(tenant).await;
     let own: Vec<&str> = tenant.schema.iter().chain(&tenant.shared_schemas).map(String::as_str).collect();
     let unfit = row.steps.iter().find_map(|name| {
         let index = catalog.position(name)?;

@@ -10,7 +10,7 @@ use super::scratch;
 use super::setup::Program;
 use super::terminal;
 use crate::check::lint::{self, Pair, Subject};
-use crate::compile::MigrationSet;
+use crate::compile::{Form, MigrationSet};
 use crate::model::engine::Engine;
 use crate::model::schema::Direction;
 use crate::report::lint::LintView;
@@ -49,8 +49,8 @@ impl Run for Lint {
 async fn compiled(set: &MigrationSet, engines: &[Engine]) -> Vec<(Engine, Vec<Pair>)> {
     let all = 0..set.catalog().migrations.len();
     let compile = async |engine: Engine| {
-        let up = set.compile(engine, Direction::Up, all.clone(), false).await;
-        let down = set.compile(engine, Direction::Down, all.clone(), false).await;
+        let up = set.compile(engine, Direction::Up, all.clone(), Form::default()).await;
+        let down = set.compile(engine, Direction::Down, all.clone(), Form::default()).await;
         let pairs = up.iter().zip(down.iter()).map(|(up, down)| Pair { up: up.clone(), down: down.clone() });
         (engine, pairs.collect())
     };

@@ -93,8 +93,18 @@ pub(super) async fn on_each<T, F: Future<Output = T>>(
     let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |text: String| terminal.warn(&text));
     let timeouts = program.settings().timeouts();
     let done = Arc::new(AtomicUsize::new(0));
-    let bench =
-        |place| Bench { place, set: set.clone(), timeouts, stop: stop.clone(), tell: tell.clone(), done: done.clone() };
+    let registry = &program.registry;
+    let own = registry.waves.iter().map(|wave| wave.online).chain(registry.tenants.iter().map(|tenant| tenant.online));
+    let online = program.settings().online || own.flatten().any(|online| online);
+    let bench = |place| Bench {
+        place,
+        set: set.clone(),
+        online,
+        timeouts,
+        stop: stop.clone(),
+        tell: tell.clone(),
+        done: done.clone(),
+    };
     let (work, bench) = (&work, &bench);
     let places = places(program, engines);
     let all = set.catalog().migrations.len() * places.iter().filter(|(_, place)| place.is_ok()).count();

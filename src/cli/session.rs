@@ -157,8 +157,8 @@ async fn needed_scripts(plan: &RunPlan, records: &[TenantRecord]) -> Vec<Script>
     let mut scripts = Vec::new();
     for engine in Engine::ALL {
         let stopped = |r: &&TenantRecord| r.engine == engine && r.stopped_at.is_some();
-        if records.iter().any(|r| stopped(&r)) {
-            scripts.extend(plan.scripts.get(engine).await.iter().map(|s| Script::clone(s)));
+        if let Some(tenant) = records.iter().find(stopped).and_then(|r| plan.tenants.get(r.index)) {
+            scripts.extend(plan.scripts.of(tenant).await.iter().map(|s| Script::clone(s)));
         }
     }
     scripts

@@ -92,7 +92,9 @@ impl Program {
         }
         check_names(self, &set)?;
         let replaces = self.settings().migrations.iter().map(|(name, of)| (name.as_str(), of.replaces.as_slice()));
-        Ok(Arc::new(set.with_replaced(replaces)?))
+        let online = self.settings().migrations.iter();
+        let online = online.filter_map(|(name, of)| Some((Arc::from(name.as_str()), of.online?)));
+        Ok(Arc::new(set.with_replaced(replaces)?.with_online(online)))
     }
 
     /// The rules by which rows are generated: those of the tenant file before the general ones.

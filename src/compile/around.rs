@@ -258,6 +258,7 @@ mod tests {
             create_missing: false,
             lock_timeout: None,
             transaction: None,
+            online: None,
             single_writer: false,
             depends_on: Vec::new(),
         }

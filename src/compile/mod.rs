@@ -6,6 +6,7 @@ mod around;
 mod entities;
 pub(crate) mod folder;
 mod moment;
+mod online;
 mod purity;
 mod recorder;
 mod scripts;
@@ -52,8 +53,19 @@ pub(crate) struct MigrationSet {
     /// The SQL scripts after the migrations.
     folder: SqlFolder,
     views: Vec<View>,
+    /// The operator's word on the online form of single migrations, by name.
+    online: HashMap<Arc<str>, bool>,
     /// The scripts that were compiled so far, by engine.
     compiled: EngineMap<Mutex<Compiled>>,
+}
+
+/// The form in which migrations are compiled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Form {
+    /// As Rust code, although they could be compiled.
+    pub(crate) native: bool,
+    /// In the online form, unless a migration itself says otherwise; `None`: in none, whatever they say.
+    pub(crate) online: Option<bool>,
 }
 
 /// Scripts by direction and index in the catalog.
@@ -130,6 +142,7 @@ impl MigrationSet {
             install,
             folder: SqlFolder::default(),
             views: Vec::new(),
+            online: HashMap::new(),
             compiled: EngineMap::default(),
         })
     }
@@ -172,6 +185,11 @@ impl MigrationSet {
         }
         self.catalog = Arc::new(catalog);
         Ok(self)
+    }
+
+    /// The same migrations, of which the operator wants these in their online form, or not in it.
+    pub(crate) fn with_online(self, online: impl Iterator<Item = (Arc<str>, bool)>) -> Self {
+        MigrationSet { online: online.collect(), ..self }
     }
 
     /// The views that the SQL scripts create and that can be refreshed, in catalog order.
@@ -308,7 +326,18 @@ impl MigrationSet {
     /// The script that this program has for an unfinished migration, if any.
     pub(crate) async fn script_of(&self, engine: Engine, unfinished: &Unfinished) -> Option<Arc<Script>> {
         let place = self.catalog.position(&unfinished.migration)?;
-        self.compile(engine, unfinished.direction, place..place + 1, false).await.get(place).cloned()
+        let compile = async |form| {
+            let scripts = self.compile(engine, unfinished.direction, place..place + 1, form).await;
+            scripts.get(place).cloned()
+        };
+        let plain = compile(Form::default()).await?;
+        if plain.sha256 == unfinished.sha256 {
+            return Some(plain);
+        }
+        // Its journal counts the statements of the form in which it was begun.
+        let online = compile(Form { online: Some(true), ..Form::default() }).await?;
+        let online = if online.sha256 == unfinished.sha256 { online } else { plain };
+        Some(online)
     }
 
     /// The scripts of the migrations in `wanted` in one direction for one engine. Each is compiled once a process.
@@ -317,7 +346,7 @@ impl MigrationSet {
         engine: Engine,
         direction: Direction,
         wanted: std::ops::Range<usize>,
-        force_native: bool,
+        form: Form,
     ) -> Scripts {
         let mut compiled = self.compiled[engine].lock().await;
         let all = self.catalog.migrations.len();
@@ -333,10 +362,23 @@ impl MigrationSet {
         }
         let script = |index: usize| {
             let script = compiled.get(&(direction, index)).filter(|_| wanted.contains(&index))?;
-            Some(if force_native { forced(script) } else { script.clone() })
+            let script = if form.native { forced(script) } else { script.clone() };
+            let is_online = form.online.is_some_and(|of_tenant| self.online_of(index, engine).unwrap_or(of_tenant));
+            Some(if is_online { online::online(&script) } else { script })
         };
         let scripts: Vec<Option<Arc<Script>>> = (0..all).map(script).collect();
         Scripts::new(scripts)
+    }
+
+    /// Whether a migration itself asks for its online form, or for none: first the operator's word, then the script's own.
+    fn online_of(&self, index: usize, engine: Engine) -> Option<bool> {
+        let part = || self.sql_script(index)?.up.get(engine)?.online;
+        self.online.get(&self.catalog.migrations[index]).copied().or_else(part)
+    }
+
+    /// Whether any migration itself asks for its online form.
+    pub(crate) fn asks_for_online(&self, engine: Engine) -> bool {
+        (0..self.catalog.migrations.len()).any(|index| self.online_of(index, engine) == Some(true))
     }
 
     /// The repeatable scripts, as an engine reads them.
@@ -414,7 +456,8 @@ impl MigrationSet {
         let migration = self.catalog.migrations[index].clone();
         let sha256 = digest(engine, direction, &execution, &statements);
         let (has_variables, record) = (false, Record::Migration);
-        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source: None }
+        let (source, online) = (None, None);
+        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source, online }
     }
 
     /// Whether a migration runs in one transaction of ours.

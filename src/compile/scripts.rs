@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use super::MigrationSet;
 use super::around::{self, Around, Repeatable, Touching};
 use super::variables::with_names;
+use super::{Form, MigrationSet};
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
@@ -84,7 +84,8 @@ pub(crate) struct LazyScripts {
     direction: Direction,
     wanted: std::ops::Range<usize>,
     force_native: bool,
-    compiled: EngineMap<tokio::sync::OnceCell<Arc<Scripts>>>,
+    /// Plain, then online where the migrations ask for it, then where the tenants do.
+    compiled: EngineMap<[tokio::sync::OnceCell<Arc<Scripts>>; 3]>,
     repeatables: EngineMap<OnceLock<Vec<Repeatable>>>,
 }
 
@@ -137,12 +138,22 @@ impl LazyScripts {
         &self.migrations
     }
 
-    /// The scripts for an engine; concurrent callers wait for the same compilation.
+    /// The scripts for an engine, none in its online form.
     pub(crate) async fn get(&self, engine: Engine) -> Arc<Scripts> {
-        let cell = &self.compiled[engine];
-        let compile = || async {
-            Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), self.force_native).await)
-        };
+        self.in_form(engine, None).await
+    }
+
+    /// The scripts for a tenant, in the form that it is to have.
+    pub(crate) async fn of(&self, tenant: &Tenant) -> Arc<Scripts> {
+        self.in_form(tenant.engine, Some(tenant.online.unwrap_or_default())).await
+    }
+
+    /// The scripts for an engine in one form; concurrent callers wait for the same compilation.
+    pub(crate) async fn in_form(&self, engine: Engine, online: Option<bool>) -> Arc<Scripts> {
+        let form = Form { native: self.force_native, online };
+        let cell = &self.compiled[engine][online.map_or(0, |online| 1 + usize::from(online))];
+        let compile =
+            || async { Arc::new(self.migrations.compile(engine, self.direction, self.wanted.clone(), form).await) };
         cell.get_or_init(compile).await.clone()
     }
 }

@@ -99,6 +99,7 @@ pub(super) fn forgetting(name: &str, engine: Engine) -> Script {
         has_variables: false,
         record: Record::Script { checksum: NOTHING.into(), repeatable: true },
         source: None,
+        online: None,
     }
 }
 
@@ -158,7 +159,8 @@ impl Open<'_> {
         let sha256 = digest(engine, direction, &execution, &statements);
         let has_variables = script.part(engine, direction).is_some_and(|part| !part.variables.is_empty());
         let migration = script.name.clone();
-        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source }
+        let online = None;
+        Script { migration, direction, engine, execution, statements, sha256, has_variables, record, source, online }
     }
 }
 

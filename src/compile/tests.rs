@@ -137,7 +137,7 @@ impl MigratorTraitSelf for All {
 
 async fn one(does: Does, direction: Direction, engine: Engine) -> Script {
     let set = MigrationSet::new(&All(vec![("m", does)])).await.unwrap();
-    let scripts = set.compile(engine, direction, 0..1, false).await;
+    let scripts = set.compile(engine, direction, 0..1, Form::default()).await;
     Script::clone(scripts.get(0).unwrap())
 }
 
@@ -227,7 +227,7 @@ async fn a_clock_read_in_any_form_makes_a_migration_native() {
     ];
     let set = MigrationSet::new(&All(forms)).await.unwrap();
     for engine in Engine::ALL {
-        let scripts = set.compile(engine, Direction::Up, 0..13, false).await;
+        let scripts = set.compile(engine, Direction::Up, 0..13, Form::default()).await;
         assert_eq!(scripts.iter().count(), 13);
         for script in scripts.iter() {
             assert!(matches!(reason(script), NativeReason::Differs(_)), "{engine}: {script:?}");
@@ -238,7 +238,7 @@ async fn a_clock_read_in_any_form_makes_a_migration_native() {
 /// The time that the clock of the runtime waited while this was compiled.
 async fn waited(set: &MigrationSet, engine: Engine) -> (Duration, Scripts) {
     let begun = tokio::time::Instant::now();
-    let scripts = set.compile(engine, Direction::Up, 0..set.catalog.migrations.len(), false).await;
+    let scripts = set.compile(engine, Direction::Up, 0..set.catalog.migrations.len(), Form::default()).await;
     (begun.elapsed(), scripts)
 }
 
@@ -335,11 +335,11 @@ async fn a_uuid_is_bytes_where_the_engine_keeps_bytes() {
 #[tokio::test]
 async fn native_can_be_forced_and_the_hash_tells_scripts_apart() {
     let set = MigrationSet::new(&All(vec![("a", Does::CreateTable)])).await.unwrap();
-    let compiled = set.compile(Engine::Postgres, Direction::Up, 0..1, false).await;
-    let forced = set.compile(Engine::Postgres, Direction::Up, 0..1, true).await;
+    let compiled = set.compile(Engine::Postgres, Direction::Up, 0..1, Form::default()).await;
+    let forced = set.compile(Engine::Postgres, Direction::Up, 0..1, Form { native: true, ..Form::default() }).await;
     assert_eq!(reason(forced.get(0).unwrap()), &NativeReason::Forced);
     assert_ne!(compiled.get(0).unwrap().sha256, forced.get(0).unwrap().sha256);
-    let again = set.compile(Engine::Postgres, Direction::Up, 0..1, false).await;
+    let again = set.compile(Engine::Postgres, Direction::Up, 0..1, Form::default()).await;
     assert_eq!(compiled.get(0).unwrap().sha256, again.get(0).unwrap().sha256);
 }
 

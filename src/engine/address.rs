@@ -174,6 +174,7 @@ mod tests {
             single_writer: false,
             lock_timeout: None,
             transaction: None,
+            online: None,
             shared_schemas: Vec::new(),
             depends_on: Vec::new(),
         };

@@ -34,6 +34,12 @@ pub(crate) fn codes(engine: Engine) -> Vec<Code> {
     LISTED[engine]()
 }
 
+/// Whether a server says with this code that it can't carry a statement out in the form in which it is written, before
+/// anything has happened: `LOCK=NONE`, or a constraint of a partitioned table that is not valid yet.
+pub(crate) fn is_of_form(fault: &Fault) -> bool {
+    matches!(fault.code.as_deref(), Some("0A000" | "1845" | "1846"))
+}
+
 /// The fault for a driver's error, which the log hears of.
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {
     let fault = of(error);

@@ -9,8 +9,10 @@ use super::dialect::{dialect, literal};
 use crate::model::clock::unix_now;
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
+use crate::sql::transaction::hindrance;
 use crate::sql::{
-    Directive, can_be_set_again, changes_session, directive, may_leave_a_part, only_sets_session, reads_session,
+    DdlEffect, Directive, SchemaObject, can_be_set_again, changes_session, directive, effect, may_leave_a_part,
+    only_sets_session, reads_session,
 };
 
 /// The journal's table; once created, it stays in the tenant's database.
@@ -52,6 +54,9 @@ pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continua
     // A batch may be repeated. On the way down the history row is gone, and a run asks before it looks at the script.
     let may_repeat = is_up && statement.checked_sub(1).is_some_and(is_batch);
     let first = statement.saturating_sub(1);
+    if is_up && script.is_online() && repeats(script, first) {
+        return Continuation::At(first);
+    }
     // A tag may have been changed since: the rest would go elsewhere.
     if script.has_variables && first > 0 {
         return Continuation::Unknown;
@@ -63,12 +68,33 @@ pub(crate) fn continuation(unfinished: &Unfinished, script: &Script) -> Continua
     }
 }
 
+/// Whether a statement (from 0) of an online form is sent in one transaction with the journal's step behind it: where the
+/// journal names it, it has not happened.
+pub(crate) fn is_whole(script: &Script, statement: usize) -> bool {
+    let is_alone = |sql: &String| directive(sql).is_none() && hindrance(script.engine, sql).is_none();
+    script.is_online()
+        && script.engine.capabilities().transactional_ddl
+        && script.statements.get(statement).is_some_and(is_alone)
+}
+
+/// Whether a statement (from 0) of an online form can be sent again although it may have happened: the session finds out
+/// whether an index is there. Behind the last one, all of them have happened.
+fn repeats(script: &Script, statement: usize) -> bool {
+    let is_index = |sql: &String| {
+        let effect = effect(script.engine, sql);
+        matches!(effect, Some(DdlEffect::Creates(SchemaObject::Index(..)) | DdlEffect::Drops(SchemaObject::Index(..))))
+    };
+    script.engine.capabilities().transactional_ddl
+        && (is_whole(script, statement) || script.statements.get(statement).is_none_or(is_index))
+}
+
 /// Whether the statements before this one (from 0) leave no session state that later statements may need, other than what
 /// [`settings_before`] sets again.
 pub(crate) fn keeps_session(script: &Script, statement: usize) -> bool {
     let (before, rest) = script.statements.split_at(statement.min(script.statements.len()));
     // At the first statement, everything is repeated.
     before.is_empty()
+        || (script.is_online() && script.engine.capabilities().transactional_ddl)
         || !before.iter().any(|sql| changes_session(script.engine, sql) && !can_be_set_again(script.engine, sql))
             && !rest.iter().any(|sql| reads_session(sql))
 }
@@ -229,6 +255,7 @@ mod tests {
             has_variables: false,
             record: Record::Migration,
             source: None,
+            online: None,
         };
         Step::new(0, Arc::new(script), Default::default())
     }

@@ -48,6 +48,8 @@ pub(crate) trait Journalled: Send {
 pub(crate) struct Opening {
     /// The statement (from 0) at which it resumes in its own journal; `None`: it begins with a new journal.
     pub(crate) resumed: Option<usize>,
+    /// Whether the statement at which it resumes may have happened.
+    pub(crate) repeats: bool,
     /// Whether the void journal of another script has to be closed first.
     pub(crate) closes_void: bool,
 }
@@ -135,14 +137,16 @@ pub(crate) fn opening(entry: Option<Unfinished>, work: &Work, step: usize) -> Re
     let this = &work.steps[step];
     let closes_void = entry.is_some();
     let Some(entry) = entry.filter(|entry| !is_void(entry, this)) else {
-        return Ok(Opening { resumed: None, closes_void });
+        return Ok(Opening { resumed: None, repeats: false, closes_void });
     };
     match continuation(&entry, &this.script) {
         Continuation::At(_) if matches!(this.script.execution, Execution::Native { .. }) => {
             let fault = Fault::new(FaultClass::Other, "native code can't go on behind a statement");
             Err(ApplyError::before(step, fault))
         }
-        Continuation::At(statement) => Ok(Opening { resumed: Some(statement), closes_void: false }),
+        Continuation::At(statement) => {
+            Ok(Opening { resumed: Some(statement), repeats: !entry.stopped, closes_void: false })
+        }
         Continuation::Unknown => Err(unfinished(step, entry)),
         Continuation::Edited => {
             let mut stop = unfinished(step, entry);

@@ -45,7 +45,7 @@ pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, databas
 use dialect::literal;
 pub(crate) use dialect::{Product, dialect};
 use endpoint::TenantEndpoint;
-pub(crate) use errors::{Code, codes as error_codes, fault};
+pub(crate) use errors::{Code, codes as error_codes, fault, is_of_form};
 pub(crate) use health::HealthCheck;
 pub(crate) use inspect::Inspect;
 pub(crate) use journal::{Continuation, continuation};

@@ -242,6 +242,7 @@ impl ScratchPlace {
             single_writer: true,
             lock_timeout: None,
             transaction: None,
+            online: None,
             shared_schemas: Vec::new(),
             depends_on: Vec::new(),
         })

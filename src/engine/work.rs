@@ -360,6 +360,7 @@ mod tests {
                 has_variables: false,
                 record: Record::Migration,
                 source: None,
+                online: None,
             };
             Step::new(index, Arc::new(script), Limits::default())
         };

@@ -23,6 +23,8 @@ pub(crate) enum Form {
     Budget,
     /// A share in percent, from 1.
     Percent,
+    /// Yes or no; `off`: the long flag that says no.
+    Switch { off: &'static str },
     /// One of these words.
     Choice(&'static [&'static str]),
     /// The path of a folder.
@@ -43,6 +45,7 @@ impl Form {
         let (is_good, wanted) = match self {
             Form::Text | Form::Folder => (is_printable(), "a printable text"),
             Form::Ledger => (is_printable(), "a path or a database URL"),
+            Form::Switch { .. } => (matches!(text, "true" | "false"), "true or false"),
             Form::Choice(words) => return if words.contains(&text) { Ok(()) } else { Err(quoted(words).into()) },
             Form::Count => (matches!(text.parse::<u32>(), Ok(1..=1_000_000)), "a whole number, 1 to 1000000"),
             Form::Duration { zero } => match parse_duration(text) {
@@ -62,6 +65,7 @@ impl Form {
         let found = match self {
             Form::Count => number(),
             Form::Budget => number().or_else(text),
+            Form::Switch { .. } => item.get_ref().as_bool().map(|is| is.to_string()),
             _ => text(),
         };
         match found {
@@ -73,6 +77,7 @@ impl Form {
     fn wanted(self) -> Cow<'static, str> {
         match self {
             Form::Text | Form::Folder => "a text in quotes".into(),
+            Form::Switch { .. } => "true or false, without quotes".into(),
             Form::Choice(words) => format!("{}, in quotes", quoted(words)).into(),
             Form::Count => "a whole number without quotes".into(),
             Form::Duration { .. } => "a duration in quotes with its unit, such as \"5s\"".into(),
@@ -102,7 +107,7 @@ impl Form {
             Form::Duration { .. } => "DURATION",
             Form::Budget => "BUDGET",
             Form::Percent => "PERCENT",
-            Form::Choice(_) => "WHAT",
+            Form::Choice(_) | Form::Switch { .. } => "WHAT",
             Form::Folder => "FOLDER",
             Form::Ledger => "FILE|URL",
         }
@@ -117,6 +122,7 @@ impl Form {
             Form::Duration { zero: true } => "duration, 0s or more".into(),
             Form::Budget => "count (`3`), share (`\"5%\"`) or `\"unlimited\"`".into(),
             Form::Percent => "share, `\"1%\"` to `\"100%\"`".into(),
+            Form::Switch { .. } => "`true` or `false`".into(),
             Form::Choice(words) => words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(" or ").into(),
             Form::Folder => "path of a folder".into(),
             Form::Ledger => "path or database URL".into(),

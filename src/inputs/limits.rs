@@ -1,4 +1,5 @@
-//! `[migrations."NAME"]`: the time limits of single migrations, what they replace, and the findings of `lint` that are allowed.
+//! `[migrations."NAME"]`: the time limits of single migrations, what they replace, the findings of `lint` that are allowed,
+//! and whether they have their online form.
 //!
 //! The names are not checked here: that needs the program's migrations.
 
@@ -9,7 +10,7 @@ use super::document::{Document, Reader, article};
 use crate::model::text::unprintable;
 use crate::policy::Limits;
 
-const KEYS: [&str; 4] = ["lock_timeout", "statement_timeout", "replaces", "allow"];
+const KEYS: [&str; 5] = ["lock_timeout", "statement_timeout", "replaces", "allow", "online"];
 
 /// The time limit of a migration, the names of those that it replaces, and its suppressions.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct OfMigration {
     pub(crate) replaces: Vec<String>,
     /// The reason why a rule of `lint` does not count, by the rule.
     pub(crate) allow: BTreeMap<String, String>,
+    /// Whether it is sent in its online form, whatever the tenant's setting.
+    pub(crate) online: Option<bool>,
 }
 
 /// Reads all of them.
@@ -44,7 +47,8 @@ pub(super) fn read(document: &Document<'_>, drafts: &mut Diagnostics) -> BTreeMa
             let draft = drafts.at(reader.at("allow"), format!("`allow` of {rule} has no reason"));
             draft.help("write why it does no harm here: allow = { rule = \"the table is small\" }");
         }
-        all.insert(name.get_ref().to_string(), OfMigration { limits: Limits { lock, statement }, replaces, allow });
+        let (limits, online) = (Limits { lock, statement }, reader.boolean("online", drafts));
+        all.insert(name.get_ref().to_string(), OfMigration { limits, replaces, allow, online });
     }
     all
 }

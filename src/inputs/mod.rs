@@ -22,6 +22,7 @@ mod url_parameters;
 mod variables;
 
 pub(crate) use diagnostics::Mistakes;
+pub(crate) use form::Form;
 pub(crate) use mask::MASK;
 pub(crate) use scratch::ScratchServers;
 pub(crate) use settings::{

@@ -388,8 +388,13 @@ fn gather(registry: &Registry, filter: &Filter, rules: &Rules<'_>, matches: Vec<
         }
     }
     let mut waves: Vec<(Wave, Option<FailureBudget>)> = Vec::new();
-    let make = |name: &str, tenants| {
+    let make = |name: &str, mut tenants: Vec<Arc<Tenant>>| {
         let rule = registry.waves.iter().find(|rule| rule.name == name);
+        let online = rule.and_then(|rule| rule.online).unwrap_or(registry.settings.online);
+        // Each tenant is told of its wave's setting: a task on it knows no wave.
+        for tenant in tenants.iter_mut().filter(|tenant| online && tenant.online.is_none()) {
+            Arc::make_mut(tenant).online = Some(online);
+        }
         let concurrency = rule.and_then(|rule| rule.concurrency);
         let max_failures = registry.settings.max_failures;
         let lock_timeout = rule.and_then(|rule| rule.lock_timeout);

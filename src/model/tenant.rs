@@ -76,6 +76,9 @@ pub(crate) struct Tenant {
     pub(crate) lock_timeout: Option<Duration>,
     /// The extent of its transactions, where that differs from the rest of its wave.
     pub(crate) transaction: Option<TransactionScope>,
+    /// Whether its migrations are sent in their online form: its own setting, and once it is selected that of its wave or of
+    /// the fleet.
+    pub(crate) online: Option<bool>,
     /// Tenants that must have ended well, if selected in the run, before this one is migrated. On a rollback the order
     /// is reversed.
     pub(crate) depends_on: Vec<TenantId>,

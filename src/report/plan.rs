@@ -78,6 +78,9 @@ pub(crate) struct PlanRow {
     pub(crate) state: String,
     /// The migrations that would be run on it, in order.
     pub(crate) steps: Vec<String>,
+    /// Whether it gets their online forms.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) online: bool,
     /// The reason why it would not be touched.
     pub(crate) refusal: Option<String>,
     /// A remark, in words.
@@ -96,6 +99,13 @@ impl PlanRow {
         self.steps.is_empty() && self.refusal.is_none() && self.error.is_none()
     }
 
+    /// Whether a script of these is one that it is sent.
+    pub(crate) fn is_sent(&self, script: &Script, all: &[Script]) -> bool {
+        self.engine == script.engine
+            && self.steps.iter().any(|step| **step == *script.migration)
+            && is_form(script, self.online, all)
+    }
+
     /// Adds a remark.
     pub(crate) fn add_note(&mut self, line: String) {
         self.note = Some(self.note.take().map_or_else(|| line.clone(), |note| format!("{note}; {line}")));
@@ -109,6 +119,12 @@ impl PlanRow {
             (None, None) => self.note.clone(),
         }
     }
+}
+
+/// Whether a script of these is for tenants with the online form, or for those without: most have one form for all.
+fn is_form(script: &Script, online: bool, all: &[Script]) -> bool {
+    let is_same = |other: &&Script| (other.engine, &other.migration) == (script.engine, &script.migration);
+    script.online.is_some() == online || !all.iter().filter(is_same).any(|other| other.online.is_some() == online)
 }
 
 impl PlanView<'_> {

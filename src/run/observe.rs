@@ -85,7 +85,7 @@ pub(super) async fn compare_scripts(observations: &mut [Observation], set: &Migr
     let mut scripts = HashMap::new();
     for o in observations {
         let (State::Stopped(unfinished) | State::InDoubt(unfinished)) = &o.state else { continue };
-        let key = (o.engine, unfinished.direction, unfinished.migration.clone());
+        let key = (o.engine, unfinished.direction, unfinished.migration.clone(), unfinished.sha256.clone());
         if !scripts.contains_key(&key) {
             scripts.insert(key.clone(), set.script_of(o.engine, unfinished).await);
         }

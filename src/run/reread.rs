@@ -42,7 +42,10 @@ impl Assignment {
         let begun = Instant::now();
         for tries in 0.. {
             let limit = match self.look().await {
-                Ok(Some((history, unfinished))) => return Some(self.known_end(attempt, history, unfinished)),
+                Ok(Some((history, unfinished))) => {
+                    let residue = self.residue_of(unfinished).await;
+                    return Some(self.known_end(attempt, history, residue));
+                }
                 Ok(None) => self.plan.retry.lock_wait_limit,
                 Err(fault) if fault.class.is_transient() => self.plan.retry.lock_wait_limit.min(STARTS_AGAIN),
                 Err(_) => return None,
@@ -64,17 +67,22 @@ impl Assignment {
         looked.unwrap_or_else(|_| Err(Fault::new(FaultClass::ConnectTimeout, "the server did not answer")))
     }
 
-    fn known_end(&self, attempt: &Attempt, history: Vec<String>, unfinished: Option<Unfinished>) -> Reread {
+    /// The state that a journal tells; one with which the next run goes on by itself is not in doubt.
+    async fn residue_of(&self, unfinished: Option<Unfinished>) -> PartialState {
+        let Some(unfinished) = unfinished else { return PartialState::Nothing };
+        match self.goes_on_with(&unfinished).await {
+            goes_on if goes_on || unfinished.goes_on() => {
+                PartialState::Resumable { statements: unfinished.statement.unwrap_or(1).saturating_sub(1) }
+            }
+            _ if !unfinished.may_begin_again() => PartialState::InDoubt(unfinished),
+            _ => PartialState::Nothing,
+        }
+    }
+
+    fn known_end(&self, attempt: &Attempt, history: Vec<String>, residue: PartialState) -> Reread {
         let is_done = self.goal.as_ref().is_some_and(|goal| {
             plan::decide(&self.plan.catalog, self.tenant.engine, &history, goal) == Decision::Nothing
         });
-        let residue = match unfinished {
-            Some(unfinished) if unfinished.goes_on() => {
-                PartialState::Resumable { statements: unfinished.statement.unwrap_or(1).saturating_sub(1) }
-            }
-            Some(unfinished) if !unfinished.may_begin_again() => PartialState::InDoubt(unfinished),
-            _ => PartialState::Nothing,
-        };
         let end = match attempt.end.clone() {
             _ if is_done && residue == PartialState::Nothing => AttemptEnd::Nothing,
             AttemptEnd::Stopped { mut fault, at, .. } => {

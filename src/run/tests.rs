@@ -66,6 +66,7 @@ fn tenant(id: &str, server: &str) -> Arc<Tenant> {
         single_writer: false,
         lock_timeout: None,
         transaction: None,
+        online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
     })

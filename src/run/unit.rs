@@ -14,8 +14,9 @@ use super::reread::Reread;
 use crate::compile::Around;
 use crate::engine::{
     ApplyError, Continuation, Database, Notifier, PartialState, Session, Step, Stopwatch, Work, continuation,
+    is_of_form,
 };
-use crate::model::fault::{Fault, FaultClass};
+use crate::model::fault::{Fault, FaultClass, bounded};
 use crate::model::locks::{LockWait, Terminations};
 use crate::model::outcome::{Blocker, Outcome, StoppedAt};
 use crate::model::plan::{self, Decision, Goal, Refusal};
@@ -175,11 +176,16 @@ impl Assignment {
     /// and every command says so.
     async fn told_apart(&self, end: AttemptEnd) -> AttemptEnd {
         let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &end else { return end };
-        let script = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await;
-        match script.map(|script| continuation(unfinished, &script)) {
-            Some(Continuation::At(_)) => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished.clone())),
-            _ => end,
+        match self.goes_on_with(unfinished).await {
+            true => AttemptEnd::Refused(Refusal::PartiallyApplied(unfinished.clone())),
+            false => end,
         }
+    }
+
+    /// Whether a command goes on with an unfinished migration by itself.
+    pub(super) async fn goes_on_with(&self, unfinished: &Unfinished) -> bool {
+        let script = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await;
+        script.is_some_and(|script| matches!(continuation(unfinished, &script), Continuation::At(_)))
     }
 
     async fn with_goal_or_task(&self, session: &mut dyn Session) -> Attempt {
@@ -197,7 +203,7 @@ impl Assignment {
             (Ok(history), Some(goal)) => match self.prepared(session, &history, goal).await {
                 Err(end) => Attempt::without_work(Some(history), end),
                 Ok((work, around)) => {
-                    let attempt = self.carry_out(session, history, work).await;
+                    let attempt = self.in_the_form_begun(session, history, work).await;
                     let attempt = self.restore_after_failure(session, attempt).await;
                     self.make_again(session, attempt, &around).await
                 }
@@ -232,6 +238,29 @@ impl Assignment {
             Some(end) => Err(end),
             None => Ok((work, around)),
         }
+    }
+
+    /// Applies the planned work; a step that was begun in its other form, online or not, goes on in that one, whose
+    /// statements its journal counts. Dying between the two: nothing has run, and the journal is as it was.
+    async fn in_the_form_begun(&self, session: &mut dyn Session, history: Vec<String>, mut work: Work) -> Attempt {
+        let mut attempt = self.carry_out(session, history.clone(), work.clone()).await;
+        explain_form(&mut attempt.end, &work);
+        let AttemptEnd::Stopped { residue: PartialState::InDoubt(unfinished), .. } = &attempt.end else {
+            return attempt;
+        };
+        let Some(script) = self.plan.scripts.migrations().script_of(self.tenant.engine, unfinished).await else {
+            return attempt;
+        };
+        let goes_on = matches!(continuation(unfinished, &script), Continuation::At(_));
+        let is_other = |step: &&mut Step| {
+            step.script.migration == script.migration
+                && step.script.direction == script.direction
+                && step.script.sha256 != script.sha256
+        };
+        let Some(step) = work.steps.iter_mut().find(is_other).filter(|_| goes_on) else { return attempt };
+        let record = step.script.record.clone();
+        step.script = Arc::new(Script { record, ..Script::clone(&script) });
+        self.carry_out(session, history, work).await
     }
 
     /// Applies the planned work, and watches for sessions that block it.
@@ -352,7 +381,7 @@ impl Assignment {
     }
 
     async fn work(&self, history: &[String], steps: &[usize]) -> Result<Work, Fault> {
-        let scripts = self.plan.scripts.get(self.tenant.engine).await;
+        let scripts = self.plan.scripts.of(&self.tenant).await;
         let names = self.plan.catalog.names(history);
         let mut work = self.empty_work(history);
         for &index in steps {
@@ -429,6 +458,20 @@ impl Assignment {
                 (committed, AttemptEnd::Stopped { fault, at, residue })
             }
         }
+    }
+}
+
+/// Adds the remedy where a server can't carry out the online form of a migration.
+fn explain_form(end: &mut AttemptEnd, work: &Work) {
+    let AttemptEnd::Stopped { fault, at: Some(at), .. } = end else { return };
+    let is_stopped = |step: &&Step| *step.script.migration == *at.migration && step.script.is_online();
+    if is_of_form(fault) && work.steps.iter().any(|step| is_stopped(&step)) {
+        let remedy = format!(
+            "{}; this is its online form: `online = false` in [migrations.\"{}\"] of the tenant file sends it as it is written",
+            fault.message.trim_end_matches('.'),
+            at.migration
+        );
+        fault.message = bounded(remedy);
     }
 }
 

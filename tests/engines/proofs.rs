@@ -262,3 +262,46 @@ async fn a_version_that_only_old_tenants_refuse_is_found() {
     let Verdict::Failed { why } = &proof.proofs[1].verdict else { panic!("{proof:#?}") };
     assert_told(Engine::Postgres, why, "up failed on a tenant that has the repeatable scripts: ");
 }
+
+/// A foreign key, a key and an index on rows that are there: the same schema in their online forms.
+#[tokio::test]
+async fn online_forms_are_proven_and_one_that_a_server_refuses_is_found() {
+    for place in places().into_iter().filter(|place| place.engine() != Engine::Sqlite) {
+        let drop = if place.engine() == Engine::Mysql { "DROP INDEX ix ON items" } else { "DROP INDEX ix" };
+        let right = sql("m2", ["ALTER TABLE items ADD CONSTRAINT u UNIQUE (a)", "CREATE INDEX ix ON items (b)"]);
+        let constraint = if place.engine() == Engine::Mysql { "INDEX" } else { "CONSTRAINT" };
+        let right = right.down([drop.to_owned(), format!("ALTER TABLE items DROP {constraint} u")]);
+        // The plain form works, and the server can't do it without a long lock.
+        let parted = match place.engine() {
+            Engine::Mysql => "CREATE TABLE parted (a int, b text, FULLTEXT f (b))",
+            _ => "CREATE TABLE parted (a int) PARTITION BY RANGE (a)",
+        };
+        let parted = sql("m3", [parted]).down(["DROP TABLE parted"]);
+        let wrong = match place.engine() {
+            Engine::Mysql => "ALTER TABLE parted ADD COLUMN c int",
+            _ => "CREATE INDEX ix_parted ON parted (a)",
+        };
+        let back = match place.engine() {
+            Engine::Mysql => "ALTER TABLE parted DROP COLUMN c",
+            _ => "DROP INDEX ix_parted",
+        };
+        let wrong = sql("m4", [wrong]).down([back]);
+        let migrations = Migrations::of([
+            items(),
+            right,
+            parted,
+            wrong,
+            sql("m5", ["CREATE TABLE t (i int)"]).down(["DROP TABLE t"]),
+        ]);
+        let plain = proven(&place, &migrations).await;
+        assert!(plain.proofs.iter().all(|proof| proof.verdict == Verdict::Proven), "{plain:?}");
+        let online = Bench { online: true, ..bench(place.clone(), &migrations).await };
+        let proof = prove(&online, &Nothing).await;
+        for right in 0..3 {
+            assert_eq!(proof.proofs[right].verdict, Verdict::Proven, "{proof:?}");
+        }
+        let Verdict::Failed { why } = &proof.proofs[3].verdict else { panic!("{proof:?}") };
+        assert_told(place.engine(), why, "the online form failed: ");
+        assert_eq!(proof.proofs[4].verdict, Verdict::NotReached, "{proof:?}");
+    }
+}

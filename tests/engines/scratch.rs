@@ -30,6 +30,7 @@ fn on(site: Site) -> ScratchPlace {
 
 pub(crate) async fn bench(place: ScratchPlace, migrations: &Migrations) -> Bench {
     Bench {
+        online: false,
         done: Arc::default(),
         place,
         set: Arc::new(MigrationSet::new(migrations).await.unwrap()),

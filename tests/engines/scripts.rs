@@ -185,7 +185,7 @@ async fn a_batch_that_was_interrupted_goes_on(home: &Home) {
     assert_eq!(Fleet::with_scripts(&base(), &files[..1]).await.up(&home.tenant).await.outcome.name(), "migrated");
     home.run("INSERT INTO a VALUES (99, 99)").await;
     home.run("UPDATE a SET n = i WHERE i <= 10").await;
-    let scripts = fleet.set.compile(home.tenant.engine, Direction::Up, 0..3, false).await;
+    let scripts = fleet.set.compile(home.tenant.engine, Direction::Up, 0..3, Default::default()).await;
     let sha = &scripts.get(2).unwrap().sha256;
     home.run(
         "CREATE TABLE IF NOT EXISTS fleet_journal (id int NOT NULL PRIMARY KEY, migration varchar(255) NOT NULL, direction varchar(4) NOT \

@@ -187,7 +187,8 @@ async fn up_and_down_and_up_again_look_the_same(home: &Home) {
         // Only the second is rolled back: the first has no way down.
         let mut session = two.database().connect(&home.tenant).await.unwrap();
         let history = session.history().await.unwrap();
-        let scripts = two.set.compile(home.site.engine(), crate::model::schema::Direction::Down, 1..2, false).await;
+        let scripts =
+            two.set.compile(home.site.engine(), crate::model::schema::Direction::Down, 1..2, Default::default()).await;
         let step = crate::engine::Step::new(1, scripts.get(1).unwrap().clone(), Default::default());
         let work = crate::engine::Work {
             run: "r".into(),

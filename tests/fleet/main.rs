@@ -26,6 +26,7 @@ mod linting;
 mod locks;
 mod logging;
 mod mysql;
+mod online;
 mod output;
 mod own_servers;
 #[path = "../support/pgbouncer.rs"]

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::compile::{LazyScripts, MigrationSet, Migrator};
+use crate::compile::{Form, LazyScripts, MigrationSet, Migrator};
 use crate::engine::{ApplyError, Database, Servers, Session, Step, Work};
 use crate::model::event::{Event, RunHeader};
 use crate::model::observation::Observation;
@@ -185,7 +185,8 @@ impl Fleet {
         let history: Vec<String> = history.iter().map(|v| v.to_string()).collect();
         let missing = catalog.missing(&history, tenant.engine);
         let all = 0..catalog.migrations.len();
-        let scripts = self.set.compile(tenant.engine, Direction::Up, all, self.native).await;
+        let scripts =
+            self.set.compile(tenant.engine, Direction::Up, all, Form { native: self.native, online: None }).await;
         let step = |index| Step::new(index, scripts.get(index).unwrap().clone(), Default::default());
         Work {
             run: Uuid::now_v7().to_string(),

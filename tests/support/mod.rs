@@ -148,6 +148,7 @@ pub(crate) fn tenant(id: &str, engine: Engine, address: Address, schema: Option<
         single_writer: false,
         lock_timeout: None,
         transaction: None,
+        online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
     }

@@ -10,6 +10,7 @@ fn tenant(id: &str, server: &str, engine: Engine) -> Arc<Tenant> {
     Arc::new(Tenant {
         lock_timeout: None,
         transaction: None,
+        online: None,
         shared_schemas: Vec::new(),
         depends_on: Vec::new(),
         id: TenantId::from(id),

@@ -2,7 +2,7 @@
 //!
 //! Its cost grows linearly with the number of migrations, not quadratically: one database goes through all of them, and
 //! a new one is created only after a migration left something behind. A second database runs all ups natively, and where
-//! there are repeatable scripts, a third one has them from early on.
+//! there are repeatable scripts, a third one has them from early on. A fourth one has the online forms, where they are asked for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,9 +12,10 @@ use super::in_place::in_place;
 use super::trial::Trial;
 use super::verdict::{
     EngineProof, Proof, Verdict, not_repeated, not_restored, not_the_same_in_place, not_the_same_natively,
+    not_the_same_online,
 };
 use super::{Bench, Fill};
-use crate::compile::{LazyScripts, Scripts};
+use crate::compile::{Form, LazyScripts, Scripts};
 use crate::model::schema::{Direction, Execution, Script};
 use crate::model::shape::Shape;
 use crate::model::tenant::Tenant;
@@ -22,8 +23,16 @@ use crate::model::tenant::Tenant;
 /// Proves every migration of the set on the engine of the bench. Stopping early returns the proofs up to that point.
 pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
     let (engine, count) = (bench.place.engine(), bench.set.catalog().migrations.len());
-    let (compiled, native, old) = tokio::join!(up_and_down(bench, fill), natively(bench, fill), in_place(bench, fill));
+    let (compiled, native, online, old) = tokio::join!(
+        up_and_down(bench, fill),
+        alone(bench, fill, Form { native: true, online: None }),
+        in_online_form(bench, fill),
+        in_place(bench, fill)
+    );
     let mut could_not = compiled.could_not.or(old.could_not);
+    if let Some(online) = &online {
+        could_not = could_not.or(online.could_not.clone());
+    }
     let mut proofs = Vec::new();
     for mut round in compiled.rounds {
         let theirs = native.shapes.get(proofs.len());
@@ -46,6 +55,16 @@ pub(crate) async fn prove(bench: &Bench, fill: &dyn Fill) -> EngineProof {
                 }
             }
             (Some(_), None) if why.is_empty() => {
+                round.verdict = Verdict::NotReached;
+                proofs.push(round.proof(bench));
+                continue;
+            }
+            _ => {}
+        }
+        match (&round.up, online.as_ref().map(|online| online.shapes.get(proofs.len()))) {
+            (Some(up), Some(Some(Ok(shape)))) => why.extend(not_the_same_online(up, shape)),
+            (Some(_), Some(Some(Err(error)))) => why.push(format!("the online form failed: {error}")),
+            (Some(_), Some(None)) if why.is_empty() => {
                 round.verdict = Verdict::NotReached;
                 proofs.push(round.proof(bench));
                 continue;
@@ -208,19 +227,27 @@ async fn round(trial: &mut Trial, scripts: &Both, index: usize, derived: &[Strin
     Ok(round)
 }
 
+/// All migrations in their online forms, where the fleet or a migration asks for them.
+async fn in_online_form(bench: &Bench, fill: &dyn Fill) -> Option<Alone> {
+    let is_wanted = bench.online || bench.set.asks_for_online(bench.place.engine());
+    if !is_wanted {
+        return None;
+    }
+    Some(alone(bench, fill, Form { native: false, online: Some(bench.online) }).await)
+}
+
 #[derive(Default)]
-struct Natively {
+struct Alone {
     /// The schema after each migration; the last entry may be the error that ended the chain.
     shapes: Vec<Result<Shape, String>>,
     could_not: Option<String>,
 }
 
-/// All migrations as Rust code, one after the other.
-async fn natively(bench: &Bench, fill: &dyn Fill) -> Natively {
-    let engine = bench.place.engine();
+/// All migrations in one form, one after the other, only up.
+async fn alone(bench: &Bench, fill: &dyn Fill, form: Form) -> Alone {
     let count = bench.set.catalog().migrations.len();
-    let scripts = LazyScripts::new(bench.set.clone(), Direction::Up, 0..count, true).get(engine).await;
-    let mut all = Natively::default();
+    let scripts = bench.set.compile(bench.place.engine(), Direction::Up, 0..count, form).await;
+    let mut all = Alone::default();
     let shapes = &mut all.shapes;
     let work = async |tenant: Arc<Tenant>| -> Result<(), String> {
         let mut trial = Trial::open(&bench.set, bench.timeouts, &tenant).await?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Bench;
 use super::trial::Trial;
-use crate::compile::{Entities, MigrationSet};
+use crate::compile::{Entities, Form, MigrationSet};
 use crate::engine::dialect;
 use crate::model::schema::Direction;
 use crate::model::shape::{Column, Shape, Table};
@@ -43,7 +43,8 @@ pub(crate) async fn entities(bench: &Bench, entities: &Entities) -> Result<Vec<F
 
 /// The schema after all migrations of a set.
 async fn head(bench: &Bench, set: &Arc<MigrationSet>) -> Result<Shape, String> {
-    let scripts = set.compile(bench.place.engine(), Direction::Up, 0..set.catalog().migrations.len(), false).await;
+    let scripts =
+        set.compile(bench.place.engine(), Direction::Up, 0..set.catalog().migrations.len(), Form::default()).await;
     let work = async |tenant: Arc<Tenant>| {
         let mut trial = Trial::open(set, bench.timeouts, &tenant).await?;
         trial.apply(scripts.iter().cloned().enumerate()).await?;

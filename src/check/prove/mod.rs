@@ -36,6 +36,8 @@ pub(crate) struct Bench {
     pub(crate) place: ScratchPlace,
     /// The migrations under proof.
     pub(crate) set: Arc<MigrationSet>,
+    /// Whether the fleet has its migrations in their online form.
+    pub(crate) online: bool,
     /// The time limits.
     pub(crate) timeouts: Timeouts,
     /// Returns a future that completes when everything has to stop; called once for each database.

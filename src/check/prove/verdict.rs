@@ -103,6 +103,11 @@ pub(super) fn not_the_same_natively(compiled: &Shape, native: &Shape) -> Vec<Str
     in_words("native execution gives another schema than the script", compiled, native, ("compiled", "native"))
 }
 
+/// The differences of the online form from the script as the migration has it.
+pub(super) fn not_the_same_online(plain: &Shape, online: &Shape) -> Vec<String> {
+    in_words("the online form gives another schema than the script", plain, online, ("plain", "online"))
+}
+
 /// The differences of a tenant that had the repeatable scripts from early on.
 pub(super) fn not_the_same_in_place(fresh: &Shape, old: &Shape) -> Vec<String> {
     in_words("a tenant that has the repeatable scripts ends with another schema", fresh, old, ("new", "old"))

@@ -119,6 +119,12 @@ pub(in crate::cli) struct Prove {
     /// A migration without a way down is a failure, too
     #[arg(long)]
     pub(in crate::cli) strict: bool,
+    /// Proves the online forms of the migrations, too: that each leaves the same schema
+    #[arg(id = "online", long, overrides_with = "no-online")]
+    _online: bool,
+    /// Switches --online off
+    #[arg(id = "no-online", long, overrides_with = "online")]
+    _no_online: bool,
     #[command(flatten)]
     pub(in crate::cli) engines: Engines,
     #[command(flatten)]

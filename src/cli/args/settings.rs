@@ -1,8 +1,8 @@
 //! The flags of settings, made from the table of the settings. It knows no setting by name.
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::inputs::{Commands, Overrides, SETTINGS, Setting};
+use crate::inputs::{Commands, Form, Overrides, SETTINGS, Setting};
 
 /// The flags of all commands that read the tenant file.
 pub(in crate::cli) type RunFlags = SettingFlags<0>;
@@ -23,10 +23,12 @@ impl<const GROUP: usize> Args for SettingFlags<GROUP> {
     fn augment_args(command: Command) -> Command {
         let commands = GROUPS[GROUP];
         let command = if commands == Commands::All { command.next_help_heading("Run") } else { command };
-        command.args(Setting::with_flag(commands).map(|(setting, long)| {
-            let form = setting.form;
-            let arg = Arg::new(setting.key).long(long).value_name(form.placeholder()).help(setting.about);
-            arg.value_parser(move |text: &str| form.parse_flag(text))
+        command.args(Setting::with_flag(commands).flat_map(|(setting, long)| match setting.form {
+            Form::Switch { off } => switch(setting, long, off).into(),
+            form => {
+                let arg = Arg::new(setting.key).long(long).value_name(form.placeholder()).help(setting.about);
+                vec![arg.value_parser(move |text: &str| form.parse_flag(text))]
+            }
         }))
     }
 
@@ -45,11 +47,23 @@ impl<const GROUP: usize> FromArgMatches for SettingFlags<GROUP> {
     }
 }
 
+/// `--online` and `--no-online`: the last of them counts.
+fn switch(setting: &Setting, long: &'static str, off: &'static str) -> [Arg; 2] {
+    let flag = |id, long| Arg::new(id).long(long).action(ArgAction::SetTrue);
+    let on = flag(setting.key, long).help(setting.about).overrides_with(off);
+    [on, flag(off, off).help(format!("Switches --{long} off")).overrides_with(setting.key)]
+}
+
 /// The flags of settings that were given, whichever command has them.
 pub(in crate::cli) fn overrides(matches: &ArgMatches) -> Overrides {
     let levels = std::iter::successors(Some(matches), |matches| Some(matches.subcommand()?.1));
     let given = |matches: &ArgMatches| {
-        let text = |setting: &Setting| matches.try_get_one::<String>(setting.key).ok()?.cloned();
+        let is_given = |flag: &str| matches.try_get_one::<bool>(flag).ok().flatten() == Some(&true);
+        let text = |setting: &Setting| match setting.form {
+            Form::Switch { .. } if is_given(setting.key) => Some("true".to_owned()),
+            Form::Switch { off } => is_given(off).then(|| "false".to_owned()),
+            _ => matches.try_get_one::<String>(setting.key).ok()?.cloned(),
+        };
         SETTINGS.iter().filter_map(|setting| Some((setting.key, text(setting)?))).collect::<Vec<_>>()
     };
     levels.flat_map(given).collect()

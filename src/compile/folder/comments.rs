@@ -20,6 +20,8 @@ use crate::sql::statement::{Directive, allowed, comment_text, fleet_comment};
 pub(super) struct Notes {
     /// `Some(false)` once any comment rules out a transaction.
     pub(super) transaction: Option<bool>,
+    /// Whether the file asks for its online form, or for none.
+    pub(super) online: Option<bool>,
     /// The time limits from the head of the file.
     pub(super) limits: Limits,
     /// The view that is created, and the line that says so.
@@ -52,8 +54,9 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     "transaction=false",
+    "online",
     "lock_timeout=",
     "statement_timeout=",
     "view=",
@@ -191,13 +194,17 @@ impl Reader<'_> {
         for word in words.split_whitespace() {
             match word.split_once('=') {
                 Some(("transaction", value @ ("true" | "false"))) => self.transaction(value == "true", place, line),
-                Some(("transaction", _)) => self.wrong(line, format!("unknown value in `{word}`"), "use true or false"),
+                Some(("online", value @ ("true" | "false"))) => self.online(value == "true", place, line),
+                Some(("transaction" | "online", _)) => {
+                    self.wrong(line, format!("unknown value in `{word}`"), "use true or false")
+                }
                 Some((key @ ("lock_timeout" | "statement_timeout"), value)) => self.limit(key, value, place, line),
                 Some(("replaces", names)) => self.replaces(names, place, line),
                 Some(("view", name)) => view = Some(name),
                 Some(("group", name)) => group = Some(name),
                 None if word.parse::<Directive>().is_ok() => self.statement(word, place, line),
                 None if word == "refresh" => self.refresh(place, line),
+                None if word == "online" => self.online(true, place, line),
                 None if word == "nothing" => self.notes.nothing = Some(line),
                 None if word == "variables" => self.notes.has_variables = self.is_in_head(word, place, line),
                 None if word == "literal" => self.notes.is_literal = self.is_in_head(word, place, line),
@@ -235,6 +242,12 @@ impl Reader<'_> {
             return self.wrong(line, "the head of this file says both transaction=true and false", "leave one of them");
         }
         self.notes.transaction = Some(transaction);
+    }
+
+    fn online(&mut self, online: bool, place: Place, line: usize) {
+        if self.is_in_head("online", place, line) {
+            self.notes.online = Some(online);
+        }
     }
 
     fn limit(&mut self, key: &str, value: &str, place: Place, line: usize) {

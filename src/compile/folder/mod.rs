@@ -100,6 +100,9 @@ pub(crate) struct SqlPart {
     pub(crate) checksum: String,
     /// Whether it runs in one transaction with its history row; false if the file says so.
     pub(crate) transaction: bool,
+    /// Whether the file asks for its online form, or for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) online: Option<bool>,
     /// The time limits that the file sets.
     pub(crate) limits: Limits,
     /// The statements, in order, without those after `-- fleet: refresh`.

@@ -138,6 +138,7 @@ impl Source<'_> {
             file: self.file.to_owned(),
             checksum: checksum(&self.text),
             transaction,
+            online: notes.online,
             limits: notes.limits,
             statements: own.into_iter().map(statement).collect(),
             view: None,

@@ -232,6 +232,7 @@ impl Journalled for PostgresSession {
 
     async fn open(&mut self, work: &Work, step: usize, opening: Opening) -> Result<(), Fault> {
         if let Some(statement) = opening.resumed {
+            self.repeats = Some(statement).filter(|_| opening.repeats);
             return self.run(self.door.journal().resume(&work.steps[step], statement, &work.run)).await;
         }
         if opening.closes_void {
@@ -252,6 +253,17 @@ impl Journalled for PostgresSession {
         let refusal = |within, fault| Refusal { of: this, within, fault };
         let settings = self.settings(this.step()).of_session();
         let limits = self.door.limits(this.step());
+        let is_repeated = self.repeats.take() == Some(this.statement);
+        if journal::is_whole(&this.step().script, this.statement) {
+            return self.send_whole(this).await.map_err(|fault| refusal(0, fault));
+        }
+        if is_repeated && this.step().script.is_online() {
+            match self.has_happened(this.sql()).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(fault) => return Err(refusal(0, fault)),
+            }
+        }
         if directive(this.sql()).is_some() {
             let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
             let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;

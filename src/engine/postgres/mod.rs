@@ -15,6 +15,7 @@ mod liveness;
 mod locks;
 mod native;
 mod observe;
+mod online;
 mod outside;
 mod own_backend;
 mod read_only;

@@ -11,7 +11,7 @@ use crate::engine::postgres::guards::ROWS_BEFORE;
 use crate::engine::queries::Queries as _;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::tenant::Engine;
-use crate::sql::{DdlEffect, SchemaObject, effect};
+use crate::sql::{DdlEffect, Named, SchemaObject, effect};
 
 impl PostgresSession {
     /// Runs a statement outside a transaction. An index left invalid by an earlier attempt would hide behind `IF NOT
@@ -56,22 +56,23 @@ impl PostgresSession {
         let Some(DdlEffect::Creates(SchemaObject::Index(index, Some(table)))) = effect(Engine::Postgres, sql) else {
             return Ok(());
         };
-        let quoted = |name: &str| Engine::Postgres.quote(name);
-        let table = match &table.schema {
-            Some(schema) => format!("{}.{}", quoted(schema), quoted(&table.name)),
-            None => quoted(&table.name),
-        };
         // An index lives in the schema of its table (https://www.postgresql.org/docs/15/sql-createindex.html).
         let invalid = format!(
             "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_index i JOIN pg_class c ON c.oid = \
              i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relname = {} AND \
              i.indrelid = to_regclass({})",
             literal(Engine::Postgres, &index.name),
-            literal(Engine::Postgres, &table)
+            literal(Engine::Postgres, &quoted(&table))
         );
         for row in self.rows(invalid).await? {
             self.run(format!("DROP INDEX CONCURRENTLY {}", row.must(0))).await?;
         }
         Ok(())
     }
+}
+
+/// A name as SQL has it.
+pub(crate) fn quoted(named: &Named) -> String {
+    let schema = named.schema.iter().map(|schema| Engine::Postgres.quote(schema) + ".");
+    schema.chain([Engine::Postgres.quote(&named.name)]).collect()
 }

@@ -46,6 +46,8 @@ pub(crate) struct PostgresSession {
     pub(crate) own: OwnBackend,
     /// Whether a statement is under way that may wait for locks without a limit.
     pub(crate) is_patient: Arc<AtomicBool>,
+    /// The statement (from 0) of an online form that may have happened in an earlier session.
+    pub(crate) repeats: Option<usize>,
     /// The settings of the database's own clients, once a script needed them.
     clients: Option<ClientSettings>,
     /// The number of tenants that have had the connection, with this one.
@@ -69,6 +71,7 @@ impl PostgresSession {
             pooled: None,
             own: OwnBackend::named(name),
             is_patient: Arc::default(),
+            repeats: None,
             clients: None,
             served: 1,
             is_spoilt: false,

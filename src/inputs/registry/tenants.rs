@@ -15,7 +15,7 @@ use crate::inputs::{Diagnostics, Document, Item, Reader, ServerUrl, Sources, exp
 use crate::model::tenant::{Address, Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "id",
     "url",
     "schema",
@@ -28,6 +28,7 @@ const KEYS: [&str; 13] = [
     "single_writer",
     "lock_timeout",
     "transaction",
+    "online",
     "depends_on",
 ];
 const DEFAULT_KEYS: [&str; 6] = ["create_missing", "password", "server", "shared_schemas", "single_writer", "tags"];
@@ -210,6 +211,7 @@ impl TenantParser<'_, '_> {
         tags.extend(reader.labels("tags", self.drafts).unwrap_or_default());
         let lock_timeout = reader.duration("lock_timeout", false, self.drafts);
         let transaction = reader.transaction(self.drafts);
+        let online = reader.boolean("online", self.drafts);
         let depends_on = self.depends_on(&reader, id.as_ref());
         let password = reader.item("password");
         let source = password.and_then(|at| PasswordSource::read(at, self.sources.folder, self.drafts));
@@ -257,6 +259,7 @@ impl TenantParser<'_, '_> {
             single_writer,
             lock_timeout,
             transaction,
+            online,
             depends_on,
         };
         self.password(&reader, &mut tenant, source.zip(password.map(Item::span)), (target, migration));

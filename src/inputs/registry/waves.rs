@@ -19,8 +19,18 @@ use crate::policy::FailureBudget;
 /// The name of the last wave: all tenants that no rule matched.
 pub(crate) const REST: &str = "rest";
 
-const KEYS: [&str; 9] =
-    ["name", "tags", "tenants", "percent", "count", "concurrency", "max_failures", "lock_timeout", "transaction"];
+const KEYS: [&str; 10] = [
+    "name",
+    "tags",
+    "tenants",
+    "percent",
+    "count",
+    "concurrency",
+    "max_failures",
+    "lock_timeout",
+    "transaction",
+    "online",
+];
 
 /// One wave of the file.
 #[derive(Debug, Clone)]
@@ -37,6 +47,8 @@ pub(crate) struct WaveRule {
     pub(crate) lock_timeout: Option<Duration>,
     /// The extent of transactions on its tenants.
     pub(crate) transaction: Option<TransactionScope>,
+    /// Whether its tenants get migrations in their online form.
+    pub(crate) online: Option<bool>,
 }
 
 /// The members of a wave: the tenants that any of the parts picks.
@@ -195,6 +207,7 @@ fn rule(reader: &Reader<'_, '_>, name: String, drafts: &mut Diagnostics) -> Wave
         max_failures: reader.budget("max_failures", drafts),
         lock_timeout: reader.duration("lock_timeout", false, drafts),
         transaction: reader.transaction(drafts),
+        online: reader.boolean("online", drafts),
     }
 }
 

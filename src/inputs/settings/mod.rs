@@ -49,6 +49,7 @@ pub(crate) struct Settings {
     #[serde(deserialize_with = "duration")]
     pub(crate) password_max_age: Duration,
     pub(crate) transaction: TransactionScope,
+    pub(crate) online: bool,
     attempts: u32,
     #[serde(deserialize_with = "duration")]
     retry_pause: Duration,

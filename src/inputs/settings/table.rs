@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 28] = [
+pub(crate) static SETTINGS: [Setting; 29] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
@@ -68,6 +68,9 @@ pub(crate) static SETTINGS: [Setting; 28] = [
     )
     .note("On PostgreSQL and SQLite; steps that can't share a transaction part those before them from those behind.")
     .flag("transaction", Commands::Plans),
+    setting("online", Form::Switch { off: "no-online" }, Some("false"), "Rewrites statements that lock a table for long to forms with short locks")
+        .note("A migration that is rewritten is committed statement by statement; `--no-online` switches it off. SQLite has no such forms.")
+        .flag("online", Commands::Plans),
     setting("attempts", Form::Count, Some("5"), "Attempts for each tenant, the first included")
         .note("Faults that may pass, such as a deadlock, are tried again; with 1 nothing is, not even a lock.")
         .flag("attempts", Commands::All),

@@ -159,8 +159,9 @@ fn every_setting_can_be_set_in_every_layer() {
             Form::Budget | Form::Percent => "7%",
             Form::Choice(words) => words[words.len() - 1],
             Form::Ledger => "x.db",
+            Form::Switch { .. } => "true",
         };
-        let quote = if setting.form == Form::Count { "" } else { "\"" };
+        let quote = if matches!(setting.form, Form::Count | Form::Switch { .. }) { "" } else { "\"" };
         let file = format!("[fleet]\n{} = {quote}{text}{quote}", setting.key);
         let (none, variable) = (Overrides::default(), setting.variable());
         let layers = [

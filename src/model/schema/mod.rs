@@ -12,4 +12,4 @@ pub(crate) use catalog::{
     Catalog, NOTHING, ScriptEntry, ScriptKind, State, Unfinished, UnknownMigration, history_entry, name_of,
 };
 pub(crate) use reading::names_of;
-pub(crate) use script::{Direction, Execution, NativeReason, Record, Script, Source};
+pub(crate) use script::{Direction, Execution, Kept, NativeReason, OnlineForm, Record, Script, Source};

@@ -42,6 +42,29 @@ pub(crate) struct Script {
     /// Its file, for an SQL script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<Source>,
+    /// Its online form, where that was asked for; the statements are those of this form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) online: Option<OnlineForm>,
+}
+
+/// The online form of a script: what it was made from, and what it leaves as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct OnlineForm {
+    /// The statements as the migration has them; empty where all of them stay as they are.
+    pub(crate) original: Vec<String>,
+    /// The hash of the script as the migration has it.
+    pub(crate) original_sha256: String,
+    /// Statements that stay although they may hold a long lock.
+    pub(crate) kept: Vec<Kept>,
+}
+
+/// A statement that stays as it is in the online form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Kept {
+    /// Its number in the original, from 1; `None`: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) statement: Option<usize>,
+    pub(crate) why: String,
 }
 
 /// The record written to the tenant's database once a script has been applied.
@@ -156,6 +179,11 @@ impl Script {
         }
         let record = Record::Named { of: Box::new(self.record.clone()), names: others };
         Arc::new(Script { record, ..Script::clone(&self) })
+    }
+
+    /// Whether its statements were rewritten to an online form.
+    pub(crate) fn is_online(&self) -> bool {
+        self.online.as_ref().is_some_and(|form| !form.original.is_empty())
     }
 
     /// Whether a failure leaves nothing behind: the engine rolls DDL back and the script runs in a transaction.

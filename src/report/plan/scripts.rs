@@ -10,7 +10,7 @@ use crate::report::style::{Style, Tone, clean, is_harmless, paragraph};
 use crate::report::{count, label};
 use crate::sql::dialect::syntax;
 
-use super::{Detail, PlanView};
+use super::{Detail, PlanView, is_form};
 
 /// Maximum number of migrations named in a line of the summary.
 const MOST_NAMES: usize = 6;
@@ -45,6 +45,10 @@ impl PlanView<'_> {
             !s.is_atomic() && !s.statements.is_empty() && !is_irreversible(s)
         }));
         lines.extend(which("no way down", &is_irreversible));
+        lines.extend(which("online form, committed statement by statement", &|s| s.is_online()));
+        lines.extend(which("without an online form, at least in part", &|s| {
+            s.online.as_ref().is_some_and(|form| !form.kept.is_empty())
+        }));
         lines.extend(self.without_foreign_keys());
         let name = program::name();
         lines.push(format!("each script: `{name} plan --list-scripts`; the SQL that is sent: `{name} plan --sql`"));
@@ -83,15 +87,20 @@ impl PlanView<'_> {
 
     /// The SQL of each script, once for all tenants that are sent it.
     pub(super) fn sql(&self, style: &Style) -> Vec<String> {
-        let mut tenants: HashMap<(Engine, &str), Vec<&TenantId>> = HashMap::new();
+        let mut tenants: HashMap<(Engine, bool, &str), Vec<&TenantId>> = HashMap::new();
         for row in self.rows() {
             for step in &row.steps {
-                tenants.entry((row.engine, step)).or_default().push(&row.tenant);
+                tenants.entry((row.engine, row.online, step)).or_default().push(&row.tenant);
             }
         }
-        let of = |script: &Script| {
-            let tenants = tenants.get(&(script.engine, &*script.migration))?;
-            Some(format!("x {}: {}", count(tenants.len(), "tenant"), label::names(tenants.iter(), 60, style)))
+        let of = |script: &Script| -> Option<String> {
+            let forms = [false, true].into_iter().filter(|&online| is_form(script, online, self.scripts));
+            let tenants = forms.filter_map(|online| tenants.get(&(script.engine, online, &*script.migration)));
+            let tenants: Vec<&TenantId> = tenants.flatten().copied().collect();
+            if tenants.is_empty() {
+                return None;
+            }
+            Some(format!("x {}: {}", count(tenants.len(), "tenant"), label::names(tenants.into_iter(), 60, style)))
         };
         self.scripts.iter().chain(self.aside).map(|script| sql(script, of(script))).collect()
     }
@@ -116,6 +125,7 @@ impl PlanView<'_> {
             self.scripts.iter().any(|s| !s.is_atomic() && differs(s))
         };
         let mut notes: Vec<String> = self.scripts.iter().filter_map(remark).collect();
+        notes.extend(self.scripts.iter().flat_map(online_remarks));
         if any_not_atomic(false) {
             let note = "mysql commits each DDL statement by itself: when a script that is not atomic fails midway, what it \
                         did before stays";
@@ -157,6 +167,35 @@ fn remark(s: &Script) -> Option<String> {
     }
 }
 
+/// Remarks on an online form: how many statements it has, and those that stay, with the reason.
+fn online_remarks(s: &Script) -> Vec<String> {
+    let Some(form) = &s.online else { return Vec::new() };
+    let name = format!("{} on {}", s.migration, s.engine);
+    let each = match s.engine.capabilities().transactional_ddl {
+        true => ", each committed by itself; a run that is cut off goes on behind the last, by the journal",
+        false => "; the server refuses one that it can't carry out so, and nothing of it has happened then",
+    };
+    let rewritten = s.is_online().then(|| {
+        let (from, to) = (count(form.original.len(), "statement"), s.statements.len());
+        format!("{name} is in its online form: {from} of the migration, {to} sent{each}")
+    });
+    let kept = form.kept.iter().map(|kept| match kept.statement {
+        Some(number) => format!("{name}: statement {number} has no online form: {}", kept.why),
+        None => format!("{name} has no online form: {}", kept.why),
+    });
+    rewritten.into_iter().chain(kept).collect()
+}
+
+/// The original of an online form, as comments.
+fn original(s: &Script) -> String {
+    let Some(form) = s.online.as_ref().filter(|form| !form.original.is_empty()) else { return String::new() };
+    let mut out = format!("-- the migration itself, {}:\n", form.original_sha256);
+    for line in form.original.iter().flat_map(|sql| sql.lines().chain([";"])) {
+        out.push_str(&format!("--   {}\n", clean(line)));
+    }
+    out
+}
+
 /// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
 /// deceive a reader is shown escaped, and a comment says so.
 fn sql(s: &Script, tenants: Option<String>) -> String {
@@ -173,6 +212,8 @@ fn sql(s: &Script, tenants: Option<String>) -> String {
     if let Some(remark) = remark(s) {
         out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
     }
+    online_remarks(s).iter().for_each(|remark| out.push_str(&format!("-- {}\n", clean(remark))));
+    out.push_str(&original(s));
     if s.has_variables {
         out.push_str("-- has variables: each tenant is sent its own value in the place of '{{...}}', quoted as here\n");
     }

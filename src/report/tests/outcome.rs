@@ -112,6 +112,7 @@ pub(super) fn script(migration: usize, engine: Engine) -> Script {
         has_variables: false,
         record: Record::Migration,
         source: None,
+        online: None,
     }
 }
 

@@ -13,6 +13,7 @@ fn row(tenant: &str, engine: Engine, state: &str, steps: &[&str]) -> PlanRow {
         server: "db7:5432".to_owned(),
         state: state.to_owned(),
         steps: steps.iter().map(|s| (*s).to_owned()).collect(),
+        online: false,
         refusal: None,
         note: None,
         error: None,

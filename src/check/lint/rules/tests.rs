@@ -19,6 +19,7 @@ fn script(engine: Engine, direction: Direction, text: &str, name: &str) -> Arc<S
         has_variables: false,
         record: Record::Script { checksum: "c".into(), repeatable: false },
         source: Some(Source { file: format!("{name}.sql"), lines: pieces.iter().map(|piece| piece.line).collect() }),
+        online: None,
     })
 }
 

@@ -11,7 +11,7 @@ pub(super) const RULES: [Rule; 29] = [
         LOCKS,
         [
             "CREATE INDEX keeps all writers out of the table until the index is built.",
-            "write it CONCURRENTLY in an SQL script with `-- fleet: transaction=false`",
+            "write it CONCURRENTLY in an SQL script with `-- fleet: transaction=false`, or migrate with `--online`",
             "CREATE INDEX orders_region ON orders (region)",
             "-- fleet: transaction=false\nCREATE INDEX CONCURRENTLY IF NOT EXISTS orders_region ON orders (region)",
         ],
@@ -22,7 +22,7 @@ pub(super) const RULES: [Rule; 29] = [
         LOCKS,
         [
             "DROP INDEX takes an exclusive lock on the table, and everybody queues behind it.",
-            "write it CONCURRENTLY in an SQL script with `-- fleet: transaction=false`",
+            "write it CONCURRENTLY in an SQL script with `-- fleet: transaction=false`, or migrate with `--online`",
             "DROP INDEX orders_region",
             "-- fleet: transaction=false\nDROP INDEX CONCURRENTLY IF EXISTS orders_region",
         ],
@@ -33,7 +33,7 @@ pub(super) const RULES: [Rule; 29] = [
         LOCKS,
         [
             "A new constraint is checked against all rows while writers are kept out.",
-            "add it NOT VALID, and VALIDATE it in a later migration, which lets writers through",
+            "add it NOT VALID, and VALIDATE it in a later migration, which lets writers through, or migrate with `--online`",
             "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total >= 0)",
             "ALTER TABLE orders ADD CONSTRAINT positive CHECK (total >= 0) NOT VALID",
         ],
@@ -55,7 +55,7 @@ pub(super) const RULES: [Rule; 29] = [
         LOCKS,
         [
             "Both tables keep writers out while every row is checked.",
-            "add it NOT VALID, and VALIDATE it in a later migration",
+            "add it NOT VALID, and VALIDATE it in a later migration, or migrate with `--online`",
             "ALTER TABLE items ADD CONSTRAINT fk FOREIGN KEY (order_id) REFERENCES orders (id)",
             "ALTER TABLE items ADD CONSTRAINT fk FOREIGN KEY (order_id) REFERENCES orders (id) NOT VALID",
         ],
@@ -77,7 +77,7 @@ pub(super) const RULES: [Rule; 29] = [
         LOCKS,
         [
             "SET NOT NULL reads the whole table under an exclusive lock.",
-            "add a CHECK (column IS NOT NULL) NOT VALID, validate it in a later migration, and only then SET NOT NULL",
+            "add a CHECK (column IS NOT NULL) NOT VALID, validate it in a later migration, and only then SET NOT NULL, or migrate with `--online`",
             "ALTER TABLE orders ALTER COLUMN region SET NOT NULL",
             "ALTER TABLE orders ADD CONSTRAINT region_known CHECK (region IS NOT NULL) NOT VALID",
         ],
@@ -99,7 +99,7 @@ pub(super) const RULES: [Rule; 29] = [
         LOCKS,
         [
             "Its index is built under an exclusive lock.",
-            "build a unique index CONCURRENTLY, then ADD CONSTRAINT ... UNIQUE USING INDEX",
+            "build a unique index CONCURRENTLY, then ADD CONSTRAINT ... UNIQUE USING INDEX, or migrate with `--online`",
             "ALTER TABLE users ADD CONSTRAINT users_mail UNIQUE (mail)",
             "ALTER TABLE users ADD CONSTRAINT users_mail UNIQUE USING INDEX users_mail_key",
         ],

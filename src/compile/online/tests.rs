@@ -1,0 +1,247 @@
+//! Each form, before and after.
+
+use super::*;
+use crate::model::engine::Engine;
+
+fn script(engine: Engine, statements: &[&str]) -> Arc<Script> {
+    let execution = Execution::Compiled { transaction: engine.capabilities().transactional_ddl };
+    let statements: Vec<String> = statements.iter().map(|sql| (*sql).to_owned()).collect();
+    Arc::new(Script {
+        migration: "m1".into(),
+        direction: Direction::Up,
+        engine,
+        sha256: digest(engine, Direction::Up, &execution, &statements),
+        execution,
+        source: Some(Source { file: "m1.sql".into(), lines: (1..=statements.len()).collect() }),
+        statements,
+        has_variables: false,
+        record: Record::Script { checksum: "c".into(), repeatable: false },
+        online: None,
+    })
+}
+
+/// The statements that are sent for these.
+fn sent(engine: Engine, statements: &[&str]) -> Vec<String> {
+    let script = online(&script(engine, statements));
+    assert!(script.is_online(), "{statements:?}: {:?}", script.online);
+    script.statements.clone()
+}
+
+/// The reasons why these stay as they are.
+fn reasons(engine: Engine, statements: &[&str]) -> String {
+    let before = script(engine, statements);
+    let after = online(&before);
+    assert!(!after.is_online(), "{:?}", after.statements);
+    assert_eq!((&before.sha256, &before.execution), (&after.sha256, &after.execution), "the same is sent");
+    let why = |kept: &Kept| format!("{:?} {}", kept.statement, kept.why);
+    after.online.as_ref().map(|form| form.kept.iter().map(why).collect::<Vec<_>>().join("; ")).unwrap_or_default()
+}
+
+#[test]
+fn constraints_are_validated_behind_their_lock() {
+    let pairs: [(&str, &[&str]); 4] = [
+        (
+            "ALTER TABLE \"orders\" ADD CONSTRAINT \"fk_User\" FOREIGN KEY (\"user_id\") REFERENCES \"users\" (\"id\") ON DELETE CASCADE",
+            &[
+                "ALTER TABLE \"orders\" ADD CONSTRAINT \"fk_User\" FOREIGN KEY (\"user_id\") REFERENCES \"users\" (\"id\") ON DELETE \
+                 CASCADE NOT VALID",
+                "ALTER TABLE \"orders\" VALIDATE CONSTRAINT \"fk_User\"",
+            ],
+        ),
+        (
+            "-- why\nalter table s.t add constraint c check (mail like '%@%' /* ; */) -- because",
+            &[
+                "-- why\nalter table s.t add constraint c check (mail like '%@%' /* ; */) NOT VALID -- because",
+                "ALTER TABLE s.t VALIDATE CONSTRAINT c",
+            ],
+        ),
+        (
+            "ALTER TABLE t DROP CONSTRAINT fk, ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES b DEFERRABLE INITIALLY DEFERRED, ADD COLUMN x int",
+            &[
+                "ALTER TABLE t DROP CONSTRAINT fk, ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES b DEFERRABLE INITIALLY DEFERRED NOT \
+                 VALID, ADD COLUMN x int",
+                "ALTER TABLE t VALIDATE CONSTRAINT fk",
+            ],
+        ),
+        (
+            "ALTER TABLE ONLY t ADD CONSTRAINT a CHECK (x > 0), ADD CONSTRAINT b CHECK (y > 0) NOT VALID",
+            &[
+                "ALTER TABLE ONLY t ADD CONSTRAINT a CHECK (x > 0) NOT VALID, ADD CONSTRAINT b CHECK (y > 0) NOT VALID",
+                "ALTER TABLE ONLY t VALIDATE CONSTRAINT a",
+            ],
+        ),
+    ];
+    for (before, after) in pairs {
+        assert_eq!(sent(Engine::Postgres, &[before]), after, "{before}");
+    }
+}
+
+#[test]
+fn indexes_are_built_and_dropped_beside_the_writers() {
+    let pairs: [(&str, &[&str]); 4] = [
+        (
+            "CREATE UNIQUE INDEX IF NOT EXISTS \"ix\" ON \"t\" (\"a\") WHERE a > 0",
+            &["CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS \"ix\" ON \"t\" (\"a\") WHERE a > 0"],
+        ),
+        ("create index ix on s.t using gin (a)", &["create index CONCURRENTLY ix on s.t using gin (a)"]),
+        ("DROP INDEX IF EXISTS \"ix\"", &["DROP INDEX CONCURRENTLY IF EXISTS \"ix\""]),
+        ("DROP INDEX a, s.b RESTRICT", &["DROP INDEX CONCURRENTLY a RESTRICT", "DROP INDEX CONCURRENTLY s.b RESTRICT"]),
+    ];
+    for (before, after) in pairs {
+        assert_eq!(sent(Engine::Postgres, &[before]), after, "{before}");
+    }
+}
+
+#[test]
+fn not_null_is_known_from_a_validated_check() {
+    let all = sent(Engine::Postgres, &["ALTER TABLE t ALTER COLUMN a SET NOT NULL, ALTER \"B\" SET NOT NULL"]);
+    let name = all[3].rsplit(' ').next().unwrap();
+    assert!(name.starts_with("fleet_not_null_") && name.len() < 63, "{name}");
+    let expected = [
+        format!("ALTER TABLE t ADD CONSTRAINT {name} CHECK (a IS NOT NULL AND \"B\" IS NOT NULL) NOT VALID"),
+        format!("ALTER TABLE t VALIDATE CONSTRAINT {name}"),
+        "ALTER TABLE t ALTER COLUMN a SET NOT NULL, ALTER \"B\" SET NOT NULL".to_owned(),
+        format!("ALTER TABLE t DROP CONSTRAINT {name}"),
+    ];
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn a_key_takes_over_an_index_that_was_built_before() {
+    let all = sent(
+        Engine::Postgres,
+        &[
+            "ALTER TABLE t ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (a, b) INCLUDE (c) WITH (fillfactor=70) DEFERRABLE",
+        ],
+    );
+    assert_eq!(
+        all,
+        [
+            "CREATE UNIQUE INDEX CONCURRENTLY u ON t (a, b) INCLUDE (c) NULLS NOT DISTINCT WITH (fillfactor=70)",
+            "ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX u DEFERRABLE",
+        ]
+    );
+    let all = sent(Engine::Postgres, &["ALTER TABLE t ADD CONSTRAINT \"pk\" PRIMARY KEY (\"id\")"]);
+    let name = all[4].rsplit(' ').next().unwrap();
+    let expected = [
+        format!("ALTER TABLE t ADD CONSTRAINT {name} CHECK (\"id\" IS NOT NULL) NOT VALID"),
+        format!("ALTER TABLE t VALIDATE CONSTRAINT {name}"),
+        "CREATE UNIQUE INDEX CONCURRENTLY \"pk\" ON t (\"id\")".to_owned(),
+        "ALTER TABLE t ADD CONSTRAINT \"pk\" PRIMARY KEY USING INDEX \"pk\"".to_owned(),
+        format!("ALTER TABLE t DROP CONSTRAINT {name}"),
+    ];
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn what_has_no_short_form_stays_and_says_why() {
+    for (sql, why) in [
+        ("ALTER TABLE t ADD CHECK (a > 0)", "has no name"),
+        ("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES b", "has no name"),
+        ("ALTER TABLE t ADD UNIQUE (a)", "has no name"),
+        ("CREATE INDEX ON t (a)", "has no name"),
+        ("CREATE INDEX i ON ONLY t (a)", "partitioned"),
+        ("DROP INDEX i CASCADE", "CASCADE"),
+        ("ALTER TABLE t ALTER a TYPE bigint", "type"),
+        ("ALTER TABLE t ADD COLUMN a int UNIQUE", "ADD COLUMN"),
+        ("ALTER TABLE t ADD COLUMN a int, ADD CONSTRAINT u UNIQUE (a)", "part the two"),
+        ("ALTER TABLE t ADD COLUMN a int, ALTER a SET NOT NULL", "part the two"),
+        ("ALTER TABLE IF EXISTS t ADD CONSTRAINT c CHECK (a > 0)", "IF EXISTS"),
+        ("ALTER TABLE t ADD CONSTRAINT e EXCLUDE USING gist (a WITH &&)", "EXCLUDE"),
+        ("ALTER TABLE t SET UNLOGGED", "rewrites"),
+        ("DO $$ BEGIN ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0); END $$", "DO block"),
+        ("CREATE INDEX i ON t (a); CREATE INDEX j ON t (b)", "several statements"),
+        ("ALTER TABLE t FROBNICATE", "parser"),
+    ] {
+        let found = reasons(Engine::Postgres, &[sql]);
+        assert!(found.starts_with("Some(1) ") && found.contains(why), "{sql}: {found}");
+    }
+    assert!(reasons(Engine::Sqlite, &["CREATE INDEX i ON t (a)"]).starts_with("None the engine locks"));
+    let mut native = Script::clone(&script(Engine::Postgres, &["CREATE INDEX i ON t (a)"]));
+    native.execution =
+        Execution::Native { transaction: true, reason: crate::model::schema::NativeReason::OwnTransaction };
+    let native = online(&Arc::new(native));
+    assert_eq!(native.online.as_ref().unwrap().kept[0].why, "it runs as Rust code");
+}
+
+#[test]
+fn what_is_short_already_stays_without_a_word() {
+    for sql in [
+        "ALTER TABLE t ADD COLUMN a int NOT NULL DEFAULT 7",
+        "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID",
+        "ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX i",
+        "ALTER TABLE t DROP COLUMN a",
+        "UPDATE t SET a = 1",
+    ] {
+        assert_eq!(reasons(Engine::Postgres, &[sql]), "", "{sql}");
+    }
+    let new = [
+        "CREATE TABLE IF NOT EXISTS \"t\" (a int)",
+        "CREATE INDEX i ON t (a)",
+        "ALTER TABLE public.T ADD CONSTRAINT c CHECK (a > 0)",
+    ];
+    assert_eq!(reasons(Engine::Postgres, &new), "", "nobody uses a new table yet");
+    assert_eq!(reasons(Engine::Mysql, &["CREATE TABLE `t` (a int)", "CREATE INDEX i ON t (a)"]), "");
+}
+
+/// Each statement is committed by itself, so each has to mean the same by itself.
+#[test]
+fn a_script_that_needs_its_transaction_stays_whole() {
+    let index = "CREATE INDEX i ON t (a)";
+    for other in [
+        "SET LOCAL work_mem = '1GB'",
+        "LOCK TABLE t",
+        "CREATE TEMP TABLE x (a int)",
+        "INSERT INTO c VALUES (currval('s'))",
+        "SELECT 1",
+    ] {
+        let found = reasons(Engine::Postgres, &[other, index]);
+        assert!(
+            found.starts_with("None statement 1") && found.contains("transaction of the others"),
+            "{other}: {found}"
+        );
+    }
+}
+
+#[test]
+fn the_script_says_what_it_was_made_from() {
+    let before = script(Engine::Postgres, &["UPDATE t SET a = 1", "CREATE INDEX i ON t (a)", "DROP INDEX j, k"]);
+    let after = online(&before);
+    assert_eq!(after.execution, Execution::Compiled { transaction: false });
+    assert_ne!(after.sha256, before.sha256);
+    assert_eq!(after.record, before.record, "the checksum of the migration is the same");
+    assert_eq!(after.source.as_ref().unwrap().lines, [1, 2, 3, 3]);
+    let form = after.online.as_ref().unwrap();
+    assert_eq!((&form.original, &form.original_sha256), (&before.statements, &before.sha256));
+    let down = Script { direction: Direction::Down, ..Script::clone(&before) };
+    assert_eq!(online(&Arc::new(down)).online, None, "the way down stays one transaction");
+}
+
+#[test]
+fn mysql_says_that_others_read_and_write_meanwhile() {
+    for (before, after) in [
+        ("ALTER TABLE `t` ADD COLUMN `a` int NULL -- why", "ALTER TABLE `t` ADD COLUMN `a` int NULL, LOCK=NONE -- why"),
+        ("CREATE UNIQUE INDEX `i` ON `t` (`a`)", "CREATE UNIQUE INDEX `i` ON `t` (`a`) LOCK=NONE"),
+        ("DROP INDEX `i` ON `s`.`t`", "ALTER TABLE `s`.`t` DROP INDEX `i`, LOCK=NONE"),
+        (
+            "ALTER TABLE t ADD UNIQUE KEY u (a), DROP COLUMN b",
+            "ALTER TABLE t ADD UNIQUE KEY u (a), DROP COLUMN b, LOCK=NONE",
+        ),
+    ] {
+        assert_eq!(sent(Engine::Mysql, &[before]), [after], "{before}");
+    }
+    for (sql, why) in [
+        ("ALTER TABLE `t` ADD CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `b` (`id`)", "foreign key"),
+        ("ALTER TABLE t MODIFY COLUMN a bigint", "type"),
+        ("ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)", "check"),
+        ("CREATE FULLTEXT INDEX i ON t (a)", "parser"),
+        ("ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4", "parser"),
+    ] {
+        let found = reasons(Engine::Mysql, &[sql]);
+        assert!(found.starts_with("Some(1) ") && found.contains(why), "{sql}: {found}");
+    }
+    for sql in ["ALTER TABLE t ADD COLUMN a int, ALGORITHM=INSTANT", "ALTER TABLE t RENAME TO u", "UPDATE t SET a = 1"]
+    {
+        assert_eq!(reasons(Engine::Mysql, &[sql]), "", "{sql}");
+    }
+}

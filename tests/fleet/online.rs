@@ -1,0 +1,409 @@
+//! `online = true`: statements that lock a table for long are sent in forms with short locks, and a run that dies in the
+//! middle of one goes on where it was. On the engines.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sqlx::{Connection, Executor};
+
+use crate::support::{Fleet, block_on, database_of, postgres_url, record, sql, wait_for_end, with};
+
+const HEAD: &str = "[fleet]\nscripts = \"sql\"\nattempts = 1\nlock_timeout = \"60s\"\n";
+
+const TABLES: &str = "CREATE TABLE people (id int, mail text, age int);\n\
+    CREATE TABLE sales (id int PRIMARY KEY, user_id int, total int);\n\
+    CREATE TABLE counted (n int);\n\
+    CREATE INDEX old ON sales (total);\n\
+    INSERT INTO people SELECT i, 'm' || i || '@x', i FROM generate_series(1, 50) i;\n\
+    INSERT INTO sales SELECT i, i, i FROM generate_series(1, 50) i;\n\
+    INSERT INTO counted VALUES (0);\n";
+
+/// Each form, and between them a change that must happen exactly once.
+const LOCKS: &str = "ALTER TABLE people ALTER COLUMN mail SET NOT NULL;\n\
+    ALTER TABLE people ADD CONSTRAINT people_pk PRIMARY KEY (id);\n\
+    UPDATE counted SET n = n + 1;\n\
+    ALTER TABLE sales ADD CONSTRAINT fk_user FOREIGN KEY (user_id) REFERENCES people (id);\n\
+    CREATE INDEX ix_total ON sales (total);\n\
+    ALTER TABLE people ADD CONSTRAINT u_mail UNIQUE (mail);\n\
+    UPDATE counted SET n = n + 1;\n\
+    DROP INDEX old;\n\
+    ALTER TABLE people ADD CONSTRAINT c_mail CHECK (mail LIKE '%@%');\n\
+    UPDATE counted SET n = n + 1;\n";
+
+/// The statements of [`LOCKS`] in their online forms that define something.
+const DEFINITIONS: usize = 4 + 5 + 2 + 1 + 2 + 1 + 2;
+
+fn write(fleet: &Fleet, file: &str, text: &str) {
+    std::fs::create_dir_all(fleet.path("sql")).unwrap();
+    std::fs::write(fleet.path("sql").join(file), text).unwrap();
+}
+
+/// PostgreSQL tenants that have the tables, and the script with the locks is there.
+fn fleet(fleet: Fleet) -> Fleet {
+    let fleet = fleet.head(HEAD);
+    write(&fleet, "0001_tables.sql", TABLES);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_locks.sql", LOCKS);
+    fleet
+}
+
+/// What a tenant's tables are, in words of the server.
+fn schema(fleet: &Fleet, tenant: &str) -> Vec<String> {
+    let named = "relname IN ('people', 'sales') AND relnamespace = current_schema()::regnamespace";
+    fleet.ask(
+        tenant,
+        &format!(
+            "SELECT conname || ' ' || pg_get_constraintdef(k.oid) || ' ' || convalidated FROM pg_constraint k JOIN pg_class c \
+             ON c.oid = conrelid WHERE {named} UNION ALL \
+             SELECT replace(pg_get_indexdef(indexrelid), current_schema() || '.', '') || ' ' || indisvalid FROM pg_index JOIN \
+             pg_class c ON c.oid = indrelid WHERE {named} UNION ALL \
+             SELECT c.relname || '.' || attname || ' ' || attnotnull FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE \
+             {named} AND attnum > 0 ORDER BY 1"
+        ),
+    )
+}
+
+fn counted(fleet: &Fleet, tenant: &str) -> Vec<String> {
+    fleet.ask(tenant, "SELECT n::text FROM counted")
+}
+
+fn scripts(fleet: &Fleet, tenant: &str) -> Vec<String> {
+    fleet.ask(tenant, "SELECT version || ' ' || checksum FROM fleet_scripts ORDER BY version")
+}
+
+/// The schema that the migration leaves where it is sent as it is.
+fn plain() -> Vec<String> {
+    let plain = fleet(Fleet::new().postgres(1));
+    plain.run(&["migrate", "--yes"]).exits(0);
+    schema(&plain, "pg-000")
+}
+
+#[test]
+fn the_online_form_leaves_the_schema_and_the_history_of_the_migration() {
+    let fleet = fleet(Fleet::new().postgres(2).schemas(2));
+    let one = ["--tenant", "pg-000", "--tenant", "schema-000"];
+    fleet.run(&[&["migrate", "--yes", "--online"][..], &one].concat()).exits(0);
+    assert!(!fleet.ask("pg-000", "SELECT relname FROM pg_class WHERE relname = 'fleet_journal'").is_empty());
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for (online, plain) in [("pg-000", "pg-001"), ("schema-000", "schema-001")] {
+        assert_eq!(schema(&fleet, online), schema(&fleet, plain));
+        assert_eq!(scripts(&fleet, online), scripts(&fleet, plain), "one checksum, whatever was sent");
+        assert_eq!(counted(&fleet, online), ["3"]);
+        assert_eq!(fleet.ask(online, "SELECT migration FROM fleet_journal"), [""; 0]);
+    }
+    fleet.run(&["status", "--exit-code"]).exits(0);
+}
+
+#[test]
+fn the_plan_shows_the_online_form_beside_the_migration() {
+    let fleet = fleet(Fleet::new().postgres(2));
+    let shown = fleet.run(&["plan", "--sql", "--online", "--tenant", "pg-*"]).exits(0);
+    shown.shows(&[
+        "NOT ATOMIC",
+        "0002_locks on postgres is in its online form: 10 statements of the migration, 20 sent, each committed by itself",
+        "--   CREATE INDEX ix_total ON sales (total)",
+        "\nCREATE INDEX CONCURRENTLY ix_total ON sales (total);",
+        "\nALTER TABLE sales VALIDATE CONSTRAINT fk_user;",
+    ]);
+    let document = fleet.run(&["plan", "--online", "--format", "json", "--tenant", "pg-*"]).exits(0).json();
+    let script = &document["scripts"][0];
+    assert_eq!(script["atomic"], false);
+    assert_eq!(script["online"]["original"].as_array().unwrap().len(), 10, "{script:#}");
+    assert_ne!(script["sha256"], script["online"]["original_sha256"]);
+    let plain = fleet.run(&["plan", "--format", "json", "--tenant", "pg-*"]).exits(0).json();
+    assert_eq!(plain["scripts"][0]["sha256"], script["online"]["original_sha256"]);
+    assert!(plain["scripts"][0].get("online").is_none(), "{plain:#}");
+    let summary = fleet.run(&["plan", "--online"]).exits(0);
+    summary.shows(&["online form, committed statement by statement: "]);
+}
+
+#[test]
+fn the_plan_says_what_has_no_online_form() {
+    let fleet = Fleet::new().head(HEAD).sqlite(1).postgres(1).mariadb(1);
+    write(&fleet, "0001_t.sql", "CREATE TABLE t (i int);\n");
+    write(&fleet, "0002_c.sql", "ALTER TABLE t ADD COLUMN j int;\n");
+    write(&fleet, "0002_c.postgres.sql", "SET LOCAL work_mem = '1MB';\nCREATE INDEX i ON t (i);\n");
+    write(&fleet, "0003_c.sqlite.sql", "CREATE INDEX i ON t (i);\n");
+    write(&fleet, "0003_c.mysql.sql", "ALTER TABLE t MODIFY COLUMN i bigint;\n");
+    fleet.run(&["plan", "--online"]).exits(0).shows(&["without an online form, at least in part: "]);
+    fleet.run(&["plan", "--online", "--sql"]).exits(0).shows(&[
+        "-- 0002_c on sqlite has no online form: the engine locks the whole database for each change",
+        "-- 0002_c on postgres has no online form: statement 1 (`SET LOCAL`) may need the transaction of the others",
+        "-- 0002_c on mysql is in its online form",
+        "-- 0003_c on mysql: statement 1 has no online form: a change of type may copy the table",
+    ]);
+}
+
+/// What a migration says of itself counts before the tenant's word, that before the wave's, and that before the fleet's.
+#[test]
+fn a_migration_a_tenant_a_wave_and_the_fleet_ask_for_it() {
+    let mut fleet = Fleet::new().postgres(3);
+    let waves = "[[wave]]\nname = \"first\"\ntenants = [\"pg-000\"]\nonline = true\n";
+    fleet.head = format!("{HEAD}{waves}");
+    fleet.tenant_mut("pg-001").more = "online = true".to_owned();
+    let index = |name: &str| format!("CREATE INDEX {name} ON t (i);\n");
+    write(&fleet, "0001_t.sql", "CREATE TABLE t (i int);\n");
+    write(&fleet, "0002_a.sql", &index("a"));
+    write(&fleet, "0003_b.sql", &format!("-- fleet: online\n{}", index("b")));
+    write(&fleet, "0004_c.sql", &format!("-- fleet: online=false\n{}", index("c")));
+    write(&fleet, "0005_d.sql", &index("d"));
+    let asked = |fleet: &Fleet, more: &[&str]| -> Vec<String> {
+        let plan = fleet.run(&[&["plan", "--format", "json"][..], more].concat()).exits(0).json();
+        let is_online = |script: &&Value| script["online"]["original"].as_array().is_some_and(|all| !all.is_empty());
+        let is_script = |script: &&Value| script["migration"].as_str().unwrap().starts_with("00");
+        let scripts = plan["scripts"].as_array().unwrap().iter().filter(is_online).filter(is_script);
+        scripts.map(|script| script["migration"].as_str().unwrap().to_owned()).collect()
+    };
+    for tenant in ["pg-000", "pg-001"] {
+        assert_eq!(asked(&fleet, &["--tenant", tenant]), ["0002_a", "0003_b", "0005_d"], "{tenant}");
+    }
+    assert_eq!(asked(&fleet, &["--tenant", "pg-002"]), ["0003_b"]);
+    assert_eq!(asked(&fleet, &["--tenant", "pg-002", "--online"]), ["0002_a", "0003_b", "0005_d"]);
+    assert_eq!(asked(&fleet, &["--tenant", "pg-002", "--online", "--no-online"]), ["0003_b"]);
+    fleet.head.push_str("[migrations.\"0003_b\"]\nonline = false\n[migrations.\"0004_c\"]\nonline = true\n");
+    assert_eq!(asked(&fleet, &["--tenant", "pg-002"]), ["0004_c"], "the operator's word on a migration is the last");
+    fleet.head = fleet.head.replace("scripts =", "online = \"yes\"\nscripts =");
+    fleet.run(&["plan"]).exits(78).tells(&["`online` must be true or false, without quotes"]);
+}
+
+/// A program that waits in its definition number `at`, and the process on the server.
+struct Waiting {
+    child: std::process::Child,
+    backend: String,
+    gate: sqlx::PgConnection,
+    url: String,
+}
+
+/// Definitions wait for a lock that the test holds, each after the one that it is told to.
+const GATE: &str = "CREATE TABLE gate (at int); CREATE SEQUENCE hits; \
+    CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN \
+    IF nextval('public.hits') = (SELECT at FROM public.gate) THEN PERFORM pg_advisory_lock(4242); \
+    PERFORM pg_advisory_unlock(4242); END IF; END $$; \
+    CREATE EVENT TRIGGER wait ON ddl_command_start WHEN TAG IN ('ALTER TABLE', 'CREATE INDEX', 'DROP INDEX') \
+    EXECUTE FUNCTION wait()";
+
+fn wait_in(fleet: &Fleet, tenant: &str, at: usize) -> Waiting {
+    wait_in_with(fleet, (tenant, at), &[])
+}
+
+fn wait_in_with(fleet: &Fleet, (tenant, at): (&str, usize), more: &[&str]) -> Waiting {
+    let url = fleet.tenant(tenant).url.clone();
+    sql(&url, GATE);
+    sql(&url, &format!("INSERT INTO gate VALUES ({at})"));
+    let gate = block_on(async {
+        let mut gate = sqlx::PgConnection::connect(&url).await.unwrap();
+        gate.execute("SELECT pg_advisory_lock(4242)").await.unwrap();
+        gate
+    });
+    let child = fleet
+        .program(&[&["migrate", "--yes", "--online", "--no-preflight", "--tenant", tenant], more].concat())
+        .spawn()
+        .unwrap();
+    let waits = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+    Waiting { child, backend: until(&url, waits), gate, url }
+}
+
+/// The first row of a query, once it has one.
+fn until(url: &str, query: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        if let Some(row) = sql(url, query).pop() {
+            return row;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came to this: {query}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+const NOBODY: &str = "SELECT 'nobody' WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND \
+    application_name LIKE 'fleet:%')";
+
+impl Waiting {
+    /// Kills the program; the server goes on with what it has, or loses it too.
+    fn kill(mut self, server_goes_on: bool) {
+        self.child.kill().unwrap();
+        wait_for_end(&mut self.child);
+        let url = &self.url;
+        if !server_goes_on {
+            sql(url, &format!("SELECT pg_terminate_backend({})::text", self.backend));
+        }
+        block_on(self.gate.close()).unwrap();
+        until(url, NOBODY);
+        sql(url, "DROP EVENT TRIGGER wait");
+    }
+}
+
+fn is_done(fleet: &Fleet, tenant: &str, plain: &[String], told: &str) {
+    assert_eq!(schema(fleet, tenant), plain, "{told}");
+    assert_eq!(counted(fleet, tenant), ["3"], "{told}");
+    assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{told}");
+}
+
+/// A tenant for each definition, copied from one that has the tables, and a run that is killed there.
+fn killed_at_each(server_goes_on: bool) {
+    let plain = plain();
+    let mut fleet = fleet(Fleet::new().postgres(1));
+    let (server, template) = (postgres_url(), fleet.tenant("pg-000").url.rsplit('/').next().unwrap().to_owned());
+    let id = |at: usize| format!("pg-{at:03}");
+    for at in 1..=DEFINITIONS {
+        let copy = format!("{template}_{at}");
+        sql(&server, &format!("CREATE DATABASE {copy} TEMPLATE {template}"));
+        fleet.at_end(&server, &format!("DROP DATABASE {copy} WITH (FORCE)"));
+        fleet.add(&id(at), &database_of(&server, &copy));
+    }
+    fleet.write();
+    for at in 1..=DEFINITIONS {
+        wait_in(&fleet, &id(at), at).kill(server_goes_on);
+    }
+    let status = fleet.run(&["status", "--format", "json"]).exits(0).json();
+    assert_eq!(status["summary"]["by_state"]["partially_applied"], DEFINITIONS, "{status:#}");
+    let ran = fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    for at in 1..=DEFINITIONS {
+        is_done(&fleet, &id(at), &plain, &format!("killed in definition {at}: {ran:?}"));
+    }
+}
+
+#[test]
+fn a_run_killed_in_any_statement_goes_on_where_the_server_finished_it() {
+    killed_at_each(true);
+}
+
+#[test]
+fn a_run_killed_in_any_statement_goes_on_where_the_server_forgot_it() {
+    killed_at_each(false);
+}
+
+/// An index that was left half built hides behind its name.
+#[test]
+fn an_index_of_a_killed_run_is_built_again() {
+    let plain = plain();
+    let fleet = fleet(Fleet::new().postgres(1));
+    // It waits there for all who were at work before it, and is invalid meanwhile.
+    let url = fleet.tenant("pg-000").url.clone();
+    let mut writer = block_on(sqlx::PgConnection::connect(&url)).unwrap();
+    let waiting = wait_in(&fleet, "pg-000", 12);
+    block_on(writer.execute("BEGIN; UPDATE sales SET total = total WHERE id = 1")).unwrap();
+    let Waiting { mut child, backend, gate, .. } = waiting;
+    block_on(gate.close()).unwrap();
+    until(&url, "SELECT '1' FROM pg_index WHERE NOT indisvalid");
+    child.kill().unwrap();
+    wait_for_end(&mut child);
+    sql(&url, &format!("SELECT pg_terminate_backend({backend})::text"));
+    block_on(writer.close()).unwrap();
+    until(&url, NOBODY);
+    sql(&url, "DROP EVENT TRIGGER wait");
+    assert_eq!(
+        sql(&url, "SELECT c.relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE NOT indisvalid"),
+        ["ix_total"]
+    );
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    is_done(&fleet, "pg-000", &plain, "an invalid index");
+}
+
+/// The statements that are left are those of the form in which it was begun.
+#[test]
+fn it_goes_on_in_the_form_in_which_it_was_begun() {
+    let plain = plain();
+    let fleet = fleet(Fleet::new().postgres(1));
+    wait_in(&fleet, "pg-000", 8).kill(false);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    is_done(&fleet, "pg-000", &plain, "without --online");
+}
+
+#[test]
+fn rows_that_break_a_constraint_stop_it_and_it_goes_on_without_them() {
+    let fleet = fleet(Fleet::new().postgres(1));
+    fleet.ask("pg-000", "INSERT INTO sales VALUES (99, 99, 99)");
+    let ran = fleet.run(&["migrate", "--yes", "--online", "--format", "json"]).exits(100);
+    let report = ran.json();
+    let failed = record(&report, "pg-000");
+    assert_eq!(failed["stopped_at"]["sql"], "ALTER TABLE sales VALIDATE CONSTRAINT fk_user", "{failed:#}");
+    assert_eq!(failed["error"]["code"], "23503", "{failed:#}");
+    fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
+    fleet.ask("pg-000", "DELETE FROM sales WHERE id = 99");
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    is_done(&fleet, "pg-000", &plain(), "without the rows");
+    assert_eq!(with(&report, "failed"), ["pg-000"]);
+}
+
+/// A writer that comes while an index is built does not wait for those who were there before.
+#[test]
+fn others_write_while_an_index_is_built() {
+    for (online, is_held_up) in [(false, true), (true, false)] {
+        let fleet = Fleet::new().head(HEAD).postgres(1);
+        write(&fleet, "0001_t.sql", "CREATE TABLE t (i int);\n");
+        fleet.run(&["migrate", "--yes"]).exits(0);
+        write(&fleet, "0002_i.sql", "CREATE INDEX i ON t (i);\n");
+        let url = fleet.tenant("pg-000").url.clone();
+        let mut writer = block_on(sqlx::PgConnection::connect(&url)).unwrap();
+        block_on(writer.execute("BEGIN; INSERT INTO t VALUES (1)")).unwrap();
+        let mut child =
+            fleet.program(&["migrate", "--yes", if online { "--online" } else { "--no-online" }]).spawn().unwrap();
+        until(&url, "SELECT '1' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'");
+        let other = block_on(async {
+            let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+            other.execute("SET lock_timeout = '500ms'; INSERT INTO t VALUES (2)").await
+        });
+        assert_eq!(other.is_err(), is_held_up, "{other:?}");
+        block_on(writer.execute("COMMIT")).unwrap();
+        assert_eq!(wait_for_end(&mut child), Some(0));
+        assert_eq!(
+            fleet.ask("pg-000", "SELECT indisvalid::text FROM pg_index WHERE indexrelid = 'i'::regclass"),
+            ["true"]
+        );
+    }
+}
+
+/// MySQL and MariaDB: what they can't do while others write is refused, and nothing has happened.
+#[test]
+fn a_server_that_can_not_do_it_without_a_lock_refuses_it() {
+    let fleet = Fleet::new().head(HEAD).mariadb(1).mysql(1);
+    write(
+        &fleet,
+        "0001_t.sql",
+        "CREATE TABLE t (i int PRIMARY KEY, b text, FULLTEXT f (b));\nINSERT INTO t VALUES (1, 'a');\n",
+    );
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_c.sql", "ALTER TABLE t ADD COLUMN c int;\nCREATE INDEX x ON t (c);\nDROP INDEX x ON t;\n");
+    let ran = fleet.run(&["migrate", "--yes", "--online", "--format", "json"]).exits(100);
+    let report = ran.json();
+    assert_eq!(with(&report, "failed"), ["my-000", "mysql-000"]);
+    for tenant in ["my-000", "mysql-000"] {
+        let failed = record(&report, tenant);
+        assert_eq!(failed["error"]["code"], "1846", "{failed:#}");
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains("`online = false` in [migrations.\"0002_c\"]"), "{message}");
+        let columns =
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 't' AND table_schema = database()";
+        assert_eq!(fleet.ask(tenant, &format!("{columns} ORDER BY 1")), ["b", "i"], "{tenant}");
+        assert_eq!(fleet.ask(tenant, "SELECT migration FROM fleet_journal"), [""; 0], "{tenant}");
+        fleet.ask(tenant, "ALTER TABLE t DROP INDEX f");
+    }
+    fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+    fleet.run(&["status", "--exit-code"]).exits(0);
+    for tenant in ["my-000", "mysql-000"] {
+        assert_eq!(fleet.ask(tenant, "SELECT count(c) FROM t"), ["0"], "{tenant}");
+    }
+}
+
+/// The same when only the session is lost: the run itself goes on, or says that the next one will.
+#[test]
+fn a_session_lost_in_the_middle_leaves_no_doubt() {
+    let plain = plain();
+    for (attempts, code) in [("3", 0), ("1", 100)] {
+        let fleet = fleet(Fleet::new().postgres(1));
+        let Waiting { mut child, backend, gate, .. } = wait_in_with(&fleet, ("pg-000", 10), &["--attempts", attempts]);
+        let url = &fleet.tenant("pg-000").url;
+        sql(url, &format!("SELECT pg_terminate_backend({backend})::text"));
+        assert_eq!(wait_for_end(&mut child), Some(code), "{attempts} attempts");
+        block_on(gate.close()).unwrap();
+        sql(url, "DROP EVENT TRIGGER wait");
+        if code == 100 {
+            let said = fleet.run(&["runs", "show", "last", "--format", "json"]).exits(0).json();
+            assert_eq!(said["tenants"][0]["outcome"], "failed", "{said:#}");
+            fleet.run(&["status"]).exits(0).shows(&["partially applied"]);
+        }
+        fleet.run(&["migrate", "--yes", "--online"]).exits(0);
+        is_done(&fleet, "pg-000", &plain, attempts);
+    }
+}
