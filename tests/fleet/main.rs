@@ -42,6 +42,7 @@ mod secrets;
 mod servers;
 mod support;
 mod table_kinds;
+mod tenant_file;
 mod tenant_transaction;
 mod terminal;
 mod three_hundred;
@@ -49,6 +50,7 @@ mod trials;
 mod two_at_once;
 mod verifying;
 mod ways_out;
+mod writing;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_small");

@@ -146,6 +146,7 @@ impl Fleet {
             restore: None,
             seed: None,
             adopt: None,
+            exec: None,
             header,
             catalog,
             tenants: tenants.to_vec(),

@@ -21,4 +21,5 @@ mod scratch;
 mod session;
 mod settings;
 
+mod write;
 pub(crate) use session::PostgresSession;
