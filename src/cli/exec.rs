@@ -1,25 +1,40 @@
-//! `exec`: SQL on each tenant of a selection, which the engines themselves keep from changing anything.
+//! `exec`: SQL on each tenant of a selection, which the engines themselves keep from changing anything, or a run that sends
+//! it with `--write`.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::args::Exec;
+use sha2::{Digest as _, Sha256};
+
+use super::args::{Exec, RunOutput};
 use super::command::Run;
 use super::exit::CliError;
-use super::setup::Program;
+use super::setup::{Program, quoted};
+use super::start::{Intent, Task, start};
 use super::{files, terminal};
-use crate::model::tenant::Tenant;
-use crate::report::Format;
+use crate::compile::MigrationSet;
+use crate::model::engine::Engine;
+use crate::model::run_kind::RunKind;
+use crate::model::tenant::{Tenant, TenantId};
 use crate::report::exec::{self, Found};
+use crate::report::{Format, count};
 use crate::run;
+use crate::sql::{is_of_rows, masked, operator_statements};
 
 /// The tenants whose answers are in memory at once, where the form allows to write them as they come.
 const AT_ONCE: usize = 100;
+
+/// The longest text that a proposed command repeats, in bytes.
+const MOST_REPEATED: usize = 500;
 
 impl Run for Exec {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
         let sql: Arc<str> = self.text()?.into();
         let set = program.set().await?;
+        if self.write {
+            return self.change(program, &set, sql).await;
+        }
         let selection = program.select(&self.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let door = program.door(&set);
@@ -60,6 +75,80 @@ impl Run for Exec {
 }
 
 impl Exec {
+    /// Dying in it: as in any run; the ledger has the outcomes of those that were told.
+    async fn change(self, program: &Program, set: &Arc<MigrationSet>, sql: Arc<str>) -> Result<u8, CliError> {
+        let mut selection = program.select(&self.selection).await?;
+        let engines: BTreeSet<Engine> = selection.tenants().map(|tenant| tenant.engine).collect();
+        let mut statements = 0;
+        for engine in &engines {
+            let refused = |why| CliError::Usage(format!("{why} ({engine}); nothing was sent"));
+            statements = operator_statements(*engine, &sql, &[]).map_err(refused)?.len();
+        }
+        if let Some(run) = &self.selection.failed_of {
+            let doubt = program.previous_run(run).await?.in_doubt();
+            let taken: BTreeSet<TenantId> =
+                selection.tenants().map(|tenant| tenant.id.clone()).filter(|id| doubt.contains(id)).collect();
+            if !taken.is_empty() {
+                program.terminal.warn(&format!(
+                    "{} may have it already, and {} left out: look first, then name them with --tenant",
+                    program.terminal.names(&taken),
+                    if taken.len() == 1 { "is" } else { "are" }
+                ));
+                selection.waves.iter_mut().for_each(|wave| wave.tenants.retain(|tenant| !taken.contains(&tenant.id)));
+                selection.held_back += taken.len();
+            }
+        }
+        let partial: Vec<&str> = engines
+            .iter()
+            .filter(|engine| !engine.capabilities().transactional_ddl)
+            .filter(|engine| {
+                operator_statements(**engine, &sql, &[])
+                    .is_ok_and(|all| all.iter().any(|one| !is_of_rows(**engine, one.text)))
+            })
+            .map(|engine| engine.name())
+            .collect();
+        let not_atomic = match partial.as_slice() {
+            [] => String::new(),
+            engines => format!(
+                "On {} it is not atomic: a statement that is not about rows commits itself and what is before it.\n",
+                engines.join(", ")
+            ),
+        };
+        let sha256 = Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let kind = RunKind::Exec { sha256 };
+        let question = format!(
+            "{not_atomic}Send {} that may change anything, in one transaction a tenant, to",
+            count(statements, "statement")
+        );
+        let intent = Intent {
+            exec: Some(sql.clone()),
+            ..Intent::task(Task { kind, command: self.again(&sql), question }, selection)
+        };
+        let output = RunOutput {
+            yes: self.yes,
+            no_preflight: self.no_preflight,
+            format: self.format,
+            output: self.output,
+            ..RunOutput::default()
+        };
+        start(program, set, intent, &output).await
+    }
+
+    /// The command that sends the same; a text that is long or may hold a secret is not repeated.
+    fn again(&self, sql: &str) -> String {
+        match (&self.file, &self.sql) {
+            (Some(file), _) => format!("exec --write --file {}", quoted(&file.to_string_lossy())),
+            (None, Some(text))
+                if text != "-"
+                    && text.len() <= MOST_REPEATED
+                    && Engine::ALL.iter().all(|engine| masked(*engine, sql) == sql) =>
+            {
+                format!("exec --write {}", quoted(text))
+            }
+            _ => "exec --write -".to_owned(),
+        }
+    }
+
     fn text(&self) -> Result<String, CliError> {
         let unread = |what: String, error: &std::io::Error| CliError::Usage(format!("can't read {what}: {error}"));
         match (&self.sql, &self.file) {

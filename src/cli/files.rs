@@ -158,6 +158,15 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), CliError> {
     written.map_err(|error| unwritable(path, error))
 }
 
+/// Replaces a file as a whole by one with these permissions, which it has before anything is in it.
+pub(super) fn replace(path: &Path, text: &str, mode: std::fs::Permissions) -> io::Result<()> {
+    let mut partial = Partial::beside(path)?;
+    partial.file.set_permissions(mode)?;
+    partial.file.write_all(text.as_bytes())?;
+    partial.file.sync_all()?;
+    partial.settle(path)
+}
+
 /// Opens a file that is in place from its first line on, for a reader that follows it. An existing file is replaced and not
 /// truncated: it may have other names.
 pub(super) fn stream(path: &Path) -> Result<File, CliError> {

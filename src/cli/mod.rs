@@ -41,6 +41,7 @@ mod setup;
 mod shell;
 mod signals;
 mod start;
+mod tenant_file;
 mod tenants;
 mod terminal;
 mod verify;
@@ -53,7 +54,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use futures_util::FutureExt;
 
-use self::args::{Cli, Command, OutputFile};
+use self::args::{Cli, Command, OutputFile, Tenants};
 use self::code::Code;
 use self::command::Run as _;
 use self::exit::CliError;
@@ -167,6 +168,9 @@ struct Flags {
 }
 
 async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u8, CliError> {
+    if let Command::Tenants(Tenants::Edit(edit)) = &cli.command {
+        return tenant_file::edit(edit, cli.global.config.as_ref(), &flags.overrides, terminal);
+    }
     let program = || {
         let program = Program::load(&cli.global, flags.overrides, terminal, code)?;
         files::check(&program, &flags.files)?;

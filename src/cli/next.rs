@@ -29,6 +29,9 @@ pub(super) struct Next {
 
 /// The commands to type next after a run with these outcomes; a tenant of the header without one was not reached.
 pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantRecord], used_up: Option<&UsedUp>) -> Next {
+    if matches!(header.kind, RunKind::Exec { .. }) {
+        return after_exec(program, header, records);
+    }
     let count = |wanted: fn(&Outcome) -> bool| records.iter().filter(|r| wanted(&r.outcome)).count();
     // The same command helps neither a tenant in doubt nor one that stopped on its other way: theirs are listed
     // separately. One that is ahead takes another program.
@@ -90,6 +93,47 @@ pub(super) fn after_loss(program: &Program, header: &RunHeader, records: &[Tenan
         None => Some(program.command(&resume(header))),
     };
     Next { first, rest: others_first(program, header, records) }
+}
+
+/// The commands after an operator's SQL: nothing repeats it on a tenant that may have it.
+fn after_exec(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> Next {
+    let of = |wanted: &dyn Fn(&Outcome) -> bool| -> Vec<&TenantId> {
+        records.iter().filter(|r| wanted(&r.outcome)).map(|r| &r.tenant).collect()
+    };
+    let failed = of(&|outcome| outcome.standing() == Standing::Failed && !matches!(outcome, Outcome::InDoubt(_)));
+    let doubt: BTreeSet<TenantId> =
+        of(&|outcome| matches!(outcome, Outcome::InDoubt(_))).into_iter().cloned().collect();
+    let mut left = of(&|outcome| outcome.standing() == Standing::Outstanding);
+    let recorded: BTreeSet<&TenantId> = records.iter().map(|r| &r.tenant).collect();
+    // Those of a run that died: one of them may have been in flight.
+    let unrecorded: BTreeSet<TenantId> =
+        header.tenants.iter().map(|p| &p.tenant).filter(|id| !recorded.contains(id)).cloned().collect();
+    left.truncate(NAMED);
+    let first = match failed.len() {
+        0 => None,
+        n if n > NAMED => Some(program.command(&format!("{} --failed-of {}", header.goal, header.run))),
+        _ => Some(program.command(&only(&header.goal, failed))),
+    };
+    let mut rest = String::new();
+    if !left.is_empty() {
+        rest.push_str(&format!("not started: {}\n", program.command(&only(&header.goal, left))));
+    }
+    for ids in [doubt, unrecorded].iter().filter(|ids| !ids.is_empty()) {
+        rest.push_str(&look_first(program, header, ids));
+        rest.push('\n');
+    }
+    Next { first, rest }
+}
+
+/// The line for tenants on which an operator's SQL may have been committed.
+pub(super) fn look_first(program: &Program, header: &RunHeader, ids: &BTreeSet<TenantId>) -> String {
+    let look = program.command(&only("exec 'SELECT ...'", ids.iter().take(NAMED)));
+    format!(
+        "run {} may have been committed on {}: look with {look}; where it was not, give it again: {}",
+        header.run,
+        program.terminal.names(ids),
+        program.command(&only(&header.goal, ids.iter().take(NAMED)))
+    )
 }
 
 /// A command for exactly these tenants.

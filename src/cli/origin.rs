@@ -12,6 +12,7 @@ use super::args::{Cli, Selection};
 use super::setup::quoted;
 use crate::inputs::{MASK, SETTINGS};
 use crate::ledger::current_process;
+use crate::model::engine::Engine;
 use crate::model::started_by::StartedBy;
 
 /// The origin of this process' run.
@@ -122,6 +123,10 @@ fn masked(argument: &str) -> String {
         Some((flag, value)) if flag.starts_with('-') => (format!("{flag}="), value),
         _ => (String::new(), argument),
     };
+    // SQL that was typed.
+    if value.contains(char::is_whitespace) {
+        return crate::sql::masked(Engine::OF_FILES, argument).into_owned();
+    }
     if !value.contains("://") {
         return argument.to_owned();
     }

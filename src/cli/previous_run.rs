@@ -52,6 +52,12 @@ impl PreviousRun {
         records.map(|(planned, _)| planned.tenant.clone()).collect()
     }
 
+    /// The tenants that it left in doubt.
+    pub(super) fn in_doubt(&self) -> BTreeSet<TenantId> {
+        let records = self.records.iter().filter_map(|(_, record)| record.as_ref());
+        records.filter(|r| matches!(r.outcome, Outcome::InDoubt(_))).map(|r| r.tenant.clone()).collect()
+    }
+
     /// The tenants that it did not reach, or whose outcome was not recorded.
     pub(super) fn unreached(&self) -> BTreeSet<TenantId> {
         let left = |r: &Option<TenantRecord>| r.as_ref().is_none_or(|r| is_outstanding(&r.outcome));

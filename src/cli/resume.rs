@@ -250,6 +250,10 @@ async fn again(
             refuse_unknown(run, Some(&recorded.version).filter(|_| !known))?;
             adopt::recording(program, set, kind, selection).await?
         }
+        RunKind::Exec { .. } => {
+            let ids: BTreeSet<TenantId> = selection.tenants().map(|tenant| tenant.id.clone()).collect();
+            return Err(CliError::Usage(next::look_first(program, &run.header, &ids)));
+        }
         RunKind::Restore { .. }
         | RunKind::Refresh { .. }
         | RunKind::Repair { .. }

@@ -61,6 +61,7 @@ pub(super) struct Intent {
     pub(super) restore: Option<RestorePlan>,
     pub(super) seed: Option<SeedRequest>,
     pub(super) adopt: Option<AdoptPlan>,
+    pub(super) exec: Option<Arc<str>>,
 }
 
 impl Intent {
@@ -86,6 +87,7 @@ impl Intent {
             restore: None,
             seed: None,
             adopt: None,
+            exec: None,
         }
     }
 }
@@ -247,6 +249,7 @@ fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
         backup: intent.backup,
         restore: intent.restore,
         seed: intent.seed,
+        exec: intent.exec,
         timings: false,
         transaction: settings.transaction,
         adopt: intent.adopt,

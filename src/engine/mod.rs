@@ -40,6 +40,7 @@ mod stopwatch;
 mod variables;
 mod work;
 
+mod write;
 pub(crate) use address::{location, place};
 pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
 use dialect::literal;
@@ -62,3 +63,4 @@ pub(crate) use settle::Settlement;
 pub(crate) use stopwatch::{Stopwatch, millis};
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY, commits_between};
+pub(crate) use write::{WriteError, Writes};

@@ -64,6 +64,9 @@ impl TextRow {
 /// Reads a driver's rows as text, whatever type the server labels a column with.
 pub(crate) trait TextColumns: Database {
     fn text(row: &Self::Row, column: usize) -> Option<String>;
+
+    /// The number of rows that a statement changed.
+    fn changed(result: &Self::QueryResult) -> u64;
 }
 
 /// A connection that answers SQL queries.
@@ -73,6 +76,11 @@ pub(crate) trait Queries: Send {
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault>;
 
     async fn run(&mut self, sql: String) -> Result<(), Fault>;
+
+    /// As [`Queries::run`], with the number of rows that were changed, where the connection tells it.
+    async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
+        self.run(sql).await.map(|()| 0)
+    }
 
     /// The rows of a message up to the commit of a transaction; if a statement is refused, the transaction is rolled
     /// back.
@@ -106,7 +114,12 @@ where
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(self).await.map(drop).map_err(|e| errors::fault(&e))
+        self.changed(sql).await.map(drop)
+    }
+
+    async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(self).await;
+        done.map(|result| C::Database::changed(&result)).map_err(|e| errors::fault(&e))
     }
 }
 

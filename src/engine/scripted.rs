@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answers, Dump, HealthCheck, Inspect, Observe, Rows};
+use super::{Answers, Dump, HealthCheck, Inspect, Observe, Rows, WriteError, Writes};
 use super::{ApplyError, Canceller, Database, Liveness, PartialState, Probe, Session, Settlement, Work};
 use crate::model::answer::Answer;
 use crate::model::assertion::FirstRows;
@@ -232,6 +232,13 @@ impl Answers for ScriptedSession {
 
     async fn first_rows(&mut self, _: &str, _: usize) -> Result<FirstRows, Fault> {
         Ok(FirstRows::default())
+    }
+}
+
+#[async_trait]
+impl Writes for ScriptedSession {
+    async fn write(&mut self, _: &str) -> Result<u64, WriteError> {
+        Ok(0)
     }
 }
 

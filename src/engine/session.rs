@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Answers, ApplyError, Dump, HealthCheck, Inspect, Observe, Rows, Settlement, Work};
+use super::{Answers, ApplyError, Dump, HealthCheck, Inspect, Observe, Rows, Settlement, Work, Writes};
 use crate::model::fault::Fault;
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Tenant, TenantId};
@@ -37,7 +37,7 @@ pub(crate) trait Database: Send + Sync + 'static {
 
 /// One connection to one tenant: the operations that change its history. Its other operations are in its supertraits.
 #[async_trait]
-pub(crate) trait Session: Answers + Inspect + HealthCheck + Rows + Dump + Observe {
+pub(crate) trait Session: Answers + Inspect + HealthCheck + Rows + Dump + Observe + Writes {
     /// The applied versions, sorted. One read query.
     ///
     /// # Errors

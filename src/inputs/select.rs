@@ -54,7 +54,7 @@ pub(crate) struct Filter {
     pub(crate) only: Option<BTreeSet<TenantId>>,
 }
 
-fn parse_tag(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parse_tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE, such as plan=pro".to_owned()),

@@ -54,6 +54,11 @@ pub(crate) enum Outcome {
         /// The size of that backup in bytes.
         bytes: u64,
     },
+    /// An operator's SQL was sent and committed.
+    Committed {
+        /// The rows that its statements changed, as the engine counts them.
+        n: u64,
+    },
     /// A fault that a retry would not help, or that outlasted the attempts.
     Failed { class: FaultClass },
     /// A lock was not granted in any attempt.
@@ -279,9 +284,8 @@ impl OutcomeKind {
     pub(crate) fn standing(self) -> Standing {
         use OutcomeKind::*;
         match self {
-            UpToDate | Migrated | RolledBack | Refreshed | Accepted | Stamped | Seeded | BackedUp | Restored => {
-                Standing::AtTarget
-            }
+            UpToDate | Migrated | RolledBack | Refreshed | Accepted | Stamped | Seeded | BackedUp | Restored
+            | Committed => Standing::AtTarget,
             Failed | LockTimeout | InDoubt | Ahead | Unreachable => Standing::Failed,
             Interrupted | Skipped | NotStarted => Standing::Outstanding,
         }

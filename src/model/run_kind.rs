@@ -61,6 +61,11 @@ pub(crate) enum RunKind {
     Baseline(RecordedVersion),
     /// Makes the history of tenants that of a version.
     Stamp(RecordedVersion),
+    /// Sends an operator's SQL, whose text is not kept: it may hold data.
+    Exec {
+        /// SHA-256 of the text, in lower-case hex.
+        sha256: String,
+    },
     /// Recorded by a version that knows more kinds than this one.
     #[serde(other)]
     Unknown,
@@ -100,6 +105,11 @@ impl RunKind {
     /// Whether the run moves no version.
     pub(crate) fn is_task(&self) -> bool {
         !matches!(self, RunKind::Migrate { .. } | RunKind::Unknown)
+    }
+
+    /// Whether an attempt whose end is not known may be made again: its work, done twice, is the same.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        !matches!(self, RunKind::Exec { .. })
     }
 
     /// The folder of the backups that the run makes, where it makes any.
@@ -197,6 +207,7 @@ mod tests {
             (RunKind::Restore { run: "r".into() }, "restore"),
             (RunKind::Baseline(recorded.clone()), "baseline"),
             (RunKind::Stamp(recorded), "stamp"),
+            (RunKind::Exec { sha256: "ab".into() }, "exec"),
         ];
         for (kind, name) in all {
             let json = serde_json::to_value(&kind).unwrap();

@@ -86,6 +86,9 @@ pub(crate) fn settles(left: &Aim<'_>, later: &Aim<'_>, outcome: &Outcome) -> boo
         (RunKind::Baseline(wanted) | RunKind::Stamp(wanted), RunKind::Baseline(later) | RunKind::Stamp(later)) => {
             matches!(outcome, Stamped(_) | UpToDate) && wanted.version == later.version
         }
+        (RunKind::Exec { sha256 }, RunKind::Exec { sha256: later }) => {
+            matches!(outcome, Outcome::Committed { .. }) && sha256 == later
+        }
         // A tenant with an edited script is refused.
         (RunKind::Repair { scripts }, _) => is_up && scripts.iter().all(|script| later.catalog.contains(script)),
         _ => false,

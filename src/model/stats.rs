@@ -177,7 +177,7 @@ mod tests {
         stats.add(&Outcome::Ahead { unknown: vec![] }, 1);
         assert_eq!(stats.by_name().iter().map(|(_, n)| n).sum::<usize>(), stats.finished());
         let names: Vec<&str> = stats.by_name().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names[7..10], ["restored", "up_to_date", "failed"]);
+        assert_eq!(names[7..11], ["restored", "committed", "up_to_date", "failed"]);
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl Live {
             Outcome::Refreshed { n } => format!("{word} {}", label::count(as_usize(*n), "view")),
             Outcome::Accepted { n } => format!("{word} {}", label::count(as_usize(*n), "script")),
             Outcome::Seeded { n } => format!("{word} {}", label::count(as_usize(*n), "row")),
+            Outcome::Committed { n } => format!("{word}, {}", label::count(as_usize(*n), "row")),
             Outcome::BackedUp { bytes } => format!("{word}, {}", label::bytes(*bytes)),
             Outcome::Restored { bytes } => format!("{word} from {}", label::bytes(*bytes)),
             Outcome::Skipped { reason } => format!("{word}: {}", clean(reason)),

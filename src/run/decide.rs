@@ -22,6 +22,8 @@ pub(super) struct Rules<'a> {
     pub(super) retry: &'a RetryPolicy,
     /// A random number in 0.0..1.0.
     pub(super) jitter: f64,
+    /// Whether an attempt that may have changed something is made again.
+    pub(super) may_be_repeated: bool,
     /// No further attempt is made, whatever the fault.
     pub(super) final_try: bool,
 }
@@ -165,6 +167,7 @@ fn retry_or_conclude(history: &AttemptHistory, failure: Failure, rules: &Rules<'
     let guarded = matches!(fault.class, FaultClass::TenantLocked | FaultClass::HistoryMoved | FaultClass::WrongSchema);
     let at = at.filter(|_| !guarded || matches!(residue, PartialState::Resumable { .. }));
     let may_repeat = fault.class.is_transient() && !matches!(residue, PartialState::InDoubt(_)) && !rules.final_try;
+    let may_repeat = may_repeat && (rules.may_be_repeated || residue == PartialState::Nothing);
     if may_repeat && let Some((pause, counted)) = pause(history, fault.class, rules) {
         return Next::Again(Retry { pause, counted, failure: Failure { fault, at, residue } });
     }
@@ -279,7 +282,8 @@ mod tests {
         let lost = stopped(FaultClass::ConnectionLost, "gone away", PartialState::Unknown);
         let found = stopped(FaultClass::Other, "was begun and not finished", PartialState::InDoubt(unfinished));
         history.record(&lost, Direction::Up);
-        let rules = Rules { direction: Direction::Up, catalog: &catalog, retry: &retry, jitter: 0.0, final_try: false };
+        let (direction, catalog, retry) = (Direction::Up, &catalog, &retry);
+        let rules = Rules { direction, catalog, retry, jitter: 0.0, may_be_repeated: true, final_try: false };
         let next = decide(&history, lost.end, &rules);
         let Next::Again(again) = next else { panic!("{next:?}") };
         history.pausing(&again);

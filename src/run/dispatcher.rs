@@ -324,6 +324,7 @@ impl Dispatcher {
             catalog: &plan.catalog,
             retry: &plan.retry,
             jitter: fastrand::f64(),
+            may_be_repeated: plan.header.kind.may_be_repeated(),
             final_try: self.cancel.reason().is_some(),
         };
         let end = attempt.reread.map_or(attempt.end, |reread| reread.end);

@@ -74,6 +74,8 @@ pub(crate) struct RunPlan {
     pub(crate) restore: Option<RestorePlan>,
     /// The rows to generate.
     pub(crate) seed: Option<SeedRequest>,
+    /// The SQL of an operator.
+    pub(crate) exec: Option<Arc<str>>,
     /// Whether the time of each tenant is divided by what it was spent on.
     pub(crate) timings: bool,
     /// The extent of its transactions.

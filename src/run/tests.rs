@@ -125,6 +125,7 @@ async fn plan_of(
         restore: None,
         seed: None,
         adopt: None,
+        exec: None,
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

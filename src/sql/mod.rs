@@ -10,6 +10,7 @@ pub(crate) mod foreign_keys;
 pub(crate) mod guard;
 pub(crate) mod lex;
 pub(crate) mod marks;
+mod operator;
 pub(crate) mod outside;
 pub(crate) mod pragma;
 pub(crate) mod rights;
@@ -25,6 +26,7 @@ pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, Named, SchemaObject, dropped, effect};
+pub(crate) use operator::{is_of_rows, operator_statements};
 pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::masked;
 pub(crate) use session::{SessionUse, session_use};

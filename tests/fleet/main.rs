@@ -43,6 +43,7 @@ mod secrets;
 mod servers;
 mod support;
 mod table_kinds;
+mod tenant_file;
 mod tenant_transaction;
 mod terminal;
 mod three_hundred;
@@ -50,6 +51,7 @@ mod trials;
 mod two_at_once;
 mod verifying;
 mod ways_out;
+mod writing;
 
 /// The program under test.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_small");

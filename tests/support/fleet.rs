@@ -149,6 +149,7 @@ impl Fleet {
             restore: None,
             seed: None,
             adopt: None,
+            exec: None,
             header,
             catalog,
             tenants: tenants.to_vec(),

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::change::parse_rows;
 use super::settings::{PlanFlags, RunFlags};
-use super::shared::{Engines, Output, ReadArgs, RunOutput, Selection, ShowArgs, one_of};
+use super::shared::{Engines, ReadArgs, RunOutput, Selection, ShowArgs, one_of};
 use crate::check::doctor::Severity;
 use crate::report::Format;
 
@@ -148,11 +148,20 @@ pub(in crate::cli) struct Exec {
     /// The SQL in a file
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) file: Option<std::path::PathBuf>,
+    /// Lets it change the tenants, each in one transaction; a run of its own, with its outcomes in the ledger
+    #[arg(long)]
+    pub(in crate::cli) write: bool,
+    /// Go ahead without asking
+    #[arg(short, long, requires = "write")]
+    pub(in crate::cli) yes: bool,
+    /// Starts without a look at the servers, also in an outage
+    #[arg(long, requires = "write")]
+    pub(in crate::cli) no_preflight: bool,
     #[command(flatten)]
     pub(in crate::cli) selection: Selection,
     #[command(flatten)]
     _flags: RunFlags,
-    /// table, json or md; csv or jsonl (an object a row), which are written as the tenants answer
+    /// table, json or md; csv or jsonl (an object a row), which are written as the tenants answer; with --write of the outcomes
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = one_of(Format::RUN), help_heading = "Output")]
     pub(in crate::cli) format: Format,
     /// Writes to a file instead of stdout
@@ -256,17 +265,4 @@ pub(in crate::cli) struct Resolve {
     pub(in crate::cli) yes: bool,
     #[command(flatten)]
     _flags: RunFlags,
-}
-
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum Tenants {
-    /// All selected tenants, where they are and which wave they belong to
-    List {
-        #[command(flatten)]
-        selection: Selection,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
-    Check(Status),
 }

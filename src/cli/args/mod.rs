@@ -4,6 +4,7 @@ mod change;
 mod inspect;
 mod settings;
 mod shared;
+mod tenants;
 
 use clap::{Parser, Subcommand};
 
@@ -11,6 +12,7 @@ pub(super) use change::*;
 pub(super) use inspect::*;
 pub(super) use settings::overrides;
 pub(super) use shared::*;
+pub(super) use tenants::*;
 
 /// Migrates the databases of a multi-tenant SaaS as one fleet.
 #[derive(Debug, Parser)]
@@ -53,7 +55,8 @@ pub(super) enum Command {
     Baseline(Baseline),
     /// Makes the history of tenants that of a version and runs nothing: repairs it, up or down
     Stamp(Stamp),
-    /// Asks each tenant with SQL, in a transaction that can't write; the rows come as one table
+    /// Asks each tenant with SQL, in a transaction that can't write; the rows come as one table. With --write it may change
+    /// the tenants
     Exec(Exec),
     /// Opens the engine's own client on one tenant: psql, mariadb, mysql or sqlite3
     Shell(Shell),

@@ -58,3 +58,7 @@ impl TextColumns for MySql {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
+
+    fn changed(result: &sqlx::mysql::MySqlQueryResult) -> u64 {
+        result.rows_affected()
+    }

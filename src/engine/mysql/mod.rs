@@ -24,5 +24,6 @@ mod settings;
 mod tenant_lock;
 mod trial;
 
+mod write;
 pub(crate) use cluster::Clusters;
 pub(crate) use session::MysqlSession;

@@ -104,6 +104,10 @@ impl Queries for MysqlSession {
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
         self.own()?.run(sql).await
     }
+
+    async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
+        self.own()?.changed(sql).await
+    }
 }
 
 impl OwnTables for MysqlSession {

@@ -67,3 +67,7 @@ impl TextColumns for sqlx::Postgres {
         value.as_str().ok().map(str::to_owned)
     }
 }
+
+    fn changed(result: &sqlx::postgres::PgQueryResult) -> u64 {
+        result.rows_affected()
+    }

@@ -24,6 +24,13 @@ pub(crate) fn begin(door: &TenantEndpoint) -> Vec<String> {
     sql
 }
 
+/// As [`begin`], on a tenant whose schema is there.
+pub(crate) fn begin_in_place(door: &TenantEndpoint) -> Vec<String> {
+    let mut sql = begin(door);
+    sql.retain(|statement| !statement.starts_with("CREATE SCHEMA"));
+    sql
+}
+
 /// Takes the tenant's lock for the transaction, and ensures that unqualified names resolve to the tenant's schema.
 pub(crate) fn lock_and_schema(door: &TenantEndpoint) -> Vec<String> {
     let mut sql = vec![guard(&takes_lock(door))];
@@ -45,7 +52,7 @@ fn takes_lock(door: &TenantEndpoint) -> String {
     )
 }
 
-fn sets_search_path(door: &TenantEndpoint) -> String {
+pub(crate) fn sets_search_path(door: &TenantEndpoint) -> String {
     let path = |schema: &String| format!("SET LOCAL search_path = {}", search_path(&door.tenant, schema));
     door.tenant.schema.as_ref().map_or_else(|| OWN_SEARCH_PATH.to_owned(), path)
 }

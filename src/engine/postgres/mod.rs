@@ -22,6 +22,7 @@ mod read_only;
 mod scratch;
 mod session;
 mod settings;
+mod write;
 
 pub(crate) use kept::KeptSessions;
 pub(crate) use session::PostgresSession;

@@ -53,7 +53,7 @@ pub(crate) struct PostgresSession {
     /// The number of tenants that have had the connection, with this one.
     served: u32,
     /// Whether the connection may hold something that no `DISCARD ALL` ends, or was left in the middle of an answer.
-    is_spoilt: bool,
+    pub(super) is_spoilt: bool,
 }
 
 impl PostgresSession {
@@ -229,6 +229,10 @@ impl Queries for PostgresSession {
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
         self.rows(sql).await.map(drop)
+    }
+
+    async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
+        self.connection().await?.changed(sql).await
     }
 }
 

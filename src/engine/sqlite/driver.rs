@@ -35,3 +35,7 @@ impl TextColumns for sqlx::Sqlite {
         row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
     }
 }
+
+    fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> u64 {
+        result.rows_affected()
+    }

@@ -18,4 +18,5 @@ mod session;
 mod shared;
 mod view_check;
 
+mod write;
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};

@@ -187,6 +187,10 @@ impl Queries for SqliteSession {
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
         self.connection().await?.run(sql).await
     }
+
+    async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
+        self.connection().await?.changed(sql).await
+    }
 }
 
 impl TenantQueries for SqliteSession {

@@ -6,6 +6,7 @@
 mod bucket;
 mod credentials;
 mod dependencies;
+mod edit;
 mod file;
 mod identity;
 mod patterns;
@@ -15,6 +16,7 @@ mod waves;
 
 pub(crate) use bucket::bucket;
 pub(crate) use bucket::smallest_percent;
+pub(crate) use edit::{EditError, NewTenant, added, removed, renamed};
 pub(crate) use file::{Registry, find, load};
 pub(crate) use patterns::{BadPattern, Patterns};
 pub(crate) use renewal::Renewal;

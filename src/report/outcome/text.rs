@@ -189,10 +189,14 @@ fn in_short(groups: &[Group<'_>], style: &Style) -> String {
 pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
     let others = view.records.iter().filter(|r| {
         use Outcome::*;
-        matches!(r.outcome, UpToDate | Migrated(_) | RolledBack(_) | Stamped(_) | Skipped { .. } | NotStarted { .. })
+        matches!(
+            r.outcome,
+            Committed { .. } | UpToDate | Migrated(_) | RolledBack(_) | Stamped(_) | Skipped { .. } | NotStarted { .. }
+        )
     });
     let kind = |r: &&TenantRecord| match &r.outcome {
         Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved_text(moved, style),
+        Outcome::Committed { n } => label::count(usize::try_from(*n).unwrap_or(usize::MAX), "row"),
         Outcome::Skipped { reason } => reason.clone(),
         Outcome::NotStarted { reason: NotStarted::FailureBudget, .. } if view.used_up.is_some() => {
             view.used_up.map(|of| format!("the failure budget of wave {} was used up", of.wave)).unwrap_or_default()

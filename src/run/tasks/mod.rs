@@ -4,6 +4,7 @@
 
 mod adopt;
 mod backup;
+mod exec;
 mod forget;
 mod refresh;
 mod repair;
@@ -30,6 +31,7 @@ impl Assignment {
             RunKind::Backup { .. } => self.backup(session, history).await,
             RunKind::Restore { .. } => self.restore(session, history).await,
             RunKind::Baseline(_) | RunKind::Stamp(_) => self.adopt(session, history).await,
+            RunKind::Exec { .. } => self.exec(session, history).await,
             RunKind::Migrate { .. } | RunKind::Unknown => Attempt::without_work(Some(history), AttemptEnd::Nothing),
         }
     }

@@ -1,0 +1,78 @@
+//! The commands about the tenants of the file, some of which change the file.
+
+use clap::{Args, Subcommand};
+
+use super::inspect::Status;
+use super::settings::RunFlags;
+use super::shared::{Output, Selection};
+use crate::inputs::select::parse_tag;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Tenants {
+    /// All selected tenants, where they are and which wave they belong to
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Checks the tenant file, and that each selected tenant can be reached and read; exits with 100 when one can't
+    Check(Status),
+    #[command(flatten)]
+    Edit(TenantEdit),
+}
+
+/// A change of the tenant file.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum TenantEdit {
+    /// Adds a tenant to the file, whose comments and order stay; reaches no database
+    Add(NewTenantArgs),
+    /// Removes a tenant from the file; its database is not touched
+    Remove {
+        /// The tenant's id
+        #[arg(value_name = "TENANT")]
+        id: String,
+    },
+    /// Gives a tenant another id, wherever the file names it
+    Rename {
+        /// The tenant's id
+        #[arg(value_name = "TENANT")]
+        id: String,
+        /// Its new id
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct NewTenantArgs {
+    /// Its id
+    #[arg(value_name = "TENANT")]
+    pub(in crate::cli) id: String,
+    /// Its database, without a password: postgres://user@host/database, mysql://.., sqlite:FILE
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) url: String,
+    /// Its schema, where several PostgreSQL tenants share a database
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) schema: Option<String>,
+    /// The key of its server [default: host and port]
+    #[arg(long, value_name = "SERVER")]
+    pub(in crate::cli) server: Option<String>,
+    /// A tag (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
+    pub(in crate::cli) tag: Vec<(String, String)>,
+    /// The environment variable with its password
+    #[arg(long, value_name = "VAR", group = "password")]
+    pub(in crate::cli) password_env: Option<String>,
+    /// The file with its password
+    #[arg(long, value_name = "FILE", group = "password")]
+    pub(in crate::cli) password_file: Option<String>,
+    /// The program that prints its password, and its arguments, parted by spaces
+    #[arg(long, value_name = "COMMAND", group = "password")]
+    pub(in crate::cli) password_command: Option<String>,
+    /// Lets migrate make its SQLite file or its schema
+    #[arg(long)]
+    pub(in crate::cli) create_missing: bool,
+    #[command(flatten)]
+    _flags: RunFlags,
+}

@@ -1,0 +1,160 @@
+//! `tenants add`, `remove` and `rename`: changes of the tenant file, which is replaced as a whole once the new one has been
+//! read. No database is reached.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::args::{NewTenantArgs, TenantEdit};
+use super::exit::CliError;
+use super::files;
+use super::terminal::{self, Terminal};
+use crate::inputs::registry::{self, EditError, NewTenant, REST, Registry, places};
+use crate::inputs::{Overrides, Variables, expand};
+use crate::report::clean;
+
+/// The tenant file, locked against other edits of this program until it is dropped.
+pub(super) struct TenantFile {
+    /// As it was named.
+    path: PathBuf,
+    pub(super) text: String,
+    lock: File,
+}
+
+/// An edited tenant file that can be read, and is not in its place yet.
+pub(super) struct Edited {
+    pub(super) text: String,
+    pub(super) registry: Registry,
+}
+
+impl TenantFile {
+    /// Opens and locks the file that was named, or the one in this folder or above.
+    pub(super) fn open(named: Option<&PathBuf>) -> Result<Self, CliError> {
+        let found = || std::env::current_dir().ok().and_then(|here| registry::find(&here));
+        let path = named.cloned().or_else(found).ok_or(CliError::NoFile)?;
+        let unread = |error: std::io::Error| CliError::Settings(format!("can't read {}: {error}", path.display()));
+        loop {
+            let lock = File::open(&path).map_err(unread)?;
+            // A file system without locks has no other edits at once that could be told.
+            let _ = lock.lock();
+            let is_it = |there: std::fs::Metadata| lock.metadata().is_ok_and(|own| own.ino() == there.ino());
+            // Another edit may have replaced it meanwhile.
+            if std::fs::metadata(&path).map_err(unread).is_ok_and(is_it) {
+                let text = std::fs::read_to_string(&path).map_err(unread)?;
+                return Ok(TenantFile { path, text, lock });
+            }
+        }
+    }
+
+    /// Reads an edited text as the tenant file that it would be.
+    pub(super) fn read(&self, text: String, overrides: &Overrides, terminal: Terminal) -> Result<Edited, CliError> {
+        let read = Registry::parse(&text, &self.path, overrides, &Variables::of_process());
+        let registry = read.map_err(|mistakes| CliError::Mistakes {
+            rendered: format!("{}\nthe file was not changed", mistakes.render(terminal.err.colour)),
+        })?;
+        Ok(Edited { text, registry })
+    }
+
+    /// Puts an edited text in the file's place, with the file's permissions. Dying in it: the old file is there, or the new
+    /// one.
+    pub(super) fn replace(&self, edited: &Edited) -> Result<(), CliError> {
+        // A link stays one.
+        let place = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mode = self.lock.metadata().map(|found| found.permissions());
+        mode.and_then(|mode| files::replace(&place, &edited.text, mode))
+            .map_err(|error| CliError::Write { what: self.path.display().to_string(), error })
+    }
+
+    pub(super) fn shown(&self) -> String {
+        clean(&self.path.to_string_lossy())
+    }
+
+    /// The error of an edit.
+    pub(super) fn refused(&self, error: &EditError) -> CliError {
+        CliError::Usage(format!("{}: {}; it was not changed", self.shown(), clean(&error.to_string())))
+    }
+}
+
+/// Adds, removes or renames a tenant.
+pub(super) fn edit(
+    edit: &TenantEdit,
+    named: Option<&PathBuf>,
+    overrides: &Overrides,
+    terminal: Terminal,
+) -> Result<u8, CliError> {
+    let file = TenantFile::open(named)?;
+    let text = match edit {
+        TenantEdit::Add(new) => registry::added(&file.text, &new.tenant()?),
+        TenantEdit::Remove { id } => registry::removed(&file.text, id),
+        TenantEdit::Rename { id, new } => registry::renamed(&file.text, id, new),
+    };
+    let edited = file.read(text.map_err(|error| file.refused(&error))?, overrides, terminal)?;
+    let before = Registry::parse(&file.text, &file.path, overrides, &Variables::of_process()).ok();
+    file.replace(&edited)?;
+    let told = |warning: &&String| before.as_ref().is_none_or(|before| !before.warnings.contains(warning));
+    edited.registry.warnings.iter().filter(told).for_each(|warning| terminal.warn(warning));
+    let wave = |registry: &Registry, id: &str| -> Option<String> {
+        let at = registry.tenants.iter().position(|tenant| tenant.id.as_str() == id)?;
+        let place = places(&registry.waves, &registry.tenants)[at];
+        Some(registry.waves.get(place).map_or(REST, |wave| &wave.name).to_owned())
+    };
+    let shown = file.shown();
+    terminal::print(&match edit {
+        TenantEdit::Add(new) => {
+            let id = &new.id;
+            let wave = wave(&edited.registry, id).unwrap_or_default();
+            format!("added {} to {shown}, in wave {}; no database was reached", clean(id), clean(&wave))
+        }
+        TenantEdit::Remove { id } => format!(
+            "removed {} from {shown}; its database is as it was, and its recorded runs stay in the ledger",
+            clean(id)
+        ),
+        TenantEdit::Rename { id, new } => {
+            let (old_wave, new_wave) = (before.and_then(|before| wave(&before, id)), wave(&edited.registry, new));
+            let moved = match (old_wave, new_wave) {
+                (Some(old), Some(new)) if old != new => {
+                    format!("\nit moves from wave {} to {}", clean(&old), clean(&new))
+                }
+                _ => String::new(),
+            };
+            format!(
+                "renamed {} to {} in {shown}\nits history is in its own database and stays; recorded runs and backups keep the \
+                 old id: `runs resume`, `--failed-of` and `restore --run` of runs before this do not find it by the new one{moved}",
+                clean(id),
+                clean(new)
+            )
+        }
+    })?;
+    Ok(0)
+}
+
+impl NewTenantArgs {
+    /// The tenant; refuses a password that would stand in the file.
+    pub(super) fn tenant(&self) -> Result<NewTenant, CliError> {
+        let has_password = expand(&self.url, &Variables::of_process()).is_ok_and(|expanded| expanded.literal_password);
+        if has_password {
+            return Err(CliError::Usage(
+                "the URL holds a password, which would be in the file, in this shell's history and in the list of processes; \
+                 give the URL without it, and one of --password-env VAR, --password-file FILE, --password-command 'PROGRAM \
+                 ARGUMENTS', or write ${VAR} in its place, in single quotes; nothing was changed, and a password that was typed \
+                 is best replaced"
+                    .to_owned(),
+            ));
+        }
+        let password = match (&self.password_env, &self.password_file, &self.password_command) {
+            (Some(name), _, _) => Some(("env", vec![name.clone()])),
+            (_, Some(file), _) => Some(("file", vec![file.clone()])),
+            (_, _, Some(line)) => Some(("command", line.split_whitespace().map(str::to_owned).collect())),
+            _ => None,
+        };
+        Ok(NewTenant {
+            id: self.id.clone(),
+            url: self.url.clone(),
+            schema: self.schema.clone(),
+            server: self.server.clone(),
+            tags: self.tag.clone(),
+            password,
+            create_missing: self.create_missing,
+        })
+    }
+}

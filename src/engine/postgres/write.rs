@@ -1,0 +1,34 @@
+//! An operator's transaction on PostgreSQL.
+
+use async_trait::async_trait;
+
+use crate::engine::literal;
+use crate::engine::postgres::{PostgresSession, guards};
+use crate::engine::queries::Queries as _;
+use crate::engine::write::Transact;
+use crate::model::engine::Engine;
+use crate::model::fault::Fault;
+
+#[async_trait]
+impl Transact for PostgresSession {
+    type Held = ();
+
+    /// Also through a pooler: all of it belongs to the transaction. Dying in it: the server rolls back.
+    async fn begin_write(&mut self) -> Result<(), Fault> {
+        self.is_spoilt = true;
+        let mut begin = guards::begin_in_place(&self.door);
+        begin.push("SET LOCAL fleet.exec = 'on'".to_owned());
+        self.transaction(begin.join(";\n")).await.map(drop)
+    }
+
+    fn is_there(&self, _table: &str, qualified: &str) -> String {
+        format!("SELECT 1 WHERE to_regclass({}) IS NOT NULL", literal(Engine::Postgres, qualified))
+    }
+
+    fn look_again(&self) -> Option<String> {
+        let path = guards::sets_search_path(&self.door);
+        Some(format!(
+            "RESET SESSION AUTHORIZATION; RESET ROLE; {path}; SELECT coalesce(current_setting('fleet.exec', true), '') = 'on'"
+        ))
+    }
+}
