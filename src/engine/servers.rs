@@ -35,7 +35,8 @@ impl Database for Servers {
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers, clusters) = (self.migrations.clone(), self.poolers.clone(), self.clusters.clone());
-        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers, clusters };
+        let (tape, now) = Default::default();
+        let door = TenantEndpoint { tenant: tenant.clone(), migrations, timeouts, poolers, clusters, tape, now };
         driver(tenant.engine).open(door).await
     }
 

@@ -77,6 +77,8 @@ impl MysqlSession {
             timeouts: there.timeouts,
             poolers: there.poolers.clone(),
             clusters: there.clusters.clone(),
+            tape: Default::default(),
+            now: Default::default(),
         };
         let mut session = Box::new(MysqlSession::open(door).await?);
         let history = session.history().await;

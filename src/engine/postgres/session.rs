@@ -22,11 +22,15 @@ use crate::engine::postgres::own_backend::OwnBackend;
 use crate::engine::postgres::settings::{self, ClientSettings, OwnSettings};
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
-use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, literal, settle};
+use crate::engine::tape::Tape;
+use crate::engine::{
+    ApplyError, Rehearsal, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, literal, settle,
+};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::model::timings::Phase;
+use crate::model::wire::{Wire, mark};
 use crate::sql::guard::Guard;
 use crate::sql::outside::runs_code;
 
@@ -160,11 +164,16 @@ impl PostgresSession {
 #[async_trait]
 impl Queries for PostgresSession {
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.door.tape.asks(&sql);
         self.connection().await?.rows(sql).await
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        self.connection().await?.run(sql).await
+        if self.door.tape.takes(&sql) { Ok(()) } else { self.connection().await?.run(sql).await }
+    }
+
+    fn tape(&mut self) -> Option<&mut Tape> {
+        Some(&mut self.door.tape)
     }
 }
 
@@ -199,6 +208,21 @@ impl Session for PostgresSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         self.entry().await
+    }
+
+    async fn wire(&mut self, work: &Work, rehearsal: &Rehearsal) -> Result<Wire, ApplyError> {
+        let kept = self.run("SET default_transaction_read_only = on".to_owned()).await;
+        kept.map_err(|fault| ApplyError::before(0, fault))?;
+        self.door.rehearse(rehearsal);
+        self.own = OwnBackend::named(rehearsal.session().to_owned());
+        self.apply(work).await?;
+        let mut names = self.door.own_names();
+        if let Some(schema) = &self.door.tenant.schema {
+            let literal = |name: &str| literal(Engine::Postgres, name);
+            names.push((literal(schema), literal(mark::NAME)));
+            names.push((guards::lock_key(&self.door).to_string(), mark::LOCK.to_owned()));
+        }
+        Ok(self.door.tape.take(rehearsal, &names))
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
