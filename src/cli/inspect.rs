@@ -9,6 +9,7 @@ use super::args::{Matrix, Plan, Status};
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
+use super::plan_files;
 use super::setup::Program;
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
@@ -95,7 +96,14 @@ impl Run for Plan {
             (false, true) => Detail::Scripts,
             (false, false) => Detail::Summary,
         };
-        let (view, output) = (planned.view(&set, &goal, detail), &self.read.output);
+        let output = &self.read.output;
+        if let Some(folder) = &self.out {
+            output.deliver(&plan_files::write(&planning, &planned, folder).await?)?;
+            return Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 });
+        }
+        let locks = if self.sql { plan_files::script_locks(program, planned.scripts()) } else { Vec::new() };
+        let wires = if self.wire { plan_files::wires(&planning, false).await?.groups } else { Vec::new() };
+        let view = PlanView { locks: &locks, wires: &wires, ..planned.view(&set, &goal, detail) };
         output.deliver(&view.render(output.format, &output.style(program)))?;
         Ok(if self.exit_code && planned.is_pending() { 2 } else { 0 })
     }
@@ -140,6 +148,8 @@ impl Planned {
             scripts: &self.scripts,
             aside: &self.aside,
             limits: &self.limits,
+            locks: &[],
+            wires: &[],
             detail,
         }
     }

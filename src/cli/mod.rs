@@ -24,6 +24,7 @@ mod new;
 mod next;
 mod origin;
 mod output;
+mod plan_files;
 mod previous_run;
 mod probe;
 mod prove;

@@ -180,7 +180,8 @@ async fn refuse_irreversible(
     )))
 }
 
-fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
+/// The plan of a run, of which nothing has been done.
+pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -> RunPlan {
     let catalog = set.catalog().clone();
     let settings = program.settings();
     let (mut tenants, mut waves, mut planned) = (Vec::new(), Vec::new(), Vec::new());

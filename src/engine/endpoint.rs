@@ -9,11 +9,14 @@ use sqlx::ConnectOptions;
 use super::driver::driver;
 use super::history::HistoryTables;
 use super::journal::Journal;
+use super::tape::{Rehearsal, Tape};
 use super::{Step, address, errors, mysql, postgres};
 use crate::compile::MigrationSet;
+use crate::model::clock::Stamp;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, Script};
 use crate::model::tenant::Tenant;
+use crate::model::wire::mark;
 use crate::policy::Timeouts;
 
 /// The tenant-specific input of every engine's session.
@@ -24,9 +27,24 @@ pub(crate) struct TenantEndpoint {
     pub(crate) poolers: postgres::connect::Poolers,
     pub(crate) clusters: mysql::Clusters,
     pub(crate) kept: postgres::KeptSessions,
+    /// The recording of everything that would be sent, if it is on.
+    pub(crate) tape: Tape,
+    /// The present time in what is sent.
+    pub(crate) now: Stamp,
 }
 
 impl TenantEndpoint {
+    /// Records from here on everything that a session would send.
+    pub(crate) fn rehearse(&mut self, rehearsal: &Rehearsal) {
+        (self.tape, self.now, self.timeouts) = (Tape::on(), rehearsal.now(self.tenant.engine), rehearsal.timeouts);
+    }
+
+    /// The quoted name of the tenant's schema or MySQL database, and the mark for it; none where its texts have no such name.
+    pub(crate) fn own_names(&self) -> Vec<(String, String)> {
+        let engine = self.tenant.engine;
+        self.namespace().map(|name| (engine.quote(&name), engine.quote(mark::NAME))).into_iter().collect()
+    }
+
     /// The fault of a tenant whose schema does not exist and may not be created.
     pub(crate) fn no_schema(&self) -> Fault {
         let text = "the tenant's schema does not exist; create it, or set create_missing = true for this tenant";
@@ -59,13 +77,14 @@ impl TenantEndpoint {
 
     /// The tenant's journal.
     pub(crate) fn journal(&self) -> Journal {
-        Journal::new(self.tenant.engine, self.namespace().as_deref())
+        Journal::new(self.tenant.engine, self.namespace().as_deref()).at(self.now)
     }
 
     /// The tenant's history tables.
     pub(crate) fn books(&self) -> HistoryTables {
         let has_scripts = !self.migrations.catalog().scripts.is_empty();
         HistoryTables::new(self.tenant.engine, self.namespace().as_deref(), self.history_table(), has_scripts)
+            .at(self.now)
     }
 
     /// The statements that create the history tables where they are missing.

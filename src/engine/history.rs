@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::dialect::{ScriptsTable, dialect, literal};
 use super::expectation::NextHistory;
-use crate::model::clock::unix_now;
+use crate::model::clock::Stamp;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Direction, HistoryChange, Record, Script, name_of};
 use crate::model::tenant::Engine;
@@ -36,6 +36,7 @@ pub(crate) struct HistoryTables {
     refreshes: String,
     /// Whether the catalog has SQL scripts, which makes their table part of the history.
     has_scripts: bool,
+    now: Stamp,
 }
 
 impl HistoryTables {
@@ -45,7 +46,19 @@ impl HistoryTables {
             Some(namespace) => format!("{}.{}", engine.quote(namespace), engine.quote(name)),
             None => engine.quote(name),
         };
-        HistoryTables { engine, history, scripts: table(SCRIPTS), refreshes: table(REFRESHES), has_scripts }
+        HistoryTables {
+            engine,
+            history,
+            scripts: table(SCRIPTS),
+            refreshes: table(REFRESHES),
+            has_scripts,
+            now: Stamp::Now,
+        }
+    }
+
+    /// With this as the present time.
+    pub(crate) fn at(self, now: Stamp) -> Self {
+        HistoryTables { now, ..self }
     }
 
     /// The statement that creates the table of SQL scripts, if the catalog has any.
@@ -189,7 +202,7 @@ impl HistoryTables {
                 self.history,
                 engine.quote("version"),
                 engine.quote("applied_at"),
-                unix_now()
+                self.now
             ),
             (Record::Migration, Direction::Down) => {
                 format!("DELETE FROM {} WHERE {}", self.history, rows(&engine.quote("version")))
@@ -197,7 +210,7 @@ impl HistoryTables {
             (Record::Script { checksum, .. }, Direction::Up) => dialect(engine).put(
                 &self.scripts,
                 &["version", "checksum", "applied_at"],
-                &[name, literal(engine, checksum), unix_now().to_string()],
+                &[name, literal(engine, checksum), self.now.to_string()],
             ),
             (Record::Script { .. }, Direction::Down) | (Record::TakenDown, _) => {
                 format!("DELETE FROM {} WHERE {}", self.scripts, rows("version"))
@@ -207,7 +220,7 @@ impl HistoryTables {
             (Record::Refresh { view }, _) => dialect(engine).put(
                 &self.refreshes,
                 &["view_name", "refreshed_at"],
-                &[literal(engine, view), unix_now().to_string()],
+                &[literal(engine, view), self.now.to_string()],
             ),
         }
     }
@@ -232,7 +245,7 @@ impl HistoryTables {
                 all.push(format!("DELETE FROM {table} WHERE {version} IN ({})", gone.join(", ")));
             }
             let row = |(name, checksum): (String, Option<String>)| {
-                let values = [Some(name), checksum, Some(unix_now().to_string())];
+                let values = [Some(name), checksum, Some(self.now.to_string())];
                 format!("({})", values.into_iter().flatten().collect::<Vec<_>>().join(", "))
             };
             let rows: Vec<String> = of_table(added, scripts).into_iter().map(row).collect();

@@ -6,7 +6,7 @@
 
 use super::Step;
 use super::dialect::{dialect, literal};
-use crate::model::clock::unix_now;
+use crate::model::clock::Stamp;
 use crate::model::schema::{Direction, Execution, Script, Unfinished};
 use crate::model::tenant::Engine;
 use crate::sql::transaction::hindrance;
@@ -134,13 +134,19 @@ pub(crate) fn is_row_lost(script: &Script) -> bool {
 pub(crate) struct Journal {
     engine: Engine,
     table: String,
+    now: Stamp,
 }
 
 impl Journal {
     pub(crate) fn new(engine: Engine, schema: Option<&str>) -> Self {
         let table = engine.quote(TABLE);
         let table = schema.map(|s| format!("{}.{table}", engine.quote(s))).unwrap_or(table);
-        Journal { engine, table }
+        Journal { engine, table, now: Stamp::Now }
+    }
+
+    /// With this as the present time.
+    pub(crate) fn at(self, now: Stamp) -> Self {
+        Journal { now, ..self }
     }
 
     pub(crate) fn table(&self) -> &str {
@@ -184,8 +190,7 @@ impl Journal {
     fn row(&self, verb: &str, values: &str) -> String {
         format!(
             "{verb} INTO {} (id, migration, direction, statement, state, sha256, run, begun_at) VALUES (1, {values}, {})",
-            self.table,
-            unix_now()
+            self.table, self.now
         )
     }
 

@@ -94,6 +94,11 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// The progress of a message whose parts up to this one completed, without an answer.
+    pub(crate) fn whole(completed: usize) -> Sent {
+        Sent { completed, within: 0, error: None, reports: Vec::new() }
+    }
+
     /// The progress after the following parts were sent, too.
     pub(crate) fn then(mut self, next: Sent) -> Sent {
         self.reports.extend(next.reports);
@@ -172,6 +177,25 @@ impl<'w> Message<'w> {
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         self.text_with_starts(0..self.parts.len()).0
+    }
+
+    /// The texts in which these parts are sent.
+    pub(crate) fn texts(&self, parts: Range<usize>) -> impl Iterator<Item = String> {
+        let mut at = parts.start;
+        std::iter::from_fn(move || {
+            let text = at..self.text_end(at, parts.end);
+            at = text.end;
+            (!text.is_empty()).then(|| self.one_text(text))
+        })
+    }
+
+    /// One text, as it is sent.
+    fn one_text(&self, parts: Range<usize>) -> String {
+        let (mut text, _) = self.text_with_starts(parts.clone());
+        if self.is_single(&parts) || self.ends_bodies {
+            text.truncate(text.trim_end_matches([';', '\n']).len());
+        }
+        text
     }
 
     /// The text of some parts, and the byte offset of each in it.
@@ -370,7 +394,7 @@ where
     for<'r> String: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
     for<'r> Vec<u8>: sqlx::Decode<'r, DB> + sqlx::Type<DB>,
 {
-    let mut sent = Sent { completed: parts.start, within: 0, error: None, reports: Vec::new() };
+    let mut sent = Sent::whole(parts.start);
     if message.parts[parts.clone()].iter().any(|part| part.sql.contains('\0')) {
         let text = "a statement holds a NUL character, which hides what follows from the engine; nothing was sent";
         sent.error = Some(sqlx::Error::InvalidArgument(text.to_owned()));
@@ -400,11 +424,7 @@ where
     let (mut reports, mut error) = (Vec::new(), None);
     let mut laps = Laps::new(message, parts.clone());
     {
-        let (mut text, _) = message.text_with_starts(parts.clone());
-        if is_single || message.ends_bodies {
-            text.truncate(text.trim_end_matches([';', '\n']).len());
-        }
-        let mut stream = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(connection);
+        let mut stream = sqlx::raw_sql(AssertSqlSafe(message.one_text(parts.clone()))).fetch_many(connection);
         while let Some(item) = stream.next().await {
             match item {
                 // The rest of an answer whose rows told an error.

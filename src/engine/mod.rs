@@ -37,6 +37,7 @@ mod session;
 mod settle;
 mod sqlite;
 mod stopwatch;
+mod tape;
 mod variables;
 mod work;
 
@@ -61,6 +62,7 @@ pub(crate) use servers::Servers;
 pub(crate) use session::{Database, Session};
 pub(crate) use settle::Settlement;
 pub(crate) use stopwatch::{Stopwatch, millis};
+pub(crate) use tape::Rehearsal;
 pub(crate) use work::{ApplyError, Notice, Notifier, PartialState, Step, Work};
 pub(crate) use work::{Segment, TELL_EVERY, commits_between};
 pub(crate) use write::{WriteError, Writes};

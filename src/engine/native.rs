@@ -108,6 +108,16 @@ pub(crate) enum Mark {
     },
 }
 
+impl Mark {
+    /// The statement that makes it, if there is one.
+    pub(crate) fn set(self) -> Option<&'static str> {
+        match self {
+            Mark::Begin => None,
+            Mark::Statement { set, .. } => Some(set),
+        }
+    }
+}
+
 /// A look at the tenant before a migration, and again before its commit.
 #[async_trait]
 pub(crate) trait Check: Send {
@@ -171,7 +181,7 @@ impl Native<'_> {
         let preamble = around.preamble.join(";\n");
         let locked = self.work.start(Phase::Lock, self.step).over(transaction.execute_unprepared(&preamble)).await;
         locked.map_err(ours)?;
-        if let Mark::Statement { set, .. } = around.mark {
+        if let Some(set) = around.mark.set() {
             transaction.execute_unprepared(set).await.map_err(ours)?;
         }
         if let Some(check) = &mut around.check {

@@ -37,8 +37,9 @@ impl Database for Servers {
 
     async fn connect_within(&self, tenant: &Arc<Tenant>, timeouts: Timeouts) -> Result<Box<dyn Session>, Fault> {
         let (migrations, poolers, clusters) = (self.migrations.clone(), self.poolers.clone(), self.clusters.clone());
-        let (tenant, kept) = (tenant.clone(), self.kept.clone());
-        let door = TenantEndpoint { tenant, migrations, timeouts, poolers, clusters, kept };
+        let ((tape, now), kept) = (Default::default(), self.kept.clone());
+        let tenant = tenant.clone();
+        let door = TenantEndpoint { tenant, migrations, timeouts, poolers, clusters, kept, tape, now };
         driver(door.tenant.engine).open(door).await
     }
 

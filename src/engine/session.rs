@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Answers, ApplyError, Dump, HealthCheck, Inspect, Observe, Rows, Settlement, Work, Writes};
+use super::{Answers, ApplyError, Dump, HealthCheck, Inspect, Observe, Rehearsal, Rows, Settlement, Work, Writes};
 use crate::model::fault::Fault;
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Tenant, TenantId};
+use crate::model::wire::Wire;
 use crate::policy::Timeouts;
 use crate::sql::guard::Guard;
 
@@ -55,6 +56,15 @@ pub(crate) trait Session: Answers + Inspect + HealthCheck + Rows + Dump + Observ
     /// # Errors
     /// [`ApplyError`]: the progress, and the state that the failed step left behind.
     async fn apply(&mut self, work: &Work) -> Result<(), ApplyError>;
+
+    /// Everything that [`Session::apply`] would send for this work, recorded by the same code; nothing is changed, and the
+    /// session is of no other use afterwards. What later steps ask is answered by the tenant as it is now.
+    ///
+    /// # Errors
+    /// As [`Session::apply`], where that would stop before anything is sent.
+    async fn wire(&mut self, _work: &Work, _rehearsal: &Rehearsal) -> Result<Wire, ApplyError> {
+        Ok(Wire::default())
+    }
 
     /// Settles an unfinished migration on an operator's word. Returns the unfinished migration.
     ///

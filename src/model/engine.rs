@@ -57,6 +57,8 @@ pub(crate) struct Capabilities {
     pub(crate) dump_refuses_newer: bool,
     /// The file extension of a backup.
     pub(crate) dump_ending: &'static str,
+    /// The expression for the seconds since 1970.
+    pub(crate) unix_now: &'static str,
 }
 
 const SQLITE: Capabilities = Capabilities {
@@ -71,6 +73,7 @@ const SQLITE: Capabilities = Capabilities {
     answers_each_statement: true,
     dump_refuses_newer: false,
     dump_ending: "db",
+    unix_now: "CAST(strftime('%s', 'now') AS INTEGER)",
 };
 
 const POSTGRES: Capabilities = Capabilities {
@@ -82,6 +85,7 @@ const POSTGRES: Capabilities = Capabilities {
     answers_each_statement: false,
     dump_refuses_newer: true,
     dump_ending: "dump",
+    unix_now: "extract(epoch FROM clock_timestamp())::bigint",
     ..SQLITE
 };
 
@@ -94,6 +98,7 @@ const MYSQL: Capabilities = Capabilities {
     single_privileges: true,
     writable_replicas: true,
     dump_ending: "sql",
+    unix_now: "UNIX_TIMESTAMP()",
     ..SQLITE
 };
 

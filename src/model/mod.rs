@@ -42,6 +42,8 @@ pub(crate) mod stats;
 
 pub(crate) mod plan;
 
+pub(crate) mod wire;
+
 pub(crate) mod run_kind;
 
 pub(crate) mod settled;

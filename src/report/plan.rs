@@ -2,7 +2,9 @@
 //!
 //! It shows a plan that was made elsewhere and decides nothing.
 
+pub(crate) mod by_hand;
 mod scripts;
+mod wire;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,6 +12,9 @@ use serde_json::{Value, json};
 use crate::model::fault::Fault;
 use crate::model::schema::{Catalog, Direction, Script};
 use crate::model::tenant::{Engine, TenantId};
+use crate::model::wire::WireGroup;
+
+pub(crate) use wire::ScriptLocks;
 
 use super::causes::{Cause, group_by};
 use super::sheet::{Cell, Column, Sheet};
@@ -33,6 +38,10 @@ pub(crate) struct PlanView<'a> {
     pub(crate) aside: &'a [Script],
     /// Time limits in force that differ from the fleet's.
     pub(crate) limits: &'a [LimitNote],
+    /// The locks of the scripts, where they are to be shown.
+    pub(crate) locks: &'a [ScriptLocks],
+    /// Everything that is sent, where it is to be shown in the place of the scripts.
+    pub(crate) wires: &'a [WireGroup],
     /// The part of the scripts that the text shows. The JSON document always has everything.
     pub(crate) detail: Detail,
 }
@@ -196,11 +205,16 @@ impl PlanView<'_> {
             out.push_str(&format!("\n{}\n{text}", style.paint(Tone::Bold, head)));
         }
         if self.detail == Detail::Sql {
-            out.extend(self.sql(style).into_iter().map(|script| format!("\n{script}")));
+            out.extend(self.texts(style).into_iter().map(|script| format!("\n{script}")));
             // Behind pages of SQL nobody sees the beginning.
             out.push_str(&format!("\n{total}"));
         }
         out
+    }
+
+    /// The SQL: of each script, or of all that is sent.
+    fn texts(&self, style: &Style) -> Vec<String> {
+        if self.wires.is_empty() { self.sql(style) } else { self.wires(style) }
     }
 
     /// The dependencies: a line for each set of tenants that others wait for, as long as they fit on a screen.
@@ -258,15 +272,20 @@ impl PlanView<'_> {
         let script = |s: &Script| {
             let mut script = json::value(s);
             script["atomic"] = s.is_atomic().into();
+            if let Some(of) = self.locks_of(s) {
+                script["locks"] = json!({ "takes": of.locks, "wait": of.wait });
+            }
             script
         };
+        let wire =
+            |group: &WireGroup| json!({ "tenants": group.tenants, "engine": group.engine, "sent": &*group.wire });
         json!({
             "direction": self.direction, "goal": self.goal,
             "catalog": self.catalog.migrations.iter().map(|m| &**m).collect::<Vec<&str>>(),
             "waves": self.waves.iter().map(wave).collect::<Vec<Value>>(),
             "scripts": self.scripts.iter().map(script).collect::<Vec<Value>>(),
             "aside": self.aside.iter().map(script).collect::<Vec<Value>>(),
-            "limits": self.limits, "summary": self.counts(),
+            "limits": self.limits, "wire": self.wires.iter().map(wire).collect::<Vec<Value>>(), "summary": self.counts(),
         })
     }
 
@@ -296,7 +315,7 @@ impl PlanView<'_> {
         for note in self.order(&style).into_iter().chain(self.notes()).chain(self.limits.iter().map(LimitNote::text)) {
             out.push_str(&format!("\n- {}", markdown::text(&note)));
         }
-        for script in self.sql(&style).into_iter().filter(|_| self.detail == Detail::Sql) {
+        for script in self.texts(&style).into_iter().filter(|_| self.detail == Detail::Sql) {
             out.push_str(&format!("\n{}", markdown::code("sql", &script)));
         }
         out

@@ -24,6 +24,7 @@ mod tests;
 mod unit;
 mod verify;
 mod wave;
+mod wire;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -45,6 +46,7 @@ pub(crate) use observe::{Pace, answers, estimate_rows, examine, observe, observe
 pub(crate) use schemas::observe_schemas;
 pub(crate) use tasks::{AdoptPlan, BackupPlan, Foreseen, RestorePlan, foresee};
 pub(crate) use verify::{count_rows, observe_assertions};
+pub(crate) use wire::{Wires, wires};
 
 /// The input of a run; immutable while it goes on.
 pub(crate) struct RunPlan {

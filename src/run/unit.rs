@@ -211,9 +211,26 @@ impl Assignment {
         }
     }
 
-    /// The work that brings a tenant with this history to the goal, after a backup of the tenant if planned; or the end
-    /// of the attempt if there is no work.
-    async fn prepared(
+    /// The work of this attempt, without any of it being done; `None`: there is none, or the tenant is refused.
+    pub(super) async fn planned_work(&self, session: &mut dyn Session) -> Result<Option<Work>, Fault> {
+        let Some(goal) = &self.goal else { return Ok(None) };
+        let history = match self.read(session).await {
+            Ok(history) => self.stopped_way_down(session, history, goal.direction).await,
+            Err(end) => Err(end),
+        };
+        let work = match history {
+            Ok(history) => self.decided(session, &history, goal).await,
+            Err(end) => Err(end),
+        };
+        match work {
+            Ok((work, _)) => Ok(Some(work)),
+            Err(AttemptEnd::Unreachable(fault) | AttemptEnd::Stopped { fault, .. }) => Err(fault),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The work that brings a tenant with this history to the goal; or the end of the attempt if there is no work.
+    async fn decided(
         &self,
         session: &mut dyn Session,
         history: &[String],
@@ -227,6 +244,17 @@ impl Assignment {
         let work = self.work(history, &steps).await;
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
         let around = self.make_way(session, &mut work, &steps).await?;
+        Ok((work, around))
+    }
+
+    /// As [`Assignment::decided`], after a backup of the tenant if planned.
+    async fn prepared(
+        &self,
+        session: &mut dyn Session,
+        history: &[String],
+        goal: &Goal,
+    ) -> Result<(Work, Around), AttemptEnd> {
+        let (work, around) = self.decided(session, history, goal).await?;
         if goal.direction == Direction::Down {
             let refused = tokio::select! {
                 () = self.cancel.cancelled() => Some(untouched()),

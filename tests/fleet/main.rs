@@ -7,6 +7,7 @@
 
 mod adopting;
 mod backups;
+mod by_hand;
 mod canary;
 mod command_line;
 mod dependencies;

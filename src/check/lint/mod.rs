@@ -3,6 +3,7 @@
 //! Pure: texts in, findings out. A rule is one file in `rules/`, or one row of the table of squawk's; see [`rules::all`].
 
 mod known;
+mod locks;
 mod merge;
 pub(crate) mod rules;
 mod squawk;
@@ -19,6 +20,7 @@ use super::doctor::Severity;
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Execution, Script};
 use known::Known;
+pub(crate) use locks::locks;
 pub(crate) use rules::Rule;
 use statement::Statement;
 use suppression::Suppressions;

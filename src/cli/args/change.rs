@@ -187,9 +187,15 @@ pub(in crate::cli) struct Plan {
     /// Lists every script: how it runs, whether it is atomic, its statements and its checksum
     #[arg(long)]
     pub(in crate::cli) list_scripts: bool,
-    /// Shows the SQL of each script, byte for byte as it is sent
+    /// Shows the SQL of each script, byte for byte as it is sent, with the locks that it takes
     #[arg(long)]
     pub(in crate::cli) sql: bool,
+    /// With --sql: everything that is sent, with guards, transactions and history rows, once for all tenants that are sent the same
+    #[arg(long, requires = "sql", conflicts_with = "out")]
+    pub(in crate::cli) wire: bool,
+    /// With --sql: writes files into a new folder that people run with psql, mariadb, mysql or sqlite3
+    #[arg(long, value_name = "FOLDER", requires = "sql")]
+    pub(in crate::cli) out: Option<std::path::PathBuf>,
     /// Exits with 2 when something is pending
     #[arg(long)]
     pub(in crate::cli) exit_code: bool,

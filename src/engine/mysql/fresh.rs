@@ -88,6 +88,11 @@ impl MysqlSession {
     /// The new connection takes the load lock before the old one gives the tenant's lock away: another run that gets that
     /// one in between sees that the tenant is taken.
     pub(crate) async fn reconnect(&mut self) -> Result<(), Fault> {
+        if self.door.tape.reconnects() {
+            self.run(format!("DO GET_LOCK({LOAD_LOCK}, 0)")).await?;
+            (self.used, self.settings) = (None, Settings::default());
+            return Ok(());
+        }
         let (old, old_pool) = (self.connection.take(), self.pool.take());
         let is_pooled = old_pool.is_some();
         if is_pooled {
@@ -129,10 +134,9 @@ impl MysqlSession {
 
     /// Opens a second connection, for fleet's own writes while a script has the session to itself.
     pub(crate) async fn open_aside(&mut self) -> Result<(), Fault> {
-        let mut aside = self.door.connect(&self.options).await?;
-        aside.run(session_settings(&self.door.timeouts)).await?;
-        self.aside = Some(aside);
-        Ok(())
+        self.aside = Some(self.door.connect(&self.options).await?);
+        self.door.tape.goes_aside();
+        self.run(session_settings(&self.door.timeouts)).await
     }
 
     /// Closes it.

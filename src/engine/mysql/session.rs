@@ -20,10 +20,12 @@ use crate::engine::native::Link;
 use crate::engine::own_tables::OwnTables;
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
-use crate::engine::{ApplyError, Segment, Session, Settlement, TenantEndpoint, Work, address, settle};
+use crate::engine::tape::Tape;
+use crate::engine::{ApplyError, Rehearsal, Segment, Session, Settlement, TenantEndpoint, Work, address, settle};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::timings::Phase;
+use crate::model::wire::Wire;
 use crate::sql::SessionUse;
 use crate::sql::guard::Guard;
 
@@ -82,6 +84,11 @@ impl MysqlSession {
         Ok(self.aside.as_mut().expect("it was there just now"))
     }
 
+    /// Sends fleet's own statements over the connection of the script.
+    pub(crate) async fn run_in_script(&mut self, sql: String) -> Result<(), Fault> {
+        if self.door.tape.takes(&sql) { Ok(()) } else { self.connection()?.run(sql).await }
+    }
+
     /// Takes the lock before a step.
     async fn lock(&mut self, work: &Work, step: usize, uses: SessionUse) -> Result<TenantLock, ApplyError> {
         let held = work.start(Phase::Lock, step).over(self.hold(uses)).await;
@@ -98,11 +105,16 @@ impl MysqlSession {
 #[async_trait]
 impl Queries for MysqlSession {
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.door.tape.asks(&sql);
         self.own()?.rows(sql).await
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        self.own()?.run(sql).await
+        if self.door.tape.takes(&sql) { Ok(()) } else { self.own()?.run(sql).await }
+    }
+
+    fn tape(&mut self) -> Option<&mut Tape> {
+        Some(&mut self.door.tape)
     }
 
     async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
@@ -144,6 +156,15 @@ impl Session for MysqlSession {
         Ok(self.entry().await?.flatten())
     }
 
+    async fn wire(&mut self, work: &Work, rehearsal: &Rehearsal) -> Result<Wire, ApplyError> {
+        let kept = self.run("SET SESSION TRANSACTION READ ONLY".to_owned()).await;
+        kept.map_err(|fault| ApplyError::before(0, fault))?;
+        self.door.rehearse(rehearsal);
+        self.apply(work).await?;
+        let names = self.door.own_names();
+        Ok(self.door.tape.take(rehearsal, &names))
+    }
+
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = self.hold(SessionUse::None).await?.entry.ok_or_else(|| self.door.nothing_to_settle())?;
         let begin = vec!["START TRANSACTION".to_owned()];
@@ -166,9 +187,11 @@ impl Session for MysqlSession {
         }
         for Part { segment, uses } in parts {
             let first = segment.start();
-            if self.needs_another_connection(uses) {
+            let is_new = self.needs_another_connection(uses);
+            if is_new {
                 self.held = self.lock(work, first, uses).await?;
-            } else if first > 0 {
+            }
+            if first > 0 && (!is_new || self.door.tape.is_on()) {
                 let history = work.history_before(first);
                 self.held = TenantLock { history, has_history: true, has_journal: true, entry: None, ..self.held };
             }

@@ -7,14 +7,17 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt;
 use sqlx::{AssertSqlSafe, Either, MySql};
 
+use crate::engine::expectation::NextHistory;
+use crate::engine::history::HistoryTables;
 use crate::engine::mysql::MysqlSession;
 use crate::engine::mysql::cluster::refused_lock;
 use crate::engine::mysql::flavour::Flavour;
 use crate::engine::mysql::fresh::Settings;
 use crate::engine::queries::TextColumns as _;
-use crate::engine::{Session as _, errors, journal};
+use crate::engine::{Session as _, errors, journal, literal};
+use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
-use crate::model::schema::Unfinished;
+use crate::model::schema::{Catalog, Unfinished};
 use crate::policy::Timeouts;
 use crate::sql::SessionUse;
 
@@ -68,14 +71,23 @@ impl MysqlSession {
             wait = 3;
         }
         self.check_writers().await?;
-        let sql = format!(
-            "{};\nSELECT CONNECTION_ID(), IF(COALESCE(GET_LOCK({LOCK_NAME}, {wait}), 0) = 1, \
+        let (settings, books, journal) =
+            (session_settings(&self.door.timeouts), self.door.books(), self.door.journal());
+        let take = |lock: &str| {
+            format!(
+                "{settings};\nSELECT CONNECTION_ID(), IF(COALESCE({lock}, 0) = 1, \
              COALESCE(IS_USED_LOCK({LOAD_LOCK}), CONNECTION_ID()) = CONNECTION_ID(), 0), @@max_allowed_packet, \
              FIND_IN_SET('IGNORE_SPACE', @@sql_mode) > FIND_IN_SET('IGNORE_SPACE', @@global.sql_mode), VERSION();\nDO RELEASE_LOCK({LOAD_LOCK});\n{};\n{}",
-            session_settings(&self.door.timeouts),
-            self.door.books().read(),
-            self.door.journal().read()
-        );
+                books.read(),
+                journal.read()
+            )
+        };
+        let mut sql = take(&format!("GET_LOCK({LOCK_NAME}, {wait})"));
+        if self.door.tape.is_on() {
+            self.door.tape.asks(&sql);
+            // The same questions, without the lock.
+            sql = take("1");
+        }
         let id = self.id.clone();
         // The session of an earlier work has the mode of its last step.
         let known_space = (self.settings != Settings::Driver).then_some(self.held.ignores_space);
@@ -122,8 +134,25 @@ impl MysqlSession {
             (held.entry, held.has_journal) = self.entry().await?.map_or((None, false), |entry| (entry, true));
         }
         held.history.sort_unstable();
+        self.door.tape.by_hand(|| by_hand(&held, &books, self.door.migrations.catalog()));
         Ok(held)
     }
+}
+
+/// The statements that fail unless this session can have the tenant's lock, and the history is as it was read.
+fn by_hand(held: &TenantLock, books: &HistoryTables, catalog: &Catalog) -> String {
+    let is_planned = match held.has_history {
+        true => {
+            let (entries, there) = (held.history.len(), held.history.clone());
+            books.is_as(&NextHistory { entries, there, gone: Vec::new() })
+        }
+        false => format!(
+            "NOT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = {})",
+            literal(Engine::Mysql, &catalog.history_table)
+        ),
+    };
+    let require = |condition: &str| format!("SET @fleet = IF({condition}, 1, (SELECT 1 UNION SELECT 2))");
+    format!("{};\n{}", require(&format!("COALESCE(GET_LOCK({LOCK_NAME}, 0), 0) = 1")), require(&is_planned))
 }
 
 /// Whole seconds, rounded up, at least one: the engine knows no smaller unit for metadata locks.

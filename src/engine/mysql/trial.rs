@@ -78,6 +78,8 @@ impl MysqlSession {
             poolers: there.poolers.clone(),
             clusters: there.clusters.clone(),
             kept: there.kept.clone(),
+            tape: Default::default(),
+            now: Default::default(),
         };
         let mut session = Box::new(MysqlSession::open(door).await?);
         let history = session.history().await;

@@ -17,6 +17,7 @@ use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, send, stopped_at};
 use crate::engine::native::Link;
 use crate::engine::postgres::PostgresSession;
+use crate::engine::postgres::native::around;
 use crate::engine::postgres::settings::{OwnSettings, RESET, leave};
 use crate::engine::postgres::{codes, guards};
 use crate::engine::queries::Queries as _;
@@ -51,6 +52,10 @@ impl PostgresSession {
             for step in transaction.clone() {
                 self.push_step(&mut message, work, step, (step == first, &transaction));
             }
+        }
+        if self.door.tape.takes_message(&message, 0..message.len()) {
+            self.has_history = true;
+            return Ok(());
         }
         let connected = self.connection().await;
         let connection = connected.map_err(|fault| (ApplyError::before(first, fault), None))?;
@@ -161,13 +166,19 @@ impl PostgresSession {
         }
         preamble.push(guards::history(&self.door, work.expectation(step)));
         preamble.extend(guards::extensions(&self.door, &work.steps[step].script));
-        self.release().await;
-        let options = self.options.clone();
-        let native = native::Native { door: &self.door, work, step };
         let script = &work.steps[step].script;
         let mut before_record = leave(script, guards::stays_inside(&self.door, script), true).join(";\n");
         let _ = write!(before_record, ";\n{}", settings.own());
-        let applied = native.postgres(options, &preamble, &before_record, &self.own);
+        let mut around = around(&preamble, &before_record);
+        let record = self.door.record(&work.steps[step]);
+        if self.door.tape.takes_native(&script.migration, &around, ["BEGIN", &record]) {
+            self.has_history = true;
+            return Ok(());
+        }
+        self.release().await;
+        let options = self.options.clone();
+        let native = native::Native { door: &self.door, work, step };
+        let applied = native.postgres(options, &mut around, &self.own);
         let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result
             && stop.fault.code.as_deref() == Some("FL004")
@@ -181,7 +192,7 @@ impl PostgresSession {
 
     /// Moves the session to a connection from a pool of one, for a step that runs native code without a transaction.
     pub(crate) async fn become_pooled(&mut self) -> Result<(), Fault> {
-        if self.pool.is_some() {
+        if self.pool.is_some() || self.door.tape.reconnects() {
             return Ok(());
         }
         self.release().await;
@@ -215,8 +226,11 @@ impl Journalled for PostgresSession {
         begin.extend(tenant.schema.as_ref().map(|s| format!("SET search_path = {}", guards::search_path(tenant, s))));
         begin.extend(guards::extensions(&self.door, &work.steps[step].script));
         self.run(begin.join("; ")).await?;
-        let locked = self.rows(format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door))).await?;
-        if !locked.first().is_some_and(|row| row.is_true(0)) {
+        let lock = format!("SELECT pg_try_advisory_lock({})", guards::lock_key(&self.door));
+        if self.door.tape.takes(&lock) {
+            let held = guards::holds_lock(&self.door);
+            self.door.tape.by_hand(|| held);
+        } else if !self.rows(lock).await?.first().is_some_and(|row| row.is_true(0)) {
             return Err(Fault::new(FaultClass::TenantLocked, "another run holds this tenant"));
         }
         let mut tables = guards::lock_and_schema(&self.door).split_off(1);
@@ -238,7 +252,10 @@ impl Journalled for PostgresSession {
         if opening.closes_void {
             self.keep(self.door.journal().close()).await?;
         }
-        if self.history().await? != work.history_before(step) {
+        let is_planned = self.history().await? == work.history_before(step);
+        let guard = guards::history(&self.door, work.expectation(step));
+        self.door.tape.by_hand(|| guard);
+        if !is_planned && !self.door.tape.is_on() {
             return Err(history::moved());
         }
         self.keep(journalled::begin_sql(&self.door, work, step).join("; ")).await
@@ -265,9 +282,11 @@ impl Journalled for PostgresSession {
             }
         }
         if directive(this.sql()).is_some() {
-            let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
-            let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;
-            ended.map_err(|fault| refusal(0, fault))?;
+            if !self.door.tape.takes_directive(this.sql()) {
+                let connection = self.connection().await.map_err(|fault| refusal(0, fault))?;
+                let ended = directives::run(connection, this, PgQueryResult::rows_affected).await;
+                ended.map_err(|fault| refusal(0, fault))?;
+            }
         } else {
             for (within, piece) in crate::sql::split(Engine::Postgres, this.sql()).into_iter().enumerate() {
                 let sent = match guards::statement_stays_inside(&self.door, &this.step().script, piece.text) {
@@ -300,6 +319,9 @@ impl Journalled for PostgresSession {
     /// The code gets the session's own connection, through a pool of one. If the server process has changed afterwards,
     /// the session's lock is lost.
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
+        if self.door.tape.takes_code(&work.steps[step].script.migration) {
+            return (Ok(()), Ok(()));
+        }
         let pool = self.pool.clone().expect("the session became pooled before the journal was opened");
         let before = self.backend().await;
         drop(self.connection.take());
@@ -324,7 +346,7 @@ impl Journalled for PostgresSession {
         self.keep(end).await?;
         // Dying here: all is recorded, and the session's lock ends with the session.
         let leave = leave(&work.steps[step].script, None, true).join("; ");
-        let _ = self.rows(format!("{leave}; SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
+        let _ = self.run(format!("{leave}; SELECT pg_advisory_unlock({})", guards::lock_key(&self.door))).await;
         Ok(())
     }
 }

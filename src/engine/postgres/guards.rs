@@ -52,6 +52,15 @@ fn takes_lock(door: &TenantEndpoint) -> String {
     )
 }
 
+/// Fails unless this session holds the tenant's lock.
+pub(crate) fn holds_lock(door: &TenantEndpoint) -> String {
+    guard(&format!(
+        "IF NOT pg_try_advisory_lock({key}) THEN RAISE EXCEPTION 'another run holds this tenant' USING ERRCODE = 'FL001'; END IF; \
+         PERFORM pg_advisory_unlock({key});",
+        key = lock_key(door)
+    ))
+}
+
 pub(crate) fn sets_search_path(door: &TenantEndpoint) -> String {
     let path = |schema: &String| format!("SET LOCAL search_path = {}", search_path(&door.tenant, schema));
     door.tenant.schema.as_ref().map_or_else(|| OWN_SEARCH_PATH.to_owned(), path)

@@ -18,13 +18,17 @@ const MARK: Mark = Mark::Statement {
     code: "FL005",
 };
 
+/// The statements around native code on PostgreSQL.
+pub(super) fn around<'a>(preamble: &'a [String], before_record: &'a str) -> Around<'a> {
+    Around { preamble, mark: MARK, before_record: Some(before_record), check: None }
+}
+
 impl Native<'_> {
     /// Runs native code in a transaction on PostgreSQL, with the same guards as a compiled script.
     pub(in crate::engine) async fn postgres(
         &self,
         options: PgConnectOptions,
-        preamble: &[String],
-        before_record: &str,
+        around: &mut Around<'_>,
         own: &OwnBackend,
     ) -> Result<(), ApplyError> {
         let connecting = native::pool(self.door).connect_with(options);
@@ -36,8 +40,7 @@ impl Native<'_> {
             own.note(rows.first(), true);
         }
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-        let mut around = Around { preamble, mark: MARK, before_record: Some(before_record), check: None };
-        let result = self.in_transaction(&db, TransactionOptions::default(), &mut around).await;
+        let result = self.in_transaction(&db, TransactionOptions::default(), around).await;
         let _ = db.close().await;
         result
     }

@@ -23,11 +23,15 @@ use crate::engine::postgres::own_backend::OwnBackend;
 use crate::engine::postgres::settings::{self, ClientSettings, OwnSettings};
 use crate::engine::queries::{Queries, TenantQueries, TextRow};
 use crate::engine::rows::Batch;
-use crate::engine::{ApplyError, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, literal, settle};
+use crate::engine::tape::Tape;
+use crate::engine::{
+    ApplyError, Rehearsal, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, literal, settle,
+};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::Unfinished;
 use crate::model::tenant::Engine;
 use crate::model::timings::Phase;
+use crate::model::wire::{Wire, mark};
 use crate::sql::guard::Guard;
 use crate::sql::outside::runs_code;
 
@@ -221,6 +225,7 @@ impl PostgresSession {
 impl Queries for PostgresSession {
     /// A call that is dropped half way, and one that fails, spoil the session; a table that is missing does not.
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.door.tape.asks(&sql);
         let was_spoilt = std::mem::replace(&mut self.is_spoilt, true);
         let rows = self.connection().await?.rows(sql).await;
         self.is_spoilt = was_spoilt || rows.as_ref().is_err_and(|fault| fault.class != FaultClass::Missing);
@@ -228,11 +233,15 @@ impl Queries for PostgresSession {
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        self.rows(sql).await.map(drop)
+        if self.door.tape.takes(&sql) { Ok(()) } else { self.rows(sql).await.map(drop) }
     }
 
     async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
         self.connection().await?.changed(sql).await
+    }
+
+    fn tape(&mut self) -> Option<&mut Tape> {
+        Some(&mut self.door.tape)
     }
 }
 
@@ -269,6 +278,21 @@ impl Session for PostgresSession {
 
     async fn unfinished(&mut self) -> Result<Option<Unfinished>, Fault> {
         self.entry().await
+    }
+
+    async fn wire(&mut self, work: &Work, rehearsal: &Rehearsal) -> Result<Wire, ApplyError> {
+        let kept = self.run("SET default_transaction_read_only = on".to_owned()).await;
+        kept.map_err(|fault| ApplyError::before(0, fault))?;
+        self.door.rehearse(rehearsal);
+        self.own = OwnBackend::named(rehearsal.session().to_owned());
+        self.apply(work).await?;
+        let mut names = self.door.own_names();
+        if let Some(schema) = &self.door.tenant.schema {
+            let literal = |name: &str| literal(Engine::Postgres, name);
+            names.push((literal(schema), literal(mark::NAME)));
+            names.push((guards::lock_key(&self.door).to_string(), mark::LOCK.to_owned()));
+        }
+        Ok(self.door.tape.take(rehearsal, &names))
     }
 
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {

@@ -15,7 +15,7 @@ use crate::engine::history;
 use crate::engine::journal;
 use crate::engine::journalled::{self, Journalled, Opening, Refusal};
 use crate::engine::message::{Message, Place, Sent, send, stopped_at, stopped_at_statement};
-use crate::engine::native::Check as _;
+use crate::engine::native::{Check as _, Mark};
 use crate::engine::queries::Queries as _;
 use crate::engine::sqlite::key_check::{self, KeyCheck};
 use crate::engine::sqlite::shared;
@@ -33,7 +33,7 @@ use crate::sql::foreign_keys::{ForeignKeys, takes_rows};
 use crate::sql::{directive, split};
 
 /// Fails with "integer overflow" unless the condition holds: SQLite has no other way to raise an error in plain SQL.
-fn require(condition: &str) -> String {
+pub(super) fn require(condition: &str) -> String {
     format!("SELECT CASE WHEN {condition} THEN 1 ELSE abs(-9223372036854775808) END")
 }
 
@@ -106,6 +106,7 @@ impl SqliteSession {
             true => self.deliver_apart(work, steps, (&message, &ends)).await?,
             false => self.deliver(&message, 0..commit).await?,
         };
+        self.door.tape.by_hand(|| keys.by_hand());
         keys.after(self).await.map_err(at(guard))?;
         views.after(self).await.map_err(at(guard))?;
         let committed = self.deliver(&message, commit..message.len()).await?;
@@ -177,6 +178,9 @@ impl SqliteSession {
     }
 
     async fn deliver(&mut self, message: &Message<'_>, parts: Range<usize>) -> Result<Sent, Stop> {
+        if self.door.tape.takes_message(message, parts.clone()) {
+            return Ok(Sent::whole(parts.end));
+        }
         let place = |part| message.place(part).unwrap_or(Place::Tidy);
         let connection = self.connection().await.map_err(|fault| (place(parts.start), fault))?;
         let sent = send(connection, message, parts).await;
@@ -197,10 +201,16 @@ impl SqliteSession {
         }
         preamble.push(self.history_guard(work.expectation(step)));
         let mut keys = KeyCheck::for_tenant(&work.steps[step].script, self).await;
-        self.release().await;
         let options = self.native_options(work, step).foreign_keys(keys.are_keys_on());
+        let mut around =
+            native::Around { preamble: &preamble, mark: Mark::Begin, before_record: None, check: Some(&mut keys) };
+        let (script, record) = (&work.steps[step].script, self.door.record(&work.steps[step]));
+        if self.door.tape.takes_native(&script.migration, &around, ["BEGIN EXCLUSIVE", &record]) {
+            return Ok(());
+        }
+        self.release().await;
         let native = native::Native { door: &self.door, work, step };
-        let applied = native.sqlite(options, &self.cancelled, &preamble, &mut keys);
+        let applied = native.sqlite(options, &self.cancelled, &mut around);
         let result = applied.instrument(work.span(step)).await;
         if let Err(stop) = &result
             && stop.at.is_none()
@@ -323,8 +333,13 @@ impl Journalled for SqliteSession {
         if were_on {
             self.run(KEYS_OFF.to_owned()).await.map_err(refusal)?;
         }
-        let connection = self.connection().await.map_err(refusal)?;
-        let ran = directives::run(connection, this, SqliteQueryResult::rows_affected).await;
+        let ran = match self.door.tape.takes_directive(this.sql()) {
+            true => Ok(()),
+            false => {
+                let connection = self.connection().await.map_err(refusal)?;
+                directives::run(connection, this, SqliteQueryResult::rows_affected).await
+            }
+        };
         if were_on {
             self.keys_on().await;
         }
@@ -340,7 +355,11 @@ impl Journalled for SqliteSession {
     }
 
     async fn run_native(&mut self, work: &Work, step: usize) -> (Result<(), ApplyError>, Result<(), Fault>) {
-        let keys = syntax(Engine::Sqlite).foreign_keys(&work.steps[step].script.statements);
+        let script = &work.steps[step].script;
+        if self.door.tape.takes_code(&script.migration) {
+            return (Ok(()), Ok(()));
+        }
+        let keys = syntax(Engine::Sqlite).foreign_keys(&script.statements);
         let options = self.native_options(work, step).foreign_keys(!keys.are_off());
         let native = native::Native { door: &self.door, work, step };
         (native.sqlite_without_transaction(options, &self.cancelled).await, Ok(()))

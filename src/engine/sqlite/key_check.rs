@@ -11,6 +11,7 @@ use crate::engine::literal;
 use crate::engine::native::Check;
 use crate::engine::queries::Queries;
 use crate::engine::sqlite::SqliteSession;
+use crate::engine::sqlite::apply::require;
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::Engine;
@@ -76,6 +77,17 @@ impl KeyCheck {
             return KeyCheck::Orphans { before: Orphans::default(), renames: renames(&script.statements) };
         }
         KeyCheck::of(script)
+    }
+
+    /// The statement that fails if more rows refer to nothing than did before.
+    pub(super) fn by_hand(&self) -> String {
+        match self {
+            KeyCheck::Orphans { before, .. } => {
+                let before: u64 = before.rows.values().sum();
+                require(&format!("(SELECT count(*) FROM pragma_foreign_key_check) <= {before}"))
+            }
+            _ => String::new(),
+        }
     }
 
     /// The rows that refer to nothing after a step without a transaction, and did not before; in words.

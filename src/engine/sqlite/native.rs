@@ -7,7 +7,7 @@ use sea_orm::{DatabaseConnection, SqliteTransactionMode, SqlxSqliteConnector, Tr
 use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::engine::ApplyError;
-use crate::engine::native::{self, Around, Check, Mark, Native};
+use crate::engine::native::{self, Around, Native};
 use crate::engine::sqlite::stop_when;
 
 impl Native<'_> {
@@ -16,16 +16,14 @@ impl Native<'_> {
         &self,
         options: SqliteConnectOptions,
         cancelled: &Arc<AtomicBool>,
-        preamble: &[String],
-        check: &mut dyn Check,
+        around: &mut Around<'_>,
     ) -> Result<(), ApplyError> {
         let db = self.file(options, cancelled).await?;
         let exclusive = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Exclusive),
             ..TransactionOptions::default()
         };
-        let mut around = Around { preamble, mark: Mark::Begin, before_record: None, check: Some(check) };
-        let result = self.in_transaction(&db, exclusive, &mut around).await;
+        let result = self.in_transaction(&db, exclusive, around).await;
         let _ = db.close().await;
         result
     }

@@ -21,12 +21,15 @@ use crate::engine::rows::Batch;
 use crate::engine::sqlite::file::{FileLock, check_folder, make_folder};
 use crate::engine::sqlite::key_check::KeyCheck;
 use crate::engine::sqlite::view_check;
+use crate::engine::tape::Tape;
 use crate::engine::{
-    ApplyError, Notice, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, errors, literal, settle,
+    ApplyError, Notice, Rehearsal, Segment, Session, Settlement, Step, TenantEndpoint, Work, address, errors, literal,
+    settle,
 };
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Execution, Unfinished};
 use crate::model::tenant::{Address, Engine};
+use crate::model::wire::Wire;
 use crate::sql::foreign_keys::mentions;
 use crate::sql::guard::Guard;
 use crate::sql::{changes_session, reads_session};
@@ -86,11 +89,21 @@ impl SqliteSession {
     }
 
     pub(crate) async fn connect(&mut self, create: bool) -> Result<(), Fault> {
-        if create {
+        let is_rehearsed = self.door.tape.is_on();
+        // A file that a recording would find is not there yet: an empty one in memory answers in its place.
+        let options = match is_rehearsed && !self.path.exists() {
+            true => SqliteConnectOptions::new().in_memory(true),
+            false => self.options(create && !is_rehearsed),
+        };
+        if create && !is_rehearsed {
             make_folder(&self.path)?;
         }
-        let mut connection = self.options(create).connect().await.map_err(|e| errors::fault(&e))?;
+        let mut connection = options.connect().await.map_err(|e| errors::fault(&e))?;
         stop_when(&mut connection, self.cancelled.clone()).await.map_err(|e| errors::fault(&e))?;
+        if is_rehearsed {
+            connection.run("PRAGMA query_only = ON".to_owned()).await?;
+            self.door.tape.reconnects();
+        }
         self.connection = Some(connection);
         Ok(())
     }
@@ -181,11 +194,16 @@ pub(crate) fn busy_timeout(limit: Duration) -> String {
 #[async_trait]
 impl Queries for SqliteSession {
     async fn rows(&mut self, sql: String) -> Result<Vec<TextRow>, Fault> {
+        self.door.tape.asks(&sql);
         self.connection().await?.rows(sql).await
     }
 
     async fn run(&mut self, sql: String) -> Result<(), Fault> {
-        self.connection().await?.run(sql).await
+        if self.door.tape.takes(&sql) { Ok(()) } else { self.connection().await?.run(sql).await }
+    }
+
+    fn tape(&mut self) -> Option<&mut Tape> {
+        Some(&mut self.door.tape)
     }
 
     async fn changed(&mut self, sql: String) -> Result<u64, Fault> {
@@ -247,6 +265,14 @@ impl Session for SqliteSession {
         self.entry().await
     }
 
+    async fn wire(&mut self, work: &Work, rehearsal: &Rehearsal) -> Result<Wire, ApplyError> {
+        // The next connection, which is opened at once, only reads.
+        self.release().await;
+        self.door.rehearse(rehearsal);
+        self.apply(work).await?;
+        Ok(self.door.tape.take(rehearsal, &[]))
+    }
+
     async fn settle(&mut self, settlement: &Settlement) -> Result<Unfinished, Fault> {
         let entry = match self.connection.is_some() {
             true => self.entry().await?,
@@ -281,7 +307,10 @@ impl SqliteSession {
         let alone = |s: &Segment| matches!(s, Segment::Alone(_) | Segment::Native { transaction: false, .. });
         self.connection().await.map_err(|fault| ApplyError::before(0, fault))?;
         // Also for steps in a transaction: another run may be in the middle of a step without one.
-        let _lock = FileLock::take(&self.path).map_err(|fault| ApplyError::before(0, fault))?;
+        let _lock = match self.door.tape.is_on() {
+            true => None,
+            false => Some(FileLock::take(&self.path).map_err(|fault| ApplyError::before(0, fault))?),
+        };
         if !segments.first().is_some_and(alone)
             && let Some(entry) = self.entry().await.map_err(|fault| ApplyError::before(0, fault))?
             && !journal::is_void(&entry, &work.steps[0])

@@ -1,5 +1,6 @@
 //! The scripts of a plan: how many there are and which need attention, a line for each, and their SQL.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::model::program;
@@ -10,7 +11,7 @@ use crate::report::style::{Style, Tone, clean, is_harmless, paragraph};
 use crate::report::{count, label};
 use crate::sql::dialect::syntax;
 
-use super::{Detail, PlanView, is_form};
+use super::{Detail, PlanView, ScriptLocks, is_form};
 
 /// Maximum number of migrations named in a line of the summary.
 const MOST_NAMES: usize = 6;
@@ -102,7 +103,8 @@ impl PlanView<'_> {
             }
             Some(format!("x {}: {}", count(tenants.len(), "tenant"), label::names(tenants.into_iter(), 60, style)))
         };
-        self.scripts.iter().chain(self.aside).map(|script| sql(script, of(script))).collect()
+        let all = self.scripts.iter().chain(self.aside);
+        all.map(|script| sql(script, of(script), self.locks_of(script))).collect()
     }
 
     pub(super) fn scripts_text(&self, style: &Style) -> String {
@@ -198,7 +200,7 @@ fn original(s: &Script) -> String {
 
 /// The SQL of one script, exactly as it is sent, one statement after the other. A statement with characters that could
 /// deceive a reader is shown escaped, and a comment says so.
-fn sql(s: &Script, tenants: Option<String>) -> String {
+fn sql(s: &Script, tenants: Option<String>, locks: Option<&ScriptLocks>) -> String {
     let mut out = format!("-- {} {} {} {}\n", clean(&s.migration), s.engine, s.direction, s.sha256);
     let runs = match &s.execution {
         Execution::Irreversible { .. } => None,
@@ -209,6 +211,10 @@ fn sql(s: &Script, tenants: Option<String>) -> String {
     if !facts.is_empty() {
         out.push_str(&format!("-- {}\n", facts.join("; ")));
     }
+    if let Some(ScriptLocks { locks, wait, .. }) = locks.filter(|of| !of.locks.is_empty()) {
+        locks.iter().for_each(|lock| out.push_str(&format!("-- lock: {}\n", clean(lock))));
+        out.push_str(&format!("-- each lock is waited for: {wait}\n"));
+    }
     if let Some(remark) = remark(s) {
         out.push_str(&format!("-- {}; below is what was recorded, for reading only\n", clean(&remark)));
     }
@@ -217,19 +223,29 @@ fn sql(s: &Script, tenants: Option<String>) -> String {
     if s.has_variables {
         out.push_str("-- has variables: each tenant is sent its own value in the place of '{{...}}', quoted as here\n");
     }
-    for statement in &s.statements {
-        if statement.chars().all(|c| matches!(c, '\n' | '\t') || is_harmless(c)) {
-            out.push_str(statement);
-        } else {
-            out.push_str("-- the next statement holds control or hidden characters; they are shown escaped here\n");
-            out.push_str(&statement.split('\n').map(clean).collect::<Vec<_>>().join("\n"));
-        }
-        out.push_str(match statement.trim_end().lines().last().unwrap_or_default() {
-            last if last.ends_with(';') => "\n",
-            // A semicolon after a comment would be part of it.
-            last if last.contains("--") || last.contains('#') => "\n;\n",
-            _ => ";\n",
-        });
-    }
+    s.statements.iter().for_each(|statement| out.push_str(&ended(&shown(statement))));
     out
+}
+
+/// A text as it is, if it can't deceive a reader; else escaped, behind a comment that says so.
+pub(super) fn shown(sql: &str) -> Cow<'_, str> {
+    if sql.chars().all(|c| matches!(c, '\n' | '\t') || is_harmless(c)) {
+        return Cow::Borrowed(sql);
+    }
+    let escaped = sql.split('\n').map(clean).collect::<Vec<_>>().join("\n");
+    Cow::Owned(format!(
+        "-- the next statement holds control or hidden characters; they are shown escaped here\n{escaped}"
+    ))
+}
+
+/// A text with a semicolon at its end, and a line break.
+pub(super) fn ended(sql: &str) -> String {
+    let end = match sql.trim_end().lines().last().unwrap_or_default() {
+        last if last.ends_with(';') && sql.ends_with('\n') => "",
+        last if last.ends_with(';') => "\n",
+        // A semicolon after a comment would be part of it.
+        last if last.contains("--") || last.contains('#') => "\n;\n",
+        _ => ";\n",
+    };
+    format!("{sql}{end}")
 }

@@ -79,6 +79,8 @@ pub(super) fn view<'a>(
         scripts,
         aside: &[],
         limits: &[],
+        locks: &[],
+        wires: &[],
         detail: Detail::Summary,
     }
 }

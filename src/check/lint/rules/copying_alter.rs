@@ -22,14 +22,19 @@ pub(super) const RULE: Rule = Rule {
 
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
-        let says = s
-            .words
-            .all()
-            .windows(2)
-            .any(|pair| pair[0] == "algorithm" && ["instant", "inplace", "nocopy"].contains(&&*pair[1]));
-        let action = s.actions().into_iter().find(|action| copies(s, action)).filter(|_| !says && !s.is_new)?;
+        let action = may_copy(s).filter(|_| !s.is_new)?;
         Some(format!("`{}` may copy {}, and nobody writes to it meanwhile", s.text(action), s.table()))
     })
+}
+
+/// The action for which the table may be copied.
+pub(super) fn may_copy(s: &Statement<'_>) -> Option<Range<usize>> {
+    let says = s
+        .words
+        .all()
+        .windows(2)
+        .any(|pair| pair[0] == "algorithm" && ["instant", "inplace", "nocopy"].contains(&&*pair[1]));
+    s.actions().into_iter().find(|action| copies(s, action)).filter(|_| !says)
 }
 
 fn copies(s: &Statement<'_>, action: &Range<usize>) -> bool {

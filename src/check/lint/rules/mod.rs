@@ -22,7 +22,7 @@ mod table_rebuild;
 mod unbatched_change;
 mod unused_suppression;
 
-use super::Step;
+use super::{Statement, Step};
 use crate::check::doctor::Severity;
 use crate::model::engine::{Engine, EngineMap};
 
@@ -42,6 +42,11 @@ pub(crate) struct Rule {
     /// The same without a finding.
     pub(crate) good: &'static str,
     pub(super) by: By,
+}
+
+/// Whether MySQL and MariaDB may copy the table for a statement.
+pub(super) fn copies_table(statement: &Statement<'_>) -> bool {
+    copying_alter::may_copy(statement).is_some()
 }
 
 /// The line between the ways of an example.

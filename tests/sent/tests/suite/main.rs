@@ -115,6 +115,36 @@ fn single_steps(engine: Engine) {
     tenants.finish();
 }
 
+/// `plan --sql --wire` says byte for byte what is sent: from nothing, by steps without a transaction, down, and natively.
+fn planned(engine: Engine) {
+    let mut tenants = Tenants::new(engine);
+    tenants.wired("from nothing", &["migrate", "--to", BEFORE_ALONE]);
+    tenants.wired("a step without a transaction", &["migrate", "--steps", "1"]);
+    tenants.wired("and down", &["rollback", "--steps", "1"]);
+    tenants.wired("the rest", &["migrate"]);
+    tenants.finish();
+}
+
+#[test]
+fn a_plan_says_what_sqlite_is_sent() {
+    planned(Engine::Sqlite);
+}
+
+#[test]
+fn a_plan_says_what_postgres_is_sent() {
+    planned(Engine::Postgres);
+}
+
+#[test]
+fn a_plan_says_what_a_postgres_schema_is_sent() {
+    planned(Engine::PostgresSchema);
+}
+
+#[test]
+fn a_plan_says_what_mariadb_is_sent() {
+    planned(Engine::Mariadb);
+}
+
 /// A command that changes tenant `one`, without the preflight.
 fn change<'a>(command: &[&'a str]) -> Vec<&'a str> {
     [command, &["--tenant", "one", "--no-preflight", "--yes"]].concat()

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use regex::Regex;
 use serde_json::Value;
 use url::Url;
 
@@ -107,7 +108,64 @@ impl Tenants {
         self.run(arguments, 0);
     }
 
+    /// Plans a change, makes it, and compares everything that the plan said would be sent with what was sent, byte for byte. Only the
+    /// marks of values that nobody knows before are replaced.
+    pub(crate) fn wired(&mut self, title: &str, change: &[&str]) {
+        let options = ["--tenant", "one", "--sql", "--wire", "--format", "json"];
+        let down: &[&str] = if change[0] == "rollback" { &["--down"] } else { &[] };
+        let (out, asked) = self.ran(&[&["plan"], &change[1..], down, &options].concat(), 0);
+        let changes = |message: &&Message| {
+            let is_own = message.text.contains("fleet_guard$ DECLARE wanted") || message.text.contains("read_only");
+            ["INSERT ", "CREATE ", "DELETE ", "BEGIN"].iter().any(|word| message.text.contains(word)) && !is_own
+        };
+        let changed = asked.iter().flatten().find(changes);
+        let plan: Value = serde_json::from_str(&out).unwrap();
+        let planned: Vec<String> = plan["wire"][0]["sent"].as_array().unwrap().iter().filter_map(planned).collect();
+        let sent = self.run(&[change, &["--tenant", "one", "--no-preflight", "--yes"]].concat(), 0);
+        let mut sent: Vec<String> =
+            sent.into_iter().flatten().filter(|m| m.kind == "query" || m.kind.is_empty()).map(|m| m.text).collect();
+        let lock = Regex::new(r"advisory_(?:xact_)?lock\((-?[0-9]+)\)").unwrap();
+        let lock = sent.iter().find_map(|text| Some(lock.captures(text)?[1].to_owned())).unwrap_or_default();
+        let known = |text: &String| self.normalizer.text(&text.replace("<fleet:lock>", &lock));
+        let mut planned: Vec<String> = planned.iter().map(known).collect();
+        if self.tap.is_none() {
+            // SQLite traces statements, not texts; none of them has the line break behind the last one, and those that it can't
+            // read, of tables that are not there yet, are missing.
+            let reads = |text: &&String| {
+                let text = text.trim_start();
+                let is_read = ["SELECT ", "EXPLAIN ", "PRAGMA foreign_keys"].iter().any(|word| text.starts_with(word));
+                is_read
+                    && !["SELECT CASE", "SELECT 0 AS fleet_part;"].iter().any(|own| text.starts_with(own))
+                    && !text.contains("AS fleet_part;")
+            };
+            let changes = |texts: &[String]| {
+                let all: String = texts.iter().filter(|text| !reads(text)).map(|text| text.trim_end()).collect();
+                // A guard that is asked ahead, and rolled back.
+                all.split_once("ROLLBACK").map_or(all.clone(), |(_, behind)| behind.to_owned())
+            };
+            (planned, sent) = (vec![changes(&planned)], vec![changes(&sent)]);
+        }
+        let tail = &sent[sent.len().saturating_sub(planned.len())..];
+        if planned != tail || planned.is_empty() {
+            let heads = |texts: &[String]| {
+                let head =
+                    |text: &String| format!("  {}", text.chars().take(120).collect::<String>().replace('\n', " "));
+                texts.iter().map(head).collect::<Vec<_>>().join("\n")
+            };
+            let different = planned.iter().zip(tail).find(|(planned, sent)| planned != sent);
+            let different = different.map(|(planned, sent)| first_difference(planned, sent)).unwrap_or_default();
+            let (planned, sent) = (heads(&planned), heads(&sent));
+            self.differences.push(format!("{title}:\nplanned:\n{planned}\nsent:\n{sent}\nfirst: {different}\n"));
+        }
+        self.differences.extend(changed.map(|message| format!("{title}: the plan sent {}", message.text)));
+    }
+
     fn run(&self, arguments: &[&str], code: i32) -> Sent {
+        self.ran(arguments, code).1
+    }
+
+    /// The output of a command, and its messages.
+    fn ran(&self, arguments: &[&str], code: i32) -> (String, Sent) {
         self.fleet.write();
         let trace = self.fleet.path("trace.jsonl");
         let mut program = self.fleet.program(arguments);
@@ -122,7 +180,8 @@ impl Tenants {
         };
         logged::check(&ran.err, &sent);
         let normalized = |message: &Message| Message::new(&message.kind, self.normalizer.text(&message.text));
-        sent.iter().map(|messages: &Vec<Message>| messages.iter().map(normalized).collect()).collect()
+        let sent = sent.iter().map(|messages: &Vec<Message>| messages.iter().map(normalized).collect()).collect();
+        (ran.out, sent)
     }
 
     /// Fails with the differences of all cases.
@@ -197,6 +256,27 @@ fn places(engine: Engine, fleet: &mut Fleet) -> ([Place; 2], Option<Tap>) {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Both texts from a little before the first byte that differs.
+fn first_difference(planned: &str, sent: &str) -> String {
+    let at = planned.bytes().zip(sent.bytes()).take_while(|(a, b)| a == b).count();
+    let from = |text: &str| text.bytes().skip(at.saturating_sub(60)).take(300).map(char::from).collect::<String>();
+    format!("{:?}\n       {:?}", from(planned), from(sent))
+}
+
+/// The text of an item of a plan, with the words of the normalizer in the place of marks.
+fn planned(item: &Value) -> Option<String> {
+    let marks = [
+        ("<fleet:now>", "TIME".to_owned()),
+        ("<fleet:run>", "RUN".to_owned()),
+        ("<fleet:session>", "fleet:one:NAME".to_owned()),
+        ("\"<fleet:name>\"", quoted(SCHEMAS[0])),
+        ("'<fleet:name>'", format!("'{}'", SCHEMAS[0])),
+        ("<fleet:name>", "DATABASE".to_owned()),
+    ];
+    let text = ["text", "batch", "question"].iter().find_map(|kind| item[*kind].as_str())?;
+    Some(marks.iter().fold(text.to_owned(), |text, (mark, word)| text.replace(mark, word)))
 }
 
 /// Takes the statements of each connection out of the trace.
