@@ -14,8 +14,8 @@ pub struct Shape {
     pub tables: Vec<Table>,
     /// Views, materialized views, triggers, routines, types, sequences of their own, by kind and name.
     pub others: Vec<Other>,
-    /// The privileges of others than the owner. They are compared by [`Shape::compared_grants`] only, and are no part of the
-    /// fingerprint: people grant them, and one database has other roles than the next.
+    /// The privileges of others than the owner. They are no part of the fingerprint, and [`Shape::compared`] leaves them out:
+    /// people grant them, and one database has other roles than the next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
 }
@@ -140,7 +140,12 @@ impl Difference {
         if self.part.is_empty() { self.object.clone() } else { format!("{}: {}", self.object, self.part) }
     }
 
-    /// Whether it is one of [`Shape::compared_grants`].
+    /// The rights of a role on an object.
+    pub fn of_grant((object, to): (&str, &str), first: Vec<String>, second: Vec<String>) -> Self {
+        Difference { object: object.to_owned(), part: format!("grants to {to}"), first, second }
+    }
+
+    /// Whether it is one of [`Difference::of_grant`].
     pub fn is_of_grants(&self) -> bool {
         self.part.starts_with("grants to ")
     }
@@ -211,17 +216,6 @@ impl Shape {
             found.push(Difference { object: "schema".into(), part: "rest".into(), first: is.clone(), second: is });
         }
         found
-    }
-
-    /// The privileges in which `other` differs, by object and role.
-    pub fn compared_grants(&self, other: &Shape) -> Vec<Difference> {
-        let title = |grant: &Grant| format!("{}: grants to {}", grant.object, grant.to);
-        let differing = told(&self.grants, &other.grants, title, |grant: &Grant| grant.rights.clone());
-        let difference = |(title, first, second): Told| {
-            let (object, part) = title.rsplit_once(": ").expect("written just above");
-            Difference { object: object.to_owned(), part: part.to_owned(), first, second }
-        };
-        differing.map(difference).collect()
     }
 
     /// The canonical form of the schema: sorted, without grants.

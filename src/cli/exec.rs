@@ -20,7 +20,7 @@ use crate::model::tenant::{Tenant, TenantId};
 use crate::report::exec::{self, Found};
 use crate::report::{Format, count};
 use crate::run;
-use crate::sql::{is_of_rows, masked, operator_statements};
+use crate::sql::{escapes_read_only, is_of_rows, masked, operator_statements};
 
 /// The tenants whose answers are in memory at once, where the form allows to write them as they come.
 const AT_ONCE: usize = 100;
@@ -37,6 +37,14 @@ impl Run for Exec {
         }
         let selection = program.select(&self.selection).await?;
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
+        for engine in tenants.iter().map(|tenant| tenant.engine).collect::<BTreeSet<_>>() {
+            if let Some(words) = escapes_read_only(engine, &sql) {
+                return Err(CliError::Usage(format!(
+                    "{words} ({engine}) would leave the read-only transaction, or reach beyond the database; nothing was sent. \
+                     With --write an operator's SQL is a run of its own"
+                )));
+            }
+        }
         let door = program.door(&set);
         let is_stream = matches!(self.format, Format::Csv | Format::Jsonl);
         let mut stream = match (is_stream, &self.output) {

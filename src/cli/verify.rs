@@ -11,10 +11,11 @@ use super::exit::CliError;
 use super::setup::Program;
 use crate::check::verify::{RowCounts, Written, assertions};
 use crate::model::assertion::Assertion;
+use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::tenant::{Tenant, TenantId};
-use crate::report::clean;
 use crate::report::verify::{CountsView, Verified, VerifyView};
+use crate::report::{clean, first};
 use crate::run;
 
 /// The time for all questions to one tenant where no statement timeout is set.
@@ -37,6 +38,15 @@ impl Run for Verify {
             engine: tenant.engine,
             answers,
         };
+        let asked = |tenant: &Arc<Tenant>| assertions.iter().any(|assertion| assertion.sql[tenant.engine].is_some());
+        if let Some(tenant) = tenants.iter().find(|tenant| !asked(tenant)) {
+            return Err(CliError::Settings(format!(
+                "no assertion has a text for {}, the engine of tenant {}: it would hold without having been asked. Write one, or \
+                 leave these tenants out",
+                tenant.engine,
+                clean(tenant.id.as_str())
+            )));
+        }
         let rows: Vec<Verified> = tenants.iter().zip(answers).map(row).collect();
         let output = &self.read.output;
         let view = VerifyView { assertions: &assertions, tenants: &rows, all: self.all };
@@ -90,6 +100,15 @@ fn saved(path: &Path) -> Result<RowCounts, CliError> {
     serde_json::from_str(&text).map_err(|error| read(format!("{error}; write it with --row-counts --save FILE")))
 }
 
+/// Whether a name in the folder looks like that of an assertion, and is none.
+fn is_odd(name: &str, path: &Path) -> bool {
+    let lower = name.to_lowercase();
+    let engine = name.strip_suffix(".sql").and_then(|stem| Some(stem.rsplit_once('.')?.1));
+    let is_wrong_engine =
+        engine.is_some_and(|word| Engine::named(word).is_none() && Engine::named(&word.to_lowercase()).is_some());
+    !name.starts_with('.') && (path.is_dir() || is_wrong_engine || lower.contains(".sql") && !name.ends_with(".sql"))
+}
+
 /// The assertions of the folder and of the tenant file.
 fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
     let (settings, mut all) = (program.settings(), Vec::new());
@@ -104,6 +123,17 @@ fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
                 if let Ok(name) = entry.file_name().into_string() {
                     files.insert(name, entry.path());
                 }
+            }
+            // What looks like an assertion and is none would never be asked.
+            let odd: Vec<String> =
+                files.iter().filter(|(name, path)| is_odd(name, path)).map(|(name, _)| clean(name).into()).collect();
+            if !odd.is_empty() {
+                return Err(CliError::Settings(format!(
+                    "{} in {} would never be asked: an assertion is NAME.sql or NAME.ENGINE.sql (sqlite, postgres, mysql) in this \
+                     folder itself; rename or remove it",
+                    first(&odd, 3),
+                    folder.display()
+                )));
             }
             for (name, path) in files.into_iter().filter(|(name, _)| name.ends_with(".sql")) {
                 let sql = std::fs::read_to_string(&path).map_err(unread)?;

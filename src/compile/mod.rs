@@ -96,6 +96,19 @@ pub(crate) enum CompileError {
         /// The reason.
         why: &'static str,
     },
+    /// A squash is not the same one on each engine.
+    #[error(
+        "{migration} replaces others, and on {engine} {what}; write the same `replaces` into a part for each \
+         engine, also one without a statement"
+    )]
+    ReplacesInPart {
+        /// The migration that replaces others.
+        migration: String,
+        /// Its file that names others, or that there is none.
+        what: String,
+        /// The engine.
+        engine: Engine,
+    },
     /// The migrator's own `install` does more than create the history table.
     #[error("the statement that creates the history table could not be recorded for {engine}: {reason}")]
     Install {
@@ -162,6 +175,7 @@ impl MigrationSet {
         }
         let first = self.migrations.len();
         for (number, script) in folder.scripts.iter().enumerate().filter(|(_, script)| !script.replaces().is_empty()) {
+            replaces_on_each(script, &folder)?;
             replace(&mut catalog, first + number, script.replaces())?;
         }
         self.views = seal::views(&folder, self.migrations.len());
@@ -474,6 +488,26 @@ impl MigrationSet {
         let is_free = !engine.capabilities().server && wanted.is_none();
         wanted.unwrap_or(engine.capabilities().transactional_ddl) && !(is_free && statements.iter().any(needs_none))
     }
+}
+
+/// Checks that a squash replaces the same on each engine that the folder has scripts for: a new tenant would lack on another
+/// what the replaced ones made.
+fn replaces_on_each(script: &SqlScript, folder: &SqlFolder) -> Result<(), CompileError> {
+    let all = script.replaces();
+    let has_scripts = |engine: &Engine| folder.scripts.iter().any(|other| other.up.get(*engine).is_some());
+    for engine in Engine::ALL.into_iter().filter(has_scripts) {
+        let part = script.up.get(engine);
+        let mut own = part.map(|part| part.replaces.clone()).unwrap_or_default();
+        own.sort_unstable();
+        if own != all {
+            let what = part.map_or_else(
+                || "there is no part of it".to_owned(),
+                |part| format!("{} names other ones", part.file.display()),
+            );
+            return Err(CompileError::ReplacesInPart { migration: script.name.to_string(), what, engine });
+        }
+    }
+    Ok(())
 }
 
 /// Enters what a migration replaces into the catalog.

@@ -45,6 +45,11 @@ pub(crate) trait ReadOnly: TenantQueries {
     /// # Errors
     /// A [`Fault`] when the session can't be made so.
     async fn read_only(&mut self) -> Result<String, Fault>;
+
+    /// The statement behind which a query fails instead of leaving out rows that its user may not see.
+    fn unfiltered(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 #[async_trait]
@@ -60,12 +65,13 @@ impl<S: ReadOnly> Answers for S {
     }
 
     async fn answers(&mut self, sql: &str) -> Result<Vec<Answer>, Fault> {
-        Ok(grouped(asked(self, sql.to_owned()).await?))
+        Ok(grouped(asked(self, sql.to_owned(), None).await?))
     }
 
     async fn first_rows(&mut self, query: &str, most: usize) -> Result<FirstRows, Fault> {
         // A comment at the end of the text must not hide the parenthesis.
-        let mut rows = asked(self, format!("SELECT * FROM (\n{query}\n) AS fleet_rows LIMIT {}", most + 1)).await?;
+        let (query, all) = (format!("SELECT * FROM (\n{query}\n) AS fleet_rows LIMIT {}", most + 1), self.unfiltered());
+        let mut rows = asked(self, query, all).await?;
         let more = rows.len() > most;
         rows.truncate(most);
         let Answer { columns, rows } = grouped(rows).pop().unwrap_or_default();
@@ -73,8 +79,9 @@ impl<S: ReadOnly> Answers for S {
     }
 }
 
-async fn asked(session: &mut impl ReadOnly, sql: String) -> Result<Vec<TextRow>, Fault> {
+async fn asked(session: &mut impl ReadOnly, sql: String, more: Option<&str>) -> Result<Vec<TextRow>, Fault> {
     let begin = session.read_only().await?;
+    let begin = [Some(begin.as_str()), more].into_iter().flatten().collect::<Vec<_>>().join(";\n");
     session.run(begin).await?;
     let rows = session.rows(sql).await;
     let _ = session.run("ROLLBACK".to_owned()).await;

@@ -33,12 +33,13 @@ impl DriftView<'_> {
     /// The text in the form asked for.
     pub(crate) fn render(&self, format: Format, style: &Style) -> String {
         let line = |group| Line { group, text: group.differences.iter().map(|d| words(d, group, None)).collect() };
-        let Drift { equal, ignored, groups, not_compared, not_made } = self.drift;
+        let Drift { equal, ignored, groups, not_compared, not_made, grants_not_compared, other_schemas } = self.drift;
         let groups: Vec<Line<'_>> = groups.iter().map(line).collect();
         let fields = || {
             json!({
                 "equal": equal, "ignored": ignored, "groups": groups, "not_compared": not_compared,
-                "without_schema_of_version": not_made,
+                "without_schema_of_version": not_made, "grants_not_compared": grants_not_compared,
+                "other_schemas": other_schemas,
             })
         };
         format.write(|| self.text(style), fields, || self.sheet())
@@ -88,6 +89,20 @@ impl DriftView<'_> {
             );
             out.push_str(&paragraph(&text, "", 8, style));
         }
+        for Unmade { engine, version, tenants, why } in &self.drift.grants_not_compared {
+            let (count, version) = (label::count(*tenants, "tenant"), clean(version));
+            let text = format!("grants of {count} at {version} ({engine}) were not compared: {}", clean(why));
+            out.push_str(&paragraph(&text, "", 8, style));
+        }
+        if !self.drift.other_schemas.is_empty() {
+            let names: Vec<String> = self.drift.other_schemas.iter().map(|name| clean(name)).collect();
+            let text = format!(
+                "not looked into: {} {}, which migrations make beside the schema of a tenant",
+                if names.len() == 1 { "schema" } else { "schemas" },
+                label::first(&names, 5)
+            );
+            out.push_str(&paragraph(&text, "", 8, style));
+        }
         out + &self.summary()
     }
 
@@ -129,7 +144,7 @@ fn of_group(group: &Group, style: &Style) -> String {
         out.push_str(&format!("  {} more; --format json has all\n", group.differences.len() - MOST));
     }
     if !group.fix_sql.is_empty() {
-        out.push_str("  A suggestion, of which nothing was run; read it, and try it on one tenant first:\n");
+        out.push_str("  A suggestion, of which nothing was run; read it, and try it in `shell` on one tenant first:\n");
         for line in group.fix_sql.iter().flat_map(|text| text.lines()) {
             out.push_str(&format!("    {}\n", cleaned(line)));
         }

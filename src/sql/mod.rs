@@ -5,6 +5,7 @@
 mod body;
 pub(crate) mod dialect;
 mod effect;
+mod escapes;
 pub(crate) mod extension;
 pub(crate) mod foreign_keys;
 pub(crate) mod guard;
@@ -26,6 +27,7 @@ pub(crate) mod transaction;
 pub(crate) mod words;
 
 pub(crate) use effect::{DdlEffect, Named, SchemaObject, dropped, effect};
+pub(crate) use escapes::escapes_read_only;
 pub(crate) use operator::{is_of_rows, operator_statements};
 pub(crate) use rows::{dropped_views, worked_on};
 pub(crate) use secrets::masked;

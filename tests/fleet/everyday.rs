@@ -195,6 +195,26 @@ fn sql_is_asked_of_all_tenants_and_null_is_no_empty_text() {
     assert_eq!(ran["tenants"][0]["answers"][1]["rows"][0][0], "y", "{ran}");
 }
 
+/// What the engines would let pass.
+#[test]
+fn sql_that_takes_the_read_only_session_back_is_refused() {
+    let fleet = of_each_kind();
+    for (id, sql) in [
+        ("pg-000", "SET TRANSACTION READ WRITE; CREATE TABLE u (a int); COMMIT; SELECT 1/0"),
+        ("pg-000", "ROLLBACK; BEGIN READ WRITE; CREATE TABLE u (a int); COMMIT"),
+        ("pg-000", "COPY (SELECT 1) TO PROGRAM 'cat'"),
+        ("my-000", "BEGIN NOT ATOMIC SET SESSION TRANSACTION READ WRITE; COMMIT; INSERT INTO t VALUES (3, 'x'); END"),
+        ("my-000", "SHUTDOWN WAIT FOR ALL SLAVES"),
+        ("mysql-000", "SET SESSION transaction_read_only = 0; COMMIT; CREATE TABLE u (a int)"),
+        ("lite-000", "COMMIT; VACUUM INTO 'copy.db'"),
+    ] {
+        fleet.run(&["exec", sql, "--tenant", id]).exits(64).tells(&["nothing was sent", "--write"]);
+        assert!(!fleet.has_table(id, "u") && !fleet.path("copy.db").exists(), "{id} {sql}");
+    }
+    // By the engine itself: behind a first query the mode of a transaction stays.
+    fleet.run(&["exec", "SELECT set_config('transaction_read_only', 'off', false)", "--tenant", "pg-000"]).exits(100);
+}
+
 /// The engines refuse it: the text is not looked at.
 #[test]
 fn sql_that_would_change_something_is_refused_by_every_engine() {

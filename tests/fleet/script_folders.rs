@@ -340,3 +340,24 @@ fn a_variable_without_a_value_stops_everything_before_the_first_tenant() {
     fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(100).shows(&["is no name of 1 to 63 bytes"]);
     assert!(!fleet.has_table("lite-000", &"x".repeat(63)));
 }
+
+/// A new tenant of the other engine would have nothing of what the replaced scripts made.
+#[test]
+fn a_squash_replaces_the_same_on_each_engine() {
+    let fleet = fleet();
+    write(&fleet, "0001_a.sql", "create table a (i int);");
+    write(&fleet, "0002_b.sql", "create table b (i int);");
+    migrate(&fleet, 0);
+    remove(&fleet, "0001_a.sql");
+    remove(&fleet, "0002_b.sql");
+    write(&fleet, "0009_other.sql", "create table other (i int);");
+    write(
+        &fleet,
+        "0003_s.postgres.sql",
+        "-- fleet: replaces=0001_a,0002_b\ncreate table a (i int); create table b (i int);",
+    );
+    let told = ["0003_s replaces others, and on sqlite there is no part of it"];
+    fleet.run(&["plan"]).exits(1).tells(&told);
+    write(&fleet, "0003_s.sqlite.sql", "-- fleet: replaces=0001_a\ncreate table a (i int);");
+    fleet.run(&["plan"]).exits(1).tells(&["on sqlite sql/0003_s.sqlite.sql names other ones"]);
+}

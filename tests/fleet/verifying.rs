@@ -182,3 +182,41 @@ fn row_counts_are_compared_before_and_after() {
     fleet.run(&["verify", "--save", "x.json"]).exits(64);
     fleet.run(&["verify", "--row-counts"]).exits(64);
 }
+
+/// Row security would leave out the rows that say no.
+#[test]
+fn rows_that_the_user_may_not_see_are_an_error_and_no_yes() {
+    let mut fleet = Fleet::new().postgres(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let (role, url) = (fleet.unique("rls"), fleet.tenant("pg-000").url.clone());
+    fleet.ask(
+        "pg-000",
+        &format!("CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"),
+    );
+    fleet.at_end(&postgres_url(), &format!("DROP ROLE {role}"));
+    fleet.ask("pg-000", "INSERT INTO users (id, email) VALUES (1, 'a@x'); ALTER TABLE users ENABLE ROW LEVEL SECURITY");
+    std::fs::create_dir(fleet.path("verify")).unwrap();
+    std::fs::write(fleet.path("verify/none.sql"), "SELECT id FROM users").unwrap();
+    let at = url.split('@').nth(1).unwrap();
+    fleet.tenant_mut("pg-000").url = format!("postgres://{role}:x@{at}");
+    fleet.run(&["verify"]).exits(2).shows(&["row-level security"]);
+}
+
+#[test]
+fn what_would_never_be_asked_is_refused() {
+    let fleet = Fleet::new().sqlite(1);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    std::fs::create_dir(fleet.path("verify")).unwrap();
+    std::fs::write(fleet.path("verify/only.mysql.sql"), "SELECT 1").unwrap();
+    fleet.run(&["verify"]).exits(78).tells(&["no assertion has a text for sqlite"]);
+    std::fs::write(fleet.path("verify/only.mysql.sql"), "").unwrap();
+    std::fs::remove_file(fleet.path("verify/only.mysql.sql")).unwrap();
+    for name in ["Z.SQL", "y.sql.txt", "x.Postgres.sql"] {
+        std::fs::write(fleet.path("verify/a.sql"), "SELECT id FROM users").unwrap();
+        std::fs::write(fleet.path("verify").join(name), "SELECT 1").unwrap();
+        fleet.run(&["verify"]).exits(78).tells(&[name, "would never be asked"]);
+        std::fs::remove_file(fleet.path("verify").join(name)).unwrap();
+    }
+    std::fs::create_dir(fleet.path("verify/sub")).unwrap();
+    fleet.run(&["verify"]).exits(78).tells(&["sub in verify would never be asked"]);
+}

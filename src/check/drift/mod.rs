@@ -4,6 +4,7 @@
 //! own, and never counts as equal.
 
 mod fix;
+mod grants;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use serde::Serialize;
 
+use self::grants::{Usual, has_own};
 use crate::model::live_schema::{LiveSchema, LiveSchemas};
 use crate::model::schema::{AppliedSet, Catalog, State, VersionSchema};
-use crate::model::shape::{Difference, Grant, Shape};
+use crate::model::shape::Difference;
 use crate::model::tenant::{Engine, TenantId};
 
 /// The migrations of a tenant on a product: tenants with the same have the same schema.
@@ -101,6 +103,10 @@ pub(crate) struct Drift {
     pub(crate) groups: Vec<Group>,
     pub(crate) not_compared: Vec<Uncompared>,
     pub(crate) not_made: Vec<Unmade>,
+    /// Tenants some of whose grants could not be compared. Their schemas were.
+    pub(crate) grants_not_compared: Vec<Unmade>,
+    /// Other schemas that versions make in their tenants' databases: nobody looked into them.
+    pub(crate) other_schemas: BTreeSet<String>,
 }
 
 impl Drift {
@@ -130,8 +136,8 @@ struct Alike<'a> {
     tenants: Vec<usize>,
     compared_with: Reference,
     schema: Arc<VersionSchema>,
-    /// The most frequent one for its grants, which no migration has to make.
-    usual: Option<Arc<Shape>>,
+    /// Grants have no other reference: no migration has to make them.
+    usual: Arc<Usual<'a>>,
 }
 
 /// The same, compared.
@@ -168,7 +174,7 @@ impl Comparison {
 
     /// The schemas of a version with the one that they are to be compared with; none if there is no such.
     fn with_reference<'a>(
-        &self,
+        &'a self,
         version: &'a Version,
         schemas: &BTreeMap<&'a str, Vec<usize>>,
         drift: &mut Drift,
@@ -177,12 +183,14 @@ impl Comparison {
         let (compared_with, schema) = match self.schema_of(version) {
             Ok(schema) => (Reference::Version, schema),
             Err(why) => {
-                // Of several that are as frequent it is the one of the first tenant.
-                let most = schemas.iter().max_by_key(|(_, of)| (of.len(), std::cmp::Reverse(of.first().copied())));
-                let Some(most) = most.and_then(|(print, _)| self.live.shapes.get(*print)).filter(|_| tenants.len() > 1)
-                else {
+                let most = schemas.iter().find(|(_, of)| of.len() * 2 > tenants.len() && tenants.len() > 1);
+                let Some(most) = most.and_then(|(print, _)| self.live.shapes.get(*print)) else {
+                    let with_others = match tenants.len() {
+                        1 => "no other tenant has this version, to compare it with",
+                        _ => "the tenants of this version differ, and most of them have no form in common",
+                    };
                     let alone = |&at: &usize| Uncompared {
-                        why: format!("{why}; and no other tenant has this version, to compare it with"),
+                        why: format!("{why}; and {with_others}"),
                         ..uncompared(&self.live.tenants[at])
                     };
                     drift.not_compared.extend(tenants.iter().map(alone));
@@ -197,7 +205,19 @@ impl Comparison {
             }
         };
         let schema = Arc::new(schema);
-        let usual = [false, true].map(|is_schema| self.usual_grants(schemas, is_schema));
+        drift.other_schemas.extend(schema.bare.others.iter().filter(|o| o.kind == "schema").map(|o| o.name.clone()));
+        let usual = [false, true].map(|is_schema| Arc::new(self.usual_grants(schemas, is_schema)));
+        for usual in &usual {
+            let of_one =
+                || schemas.keys().any(|print| self.live.shapes.get(*print).is_some_and(|s| has_own(&s.grants)));
+            let why = match (usual.tenants, usual.undecided) {
+                (1, _) if of_one() => "no other tenant of their version is there to compare them with".to_owned(),
+                (2.., 1..) => format!("{} of them are on no majority in one form", usual.undecided),
+                _ => continue,
+            };
+            let (engine, version, tenants) = (version.engine, self.name(tenants[0]), usual.tenants);
+            drift.grants_not_compared.push(Unmade { engine, version, tenants, why });
+        }
         let alike = |(fingerprint, tenants): (&&'a str, &Vec<usize>)| Alike {
             version,
             fingerprint,
@@ -209,16 +229,13 @@ impl Comparison {
         schemas.iter().map(alike).collect()
     }
 
-    /// A schema with the grants that most of these tenants have, of those that are schemas or of those that are databases; of several that are as frequent it is that of the first tenant.
-    fn usual_grants(&self, schemas: &BTreeMap<&str, Vec<usize>>, is_schema: bool) -> Option<Arc<Shape>> {
-        let mut all: HashMap<&[Grant], Vec<usize>> = HashMap::new();
-        for (print, tenants) in schemas {
-            let Some(shape) = self.live.shapes.get(*print) else { continue };
-            let alike = tenants.iter().filter(|at| self.live.tenants[**at].is_schema == is_schema);
-            all.entry(&shape.grants).or_default().extend(alike);
-        }
-        let most = all.into_values().max_by_key(|of| (of.len(), std::cmp::Reverse(of.iter().min().copied())))?;
-        self.live.shapes.get(self.live.tenants[*most.first()?].fingerprint.as_ref()?).cloned()
+    /// The grants that most of these tenants have, of those that are schemas or of those that are databases.
+    fn usual_grants<'a>(&'a self, schemas: &BTreeMap<&str, Vec<usize>>, is_schema: bool) -> Usual<'a> {
+        let forms = schemas.iter().filter_map(|(print, tenants)| {
+            let alike = tenants.iter().filter(|at| self.live.tenants[**at].is_schema == is_schema).count();
+            Some((&*self.live.shapes.get(*print)?.grants, alike)).filter(|_| alike > 0)
+        });
+        Usual::of(forms)
     }
 
     fn schema_of(&self, version: &Version) -> Result<VersionSchema, String> {
@@ -244,8 +261,7 @@ impl Comparison {
     fn compared<'a>(&self, alike: Alike<'a>) -> Compared<'a> {
         let own = self.live.shapes.get(alike.fingerprint);
         let of_schema = own.map(|shape| alike.schema.compared(shape)).unwrap_or_default();
-        let of_grants =
-            own.zip(alike.usual.as_ref()).map(|(own, usual)| usual.compared_grants(own)).unwrap_or_default();
+        let of_grants = own.map(|own| alike.usual.differences(&own.grants)).unwrap_or_default();
         let (ignored, differences): (Vec<_>, Vec<_>) = of_schema
             .into_iter()
             .chain(of_grants)

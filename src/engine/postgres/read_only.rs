@@ -23,6 +23,12 @@ impl ReadOnly for PostgresSession {
         begin.extend(tenant.schema.as_ref().map(path));
         begin.push("SET default_transaction_read_only = on".to_owned());
         begin.push("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY".to_owned());
+        // Behind a first query the transaction can't be made READ WRITE any more.
+        begin.push("SELECT 1".to_owned());
         Ok(begin.join(";\n"))
+    }
+
+    fn unfiltered(&self) -> Option<&'static str> {
+        Some("SET LOCAL row_security = off")
     }
 }

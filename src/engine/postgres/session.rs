@@ -106,15 +106,15 @@ impl PostgresSession {
     }
 
     /// Ends all that the tenant left in the session; `false`: it must not serve another. Not behind a pooler, whose sessions
-    /// are not ours, and not where event triggers run code of their own. Dying here: no transaction is open.
+    /// are not ours, and not in a database with functions of its own: triggers, defaults, checks and rules may run them, they keep
+    /// what they were compiled with, and may set what no session forgets. Dying here: no transaction is open.
     async fn end_all(&mut self) -> bool {
         let ask = format!(
             "SELECT coalesce(pg_catalog.current_setting('{}', true), ''), \
-             (SELECT count(*) FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')",
+             EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384 AND prolang NOT IN (12, 13))",
             MARK.0
         );
-        let is_direct =
-            |rows: Vec<TextRow>| rows.first().is_some_and(|row| row.must(0) == MARK.1 && row.must(1) == "0");
+        let is_direct = |rows: Vec<TextRow>| rows.first().is_some_and(|row| row.must(0) == MARK.1 && !row.is_true(1));
         self.rows(ask).await.is_ok_and(is_direct) && self.run("DISCARD ALL".to_owned()).await.is_ok()
     }
 

@@ -127,7 +127,7 @@ fn gather(rows: &[TextRow]) -> Gathered {
                     .replace(" (", "(")
                     .replace(", ", ","),
                 nullable: row.must(4) == "0",
-                default: row.text(5).map(|default| canonical(&tokens(&default))),
+                default: row.text(5).map(|default| canonical(&tokens(&default))).filter(|default| default != "null"),
                 ..Column::default()
             }),
             "primary" => table.primary_key.push(row.must(2)),

@@ -52,7 +52,7 @@ pub(super) const ON_SQLITE: [Pair; 22] = [
     ("t22: CREATE TABLE t22 (a text DEFAULT \"Abc\")", "CREATE TABLE t22 (a text DEFAULT \"abc\")"),
 ];
 
-pub(super) const SAME_ON_SQLITE: [Pair; 10] = [
+pub(super) const SAME_ON_SQLITE: [Pair; 11] = [
     ("s01: CREATE TABLE s01 (a int, b text)", "create table \"s01\" (b TEXT,\n  a INT -- the number\n)"),
     (
         "s02: CREATE TABLE s02 (a int); CREATE INDEX is02 ON s02 (a) WHERE a > 1",
@@ -71,6 +71,7 @@ pub(super) const SAME_ON_SQLITE: [Pair; 10] = [
         "CREATE TABLE s08 (a int references t02(id) deferrable initially deferred)",
     ),
     ("s09: CREATE TABLE s09 (a int DEFAULT (1 + 1))", "CREATE TABLE s09 (a int DEFAULT ( 1+1 ))"),
+    ("s11: CREATE TABLE s11 (a int DEFAULT NULL)", "CREATE TABLE s11 (a int)"),
     (
         "s10: CREATE TABLE s10 (a int DEFAULT (1e3 + 0xff), b blob CHECK (b <> x'ab'))",
         "CREATE TABLE s10 (a int DEFAULT (1E3 + 0XFF), b blob CHECK (b <> X'AB'))",
