@@ -407,3 +407,47 @@ fn a_session_lost_in_the_middle_leaves_no_doubt() {
         is_done(&fleet, "pg-000", &plain, attempts);
     }
 }
+
+/// Each batch is committed by itself, and a run that dies goes on with the rows that are left.
+#[test]
+fn rows_are_changed_in_batches_with_a_commit_each() {
+    let fleet = Fleet::new().head(HEAD).sqlite(1).postgres(1).schemas(1).mariadb(1).mysql(1);
+    let values = (1..=250).map(|i| format!("({i}, NULL)")).collect::<Vec<_>>().join(", ");
+    let table = "CREATE TABLE t (i int PRIMARY KEY, done int);\nCREATE TABLE gone (i int PRIMARY KEY);\n";
+    let rows = format!("INSERT INTO t VALUES {values};\nINSERT INTO gone SELECT i FROM t;\n");
+    write(&fleet, "0001_t.sql", &format!("{table}{rows}"));
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let change = "-- fleet: batch=100\nUPDATE t SET done = i + 0 WHERE done IS NULL AND i > 10;\n\
+        -- fleet: batch=60\nDELETE FROM gone WHERE i <= 200;\n";
+    write(&fleet, "0002_fill.sql", change);
+    fleet.run(&["plan"]).exits(78).tells(&["0002_fill.sql:1: a batch is repeated", "transaction=false"]);
+    write(&fleet, "0002_fill.sql", &format!("-- fleet: transaction=false\n{change}"));
+    let shown = fleet.run(&["plan", "--sql"]).exits(0);
+    shown.shows(&[
+        "AND ctid = ANY (ARRAY (SELECT ctid FROM t WHERE",
+        "LIMIT 100",
+        "DELETE FROM gone WHERE i <= 200 LIMIT 60",
+    ]);
+    // A key that is taken stops the third batch on PostgreSQL.
+    for tenant in ["pg-000", "schema-000"] {
+        fleet.ask(tenant, "ALTER TABLE t ADD CONSTRAINT few CHECK (done < 211)");
+    }
+    fleet.run(&["migrate", "--yes"]).exits(100);
+    for tenant in ["pg-000", "schema-000"] {
+        let done = fleet.ask(tenant, "SELECT count(done)::text FROM t").pop().unwrap();
+        assert_eq!(done, "200", "{tenant}: two batches are committed, the third is refused");
+        fleet.ask(tenant, "ALTER TABLE t DROP CONSTRAINT few");
+    }
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    for tenant in &fleet.tenants {
+        let count = |query: &str| {
+            fleet.ask(&tenant.id, &format!("SELECT CAST({query} AS char(9))")).pop().unwrap().trim().to_owned()
+        };
+        assert_eq!(count("(SELECT count(done) FROM t)"), "240", "{}", tenant.id);
+        assert_eq!(count("(SELECT sum(done) FROM t)"), count("(SELECT sum(i) FROM t WHERE i > 10)"), "{}", tenant.id);
+        assert_eq!(count("(SELECT count(*) FROM gone)"), "50", "{}", tenant.id);
+    }
+    write(&fleet, "0003_more.sql", "-- fleet: transaction=false\n-- fleet: batch=9\nUPDATE t SET done = done + 1;\n");
+    let refused = fleet.run(&["migrate", "--yes"]).exits(78);
+    refused.tells(&["0003_more.sql:2: this can't be done in batches by itself: nothing shows that it comes to an end"]);
+}

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::batches;
 use super::foreign;
 use super::part::Found;
 use super::{RefreshGroup, ViewNote};
@@ -38,6 +39,8 @@ pub(super) struct Notes {
     pub(super) refresh: Option<(usize, usize)>,
     /// Statements with a directive, and its line.
     pub(super) statements: Vec<(usize, Directive, usize)>,
+    /// Statements that fleet itself is to part into batches of so many rows, and the line that says so.
+    pub(super) batches: Vec<(usize, u32, usize)>,
 }
 
 /// The position of a comment.
@@ -54,7 +57,7 @@ enum Place {
     Behind,
 }
 
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 15] = [
     "transaction=false",
     "online",
     "lock_timeout=",
@@ -67,6 +70,7 @@ const WORDS: [&str; 14] = [
     "replaces=",
     "refresh",
     "batch",
+    "batch=",
     "report",
     "allow=",
 ];
@@ -198,6 +202,7 @@ impl Reader<'_> {
                 Some(("transaction" | "online", _)) => {
                     self.wrong(line, format!("unknown value in `{word}`"), "use true or false")
                 }
+                Some(("batch", rows)) => self.batch(rows, place, line),
                 Some((key @ ("lock_timeout" | "statement_timeout"), value)) => self.limit(key, value, place, line),
                 Some(("replaces", names)) => self.replaces(names, place, line),
                 Some(("view", name)) => view = Some(name),
@@ -308,6 +313,17 @@ impl Reader<'_> {
             return self.wrong(line, "this statement has a directive already", "leave one of them");
         }
         self.notes.statements.extend(word.parse().ok().map(|directive| (statement, directive, line)));
+    }
+
+    fn batch(&mut self, rows: &str, place: Place, line: usize) {
+        let Some(rows) = rows.parse().ok().filter(|rows| (1..=batches::MOST).contains(rows)) else {
+            let instead = format!("write `-- fleet: batch=5000`, from 1 to {}", batches::MOST);
+            return self.wrong(line, "`batch` takes a number of rows", instead);
+        };
+        let told = self.notes.statements.len();
+        self.statement("batch", place, line);
+        let new = self.notes.statements.get(told).map(|(statement, ..)| (*statement, rows, line));
+        self.notes.batches.extend(new);
     }
 
     fn refresh(&mut self, place: Place, line: usize) {

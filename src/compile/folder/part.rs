@@ -2,11 +2,13 @@
 //!
 //! It reads text only, and does not know which files make up a script.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::batches;
 use super::comments::{self, Notes};
 use super::placeholders::{self, Meaning};
 use super::rules::{self, Statement};
@@ -125,7 +127,21 @@ impl Source<'_> {
             ));
         }
         let wrapped = judge(&code, &notes, transaction, &mut found);
-        let statement = |at: usize| SqlStatement { sql: pieces[at].text.to_owned(), line: pieces[at].line };
+        let mut parted: HashMap<usize, String> = HashMap::new();
+        for &(at, rows, line) in &notes.batches {
+            match batches::in_batches(engine, pieces[at].text, rows) {
+                Ok(sql) => _ = parted.insert(at, sql),
+                Err(why) => found.push(Found::new(
+                    Some(line),
+                    format!("this can't be done in batches by itself: {why}"),
+                    "write the batch yourself, with a limit, and `/* fleet: batch */` before it",
+                )),
+            }
+        }
+        let statement = |at: usize| {
+            let sql = parted.get(&at).map_or(pieces[at].text, String::as_str);
+            SqlStatement { sql: sql.to_owned(), line: pieces[at].line }
+        };
         let end = notes.refresh.map_or(pieces.len(), |(first, _)| first);
         let is_own = |at: &usize| !wrapped.is_some_and(|(begin, commit)| *at == begin || *at == commit);
         let own: Vec<usize> = (0..end).filter(is_own).collect();

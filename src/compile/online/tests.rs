@@ -184,6 +184,17 @@ fn what_is_short_already_stays_without_a_word() {
     assert_eq!(reasons(Engine::Mysql, &["CREATE TABLE `t` (a int)", "CREATE INDEX i ON t (a)"]), "");
 }
 
+/// `lint` says of what it finds that `--online` rewrites it: of its own example it is true.
+#[test]
+fn what_lint_says_of_online_is_true() {
+    let all = crate::check::lint::rules::all();
+    let said: Vec<_> = all.iter().filter(|rule| rule.instead.contains("--online")).collect();
+    assert_eq!(said.len(), 6);
+    for rule in said {
+        assert_ne!(sent(Engine::Postgres, &[rule.bad]), [rule.bad], "{}", rule.id);
+    }
+}
+
 /// Each statement is committed by itself, so each has to mean the same by itself.
 #[test]
 fn a_script_that_needs_its_transaction_stays_whole() {

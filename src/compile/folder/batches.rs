@@ -1,0 +1,167 @@
+//! `-- fleet: batch=ROWS`: an `UPDATE` or `DELETE` of all rows becomes one of so many, which is repeated until it finds none.
+//!
+//! Only where the text shows that the repetition ends, and that a row which was changed is not changed again.
+
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, BinaryOperator, Delete, Expr, FromTable, Statement, TableFactor, TableWithJoins,
+    Update, Value,
+};
+use sqlparser::dialect::{Dialect, MySqlDialect, PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::Parser;
+
+use crate::model::engine::{Engine, EngineMap};
+use crate::sql::lex::{self, Kind};
+
+/// The most rows of a batch.
+pub(super) const MOST: u32 = 1_000_000;
+
+static DIALECTS: EngineMap<&(dyn Dialect + Sync)> =
+    EngineMap { sqlite: &SQLiteDialect {}, postgres: &PostgreSqlDialect {}, mysql: &MySqlDialect {} };
+
+/// The name under which an engine finds a row again within one statement, and the words around those that are wanted; none
+/// where an `UPDATE` takes a limit itself.
+const ROW: EngineMap<Option<[&str; 3]>> = EngineMap {
+    sqlite: Some(["rowid", "rowid IN (", ")"]),
+    postgres: Some(["ctid", "ctid = ANY (ARRAY (", "))"]),
+    mysql: None,
+};
+
+/// A statement of all its rows, as one of at most `rows` that is repeated; the comments before it stay.
+///
+/// # Errors
+/// The reason why it can't be done in batches.
+pub(super) fn in_batches(engine: Engine, sql: &str, rows: u32) -> Result<String, &'static str> {
+    let parsed = Parser::parse_sql(DIALECTS[engine], sql).map_err(|_| "the parser does not know it")?;
+    let [parsed] = parsed.as_slice() else { return Err("it is not one statement") };
+    let (change, table, condition) = match parsed {
+        Statement::Update(update) => of_update(update)?,
+        Statement::Delete(delete) => of_delete(delete)?,
+        _ => return Err("it is no UPDATE and no DELETE"),
+    };
+    let of_rows = match (ROW[engine], &condition) {
+        (None, Some(condition)) => format!("{change} WHERE {condition} LIMIT {rows}"),
+        (None, None) => format!("{change} LIMIT {rows}"),
+        // The condition stands outside as well: partitions have rows of the same place.
+        (Some([row, open, close]), Some(condition)) => {
+            let some = format!("SELECT {row} FROM {table} WHERE {condition} LIMIT {rows}");
+            format!("{change} WHERE ({condition}) AND {open}{some}{close}")
+        }
+        (Some([row, open, close]), None) => {
+            format!("{change} WHERE {open}SELECT {row} FROM {table} LIMIT {rows}{close}")
+        }
+    };
+    let code = lex::tokens(engine, sql).find(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
+    let head = code.map_or("", |token| &sql[..token.start]);
+    Ok(format!("{head}/* fleet: batch */ {of_rows}"))
+}
+
+type Parts = (String, String, Option<String>);
+
+fn of_update(update: &Update) -> Result<Parts, &'static str> {
+    let Update { table, assignments, from, selection, returning, or, order_by, limit, .. } = update;
+    let is_plain = from.is_none() && returning.is_none() && or.is_none() && order_by.is_empty() && limit.is_none();
+    let table = plain_table(table).filter(|_| is_plain).ok_or(NOT_PLAIN)?;
+    let condition = selection.as_ref().ok_or(NO_END)?;
+    let mut empty = Vec::new();
+    empty_columns(condition, &mut empty);
+    let ends = assignments.iter().find(|assignment| {
+        matches!(&assignment.target, AssignmentTarget::ColumnName(name) if empty.contains(&name.to_string()))
+    });
+    let Assignment { value, .. } = ends.ok_or(NO_END)?;
+    let is_set = matches!(value, Expr::Value(value) if !matches!(value.value, Value::Null));
+    // A row whose new value is NULL stays as it is, and would be found again.
+    let condition = if is_set { condition.to_string() } else { format!("({condition}) AND ({value}) IS NOT NULL") };
+    let sets: Vec<String> = assignments.iter().map(ToString::to_string).collect();
+    Ok((format!("UPDATE {table} SET {}", sets.join(", ")), table, Some(condition)))
+}
+
+fn of_delete(delete: &Delete) -> Result<Parts, &'static str> {
+    let Delete { tables, from, using, selection, returning, order_by, limit, .. } = delete;
+    let is_plain =
+        tables.is_empty() && using.is_none() && returning.is_none() && order_by.is_empty() && limit.is_none();
+    let FromTable::WithFromKeyword(from) = from else { return Err(NOT_PLAIN) };
+    let [from] = from.as_slice() else { return Err(NOT_PLAIN) };
+    let table = plain_table(from).filter(|_| is_plain).ok_or(NOT_PLAIN)?;
+    Ok((format!("DELETE FROM {table}"), table, selection.as_ref().map(ToString::to_string)))
+}
+
+const NOT_PLAIN: &str = "it is not of one table alone, without an alias, a join, an order, a limit or RETURNING";
+
+const NO_END: &str =
+    "nothing shows that it comes to an end: its WHERE has to ask for a column that it sets and that IS NULL before";
+
+fn plain_table(table: &TableWithJoins) -> Option<String> {
+    match &table.relation {
+        TableFactor::Table { name, alias: None, .. } if table.joins.is_empty() => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// The columns that are NULL in each row of a condition, as it spells them.
+fn empty_columns(condition: &Expr, all: &mut Vec<String>) {
+    match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            empty_columns(left, all);
+            empty_columns(right, all);
+        }
+        Expr::Nested(inner) => empty_columns(inner, all),
+        Expr::IsNull(column) if matches!(**column, Expr::Identifier(_)) => all.push(column.to_string()),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_rows_become_some_at_a_time() {
+        let fill =
+            "-- fleet: batch=500\n-- fleet: allow=x why\nUPDATE t SET a = 1, b = b + 1 WHERE a IS NULL AND c > 2";
+        let head = "-- fleet: batch=500\n-- fleet: allow=x why\n/* fleet: batch */ ";
+        let set = "UPDATE t SET a = 1, b = b + 1 WHERE";
+        for (engine, rest) in [
+            (Engine::Mysql, format!("{set} a IS NULL AND c > 2 LIMIT 500")),
+            (
+                Engine::Postgres,
+                format!(
+                    "{set} (a IS NULL AND c > 2) AND ctid = ANY (ARRAY (SELECT ctid FROM t WHERE a IS NULL AND c > 2 LIMIT 500))"
+                ),
+            ),
+            (
+                Engine::Sqlite,
+                format!(
+                    "{set} (a IS NULL AND c > 2) AND rowid IN (SELECT rowid FROM t WHERE a IS NULL AND c > 2 LIMIT 500)"
+                ),
+            ),
+        ] {
+            assert_eq!(in_batches(engine, fill, 500).unwrap(), format!("{head}{rest}"));
+        }
+        let may_be_empty = in_batches(Engine::Mysql, "UPDATE t SET a = lower(b) WHERE (a IS NULL)", 9).unwrap();
+        assert_eq!(
+            may_be_empty,
+            "/* fleet: batch */ UPDATE t SET a = lower(b) WHERE ((a IS NULL)) AND (lower(b)) IS NOT NULL LIMIT 9"
+        );
+        let all = in_batches(Engine::Postgres, "DELETE FROM s.t", 9).unwrap();
+        assert_eq!(all, "/* fleet: batch */ DELETE FROM s.t WHERE ctid = ANY (ARRAY (SELECT ctid FROM s.t LIMIT 9))");
+        let some = in_batches(Engine::Mysql, "DELETE FROM `t` WHERE a < 3", 9).unwrap();
+        assert_eq!(some, "/* fleet: batch */ DELETE FROM `t` WHERE a < 3 LIMIT 9");
+    }
+
+    #[test]
+    fn what_may_not_end_or_would_be_done_twice_is_refused() {
+        for (sql, why) in [
+            ("UPDATE t SET a = a + 1", "comes to an end"),
+            ("UPDATE t SET a = a + 1 WHERE a < 9", "comes to an end"),
+            ("UPDATE t SET a = 1 WHERE a IS NULL OR b IS NULL", "comes to an end"),
+            ("UPDATE t SET a = 1 WHERE b IS NULL", "comes to an end"),
+            ("UPDATE t AS x SET a = 1 WHERE a IS NULL", "one table"),
+            ("DELETE FROM t USING u WHERE t.a = u.a", "one table"),
+            ("INSERT INTO t VALUES (1)", "no UPDATE"),
+        ] {
+            let found = in_batches(Engine::Postgres, sql, 5).unwrap_err();
+            assert!(found.contains(why), "{sql}: {found}");
+        }
+        assert!(in_batches(Engine::Mysql, "DELETE FROM t WHERE a = 1 LIMIT 5", 5).unwrap_err().contains("a limit"));
+    }
+}
