@@ -7,6 +7,7 @@
 
 mod adopting;
 mod backups;
+mod beginning;
 mod canary;
 mod command_line;
 mod dependencies;
@@ -30,6 +31,7 @@ mod output;
 mod own_servers;
 #[path = "../support/pgbouncer.rs"]
 mod pgbouncer;
+mod provisioning;
 mod reading;
 mod remedies;
 mod restoring;

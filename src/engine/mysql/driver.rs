@@ -57,8 +57,8 @@ impl TextColumns for MySql {
         let bytes = row.try_get_unchecked::<Option<Vec<u8>>, _>(column).ok().flatten()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
-}
 
     fn changed(result: &sqlx::mysql::MySqlQueryResult) -> u64 {
         result.rows_affected()
     }
+}

@@ -66,8 +66,8 @@ impl TextColumns for sqlx::Postgres {
         let value = row.try_get_raw(column).ok().filter(|value| !value.is_null())?;
         value.as_str().ok().map(str::to_owned)
     }
-}
 
     fn changed(result: &sqlx::postgres::PgQueryResult) -> u64 {
         result.rows_affected()
     }
+}

@@ -16,10 +16,11 @@ mod native;
 mod observe;
 mod outside;
 mod own_backend;
+pub(in crate::engine) mod provision;
 mod read_only;
 mod scratch;
 mod session;
 mod settings;
-
 mod write;
+
 pub(crate) use session::PostgresSession;

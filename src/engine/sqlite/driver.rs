@@ -34,8 +34,8 @@ impl TextColumns for sqlx::Sqlite {
     fn text(row: &SqliteRow, column: usize) -> Option<String> {
         row.try_get_unchecked::<Option<String>, _>(column).ok().flatten()
     }
-}
 
     fn changed(result: &sqlx::sqlite::SqliteQueryResult) -> u64 {
         result.rows_affected()
     }
+}
