@@ -8,6 +8,7 @@ mod backup;
 mod check;
 mod code;
 mod command;
+mod complete;
 mod doctor;
 mod drift;
 mod exec;
@@ -15,6 +16,7 @@ mod exit;
 mod files;
 mod goals;
 mod history;
+mod init;
 mod inspect;
 mod lint;
 mod locks;
@@ -28,9 +30,11 @@ mod plan_files;
 mod previous_run;
 mod probe;
 mod prove;
+mod provision;
 mod question;
 mod reference;
 mod refresh;
+mod reset;
 mod resolve;
 mod resume;
 mod runs;
@@ -86,6 +90,9 @@ pub fn main_with<M: Migrator + 'static>(migrator: M, entities: impl Into<Entitie
 }
 
 fn start(code: Code) -> ExitCode {
+    if complete::answered(&code, command) {
+        return ExitCode::SUCCESS;
+    }
     let parsed = command().try_get_matches().and_then(|given| Ok((Cli::from_arg_matches(&given)?, given)));
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
@@ -172,6 +179,10 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
     if let Command::Tenants(Tenants::Edit(edit)) = &cli.command {
         return tenant_file::edit(edit, cli.global.config.as_ref(), &flags.overrides, terminal);
     }
+    if let Command::Tenants(Tenants::Provision(args)) = &cli.command {
+        let (config, overrides) = (cli.global.config.clone(), flags.overrides);
+        return provision::provision(args, provision::Setting { config, overrides, terminal, code }).await;
+    }
     let program = || {
         let program = Program::load(&cli.global, flags.overrides, terminal, code)?;
         files::check(&program, &flags.files)?;
@@ -180,11 +191,21 @@ async fn run(cli: Cli, flags: Flags, code: Code, terminal: Terminal) -> Result<u
     };
     match cli.command {
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut command(), program::name(), &mut script);
-            terminal::print(&String::from_utf8_lossy(&script))?;
+            complete::script(shell)?;
             Ok(0)
         }
+        Command::Man { dir } => {
+            let pages = std::fs::create_dir_all(&dir).and_then(|()| clap_mangen::generate_to(command(), &dir));
+            pages.map_err(|error| CliError::Write { what: format!("pages to {}", dir.display()), error })?;
+            terminal::print(&format!(
+                "pages are in {}; read one: man {}",
+                dir.display(),
+                dir.join(program::name()).display()
+            ))?;
+            Ok(0)
+        }
+        Command::Init(init) => init.run(terminal),
+        Command::Reset(command) => command.run(&program()?).await,
         Command::HelpExitCodes => {
             let lines: Vec<String> = exit::MEANINGS.iter().map(|(code, what)| format!("{code:>4}  {what}")).collect();
             terminal::print(&lines.join("\n"))?;

@@ -122,7 +122,7 @@ fn refuse_known(folder: &Path, name: &str) -> Result<(), CliError> {
 }
 
 /// Makes a file that is not there yet.
-fn create(file: &Path, text: &str) -> Result<(), CliError> {
+pub(super) fn create(file: &Path, text: &str) -> Result<(), CliError> {
     let made = OpenOptions::new().write(true).create_new(true).open(file);
     let written = made.and_then(|mut open| open.write_all(text.as_bytes()));
     written.map_err(|error| CliError::Write { what: file.display().to_string(), error })?;

@@ -68,6 +68,16 @@ impl Program {
         Ok(Program { registry, terminal, named: global.config.is_some(), places, code, read: AtomicUsize::new(0) })
     }
 
+    /// The fleet of a tenant file that was read already.
+    pub(super) fn of(
+        registry: Registry,
+        named: bool,
+        overrides: &Overrides,
+        (terminal, code): (Terminal, Code),
+    ) -> Self {
+        Program { registry, terminal, named, places: places(overrides), code, read: AtomicUsize::new(0) }
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.registry.settings
     }

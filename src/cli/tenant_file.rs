@@ -66,7 +66,8 @@ impl TenantFile {
     }
 
     pub(super) fn shown(&self) -> String {
-        clean(&self.path.to_string_lossy())
+        let here = std::env::current_dir().unwrap_or_default();
+        clean(&self.path.strip_prefix(here).unwrap_or(&self.path).to_string_lossy())
     }
 
     /// The error of an edit.

@@ -13,7 +13,7 @@ impl Run for Tenants {
         match self {
             Tenants::List { selection, output } => list(program, &selection, &output).await,
             Tenants::Check(status) => status.check(program).await,
-            Tenants::Edit(_) => unreachable!("an edit needs no tenant file that can be read"),
+            Tenants::Edit(_) | Tenants::Provision(_) => unreachable!("they read the tenant file themselves"),
         }
     }
 }

@@ -18,7 +18,7 @@ const WORDS: [(&str, &[&str]); 38] = [
     ("by-one up-by-one step steps", &["migrate --steps", "rollback --steps"]),
     ("revert undo downgrade back rollback-to rollback-count down-to", &["rollback"]),
     ("redo", &["rollback --steps", "migrate"]),
-    ("fresh drop clean wipe nuke drop-all truncate reset refresh-all", &["rollback --all"]),
+    ("fresh drop clean wipe nuke drop-all truncate refresh-all", &["rollback --all", "reset"]),
     ("diff preview dry-run dryrun what-if", &["plan", "check"]),
     ("sql sqlmigrate update-sql script show-sql migrate-sql", &["plan --sql"]),
     ("pending outdated showmigrations st state", &["status", "history"]),
@@ -50,7 +50,7 @@ const WORDS: [(&str, &[&str]); 38] = [
     ("grid table overview", &["matrix"]),
     ("completion autocomplete", &["completions"]),
     ("exit-codes codes", &["help-exit-codes"]),
-    ("usage man", &["--help"]),
+    ("usage manual", &["--help", "man"]),
 ];
 
 /// Flags that people type, and the remedy; of a command that has the flag, clap takes it.

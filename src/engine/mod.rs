@@ -26,6 +26,7 @@ mod native;
 mod observe;
 mod own_tables;
 mod postgres;
+mod provision;
 mod queries;
 mod read_only;
 mod rows;
@@ -40,8 +41,8 @@ mod stopwatch;
 mod tape;
 mod variables;
 mod work;
-
 mod write;
+
 pub(crate) use address::{location, place};
 pub(crate) use backup::{Dump, Limits as TransferLimits, Transfer, Trial, database_name, hook, remove_left_secrets};
 use dialect::literal;
@@ -55,6 +56,7 @@ pub(crate) use liveness::Liveness;
 pub(crate) use locks::locks;
 pub(crate) use message::stopped_at_statement;
 pub(crate) use observe::{Canceller, Observe, Probe, Watch};
+pub(crate) use provision::{Ground, Provisioner, Site, Template, TemplateName, provisioner};
 pub(crate) use read_only::Answers;
 pub(crate) use rows::{ROWS_AT_ONCE, Rows};
 pub(crate) use scratch::ScratchPlace;

@@ -115,7 +115,7 @@ impl ScratchPlace {
         for name in swept {
             tell(format!("removed {name}, a scratch database of {} that was left behind", self.engine()));
         }
-        let name = format!("{PREFIX}{:x}_{:08x}", unix_now(), fastrand::u32(..));
+        let name = Self::new_name();
         let tenant = Arc::new(self.tenant(&name)?);
         self.create(&name).await?;
         let in_use = self.keep(&name).await;
@@ -131,6 +131,27 @@ impl ScratchPlace {
             tell(format!("the scratch database {name} of {} could not be dropped: {fault}", self.engine()));
         }
         result.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+    }
+
+    /// A new name of a scratch database.
+    pub(crate) fn new_name() -> String {
+        format!("{PREFIX}{:x}_{:08x}", unix_now(), fastrand::u32(..))
+    }
+
+    /// Creates a database for `work`, which may give it another name for good, and drops it if it has this one still.
+    ///
+    /// Dying in it: the database stays, unused, and is swept later.
+    ///
+    /// # Errors
+    /// A [`Fault`] when no database can be created, or that of `work`.
+    pub(crate) async fn settle<T>(&self, work: impl AsyncFnOnce(Arc<Tenant>) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.sweep().await?;
+        let name = Self::new_name();
+        let tenant = Arc::new(self.tenant(&name)?);
+        self.create(&name).await?;
+        let result = work(tenant).await;
+        let _ = self.drop(&name).await;
+        result
     }
 
     /// Drops the databases left behind. Returns their names.

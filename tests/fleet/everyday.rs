@@ -41,7 +41,7 @@ fn a_program_that_embeds_fleet_says_its_own_name() {
     let help = fleet.run(&["--help"]).exits(0).out;
     assert!(help.contains("Exit codes: small help-exit-codes"), "{help}");
     let script = fleet.run(&["completions", "bash"]).exits(0).out;
-    assert!(script.contains("complete -F _small") && !script.contains("_fleet()"), "{}", &script[..400]);
+    assert!(script.contains("_clap_complete_small") && !script.contains("_clap_complete_fleet"), "{}", &script[..400]);
     let plan = fleet.run(&["plan"]).exits(0).out;
     assert!(plan.contains("`small plan --list-scripts`"), "{plan}");
 }

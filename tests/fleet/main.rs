@@ -7,6 +7,7 @@
 
 mod adopting;
 mod backups;
+mod beginning;
 mod by_hand;
 mod canary;
 mod command_line;
@@ -32,6 +33,7 @@ mod output;
 mod own_servers;
 #[path = "../support/pgbouncer.rs"]
 mod pgbouncer;
+mod provisioning;
 mod reading;
 mod remedies;
 mod restoring;

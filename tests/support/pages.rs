@@ -251,6 +251,7 @@ impl<'a> Stage<'a> {
         let mut bash = Command::new("bash");
         bash.args(["-c", &format!("exec 2>&1; (exit {})\n{command}", self.code)]).current_dir(self.folder);
         bash.env("PATH", path).env("USER", "ops").env("HOSTNAME", "runner-1");
+        bash.env("XDG_CACHE_HOME", self.folder.join(".cache"));
         bash.env_remove("FLEET_CONFIG").env_remove("FLEET_COLOR").env_remove("FLEET_LOG");
         let output = bash.output().unwrap();
         self.code = output.status.code().unwrap_or(-1);

@@ -7,6 +7,7 @@
 mod drive;
 mod entities;
 mod in_place;
+mod template;
 mod trial;
 mod verdict;
 mod version;
@@ -26,6 +27,7 @@ use crate::seed::{SeedRequest, seed};
 
 pub(crate) use drive::prove;
 pub(crate) use entities::{Finding, entities};
+pub(crate) use template::newest;
 pub(crate) use verdict::{EngineProof, Proof, Verdict};
 pub(crate) use version::version_schema;
 

@@ -249,6 +249,30 @@ pub(super) fn parse_rows(text: &str) -> Result<(String, u64), String> {
     }
 }
 
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Reset {
+    /// The name of the fleet of development, as the setting `development` of the tenant file says it
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) confirm: String,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
+    #[command(flatten)]
+    _flags: RunFlags,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Init {
+    /// The project's folder [default: this one]
+    #[arg(value_name = "FOLDER")]
+    pub(in crate::cli) dir: Option<std::path::PathBuf>,
+    /// A list of databases, a line ID,URL each, without passwords; -: from stdin. Then only the tenant file is made
+    #[arg(long, value_name = "LIST")]
+    pub(in crate::cli) from: Option<std::path::PathBuf>,
+    /// Where the crate fleet is, as migration/Cargo.toml says it
+    #[arg(long, value_name = "PATH", default_value = "../../fleet", conflicts_with = "from")]
+    pub(in crate::cli) fleet: String,
+}
+
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Scripts {
     /// The scripts in the order in which they are applied, and what each is on each engine

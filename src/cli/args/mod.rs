@@ -60,6 +60,10 @@ pub(super) enum Command {
     Exec(Exec),
     /// Opens the engine's own client on one tenant: psql, mariadb, mysql or sqlite3
     Shell(Shell),
+    /// Makes a tenant file and a crate of migrations for a new project, or (--from) a tenant file for databases that are there
+    Init(Init),
+    /// Takes everything back and migrates anew; only on a fleet whose tenant file says that it is one of development
+    Reset(Reset),
     /// Makes a migration with stubs for both ways and lists it in the migrator, or an SQL script (--sql)
     New(New),
     /// The SQL scripts behind the migrations
@@ -88,10 +92,16 @@ pub(super) enum Command {
     /// The settings in force and where each comes from
     #[command(name = "config")]
     Config(ShowArgs),
-    /// Writes a completion script for a shell
+    /// Writes a completion script for a shell: commands, flags, tenants' ids and migrations
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+    /// Writes manual pages to a folder, one a command
+    Man {
+        /// The folder, which is made if it is missing
+        #[arg(value_name = "FOLDER")]
+        dir: std::path::PathBuf,
     },
     /// The meaning of each exit code
     HelpExitCodes,

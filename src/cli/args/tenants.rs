@@ -20,6 +20,24 @@ pub(in crate::cli) enum Tenants {
     Check(Status),
     #[command(flatten)]
     Edit(TenantEdit),
+    /// Makes a new tenant's database, schema or file, brings it to the newest version, from a template where the engine copies
+    /// one, and adds it to the file; finishes one that died
+    Provision(ProvisionArgs),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ProvisionArgs {
+    #[command(flatten)]
+    pub(in crate::cli) tenant: NewTenantArgs,
+    /// The environment variable with the URL of a user who may make databases (and roles), where the tenant's own may not
+    #[arg(long, value_name = "VAR")]
+    pub(in crate::cli) admin_env: Option<String>,
+    /// Also makes the user of the URL, with its password, if it is missing, and lets it use the new database
+    #[arg(long, requires = "admin_env")]
+    pub(in crate::cli) create_role: bool,
+    /// Go ahead without asking
+    #[arg(short, long)]
+    pub(in crate::cli) yes: bool,
 }
 
 /// A change of the tenant file.

@@ -16,6 +16,7 @@ mod liveness;
 mod locks;
 mod native;
 mod observe;
+pub(in crate::engine) mod provision;
 mod read_only;
 mod refused;
 mod scratch;
@@ -23,7 +24,7 @@ mod session;
 mod settings;
 mod tenant_lock;
 mod trial;
-
 mod write;
+
 pub(crate) use cluster::Clusters;
 pub(crate) use session::MysqlSession;

@@ -18,6 +18,7 @@ mod observe;
 mod online;
 mod outside;
 mod own_backend;
+pub(in crate::engine) mod provision;
 mod read_only;
 mod scratch;
 mod session;

@@ -45,7 +45,7 @@ impl FileLock {
 }
 
 /// The file beside a database, with this suffix.
-fn beside(database: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

@@ -13,10 +13,11 @@ mod inspect_text;
 mod key_check;
 mod native;
 mod observe;
+pub(in crate::engine) mod provision;
 mod read_only;
 mod session;
 mod shared;
 mod view_check;
-
 mod write;
+
 pub(crate) use session::{SqliteSession, busy_timeout, stop_when};

@@ -133,6 +133,11 @@ fn parsed(text: &str) -> Result<DocumentMut, EditError> {
     text.parse().map_err(|error: toml_edit::TomlError| EditError::Syntax(error.message().to_owned()))
 }
 
+/// The ids that a text names, also where it is no tenant file that can be read.
+pub(crate) fn ids_in(text: &str) -> Vec<String> {
+    parsed(text).map(|document| ids(&document)).unwrap_or_default()
+}
+
 /// The ids in file order; empty for a tenant without one.
 fn ids(document: &DocumentMut) -> Vec<String> {
     let id = |table: &dyn TableLike| table.get("id").and_then(Item::as_str).unwrap_or_default().to_owned();

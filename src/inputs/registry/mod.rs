@@ -16,7 +16,7 @@ mod waves;
 
 pub(crate) use bucket::bucket;
 pub(crate) use bucket::smallest_percent;
-pub(crate) use edit::{EditError, NewTenant, added, removed, renamed};
+pub(crate) use edit::{EditError, NewTenant, added, ids_in, removed, renamed};
 pub(crate) use file::{Registry, find, load};
 pub(crate) use patterns::{BadPattern, Patterns};
 pub(crate) use renewal::Renewal;

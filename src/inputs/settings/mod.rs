@@ -34,6 +34,7 @@ pub(crate) use table::{Commands, SETTINGS, Setting, variable};
 pub(crate) struct Settings {
     #[cfg_attr(not(test), expect(dead_code, reason = "it is for people, who see it in `fleet config`"))]
     pub(super) name: Option<String>,
+    pub(crate) development: Option<String>,
     concurrency: NonZeroUsize,
     per_server: NonZeroUsize,
     #[serde(deserialize_with = "duration")]

@@ -40,6 +40,13 @@ const DURATION: Form = Form::Duration { zero: true };
 /// All settings, in the order in which they are shown.
 pub(crate) static SETTINGS: [Setting; 29] = [
     setting("name", Form::Text, None, "The name of the fleet"),
+    setting(
+        "development",
+        Form::Text,
+        None,
+        "A name by which `reset` is confirmed; only a fleet of development has one",
+    )
+    .note("Only the file counts, and no variable: all rows of the tenants may go."),
     setting("concurrency", Form::Count, Some("16"), "Tenants in flight at once, over the whole fleet")
         .note("Twice the cores of the database host is a good value.")
         .flag("concurrency", Commands::All),

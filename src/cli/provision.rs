@@ -1,0 +1,179 @@
+//! `tenants provision`: a new tenant's database, brought to the newest version, and then the tenant file.
+//!
+//! Each step can be done again, so that a provisioning that died is finished by the same command.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+
+use super::args::{ProvisionArgs, RunOutput};
+use super::code::Code;
+use super::exit::CliError;
+use super::setup::Program;
+use super::start::{Intent, start};
+use super::tenant_file::TenantFile;
+use super::terminal::{self, Terminal};
+use crate::check::prove;
+use crate::compile::{LazyScripts, MigrationSet, Scripts};
+use crate::engine::{self, Ground, Provisioner, Site, Template, TemplateName};
+use crate::inputs::registry;
+use crate::inputs::select::Filter;
+use crate::inputs::{Overrides, ServerUrl, Variables};
+use crate::model::fault::Fault;
+use crate::model::plan::{Goal, Target};
+use crate::model::program;
+use crate::model::schema::{Direction, Execution};
+use crate::model::tenant::{Tenant, TenantId};
+use crate::report::clean;
+
+/// Where and how it is done, without the arguments of the tenant.
+pub(super) struct Setting {
+    pub(super) config: Option<PathBuf>,
+    pub(super) overrides: Overrides,
+    pub(super) terminal: Terminal,
+    pub(super) code: Code,
+}
+
+/// Makes the tenant. Dying at any point: the mark at the database says that it is ours, and the same command goes on; the
+/// tenant is in the file only when it is whole.
+pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<u8, CliError> {
+    let Setting { config, overrides, terminal, code } = setting;
+    let new = args.tenant.tenant()?;
+    let id = TenantId::from(new.id.as_str());
+    let file = TenantFile::open(config.as_ref())?;
+    let text = registry::added(&file.text, &new).map_err(|error| file.refused(&error))?;
+    let edited = file.read(text, &overrides, terminal)?;
+    drop(file);
+    let program = Program::of(edited.registry, config.is_some(), &overrides, (terminal, code));
+    let set = program.set().await?;
+    let only = || Filter { only: Some([id.clone()].into()), ..Filter::default() };
+    let selection = program.filter(only()).await?;
+    let tenant = selection.tenants().next().expect("the tenant was selected by its id").clone();
+    let site = Site { tenant: tenant.clone(), admin: args.admin()?, role: args.create_role, cache: cache() };
+    let provisioner = engine::provisioner(tenant.engine);
+    let location = clean(&engine::location(&tenant));
+    let refused = |action: &str, fault: Fault| {
+        CliError::CanNotStart(format!("failed to {action} {location} for {}: {fault}", clean(id.as_str())))
+    };
+    let ground = provisioner.ground(&site).await.map_err(|fault| refused("look at", fault))?;
+    if let Ground::Taken(what) = &ground {
+        return Err(CliError::CanNotStart(format!(
+            "{what}, and nothing says that it was made for {id}: it was not touched, and {id} is not in the tenant file\na tenant \
+             that is there already is taken in by `tenants add`, and `baseline` where it has no history",
+            what = clean(what),
+            id = clean(id.as_str())
+        )));
+    }
+    if !args.yes {
+        terminal.require_person("makes a database", "")?;
+        let what = match ground {
+            Ground::Ours => "Finish what was begun at",
+            Ground::Empty => "Fill the empty database at",
+            _ => "Make",
+        };
+        if !terminal.confirm(&format!("{what} {location} for {}. Go ahead?", clean(id.as_str()))) {
+            return Ok(1);
+        }
+    }
+    let template = match ground {
+        Ground::Missing => template(&program, &set, provisioner, &site).await,
+        _ => None,
+    };
+    provisioner.make(&site, template.as_ref()).await.map_err(|fault| refused("make", fault))?;
+    // A copy is at its target, another database is migrated, and the ledger has the tenant's first run.
+    let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
+    let output = RunOutput { yes: true, no_preflight: true, ..RunOutput::default() };
+    let code = start(&program, &set, Intent::migrate(goal, selection), &output).await?;
+    if code != 0 {
+        terminal.error(&format!(
+            "{location} was made, is marked as unfinished, and did not come to the newest version; {} is not in the tenant file: \
+             give the same command again when the cause is gone; one that is in doubt has no user yet: drop it, and give it \
+             again",
+            clean(id.as_str())
+        ));
+        return Ok(code);
+    }
+    let file = TenantFile::open(config.as_ref())?;
+    let text = registry::added(&file.text, &new).map_err(|error| file.refused(&error))?;
+    file.replace(&file.read(text, &overrides, terminal)?)?;
+    // The tenant is in the file: a mark that stays says nothing false to anybody who asks for it.
+    if let Err(fault) = provisioner.finish(&site).await {
+        terminal.warn(&format!("the mark of an unfinished tenant could not be taken from {location}: {fault}"));
+    }
+    let how = if template.is_some() { ", a copy of the template of this catalog" } else { "" };
+    terminal::print(&format!("provisioned {} at {location}{how}; it is in {}", clean(id.as_str()), file.shown()))?;
+    Ok(0)
+}
+
+/// The template of this catalog; `None` where there can't be one, which is said, and then the migrations run.
+async fn template(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    provisioner: &dyn Provisioner,
+    site: &Site,
+) -> Option<Template> {
+    let told =
+        |why: &str| program.terminal.warn(&format!("it is migrated, not copied from a template: {}", clean(why)));
+    let all = 0..set.catalog().migrations.len();
+    let scripts = LazyScripts::new(set.clone(), Direction::Up, all, false).get(site.tenant.engine).await;
+    if scripts.iter().any(|script| script.has_variables) {
+        told("its scripts hold variables, which are each tenant's own");
+        return None;
+    }
+    let timeouts = program.settings().timeouts();
+    let fill = |scratch: Arc<Tenant>| -> futures_util::future::BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async move { prove::newest(set, timeouts, &scratch).await })
+    };
+    let name = name_of(program, set, &scripts);
+    match provisioner.template(site, &name, &fill).await {
+        Ok(template) => Some(template),
+        Err(fault) => {
+            told(&fault.message);
+            None
+        }
+    }
+}
+
+/// The name of the catalog's template: another text of any script has another name, and so has another build of the program
+/// where its own code runs, which has no text.
+fn name_of(fleet: &Program, set: &MigrationSet, scripts: &Scripts) -> TemplateName {
+    let hex = |hash: Sha256, bytes: usize| -> String {
+        hash.finalize().iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    };
+    let mut catalog = Sha256::new_with_prefix(format!("{}\n", set.catalog().history_table));
+    let mut runs_code = false;
+    for script in scripts.iter() {
+        catalog.update(format!("{}\n{}\n", script.migration, script.sha256));
+        runs_code |= matches!(script.execution, Execution::Native { .. });
+    }
+    if runs_code && let Ok(build) = std::env::current_exe().and_then(std::fs::metadata) {
+        catalog.update(format!("{} {:?}", build.len(), build.modified()));
+    }
+    // Another fleet of the same program may have other scripts, and needs its template still.
+    let file = std::fs::canonicalize(&fleet.registry.path).unwrap_or_else(|_| fleet.registry.path.clone());
+    let of_fleet = Sha256::new_with_prefix(format!("{}\n{}", program::name(), file.display()));
+    TemplateName { fleet: hex(of_fleet, 4), catalog: hex(catalog, 8) }
+}
+
+/// The folder of templates that are files.
+fn cache() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(folder.join("fleet").join("templates"))
+}
+
+impl ProvisionArgs {
+    /// The URL of who makes databases, which is in a variable: it holds a password.
+    fn admin(&self) -> Result<Option<SecretString>, CliError> {
+        let Some(name) = &self.admin_env else { return Ok(None) };
+        let variables = Variables::of_process();
+        let url = variables.get(name).filter(|url| !url.is_empty());
+        let url = url.ok_or_else(|| CliError::Usage(format!("the environment variable {} is not set", clean(name))))?;
+        let parsed = ServerUrl::parse(url).map_err(|problem| {
+            CliError::Usage(format!("the environment variable {} {}", clean(name), problem.message))
+        })?;
+        Ok(Some(parsed.secret()))
+    }
+}

@@ -1,0 +1,251 @@
+//! A new tenant's database or schema on PostgreSQL. A database gets its name when it is whole; its mark is its comment.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::engine::provision::{Fill, Ground, Provisioner, Site, Template, TemplateName, mark, no_copies};
+use crate::engine::queries::{SideConnection, connect_aside};
+use crate::engine::scratch::bad_url;
+use crate::engine::{ScratchPlace, address, literal};
+use crate::model::engine::Engine;
+use crate::model::fault::{Fault, FaultClass};
+
+pub(in crate::engine) struct Provision;
+
+/// The database that every server has, to connect to where the tenant's is not there yet.
+const MAINTENANCE: &str = "postgres";
+
+/// How often a database is renamed whose last session has ended and is not gone yet, and the pause between.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A site's names, quoted, and who makes it.
+struct Names {
+    database: String,
+    schema: Option<String>,
+    user: String,
+    password: Option<String>,
+    /// Whether somebody else than the tenant's own user makes it.
+    by_other: bool,
+}
+
+impl Names {
+    fn of(site: &Site) -> Result<Self, Fault> {
+        let tenant = &site.tenant;
+        let options = PgConnectOptions::from_str(address::url(tenant)?).map_err(|_| bad_url())?;
+        let user = options.get_username().to_owned();
+        let admin = site.admin.as_ref().map(|url| PgConnectOptions::from_str(url.expose_secret()));
+        let admin = admin.transpose().map_err(|_| bad_url())?;
+        let by_other = admin.is_some_and(|admin| admin.get_username() != user);
+        let database = address::database(tenant).ok_or_else(bad_url)?;
+        Ok(Names { database, schema: tenant.schema.clone(), password: address::password(tenant), user, by_other })
+    }
+}
+
+fn quote(name: &str) -> String {
+    Engine::Postgres.quote(name)
+}
+
+fn text(value: &str) -> String {
+    literal(Engine::Postgres, value)
+}
+
+/// The URL by which a site is made, to one of the server's databases.
+fn url(site: &Site, database: &str) -> Result<SecretString, Fault> {
+    let base = match &site.admin {
+        Some(admin) => admin.expose_secret().to_owned(),
+        None => address::url(&site.tenant)?.to_owned(),
+    };
+    let mut url = Url::parse(&base).map_err(|_| bad_url())?;
+    url.set_path(database);
+    Ok(SecretString::from(String::from(url)))
+}
+
+async fn connect(site: &Site, database: &str) -> Result<Box<dyn SideConnection>, Fault> {
+    let url = url(site, database)?;
+    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| bad_url())?;
+    connect_aside(options.application_name("fleet:provision").disable_statement_logging()).await
+}
+
+/// The relations that somebody has made, in one schema or in all.
+fn relations(schema: Option<&str>) -> String {
+    let of = match schema {
+        Some(schema) => format!("n.nspname = {}", text(schema)),
+        None => "n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'".to_owned(),
+    };
+    format!(
+        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {of} AND NOT EXISTS (SELECT \
+         FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
+    )
+}
+
+#[async_trait]
+impl Provisioner for Provision {
+    async fn ground(&self, site: &Site) -> Result<Ground, Fault> {
+        let names = Names::of(site)?;
+        let within = if names.schema.is_some() { &names.database } else { MAINTENANCE };
+        let mut connection = connect(site, within).await?;
+        let (there, what) = match &names.schema {
+            Some(schema) => (
+                format!(
+                    "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = {}",
+                    text(schema)
+                ),
+                format!("the schema {schema} of the database {}", names.database),
+            ),
+            None => (
+                format!(
+                    "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = {}",
+                    text(&names.database)
+                ),
+                format!("the database {}", names.database),
+            ),
+        };
+        let found = connection.rows(there).await?;
+        connection.close().await;
+        let Some(found) = found.first() else { return Ok(Ground::Missing) };
+        if found.text(0) == Some(mark(&site.tenant)) {
+            return Ok(Ground::Ours);
+        }
+        let mut connection = connect(site, &names.database).await?;
+        let count = connection.rows(relations(names.schema.as_deref())).await?;
+        connection.close().await;
+        Ok(match count.first().map(|row| row.must(0)).unwrap_or_default().as_str() {
+            "0" => Ground::Empty,
+            n => Ground::Taken(format!("{what} has {n} tables, views, indexes or sequences")),
+        })
+    }
+
+    /// Dying before the database has its name: a scratch database, swept later. Behind it: whole, with its mark.
+    async fn make(&self, site: &Site, template: Option<&Template>) -> Result<(), Fault> {
+        let names = Names::of(site)?;
+        let mut connection = connect(site, MAINTENANCE).await?;
+        if site.role {
+            let there =
+                connection.rows(format!("SELECT 1 FROM pg_roles WHERE rolname = {}", text(&names.user))).await?;
+            if there.is_empty() {
+                let password = names.password.as_ref().map(|it| format!(" PASSWORD {}", text(it))).unwrap_or_default();
+                connection.run(format!("CREATE ROLE {} LOGIN{password}", quote(&names.user))).await?;
+            }
+            if names.by_other {
+                // Only a member may give a database to a role; a superuser needs no membership.
+                let _ = connection.run(format!("GRANT {} TO CURRENT_USER", quote(&names.user))).await;
+            }
+        }
+        let is_missing = self.ground(site).await? == Ground::Missing;
+        let made = match (&names.schema, is_missing) {
+            (_, false) => Ok(()),
+            (Some(schema), true) => make_schema(site, &names, schema).await,
+            (None, true) => make_database(site, &names, (&mut *connection, template)).await,
+        };
+        connection.close().await;
+        made
+    }
+
+    async fn finish(&self, site: &Site) -> Result<(), Fault> {
+        if self.ground(site).await? != Ground::Ours {
+            return Ok(());
+        }
+        let names = Names::of(site)?;
+        let mut connection = connect(site, &names.database).await?;
+        let object = match &names.schema {
+            Some(schema) => format!("SCHEMA {}", quote(schema)),
+            None => format!("DATABASE {}", quote(&names.database)),
+        };
+        let done = connection.run(format!("COMMENT ON {object} IS NULL")).await;
+        connection.close().await;
+        done
+    }
+
+    async fn template(&self, site: &Site, name: &TemplateName, fill: &Fill<'_>) -> Result<Template, Fault> {
+        let names = Names::of(site)?;
+        if names.schema.is_some() {
+            return Err(no_copies("a schema is made by its migrations: PostgreSQL copies whole databases only"));
+        }
+        if names.by_other {
+            return Err(no_copies(
+                "its own user makes what belongs to it: a copy would belong to the maker of the template",
+            ));
+        }
+        let whole = name.whole();
+        let mut connection = connect(site, MAINTENANCE).await?;
+        let there = connection.rows(format!("SELECT 1 FROM pg_database WHERE datname = {}", text(&whole))).await?;
+        if there.is_empty() {
+            let settle = async |scratch: std::sync::Arc<crate::model::tenant::Tenant>| {
+                let made = scratch.id.to_string();
+                fill(scratch).await?;
+                rename(&mut *connection, &made, &whole).await
+            };
+            let place = ScratchPlace::Server(Engine::Postgres, url(site, MAINTENANCE)?);
+            match place.settle(settle).await {
+                Err(fault) if fault.class == FaultClass::AlreadyExists => {}
+                settled => settled?,
+            }
+            let older = format!(
+                "SELECT datname::text FROM pg_database WHERE starts_with(datname::text, {}) AND datname <> {}",
+                text(&name.prefix()),
+                text(&whole)
+            );
+            for row in connection.rows(older).await.unwrap_or_default() {
+                // One that is being copied at this moment stays.
+                let _ = connection.run(format!("DROP DATABASE {}", quote(&row.must(0)))).await;
+            }
+        }
+        connection.close().await;
+        Ok(Template::Database(whole))
+    }
+}
+
+async fn rename(connection: &mut dyn SideConnection, from: &str, to: &str) -> Result<(), Fault> {
+    for _ in 0..TRIES {
+        match connection.run(format!("ALTER DATABASE {} RENAME TO {}", quote(from), quote(to))).await {
+            // 55006: its last session has ended, and the server has not noticed.
+            Err(fault) if fault.code.as_deref() == Some("55006") => tokio::time::sleep(PAUSE).await,
+            renamed => return renamed,
+        }
+    }
+    Err(no_copies("sessions of others keep the new database from getting its name"))
+}
+
+async fn make_schema(site: &Site, names: &Names, schema: &str) -> Result<(), Fault> {
+    let mut connection = connect(site, &names.database).await?;
+    let owner = if names.by_other { format!(" AUTHORIZATION {}", quote(&names.user)) } else { String::new() };
+    let sql = format!(
+        "BEGIN;\nCREATE SCHEMA {}{owner};\nCOMMENT ON SCHEMA {} IS {};\nCOMMIT",
+        quote(schema),
+        quote(schema),
+        text(&mark(&site.tenant))
+    );
+    let made = connection.transaction(sql).await.map(drop);
+    connection.close().await;
+    made
+}
+
+async fn make_database(
+    site: &Site,
+    names: &Names,
+    (connection, template): (&mut dyn SideConnection, Option<&Template>),
+) -> Result<(), Fault> {
+    let name = ScratchPlace::new_name();
+    let template = match template {
+        Some(Template::Database(template)) => format!(" TEMPLATE {}", quote(template)),
+        _ => String::new(),
+    };
+    let owner = if names.by_other { format!(" OWNER {}", quote(&names.user)) } else { String::new() };
+    connection.run(format!("CREATE DATABASE {}{template}{owner}", quote(&name))).await?;
+    let marked = connection.run(format!("COMMENT ON DATABASE {} IS {}", quote(&name), text(&mark(&site.tenant)))).await;
+    let named = match marked {
+        Ok(()) => rename(connection, &name, &names.database).await,
+        Err(fault) => Err(fault),
+    };
+    if named.is_err() {
+        let _ = connection.run(format!("DROP DATABASE {}", quote(&name))).await;
+    }
+    named
+}

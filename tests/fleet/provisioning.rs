@@ -1,0 +1,244 @@
+//! `tenants provision`: new tenants equal to migrated ones, and what is left where it dies.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Fleet, Ran, database_of, finish, mariadb_url, postgres_url, sql, wait};
+
+/// A migrated tenant of each engine, and a script with rows.
+fn fleet() -> Fleet {
+    let fleet = Fleet::new().head("[fleet]\nscripts = \"sql\"").sqlite(1).postgres(1).schemas(1).mariadb(1).mysql(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    let rows = "CREATE TABLE plans (id int PRIMARY KEY, name varchar(20));\nINSERT INTO plans VALUES (1, 'free'), (2, 'pro');\n";
+    std::fs::write(fleet.path("sql/0001_plans.up.sql"), rows).unwrap();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet
+}
+
+/// A URL whose password is in a variable of this name, and the password.
+fn hidden(url: &str) -> Option<(String, String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (user, place) = rest.split_once('@')?;
+    let (user, password) = user.split_once(':')?;
+    let port: String = place.chars().skip_while(|c| *c != ':').skip(1).take_while(char::is_ascii_digit).collect();
+    let name = format!("PW_{port}");
+    Some((format!("{scheme}://{user}:${{{name}}}@{place}"), name, password.to_owned()))
+}
+
+fn provision(fleet: &Fleet, id: &str, url: &str, more: &[&str]) -> Command {
+    let shown = hidden(url).map_or_else(|| url.to_owned(), |(url, ..)| url);
+    let mut command = fleet.program(&[&["tenants", "provision", id, "--url", &shown, "--yes"], more].concat());
+    let urls = fleet.tenants.iter().map(|tenant| tenant.url.as_str()).chain([url]);
+    command.env("XDG_CACHE_HOME", fleet.path("cache"));
+    command.envs(urls.filter_map(hidden).map(|(_, name, password)| (name, password)));
+    command
+}
+
+/// The URL of a database that is dropped with the fleet and is not there.
+fn missing(fleet: &mut Fleet, engine: &'static str, name: &str) -> String {
+    let url = fleet.database(engine, name);
+    let (server, name) = url.rsplit_once('/').unwrap();
+    let server = if engine == "postgres" { postgres_url() } else { format!("{server}/mysql") };
+    sql(&server, &format!("DROP DATABASE {name}"));
+    url
+}
+
+/// The tenant file has it from now on, and so has the fleet of the test.
+fn provisioned(fleet: &mut Fleet, id: &str, url: &str, schema: Option<&str>) -> Ran {
+    let more: Vec<&str> = schema.map(|schema| vec!["--schema", schema]).unwrap_or_default();
+    let ran = finish(&mut provision(fleet, id, url, &more)).exits(0).shows(&[&format!("provisioned {id} at")]);
+    let text = std::fs::read_to_string(fleet.path("tenants.toml")).unwrap();
+    assert!(text.contains(&format!("id = \"{id}\"")), "{text}");
+    fleet.add(id, url);
+    fleet.tenant_mut(id).schema = schema.map(str::to_owned);
+    ran
+}
+
+#[test]
+fn a_new_tenant_is_equal_to_a_migrated_one_on_every_engine() {
+    let mut fleet = fleet();
+    let postgres = missing(&mut fleet, "postgres", "new");
+    let shared = fleet.tenant("schema-000").url.clone();
+    let (mariadb, mysql) = (missing(&mut fleet, "mariadb", "new"), missing(&mut fleet, "mysql", "new"));
+    for (id, like, url, schema, copied) in [
+        ("new-lite", "lite-000", "sqlite:data/new.db", None, true),
+        ("new-pg", "pg-000", &*postgres, None, true),
+        ("new-schema", "schema-000", &*shared, Some("newco"), false),
+        ("new-my", "my-000", &*mariadb, None, false),
+        ("new-mysql", "mysql-000", &*mysql, None, false),
+    ] {
+        let ran = provisioned(&mut fleet, id, url, schema);
+        assert_eq!(ran.out.contains("a copy of the template"), copied, "{}\n{}", ran.out, ran.err);
+        assert_eq!(ran.err.contains("it is migrated, not copied"), !copied);
+        assert_eq!(fleet.history(id), fleet.history(like));
+        let plans = "SELECT CONCAT(id, name) FROM plans ORDER BY id";
+        let plans = if id == "new-lite" { "SELECT id || name FROM plans ORDER BY id" } else { plans };
+        assert_eq!(fleet.ask(id, plans), ["1free", "2pro"], "{id}");
+        // The same fingerprint, by which drift is found.
+        let pair = ["check", "--tenant", id, "--tenant", like];
+        fleet.run(&pair).exits(0).shows(&["2"]);
+        fleet
+            .run(&["runs", "show", "last"])
+            .exits(0)
+            .shows(&["1 tenant", if copied { "up to date" } else { "migrated" }]);
+        assert!(!fleet.has_table(id, "fleet_provision"));
+    }
+    fleet.run(&["migrate", "--yes"]).exits(0).shows(&["10 up to date"]);
+    let twice = finish(&mut provision(&fleet, "new-pg", &postgres, &[])).exits(64);
+    twice.tells(&["there is a tenant new-pg already"]);
+}
+
+#[test]
+fn a_template_of_another_catalog_is_never_used() {
+    let mut fleet = fleet();
+    let urls = [missing(&mut fleet, "postgres", "a"), missing(&mut fleet, "postgres", "b")];
+    provisioned(&mut fleet, "a-lite", "sqlite:a.db", None);
+    provisioned(&mut fleet, "a-pg", &urls[0], None);
+    let templates = || {
+        let files = std::fs::read_dir(fleet.path("cache/fleet/templates")).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let before = templates();
+    assert_eq!(before.len(), 1, "{before:?}");
+    // What a dying copy leaves is no template.
+    let half = fleet.path("cache/fleet/templates").join(format!("{}.00000000.partial", before[0]));
+    std::fs::write(&half, "half").unwrap();
+    let more = "CREATE TABLE more (id int);\n";
+    std::fs::write(fleet.path("sql/0002_more.up.sql"), more).unwrap();
+    std::fs::remove_file(half).unwrap();
+    provisioned(&mut fleet, "b-lite", "sqlite:b.db", None);
+    provisioned(&mut fleet, "b-pg", &urls[1], None);
+    assert!(fleet.has_table("b-lite", "more") && fleet.has_table("b-pg", "more"));
+    assert!(!fleet.has_table("a-lite", "more"));
+    let files = std::fs::read_dir(fleet.path("cache/fleet/templates")).unwrap();
+    let after: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(after.len() == 1 && after != before, "{after:?}");
+    // Each tenant's own values are in no template.
+    std::fs::write(
+        fleet.path("sql/0003_own.up.sql"),
+        "-- fleet: variables\nINSERT INTO more SELECT 1 WHERE {{tenant}} = 'c';\n",
+    )
+    .unwrap();
+    let ran = provisioned(&mut fleet, "c", "sqlite:c.db", None);
+    ran.tells(&["it is migrated, not copied from a template: its scripts hold variables"]);
+    assert_eq!(fleet.ask("c", "SELECT CAST(count(*) AS text) FROM more"), ["1"]);
+}
+
+#[test]
+fn what_is_there_already_is_not_touched_and_an_empty_place_is_filled() {
+    let mut fleet = fleet();
+    std::fs::write(fleet.path("taken.db"), "somebody's").unwrap();
+    let urls = [("postgres", "t"), ("mariadb", "t")].map(|(engine, name)| fleet.database(engine, name));
+    for url in &urls {
+        sql(url, "CREATE TABLE kept (a int)");
+    }
+    fleet.ask("schema-000", "CREATE SCHEMA kept CREATE TABLE t (a int)");
+    let shared = fleet.tenant("schema-000").url.clone();
+    let before = std::fs::read_to_string(fleet.path("tenants.toml")).unwrap();
+    for (url, what, more) in [
+        ("sqlite:taken.db", "has 10 bytes", &[][..]),
+        (&urls[0], "has 1 tables", &[]),
+        (&urls[1], "has 1 tables", &[]),
+        (&shared, "the schema kept of the database", &["--schema", "kept"]),
+    ] {
+        let ran = finish(&mut provision(&fleet, "x", url, more)).exits(1);
+        ran.tells(&[what, "it was not touched", "x is not in the tenant file", "tenants add"]);
+    }
+    assert_eq!(std::fs::read_to_string(fleet.path("taken.db")).unwrap(), "somebody's");
+    assert_eq!(std::fs::read_to_string(fleet.path("tenants.toml")).unwrap(), before);
+    // A tenant that was removed from the file is no new customer's.
+    fleet.run(&["tenants", "remove", "lite-000"]).exits(0);
+    finish(&mut provision(&fleet, "x", "sqlite:lite-000.db", &[])).exits(1).tells(&["it was not touched"]);
+    // Empty ones, made by whoever may make databases.
+    std::fs::write(fleet.path("empty.db"), "").unwrap();
+    provisioned(&mut fleet, "e-lite", "sqlite:empty.db", None);
+    for (id, engine) in [("e-pg", "postgres"), ("e-my", "mariadb"), ("e-mysql", "mysql")] {
+        let url = fleet.database(engine, "empty");
+        provisioned(&mut fleet, id, &url, None);
+        assert_eq!(fleet.history(id), fleet.history("pg-000"));
+    }
+}
+
+/// Killed at any moment, the same command ends it.
+#[test]
+fn a_provisioning_that_was_killed_is_finished_by_the_same_command() {
+    let mut fleet = fleet();
+    for (n, pause) in [0, 20, 40, 60, 90, 120, 180, 260].into_iter().enumerate() {
+        let postgres = missing(&mut fleet, "postgres", &format!("k{n}"));
+        let mariadb = missing(&mut fleet, "mariadb", &format!("k{n}"));
+        let shared = fleet.tenant("schema-000").url.clone();
+        let schema = format!("k{n}");
+        for (id, url, schema) in [
+            (format!("lite-k{n}"), format!("sqlite:k{n}.db"), None),
+            (format!("pg-k{n}"), postgres, None),
+            (format!("schema-k{n}"), shared, Some(&*schema)),
+            (format!("my-k{n}"), mariadb, None),
+        ] {
+            let more: Vec<&str> = schema.map(|schema| vec!["--schema", schema]).unwrap_or_default();
+            let mut child = provision(&fleet, &id, &url, &more).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(pause));
+            let _ = child.kill();
+            wait(child);
+            let text = std::fs::read_to_string(fleet.path("tenants.toml")).unwrap();
+            // It may have ended before.
+            if !text.contains(&format!("id = \"{id}\"")) {
+                // An engine without transactional DDL may have stopped in a statement, and only a person may drop what is there.
+                if id.starts_with("my-") {
+                    let again = finish(&mut provision(&fleet, &id, &url, &more));
+                    if again.code == Some(100) {
+                        let again = again.tells(&["is marked as unfinished", "in doubt has no user yet: drop it"]);
+                        assert!(again.out.contains("IN DOUBT"), "{}", again.out);
+                        sql(&mariadb_url(), &format!("DROP DATABASE {}", url.rsplit_once('/').unwrap().1));
+                    } else {
+                        let again = again.exits(0);
+                        assert!(again.out.contains("provisioned"));
+                        fleet.add(&id, &url);
+                        continue;
+                    }
+                }
+                provisioned(&mut fleet, &id, &url, schema);
+            } else {
+                fleet.add(&id, &url);
+                fleet.tenant_mut(&id).schema = schema.map(str::to_owned);
+            }
+            assert_eq!(fleet.history(&id), fleet.history("pg-000"), "{id}");
+        }
+    }
+    fleet.run(&["migrate", "--yes"]).exits(0);
+}
+
+#[test]
+fn a_role_is_made_with_rights_on_its_own_database_alone() {
+    let mut fleet = fleet();
+    let (postgres, mariadb) = (missing(&mut fleet, "postgres", "role"), missing(&mut fleet, "mariadb", "role"));
+    for (id, url, admin, like) in
+        [("r-pg", postgres, postgres_url(), "pg-000"), ("r-my", mariadb, mariadb_url(), "my-000")]
+    {
+        let user = format!("app_{:x}", std::process::id());
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (_, place) = rest.split_once('@').unwrap();
+        let own = format!("{scheme}://{user}@{place}");
+        let with = |variables: &[(&str, &str)], more: &[&str]| {
+            let more = [&["--password-env", "APP_PW", "--admin-env", "ADMIN"], more].concat();
+            finish(provision(&fleet, id, &own, &more).env("APP_PW", "its own").envs(variables.iter().copied()))
+        };
+        with(&[], &[]).exits(64).tells(&["ADMIN is not set"]);
+        let ran = with(&[("ADMIN", &admin)], &["--create-role"]).exits(0).shows(&["provisioned"]);
+        assert!(!ran.err.contains("its own") || !ran.err.contains("PASSWORD"), "{}", ran.err);
+        let as_it = format!("{scheme}://{user}:its%20own@{place}");
+        sql(&as_it, "INSERT INTO plans VALUES (3, 'own')");
+        sql(&as_it, "ALTER TABLE plans ADD COLUMN own int");
+        assert_eq!(sql(&as_it, "SELECT version FROM seaql_migrations ORDER BY version"), fleet.history(like).unwrap());
+        let server = if id == "r-pg" { postgres_url() } else { mariadb_url() };
+        let database = place.rsplit_once('/').unwrap().1;
+        let gone = match id {
+            "r-pg" => format!("DROP DATABASE {database} WITH (FORCE); DROP ROLE {user}"),
+            _ => format!("DROP DATABASE {database}; DROP USER '{user}'@'%'"),
+        };
+        for sql_text in gone.split("; ") {
+            sql(&database_of(&server, if id == "r-pg" { "postgres" } else { "mysql" }), sql_text);
+        }
+        std::fs::write(fleet.path("tenants.toml"), "").unwrap();
+        fleet.write();
+    }
+}
