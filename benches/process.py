@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "target"
 WORK = TARGET / "bench-work"
+# `debug` only to see that a part runs.
+PROFILE = "release"
 
 
 def say(text):
@@ -24,9 +26,10 @@ def die(text):
 
 
 def build(with_fleet=True):
-    commands = [["cargo", "build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]]
+    profile = ["--release"] if PROFILE == "release" else []
+    commands = [["cargo", "build", *profile, "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]]
     if with_fleet:
-        commands.append(["cargo", "build", "--release", "-p", "fleet", "--target-dir", "target"])
+        commands.append(["cargo", "build", *profile, "-p", "fleet", "--target-dir", "target"])
     for command in commands:
         say(shlex.join(command))
         if subprocess.run(command, cwd=ROOT).returncode != 0:
@@ -34,7 +37,7 @@ def build(with_fleet=True):
 
 
 def program(name):
-    folder = TARGET / "release" if name == "fleet" else TARGET / "bench" / "release"
+    folder = TARGET / PROFILE if name == "fleet" else TARGET / "bench" / PROFILE
     return str(folder / name)
 
 
