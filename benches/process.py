@@ -14,6 +14,8 @@ TARGET = ROOT / "target"
 # Where the data is: `scripts/bench --tmpfs` sets it, so that no disk is measured.
 DATA = os.environ.get("FLEET_BENCH_DATA")
 WORK = Path(DATA) / "work" if DATA else TARGET / "bench-work"
+# `debug` only to see that a part runs.
+PROFILE = "release"
 
 
 def say(text):
@@ -26,9 +28,10 @@ def die(text):
 
 
 def build(with_fleet=True):
-    commands = [["cargo", "build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]]
+    profile = ["--release"] if PROFILE == "release" else []
+    commands = [["cargo", "build", *profile, "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/bench"]]
     if with_fleet:
-        commands.append(["cargo", "build", "--release", "-p", "fleet", "--target-dir", "target"])
+        commands.append(["cargo", "build", *profile, "-p", "fleet", "--target-dir", "target"])
     # Without the two mutexes that all of SQLite's threads in a process share; floor and fleet alike.
     flags = "-DSQLITE_DEFAULT_MEMSTATUS=0 -USQLITE_ENABLE_MEMORY_MANAGEMENT"
     environment = dict(os.environ, LIBSQLITE3_FLAGS=flags)
@@ -39,7 +42,7 @@ def build(with_fleet=True):
 
 
 def program(name):
-    folder = TARGET / "release" if name == "fleet" else TARGET / "bench" / "release"
+    folder = TARGET / PROFILE if name == "fleet" else TARGET / "bench" / PROFILE
     return str(folder / name)
 
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::args::{Check, Engines};
 use super::exit::CliError;
+use super::schema_cache::SchemaCache;
 use super::scratch;
 use super::setup::Program;
 use crate::check::drift::{Comparison, Made, Version};
@@ -30,7 +31,11 @@ impl Check {
         let catalog = set.catalog().clone();
         let versions: BTreeSet<Version> =
             live.tenants.iter().filter_map(|tenant| Version::of(tenant, &catalog)).filter(Version::is_known).collect();
-        let made = made(program, &set, versions).await?;
+        let cache = match self.no_cache {
+            true => SchemaCache::off(),
+            false => SchemaCache::of(program, &set, versions.iter().map(|v| v.engine).collect::<BTreeSet<_>>()).await,
+        };
+        let made = made(program, &set, versions, &cache).await?;
         let is_ignored = Box::new(move |title: &str| ignore.matches(title));
         let comparison = Comparison { live, catalog, made, is_ignored, fixes: self.fix_sql };
         // CPU-bound parallel work takes all cores for a moment; the tasks of this runtime must not wait for it.
@@ -41,7 +46,7 @@ impl Check {
         Ok(if drift.is_clean() { 0 } else { 2 })
     }
 
-    async fn tenants(&self, program: &Program) -> Result<Vec<Arc<Tenant>>, CliError> {
+    pub(super) async fn tenants(&self, program: &Program) -> Result<Vec<Arc<Tenant>>, CliError> {
         let selection = program.select(&self.read.selection).await?;
         let wanted = &self.engines.engine;
         let is_wanted = |tenant: &&Arc<Tenant>| wanted.is_empty() || wanted.contains(&tenant.engine);
@@ -51,12 +56,21 @@ impl Check {
     }
 }
 
-/// The schemas of these versions, each made once on a scratch database of its engine.
-async fn made(program: &Program, set: &Arc<MigrationSet>, versions: BTreeSet<Version>) -> Result<Made, CliError> {
+/// The schemas of these versions, from the cache, or each made once on a scratch database of its engine.
+async fn made(
+    program: &Program,
+    set: &Arc<MigrationSet>,
+    versions: BTreeSet<Version>,
+    cache: &SchemaCache,
+) -> Result<Made, CliError> {
     let mut made = Made::new();
     let mut sets: BTreeMap<Engine, BTreeSet<AppliedSet>> = BTreeMap::new();
     // The schema of an empty history needs no database.
     for version in versions.iter().filter(|version| version.applied != AppliedSet::default()) {
+        if let Some(schema) = cache.get(version) {
+            made.insert(version.clone(), Ok(schema));
+            continue;
+        }
         match scratch::place(&program.settings().scratch, version.engine) {
             Ok(_) => drop(sets.entry(version.engine).or_default().insert(version.applied.clone())),
             Err(why) => drop(made.insert(version.clone(), Err(why))),
@@ -88,6 +102,7 @@ async fn made(program: &Program, set: &Arc<MigrationSet>, versions: BTreeSet<Ver
         for (applied, schema) in result.map_err(CliError::CanNotStart)? {
             let schema = schema.map_err(|why| format!("it could not be made on a scratch database: {why}"));
             for version in versions.iter().filter(|v| v.engine == engine && v.applied == applied) {
+                schema.iter().for_each(|schema| cache.put(version, schema));
                 made.insert(version.clone(), schema.clone());
             }
         }

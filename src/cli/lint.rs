@@ -1,47 +1,95 @@
-//! `lint`: the rules over what the migrations send. No tenant is selected or reached; the tenant file says which engines
-//! there are, and which findings are allowed.
+//! `lint`: the rules over what the migrations send. No tenant is reached without `--live`; the tenant file says which
+//! engines there are, and which findings are allowed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::args::Lint;
+use super::args::{Engines, Lint};
 use super::command::Run;
 use super::exit::CliError;
 use super::scratch;
 use super::setup::Program;
+use super::since::Since;
 use super::terminal;
-use crate::check::lint::{self, Pair, Subject};
+use crate::check::lint::live::{self, Asked, LiveTenant};
+use crate::check::lint::{self, Linted, Pair, Subject};
 use crate::compile::{Form, MigrationSet};
+use crate::inputs::select::Wave;
 use crate::model::engine::Engine;
 use crate::model::schema::Direction;
+use crate::model::tenant::Tenant;
 use crate::report::lint::LintView;
+use crate::run;
 
 impl Run for Lint {
     async fn run(self, program: &Program) -> Result<u8, CliError> {
+        if !self.live && self.selection.names_tenants() {
+            let text = "lint reads no tenant, so none can be selected; leave the selection out, or add --live";
+            return Err(CliError::Usage(text.to_owned()));
+        }
         let set = program.set().await?;
         let catalog = set.catalog();
         let all = catalog.migrations.len();
-        let (mut chosen, mut first_new) = (vec![self.migrations.is_empty(); all], all);
+        let mut chosen = vec![self.migrations.is_empty(); all];
         for name in &self.migrations {
             chosen[catalog.resolve(name)?] = true;
         }
-        if let Some(name) = &self.since {
-            first_new = catalog.resolve(name)? + 1;
-            chosen[..first_new].fill(false);
-        }
+        let since = self.since.as_ref().map(|name| Since::of(program, catalog, name)).transpose()?;
         let engines = scratch::wanted(program, &self.engines);
         let compiling = compiled(&set, &engines);
         let scripts = program.looking("compiling migrations", 0, compiling).await;
         let allowed: BTreeMap<String, BTreeMap<String, String>> =
             program.settings().migrations.iter().map(|(name, of)| (name.clone(), of.allow.clone())).collect();
-        let subject = Subject { scripts, chosen, first_new, allowed };
+        let is_whole_fleet =
+            scratch::wanted(program, &Engines::default()).iter().all(|engine| engines.contains(engine));
+        let mut subject = Subject { scripts, chosen, is_new: vec![false; all], is_whole_fleet, allowed };
+        since.iter().for_each(|since| since.choose(catalog, &mut subject));
         // All cores are busy for a moment; the tasks of this runtime must not wait for that.
-        let work = tokio::task::spawn_blocking(move || lint::lint(&subject));
+        let work = tokio::task::spawn_blocking(move || {
+            let mut linted = lint::lint(&subject);
+            since.iter().for_each(|since| since.keep_new(&subject, &mut linted));
+            linted
+        });
         let linted = work.await.map_err(|e| CliError::CanNotStart(format!("linting ended unexpectedly: {e}")))?;
-        let view = LintView { linted: &linted, engines: &engines, least: self.show.0 };
+        let mut linted = linted;
+        let asked = if self.live { Some(self.ask(program, &set, (&mut linted, &engines)).await?) } else { None };
+        let view = LintView { linted: &linted, asked: asked.as_ref(), engines: &engines, least: self.show.0 };
         let output = self.output.as_deref();
         terminal::deliver(&view.render(self.format, &program.terminal.style(output)), output)?;
         let fails = self.fail_on.0.is_some_and(|least| linted.counted(least) > 0);
-        Ok(if fails { 2 } else { 0 })
+        let is_blind = asked.is_some_and(|asked| !asked.failed.is_empty());
+        Ok(if fails || is_blind { 2 } else { 0 })
+    }
+}
+
+impl Lint {
+    /// Asks the selected tenants of these engines for their versions and for the rows of the tables that the findings name.
+    async fn ask(
+        &self,
+        program: &Program,
+        set: &Arc<MigrationSet>,
+        (linted, engines): (&mut Linted, &[Engine]),
+    ) -> Result<Asked, CliError> {
+        let selection = program.select(&self.selection).await?;
+        let of_wave = |wave: &Wave| wave.tenants.iter().map(|t| (wave.name.clone(), t.clone())).collect::<Vec<_>>();
+        let tenants = selection.waves.iter().flat_map(of_wave).filter(|(_, tenant)| engines.contains(&tenant.engine));
+        let (waves, tenants): (Vec<String>, Vec<Arc<Tenant>>) = tenants.unzip();
+        let observations = program.observe(set, &tenants).await;
+        let wanted = live::tables(linted).into_iter().map(|(engine, tables)| (engine, tables.into_iter().collect()));
+        let (door, wanted) = (program.door(set), wanted.collect());
+        let look = run::estimate_rows(&tenants, &door, program.pace(), wanted);
+        let estimates = program.looking("estimating rows", tenants.len(), look).await;
+        let catalog = set.catalog();
+        let answers = observations.into_iter().zip(estimates).zip(waves).map(|((seen, rows), wave)| {
+            let answer = match (seen.error, rows) {
+                (Some(fault), _) | (None, Err(fault)) => Err(fault.to_string()),
+                (None, Ok(rows)) => {
+                    Ok((catalog.applied(&seen.history).into_iter().collect(), rows.into_iter().collect()))
+                }
+            };
+            LiveTenant { tenant: seen.tenant, engine: seen.engine, wave, answer }
+        });
+        Ok(live::judge(linted, &answers.collect::<Vec<_>>()))
     }
 }
 

@@ -7,16 +7,34 @@ use super::sheet::{Cell, Column, Sheet};
 use super::style::Tone;
 use super::{Format, Style, label};
 use crate::check::prove::Finding;
-use crate::model::tenant::Engine;
+use crate::model::tenant::{Engine, TenantId};
 
 /// One engine.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct EngineFindings {
     pub(crate) engine: Engine,
+    /// The live tenants whose tables were compared in the place of those of the migrations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tenants: Vec<TenantId>,
     /// The reason why it was not checked.
     pub(crate) could_not: Option<String>,
     /// The differences.
     pub(crate) findings: Vec<Finding>,
+}
+
+impl EngineFindings {
+    /// Table, column, and both definitions.
+    fn rows(&self) -> Vec<[String; 4]> {
+        let not_checked = self
+            .could_not
+            .iter()
+            .map(|why| [String::new(), String::new(), String::new(), format!("not checked: {why}")]);
+        let found = self
+            .findings
+            .iter()
+            .map(|f| [f.table.clone(), f.column.clone().unwrap_or_default(), f.migrations.clone(), f.entities.clone()]);
+        not_checked.chain(found).collect()
+    }
 }
 
 /// All engines.
@@ -41,7 +59,7 @@ impl EntitiesView<'_> {
             Column::new("Migrations").at_least(16),
             Column::new("Entities").at_least(16),
         ]);
-        for EngineFindings { engine, could_not, findings } in self.engines {
+        for EngineFindings { engine, could_not, findings, .. } in self.engines.iter().filter(|e| e.tenants.is_empty()) {
             if let Some(why) = could_not {
                 let row = [engine.name(), "", "", &format!("not checked: {why}")];
                 sheet.row(row.map(|text| Cell::from(text).tone(Tone::Bad)));
@@ -54,16 +72,41 @@ impl EntitiesView<'_> {
         sheet
     }
 
+    /// The same for live tenants.
+    fn live_sheet(&self, style: &Style) -> Sheet {
+        let rows = self.engines.iter().filter(|of| !of.tenants.is_empty());
+        let rows = rows.flat_map(|of| of.rows().into_iter().map(move |row| (of, row)));
+        Sheet::of(rows)
+            .column(Column::new("Tenants").at_least(12), |(of, _)| label::names(of.tenants.iter(), 40, style))
+            .column("Engine", |(of, _)| of.engine)
+            .column(Column::new("Table").at_least(12), |(_, row)| row[0].clone())
+            .column(Column::new("Column").at_least(10), |(_, row)| row[1].clone())
+            .column(Column::new("Live").at_least(16), |(_, row)| row[2].clone())
+            .column(Column::new("Entities").at_least(16), |(_, row)| row[3].clone())
+            .sheet()
+    }
+
     fn text(&self, style: &Style) -> String {
         let sheet = self.sheet();
         let mut out = if sheet.is_empty() { String::new() } else { sheet.table(style) + "\n" };
+        let live = self.live_sheet(style);
+        if !live.is_empty() {
+            out.push_str(&(live.table(style) + "\n"));
+        }
         for engine in self.engines {
             let said = match (&engine.could_not, engine.findings.len()) {
                 (Some(_), _) => "not checked".to_owned(),
+                (None, 0) if !engine.tenants.is_empty() => "entities and tables agree".to_owned(),
                 (None, 0) => "entities and migrations agree".to_owned(),
                 (None, found) => label::count(found, "finding"),
             };
-            out.push_str(&format!("{}: {said}\n", engine.engine));
+            let live = label::names(engine.tenants.iter(), 40, style);
+            let live = if live.is_empty() {
+                live
+            } else {
+                format!(" {} ({live})", label::count(engine.tenants.len(), "tenant"))
+            };
+            out.push_str(&format!("{}{live}: {said}\n", engine.engine));
         }
         out
     }
@@ -87,10 +130,11 @@ mod tests {
             finding("users", None, "a table", "no entity"),
         ];
         let engines = [
-            EngineFindings { engine: Engine::Sqlite, could_not: None, findings: Vec::new() },
-            EngineFindings { engine: Engine::Postgres, could_not: None, findings },
+            EngineFindings { engine: Engine::Sqlite, tenants: Vec::new(), could_not: None, findings: Vec::new() },
+            EngineFindings { engine: Engine::Postgres, tenants: Vec::new(), could_not: None, findings },
             EngineFindings {
                 engine: Engine::Mysql,
+                tenants: Vec::new(),
                 could_not: Some("no scratch server".to_owned()),
                 findings: Vec::new(),
             },

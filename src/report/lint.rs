@@ -7,10 +7,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::causes::group_by;
 use super::sheet::Sheet;
 use super::style::{Tone, clean, paragraph};
 use super::{Format, Style, json, label};
 use crate::check::doctor::Severity;
+use crate::check::lint::live::Asked;
 use crate::check::lint::rules::{self, DOWN, LEFT_OUT, Rule};
 use crate::check::lint::{Finding, Linted, NotAnalysed, Place};
 use crate::model::engine::Engine;
@@ -24,6 +26,8 @@ pub(crate) struct LintView<'a> {
     pub(crate) linted: &'a Linted,
     /// The engines that were linted.
     pub(crate) engines: &'a [Engine],
+    /// The tenants that were asked, if they were.
+    pub(crate) asked: Option<&'a Asked>,
     /// The lowest severity that is shown to people; none: no finding.
     pub(crate) least: Option<Severity>,
 }
@@ -47,7 +51,11 @@ impl LintView<'_> {
 
     fn fields(&self) -> Value {
         let Linted { findings, not_analysed, statements } = self.linted;
-        json!({ "engines": self.engines, "statements": statements, "findings": findings, "not_analysed": not_analysed })
+        let mut all = json!({ "engines": self.engines, "statements": statements, "findings": findings, "not_analysed": not_analysed });
+        if let Some(asked) = self.asked {
+            all["live"] = json!(asked);
+        }
+        all
     }
 
     fn sheet(&self) -> Sheet {
@@ -79,7 +87,18 @@ impl LintView<'_> {
         if !out.is_empty() {
             out.push('\n');
         }
-        out + &self.summary(shows_all)
+        out + &self.summary(shows_all) + &self.asked_in_words(style)
+    }
+
+    /// The tenants that were asked, and why some were not: without them nothing is green.
+    fn asked_in_words(&self, style: &Style) -> String {
+        let Some(Asked { tenants, failed }) = self.asked else { return String::new() };
+        let mut out = format!("{} asked, {} could not be\n", label::count(*tenants, "tenant"), failed.len());
+        for (why, of) in group_by(failed.iter(), |(_, why)| why) {
+            let names = label::names(of.iter().map(|(tenant, _)| tenant), 48, style);
+            out.push_str(&paragraph(&format!("{names}: {why}"), "    ", MOST_LINES, style));
+        }
+        out
     }
 
     fn summary(&self, shows_all: bool) -> String {

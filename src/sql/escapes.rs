@@ -4,13 +4,13 @@
 //! The engine refuses what would write to the database. This is for what the engine lets pass.
 
 use super::split::split;
-use super::words::{Words, first_words};
+use super::words::Words;
 use crate::model::engine::Engine;
 
 /// The first words of a statement that a read-only session does not hold back; `None`: there is none in this text.
 pub(crate) fn escapes_read_only(engine: Engine, sql: &str) -> Option<String> {
     let found = split(engine, sql).into_iter().find(|piece| escapes(engine, piece.text))?;
-    Some(first_words(engine, found.text).take(3).collect::<Vec<_>>().join(" ").to_uppercase())
+    Some(Words::of(engine, found.text).all().into_iter().take(3).collect::<Vec<_>>().join(" ").to_uppercase())
 }
 
 fn escapes(engine: Engine, piece: &str) -> bool {

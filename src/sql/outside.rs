@@ -29,17 +29,6 @@ pub(crate) fn runs_code(engine: Engine, sql: &str) -> bool {
     })
 }
 
-/// Whether a text runs code that it does not hold itself: a routine, or a function other than the best known ones, also in
-/// a block.
-pub(crate) fn calls_others(engine: Engine, sql: &str) -> bool {
-    split(engine, sql).into_iter().any(|piece| match first_words(engine, piece.text).next().as_deref() {
-        Some("call" | "execute") => true,
-        Some("do") => bodies(engine, piece.text).any(|body| calls(engine, body)),
-        Some(word) => ASKS.contains(&word) && calls(engine, piece.text),
-        None => false,
-    })
-}
-
 /// The first words of statements that evaluate expressions when they run.
 const ASKS: [&str; 7] = ["select", "with", "values", "explain", "insert", "update", "delete"];
 

@@ -107,6 +107,18 @@ impl<'a> Words<'a> {
         at.checked_sub(1).is_some_and(|before| self.is_symbol(before, b'.'))
     }
 
+    /// A text in single quotes, which SQLite takes for a name where one is wanted.
+    pub(crate) fn string(&self, at: usize) -> Option<String> {
+        let token = self.tokens.get(at).filter(|token| token.kind == Kind::Quote)?;
+        let inner = self.text(token).strip_prefix('\'')?.strip_suffix('\'')?;
+        Some(inner.replace("''", "'"))
+    }
+
+    /// A name as it is compared: where unquoted ones are folded already, the case of the others counts.
+    pub(crate) fn folded(&self, name: String) -> String {
+        if self.folds_names { name } else { name.to_lowercase() }
+    }
+
     /// A name without its quotes. PostgreSQL folds an unquoted one
     /// (<https://www.postgresql.org/docs/15/sql-syntax-lexical.html>).
     pub(crate) fn name(&self, at: usize) -> Option<String> {

@@ -275,3 +275,36 @@ fn privileges_that_most_tenants_do_not_have_are_drift() {
     fleet.run(&["check", "--fix-sql"]).exits(2).shows(&[&*words, "not as on most tenants of this version"]);
     fleet.run(&["check", "--ignore", "table *: grants to *"]).exits(0);
 }
+
+#[test]
+fn schemas_of_versions_are_made_once_and_kept() {
+    let fleet = fleet();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let made = "making the schema of ";
+    fleet.run(&["check"]).exits(0).tells(&[made]);
+    let again = fleet.run(&["check"]).exits(0);
+    assert!(!again.err.contains(made), "{}", again.err);
+    fleet.run(&["check", "--no-cache"]).exits(0).tells(&[made]);
+    // A difference is found by a kept schema as by a new one.
+    fleet.ask("pg-000", "ALTER TABLE users DROP COLUMN email");
+    let drifted = fleet.run(&["check"]).exits(2);
+    assert!(drifted.out.contains("email") && !drifted.err.contains(made), "{drifted:?}");
+    fleet.ask("pg-000", "ALTER TABLE users ADD COLUMN email varchar(200) NOT NULL UNIQUE");
+    // A broken file, and one of another key, are as if they were not there.
+    let folder = fleet.path(".cache/fleet/schemas");
+    let files: Vec<_> = folder.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    for file in &files {
+        std::fs::write(file, text.replace("users", "losers")).unwrap();
+    }
+    fleet.run(&["check"]).tells(&[made]);
+    for file in &files {
+        std::fs::write(file, &text).unwrap();
+    }
+    fleet.run(&["check"]).tells(&[made]);
+    // Another text of a script makes another schema.
+    fleet.run(&["check"]);
+    std::fs::write(fleet.path("sql/R__made_again.sql"), "SELECT 1;").unwrap();
+    fleet.run(&["check"]).tells(&[made]);
+}

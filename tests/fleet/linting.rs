@@ -123,3 +123,97 @@ fn findings_are_written_as_code_hosts_read_them() {
         lint(&fleet, &["0001", "--format", format]).exits(2).shows(&[part]);
     }
 }
+
+fn git(fleet: &Fleet, arguments: &[&str]) {
+    let own =
+        ["-c", "user.name=a", "-c", "user.email=a@x", "-c", "commit.gpgsign=false", "-c", "init.defaultBranch=main"];
+    let mut command = std::process::Command::new("git");
+    let done = command.arg("-C").arg(fleet.folder.path()).args(own).args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn only_what_a_revision_does_not_have_is_linted() {
+    let fleet = fleet();
+    let old = "ALTER TABLE inventory_items DROP COLUMN created_at;\n";
+    write(&fleet, "0001_old.sql", old);
+    write(&fleet, "R__totals.sql", "DELETE FROM api_keys;\nINSERT INTO api_keys SELECT id, 1 FROM users;\n");
+    let name = "m20250110_000002_add_tenant_features";
+    std::fs::write(fleet.path("lib.rs"), small_names().replace(name, "")).unwrap();
+    git(&fleet, &["init", "-q"]);
+    git(&fleet, &["add", "sql", "lib.rs"]);
+    git(&fleet, &["commit", "-qm", "base"]);
+    git(&fleet, &["tag", "release-1"]);
+    let since = |revision: &str| {
+        lint(&fleet, &["--since", revision, "--format", "json", "--show", "info", "--fail-on", "never"])
+    };
+    let of = |document: &Value, what: &str| rules(document, what);
+    let document = since("release-1").exits(0).json();
+    assert_eq!(
+        (of(&document, "0001_old"), of(&document, "R__totals")),
+        (Vec::<String>::new(), Vec::new()),
+        "{document}"
+    );
+    // A Rust migration is known by its name: this one is in no file of the revision.
+    assert!(of(&document, name).contains(&"foreign-key-without-index".to_owned()), "{document}");
+    assert!(of(&document, "m20250110_000001_initial_schema").is_empty(), "{document}");
+    // A new script, and a statement that is new in an old one.
+    write(&fleet, "0002_new.sql", "ALTER TABLE users DROP COLUMN email;\n");
+    write(
+        &fleet,
+        "R__totals.sql",
+        "DELETE FROM api_keys;\nINSERT INTO api_keys SELECT id, 1 FROM users;\nUPDATE users SET email = 'x';\n",
+    );
+    let document = since("main").exits(0).json();
+    assert!(of(&document, "0002_new").contains(&"ban-drop-column".to_owned()), "{document}");
+    let found = document["findings"].as_array().unwrap().iter().filter(|f| f["migration"] == "R__totals");
+    let statements: Vec<&Value> = found.filter(|f| f["statement"] != 0).map(|f| &f["statement"]).collect();
+    assert!(!statements.is_empty() && statements.iter().all(|statement| **statement == 3), "{document}");
+    assert!(of(&document, "0001_old").is_empty(), "{document}");
+    // A migration is a base as before.
+    assert!(of(&since("0001_old").exits(0).json(), "0002_new").contains(&"ban-drop-column".to_owned()));
+    since("relase-1").exits(64).tells(&["no revision of git either", "release-1"]);
+}
+
+/// A text that has the names of all migrations of the small catalog.
+fn small_names() -> String {
+    crate::support::all().join("\n")
+}
+
+#[test]
+fn live_tenants_say_how_many_rows_there_are_and_who_still_runs_the_version_before() {
+    let mut fleet = Fleet::new().head(&format!("{HEAD}[[wave]]\nname = \"canary\"\ntenants = [\"pg-000\"]\n"));
+    fleet = fleet.postgres(2).sqlite(1).mariadb(1);
+    std::fs::create_dir(fleet.path("sql")).unwrap();
+    write(&fleet, "0001_nothing.sql", "SELECT 1;\n");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    write(&fleet, "0002_drop.postgres.sql", "ALTER TABLE users DROP COLUMN email;\n");
+    write(&fleet, "0003_index.postgres.sql", "CREATE INDEX ix_quantity ON inventory_items (quantity);\n");
+    fleet.run(&["migrate", "--to", "0002_drop", "--tenant", "pg-000", "--yes"]).exits(0);
+    let live = ["lint", "--engine", "postgres", "--live", "0002_drop", "0003_index"];
+    let lowered = "inventory_items is empty on 2 tenants, as the engine estimates, so it was lowered from warning";
+    let ran = fleet.run(&[&live[..], &["--show", "info"]].concat()).exits(2);
+    let flat = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in
+        [lowered, "1 of 2 tenants still run the version before it (waves rest)", "2 tenants asked, 0 could not be"]
+    {
+        assert!(flat.contains(said), "no {said:?} in {flat}");
+    }
+    for id in ["pg-000", "pg-001"] {
+        fleet.ask(id, "INSERT INTO inventory_items (id, name) SELECT n, 'x' FROM generate_series(1, 3000) n");
+    }
+    // Rows without statistics are not known, and nothing is lowered.
+    fleet.ask("pg-000", "ALTER TABLE inventory_items SET (autovacuum_enabled = false)");
+    fleet.ask("pg-001", "ANALYZE inventory_items");
+    let json = fleet.run(&[&live[..], &["--format", "json"]].concat()).exits(2).json();
+    let index =
+        json["findings"].as_array().unwrap().iter().find(|f| f["rule"] == "require-concurrent-index-creation").unwrap();
+    assert_eq!((&index["severity"], &index["table"]), (&"warning".into(), &"inventory_items".into()), "{json}");
+    assert!(index["what"].as_str().unwrap().contains("the largest about 3k (pg-001)"), "{index}");
+    // A tenant that can't be read makes nothing green.
+    let quiet = ["lint", "--engine", "sqlite", "--live", "0001_nothing"];
+    fleet.run(&quiet).exits(0);
+    std::fs::write(fleet.path("lite-000.db"), "this is no database, and long enough to be read as one").unwrap();
+    fleet.run(&quiet).exits(2).shows(&["1 tenant asked, 1 could not be", "lite-000: "]);
+    fleet.run(&["lint", "--tenant", "pg-000"]).exits(64).tells(&["add --live"]);
+}

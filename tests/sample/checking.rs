@@ -1,7 +1,7 @@
 //! `check --entities` and `prove` from the command line: scratch servers from the file and the environment, exit codes,
 //! and no engine silently left out.
 
-use crate::support::{Fleet, all, finish, mariadb_url, postgres_url, signal, wait};
+use crate::support::{Fleet, all, finish, mariadb_url, postgres_url, program, signal, wait};
 
 fn with_servers() -> Fleet {
     let servers = format!("[scratch]\npostgres_url = \"{}\"\nmysql_url = \"{}\"\n", postgres_url(), mariadb_url());
@@ -20,6 +20,39 @@ fn the_entities_of_this_repository_fit_its_migrations_on_all_engines() {
     for id in ["lite-000", "pg-000", "my-000"] {
         assert!(!fleet.has_table(id, "users"), "{id}: no tenant is touched");
     }
+}
+
+#[test]
+fn the_sample_has_no_finding_without_a_reason_on_any_engine() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let engines = ["lint", "--engine", "sqlite", "--engine", "postgres", "--engine", "mysql"];
+    finish(&mut program(root, &engines)).exits(0).shows(&["0 errors, 0 warnings"]);
+}
+
+#[test]
+fn entities_are_compared_with_live_tenants() {
+    let fleet = with_servers();
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let ran = fleet.run(&["check", "--entities", "--live", "--tenant", "*-000"]).exits(0);
+    ran.shows(&["postgres: entities and migrations agree", "postgres 1 tenant (pg-000): entities and tables agree"]);
+    fleet.ask("pg-000", "ALTER TABLE users ALTER COLUMN full_name DROP NOT NULL");
+    fleet.ask("lite-000", "ALTER TABLE users DROP COLUMN full_name");
+    let json = fleet.run(&["check", "--entities", "--live", "--format", "json"]).exits(2).json();
+    let of = |tenant: &str| {
+        let all = json["engines"].as_array().unwrap();
+        all.iter().find(|of| of["tenants"][0] == tenant).unwrap_or_else(|| panic!("{tenant}: {json}"))["findings"]
+            .clone()
+    };
+    assert_eq!(
+        (&of("pg-000")[0]["column"], &of("pg-000")[0]["migrations"]),
+        (&"full_name".into(), &"takes NULL".into())
+    );
+    assert_eq!(of("lite-000")[0]["migrations"], "no column");
+    assert_eq!(of("my-000"), serde_json::json!([]));
+    // A tenant that can't be read is a row, and nothing is green because of it.
+    std::fs::remove_file(fleet.path("lite-000.db")).unwrap();
+    let ran = fleet.run(&["check", "--entities", "--live", "--tenant", "lite-000"]).exits(1);
+    ran.shows(&["lite-000", "not checked"]);
 }
 
 #[test]

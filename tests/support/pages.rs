@@ -249,6 +249,7 @@ impl<'a> Stage<'a> {
         }
         let path = format!("{}:{}", self.programs.path().display(), std::env::var("PATH").unwrap_or_default());
         let mut bash = Command::new("bash");
+        bash.env("XDG_CACHE_HOME", self.folder.join(".cache"));
         bash.args(["-c", &format!("exec 2>&1; (exit {})\n{command}", self.code)]).current_dir(self.folder);
         bash.env("PATH", path).env("USER", "ops").env("HOSTNAME", "runner-1");
         bash.env("XDG_CACHE_HOME", self.folder.join(".cache"));

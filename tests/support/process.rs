@@ -253,6 +253,7 @@ impl Drop for Fleet {
 
 pub(crate) fn program<S: AsRef<OsStr>>(folder: &Path, arguments: &[S]) -> Command {
     let mut command = Command::new(crate::PROGRAM);
+    command.env("XDG_CACHE_HOME", folder.join(".cache"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars() {
         if name.starts_with("FLEET_") || name == "NO_COLOR" || name.starts_with("CLICOLOR") {

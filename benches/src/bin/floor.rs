@@ -1,8 +1,9 @@
 //! The floor: what the work costs when nothing is done but the work. One process, raw driver connections, one message a
 //! tenant with the migrations' SQL and their history rows. It keeps no books, takes no locks and retries nothing.
 //!
-//! `floor ENGINE TENANTS CONCURRENCY cold|noop`, ENGINE one of sqlite, postgres, mysql. `noop` connects, reads the
-//! history and disconnects; it fails when the history is not complete, so that it also proves what the others did.
+//! `floor ENGINE TENANTS CONCURRENCY cold|noop|query`, ENGINE one of sqlite, postgres, mysql. `noop` connects, reads the
+//! history and disconnects; it fails when the history is not complete, so that it also proves what the others did. `query` sends the
+//! text in `FLOOR_QUERY` to each tenant, and reads its rows.
 //! Prints how many seconds it took to record the SQL: that is preparation and no part of the floor.
 
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 
-const USAGE: &str = "usage: floor sqlite|postgres|mysql TENANTS CONCURRENCY cold|noop";
+const USAGE: &str = "usage: floor sqlite|postgres|mysql TENANTS CONCURRENCY cold|noop|query";
 const READ_HISTORY: &str = "SELECT version FROM seaql_migrations";
 
 #[tokio::main]
@@ -48,6 +49,7 @@ async fn start() -> Result<ExitCode, String> {
     let script = match mode.as_str() {
         "cold" => Some(script(backend).await?),
         "noop" => None,
+        "query" => Some(std::env::var("FLOOR_QUERY").map_err(|_| "FLOOR_QUERY has no text".to_owned())?),
         _ => return Err(USAGE.to_owned()),
     };
     println!("recording_seconds={:.6}", recording.elapsed().as_secs_f64());

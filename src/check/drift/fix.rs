@@ -60,7 +60,9 @@ fn statement(engine: Engine, difference: &Difference, reference: &Shape) -> Opti
 fn column(engine: Engine, table: &Table, column: &Column) -> Option<(&'static str, String)> {
     let is_plain = column.generated.is_none() && column.comment.is_none();
     // A serial's sequence may be missing as well; SQLite adds a column with a constant only.
-    let is_constant = |default: &String| default.starts_with('\'') || default.parse::<f64>().is_ok();
+    let is_constant = |default: &String| {
+        default.starts_with('\'') || default.parse::<f64>().is_ok() || ["true", "false"].contains(&default.as_str())
+    };
     let is_possible = |default: &String| match engine {
         Engine::Sqlite => is_constant(default),
         _ => !default.contains("nextval("),

@@ -8,6 +8,7 @@ use crate::model::schema::Script;
 /// All names are in lower case, without a schema.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
+    /// Views among them: an index on a materialized one that is just made holds nobody up.
     pub(super) tables: BTreeSet<String>,
     /// Columns that were added to a table, by the table.
     pub(super) columns: BTreeSet<(String, String)>,
@@ -35,6 +36,7 @@ impl Known {
     }
 
     pub(super) fn add(&mut self, statement: &Statement<'_>) {
+        self.tables.extend(statement.made_view());
         let Some(table) = statement.target.clone() else { return };
         let words = &statement.words;
         if statement.is("create", "table") {

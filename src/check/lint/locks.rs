@@ -28,7 +28,7 @@ pub(crate) fn locks(script: &Script) -> Vec<String> {
     let nothing = Known::default();
     let step = step(script, script, &nothing, &nothing);
     let mut all: Vec<String> = Vec::new();
-    for statement in step.statements.iter().filter(|statement| !statement.is_new) {
+    for statement in step.statements.iter().filter(|statement| !statement.is_just_made) {
         let lock = match statement.not_read() {
             Some(why) => Some(format!("not known: {why}")),
             None => LOOKS[script.engine](statement),

@@ -3,6 +3,7 @@
 //! Pure: texts in, findings out. A rule is one file in `rules/`, or one row of the table of squawk's; see [`rules::all`].
 
 mod known;
+pub(crate) mod live;
 mod locks;
 mod merge;
 pub(crate) mod rules;
@@ -10,7 +11,7 @@ mod squawk;
 mod statement;
 mod suppression;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -19,6 +20,8 @@ use serde::Serialize;
 use super::doctor::Severity;
 use crate::model::engine::{Engine, EngineMap};
 use crate::model::schema::{Direction, Execution, Script};
+use crate::sql::guard::guards;
+use crate::sql::{How, made, touched};
 use known::Known;
 pub(crate) use locks::locks;
 pub(crate) use rules::Rule;
@@ -31,8 +34,10 @@ pub(crate) struct Subject {
     pub(crate) scripts: Vec<(Engine, Vec<Pair>)>,
     /// Whether the migration at this index is linted; the others are only known.
     pub(crate) chosen: Vec<bool>,
-    /// The first migration that is not applied anywhere yet: tables made from there on have no rows and no readers.
-    pub(crate) first_new: usize,
+    /// Whether the migration at this index is not applied anywhere yet: the tables that it makes have no rows and no readers.
+    pub(crate) is_new: Vec<bool>,
+    /// Whether every engine of the fleet is among them, so that a suppression without a finding is one too many.
+    pub(crate) is_whole_fleet: bool,
     /// The suppressions in the tenant file: the reason, by migration and rule.
     pub(crate) allowed: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -66,6 +71,9 @@ pub(crate) struct Finding {
     pub(crate) rule: &'static str,
     pub(crate) severity: Severity,
     pub(crate) engines: Vec<Engine>,
+    /// The table that the statement is about, in lower case and without its schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<String>,
     #[serde(flatten)]
     pub(crate) place: Place,
     /// The finding, in words.
@@ -144,14 +152,40 @@ impl Step<'_> {
         self.statements.iter().filter_map(|s| look(s).map(|what| (Some(s.number), what))).collect()
     }
 
+    /// Whether later statements make all views again that a statement drops, so that readers wait and miss none.
+    fn is_made_again(&self, number: usize) -> bool {
+        let later = self.statements[number + 1..].iter().flat_map(|s| made(self.engine, s.sql));
+        let views: Vec<String> = later.filter(|made| made.kind.is_view_or_trigger()).map(|made| made.name).collect();
+        let gone = touched(self.engine, self.statements[number].sql).into_iter();
+        let mut gone = gone.filter(|touch| matches!(touch.how, How::Drops | How::DropsIfThere)).peekable();
+        gone.peek().is_some() && gone.all(|touch| views.contains(&touch.name))
+    }
+
+    /// Whether a repeatable script makes a table again that it drops: its rows are derived, and it fills them each time.
+    fn is_filled_anew(&self, table: &str, from: usize) -> bool {
+        let later = &self.statements[from..];
+        self.script.record.is_repeatable()
+            && later.iter().any(|s| s.is("create", "table") && s.target.as_deref() == Some(table))
+    }
+
     /// Whether a later statement makes a table of this name again, as the end of a rebuild does.
     fn is_rebuilt(&self, table: &str, from: usize) -> bool {
         self.statements[from..].iter().any(|s| s.renames_to().as_deref() == Some(table))
     }
 }
 
+/// The stack of a thread: the parser of others calls itself for each level of an expression.
+const STACK: usize = 64 << 20;
+
 /// Lints the chosen migrations on all cores.
 pub(crate) fn lint(subject: &Subject) -> Linted {
+    match rayon::ThreadPoolBuilder::new().stack_size(STACK).build() {
+        Ok(pool) => pool.install(|| on_all_cores(subject)),
+        Err(_) => on_all_cores(subject),
+    }
+}
+
+fn on_all_cores(subject: &Subject) -> Linted {
     let rules = rules::all();
     let catalogs: Vec<(Engine, &[Pair], Known)> = subject
         .scripts
@@ -163,7 +197,8 @@ pub(crate) fn lint(subject: &Subject) -> Linted {
         .collect();
     let new: EngineMap<Known> = EngineMap::from_fn(|engine| {
         let pairs = catalogs.iter().filter(|(of, ..)| *of == engine).flat_map(|(_, pairs, _)| pairs.iter());
-        Known::merged(pairs.skip(subject.first_new).map(|pair| Known::of(&pair.up)))
+        let new = pairs.zip(&subject.is_new).filter(|(_, is_new)| **is_new);
+        Known::merged(new.map(|(pair, _)| Known::of(&pair.up)))
     });
     let work: Vec<(usize, &Script, &Script, &Known)> = catalogs
         .iter()
@@ -182,7 +217,7 @@ pub(crate) fn lint(subject: &Subject) -> Linted {
         .collect();
     let mut linted = merge::merged(looked);
     let engines: Vec<Engine> = subject.scripts.iter().map(|(engine, _)| *engine).collect();
-    let is_whole = subject.chosen.iter().all(|chosen| *chosen);
+    let is_whole = subject.is_whole_fleet && subject.chosen.iter().all(|chosen| *chosen);
     if is_whole {
         linted.findings.extend(suppression::unused(&work, &subject.allowed, &linted.findings, &engines));
     }
@@ -190,15 +225,37 @@ pub(crate) fn lint(subject: &Subject) -> Linted {
 }
 
 fn step<'a>(script: &'a Script, up: &'a Script, all: &'a Known, new: &Known) -> Step<'a> {
-    let mut made = Known::default();
+    // A guard's table holds what the migration refuses, and goes again.
+    let of_guards: Vec<usize> = guards(script.engine, &script.statements).iter().map(|guard| guard.at).collect();
+    let (mut made, mut sure) = (Known::default(), BTreeSet::<String>::new());
     let mut statements: Vec<Statement<'a>> = Vec::new();
     for (number, sql) in script.statements.iter().enumerate() {
         let mut statement = Statement::new(script.engine, number, sql);
         // On the way down the tables of the way up have had readers and rows since.
-        statement.is_new = statement.target.as_ref().is_some_and(|table| {
-            made.tables.contains(table) || (script.direction == Direction::Up && new.tables.contains(table))
-        });
+        let is_up = script.direction == Direction::Up;
+        let is_just_made = |table: &String| made.tables.contains(table) || (is_up && new.tables.contains(table));
+        let is_new = |table: &String| sure.contains(table) || (is_up && new.tables.contains(table));
+        statement.is_just_made = statement.target.as_ref().is_some_and(is_just_made);
+        statement.is_new = statement.target.as_ref().is_some_and(is_new);
+        let dropped = statement.dropped_tables();
+        statement.lost_tables = dropped.iter().filter(|table| !is_new(table)).cloned().collect();
         made.add(&statement);
+        // Behind a DROP, the name may be that of a table which was there before.
+        for table in &dropped {
+            made.tables.remove(table);
+            sure.remove(table);
+        }
+        if let Some(table) = statement
+            .target
+            .as_ref()
+            .filter(|_| statement.is("create", "table") && (!statement.is_conditional() || of_guards.contains(&number)))
+        {
+            sure.insert(table.clone());
+        }
+        sure.extend(statement.made_view());
+        if let Some(to) = statement.renames_to().filter(|_| statement.is_new) {
+            sure.insert(to);
+        }
         statements.push(statement);
     }
     let made = if script.direction == Direction::Up { made } else { Known::of(up) };
@@ -234,6 +291,7 @@ fn one(rules: &[Rule], index: usize, step: &Step<'_>, allowed: Option<&BTreeMap<
             rule: rule.id,
             severity: rule.severity,
             engines: vec![step.engine],
+            table: hit.statement.and_then(|number| step.statements[number].bare_table()),
             place: place(index, step, hit.statement, hit.at),
             what: hit.what,
             instead: rule.instead,

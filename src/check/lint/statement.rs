@@ -19,8 +19,12 @@ pub(crate) struct Statement<'a> {
     pub(super) target: Option<String>,
     /// The index of the token behind the target.
     behind: usize,
-    /// Whether the table has no rows and no readers yet.
+    /// Whether the table has no rows and no readers yet: it was made here, and not only if it was missing.
     pub(super) is_new: bool,
+    /// Whether the table was made here, or was there: `CREATE TABLE IF NOT EXISTS`. Nobody is expected to wait for it.
+    pub(super) is_just_made: bool,
+    /// The tables that it drops and that were not made here.
+    pub(super) lost_tables: Vec<String>,
     is_unclosed: bool,
 }
 
@@ -70,13 +74,90 @@ impl<'a> Statement<'a> {
     pub(super) fn new(engine: Engine, number: usize, sql: &'a str) -> Self {
         let is_unclosed = lex::tokens(engine, sql).any(|token| token.is_unclosed);
         let words = Words::of(engine, sql);
-        let mut statement = Statement { number, sql, words, target: None, behind: 0, is_new: false, is_unclosed };
+        let mut statement = Statement {
+            number,
+            sql,
+            words,
+            target: None,
+            behind: 0,
+            is_new: false,
+            is_just_made: false,
+            lost_tables: Vec::new(),
+            is_unclosed,
+        };
         if let Some(at) = statement.target_at() {
-            let at = if statement.words.is_symbol(at + 1, b'.') { at + 2 } else { at };
-            statement.target = statement.words.name(at).map(|name| name.to_lowercase());
-            statement.behind = at + 1;
+            let end = if statement.words.is_symbol(at + 1, b'.') { at + 2 } else { at };
+            statement.target = statement.table_name(at);
+            statement.behind = end + 1;
         }
         statement
+    }
+
+    /// The name of a table as it is compared, with the schema that it is written with. PostgreSQL tells `"Users"` from `users`.
+    fn table_name(&self, at: usize) -> Option<String> {
+        let part =
+            |at: usize| self.words.name(at).or_else(|| self.words.string(at)).map(|name| self.words.folded(name));
+        match self.words.is_symbol(at + 1, b'.') {
+            true => Some(format!("{}.{}", part(at)?, part(at + 2)?)),
+            false => part(at),
+        }
+    }
+
+    /// The table in lower case and without its schema, as catalogs of engines are asked for it.
+    pub(super) fn bare_table(&self) -> Option<String> {
+        self.target.as_deref().and_then(|table| table.rsplit('.').next()).map(str::to_lowercase)
+    }
+
+    /// Whether it makes something only if it is not there.
+    pub(super) fn is_conditional(&self) -> bool {
+        (0..self.words.len().min(10)).any(|at| self.words.are(at, &["if", "not", "exists"]))
+    }
+
+    /// The reason why nobody should parse it: its expressions go too deep, or on for too long.
+    pub(super) fn too_deep(&self) -> Option<String> {
+        const DEEPEST: usize = 200;
+        const LONGEST: usize = 2_000;
+        const JOINTS: [&str; 6] = ["or", "and", "union", "except", "intersect", "case"];
+        let (mut depth, mut deepest, mut joints) = (0_usize, 0_usize, 0_usize);
+        for at in 0..self.words.len() {
+            match self.words.kind(at) {
+                Some(Kind::Symbol(b'(' | b'[')) => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                Some(Kind::Symbol(b')' | b']')) => depth = depth.saturating_sub(1),
+                Some(Kind::Symbol(b',' | b'.' | b';')) => {}
+                Some(Kind::Symbol(_)) => joints += 1,
+                _ => joints += usize::from(JOINTS.iter().any(|word| self.words.is(at, word))),
+            }
+        }
+        (deepest > DEEPEST)
+            .then(|| format!("its parentheses are nested {deepest} deep, and at most {DEEPEST} levels are read"))
+            .or_else(|| {
+                (joints > LONGEST)
+                    .then(|| format!("its expressions have {joints} operators, and at most {LONGEST} are read"))
+            })
+    }
+
+    /// Whether every default that it names is the same for all rows: no function is called but the clock of the transaction.
+    pub(super) fn has_constant_defaults(&self) -> bool {
+        const STABLE: [&str; 3] = ["now", "transaction_timestamp", "current_setting"];
+        let calls = |at: &usize| {
+            let is_call = self.words.is_symbol(at + 1, b'(') && !self.words.word(*at).is_empty();
+            let is_type = at.checked_sub(1).is_some_and(|before| self.words.is_symbol(before, b':'));
+            is_call && !is_type && !STABLE.iter().any(|word| self.words.is(*at, word))
+        };
+        let defaults: Vec<Range<usize>> = self
+            .actions()
+            .into_iter()
+            .filter_map(|action| {
+                let begin = self.outside(action.clone()).find(|&at| self.words.is(at, "default"))? + 1;
+                let ends = ["not", "null", "constraint", "check", "unique", "primary", "references", "collate"];
+                let end = self.outside(begin..action.end).find(|&at| ends.iter().any(|word| self.words.is(at, word)));
+                Some(begin..end.unwrap_or(action.end))
+            })
+            .collect();
+        !defaults.is_empty() && !defaults.into_iter().flatten().any(|at| calls(&at))
     }
 
     pub(super) fn verb(&self) -> String {
@@ -143,8 +224,8 @@ impl<'a> Statement<'a> {
                 let on = (2..words.len()).find(|&at| words.is(at, "on"))?;
                 Some(self.skip(on + 1, &["only"]))
             }
-            "drop" if self.is("drop", "table") => {
-                let kind = (1..words.len()).find(|&at| words.is(at, "table"))?;
+            "drop" if self.is("drop", "table") || words.are(0, &["drop", "tables"]) => {
+                let kind = (1..words.len()).find(|&at| words.is(at, "table") || words.is(at, "tables"))?;
                 Some(self.skip(kind + 1, &["if", "exists"]))
             }
             "drop" if self.is("drop", "index") => {
@@ -234,6 +315,12 @@ impl<'a> Statement<'a> {
         range.clone().any(|at| words.iter().any(|word| self.words.is(at, word)))
     }
 
+    /// A token as written, in lower case.
+    pub(super) fn token(&self, at: usize) -> String {
+        let end = if at + 1 < self.words.len() { self.words.start(at + 1) } else { self.sql.len() };
+        self.sql[self.words.start(at)..end].trim().trim_end_matches(';').trim_end().to_lowercase()
+    }
+
     /// The tokens of a range as text, with one blank between them.
     pub(super) fn text(&self, range: Range<usize>) -> String {
         let most = range.end.min(range.start + 6).min(self.words.len());
@@ -259,8 +346,10 @@ impl<'a> Statement<'a> {
                 _ => return None,
             }
         };
-        let to = if words.is_symbol(to + 1, b'.') { to + 2 } else { to };
-        words.name(to).map(|name| name.to_lowercase())
+        let to = self.table_name(to)?;
+        // A new name without a schema stays in the old one's.
+        let schema = self.target.as_ref().and_then(|target| target.rsplit_once('.')).filter(|_| !to.contains('.'));
+        Some(schema.map_or_else(|| to.clone(), |(schema, _)| format!("{schema}.{to}")))
     }
 
     /// Whether it changes or removes rows, or copies them from a query.
@@ -322,6 +411,13 @@ impl<'a> Statement<'a> {
         self.target.as_deref().unwrap_or("a table")
     }
 
+    /// The view that it makes, in lower case and without its schema.
+    pub(super) fn made_view(&self) -> Option<String> {
+        let kind = (1..self.words.len().min(8)).find(|&at| self.words.is(at, "view"))?;
+        let at = self.skip(kind + 1, &["if", "not", "exists"]);
+        self.table_name(at).filter(|_| self.is("create", "view"))
+    }
+
     /// The columns that an `ALTER TABLE` drops.
     pub(super) fn dropped_columns(&self) -> Vec<String> {
         const OTHERS: [&str; 9] =
@@ -337,15 +433,12 @@ impl<'a> Statement<'a> {
 
     /// The tables that a `DROP TABLE` drops, in lower case.
     pub(super) fn dropped_tables(&self) -> Vec<String> {
-        if !self.is("drop", "table") || self.target.is_none() {
+        let is_drop = self.is("drop", "table") || self.words.are(0, &["drop", "tables"]);
+        if !is_drop || self.target.is_none() {
             return Vec::new();
         }
-        let parts = self.parts(self.behind - 1, self.words.len());
-        let name = |part: Range<usize>| {
-            let at = if self.words.is_symbol(part.start + 1, b'.') { part.start + 2 } else { part.start };
-            self.words.name(at).map(|name| name.to_lowercase())
-        };
-        parts.into_iter().filter_map(name).collect()
+        let parts = self.parts(self.target_at().unwrap_or_default(), self.words.len());
+        parts.into_iter().filter_map(|part| self.table_name(part.start)).collect()
     }
 
     /// The old and the new name of a column that is renamed.

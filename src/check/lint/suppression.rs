@@ -79,7 +79,16 @@ pub(super) fn unused(
             false => format!("`{rule}` is suppressed ({reason}), and no rule has that name"),
         };
         let (severity, instead) = (Severity::Warning, "remove it, or correct the name of the rule");
-        out.push(Finding { rule: UNUSED, severity, engines: engines.to_vec(), place, what, instead, suppressed: None });
+        out.push(Finding {
+            rule: UNUSED,
+            severity,
+            engines: engines.to_vec(),
+            table: None,
+            place,
+            what,
+            instead,
+            suppressed: None,
+        });
     };
     for (index, script, ..) in work {
         for (number, rule, reason) in written(script.engine, script) {

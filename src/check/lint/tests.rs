@@ -9,7 +9,13 @@ const BOTH: [Engine; 3] = Engine::ALL;
 fn subject(texts: &[&str]) -> Subject {
     let pairs = |engine| texts.iter().zip(1..).map(|(text, n)| pair(engine, text, &format!("{n:04}"))).collect();
     let scripts = BOTH.into_iter().map(|engine| (engine, pairs(engine))).collect();
-    Subject { scripts, chosen: vec![true; texts.len()], first_new: texts.len(), allowed: BTreeMap::new() }
+    Subject {
+        scripts,
+        chosen: vec![true; texts.len()],
+        is_new: vec![false; texts.len()],
+        is_whole_fleet: true,
+        allowed: BTreeMap::new(),
+    }
 }
 
 #[test]
@@ -29,10 +35,32 @@ fn a_table_of_the_same_migration_has_no_rows_and_no_readers() {
 }
 
 #[test]
+fn a_view_that_the_same_script_makes_again_is_not_missed() {
+    let again = "DROP MATERIALIZED VIEW IF EXISTS totals;\nCREATE MATERIALIZED VIEW totals AS SELECT 1 AS n;\n\
+                 CREATE UNIQUE INDEX totals_n ON totals (n)";
+    let rules = found(Engine::Postgres, &[again]);
+    for rule in ["ban-drop-view", "require-concurrent-index-creation"] {
+        assert!(!rules.contains(&rule), "{rules:?}");
+    }
+    let gone = found(Engine::Postgres, &["DROP VIEW totals, users_of;\nCREATE VIEW totals AS SELECT 1 AS n"]);
+    assert!(gone.contains(&"ban-drop-view"), "one of the two is missed: {gone:?}");
+}
+
+#[test]
+fn a_suppression_is_one_too_many_only_if_the_whole_fleet_was_linted() {
+    let mut subject = subject(&["SELECT 1"]);
+    subject.allowed.insert("0001".into(), [("ban-drop-table".to_owned(), "small".to_owned())].into());
+    let unused = |subject: &Subject| lint(subject).findings.iter().filter(|f| f.rule == "unused-suppression").count();
+    assert_eq!(unused(&subject), 1);
+    subject.is_whole_fleet = false;
+    assert_eq!(unused(&subject), 0);
+}
+
+#[test]
 fn tables_made_since_the_last_applied_migration_are_new() {
     let mut subject =
         subject(&["CREATE TABLE a (id integer)", "CREATE TABLE b (id integer)", "DROP TABLE b;\nDROP TABLE a"]);
-    (subject.first_new, subject.chosen) = (1, vec![false, true, true]);
+    (subject.is_new, subject.chosen) = (vec![false, true, true], vec![false, true, true]);
     let found = lint(&subject).findings;
     let drops: Vec<&Finding> = found.iter().filter(|f| f.rule == "ban-drop-table").collect();
     assert_eq!(drops.len(), 1, "{drops:?}");
@@ -111,4 +139,100 @@ fn five_hundred_scripts_are_linted_in_a_second() {
     // Without optimization, and beside other tests: ten times what a release build needs.
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     assert_eq!(result.statements, 500 * 3 * 6);
+}
+
+#[test]
+fn texts_that_would_end_the_process_are_not_analysed() {
+    let deep = format!("SELECT {}1{}", "(".repeat(1_000), ")".repeat(1_000));
+    let chain = format!("DELETE FROM users WHERE {}", vec!["id = 1"; 8_000].join(" OR "));
+    let union = vec!["SELECT 1"; 8_000].join(" UNION ALL ");
+    for text in [deep, chain, union] {
+        let linted = linted(Engine::Postgres, &["CREATE TABLE users (id int)", &text]);
+        assert_eq!(linted.not_analysed.len(), 1, "{:?}", linted.not_analysed);
+        assert_eq!(linted.not_analysed[0].place.statement, 1);
+    }
+}
+
+#[test]
+fn a_table_that_may_have_been_there_is_not_new() {
+    let (pg, lite, my) = (Engine::Postgres, Engine::Sqlite, Engine::Mysql);
+    for (engine, text, rule) in [
+        (pg, "CREATE TABLE IF NOT EXISTS users (id int); DROP TABLE users", "ban-drop-table"),
+        (lite, "CREATE TABLE IF NOT EXISTS users (id int); DROP TABLE users", "ban-drop-table"),
+        (pg, "CREATE TABLE IF NOT EXISTS users (id int); ALTER TABLE users DROP COLUMN email", "ban-drop-column"),
+        (my, "CREATE TABLE IF NOT EXISTS users (id int); DELETE FROM users", "unbatched-change"),
+        (pg, "CREATE TABLE other.users (id int); DROP TABLE users", "ban-drop-table"),
+        (pg, "CREATE TABLE \"Users\" (id int); DROP TABLE Users", "ban-drop-table"),
+        (pg, "CREATE TEMP TABLE users (id int); DROP TABLE users; DROP TABLE users", "ban-drop-table"),
+        (my, "CREATE TABLE users (id int); DROP TABLE users; DELETE FROM users", "unbatched-change"),
+    ] {
+        let text = text.replace("; ", ";\n");
+        assert!(found(engine, &[&text]).contains(&rule), "{engine} {text}: {:?}", found(engine, &[&text]));
+    }
+    let index = "CREATE TABLE IF NOT EXISTS users (id int);\nCREATE INDEX i ON users (id)";
+    assert!(!found(pg, &[index]).contains(&"require-concurrent-index-creation"), "it is made here as a rule");
+}
+
+#[test]
+fn each_way_to_lose_rows_or_to_hold_a_table_is_told() {
+    let (pg, lite, my) = (Engine::Postgres, Engine::Sqlite, Engine::Mysql);
+    for (engine, text, rule) in [
+        (pg, "TRUNCATE users", "ban-drop-table"),
+        (pg, "WITH d AS (DELETE FROM users RETURNING id) SELECT count(*) FROM d", "unbatched-change"),
+        (pg, "DELETE FROM users WHERE true", "unbatched-change"),
+        (pg, "VACUUM FULL users", "exclusive-lock"),
+        (pg, "CLUSTER users USING users_pkey", "exclusive-lock"),
+        (pg, "ALTER TABLE users SET UNLOGGED", "exclusive-lock"),
+        (pg, "ALTER TABLE users SET TABLESPACE fast", "exclusive-lock"),
+        (pg, "LOCK TABLE users", "exclusive-lock"),
+        (pg, "REFRESH MATERIALIZED VIEW totals", "exclusive-lock"),
+        (my, "DROP DATABASE acme", "ban-drop-table"),
+        (my, "DROP TABLES users, orders", "ban-drop-table"),
+        (my, "TRUNCATE TABLE users", "ban-drop-table"),
+        (my, "ALTER TABLE users DROP PARTITION p0", "ban-drop-table"),
+        (my, "ALTER TABLE users TRUNCATE PARTITION p0", "ban-drop-table"),
+        (my, "ALTER TABLE users EXCHANGE PARTITION p0 WITH TABLE old", "ban-drop-table"),
+        (my, "ALTER TABLE users DISCARD TABLESPACE", "ban-drop-table"),
+        (my, "ALTER TABLE users PARTITION BY HASH (id) PARTITIONS 4", "copying-alter"),
+        (my, "ALTER TABLE users REMOVE PARTITIONING", "copying-alter"),
+        (my, "ALTER TABLE users ADD PRIMARY KEY (id)", "copying-alter"),
+        (my, "ALTER TABLE users ADD COLUMN n int AS (id + 1) STORED", "copying-alter"),
+        (my, "OPTIMIZE TABLE users", "copying-alter"),
+        (my, "WITH d AS (SELECT 1) DELETE FROM users", "unbatched-change"),
+        (my, "DELETE FROM users WHERE 1", "unbatched-change"),
+        (lite, "ALTER TABLE 'users' DROP COLUMN [email]", "ban-drop-column"),
+        (lite, "WITH d AS (SELECT 1) DELETE FROM users", "unbatched-change"),
+    ] {
+        assert!(found(engine, &[text]).contains(&rule), "{engine} {text}: {:?}", found(engine, &[text]));
+    }
+    for (engine, text) in [
+        (pg, "WITH d AS (DELETE FROM users WHERE id = 1 RETURNING id) SELECT count(*) FROM d"),
+        (pg, "VACUUM (ANALYZE) users"),
+        (my, "WITH d AS (SELECT 1) DELETE FROM users WHERE id IN (SELECT * FROM d)"),
+    ] {
+        let rules = found(engine, &[text]);
+        assert!(!rules.contains(&"unbatched-change") && !rules.contains(&"exclusive-lock"), "{text}: {rules:?}");
+    }
+}
+
+#[test]
+fn suppressions_of_others_hide_nothing_and_a_default_of_the_transaction_is_no_rewrite() {
+    let drop = "ALTER TABLE users DROP COLUMN email";
+    for comment in
+        ["-- squawk-ignore-file", "-- squawk-ignore-file ban-drop-column", "-- squawk-ignore renaming-column"]
+    {
+        let text = format!("{comment}\nALTER TABLE users RENAME COLUMN a TO b;\n{drop}");
+        let rules = found(Engine::Postgres, &[&text]);
+        assert!(rules.contains(&"ban-drop-column") && rules.contains(&"renaming-column"), "{comment}: {rules:?}");
+    }
+    let of = |default: &str| {
+        let text = format!("ALTER TABLE users ADD COLUMN n text DEFAULT {default}");
+        found(Engine::Postgres, &[&text]).contains(&"adding-field-with-default")
+    };
+    for constant in ["(1 + 1)", "current_date", "now()", "'x'::varchar(10)"] {
+        assert!(!of(constant), "{constant}");
+    }
+    for computed in ["gen_random_uuid()", "(random() * 2)", "clock_timestamp()", "nextval('s')"] {
+        assert!(of(computed), "{computed}");
+    }
 }

@@ -29,16 +29,31 @@ pub(crate) struct Finding {
     pub(crate) entities: String,
 }
 
+/// The tables that the entities describe, made on a scratch database.
+///
+/// # Errors
+/// A text that says what could not be made or read.
+pub(crate) async fn described(bench: &Bench, entities: &Entities) -> Result<Shape, String> {
+    let described = Arc::new(entities.as_migrations().await.map_err(|e| e.to_string())?);
+    let described = head(bench, &described).await;
+    described.map_err(|e| format!("what the entities describe could not be made: {e}"))
+}
+
+/// The differences of a live tenant's tables, as [`Finding::migrations`]. A table without an entity is none: scripts make such tables.
+pub(crate) fn against_live(engine: Engine, live: &Shape, entities: &Shape) -> Vec<Finding> {
+    let mut found = compare(engine, live, entities);
+    found.retain(|finding| entities.tables.iter().any(|table| table.name == finding.table));
+    found
+}
+
 /// Applies all migrations to one scratch database and creates the tables that the entities describe in another.
 ///
 /// # Errors
 /// A text that says what could not be made or read; nothing was compared then.
 pub(crate) async fn entities(bench: &Bench, entities: &Entities) -> Result<Vec<Finding>, String> {
-    let described = Arc::new(entities.as_migrations().await.map_err(|e| e.to_string())?);
-    let (made, described) = tokio::join!(head(bench, &bench.set), head(bench, &described));
+    let (made, described) = tokio::join!(head(bench, &bench.set), described(bench, entities));
     let made = made.map_err(|e| format!("the migrations could not be applied: {e}"))?;
-    let described = described.map_err(|e| format!("what the entities describe could not be made: {e}"))?;
-    Ok(compare(bench.place.engine(), &made, &described))
+    Ok(compare(bench.place.engine(), &made, &described?))
 }
 
 /// The schema after all migrations of a set.

@@ -26,7 +26,7 @@ use crate::policy::Timeouts;
 use crate::seed::{SeedRequest, seed};
 
 pub(crate) use drive::prove;
-pub(crate) use entities::{Finding, entities};
+pub(crate) use entities::{Finding, against_live, described, entities};
 pub(crate) use template::newest;
 pub(crate) use verdict::{EngineProof, Proof, Verdict};
 pub(crate) use version::version_schema;

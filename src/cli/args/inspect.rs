@@ -41,6 +41,12 @@ pub(in crate::cli) struct Check {
     /// Instead, the program's entities against the tables of the migrations on scratch databases; no tenant is read
     #[arg(long, conflicts_with_all = ["ignore", "fix_sql"])]
     pub(in crate::cli) entities: bool,
+    /// With --entities: also against the tables of live tenants
+    #[arg(long, requires = "entities")]
+    pub(in crate::cli) live: bool,
+    /// Makes the schema of each version anew; else one that was made before is taken from the user's cache folder
+    #[arg(long, conflicts_with = "entities")]
+    pub(in crate::cli) no_cache: bool,
     /// Differences of no interest, by kind and name: "view tmp_*", "table orders: index tmp_*" (repeatable)
     #[arg(long, value_name = "PATTERN")]
     pub(in crate::cli) ignore: Vec<String>,
@@ -76,15 +82,20 @@ pub(in crate::cli) struct Lint {
     /// Only these migrations, each by a part of its name that no other has [default: all]
     #[arg(value_name = "MIGRATION")]
     pub(in crate::cli) migrations: Vec<String>,
-    /// Only migrations behind this one, the last that is applied everywhere; the tables that they make have no rows yet
-    #[arg(long, value_name = "MIGRATION", conflicts_with = "migrations")]
+    /// Only what this migration, the last that is applied everywhere, or this git revision does not have
+    #[arg(long, value_name = "MIGRATION|REVISION", conflicts_with = "migrations")]
     pub(in crate::cli) since: Option<String>,
+    /// Also asks live tenants for the rows of the tables and for their versions; reads only
+    #[arg(long)]
+    pub(in crate::cli) live: bool,
     /// Exits with 2 on findings of this severity or a higher one: error, warning, info, never
     #[arg(long, value_name = "SEVERITY", default_value = "warning", value_parser = severity("never"))]
     pub(in crate::cli) fail_on: Least,
     /// Shows findings of this severity or a higher one: error, warning, info; JSON and SARIF have all
     #[arg(long, value_name = "SEVERITY", default_value = "warning", value_parser = severity("info"))]
     pub(in crate::cli) show: Least,
+    #[command(flatten)]
+    pub(in crate::cli) selection: Selection,
     #[command(flatten)]
     pub(in crate::cli) engines: Engines,
     #[command(flatten)]

@@ -83,10 +83,12 @@ impl Inspect for PostgresSession {
         if tables.is_empty() {
             return Ok(Vec::new());
         }
-        // A table that was never analysed has -1, before version 14 0; a partitioned one has the sum only once analysed.
+        // A table that was never analysed has -1, before version 14 0; a partitioned one has the sum only once analysed. One without
+        // a page has no row.
         let query = format!(
-            "SELECT c.relname::text, c.reltuples::bigint::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'm') AND c.reltuples > 0 AND \
+            "SELECT c.relname::text, greatest(c.reltuples, 0)::bigint::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'm') AND (c.reltuples > 0 \
+             OR c.relkind <> 'p' AND pg_relation_size(c.oid) = 0) AND \
              lower(c.relname) IN ({});\n",
             literals(Engine::Postgres, tables)
         );

@@ -38,7 +38,7 @@ const POSITIVE: Form = Form::Duration { zero: false };
 const DURATION: Form = Form::Duration { zero: true };
 
 /// All settings, in the order in which they are shown.
-pub(crate) static SETTINGS: [Setting; 29] = [
+pub(crate) static SETTINGS: [Setting; 30] = [
     setting("name", Form::Text, None, "The name of the fleet"),
     setting(
         "development",

@@ -3,7 +3,7 @@
 //!
 //! Pure: nothing here reads or changes a tenant.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::catalog::Catalog;
 use super::reading::Reading;
@@ -89,7 +89,7 @@ impl Catalog {
 }
 
 /// The schema of a version on one engine, read from a scratch database.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VersionSchema {
     /// The product and its version: `PostgreSQL 15.4`. Empty where no version was made: nothing is the same on all.
     pub(crate) product: String,

@@ -196,8 +196,13 @@ fn findings_and_proofs() {
         entities: "double precision, NULL".to_owned(),
     };
     let engines = [
-        EngineFindings { engine: Engine::Postgres, could_not: None, findings: vec![finding] },
-        EngineFindings { engine: Engine::Mysql, could_not: Some("no scratch server".to_owned()), findings: Vec::new() },
+        EngineFindings { engine: Engine::Postgres, tenants: Vec::new(), could_not: None, findings: vec![finding] },
+        EngineFindings {
+            engine: Engine::Mysql,
+            tenants: Vec::new(),
+            could_not: Some("no scratch server".to_owned()),
+            findings: Vec::new(),
+        },
     ];
     at_widths("entities", |format, style| EntitiesView { engines: &engines }.render(format, style));
     let proof = |verdict| prove::Proof {

@@ -22,7 +22,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
-        let action = may_copy(s).filter(|_| !s.is_new)?;
+        let action = may_copy(s).filter(|_| !s.is_just_made)?;
         Some(format!("`{}` may copy {}, and nobody writes to it meanwhile", s.text(action), s.table()))
     })
 }
@@ -34,6 +34,9 @@ pub(super) fn may_copy(s: &Statement<'_>) -> Option<Range<usize>> {
         .all()
         .windows(2)
         .any(|pair| pair[0] == "algorithm" && ["instant", "inplace", "nocopy"].contains(&&*pair[1]));
+    if s.words.is(0, "optimize") {
+        return Some(0..s.words.len());
+    }
     s.actions().into_iter().find(|action| copies(s, action)).filter(|_| !says)
 }
 
@@ -43,6 +46,8 @@ fn copies(s: &Statement<'_>, action: &Range<usize>) -> bool {
         "modify" | "change" | "engine" | "force" | "row_format" => true,
         "convert" => words.is(at + 1, "to"),
         "drop" => words.is(at + 1, "primary"),
+        "partition" | "remove" | "coalesce" | "reorganize" | "tablespace" => true,
+        "add" if s.has_in(action, &["primary", "stored", "persistent"]) => true,
         "order" => words.is(at + 1, "by"),
         "add" => s.has_in(action, &["auto_increment"]),
         _ => false,

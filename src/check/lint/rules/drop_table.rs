@@ -1,5 +1,6 @@
 //! A table is dropped that the program of later waves still reads.
 
+use super::super::Statement;
 use super::{ALL, By, Rule, Step};
 use crate::check::doctor::Severity;
 
@@ -15,11 +16,35 @@ pub(super) const RULE: Rule = Rule {
     by: By::Words(look),
 };
 
+/// The rows that a statement takes with its table, a part of it, or the whole database.
+fn emptied(s: &Statement<'_>) -> Option<String> {
+    let words = &s.words;
+    if words.is(0, "drop") && (words.is(1, "database") || words.is(1, "schema")) {
+        return Some(format!("`{}` drops all tables", s.text(0..words.len())));
+    }
+    if words.is(0, "truncate") {
+        return Some(format!("empties {}", s.table()));
+    }
+    let is_loss = |action: &std::ops::Range<usize>| {
+        let next = |word: &str| words.is(action.start + 1, word);
+        match words.word(action.start).as_str() {
+            "drop" | "truncate" | "exchange" => next("partition"),
+            "discard" => true,
+            _ => false,
+        }
+    };
+    let action = s.actions().into_iter().find(is_loss)?;
+    Some(format!("`{}` takes rows of {}", s.text(action), s.table()))
+}
+
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
-        let lost = |table: &String| !step.made.tables.contains(table) && !step.is_rebuilt(table, s.number);
-        let tables: Vec<String> = s.dropped_tables().into_iter().filter(lost).collect();
-        (step.is_up() && !s.is_new && !tables.is_empty())
-            .then(|| format!("drops {}, which a program that still runs may use", tables.join(", ")))
+        let stays = |table: &&String| !step.is_rebuilt(table, s.number) && !step.is_filled_anew(table, s.number);
+        let tables: Vec<String> = s.lost_tables.iter().filter(stays).cloned().collect();
+        if step.is_up() && !tables.is_empty() {
+            return Some(format!("drops {}, which a program that still runs may use", tables.join(", ")));
+        }
+        let said = emptied(s).filter(|_| step.is_up() && !s.is_new)?;
+        Some(format!("{said}: a program that still runs may need the rows, and they are lost"))
     })
 }

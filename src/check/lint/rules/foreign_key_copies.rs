@@ -20,7 +20,7 @@ fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
         let adds = |action: &std::ops::Range<usize>| {
             s.words.is(action.start, "add") && s.outside(action.clone()).any(|at| s.words.is(at, "foreign"))
         };
-        (!s.is_new && !s.has_outside("algorithm") && s.actions().iter().any(adds))
+        (!s.is_just_made && !s.has_outside("algorithm") && s.actions().iter().any(adds))
             .then(|| format!("adds a foreign key to {}: the server copies the table", s.table()))
     })
 }

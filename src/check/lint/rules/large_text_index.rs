@@ -26,6 +26,7 @@ fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
                 && s.words.written(at).and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 255)
         };
         let has_long_prefix = is_index && (1..s.words.len()).any(|at| is_long(at) && s.words.is_symbol(at - 1, b'('));
-        (!s.is_new && (is_fulltext || has_long_prefix)).then(|| format!("an index over long texts of {}", s.table()))
+        (!s.is_just_made && (is_fulltext || has_long_prefix))
+            .then(|| format!("an index over long texts of {}", s.table()))
     })
 }

@@ -7,6 +7,7 @@ mod data_beside_lock;
 mod down_loses_data;
 mod drop_column;
 mod drop_table;
+mod exclusive_lock;
 mod foreign_key_copies;
 mod foreign_key_without_index;
 mod implicit_commit;
@@ -96,6 +97,7 @@ pub(crate) fn all() -> Vec<Rule> {
         down_loses_data::RULE,
         drop_column::RULE,
         drop_table::RULE,
+        exclusive_lock::RULE,
         foreign_key_copies::RULE,
         foreign_key_without_index::RULE,
         implicit_commit::RULE,

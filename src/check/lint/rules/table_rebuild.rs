@@ -18,7 +18,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn look(step: &Step<'_>) -> Vec<(Option<usize>, String)> {
     step.each(|s| {
-        let to = s.renames_to().filter(|_| s.is_new)?;
+        let to = s.renames_to().filter(|_| s.is_just_made)?;
         let is_dropped = step.statements[..s.number].iter().any(|before| before.dropped_tables().contains(&to));
         is_dropped.then(|| format!("builds {to} anew: all rows are copied"))
     })

@@ -35,8 +35,8 @@ pub(in crate::check::lint) fn pair(engine: Engine, text: &str, name: &str) -> Pa
 
 pub(in crate::check::lint) fn linted(engine: Engine, texts: &[&str]) -> Linted {
     let pairs: Vec<Pair> = texts.iter().zip(1..).map(|(text, n)| pair(engine, text, &format!("{n:04}"))).collect();
-    let (chosen, first_new) = (vec![true; pairs.len()], pairs.len());
-    lint(&Subject { scripts: vec![(engine, pairs)], chosen, first_new, allowed: Default::default() })
+    let (chosen, is_new) = (vec![true; pairs.len()], vec![false; pairs.len()]);
+    lint(&Subject { scripts: vec![(engine, pairs)], chosen, is_new, is_whole_fleet: true, allowed: Default::default() })
 }
 
 /// The rules that find something, without what is suppressed.

@@ -1,0 +1,148 @@
+"""Measures `fleet check` on many tenants, and writes benches/DRIFT.md.
+
+PostgreSQL: databases that are made alike, all of them checked in one command, against one process that sends the same
+catalog query to each of them over the raw driver. SQLite: files that are made alike, a tenth of them and then all, with the
+peak memory. The schemas of versions are made once before, and kept as between two runs of every day.
+
+Needs what `scripts/servers` needs, and python3. `--debug` takes debug builds, to see that it runs; its numbers mean nothing.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import process
+from process import ROOT, WORK, build, die, measure, program, run, say
+from report import versions
+from server import Servers, sql, url_of
+
+
+def arguments(given):
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench drift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--postgres", type=int, default=500, help="PostgreSQL tenants (default 500; 0 leaves them out)")
+    parser.add_argument("--sqlite", type=int, default=10_000, help="SQLite tenants (default 10000)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each, of which the median counts (default 5)")
+    parser.add_argument("--debug", action="store_true", help="debug builds, into the same folders")
+    parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "benches" / "DRIFT.md")
+    return parser.parse_args(given)
+
+
+def fleet(folder, *words):
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    return [program("fleet"), "--config", str(folder / "tenants.toml"), *words]
+
+
+def tenants(name, urls, head=""):
+    """A folder with a tenant file for these URLs."""
+    folder = WORK / f"drift-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    config = folder / "tenants.toml"
+    config.touch(mode=0o600)
+    each = "".join(f'[[tenant]]\nid = "t{n:05}"\nurl = "{url}"\n' for n, url in enumerate(urls))
+    config.write_text(f'[fleet]\nname = "drift"\n{head}{each}')
+    return folder
+
+
+def median(command, rounds):
+    times = sorted(measure(command) for _ in range(rounds))
+    return times[len(times) // 2][0], max(peak for _, peak in times)
+
+
+def catalog_query(folder):
+    """The query by which fleet reads a schema, from its own log of what it sends."""
+    environment = {**os.environ, "FLEET_LOG": "fleet::sql=debug", "FLEET_LOG_FORMAT": "json"}
+    ran = subprocess.run(fleet(folder, "check", "--tenant", "t00000"), capture_output=True, text=True, env=environment)
+    texts = []
+    for line in ran.stderr.splitlines():
+        if line.startswith("{"):
+            found = json.loads(line)
+            text = str(found.get("sql", ""))
+            texts += [text] if "pg_class" in text else []
+    if not texts:
+        die(f"fleet did not log its catalog query:\n{ran.stderr[-2000:]}")
+    return max(texts, key=len)
+
+
+def postgres(server, number, rounds):
+    say(f"PostgreSQL, {number:,} tenants")
+    names = [f"drift_{n:05}" for n in range(number)]
+    template = "drift_template"
+    for name in [template, *names]:
+        sql(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE);")
+    sql(server, f"CREATE DATABASE {template};")
+    scratch = f'[scratch]\npostgres_url = "{server}"\n'
+    made = tenants("template", [url_of(server, template)], scratch)
+    measure(fleet(made, "migrate", "--yes"))
+    for name in names:
+        sql(server, f"CREATE DATABASE {name} TEMPLATE {template};")
+    urls = [url_of(server, name) for name in names]
+    folder = tenants("postgres", urls, scratch)
+    # The schema of the version is made and kept.
+    measure(fleet(folder, "check"))
+    ours, peak = median(fleet(folder, "check"), rounds)
+    (folder / "urls").write_text("".join(f"{url}\n" for url in urls))
+    os.environ["FLOOR_QUERY"] = catalog_query(folder)
+    theirs, _ = median([program("floor"), "postgres", str(folder / "urls"), "16", "query"], rounds)
+    for name in [template, *names]:
+        sql(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE);")
+    line = f"| {number:,} | {ours:.2f} s | {theirs:.2f} s | {ours / theirs:.2f} | {peak / 1024:.0f} MiB |"
+    say(line)
+    return line
+
+
+def sqlite(number, rounds):
+    rows = []
+    made = tenants("file", ["sqlite:one.db"], "[defaults]\ncreate_missing = true\n")
+    measure(fleet(made, "migrate", "--yes"))
+    for count in (max(number // 10, 1), number):
+        say(f"SQLite, {count:,} tenants")
+        folder = tenants("sqlite", [f"sqlite:data/{n:05}.db" for n in range(count)])
+        (folder / "data").mkdir()
+        for n in range(count):
+            shutil.copyfile(made / "one.db", folder / "data" / f"{n:05}.db")
+        measure(fleet(folder, "check"))
+        ours, peak = median(fleet(folder, "check"), rounds)
+        rows.append(f"| {count:,} | {ours:.2f} s | {ours / count * 1000:.2f} ms | {peak / 1024:.0f} MiB |")
+        say(rows[-1])
+        shutil.rmtree(folder)
+    return rows
+
+
+def main(given):
+    options = arguments(given)
+    if options.debug:
+        process.PROFILE = "debug"
+    if not options.no_build:
+        build()
+    WORK.mkdir(parents=True, exist_ok=True)
+    tables = []
+    if options.postgres:
+        with Servers() as urls:
+            line = postgres(urls["postgres"], options.postgres, options.rounds)
+        head = "| tenants | fleet check | one catalog query a tenant | ratio | peak memory |\n|---|---|---|---|---|"
+        tables.append(f"## PostgreSQL\n\n{head}\n{line}")
+    if options.sqlite:
+        head = "| tenants | fleet check | a tenant | peak memory |\n|---|---|---|---|"
+        tables.append(f"## SQLite\n\n{head}\n" + "\n".join(sqlite(options.sqlite, options.rounds)))
+    text = "\n".join([
+        "# How fleet checks many tenants for drift",
+        "",
+        f"Written by `scripts/bench drift`; do not edit by hand. {'DEBUG BUILD: ' if options.debug else ''}whole processes, wall",
+        f"time, the median of {options.rounds}. The catalog query is the one that fleet sends; 16 connections at once.",
+        "",
+        f"- Date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load before: {os.getloadavg()[0]:.1f}",
+        *[f"- {line}" for line in versions()],
+        "",
+        "\n\n".join(tables),
+        "",
+    ])
+    options.output.write_text(text)
+    print(text)
