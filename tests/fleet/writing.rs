@@ -86,6 +86,27 @@ fn text_that_would_leave_the_transaction_is_refused_before_anything_is_sent() {
     }
 }
 
+/// Each tenant that is a schema would do it again to the same rows.
+#[test]
+fn a_tenant_that_is_a_schema_changes_nothing_of_its_neighbours() {
+    let fleet = Fleet::new().schemas(2);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.ask("schema-001", "CREATE TABLE mine (a int); INSERT INTO mine VALUES (1)");
+    let dynamic = "DO $$ BEGIN EXECUTE 'UPDATE t00' || '1.mine SET a = 2'; END $$";
+    for sql in [
+        "DELETE FROM t001.mine",
+        "TRUNCATE t001.mine",
+        "DROP TABLE t001.mine",
+        "SET ROLE postgres; DELETE FROM t001.mine",
+        dynamic,
+    ] {
+        let ran = fleet.run(&["exec", "--write", sql, "--yes", "--tenant", "schema-000"]).exits(100);
+        ran.shows(&["outside of the tenant's schema", if sql == dynamic { "FL008" } else { "nothing was sent" }]);
+        assert_eq!(fleet.ask("schema-001", "SELECT a::text FROM mine"), ["1"], "{sql}");
+    }
+    fleet.run(&["exec", "--write", "DELETE FROM mine", "--yes", "--tenant", "schema-001"]).exits(0);
+}
+
 #[test]
 fn fleet_s_own_tables_are_not_changed_by_an_operator_s_text() {
     let fleet = of_each_kind();

@@ -17,6 +17,8 @@ impl Transact for PostgresSession {
     async fn begin_write(&mut self) -> Result<(), Fault> {
         let mut begin = guards::begin_in_place(&self.door);
         begin.push("SET LOCAL fleet.exec = 'on'".to_owned());
+        // A tenant that is a schema has neighbours, whose rows it must not touch.
+        begin.extend(self.door.tenant.schema.as_ref().map(|_| guards::ROWS_BEFORE.to_owned()));
         self.transaction(begin.join(";\n")).await.map(drop)
     }
 
@@ -26,8 +28,11 @@ impl Transact for PostgresSession {
 
     fn look_again(&self) -> Option<String> {
         let path = guards::sets_search_path(&self.door);
+        let inside =
+            guards::has_stayed_inside(&self.door, "exec").map(|check| format!("; {check}")).unwrap_or_default();
         Some(format!(
-            "RESET SESSION AUTHORIZATION; RESET ROLE; {path}; SELECT coalesce(current_setting('fleet.exec', true), '') = 'on'"
+            "RESET SESSION AUTHORIZATION; RESET ROLE; {path}{inside}; SELECT coalesce(current_setting('fleet.exec', true), '') = \
+             'on'"
         ))
     }
 }
