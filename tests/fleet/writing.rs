@@ -141,7 +141,12 @@ fn a_connection_lost_in_the_commit_is_in_doubt_and_never_sent_again() {
     );
     let sql = "INSERT INTO t VALUES (3, 'x')";
     let ran = fleet.run(&["exec", "--write", sql, "--yes", "--tenant", "pg-*", "--tenant", "lite-*"]).exits(100);
-    let ran = ran.shows(&["IN DOUBT", "the connection was lost in the commit", "may have been committed on pg-000"]);
+    let ran = ran.shows(&[
+        "IN DOUBT",
+        "the connection was lost in the commit",
+        "may have been committed on pg-000",
+        "1 attempt,",
+    ]);
     assert!(!ran.out.contains("--failed-of") && !ran.out.contains("runs resume"), "{}", ran.out);
     fleet.run(&["runs", "resume", "last", "--yes"]).exits(64).tells(&["may have been committed on pg-000"]);
     let ran = fleet.run(&["exec", "--write", sql, "--yes", "--failed-of", "last", "--format", "json"]);
