@@ -17,7 +17,7 @@ from process import ROOT, WORK, build, measure, program, say
 from report import TITLES
 from server import Servers, sql, url_of
 
-# What the issue asks of the copies, in milliseconds.
+# The targets of the copies, in milliseconds.
 TARGETS = {"sqlite": 150, "postgres": 500}
 
 

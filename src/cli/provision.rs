@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::args::{ProvisionArgs, RunOutput};
 use super::code::Code;
 use super::exit::CliError;
+use super::session;
 use super::setup::Program;
 use super::start::{Intent, start};
 use super::tenant_file::TenantFile;
@@ -18,7 +19,7 @@ use super::terminal::{self, Terminal};
 use crate::check::prove;
 use crate::compile::{LazyScripts, MigrationSet, Scripts};
 use crate::engine::{self, Ground, Provisioner, Site, Template, TemplateName};
-use crate::inputs::registry;
+use crate::inputs::registry::{self, EditError};
 use crate::inputs::select::Filter;
 use crate::inputs::{Overrides, ServerUrl, Variables};
 use crate::model::fault::Fault;
@@ -43,10 +44,15 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     let new = args.tenant.tenant()?;
     let id = TenantId::from(new.id.as_str());
     let file = TenantFile::open(config.as_ref())?;
-    let text = registry::added(&file.text, &new).map_err(|error| file.refused(&error))?;
+    let (text, is_listed) = match registry::added(&file.text, &new) {
+        Ok(text) => (text, None),
+        Err(error @ EditError::Exists(_)) => (file.text.clone(), Some(file.refused(&error))),
+        Err(error) => return Err(file.refused(&error)),
+    };
     let edited = file.read(text, &overrides, terminal)?;
     drop(file);
     let program = Program::of(edited.registry, config.is_some(), &overrides, (terminal, code));
+    session::refuse_tenant(&program)?;
     let set = program.set().await?;
     let only = || Filter { only: Some([id.clone()].into()), ..Filter::default() };
     let selection = program.filter(only()).await?;
@@ -58,6 +64,15 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
         CliError::CanNotStart(format!("failed to {action} {location} for {}: {fault}", clean(id.as_str())))
     };
     let ground = provisioner.ground(&site).await.map_err(|fault| refused("look at", fault))?;
+    if let Some(refused_again) = is_listed {
+        if ground != Ground::Ours {
+            return Err(refused_again);
+        }
+        // It died behind the tenant file. A mark that stayed would have the next tenant at this place taken for an unfinished one.
+        provisioner.finish(&site).await.map_err(|fault| refused("take the mark from", fault))?;
+        terminal::print(&format!("{} is in the tenant file, and finished", clean(id.as_str())))?;
+        return Ok(0);
+    }
     if let Ground::Taken(what) = &ground {
         return Err(CliError::CanNotStart(format!(
             "{what}, and nothing says that it was made for {id}: it was not touched, and {id} is not in the tenant file\na tenant \
@@ -98,9 +113,10 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     let file = TenantFile::open(config.as_ref())?;
     let text = registry::added(&file.text, &new).map_err(|error| file.refused(&error))?;
     file.replace(&file.read(text, &overrides, terminal)?)?;
-    // The tenant is in the file: a mark that stays says nothing false to anybody who asks for it.
     if let Err(fault) = provisioner.finish(&site).await {
-        terminal.warn(&format!("the mark of an unfinished tenant could not be taken from {location}: {fault}"));
+        terminal.warn(&format!(
+            "the mark of an unfinished tenant could not be taken from {location}: {fault}; give the same command again, which does"
+        ));
     }
     let how = if template.is_some() { ", a copy of the template of this catalog" } else { "" };
     terminal::print(&format!("provisioned {} at {location}{how}; it is in {}", clean(id.as_str()), file.shown()))?;

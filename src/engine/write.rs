@@ -6,9 +6,11 @@ use async_trait::async_trait;
 
 use super::dialect::literal;
 use super::queries::TenantQueries;
-use super::{PartialState, history, journal};
+use super::{PartialState, TenantEndpoint, history, journal};
 use crate::model::engine::Engine;
 use crate::model::fault::{Fault, FaultClass};
+use crate::sql::outside::{NamedSchema, written};
+use crate::sql::split::Piece;
 use crate::sql::{is_of_rows, may_leave_a_part, operator_statements};
 
 /// The reason why a text was not committed, or why nobody knows whether it was.
@@ -77,6 +79,9 @@ impl<S: Transact> Writes for S {
         let own: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).collect();
         let pieces = operator_statements(engine, sql, &own)
             .map_err(|why| WriteError::nothing(Fault::new(FaultClass::Transaction, why)))?;
+        if let Some(refusal) = pieces.iter().find_map(|piece| neighbour(self.door(), piece)) {
+            return Err(WriteError::nothing(refusal));
+        }
         let _held = self.begin_write().await.map_err(WriteError::nothing)?;
         let before = match read_own(self).await {
             Ok(before) => before,
@@ -107,6 +112,20 @@ impl<S: Transact> Writes for S {
             Err(fault) => Err(undone(self, WriteError::nothing(fault), stays).await),
         }
     }
+}
+
+/// The refusal of a statement that names the schema of a neighbour: what it drops there, no look at the end would find.
+fn neighbour(door: &TenantEndpoint, piece: &Piece<'_>) -> Option<Fault> {
+    let own = door.tenant.schema.as_ref()?;
+    let is_own = |named: &NamedSchema| named.schema == *own || door.tenant.shared_schemas.contains(&named.schema);
+    let NamedSchema { schema, by } =
+        written(door.tenant.engine, piece.text).into_iter().find(|named| !is_own(named))?;
+    let text = format!(
+        "line {}: `{by}` writes in the schema {schema}, outside of the tenant's schema; nothing was sent; leave the schema out, or \
+         name it in shared_schemas of the tenant file if all tenants share it",
+        piece.line
+    );
+    Some(Fault::new(FaultClass::WrongSchema, text))
 }
 
 fn commits_by_itself(engine: Engine, sql: &str) -> bool {

@@ -159,6 +159,23 @@ fn what_is_there_already_is_not_touched_and_an_empty_place_is_filled() {
     }
 }
 
+/// Behind the tenant file only the mark is left, which must not stand when another tenant comes to this place.
+#[test]
+fn one_that_died_behind_the_tenant_file_loses_its_mark_and_the_ledger_s_place_is_none() {
+    let mut fleet = fleet();
+    provisioned(&mut fleet, "n", "sqlite:n.db", None);
+    fleet.write();
+    let mark = fleet.path("n.db.fleet-provision");
+    assert!(!mark.exists());
+    std::fs::hard_link(fleet.path("n.db"), &mark).unwrap();
+    finish(&mut provision(&fleet, "n", "sqlite:n.db", &[])).exits(0).shows(&["n is in the tenant file, and finished"]);
+    assert!(!mark.exists());
+    finish(&mut provision(&fleet, "n", "sqlite:n.db", &[])).exits(64).tells(&["there is a tenant n already"]);
+    let ledger = provision(&fleet, "led", "sqlite:other.db", &["--ledger", "other.db"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&ledger.stderr).contains("is the database of tenant led"));
+    assert!(!fleet.path("other.db").exists());
+}
+
 /// Killed at any moment, the same command ends it.
 #[test]
 fn a_provisioning_that_was_killed_is_finished_by_the_same_command() {

@@ -86,6 +86,27 @@ fn text_that_would_leave_the_transaction_is_refused_before_anything_is_sent() {
     }
 }
 
+/// Each tenant that is a schema would do it again to the same rows.
+#[test]
+fn a_tenant_that_is_a_schema_changes_nothing_of_its_neighbours() {
+    let fleet = Fleet::new().schemas(2);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    fleet.ask("schema-001", "CREATE TABLE mine (a int); INSERT INTO mine VALUES (1)");
+    let dynamic = "DO $$ BEGIN EXECUTE 'UPDATE t00' || '1.mine SET a = 2'; END $$";
+    for sql in [
+        "DELETE FROM t001.mine",
+        "TRUNCATE t001.mine",
+        "DROP TABLE t001.mine",
+        "SET ROLE postgres; DELETE FROM t001.mine",
+        dynamic,
+    ] {
+        let ran = fleet.run(&["exec", "--write", sql, "--yes", "--tenant", "schema-000"]).exits(100);
+        ran.shows(&["outside of the tenant's schema", if sql == dynamic { "FL008" } else { "nothing was sent" }]);
+        assert_eq!(fleet.ask("schema-001", "SELECT a::text FROM mine"), ["1"], "{sql}");
+    }
+    fleet.run(&["exec", "--write", "DELETE FROM mine", "--yes", "--tenant", "schema-001"]).exits(0);
+}
+
 #[test]
 fn fleet_s_own_tables_are_not_changed_by_an_operator_s_text() {
     let fleet = of_each_kind();
@@ -120,7 +141,12 @@ fn a_connection_lost_in_the_commit_is_in_doubt_and_never_sent_again() {
     );
     let sql = "INSERT INTO t VALUES (3, 'x')";
     let ran = fleet.run(&["exec", "--write", sql, "--yes", "--tenant", "pg-*", "--tenant", "lite-*"]).exits(100);
-    let ran = ran.shows(&["IN DOUBT", "the connection was lost in the commit", "may have been committed on pg-000"]);
+    let ran = ran.shows(&[
+        "IN DOUBT",
+        "the connection was lost in the commit",
+        "may have been committed on pg-000",
+        "1 attempt,",
+    ]);
     assert!(!ran.out.contains("--failed-of") && !ran.out.contains("runs resume"), "{}", ran.out);
     fleet.run(&["runs", "resume", "last", "--yes"]).exits(64).tells(&["may have been committed on pg-000"]);
     let ran = fleet.run(&["exec", "--write", sql, "--yes", "--failed-of", "last", "--format", "json"]);

@@ -155,12 +155,12 @@ fn is_as_planned(door: &TenantEndpoint, expected: &Expectation) -> String {
 pub(crate) fn stays_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
     let is_native = matches!(script.execution, Execution::Native { .. });
     let has_code = is_native || script.statements.iter().any(|sql| runs_code(Engine::Postgres, sql));
-    if has_code { has_stayed_inside(door, script) } else { None }
+    if has_code { has_stayed_inside(door, &script.migration) } else { None }
 }
 
 /// As [`stays_inside`], for a statement by itself.
 pub(crate) fn statement_stays_inside(door: &TenantEndpoint, script: &Script, sql: &str) -> Option<String> {
-    if runs_code(Engine::Postgres, sql) { has_stayed_inside(door, script) } else { None }
+    if runs_code(Engine::Postgres, sql) { has_stayed_inside(door, &script.migration) } else { None }
 }
 
 /// Notes the rows that the session has changed in each table: the server's counts have those of transactions before this one,
@@ -169,7 +169,8 @@ pub(crate) const ROWS_BEFORE: &str = "SELECT pg_catalog.set_config('fleet.rows',
      n_tup_ins + n_tup_upd + n_tup_del), '{}')::text FROM pg_catalog.pg_stat_xact_user_tables WHERE n_tup_ins + n_tup_upd + n_tup_del \
      > 0), true)";
 
-fn has_stayed_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
+/// As [`stays_inside`], for whatever `who` names has done.
+pub(crate) fn has_stayed_inside(door: &TenantEndpoint, who: &str) -> Option<String> {
     let schema = door.tenant.schema.as_ref()?;
     let own = std::iter::once(schema).chain(&door.tenant.shared_schemas);
     let own: Vec<String> = own.map(|name| literal(Engine::Postgres, name)).collect();
@@ -221,7 +222,7 @@ fn has_stayed_inside(door: &TenantEndpoint, script: &Script) -> Option<String> {
          BY 1 LIMIT 5) AS named; IF found IS NOT NULL THEN RAISE EXCEPTION '%', {} || found || {} USING ERRCODE = 'FL008'; END \
          IF; END $fleet_guard$",
         queries.join(" UNION ALL "),
-        literal(Engine::Postgres, &format!("code that {} runs changed ", script.migration)),
+        literal(Engine::Postgres, &format!("code that {who} runs changed ")),
         literal(
             Engine::Postgres,
             ", outside of the tenant's schema, and was rolled back; leave that out, or name the schema in shared_schemas of the \

@@ -18,6 +18,8 @@ impl Transact for PostgresSession {
         self.is_spoilt = true;
         let mut begin = guards::begin_in_place(&self.door);
         begin.push("SET LOCAL fleet.exec = 'on'".to_owned());
+        // A tenant that is a schema has neighbours, whose rows it must not touch.
+        begin.extend(self.door.tenant.schema.as_ref().map(|_| guards::ROWS_BEFORE.to_owned()));
         self.transaction(begin.join(";\n")).await.map(drop)
     }
 
@@ -27,8 +29,11 @@ impl Transact for PostgresSession {
 
     fn look_again(&self) -> Option<String> {
         let path = guards::sets_search_path(&self.door);
+        let inside =
+            guards::has_stayed_inside(&self.door, "exec").map(|check| format!("; {check}")).unwrap_or_default();
         Some(format!(
-            "RESET SESSION AUTHORIZATION; RESET ROLE; {path}; SELECT coalesce(current_setting('fleet.exec', true), '') = 'on'"
+            "RESET SESSION AUTHORIZATION; RESET ROLE; {path}{inside}; SELECT coalesce(current_setting('fleet.exec', true), '') = \
+             'on'"
         ))
     }
 }

@@ -72,8 +72,9 @@ pub(crate) fn added(text: &str, new: &NewTenant) -> Result<String, EditError> {
         Item::Value(Value::Array(array)) => array.push(table.into_inline_table()),
         _ => return Err(EditError::NoList),
     }
+    let edited = document.to_string();
     // The first table of an empty file needs no line above it.
-    Ok(document.to_string().trim_start_matches('\n').to_owned())
+    Ok(with_ends_of(text, if text.trim().is_empty() { edited.trim_start_matches('\n') } else { &edited }))
 }
 
 /// The text with one tenant less. The comment right above it goes with it; one behind a blank line stays.
@@ -106,7 +107,7 @@ pub(crate) fn removed(text: &str, id: &str) -> Result<String, EditError> {
         let both = format!("{left}{trailing}");
         document.set_trailing(both);
     }
-    Ok(document.to_string())
+    Ok(with_ends_of(text, &document.to_string()))
 }
 
 /// The text with another id for a tenant, also where others depend on it and where waves name it.
@@ -126,11 +127,19 @@ pub(crate) fn renamed(text: &str, old: &str, new: &str) -> Result<String, EditEr
         replace(table.get_mut("depends_on"), old, new);
     });
     each_table(&mut document, "wave", |_, table| replace(table.get_mut("tenants"), old, new));
-    Ok(document.to_string())
+    Ok(with_ends_of(text, &document.to_string()))
+}
+
+/// An edited text with the line ends of the one before it.
+fn with_ends_of(before: &str, edited: &str) -> String {
+    if before.contains("\r\n") { edited.replace('\n', "\r\n") } else { edited.to_owned() }
 }
 
 fn parsed(text: &str) -> Result<DocumentMut, EditError> {
-    text.parse().map_err(|error: toml_edit::TomlError| EditError::Syntax(error.message().to_owned()))
+    // The library writes plain line ends, whatever it has read.
+    text.replace("\r\n", "\n")
+        .parse()
+        .map_err(|error: toml_edit::TomlError| EditError::Syntax(error.message().to_owned()))
 }
 
 /// The ids that a text names, also where it is no tenant file that can be read.
@@ -265,5 +274,9 @@ depends_on = [
             .replace("    \"a\", # first", "    \"acme\", # first");
         assert_eq!(text, wanted);
         assert_eq!(renamed(FILE, "a", "b"), Err(EditError::Exists("b".into())));
+        // The lines end as they did.
+        let windows = |text: &str| text.replace('\n', "\r\n");
+        assert_eq!(renamed(&windows(FILE), "a", "acme").unwrap(), windows(&wanted));
+        assert_eq!(removed(&windows(FILE), "a").unwrap(), windows(&removed(FILE, "a").unwrap()));
     }
 }
