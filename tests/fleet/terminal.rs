@@ -18,8 +18,10 @@ fn at_terminal(fleet: &Fleet, arguments: &[&str], typed: &str, answer: &str) -> 
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(program.get_current_dir().unwrap()).env("LC_ALL", "C.UTF-8");
     for (name, value) in program.get_envs() {
-        assert!(value.is_none(), "{name:?}");
-        command.env_remove(name);
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
     }
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());

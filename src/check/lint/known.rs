@@ -1,6 +1,6 @@
 //! The tables, columns and indexes that scripts make, as far as their words tell.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::statement::Statement;
 use crate::model::schema::Script;
@@ -14,6 +14,10 @@ pub(super) struct Known {
     pub(super) columns: BTreeSet<(String, String)>,
     /// The first column of each index and key, by the table.
     pub(super) indexed: BTreeSet<(String, String)>,
+    /// The columns that were made as texts of any length, each with its limit, by the table.
+    texts: BTreeMap<(String, String), Option<u32>>,
+    /// How often the type of a column is changed, by the table.
+    changes: BTreeMap<(String, String), usize>,
 }
 
 impl Known {
@@ -31,6 +35,10 @@ impl Known {
             out.tables.extend(one.tables);
             out.columns.extend(one.columns);
             out.indexed.extend(one.indexed);
+            out.texts.extend(one.texts);
+            for (column, times) in one.changes {
+                *out.changes.entry(column).or_default() += times;
+            }
         }
         out
     }
@@ -49,6 +57,9 @@ impl Known {
             let column = open.and_then(|open| words.name(open + 1));
             self.indexed.extend(column.map(|column| (table, column.to_lowercase())));
         } else {
+            for (column, _) in statement.changed_types() {
+                *self.changes.entry((table.clone(), column)).or_default() += 1;
+            }
             for action in statement.actions() {
                 if words.is(action.start, "add") {
                     let at = action.start + 1 + usize::from(words.is(action.start + 1, "column"));
@@ -61,6 +72,23 @@ impl Known {
                 self.tables.insert(new);
             }
         }
+    }
+
+    /// Whether a statement changes types only from a text to one that is at least as long, which rewrites nothing on PostgreSQL. A
+    /// column whose type is changed more than once is not judged: nobody knows which change is behind which.
+    pub(super) fn only_widens(&self, statement: &Statement<'_>) -> bool {
+        let table = statement.target.clone().unwrap_or_default();
+        let changes = statement.changed_types();
+        !changes.is_empty()
+            && changes.into_iter().all(|(column, to)| {
+                let key = (table.clone(), column);
+                let is_first = self.changes.get(&key).is_none_or(|times| *times <= 1);
+                match (self.texts.get(&key), to) {
+                    (Some(_), Some(None)) => is_first,
+                    (Some(Some(from)), Some(Some(to))) => is_first && *from <= to,
+                    _ => false,
+                }
+            })
     }
 
     /// The key of a table element: of a column, or the first column of a list.
@@ -78,6 +106,9 @@ impl Known {
             true => part.clone().find(|&at| words.is_symbol(at, b'(')).and_then(|open| words.name(open + 1)),
             false => words.name(part.start),
         };
+        if let Some(limit) = statement.text_limit(part.start + 1).filter(|_| !is_list) {
+            self.texts.extend(column.clone().map(|column| ((table.to_owned(), column.to_lowercase()), limit)));
+        }
         self.indexed.extend(column.filter(|_| is_key).map(|column| (table.to_owned(), column.to_lowercase())));
     }
 }

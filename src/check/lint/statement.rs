@@ -113,6 +113,33 @@ impl<'a> Statement<'a> {
         (0..self.words.len().min(10)).any(|at| self.words.are(at, &["if", "not", "exists"]))
     }
 
+    /// The limit of a type that holds texts of any length, if the token is one: none for `text`.
+    pub(super) fn text_limit(&self, at: usize) -> Option<Option<u32>> {
+        let behind = match self.words.word(at).as_str() {
+            "text" => return Some(None),
+            "varchar" => at + 1,
+            "character" if self.words.is(at + 1, "varying") => at + 2,
+            _ => return None,
+        };
+        match self.words.is_symbol(behind, b'(') {
+            true => self.token(behind + 1).parse().ok().map(Some),
+            false => Some(None),
+        }
+    }
+
+    /// The columns whose type it changes, in lower case; with the limit of the new one, if that is a text and nothing is said of how old
+    /// values become new ones.
+    pub(super) fn changed_types(&self) -> Vec<(String, Option<Option<u32>>)> {
+        let changed = |action: Range<usize>| {
+            let at = self.skip(action.start + 1, &["column"]);
+            let kind = self.skip(at + 1, &["set", "data"]);
+            let is_change = self.words.is(action.start, "alter") && self.words.is(kind, "type");
+            let limit = self.text_limit(kind + 1).filter(|_| !self.has_in(&action, &["using", "collate"]));
+            self.words.name(at).filter(|_| is_change).map(|column| (column.to_lowercase(), limit))
+        };
+        self.actions().into_iter().filter_map(changed).collect()
+    }
+
     /// The reason why nobody should parse it: its expressions go too deep, or on for too long.
     pub(super) fn too_deep(&self) -> Option<String> {
         const DEEPEST: usize = 200;

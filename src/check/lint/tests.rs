@@ -236,3 +236,26 @@ fn suppressions_of_others_hide_nothing_and_a_default_of_the_transaction_is_no_re
         assert!(of(computed), "{computed}");
     }
 }
+
+#[test]
+fn a_text_that_becomes_longer_is_no_rewrite() {
+    let of = |made: &str, changes: &[&str]| {
+        let texts: Vec<String> =
+            changes.iter().map(|to| format!("ALTER TABLE users ALTER COLUMN name TYPE {to}")).collect();
+        let made = format!("CREATE TABLE users (id int, name {made} NOT NULL)");
+        let all: Vec<&str> = std::iter::once(&made).chain(&texts).map(String::as_str).collect();
+        found(Engine::Postgres, &all).contains(&"changing-column-type")
+    };
+    for (made, to) in [("varchar(200)", "text"), ("varchar(200)", "character varying(300)"), ("text", "varchar")] {
+        assert!(!of(made, &[to]), "{made} to {to}");
+    }
+    for (made, to) in [
+        ("varchar(200)", "varchar(100)"),
+        ("int", "text"),
+        ("varchar(9)", "text USING upper(name)"),
+        ("text", "varchar(9)"),
+    ] {
+        assert!(of(made, &[to]), "{made} to {to}");
+    }
+    assert!(of("varchar(9)", &["int", "text"]), "which change is behind which is not known");
+}

@@ -285,7 +285,10 @@ impl Session for PostgresSession {
         kept.map_err(|fault| ApplyError::before(0, fault))?;
         self.door.rehearse(rehearsal);
         self.own = OwnBackend::named(rehearsal.session().to_owned());
-        self.apply(work).await?;
+        let applied = self.apply(work).await;
+        // The connection only reads now, and must serve nobody else.
+        self.release().await;
+        applied?;
         let mut names = self.door.own_names();
         if let Some(schema) = &self.door.tenant.schema {
             let literal = |name: &str| literal(Engine::Postgres, name);
