@@ -44,7 +44,8 @@ impl Run for Doctor {
         let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
         let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
         goals::refuse_unset(&set, &selection, &goal)?;
-        let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: false };
+        let planning =
+            Planning { program, set: &set, selection: &selection, goal: &goal, native: false, recreate: false };
         let planned = inspect::planned(&planning).await;
         let rows = planned.rows();
         let mut needs = needs(&set, &tenants).await;
@@ -136,6 +137,10 @@ fn remedy(program: &Program, seen: &Observation) -> String {
             let repair = program.command(&format!("scripts repair {}{TENANTS}", names.join(" ")));
             format!("put the old text back; or, if the new one is what was applied: {repair}")
         }
+        State::Empty if seen.is_lost() => format!(
+            "bring the database back; or, to have it made anew, without its rows: {}",
+            program.command(&format!("migrate --recreate{TENANTS}"))
+        ),
         State::Migrating => "wait until the other run has ended; see: runs list".to_owned(),
         _ => "correct the script, or give it a file for this engine".to_owned(),
     }

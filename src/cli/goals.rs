@@ -95,6 +95,11 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
     };
     match &observation.state {
         State::Unreachable => {}
+        State::Empty if observation.is_lost() => {
+            // A rollback has nothing to do there.
+            let fault = row.error.take().filter(|_| goal.direction == Direction::Up);
+            row.refusal = fault.map(|fault| fault.message);
+        }
         State::Migrating => row.refusal = Some("it is being migrated by another run".to_owned()),
         State::InDoubt(unfinished) if unfinished.goes_on() => {
             row.refusal = Some(edited_text(unfinished));
@@ -114,8 +119,8 @@ pub(super) fn row(catalog: &Catalog, observation: &Observation, goal: &Goal) -> 
                     missing.join(", ")
                 ));
             }
-            // The journal is read below.
-            Decision::Refuse(Refusal::PartiallyApplied(_)) => {}
+            // The journal is read below, and the ledger was read with the tenant.
+            Decision::Refuse(Refusal::PartiallyApplied(_) | Refusal::Lost(_)) => {}
             Decision::Refuse(Refusal::Edited(scripts)) => {
                 row.refusal =
                     Some(format!("{} was edited after it had been applied; see `scripts repair`", scripts.join(", ")));

@@ -56,11 +56,11 @@ impl Status {
         if self.exit_code && pending { 2 } else { 0 }
     }
 
-    /// Reads every tenant; fails when one can't be read.
+    /// Reads every tenant; fails when one can't be read, or lost its database.
     pub(super) async fn check(&self, program: &Program) -> Result<u8, CliError> {
         let set = program.set().await?;
         let observations = self.status(program, &set).await?;
-        let unreachable = observations.iter().any(|o| o.state == State::Unreachable);
+        let unreachable = observations.iter().any(|o| o.state == State::Unreachable || o.is_lost());
         Ok(if unreachable { 100 } else { self.code(&observations) })
     }
 }
@@ -89,7 +89,8 @@ impl Run for Plan {
         let selection = program.select(&self.read.selection).await?;
         goals::refuse_backwards(program, &selection, direction)?;
         goals::refuse_unset(&set, &selection, &goal)?;
-        let planning = Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native };
+        let planning =
+            Planning { program, set: &set, selection: &selection, goal: &goal, native: self.native, recreate: false };
         let planned = self::planned(&planning).await;
         let detail = match (self.sql, self.list_scripts) {
             (true, _) => Detail::Sql,
@@ -167,13 +168,16 @@ pub(super) struct Planning<'a> {
     pub(super) goal: &'a Goal,
     /// Whether to plan as if every migration ran natively.
     pub(super) native: bool,
+    /// Whether to plan for tenants that lost their databases as for new ones.
+    pub(super) recreate: bool,
 }
 
 /// Reads the selected tenants and decides the action on each.
 pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
-    let &Planning { program, set, selection, goal, native } = planning;
+    let &Planning { program, set, selection, goal, native, recreate } = planning;
     let tenants: Vec<Arc<Tenant>> = selection.tenants().cloned().collect();
     let mut observations = program.observe(set, &tenants).await;
+    observations.iter_mut().filter(|o| recreate && o.is_lost()).for_each(|o| o.error = None);
     let catalog = set.catalog();
     for o in observations.iter_mut().filter(|_| goal.direction == Direction::Down) {
         if let State::Stopped(unfinished) = &o.state {

@@ -21,7 +21,7 @@ impl Run for Migrate {
             .transpose()?;
         let default = Goal { direction: Direction::Up, target: Target::End, out_of_order: self.out_of_order };
         let intent = intent(program, &set, &self.change, (default, named)).await?;
-        let intent = Intent { kill_blockers: self.kill_blockers, ..intent };
+        let intent = Intent { kill_blockers: self.kill_blockers, recreate: self.recreate, ..intent };
         start(program, &set, intent, &self.change.on.output).await
     }
 }

@@ -24,22 +24,28 @@ impl New {
                 above.into_iter().find_map(|folder| source_in(&folder)).ok_or_else(|| usage(no_crate(&here)))?
             }
         };
-        let folder = source.parent().unwrap_or(Path::new("."));
-        refuse_known(folder, &name)?;
-        let module = format!("m{}_{name}", stamp(SystemTime::now(), "_"));
         let text = read(&source)?;
+        let Home { path, modules, folder } = Home::of(&source, &text);
+        refuse_known(&folder, &name)?;
+        let module = format!("m{}_{name}", stamp(SystemTime::now(), "_"));
         create(&folder.join(format!("{module}.rs")), &rust_stub(&module))?;
-        match wired(&text, &module) {
-            // A copy that is renamed: dying in it leaves the old text or the new one.
-            Some(new) => {
-                super::files::write(&source, &new)?;
-                tell(&format!("listed in {}", source.display()))?;
-            }
-            None => tell(&format!(
+        let edits = if modules == source {
+            wired(&text, &module).map(|new| vec![(source.clone(), new)])
+        } else {
+            let declared = declared(&read(&modules)?, &module).map(|new| (modules, new));
+            declared.zip(listed(&text, &path, &module)).map(|(first, new)| vec![first, (source.clone(), new)])
+        };
+        // Copies that are renamed: dying in it leaves the old text of a file or the new one.
+        for (file, new) in edits.iter().flatten() {
+            super::files::write(file, new)?;
+            tell(&format!("listed in {}", file.display()))?;
+        }
+        if edits.is_none() {
+            tell(&format!(
                 "{} is not laid out as SeaORM's command line lays it out, so it was not touched; add to it\n  mod \
                  {module};\nand, last in the list of `migrations()`,\n  Box::new({module}::Migration),",
                 source.display()
-            ))?,
+            ))?;
         }
         Ok(0)
     }
@@ -62,6 +68,9 @@ impl New {
         let words = name.replace('_', " ");
         create(&folder.join(up), &format!("-- {words}\n"))?;
         create(&folder.join(down), &format!("-- Takes back: {words}\n"))?;
+        tell(
+            "write their SQL next: until it is there, `status`, `migrate` and others refuse the scripts (exit code 78)",
+        )?;
         Ok(0)
     }
 
@@ -95,11 +104,41 @@ fn source_in(folder: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains("impl MigratorTrait")))
 }
 
+/// Where a migrator has its migrations.
+struct Home {
+    /// The text before a module in its list: `migrations::`, or nothing.
+    path: String,
+    /// The file with the `mod` lines.
+    modules: PathBuf,
+    /// The folder in which those lines find their files.
+    folder: PathBuf,
+}
+
+impl Home {
+    fn of(source: &Path, text: &str) -> Self {
+        let parent = source.parent().unwrap_or(Path::new("."));
+        let first = text.split("Box::new(").nth(1).and_then(|rest| rest.split_once("::Migration)"));
+        if let Some((path, _)) = first.and_then(|(item, _)| item.rsplit_once("::")) {
+            let folder = parent.join(path.trim_start_matches("crate::"));
+            let files = [folder.join("mod.rs"), folder.with_extension("rs")];
+            if let Some(modules) = files.into_iter().find(|file| file.is_file()) {
+                return Home { path: format!("{path}::"), modules, folder };
+            }
+        }
+        let is_root = source.file_name().is_some_and(|name| name == "lib.rs" || name == "mod.rs");
+        let folder = if is_root { parent.to_owned() } else { source.with_extension("") };
+        Home { path: String::new(), modules: source.to_owned(), folder }
+    }
+}
+
 fn read(file: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(file).map_err(|error| usage(format!("can't read {}: {error}", file.display())))
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>, CliError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
     let entries = std::fs::read_dir(folder)
         .map_err(|error| usage(format!("can't read the folder {}: {error}", folder.display())))?;
     Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
@@ -121,9 +160,10 @@ fn refuse_known(folder: &Path, name: &str) -> Result<(), CliError> {
     }
 }
 
-/// Makes a file that is not there yet.
+/// Makes a file that is not there yet, and its folder.
 pub(super) fn create(file: &Path, text: &str) -> Result<(), CliError> {
-    let made = OpenOptions::new().write(true).create_new(true).open(file);
+    let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let made = folder.and_then(|()| OpenOptions::new().write(true).create_new(true).open(file));
     let written = made.and_then(|mut open| open.write_all(text.as_bytes()));
     written.map_err(|error| CliError::Write { what: file.display().to_string(), error })?;
     tell(&format!("made {}", file.display()))
@@ -185,38 +225,49 @@ fn rust_stub(module: &str) -> String {
 /// The text of a migrator's file with one more migration, last in its order; `None` where the list of migrations is not
 /// the one `vec![Box::new(MODULE::Migration), ..]` of SeaORM's layout.
 fn wired(text: &str, module: &str) -> Option<String> {
-    let is_module = |line: &&str| {
-        let line = line.trim_start_matches("pub ").strip_prefix("mod m");
-        line.is_some_and(|rest| rest.ends_with(';') && rest.starts_with(|c: char| c.is_ascii_digit()))
+    declared(&listed(text, "", module)?, module)
+}
+
+/// The same text with the module behind its other migrations.
+fn declared(text: &str, module: &str) -> Option<String> {
+    let of_module = |line: &str| {
+        let (before, rest) = line.split_once("mod m")?;
+        (rest.ends_with(';') && rest.starts_with(|c: char| c.is_ascii_digit())).then(|| before.to_owned())
     };
+    if text.contains(&format!("mod {module};")) {
+        return None;
+    }
+    let head = text.split_once("fn migrations()").map_or(text, |(head, _)| head);
+    let is_use = |line: &&str| line.starts_with("use ") || line.starts_with("pub use ");
+    let (last, own) = match head.lines().rev().find_map(|line| Some((line, of_module(line)?))) {
+        Some((last, before)) => (last, format!("{before}mod {module};\n")),
+        None => (head.lines().rfind(is_use)?, format!("\nmod {module};\n")),
+    };
+    let at = head.rfind(last)? + last.len() + 1;
+    Some(format!("{}{own}{}", text.get(..at)?, &text[at..]))
+}
+
+/// The text with the migration last in the list, each of them with this path before its module.
+fn listed(text: &str, path: &str, module: &str) -> Option<String> {
     let (head, tail) = text.split_once("fn migrations()")?;
     let (before, list) = tail.split_once("vec![")?;
     let (items, after) = list.split_once(']')?;
     let listed: Vec<&str> = items.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
-    let is_item = |item: &&str| item.starts_with("Box::new(m") && item.ends_with("::Migration)");
+    let is_item = |item: &&str| {
+        let module =
+            item.strip_prefix("Box::new(").and_then(|rest| rest.strip_prefix(path)?.strip_suffix("::Migration)"));
+        module.is_some_and(|module| module.starts_with('m') && !module.contains("::"))
+    };
     let is_only_list = !before.contains('}') && !after.contains("vec![") && listed.iter().all(is_item);
-    let ends = |text: &str| text.trim_start().starts_with('}');
-    if !is_only_list || !ends(after) || text.contains(&format!("mod {module};")) {
+    if !is_only_list || !after.trim_start().starts_with('}') {
         return None;
     }
-    let own = format!("mod {module};\n");
-    let head = match head.lines().rfind(|line| is_module(line)) {
-        Some(last) => {
-            let at = head.rfind(last)? + last.len() + 1;
-            format!("{}{own}{}", &head[..at], &head[at..])
-        }
-        None => {
-            let last = head.lines().rfind(|line| line.starts_with("use ") || line.starts_with("pub use "))?;
-            let at = head.rfind(last)? + last.len() + 1;
-            format!("{}\n{own}{}", &head[..at], &head[at..])
-        }
-    };
     let line = text.lines().find(|line| line.contains("vec!["))?;
     let indent = " ".repeat(line.len() - line.trim_start().len());
     let all: Vec<String> = listed.iter().map(|item| format!("{indent}    {item},\n")).collect();
     let all = all.concat();
     Some(format!(
-        "{head}fn migrations(){before}vec![\n{all}{indent}    Box::new({module}::Migration),\n{indent}]{after}"
+        "{head}fn migrations(){before}vec![\n{all}{indent}    Box::new({path}{module}::Migration),\n{indent}]{after}"
     ))
 }
 

@@ -39,7 +39,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
         r.outcome.standing() == Standing::Failed
             && !matches!(r.outcome, Outcome::InDoubt(_) | Outcome::Ahead { .. })
             && !is_partially_applied(r)
-            && r.error.as_ref().is_none_or(|error| error.class != FaultClass::HasHistory)
+            && !matches!(class_of(r), Some(FaultClass::HasHistory | FaultClass::DatabaseLost))
     };
     let failed = records.iter().filter(is_own).count();
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
@@ -171,6 +171,11 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
             program.resolve_command(first, "")
         ));
     }
+    let lost = of(&|r| class_of(r) == Some(FaultClass::DatabaseLost));
+    if !lost.is_empty() {
+        let anew = command("migrate --recreate", &lost);
+        lines.push_str(&format!("lost: bring the database back and migrate it, or have it made anew, empty: {anew}\n"));
+    }
     lines.push_str(&with_what_exists(header, records, &command));
     let behind = of(&|r| matches!(&r.outcome, Outcome::Skipped { reason } if reason == MIGRATE_FIRST));
     if !behind.is_empty() {
@@ -190,7 +195,7 @@ fn with_what_exists(
     let is_up = header.kind.goal().is_some_and(|goal| goal.direction == Direction::Up);
     let mut groups: IndexMap<(FaultClass, String), Vec<&TenantId>> = IndexMap::new();
     for r in records {
-        let class = r.error.as_ref().map(|error| error.class);
+        let class = class_of(r);
         // A step that a tenant is in the middle of is settled before anything is recorded.
         let is_whole = |at: &&StoppedAt| r.engine.capabilities().transactional_ddl || at.statement <= Some(1);
         let migration = r.stopped_at.as_ref().filter(is_whole).map(|at| at.migration.as_str());
@@ -218,7 +223,11 @@ fn with_what_exists(
 }
 
 fn is_partially_applied(record: &TenantRecord) -> bool {
-    record.error.as_ref().is_some_and(|error| error.class == FaultClass::PartiallyApplied)
+    class_of(record) == Some(FaultClass::PartiallyApplied)
+}
+
+fn class_of(record: &TenantRecord) -> Option<FaultClass> {
+    record.error.as_ref().map(|error| error.class)
 }
 
 /// The arguments that resume a run in the same way.

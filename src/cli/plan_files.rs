@@ -22,7 +22,7 @@ use crate::run::{self, Wires};
 
 /// Everything that the planned run would send. `by_hand`: for files.
 pub(super) async fn wires(planning: &Planning<'_>, by_hand: bool) -> Result<Wires, CliError> {
-    let &Planning { program, set, selection, goal, native } = planning;
+    let &Planning { program, set, selection, goal, native, .. } = planning;
     let intent = Intent { native, ..Intent::migrate(*goal, selection.clone()) };
     let (plan, door, tenants) = (plan(program, set, intent), program.door(set), selection.tenants().count());
     let asking = run::wires(plan, &door, program.pace(), by_hand);

@@ -1,6 +1,6 @@
 //! The start of every command: the tenant file, its settings, a selection, access to the databases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,8 @@ use crate::inputs::{Overrides, SETTINGS, ServerUrl, Setting, Settings, Variables
 use crate::ledger::Ledger;
 use crate::model::observation::Observation;
 use crate::model::program;
+use crate::model::run_summary::LeftAt;
+use crate::model::schema::State;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::model::text::suggestion;
 use crate::policy::Limits;
@@ -174,8 +176,9 @@ impl Program {
     /// The state of these tenants.
     pub(super) async fn observe(&self, set: &Arc<MigrationSet>, tenants: &[Arc<Tenant>]) -> Vec<Observation> {
         let door = self.door(set);
-        let observations =
+        let mut observations =
             self.looking("reading tenants", tenants.len(), run::observe(tenants, set, &door, self.pace())).await;
+        self.find_lost(&mut observations).await;
         let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
         for name in observations.iter().flat_map(|o| set.catalog().gone(&o.history)) {
             *gone.entry(name).or_default() += 1;
@@ -189,6 +192,31 @@ impl Program {
             ));
         }
         observations
+    }
+
+    /// Tells of tenants on which nothing is applied although a run left them at a version. Without the ledger this is not
+    /// known, and said so: reading the tenants does not depend on it.
+    async fn find_lost(&self, observations: &mut [Observation]) {
+        let is_empty = |o: &&mut Observation| o.state == State::Empty;
+        let ids: BTreeSet<TenantId> =
+            observations.iter().filter(|o| o.state == State::Empty).map(|o| o.tenant.clone()).collect();
+        match self.left_at(ids).await {
+            Ok(left_at) => observations.iter_mut().filter(is_empty).for_each(|o| {
+                o.error = left_at.get(&o.tenant).map(LeftAt::lost);
+            }),
+            Err(error) => self.terminal.warn(&format!(
+                "whether the tenants on which nothing is applied lost their databases is not known: {error}"
+            )),
+        }
+    }
+
+    /// The versions at which runs left these tenants, as far as the ledger knows.
+    pub(super) async fn left_at(&self, ids: BTreeSet<TenantId>) -> Result<HashMap<TenantId, LeftAt>, CliError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let read = async |ledger: &Ledger| ledger.left_at(ids).await.map_err(CliError::Ledger);
+        Ok(self.read_ledger_if_any(read).await?.unwrap_or_default())
     }
 
     /// The pace of reading tenants.

@@ -21,6 +21,7 @@ use crate::model::event::{PlannedTenant, RunHeader};
 use crate::model::plan::{Goal, Target};
 use crate::model::program;
 use crate::model::run_kind::RunKind;
+use crate::model::run_summary::LeftAt;
 use crate::model::schema::Direction;
 use crate::model::stats::Verdict;
 use crate::model::tenant::TenantId;
@@ -62,6 +63,10 @@ pub(super) struct Intent {
     pub(super) seed: Option<SeedRequest>,
     pub(super) adopt: Option<AdoptPlan>,
     pub(super) exec: Option<Arc<str>>,
+    /// Whether a tenant that lost its database is made anew.
+    pub(super) recreate: bool,
+    /// The versions at which earlier runs left the tenants, if those that lost their databases are refused.
+    pub(super) left_at: HashMap<TenantId, LeftAt>,
 }
 
 impl Intent {
@@ -88,6 +93,8 @@ impl Intent {
             seed: None,
             adopt: None,
             exec: None,
+            recreate: false,
+            left_at: HashMap::new(),
         }
     }
 }
@@ -130,7 +137,14 @@ pub(super) async fn start(
     // anything is touched. Otherwise each tenant is read just before it is changed, over the same connection.
     let counts_steps = matches!(goal.target, Target::Steps(_));
     if may_ask || intent.dry_run || counts_steps || goal.direction == Direction::Down {
-        let planning = Planning { program, set, selection: &intent.selection, goal: &goal, native: intent.native };
+        let planning = Planning {
+            program,
+            set,
+            selection: &intent.selection,
+            goal: &goal,
+            native: intent.native,
+            recreate: intent.recreate,
+        };
         let planned = inspect::planned(&planning).await;
         if intent.dry_run {
             output.deliver(&planned.view(set, &goal, Detail::Summary).render(Format::Table, &output.style(program)))?;
@@ -149,9 +163,14 @@ pub(super) async fn start(
                 intent.targets.entry(tenant).or_insert(target);
             }
         }
-        if may_ask && !program.terminal.confirm(&question::text(&planning, &planned).await) {
+        let has_work = planned.rows().iter().any(|row| !row.is_done());
+        if may_ask && has_work && !program.terminal.confirm(&question::text(&planning, &planned).await) {
             return Ok(1);
         }
+    }
+    if goal.direction == Direction::Up && !intent.recreate {
+        let ids = intent.selection.tenants().map(|tenant| tenant.id.clone()).collect();
+        intent.left_at = program.left_at(ids).await?;
     }
     session::drive(program, set, plan(program, set, intent), output).await
 }
@@ -254,5 +273,6 @@ pub(super) fn plan(program: &Program, set: &Arc<MigrationSet>, intent: Intent) -
         timings: false,
         transaction: settings.transaction,
         adopt: intent.adopt,
+        left_at: intent.left_at,
     }
 }

@@ -19,7 +19,7 @@ const WORDS: [(&str, &[&str]); 38] = [
     ("revert undo downgrade back rollback-to rollback-count down-to", &["rollback"]),
     ("redo", &["rollback --steps", "migrate"]),
     ("fresh drop clean wipe nuke drop-all truncate refresh-all", &["rollback --all", "reset"]),
-    ("diff preview dry-run dryrun what-if", &["plan", "check"]),
+    ("diff preview dry-run dryrun what-if prepare", &["plan", "check"]),
     ("sql sqlmigrate update-sql script show-sql migrate-sql", &["plan --sql"]),
     ("pending outdated showmigrations st state", &["status", "history"]),
     ("info list ls head heads show branches", &["history", "status", "tenants list"]),
@@ -70,6 +70,27 @@ const FLAGS: [(&str, &str); 7] = [
 /// First words that other tools put before the command: `db:migrate`, `migration run`.
 const ROOMS: [&str; 8] = ["db", "database", "migrate", "migration", "migrations", "schema", "make", "m"];
 
+/// Tools whose whole command people type.
+const TOOLS: [&str; 17] = [
+    "sqlx",
+    "prisma",
+    "flyway",
+    "liquibase",
+    "alembic",
+    "diesel",
+    "rails",
+    "rake",
+    "sea-orm-cli",
+    "sea",
+    "dbmate",
+    "goose",
+    "atlas",
+    "knex",
+    "artisan",
+    "cargo",
+    "npx",
+];
+
 /// The answer to a command line that clap refused, where this program has a better one. `args`: all words typed.
 pub(super) fn answer(error: &clap::Error, root: &clap::Command, args: &[String]) -> Option<String> {
     let of = |kind| match error.get(kind) {
@@ -79,30 +100,37 @@ pub(super) fn answer(error: &clap::Error, root: &clap::Command, args: &[String])
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = of(ContextKind::InvalidSubcommand)?;
-            let (path, command) = reached(root, args);
+            let (path, command) = reached(root, args, word);
             match path.as_slice() {
-                [] => Some(unknown(root, word, following(args, word))),
+                [] => Some(unknown(root, word, args)),
                 _ => Some(nested(&path.join(" "), command, word)),
             }
         }
         ErrorKind::UnknownArgument => {
             let word = of(ContextKind::InvalidArg)?;
-            let (path, command) = reached(root, args);
+            let (path, command) = reached(root, args, word);
             match word.strip_prefix("--") {
                 Some(flag) => remedy(flag)
                     .map(|remedy| format!("{} has no {word}; {remedy}\n\n{}", path.join(" "), more(&path.join(" ")))),
-                None if word.starts_with('-') => None,
+                None if word.starts_with('-') => number_of_steps(root, &path, command, word),
                 None => stray(root, (&path, command), (word, args)),
             }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let (path, command) = reached(root, args, "");
+            let is_rollback =
+                path == ["rollback"] && command.get_arguments().any(|arg| arg.get_long() == Some("steps"));
+            let ways = ["rollback --steps", "rollback --to", "rollback --all"].map(str::to_owned);
+            is_rollback.then(|| format!("rollback is told how far\n{}\n{}", lines(root, &ways), more("rollback")))
         }
         _ => None,
     }
 }
 
-/// The command that these words lead to.
-fn reached<'c>(root: &'c clap::Command, args: &[String]) -> (Vec<String>, &'c clap::Command) {
+/// The command that the words before this one lead to.
+fn reached<'c>(root: &'c clap::Command, args: &[String], end: &str) -> (Vec<String>, &'c clap::Command) {
     let (mut path, mut command) = (Vec::new(), root);
-    for word in args.iter().skip(1) {
+    for word in args.iter().skip(1).take_while(|word| *word != end) {
         if let Some(found) = command.find_subcommand(word) {
             path.push(found.get_name().to_owned());
             command = found;
@@ -111,9 +139,10 @@ fn reached<'c>(root: &'c clap::Command, args: &[String]) -> (Vec<String>, &'c cl
     (path, command)
 }
 
-fn following<'a>(args: &'a [String], word: &str) -> Option<&'a str> {
-    let at = args.iter().position(|arg| arg == word)?;
-    args.get(at + 1).map(String::as_str).filter(|next| !next.starts_with('-'))
+/// The words behind this one that are no flags.
+fn following<'a>(args: &'a [String], word: &str) -> Vec<&'a str> {
+    let at = args.iter().position(|arg| arg == word).map_or(args.len(), |at| at + 1);
+    args[at..].iter().map(String::as_str).filter(|next| !next.starts_with('-')).collect()
 }
 
 /// The commands behind a word of other tools, or of one that has the word as its own with something in front of it.
@@ -132,9 +161,21 @@ fn remedy(flag: &str) -> Option<&'static str> {
     FLAGS.iter().find(|(words, _)| words.split(' ').any(|known| known == flag)).map(|(_, remedy)| *remedy)
 }
 
-fn unknown(root: &clap::Command, word: &str, next: Option<&str>) -> String {
-    let in_room = next.filter(|_| ROOMS.contains(&word)).and_then(|next| meant(root, next));
-    if let Some(commands) = in_room.or_else(|| meant(root, word)) {
+fn unknown(root: &clap::Command, word: &str, args: &[String]) -> String {
+    let behind = following(args, word);
+    let of = |words: &[&str]| match words {
+        [room, next, ..] if ROOMS.contains(room) => meant(root, next).or_else(|| meant(root, room)),
+        [first, ..] => meant(root, first),
+        [] => None,
+    };
+    let own: Vec<&str> = behind.iter().copied().skip_while(|word| TOOLS.contains(word)).collect();
+    if TOOLS.contains(&word)
+        && let Some(commands) = of(&own)
+    {
+        return is_here(root, &format!("{word} {}", behind.join(" ")), &commands, "");
+    }
+    let words: Vec<&str> = std::iter::once(word).chain(behind).collect();
+    if let Some(commands) = of(&words) {
         return format!("there is no command `{word}`; here it is\n{}\n{}", lines(root, &commands), more(""));
     }
     let own = names(root);
@@ -150,6 +191,12 @@ fn unknown(root: &clap::Command, word: &str, next: Option<&str>) -> String {
 
 /// A word that is no command of a group such as `runs`.
 fn nested(path: &str, group: &clap::Command, word: &str) -> String {
+    let is_run = word == "last" || (word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit() || c == '-'));
+    if path == "runs" && is_run {
+        let show = |name: &str| Some((format!("runs {name} {word}"), about(group.find_subcommand(name)?)));
+        let rows: Vec<(String, String)> = ["show", "resume"].into_iter().filter_map(show).collect();
+        return format!("there is no command `runs {word}`; of a run there are\n{}\n{}", table(&rows), more(path));
+    }
     let own = names(group);
     let near = own.iter().filter(|name| distance(word, name) <= word.len() / 3).min_by_key(|name| distance(word, name));
     let shown: Vec<String> = near.map_or_else(|| own.clone(), |near| vec![near.clone()]);
@@ -162,15 +209,38 @@ fn nested(path: &str, group: &clap::Command, word: &str) -> String {
     format!("there is no command `{path} {word}`{head}\n{}\n{}", table(&whole), more(path))
 }
 
+fn is_here(root: &clap::Command, typed: &str, commands: &[String], path: &str) -> String {
+    format!("there is no `{typed}`; here it is\n{}\n{}", lines(root, commands), more(path))
+}
+
+/// A number of steps without its flag, with that of another tool, or below 0, behind a command that counts steps.
+fn number_of_steps(root: &clap::Command, path: &[String], command: &clap::Command, word: &str) -> Option<String> {
+    command.get_arguments().find(|arg| arg.get_long() == Some("steps"))?;
+    let (path, number) = (path.join(" "), word.parse::<i64>().ok());
+    let back = number.is_some_and(|n| n < 0);
+    number.or((word == "-n").then_some(1))?;
+    let ways = if back { vec!["rollback --steps".to_owned()] } else { vec![format!("{path} --steps")] };
+    let what = if back { "the way back" } else { "a number of steps" };
+    Some(format!("{what} is told by a flag\n{}\n{}", lines(root, &ways), more(&path)))
+}
+
 /// A word behind a command that takes none: another command, or a tenant's id without its flag.
 fn stray(
     root: &clap::Command,
-    (path, command): (&[String], &clap::Command),
+    (path_words, command): (&[String], &clap::Command),
     (word, args): (&str, &[String]),
 ) -> Option<String> {
-    let path = path.join(" ");
+    let path = path_words.join(" ");
+    if path == "stamp" {
+        let ways = ["stamp --to".to_owned(), "history".to_owned()];
+        return Some(format!("stamp takes the version by its flag\n{}\n{}", lines(root, &ways), more(&path)));
+    }
     if let Some(commands) = meant(root, word) {
-        return Some(format!("`{path} {word}` is here\n{}\n{}", lines(root, &commands), more(&path)));
+        return Some(is_here(root, &format!("{path} {word}"), &commands, &path));
+    }
+    let has = |long: &str| command.get_arguments().any(|arg| arg.get_long() == Some(long));
+    if has("steps") && word.parse::<u32>().is_ok() {
+        return number_of_steps(root, path_words, command, word);
     }
     command.get_arguments().find(|arg| arg.get_long() == Some("tenant"))?;
     let at = args.iter().position(|arg| arg == word)?;

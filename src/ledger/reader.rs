@@ -2,7 +2,7 @@
 //!
 //! It only reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -22,7 +22,7 @@ use super::run_selector::RunSelector;
 use crate::model::event::{Event, PlannedTenant, RunHeader};
 use crate::model::outcome::TenantRecord;
 use crate::model::run_kind::RunKind;
-use crate::model::run_summary::{AttemptRow, Commits, RunSummary};
+use crate::model::run_summary::{AttemptRow, Commits, LeftAt, RunSummary};
 use crate::model::schema::Direction;
 use crate::model::started_by::{StartedBy, liveness};
 use crate::model::tenant::TenantId;
@@ -158,6 +158,33 @@ impl Ledger {
             commits.push(Commits { run: summary.run, by: summary.started_by, migrations: record.committed });
         }
         Ok(commits)
+    }
+
+    /// The versions at which the last runs that knew it left these tenants. A tenant that a run emptied has none: rolled
+    /// back, stamped or restored so. One on which nothing was found, and nothing done, is as the run before left it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the ledger can't be read.
+    pub(crate) async fn left_at(&self, mut ids: BTreeSet<TenantId>) -> Result<HashMap<TenantId, LeftAt>, LedgerError> {
+        let store = &self.store;
+        let runs = newest_first().select_only().column(run::Column::Run).into_tuple().all(&store.db);
+        let runs: Vec<String> = runs.await.map_err(store.explain(READ))?;
+        let mut found = HashMap::new();
+        for run in runs {
+            if ids.is_empty() {
+                break;
+            }
+            for (planned, record) in self.records(store.id(&run, || format!("run {run}"))?).await? {
+                let Some(record) = record.filter(|record| ids.contains(&planned.tenant) && record.tells_version())
+                else {
+                    continue;
+                };
+                ids.remove(&planned.tenant);
+                let run = store.id(&run, || format!("run {run}"))?;
+                found.extend(record.version.map(|version| (planned.tenant, LeftAt { run, version })));
+            }
+        }
+        Ok(found)
     }
 
     /// The waves of a run and the requests to stop it, in order, then the latest progress of each tenant that reported

@@ -99,6 +99,8 @@ pub(crate) enum FaultClass {
     SchemaDiffers,
     /// A version is to be recorded for the first time, and there is a history.
     HasHistory,
+    /// Nothing is applied, and the ledger has a version at which a run left it.
+    DatabaseLost,
     /// A backup could not be made, or is not valid.
     Backup,
     /// Any other fault.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultClass};
 use crate::model::schema::{Catalog, State};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
@@ -38,6 +38,11 @@ impl Observation {
             history,
             error: None,
         }
+    }
+
+    /// Whether nothing is applied to it although a run left it at a version; `error` says so.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.state == State::Empty && self.error.as_ref().is_some_and(|error| error.class == FaultClass::DatabaseLost)
     }
 
     /// An observation of a tenant that could not be read.

@@ -262,6 +262,17 @@ impl StoppedAt {
     }
 }
 
+impl TenantRecord {
+    /// Whether it tells the version at which the run left the tenant. That nothing was applied is told by a run that made
+    /// it so: one that only found it so may have looked at another database.
+    pub(crate) fn tells_version(&self) -> bool {
+        use Outcome::{Restored, RolledBack, Stamped};
+        let is_made =
+            !self.committed.is_empty() || matches!(self.outcome, Restored { .. } | RolledBack(_) | Stamped(_));
+        self.version_known && (self.version.is_some() || is_made)
+    }
+}
+
 impl Outcome {
     /// The outcome without its particulars.
     pub(crate) fn kind(&self) -> OutcomeKind {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::run_summary::LeftAt;
 use crate::model::schema::{Catalog, Direction, State, Unfinished};
 use crate::model::tenant::{Engine, Tenant, TenantId};
 
@@ -54,6 +55,8 @@ pub(crate) enum Refusal {
     Edited(Vec<String>),
     /// It stopped in another step, which has to be finished first.
     PartiallyApplied(Unfinished),
+    /// Nothing is applied to it, although a run left it at a version.
+    Lost(LeftAt),
 }
 
 /// For each tenant, by its place, the tenants that must be done before it. On the way up these are the tenants it

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::fault::Fault;
+use super::fault::{Fault, FaultClass};
+use super::program;
 use super::run_kind::RunKind;
 use super::schema::Direction;
 use super::started_by::{Liveness, StartedBy};
@@ -18,6 +19,28 @@ pub(crate) struct Commits {
     pub(crate) run: Uuid,
     pub(crate) by: StartedBy,
     pub(crate) migrations: Vec<String>,
+}
+
+/// The version at which the last run that knew it left a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeftAt {
+    pub(crate) run: Uuid,
+    pub(crate) version: String,
+}
+
+impl LeftAt {
+    /// The fault of a tenant that was left at a version, and on which nothing is applied any more.
+    pub(crate) fn lost(&self) -> Fault {
+        let text = format!(
+            "nothing is applied here, and run {} left it at {}: its database is gone, or is another one. Bring it back (a \
+             volume that is not mounted, a wrong url, a backup), or have it made anew, without its rows: {} migrate \
+             --recreate",
+            self.run,
+            self.version,
+            program::name()
+        );
+        Fault::new(FaultClass::DatabaseLost, text)
+    }
 }
 
 /// A run as recorded in the ledger.

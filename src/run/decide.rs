@@ -148,6 +148,10 @@ pub(super) fn refused(refusal: Refusal) -> Conclusion {
             FaultClass::PartiallyApplied,
             format!("partially applied: {}, or see `runs resolve`; nothing was touched", unfinished.in_words()),
         ),
+        Refusal::Lost(left) => {
+            let fault = left.lost();
+            Conclusion { outcome: Outcome::Failed { class: fault.class }, at: None, fault: Some(fault) }
+        }
         Refusal::Edited(scripts) => Conclusion::failed(
             FaultClass::ChecksumMismatch,
             format!(

@@ -34,8 +34,9 @@ use std::time::Duration;
 use crate::compile::LazyScripts;
 use crate::model::event::RunHeader;
 use crate::model::plan::Goal;
+use crate::model::run_summary::LeftAt;
 use crate::model::schema::Catalog;
-use crate::model::tenant::{Engine, Tenant};
+use crate::model::tenant::{Engine, Tenant, TenantId};
 use crate::model::transaction::TransactionScope;
 use crate::policy::{Concurrency, FailureBudget, Limits, RetryPolicy, Tally, Timeouts};
 use crate::seed::SeedRequest;
@@ -84,6 +85,8 @@ pub(crate) struct RunPlan {
     pub(crate) transaction: TransactionScope,
     /// The version to record.
     pub(crate) adopt: Option<AdoptPlan>,
+    /// The versions at which earlier runs left the tenants: one on which nothing is applied now is not migrated.
+    pub(crate) left_at: HashMap<TenantId, LeftAt>,
 }
 
 impl RunPlan {

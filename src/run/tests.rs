@@ -126,6 +126,7 @@ async fn plan_of(
         seed: None,
         adopt: None,
         exec: None,
+        left_at: HashMap::new(),
         timeouts: Timeouts::default(),
         limits: Default::default(),
         kill_blockers: None,

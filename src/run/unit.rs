@@ -241,6 +241,13 @@ impl Assignment {
             Decision::Refuse(refusal) => return Err(AttemptEnd::Refused(refusal)),
             Decision::Apply(steps) => steps,
         };
+        // A new database in the place of a lost one would hide the loss.
+        if let Some(left) = self.plan.left_at.get(&self.tenant.id)
+            && goal.direction == Direction::Up
+            && history.is_empty()
+        {
+            return Err(AttemptEnd::Refused(Refusal::Lost(left.clone())));
+        }
         let work = self.work(history, &steps).await;
         let mut work = work.map_err(|fault| AttemptEnd::stopped(fault, PartialState::Nothing))?;
         let around = self.make_way(session, &mut work, &steps).await?;

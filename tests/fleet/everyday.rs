@@ -5,7 +5,7 @@ use crate::support::{Fleet, all, finish, program};
 #[test]
 fn words_of_other_tools_are_answered_with_the_command_here() {
     let fleet = Fleet::new().sqlite(1);
-    let answers: [(&[&str], &[&str]); 14] = [
+    let answers: [(&[&str], &[&str]); 27] = [
         (&["apply"], &["there is no command `apply`", "small migrate", "Brings the selected tenants"]),
         (&["logs"], &["small runs list", "small runs show"]),
         (&["diff"], &["small plan"]),
@@ -18,7 +18,20 @@ fn words_of_other_tools_are_answered_with_the_command_here() {
         (&["migrat", "--yes"], &["did you mean", "small migrate"]),
         (&["zebra"], &["there is no command `zebra`", "small --help"]),
         (&["runs", "sho"], &["did you mean", "small runs show"]),
-        (&["migrate", "status"], &["`migrate status` is here", "small status"]),
+        (&["migrate", "status"], &["there is no `migrate status`; here it is", "small status"]),
+        (&["migrate", "deploy"], &["there is no `migrate deploy`; here it is", "small migrate  "]),
+        (&["sqlx", "migrate", "run"], &["there is no `sqlx migrate run`; here it is", "small migrate  "]),
+        (&["npx", "prisma", "migrate", "deploy"], &["`npx prisma migrate deploy`; here it is", "small migrate  "]),
+        (&["flyway", "migrate"], &["there is no `flyway migrate`; here it is", "small migrate  "]),
+        (&["alembic", "upgrade", "head"], &["`alembic upgrade head`; here it is", "small migrate  "]),
+        (&["prepare"], &["small plan"]),
+        (&["runs", "last"], &["small runs show last"]),
+        (&["runs", "0198abcd"], &["small runs show 0198abcd"]),
+        (&["rollback", "1"], &["a number of steps is told by a flag", "small rollback --steps N"]),
+        (&["rollback", "-n", "1"], &["small rollback --steps N"]),
+        (&["migrate", "--steps", "-1"], &["the way back is told by a flag", "small rollback --steps N"]),
+        (&["rollback"], &["rollback is told how far", "small rollback --steps N", "small rollback --to MIGRATION"]),
+        (&["stamp", "head"], &["stamp takes the version by its flag", "small stamp --to VERSION", "small history"]),
         (&["migrate", "--fake"], &["migrate has no --fake", "stamp --to"]),
     ];
     for (typed, told) in answers {

@@ -27,6 +27,7 @@ mod ledger;
 mod linting;
 mod locks;
 mod logging;
+mod lost_databases;
 mod mysql;
 mod online;
 mod output;

@@ -133,3 +133,11 @@ fn a_look_that_takes_long_is_shown() {
     // Without a terminal there is no line.
     assert!(!fleet.run(&["status"]).exits(0).err.contains("reading tenants"));
 }
+
+#[test]
+fn no_question_is_asked_where_there_is_nothing_to_do() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let (code, shown) = at_terminal(&fleet, &["migrate"], "", "n\n");
+    assert!(code == 0 && !shown.contains("[y/N]") && shown.contains("2 up to date"), "{code}: {shown}");
+}

@@ -150,6 +150,7 @@ impl Fleet {
             seed: None,
             adopt: None,
             exec: None,
+            left_at: Default::default(),
             header,
             catalog,
             tenants: tenants.to_vec(),

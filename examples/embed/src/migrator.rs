@@ -24,6 +24,3 @@ impl MigratorTrait for ServiceMigrator {
         Alias::new("service_migrations").into_iden()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -9,6 +9,18 @@ mod pages;
 use pages::{Page, Stage, play, root};
 
 #[test]
+fn a_page_that_shows_a_module_says_where_its_file_is() {
+    let page = Page::read("docs/book/src/embed.md");
+    let modules: Vec<&str> =
+        page.text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';')).collect();
+    assert_eq!(modules, ["migrations", "migrator"]);
+    for module in modules {
+        let files = [format!("`src/{module}.rs`"), format!("`src/{module}/mod.rs`")];
+        assert!(files.iter().any(|file| page.text.contains(file)), "no file of `mod {module};` is shown");
+    }
+}
+
+#[test]
 fn the_pages_show_this_example() {
     let shown: Vec<Page> = Page::all().into_iter().filter(|page| page.fixture() == Some("embed")).collect();
     assert!(shown.len() >= 2, "the README and the page on migrations of one's own are about this example");

@@ -34,6 +34,31 @@ async fn migrates_its_three_tenants() {
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 }
 
+#[test]
+fn a_new_migration_goes_where_the_others_of_this_layout_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(own.join("tenants.toml"), folder.path().join("tenants.toml")).unwrap();
+    let source = |name: &str| folder.path().join("src").join(name);
+    std::fs::create_dir_all(source("migrations")).unwrap();
+    for name in ["migrator.rs", "migrations/mod.rs"] {
+        std::fs::copy(own.join("src").join(name), source(name)).unwrap();
+    }
+    let made = embed(folder.path(), &["new", "unique_invoice_numbers"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let files: Vec<String> = std::fs::read_dir(source("migrations"))
+        .unwrap()
+        .filter_map(|file| file.unwrap().file_name().to_string_lossy().strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != "mod")
+        .collect();
+    let [module] = files.as_slice() else { panic!("{files:?}") };
+    let text = |name: &str| std::fs::read_to_string(source(name)).unwrap();
+    assert!(text("migrations/mod.rs").contains(&format!("index_renewals;\npub(crate) mod {module};\n")));
+    let listed = format!("Migration),\n            Box::new(migrations::{module}::Migration),\n        ]");
+    assert!(text("migrator.rs").contains(&listed), "{}", text("migrator.rs"));
+    assert!(!text("migrator.rs").contains("mod m2"), "the module is declared where its file is");
+}
+
 #[tokio::test]
 async fn rollback_past_the_migration_without_down_is_refused_before_anything_is_touched() {
     let folder = tempfile::tempdir().unwrap();

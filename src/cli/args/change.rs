@@ -144,6 +144,9 @@ pub(in crate::cli) struct Migrate {
     /// Also applies a migration that is missing although a later one was applied
     #[arg(long)]
     pub(in crate::cli) out_of_order: bool,
+    /// Also makes a tenant anew that lost its database: nothing is applied, and a run left it at a version
+    #[arg(long)]
+    pub(in crate::cli) recreate: bool,
     /// Terminates the sessions that hold a lock in a tenant's own database for longer than this: older-than=30s
     #[arg(long, value_name = "older-than=DURATION", value_parser = parse_kill)]
     pub(in crate::cli) kill_blockers: Option<Duration>,

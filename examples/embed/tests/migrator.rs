@@ -1,11 +1,18 @@
 //! The migrator alone, with SeaORM's own runner: what `fleet` is given works without `fleet`.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+#[path = "../src/migrations/mod.rs"]
+mod migrations;
+#[path = "../src/migrator.rs"]
+mod migrator;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
-use super::ServiceMigrator;
+use migrator::ServiceMigrator;
 
 #[tokio::test]
 async fn sqlite() {
