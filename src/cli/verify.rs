@@ -124,7 +124,7 @@ fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
                     files.insert(name, entry.path());
                 }
             }
-            // What looks like an assertion and is none would never be asked.
+            // A file that only looks like an assertion would never be asked.
             let odd: Vec<String> =
                 files.iter().filter(|(name, path)| is_odd(name, path)).map(|(name, _)| clean(name).into()).collect();
             if !odd.is_empty() {

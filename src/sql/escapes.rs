@@ -3,6 +3,7 @@
 //!
 //! The engine refuses what would write to the database. This is for what the engine lets pass.
 
+use super::dialect::syntax;
 use super::split::split;
 use super::words::Words;
 use crate::model::engine::Engine;
@@ -14,21 +15,6 @@ pub(crate) fn escapes_read_only(engine: Engine, sql: &str) -> Option<String> {
 }
 
 fn escapes(engine: Engine, piece: &str) -> bool {
-    const OF_SERVER: [&str; 13] = [
-        "binlog",
-        "change",
-        "clone",
-        "execute",
-        "flush",
-        "install",
-        "kill",
-        "prepare",
-        "purge",
-        "reset",
-        "shutdown",
-        "stop",
-        "uninstall",
-    ];
     let words = Words::of(engine, piece).all();
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
     let into_file = words.windows(2).any(|pair| pair[0] == "into" && ["outfile", "dumpfile"].contains(&&*pair[1]));
@@ -47,7 +33,7 @@ fn escapes(engine: Engine, piece: &str) -> bool {
         Some("copy") => true,
         Some("vacuum") => has(&["into"]),
         Some("pragma") => has(&["query_only"]),
-        Some(first) => engine == Engine::Mysql && OF_SERVER.contains(&first),
+        Some(first) => syntax(engine).lexis().server_words.contains(&first),
         None => false,
     };
     into_file || by_first

@@ -63,9 +63,9 @@ fn column(engine: Engine, table: &Table, column: &Column) -> Option<(&'static st
     let is_constant = |default: &String| {
         default.starts_with('\'') || default.parse::<f64>().is_ok() || ["true", "false"].contains(&default.as_str())
     };
-    let is_possible = |default: &String| match engine {
-        Engine::Sqlite => is_constant(default),
-        _ => !default.contains("nextval("),
+    let is_possible = |default: &String| match engine.capabilities().server {
+        false => is_constant(default),
+        true => !default.contains("nextval("),
     };
     if !is_plain || !column.default.as_ref().is_none_or(is_possible) || !column.nullable && column.default.is_none() {
         return None;

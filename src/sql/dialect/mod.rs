@@ -43,6 +43,8 @@ pub(crate) struct Lexis {
     pub(crate) has_end: bool,
     /// `LOCK TABLE` is a lock of the session, as `LOCK TABLES` is.
     pub(crate) locks_for_session: bool,
+    /// The first words of statements that act on the server, or may hide one that does.
+    pub(crate) server_words: &'static [&'static str],
     /// The name of a trigger is one of its table, and `DROP TRIGGER` names both.
     pub(crate) triggers_belong_to_tables: bool,
     /// Statements that check or mend tables tell their errors in rows, and succeed.
@@ -67,6 +69,7 @@ const STANDARD: Lexis = Lexis {
     folds_names: false,
     has_end: true,
     locks_for_session: false,
+    server_words: &[],
     triggers_belong_to_tables: false,
     tells_errors_in_rows: false,
     transaction_word: None,
