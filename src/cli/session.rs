@@ -40,7 +40,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 /// Refuses a ledger in a tenant's database: its tables do not belong there, and an empty tenant file would be taken for
 /// a new ledger.
-fn refuse_tenant(program: &Program) -> Result<(), CliError> {
+pub(super) fn refuse_tenant(program: &Program) -> Result<(), CliError> {
     let Some(tenant) = program.registry.tenant_at_ledger() else { return Ok(()) };
     let place = match &program.settings().ledger {
         Location::File(file) => file.display().to_string(),
