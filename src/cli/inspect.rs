@@ -9,13 +9,14 @@ use super::args::{Matrix, Plan, Status};
 use super::command::Run;
 use super::exit::CliError;
 use super::goals;
+use super::origin;
 use super::plan_files;
-use super::setup::Program;
+use super::setup::{Program, quoted};
 use crate::compile::{LazyScripts, MigrationSet};
 use crate::engine::commits_between;
 use crate::inputs::select::Selection;
 use crate::model::observation::Observation;
-use crate::model::plan::{Goal, predecessors};
+use crate::model::plan::{Goal, Target, predecessors};
 use crate::model::schema::{Catalog, Direction, Execution, Script, State};
 use crate::model::tenant::{Engine, Tenant};
 use crate::model::transaction::TransactionScope;
@@ -118,6 +119,8 @@ pub(super) struct Planned {
     aside: Vec<Script>,
     limits: Vec<LimitNote>,
     goal_text: String,
+    /// The command that plans the same.
+    command: String,
 }
 
 impl Planned {
@@ -151,6 +154,7 @@ impl Planned {
             limits: &self.limits,
             locks: &[],
             wires: &[],
+            command: &self.command,
             detail,
         }
     }
@@ -244,7 +248,31 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
         scripts.sort_by_key(|script| Engine::ALL.iter().position(|engine| *engine == script.engine));
     }
     let limits = goals::limits(planning, &scripts);
-    Planned { goal_text: goal.describe(catalog), waves, observations, scripts, aside, limits }
+    Planned {
+        command: command(planning),
+        goal_text: goal.describe(catalog),
+        waves,
+        observations,
+        scripts,
+        aside,
+        limits,
+    }
+}
+
+/// The command that plans for the same goal and the same tenants.
+fn command(planning: &Planning<'_>) -> String {
+    let Planning { program, set, goal, native, .. } = planning;
+    let mut words = vec!["plan".to_owned()];
+    words.extend((goal.direction == Direction::Down).then(|| "--down".to_owned()));
+    words.extend(match goal.target {
+        Target::End => None,
+        Target::Steps(n) => Some(format!("--steps {n}")),
+        Target::Migration(to) => Some(format!("--to {}", quoted(&set.catalog().migrations[to]))),
+    });
+    words.extend(goal.out_of_order.then(|| "--out-of-order".to_owned()));
+    words.extend(native.then(|| "--native".to_owned()));
+    words.extend(origin::selection().iter().map(|flag| quoted(flag)));
+    program.command(&words.join(" "))
 }
 
 /// Says of tenants whose steps share transactions how many there are: with more than one, a failure keeps what those

@@ -10,7 +10,7 @@ use super::origin;
 use super::previous_run::is_outstanding;
 use super::setup::{Program, quoted, tenant_flag};
 use crate::model::event::RunHeader;
-use crate::model::fault::FaultClass;
+use crate::model::fault::FaultClass::{self, ChecksumMismatch, DatabaseLost, HasHistory, OutOfOrder};
 use crate::model::outcome::{InDoubt, MIGRATE_FIRST, NotStarted, Outcome, Standing, StoppedAt, TenantRecord};
 use crate::model::plan::{Goal, Target};
 use crate::model::run_kind::RunKind;
@@ -39,7 +39,7 @@ pub(super) fn after(program: &Program, header: &RunHeader, records: &[TenantReco
         r.outcome.standing() == Standing::Failed
             && !matches!(r.outcome, Outcome::InDoubt(_) | Outcome::Ahead { .. })
             && !is_partially_applied(r)
-            && !matches!(class_of(r), Some(FaultClass::HasHistory | FaultClass::DatabaseLost))
+            && !matches!(class_of(r), Some(HasHistory | DatabaseLost | OutOfOrder | ChecksumMismatch))
     };
     let failed = records.iter().filter(is_own).count();
     let lost = count(|o| matches!(o, Outcome::InDoubt(InDoubt::Unanswered)));
@@ -171,16 +171,54 @@ fn others_first(program: &Program, header: &RunHeader, records: &[TenantRecord])
             program.resolve_command(first, "")
         ));
     }
-    let lost = of(&|r| class_of(r) == Some(FaultClass::DatabaseLost));
+    let lost = of(&|r| class_of(r) == Some(DatabaseLost));
     if !lost.is_empty() {
         let anew = command("migrate --recreate", &lost);
         lines.push_str(&format!("lost: bring the database back and migrate it, or have it made anew, empty: {anew}\n"));
     }
+    lines.push_str(&with_another_history(program, header, records));
     lines.push_str(&with_what_exists(header, records, &command));
     let behind = of(&|r| matches!(&r.outcome, Outcome::Skipped { reason } if reason == MIGRATE_FIRST));
     if !behind.is_empty() {
         let some = behind.iter().copied().take(NAMED);
         lines.push_str(&format!("not migrated yet: {}\n", program.command(&only("migrate", some))));
+    }
+    lines
+}
+
+/// The lines for tenants whose histories are not those of this program: the same run fails again, and each needs something
+/// else first.
+fn with_another_history(program: &Program, header: &RunHeader, records: &[TenantRecord]) -> String {
+    let of = |wanted: &dyn Fn(&TenantRecord) -> bool| -> BTreeSet<TenantId> {
+        records.iter().filter(|r| wanted(r)).map(|r| r.tenant.clone()).collect()
+    };
+    let flags = |ids: &BTreeSet<TenantId>| only("", ids.iter().take(NAMED));
+    let mut lines = String::new();
+    let ahead = of(&|r| matches!(r.outcome, Outcome::Ahead { .. }));
+    if !ahead.is_empty() {
+        let names = program.terminal.names(&ahead);
+        lines.push_str(&format!("ahead: migrate them with the program that has what their histories have: {names}\n"));
+    }
+    let lacking = of(&|r| class_of(r) == Some(OutOfOrder));
+    if !lacking.is_empty() {
+        let now = program.command(&format!("{} --out-of-order{}", again(header), flags(&lacking)));
+        lines.push_str(&format!("out of order: to apply now what is missing: {now}\n"));
+    }
+    let edited = of(&|r| class_of(r) == Some(ChecksumMismatch));
+    if !edited.is_empty() {
+        // The fault ends with the names, as the command takes them.
+        let names = |r: &TenantRecord| Some(r.error.as_ref()?.message.split_once(" scripts repair ")?.1.to_owned());
+        let names: BTreeSet<String> = records
+            .iter()
+            .filter(|r| class_of(r) == Some(ChecksumMismatch))
+            .flat_map(|r| names(r).unwrap_or_default().split(' ').map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+        let repair = program.command(&format!("scripts repair {}{}", names.join(" "), flags(&edited)));
+        let again = program.command(&again(header));
+        lines.push_str(&format!(
+            "edited: put the old text back, or accept the new one as applied: {repair}\nthen: {again}\n"
+        ));
     }
     lines
 }
@@ -200,11 +238,14 @@ fn with_what_exists(
         let is_whole = |at: &&StoppedAt| r.engine.capabilities().transactional_ddl || at.statement <= Some(1);
         let migration = r.stopped_at.as_ref().filter(is_whole).map(|at| at.migration.as_str());
         let verb = match (class, migration, &header.kind) {
+            (Some(FaultClass::AlreadyExists), Some(migration), _) if migration.starts_with("R__") => {
+                migration.to_owned()
+            }
             (Some(FaultClass::AlreadyExists), Some(migration), _) if is_up => match r.version {
                 Some(_) => format!("stamp --to {} --reason TEXT", quoted(migration)),
                 None => format!("baseline {}", quoted(migration)),
             },
-            (Some(FaultClass::HasHistory), _, RunKind::Baseline(recorded)) => {
+            (Some(HasHistory), _, RunKind::Baseline(recorded)) => {
                 format!("stamp --to {} --reason TEXT", quoted(&recorded.version))
             }
             _ => continue,
@@ -212,7 +253,11 @@ fn with_what_exists(
         groups.entry((class.unwrap_or(FaultClass::Other), verb)).or_default().push(&r.tenant);
     }
     let line = |((class, verb), ids): (&(FaultClass, String), &Vec<&TenantId>)| match class {
-        FaultClass::HasHistory => format!("has a history: to set it right: {}\n", command(verb, ids)),
+        FaultClass::AlreadyExists if verb.starts_with("R__") => format!(
+            "exists already: {verb} runs again whenever its text changes, so it has to begin with DROP ... IF EXISTS, or \
+             CREATE OR REPLACE; correct it and run again\n"
+        ),
+        HasHistory => format!("has a history: to set it right: {}\n", command(verb, ids)),
         _ => format!(
             "exists already: a tenant with the whole schema of that version gets it recorded by {}; else drop what is in the \
              way\n",

@@ -169,6 +169,7 @@ pub(super) async fn start(
         }
     }
     if goal.direction == Direction::Up && !intent.recreate {
+        session::refuse_tenant(program)?;
         let ids = intent.selection.tenants().map(|tenant| tenant.id.clone()).collect();
         intent.left_at = program.left_at(ids).await?;
     }

@@ -57,8 +57,10 @@ pub(crate) fn mask(line: &str, span: Range<usize>, hide: Hide) -> Masked {
     match hide {
         Hide::Secrets => {}
         Hide::Behind => {
-            let from = line[span.end..].find('=').map_or(span.end, |i| span.end + i + 1);
-            hidden.push(from..line.len());
+            let value = line[span.end..].find('=').map(|i| span.end + i + 1);
+            // A header of a table has no value.
+            let from = value.or_else(|| (!line.trim_start().starts_with('[')).then_some(span.end));
+            hidden.extend(from.map(|from| from..line.len()));
         }
         Hide::From => hidden.push(span.start..line.len()),
         Hide::Value => hidden.extend(doubtful_value(line)),
@@ -227,6 +229,7 @@ mod tests {
         let masked = mask(line, at..at + 4, Hide::Behind);
         assert_eq!(&masked.text[masked.span.clone()], "typo");
         assert_eq!(masked.text, r#"x = "a://u:***@h" , typo = ***"#);
+        assert_eq!(mask("[[tenants]]", 2..9, Hide::Behind).text, "[[tenants]]", "no value");
         let at = line.find("secret").unwrap();
         let masked = mask(line, at..at + 3, Hide::Secrets);
         assert_eq!(&masked.text[masked.span.clone()], "***");

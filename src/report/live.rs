@@ -114,7 +114,8 @@ impl Live {
                     }
                     _ => why_not_started(*reason, None),
                 };
-                let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish");
+                let again = if *reason == NotStarted::Interrupted { "; Ctrl-C again cancels them" } else { "" };
+                let what = format!("draining: {why}; nothing new is started, {in_flight} in flight will finish{again}");
                 Some(self.style.paint(Tone::Warning, what))
             }
             Event::Cancelling { in_flight } => {

@@ -42,6 +42,8 @@ pub(crate) struct PlanView<'a> {
     pub(crate) locks: &'a [ScriptLocks],
     /// Everything that is sent, where it is to be shown in the place of the scripts.
     pub(crate) wires: &'a [WireGroup],
+    /// The command that plans the same: `fleet plan --down --steps 1`.
+    pub(crate) command: &'a str,
     /// The part of the scripts that the text shows. The JSON document always has everything.
     pub(crate) detail: Detail,
 }

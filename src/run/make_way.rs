@@ -100,6 +100,8 @@ impl Assignment {
                     attempt.aside.push(taken.up.clone());
                     made.push(&*taken.up.migration);
                 }
+                // The same view is often why the run stopped.
+                Some(why) if is_told(&attempt.end, &why) => missing.push(taken.up.migration.to_string()),
                 Some(why) => missing.push(format!("{} ({why})", taken.up.migration)),
             }
         }
@@ -123,4 +125,9 @@ impl Assignment {
         }
         attempt
     }
+}
+
+/// Whether the fault says so already.
+fn is_told(end: &AttemptEnd, why: &str) -> bool {
+    matches!(end, AttemptEnd::Stopped { fault, .. } if fault.to_string().contains(why))
 }

@@ -161,6 +161,7 @@ fn nothing_is_proposed_that_can_not_help() {
     fleet.ask("lite-000", "INSERT INTO seaql_migrations VALUES ('m99999999_000001_later', 1)");
     let ahead = fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(100);
     assert!(!ahead.out.contains("--failed-of"), "{}", ahead.out);
+    ahead.shows(&["\nNext\n  ahead: migrate them with the program that has what their histories have: lite-000\n"]);
     // A tenant that is behind has nothing to refresh: it is to be migrated.
     let refresh = fleet.run(&["refresh", "--yes", "--tenant", "lite-001"]);
     fleet.run(&and_yes(proposed(&refresh.out, "migrate --tenant lite-001"))).exits(0);
@@ -208,4 +209,63 @@ fn backups_are_found_kept_and_restored_by_tenant() {
     let mut left = list(&[]);
     left.sort();
     assert_eq!(left, [one, newer]);
+}
+
+#[test]
+fn a_run_that_would_fail_again_is_not_proposed_without_what_helps() {
+    let fleet = Fleet::new().head(HEAD).sqlite(3).postgres(1);
+    script(&fleet, "0001_a.sql", "CREATE TABLE a (i int);");
+    script(&fleet, "0003_c.sql", "CREATE TABLE c (i int);");
+    script(&fleet, "R__paid.sql", "CREATE VIEW paid AS SELECT i FROM a;");
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let next = |out: &str| out.split("\nNext\n").nth(1).unwrap_or_else(|| panic!("no Next in {out}")).to_owned();
+    // A repeatable script is no version to be stamped.
+    script(&fleet, "R__paid.sql", "CREATE VIEW paid AS SELECT i + 1 AS i FROM a;");
+    let ran = fleet.run(&["migrate", "--yes", "--tenant", "pg-000"]).exits(100);
+    if ran.out.contains("already_exists") {
+        assert!(next(&ran.out).contains("R__paid") && next(&ran.out).contains("DROP ... IF EXISTS"), "{}", ran.out);
+        assert!(!next(&ran.out).contains("stamp"), "{}", ran.out);
+    }
+    let again = "DROP VIEW IF EXISTS paid;\nCREATE VIEW paid AS SELECT i + 1 AS i FROM a;";
+    script(&fleet, "R__paid.sql", again);
+    // What ran is named where the version is the one before.
+    fleet.run(&["migrate", "--yes"]).exits(0).shows(&["0003_c; it got R__paid"]);
+
+    script(&fleet, "0002_b.sql", "CREATE TABLE b (i int);");
+    let ran = fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(100);
+    assert!(next(&ran.out).starts_with("  out of order: "), "{}", ran.out);
+    fleet.run(&and_yes(proposed(&ran.out, "--out-of-order"))).exits(0).shows(&["0003_c; it got 0002_b"]);
+
+    script(&fleet, "0001_a.sql", "CREATE TABLE a (i int); -- a note");
+    let ran = fleet.run(&["migrate", "--yes", "--tenant", "lite-000"]).exits(100);
+    let text = next(&ran.out);
+    assert!(
+        text.starts_with("  edited: ") && text.contains("small scripts repair 0001_a --tenant lite-000\n"),
+        "{text}"
+    );
+    fleet.run(&["scripts", "repair", "0001_a", "--tenant", "lite-000", "--yes"]).exits(0);
+    fleet.run(&and_yes(proposed(&text, "--failed-of"))).exits(0);
+}
+
+#[test]
+fn a_resume_past_a_tenant_that_is_ahead_says_what_comes_first() {
+    let waves = "[fleet]\n[[wave]]\nname = \"canary\"\ntenants = [\"lite-000\"]\n";
+    let fleet = Fleet::new().head(waves).sqlite(2);
+    fleet.run(&["migrate", "--yes", "--canary"]).exits(5);
+    fleet.ask("lite-000", "INSERT INTO seaql_migrations VALUES ('m99999999_000001_later', 1)");
+    let ran = fleet.run(&["migrate", "--yes"]).exits(101);
+    assert!(ran.out.contains("\nNext\n  ahead: "), "{}", ran.out);
+    let resume = fleet.run(&["runs", "resume", "last", "--yes"]).exits(101);
+    resume.tells(&["first: ahead: migrate them with the program that has what their histories have: lite-000\n"]);
+}
+
+#[test]
+fn a_dry_run_names_the_command_that_shows_its_own_sql() {
+    let fleet = Fleet::new().sqlite(2);
+    fleet.run(&["migrate", "--yes"]).exits(0);
+    let dry = fleet.run(&["rollback", "--steps", "1", "--tenant", "lite-000", "--dry-run"]).exits(0);
+    let command = dry.out.split("that is sent: `small ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    assert_eq!(command, "plan --down --steps 1 --tenant=lite-000 --sql");
+    let words: Vec<&str> = command.split(' ').collect();
+    fleet.run(&words).exits(0).shows(&["lite-000", "DROP"]);
 }

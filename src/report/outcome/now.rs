@@ -8,6 +8,9 @@ use crate::model::schema::{Direction, Execution, Script};
 use crate::report::style::{Style, clean};
 use crate::report::{label, summary};
 
+/// Maximum number of migrations named in a line.
+const MOST_NAMED: usize = 3;
+
 /// The version in a cell.
 pub(super) fn version_text(r: &TenantRecord) -> String {
     match &r.version {
@@ -27,6 +30,14 @@ pub(in crate::report) fn moved_text(moved: &Moved, style: &Style) -> String {
         false => short,
     };
     format!("{from} {} {to} ({})", style.arrow(), moved.n)
+}
+
+/// As [`moved_text`]; where the version is the one before, with what ran: repeatable scripts, or one that was left out.
+pub(in crate::report) fn done_text(moved: &Moved, committed: &[String], style: &Style) -> String {
+    if moved.from != moved.to || committed.is_empty() {
+        return moved_text(moved, style);
+    }
+    format!("{}; it got {}", label::version(moved.to.as_deref()), label::first(committed, MOST_NAMED))
 }
 
 /// A doubt in words, as far as it is known.
@@ -81,7 +92,10 @@ pub(super) fn left_behind(r: &TenantRecord, direction: Direction, scripts: &[Scr
             parts.push("nothing was touched".to_owned())
         }
         Outcome::InDoubt(doubt) => parts.push(doubt_text(doubt)),
-        Outcome::Interrupted => parts.push("cancelled while it was in flight".to_owned()),
+        Outcome::Interrupted => {
+            parts.push("cancelled while it was in flight".to_owned());
+            parts.extend(failed_migration(r, direction, scripts));
+        }
         Outcome::Failed { .. } | Outcome::LockTimeout { .. } => parts.extend(failed_migration(r, direction, scripts)),
         _ => {}
     }

@@ -11,7 +11,7 @@ use crate::model::tenant::TenantId;
 use crate::policy::format_duration;
 
 use super::group::{self, Group};
-use super::now::{self, moved_text};
+use super::now::{self, done_text, moved_text};
 use super::timings;
 use super::view::OutcomeView;
 use crate::report::causes::group_by;
@@ -195,7 +195,8 @@ pub(super) fn rest(view: &OutcomeView<'_>, style: &Style) -> Sheet {
         )
     });
     let kind = |r: &&TenantRecord| match &r.outcome {
-        Outcome::Migrated(moved) | Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved_text(moved, style),
+        Outcome::Migrated(moved) => done_text(moved, &r.committed, style),
+        Outcome::RolledBack(moved) | Outcome::Stamped(moved) => moved_text(moved, style),
         Outcome::Committed { n } => label::count(usize::try_from(*n).unwrap_or(usize::MAX), "row"),
         Outcome::Skipped { reason } => reason.clone(),
         Outcome::NotStarted { reason: NotStarted::FailureBudget, .. } if view.used_up.is_some() => {

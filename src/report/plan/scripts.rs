@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::model::program;
 use crate::model::schema::{Execution, Script};
 use crate::model::tenant::{Engine, TenantId};
 use crate::report::sheet::{Cell, Column, Sheet};
-use crate::report::style::{Style, Tone, clean, is_harmless, paragraph};
+use crate::report::style::{Style, Tone, clean, is_harmless, paragraph, width};
 use crate::report::{count, label};
 use crate::sql::dialect::syntax;
 
@@ -51,9 +50,17 @@ impl PlanView<'_> {
             s.online.as_ref().is_some_and(|form| !form.kept.is_empty())
         }));
         lines.extend(self.without_foreign_keys());
-        let name = program::name();
-        lines.push(format!("each script: `{name} plan --list-scripts`; the SQL that is sent: `{name} plan --sql`"));
         lines
+    }
+
+    /// The commands that show more of the same plan. They are to be copied, so that none is broken: each has its own line
+    /// where one is too short for both.
+    fn commands(&self, style: &Style) -> String {
+        let plan = clean(self.command);
+        let (scripts, sql) =
+            (format!("each script: `{plan} --list-scripts`"), format!("the SQL that is sent: `{plan} --sql`"));
+        let both = format!("  {scripts}; {sql}\n");
+        if width(&both) <= style.columns() { both } else { format!("  {scripts}\n  {sql}\n") }
     }
 
     /// Number and name of a script's migration.
@@ -115,7 +122,7 @@ impl PlanView<'_> {
             notes.iter().map(|note| paragraph(note, indent, 4, style)).collect::<String>()
         };
         if self.detail == Detail::Summary {
-            return lines(self.summary(), "  ");
+            return lines(self.summary(), "  ") + &self.commands(style);
         }
         self.script_sheet(style).table(style) + &lines(self.notes(), "    ")
     }

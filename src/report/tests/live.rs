@@ -45,6 +45,13 @@ fn one_line_an_event() {
 }
 
 #[test]
+fn the_first_ctrl_c_says_what_a_second_one_does() {
+    let draining = Event::Draining { reason: NotStarted::Interrupted, in_flight: 2 };
+    let line = Live::new(ASCII).line(&draining, Duration::ZERO).unwrap();
+    assert!(line.ends_with("2 in flight will finish; Ctrl-C again cancels them"), "{line}");
+}
+
+#[test]
 fn one_object_a_line() {
     let lines: Vec<String> = events().iter().map(jsonl).collect();
     assert!(lines.iter().all(|l| l.chars().all(is_harmless)));
