@@ -144,6 +144,7 @@ mod tests {
     fn the_crate_is_that_of_the_book() {
         let book = include_str!("../../docs/book/src/embed.md");
         let block = book.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let block = &block[block.find("[dependencies]").unwrap()..];
         assert!(manifest("../fleet").ends_with(block), "{}", manifest("../fleet"));
         for line in ["fn main() -> std::process::ExitCode {", "fleet::cli::set_version(env!(\"CARGO_PKG_VERSION\"))"] {
             assert!(book.contains(line) && MAIN.contains(line), "{line}");

@@ -100,7 +100,9 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     // A copy is at its target, another database is migrated, and the ledger has the tenant's first run.
     let goal = Goal { direction: Direction::Up, target: Target::End, out_of_order: false };
     let output = RunOutput { yes: true, no_preflight: true, ..RunOutput::default() };
-    let code = start(&program, &set, Intent::migrate(goal, selection), &output).await?;
+    // An earlier tenant of this name may be in the ledger.
+    let intent = Intent { recreate: true, ..Intent::migrate(goal, selection) };
+    let code = start(&program, &set, intent, &output).await?;
     if code != 0 {
         terminal.error(&format!(
             "{location} was made, is marked as unfinished, and did not come to the newest version; {} is not in the tenant file: \

@@ -28,7 +28,8 @@ impl Run for Reset {
         for direction in [Direction::Down, Direction::Up] {
             let goal = Goal { direction, target: Target::End, out_of_order: false };
             let selection = program.select(&self.selection).await?;
-            let code = start(program, &set, Intent::migrate(goal, selection), &output).await?;
+            let code =
+                start(program, &set, Intent { recreate: true, ..Intent::migrate(goal, selection) }, &output).await?;
             if code != 0 {
                 return Ok(code);
             }
