@@ -126,7 +126,7 @@ fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
             }
             // A file that only looks like an assertion would never be asked.
             let odd: Vec<String> =
-                files.iter().filter(|(name, path)| is_odd(name, path)).map(|(name, _)| clean(name).into()).collect();
+                files.iter().filter(|(name, path)| is_odd(name, path)).map(|(name, _)| clean(name)).collect();
             if !odd.is_empty() {
                 return Err(CliError::Settings(format!(
                     "{} in {} would never be asked: an assertion is NAME.sql or NAME.ENGINE.sql (sqlite, postgres, mysql) in this \
