@@ -2,7 +2,7 @@
 //!
 //! It only reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -29,6 +29,9 @@ use crate::model::tenant::TenantId;
 
 /// Number of runs that an error lists.
 const CANDIDATES: u64 = 10;
+
+/// Tenants that one query may name.
+const FEW: usize = 500;
 
 pub(super) const READ: &str = "read";
 
@@ -169,10 +172,17 @@ impl Ledger {
         let store = &self.store;
         let runs = newest_first().select_only().column(run::Column::Run).into_tuple().all(&store.db);
         let runs: Vec<String> = runs.await.map_err(store.explain(READ))?;
-        let mut found = HashMap::new();
+        let (mut found, mut with_them) = (HashMap::new(), None);
         for run in runs {
             if ids.is_empty() {
                 break;
+            }
+            // A new tenant is in no run: they need not be read for it.
+            if with_them.is_none() && ids.len() <= FEW {
+                with_them = Some(self.runs_with(&ids).await?);
+            }
+            if with_them.as_ref().is_some_and(|runs| !runs.contains(&run)) {
+                continue;
             }
             for (planned, record) in self.records(store.id(&run, || format!("run {run}"))?).await? {
                 let Some(record) = record.filter(|record| ids.contains(&planned.tenant) && record.tells_version())
@@ -185,6 +195,15 @@ impl Ledger {
             }
         }
         Ok(found)
+    }
+
+    /// The runs that took any of these tenants.
+    async fn runs_with(&self, ids: &BTreeSet<TenantId>) -> Result<HashSet<String>, LedgerError> {
+        let names = ids.iter().map(|id| id.as_str().to_owned());
+        let rows = tenant::Entity::find().select_only().column(tenant::Column::Run);
+        let rows = rows.filter(tenant::Column::Tenant.is_in(names)).distinct().into_tuple().all(&self.store.db);
+        let runs: Vec<String> = rows.await.map_err(self.store.explain(READ))?;
+        Ok(runs.into_iter().collect())
     }
 
     /// The waves of a run and the requests to stop it, in order, then the latest progress of each tenant that reported

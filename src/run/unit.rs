@@ -245,6 +245,8 @@ impl Assignment {
         if let Some(left) = self.plan.left_at.get(&self.tenant.id)
             && goal.direction == Direction::Up
             && history.is_empty()
+            // Something that was begun here, such as a restore, is told first.
+            && matches!(session.unfinished().await, Ok(None))
         {
             return Err(AttemptEnd::Refused(Refusal::Lost(left.clone())));
         }

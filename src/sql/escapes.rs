@@ -49,7 +49,7 @@ mod tests {
         for (engine, sql, words) in [
             (Postgres, "SET TRANSACTION READ WRITE; CREATE TABLE t (i int)", "SET TRANSACTION READ"),
             (Postgres, "SELECT 1; ROLLBACK; BEGIN READ WRITE", "BEGIN READ WRITE"),
-            (Postgres, "COPY (SELECT 1) TO PROGRAM 'touch x'", "COPY"),
+            (Postgres, "COPY (SELECT 1) TO PROGRAM 'touch x'", "COPY SELECT TO"),
             (Postgres, "set default_transaction_read_only = off", "SET DEFAULT_TRANSACTION_READ_ONLY"),
             (Mysql, "SET SESSION transaction_read_only = 0; COMMIT", "SET SESSION TRANSACTION_READ_ONLY"),
             (Mysql, "BEGIN NOT ATOMIC COMMIT; END", "BEGIN NOT ATOMIC"),
@@ -60,7 +60,8 @@ mod tests {
             (Sqlite, "COMMIT; VACUUM INTO '/tmp/x'", "VACUUM INTO"),
             (Sqlite, "PRAGMA query_only = off", "PRAGMA QUERY_ONLY OFF"),
         ] {
-            assert_eq!(escapes_read_only(engine, sql).as_deref(), Some(words), "{engine} {sql}");
+            let found = escapes_read_only(engine, sql);
+            assert!(found.as_ref().is_some_and(|found| found.starts_with(words)), "{engine} {sql}: {found:?}");
         }
         for (engine, sql) in [
             (Postgres, "SELECT 'commit; rollback' AS reset; COMMIT; BEGIN; DELETE FROM t"),

@@ -116,7 +116,7 @@ fn a_step_that_can_not_share_it_parts_those_before_it_from_those_behind() {
 fn the_tenant_says_it_before_its_wave_and_that_before_the_fleet() {
     let mut fleet = fleet();
     refused_second(&fleet);
-    fleet.head.push_str("transaction = \"tenant\"\n[[wave]]\nname = \"one\"\ntenants = [\"pg-000\", \"lite-000\"]\ntransaction = \"migration\"\n");
+    fleet.head.push_str("transaction = \"tenant\"\n[[wave]]\nname = \"one\"\ntenants = [\"pg-000\", \"lite-000\"]\ntransaction = \"migration\"\nmax_failures = 1\n");
     fleet.tenant_mut("lite-000").more = "transaction = \"tenant\"".to_owned();
     fleet.run(&["migrate", "--yes"]).exits(101);
     assert_eq!(scripts(&fleet, "lite-000"), ["0001_first"]);

@@ -62,7 +62,8 @@ pub(crate) fn difference(found: &[String], wanted: &[u64; 7]) -> (u64, u64) {
 
 /// Brings tenants to the first version with rows in them.
 pub(crate) fn open(fleet: &Fleet) {
-    fleet.run(&["migrate", "--to", CATALOG[0], "--yes"]).exits(0);
+    // The ledger may know them from an earlier step, before they were made anew.
+    fleet.run(&["migrate", "--to", CATALOG[0], "--yes", "--recreate"]).exits(0);
     for tenant in &fleet.tenants {
         fleet.ask(&tenant.id, &fill());
     }
