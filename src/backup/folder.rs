@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{Manifest, sha256_of};
 use crate::model::tenant::{Engine, TenantId};
+use crate::model::text::hex;
 
 /// The extension of a file that is being written.
 const PARTIAL: &str = "partial";
@@ -59,7 +60,7 @@ pub(crate) fn safe_name(tenant: &TenantId) -> String {
         return name;
     }
     let digest = Sha256::digest(tenant.as_str());
-    let hash: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&digest[..16]);
     // Short names never contain this character, so it can't be another tenant's whole name.
     format!("{}~{hash}", &name[..LONGEST_NAME - 40])
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::schema::Unfinished;
 use crate::model::tenant::{Engine, TenantId};
+use crate::model::text::hex;
 
 /// The manifest of one tenant's backup. It is written last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +51,7 @@ pub(crate) fn sha256_of(file: &Path) -> std::io::Result<(String, u64)> {
     loop {
         let n = file.read(&mut buffer)?;
         if n == 0 {
-            let hex = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            return Ok((hex, bytes));
+            return Ok((hex(&digest.finalize()), bytes));
         }
         digest.update(&buffer[..n]);
         bytes += n as u64;

@@ -33,7 +33,7 @@ impl Check {
             live.tenants.iter().filter_map(|tenant| Version::of(tenant, &catalog)).filter(Version::is_known).collect();
         let cache = match self.no_cache {
             true => SchemaCache::off(),
-            false => SchemaCache::of(program, &set, versions.iter().map(|v| v.engine).collect::<BTreeSet<_>>()).await,
+            false => SchemaCache::of(program, &set, &live.tenants).await,
         };
         let made = made(program, &set, versions, &cache).await?;
         let is_ignored = Box::new(move |title: &str| ignore.matches(title));

@@ -17,6 +17,7 @@ use crate::compile::MigrationSet;
 use crate::model::engine::Engine;
 use crate::model::run_kind::RunKind;
 use crate::model::tenant::{Tenant, TenantId};
+use crate::model::text::hex;
 use crate::report::exec::{self, Found};
 use crate::report::{Format, count};
 use crate::run;
@@ -122,7 +123,7 @@ impl Exec {
                 engines.join(", ")
             ),
         };
-        let sha256 = Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(sql.as_bytes()));
         let kind = RunKind::Exec { sha256 };
         let question = format!(
             "{not_atomic}Send {} that may change anything, in one transaction a tenant, to",

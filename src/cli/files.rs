@@ -215,6 +215,13 @@ impl Drop for Partial {
     }
 }
 
+/// A folder of the program's own in the user's folder for what can be made again, which need not exist. `None`: the user has none.
+pub(super) fn cache(name: &str) -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(folder.join("fleet").join(name))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::args::{ProvisionArgs, RunOutput};
 use super::code::Code;
 use super::exit::CliError;
+use super::files;
 use super::session;
 use super::setup::Program;
 use super::start::{Intent, start};
@@ -27,6 +28,7 @@ use crate::model::plan::{Goal, Target};
 use crate::model::program;
 use crate::model::schema::{Direction, Execution};
 use crate::model::tenant::{Tenant, TenantId};
+use crate::model::text::hex;
 use crate::report::clean;
 
 /// Where and how it is done, without the arguments of the tenant.
@@ -57,7 +59,8 @@ pub(super) async fn provision(args: &ProvisionArgs, setting: Setting) -> Result<
     let only = || Filter { only: Some([id.clone()].into()), ..Filter::default() };
     let selection = program.filter(only()).await?;
     let tenant = selection.tenants().next().expect("the tenant was selected by its id").clone();
-    let site = Site { tenant: tenant.clone(), admin: args.admin()?, role: args.create_role, cache: cache() };
+    let site =
+        Site { tenant: tenant.clone(), admin: args.admin()?, role: args.create_role, cache: files::cache("templates") };
     let provisioner = engine::provisioner(tenant.engine);
     let location = clean(&engine::location(&tenant));
     let refused = |action: &str, fault: Fault| {
@@ -157,9 +160,6 @@ async fn template(
 /// The name of the catalog's template: another text of any script has another name, and so has another build of the program
 /// where its own code runs, which has no text.
 fn name_of(fleet: &Program, set: &MigrationSet, scripts: &Scripts) -> TemplateName {
-    let hex = |hash: Sha256, bytes: usize| -> String {
-        hash.finalize().iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
-    };
     let mut catalog = Sha256::new_with_prefix(format!("{}\n", set.catalog().history_table));
     let mut runs_code = false;
     for script in scripts.iter() {
@@ -172,14 +172,7 @@ fn name_of(fleet: &Program, set: &MigrationSet, scripts: &Scripts) -> TemplateNa
     // Another fleet of the same program may have other scripts, and needs its template still.
     let file = std::fs::canonicalize(&fleet.registry.path).unwrap_or_else(|_| fleet.registry.path.clone());
     let of_fleet = Sha256::new_with_prefix(format!("{}\n{}", program::name(), file.display()));
-    TemplateName { fleet: hex(of_fleet, 4), catalog: hex(catalog, 8) }
-}
-
-/// The folder of templates that are files.
-fn cache() -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
-    Some(folder.join("fleet").join("templates"))
+    TemplateName { fleet: hex(&of_fleet.finalize()[..4]), catalog: hex(&catalog.finalize()[..8]) }
 }
 
 impl ProvisionArgs {

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing: a file that is missing, broken or not for this key is as if there were none.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,9 +13,11 @@ use super::files;
 use super::setup::Program;
 use crate::check::drift::Version;
 use crate::compile::{Form, MigrationSet};
+use crate::model::live_schema::LiveSchema;
 use crate::model::program;
 use crate::model::schema::{Direction, VersionSchema};
 use crate::model::tenant::Engine;
+use crate::model::text::hex;
 
 /// The most bytes of all files together; the oldest go first.
 const MOST_BYTES: u64 = 64 << 20;
@@ -38,27 +41,32 @@ pub(super) struct SchemaCache {
     /// None with `--no-cache`, or without a place for it.
     folder: Option<PathBuf>,
     engines: Vec<(Engine, String)>,
+    /// The products of the tenants' servers, with their versions: another version may say the same schema in other words.
+    products: BTreeSet<String>,
 }
 
 impl SchemaCache {
     pub(super) fn off() -> Self {
-        SchemaCache { folder: None, engines: Vec::new() }
+        SchemaCache { folder: None, engines: Vec::new(), products: BTreeSet::new() }
     }
 
-    /// The cache for these migrations on these engines.
-    pub(super) async fn of(program: &Program, set: &MigrationSet, engines: impl IntoIterator<Item = Engine>) -> Self {
-        let mut all = Vec::new();
-        for engine in engines {
-            all.push((engine, catalog(program, set, engine).await));
+    /// The cache for these migrations, for these tenants.
+    pub(super) async fn of(program: &Program, set: &MigrationSet, tenants: &[LiveSchema]) -> Self {
+        let mut engines = Vec::new();
+        for engine in tenants.iter().map(|tenant| tenant.seen.engine).collect::<BTreeSet<_>>() {
+            engines.push((engine, catalog(program, set, engine).await));
         }
-        SchemaCache { folder: folder(), engines: all }
+        let products = tenants.iter().map(|tenant| tenant.product.clone()).collect();
+        SchemaCache { folder: files::cache("schemas"), engines, products }
     }
 
+    /// A schema that was made on a server of the version of a tenant's: behind an upgrade it is made again.
     pub(super) fn get(&self, version: &Version) -> Option<VersionSchema> {
         let (path, key) = self.place(version)?;
         let entry: Entry = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         let is_whole = entry.form == FORM && entry.key == key && entry.sha256 == sha256(&entry.schema);
-        if is_whole { serde_json::from_str(&entry.schema).ok() } else { None }
+        let schema: VersionSchema = serde_json::from_str(&entry.schema).ok().filter(|_| is_whole)?;
+        Some(schema).filter(|schema| self.products.contains(&schema.product))
     }
 
     /// Keeps a schema. Dying in it: the file is there as a whole, or not at all. Where it can't be written, the next `check` makes the
@@ -79,13 +87,6 @@ impl SchemaCache {
             format!("{catalog} {} {} {:?} {:?}", version.engine, version.product, applied.versions, applied.repeatable);
         Some((self.folder.as_ref()?.join(format!("{}.json", sha256(&key))), key))
     }
-}
-
-/// `fleet/schemas` in the user's folder for what can be made again.
-fn folder() -> Option<PathBuf> {
-    let own = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let own = own.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    Some(own.join("fleet").join("schemas"))
 }
 
 /// A hash of everything that a schema is made from: the scripts as they are sent, the program, which Rust code is a part of, and the
@@ -128,6 +129,24 @@ fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::schema::AppliedSet;
+
+    #[test]
+    fn a_schema_of_another_version_of_the_server_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |product: &str| SchemaCache {
+            folder: Some(folder.path().to_owned()),
+            engines: vec![(Engine::Postgres, "catalog".to_owned())],
+            products: [product.to_owned()].into(),
+        };
+        let version =
+            Version { engine: Engine::Postgres, product: "PostgreSQL".to_owned(), applied: AppliedSet::default() };
+        let schema = VersionSchema { product: "PostgreSQL 15.4".to_owned(), ..VersionSchema::default() };
+        of("PostgreSQL 15.4").put(&version, &schema);
+        assert!(of("PostgreSQL 15.4").get(&version).is_some());
+        assert!(of("PostgreSQL 16.1").get(&version).is_none());
+    }
 }

@@ -11,7 +11,6 @@ use super::exit::CliError;
 use super::setup::Program;
 use crate::check::verify::{RowCounts, Written, assertions};
 use crate::model::assertion::Assertion;
-use crate::model::engine::Engine;
 use crate::model::fault::Fault;
 use crate::model::tenant::{Tenant, TenantId};
 use crate::report::verify::{CountsView, Verified, VerifyView};
@@ -100,15 +99,6 @@ fn saved(path: &Path) -> Result<RowCounts, CliError> {
     serde_json::from_str(&text).map_err(|error| read(format!("{error}; write it with --row-counts --save FILE")))
 }
 
-/// Whether a name in the folder looks like that of an assertion, and is none.
-fn is_odd(name: &str, path: &Path) -> bool {
-    let lower = name.to_lowercase();
-    let engine = name.strip_suffix(".sql").and_then(|stem| Some(stem.rsplit_once('.')?.1));
-    let is_wrong_engine =
-        engine.is_some_and(|word| Engine::named(word).is_none() && Engine::named(&word.to_lowercase()).is_some());
-    !name.starts_with('.') && (path.is_dir() || is_wrong_engine || lower.contains(".sql") && !name.ends_with(".sql"))
-}
-
 /// The assertions of the folder and of the tenant file.
 fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
     let (settings, mut all) = (program.settings(), Vec::new());
@@ -125,8 +115,11 @@ fn written(program: &Program) -> Result<Vec<Assertion>, CliError> {
                 }
             }
             // A file that only looks like an assertion would never be asked.
-            let odd: Vec<String> =
-                files.iter().filter(|(name, path)| is_odd(name, path)).map(|(name, _)| clean(name)).collect();
+            let odd: Vec<String> = files
+                .iter()
+                .filter(|(name, path)| path.is_dir() && !name.starts_with('.') || Written::is_mistaken(name))
+                .map(|(name, _)| clean(name))
+                .collect();
             if !odd.is_empty() {
                 return Err(CliError::Settings(format!(
                     "{} in {} would never be asked: an assertion is NAME.sql or NAME.ENGINE.sql (sqlite, postgres, mysql) in this \

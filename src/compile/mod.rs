@@ -30,6 +30,7 @@ use crate::model::health::NeededExtension;
 use crate::model::schema::{
     Catalog, Direction, Execution, HistoryChange, NativeReason, Record, Script, Unfinished, names_of,
 };
+use crate::model::text::hex;
 use crate::policy::Limits;
 use crate::sql::transaction::{Hindrance, hindrance};
 
@@ -576,7 +577,7 @@ fn digest(engine: Engine, direction: Direction, execution: &Execution, statement
         hash.update(format!("{}\n", statement.len()));
         hash.update(statement);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(crate) trait Transact: TenantQueries {
     /// A [`Fault`]: there is no transaction.
     async fn begin_write(&mut self) -> Result<Self::Held, Fault>;
 
-    /// The query for 1 if a table exists, by its name and by its qualified name.
+    /// The query for a table's name if it exists, by its name and by its qualified name.
     fn is_there(&self, table: &str, qualified: &str) -> String;
 
     /// The statements that let fleet see its own tables again, and the query for whether the transaction is still the one
@@ -194,16 +194,19 @@ type OwnRow = (Vec<String>, Vec<Option<String>>);
 /// All rows of fleet's own tables, each table that is there behind its name.
 async fn read_own<S: Transact>(session: &mut S) -> Result<Vec<OwnRow>, Fault> {
     let engine = session.door().tenant.engine;
-    let mut all = Vec::new();
-    for (name, qualified) in own_tables(session) {
-        if session.rows(session.is_there(&name, &qualified)).await?.is_empty() {
-            continue;
-        }
-        let name = literal(engine, &name);
-        let rows = session.rows(format!("SELECT {name};\nSELECT * FROM {qualified} ORDER BY 1")).await?;
-        all.extend(rows.into_iter().map(super::queries::TextRow::into_parts));
+    let own = own_tables(session);
+    let ask: Vec<String> = own.iter().map(|(name, qualified)| session.is_there(name, qualified)).collect();
+    let there: Vec<String> = session.rows(ask.join(";\n")).await?.iter().map(|row| row.must(0)).collect();
+    let read = own.iter().filter(|(name, _)| there.contains(name)).map(|(name, qualified)| {
+        let name = literal(engine, name);
+        format!("SELECT {name};\nSELECT * FROM {qualified} ORDER BY 1")
+    });
+    let read: Vec<String> = read.collect();
+    if read.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(all)
+    let rows = session.rows(read.join(";\n")).await?;
+    Ok(rows.into_iter().map(super::queries::TextRow::into_parts).collect())
 }
 
 /// Fails if the transaction is another one, or fleet's own tables are not as before.

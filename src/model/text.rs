@@ -1,4 +1,9 @@
-//! Invisible characters, excerpts of long texts, and the nearest known word for a misspelt one.
+//! Bytes in hex, invisible characters, excerpts of long texts, and the nearest known word for a misspelt one.
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// The first unprintable or invisible character, as text: `U+0007`.
 pub(crate) fn unprintable(text: &str) -> Option<String> {

@@ -17,6 +17,7 @@ use crate::check::lint::rules::{self, DOWN, LEFT_OUT, Rule};
 use crate::check::lint::{Finding, Linted, NotAnalysed, Place};
 use crate::model::engine::Engine;
 use crate::model::schema::Direction;
+use crate::model::text::hex;
 
 /// Maximum number of lines of a finding, and of its remedy.
 const MOST_LINES: usize = 12;
@@ -198,7 +199,7 @@ impl LintView<'_> {
             };
             // The line is left out: a finding that has moved is the same.
             let key = format!("{}\n{}\n{}\n{}", f.rule, f.place.migration, f.place.direction, f.what);
-            let fingerprint: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+            let fingerprint = hex(&Sha256::digest(key));
             let path = f.place.file.as_deref().unwrap_or(&f.place.migration);
             json!({
                 "description": sentence(f),

@@ -212,7 +212,7 @@ impl Comparison {
                 || schemas.keys().any(|print| self.live.shapes.get(*print).is_some_and(|s| has_own(&s.grants)));
             let why = match (usual.tenants, usual.undecided) {
                 (1, _) if of_one() => "no other tenant of their version is there to compare them with".to_owned(),
-                (2.., 1..) => format!("{} of them are on no majority in one form", usual.undecided),
+                (2.., 1..) => format!("of {} of them no form is on more than half of the tenants", usual.undecided),
                 _ => continue,
             };
             let (engine, version, tenants) = (version.engine, self.name(tenants[0]), usual.tenants);

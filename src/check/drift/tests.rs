@@ -3,7 +3,7 @@ use crate::model::fault::{Fault, FaultClass};
 use crate::model::observation::Observation;
 use crate::model::schema::Direction;
 use crate::model::schema::Unfinished;
-use crate::model::shape::{Column, Other, Shape, Table};
+use crate::model::shape::{Column, Grant, Other, Shape, Table};
 
 const ENGINE: Engine = Engine::Sqlite;
 
@@ -37,7 +37,7 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
             history,
             error: None,
         };
-        let fingerprint = shape.fingerprint();
+        let fingerprint = shape.fingerprint_with_grants();
         live.shapes.insert(fingerprint.clone(), Arc::new((*shape).clone()));
         live.tenants.push(LiveSchema {
             seen,
@@ -180,4 +180,28 @@ fn only_what_is_missing_is_suggested_as_sql() {
         text.contains("-- table t: column b: missing") && text.contains("-- table t: column d: only here"),
         "{text}"
     );
+}
+
+#[test]
+fn grants_without_a_majority_and_other_schemas_are_told() {
+    let granted = |rights: &str| {
+        let grant = Grant { object: "table t".into(), to: "app".into(), rights: rights.into() };
+        Shape { grants: vec![grant], ..shape(&["a"]) }
+    };
+    let [read, write] = ["select", "insert"].map(granted);
+    let mut right = shape(&["a"]);
+    right.others.push(Other { kind: "schema".into(), name: "audit".into(), definition: String::new() });
+    let told =
+        |drift: &Drift| drift.grants_not_compared.iter().map(|of| (of.tenants, of.why.clone())).collect::<Vec<_>>();
+    // One tenant, then two that differ, then three of which one differs.
+    let one = comparison(live(&[("one", &["m1"], &read)]), Some(&right)).drift();
+    assert!(told(&one)[0].0 == 1 && told(&one)[0].1.contains("no other tenant"), "{one:?}");
+    assert_eq!(one.other_schemas.iter().collect::<Vec<_>>(), ["audit"]);
+    let two = comparison(live(&[("one", &["m1"], &read), ("two", &["m1"], &write)]), Some(&right)).drift();
+    assert!(told(&two)[0].0 == 2 && told(&two)[0].1.contains("more than half"), "{two:?}");
+    let three = live(&[("one", &["m1"], &read), ("two", &["m1"], &write), ("three", &["m1"], &read)]);
+    let three = comparison(three, Some(&right)).drift();
+    assert_eq!(told(&three), []);
+    let group = three.groups.iter().find(|group| ids(group) == ["two"]).unwrap();
+    assert!(group.differences.iter().any(|d| d.title() == "table t: grants to app"), "{group:?}");
 }

@@ -24,6 +24,13 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// Whether a file's name looks like that of an assertion, and is none, or one for all engines that was meant for one.
+    pub(crate) fn is_mistaken(file_name: &str) -> bool {
+        let Some(stem) = file_name.strip_suffix(".sql") else { return file_name.to_lowercase().contains(".sql") };
+        let engine = stem.rsplit_once('.').map(|(_, last)| last);
+        engine.is_some_and(|last| Engine::named(last).is_none() && Engine::named(&last.to_lowercase()).is_some())
+    }
+
     /// The assertion of a file: `NAME.sql`, or `NAME.ENGINE.sql` for one engine. `None`: it is no SQL file.
     pub(crate) fn of_file(place: String, file_name: &str, sql: String) -> Option<Self> {
         let stem = file_name.strip_suffix(".sql").filter(|stem| !stem.is_empty())?;

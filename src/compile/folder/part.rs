@@ -16,6 +16,7 @@ use super::variables::{self, Expanded};
 use super::{ScriptMistake, SqlPart, SqlStatement, Variants};
 use crate::model::schema::Direction;
 use crate::model::tenant::Engine;
+use crate::model::text::hex;
 use crate::sql::dialect::syntax;
 use crate::sql::split::scan;
 use crate::sql::statement::Directive;
@@ -241,5 +242,5 @@ fn fill_refresh(engine: Engine, notes: &Notes, refresh: &mut Vec<SqlStatement>) 
 
 /// SHA-256 in lower-case hex.
 fn checksum(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }

@@ -11,6 +11,7 @@ use squawk_syntax::ast::{self, AlterColumnOption, AlterTableAction, AstNode, Con
 
 use super::Rewritten;
 use crate::model::engine::Engine;
+use crate::model::text::hex;
 
 pub(super) fn rewrite(_: Engine, statements: &[String]) -> Vec<Rewritten> {
     let mut new = BTreeSet::new();
@@ -178,8 +179,7 @@ fn alter_table(sql: &str, alter: &ast::AlterTable, new: &BTreeSet<String>) -> Ou
 /// The same each time, so that the script is.
 fn not_null_name(relation: &str, check: &str) -> String {
     let hash = Sha256::digest(format!("{relation}\n{check}"));
-    let hex: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("fleet_not_null_{hex}")
+    format!("fleet_not_null_{}", hex(&hash[..6]))
 }
 
 /// Whether an action makes, drops, renames or retypes columns or keys, on which a statement before it could not build.

@@ -25,6 +25,6 @@ impl Transact for MysqlSession {
     fn is_there(&self, table: &str, _qualified: &str) -> String {
         let of = literal(Engine::Mysql, &crate::engine::address::database(&self.door.tenant).unwrap_or_default());
         let table = literal(Engine::Mysql, table);
-        format!("SELECT 1 FROM information_schema.tables WHERE table_schema = {of} AND table_name = {table}")
+        format!("SELECT {table} FROM information_schema.tables WHERE table_schema = {of} AND table_name = {table}")
     }
 }

@@ -23,8 +23,9 @@ impl Transact for PostgresSession {
         self.transaction(begin.join(";\n")).await.map(drop)
     }
 
-    fn is_there(&self, _table: &str, qualified: &str) -> String {
-        format!("SELECT 1 WHERE to_regclass({}) IS NOT NULL", literal(Engine::Postgres, qualified))
+    fn is_there(&self, table: &str, qualified: &str) -> String {
+        let [table, qualified] = [table, qualified].map(|name| literal(Engine::Postgres, name));
+        format!("SELECT {table} WHERE to_regclass({qualified}) IS NOT NULL")
     }
 
     fn look_again(&self) -> Option<String> {

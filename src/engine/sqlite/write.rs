@@ -24,6 +24,9 @@ impl Transact for SqliteSession {
     }
 
     fn is_there(&self, table: &str, _qualified: &str) -> String {
-        format!("SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = {}", literal(Engine::Sqlite, table))
+        format!(
+            "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name = {}",
+            literal(Engine::Sqlite, table)
+        )
     }
 }
