@@ -185,7 +185,7 @@ pub(super) async fn planned(planning: &Planning<'_>) -> Planned {
     let catalog = set.catalog();
     for o in observations.iter_mut().filter(|_| goal.direction == Direction::Down) {
         if let State::Stopped(unfinished) = &o.state {
-            o.history = catalog.before_way_down(std::mem::take(&mut o.history), unfinished, o.engine);
+            o.history = catalog.before_way_down(o.history.to_vec(), unfinished, o.engine).into();
         }
     }
     let mut left = observations.iter();

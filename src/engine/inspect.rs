@@ -24,6 +24,15 @@ pub(crate) trait Inspect: Send {
     /// A [`Fault`] when the shape can't be read.
     async fn shape(&mut self) -> Result<Shape, Fault>;
 
+    /// A digest of the texts from which the shape follows: two databases with the same one have the same shape. `None`
+    /// where an engine has no such texts, or there is no database. Read-only: one round trip.
+    ///
+    /// # Errors
+    /// A [`Fault`] when they can't be read.
+    async fn shape_text(&mut self) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
     /// The number of rows of each of these tables of the tenant's own namespace. Read-only: one round trip.
     ///
     /// # Errors

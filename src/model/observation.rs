@@ -2,6 +2,8 @@
 //!
 //! Plain data: reading is the job of `engine`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::fault::{Fault, FaultClass};
@@ -20,15 +22,15 @@ pub(crate) struct Observation {
     pub(crate) state: State,
     /// The newest applied migration; `None` when nothing is applied or the tenant could not be read.
     pub(crate) version: Option<String>,
-    /// The applied versions as the tenant has them, sorted.
-    pub(crate) history: Vec<String>,
+    /// The applied versions as the tenant has them, sorted. Most tenants of a fleet share a few.
+    pub(crate) history: Arc<[String]>,
     /// The reason why it could not be read.
     pub(crate) error: Option<Fault>,
 }
 
 impl Observation {
     /// An observation of a tenant with this history.
-    pub(crate) fn new(tenant: &Tenant, catalog: &Catalog, history: Vec<String>, state: State) -> Self {
+    pub(crate) fn new(tenant: &Tenant, catalog: &Catalog, history: Arc<[String]>, state: State) -> Self {
         Observation {
             tenant: tenant.id.clone(),
             engine: tenant.engine,
@@ -47,7 +49,7 @@ impl Observation {
 
     /// An observation of a tenant that could not be read.
     pub(crate) fn unreachable(tenant: &Tenant, error: Fault) -> Self {
-        let nothing = Observation::new(tenant, &Catalog::default(), Vec::new(), State::Unreachable);
+        let nothing = Observation::new(tenant, &Catalog::default(), Arc::default(), State::Unreachable);
         Observation { error: Some(error), ..nothing }
     }
 }

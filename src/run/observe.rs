@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -41,6 +41,22 @@ pub(crate) struct Pace<'a> {
     pub(crate) done: &'a AtomicUsize,
 }
 
+/// The distinct histories of many tenants, each of them once.
+#[derive(Default)]
+pub(super) struct Histories(Mutex<HashSet<Arc<[String]>>>);
+
+impl Histories {
+    pub(super) fn shared(&self, history: Vec<String>) -> Arc<[String]> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(history.as_slice()) {
+            return known.clone();
+        }
+        let new: Arc<[String]> = history.into();
+        known.insert(new.clone());
+        new
+    }
+}
+
 /// Reads every tenant once and returns the observations, in the order given.
 pub(crate) async fn observe(
     tenants: &[Arc<Tenant>],
@@ -51,12 +67,13 @@ pub(crate) async fn observe(
     let catalog = set.catalog();
     let mut found: Vec<Option<Observation>> = vec![None; tenants.len()];
     let together = database.read_together(tenants).await;
+    let histories = Arc::new(Histories::default());
     let mut alone = Vec::new();
     for (i, tenant) in tenants.iter().enumerate() {
         // Only a tenant with pending migrations can be in doubt, so only its journal is read.
         match together.get(&tenant.id).map(|history| (history, catalog.state(history, tenant.engine))) {
             Some((history, state @ (State::AtTarget | State::Ahead { .. }))) => {
-                found[i] = Some(Observation::new(tenant, catalog, history.clone(), state));
+                found[i] = Some(Observation::new(tenant, catalog, histories.shared(history.clone()), state));
             }
             _ => alone.push(i),
         }
@@ -65,8 +82,10 @@ pub(crate) async fn observe(
     let rest: Vec<Arc<Tenant>> = alone.iter().map(|&i| tenants[i].clone()).collect();
     let known = catalog.clone();
     let answers = ask_each(&rest, database, pace, move |tenant, session| {
-        let (catalog, engine) = (known.clone(), tenant.engine);
-        Box::pin(async move { state_of(session, engine, &catalog).await })
+        let (catalog, histories, engine) = (known.clone(), histories.clone(), tenant.engine);
+        Box::pin(async move {
+            state_of(session, engine, &catalog).await.map(|(history, state)| (histories.shared(history), state))
+        })
     });
     for (i, answer) in alone.into_iter().zip(answers.await) {
         found[i] = Some(match answer {

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::observe::{Pace, ask_each, compare_scripts, state_of};
+use super::observe::{Histories, Pace, ask_each, compare_scripts, state_of};
 use crate::compile::MigrationSet;
 use crate::engine::{Database, Session, place};
 use crate::model::fault::Fault;
@@ -21,13 +21,16 @@ use crate::model::tenant::{Engine, Tenant};
 struct Known {
     shapes: Mutex<HashMap<String, Arc<Shape>>>,
     products: Mutex<HashMap<String, String>>,
+    /// The fingerprints by the texts that a schema follows from.
+    texts: Mutex<HashMap<String, String>>,
+    histories: Histories,
     /// The schemas of tenants. One stands beside another in a database, and is no part of it.
     of_tenants: HashSet<String>,
 }
 
 /// One tenant's answer.
 struct Answer {
-    history: Vec<String>,
+    history: Arc<[String]>,
     state: State,
     product: String,
     fingerprint: Option<String>,
@@ -47,7 +50,9 @@ pub(crate) async fn observe_schemas(
     let known = Arc::new(Known { of_tenants, ..Known::default() });
     let (of_all, names) = (known.clone(), catalog.clone());
     let answers = ask_each(tenants, database, pace, move |tenant, session| {
-        let (known, catalog, engine, server) = (of_all.clone(), names.clone(), tenant.engine, place(tenant).0);
+        let (known, catalog, engine) = (of_all.clone(), names.clone(), tenant.engine);
+        // Without a server, the product is the library in this process.
+        let server = if engine.capabilities().server { place(tenant).0 } else { engine.to_string() };
         Box::pin(async move { read(session, engine, &catalog, (&known, server)).await })
     });
     let (mut observations, mut read) = (Vec::with_capacity(tenants.len()), Vec::with_capacity(tenants.len()));
@@ -81,30 +86,50 @@ async fn read(
     (known, server): (&Known, String),
 ) -> Result<Answer, Fault> {
     let (history, state) = state_of(session, engine, catalog).await?;
-    let without = |history, state| Answer { history, state, product: String::new(), fingerprint: None };
+    let shared = known.histories.shared(history.clone());
+    let without = |state| Answer { history: shared.clone(), state, product: String::new(), fingerprint: None };
     if matches!(state, State::Stopped(_) | State::InDoubt(_) | State::Migrating) {
-        return Ok(without(history, state));
+        return Ok(without(state));
     }
-    let mut shape = session.shape().await?;
-    shape.others.retain(|other| other.kind != "schema" || !known.of_tenants.contains(&other.name));
+    let text = session.shape_text().await?;
+    let fingerprint = text.as_ref().and_then(|text| lock(&known.texts).get(text).cloned());
+    let fingerprint = match fingerprint {
+        Some(fingerprint) => fingerprint,
+        None => fingerprint_of(session, known, text).await?,
+    };
     // A run that commits between the two readings would look like drift.
     if session.history().await? != history {
-        return Ok(without(history, State::Migrating));
+        return Ok(without(State::Migrating));
     }
     let product = lock(&known.products).get(&server).cloned();
     let product = match product {
         Some(product) => product,
         None => {
             let product = session.health(&Questions::default()).await?.version;
-            lock(&known.products).insert(server, product.clone());
+            if !product.is_empty() {
+                lock(&known.products).insert(server, product.clone());
+            }
             product
         }
     };
+    Ok(Answer { history: shared, state, product, fingerprint: Some(fingerprint) })
+}
+
+/// Reads the schema, and keeps its fingerprint for who has the same text.
+async fn fingerprint_of(session: &mut dyn Session, known: &Known, text: Option<String>) -> Result<String, Fault> {
+    let mut shape = session.shape().await?;
+    shape.others.retain(|other| other.kind != "schema" || !known.of_tenants.contains(&other.name));
     // Some milliseconds of work on a large schema, which other sessions must not wait for.
     let digest = tokio::task::spawn_blocking(move || (shape.fingerprint_with_grants(), shape));
     let (fingerprint, shape) = digest.await.expect("plain data has a fingerprint");
     lock(&known.shapes).entry(fingerprint.clone()).or_insert_with(|| Arc::new(shape));
-    Ok(Answer { history, state, product, fingerprint: Some(fingerprint) })
+    // Somebody may have changed it between the two readings.
+    if let Some(text) = text
+        && session.shape_text().await?.as_ref() == Some(&text)
+    {
+        lock(&known.texts).insert(text, fingerprint.clone());
+    }
+    Ok(fingerprint)
 }
 
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

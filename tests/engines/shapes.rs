@@ -27,6 +27,13 @@ async fn shape(fleet: &Fleet, home: &Home) -> Shape {
     shape
 }
 
+async fn shape_text(fleet: &Fleet, home: &Home) -> Option<String> {
+    let mut session = fleet.database().connect(&home.tenant).await.unwrap();
+    let text = session.shape_text().await.unwrap();
+    session.close().await;
+    text
+}
+
 /// One object of every kind that an engine has.
 fn rich(site: Site) -> Vec<&'static str> {
     let people = site.pick(
@@ -304,10 +311,14 @@ fn changes(site: Site) -> Vec<Change> {
 async fn every_change_changes_the_fingerprint(home: &Home) {
     let fleet = fleet_of([sql("m1", rich(home.site))]).await;
     fleet.up(&home.tenant).await;
-    let mut before = shape(&fleet, home).await;
+    let (mut before, mut text_before) = (shape(&fleet, home).await, shape_text(&fleet, home).await);
+    assert_eq!(text_before.is_some(), !home.site.engine().capabilities().server);
     for (change, back, words) in changes(home.site) {
         home.run(change).await;
         let after = shape(&fleet, home).await;
+        let text = shape_text(&fleet, home).await;
+        assert!(text.is_none() || text != text_before, "{change} is not in the text that stands for the shape");
+        text_before = text;
         let told = before.differences(&after);
         assert!(told.iter().any(|line| line.contains(words)), "{change}: {told:?}");
         assert_ne!(before.fingerprint(), after.fingerprint(), "{change}");

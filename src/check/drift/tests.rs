@@ -34,7 +34,7 @@ fn live(tenants: &[(&str, &[&str], &Shape)]) -> LiveSchemas {
             server: "here".into(),
             state,
             version,
-            history,
+            history: history.into(),
             error: None,
         };
         let fingerprint = shape.fingerprint_with_grants();

@@ -4,6 +4,7 @@
 //! it look like another table.
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 
 use crate::engine::inspect::{Gathered, count_queries, counted, estimated, literals, refreshed};
 use crate::engine::queries::{Queries as _, TextRow};
@@ -13,6 +14,7 @@ use crate::engine::{Inspect, history, literal};
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::shape::{Column, ForeignKey, Shape, Table, Unique};
 use crate::model::tenant::Engine;
+use crate::model::text::hex;
 
 /// Tables other than SQLite's own and those of virtual tables.
 const OURS: &str = "FROM sqlite_master m JOIN pragma_table_list l ON l.name = m.name AND l.schema = 'main' WHERE m.type = \
@@ -58,6 +60,23 @@ impl Inspect for SqliteSession {
         }
         let rows = self.transaction(queries()).await?;
         Ok(gather(&rows).finish(&self.door.migrations.catalog().history_table))
+    }
+
+    /// Every pragma that [`queries`] asks is SQLite's own reading of these texts.
+    async fn shape_text(&mut self) -> Result<Option<String>, Fault> {
+        if self.is_missing() {
+            return Ok(None);
+        }
+        let texts = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name";
+        let mut digest = Sha256::new();
+        for row in self.rows(texts.to_owned()).await? {
+            for column in 0..4 {
+                let text = row.text(column).unwrap_or_default();
+                digest.update(text.len().to_le_bytes());
+                digest.update(text);
+            }
+        }
+        Ok(Some(hex(&digest.finalize())))
     }
 
     async fn row_counts(&mut self, tables: &[String]) -> Result<Vec<u64>, Fault> {

@@ -7,6 +7,8 @@ mod plan;
 mod tables;
 mod widths;
 
+use std::sync::Arc;
+
 use crate::model::fault::{Fault, FaultClass};
 use crate::model::observation::Observation;
 use crate::model::schema::{Catalog, State};
@@ -64,7 +66,7 @@ pub(super) fn observed(catalog: &Catalog, tenant: &str, history: &[&str]) -> Obs
         server: "db7:5432".to_owned(),
         state: catalog.state(&history, Engine::Postgres),
         version: catalog.version_of(&history),
-        history,
+        history: history.into(),
         error: None,
     }
 }
@@ -76,7 +78,7 @@ pub(super) fn unreachable(tenant: &str, fault: Fault) -> Observation {
         server: "db9:3306".to_owned(),
         state: State::Unreachable,
         version: None,
-        history: Vec::new(),
+        history: Arc::default(),
         error: Some(fault),
     }
 }
